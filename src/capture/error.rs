@@ -1,0 +1,78 @@
+//! What can go wrong with a capture file.
+
+use std::path::PathBuf;
+
+/// An operation on a capture failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// No file of that name.
+    #[error("no capture at {path}", path = path.display())]
+    NotFound {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not a capture: another kind of file, or a foreign database.
+    #[error("{path} is not a capture: {why}", path = path.display())]
+    NotACapture {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// Written by a later version of the program.
+    #[error("{path} has capture format {found}, but this version reads formats 1 to {supported}", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that this version reads.
+        supported: u32,
+    },
+    /// Another recorder holds the run.
+    #[error("another recorder (pid {pid}) is writing {path}", path = path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The other recorder's process id; empty where it could not be read.
+        pid: String,
+    },
+    /// The file exists where a new one was to be made.
+    #[error("{path} exists already", path = path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Stored bytes do not match their checksum or their form.
+    #[error("{path}: {part} is damaged: {why}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Which row or block.
+        part: String,
+        /// What does not hold.
+        why: String,
+    },
+    /// The disk is full.
+    #[error("no space left on the disk that holds {path}", path = path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot access {path}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("SQLite failed on {path}", path = path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}

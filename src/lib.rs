@@ -1,0 +1,8 @@
+//! Flight recorder and replay analyzer for TiKV clusters.
+//!
+//! A *capture* is one SQLite file that holds one *run*: raw samples copied out of Prometheus,
+//! answers of every PD member, events, and *gaps*, which say what was not observed. The recorder
+//! writes captures; replay walks them against a virtual clock. Modules stand in reading order.
+
+pub mod model;
+pub mod capture;

@@ -1,0 +1,40 @@
+//! What somebody put on the timeline of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// What an event is about. Any lowercase word is allowed; these have a meaning to `operator`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventKind(pub String);
+
+impl EventKind {
+    /// A remark of a person.
+    pub const NOTE: &'static str = "note";
+    /// The recorder began, resumed or ended.
+    pub const RECORDER: &'static str = "recorder";
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A mark on the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What it is about.
+    pub kind: EventKind,
+    /// What happened, for a person.
+    pub text: String,
+    /// Further fields, such as `node=tikv3`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+}

@@ -1,0 +1,143 @@
+//! What was not observed, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::{TimeRange, Timestamp};
+
+/// Where an observation comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "name", rename_all = "snake_case")]
+pub enum Source {
+    /// The Prometheus server as a whole.
+    Prometheus,
+    /// One PD member, by name where it is known and else by URL.
+    PdMember(String),
+    /// The recorder itself.
+    Recorder,
+}
+
+impl Source {
+    /// Reads what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "prometheus" => Some(Self::Prometheus),
+            "recorder" => Some(Self::Recorder),
+            other => other.strip_prefix("pd/").map(|name| Self::PdMember(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prometheus => formatter.write_str("prometheus"),
+            Self::PdMember(name) => write!(formatter, "pd/{name}"),
+            Self::Recorder => formatter.write_str("recorder"),
+        }
+    }
+}
+
+/// Why nothing was observed. The names are stable: they stand in captures and in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// No connection: refused, reset, unreachable, name not resolved.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// An HTTP status that is not a success.
+    Status,
+    /// An answer that is not what was asked for: HTML, half a JSON, a broken frame, an error
+    /// body under a success status.
+    Malformed,
+    /// An answer larger than the recorder accepts.
+    TooLarge,
+    /// Credentials or a certificate were refused.
+    Unauthorized,
+    /// Native histograms, which captures do not hold.
+    NativeHistogram,
+    /// The recorder was not running.
+    RecorderDown,
+    /// The source no longer holds, or never held, what was asked for.
+    NotRetained,
+    /// Anything else; the detail says what.
+    Other,
+}
+
+impl GapReason {
+    /// Every reason, in the order of their codes.
+    pub const ALL: [Self; 10] = [
+        Self::Connect,
+        Self::Timeout,
+        Self::Status,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Unauthorized,
+        Self::NativeHistogram,
+        Self::RecorderDown,
+        Self::NotRetained,
+        Self::Other,
+    ];
+
+    /// The name that stands in captures and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Status => "status",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::Unauthorized => "unauthorized",
+            Self::NativeHistogram => "native_histogram",
+            Self::RecorderDown => "recorder_down",
+            Self::NotRetained => "not_retained",
+            Self::Other => "other",
+        }
+    }
+
+    /// Reads what [`name`](Self::name) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == text)
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A stretch of time that one source does not cover.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// From when to when.
+    pub range: TimeRange,
+    /// Which source.
+    pub source: Source,
+    /// Why.
+    pub reason: GapReason,
+    /// What was asked for and what came instead, for a person; never a secret.
+    pub detail: String,
+    /// When the recorder fetched what had been missing after all; until then, and for good
+    /// where this is `None`, nothing in `range` may be read as zero or as absence.
+    pub healed_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sources_and_reasons_read_back() {
+        for source in
+            [Source::Prometheus, Source::Recorder, Source::PdMember("pd0".to_owned())]
+        {
+            assert_eq!(Source::parse(&source.to_string()), Some(source));
+        }
+        for reason in GapReason::ALL {
+            assert_eq!(GapReason::parse(reason.name()), Some(reason));
+        }
+    }
+}

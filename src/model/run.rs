@@ -1,0 +1,142 @@
+//! What is known of a run beside its observations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
+
+/// The name of a run: letters, digits, `.`, `_` and `-`, at most 100 bytes, not starting with
+/// a dot. It becomes a file name, so nothing that could leave a directory is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RunName(String);
+
+/// A name that cannot be a run's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} cannot name a run: use 1 to 100 letters, digits, '.', '_' or '-', not starting with '.' or '-'"
+)]
+pub struct RunNameError(pub String);
+
+impl RunName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    ///
+    /// [`RunNameError`] where it is empty, too long, or has another character.
+    pub fn new(name: &str) -> Result<Self, RunNameError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let valid = (1..=100).contains(&name.len())
+            && !name.starts_with(['.', '-'])
+            && name.bytes().all(allowed);
+        if valid { Ok(Self(name.to_owned())) } else { Err(RunNameError(name.to_owned())) }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RunName {
+    type Error = RunNameError;
+
+    fn try_from(name: String) -> Result<Self, RunNameError> {
+        Self::new(&name)
+    }
+}
+
+impl From<RunName> for String {
+    fn from(name: RunName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where the observations came from, without credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoints {
+    /// PD client URLs by member name.
+    #[serde(default)]
+    pub pd: BTreeMap<String, String>,
+    /// Prometheus's base URL.
+    #[serde(default)]
+    pub prometheus: Option<String>,
+}
+
+/// Versions of what was observed and of what observed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program.
+    #[serde(default)]
+    pub operator: String,
+    /// `version` of Prometheus's `/api/v1/status/buildinfo`.
+    #[serde(default)]
+    pub prometheus: Option<String>,
+    /// `version` of PD's `/version`.
+    #[serde(default)]
+    pub pd: Option<String>,
+}
+
+/// How far a source's clock stood from the recorder's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// The source, as [`Source`](super::Source) prints it.
+    pub source: String,
+    /// When it was measured, by the recorder's clock.
+    pub at: Timestamp,
+    /// The source's clock minus the recorder's, in milliseconds.
+    pub offset_ms: i64,
+    /// The measurement is right to within this many milliseconds.
+    pub uncertainty_ms: i64,
+}
+
+/// What a capture says about its run as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMeta {
+    /// The run's name.
+    pub run: RunName,
+    /// The kind of system under observation, such as `tikv`.
+    pub subject: String,
+    /// When the capture was created, by the recorder's clock.
+    pub created: Timestamp,
+    /// PD's cluster id, where it was learnt. Exceeds 2^53, so it is written as a string.
+    #[serde(default)]
+    pub cluster_id: Option<String>,
+    /// Where the observations came from.
+    #[serde(default)]
+    pub endpoints: Endpoints,
+    /// Versions of what took part.
+    #[serde(default)]
+    pub versions: Versions,
+    /// Series selectors by which samples were copied.
+    #[serde(default)]
+    pub selectors: Vec<String>,
+    /// How samples were copied: `remote_read_chunks`, `remote_read_samples` or `query`
+    /// (with staleness inferred).
+    #[serde(default)]
+    pub copied_by: Vec<String>,
+    /// Clock offsets, in the order of measurement.
+    #[serde(default)]
+    pub clock_offsets: Vec<ClockOffset>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_a_directory_are_refused() {
+        for name in ["", "..", "a/b", "../x", ".hidden", "-x", "a b", "a\\b", "a\0"] {
+            assert!(RunName::new(name).is_err(), "{name:?}");
+        }
+        assert!(RunName::new("chaos-01").is_ok());
+    }
+}

@@ -1,0 +1,250 @@
+//! Instants and ranges, and the spellings of them that people type.
+//!
+//! Nothing here reads a clock: whoever resolves a relative time passes `now`.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Deserialize, Serialize};
+
+/// An instant: whole milliseconds since the Unix epoch, UTC.
+///
+/// Prometheus stamps samples with the same resolution, so nothing is lost between the two.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The earliest instant that can be written.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest instant that can be written.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// An instant from milliseconds since the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The instant `millis` later, clamped to what can be written.
+    #[must_use]
+    pub const fn saturating_add_millis(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// Reads an instant as people type it: RFC 3339 with a zone, Unix seconds with an optional
+    /// fraction, Unix milliseconds (13 digits), `now`, or an offset from `now` such as `-2h30m`.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeParseError`] names the text and the accepted spellings. A date without a zone is
+    /// refused, since its meaning would depend on the machine.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use operator::model::Timestamp;
+    /// let now = Timestamp::from_millis(1_795_537_029_202);
+    /// assert_eq!(Timestamp::parse("-2h", now)?.as_millis(), 1_795_529_829_202);
+    /// assert_eq!(Timestamp::parse("1795537029.5", now)?.as_millis(), 1_795_537_029_500);
+    /// assert_eq!(Timestamp::parse("2026-11-24T16:17:09.202Z", now)?, now);
+    /// # Ok::<(), operator::model::TimeParseError>(())
+    /// ```
+    pub fn parse(text: &str, now: Self) -> Result<Self, TimeParseError> {
+        let trimmed = text.trim();
+        if trimmed == "now" {
+            return Ok(now);
+        }
+        let unreadable = || TimeParseError::Instant(text.to_owned());
+        if let Some(offset) = trimmed.strip_prefix('-') {
+            let millis = parse_duration_ms(offset).map_err(|_| unreadable())?;
+            return Ok(now.saturating_add_millis(-millis));
+        }
+        if trimmed.bytes().all(|byte| byte.is_ascii_digit()) && trimmed.len() == 13 {
+            return trimmed.parse().map(Self).map_err(|_| unreadable());
+        }
+        if trimmed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return parse_unix_seconds(trimmed).ok_or_else(unreadable);
+        }
+        DateTime::parse_from_rfc3339(trimmed)
+            .map(|instant| Self(instant.timestamp_millis()))
+            .map_err(|_| unreadable())
+    }
+}
+
+fn parse_unix_seconds(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    let mut millis = 0;
+    for position in 0..3 {
+        let digit = match fraction.as_bytes().get(position) {
+            Some(byte) if byte.is_ascii_digit() => i64::from(byte - b'0'),
+            Some(_) => return None,
+            None => 0,
+        };
+        millis = millis * 10 + digit;
+    }
+    seconds.checked_mul(1000)?.checked_add(millis).map(Timestamp)
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds, whatever the zone of the machine.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_millis(self.0) {
+            Some(instant) => {
+                formatter.write_str(&instant.to_rfc3339_opts(SecondsFormat::Millis, true))
+            }
+            None => write!(formatter, "{}ms", self.0),
+        }
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = i64;
+
+    /// Milliseconds from `other` to `self`, clamped to `i64`.
+    fn sub(self, other: Self) -> i64 {
+        self.0.saturating_sub(other.0)
+    }
+}
+
+impl Add<i64> for Timestamp {
+    type Output = Self;
+
+    fn add(self, millis: i64) -> Self {
+        self.saturating_add_millis(millis)
+    }
+}
+
+/// A half-open range of instants: `[start, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// The first instant inside.
+    pub start: Timestamp,
+    /// The first instant past it.
+    pub end: Timestamp,
+}
+
+impl TimeRange {
+    /// Everything.
+    pub const ALL: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
+
+    /// The range `[start, end)`; one that ends before it starts is empty.
+    pub const fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self { start, end }
+    }
+
+    /// Whether `instant` lies inside.
+    pub fn contains(&self, instant: Timestamp) -> bool {
+        self.start <= instant && instant < self.end
+    }
+
+    /// Whether the two share an instant.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
+    }
+
+    /// Whether no instant lies inside.
+    pub fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+
+    /// Length in milliseconds; zero when empty.
+    pub fn millis(&self) -> i64 {
+        (self.end - self.start).max(0)
+    }
+}
+
+/// Why a time or a duration could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimeParseError {
+    /// Not an instant.
+    #[error(
+        "cannot read {0:?} as a time: use RFC 3339 with a zone (2026-11-24T16:17:09Z), unix seconds, `now` or an offset such as -2h"
+    )]
+    Instant(String),
+    /// Not a duration.
+    #[error("cannot read {0:?} as a duration: use numbers with units ms, s, m, h, d or w, such as 90s or 1h30m")]
+    Duration(String),
+}
+
+/// Reads a duration in Prometheus's spelling (`90s`, `1h30m`, `250ms`) as milliseconds.
+///
+/// A bare number counts as seconds. Units are `ms`, `s`, `m`, `h`, `d` (24 h) and `w`.
+///
+/// # Errors
+///
+/// [`TimeParseError::Duration`] where a number or a unit is missing, or the sum exceeds `i64`.
+pub fn parse_duration_ms(text: &str) -> Result<i64, TimeParseError> {
+    let unreadable = || TimeParseError::Duration(text.to_owned());
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(unreadable());
+    }
+    if rest.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds: i64 = rest.parse().map_err(|_| unreadable())?;
+        return seconds.checked_mul(1000).ok_or_else(unreadable);
+    }
+    let mut total: i64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let count: i64 = rest[..digits].parse().map_err(|_| unreadable())?;
+        rest = &rest[digits..];
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = match &rest[..letters] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            _ => return Err(unreadable()),
+        };
+        rest = &rest[letters..];
+        total = count
+            .checked_mul(unit)
+            .and_then(|millis| total.checked_add(millis))
+            .ok_or_else(unreadable)?;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_add_their_units() {
+        assert_eq!(parse_duration_ms("1h30m"), Ok(5_400_000));
+        assert_eq!(parse_duration_ms("250ms"), Ok(250));
+        assert_eq!(parse_duration_ms("90"), Ok(90_000));
+    }
+
+    #[test]
+    fn durations_without_number_or_unit_are_refused() {
+        for text in ["", "h", "5x", "1h30", "9223372036854775807w"] {
+            assert!(parse_duration_ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_without_a_zone_is_refused() {
+        assert!(Timestamp::parse("2026-11-24T16:17:09", Timestamp::default()).is_err());
+    }
+
+    #[test]
+    fn ranges_are_half_open() {
+        let at = Timestamp::from_millis;
+        let range = TimeRange::new(at(10), at(20));
+        assert!(range.contains(at(10)) && !range.contains(at(20)));
+        assert!(!range.overlaps(&TimeRange::new(at(20), at(30))));
+        assert!(range.overlaps(&TimeRange::new(at(19), at(30))));
+    }
+}
