@@ -2,6 +2,7 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
+mod codec;
 mod error;
 mod reader;
 mod writer;

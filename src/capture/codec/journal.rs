@@ -1,0 +1,93 @@
+//! The journal's blob: what one tick brought for one target, scrape by scrape.
+
+use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
+
+/// Bytes that a journal blob may unpack to.
+const MAX_UNPACKED: usize = 1 << 28;
+
+/// Samples of one target at one instant: ordinals ascending, each with the value's bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRow {
+    /// When the samples were taken, in milliseconds.
+    pub at: i64,
+    /// Ordinal and bits of the value; the staleness marker is a value like any other here.
+    pub samples: Vec<(u32, u64)>,
+}
+
+/// Encodes rows. Each value is coded against the same series' value in the row before, so a
+/// blob is read without any other.
+pub fn encode_journal(rows: &[JournalRow]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    put_varint(&mut plain, rows.len() as u64);
+    let mut last_at = 0;
+    let mut last: &[(u32, u64)] = &[];
+    for row in rows {
+        put_signed(&mut plain, row.at.wrapping_sub(last_at));
+        put_varint(&mut plain, row.samples.len() as u64);
+        let mut next = 0;
+        for &(ordinal, _) in &row.samples {
+            put_varint(&mut plain, u64::from(ordinal - next));
+            next = ordinal + 1;
+        }
+        let mut before = last.iter().peekable();
+        for &(ordinal, bits) in &row.samples {
+            put_varint(&mut plain, (bits ^ value_before(&mut before, ordinal)).swap_bytes());
+        }
+        last_at = row.at;
+        last = &row.samples;
+    }
+    pack(&plain, 1)
+}
+
+fn value_before(
+    before: &mut std::iter::Peekable<std::slice::Iter<'_, (u32, u64)>>,
+    ordinal: u32,
+) -> u64 {
+    while before.next_if(|(candidate, _)| *candidate < ordinal).is_some() {}
+    before.next_if(|(candidate, _)| *candidate == ordinal).map_or(0, |&(_, bits)| bits)
+}
+
+/// Decodes what [`encode_journal`] wrote.
+///
+/// # Errors
+///
+/// [`DecodeError`] where the bytes have another form.
+pub fn decode_journal(blob: &[u8]) -> Result<Vec<JournalRow>, DecodeError> {
+    let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
+    let mut cursor = Cursor::new(&plain);
+    let mut rows: Vec<JournalRow> = Vec::new();
+    let mut at = 0_i64;
+    for _ in 0..cursor.count()? {
+        at = at.wrapping_add(cursor.signed()?);
+        let count = cursor.count()?;
+        let mut samples = Vec::with_capacity(count);
+        let mut next = 0_u32;
+        for _ in 0..count {
+            let ordinal = next.checked_add(cursor.u32()?);
+            let ordinal = ordinal.ok_or(DecodeError("an ordinal exceeds 32 bits"))?;
+            samples.push((ordinal, 0));
+            next = ordinal.checked_add(1).ok_or(DecodeError("an ordinal exceeds 32 bits"))?;
+        }
+        let mut before = rows.last().map_or(&[][..], |row| &row.samples).iter().peekable();
+        for (ordinal, bits) in &mut samples {
+            *bits = cursor.varint()?.swap_bytes() ^ value_before(&mut before, *ordinal);
+        }
+        rows.push(JournalRow { at, samples });
+    }
+    if cursor.is_empty() { Ok(rows) } else { Err(DecodeError("has bytes after its last row")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_read_back() {
+        let rows = vec![
+            JournalRow { at: 1_795_537_009_127, samples: vec![(0, 5), (7, u64::MAX), (8, 0)] },
+            JournalRow { at: 1_795_537_024_127, samples: vec![(0, 5), (8, 1), (900, 3)] },
+            JournalRow { at: 12, samples: vec![] },
+        ];
+        assert_eq!(decode_journal(&encode_journal(&rows)), Ok(rows));
+    }
+}

@@ -1,0 +1,21 @@
+//! Bytes of a capture: how samples, labels and PD answers become blobs and come back.
+//!
+//! Nothing here knows SQLite. Every decoder takes bytes that may be damaged: it ends in
+//! [`DecodeError`], never in a panic, and allocates no more than a stated bound.
+
+mod block;
+mod bytes;
+mod journal;
+mod labels;
+mod number;
+mod pd;
+mod range_coder;
+
+pub use block::{
+    ABSENT, BlockHeader, Columns, MAX_INSTANTS, STALE, VALUE, decode_group, encode_block,
+};
+pub use bytes::{DecodeError, open_envelope, seal_envelope};
+pub use bytes::{Cursor, put_bytes, put_varint};
+pub use journal::{JournalRow, decode_journal, encode_journal};
+pub use labels::{decode_label_sets, encode_label_sets};
+pub use pd::{PdBatch, decode_pd, encode_pd};

@@ -1,0 +1,230 @@
+//! A binary range coder with adaptive probabilities.
+//!
+//! The arithmetic is that of LZMA's (32-bit range, carry through a cached byte; Martin 1979),
+//! with 16-bit probabilities that average a fast and a slow estimate.
+
+const TOP: u32 = 1 << 24;
+
+/// An adaptive estimate of how probable a zero is.
+#[derive(Clone, Copy, Debug)]
+pub struct Bit {
+    fast: u16,
+    slow: u16,
+}
+
+impl Bit {
+    pub const NEW: Self = Self { fast: 1 << 15, slow: 1 << 15 };
+
+    #[inline]
+    fn zero(self) -> u32 {
+        ((u32::from(self.fast) + u32::from(self.slow)) >> 1).clamp(24, 65_536 - 24)
+    }
+
+    #[inline]
+    fn learn(&mut self, bit: bool) {
+        if bit {
+            self.fast -= self.fast >> 4;
+            self.slow -= self.slow >> 6;
+        } else {
+            self.fast += (u16::MAX - self.fast) >> 4;
+            self.slow += (u16::MAX - self.slow) >> 6;
+        }
+    }
+}
+
+/// One direction of coding. Encoder and decoder run the same model code over it, so the two
+/// cannot disagree.
+pub trait Coder {
+    /// Codes one bit by an adaptive probability. The encoder takes `bit`; the decoder ignores it.
+    fn bit(&mut self, model: &mut Bit, bit: bool) -> bool;
+    /// Codes the low `count` (at most 64) bits of `value` as they are.
+    fn raw(&mut self, value: u64, count: u32) -> u64;
+}
+
+/// Writes.
+pub struct Encoder {
+    out: Vec<u8>,
+    low: u64,
+    range: u32,
+    cache: u8,
+    pending: u64,
+}
+
+impl Encoder {
+    pub fn new() -> Self {
+        Self { out: Vec::new(), low: 0, range: u32::MAX, cache: 0, pending: 1 }
+    }
+
+    #[inline]
+    fn shift(&mut self) {
+        if self.low < 0xff00_0000 || self.low > 0xffff_ffff {
+            let carry = (self.low >> 32) as u8;
+            let mut byte = self.cache;
+            for _ in 0..self.pending {
+                self.out.push(byte.wrapping_add(carry));
+                byte = 0xff;
+            }
+            self.pending = 0;
+            self.cache = (self.low >> 24) as u8;
+        }
+        self.pending += 1;
+        self.low = (self.low & 0x00ff_ffff) << 8;
+    }
+
+    /// The coded bytes. Zeros at the end are left out: the decoder reads zeros past the end.
+    pub fn finish(mut self) -> Vec<u8> {
+        for _ in 0..5 {
+            self.shift();
+        }
+        while self.out.last() == Some(&0) {
+            self.out.pop();
+        }
+        self.out
+    }
+}
+
+impl Coder for Encoder {
+    #[inline]
+    fn bit(&mut self, model: &mut Bit, bit: bool) -> bool {
+        let bound = (self.range >> 16) * model.zero();
+        if bit {
+            self.low += u64::from(bound);
+            self.range -= bound;
+        } else {
+            self.range = bound;
+        }
+        model.learn(bit);
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+        bit
+    }
+
+    #[inline]
+    fn raw(&mut self, value: u64, count: u32) -> u64 {
+        let mut left = count;
+        while left > 0 {
+            let take = left.min(16);
+            left -= take;
+            let part = (value >> left) as u32 & ((1 << take) - 1);
+            self.range >>= take;
+            self.low += u64::from(part) * u64::from(self.range);
+            while self.range < TOP {
+                self.range <<= 8;
+                self.shift();
+            }
+        }
+        value
+    }
+}
+
+/// Reads. Past the end it sees zeros; [`overrun`](Self::overrun) tells whether that was too far.
+pub struct Decoder<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    code: u32,
+    range: u32,
+}
+
+impl<'a> Decoder<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let mut decoder = Self { bytes, position: 0, code: 0, range: u32::MAX };
+        for _ in 0..5 {
+            decoder.shift();
+        }
+        decoder
+    }
+
+    #[inline]
+    fn shift(&mut self) {
+        let byte = self.bytes.get(self.position).copied().unwrap_or(0);
+        self.position += 1;
+        self.code = (self.code << 8) | u32::from(byte);
+    }
+
+    /// Whether bytes remain that no decoder of a whole stream would have left.
+    pub fn has_rest(&self) -> bool {
+        self.position < self.bytes.len()
+    }
+}
+
+impl Coder for Decoder<'_> {
+    #[inline]
+    fn bit(&mut self, model: &mut Bit, _: bool) -> bool {
+        let bound = (self.range >> 16) * model.zero();
+        let bit = self.code >= bound;
+        if bit {
+            self.code -= bound;
+            self.range -= bound;
+        } else {
+            self.range = bound;
+        }
+        model.learn(bit);
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+        bit
+    }
+
+    #[inline]
+    fn raw(&mut self, _: u64, count: u32) -> u64 {
+        let mut value = 0;
+        let mut left = count;
+        while left > 0 {
+            let take = left.min(16);
+            left -= take;
+            self.range >>= take;
+            // A damaged stream can hold a code past the range; the mask keeps the part in bounds.
+            let part = (self.code / self.range).min((1 << take) - 1);
+            self.code = self.code.wrapping_sub(part.wrapping_mul(self.range));
+            value = (value << take) | u64::from(part);
+            while self.range < TOP {
+                self.range <<= 8;
+                self.shift();
+            }
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_and_raw_numbers_read_back() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let script: Vec<(bool, u64, u32)> = (0..20_000)
+            .map(|_| {
+                let count = random.u32(0..=64);
+                let value = random.u64(..) & u64::MAX.checked_shr(64 - count).unwrap_or(0);
+                (random.u8(..) == 0, value, count)
+            })
+            .collect();
+        let mut encoder = Encoder::new();
+        let mut model = Bit::NEW;
+        for &(bit, value, count) in &script {
+            encoder.bit(&mut model, bit);
+            encoder.raw(value, count);
+        }
+        let bytes = encoder.finish();
+        let mut decoder = Decoder::new(&bytes);
+        let mut model = Bit::NEW;
+        for &(bit, value, count) in &script {
+            assert_eq!(decoder.bit(&mut model, false), bit);
+            assert_eq!(decoder.raw(0, count), value);
+        }
+    }
+
+    #[test]
+    fn a_rare_bit_costs_little() {
+        let mut encoder = Encoder::new();
+        let mut model = Bit::NEW;
+        for _ in 0..100_000 {
+            encoder.bit(&mut model, false);
+        }
+        assert!(encoder.finish().len() < 40);
+    }
+}
