@@ -2,11 +2,23 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
+mod catalog;
 mod codec;
 mod error;
+mod file;
+mod index;
+mod maintain;
 mod reader;
+mod verify;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::CaptureError;
-pub use reader::{CaptureReader, Damage, LabelMatcher, MatchOp};
-pub use writer::{CaptureWriter, CommitStats, SampleBatch, SeriesIndex, Tick};
+pub use file::FORMAT;
+pub use index::{SampleBatch, SeriesIndex};
+pub use maintain::{add_event, compact, copy, seal_truth};
+pub use reader::{CaptureReader, Damage, Inventory, LabelMatcher, MatchOp};
+pub use verify::{VerifyReport, verify};
+pub use writer::{CaptureWriter, CommitStats, Tick};

@@ -1,45 +1,716 @@
-//! stub
-use crate::model::*;
-use super::CaptureError;
+//! Reads a capture. What is damaged is left out and named; the rest is read.
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+
+use super::CaptureError;
+use super::catalog::{SeriesSegment, with_target};
+use super::codec::{
+    BlockHeader, Columns, JournalRow, PdBatch, decode_group, decode_pd, open_envelope,
+};
+use super::file::{CaptureFile, FORMAT, State, Table};
+use super::index::{SeriesIndex, sample_hash};
+use super::writer::{PD_TARGET, block_context, columns_of, pd_hash, read_journal_row};
+use crate::model::{
+    Event, Fingerprint, Gap, Labels, PdAnswer, PdOutcome, RunMeta, Sample, Series, TargetKey,
+    TimeRange, Timestamp,
+};
+
 /// How a matcher compares.
 #[derive(Clone, Debug)]
-pub enum MatchOp { /// `=`
- Equal, /// `!=`
- NotEqual, /// `=~`, anchored
- Regex(regex::Regex), /// `!~`, anchored
- NotRegex(regex::Regex) }
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored by whoever built the expression
+    Regex(regex::Regex),
+    /// `!~`, anchored by whoever built the expression
+    NotRegex(regex::Regex),
+}
+
 /// One condition on a label; an absent label has the empty value.
 #[derive(Clone, Debug)]
-pub struct LabelMatcher { /// label
- pub name: String, /// comparison
- pub op: MatchOp, /// operand
- pub value: String }
+pub struct LabelMatcher {
+    /// The label's name.
+    pub name: String,
+    /// The comparison.
+    pub op: MatchOp,
+    /// The operand of `=` and `!=`.
+    pub value: String,
+}
+
+impl LabelMatcher {
+    /// `name="value"`.
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned() }
+    }
+
+    fn accepts(&self, value: &str) -> bool {
+        match &self.op {
+            MatchOp::Equal => value == self.value,
+            MatchOp::NotEqual => value != self.value,
+            MatchOp::Regex(pattern) => pattern.is_match(value),
+            MatchOp::NotRegex(pattern) => !pattern.is_match(value),
+        }
+    }
+}
+
 /// Something that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Damage { /// which row or block
- pub part: String, /// what does not hold
- pub why: String, /// time it covered, where known
- pub range: Option<TimeRange> }
-/// Reads a capture. Damaged parts are left out and named by `damage`.
-pub struct CaptureReader {}
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Damage {
+    /// Which row, block or group.
+    pub part: String,
+    /// What does not hold.
+    pub why: String,
+    /// The time that it covered, where that is known.
+    pub range: Option<TimeRange>,
+}
+
+/// One target's series: which label set each ordinal has.
+struct Target {
+    key: TargetKey,
+    /// Segment and set, by ordinal.
+    series: Vec<(u32, u32)>,
+}
+
+/// A row of `block` without its body.
+#[derive(Clone, Copy, Debug)]
+struct BlockRow {
+    id: u64,
+    target: u32,
+    first: i64,
+    last: i64,
+}
+
+/// Reads a capture.
+pub struct CaptureReader {
+    file: CaptureFile,
+    meta: RunMeta,
+    state: State,
+    sets: Vec<Vec<Labels>>,
+    targets: Vec<Target>,
+    blocks: Vec<BlockRow>,
+    /// Samples that are not sealed yet, by target number.
+    journal: BTreeMap<u32, Vec<Columns>>,
+    journal_pd: Vec<PdBatch>,
+    damage: Mutex<Vec<Damage>>,
+}
+
+/// What a writer needs to go on with a capture.
+pub(super) struct Contents {
+    pub index: SeriesIndex,
+    pub documents: HashMap<[u8; 32], u64>,
+    pub journal_ticks: u64,
+}
+
+/// What a capture holds, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Inventory {
+    /// Samples, staleness markers included.
+    pub samples: u64,
+    /// Series.
+    pub series: u64,
+    /// Targets with their series and sealed or journalled samples.
+    pub targets: Vec<(TargetKey, u64, u64)>,
+    /// Metrics with their number of series, ascending by name.
+    pub metrics: Vec<(String, u64)>,
+    /// PD answers.
+    pub pd_answers: u64,
+    /// Distinct PD documents.
+    pub pd_documents: u64,
+    /// Bytes by part of the file.
+    pub bytes: Vec<(String, u64)>,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// The capture's format.
+    pub format: u32,
+    /// Whether a ground truth is sealed inside.
+    pub truth_sealed: bool,
+}
+
 impl CaptureReader {
-    /// Opens read-only (older formats: migrates a temporary copy).
-    pub fn open(_path: &Path) -> Result<Self, CaptureError> { todo!() }
-    /// run metadata
-    pub fn meta(&self) -> &RunMeta { todo!() }
-    /// smallest range holding every sample and PD answer
-    pub fn window(&self) -> TimeRange { todo!() }
-    /// all gaps, sorted
-    pub fn gaps(&self) -> Result<Vec<Gap>, CaptureError> { todo!() }
-    /// all events, sorted
-    pub fn events(&self) -> Result<Vec<Event>, CaptureError> { todo!() }
-    /// PD answers sent in range, ordered by (sent, member, path)
-    pub fn pd_answers(&self, _range: TimeRange) -> Result<Vec<PdAnswer>, CaptureError> { todo!() }
-    /// series that match all matchers with their samples in range, ascending by labels; series without a sample in range are left out
-    pub fn select(&self, _matchers: &[LabelMatcher], _range: TimeRange) -> Result<Vec<Series>, CaptureError> { todo!() }
-    /// what was found damaged so far
-    pub fn damage(&self) -> Vec<Damage> { todo!() }
-    /// hex SHA-256 of the recorded content, independent of the order of writing
-    pub fn digest(&self) -> Result<String, CaptureError> { todo!() }
+    /// Opens a capture. An older format is migrated in a temporary copy.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file is no capture, is newer than this program, or is damaged
+    /// where nothing can be read without: the run's metadata and counters.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Self::over(CaptureFile::open_to_read(path)?)
+    }
+
+    pub(super) fn over(file: CaptureFile) -> Result<Self, CaptureError> {
+        // One transaction, so that a recorder's commits in between stay unseen.
+        file.run("BEGIN")?;
+        let mut reader = Self {
+            meta: file.meta()?,
+            state: file.state()?,
+            file,
+            sets: Vec::new(),
+            targets: Vec::new(),
+            blocks: Vec::new(),
+            journal: BTreeMap::new(),
+            journal_pd: Vec::new(),
+            damage: Mutex::new(Vec::new()),
+        };
+        reader.read_segments()?;
+        reader.read_block_rows()?;
+        reader.read_journal()?;
+        Ok(reader)
+    }
+
+    /// What is known of the run.
+    pub fn meta(&self) -> &RunMeta {
+        &self.meta
+    }
+
+    /// The smallest range that holds every sample and every PD answer; empty where there is none.
+    pub fn window(&self) -> TimeRange {
+        let blocks = self.blocks.iter().map(|block| (block.first, block.last));
+        let journal = self.journal.values().flatten();
+        let journal =
+            journal.map(|columns| (columns.times[0], columns.times[columns.times.len() - 1]));
+        let pd = self.journal_pd.iter().flat_map(|batch| &batch.answers);
+        let pd = pd.map(|(answer, _)| (answer.sent.as_millis(), answer.sent.as_millis()));
+        let bounds = blocks.chain(journal).chain(pd);
+        match bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
+            Some((first, last)) => TimeRange::new(
+                Timestamp::from_millis(first),
+                Timestamp::from_millis(last).saturating_add_millis(1),
+            ),
+            None => TimeRange::new(Timestamp::default(), Timestamp::default()),
+        }
+    }
+
+    /// All gaps, in order of time.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn gaps(&self) -> Result<Vec<Gap>, CaptureError> {
+        self.documents_of(Table::Gap, self.state.gaps)
+    }
+
+    /// All events, in order of time.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn events(&self) -> Result<Vec<Event>, CaptureError> {
+        let marks = match self.file.marks() {
+            Ok(marks) => marks,
+            Err(CaptureError::Damaged { part, why, .. }) => {
+                self.note(part, why, None);
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        self.documents_of(Table::Event, marks.events)
+    }
+
+    fn documents_of<T>(&self, table: Table, count: u64) -> Result<Vec<T>, CaptureError>
+    where
+        T: serde::de::DeserializeOwned + Ord,
+    {
+        let mut found = Vec::new();
+        self.file.rows(table, 1..count.saturating_add(1), |id, payload| {
+            let read = payload
+                .and_then(|json| serde_json::from_slice(json).map_err(|error| error.to_string()));
+            match read {
+                Ok(value) => found.push(value),
+                Err(why) => self.note(format!("{} {id}", table.name()), why, None),
+            }
+        })?;
+        found.sort();
+        Ok(found)
+    }
+
+    /// PD answers sent in `range`, ordered by when, by member and by path.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn pd_answers(&self, range: TimeRange) -> Result<Vec<PdAnswer>, CaptureError> {
+        let mut documents: HashMap<u64, Vec<u8>> = HashMap::new();
+        let mut answers = Vec::new();
+        let mut take = |batch: &PdBatch| {
+            let numbers = batch.first_document..;
+            documents.extend(numbers.zip(batch.documents.iter().cloned()));
+            answers.extend(
+                batch.answers.iter().filter(|(answer, _)| range.contains(answer.sent)).cloned(),
+            );
+        };
+        for block in self.blocks.iter().filter(|block| block.target == PD_TARGET) {
+            let batch = self.block_body(block)?.and_then(|body| {
+                decode_pd(&body).map_err(|why| self.note_block(block, "", why)).ok()
+            });
+            if let Some(batch) = batch {
+                take(&batch);
+            }
+        }
+        self.journal_pd.iter().for_each(&mut take);
+        let mut whole = Vec::with_capacity(answers.len());
+        for (mut answer, document) in answers {
+            if let (PdOutcome::Answered { body, .. }, Some(number)) =
+                (&mut answer.outcome, document)
+            {
+                match documents.get(&number) {
+                    Some(document) => body.clone_from(document),
+                    None => {
+                        let range = TimeRange::new(answer.sent, answer.sent + 1);
+                        let part = format!("PD document {number}");
+                        self.note(part, "it was in a damaged part".to_owned(), Some(range));
+                        continue;
+                    }
+                }
+            }
+            whole.push(answer);
+        }
+        whole.sort();
+        Ok(whole)
+    }
+
+    /// Series that match all matchers, with their samples in `range`, ascending by labels.
+    /// A series without a sample in `range` is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<Vec<Series>, CaptureError> {
+        let mut found = Vec::new();
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let wanted = self.matching(target, matchers);
+            if !wanted.iter().any(|wanted| *wanted) {
+                continue;
+            }
+            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); wanted.len()];
+            self.scan_target(number, range, &wanted, |columns| {
+                for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                    if !wanted.get(*ordinal as usize).is_some_and(|wanted| *wanted) {
+                        continue;
+                    }
+                    let cells = columns.samples(row).map(|(at, bits)| Sample {
+                        at: Timestamp::from_millis(at),
+                        value: f64::from_bits(bits),
+                    });
+                    samples[*ordinal as usize]
+                        .extend(cells.filter(|sample| range.contains(sample.at)));
+                }
+            })?;
+            for (ordinal, mut samples) in samples.into_iter().enumerate() {
+                if samples.is_empty() {
+                    continue;
+                }
+                if !samples.is_sorted_by(|a, b| a.at < b.at) {
+                    samples.sort_by_key(|sample| sample.at);
+                    samples.dedup_by_key(|sample| sample.at);
+                }
+                found.push(Series { labels: self.labels(target, ordinal), samples });
+            }
+        }
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+
+    /// What has been found damaged so far, each once.
+    pub fn damage(&self) -> Vec<Damage> {
+        let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
+        damage.sort();
+        damage.dedup();
+        damage
+    }
+
+    /// SHA-256 of the recorded content in hexadecimal: metadata, samples, PD answers, gaps and
+    /// events, whatever the order in which they were written. Compacting keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn digest(&self) -> Result<String, CaptureError> {
+        let mut hasher = Sha256::new();
+        let heads = serde_json::json!({
+            "meta": self.meta,
+            "samples": self.state.samples,
+            "samples_sum": self.state.samples_sum,
+            "pd_answers": self.state.pd_answers,
+            "pd_sum": self.state.pd_sum,
+            "gaps": self.gaps()?,
+            "events": self.events()?,
+        });
+        hasher.update(heads.to_string());
+        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// What the capture holds.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn inventory(&self) -> Result<Inventory, CaptureError> {
+        let mut metrics: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut targets = Vec::new();
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            for &(segment, set) in &target.series {
+                *metrics.entry(self.sets[segment as usize][set as usize].metric()).or_default() +=
+                    1;
+            }
+            let mut samples = 0;
+            self.scan_target(
+                number,
+                TimeRange::ALL,
+                &vec![true; target.series.len()],
+                |columns| {
+                    samples += columns.sample_count();
+                },
+            )?;
+            targets.push((target.key.clone(), target.series.len() as u64, samples));
+        }
+        targets.sort();
+        Ok(Inventory {
+            samples: self.state.samples,
+            series: self.targets.iter().map(|target| target.series.len() as u64).sum(),
+            targets,
+            metrics: metrics.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            pd_answers: self.state.pd_answers,
+            pd_documents: self.state.documents,
+            bytes: self.bytes_by_part()?,
+            file_bytes: std::fs::metadata(&self.file.path).map_or(0, |data| data.len()),
+            format: FORMAT,
+            truth_sealed: self.file.marks().is_ok_and(|marks| marks.truths > 0),
+        })
+    }
+
+    fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {
+        let parts = [
+            ("samples", "SELECT total(length(body)) FROM block WHERE target > 0"),
+            ("pd", "SELECT total(length(body)) FROM block WHERE target = 0"),
+            ("labels", "SELECT total(length(body)) FROM series"),
+            ("journal", "SELECT total(length(body)) FROM journal"),
+            ("gaps", "SELECT total(length(body)) FROM gap"),
+            ("events", "SELECT total(length(body)) FROM event"),
+        ];
+        let mut bytes = Vec::new();
+        for (part, sql) in parts {
+            let total = self.file.connection.query_row(sql, [], |row| row.get::<_, f64>(0));
+            let total = total.map_err(|source| self.file.sqlite(source))?;
+            bytes.push((part.to_owned(), total as u64));
+        }
+        Ok(bytes)
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn file(&self) -> &CaptureFile {
+        &self.file
+    }
+
+    pub(super) fn target_count(&self) -> u32 {
+        self.targets.len() as u32
+    }
+
+    pub(super) fn target_labels(&self, number: u32) -> Vec<Labels> {
+        let target = &self.targets[number as usize - 1];
+        (0..target.series.len()).map(|ordinal| self.labels(target, ordinal)).collect()
+    }
+
+    /// Sums the samples and their hashes by decoding everything.
+    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
+        let (mut count, mut sum) = (0_u64, 0_u128);
+        for number in 1..=self.target_count() {
+            let labels = self.target_labels(number);
+            let fingerprints: Vec<Fingerprint> = labels.iter().map(Labels::fingerprint).collect();
+            self.scan_target(number, TimeRange::ALL, &vec![true; labels.len()], |columns| {
+                for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                    let fingerprint = fingerprints[*ordinal as usize];
+                    for (at, bits) in columns.samples(row) {
+                        count += 1;
+                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
+                    }
+                }
+            })?;
+        }
+        Ok((count, sum))
+    }
+
+    /// Sums the PD answers and their hashes.
+    pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
+        let answers = self.pd_answers(TimeRange::ALL)?;
+        let sum = answers.iter().fold(0_u128, |sum, answer| sum.wrapping_add(pd_hash(answer)));
+        Ok((answers.len() as u64, sum))
+    }
+
+    pub(super) fn contents_to_resume(&self) -> Result<Contents, CaptureError> {
+        let mut index = SeriesIndex::default();
+        self.file.rows(Table::Series, 1..self.state.segments + 1, |_, payload| {
+            if let Some(segment) = payload.ok().and_then(|p| SeriesSegment::decode(p).ok()) {
+                index.add_segment(&segment);
+            }
+        })?;
+        for number in 1..=self.target_count() {
+            let wanted = vec![true; self.targets[number as usize - 1].series.len()];
+            let newest = &mut index.targets[number as usize - 1].newest;
+            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
+                for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                    if let Some((at, _)) = columns.samples(row).last() {
+                        let held = &mut newest[*ordinal as usize];
+                        *held = Timestamp::from_millis(at).max(*held);
+                    }
+                }
+            })?;
+        }
+        let mut documents = HashMap::new();
+        let mut learn = |batch: &PdBatch| {
+            for (number, document) in (batch.first_document..).zip(&batch.documents) {
+                documents.insert(Sha256::digest(document).into(), number);
+            }
+        };
+        for block in self.blocks.iter().filter(|block| block.target == PD_TARGET) {
+            if let Some(batch) = self.block_body(block)?.and_then(|body| decode_pd(&body).ok()) {
+                learn(&batch);
+            }
+        }
+        self.journal_pd.iter().for_each(&mut learn);
+        if let Some(damage) = self.damage().into_iter().next() {
+            return Err(self.file.damaged(damage.part, damage.why));
+        }
+        let journal_ticks = self.state.journal_next - self.state.journal_first;
+        let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
+        Ok(Contents { index, documents, journal_ticks })
+    }
+
+    fn labels(&self, target: &Target, ordinal: usize) -> Labels {
+        let (segment, set) = target.series[ordinal];
+        with_target(&self.sets[segment as usize][set as usize], &target.key)
+    }
+
+    fn matching(&self, target: &Target, matchers: &[LabelMatcher]) -> Vec<bool> {
+        let of_target = |name: &str| match name {
+            "job" => Some(target.key.job.as_str()),
+            "instance" => Some(target.key.instance.as_str()),
+            _ => None,
+        };
+        let on_target = |matcher: &LabelMatcher| {
+            of_target(&matcher.name).is_none_or(|value| matcher.accepts(value))
+        };
+        if !matchers.iter().all(on_target) {
+            return Vec::new();
+        }
+        let rest: Vec<&LabelMatcher> =
+            matchers.iter().filter(|matcher| of_target(&matcher.name).is_none()).collect();
+        let accepts = |&(segment, set): &(u32, u32)| {
+            let labels = &self.sets[segment as usize][set as usize];
+            rest.iter().all(|m| m.accepts(labels.get(&m.name).unwrap_or_default()))
+        };
+        target.series.iter().map(accepts).collect()
+    }
+
+    /// Hands over every group of columns of a target that overlaps `range` and holds a wanted
+    /// ordinal, in the order of writing.
+    pub(super) fn scan_target(
+        &self,
+        number: u32,
+        range: TimeRange,
+        wanted: &[bool],
+        mut each: impl FnMut(&Columns),
+    ) -> Result<(), CaptureError> {
+        let is_wanted = |ordinals: &[u32]| {
+            ordinals.iter().any(|ordinal| wanted.get(*ordinal as usize) == Some(&true))
+        };
+        for block in self.blocks.iter().filter(|block| block.target == number) {
+            if block.last < range.start.as_millis() || block.first >= range.end.as_millis() {
+                continue;
+            }
+            let Some(body) = self.block_body(block)? else { continue };
+            let header = match BlockHeader::decode(&body) {
+                Ok(header) if header.ordinals.iter().all(|o| (*o as usize) < wanted.len()) => {
+                    header
+                }
+                Ok(_) => {
+                    self.note_block(block, "", "it names a series that is not in the capture");
+                    continue;
+                }
+                Err(why) => {
+                    self.note_block(block, "", why);
+                    continue;
+                }
+            };
+            for group in 0..header.group_count() {
+                if !is_wanted(header.group_ordinals(group)) {
+                    continue;
+                }
+                match decode_group(&body, &header, group) {
+                    Ok(columns) => each(&columns),
+                    Err(why) => self.note_block(block, &format!(" group {group}"), why),
+                }
+            }
+        }
+        for columns in self.journal.get(&number).into_iter().flatten() {
+            if columns.ordinals.iter().all(|ordinal| (*ordinal as usize) < wanted.len()) {
+                each(columns);
+            } else {
+                let why = "it names a series that is not in the capture".to_owned();
+                self.note(format!("journal of target {number}"), why, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// The body of a block without its envelope; `None` where it is damaged.
+    ///
+    /// A block of samples has checksums of its own for the header and each group, so a damaged
+    /// envelope does not condemn all of it.
+    fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
+        let sql = "SELECT body FROM block WHERE id = ?1";
+        let body: Result<Vec<u8>, _> =
+            self.file.connection.query_row(sql, [block.id as i64], |row| row.get(0));
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => {
+                self.note_block(block, "", error);
+                return Ok(None);
+            }
+        };
+        let context = block_context(block.id, block.target, block.first, block.last);
+        match open_envelope(&context, &body) {
+            Ok(payload) => Ok(Some(payload.to_vec())),
+            Err(why) => {
+                self.note_block(block, "", why);
+                let salvageable = block.target != PD_TARGET && body.len() > 4;
+                Ok(salvageable.then(|| body[4..].to_vec()))
+            }
+        }
+    }
+
+    fn read_segments(&mut self) -> Result<(), CaptureError> {
+        let mut numbers: BTreeMap<TargetKey, usize> = BTreeMap::new();
+        let mut sets = Vec::new();
+        let mut targets: Vec<Target> = Vec::new();
+        let mut damaged = false;
+        self.file.rows(
+            Table::Series,
+            1..self.state.segments.saturating_add(1),
+            |id, payload| {
+                let read = payload
+                    .and_then(|bytes| SeriesSegment::decode(bytes).map_err(|why| why.to_string()));
+                match read {
+                    // Later segments number on from earlier ones, so none is usable past a hole.
+                    Ok(_) if damaged => {}
+                    Ok(segment) => {
+                        for (key, list) in segment.targets {
+                            let number = *numbers.entry(key.clone()).or_insert_with(|| {
+                                targets.push(Target { key, series: Vec::new() });
+                                targets.len() - 1
+                            });
+                            let number_of_segment = sets.len() as u32;
+                            targets[number]
+                                .series
+                                .extend(list.into_iter().map(|set| (number_of_segment, set)));
+                        }
+                        sets.push(segment.sets);
+                    }
+                    Err(why) => {
+                        damaged = true;
+                        self.note(format!("series {id}"), why, None);
+                    }
+                }
+            },
+        )?;
+        self.sets = sets;
+        self.targets = targets;
+        Ok(())
+    }
+
+    fn read_block_rows(&mut self) -> Result<(), CaptureError> {
+        let sql = "SELECT id, target, first_ms, last_ms FROM block ORDER BY id";
+        let mut blocks: Vec<BlockRow> = Vec::new();
+        let mut statement =
+            self.file.connection.prepare(sql).map_err(|source| self.file.sqlite(source))?;
+        let mut rows = statement.query([]).map_err(|source| self.file.sqlite(source))?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) => {
+                    self.note("block".to_owned(), error.to_string(), None);
+                    break;
+                }
+            };
+            let read = (|| {
+                Some(BlockRow {
+                    id: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?,
+                    target: u32::try_from(row.get::<_, i64>(1).ok()?).ok()?,
+                    first: row.get(2).ok()?,
+                    last: row.get(3).ok()?,
+                })
+            })();
+            match read {
+                Some(block)
+                    if block.id <= self.state.blocks
+                        && blocks.last().is_none_or(|last| last.id < block.id) =>
+                {
+                    blocks.push(block);
+                }
+                _ => {
+                    self.note("block".to_owned(), "a row has an unexpected form".to_owned(), None);
+                    break;
+                }
+            }
+        }
+        drop(rows);
+        drop(statement);
+        if (blocks.len() as u64) < self.state.blocks {
+            let missing = self.state.blocks - blocks.len() as u64;
+            self.note("block".to_owned(), format!("{missing} rows are missing"), None);
+        }
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    fn read_journal(&mut self) -> Result<(), CaptureError> {
+        let mut rows: HashMap<u32, Vec<JournalRow>> = HashMap::new();
+        let mut batches = Vec::new();
+        let range = self.state.journal_first..self.state.journal_next;
+        self.file.rows(Table::Journal, range, |id, payload| {
+            let mut batch = PdBatch::default();
+            let read = payload.and_then(|payload| {
+                read_journal_row(payload, &mut rows, &mut batch).map_err(|why| why.to_string())
+            });
+            match read {
+                Ok(()) if batch.answers.is_empty() => {}
+                Ok(()) => batches.push(batch),
+                Err(why) => self.note(format!("journal {id}"), why, None),
+            }
+        })?;
+        self.journal = rows.into_iter().map(|(target, rows)| (target, columns_of(rows))).collect();
+        self.journal_pd = batches;
+        Ok(())
+    }
+
+    fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
+        let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
+            Some(target) => target.key.to_string(),
+            None if block.target == PD_TARGET => "PD".to_owned(),
+            None => format!("target {}", block.target),
+        };
+        let range = TimeRange::new(
+            Timestamp::from_millis(block.first),
+            Timestamp::from_millis(block.last).saturating_add_millis(1),
+        );
+        self.note(format!("block {} ({key}){group}", block.id), why.to_string(), Some(range));
+    }
+
+    fn note(&self, part: String, why: String, range: Option<TimeRange>) {
+        let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
+        damage.push(Damage { part, why, range });
+    }
 }

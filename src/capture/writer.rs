@@ -1,67 +1,531 @@
-//! stub
-use crate::model::*;
+//! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
 use super::CaptureError;
-use std::path::Path;
-/// Which series exist, and how far each has been written.
-pub struct SeriesIndex {}
-impl SeriesIndex {
-    /// How many series there are.
-    pub fn len(&self) -> usize { todo!() }
-}
-/// Samples that go into one tick. Only what is newer than its series' last sample is kept, so overlapping fetches are safe.
-#[derive(Default)]
-pub struct SampleBatch {}
-impl SampleBatch {
-    /// Adds samples (ascending) of one series, skipping what was written before. Returns how many were new.
-    pub fn push(&mut self, _index: &mut SeriesIndex, _labels: EncodedLabels<'_>, _samples: &[Sample]) -> Result<usize, LabelsError> { todo!() }
-    /// samples held
-    pub fn len(&self) -> usize { todo!() }
-}
+use super::catalog::SeriesSegment;
+use super::codec::{
+    ABSENT, Columns, Cursor, DecodeError, JournalRow, PdBatch, STALE, VALUE, decode_journal,
+    decode_pd, encode_block, encode_journal, encode_pd, put_varint, seal_envelope,
+};
+use super::file::{CaptureFile, State, Table, side_file};
+use super::index::{Placed, SampleBatch, SeriesIndex, sample_hash};
+use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, STALE_NAN_BITS, Timestamp};
+
+/// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
+const SEAL_TICKS: u64 = 240;
+/// Rows of one target after which the journal is sealed, whatever the number of ticks.
+const SEAL_ROWS: usize = 480;
+/// Instants of a sealed block.
+const BLOCK_INSTANTS: usize = 480;
+/// Compression of PD documents in the journal and in blocks.
+const PD_JOURNAL_LEVEL: i32 = 1;
+const PD_BLOCK_LEVEL: i32 = 17;
+/// The target number under which PD answers stand; scrape targets are counted from 1.
+pub const PD_TARGET: u32 = 0;
+
 /// What one transaction writes.
 #[derive(Default)]
 pub struct Tick {
-    /// samples
+    /// Samples.
     pub samples: SampleBatch,
-    /// PD answers
+    /// PD answers.
     pub pd: Vec<PdAnswer>,
-    /// new gaps
+    /// Gaps that are new.
     pub gaps: Vec<Gap>,
-    /// gaps (as stored before, healed_at None) that are healed now; written back with `healed_at` set
+    /// Gaps that are stored already and have been healed: `healed_at` is set.
     pub healed: Vec<Gap>,
-    /// events
+    /// Events.
     pub events: Vec<Event>,
-    /// Prometheus has been copied up to here
+    /// Prometheus has been copied up to here.
     pub copied_through: Option<Timestamp>,
 }
-/// What a commit cost.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CommitStats { /// samples written
- pub samples: usize, /// file size including the write-ahead log
- pub file_bytes: u64, /// whether the journal was sealed
- pub sealed: bool }
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitStats {
+    /// Samples written.
+    pub samples: usize,
+    /// Bytes on disk, with the write-ahead log.
+    pub file_bytes: u64,
+    /// Whether the journal was sealed.
+    pub sealed: bool,
+}
+
 /// Writes a capture; the only writer of its file.
-pub struct CaptureWriter {}
+pub struct CaptureWriter {
+    file: CaptureFile,
+    lock: LockFile,
+    meta: RunMeta,
+    meta_changed: bool,
+    state: State,
+    samples_sum: u128,
+    pd_sum: u128,
+    index: SeriesIndex,
+    documents: HashMap<[u8; 32], u64>,
+    gaps: Vec<Gap>,
+    ticks_since_seal: u64,
+    journal_rows: HashMap<u32, usize>,
+}
+
 impl CaptureWriter {
-    /// Makes a new capture; `Exists` where the file is there.
-    pub fn create(_path: &Path, _meta: RunMeta) -> Result<Self, CaptureError> { todo!() }
-    /// Opens an existing capture to go on (migrating in place), recovering what a crash left. `Locked` where another recorder has it.
-    pub fn resume(_path: &Path) -> Result<Self, CaptureError> { todo!() }
-    /// metadata
-    pub fn meta(&self) -> &RunMeta { todo!() }
-    /// changes metadata, durable with the next commit
-    pub fn set_meta(&mut self, _meta: RunMeta) { todo!() }
-    /// how far Prometheus has been copied
-    pub fn copied_through(&self) -> Option<Timestamp> { todo!() }
-    /// gaps not healed yet
-    pub fn open_gaps(&self) -> Vec<Gap> { todo!() }
-    /// end of the last commit's observations (for RecorderDown gaps on resume)
-    pub fn last_observed(&self) -> Option<Timestamp> { todo!() }
-    /// the index to fill batches with
-    pub fn index(&mut self) -> &mut SeriesIndex { todo!() }
-    /// One durable transaction. Seals the journal when it is long enough.
-    pub fn commit(&mut self, _tick: Tick) -> Result<CommitStats, CaptureError> { todo!() }
+    /// Makes a new capture.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Exists`] where the file is there, [`CaptureError::Locked`] where another
+    /// recorder has the run.
+    pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
+        let lock = LockFile::take(path)?;
+        let file = CaptureFile::create(path)?;
+        let state = State { journal_first: 1, journal_next: 1, ..State::default() };
+        file.set_meta(&meta)?;
+        file.set_state(&state)?;
+        Ok(Self {
+            file,
+            lock,
+            meta,
+            meta_changed: false,
+            state,
+            samples_sum: 0,
+            pd_sum: 0,
+            index: SeriesIndex::default(),
+            documents: HashMap::new(),
+            gaps: Vec::new(),
+            ticks_since_seal: 0,
+            journal_rows: HashMap::new(),
+        })
+    }
+
+    /// Opens a capture to go on with it; a crash's committed ticks are all there.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Locked`] where another recorder has the run, [`CaptureError::Damaged`]
+    /// where a part that going on depends on is damaged.
+    pub fn resume(path: &Path) -> Result<Self, CaptureError> {
+        let lock = LockFile::take(path)?;
+        let file = CaptureFile::open_to_write(path)?;
+        let (meta, state) = (file.meta()?, file.state()?);
+        let reader = super::CaptureReader::over(CaptureFile::open_to_read(path)?)?;
+        let contents = reader.contents_to_resume()?;
+        let sum = |text: &str| u128::from_str_radix(text, 16).unwrap_or(0);
+        Ok(Self {
+            lock,
+            meta,
+            meta_changed: false,
+            samples_sum: sum(&state.samples_sum),
+            pd_sum: sum(&state.pd_sum),
+            ticks_since_seal: contents.journal_ticks,
+            index: contents.index,
+            documents: contents.documents,
+            gaps: reader.gaps()?,
+            journal_rows: HashMap::new(),
+            file,
+            state,
+        })
+    }
+
+    /// What is known of the run.
+    pub fn meta(&self) -> &RunMeta {
+        &self.meta
+    }
+
+    /// Replaces what is known of the run; durable with the next commit.
+    pub fn set_meta(&mut self, meta: RunMeta) {
+        self.meta_changed |= meta != self.meta;
+        self.meta = meta;
+    }
+
+    /// How far Prometheus has been copied.
+    pub fn copied_through(&self) -> Option<Timestamp> {
+        self.state.copied_through
+    }
+
+    /// Gaps that have not been healed.
+    pub fn open_gaps(&self) -> Vec<Gap> {
+        self.gaps.iter().filter(|gap| gap.healed_at.is_none()).cloned().collect()
+    }
+
+    /// When something was last observed.
+    pub fn last_observed(&self) -> Option<Timestamp> {
+        self.state.last_observed
+    }
+
+    /// Samples written so far.
+    pub fn samples(&self) -> u64 {
+        self.state.samples
+    }
+
+    /// The index that batches are filled with.
+    pub fn index(&mut self) -> &mut SeriesIndex {
+        &mut self.index
+    }
+
+    /// Writes a tick in one durable transaction, and seals the journal when it is long enough.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the disk refuses; nothing of the tick is in the file then, and the
+    /// writer must not be used further.
+    pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
+        self.file.run("BEGIN IMMEDIATE")?;
+        let samples = self.write_samples(&mut tick.samples)?;
+        self.write_pd(&tick.pd)?;
+        self.write_gaps(tick.gaps, &tick.healed)?;
+        write_events(&self.file, &tick.events)?;
+        self.state.copied_through = tick.copied_through.max(self.state.copied_through);
+        if std::mem::take(&mut self.meta_changed) {
+            self.file.set_meta(&self.meta)?;
+        }
+        self.ticks_since_seal += 1;
+        let longest = self.journal_rows.values().max().copied().unwrap_or(0);
+        let sealed = self.ticks_since_seal >= SEAL_TICKS || longest >= SEAL_ROWS;
+        if sealed {
+            self.seal_journal()?;
+        }
+        self.write_state()?;
+        self.file.run("COMMIT")?;
+        Ok(CommitStats { samples, file_bytes: self.bytes_on_disk(), sealed })
+    }
+
     /// Seals what the journal holds.
-    pub fn seal(&mut self) -> Result<(), CaptureError> { todo!() }
-    /// Seals, folds the write-ahead log into the file and lets go of it: one file remains.
-    pub fn finish(self) -> Result<(), CaptureError> { todo!() }
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn seal(&mut self) -> Result<(), CaptureError> {
+        self.file.run("BEGIN IMMEDIATE")?;
+        self.seal_journal()?;
+        self.write_state()?;
+        self.file.run("COMMIT")
+    }
+
+    /// Seals, and folds the write-ahead log into the file: one file remains.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub fn finish(mut self) -> Result<(), CaptureError> {
+        self.seal()?;
+        self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE; VACUUM;")?;
+        drop(self.file);
+        self.lock.release();
+        Ok(())
+    }
+
+    fn bytes_on_disk(&self) -> u64 {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+        size(&self.file.path) + size(&side_file(&self.file.path, "-wal"))
+    }
+
+    fn write_state(&mut self) -> Result<(), CaptureError> {
+        self.state.samples_sum = format!("{:032x}", self.samples_sum);
+        self.state.pd_sum = format!("{:032x}", self.pd_sum);
+        self.file.set_state(&self.state)
+    }
+
+    fn write_samples(&mut self, batch: &mut SampleBatch) -> Result<usize, CaptureError> {
+        if let Some(segment) = batch.settle(&mut self.index) {
+            self.write_segment(&segment)?;
+        }
+        let mut placed = std::mem::take(&mut batch.placed);
+        placed
+            .sort_unstable_by_key(|sample| (sample.place.target, sample.at, sample.place.ordinal));
+        for run in placed.chunk_by(|a, b| a.place.target == b.place.target) {
+            let target = run[0].place.target;
+            for sample in run {
+                let fingerprints = &self.index.targets[target as usize].fingerprints;
+                let fingerprint = fingerprints[sample.place.ordinal as usize];
+                let hash = sample_hash(fingerprint, sample.at, sample.bits);
+                self.samples_sum = self.samples_sum.wrapping_add(hash);
+            }
+            let newest = run.last().map(|sample| Timestamp::from_millis(sample.at));
+            self.state.last_observed = self.state.last_observed.max(newest);
+            let rows = rows_of(run);
+            *self.journal_rows.entry(target + 1).or_default() += rows.len();
+            self.append_journal(target + 1, &encode_journal(&rows))?;
+        }
+        self.state.samples += placed.len() as u64;
+        Ok(placed.len())
+    }
+
+    fn write_segment(&mut self, segment: &SeriesSegment) -> Result<(), CaptureError> {
+        self.state.segments += 1;
+        self.file.put_row(Table::Series, self.state.segments, &segment.encode())
+    }
+
+    fn append_journal(&mut self, target: u32, blob: &[u8]) -> Result<(), CaptureError> {
+        let mut payload = Vec::with_capacity(blob.len() + 5);
+        put_varint(&mut payload, u64::from(target));
+        payload.extend_from_slice(blob);
+        self.file.put_row(Table::Journal, self.state.journal_next, &payload)?;
+        self.state.journal_next += 1;
+        Ok(())
+    }
+
+    fn write_pd(&mut self, answers: &[PdAnswer]) -> Result<(), CaptureError> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let mut batch = PdBatch { first_document: self.state.documents, ..PdBatch::default() };
+        for answer in answers {
+            self.pd_sum = self.pd_sum.wrapping_add(pd_hash(answer));
+            self.state.last_observed = self.state.last_observed.max(Some(answer.observed()));
+            let mut answer = answer.clone();
+            let document = match &mut answer.outcome {
+                PdOutcome::Failed { .. } => None,
+                PdOutcome::Answered { body, .. } => {
+                    let body = std::mem::take(body);
+                    let next = self.state.documents;
+                    let number =
+                        *self.documents.entry(Sha256::digest(&body).into()).or_insert(next);
+                    if number == next {
+                        self.state.documents += 1;
+                        batch.documents.push(body);
+                    }
+                    Some(number)
+                }
+            };
+            batch.answers.push((answer, document));
+        }
+        self.state.pd_answers += answers.len() as u64;
+        self.append_journal(PD_TARGET, &encode_pd(&batch, PD_JOURNAL_LEVEL))
+    }
+
+    fn write_gaps(&mut self, gaps: Vec<Gap>, healed: &[Gap]) -> Result<(), CaptureError> {
+        for gap in healed {
+            let same = |stored: &Gap| {
+                stored.healed_at.is_none()
+                    && Gap { healed_at: gap.healed_at, ..stored.clone() } == *gap
+            };
+            if let Some(row) = self.gaps.iter().position(same) {
+                self.gaps[row] = gap.clone();
+                self.file.put_row(Table::Gap, row as u64 + 1, &json(gap))?;
+            }
+        }
+        for gap in gaps {
+            self.state.gaps += 1;
+            self.file.put_row(Table::Gap, self.state.gaps, &json(&gap))?;
+            self.gaps.push(gap);
+        }
+        Ok(())
+    }
+
+    fn seal_journal(&mut self) -> Result<(), CaptureError> {
+        let mut rows: HashMap<u32, Vec<JournalRow>> = HashMap::new();
+        let mut pd = PdBatch::default();
+        let mut failure = None;
+        let range = self.state.journal_first..self.state.journal_next;
+        self.file.rows(Table::Journal, range, |id, payload| {
+            let read = payload.and_then(|payload| {
+                read_journal_row(payload, &mut rows, &mut pd).map_err(|why| why.to_string())
+            });
+            if let Err(why) = read {
+                failure.get_or_insert((id, why));
+            }
+        })?;
+        if let Some((id, why)) = failure {
+            return Err(self.file.damaged(format!("journal {id}"), why));
+        }
+        let mut targets: Vec<(u32, Vec<JournalRow>)> = rows.into_iter().collect();
+        targets.sort_unstable_by_key(|(target, _)| *target);
+        for (target, rows) in targets {
+            for columns in columns_of(rows) {
+                let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
+                self.write_block(target, first, last, &encode_block(&columns))?;
+            }
+        }
+        if !pd.answers.is_empty() {
+            let times = pd.answers.iter().map(|(answer, _)| answer.sent.as_millis());
+            let (first, last) =
+                times.fold((i64::MAX, i64::MIN), |(first, last), at| (first.min(at), last.max(at)));
+            self.write_block(PD_TARGET, first, last, &encode_pd(&pd, PD_BLOCK_LEVEL))?;
+        }
+        self.file.run("DELETE FROM journal")?;
+        self.state.journal_first = self.state.journal_next;
+        self.ticks_since_seal = 0;
+        self.journal_rows.clear();
+        Ok(())
+    }
+
+    fn write_block(
+        &mut self,
+        target: u32,
+        first: i64,
+        last: i64,
+        body: &[u8],
+    ) -> Result<(), CaptureError> {
+        self.state.blocks += 1;
+        put_block(&self.file, self.state.blocks, target, first, last, body)
+    }
+}
+
+/// Writes a row of `block`. The columns that a query selects by are part of the checksum.
+pub fn put_block(
+    file: &CaptureFile,
+    id: u64,
+    target: u32,
+    first: i64,
+    last: i64,
+    body: &[u8],
+) -> Result<(), CaptureError> {
+    let sealed = seal_envelope(&block_context(id, target, first, last), body);
+    let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+    file.connection
+        .prepare(sql)
+        .and_then(|mut statement| statement.execute((id as i64, target, first, last, sealed)))
+        .map(drop)
+        .map_err(|source| file.sqlite(source))
+}
+
+/// What the checksum of a block's row is bound to.
+pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
+    format!("block {id} {target} {first} {last}")
+}
+
+/// Adds events; a recorder may be running.
+pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut marks = file.marks()?;
+    for event in events {
+        marks.events += 1;
+        file.put_row(Table::Event, marks.events, &json(event))?;
+    }
+    file.set_marks(&marks)
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("gaps and events are plain structures")
+}
+
+/// Identifies a PD answer, for the digest of a capture's content.
+pub fn pd_hash(answer: &PdAnswer) -> u128 {
+    let mut bytes = Vec::new();
+    put_varint(&mut bytes, answer.sent.as_millis() as u64);
+    put_varint(&mut bytes, u64::from(answer.elapsed_us));
+    for text in [&answer.member, &answer.url, &answer.path] {
+        super::codec::put_bytes(&mut bytes, text.as_bytes());
+    }
+    match &answer.outcome {
+        PdOutcome::Answered { status, body } => {
+            put_varint(&mut bytes, u64::from(*status));
+            super::codec::put_bytes(&mut bytes, body);
+        }
+        PdOutcome::Failed { reason, detail } => {
+            super::codec::put_bytes(&mut bytes, reason.name().as_bytes());
+            super::codec::put_bytes(&mut bytes, detail.as_bytes());
+        }
+    }
+    xxhash_rust::xxh3::xxh3_128(&bytes)
+}
+
+fn rows_of(samples: &[Placed]) -> Vec<JournalRow> {
+    samples
+        .chunk_by(|a, b| a.at == b.at)
+        .map(|scrape| JournalRow {
+            at: scrape[0].at,
+            samples: scrape.iter().map(|sample| (sample.place.ordinal, sample.bits)).collect(),
+        })
+        .collect()
+}
+
+/// Reads one row of the journal into what it belongs to.
+pub fn read_journal_row(
+    payload: &[u8],
+    rows: &mut HashMap<u32, Vec<JournalRow>>,
+    pd: &mut PdBatch,
+) -> Result<(), DecodeError> {
+    let mut cursor = Cursor::new(payload);
+    let target = cursor.u32()?;
+    let blob = cursor.take(cursor.remaining())?;
+    if target != PD_TARGET {
+        rows.entry(target).or_default().extend(decode_journal(blob)?);
+        return Ok(());
+    }
+    let batch = decode_pd(blob)?;
+    if pd.answers.is_empty() {
+        pd.first_document = batch.first_document;
+    }
+    pd.documents.extend(batch.documents);
+    pd.answers.extend(batch.answers);
+    Ok(())
+}
+
+/// Turns scrapes into columns, cut at a number of instants. Of two samples of one series at one
+/// instant the first stays.
+pub fn columns_of(mut rows: Vec<JournalRow>) -> Vec<Columns> {
+    rows.sort_by_key(|row| row.at);
+    let instants: Vec<&[JournalRow]> = rows.chunk_by(|a, b| a.at == b.at).collect();
+    instants.chunks(BLOCK_INSTANTS).map(columns_of_slice).collect()
+}
+
+fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
+    let times: Vec<i64> = instants.iter().map(|rows| rows[0].at).collect();
+    let samples = || instants.iter().flat_map(|rows| rows.iter()).flat_map(|row| &row.samples);
+    let highest = samples().map(|(ordinal, _)| *ordinal as usize + 1).max().unwrap_or(0);
+    let mut present = vec![false; highest];
+    for (ordinal, _) in samples() {
+        present[*ordinal as usize] = true;
+    }
+    let ordinals: Vec<u32> =
+        (0..highest as u32).filter(|ordinal| present[*ordinal as usize]).collect();
+    let mut row_of = vec![0_usize; highest];
+    for (row, ordinal) in ordinals.iter().enumerate() {
+        row_of[*ordinal as usize] = row;
+    }
+    let mut states = vec![ABSENT; ordinals.len() * times.len()];
+    let mut bits = vec![0; states.len()];
+    for (tick, rows) in instants.iter().enumerate() {
+        for &(ordinal, value) in rows.iter().flat_map(|row| &row.samples) {
+            let cell = row_of[ordinal as usize] * times.len() + tick;
+            if states[cell] != ABSENT {
+                continue;
+            }
+            (states[cell], bits[cell]) =
+                if value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, value) };
+        }
+    }
+    Columns { times, ordinals, states, bits }
+}
+
+/// The lock that a recorder holds: a side file, so that SQLite's own locks stay untouched.
+struct LockFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl LockFile {
+    fn take(capture: &Path) -> Result<Self, CaptureError> {
+        let path = side_file(capture, ".lock");
+        let io = |source| CaptureError::Io { path: path.clone(), source };
+        let mut options = File::options();
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let pid = pid.trim().to_owned();
+                return Err(CaptureError::Locked { path: capture.to_owned(), pid });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+        write!(file, "{}", std::process::id()).map_err(io)?;
+        Ok(Self { file, path })
+    }
+
+    fn release(self) {
+        let _ = std::fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
 }

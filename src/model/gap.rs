@@ -131,9 +131,7 @@ mod tests {
 
     #[test]
     fn names_of_sources_and_reasons_read_back() {
-        for source in
-            [Source::Prometheus, Source::Recorder, Source::PdMember("pd0".to_owned())]
-        {
+        for source in [Source::Prometheus, Source::Recorder, Source::PdMember("pd0".to_owned())] {
             assert_eq!(Source::parse(&source.to_string()), Some(source));
         }
         for reason in GapReason::ALL {

@@ -14,7 +14,7 @@ pub use gap::{Gap, GapReason, Source};
 pub use pd::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{
-    EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey, is_stale,
-    stale_marker,
+    EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey,
+    is_stale, stale_marker,
 };
 pub use time::{TimeParseError, TimeRange, Timestamp, parse_duration_ms};

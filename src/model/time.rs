@@ -171,7 +171,9 @@ pub enum TimeParseError {
     )]
     Instant(String),
     /// Not a duration.
-    #[error("cannot read {0:?} as a duration: use numbers with units ms, s, m, h, d or w, such as 90s or 1h30m")]
+    #[error(
+        "cannot read {0:?} as a duration: use numbers with units ms, s, m, h, d or w, such as 90s or 1h30m"
+    )]
     Duration(String),
 }
 

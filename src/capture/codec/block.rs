@@ -20,7 +20,7 @@ const MAX_GROUP_CELLS: usize = 1 << 21;
 /// Series × instants that a decoder accepts in one block, which bounds the time it takes.
 const MAX_BLOCK_CELLS: usize = 1 << 30;
 /// Instants of one block.
-pub const MAX_INSTANTS: usize = 4096;
+const MAX_INSTANTS: usize = 4096;
 
 /// A cell holds no sample.
 pub const ABSENT: u8 = 0;
@@ -623,8 +623,7 @@ fn choose_mode(models: &Models, places: &[u32], main: &[i64], comparable: bool) 
         let step = main[index].wrapping_sub(main[index - 1]);
         plain += bit_length(step);
         previous += bit_length(step.wrapping_sub(before));
-        neighbour +=
-            bit_length(step.wrapping_sub(models.neighbour_steps[places[index] as usize]));
+        neighbour += bit_length(step.wrapping_sub(models.neighbour_steps[places[index] as usize]));
         before = step;
     }
     plain += bit_length(main[0]);
@@ -808,8 +807,8 @@ mod tests {
         for position in 0..block.len() * 8 {
             let mut damaged = block.clone();
             damaged[position / 8] ^= 1 << (position % 8);
-            let read = BlockHeader::decode(&damaged)
-                .and_then(|header| decode_group(&damaged, &header, 0));
+            let read =
+                BlockHeader::decode(&damaged).and_then(|header| decode_group(&damaged, &header, 0));
             assert!(read.is_err(), "bit {position}");
         }
     }

@@ -74,7 +74,8 @@ pub fn decode_label_sets(blob: &[u8]) -> Result<Vec<Labels>, DecodeError> {
     let mut expanded = 0_usize;
     for _ in 0..cursor.count()? {
         let (length, width) = (cursor.varint()? as usize, cursor.count()?);
-        expanded = length.checked_mul(width.max(1)).map_or(usize::MAX, |n| n.saturating_add(expanded));
+        expanded =
+            length.checked_mul(width.max(1)).map_or(usize::MAX, |n| n.saturating_add(expanded));
         if expanded > MAX_LABELS || (width > 0 && length > cursor.remaining()) {
             return Err(DecodeError("has more labels than the format allows"));
         }
@@ -94,7 +95,11 @@ pub fn decode_label_sets(blob: &[u8]) -> Result<Vec<Labels>, DecodeError> {
             sets.push(Labels::new(pairs).map_err(|_| DecodeError("a label stands twice"))?);
         }
     }
-    if cursor.is_empty() { Ok(sets) } else { Err(DecodeError("has bytes after its last label set")) }
+    if cursor.is_empty() {
+        Ok(sets)
+    } else {
+        Err(DecodeError("has bytes after its last label set"))
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,348 @@
+//! Opening the SQLite file: identity, format version, migrations, and rows with checksums.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, limits::Limit};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::CaptureError;
+use super::codec::{open_envelope, seal_envelope};
+use crate::model::{RunMeta, Timestamp};
+
+/// SQLite's `application_id` of a capture: "opcp".
+pub const APPLICATION_ID: i32 = 0x6f70_6370;
+/// Numbered steps from an empty file to the newest format. A released step is never edited.
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_capture.sql")];
+/// The newest format.
+pub const FORMAT: u32 = MIGRATIONS.len() as u32;
+/// The longest blob that is read, which bounds what a damaged file can make a reader allocate.
+const MAX_BLOB_BYTES: i32 = 1 << 28;
+
+const META: i64 = 1;
+const STATE: i64 = 2;
+const MARKS: i64 = 3;
+
+/// What the writer has committed so far; a reader checks the rows against it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Rows of `series`.
+    pub segments: u64,
+    /// Rows of `block`.
+    pub blocks: u64,
+    /// Rows of `gap`.
+    pub gaps: u64,
+    /// First id of `journal`.
+    pub journal_first: u64,
+    /// Id that the next row of `journal` gets.
+    pub journal_next: u64,
+    /// Samples.
+    pub samples: u64,
+    /// Sum of the samples' hashes, in hexadecimal.
+    pub samples_sum: String,
+    /// PD answers.
+    pub pd_answers: u64,
+    /// Sum of the PD answers' hashes, in hexadecimal.
+    pub pd_sum: String,
+    /// PD documents.
+    pub documents: u64,
+    /// How far Prometheus has been copied.
+    pub copied_through: Option<Timestamp>,
+    /// When something was last observed.
+    pub last_observed: Option<Timestamp>,
+}
+
+/// What may be added while a recorder runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// Rows of `event`.
+    pub events: u64,
+    /// Rows of `truth`.
+    pub truths: u64,
+}
+
+/// A capture's connection and its path, which every error names.
+pub struct CaptureFile {
+    pub connection: Connection,
+    pub path: PathBuf,
+    /// Holds the migrated copy of an older capture for as long as it is read.
+    _copy: Option<tempfile::TempDir>,
+}
+
+impl CaptureFile {
+    /// Makes a new file of the newest format.
+    pub fn create(path: &Path) -> Result<Self, CaptureError> {
+        if path.exists() {
+            return Err(CaptureError::Exists { path: path.to_owned() });
+        }
+        let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
+        let file = Self { connection, path: path.to_owned(), _copy: None };
+        file.run("PRAGMA page_size = 1024; PRAGMA journal_mode = WAL;")?;
+        file.run(&format!("PRAGMA application_id = {APPLICATION_ID};"))?;
+        file.settle()?;
+        file.migrate(0)?;
+        Ok(file)
+    }
+
+    /// Opens for writing, migrating an older format in place.
+    pub fn open_to_write(path: &Path) -> Result<Self, CaptureError> {
+        let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = file.check_identity()?;
+        file.run("PRAGMA journal_mode = WAL;")?;
+        file.settle()?;
+        file.migrate(version)?;
+        Ok(file)
+    }
+
+    /// Opens for reading. An older format, or a write-ahead log in a directory that cannot be
+    /// written to, is read from a temporary copy.
+    pub fn open_to_read(path: &Path) -> Result<Self, CaptureError> {
+        let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        match file.check_identity() {
+            Ok(FORMAT) => Ok(file),
+            Ok(_) => Self::open_copy(path),
+            Err(CaptureError::Sqlite { source, .. }) if needs_copy(&source) => {
+                Self::open_copy(path)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_copy(path: &Path) -> Result<Self, CaptureError> {
+        let io = |source| CaptureError::Io { path: path.to_owned(), source };
+        let directory = tempfile::tempdir().map_err(io)?;
+        let copy = directory.path().join("copy.capture");
+        std::fs::copy(path, &copy).map_err(io)?;
+        let log = side_file(path, "-wal");
+        if log.exists() {
+            std::fs::copy(&log, side_file(&copy, "-wal")).map_err(io)?;
+        }
+        let mut file = Self::open_to_write(&copy)?;
+        file.path = path.to_owned();
+        file._copy = Some(directory);
+        Ok(file)
+    }
+
+    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self, CaptureError> {
+        let data = std::fs::metadata(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => CaptureError::NotFound { path: path.to_owned() },
+            _ => CaptureError::Io { path: path.to_owned(), source },
+        })?;
+        if !data.is_file() {
+            let why = "it is a directory or a device".to_owned();
+            return Err(CaptureError::NotACapture { path: path.to_owned(), why });
+        }
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags);
+        let connection = connection.map_err(|source| sqlite(path, source))?;
+        Ok(Self { connection, path: path.to_owned(), _copy: None })
+    }
+
+    fn settle(&self) -> Result<(), CaptureError> {
+        self.run("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
+    }
+
+    fn check_identity(&self) -> Result<u32, CaptureError> {
+        let fail = |source| self.sqlite(source);
+        self.connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
+        self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_BLOB_BYTES).map_err(fail)?;
+        self.run("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        let pragma = |name: &str| {
+            self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        let identity = pragma("application_id").map_err(fail)?;
+        if identity != i64::from(APPLICATION_ID) {
+            let why = "it is a SQLite database of something else".to_owned();
+            return Err(CaptureError::NotACapture { path: self.path.clone(), why });
+        }
+        let version = u32::try_from(pragma("user_version").map_err(fail)?).unwrap_or(0);
+        match version {
+            0 => Err(CaptureError::NotACapture {
+                path: self.path.clone(),
+                why: "its making was cut short".to_owned(),
+            }),
+            1..=FORMAT => Ok(version),
+            found => Err(CaptureError::Newer { path: self.path.clone(), found, supported: FORMAT }),
+        }
+    }
+
+    fn migrate(&self, from: u32) -> Result<(), CaptureError> {
+        for (step, sql) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+            let version = step + 1;
+            self.run(&format!("BEGIN; {sql} PRAGMA user_version = {version}; COMMIT;"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs statements that return nothing of interest.
+    pub fn run(&self, sql: &str) -> Result<(), CaptureError> {
+        self.connection.execute_batch(sql).map_err(|source| self.sqlite(source))
+    }
+
+    /// Wraps an error of SQLite.
+    pub fn sqlite(&self, source: rusqlite::Error) -> CaptureError {
+        sqlite(&self.path, source)
+    }
+
+    /// An error that names a damaged part.
+    pub fn damaged(&self, part: impl Into<String>, why: impl ToString) -> CaptureError {
+        CaptureError::Damaged { path: self.path.clone(), part: part.into(), why: why.to_string() }
+    }
+
+    fn head<T: DeserializeOwned>(&self, id: i64) -> Result<Option<T>, CaptureError> {
+        let query = "SELECT body FROM head WHERE id = ?1";
+        let body: Option<Vec<u8>> = self
+            .connection
+            .query_row(query, [id], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.sqlite(source))?;
+        let Some(body) = body else { return Ok(None) };
+        let part = format!("head {id}");
+        let json = open_envelope(&part, &body).map_err(|why| self.damaged(&part, why))?;
+        serde_json::from_slice(json).map(Some).map_err(|why| self.damaged(&part, why))
+    }
+
+    fn set_head<T: Serialize>(&self, id: i64, value: &T) -> Result<(), CaptureError> {
+        let json = serde_json::to_vec(value).expect("heads are plain structures");
+        let body = seal_envelope(&format!("head {id}"), &json);
+        self.connection
+            .prepare("INSERT OR REPLACE INTO head (id, body) VALUES (?1, ?2)")
+            .and_then(|mut statement| statement.execute((id, body)))
+            .map(drop)
+            .map_err(|source| self.sqlite(source))
+    }
+
+    /// What is known of the run.
+    pub fn meta(&self) -> Result<RunMeta, CaptureError> {
+        self.head(META)?.ok_or_else(|| self.damaged("head 1", "is missing"))
+    }
+
+    /// Replaces what is known of the run.
+    pub fn set_meta(&self, meta: &RunMeta) -> Result<(), CaptureError> {
+        self.set_head(META, meta)
+    }
+
+    /// What has been committed.
+    pub fn state(&self) -> Result<State, CaptureError> {
+        self.head(STATE)?.ok_or_else(|| self.damaged("head 2", "is missing"))
+    }
+
+    /// Replaces what has been committed.
+    pub fn set_state(&self, state: &State) -> Result<(), CaptureError> {
+        self.set_head(STATE, state)
+    }
+
+    /// Counts of what may be added while a recorder runs.
+    pub fn marks(&self) -> Result<Marks, CaptureError> {
+        Ok(self.head(MARKS)?.unwrap_or_default())
+    }
+
+    /// Replaces those counts.
+    pub fn set_marks(&self, marks: &Marks) -> Result<(), CaptureError> {
+        self.set_head(MARKS, marks)
+    }
+
+    /// Writes a row whose envelope is bound to the table and the id.
+    pub fn put_row(&self, table: Table, id: u64, payload: &[u8]) -> Result<(), CaptureError> {
+        let sql = format!("INSERT OR REPLACE INTO {0} (id, body) VALUES (?1, ?2)", table.name());
+        let body = seal_envelope(&format!("{} {id}", table.name()), payload);
+        self.connection
+            .prepare(&sql)
+            .and_then(|mut statement| statement.execute((id as i64, body)))
+            .map(drop)
+            .map_err(|source| self.sqlite(source))
+    }
+
+    /// Reads all rows of a table in ascending order of id. A row that is damaged is handed over
+    /// as its error; a row that is missing among `expected` counts as one.
+    pub fn rows(
+        &self,
+        table: Table,
+        expected: std::ops::Range<u64>,
+        mut each: impl FnMut(u64, Result<&[u8], String>),
+    ) -> Result<(), CaptureError> {
+        let fail = |source| self.sqlite(source);
+        let sql = format!("SELECT id, body FROM {} ORDER BY id", table.name());
+        let mut statement = self.connection.prepare(&sql).map_err(fail)?;
+        let mut rows = statement.query([]).map_err(fail)?;
+        let mut next = expected.start;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) => {
+                    each(next, Err(error.to_string()));
+                    return Ok(());
+                }
+            };
+            let id = row.get::<_, i64>(0).ok().and_then(|id| u64::try_from(id).ok());
+            let Some(id) = id.filter(|id| *id >= next && expected.contains(id)) else {
+                each(next, Err("a row has an unexpected id".to_owned()));
+                return Ok(());
+            };
+            for missing in next..id {
+                each(missing, Err("the row is missing".to_owned()));
+            }
+            next = id + 1;
+            let part = format!("{} {id}", table.name());
+            match row.get_ref(1).map(|value| value.as_blob()) {
+                Ok(Ok(body)) => each(id, open_envelope(&part, body).map_err(|why| why.to_string())),
+                _ => each(id, Err("the body is not a blob".to_owned())),
+            }
+        }
+        for missing in next..expected.end {
+            each(missing, Err("the row is missing".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Tables whose rows are an id and a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    Series,
+    Journal,
+    Gap,
+    Event,
+    Truth,
+}
+
+impl Table {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Series => "series",
+            Self::Journal => "journal",
+            Self::Gap => "gap",
+            Self::Event => "event",
+            Self::Truth => "truth",
+        }
+    }
+}
+
+/// Appends to a file's name, as SQLite names its side files.
+pub fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn needs_copy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    )
+}
+
+pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => CaptureError::Full { path },
+        Some(ErrorCode::NotADatabase) => {
+            CaptureError::NotACapture { path, why: "it is not a SQLite database".to_owned() }
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            CaptureError::Damaged { path, part: "the database".to_owned(), why: source.to_string() }
+        }
+        _ => CaptureError::Sqlite { path, source },
+    }
+}

@@ -1,0 +1,219 @@
+//! What is done to a whole capture: copying, compacting, marking, sealing a truth.
+
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+
+use super::catalog::SeriesSegment;
+use super::codec::{JournalRow, PdBatch, encode_block, encode_pd};
+use super::file::{CaptureFile, State, Table};
+use super::index::SeriesIndex;
+use super::writer::{PD_TARGET, columns_of, put_block, write_events};
+use super::{CaptureError, CaptureReader};
+use crate::model::{Event, PdOutcome, TimeRange};
+
+/// zstd's level for PD documents in a compacted capture.
+const PD_LEVEL: i32 = 19;
+
+/// Writes a consistent copy to `to`, which must not exist; a recorder may be running.
+///
+/// # Errors
+///
+/// [`CaptureError::Exists`], or what SQLite or the disk refuse.
+pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
+    if to.exists() {
+        return Err(CaptureError::Exists { path: to.to_owned() });
+    }
+    let source = CaptureFile::open_to_read(from)?;
+    let target_error = |error| super::file::sqlite(to, error);
+    let mut target = rusqlite::Connection::open(to).map_err(target_error)?;
+    {
+        let backup = Backup::new(&source.connection, &mut target).map_err(target_error)?;
+        loop {
+            match backup.step(-1).map_err(target_error)? {
+                StepResult::Done => break,
+                _ => continue,
+            }
+        }
+    }
+    target.execute_batch("PRAGMA journal_mode = DELETE").map_err(target_error)
+}
+
+/// Writes the same content to `to` in the fewest bytes: series sorted, blocks joined, documents
+/// packed together. The same content gives the same bytes, whatever the order it was written in.
+///
+/// # Errors
+///
+/// [`CaptureError::Damaged`] where the source is damaged, [`CaptureError::Exists`], or what
+/// SQLite or the disk refuse.
+pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
+    let reader = CaptureReader::open(from)?;
+    let file = CaptureFile::create(to)?;
+    file.run("BEGIN IMMEDIATE")?;
+    file.set_meta(reader.meta())?;
+    let mut state = State {
+        journal_first: 1,
+        journal_next: 1,
+        segments: 0,
+        blocks: 0,
+        gaps: 0,
+        documents: 0,
+        ..reader.state().clone()
+    };
+    write_sorted_series(&reader, &file, &mut state)?;
+    write_pd(&reader, &file, &mut state)?;
+    for gap in reader.gaps()? {
+        state.gaps += 1;
+        let json = serde_json::to_vec(&gap).expect("gaps are plain structures");
+        file.put_row(Table::Gap, state.gaps, &json)?;
+    }
+    write_events(&file, &reader.events()?)?;
+    copy_truths(&reader, &file)?;
+    if let Some(damage) = reader.damage().into_iter().next() {
+        drop(file);
+        let _ = std::fs::remove_file(to);
+        return Err(reader.file().damaged(damage.part, damage.why));
+    }
+    file.set_state(&state)?;
+    file.run("COMMIT")?;
+    file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE; VACUUM;")
+}
+
+fn write_sorted_series(
+    reader: &CaptureReader,
+    file: &CaptureFile,
+    state: &mut State,
+) -> Result<(), CaptureError> {
+    let labels = (1..=reader.target_count()).flat_map(|number| reader.target_labels(number));
+    let segment = SeriesSegment::new(labels);
+    if segment.sets.is_empty() {
+        return Ok(());
+    }
+    state.segments = 1;
+    file.put_row(Table::Series, 1, &segment.encode())?;
+    let mut index = SeriesIndex::default();
+    index.add_segment(&segment);
+    let mut pending: Vec<(u32, u32)> = (1..=reader.target_count())
+        .filter_map(|number| {
+            let labels = reader.target_labels(number);
+            let place = index.place(labels.first()?.fingerprint())?;
+            Some((place.target + 1, number))
+        })
+        .collect();
+    pending.sort_unstable();
+    for (target, number) in pending {
+        let ordinals: Vec<u32> = reader
+            .target_labels(number)
+            .iter()
+            .map(|labels| index.place(labels.fingerprint()).map_or(0, |place| place.ordinal))
+            .collect();
+        for columns in columns_of(rows_of_target(reader, number, &ordinals)?) {
+            state.blocks += 1;
+            let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
+            put_block(file, state.blocks, target, first, last, &encode_block(&columns))?;
+        }
+    }
+    Ok(())
+}
+
+fn rows_of_target(
+    reader: &CaptureReader,
+    number: u32,
+    ordinals: &[u32],
+) -> Result<Vec<JournalRow>, CaptureError> {
+    let mut rows: std::collections::BTreeMap<i64, Vec<(u32, u64)>> = Default::default();
+    reader.scan_target(number, TimeRange::ALL, &vec![true; ordinals.len()], |columns| {
+        for (row, ordinal) in columns.ordinals.iter().enumerate() {
+            for (at, bits) in columns.samples(row) {
+                rows.entry(at).or_default().push((ordinals[*ordinal as usize], bits));
+            }
+        }
+    })?;
+    Ok(rows.into_iter().map(|(at, samples)| JournalRow { at, samples }).collect())
+}
+
+fn write_pd(
+    reader: &CaptureReader,
+    file: &CaptureFile,
+    state: &mut State,
+) -> Result<(), CaptureError> {
+    let answers = reader.pd_answers(TimeRange::ALL)?;
+    let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return Ok(()) };
+    let (first, last) = (first.sent.as_millis(), last.sent.as_millis());
+    let mut numbers = std::collections::HashMap::new();
+    let mut batch = PdBatch::default();
+    for mut answer in answers {
+        let document = match &mut answer.outcome {
+            PdOutcome::Failed { .. } => None,
+            PdOutcome::Answered { body, .. } => {
+                let body = std::mem::take(body);
+                let next = batch.documents.len() as u64;
+                let number = *numbers.entry(body.clone()).or_insert(next);
+                if number == next {
+                    batch.documents.push(body);
+                }
+                Some(number)
+            }
+        };
+        batch.answers.push((answer, document));
+    }
+    state.documents = batch.documents.len() as u64;
+    state.blocks += 1;
+    put_block(file, state.blocks, PD_TARGET, first, last, &encode_pd(&batch, PD_LEVEL))
+}
+
+fn copy_truths(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {
+    for truth in read_truths(reader.file())? {
+        put_truth(file, &truth)?;
+    }
+    Ok(())
+}
+
+fn read_truths(file: &CaptureFile) -> Result<Vec<Vec<u8>>, CaptureError> {
+    let mut truths = Vec::new();
+    let count = file.marks()?.truths;
+    file.rows(Table::Truth, 1..count.saturating_add(1), |_, payload| {
+        truths.extend(payload.ok().map(<[u8]>::to_vec));
+    })?;
+    Ok(truths)
+}
+
+fn put_truth(file: &CaptureFile, truth: &[u8]) -> Result<(), CaptureError> {
+    let mut marks = file.marks()?;
+    marks.truths += 1;
+    file.put_row(Table::Truth, marks.truths, truth)?;
+    file.set_marks(&marks)
+}
+
+/// Puts an event on the timeline, during a recording or after it.
+///
+/// # Errors
+///
+/// What opening and writing the file refuse.
+pub fn add_event(path: &Path, event: Event) -> Result<(), CaptureError> {
+    alter(path, |file| write_events(file, &[event]))
+}
+
+/// Seals a ground truth inside, for scoring; replay has no way to read it.
+///
+/// # Errors
+///
+/// What opening and writing the file refuse.
+pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
+    alter(path, |file| put_truth(file, truth))
+}
+
+fn alter(
+    path: &Path,
+    change: impl FnOnce(&CaptureFile) -> Result<(), CaptureError>,
+) -> Result<(), CaptureError> {
+    let live = super::file::side_file(path, "-wal").exists();
+    let file = CaptureFile::open_to_write(path)?;
+    file.run("BEGIN IMMEDIATE")?;
+    change(&file)?;
+    file.run("COMMIT")?;
+    if !live {
+        file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")?;
+    }
+    Ok(())
+}

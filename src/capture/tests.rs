@@ -1,0 +1,278 @@
+//! Behaviour of a capture file as a whole.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::{
+    EncodedLabels, Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, RunMeta, RunName,
+    Sample, Source, TimeRange, Timestamp, stale_marker,
+};
+
+struct Scene {
+    directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory can be made") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+fn meta() -> RunMeta {
+    RunMeta {
+        run: RunName::new("test").expect("valid"),
+        subject: "tikv".to_owned(),
+        created: at(0),
+        cluster_id: None,
+        endpoints: Default::default(),
+        versions: Default::default(),
+        selectors: vec![],
+        copied_by: vec![],
+        clock_offsets: vec![],
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn push(writer: &mut CaptureWriter, tick: &mut Tick, labels: &Labels, samples: &[(i64, f64)]) {
+    let mut encoded = Vec::new();
+    labels.encode(&mut encoded);
+    let samples: Vec<Sample> =
+        samples.iter().map(|&(millis, value)| Sample { at: at(millis), value }).collect();
+    tick.samples.push(writer.index(), EncodedLabels(&encoded), &samples).expect("labels read");
+}
+
+fn series(metric: &str, instance: &str) -> Labels {
+    Labels::from_pairs(&[("__name__", metric), ("job", "tikv"), ("instance", instance)])
+}
+
+fn ping(sent: i64, body: &str) -> PdAnswer {
+    PdAnswer {
+        sent: at(sent),
+        member: "pd0".to_owned(),
+        url: "http://pd0:2379".to_owned(),
+        path: "/pd/api/v1/ping".to_owned(),
+        elapsed_us: 900,
+        outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().to_vec() },
+    }
+}
+
+/// Three ticks with series that come and go, a gap, an event and PD answers.
+fn write_three_ticks(writer: &mut CaptureWriter) {
+    for tick_number in 0..3_i64 {
+        let now = 1_000_000 + tick_number * 15_000;
+        let mut tick = Tick { copied_through: Some(at(now)), ..Tick::default() };
+        for store in ["a:20180", "b:20180"] {
+            push(writer, &mut tick, &series("up", store), &[(now, 1.0)]);
+            push(writer, &mut tick, &series("bytes", store), &[(now, 0.1 * now as f64)]);
+        }
+        if tick_number == 1 {
+            push(writer, &mut tick, &series("late", "a:20180"), &[(now, f64::NAN)]);
+            tick.gaps.push(Gap {
+                range: TimeRange::new(at(1), at(2)),
+                source: Source::Prometheus,
+                reason: GapReason::Timeout,
+                detail: "no answer".to_owned(),
+                healed_at: None,
+            });
+            tick.events.push(Event {
+                at: at(now),
+                kind: EventKind("note".to_owned()),
+                text: "hello".to_owned(),
+                fields: Default::default(),
+            });
+        }
+        if tick_number == 2 {
+            push(writer, &mut tick, &series("late", "a:20180"), &[(now, stale_marker())]);
+        }
+        tick.pd = vec![ping(now, "same"), ping(now + 1, &format!("tick {tick_number}"))];
+        writer.commit(tick).expect("the tick commits");
+    }
+}
+
+fn dump(path: &std::path::Path) -> String {
+    let reader = CaptureReader::open(path).expect("the capture opens");
+    format!(
+        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        reader.select(&[], TimeRange::ALL).expect("reads"),
+        reader.pd_answers(TimeRange::ALL).expect("reads"),
+        reader.gaps().expect("reads"),
+        reader.events().expect("reads"),
+        reader.damage(),
+    )
+}
+
+#[test]
+fn what_is_written_is_read_before_and_after_sealing() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    let live = dump(&path);
+    assert!(live.contains("NaN") && live.contains("hello"), "{live}");
+    writer.finish().expect("finishes");
+    assert_eq!(dump(&path), live);
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+    let left: Vec<_> = std::fs::read_dir(scene.directory.path()).expect("lists").collect();
+    assert_eq!(left.len(), 1, "one file remains: {left:?}");
+}
+
+#[test]
+fn a_writer_that_vanished_loses_no_committed_tick() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    let before = dump(&path);
+    drop(writer);
+    let mut writer = CaptureWriter::resume(&path).expect("resumes");
+    assert_eq!(writer.copied_through(), Some(at(1_030_000)));
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    let after = dump(&path);
+    let samples = |text: &str| text.matches("Sample {").count();
+    assert_eq!(samples(&after), samples(&before), "a second copy of a window adds nothing");
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+}
+
+#[test]
+fn a_second_recorder_is_refused_by_pid() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let _writer = CaptureWriter::create(&path, meta()).expect("creates");
+    match CaptureWriter::resume(&path) {
+        Err(CaptureError::Locked { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+        other => panic!("not refused: {:?}", other.err()),
+    }
+}
+
+#[test]
+fn compacting_keeps_content_and_digest_and_forgets_the_order_of_writing() {
+    let scene = Scene::new();
+    let (path, small) = (scene.path("run.capture"), scene.path("small.capture"));
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.seal().expect("seals");
+    compact(&path, &small).expect("compacts");
+    assert_eq!(dump(&small), dump(&path));
+    assert_eq!(verify(&small).expect("verifies").damage, []);
+    let digest = |path: &std::path::Path| {
+        CaptureReader::open(path).expect("opens").digest().expect("digests")
+    };
+    assert_eq!(digest(&small), digest(&path));
+    let again = scene.path("again.capture");
+    compact(&small, &again).expect("compacts");
+    assert_eq!(std::fs::read(&small).expect("reads"), std::fs::read(&again).expect("reads"));
+}
+
+#[test]
+fn a_copy_of_a_running_capture_is_consistent() {
+    let scene = Scene::new();
+    let (path, twin) = (scene.path("run.capture"), scene.path("twin.capture"));
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    copy(&path, &twin).expect("copies");
+    assert_eq!(dump(&twin), dump(&path));
+    assert!(matches!(copy(&path, &twin), Err(CaptureError::Exists { .. })));
+}
+
+#[test]
+fn events_can_be_added_while_a_recorder_runs() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    let event = Event {
+        at: at(7),
+        kind: EventKind("note".to_owned()),
+        text: "from beside".to_owned(),
+        fields: Default::default(),
+    };
+    add_event(&path, event).expect("adds");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    let events = CaptureReader::open(&path).expect("opens").events().expect("reads");
+    assert_eq!(events.len(), 3);
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+}
+
+#[test]
+fn a_healed_gap_says_when() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    let healed =
+        writer.open_gaps().into_iter().map(|gap| Gap { healed_at: Some(at(9)), ..gap }).collect();
+    writer.commit(Tick { healed, ..Tick::default() }).expect("commits");
+    assert_eq!(writer.open_gaps(), []);
+    let gaps = CaptureReader::open(&path).expect("opens").gaps().expect("reads");
+    assert_eq!(gaps[0].healed_at, Some(at(9)));
+}
+
+#[test]
+fn files_that_are_no_captures_are_refused_by_what_they_are() {
+    let scene = Scene::new();
+    let text = scene.path("text");
+    std::fs::write(
+        &text,
+        "not a database, but long enough to have a header of its own ".repeat(40),
+    )
+    .expect("writes");
+    let foreign = scene.path("foreign");
+    rusqlite::Connection::open(&foreign)
+        .and_then(|connection| connection.execute_batch("CREATE TABLE t (x)"))
+        .expect("makes a database");
+    for path in [&text, &foreign, &scene.path("")] {
+        let error = CaptureReader::open(path).err();
+        assert!(matches!(error, Some(CaptureError::NotACapture { .. })), "{path:?}: {error:?}");
+    }
+    let missing = CaptureReader::open(&scene.path("missing")).err();
+    assert!(matches!(missing, Some(CaptureError::NotFound { .. })), "{missing:?}");
+}
+
+#[test]
+fn a_newer_format_is_refused_with_both_versions() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    CaptureWriter::create(&path, meta()).and_then(CaptureWriter::finish).expect("creates");
+    rusqlite::Connection::open(&path)
+        .and_then(|connection| connection.execute_batch("PRAGMA user_version = 99"))
+        .expect("alters");
+    let error = CaptureReader::open(&path).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("99") && error.contains(&FORMAT.to_string()), "{error}");
+}
+
+#[test]
+fn no_damaged_byte_is_accepted_in_silence() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    let sound = std::fs::read(&path).expect("reads");
+    let content = dump(&path);
+    let target = scene.path("damaged.capture");
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..600 {
+        let mut bytes = sound.clone();
+        for _ in 0..random.usize(1..4) {
+            let position = random.usize(..bytes.len());
+            bytes[position] ^= 1 << random.u8(..8);
+        }
+        if random.u8(..5) == 0 {
+            bytes.truncate(random.usize(..bytes.len()));
+        }
+        std::fs::write(&target, &bytes).expect("writes");
+        let sound_by_its_own_account = verify(&target).is_ok_and(|report| report.damage.is_empty());
+        if sound_by_its_own_account {
+            assert_eq!(dump(&target), content, "damage was accepted");
+        }
+    }
+}
