@@ -6,3 +6,4 @@
 
 pub mod model;
 pub mod capture;
+pub mod source;
