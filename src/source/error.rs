@@ -127,7 +127,9 @@ impl SourceError {
 }
 
 fn speaks_of_a_limit(text: &str) -> bool {
-    ["sample limit", "too many samples", "maximum resolution"].iter().any(|part| text.contains(part))
+    ["sample limit", "too many samples", "maximum resolution"]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 #[cfg(test)]
@@ -135,7 +137,11 @@ mod tests {
     use super::*;
 
     fn status(status: u16, body_start: &str) -> SourceError {
-        SourceError::Status { url: "http://p/".to_owned(), status, body_start: body_start.to_owned() }
+        SourceError::Status {
+            url: "http://p/".to_owned(),
+            status,
+            body_start: body_start.to_owned(),
+        }
     }
 
     #[test]

@@ -288,6 +288,28 @@ impl AnswerStream {
         Ok(chunk)
     }
 
+    /// Insists on a 2xx status. Of another answer only the start is read, however large it is.
+    pub(super) async fn successful(mut self) -> Result<Self, SourceError> {
+        if (200..300).contains(&self.status()) {
+            return Ok(self);
+        }
+        let mut body = Vec::new();
+        while body.len() < BODY_START_BYTES {
+            // A status without its body is still a status.
+            match self.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let answer = HttpAnswer {
+            status: self.status(),
+            headers: self.response.headers().clone(),
+            body,
+            elapsed: self.started.elapsed(),
+        };
+        Err(answer.into_success(&self.url).err().expect("the status is not a success"))
+    }
+
     /// Collects the body.
     pub(super) async fn read_whole(mut self) -> Result<HttpAnswer, SourceError> {
         let mut body = Vec::new();
@@ -434,7 +456,9 @@ fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> SourceError
 /// rustls says `invalid peer certificate: …`, and `received fatal alert: CertificateRequired`,
 /// `BadCertificate`, `UnknownCA` or `AccessDenied` where the peer refuses ours.
 fn speaks_of_certificates(why: &str) -> bool {
-    ["certificate", "Certificate", "UnknownCA", "AccessDenied"].iter().any(|part| why.contains(part))
+    ["certificate", "Certificate", "UnknownCA", "AccessDenied"]
+        .iter()
+        .any(|part| why.contains(part))
 }
 
 /// The causes beneath an error of the client, whose own message says only which step failed and
@@ -476,7 +500,8 @@ mod tests {
 
     #[test]
     fn base64_pads_as_the_rfc_does() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
         for (plain, encoded) in pairs {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }

@@ -4,6 +4,11 @@
 
 mod error;
 mod http;
+mod prometheus;
 
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret, public_url};
+pub use prometheus::{
+    MatchKind, Matcher, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink,
+    infer_staleness,
+};
