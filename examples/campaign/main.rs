@@ -1,0 +1,212 @@
+//! Measurements over a folder of recorded runs, against real servers.
+//!
+//! `cargo run --release --example campaign -- fidelity FOLDER` and `… size FOLDER`. A run is a
+//! folder with Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real
+//! `prometheus` binary on loopback.
+
+mod peer;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use operator::capture::{CaptureReader, CaptureWriter, Inventory, Tick, compact};
+use operator::model::{
+    EncodedLabels, RunMeta, RunName, Sample, TimeRange, Timestamp, Versions,
+};
+use operator::source::{
+    HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
+};
+
+use server::Prometheus;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [task, folder] = arguments.as_slice() else {
+        bail!("usage: campaign fidelity|size FOLDER");
+    };
+    let runs = runs_in(Path::new(folder))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    match task.as_str() {
+        "fidelity" => runtime.block_on(fidelity(&runs)),
+        "size" => runtime.block_on(size(&runs)),
+        other => bail!("unknown task {other:?}: use fidelity or size"),
+    }
+}
+
+fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("prometheus").is_dir())
+        .collect();
+    runs.sort();
+    if runs.is_empty() {
+        bail!("{} holds no run: a run is a folder with a folder prometheus/", folder.display());
+    }
+    Ok(runs)
+}
+
+fn name_of(run: &Path) -> String {
+    run.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Pushes what arrives into a batch.
+struct Collect<'a> {
+    writer: &'a mut CaptureWriter,
+    tick: &'a mut Tick,
+}
+
+impl SeriesSink for Collect<'_> {
+    fn series(
+        &mut self,
+        labels: EncodedLabels<'_>,
+        samples: &[Sample],
+    ) -> Result<(), SourceError> {
+        self.tick.samples.push(self.writer.index(), labels, samples).expect("labels are sound");
+        Ok(())
+    }
+
+    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+}
+
+/// Records all of a server's samples into a new capture. Returns how long it took.
+async fn record(
+    server: &Prometheus,
+    mode: ReadMode,
+    window: TimeRange,
+    path: &Path,
+) -> Result<Duration> {
+    let client = PrometheusClient::new(&server.url, &HttpOptions::default())?;
+    let everything = [Selector::parse("{__name__=~\".+\"}")?];
+    let meta = RunMeta {
+        run: RunName::new("campaign")?,
+        subject: "tikv".to_owned(),
+        created: window.start,
+        cluster_id: None,
+        endpoints: Default::default(),
+        versions: Versions::default(),
+        selectors: everything.iter().map(ToString::to_string).collect(),
+        copied_by: vec![mode.name().to_owned()],
+        clock_offsets: vec![],
+    };
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+    let begun = Instant::now();
+    let mut writer = CaptureWriter::create(path, meta)?;
+    let mut start = window.start;
+    while start < window.end {
+        let end = (start + 120_000).min(window.end);
+        let mut tick = Tick { copied_through: Some(end), ..Tick::default() };
+        let mut sink = Collect { writer: &mut writer, tick: &mut tick };
+        client.read(mode, &everything, TimeRange::new(start, end), &mut sink).await?;
+        writer.commit(tick)?;
+        start = end;
+    }
+    writer.finish()?;
+    Ok(begun.elapsed())
+}
+
+async fn fidelity(runs: &[PathBuf]) -> Result<()> {
+    println!(
+        "{:<8} {:<20} {:>9} {:>10} {:>8} {:>8} {:>8} {:>8}",
+        "run", "copied by", "series", "samples", "missing", "extra", "differ", "stale"
+    );
+    let mut sound = true;
+    for run in runs {
+        let scratch = tempfile::tempdir()?;
+        let server = Prometheus::start(&run.join("prometheus"), scratch.path()).await?;
+        let window = server::block_window(&run.join("prometheus"))?;
+        let truth = peer::read_everything(&server.url, window).await?;
+        for mode in [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples] {
+            let path = scratch.path().join(format!("{}.capture", mode.name()));
+            record(&server, mode, window, &path).await?;
+            let compared = peer::compare(&truth, &CaptureReader::open(&path)?)?;
+            sound &= compared.missing + compared.extra + compared.differ == 0;
+            println!(
+                "{:<8} {:<20} {:>9} {:>10} {:>8} {:>8} {:>8} {:>8}",
+                name_of(run),
+                mode.name(),
+                compared.series,
+                compared.samples,
+                compared.missing,
+                compared.extra,
+                compared.differ,
+                compared.stale
+            );
+        }
+        server.stop().await?;
+    }
+    if sound {
+        println!("every sample of every run is equal");
+        Ok(())
+    } else {
+        bail!("captures differ from what Prometheus returns")
+    }
+}
+
+async fn size(runs: &[PathBuf]) -> Result<()> {
+    println!(
+        "{:<8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}",
+        "run", "samples", "recorded", "compact", "block", "block.xz", "B/samp", "rec B/s", "cmp B/s",
+        "xz/cmp"
+    );
+    for run in runs {
+        let scratch = tempfile::tempdir()?;
+        let blocks = run.join("prometheus");
+        let server = Prometheus::start(&blocks, scratch.path()).await?;
+        let window = server::block_window(&blocks)?;
+        let path = scratch.path().join("recorded.capture");
+        record(&server, ReadMode::RemoteReadChunks, window, &path).await?;
+        server.stop().await?;
+        let log = run.join("pd.jsonl.gz");
+        if log.exists() {
+            import_pd(&path, &log)?;
+        }
+        let small = scratch.path().join("compact.capture");
+        compact(&path, &small)?;
+        let inventory = CaptureReader::open(&path)?.inventory()?;
+        let (block, block_xz) = (server::bytes_under(&blocks)?, server::xz_bytes(&blocks)?);
+        let (recorded, compacted) = (bytes(&path)?, bytes(&small)?);
+        let samples = inventory.samples;
+        println!(
+            "{:<8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7.3} {:>7.3} {:>7.3} {:>7.2}",
+            name_of(run),
+            samples,
+            recorded,
+            compacted,
+            block,
+            block_xz,
+            part(&inventory, "samples") as f64 / samples as f64,
+            recorded as f64 / samples as f64,
+            compacted as f64 / samples as f64,
+            block_xz as f64 / compacted as f64,
+        );
+        println!("         recorded {:?}", inventory.bytes);
+        println!("         compact  {:?}", CaptureReader::open(&small)?.inventory()?.bytes);
+    }
+    Ok(())
+}
+
+fn import_pd(path: &Path, log: &Path) -> Result<()> {
+    let mut writer = CaptureWriter::resume(path)?;
+    let answers = operator::record::pd_log::read_pd_log(std::fs::File::open(log)?);
+    let pd = answers.collect::<Result<Vec<_>, _>>()?;
+    writer.commit(Tick { pd, ..Tick::default() })?;
+    writer.finish()?;
+    Ok(())
+}
+
+fn part(inventory: &Inventory, name: &str) -> u64 {
+    inventory.bytes.iter().find(|(part, _)| part == name).map_or(0, |(_, bytes)| *bytes)
+}
+
+fn bytes(path: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(path)?.len())
+}
+
+/// The instant as Prometheus's blocks state it.
+fn instant(json: &serde_json::Value, key: &str) -> Result<Timestamp> {
+    let millis = json[key].as_i64().with_context(|| format!("meta.json has no {key}"))?;
+    Ok(Timestamp::from_millis(millis))
+}

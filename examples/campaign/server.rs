@@ -1,0 +1,124 @@
+//! A real Prometheus over a copy of a run's blocks.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use operator::model::TimeRange;
+
+/// A running server; it is killed when dropped.
+pub struct Prometheus {
+    child: Child,
+    /// Its base URL.
+    pub url: String,
+}
+
+impl Prometheus {
+    /// Copies `blocks` into `scratch` and serves them on a free port of the loopback interface.
+    pub async fn start(blocks: &Path, scratch: &Path) -> Result<Self> {
+        let data = scratch.join("tsdb");
+        copy_tree(blocks, &data)?;
+        let config = scratch.join("empty.yml");
+        std::fs::write(&config, "")?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
+        let child = Command::new(&program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg("--storage.tsdb.retention.time=100y")
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=error")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {program}: install Debian's package prometheus"))?;
+        let server = Self { child, url: format!("http://127.0.0.1:{port}") };
+        for _ in 0..300 {
+            let ready = reqwest_free_get(port).await;
+            if ready {
+                return Ok(server);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("{program} did not become ready in 30 s")
+    }
+
+    /// Ends the server.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether the server says it is ready, over a bare socket.
+async fn reqwest_free_get(port: u16) -> bool {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let Ok(mut socket) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
+        return false;
+    };
+    let request = b"GET /-/ready HTTP/1.0\r\n\r\n";
+    let mut answer = [0; 12];
+    socket.write_all(request).await.is_ok()
+        && socket.read_exact(&mut answer).await.is_ok()
+        && answer.ends_with(b"200")
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("a directory entry has a name")?);
+        if path.is_dir() {
+            copy_tree(&path, &target)?;
+        } else {
+            std::fs::write(&target, std::fs::read(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The window of the blocks under `folder`, from their `meta.json`.
+pub fn block_window(folder: &Path) -> Result<TimeRange> {
+    let mut window: Option<TimeRange> = None;
+    for entry in std::fs::read_dir(folder)? {
+        let meta = entry?.path().join("meta.json");
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&meta)?)?;
+        let block = TimeRange::new(
+            crate::instant(&json, "minTime")?,
+            crate::instant(&json, "maxTime")? + 1,
+        );
+        window = Some(window.map_or(block, |held| {
+            TimeRange::new(held.start.min(block.start), held.end.max(block.end))
+        }));
+    }
+    window.with_context(|| format!("{} holds no block", folder.display()))
+}
+
+/// Bytes of all files under a folder.
+pub fn bytes_under(folder: &Path) -> Result<u64> {
+    let mut total = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        total += if path.is_dir() { bytes_under(&path)? } else { std::fs::metadata(&path)?.len() };
+    }
+    Ok(total)
+}
+
+/// Bytes of the folder under `tar | xz -9`.
+pub fn xz_bytes(folder: &Path) -> Result<u64> {
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg("tar c -C \"$0\" . | xz -9 | wc -c")
+        .arg(folder)
+        .output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+}
