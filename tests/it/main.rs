@@ -1,2 +1,3 @@
-//! x
-fn main(){}
+//! Tests across modules, in one binary: linking is what costs.
+
+mod source_pd;
