@@ -4,6 +4,7 @@
 
 mod error;
 mod http;
+pub mod pd;
 mod prometheus;
 
 pub use error::SourceError;

@@ -1,1 +1,3 @@
-//! x
+//! Tests across modules, in one binary: linking is what costs.
+
+mod source_pd;
