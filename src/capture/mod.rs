@@ -4,8 +4,10 @@
 
 mod error;
 mod reader;
+mod stub_cli;
 mod writer;
 
 pub use error::CaptureError;
 pub use reader::{CaptureReader, Damage, LabelMatcher, MatchOp};
 pub use writer::{CaptureWriter, CommitStats, SampleBatch, SeriesIndex, Tick};
+pub use stub_cli::{Inventory, VerifyReport, add_event, compact, copy, seal_truth, verify};

@@ -1,2 +1,4 @@
-//! x
-fn main(){}
+//! One binary for all integration tests, since linking is what costs; a module per subject.
+
+mod cli;
+mod layering;
