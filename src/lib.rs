@@ -4,5 +4,8 @@
 //! answers of every PD member, events, and *gaps*, which say what was not observed. The recorder
 //! writes captures; replay walks them against a virtual clock. Modules stand in reading order.
 
-pub mod model;
 pub mod capture;
+pub mod cli;
+pub mod model;
+pub mod record;
+pub mod source;

@@ -9,5 +9,5 @@ mod writer;
 
 pub use error::CaptureError;
 pub use reader::{CaptureReader, Damage, LabelMatcher, MatchOp};
-pub use writer::{CaptureWriter, CommitStats, SampleBatch, SeriesIndex, Tick};
 pub use stub_cli::{Inventory, VerifyReport, add_event, compact, copy, seal_truth, verify};
+pub use writer::{CaptureWriter, CommitStats, SampleBatch, SeriesIndex, Tick};

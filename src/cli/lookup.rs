@@ -23,7 +23,11 @@ pub fn find(dir: &Path, text: &str) -> Result<PathBuf, CliError> {
     }
     let not_found = |nearest| CliError::RunNotFound {
         name: text.to_owned(),
-        searched: places(dir).iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", "),
+        searched: places(dir)
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
         nearest,
     };
     if text == "latest" {

@@ -17,6 +17,7 @@ mod replay;
 mod runs;
 mod seal;
 mod show;
+mod sources;
 mod verify;
 
 use std::io::IsTerminal;

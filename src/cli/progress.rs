@@ -127,12 +127,15 @@ impl Reporter {
         }
         self.estimated = true;
         if let Face::Plain = self.face {
-            self.say(now, &format!(
-                "{:.0} %  {} samples  {}",
-                progress.done_ms as f64 * 100.0 / progress.total_ms.max(1) as f64,
-                output::count(progress.samples),
-                output::size(progress.file_bytes)
-            ));
+            self.say(
+                now,
+                &format!(
+                    "{:.0} %  {} samples  {}",
+                    progress.done_ms as f64 * 100.0 / progress.total_ms.max(1) as f64,
+                    output::count(progress.samples),
+                    output::size(progress.file_bytes)
+                ),
+            );
         }
     }
 

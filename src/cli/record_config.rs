@@ -67,6 +67,14 @@ impl SourceArgs {
         }
     }
 
+    /// Whether something secret would be sent to Prometheus.
+    pub fn has_credentials(&self) -> bool {
+        self.bearer_file.is_some()
+            || self.basic_user.is_some()
+            || self.header_file.is_some()
+            || environment("OPERATOR_BEARER_TOKEN").is_some()
+    }
+
     /// How PD is reached: by TLS files alone, since PD knows no other credentials.
     pub fn pd_options(&self) -> HttpOptions {
         HttpOptions {
@@ -219,9 +227,10 @@ mod tests {
 
     #[test]
     fn flags_come_before_the_file_and_unknown_keys_are_refused() {
-        let file: ConfigFile =
-            toml::from_str("pd = [\"http://a:2379\"]\nprometheus = \"http://p:9090\"\nfor = \"10m\"")
-                .expect("the keys are flags");
+        let file: ConfigFile = toml::from_str(
+            "pd = [\"http://a:2379\"]\nprometheus = \"http://p:9090\"\nfor = \"10m\"",
+        )
+        .expect("the keys are flags");
         let flags =
             SourceArgs { prometheus: Some("http://q:9090".to_owned()), ..SourceArgs::default() };
         let both = flags.or(file.sources());

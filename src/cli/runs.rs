@@ -25,8 +25,9 @@ pub struct RunsArgs {}
 ///
 /// Where the directory cannot be read. A file that cannot is listed with the reason.
 pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
-    std::fs::read_dir(&global.dir)
-        .map_err(|error| anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display())))?;
+    std::fs::read_dir(&global.dir).map_err(|error| {
+        anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display()))
+    })?;
     let paths = lookup::captures(&global.dir);
     match global.format {
         Format::Json => {

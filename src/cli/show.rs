@@ -152,10 +152,16 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
     metrics.sort_by(|left, right| (right.1, &left.0).cmp(&(left.1, &right.0)));
     let mut rows = vec![["METRIC", "SERIES"].map(str::to_owned).to_vec()];
     rows.extend(
-        metrics.iter().take(metrics_shown).map(|(name, series)| vec![name.clone(), output::count(*series)]),
+        metrics
+            .iter()
+            .take(metrics_shown)
+            .map(|(name, series)| vec![name.clone(), output::count(*series)]),
     );
     if metrics.len() > metrics_shown {
-        rows.push(vec![format!("and {} more", output::count((metrics.len() - metrics_shown) as u64))]);
+        rows.push(vec![format!(
+            "and {} more",
+            output::count((metrics.len() - metrics_shown) as u64)
+        )]);
     }
     text.push_str(&format!("\n{}", output::table(&rows)));
     let mut rows = vec![["PART", "BYTES", "B/SAMPLE"].map(str::to_owned).to_vec()];

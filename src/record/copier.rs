@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
-use crate::source::{PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink, SourceError};
+use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
 
 /// Live windows begin this long before what has been copied, so that samples which Prometheus
 /// appended late are seen. The index skips what was written before.
@@ -110,13 +110,10 @@ impl Copier {
         stats: &mut WindowStats,
         histograms: &mut BTreeSet<String>,
     ) -> Result<(), SourceError> {
-        let mut sink = LedgerSink { ledger, samples: 0 };
-        let read: Result<ReadStats, SourceError> =
-            self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
+        let mut sink = LedgerSink { ledger, samples: 0, histograms };
+        let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
         stats.samples += sink.samples;
-        let read = read?;
-        stats.bytes += read.bytes;
-        histograms.extend(read.native_histograms);
+        stats.bytes += read?.bytes;
         Ok(())
     }
 
@@ -191,6 +188,7 @@ fn refusals_borne(error: &SourceError) -> u32 {
 struct LedgerSink<'a> {
     ledger: &'a Mutex<Ledger>,
     samples: u64,
+    histograms: &'a mut BTreeSet<String>,
 }
 
 impl SeriesSink for LedgerSink<'_> {
@@ -203,6 +201,12 @@ impl SeriesSink for LedgerSink<'_> {
             .map_err(|error| SourceError::Sink { why: error.to_string() })?;
         self.samples += new as u64;
         Ok(())
+    }
+
+    fn native_histogram(&mut self, labels: EncodedLabels<'_>) {
+        // What cannot be decoded is refused by `series`; here only the name is of interest.
+        let name = labels.decode().map(|labels| labels.metric().to_owned()).unwrap_or_default();
+        self.histograms.insert(name);
     }
 }
 

@@ -5,14 +5,12 @@ mod error;
 mod history;
 mod outages;
 mod own;
-mod pd_log;
-mod pd_sampler;
+pub mod pd_log;
+pub mod pd_sampler;
 mod recorder;
 
 pub use copier::Copier;
 pub use error::RecordError;
 pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
-pub use pd_log::read_pd_log;
-pub use pd_sampler::PdSampler;
 pub use recorder::{Clock, Ending, Progress, Recording, Stop, run};

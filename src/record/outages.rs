@@ -64,13 +64,8 @@ impl Outages {
     }
 
     /// How many sources fail at the moment.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.failing.len()
-    }
-
-    /// Whether every source answers.
-    pub fn is_empty(&self) -> bool {
-        self.failing.is_empty()
     }
 }
 
@@ -110,7 +105,7 @@ mod tests {
         assert_eq!(fail(&mut outages, 75), Some(TimeRange::new(at(15), at(75))));
         let last = outages.recovered(&Source::Prometheus, at(90)).map(|gap| gap.range);
         assert_eq!(last, Some(TimeRange::new(at(75), at(90))));
-        assert!(outages.is_empty());
+        assert_eq!(outages.count(), 0);
     }
 
     #[test]

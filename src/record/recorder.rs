@@ -159,9 +159,9 @@ pub async fn run(
     }
 
     if copying.is_none() && *stop.borrow() < Stop::AtOnce {
-        copying = copier.as_ref().map(|copier| -> Copying<'_> {
-            Box::pin(copy(copier, &ledger, state.window()))
-        });
+        copying = copier
+            .as_ref()
+            .map(|copier| -> Copying<'_> { Box::pin(copy(copier, &ledger, state.window())) });
     }
     tokio::select! {
         biased;
@@ -411,7 +411,7 @@ impl<'a> State<'a> {
         self.standing.new_samples = stats.samples as u64;
         self.standing.samples += stats.samples as u64;
         self.standing.gaps += gaps as u64;
-        self.standing.failing = self.outages.len() as u64;
+        self.standing.failing = self.outages.count() as u64;
         self.standing.file_bytes = stats.file_bytes;
         (self.progress)(&self.standing);
         Ok(())

@@ -1,0 +1,515 @@
+//! HTTP with bounds: no answer makes the recorder wait, follow or store without limit.
+//!
+//! What an answer means is left to the callers, statuses included.
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Identity, Response, Url, redirect};
+
+use super::error::SourceError;
+
+/// How long a connection may take to be established.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many redirects are followed; a fourth is an error, so that a circle ends.
+const MAX_REDIRECTS: usize = 3;
+/// How much of an unwelcome body an error quotes.
+const BODY_START_BYTES: usize = 300;
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The hidden text, to be sent and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// How the recorder identifies itself to a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all, beyond a client certificate.
+    #[default]
+    None,
+    /// With a bearer token.
+    Bearer(Secret),
+    /// With a user name and a password.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// How a source is reached, and how much it may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// A PEM file of the only certificate authorities to trust; without it, the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the client certificate; needs `key_file`.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with the client certificate's key; needs `cert_file`.
+    pub key_file: Option<PathBuf>,
+    /// Credentials.
+    pub auth: Auth,
+    /// Headers that every request carries, such as `X-Scope-OrgID`.
+    pub headers: Vec<(String, Secret)>,
+    /// How long a whole exchange may take.
+    pub timeout: Duration,
+    /// The size of the largest acceptable answer, in bytes after decompression.
+    pub max_body_bytes: u64,
+}
+
+impl Default for HttpOptions {
+    /// No TLS files and no credentials, 30 seconds, 1 GiB.
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            auth: Auth::None,
+            headers: Vec::new(),
+            timeout: Duration::from_secs(30),
+            max_body_bytes: 1 << 30,
+        }
+    }
+}
+
+/// A complete answer, of any status.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+    /// From the request's departure to the body's last byte.
+    pub elapsed: Duration,
+}
+
+impl HttpAnswer {
+    /// A header's value, where there is one and it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The start of the body on one line, for messages.
+    pub fn body_start(&self) -> String {
+        body_start(&self.body)
+    }
+
+    /// Insists on a 2xx status.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Unauthorized`] for 401 and 403, [`SourceError::Status`] for others.
+    pub fn into_success(self, url: &str) -> Result<Self, SourceError> {
+        match self.status {
+            200..=299 => Ok(self),
+            401 | 403 => Err(SourceError::Unauthorized {
+                url: public_url(url),
+                why: format!("status {}: {}", self.status, self.body_start()),
+            }),
+            status => Err(SourceError::Status {
+                url: public_url(url),
+                status,
+                body_start: self.body_start(),
+            }),
+        }
+    }
+}
+
+/// A client for one source.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+}
+
+impl Http {
+    /// A client by `options`, which are read once. The timeout and the size limit there are the
+    /// callers' to pass on. Proxy settings of the environment are ignored: a recorder that took
+    /// them would observe the proxy's outages too.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where a file cannot be read or a header cannot be sent.
+    pub fn new(options: &HttpOptions) -> Result<Self, SourceError> {
+        // The provider is the process's; a second installation fails and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .redirect(same_origin_redirects())
+            .user_agent(concat!("operator/", env!("CARGO_PKG_VERSION")))
+            .default_headers(default_headers(options)?);
+        if let Some(path) = &options.ca_file {
+            let pem = read_file(path)?;
+            let authorities = Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable(path, "certificate authorities", &error))?;
+            if authorities.is_empty() {
+                return Err(SourceError::Options(format!("{} has no certificate", path.display())));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        match (&options.cert_file, &options.key_file) {
+            (Some(cert), Some(key)) => {
+                let mut pem = read_file(cert)?;
+                pem.push(b'\n');
+                pem.extend(read_file(key)?);
+                let identity = Identity::from_pem(&pem)
+                    .map_err(|error| unusable(cert, "a client certificate", &error))?;
+                builder = builder.identity(identity);
+            }
+            (None, None) => {}
+            _ => {
+                let why = "a client certificate needs both a certificate file and a key file";
+                return Err(SourceError::Options(why.to_owned()));
+            }
+        }
+        let client = builder
+            .build()
+            .map_err(|error| SourceError::Options(format!("cannot set up TLS: {}", why(&error))))?;
+        Ok(Self { client })
+    }
+
+    /// One exchange: GET, or POST where there is a body. Any status is an answer.
+    ///
+    /// `timeout` bounds the whole exchange, `max_body` the decompressed body. The declared
+    /// length of a body is never believed.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no complete answer arrived within the bounds.
+    pub async fn get_bounded(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+        timeout: Duration,
+        max_body: u64,
+    ) -> Result<HttpAnswer, SourceError> {
+        self.open(url, headers, body, timeout, max_body).await?.read_whole().await
+    }
+
+    /// Sends a request and returns when the answer's headers are there.
+    pub(super) async fn open(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+        timeout: Duration,
+        max_body: u64,
+    ) -> Result<AnswerStream, SourceError> {
+        let target = Url::parse(url).map_err(|error| {
+            SourceError::Options(format!("{:?} is not a URL: {error}", public_url(url)))
+        })?;
+        if !matches!(target.scheme(), "http" | "https") {
+            let why = format!("{:?} is not an HTTP URL", public_url(url));
+            return Err(SourceError::Options(why));
+        }
+        let mut request = match body {
+            Some(body) => self.client.post(target).body(body),
+            None => self.client.get(target),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let started = instant_now();
+        let response = request
+            .timeout(timeout)
+            .send()
+            .await
+            .map_err(|error| classify(&error, url, timeout))?;
+        Ok(AnswerStream {
+            response,
+            url: url.to_owned(),
+            started,
+            timeout,
+            taken: 0,
+            limit: max_body,
+        })
+    }
+}
+
+/// An answer whose body is still arriving.
+pub(super) struct AnswerStream {
+    response: Response,
+    url: String,
+    started: Instant,
+    timeout: Duration,
+    taken: u64,
+    limit: u64,
+}
+
+impl AnswerStream {
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// How many bytes have arrived, decompressed.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The next piece of the body, or `None` at its end.
+    pub(super) async fn chunk(
+        &mut self,
+    ) -> Result<Option<impl Deref<Target = [u8]> + use<>>, SourceError> {
+        let chunk = match self.response.chunk().await {
+            Ok(chunk) => chunk,
+            Err(error) => return Err(classify(&error, &self.url, self.timeout)),
+        };
+        self.taken += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        if self.taken > self.limit {
+            return Err(SourceError::TooLarge { url: public_url(&self.url), limit: self.limit });
+        }
+        Ok(chunk)
+    }
+
+    /// Insists on a 2xx status. Of another answer only the start is read, however large it is.
+    pub(super) async fn successful(mut self) -> Result<Self, SourceError> {
+        if (200..300).contains(&self.status()) {
+            return Ok(self);
+        }
+        let mut body = Vec::new();
+        while body.len() < BODY_START_BYTES {
+            // A status without its body is still a status.
+            match self.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let answer = HttpAnswer {
+            status: self.status(),
+            headers: self.response.headers().clone(),
+            body,
+            elapsed: self.started.elapsed(),
+        };
+        Err(answer.into_success(&self.url).err().expect("the status is not a success"))
+    }
+
+    /// Collects the body.
+    pub(super) async fn read_whole(mut self) -> Result<HttpAnswer, SourceError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(HttpAnswer {
+            status: self.status(),
+            headers: self.response.headers().clone(),
+            body,
+            elapsed: self.started.elapsed(),
+        })
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long an exchange took is measured where it happens, and nothing is derived from it"
+)]
+fn instant_now() -> Instant {
+    Instant::now()
+}
+
+/// `url` without user, password and fragment, and cut where it is long.
+pub fn public_url(url: &str) -> String {
+    let mut text = match Url::parse(url) {
+        Ok(mut parsed) => {
+            // Both fail only for URLs that cannot have credentials.
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.set_fragment(None);
+            parsed.to_string()
+        }
+        // What cannot be parsed may hide a password before its last `@`.
+        Err(_) => url.rsplit('@').next().unwrap_or_default().to_owned(),
+    };
+    if let Some((cut, _)) = text.char_indices().nth(BODY_START_BYTES) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+/// The first few hundred bytes of a body on one line.
+pub(super) fn body_start(body: &[u8]) -> String {
+    let start = String::from_utf8_lossy(&body[..body.len().min(BODY_START_BYTES)]);
+    let words: Vec<&str> = start
+        .split(|character: char| character.is_whitespace() || character.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ")
+}
+
+fn same_origin_redirects() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let first = attempt.previous().first();
+        let same = first.is_some_and(|first| first.origin() == attempt.url().origin());
+        if !same {
+            // Credentials and extra headers belong to the origin that was configured.
+            let why = format!("to another origin, {}", public_url(attempt.url().as_str()));
+            return attempt.error(why);
+        }
+        if attempt.previous().len() > MAX_REDIRECTS {
+            return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
+        }
+        attempt.follow()
+    })
+}
+
+fn default_headers(options: &HttpOptions) -> Result<HeaderMap, SourceError> {
+    let mut headers = HeaderMap::new();
+    let credentials = match &options.auth {
+        Auth::None => None,
+        Auth::Bearer(token) => Some(format!("Bearer {}", token.expose())),
+        Auth::Basic { user, password } => {
+            Some(format!("Basic {}", base64(format!("{user}:{}", password.expose()).as_bytes())))
+        }
+    };
+    if let Some(credentials) = credentials {
+        headers.insert(AUTHORIZATION, sensitive("authorization", &credentials)?);
+    }
+    for (name, value) in &options.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| SourceError::Options(format!("{name:?} cannot name a header")))?;
+        let value = sensitive(name.as_str(), value.expose())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn sensitive(name: &str, text: &str) -> Result<HeaderValue, SourceError> {
+    let mut value = HeaderValue::from_str(text.trim())
+        .map_err(|_| SourceError::Options(format!("the value of header {name} cannot be sent")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Base64 with padding (RFC 4648 section 4), for basic authentication.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for position in 0..4 {
+            if position <= group.len() {
+                let digit = (bits >> (18 - 6 * position)) & 63;
+                text.push(char::from(ALPHABET[digit as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+    std::fs::read(path)
+        .map_err(|error| SourceError::Options(format!("cannot read {}: {error}", path.display())))
+}
+
+fn unusable(path: &Path, what: &str, error: &reqwest::Error) -> SourceError {
+    SourceError::Options(format!("{} does not hold {what}: {}", path.display(), why(error)))
+}
+
+fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> SourceError {
+    let why = why(error);
+    let url = public_url(url);
+    if error.is_timeout() {
+        // A connection that cannot be established has its own, shorter limit.
+        let after = if error.is_connect() { timeout.min(CONNECT_TIMEOUT) } else { timeout };
+        SourceError::Timeout { url, after }
+    } else if error.is_redirect() {
+        SourceError::Redirect { url, why }
+    } else if speaks_of_certificates(&why) {
+        SourceError::Unauthorized { url, why }
+    } else if error.is_decode() {
+        SourceError::Malformed { url, why }
+    } else {
+        SourceError::Connect { url, why }
+    }
+}
+
+/// rustls says `invalid peer certificate: …`, and `received fatal alert: CertificateRequired`,
+/// `BadCertificate`, `UnknownCA` or `AccessDenied` where the peer refuses ours.
+fn speaks_of_certificates(why: &str) -> bool {
+    ["certificate", "Certificate", "UnknownCA", "AccessDenied"]
+        .iter()
+        .any(|part| why.contains(part))
+}
+
+/// The causes beneath an error of the client, whose own message says only which step failed and
+/// repeats the URL.
+fn why(error: &reqwest::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if parts.last().is_none_or(|last| !last.contains(&text)) {
+            parts.push(text);
+        }
+        cause = inner.source();
+    }
+    if parts.is_empty() { "the exchange failed".to_owned() } else { parts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let options = HttpOptions {
+            auth: Auth::Basic { user: "ann".to_owned(), password: Secret::new("hunter2") },
+            headers: vec![("x-token".to_owned(), Secret::new("hunter2"))],
+            ..HttpOptions::default()
+        };
+        assert!(!format!("{options:?}").contains("hunter2"));
+        let http = Http::new(&options).expect("the options are valid");
+        assert!(!format!("{http:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn urls_lose_their_credentials() {
+        assert_eq!(public_url("http://ann:hunter2@host:9090/a?b=c#d"), "http://host:9090/a?b=c");
+        assert_eq!(public_url("ann:hunter2@[host"), "[host");
+    }
+
+    #[test]
+    fn base64_pads_as_the_rfc_does() {
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        for (plain, encoded) in pairs {
+            assert_eq!(base64(plain.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_refused() {
+        let options = HttpOptions { cert_file: Some("cert.pem".into()), ..HttpOptions::default() };
+        assert!(matches!(Http::new(&options), Err(SourceError::Options(_))));
+    }
+}

@@ -1,0 +1,212 @@
+//! Asks PD members, and finds out which there are.
+//!
+//! What fails is an answer too: PD without a leader, a member that is gone, a proxy's HTML.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use reqwest::Url;
+
+use super::body::{members_view, without_userinfo};
+use super::schedule::{MEMBERS, PdRequest, Scope};
+use crate::model::{PdAnswer, PdOutcome, Timestamp};
+use crate::source::{Http, HttpOptions, SourceError};
+
+/// How many seeds are asked at once.
+const SEEDS_AT_ONCE: usize = 8;
+/// Keeps a follower from passing the request on to the leader.
+const ANSWER_YOURSELF: (&str, &str) = ("PD-Allow-follower-handle", "true");
+
+/// One PD member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// Its name; host and port of its URL where that is not known.
+    pub name: String,
+    /// Its client URL without credentials and without a slash at its end.
+    pub url: String,
+}
+
+impl Member {
+    /// A member known by its URL alone; without a scheme, `http`. `None` where the text is not
+    /// an HTTP URL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use operator::source::pd::Member;
+    /// let member = Member::of_url("https://root:secret@pd0:2379/").expect("an url");
+    /// assert_eq!((member.name.as_str(), member.url.as_str()), ("pd0:2379", "https://pd0:2379"));
+    /// assert_eq!(Member::of_url("pd0:2379").map(|pd| pd.url).as_deref(), Some("http://pd0:2379"));
+    /// assert_eq!(Member::of_url("unix://socket"), None);
+    /// ```
+    pub fn of_url(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let url = if text.contains("://") {
+            Url::parse(text)
+        } else {
+            Url::parse(&format!("http://{text}"))
+        };
+        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let host = url.host_str()?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let path = url.path().trim_end_matches('/');
+        Some(Self {
+            name: format!("{host}:{}", url.port_or_known_default()?),
+            url: format!("{}://{host}{port}{path}", url.scheme()),
+        })
+    }
+
+    /// The same member under the scheme of `other`: PD's members advertise `http` even where
+    /// something in front of them speaks TLS.
+    fn with_scheme_of(self, other: &Member) -> Self {
+        match (self.url.split_once("://"), other.url.split_once("://")) {
+            (Some((_, rest)), Some((scheme, _))) => {
+                Self { url: format!("{scheme}://{rest}"), ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// A client for PD's members, all reached with the same options.
+#[derive(Clone, Debug)]
+pub struct PdClient {
+    http: Http,
+}
+
+impl PdClient {
+    /// A client by `options`. Their timeout and size limit do not apply: each request has its
+    /// own ([`PdRequest::timeout`], [`PdRequest::max_body_bytes`]).
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where no client can be made of them.
+    pub fn new(options: &HttpOptions) -> Result<Self, SourceError> {
+        Ok(Self { http: Http::new(options)? })
+    }
+
+    /// Sends one request to one member. Never fails: the lack of an answer is an outcome, and
+    /// so is an answer of any status.
+    ///
+    /// In the body of `/pd/api/v1/config` and its parts, user and password are taken out of
+    /// URLs; every other body is kept as it came. `sent` is what the answer is stamped with.
+    pub async fn ask(&self, member: &Member, request: &PdRequest, sent: Timestamp) -> PdAnswer {
+        let started = tokio::time::Instant::now();
+        let url = format!("{}{}", member.url, request.path);
+        let headers: &[_] = match request.scope {
+            Scope::EveryMember => &[ANSWER_YOURSELF],
+            Scope::Leader => &[],
+        };
+        let answer = self
+            .http
+            .get_bounded(
+                &url,
+                headers,
+                request.body.clone(),
+                request.timeout(),
+                request.max_body_bytes(),
+            )
+            .await;
+        let outcome = match answer {
+            Ok(answer) => PdOutcome::Answered {
+                status: answer.status,
+                body: without_secrets(&request.path, answer.body),
+            },
+            Err(error) => PdOutcome::Failed {
+                reason: error.gap_reason(),
+                detail: without_userinfo(&error.to_string()),
+            },
+        };
+        PdAnswer {
+            sent,
+            member: member.name.clone(),
+            url: member.url.clone(),
+            path: request.path.clone(),
+            elapsed_us: micros(started.elapsed()),
+            outcome,
+        }
+    }
+
+    /// The cluster's members, ascending by name, as told by the first of `seeds` that knows
+    /// them; their URLs take that seed's scheme. A member counts whether or not it can be
+    /// reached. Where no seed answers, the seeds are the members, by host and port: a cluster
+    /// that is down is recorded as one that is down.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where a seed is not an HTTP URL or there is none.
+    pub async fn discover(&self, seeds: &[String]) -> Result<Vec<Member>, SourceError> {
+        let mut known = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            known.push(Member::of_url(seed).ok_or_else(|| {
+                SourceError::Options(format!("{:?} is not an HTTP URL", without_userinfo(seed)))
+            })?);
+        }
+        if known.is_empty() {
+            return Err(SourceError::Options("no PD URL is given".to_owned()));
+        }
+        let request = PdRequest::get(MEMBERS);
+        // All at once, so that a seed that never answers does not hold up the next; but in
+        // order, so that the same cluster gives the same members.
+        let mut views = stream::iter(&known)
+            .map(|seed| async {
+                let answer = self.ask(seed, &request, Timestamp::default()).await;
+                let view = answer.success().and_then(members_view)?;
+                let members = view.members.into_iter();
+                Some(members.map(|member| member.with_scheme_of(seed)).collect::<Vec<_>>())
+            })
+            .buffered(SEEDS_AT_ONCE);
+        while let Some(view) = views.next().await {
+            if let Some(members) = view.filter(|members| !members.is_empty()) {
+                return Ok(members);
+            }
+        }
+        drop(views);
+        known.sort();
+        known.dedup();
+        Ok(known)
+    }
+
+    /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of
+    /// the member that was asked. Empty where it is not such an answer.
+    pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
+        let members = members_view(body).unwrap_or_default().members.into_iter();
+        members.map(|member| member.with_scheme_of(asked)).collect()
+    }
+}
+
+/// `pd-server.metric-storage` and `dashboard` settings are URLs that may carry a password.
+fn without_secrets(path: &str, body: Vec<u8>) -> Vec<u8> {
+    if !path.starts_with("/pd/api/v1/config") {
+        return body;
+    }
+    match String::from_utf8(body) {
+        Ok(text) => without_userinfo(&text).into_bytes(),
+        Err(binary) => binary.into_bytes(),
+    }
+}
+
+fn micros(elapsed: Duration) -> u32 {
+    u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_take_the_scheme_of_the_seed() {
+        let member = Member { name: "pd0".to_owned(), url: "http://h:2379".to_owned() };
+        let seed = Member::of_url("https://proxy").expect("an url");
+        assert_eq!(seed.name, "proxy:443");
+        assert_eq!(member.with_scheme_of(&seed).url, "https://h:2379");
+    }
+
+    #[test]
+    fn a_configuration_is_kept_without_passwords_and_other_bodies_as_they_came() {
+        let body = br#"{"metric-storage": "http://u:p@h:9090"}"#;
+        let kept = without_secrets("/pd/api/v1/config", body.to_vec());
+        assert_eq!(kept, br#"{"metric-storage": "http://h:9090"}"#);
+        assert_eq!(without_secrets("/pd/api/v1/stores", body.to_vec()), body);
+    }
+}

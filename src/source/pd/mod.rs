@@ -1,0 +1,11 @@
+//! PD over HTTP: which paths are asked of whom and when, and what the answers say about members.
+//!
+//! Nothing here decides what an answer means for the cluster; answers are kept as they came.
+
+mod body;
+mod client;
+mod schedule;
+
+pub use body::{MembersView, cluster_id, members_view, metric_storage, version, without_userinfo};
+pub use client::{Member, PdClient};
+pub use schedule::{PdCadence, PdRequest, PdSchedule, Scope};

@@ -1,0 +1,264 @@
+//! A Prometheus server's HTTP API, as far as the recorder uses it.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::query::{self, ApiAnswer};
+use super::read::ScalarData;
+use super::selector::Selector;
+use crate::model::{ClockOffset, Source, TimeRange, Timestamp, parse_duration_ms};
+use crate::source::SourceError;
+use crate::source::http::{AnswerStream, Http, HttpOptions, public_url};
+
+/// A Prometheus server, or anything that speaks like one.
+#[derive(Clone, Debug)]
+pub struct PrometheusClient {
+    http: Http,
+    base: String,
+    public_base: String,
+    timeout: Duration,
+    max_body_bytes: u64,
+}
+
+impl PrometheusClient {
+    /// A client for the server at `base_url`, to which `/api/v1/…` is appended.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where no client can be made of these options.
+    pub fn new(base_url: &str, options: &HttpOptions) -> Result<Self, SourceError> {
+        let base = base_url.trim().trim_end_matches('/').to_owned();
+        let public_base = public_url(&base).trim_end_matches('/').to_owned();
+        match Url::parse(&base) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+            _ => {
+                let why = format!("{public_base:?} is not the URL of an HTTP server");
+                return Err(SourceError::Options(why));
+            }
+        }
+        Ok(Self {
+            http: Http::new(options)?,
+            base,
+            public_base,
+            timeout: options.timeout,
+            max_body_bytes: options.max_body_bytes,
+        })
+    }
+
+    /// The base URL without credentials.
+    pub fn base(&self) -> &str {
+        &self.public_base
+    }
+
+    /// The server's version, such as `2.42.0`.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`]; some servers that speak like Prometheus have no such page.
+    pub async fn build_info(&self) -> Result<String, SourceError> {
+        #[derive(Deserialize)]
+        struct BuildInfo {
+            version: String,
+        }
+        let (url, body) = self.get("/api/v1/status/buildinfo", &[]).await?;
+        Ok(self.api_data::<BuildInfo>(&url, &body)?.version)
+    }
+
+    /// Type, help and unit of each metric, as the server prints them.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no such answer came.
+    pub async fn metadata(&self) -> Result<serde_json::Value, SourceError> {
+        let (url, body) = self.get("/api/v1/metadata", &[]).await?;
+        self.api_data(&url, &body)
+    }
+
+    /// The global scrape interval of the server's configuration, in milliseconds; `None` where
+    /// it cannot be learnt. Jobs may have intervals of their own.
+    pub async fn scrape_interval_ms(&self) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Config {
+            yaml: String,
+        }
+        let (url, body) = self.get("/api/v1/status/config", &[]).await.ok()?;
+        global_scrape_interval_ms(&self.api_data::<Config>(&url, &body).ok()?.yaml)
+    }
+
+    /// The names of the metrics that `selector` finds in blocks that touch `range`, ascending.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no such answer came.
+    pub async fn metric_names(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+    ) -> Result<Vec<String>, SourceError> {
+        let selector = selector.to_string();
+        let start = range.start.as_millis().div_euclid(1000).to_string();
+        let end = range.end.as_millis().div_euclid(1000).saturating_add(1).to_string();
+        let query = [("match[]", selector.as_str()), ("start", &start), ("end", &end)];
+        let (url, body) = self.get("/api/v1/label/__name__/values", &query).await?;
+        let mut names: Vec<String> = self.api_data(&url, &body)?;
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The server's clock, to the millisecond: its answer to the query `time()`.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no such answer came.
+    pub async fn server_time(&self) -> Result<Timestamp, SourceError> {
+        let url = self.url("/api/v1/query");
+        let body = self.post_form(&url, &[("query", "time()")]).await?;
+        let data: ScalarData = self.api_data(&url, &body)?;
+        let (seconds, _) = data.result;
+        query::timestamp(seconds)
+            .ok_or_else(|| self.malformed(&url, format!("{seconds} is not an instant")))
+    }
+
+    /// How far the server's clock stands from `now`'s, taking the answer to have been made half
+    /// way through the exchange. The `Date` header would tell whole seconds only.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where the server did not tell its time.
+    pub async fn clock_offset(
+        &self,
+        now: &(dyn Fn() -> Timestamp + Sync),
+    ) -> Result<ClockOffset, SourceError> {
+        let before = now();
+        let server = self.server_time().await?;
+        let half = ((now() - before) / 2).max(0);
+        let at = before + half;
+        Ok(ClockOffset {
+            source: Source::Prometheus.to_string(),
+            at,
+            offset_ms: server - at,
+            uncertainty_ms: half + 1,
+        })
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(super) fn max_body_bytes(&self) -> u64 {
+        self.max_body_bytes
+    }
+
+    /// Posts `body` and waits for the answer's headers.
+    pub(super) async fn open(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<AnswerStream, SourceError> {
+        self.http.open(url, headers, Some(body), self.timeout, self.max_body_bytes).await
+    }
+
+    async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<(String, Vec<u8>), SourceError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.push('?');
+            url.push_str(&form(query));
+        }
+        let answer = self.http.open(&url, &[], None, self.timeout, self.max_body_bytes).await?;
+        Ok((url, answer.successful().await?.read_whole().await?.body))
+    }
+
+    /// Posts a form, which is free of the limits on the length of URLs.
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Vec<u8>, SourceError> {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = self.open(url, &headers, form(fields).into_bytes()).await?;
+        Ok(answer.successful().await?.read_whole().await?.body)
+    }
+
+    /// The data of an answer of the HTTP API, whose success lies in its body.
+    pub(super) fn api_data<'a, T: Deserialize<'a>>(
+        &self,
+        url: &str,
+        body: &'a [u8],
+    ) -> Result<T, SourceError> {
+        let answer: ApiAnswer<T> = serde_json::from_slice(body).map_err(|error| {
+            let start = crate::source::http::body_start(body);
+            self.malformed(url, format!("{error}, in {start:?}"))
+        })?;
+        for warning in &answer.warnings {
+            tracing::warn!(url = public_url(url), warning, "the source warns");
+        }
+        match answer {
+            ApiAnswer { data: Some(data), status, .. } if status == "success" => Ok(data),
+            ApiAnswer { status, error_type, error, .. } if status == "error" => {
+                Err(SourceError::Reported {
+                    url: public_url(url),
+                    kind: error_type,
+                    message: error,
+                })
+            }
+            ApiAnswer { status, .. } => {
+                Err(self.malformed(url, format!("status {status:?} without data")))
+            }
+        }
+    }
+
+    pub(super) fn malformed(&self, url: &str, why: String) -> SourceError {
+        SourceError::Malformed { url: public_url(url), why }
+    }
+
+    pub(super) fn too_large(&self, url: &str) -> SourceError {
+        SourceError::TooLarge { url: public_url(url), limit: self.max_body_bytes }
+    }
+}
+
+/// `application/x-www-form-urlencoded`.
+fn form(fields: &[(&str, &str)]) -> String {
+    let mut url = Url::parse("http://localhost/").expect("the literal is a URL");
+    url.query_pairs_mut().extend_pairs(fields);
+    url.query().unwrap_or_default().to_owned()
+}
+
+/// Reads `scrape_interval` under `global`. Prometheus prints its configuration in a normal form
+/// of two-space indentation, so lines are enough.
+fn global_scrape_interval_ms(yaml: &str) -> Option<i64> {
+    yaml.lines()
+        .skip_while(|line| line.trim_end() != "global:")
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .find_map(|line| line.strip_prefix("  scrape_interval:"))
+        .and_then(|value| parse_duration_ms(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_global_interval_is_not_that_of_a_job() {
+        let yaml = "global:\n  scrape_timeout: 10s\n  scrape_interval: 1m30s\nscrape_configs:\n";
+        assert_eq!(global_scrape_interval_ms(yaml), Some(90_000));
+        let job = "global:\n  scrape_timeout: 10s\nscrape_configs:\n- scrape_interval: 5s\n";
+        assert_eq!(global_scrape_interval_ms(job), None);
+    }
+
+    #[test]
+    fn credentials_in_the_base_url_do_not_show() {
+        let client = PrometheusClient::new("http://ann:hunter2@p:9090/x/", &HttpOptions::default())
+            .expect("the URL is valid");
+        assert_eq!(client.base(), "http://p:9090/x");
+        assert_eq!(client.url("/api"), "http://ann:hunter2@p:9090/x/api");
+    }
+}

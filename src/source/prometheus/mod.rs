@@ -1,0 +1,16 @@
+//! Prometheus: which series there are, and their raw samples with their own timestamps.
+//!
+//! Nothing is resampled or evaluated here, and nothing asked for twice.
+
+mod client;
+mod frames;
+mod proto;
+mod query;
+mod read;
+mod selector;
+mod xor;
+
+pub use client::PrometheusClient;
+pub use query::infer_staleness;
+pub use read::{ReadMode, ReadStats, SeriesSink};
+pub use selector::{MatchKind, Matcher, Selector};

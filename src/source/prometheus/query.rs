@@ -1,0 +1,188 @@
+//! Raw samples by instant queries over range vectors, for servers without remote read.
+//!
+//! The query API drops staleness markers, so they are inferred from the scrapes that a series
+//! missed ([`infer_staleness`]). It also prints every NaN as `NaN`, so the payload of a NaN is
+//! lost: it comes back as Prometheus's ordinary one.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::{
+    Labels, Sample, Series, TargetKey, TimeRange, Timestamp, is_stale, stale_marker,
+};
+
+/// Prometheus's ordinary NaN (`model/value/value.go`, `NormalNaN`).
+const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
+
+/// The frame of every answer of the HTTP API.
+#[derive(Debug, Deserialize)]
+pub(super) struct ApiAnswer<T> {
+    pub(super) status: String,
+    pub(super) data: Option<T>,
+    #[serde(default, rename = "errorType")]
+    pub(super) error_type: String,
+    #[serde(default)]
+    pub(super) error: String,
+    #[serde(default)]
+    pub(super) warnings: Vec<String>,
+}
+
+/// The data of an instant query over a range vector.
+#[derive(Debug, Deserialize)]
+pub(super) struct MatrixData<'a> {
+    #[serde(rename = "resultType")]
+    pub(super) result_type: String,
+    #[serde(borrow)]
+    pub(super) result: Vec<MatrixSeries<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct MatrixSeries<'a> {
+    metric: BTreeMap<String, String>,
+    #[serde(borrow, default)]
+    values: Vec<(f64, Cow<'a, str>)>,
+    #[serde(default)]
+    histograms: Option<serde::de::IgnoredAny>,
+}
+
+impl MatrixSeries<'_> {
+    /// The series inside `range`, ascending, and whether it has native histograms too.
+    pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), String> {
+        let labels =
+            Labels::new(self.metric.into_iter().collect()).map_err(|error| error.to_string())?;
+        let mut samples = Vec::with_capacity(self.values.len());
+        for (seconds, text) in self.values {
+            let at = timestamp(seconds).ok_or_else(|| format!("{seconds} is not an instant"))?;
+            let value = value(&text).ok_or_else(|| format!("{text:?} is not a value"))?;
+            if range.contains(at) {
+                samples.push(Sample { at, value });
+            }
+        }
+        put_in_order(&mut samples);
+        Ok((Series { labels, samples }, self.histograms.is_some()))
+    }
+}
+
+/// Seconds with a fraction, as the API prints milliseconds. The product is within a hundredth of
+/// a millisecond of the truth for another 100,000 years, so rounding recovers it.
+pub(super) fn timestamp(seconds: f64) -> Option<Timestamp> {
+    let millis = (seconds * 1000.0).round();
+    (millis.abs() < 9.0e18).then_some(Timestamp::from_millis(millis as i64))
+}
+
+/// A sample's value as the API prints it: the shortest decimal, `NaN`, `+Inf` or `-Inf`.
+fn value(text: &str) -> Option<f64> {
+    match text {
+        "NaN" => Some(f64::from_bits(NORMAL_NAN_BITS)),
+        other => other.parse().ok(),
+    }
+}
+
+/// Makes samples strictly ascending in time; of several at one instant, the first stays.
+pub(super) fn put_in_order(samples: &mut Vec<Sample>) {
+    if !samples.is_sorted_by(|earlier, later| earlier.at < later.at) {
+        samples.sort_by_key(|sample| sample.at);
+        samples.dedup_by_key(|sample| sample.at);
+    }
+}
+
+/// When each target was scraped, by its `up` series.
+///
+/// Prometheus stamps `up` with the instant of the scrape whose samples it describes, whether or
+/// not that scrape succeeded. Targets that share job and instance cannot be told apart by the
+/// labels of their series, and are left out.
+pub(super) fn scrapes(up: &[Series]) -> BTreeMap<TargetKey, Vec<Timestamp>> {
+    let mut scrapes: BTreeMap<TargetKey, Option<Vec<Timestamp>>> = BTreeMap::new();
+    for series in up {
+        let instants = || series.samples.iter().map(|sample| sample.at).collect();
+        scrapes
+            .entry(series.labels.target())
+            .and_modify(|shared| *shared = None)
+            .or_insert_with(|| Some(instants()));
+    }
+    scrapes.into_iter().filter_map(|(target, instants)| Some((target, instants?))).collect()
+}
+
+/// Inserts the staleness markers that the query API leaves out.
+///
+/// Prometheus marks a series as ended at the scrape that no longer contains it, failed scrapes
+/// included (`scrape/scrape.go`). So: where a series has a sample at one scrape of its target,
+/// and none at the next, a marker stands at the next.
+///
+/// Not inferred are the ends of series with timestamps of their own, which coincide with no
+/// scrape and which Prometheus does not mark either; of recording rules; of series whose `job`
+/// and `instance` name no target in `scrapes`; and of whole targets that are no longer scraped,
+/// `up` included, because nothing tells them from a server that is down.
+pub fn infer_staleness(series: &mut [Series], scrapes: &BTreeMap<TargetKey, Vec<Timestamp>>) {
+    for series in series {
+        let Some(scrapes) = scrapes.get(&series.labels.target()) else { continue };
+        let mut markers = Vec::new();
+        let mut live = false;
+        let mut samples = series.samples.iter().peekable();
+        for &scrape in scrapes {
+            while samples.next_if(|sample| sample.at < scrape).is_some() {}
+            match samples.next_if(|sample| sample.at == scrape) {
+                Some(sample) => live = !is_stale(sample.value),
+                None if live => {
+                    markers.push(Sample { at: scrape, value: stale_marker() });
+                    live = false;
+                }
+                None => {}
+            }
+        }
+        if !markers.is_empty() {
+            series.samples.extend(markers);
+            put_in_order(&mut series.samples);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(name: &str, pairs: &[(i64, f64)]) -> Series {
+        let labels = [("__name__", name), ("job", "tikv"), ("instance", "a:1")];
+        let sample = |&(at, value)| Sample { at: Timestamp::from_millis(at), value };
+        Series { labels: Labels::from_pairs(&labels), samples: pairs.iter().map(sample).collect() }
+    }
+
+    #[test]
+    fn a_missed_scrape_ends_a_series_once() {
+        let up =
+            [series("up", &[(10, 1.0), (20, 1.0), (30, 0.0), (40, 0.0), (50, 1.0), (60, 1.0)])];
+        let mut found = [series("x", &[(10, 5.0), (20, 6.0), (50, 7.0)])];
+        infer_staleness(&mut found, &scrapes(&up));
+        let stale = stale_marker();
+        let expected = [(10, 5.0), (20, 6.0), (30, stale), (50, 7.0), (60, stale)];
+        assert_eq!(found, [series("x", &expected)]);
+    }
+
+    #[test]
+    fn timestamps_of_the_targets_own_are_left_alone() {
+        let up = [series("up", &[(10, 1.0), (20, 1.0), (30, 1.0)])];
+        let mut found = [series("x", &[(7, 5.0), (18, 6.0)])];
+        infer_staleness(&mut found, &scrapes(&up));
+        assert_eq!(found, [series("x", &[(7, 5.0), (18, 6.0)])]);
+    }
+
+    #[test]
+    fn targets_that_share_job_and_instance_are_left_out() {
+        let up = series("up", &[(10, 1.0)]);
+        assert!(scrapes(&[up.clone(), up]).is_empty());
+    }
+
+    #[test]
+    fn printed_values_read_to_the_bit() {
+        assert_eq!(value("NaN").map(f64::to_bits), Some(NORMAL_NAN_BITS));
+        assert_eq!(value("+Inf"), Some(f64::INFINITY));
+        assert_eq!(value("-Inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(value("0.1"), Some(0.1));
+        assert_eq!(value("-0").map(f64::to_bits), Some((-0.0_f64).to_bits()));
+        assert_eq!(value("x"), None);
+        assert_eq!(timestamp(1_795_537_029.202).map(Timestamp::as_millis), Some(1_795_537_029_202));
+        assert_eq!(timestamp(f64::NAN), None);
+    }
+}

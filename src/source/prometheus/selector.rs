@@ -1,0 +1,435 @@
+//! PromQL series selectors: which series to read.
+
+use std::fmt;
+
+use crate::source::SourceError;
+
+/// How a matcher compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MatchKind {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+impl MatchKind {
+    /// The operator in PromQL.
+    pub fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+/// One condition on one label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Matcher {
+    /// The label; `__name__` for the metric.
+    pub name: String,
+    /// How it compares.
+    pub kind: MatchKind,
+    /// With what.
+    pub value: String,
+}
+
+/// Conditions that a series meets all of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selector {
+    matchers: Vec<Matcher>,
+}
+
+/// Jobs under which TiUP, TiDB Operator and the official rules know the parts of a deployment.
+/// TiDB Operator puts namespace and cluster in front.
+const DEFAULT_JOBS: &str = "(.*-)?(tikv|pd|tidb|tiflash|ticdc|tso|scheduling)\
+    |tidb.*|node|node.exporter|overwritten.*|blackbox.*|monitor_port_probe|prometheus|operator";
+
+impl Selector {
+    /// Reads a selector: `name`, `name{label="value",…}` or `{label=~"regex",…}`, with PromQL's
+    /// four operators, three kinds of quotes and escapes.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] says what cannot be read and where. A selector without a
+    /// condition is refused, as in Prometheus.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use operator::source::Selector;
+    /// let selector = Selector::parse("tikv_store_size_bytes{ type = 'used' }")?;
+    /// assert_eq!(selector.to_string(), r#"tikv_store_size_bytes{type="used"}"#);
+    /// # Ok::<(), operator::source::SourceError>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, SourceError> {
+        let mut parser = Parser { text, rest: text };
+        let matchers = parser.selector()?;
+        Ok(Self { matchers })
+    }
+
+    /// The series of a TiKV deployment, found by the usual names of its jobs.
+    pub fn defaults() -> Vec<Self> {
+        let matcher = Matcher {
+            name: "job".to_owned(),
+            kind: MatchKind::Regex,
+            value: DEFAULT_JOBS.to_owned(),
+        };
+        vec![Self { matchers: vec![matcher] }]
+    }
+
+    /// The conditions, in the order in which they were written.
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
+    /// The same selector with one more condition.
+    #[must_use]
+    pub fn with_matcher(&self, name: &str, kind: MatchKind, value: &str) -> Self {
+        let mut matchers = self.matchers.clone();
+        matchers.push(Matcher { name: name.to_owned(), kind, value: value.to_owned() });
+        Self { matchers }
+    }
+
+    /// The same selector, narrowed to metrics whose whole name matches `regex`.
+    #[must_use]
+    pub fn with_metric_regex(&self, regex: &str) -> Self {
+        self.with_matcher("__name__", MatchKind::Regex, regex)
+    }
+
+    /// The same selector, narrowed to the metrics `names`, of which there is at least one.
+    ///
+    /// Prometheus looks up an alternation of literals name by name, so this is as quick as one
+    /// selector a metric, and one request instead of many.
+    #[must_use]
+    pub fn with_metrics(&self, names: &[String]) -> Self {
+        match names {
+            [name] => self.with_matcher("__name__", MatchKind::Equal, name),
+            names => {
+                let escaped: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
+                self.with_metric_regex(&escaped.join("|"))
+            }
+        }
+    }
+
+    /// The `up` series of the targets that this selector's series come from, as far as its
+    /// conditions on `job` and `instance` tell.
+    pub(super) fn scrapes(&self) -> Self {
+        let mut matchers = vec![Matcher {
+            name: "__name__".to_owned(),
+            kind: MatchKind::Equal,
+            value: "up".to_owned(),
+        }];
+        let of_target = |matcher: &&Matcher| matches!(matcher.name.as_str(), "job" | "instance");
+        matchers.extend(self.matchers.iter().filter(of_target).cloned());
+        Self { matchers }
+    }
+}
+
+impl fmt::Display for Selector {
+    /// PromQL, readable by [`Selector::parse`] and by Prometheus 2 and 3.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |matcher: &&Matcher| {
+            matcher.name == "__name__"
+                && matcher.kind == MatchKind::Equal
+                && is_identifier(&matcher.value, IdentifierKind::Metric)
+        };
+        let metric = self.matchers.iter().find(plain);
+        if let Some(metric) = metric {
+            formatter.write_str(&metric.value)?;
+        }
+        let mut separator = '{';
+        for matcher in &self.matchers {
+            if metric.is_some_and(|metric| std::ptr::eq(metric, matcher)) {
+                continue;
+            }
+            write!(formatter, "{separator}")?;
+            if is_identifier(&matcher.name, IdentifierKind::Label) {
+                formatter.write_str(&matcher.name)?;
+            } else {
+                write_quoted(formatter, &matcher.name)?;
+            }
+            formatter.write_str(matcher.kind.operator())?;
+            write_quoted(formatter, &matcher.value)?;
+            separator = ',';
+        }
+        if separator == ',' { formatter.write_str("}") } else { Ok(()) }
+    }
+}
+
+impl std::str::FromStr for Selector {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        Self::parse(text)
+    }
+}
+
+fn write_quoted(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    formatter.write_str("\"")?;
+    for character in text.chars() {
+        match character {
+            '\\' => formatter.write_str("\\\\")?,
+            '"' => formatter.write_str("\\\"")?,
+            '\n' => formatter.write_str("\\n")?,
+            '\r' => formatter.write_str("\\r")?,
+            '\t' => formatter.write_str("\\t")?,
+            other => write!(formatter, "{other}")?,
+        }
+    }
+    formatter.write_str("\"")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IdentifierKind {
+    Metric,
+    Label,
+}
+
+impl IdentifierKind {
+    fn allows(self, character: char) -> bool {
+        character.is_ascii_alphanumeric()
+            || character == '_'
+            || (character == ':' && self == Self::Metric)
+    }
+}
+
+fn is_identifier(text: &str, kind: IdentifierKind) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+        && text.chars().all(|character| kind.allows(character))
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    fn fail(&self, why: &str) -> SourceError {
+        let at = self.text.len() - self.rest.len();
+        SourceError::Options(format!(
+            "cannot read {:?} as a selector: {why} at byte {at}",
+            self.text
+        ))
+    }
+
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start();
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        self.skip_space();
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn identifier(&mut self, kind: IdentifierKind) -> Option<&'a str> {
+        self.skip_space();
+        let end = self.rest.find(|next| !kind.allows(next)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        if !is_identifier(word, kind) {
+            return None;
+        }
+        self.rest = rest;
+        Some(word)
+    }
+
+    fn selector(&mut self) -> Result<Vec<Matcher>, SourceError> {
+        let mut matchers = Vec::new();
+        let metric = |value: &str| Matcher {
+            name: "__name__".to_owned(),
+            kind: MatchKind::Equal,
+            value: value.to_owned(),
+        };
+        if let Some(name) = self.identifier(IdentifierKind::Metric) {
+            matchers.push(metric(name));
+        }
+        if self.eat("{") {
+            while !self.eat("}") {
+                let quoted = self.quoted()?;
+                let name = match &quoted {
+                    Some(name) => name.as_str(),
+                    None => self
+                        .identifier(IdentifierKind::Label)
+                        .ok_or_else(|| self.fail("a label name is missing"))?,
+                };
+                match self.operator() {
+                    Some(kind) => {
+                        let value =
+                            self.quoted()?.ok_or_else(|| self.fail("a quoted value is missing"))?;
+                        matchers.push(Matcher { name: name.to_owned(), kind, value });
+                    }
+                    // A quoted name alone is the metric, since Prometheus 3.
+                    None if quoted.is_some() => matchers.push(metric(name)),
+                    None => return Err(self.fail("an operator is missing")),
+                }
+                if !self.eat(",") {
+                    if self.eat("}") {
+                        break;
+                    }
+                    return Err(self.fail("a comma or a closing brace is missing"));
+                }
+            }
+        }
+        self.skip_space();
+        if !self.rest.is_empty() {
+            return Err(self.fail("something else follows"));
+        }
+        if matchers.is_empty() {
+            return Err(self.fail("a condition is missing"));
+        }
+        Ok(matchers)
+    }
+
+    fn operator(&mut self) -> Option<MatchKind> {
+        // `=~` stands before `=`, of which it would be a case.
+        [MatchKind::Regex, MatchKind::NotRegex, MatchKind::NotEqual, MatchKind::Equal]
+            .into_iter()
+            .find(|kind| self.eat(kind.operator()))
+    }
+
+    fn quoted(&mut self) -> Result<Option<String>, SourceError> {
+        self.skip_space();
+        let Some(quote @ ('"' | '\'' | '`')) = self.rest.chars().next() else { return Ok(None) };
+        let mut value = String::new();
+        let mut characters = self.rest[1..].chars();
+        loop {
+            match characters.next() {
+                None => return Err(self.fail("a quote does not close")),
+                Some(end) if end == quote => break,
+                Some('\\') if quote != '`' => {
+                    let escaped = unescape(&mut characters);
+                    value.push(escaped.ok_or_else(|| self.fail("an unknown escape stands"))?);
+                }
+                Some(other) => value.push(other),
+            }
+        }
+        self.rest = characters.as_str();
+        Ok(Some(value))
+    }
+}
+
+fn unescape(characters: &mut std::str::Chars<'_>) -> Option<char> {
+    match characters.next()? {
+        'a' => Some('\x07'),
+        'b' => Some('\x08'),
+        'f' => Some('\x0c'),
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        'v' => Some('\x0b'),
+        same @ ('\\' | '\'' | '"') => Some(same),
+        kind => {
+            let (count, radix, first) = match kind {
+                'x' => (2, 16, 0),
+                'u' => (4, 16, 0),
+                'U' => (8, 16, 0),
+                digit @ '0'..='7' => (2, 8, digit.to_digit(8)?),
+                _ => return None,
+            };
+            let mut value = first;
+            for _ in 0..count {
+                value =
+                    value.checked_mul(radix)?.checked_add(characters.next()?.to_digit(radix)?)?;
+            }
+            // Bytes past ASCII would be halves of characters.
+            let limit = if matches!(kind, 'u' | 'U') { u32::MAX } else { 0x7f };
+            (value <= limit).then(|| char::from_u32(value)).flatten()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_four_operators_and_three_quotes_read() {
+        let selector =
+            Selector::parse("m:x { a=\"1\", b!='2', c=~`\\d+`,d!~\"x\\\"\\\\\\n\\u00e9\", }")
+                .expect("reads");
+        let kinds: Vec<MatchKind> = selector.matchers().iter().map(|m| m.kind).collect();
+        use MatchKind::{Equal, NotEqual, NotRegex, Regex};
+        assert_eq!(kinds, [Equal, Equal, NotEqual, Regex, NotRegex]);
+        assert_eq!(selector.matchers()[3].value, "\\d+");
+        assert_eq!(selector.matchers()[4].value, "x\"\\\né");
+        let printed = r#"m:x{a="1",b!="2",c=~"\\d+",d!~"x\"\\\né"}"#;
+        assert_eq!(selector.to_string(), printed);
+        assert_eq!(Selector::parse(printed), Ok(selector));
+    }
+
+    #[test]
+    fn what_is_not_a_selector_is_refused() {
+        let texts = [
+            "",
+            "{}",
+            "up{",
+            "up{a}",
+            "up{a=}",
+            "up{a=\"}",
+            "up{a=\"1\" b=\"2\"}",
+            "up[5m]",
+            "1up",
+            "rate(up)",
+            "up{a==\"1\"}",
+            "up{a=\"\\q\"}",
+            "up{a=\"\\xff\"}",
+            "up up",
+        ];
+        for text in texts {
+            assert!(matches!(Selector::parse(text), Err(SourceError::Options(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn metrics_narrow_a_selector() {
+        let selector = Selector::parse("{job=\"tikv\"}").expect("reads");
+        let one = selector.with_metrics(&["up".to_owned()]);
+        assert_eq!(one.to_string(), "up{job=\"tikv\"}");
+        let two = selector.with_metrics(&["up".to_owned(), "a.b".to_owned()]);
+        assert_eq!(two.to_string(), r#"{job="tikv",__name__=~"up|a\\.b"}"#);
+        assert_eq!(two.scrapes().to_string(), "up{job=\"tikv\"}");
+    }
+
+    #[test]
+    fn the_defaults_find_the_usual_jobs() {
+        let pattern = format!("^(?:{DEFAULT_JOBS})$");
+        let pattern = regex::Regex::new(&pattern).expect("the pattern is valid");
+        for job in ["tikv", "pd", "ns-basic-tikv", "node_exporter", "overwritten-nodes", "tidb"] {
+            assert!(pattern.is_match(job), "{job}");
+        }
+        for job in ["kubelet", "etcd", "my_tikv"] {
+            assert!(!pattern.is_match(job), "{job}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn printing_reads_back(name in "[a-z_.]{1,8}", value in any::<String>(), kind in 0_usize..4) {
+            let kinds =
+                [MatchKind::Equal, MatchKind::NotEqual, MatchKind::Regex, MatchKind::NotRegex];
+            let base = Selector::parse("up").expect("reads");
+            let selector = base.with_matcher(&name, kinds[kind], &value);
+            prop_assert_eq!(Selector::parse(&selector.to_string()), Ok(selector));
+        }
+
+        #[test]
+        fn garbage_never_panics(text in any::<String>()) {
+            let _ = Selector::parse(&text);
+        }
+    }
+}
