@@ -9,7 +9,8 @@ use futures_util::{StreamExt, future, stream};
 
 use crate::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
 use crate::source::pd::{
-    Member, MembersView, PdClient, PdRequest, PdSchedule, Scope, members_view,
+    MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule, STATUS, Scope,
+    members_view,
 };
 
 /// How many requests one member has to answer at once.
@@ -17,9 +18,6 @@ const REQUESTS_AT_ONCE: usize = 4;
 /// How long after the start of a tick a member is still sent requests. A leader that answers
 /// `/ping` and nothing else would otherwise hold up a tick for a minute and a half.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
-const PING: &str = "/pd/api/v1/ping";
-const STATUS: &str = "/pd/api/v1/status";
-const MEMBERS: &str = "/pd/api/v1/members";
 
 /// Asks all members what is due, and follows who they are and who leads.
 pub struct PdSampler {
@@ -233,7 +231,8 @@ fn not_asked(member: &Member, request: PdRequest, sent: Timestamp, why: &str) ->
 ///
 /// The probe is `/ping`, or `/status` for a member that was never asked for `/ping`. Only a
 /// success status passes. A gap reaches from the first failed probe to the next that passes,
-/// and carries the first one's reason.
+/// and carries the first one's reason. Members are told apart by URL, since a name can be
+/// learnt in the middle of a gap; the gap carries the latest.
 ///
 /// # Examples
 ///
@@ -256,11 +255,12 @@ fn not_asked(member: &Member, request: PdRequest, sent: Timestamp, why: &str) ->
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct GapTracker {
-    members: BTreeMap<String, Probes>,
+    by_url: BTreeMap<String, Probes>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Probes {
+    member: String,
     pinged: bool,
     open: Option<OpenGap>,
 }
@@ -280,14 +280,15 @@ impl GapTracker {
         if answer.path != PING && answer.path != STATUS {
             return None;
         }
-        let probes = self.members.entry(answer.member.clone()).or_default();
+        let probes = self.by_url.entry(answer.url.clone()).or_default();
+        probes.member.clone_from(&answer.member);
         if answer.path == PING {
             probes.pinged = true;
         } else if probes.pinged {
             return None;
         }
         match failure_of(answer) {
-            None => probes.open.take().map(|open| open.until(answer.sent, answer.member.clone())),
+            None => probes.end(answer.sent),
             Some((reason, detail)) => {
                 let since = answer.sent;
                 let first = || OpenGap { since, reason, detail, failures: 0 };
@@ -297,18 +298,38 @@ impl GapTracker {
         }
     }
 
-    /// The members that are not seen at present, and since when, ascending by name.
-    pub fn open(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        let open = |probes: &Probes| probes.open.as_ref().map(|open| open.since);
-        self.members.iter().filter_map(move |(name, probes)| Some((name.as_str(), open(probes)?)))
+    /// Ends the gaps of members that have left the cluster, `members` being those that remain:
+    /// from `at` on there is nothing to be seen of them. Sorted.
+    pub fn retain(&mut self, members: &[Member], at: Timestamp) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        self.by_url.retain(|url, probes| {
+            let remains = members.iter().any(|member| member.url == *url);
+            if !remains {
+                gaps.extend(probes.end(at));
+            }
+            remains
+        });
+        gaps.sort();
+        gaps
     }
 
-    /// Ends every open gap at `end`, the end of the recording; ascending by member.
-    pub fn finish(self, end: Timestamp) -> Vec<Gap> {
-        self.members
-            .into_iter()
-            .filter_map(|(member, probes)| Some(probes.open?.until(end, member)))
-            .collect()
+    /// The members that are not seen at present, and since when, ascending by URL.
+    pub fn open(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.by_url
+            .values()
+            .filter_map(|probes| Some((probes.member.as_str(), probes.open.as_ref()?.since)))
+    }
+
+    /// Ends every open gap at `end`, the end of the recording. Sorted.
+    pub fn finish(mut self, end: Timestamp) -> Vec<Gap> {
+        self.retain(&[], end)
+    }
+}
+
+impl Probes {
+    fn end(&mut self, end: Timestamp) -> Option<Gap> {
+        let open = self.open.take()?;
+        Some(open.until(end, self.member.clone()))
     }
 }
 
@@ -428,6 +449,28 @@ mod tests {
         let gaps = gaps_of(&answers);
         answers.reverse();
         assert_eq!(gaps_of(&answers), gaps);
+    }
+
+    #[test]
+    fn a_name_learnt_within_a_gap_does_not_end_it() {
+        let unnamed = PdAnswer {
+            url: "http://pd0:2379".to_owned(),
+            ..answer(10, "pd0:2379", PING, failed(GapReason::Connect))
+        };
+        let gaps = gaps_of(&[unnamed, answer(30, "pd0", PING, ok())]);
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].source, Source::PdMember("pd0".to_owned()));
+        assert_eq!(gaps[0].range, TimeRange::new(at(10), at(30)));
+    }
+
+    #[test]
+    fn a_member_that_left_is_no_longer_missing() {
+        let mut tracker = GapTracker::default();
+        tracker.observe(&answer(10, "pd0", PING, failed(GapReason::Connect)));
+        assert_eq!(tracker.open().collect::<Vec<_>>(), [("pd0", at(10))]);
+        let gaps = tracker.retain(&[], at(25));
+        assert_eq!(gaps[0].range, TimeRange::new(at(10), at(25)));
+        assert!(tracker.finish(at(99)).is_empty());
     }
 
     fn view(of: &str, leader: Option<&str>) -> (PdAnswer, MembersView) {

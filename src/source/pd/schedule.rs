@@ -58,9 +58,9 @@ impl PdRequest {
         Self { path: path.to_owned(), scope, body: None }
     }
 
-    /// The history of hot regions from `start` to `end`, which PD keeps for days. Reads and
-    /// writes, leaders and followers and learners: PD takes an absent list for everything,
-    /// but an absent flag for false.
+    /// The history of hot regions from `start` to `end`, which PD keeps for days. For PD, no
+    /// list of regions or stores means all of them, but no list of roles means none: both
+    /// values of both flags are asked for.
     pub fn hot_region_history(start: Timestamp, end: Timestamp) -> Self {
         let body = serde_json::json!({
             "start_time": start.as_millis(),
@@ -275,6 +275,44 @@ mod tests {
         assert_eq!(paths.len(), first.len(), "a path is asked for twice");
         for path in ["/pd/api/v1/ping", "/pd/api/v1/config", "/pd/api/v1/regions/count"] {
             assert!(paths.contains(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_diagnosis_reads_is_asked_for() {
+        let first = schedule().due(None, at(0));
+        for path in [
+            "ping",
+            "health",
+            "status",
+            "members",
+            "stores?state=0&state=1&state=2",
+            "operators?object=true",
+            "hotspot/stores",
+            "hotspot/regions/read",
+            "hotspot/regions/write",
+            "min-resolved-ts?scope=cluster",
+            "regions/writeflow?limit=16",
+            "regions/readflow?limit=16",
+            "regions/check/down-peer",
+            "regions/check/pending-peer",
+            "regions/check/miss-peer",
+            "regions/check/offline-peer",
+            "operators/records?from=0",
+            "schedulers",
+            "schedulers?status=paused",
+            "gc/safepoint",
+            "replication_mode/status",
+            "cluster/status",
+            "cluster",
+            "config",
+            "config/placement-rule",
+            "stores/limit",
+            "version",
+            "regions/count",
+        ] {
+            let path = format!("/pd/api/v1/{path}");
+            assert!(first.iter().any(|request| request.path == path), "{path}");
         }
     }
 
