@@ -9,4 +9,7 @@ pub mod model;
 pub mod capture;
 
 pub mod source;
+
 pub mod record;
+
+pub mod cli;

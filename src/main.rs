@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `operator` program; everything is in the library's `cli` module.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    operator::cli::main()
+}

@@ -1,4 +1,16 @@
 //! Each tick: sample, write what came and what did not come.
 
+mod copier;
+mod error;
+mod history;
+mod outages;
+mod own;
 pub mod pd_log;
 pub mod pd_sampler;
+mod recorder;
+
+pub use copier::Copier;
+pub use error::RecordError;
+pub use history::{HistoryProgress, copy_history};
+pub use own::OwnMetrics;
+pub use recorder::{Clock, Ending, Progress, Recording, Stop, run};

@@ -1,3 +1,6 @@
-//! Tests across modules, in one binary: linking is what costs.
+//! One binary for all integration tests, since linking is what costs; a module per subject.
 
+mod cli;
+mod layering;
 mod source_pd;
+mod source_prometheus;

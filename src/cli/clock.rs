@@ -1,0 +1,42 @@
+//! The system clock, and signals: what only the command line may ask the machine for.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::model::Timestamp;
+use crate::record::Stop;
+
+/// The current instant.
+#[expect(clippy::disallowed_methods, reason = "the command line owns the clock")]
+pub fn now() -> Timestamp {
+    let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    };
+    Timestamp::from_millis(millis)
+}
+
+/// Turns SIGINT and SIGTERM into requests to stop: the first one after the tick, the second one
+/// at once.
+///
+/// # Errors
+///
+/// Where the signal handlers cannot be installed.
+pub fn stop_on_signals() -> std::io::Result<watch::Receiver<Stop>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (sender, receiver) = watch::channel(Stop::No);
+    tokio::spawn(async move {
+        for stop in [Stop::AfterTick, Stop::AtOnce] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            sender.send_replace(stop);
+        }
+        sender.closed().await;
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,68 @@
+//! `operator copy` and `operator compact`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use super::output::{self, Format};
+use super::{Global, lookup};
+use crate::capture;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator copy chaos-01 /tmp/chaos-01.capture      a consistent copy, also while recording
+  operator compact chaos-01 chaos-01-small.capture  the smallest form, for attaching
+
+An existing file is never overwritten.";
+
+/// Arguments of `copy` and `compact`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CopyArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// The file to write; it must not exist
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+}
+
+/// What the copy looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The same blocks.
+    AsIs,
+    /// Everything coded anew, as small as it gets.
+    Smallest,
+}
+
+/// Copies a capture.
+///
+/// # Errors
+///
+/// Where there is no such run, or either file cannot be accessed.
+pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
+    let from = lookup::find(&global.dir, &args.run)?;
+    match form {
+        Form::AsIs => capture::copy(&from, &args.to),
+        Form::Smallest => capture::compact(&from, &args.to),
+    }
+    .with_context(|| format!("cannot copy {}", from.display()))?;
+    let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let (before, after) = (bytes(&from), bytes(&args.to));
+    match global.format {
+        Format::Json => output::json(&json!({
+            "from": from, "to": args.to, "from_bytes": before, "to_bytes": after,
+        }))?,
+        Format::Text => output::line(&format!(
+            "wrote {} ({}; {} before)",
+            args.to.display(),
+            output::size(after),
+            output::size(before)
+        ))?,
+    }
+    Ok(())
+}

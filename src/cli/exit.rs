@@ -1,0 +1,197 @@
+//! Exit codes, and what the user can do about an error.
+
+use std::io;
+
+use crate::capture::CaptureError;
+use crate::model::{RunNameError, TimeParseError};
+use crate::record::RecordError;
+use crate::source::SourceError;
+
+/// The exit codes of the program. They are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// Everything asked for was done.
+    Ok = 0,
+    /// Another error.
+    Other = 1,
+    /// The command line or the configuration cannot be understood.
+    Usage = 2,
+    /// The file is damaged, is no capture, or has a newer format.
+    Damaged = 3,
+    /// A verification or a digest did not agree.
+    Mismatch = 4,
+    /// No such run.
+    NotFound = 5,
+    /// A source cannot be reached or refuses access.
+    Source = 6,
+    /// Another recorder holds the run.
+    Locked = 7,
+    /// The disk is full, or a file cannot be accessed.
+    Storage = 8,
+    /// Interrupted before the end.
+    Interrupted = 130,
+}
+
+impl From<Code> for std::process::ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// The table of exit codes, for `--help`.
+pub const TABLE: &str = "\
+Exit codes:
+  0    done
+  1    another error
+  2    the command line or the configuration cannot be understood
+  3    the file is damaged, is no capture, or has a newer format
+  4    a verification or a digest did not agree
+  5    no such run
+  6    a source cannot be reached or refuses access
+  7    another recorder holds the run
+  8    the disk is full, or a file cannot be accessed
+  130  interrupted before the end";
+
+/// What only the command line can get wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Arguments that clap accepts and that make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// No run of that name.
+    #[error("no run {name:?} in {searched}")]
+    RunNotFound {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        searched: String,
+        /// Names that are close to it.
+        nearest: Vec<String>,
+    },
+    /// `verify` found damage.
+    #[error("{path}: {count} parts are damaged")]
+    DamageFound {
+        /// The file.
+        path: String,
+        /// How many parts.
+        count: usize,
+    },
+    /// Two evaluations of the same capture differ.
+    #[error("two evaluations differ: digest {first} and digest {second}")]
+    Mismatch {
+        /// Digest of the first.
+        first: String,
+        /// Digest of the second.
+        second: String,
+    },
+    /// `doctor` found something that prevents a recording.
+    #[error("{0} checks failed")]
+    DoctorFailed(usize),
+    /// Left at once, on a second signal.
+    #[error("left before the capture was sealed; every committed tick is in it")]
+    Interrupted,
+}
+
+/// The exit code of an error, by the first cause that has one.
+pub fn code(error: &anyhow::Error) -> Code {
+    error.chain().find_map(code_of).unwrap_or(Code::Other)
+}
+
+/// What the user can do, where that is known.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(hint_of)
+}
+
+/// Whether the reader of stdout went away, which is no error of ours.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+fn code_of(cause: Cause<'_>) -> Option<Code> {
+    if let Some(error) = cause.downcast_ref::<CliError>() {
+        return Some(match error {
+            CliError::Usage(_) => Code::Usage,
+            CliError::RunNotFound { .. } => Code::NotFound,
+            CliError::DamageFound { .. } => Code::Damaged,
+            CliError::Mismatch { .. } => Code::Mismatch,
+            CliError::DoctorFailed(_) => Code::Source,
+            CliError::Interrupted => Code::Interrupted,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<CaptureError>() {
+        return Some(match error {
+            CaptureError::NotFound { .. } => Code::NotFound,
+            CaptureError::NotACapture { .. }
+            | CaptureError::Newer { .. }
+            | CaptureError::Damaged { .. } => Code::Damaged,
+            CaptureError::Locked { .. } => Code::Locked,
+            CaptureError::Exists { .. }
+            | CaptureError::Full { .. }
+            | CaptureError::Io { .. }
+            | CaptureError::Sqlite { .. } => Code::Storage,
+        });
+    }
+    if let Some(RecordError::OwnMetrics(_)) = cause.downcast_ref::<RecordError>() {
+        return Some(Code::Other);
+    }
+    if let Some(error) = cause.downcast_ref::<SourceError>() {
+        let options = matches!(error, SourceError::Options(_));
+        return Some(if options { Code::Usage } else { Code::Source });
+    }
+    if cause.is::<RunNameError>() || cause.is::<TimeParseError>() || cause.is::<toml::de::Error>() {
+        return Some(Code::Usage);
+    }
+    cause.is::<io::Error>().then_some(Code::Storage)
+}
+
+fn hint_of(cause: Cause<'_>) -> Option<String> {
+    if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
+        return Some(if nearest.is_empty() {
+            "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned()
+        } else {
+            format!("did you mean {}?", nearest.join(" or "))
+        });
+    }
+    let text = match cause.downcast_ref::<CaptureError>() {
+        Some(CaptureError::Newer { .. }) => "a later version of operator reads it",
+        Some(CaptureError::Damaged { .. }) => {
+            "`operator verify` names what is damaged; `show` and `replay` read the rest"
+        }
+        Some(CaptureError::Locked { .. }) => {
+            "record under another name with --run, or stop the other recorder"
+        }
+        Some(CaptureError::Exists { .. }) => "name another file, or remove this one first",
+        Some(CaptureError::Full { .. }) => {
+            "free some space and start the same --run again: it goes on where it stopped"
+        }
+        _ => match cause.downcast_ref::<SourceError>()? {
+            SourceError::Unauthorized { .. } => {
+                "see --ca-file, --cert-file and --key-file, --bearer-file, --basic-user"
+            }
+            SourceError::Connect { .. } | SourceError::Timeout { .. } => {
+                "`operator doctor` checks every endpoint"
+            }
+            _ => return None,
+        },
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cause_with_a_code_decides() {
+        let locked = CaptureError::Locked { path: "a.capture".into(), pid: "7".to_owned() };
+        let error = anyhow::Error::new(RecordError::Capture(locked)).context("cannot record");
+        assert_eq!(code(&error), Code::Locked);
+        assert!(hint(&error).is_some_and(|hint| hint.contains("--run")));
+    }
+}

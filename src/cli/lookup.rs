@@ -1,0 +1,142 @@
+//! Finds the capture that a name or a path means.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::exit::CliError;
+use crate::model::RunName;
+
+/// The suffix of captures.
+pub const SUFFIX: &str = ".capture";
+
+/// The capture that `text` means: an existing file, `latest`, or the name of a run in `dir`, in
+/// the current directory, in `captures/` or in `data/`.
+///
+/// # Errors
+///
+/// [`CliError::RunNotFound`] with the nearest names, or [`CliError::Usage`] where `text` is
+/// neither a file nor a possible name.
+pub fn find(dir: &Path, text: &str) -> Result<PathBuf, CliError> {
+    let path = Path::new(text);
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let not_found = |nearest| CliError::RunNotFound {
+        name: text.to_owned(),
+        searched: places(dir)
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+        nearest,
+    };
+    if text == "latest" {
+        return latest(dir).ok_or_else(|| not_found(Vec::new()));
+    }
+    let name = text.strip_suffix(SUFFIX).unwrap_or(text);
+    let Ok(name) = RunName::new(name) else {
+        if text.ends_with(SUFFIX) && !text.contains("..") {
+            return Err(not_found(Vec::new()));
+        }
+        return Err(CliError::Usage(format!(
+            "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
+        )));
+    };
+    places(dir)
+        .iter()
+        .map(|place| place.join(format!("{name}{SUFFIX}")))
+        .find(|path| path.is_file())
+        .ok_or_else(|| not_found(nearest(dir, name.as_str())))
+}
+
+/// The captures in `dir`, in the order of their names.
+pub fn captures(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file() && path.to_string_lossy().ends_with(SUFFIX))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The name of the run that a file holds, going by the file's name.
+pub fn run_name(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    file.strip_suffix(SUFFIX).unwrap_or(&file).to_owned()
+}
+
+fn places(dir: &Path) -> Vec<PathBuf> {
+    let mut places = vec![dir.to_owned()];
+    for place in [".", "captures", "data"] {
+        if !places.iter().any(|known| known == Path::new(place)) {
+            places.push(PathBuf::from(place));
+        }
+    }
+    places
+}
+
+/// The capture that was written last; of two written at once, the later name.
+fn latest(dir: &Path) -> Option<PathBuf> {
+    captures(dir)
+        .into_iter()
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .max()
+        .map(|(_, path)| path)
+}
+
+fn nearest(dir: &Path, name: &str) -> Vec<String> {
+    let mut names: Vec<(usize, String)> = places(dir)
+        .iter()
+        .flat_map(|place| captures(place))
+        .map(|path| run_name(&path))
+        .map(|known| (distance(&known, name), known))
+        .filter(|(distance, _)| *distance <= (name.len() / 3).max(2))
+        .collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().take(3).map(|(_, known)| known).collect()
+}
+
+/// Levenshtein's distance, in bytes.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("chaos-01", "chaos-10"), 2);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_directory_is_a_usage_error() {
+        let found = find(Path::new("captures"), "x/../../etc/passwd-none");
+        assert!(matches!(found, Err(CliError::Usage(_))));
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest_name() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("chaos-01.capture"), b"").expect("the directory is writable");
+        let Err(CliError::RunNotFound { nearest, .. }) = find(dir.path(), "chaso-01") else {
+            panic!("nothing is called chaso-01");
+        };
+        assert_eq!(nearest, ["chaos-01"]);
+    }
+}

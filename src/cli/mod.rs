@@ -1,0 +1,184 @@
+//! Arguments, wiring, progress, exit codes.
+//!
+//! The only module that prints and that reads the system clock.
+
+mod clock;
+mod completions;
+mod copy;
+mod doctor;
+mod exit;
+mod lookup;
+mod mark;
+mod output;
+mod progress;
+mod record;
+mod record_config;
+mod replay;
+mod runs;
+mod seal;
+mod show;
+mod sources;
+mod verify;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+pub use exit::Code;
+use output::{Color, Format};
+
+/// Flight recorder and replay analyzer for TiKV clusters.
+#[derive(Debug, Parser)]
+#[command(name = "operator", version, max_term_width = 100, after_long_help = exit::TABLE)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// Where the captures of runs live
+    #[arg(long, global = true, value_name = "DIR", default_value = "captures")]
+    dir: PathBuf,
+    /// What results look like
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Format,
+    /// Whether text is coloured; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: Color,
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say less on stderr: no progress, only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record a cluster into a capture, live or out of the past
+    Record(Box<record::RecordArgs>),
+    /// Replay a capture: what was recorded, what was not, and what happened
+    Replay(replay::ReplayArgs),
+    /// List the runs of a directory
+    Runs(runs::RunsArgs),
+    /// Tell what is inside a capture
+    Show(show::ShowArgs),
+    /// Check every checksum and invariant of a capture
+    Verify(verify::VerifyArgs),
+    /// Write a consistent copy of a capture, also while it is being recorded
+    Copy(copy::CopyArgs),
+    /// Write a copy of a capture in its smallest form
+    Compact(copy::CopyArgs),
+    /// Put an event on the timeline of a run, during or after its recording
+    Mark(mark::MarkArgs),
+    /// Seal the ground truth of a chaos run inside its capture, out of reach of replay
+    Seal(seal::SealArgs),
+    /// Check endpoints, versions, permissions, clocks and disk before a recording
+    Doctor(Box<doctor::DoctorArgs>),
+    /// Print the completions of a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the program by the process's arguments. Returns its exit code, a [`Code`].
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where stderr is closed, nobody is left to be told.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Ok }.into();
+        }
+    };
+    start_logging(&cli.global);
+    match dispatch(cli) {
+        Ok(()) => Code::Ok.into(),
+        Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            if let Some(hint) = exit::hint(&error) {
+                eprintln!("hint: {hint}");
+            }
+            exit::code(&error).into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Record(args) => record::run(global, *args),
+        Command::Replay(args) => replay::run(global, &args),
+        Command::Runs(args) => runs::run(global, &args),
+        Command::Show(args) => show::run(global, &args),
+        Command::Verify(args) => verify::run(global, &args),
+        Command::Copy(args) => copy::run(global, &args, copy::Form::AsIs),
+        Command::Compact(args) => copy::run(global, &args, copy::Form::Smallest),
+        Command::Mark(args) => mark::run(global, args),
+        Command::Seal(args) => seal::run(global, &args),
+        Command::Doctor(args) => doctor::run(global, *args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// An error with its causes; a cause that the message before it ends with is left out.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        if text.is_empty() {
+            text = message;
+        } else if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+    }
+    text
+}
+
+fn start_logging(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "operator=info,warn",
+        (false, 2) => "operator=debug,info",
+        (false, _) => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OPERATOR_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let stderr = std::io::stderr();
+    // A second subscriber in one process, as in a test, changes nothing.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(global.color.enabled(stderr.is_terminal()))
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Runs a future on the program's runtime.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(future)
+}
+
+/// The program's arguments as clap sees them, for completions.
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::command().debug_assert();
+    }
+}

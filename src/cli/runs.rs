@@ -1,0 +1,84 @@
+//! `operator runs`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::output::{self, Format};
+use super::{Global, lookup};
+use crate::capture::CaptureReader;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator runs
+  operator runs --dir data --format json";
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunsArgs {}
+
+/// Lists the captures of `--dir`, in the order of their names.
+///
+/// # Errors
+///
+/// Where the directory cannot be read. A file that cannot is listed with the reason.
+pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
+    std::fs::read_dir(&global.dir).map_err(|error| {
+        anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display()))
+    })?;
+    let paths = lookup::captures(&global.dir);
+    match global.format {
+        Format::Json => {
+            let runs: Vec<Value> = paths.iter().map(|path| describe(path)).collect();
+            output::json(&json!({ "schema": 1, "runs": runs }))?;
+        }
+        Format::Text if paths.is_empty() => {
+            output::line(&format!("no runs in {}", global.dir.display()))?;
+        }
+        Format::Text => {
+            let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);
+            let mut rows = vec![head.to_vec()];
+            rows.extend(paths.iter().map(|path| row(path)));
+            output::write(output::table(&rows).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn describe(path: &Path) -> Value {
+    let mut run = json!({ "file": path, "run": lookup::run_name(path), "bytes": bytes(path) });
+    match CaptureReader::open(path) {
+        Ok(reader) => {
+            run["subject"] = json!(reader.meta().subject);
+            run["window"] = json!(reader.window());
+            run["gaps"] = json!(reader.gaps().map_or(0, |gaps| gaps.len()));
+        }
+        Err(error) => run["error"] = json!(error.to_string()),
+    }
+    run
+}
+
+fn row(path: &Path) -> Vec<String> {
+    let name = lookup::run_name(path);
+    match CaptureReader::open(path) {
+        Ok(reader) => {
+            let window = reader.window();
+            let gaps = reader.gaps().map_or_else(|_| "?".to_owned(), |gaps| gaps.len().to_string());
+            vec![
+                name,
+                reader.meta().subject.clone(),
+                window.start.to_string(),
+                output::duration(window.millis()),
+                output::size(bytes(path)),
+                gaps,
+            ]
+        }
+        Err(error) => vec![name, format!("cannot be read: {error}")],
+    }
+}

@@ -1,0 +1,130 @@
+//! Finds the sources of a recording: PD's members, and Prometheus where PD says it is.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+
+use super::clock;
+use super::exit::CliError;
+use super::record_config::SourceArgs;
+use crate::model::{ClockOffset, PdAnswer, Timestamp};
+use crate::record::pd_sampler::PdSampler;
+use crate::source::pd::{
+    Member, PdCadence, PdClient, PdRequest, PdSchedule, cluster_id, metric_storage, version,
+};
+use crate::source::{PrometheusClient, ReadMode, public_url};
+
+/// PD's members and what they said of the cluster.
+pub struct PdFound {
+    client: PdClient,
+    /// The members, whether or not they can be reached.
+    pub members: Vec<Member>,
+    /// The cluster's id.
+    pub cluster_id: Option<String>,
+    /// PD's version.
+    pub version: Option<String>,
+    /// Where PD says that its metrics live.
+    pub metric_storage: Option<String>,
+    started: Timestamp,
+}
+
+impl PdFound {
+    /// The members' URLs by their names.
+    pub fn urls(&self) -> BTreeMap<String, String> {
+        self.members.iter().map(|member| (member.name.clone(), member.url.clone())).collect()
+    }
+
+    /// What asks them on their cadences.
+    pub fn into_sampler(self) -> PdSampler {
+        let schedule = PdSchedule::new(PdCadence::default(), self.started);
+        PdSampler::new(self.client, self.members, schedule)
+    }
+
+    /// Asks one member one thing.
+    pub async fn ask(&self, member: &Member, path: &str) -> PdAnswer {
+        self.client.ask(member, &PdRequest::get(path), clock::now()).await
+    }
+
+    /// The first success among the members' answers, read by `read`.
+    async fn first<T>(&self, path: &str, read: fn(&[u8]) -> Option<T>) -> Option<T> {
+        for member in &self.members {
+            let answer = self.ask(member, path).await;
+            if let Some(found) = answer.success().and_then(read) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// Prometheus, and how it is to be read.
+pub struct PrometheusFound {
+    /// The client.
+    pub client: PrometheusClient,
+    /// How raw samples are fetched.
+    pub mode: ReadMode,
+    /// Its URL without credentials.
+    pub url: String,
+    /// Its version, where it tells one.
+    pub version: Option<String>,
+    /// How far its clock stands from ours.
+    pub clock_offset: Option<ClockOffset>,
+}
+
+/// Discovers PD's members, and asks them for the cluster's id, their version, and where the
+/// metrics live. `None` where no URL of PD is given.
+///
+/// # Errors
+///
+/// Where a URL is none, or a file of certificates cannot be read. A PD that does not answer is
+/// no error: that is recorded.
+pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option<PdFound>> {
+    if args.pd.is_empty() {
+        return Ok(None);
+    }
+    let client = PdClient::new(&args.pd_options())?;
+    let members = client.discover(&args.pd).await.context("cannot find PD's members")?;
+    let mut found = PdFound {
+        client,
+        members,
+        cluster_id: None,
+        version: None,
+        metric_storage: None,
+        started: now,
+    };
+    found.cluster_id = found.first("/pd/api/v1/cluster", cluster_id).await;
+    found.version = found.first("/pd/api/v1/version", version).await;
+    if args.prometheus.is_none() {
+        found.metric_storage = found.first("/pd/api/v1/config", metric_storage).await;
+    }
+    Ok(Some(found))
+}
+
+/// Makes a client for Prometheus and finds out how it can be read. `None` where neither the
+/// arguments nor PD tell where it is.
+///
+/// # Errors
+///
+/// Where it cannot be reached or refuses access: a recording that starts without its main source
+/// is more often a wrong URL than an outage.
+pub async fn find_prometheus(
+    args: &SourceArgs,
+    pd: Option<&PdFound>,
+) -> anyhow::Result<Option<PrometheusFound>> {
+    let told = pd.and_then(|pd| pd.metric_storage.as_deref()).filter(|url| !url.is_empty());
+    let Some(url) = args.prometheus.as_deref().or(told) else { return Ok(None) };
+    if args.prometheus.is_none() && args.has_credentials() {
+        // Credentials go where the user sends them, not where a server points.
+        let url = public_url(url);
+        let text = format!(
+            "PD says that Prometheus is at {url}: confirm it with --prometheus, since credentials are given"
+        );
+        return Err(CliError::Usage(text).into());
+    }
+    let client = PrometheusClient::new(url, &args.prometheus_options()?)?;
+    let mode = client.probe().await.context("Prometheus cannot be read")?;
+    let version = client.build_info().await.ok();
+    let clock_offset = client.clock_offset(&clock::now).await.ok();
+    let url = client.base().to_owned();
+    Ok(Some(PrometheusFound { client, mode, url, version, clock_offset }))
+}

@@ -1,0 +1,251 @@
+//! Copies raw samples out of Prometheus into a batch of the capture.
+//!
+//! A window that the server refuses as too large is halved, then split by metric names; what it
+//! refuses even then becomes a gap. Committing is left to the caller.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Mutex;
+
+use crate::capture::{CaptureWriter, Tick};
+use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
+use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
+
+/// Live windows begin this long before what has been copied, so that samples which Prometheus
+/// appended late are seen. The index skips what was written before.
+pub const OVERLAP_MS: i64 = 60_000;
+
+/// Below this length a window is no longer halved but split by metric names.
+const SHORTEST_WINDOW_MS: i64 = 30_000;
+
+/// After so many refusals in a row the server counts as failing, not as limiting. Halving a
+/// window and then its metrics down to one takes fewer than this.
+const MAX_REFUSALS: u32 = 24;
+
+/// The same for refusals that each cost a whole timeout.
+const MAX_TIMEOUTS: u32 = 4;
+
+/// What asks Prometheus, and for what.
+#[derive(Clone, Debug)]
+pub struct Copier {
+    /// The server.
+    pub client: PrometheusClient,
+    /// How raw samples are fetched.
+    pub mode: ReadMode,
+    /// Which series are copied.
+    pub selectors: Vec<Selector>,
+}
+
+/// The writer and the transaction that fills up, shared between what reads and what commits.
+pub struct Ledger {
+    /// The capture.
+    pub writer: CaptureWriter,
+    /// What the next commit writes.
+    pub tick: Tick,
+}
+
+/// What one window cost and brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowStats {
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that the server refused as too large.
+    pub refused: u64,
+    /// Samples that were not in the capture before.
+    pub samples: u64,
+    /// Bytes received.
+    pub bytes: u64,
+}
+
+/// A part of a window: a shorter range, or some of its metrics.
+struct Piece {
+    range: TimeRange,
+    selectors: Vec<Selector>,
+    names: Option<Vec<String>>,
+}
+
+impl Copier {
+    /// Copies `range` into the ledger's tick: samples, and gaps for what cannot be copied at all.
+    ///
+    /// Samples that arrived before a failure stay in the tick; they may be committed, because a
+    /// later call for the same range skips them.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where the server does not answer, or answers with anything but a limit.
+    pub async fn copy_window(
+        &self,
+        ledger: &Mutex<Ledger>,
+        range: TimeRange,
+    ) -> Result<WindowStats, SourceError> {
+        let mut stats = WindowStats::default();
+        let mut histograms = BTreeSet::new();
+        let mut refusals_in_a_row = 0;
+        let whole = Piece { range, selectors: self.selectors.clone(), names: None };
+        let mut pieces = VecDeque::from([whole]);
+        while let Some(piece) = pieces.pop_front() {
+            stats.requests += 1;
+            match self.read(&piece, ledger, &mut stats, &mut histograms).await {
+                Ok(()) => refusals_in_a_row = 0,
+                Err(error) if error.is_limit() && refusals_in_a_row < refusals_borne(&error) => {
+                    refusals_in_a_row += 1;
+                    stats.refused += 1;
+                    tracing::debug!(range = ?piece.range, %error, "the server refused a window");
+                    for part in self.divide(piece, &error, ledger).await?.into_iter().rev() {
+                        pieces.push_front(part);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if !histograms.is_empty() {
+            lock(ledger).tick.gaps.push(histogram_gap(range, &histograms));
+        }
+        Ok(stats)
+    }
+
+    async fn read(
+        &self,
+        piece: &Piece,
+        ledger: &Mutex<Ledger>,
+        stats: &mut WindowStats,
+        histograms: &mut BTreeSet<String>,
+    ) -> Result<(), SourceError> {
+        let mut sink = LedgerSink { ledger, samples: 0, histograms };
+        let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
+        stats.samples += sink.samples;
+        stats.bytes += read?.bytes;
+        Ok(())
+    }
+
+    /// Splits a refused piece in two, or gives it up as a gap where nothing is left to split.
+    async fn divide(
+        &self,
+        piece: Piece,
+        error: &SourceError,
+        ledger: &Mutex<Ledger>,
+    ) -> Result<Vec<Piece>, SourceError> {
+        let Piece { range, selectors, names } = piece;
+        if names.is_none() && range.millis() > SHORTEST_WINDOW_MS {
+            let middle = range.start.saturating_add_millis(range.millis() / 2);
+            let halves = [TimeRange::new(range.start, middle), TimeRange::new(middle, range.end)];
+            return Ok(halves
+                .into_iter()
+                .map(|range| Piece { range, selectors: selectors.clone(), names: None })
+                .collect());
+        }
+        let names = match names {
+            Some(names) => names,
+            None => self.names_in(range).await?,
+        };
+        if names.len() < 2 {
+            lock(ledger).tick.gaps.push(limit_gap(range, &names, error));
+            return Ok(Vec::new());
+        }
+        Ok(names
+            .chunks(names.len().div_ceil(2))
+            .map(|half| Piece {
+                range,
+                selectors: self
+                    .selectors
+                    .iter()
+                    .map(|selector| selector.with_metrics(half))
+                    .collect(),
+                names: Some(half.to_vec()),
+            })
+            .collect())
+    }
+
+    async fn names_in(&self, range: TimeRange) -> Result<Vec<String>, SourceError> {
+        let mut names = BTreeSet::new();
+        for selector in &self.selectors {
+            names.extend(self.client.metric_names(selector, range).await?);
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+/// Locks the ledger.
+///
+/// # Panics
+///
+/// Where a holder of the lock panicked: what it left half done must not be committed.
+pub fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
+    ledger.lock().expect("nobody panics while holding the ledger")
+}
+
+/// The window that a live tick copies: from [`OVERLAP_MS`] before what has been copied to `now`,
+/// or, after an outage, no further than `longest_ms`, so that a transaction stays bounded.
+pub fn live_window(copied_through: Timestamp, now: Timestamp, longest_ms: i64) -> TimeRange {
+    let start = copied_through.saturating_add_millis(-OVERLAP_MS);
+    let end = now.min(copied_through.saturating_add_millis(longest_ms));
+    TimeRange::new(start, end)
+}
+
+fn refusals_borne(error: &SourceError) -> u32 {
+    if matches!(error, SourceError::Timeout { .. }) { MAX_TIMEOUTS } else { MAX_REFUSALS }
+}
+
+struct LedgerSink<'a> {
+    ledger: &'a Mutex<Ledger>,
+    samples: u64,
+    histograms: &'a mut BTreeSet<String>,
+}
+
+impl SeriesSink for LedgerSink<'_> {
+    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
+        let mut ledger = lock(self.ledger);
+        let Ledger { writer, tick } = &mut *ledger;
+        let new = tick
+            .samples
+            .push(writer.index(), labels, samples)
+            .map_err(|error| SourceError::Sink { why: error.to_string() })?;
+        self.samples += new as u64;
+        Ok(())
+    }
+
+    fn native_histogram(&mut self, labels: EncodedLabels<'_>) {
+        // What cannot be decoded is refused by `series`; here only the name is of interest.
+        let name = labels.decode().map(|labels| labels.metric().to_owned()).unwrap_or_default();
+        self.histograms.insert(name);
+    }
+}
+
+fn histogram_gap(range: TimeRange, names: &BTreeSet<String>) -> Gap {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Gap {
+        range,
+        source: Source::Prometheus,
+        reason: GapReason::NativeHistogram,
+        detail: format!("native histograms are not recorded: {}", names.join(", ")),
+        healed_at: None,
+    }
+}
+
+fn limit_gap(range: TimeRange, names: &[String], error: &SourceError) -> Gap {
+    let what = names.first().map_or("the window", String::as_str);
+    Gap {
+        range,
+        source: Source::Prometheus,
+        reason: GapReason::TooLarge,
+        detail: format!("{what}: {error}"),
+        healed_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_window_overlaps_and_after_an_outage_is_bounded() {
+        let at = Timestamp::from_millis;
+        assert_eq!(
+            live_window(at(1_000_000), at(1_015_000), 300_000),
+            TimeRange::new(at(940_000), at(1_015_000))
+        );
+        assert_eq!(
+            live_window(at(1_000_000), at(9_000_000), 300_000),
+            TimeRange::new(at(940_000), at(1_300_000))
+        );
+    }
+}

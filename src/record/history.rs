@@ -1,0 +1,201 @@
+//! Copies the past out of Prometheus at full speed, in slices of bounded size.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::copier::{Copier, Ledger, WindowStats, lock};
+use super::error::RecordError;
+use super::outages::healed;
+use super::recorder::{Clock, Ending, Stop};
+use crate::capture::{CaptureWriter, Tick};
+use crate::model::{Gap, Source, TimeRange, Timestamp};
+use crate::source::SourceError;
+
+/// The first slice is short: from it the rest is estimated.
+const FIRST_SLICE_MS: i64 = 60_000;
+/// How many samples a slice should bring, so that a batch stays below four million even where
+/// the rate doubles from one slice to the next.
+const SAMPLES_PER_SLICE: u64 = 2_000_000;
+/// The longest slice, whatever its samples: one transaction of a quiet cluster.
+const LONGEST_SLICE_MS: i64 = 6 * 3_600_000;
+/// Waits between attempts at a slice; after the last one the copy ends.
+const RETRIES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
+
+/// How far a copy of history has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryProgress {
+    /// Milliseconds of the window that are copied.
+    pub done_ms: i64,
+    /// Milliseconds of the window.
+    pub total_ms: i64,
+    /// Samples copied.
+    pub samples: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Series in the capture.
+    pub series: u64,
+    /// Size of the capture.
+    pub file_bytes: u64,
+}
+
+impl HistoryProgress {
+    /// What the whole window will hold, going by what is copied: samples and bytes of the file.
+    /// `None` before the first slice.
+    pub fn estimate(&self) -> Option<(u64, u64)> {
+        let share = self.done_ms as f64 / self.total_ms.max(1) as f64;
+        (share > 0.0).then(|| {
+            ((self.samples as f64 / share) as u64, (self.file_bytes as f64 / share) as u64)
+        })
+    }
+}
+
+/// Copies `range` into `writer`, going on where an earlier copy stopped, and seals the capture.
+///
+/// Every slice is one durable transaction. A slice that fails is tried again with growing waits;
+/// then the rest of the window becomes a gap, and the copy ends with an error. Recording the
+/// same range into the same capture again goes on from there and heals the gap.
+///
+/// # Errors
+///
+/// [`RecordError::History`] where Prometheus fails for good, [`RecordError::Capture`] where the
+/// capture cannot be written.
+pub async fn copy_history(
+    copier: &Copier,
+    writer: CaptureWriter,
+    range: TimeRange,
+    clock: Clock<'_>,
+    mut stop: watch::Receiver<Stop>,
+    progress: &mut dyn FnMut(&HistoryProgress),
+) -> Result<(CaptureWriter, Ending), RecordError> {
+    let copied = writer.copied_through().filter(|through| range.contains(*through));
+    let first = copied.unwrap_or(range.start);
+    let mut start = first;
+    let mut slice_ms = FIRST_SLICE_MS;
+    let mut standing = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
+    let ledger = Mutex::new(Ledger { writer, tick: Tick::default() });
+    let mut ending = Ending::Sealed;
+    while start < range.end {
+        let end = start.saturating_add_millis(slice_ms).min(range.end);
+        let slice = TimeRange::new(start, end);
+        let result = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop >= Stop::AtOnce) => { ending = Ending::Abandoned; break }
+            result = copy_slice(copier, &ledger, slice) => result,
+        };
+        match result {
+            Ok(stats) => {
+                let covered = TimeRange::new(first, end);
+                commit(&ledger, covered, &stats, clock(), &mut standing)?;
+                standing.done_ms = end - range.start;
+                progress(&standing);
+                slice_ms = next_slice_ms(slice.millis(), stats.samples);
+                start = end;
+            }
+            Err(error) => {
+                let rest = TimeRange::new(start, range.end);
+                give_up(&ledger, rest, &error)?;
+                return Err(RecordError::History(error));
+            }
+        }
+        if *stop.borrow() != Stop::No {
+            break;
+        }
+    }
+    let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
+    Ok((ledger.writer, ending))
+}
+
+async fn copy_slice(
+    copier: &Copier,
+    ledger: &Mutex<Ledger>,
+    slice: TimeRange,
+) -> Result<WindowStats, SourceError> {
+    for wait in RETRIES {
+        match copier.copy_window(ledger, slice).await {
+            Ok(stats) => return Ok(stats),
+            Err(error) => tracing::warn!(%error, ?wait, "a slice failed and is tried again"),
+        }
+        sleep(wait).await;
+    }
+    copier.copy_window(ledger, slice).await
+}
+
+fn commit(
+    ledger: &Mutex<Ledger>,
+    covered: TimeRange,
+    stats: &WindowStats,
+    now: Timestamp,
+    standing: &mut HistoryProgress,
+) -> Result<(), RecordError> {
+    let mut ledger = lock(ledger);
+    let healed = healed(ledger.writer.open_gaps(), covered);
+    let mut tick = std::mem::take(&mut ledger.tick);
+    tick.copied_through = Some(covered.end);
+    tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
+    let commit = ledger.writer.commit(tick)?;
+    standing.samples += commit.samples as u64;
+    standing.received_bytes += stats.bytes;
+    standing.series = ledger.writer.index().len() as u64;
+    standing.file_bytes = commit.file_bytes;
+    Ok(())
+}
+
+fn give_up(
+    ledger: &Mutex<Ledger>,
+    rest: TimeRange,
+    error: &SourceError,
+) -> Result<(), RecordError> {
+    let mut ledger = lock(ledger);
+    let mut tick = std::mem::take(&mut ledger.tick);
+    tick.gaps.push(Gap {
+        range: rest,
+        source: Source::Prometheus,
+        reason: error.gap_reason(),
+        detail: error.to_string(),
+        healed_at: None,
+    });
+    ledger.writer.commit(tick)?;
+    ledger.writer.seal()?;
+    Ok(())
+}
+
+/// The slice that should bring [`SAMPLES_PER_SLICE`], at most four times as long as the last.
+fn next_slice_ms(last_ms: i64, samples: u64) -> i64 {
+    let ratio = SAMPLES_PER_SLICE as f64 / samples.max(1) as f64;
+    let next = last_ms as f64 * ratio.min(4.0);
+    (next as i64).clamp(1_000, LONGEST_SLICE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_grow_where_samples_are_few_and_shrink_where_they_are_many() {
+        assert_eq!(next_slice_ms(60_000, 100_000), 240_000);
+        assert_eq!(next_slice_ms(60_000, 4_000_000), 30_000);
+        assert_eq!(next_slice_ms(60_000, 0), 240_000);
+        assert_eq!(next_slice_ms(LONGEST_SLICE_MS, 0), LONGEST_SLICE_MS);
+    }
+
+    #[test]
+    fn the_estimate_extends_what_is_copied() {
+        let progress = HistoryProgress {
+            done_ms: 10,
+            total_ms: 100,
+            samples: 7,
+            file_bytes: 3,
+            ..HistoryProgress::default()
+        };
+        assert_eq!(progress.estimate(), Some((70, 30)));
+        assert_eq!(HistoryProgress::default().estimate(), None);
+    }
+}

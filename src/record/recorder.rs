@@ -1,0 +1,419 @@
+//! The recording loop: PD and Prometheus on their cadences, every tick one durable transaction.
+//!
+//! Sources that fail leave gaps and never end the loop. When to stop is the caller's to say.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
+use super::error::RecordError;
+use super::outages::{Outages, healed};
+use super::own::OwnMetrics;
+use super::pd_sampler::PdSampler;
+use crate::capture::{CaptureWriter, CommitStats, Tick};
+use crate::model::{
+    Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp,
+};
+use crate::source::SourceError;
+
+/// After an outage the recorder reaches back in transactions of at most this length.
+const LONGEST_SLICE_MS: i64 = 300_000;
+/// While a copy is under way for longer than this, PD answers are committed without it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an ending recording waits for a copy that is under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The recorder's clock. It is the caller's, so that tests can turn it.
+pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+
+/// What is recorded, how often and for how long.
+pub struct Recording {
+    /// Copies Prometheus, if there is one.
+    pub copier: Option<Copier>,
+    /// Asks the PD members, if there are any.
+    pub pd: Option<PdSampler>,
+    /// From one PD tick to the next.
+    pub pd_interval: Duration,
+    /// From one copy of Prometheus to the next.
+    pub prometheus_interval: Duration,
+    /// When to end by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// What the caller wants of a running recorder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Go on.
+    #[default]
+    No,
+    /// Finish the tick, then end.
+    AfterTick,
+    /// End at once; what is committed stays.
+    AtOnce,
+}
+
+/// How a recording stands, after every commit.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// When the recorder said this.
+    pub at: Timestamp,
+    /// Samples recorded since the start.
+    pub samples: u64,
+    /// Samples of this commit.
+    pub new_samples: u64,
+    /// Series in the capture.
+    pub series: u64,
+    /// PD answers recorded since the start.
+    pub pd_answers: u64,
+    /// Gaps written since the start.
+    pub gaps: u64,
+    /// Sources that do not answer at the moment.
+    pub failing: u64,
+    /// Size of the capture.
+    pub file_bytes: u64,
+    /// Up to where Prometheus has been copied.
+    pub copied_through: Option<Timestamp>,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its time had come, or somebody asked; the capture is sealed.
+    Sealed,
+    /// Somebody insisted; every committed tick is in the capture, and its journal is not sealed.
+    Abandoned,
+}
+
+type Copying<'a> = Pin<Box<dyn Future<Output = Copied> + 'a>>;
+
+struct Copied {
+    range: TimeRange,
+    result: Result<WindowStats, SourceError>,
+    seconds: f64,
+}
+
+/// Records until `recording.until`, or until `stop` says so.
+///
+/// A resumed capture first gets a gap for the time in which no recorder ran. Every commit is
+/// reported to `progress`.
+///
+/// # Errors
+///
+/// [`RecordError`] where the capture cannot be written. Sources that fail are no error.
+pub async fn run(
+    recording: Recording,
+    writer: CaptureWriter,
+    clock: Clock<'_>,
+    mut stop: watch::Receiver<Stop>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Ending, RecordError> {
+    let Recording { copier, pd, pd_interval, prometheus_interval, until } = recording;
+    let started = clock();
+    let ledger = Mutex::new(Ledger { writer, tick: Tick::default() });
+    let mut state = State::new(&ledger, clock, started, progress);
+    state.begin()?;
+
+    let (answers, mut pd_answers) = mpsc::channel(16);
+    let sampling = sample_pd(pd, pd_interval, clock, answers);
+    tokio::pin!(sampling);
+    let mut sampling_ended = false;
+    let mut prometheus = interval(prometheus_interval);
+    prometheus.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut copying: Option<Copying<'_>> = None;
+    let mut copying_since = Instant::now();
+    let deadline = tokio::time::sleep(remaining(until, started));
+    tokio::pin!(deadline);
+
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop, Stop::AfterTick) => break,
+            copied = wait(&mut copying), if copying.is_some() => {
+                copying = None;
+                if state.copied(copied)? == Behind::Yes {
+                    prometheus.reset_immediately();
+                }
+            }
+            Some(answers) = pd_answers.recv() => {
+                state.answered(answers);
+                if copying.is_none() || copying_since.elapsed() > PATIENCE {
+                    state.commit()?;
+                }
+            }
+            () = &mut sampling, if !sampling_ended => sampling_ended = true,
+            () = &mut deadline, if until.is_some() => break,
+            _ = prometheus.tick(), if copying.is_none() => match &copier {
+                Some(copier) => {
+                    copying_since = Instant::now();
+                    copying = Some(Box::pin(copy(copier, &ledger, state.window())));
+                }
+                None => state.commit_own()?,
+            },
+        }
+    }
+
+    if copying.is_none() && *stop.borrow() < Stop::AtOnce {
+        copying = copier
+            .as_ref()
+            .map(|copier| -> Copying<'_> { Box::pin(copy(copier, &ledger, state.window())) });
+    }
+    tokio::select! {
+        biased;
+        () = stopped(&mut stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
+        copied = wait(&mut copying), if copying.is_some() => { state.copied(copied)?; }
+        () = tokio::time::sleep(GRACE) => {}
+    }
+    drop(copying);
+    while let Ok(answers) = pd_answers.try_recv() {
+        state.answered(answers);
+    }
+    state.end()?;
+    drop(state);
+    let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
+    ledger.writer.finish()?;
+    Ok(Ending::Sealed)
+}
+
+/// Resolves when the caller wants `at_least` this; never, where the caller is gone.
+async fn stopped(stop: &mut watch::Receiver<Stop>, at_least: Stop) {
+    if stop.wait_for(|stop| *stop >= at_least).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn wait(copying: &mut Option<Copying<'_>>) -> Copied {
+    match copying {
+        Some(copying) => copying.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn copy(copier: &Copier, ledger: &Mutex<Ledger>, range: TimeRange) -> Copied {
+    let started = Instant::now();
+    let result = copier.copy_window(ledger, range).await;
+    Copied { range, result, seconds: started.elapsed().as_secs_f64() }
+}
+
+async fn sample_pd(
+    pd: Option<PdSampler>,
+    every: Duration,
+    clock: Clock<'_>,
+    answers: mpsc::Sender<Vec<PdAnswer>>,
+) {
+    let Some(mut pd) = pd else { return };
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let tick = pd.tick(clock()).await;
+        if answers.send(tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn remaining(until: Option<Timestamp>, now: Timestamp) -> Duration {
+    let millis = until.map_or(0, |until| (until - now).max(0));
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+/// Whether the copy still lags so far that the next one should follow at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    Yes,
+    No,
+}
+
+struct State<'a> {
+    ledger: &'a Mutex<Ledger>,
+    clock: Clock<'a>,
+    started: Timestamp,
+    /// From here on Prometheus is copied without a hole, up to where it has been copied.
+    contiguous_from: Timestamp,
+    outages: Outages,
+    member_seen: BTreeMap<Source, Timestamp>,
+    own: OwnMetrics,
+    standing: Progress,
+    progress: &'a mut dyn FnMut(&Progress),
+}
+
+impl<'a> State<'a> {
+    fn new(
+        ledger: &'a Mutex<Ledger>,
+        clock: Clock<'a>,
+        started: Timestamp,
+        progress: &'a mut dyn FnMut(&Progress),
+    ) -> Self {
+        Self {
+            ledger,
+            clock,
+            started,
+            contiguous_from: lock(ledger).writer.copied_through().unwrap_or(started),
+            outages: Outages::default(),
+            member_seen: BTreeMap::new(),
+            own: OwnMetrics::default(),
+            standing: Progress::default(),
+            progress,
+        }
+    }
+
+    /// The first commit: says that a recorder runs, and since when none did.
+    fn begin(&mut self) -> Result<(), RecordError> {
+        let last = {
+            let mut ledger = lock(self.ledger);
+            let last = ledger.writer.last_observed();
+            if let Some(last) = last.filter(|last| *last < self.started) {
+                ledger.tick.gaps.push(Gap {
+                    range: TimeRange::new(last, self.started),
+                    source: Source::Recorder,
+                    reason: GapReason::RecorderDown,
+                    detail: "no recorder was running".to_owned(),
+                    healed_at: None,
+                });
+            }
+            last
+        };
+        let text = if last.is_some() { "recording resumed" } else { "recording began" };
+        self.mark(self.started, text);
+        self.commit()
+    }
+
+    /// The last commit before the capture is sealed.
+    fn end(&mut self) -> Result<(), RecordError> {
+        let now = (self.clock)();
+        let gaps = self.outages.close(now);
+        lock(self.ledger).tick.gaps.extend(gaps);
+        self.mark(now, "recording ended");
+        self.commit()
+    }
+
+    fn mark(&mut self, at: Timestamp, text: &str) {
+        lock(self.ledger).tick.events.push(Event {
+            at,
+            kind: EventKind(EventKind::RECORDER.to_owned()),
+            text: text.to_owned(),
+            fields: BTreeMap::new(),
+        });
+    }
+
+    fn window(&self) -> TimeRange {
+        let copied = lock(self.ledger).writer.copied_through().unwrap_or(self.started);
+        live_window(copied, (self.clock)(), LONGEST_SLICE_MS)
+    }
+
+    fn copied(&mut self, copied: Copied) -> Result<Behind, RecordError> {
+        let now = (self.clock)();
+        let Copied { range, result, seconds } = copied;
+        let behind = match result {
+            Ok(stats) => {
+                self.own.request("prometheus", "ok", seconds);
+                for _ in 0..stats.refused {
+                    self.own.request("prometheus", "limit", 0.0);
+                }
+                let last = self.outages.recovered(&Source::Prometheus, range.end);
+                let mut ledger = lock(self.ledger);
+                ledger.tick.copied_through = Some(range.end);
+                // The outage's last segment is healed by this very copy, so it is written as such.
+                ledger.tick.gaps.extend(last.map(|gap| Gap { healed_at: Some(now), ..gap }));
+                let open = ledger.writer.open_gaps();
+                let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
+                ledger
+                    .tick
+                    .healed
+                    .extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
+                if now - range.end > LONGEST_SLICE_MS / 10 { Behind::Yes } else { Behind::No }
+            }
+            Err(error) => {
+                self.own.request("prometheus", error.gap_reason().name(), seconds);
+                tracing::warn!(%error, "Prometheus was not copied");
+                let since = lock(self.ledger).writer.copied_through().unwrap_or(self.started);
+                let cause = (error.gap_reason(), error.to_string());
+                let gap = self.outages.failed(Source::Prometheus, cause, since, now);
+                lock(self.ledger).tick.gaps.extend(gap);
+                Behind::No
+            }
+        };
+        self.commit_own()?;
+        Ok(behind)
+    }
+
+    /// Takes one tick of PD answers. A member none of whose requests was answered is out.
+    fn answered(&mut self, answers: Vec<PdAnswer>) {
+        let mut members: BTreeMap<Source, (Timestamp, Option<(GapReason, String)>)> =
+            BTreeMap::new();
+        for answer in &answers {
+            let source = Source::PdMember(answer.member.clone());
+            let (result, failure) = match &answer.outcome {
+                PdOutcome::Answered { status: 200..=299, .. } => ("ok", None),
+                PdOutcome::Answered { .. } => ("status", None),
+                PdOutcome::Failed { reason, detail } => {
+                    (reason.name(), Some((*reason, detail.clone())))
+                }
+            };
+            let seconds = f64::from(answer.elapsed_us) / 1e6;
+            self.own.request(&source.to_string(), result, seconds);
+            let member = members.entry(source).or_insert((answer.observed(), failure.clone()));
+            member.0 = member.0.max(answer.observed());
+            if failure.is_none() {
+                member.1 = None;
+            }
+        }
+        let mut gaps = Vec::new();
+        for (source, (observed, failure)) in members {
+            match failure {
+                Some(cause) => {
+                    let since = *self.member_seen.get(&source).unwrap_or(&self.started);
+                    gaps.extend(self.outages.failed(source, cause, since, observed));
+                }
+                None => {
+                    gaps.extend(self.outages.recovered(&source, observed));
+                    self.member_seen.insert(source, observed);
+                }
+            }
+        }
+        self.standing.pd_answers += answers.len() as u64;
+        let mut ledger = lock(self.ledger);
+        ledger.tick.gaps.extend(gaps);
+        ledger.tick.pd.extend(answers);
+    }
+
+    /// Commits, with a sample of the recorder's own metrics.
+    fn commit_own(&mut self) -> Result<(), RecordError> {
+        let now = (self.clock)();
+        {
+            let mut ledger = lock(self.ledger);
+            let Ledger { writer, tick } = &mut *ledger;
+            self.own.push(&mut tick.samples, writer.index(), now)?;
+        }
+        self.commit()
+    }
+
+    fn commit(&mut self) -> Result<(), RecordError> {
+        let started = Instant::now();
+        let (stats, gaps) = {
+            let mut ledger = lock(self.ledger);
+            let tick = std::mem::take(&mut ledger.tick);
+            let gaps = tick.gaps.len();
+            let stats: CommitStats = ledger.writer.commit(tick)?;
+            self.standing.series = ledger.writer.index().len() as u64;
+            self.standing.copied_through = ledger.writer.copied_through();
+            (stats, gaps)
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        self.own.commit(seconds, stats.samples as u64, stats.file_bytes);
+        self.standing.at = (self.clock)();
+        self.standing.new_samples = stats.samples as u64;
+        self.standing.samples += stats.samples as u64;
+        self.standing.gaps += gaps as u64;
+        self.standing.failing = self.outages.count() as u64;
+        self.standing.file_bytes = stats.file_bytes;
+        (self.progress)(&self.standing);
+        Ok(())
+    }
+}

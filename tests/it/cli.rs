@@ -1,0 +1,159 @@
+//! The command line: help, exit codes, and what a name may be.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+const SUBCOMMANDS: [&str; 11] = [
+    "record",
+    "replay",
+    "runs",
+    "show",
+    "verify",
+    "copy",
+    "compact",
+    "mark",
+    "seal",
+    "doctor",
+    "completions",
+];
+
+/// The program in an empty directory, with an environment that says nothing.
+fn operator(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
+    command.current_dir(dir);
+    for name in ["PD_ENDPOINT", "PROMETHEUS_URL", "OPERATOR_BEARER_TOKEN", "OPERATOR_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Exit code, stdout and stderr.
+fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = operator(dir).args(args).output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn empty_dir() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// A directory with a file that has a capture's name; nothing opens it.
+fn dir_with(name: &str) -> TempDir {
+    let dir = empty_dir();
+    fs::create_dir(dir.path().join("captures")).expect("the directory is writable");
+    let path = dir.path().join("captures").join(format!("{name}.capture"));
+    fs::write(path, b"").expect("the directory is writable");
+    dir
+}
+
+#[test]
+fn every_subcommand_explains_itself_with_examples() {
+    let dir = empty_dir();
+    for subcommand in SUBCOMMANDS {
+        let (code, help, _) = run(dir.path(), &[subcommand, "--help"]);
+        assert_eq!(code, Some(0), "{subcommand}");
+        assert!(help.contains("Examples:"), "{subcommand} has no examples");
+    }
+}
+
+#[test]
+fn the_help_lists_every_subcommand_and_the_exit_codes() {
+    let (code, help, _) = run(empty_dir().path(), &["--help"]);
+    assert_eq!(code, Some(0));
+    for subcommand in SUBCOMMANDS {
+        assert!(help.contains(&format!("\n  {subcommand}")), "{subcommand} is not listed");
+    }
+    assert!(help.contains("130"));
+}
+
+#[test]
+fn a_typo_in_a_run_exits_with_5_and_a_suggestion() {
+    let dir = dir_with("chaos-01");
+    for args in [&["show", "chaso-01"][..], &["replay", "--run", "chaos-1"]] {
+        let (code, _, errors) = run(dir.path(), args);
+        assert_eq!(code, Some(5), "{errors}");
+        assert!(errors.contains("did you mean chaos-01?"), "{errors}");
+    }
+}
+
+#[test]
+fn a_name_that_leaves_the_directory_is_a_usage_error() {
+    let dir = empty_dir();
+    for args in [
+        &["show", "x/../../secret"][..],
+        &["replay", "--run", "../chaos-01"],
+        &["record", "--run", "a/../b", "--pd", "http://127.0.0.1:9"],
+    ] {
+        let (code, _, errors) = run(dir.path(), args);
+        assert_eq!(code, Some(2), "{args:?}: {errors}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0, "nothing was written");
+}
+
+#[test]
+fn a_recording_of_nothing_is_a_usage_error() {
+    let (code, _, errors) = run(empty_dir().path(), &["record"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("--pd"), "{errors}");
+}
+
+#[test]
+fn times_that_contradict_each_other_are_usage_errors() {
+    let prometheus = ["record", "--prometheus", "http://127.0.0.1:9"];
+    for times in [&["--to", "-1h"][..], &["--from", "-1h", "--to", "-2h"], &["--from", "yesterday"]]
+    {
+        let (code, _, errors) = run(empty_dir().path(), &[&prometheus[..], times].concat());
+        assert_eq!(code, Some(2), "{times:?}: {errors}");
+    }
+}
+
+#[test]
+fn an_unreachable_prometheus_exits_with_6() {
+    let args = ["record", "--prometheus", "http://127.0.0.1:9", "--from", "-1h"];
+    let (code, _, errors) = run(empty_dir().path(), &args);
+    assert_eq!(code, Some(6), "{errors}");
+    assert!(errors.contains("127.0.0.1:9"), "{errors}");
+}
+
+#[test]
+fn the_doctor_names_what_fails_and_what_to_do() {
+    let args = ["doctor", "--prometheus", "http://127.0.0.1:9", "--format", "json"];
+    let (code, report, _) = run(empty_dir().path(), &args);
+    assert_eq!(code, Some(6));
+    let report: serde_json::Value = serde_json::from_str(&report).expect("the report is JSON");
+    let checks = report["checks"].as_array().expect("there are checks");
+    let failed = checks.iter().find(|check| check["verdict"] == "fail").expect("one fails");
+    assert_eq!(failed["what"], "Prometheus");
+    assert!(failed["fix"].is_string());
+}
+
+#[test]
+fn secrets_do_not_show_in_errors() {
+    let dir = empty_dir();
+    fs::write(dir.path().join("token"), "hunter2").expect("the directory is writable");
+    let url = "http://ann:hunter2@127.0.0.1:9";
+    let args = ["record", "--prometheus", url, "--bearer-file", "token", "--from", "-1h", "-vvv"];
+    let (code, out, errors) = run(dir.path(), &args);
+    assert_eq!(code, Some(6), "{errors}");
+    assert!(!out.contains("hunter2") && !errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn an_unknown_flag_and_an_unknown_key_are_usage_errors() {
+    let dir = empty_dir();
+    assert_eq!(run(dir.path(), &["runs", "--colour"]).0, Some(2));
+    fs::write(dir.path().join("operator.toml"), "password = \"x\"").expect("writable");
+    let (code, _, errors) = run(dir.path(), &["record", "--config", "operator.toml"]);
+    assert_eq!(code, Some(2), "{errors}");
+}
+
+#[test]
+fn completions_of_bash_know_the_subcommands() {
+    let (code, script, _) = run(empty_dir().path(), &["completions", "bash"]);
+    assert_eq!(code, Some(0));
+    assert!(script.contains("_operator()") && script.contains("completions"));
+}

@@ -1,0 +1,123 @@
+//! Dependencies point one way: the module table of the architecture, asserted on the source.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and what it may use.
+const TABLE: [(&str, &[&str]); 11] = [
+    ("model", &[]),
+    ("capture", &["model"]),
+    ("source", &["model"]),
+    ("record", &["model", "source", "capture"]),
+    ("promql", &["model"]),
+    ("replay", &["model", "capture", "promql"]),
+    ("diagnose", &["model", "promql"]),
+    ("report", &["model", "diagnose"]),
+    ("share", &["model", "capture", "report"]),
+    ("serve", &["model", "capture", "promql"]),
+    (
+        "cli",
+        &[
+            "model", "capture", "source", "record", "promql", "replay", "diagnose", "report",
+            "share", "serve",
+        ],
+    ),
+];
+
+/// Text that may stand in one module only.
+const OWNED: [(&str, &str); 6] = [
+    ("rusqlite", "capture"),
+    ("reqwest", "source"),
+    ("println!", "cli"),
+    ("SystemTime::now", "cli"),
+    ("Utc::now", "cli"),
+    ("std::process", "cli"),
+];
+
+/// A source file: its module, its path and its code without comments.
+struct Source {
+    module: String,
+    path: PathBuf,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut dirs = vec![root.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("the source can be listed") {
+            let path = entry.expect("the source can be listed").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(&root).expect("the file lies in src").to_owned();
+                let first = inside.iter().next().expect("the path is not empty");
+                let module = first.to_string_lossy().trim_end_matches(".rs").to_owned();
+                let text = fs::read_to_string(&path).expect("the source can be read");
+                found.push(Source { module, path: inside, code: without_comments(&text) });
+            }
+        }
+    }
+    assert!(found.len() > 20, "the scan finds the source");
+    found
+}
+
+fn without_comments(text: &str) -> String {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// The modules named after `crate::`.
+fn used(code: &str) -> BTreeSet<&str> {
+    code.match_indices("crate::")
+        .map(|(position, prefix)| {
+            let rest = &code[position + prefix.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn modules_use_only_what_the_table_allows() {
+    for source in sources() {
+        if matches!(source.module.as_str(), "lib" | "main") {
+            continue;
+        }
+        let (_, allowed) = TABLE
+            .iter()
+            .find(|(module, _)| *module == source.module)
+            .unwrap_or_else(|| panic!("module {} is not in the table", source.module));
+        for module in used(&source.code) {
+            assert!(
+                module == source.module || allowed.contains(&module),
+                "src/{} uses {module:?}",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn sql_http_printing_and_the_clock_have_one_owner_each() {
+    for (text, owner) in OWNED {
+        let mut owned = false;
+        for source in sources() {
+            if source.module == "main" || !source.code.contains(text) {
+                continue;
+            }
+            owned |= source.module == owner;
+            assert_eq!(source.module, owner, "src/{} has {text}", source.path.display());
+        }
+        assert!(owned || text == "Utc::now", "nothing has {text}, so the test asserts nothing");
+    }
+}
+
+#[test]
+fn the_scan_sees_uses_and_not_comments() {
+    let code =
+        without_comments("use crate::model::Gap;\n// use crate::cli::main;\ncrate::capture::f()");
+    assert_eq!(used(&code), BTreeSet::from(["capture", "model"]));
+}
