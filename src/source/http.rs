@@ -336,15 +336,15 @@ fn instant_now() -> Instant {
 /// `url` without user, password and fragment, and cut where it is long.
 pub fn public_url(url: &str) -> String {
     let mut text = match Url::parse(url) {
-        Ok(mut parsed) => {
-            // Both fail only for URLs that cannot have credentials.
+        Ok(mut parsed) if parsed.has_host() => {
+            // Both fail only for URLs that have no host.
             let _ = parsed.set_username("");
             let _ = parsed.set_password(None);
             parsed.set_fragment(None);
             parsed.to_string()
         }
-        // What cannot be parsed may hide a password before its last `@`.
-        Err(_) => url.rsplit('@').next().unwrap_or_default().to_owned(),
+        // What is not a proper URL may hide a password before its last `@`.
+        _ => url.rsplit('@').next().unwrap_or_default().to_owned(),
     };
     if let Some((cut, _)) = text.char_indices().nth(BODY_START_BYTES) {
         text.truncate(cut);

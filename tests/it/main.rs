@@ -1,2 +1,3 @@
-//! x
-fn main(){}
+//! The tests that cross a boundary: a file, a socket, a process.
+
+mod source_prometheus;
