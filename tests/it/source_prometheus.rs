@@ -143,7 +143,8 @@ async fn html_is_malformed_in_every_mode() {
 
 #[tokio::test]
 async fn half_a_json_is_malformed() {
-    let play = typed("application/json", br#"{"status":"success","data":{"resultType":"matrix","res"#);
+    let play =
+        typed("application/json", br#"{"status":"success","data":{"resultType":"matrix","res"#);
     assert_eq!(reason(play, ReadMode::Query).await, GapReason::Malformed);
 }
 
@@ -192,7 +193,8 @@ async fn an_endless_answer_ends_at_the_limit() {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n");
         // A frame of one unknown field, valid and empty of series, so that only the limit ends it.
         let frame = framed(&[0x78, 0x00]);
-        let again = if mode == ReadMode::RemoteReadChunks { frame.repeat(500) } else { vec![b' '; 4096] };
+        let again =
+            if mode == ReadMode::RemoteReadChunks { frame.repeat(500) } else { vec![b' '; 4096] };
         let play = Play::Endless(head.into_bytes(), again);
         assert_eq!(reason(play, mode).await, GapReason::TooLarge, "{mode}");
     }
@@ -262,8 +264,7 @@ async fn redirects_to_another_host_are_not_followed() {
 
 #[tokio::test]
 async fn silence_and_refusal_are_told_apart() {
-    let options =
-        HttpOptions { timeout: Duration::from_millis(200), ..HttpOptions::default() };
+    let options = HttpOptions { timeout: Duration::from_millis(200), ..HttpOptions::default() };
     let client =
         PrometheusClient::new(&serve(Play::Silence).await, &options).expect("the URL is valid");
     let error = client.probe().await.expect_err("nobody answers");

@@ -20,9 +20,12 @@ const SCRAPE_LOOKBACK_MS: i64 = 300_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadMode {
     /// Remote read, answered with a stream of XOR chunks: every sample to the bit, in bounded
-    /// memory.
+    /// memory. Whole chunks come, of 120 samples or more each, however short the window: over a
+    /// window of four scrapes, ten times the bytes of [`RemoteReadSamples`](Self::RemoteReadSamples)
+    /// (measured on Prometheus 2.42 with 88,000 series: 16.7 MB against 1.6 MB).
     RemoteReadChunks,
-    /// Remote read, answered with one message of samples: every sample to the bit.
+    /// Remote read, answered with one message of samples: every sample to the bit, but for the
+    /// sign of zero, because Prometheus's encoder leaves out whatever equals zero.
     RemoteReadSamples,
     /// Instant queries over range vectors: no staleness markers, which are inferred.
     Query,
