@@ -6,3 +6,5 @@
 
 pub mod model;
 pub mod capture;
+pub mod replay;
+pub mod report;
