@@ -12,4 +12,8 @@ pub mod source;
 
 pub mod record;
 
+pub mod replay;
+
+pub mod report;
+
 pub mod cli;

@@ -5,16 +5,23 @@
 mod event;
 mod gap;
 mod pd;
+mod pd_documents;
 mod run;
 mod series;
 mod time;
+mod topology;
 
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source};
 pub use pd::{PdAnswer, PdOutcome};
+pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{
     EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey,
     is_stale, stale_marker,
 };
 pub use time::{TimeParseError, TimeRange, Timestamp, parse_duration_ms};
+pub use topology::{
+    Member, MemberId, MemberStatus, MemberView, NodeState, PdOperator, RegionId, Size, Store,
+    StoreId, StoreLabel, Topology,
+};

@@ -1,0 +1,378 @@
+//! PD's state at an instant, put together from the answers of its members.
+//!
+//! One member's view is not the cluster's: health and leadership are kept by who said so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::pd::{PdAnswer, PdOutcome};
+use super::pd_documents::{PdDocument, PdDocumentError};
+use super::time::Timestamp;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "{}", self.0)
+            }
+        }
+    };
+}
+
+id! {
+    /// A TiKV node's id.
+    StoreId
+}
+id! {
+    /// A region's id.
+    RegionId
+}
+id! {
+    /// A PD member's id; exceeds 2^53.
+    MemberId
+}
+
+/// A PD member as `/members` lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: MemberId,
+    /// Its name.
+    pub name: String,
+    /// Where clients reach it.
+    pub client_urls: Vec<String>,
+    /// Its binary's version; empty where PD does not say.
+    pub version: String,
+}
+
+/// What a member says of itself under `/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its version.
+    pub version: String,
+    /// When its process started, in Unix seconds.
+    pub started_unix_s: Option<i64>,
+}
+
+/// Where a store stands in its life. PD leaves the first state out of its JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeState {
+    /// Joined, and being filled.
+    Preparing,
+    /// In service.
+    Serving,
+    /// Being emptied.
+    Removing,
+    /// Empty and gone.
+    Removed,
+    /// A code that this version does not know.
+    Other(i64),
+}
+
+impl NodeState {
+    /// From the number that PD writes.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            0 => Self::Preparing,
+            1 => Self::Serving,
+            2 => Self::Removing,
+            3 => Self::Removed,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Preparing => formatter.write_str("Preparing"),
+            Self::Serving => formatter.write_str("Serving"),
+            Self::Removing => formatter.write_str("Removing"),
+            Self::Removed => formatter.write_str("Removed"),
+            Self::Other(code) => write!(formatter, "state {code}"),
+        }
+    }
+}
+
+/// A size as PD prints it: four significant digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// PD's text, such as `2.813GiB`.
+    pub text: String,
+    /// Bytes to within the four digits; `None` where the text is unreadable.
+    pub approximate_bytes: Option<u64>,
+}
+
+impl Size {
+    /// Reads PD's text.
+    pub fn parse(text: &str) -> Self {
+        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let power = match &text[number.len()..] {
+            "" | "B" => Some(0),
+            "KiB" => Some(1),
+            "MiB" => Some(2),
+            "GiB" => Some(3),
+            "TiB" => Some(4),
+            "PiB" => Some(5),
+            "EiB" => Some(6),
+            _ => None,
+        };
+        let value: Option<f64> = number.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+        let approximate_bytes =
+            value.zip(power).map(|(value, power)| (value * 1024_f64.powi(power)) as u64);
+        Self { text: text.to_owned(), approximate_bytes }
+    }
+}
+
+/// A key and value that PD keeps on a store, such as `zone=a`. Not a Prometheus label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoreLabel {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}
+
+/// A store as PD's leader sees it. Numbers are those of its last heartbeat, so they are old
+/// where the store no longer sends any.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    /// Its id.
+    pub id: StoreId,
+    /// Where clients reach it.
+    pub address: String,
+    /// Where it serves metrics.
+    pub status_address: String,
+    /// Its version.
+    pub version: String,
+    /// Its placement labels.
+    pub labels: Vec<StoreLabel>,
+    /// `Up`, `Disconnected` (no heartbeat for 20 s), `Down` (30 min by default), `Offline`,
+    /// `Tombstone`.
+    pub state_name: String,
+    /// Where it stands in its life.
+    pub node_state: NodeState,
+    /// When its process started, in Unix seconds.
+    pub started_unix_s: Option<i64>,
+    /// Its last heartbeat, in Unix nanoseconds. PD persists it every five minutes only, so a
+    /// new PD leader may show an old one.
+    pub last_heartbeat_unix_ns: Option<i64>,
+    /// Size of its disk.
+    pub capacity: Option<Size>,
+    /// Free space.
+    pub available: Option<Size>,
+    /// Space used by data.
+    pub used: Option<Size>,
+    /// How many regions it leads.
+    pub leader_count: u64,
+    /// PD's score of that.
+    pub leader_score: Option<f64>,
+    /// How many regions have a peer on it.
+    pub region_count: u64,
+    /// PD's score of that.
+    pub region_score: Option<f64>,
+    /// Peers that lag behind.
+    pub pending_peer_count: u64,
+    /// 1 (well) to 100 (slow); absent before the first slow-score report.
+    pub slow_score: Option<u64>,
+    /// Whether it says it is busy.
+    pub is_busy: bool,
+}
+
+/// A scheduling step that PD has under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PdOperator {
+    /// What made it, such as `balance-leader-scheduler`.
+    pub desc: String,
+    /// What it does, for a person.
+    pub brief: String,
+    /// The region it moves.
+    pub region: Option<RegionId>,
+}
+
+/// One member as the recorder and the member itself see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberView {
+    /// Whether the last request to it was answered, whatever the status.
+    pub answering: bool,
+    /// What it last said of itself.
+    pub status: Option<MemberStatus>,
+    /// Which members it reaches, by name: one row of the health matrix. Empty while it is silent.
+    pub health: BTreeMap<String, bool>,
+    /// Whom it names as PD's leader; `None` while it names nobody or is silent.
+    pub leader: Option<String>,
+}
+
+/// PD's state as known at an instant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topology {
+    /// The cluster's id.
+    pub cluster_id: Option<u64>,
+    /// Members as last listed by any of them.
+    pub members: BTreeMap<MemberId, Member>,
+    /// Name of PD's leader; `None` while no answering member names one.
+    pub leader: Option<String>,
+    /// Name of etcd's leader.
+    pub etcd_leader: Option<String>,
+    /// What each member says, by name.
+    pub views: BTreeMap<String, MemberView>,
+    /// Stores as last listed.
+    pub stores: BTreeMap<StoreId, Store>,
+    /// When the stores were last listed.
+    pub stores_seen: Option<Timestamp>,
+    /// Scheduling steps under way, as last listed.
+    pub operators: Vec<PdOperator>,
+    /// Schedulers, as last listed; `None` until then.
+    pub schedulers: Option<BTreeSet<String>>,
+    /// Paused schedulers, as last listed; `None` until then.
+    pub paused_schedulers: Option<BTreeSet<String>>,
+    /// Configuration by dotted key, by the member that was asked.
+    pub config: BTreeMap<String, BTreeMap<String, String>>,
+    /// How many regions there are.
+    pub region_count: Option<u64>,
+    /// How many regions each check names, by check.
+    pub region_checks: BTreeMap<String, u64>,
+    /// PD's version.
+    pub version: Option<String>,
+}
+
+impl Topology {
+    /// Takes in one answer; answers go in in the order of [`PdAnswer::observed`].
+    ///
+    /// # Errors
+    ///
+    /// [`PdDocumentError`] where a success has an unreadable body; the state then only learns
+    /// that the member answers.
+    pub fn apply(&mut self, answer: &PdAnswer) -> Result<(), PdDocumentError> {
+        let parsed = match answer.success() {
+            Some(body) => PdDocument::parse(&answer.path, body),
+            None => Ok(None),
+        };
+        self.apply_parsed(answer, parsed.as_ref().ok().and_then(Option::as_ref));
+        parsed.map(|_| ())
+    }
+
+    /// Takes in one answer whose body has been parsed already.
+    pub fn apply_parsed(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
+        let is_members = answer.path.starts_with("/pd/api/v1/members");
+        let view = self.views.entry(answer.member.clone()).or_default();
+        view.answering = matches!(answer.outcome, PdOutcome::Answered { .. });
+        if !view.answering {
+            view.health.clear();
+        }
+        if is_members && document.is_none() {
+            self.set_leader_view(&answer.member, None);
+        }
+        if let Some(document) = document {
+            self.apply_document(&answer.member, answer.observed(), document);
+        }
+    }
+
+    fn apply_document(&mut self, member: &str, at: Timestamp, document: &PdDocument) {
+        match document {
+            PdDocument::Members(members) => {
+                self.cluster_id = members.cluster_id.or(self.cluster_id);
+                self.members.clone_from(&members.members);
+                self.etcd_leader.clone_from(&members.etcd_leader);
+                self.set_leader_view(member, members.leader.clone());
+            }
+            PdDocument::Health(row) => self.view(member).health.clone_from(row),
+            PdDocument::Status(status) => self.view(member).status = Some(status.clone()),
+            PdDocument::Stores(stores) => {
+                self.stores.clone_from(stores);
+                self.stores_seen = Some(at);
+            }
+            PdDocument::Operators(operators) => self.operators.clone_from(operators),
+            PdDocument::Schedulers(names) => self.schedulers = Some(names.clone()),
+            PdDocument::PausedSchedulers(names) => self.paused_schedulers = Some(names.clone()),
+            PdDocument::Config(config) => {
+                self.config.insert(member.to_owned(), config.clone());
+            }
+            PdDocument::RegionCount(count) => self.region_count = Some(*count),
+            PdDocument::RegionCheck { name, count } => {
+                self.region_checks.insert(name.clone(), *count);
+            }
+            PdDocument::Version(version) => self.version = Some(version.clone()),
+        }
+    }
+
+    fn view(&mut self, member: &str) -> &mut MemberView {
+        self.views.entry(member.to_owned()).or_default()
+    }
+
+    /// A member that still names the old leader must not undo what another said since, so only a
+    /// *change* of a member's own view moves the cluster's leader.
+    fn set_leader_view(&mut self, member: &str, leader: Option<String>) {
+        let view = self.view(member);
+        let changed = view.leader != leader;
+        view.leader.clone_from(&leader);
+        if changed && leader.is_some() {
+            self.leader = leader;
+        } else if self.views.values().all(|view| view.leader.is_none()) {
+            self.leader = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GapReason;
+
+    fn members(member: &str, at: i64, outcome: PdOutcome) -> PdAnswer {
+        PdAnswer {
+            sent: Timestamp::from_millis(at),
+            member: member.to_owned(),
+            url: String::new(),
+            path: "/pd/api/v1/members".to_owned(),
+            elapsed_us: 0,
+            outcome,
+        }
+    }
+
+    fn names(leader: &str) -> PdOutcome {
+        let body = format!(r#"{{"members":[],"leader":{{"name":"{leader}","member_id":1}}}}"#);
+        PdOutcome::Answered { status: 200, body: body.into_bytes() }
+    }
+
+    #[test]
+    fn a_member_that_lags_does_not_undo_a_leader_change() {
+        let mut topology = Topology::default();
+        for (member, leader) in
+            [("pd1", "pd0"), ("pd2", "pd0"), ("pd1", "pd1"), ("pd2", "pd0"), ("pd2", "pd0")]
+        {
+            topology.apply(&members(member, 0, names(leader))).unwrap();
+        }
+        assert_eq!(topology.leader.as_deref(), Some("pd1"));
+    }
+
+    #[test]
+    fn there_is_no_leader_once_nobody_names_one() {
+        let mut topology = Topology::default();
+        topology.apply(&members("pd0", 0, names("pd0"))).unwrap();
+        topology.apply(&members("pd1", 0, names("pd0"))).unwrap();
+        let refused =
+            PdOutcome::Failed { reason: GapReason::Connect, detail: "refused".to_owned() };
+        topology.apply(&members("pd0", 1, refused)).unwrap();
+        assert_eq!(topology.leader.as_deref(), Some("pd0"));
+        let error = PdOutcome::Answered { status: 500, body: b"redirect failed".to_vec() };
+        topology.apply(&members("pd1", 1, error)).unwrap();
+        assert_eq!(topology.leader, None);
+    }
+
+    #[test]
+    fn a_size_that_is_not_one_has_no_bytes() {
+        assert_eq!(Size::parse("0B").approximate_bytes, Some(0));
+        assert_eq!(Size::parse("1.751TiB").approximate_bytes, Some(1_925_244_860_235));
+        assert_eq!(Size::parse("lots").approximate_bytes, None);
+    }
+}

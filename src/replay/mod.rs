@@ -1,0 +1,21 @@
+//! What was knowable at instant *t*, and what happened when, out of one recording.
+//!
+//! Nothing here reads what a chaos run injected; nothing here reads a clock.
+
+mod clock;
+mod entry;
+mod order;
+mod pd_rules;
+mod recording;
+mod replay_report;
+mod series_rules;
+mod summary;
+mod timeline;
+
+pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
+pub use entry::{Entry, EntryKind, Evidence};
+pub use order::Evaluation;
+pub use recording::Recording;
+pub use replay_report::{Mismatch, ReplayReport, SCHEMA, canonical_json, report, verify};
+pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};
+pub use timeline::timeline;

@@ -1,0 +1,234 @@
+//! The report of a replay as a value, its digest, and the proof that it does not depend on the
+//! order of computing.
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::capture::Damage;
+use crate::model::{Gap, PdAnswer, RunMeta, TimeRange, Topology};
+
+use super::entry::Entry;
+use super::order::{Evaluation, Ordered};
+use super::recording::Recording;
+use super::summary::{End, StateSummary, summary};
+use super::timeline::timeline_of;
+
+/// Version of the report's JSON.
+pub const SCHEMA: &str = "operator.replay/1";
+
+/// What a replay tells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplayReport {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// What is known of the run.
+    pub meta: RunMeta,
+    /// The part of the run that was looked at.
+    pub window: TimeRange,
+    /// What was recorded.
+    pub recorded: Recorded,
+    /// What was not recorded.
+    pub gaps: Vec<Gap>,
+    /// Parts of the capture that could not be read.
+    pub damage: Vec<DamageLine>,
+    /// The cluster at the first complete round of answers.
+    pub initial: StateSummary,
+    /// The cluster at the end.
+    pub last: StateSummary,
+    /// What happened.
+    pub timeline: Vec<Entry>,
+    /// Digest of the capture's content, hexadecimal SHA-256.
+    pub capture_digest: String,
+    /// SHA-256 of [`canonical_json`] of this report without this field, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_digest: Option<String>,
+}
+
+/// How much was observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// Answers of PD with a success status.
+    pub pd_answers: usize,
+    /// Requests to PD that failed or were answered with an error.
+    pub pd_failures: usize,
+    /// Members that were asked.
+    pub pd_members: Vec<String>,
+    /// Series that the timeline read.
+    pub series: usize,
+    /// Their samples.
+    pub samples: usize,
+}
+
+/// A part of the capture that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct DamageLine {
+    /// Which row or block.
+    pub part: String,
+    /// What does not hold.
+    pub why: String,
+    /// The time it covered, where known.
+    pub range: Option<TimeRange>,
+}
+
+/// Two evaluations of the same recording that differ.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two evaluations differ at byte {offset} of the report: {sequential:?} and {shuffled:?}")]
+pub struct Mismatch {
+    /// Where the reports' canonical JSON differs first.
+    pub offset: usize,
+    /// What stands there when evaluated in sequence.
+    pub sequential: String,
+    /// What stands there when evaluated in another order.
+    pub shuffled: String,
+}
+
+/// Makes the report. `damage` and `capture_digest` are the reader's.
+pub fn report(
+    recording: &Recording,
+    damage: &[Damage],
+    capture_digest: &str,
+    evaluation: Evaluation,
+) -> ReplayReport {
+    let ordered = Ordered::new(recording, evaluation);
+    let (initial, last) = ends(&ordered, recording.window);
+    let damage_line = |damage: &Damage| DamageLine {
+        part: damage.part.clone(),
+        why: damage.why.clone(),
+        range: damage.range,
+    };
+    let mut damage: Vec<DamageLine> = damage.iter().map(damage_line).collect();
+    damage.sort();
+    let mut report = ReplayReport {
+        schema: SCHEMA,
+        meta: recording.meta.clone(),
+        window: recording.window,
+        recorded: recorded(&ordered),
+        gaps: ordered.gaps.iter().map(|gap| (*gap).clone()).collect(),
+        damage,
+        initial,
+        last,
+        timeline: timeline_of(&ordered, recording.window, evaluation.threads()),
+        capture_digest: capture_digest.to_owned(),
+        report_digest: None,
+    };
+    let digest = Sha256::digest(canonical_json(&report).as_bytes());
+    report.report_digest = Some(digest.iter().map(|byte| format!("{byte:02x}")).collect());
+    report
+}
+
+/// Computes the report in sequence and again shuffled over threads.
+///
+/// # Errors
+///
+/// [`Mismatch`] where the two are not the same bytes: a defect of this program.
+pub fn verify(recording: &Recording) -> Result<(), Mismatch> {
+    let with = |evaluation| canonical_json(&report(recording, &[], "", evaluation));
+    let sequential = with(Evaluation::Sequential);
+    for (seed, threads) in [(0x9e37_79b9_7f4a_7c15, 2), (0xd1b5_4a32_d192_ed03, 5)] {
+        let shuffled = with(Evaluation::Shuffled { seed, threads });
+        if let Some(mismatch) = first_difference(&sequential, &shuffled) {
+            return Err(mismatch);
+        }
+    }
+    Ok(())
+}
+
+fn first_difference(sequential: &str, shuffled: &str) -> Option<Mismatch> {
+    let (a, b) = (sequential.as_bytes(), shuffled.as_bytes());
+    if a == b {
+        return None;
+    }
+    let offset = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
+    let around = |bytes: &[u8]| {
+        let part = &bytes[offset.saturating_sub(20)..bytes.len().min(offset + 40)];
+        String::from_utf8_lossy(part).into_owned()
+    };
+    Some(Mismatch { offset, sequential: around(a), shuffled: around(b) })
+}
+
+fn recorded(ordered: &Ordered<'_>) -> Recorded {
+    let good = ordered.pd.iter().filter(|answer| answer.success().is_some()).count();
+    let mut members: Vec<String> =
+        ordered.pd.iter().map(|answer| answer.member.clone()).collect();
+    members.sort();
+    members.dedup();
+    Recorded {
+        pd_answers: good,
+        pd_failures: ordered.pd.len() - good,
+        pd_members: members,
+        series: ordered.series.len(),
+        samples: ordered.series.iter().map(|series| series.samples.len()).sum(),
+    }
+}
+
+/// The first state is taken once some member has answered the same path twice: then the first
+/// round is over.
+fn ends(ordered: &Ordered<'_>, window: TimeRange) -> (StateSummary, StateSummary) {
+    let mut topology = Topology::default();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut initial = None;
+    for answer in &ordered.pd {
+        if initial.is_none() && !seen.insert((&answer.member, &answer.path)) {
+            initial = Some(summary(&topology, &ordered.series, End::First, last_seen(&seen, ordered, window)));
+        }
+        // What cannot be read stands on the timeline; the state does without.
+        let _ = topology.apply(answer);
+    }
+    let at = ordered.pd.last().map_or(window.end, |answer| answer.observed());
+    let last = summary(&topology, &ordered.series, End::Last, at);
+    let initial = initial
+        .unwrap_or_else(|| summary(&topology, &ordered.series, End::First, window.start));
+    (initial, last)
+}
+
+/// When the first round ended.
+fn last_seen(
+    seen: &std::collections::BTreeSet<(&String, &String)>,
+    ordered: &Ordered<'_>,
+    window: TimeRange,
+) -> crate::model::Timestamp {
+    let round: &[&PdAnswer] = ordered.pd.get(..seen.len()).unwrap_or_default();
+    round.last().map_or(window.start, |answer| answer.observed())
+}
+
+/// JSON with keys in ascending order, no spaces, shortest round-trip numbers.
+///
+/// Keys are sorted here, since the order of `serde_json`'s maps depends on features that other
+/// crates may enable.
+pub fn canonical_json<T: Serialize>(value: &T) -> String {
+    let value = serde_json::to_value(value).expect("reports have only string keys");
+    let mut out = String::new();
+    write_canonical(&value, &mut out);
+    out
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| *name);
+            out.push('{');
+            for (index, (name, field)) in fields.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::String(name.clone()).to_string());
+                out.push(':');
+                write_canonical(field, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}

@@ -1,0 +1,9 @@
+//! Reports as bytes: text for a terminal, JSON for programs.
+//!
+//! The same report gives the same bytes in any time zone and any locale.
+
+mod json;
+mod text;
+
+pub use json::replay_json;
+pub use text::{Color, escape, replay_text};

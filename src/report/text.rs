@@ -1,0 +1,382 @@
+//! The report of a replay for a person at a terminal.
+
+use std::fmt::Write;
+
+use crate::model::{TimeRange, Timestamp};
+use crate::replay::{Entry, EntryKind, Evidence, ReplayReport, StateSummary};
+
+/// Whether to emphasise with ANSI escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// Bytes of text only.
+    Plain,
+    /// ANSI escapes.
+    Ansi,
+}
+
+/// Columns before the text of an entry: `16:30:50.274  +3m30s prometheus `.
+const INDENT: usize = 32;
+
+/// The report in lines of at most `width` columns, where words allow; at least 60 are used.
+/// Control characters in what came from outside are escaped.
+pub fn replay_text(report: &ReplayReport, width: usize, color: Color) -> String {
+    let mut page = Page { out: String::new(), width: width.max(60), color };
+    page.header(report);
+    page.not_recorded(report);
+    page.state("At the start", &report.initial);
+    page.timeline(report);
+    page.state("At the end", &report.last);
+    page.damage(report);
+    page.digests(report);
+    page.out
+}
+
+/// Makes control characters, and the marks that turn the direction of text, visible.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}') {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+struct Page {
+    out: String,
+    width: usize,
+    color: Color,
+}
+
+#[derive(Clone, Copy)]
+enum Ink {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+}
+
+impl Page {
+    fn header(&mut self, report: &ReplayReport) {
+        let (meta, window) = (&report.meta, report.window);
+        let title = format!("Replay of {} ({})", meta.run, escape(&meta.subject));
+        self.line(0, &title, Ink::Bold);
+        let span = format!("{}, {}", range_text(window), length(window.millis()));
+        self.field("window", &span);
+        let recorded = &report.recorded;
+        let mut sources = Vec::new();
+        if !recorded.pd_members.is_empty() {
+            sources.push(format!(
+                "PD {} ({} answers, {} failed)",
+                recorded.pd_members.join(", "),
+                recorded.pd_answers,
+                recorded.pd_failures
+            ));
+        }
+        if recorded.series > 0 {
+            sources.push(format!(
+                "Prometheus ({} series, {} samples read for this)",
+                recorded.series, recorded.samples
+            ));
+        }
+        let sources = if sources.is_empty() { "none".to_owned() } else { sources.join("; ") };
+        self.field("sources", &sources);
+        let versions = &meta.versions;
+        let version = |name: &str, version: &Option<String>| {
+            version.as_ref().map(|version| format!("{name} {version}"))
+        };
+        let operator = Some(format!("recorded by operator {}", versions.operator))
+            .filter(|_| !versions.operator.is_empty());
+        let versions: Vec<String> =
+            [version("PD", &versions.pd), version("Prometheus", &versions.prometheus), operator]
+                .into_iter()
+                .flatten()
+                .collect();
+        if !versions.is_empty() {
+            self.field("versions", &versions.join(", "));
+        }
+        if let Some(cluster) = &meta.cluster_id {
+            self.field("cluster", cluster);
+        }
+    }
+
+    fn not_recorded(&mut self, report: &ReplayReport) {
+        if report.gaps.is_empty() {
+            self.field("gaps", "none");
+            return;
+        }
+        self.heading("Not recorded");
+        for gap in &report.gaps {
+            let healed = if gap.healed_at.is_some() { ", fetched later" } else { "" };
+            let text = format!(
+                "{}  {}  {}{healed}: {}",
+                range_text(gap.range),
+                gap.source,
+                gap.reason,
+                gap.detail
+            );
+            self.line(2, &text, Ink::Yellow);
+        }
+    }
+
+    fn state(&mut self, heading: &str, state: &StateSummary) {
+        self.heading(&format!("{heading}, {}", clock(state.at)));
+        if !state.members.is_empty() {
+            let members: Vec<String> = state
+                .members
+                .iter()
+                .map(|(name, version)| {
+                    let leads = if state.leader.as_ref() == Some(name) { " (leads)" } else { "" };
+                    format!("{name}{leads} {version}")
+                })
+                .collect();
+            let none = if state.leader.is_none() { "; no leader known" } else { "" };
+            self.field("pd", &format!("{}{none}", members.join(", ")));
+        }
+        if let Some(regions) = state.regions {
+            self.field("regions", &regions.to_string());
+        }
+        for store in &state.stores {
+            let slow = store.slow_score.map_or_else(String::new, |score| {
+                if score > 1 { format!(", slow score {score}") } else { String::new() }
+            });
+            let text = format!(
+                "{} {}/{}, {} leaders, {} regions{slow}",
+                store.address, store.state, store.node_state, store.leaders, store.regions
+            );
+            self.field(&format!("store {}", store.id), &text);
+        }
+        for score in &state.imbalance {
+            let text = format!(
+                "{} (store {}) to {} (store {})",
+                significant(score.least),
+                score.least_store,
+                significant(score.most),
+                score.most_store
+            );
+            self.field(&score.score.replace('_', " "), &text);
+        }
+        if !state.targets.is_empty() {
+            let down: Vec<&str> = state
+                .targets
+                .iter()
+                .filter(|target| !target.up)
+                .map(|target| target.target.as_str())
+                .collect();
+            let up = state.targets.len() - down.len();
+            let down = if down.is_empty() { String::new() } else { format!("; down: {}", down.join(", ")) };
+            self.field("targets", &format!("{up} of {} up{down}", state.targets.len()));
+        }
+        if state.members.is_empty() && state.stores.is_empty() && state.targets.is_empty() {
+            self.line(2, "nothing observed", Ink::Dim);
+        }
+    }
+
+    fn timeline(&mut self, report: &ReplayReport) {
+        self.heading("Timeline (UTC)");
+        if report.timeline.is_empty() {
+            self.line(2, "nothing changed", Ink::Dim);
+        }
+        for entry in &report.timeline {
+            self.entry(entry, report.window.start);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, start: Timestamp) {
+        let source: String = escape(&entry.source).chars().take(10).collect();
+        let stamp = format!("{} {:>7} {source:<10} ", clock(entry.at), offset(entry.at - start));
+        let text = escape(&format!("{}: {}", entry.subject, entry.text));
+        let room = self.width - INDENT;
+        let lines = wrap(&text, room);
+        let evidence = escape(&evidence_text(&entry.evidence));
+        let last = lines.last().map_or(0, |line| line.chars().count());
+        let beside = !evidence.is_empty() && last + 2 + evidence.chars().count() <= room;
+        let count = lines.len();
+        for (index, line) in lines.into_iter().enumerate() {
+            let stamp = if index == 0 { stamp.as_str() } else { "" };
+            let _ = write!(self.out, "{stamp:INDENT$}");
+            self.ink(&line, ink_of(entry.kind));
+            if beside && index + 1 == count {
+                self.out.push_str("  ");
+                self.ink(&evidence, Ink::Dim);
+            }
+            self.out.push('\n');
+        }
+        if !beside && !evidence.is_empty() {
+            for line in wrap(&evidence, room) {
+                let _ = write!(self.out, "{:INDENT$}", "");
+                self.ink(&line, Ink::Dim);
+                self.out.push('\n');
+            }
+        }
+    }
+
+    fn damage(&mut self, report: &ReplayReport) {
+        if report.damage.is_empty() {
+            return;
+        }
+        self.heading("Damaged, and left out");
+        for damage in &report.damage {
+            let range = damage.range.map_or_else(String::new, |range| format!(", {}", range_text(range)));
+            self.line(2, &format!("{}: {}{range}", damage.part, damage.why), Ink::Red);
+        }
+    }
+
+    fn digests(&mut self, report: &ReplayReport) {
+        self.heading("Digests (SHA-256)");
+        self.field("capture", &report.capture_digest);
+        if let Some(digest) = &report.report_digest {
+            self.field("report", digest);
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.out.push('\n');
+        self.line(0, text, Ink::Bold);
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        let name = escape(name);
+        let indent = 15;
+        for (index, line) in wrap(&escape(value), self.width - indent).into_iter().enumerate() {
+            let name = if index == 0 { name.as_str() } else { "" };
+            let _ = writeln!(self.out, "  {name:<12} {line}");
+        }
+    }
+
+    fn line(&mut self, indent: usize, text: &str, ink: Ink) {
+        for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
+            let indent = if index == 0 { indent } else { indent + 2 };
+            let _ = write!(self.out, "{:indent$}", "");
+            self.ink(&line, ink);
+            self.out.push('\n');
+        }
+    }
+
+    fn ink(&mut self, text: &str, ink: Ink) {
+        let code = match (self.color, ink) {
+            (Color::Plain, _) | (_, Ink::Plain) => return self.out.push_str(text),
+            (_, Ink::Bold) => 1,
+            (_, Ink::Dim) => 2,
+            (_, Ink::Red) => 31,
+            (_, Ink::Green) => 32,
+            (_, Ink::Yellow) => 33,
+        };
+        let _ = write!(self.out, "\x1b[{code}m{text}\x1b[0m");
+    }
+}
+
+fn ink_of(kind: EntryKind) -> Ink {
+    use EntryKind as Kind;
+    match kind {
+        Kind::PdMemberUnreachable
+        | Kind::PdMemberUnhealthy
+        | Kind::PdLeaderLost
+        | Kind::StoreRemoved
+        | Kind::StoreSlow
+        | Kind::TargetDown
+        | Kind::TargetAbsent => Ink::Red,
+        Kind::PdMemberReachable
+        | Kind::PdMemberHealthy
+        | Kind::StoreNotSlow
+        | Kind::RegionCheckCleared
+        | Kind::TargetUp
+        | Kind::TargetAppeared => Ink::Green,
+        Kind::PdErrorAnswer
+        | Kind::PdMalformedAnswer
+        | Kind::PdMemberRestarted
+        | Kind::PdLeaderChanged
+        | Kind::StoreStateChanged
+        | Kind::StoreNodeStateChanged
+        | Kind::StoreRestarted
+        | Kind::ProcessRestarted
+        | Kind::RegionCheckRaised
+        | Kind::GapBegan => Ink::Yellow,
+        Kind::Marked => Ink::Bold,
+        _ => Ink::Plain,
+    }
+}
+
+/// `[/stores leader_count 12]`: PD's path without prefix and query, or the series, and the value.
+fn evidence_text(evidence: &Evidence) -> String {
+    let reference = match evidence.reference.strip_prefix("/pd/api/v1") {
+        Some(route) => route.split('?').next().unwrap_or(route),
+        None => &evidence.reference,
+    };
+    let parts: Vec<&str> =
+        [reference, &evidence.value].into_iter().filter(|part| !part.is_empty()).collect();
+    if parts == ["event"] { String::new() } else { format!("[{}]", parts.join(" ")) }
+}
+
+/// Breaks at spaces; a word longer than `width` is broken anywhere. Never empty.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(10);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(String::new());
+            used = 0;
+        } else if used > 0 || (lines.len() == 1 && word.is_empty()) {
+            lines.last_mut().expect("there is a line").push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            if used == width {
+                lines.push(String::new());
+                used = 0;
+            }
+            lines.last_mut().expect("there is a line").push(c);
+            used += 1;
+        }
+    }
+    lines
+}
+
+/// `HH:MM:SS.mmm` in UTC.
+fn clock(at: Timestamp) -> String {
+    let millis = at.as_millis().rem_euclid(86_400_000);
+    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
+}
+
+fn range_text(range: TimeRange) -> String {
+    let (start, end) = (range.start.to_string(), range.end.to_string());
+    let same_day = start.len() == end.len() && start.get(..10) == end.get(..10);
+    let end = if same_day { end.get(11..).unwrap_or(&end) } else { &end };
+    format!("{start} to {end}")
+}
+
+/// Time since the start: `+12.4s`, `+3m30s`, `+2h05m`.
+fn offset(millis: i64) -> String {
+    let sign = if millis < 0 { '-' } else { '+' };
+    format!("{sign}{}", length(millis.saturating_abs()))
+}
+
+fn length(millis: i64) -> String {
+    match millis {
+        ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
+        60_000..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis % 60_000 / 1_000),
+        _ => format!("{}h{:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
+    }
+}
+
+/// Rounds to four significant digits: PD's scores carry no more meaning.
+fn significant(value: f64) -> String {
+    let scientific = format!("{value:.3e}");
+    let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    match usize::try_from(3 - exponent) {
+        Ok(digits) if digits <= 9 => {
+            let text = format!("{value:.digits$}");
+            if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+        }
+        _ => scientific,
+    }
+}
