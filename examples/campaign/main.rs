@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use operator::capture::{CaptureReader, CaptureWriter, Inventory, Tick, compact};
-use operator::model::{
-    EncodedLabels, RunMeta, RunName, Sample, TimeRange, Timestamp, Versions,
-};
+use operator::model::{EncodedLabels, RunMeta, RunName, Sample, TimeRange, Timestamp, Versions};
 use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
 };
@@ -59,11 +57,7 @@ struct Collect<'a> {
 }
 
 impl SeriesSink for Collect<'_> {
-    fn series(
-        &mut self,
-        labels: EncodedLabels<'_>,
-        samples: &[Sample],
-    ) -> Result<(), SourceError> {
+    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
         self.tick.samples.push(self.writer.index(), labels, samples).expect("labels are sound");
         Ok(())
     }
@@ -148,7 +142,15 @@ async fn fidelity(runs: &[PathBuf]) -> Result<()> {
 async fn size(runs: &[PathBuf]) -> Result<()> {
     println!(
         "{:<8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}",
-        "run", "samples", "recorded", "compact", "block", "block.xz", "B/samp", "rec B/s", "cmp B/s",
+        "run",
+        "samples",
+        "recorded",
+        "compact",
+        "block",
+        "block.xz",
+        "B/samp",
+        "rec B/s",
+        "cmp B/s",
         "xz/cmp"
     );
     for run in runs {

@@ -32,7 +32,9 @@ impl Prometheus {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("cannot start {program}: install Debian's package prometheus"))?;
+            .with_context(|| {
+                format!("cannot start {program}: install Debian's package prometheus")
+            })?;
         let server = Self { child, url: format!("http://127.0.0.1:{port}") };
         for _ in 0..300 {
             let ready = reqwest_free_get(port).await;

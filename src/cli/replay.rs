@@ -1,5 +1,7 @@
 //! `operator replay`.
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use clap::Args;
 
@@ -8,6 +10,11 @@ use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture::CaptureReader;
 use crate::model::{TimeRange, Timestamp};
+use crate::replay::{Evaluation, Recording, report};
+use crate::report::{Color, replay_json, replay_text};
+
+/// Columns of the text report, the same on every terminal, so that its bytes are too.
+const WIDTH: usize = 80;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,17 +57,32 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, name)?;
     let reader = CaptureReader::open(&path)?;
     let range = window(reader.window(), args.from.as_deref(), args.to.as_deref())?;
-    let first = evaluate(&reader, range, global.format)
+    let recording = Recording::load(&reader, range)
         .with_context(|| format!("cannot replay {}", path.display()))?;
+    let digest = reader.digest()?;
     if args.verify {
-        let second = evaluate(&CaptureReader::open(&path)?, range, global.format)?;
-        if first != second {
-            let digest = |bytes: &[u8]| format!("{:x}", xxhash_rust::xxh3::xxh3_64(bytes));
-            let (first, second) = (digest(&first), digest(&second));
-            return Err(CliError::Mismatch { first, second }.into());
+        crate::replay::verify(&recording)?;
+        let again = CaptureReader::open(&path)?.digest()?;
+        if digest != again {
+            return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
-    Ok(output::write(&first)?)
+    let damage = reader.damage();
+    let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let bytes = match global.format {
+        Format::Json => replay_json(&report),
+        Format::Text => {
+            let colored = global.color.enabled(std::io::stdout().is_terminal());
+            replay_text(&report, WIDTH, if colored { Color::Ansi } else { Color::Plain })
+        }
+    };
+    output::write(bytes.as_bytes())?;
+    if damage.is_empty() {
+        Ok(())
+    } else {
+        let path = path.display().to_string();
+        Err(CliError::DamageFound { path, count: damage.len() }.into())
+    }
 }
 
 /// The part of the capture to replay; offsets count back from its end.
@@ -77,15 +99,6 @@ fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow::Res
         .into());
     }
     Ok(range)
-}
-
-/// The report, as bytes.
-fn evaluate(
-    _reader: &CaptureReader,
-    _range: TimeRange,
-    _format: Format,
-) -> anyhow::Result<Vec<u8>> {
-    anyhow::bail!("this build has no replay")
 }
 
 #[cfg(test)]

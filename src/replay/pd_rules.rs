@@ -30,8 +30,14 @@ const SLOW_SCORE: u64 = 80;
 
 /// Keys under which all members have the same configuration. Others, such as `name`, differ by
 /// member, and are compared per member.
-const SHARED_CONFIG: [&str; 6] =
-    ["schedule.", "replication.", "pd-server.", "replication-mode.", "label-property.", "cluster-version"];
+const SHARED_CONFIG: [&str; 6] = [
+    "schedule.",
+    "replication.",
+    "pd-server.",
+    "replication-mode.",
+    "label-property.",
+    "cluster-version",
+];
 
 /// An answer with its body parsed.
 pub(super) type Parsed<'a> = (&'a PdAnswer, Result<Option<PdDocument>, PdDocumentError>);
@@ -446,8 +452,7 @@ impl PdRules {
         }
         let first = !std::mem::replace(&mut self.operators_seen, true);
         for (desc, operators) in by_desc {
-            let running =
-                self.bursts.remove(desc).filter(|burst| at - burst.last <= BURST_MS);
+            let running = self.bursts.remove(desc).filter(|burst| at - burst.last <= BURST_MS);
             let mut burst = running.unwrap_or_else(|| {
                 let brief = operators.first().map_or("", |operator| operator.brief.as_str());
                 let value = format!("{} x {desc}: {brief}", operators.len());
@@ -500,8 +505,7 @@ impl PdRules {
     /// `schedulers-v2` repeats `/schedulers`; `security` stays out of reports.
     fn config(&mut self, answer: &PdAnswer, config: &BTreeMap<String, String>) {
         let shared = |key: &str| SHARED_CONFIG.iter().any(|prefix| key.starts_with(prefix));
-        let ignored =
-            |key: &str| key.starts_with("security") || key == "schedule.schedulers-v2";
+        let ignored = |key: &str| key.starts_with("security") || key == "schedule.schedulers-v2";
         let mut before = std::mem::take(&mut self.config);
         let own = self.topology.config.get(&answer.member).cloned();
         if let Some(own) = own {

@@ -169,7 +169,11 @@ impl Page {
                 .map(|target| target.target.as_str())
                 .collect();
             let up = state.targets.len() - down.len();
-            let down = if down.is_empty() { String::new() } else { format!("; down: {}", down.join(", ")) };
+            let down = if down.is_empty() {
+                String::new()
+            } else {
+                format!("; down: {}", down.join(", "))
+            };
             self.field("targets", &format!("{up} of {} up{down}", state.targets.len()));
         }
         if state.members.is_empty() && state.stores.is_empty() && state.targets.is_empty() {
@@ -222,7 +226,8 @@ impl Page {
         }
         self.heading("Damaged, and left out");
         for damage in &report.damage {
-            let range = damage.range.map_or_else(String::new, |range| format!(", {}", range_text(range)));
+            let range =
+                damage.range.map_or_else(String::new, |range| format!(", {}", range_text(range)));
             self.line(2, &format!("{}: {}{range}", damage.part, damage.why), Ink::Red);
         }
     }
@@ -375,7 +380,11 @@ fn significant(value: f64) -> String {
     match usize::try_from(3 - exponent) {
         Ok(digits) if digits <= 9 => {
             let text = format!("{value:.digits$}");
-            if digits == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+            if digits == 0 {
+                text
+            } else {
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
         }
         _ => scientific,
     }
