@@ -17,8 +17,8 @@ pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{
-    EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey, is_stale,
-    stale_marker,
+    EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey,
+    is_stale, stale_marker,
 };
 pub use time::{TimeParseError, TimeRange, Timestamp, parse_duration_ms};
 pub use topology::{

@@ -340,10 +340,7 @@ fn names(
         .collect()
 }
 
-fn config(
-    reader: &Reader<'_>,
-    raw: &Value,
-) -> Result<BTreeMap<String, String>, PdDocumentError> {
+fn config(reader: &Reader<'_>, raw: &Value) -> Result<BTreeMap<String, String>, PdDocumentError> {
     if !raw.is_object() {
         return Err(reader.error("the configuration is not an object"));
     }

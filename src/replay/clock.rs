@@ -204,6 +204,9 @@ mod tests {
         assert_eq!(replay.now(), at(1_500));
         while replay.advance().is_some() {}
         assert_eq!(replay.now(), at(2_500));
-        assert_eq!(topology_at(&recording, at(1_999)).views, topology_at(&recording, at(1_001)).views);
+        assert_eq!(
+            topology_at(&recording, at(1_999)).views,
+            topology_at(&recording, at(1_001)).views
+        );
     }
 }

@@ -149,8 +149,7 @@ fn first_difference(sequential: &str, shuffled: &str) -> Option<Mismatch> {
 
 fn recorded(ordered: &Ordered<'_>) -> Recorded {
     let good = ordered.pd.iter().filter(|answer| answer.success().is_some()).count();
-    let mut members: Vec<String> =
-        ordered.pd.iter().map(|answer| answer.member.clone()).collect();
+    let mut members: Vec<String> = ordered.pd.iter().map(|answer| answer.member.clone()).collect();
     members.sort();
     members.dedup();
     Recorded {
@@ -170,15 +169,20 @@ fn ends(ordered: &Ordered<'_>, window: TimeRange) -> (StateSummary, StateSummary
     let mut initial = None;
     for answer in &ordered.pd {
         if initial.is_none() && !seen.insert((&answer.member, &answer.path)) {
-            initial = Some(summary(&topology, &ordered.series, End::First, last_seen(&seen, ordered, window)));
+            initial = Some(summary(
+                &topology,
+                &ordered.series,
+                End::First,
+                last_seen(&seen, ordered, window),
+            ));
         }
         // What cannot be read stands on the timeline; the state does without.
         let _ = topology.apply(answer);
     }
     let at = ordered.pd.last().map_or(window.end, |answer| answer.observed());
     let last = summary(&topology, &ordered.series, End::Last, at);
-    let initial = initial
-        .unwrap_or_else(|| summary(&topology, &ordered.series, End::First, window.start));
+    let initial =
+        initial.unwrap_or_else(|| summary(&topology, &ordered.series, End::First, window.start));
     (initial, last)
 }
 

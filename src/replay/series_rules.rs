@@ -45,11 +45,21 @@ impl SeriesRules<'_> {
             {
                 self.absent(before, interval);
                 let lasted = duration_text(at - before);
-                self.push(at, EntryKind::TargetAppeared, format!("there again after {lasted}"), &text);
+                self.push(
+                    at,
+                    EntryKind::TargetAppeared,
+                    format!("there again after {lasted}"),
+                    &text,
+                );
             }
             if is_stale(value) {
                 if previous.is_some() {
-                    self.push(at, EntryKind::TargetAbsent, "is no longer scraped".to_owned(), "stale");
+                    self.push(
+                        at,
+                        EntryKind::TargetAbsent,
+                        "is no longer scraped".to_owned(),
+                        "stale",
+                    );
                 }
                 (up, previous) = (None, None);
                 continue;
@@ -96,7 +106,8 @@ impl SeriesRules<'_> {
             if let Some(old) = before
                 && (sample.value - old).abs() >= 1.0
             {
-                let text = format!("process restarted, started {}", clock_text(sample.value as i64));
+                let text =
+                    format!("process restarted, started {}", clock_text(sample.value as i64));
                 let value = sample.value.to_string();
                 self.push(sample.at, EntryKind::ProcessRestarted, text, &value);
             }

@@ -86,11 +86,8 @@ pub(super) fn summary(
         let told = topology.views.get(&member.name).and_then(|view| view.status.as_ref());
         told.map_or_else(|| member.version.clone(), |status| status.version.clone())
     };
-    let mut members: Vec<(String, String)> = topology
-        .members
-        .values()
-        .map(|member| (member.name.clone(), version(member)))
-        .collect();
+    let mut members: Vec<(String, String)> =
+        topology.members.values().map(|member| (member.name.clone(), version(member))).collect();
     members.sort();
     StateSummary {
         at,

@@ -17,11 +17,7 @@ pub fn timeline(recording: &Recording) -> Vec<Entry> {
     timeline_of(&ordered, recording.window, 1)
 }
 
-pub(super) fn timeline_of(
-    ordered: &Ordered<'_>,
-    window: TimeRange,
-    threads: usize,
-) -> Vec<Entry> {
+pub(super) fn timeline_of(ordered: &Ordered<'_>, window: TimeRange, threads: usize) -> Vec<Entry> {
     let parsed: Vec<Parsed<'_>> = map_split(&ordered.pd, threads, |answer| {
         let document = match answer.success() {
             Some(body) => PdDocument::parse(&answer.path, body),
@@ -49,11 +45,7 @@ fn event_entry(event: &Event) -> Entry {
         kind: EntryKind::Marked,
         subject: event.kind.to_string(),
         text: event.text.clone(),
-        evidence: Evidence {
-            reference: "event".to_owned(),
-            at: event.at,
-            value: fields.join(" "),
-        },
+        evidence: Evidence { reference: "event".to_owned(), at: event.at, value: fields.join(" ") },
     }
 }
 
@@ -65,16 +57,11 @@ fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
         kind,
         subject: gap.source.to_string(),
         text,
-        evidence: Evidence {
-            reference: "gap".to_owned(),
-            at,
-            value: gap.reason.name().to_owned(),
-        },
+        evidence: Evidence { reference: "gap".to_owned(), at, value: gap.reason.name().to_owned() },
     };
     let healed = if gap.healed_at.is_some() { "; fetched later" } else { "" };
     let began = format!("nothing observed from here ({}: {}){healed}", gap.reason, gap.detail);
-    let mut entries =
-        vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
+    let mut entries = vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
     if gap.range.end < window.end {
         let lasted = duration_text(gap.range.millis());
         let ended = format!("observed again after {lasted}");
