@@ -16,6 +16,8 @@ pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
 pub use recording::Recording;
-pub use replay_report::{Mismatch, ReplayReport, SCHEMA, canonical_json, report, verify};
+pub use replay_report::{
+    DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, verify,
+};
 pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};
 pub use timeline::timeline;

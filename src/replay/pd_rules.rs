@@ -20,6 +20,9 @@ const SETTLE_MS: i64 = 10_000;
 /// PD operators of one kind belong to one burst until none was seen for this long.
 const BURST_MS: i64 = 60_000;
 
+/// A count that moves on in the same direction within this of its last step is one change.
+const DRIFT_MS: i64 = 60_000;
+
 /// After a change of PD's leader its record of heartbeats may be five minutes old; stores report
 /// anew within their ten-second heartbeat, and PD calls them disconnected until then.
 const LEADER_WARM_UP_MS: i64 = 30_000;
@@ -64,7 +67,7 @@ struct PdRules {
     leader_lost: Option<Timestamp>,
     last_leader: Option<String>,
     health: BTreeMap<String, Health>,
-    counts: BTreeMap<(StoreId, EntryKind), u64>,
+    counts: BTreeMap<(StoreId, EntryKind), Count>,
     slow: BTreeMap<StoreId, Timestamp>,
     not_up: BTreeMap<StoreId, Timestamp>,
     bursts: BTreeMap<String, Burst>,
@@ -87,6 +90,19 @@ struct Health {
     healthy_by: BTreeSet<String>,
     since: Option<Timestamp>,
     last: Option<(usize, Timestamp)>,
+}
+
+/// A count as told last, and the entry that told it.
+struct Count {
+    told: u64,
+    drift: Option<Drift>,
+}
+
+/// A change that may go on in the same direction.
+struct Drift {
+    entry: usize,
+    from: u64,
+    last: Timestamp,
 }
 
 struct Burst {
@@ -339,13 +355,11 @@ impl PdRules {
             match before.get(id) {
                 Some(before) => self.store(answer, before, store),
                 None if first => {
-                    self.counts.insert((*id, EntryKind::StoreLeaderCount), store.leader_count);
-                    self.counts.insert((*id, EntryKind::StoreRegionCount), store.region_count);
+                    self.baseline(store);
                     self.slowness(answer, store);
                 }
                 None => {
-                    self.counts.insert((*id, EntryKind::StoreLeaderCount), store.leader_count);
-                    self.counts.insert((*id, EntryKind::StoreRegionCount), store.region_count);
+                    self.baseline(store);
                     let text = format!("appeared, {} {}", store.state_name, store.node_state);
                     let value = format!("state_name {}", store.state_name);
                     self.push(answer, EntryKind::StoreAppeared, subject(store), text, &value);
@@ -427,20 +441,52 @@ impl PdRules {
         }
     }
 
+    fn baseline(&mut self, store: &Store) {
+        for (kind, told) in [
+            (EntryKind::StoreLeaderCount, store.leader_count),
+            (EntryKind::StoreRegionCount, store.region_count),
+        ] {
+            self.counts.insert((store.id, kind), Count { told, drift: None });
+        }
+    }
+
     /// A count is told where it differs from the one told last by at least 5 and by at least a
-    /// fifth of it, and always where it falls to zero or rises from zero.
+    /// fifth of it, and always where it falls to zero or rises from zero. Where it goes on in the
+    /// same direction within [`DRIFT_MS`], the entry tells how far.
     fn count(&mut self, answer: &PdAnswer, store: &Store, kind: EntryKind, now: u64) {
-        let told = *self.counts.entry((store.id, kind)).or_insert(now);
+        let at = answer.observed();
+        let key = (store.id, kind);
+        let Some(Count { told, drift }) = self.counts.remove(&key) else {
+            self.counts.insert(key, Count { told: now, drift: None });
+            return;
+        };
         let substantial = now.abs_diff(told) >= told.div_ceil(5).max(5);
         if now == told || !(substantial || now == 0 || told == 0) {
+            self.counts.insert(key, Count { told, drift });
             return;
         }
-        self.counts.insert((store.id, kind), now);
-        let what =
-            if kind == EntryKind::StoreLeaderCount { "leader_count" } else { "region_count" };
-        let noun = if kind == EntryKind::StoreLeaderCount { "leaders" } else { "regions" };
-        let text = format!("{noun} {told} -> {now}");
-        self.push(answer, kind, subject(store), text, &format!("{what} {now}"));
+        let (noun, field) = match kind {
+            EntryKind::StoreLeaderCount => ("leaders", "leader_count"),
+            _ => ("regions", "region_count"),
+        };
+        let goes_on = drift
+            .filter(|drift| at - drift.last <= DRIFT_MS && (now > told) == (told > drift.from));
+        let drift = match goes_on {
+            Some(drift) => {
+                let entry = &mut self.entries[drift.entry];
+                let lasted = duration_text(at - entry.at);
+                entry.text = format!("{noun} {} -> {now} within {lasted}", drift.from);
+                entry.evidence.at = at;
+                entry.evidence.value = format!("{field} {now}");
+                Drift { last: at, ..drift }
+            }
+            None => {
+                let text = format!("{noun} {told} -> {now}");
+                self.push(answer, kind, subject(store), text, &format!("{field} {now}"));
+                Drift { entry: self.entries.len() - 1, from: told, last: at }
+            }
+        };
+        self.counts.insert(key, Count { told: now, drift: Some(drift) });
     }
 
     /// One entry per burst of PD operators with the same description.
@@ -501,15 +547,23 @@ impl PdRules {
         }
     }
 
-    /// Shared keys are compared across members, others with what the same member said before.
-    /// `schedulers-v2` repeats `/schedulers`; `security` stays out of reports.
+    /// Shared keys are compared from one leader's answer to the next: `/config` is answered by
+    /// the member that was asked, and a follower may hold defaults (`cluster-version` 0.0.0).
+    /// Other keys are compared with what the same member said before. `schedulers-v2` repeats
+    /// `/schedulers`; `security` stays out of reports.
     fn config(&mut self, answer: &PdAnswer, config: &BTreeMap<String, String>) {
-        let shared = |key: &str| SHARED_CONFIG.iter().any(|prefix| key.starts_with(prefix));
-        let ignored = |key: &str| key.starts_with("security") || key == "schedule.schedulers-v2";
-        let mut before = std::mem::take(&mut self.config);
+        let leads = self.topology.leader.as_ref() == Some(&answer.member);
+        let is_shared = |key: &str| SHARED_CONFIG.iter().any(|prefix| key.starts_with(prefix));
+        let shared = |key: &str| leads && is_shared(key);
+        let ignored = |key: &str| {
+            key.starts_with("security")
+                || key == "schedule.schedulers-v2"
+                || (!leads && is_shared(key))
+        };
+        let mut before = if leads { std::mem::take(&mut self.config) } else { BTreeMap::new() };
         let own = self.topology.config.get(&answer.member).cloned();
         if let Some(own) = own {
-            before.extend(own.into_iter().filter(|(key, _)| !shared(key)));
+            before.extend(own.into_iter().filter(|(key, _)| !is_shared(key)));
         }
         let pick = |map: &BTreeMap<String, String>, key: &str| map.get(key).cloned();
         let keys: BTreeSet<&String> = before.keys().chain(config.keys()).collect();
@@ -531,11 +585,10 @@ impl PdRules {
             let text = format!("{old} -> {new}");
             self.push(answer, EntryKind::ConfigChanged, key.clone(), text, &value);
         }
-        self.config = config
-            .iter()
-            .filter(|(key, _)| shared(key))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        if leads {
+            let shared = config.iter().filter(|(key, _)| is_shared(key));
+            self.config = shared.map(|(key, value)| (key.clone(), value.clone())).collect();
+        }
     }
 
     /// A check is told when it begins and when it ceases to name regions, with the peak.

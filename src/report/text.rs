@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::{TimeRange, Timestamp};
-use crate::replay::{Entry, EntryKind, Evidence, ReplayReport, StateSummary};
+use crate::replay::{Entry, EntryKind, ReplayReport, StateSummary};
 
 /// Whether to emphasise with ANSI escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Page {
                 if score > 1 { format!(", slow score {score}") } else { String::new() }
             });
             let text = format!(
-                "{} {}/{}, {} leaders, {} regions{slow}",
+                "{} {}/{}, leaders {}, regions {}{slow}",
                 store.address, store.state, store.node_state, store.leaders, store.regions
             );
             self.field(&format!("store {}", store.id), &text);
@@ -186,18 +186,19 @@ impl Page {
         if report.timeline.is_empty() {
             self.line(2, "nothing changed", Ink::Dim);
         }
-        for entry in &report.timeline {
-            self.entry(entry, report.window.start);
+        for group in report.timeline.chunk_by(told_together) {
+            self.entries(group, report.window.start);
         }
     }
 
-    fn entry(&mut self, entry: &Entry, start: Timestamp) {
+    /// One line of the timeline, which tells one entry or several that belong together.
+    fn entries(&mut self, group: &[Entry], start: Timestamp) {
+        let Some(entry) = group.first() else { return };
         let source: String = escape(&entry.source).chars().take(10).collect();
         let stamp = format!("{} {:>7} {source:<10} ", clock(entry.at), offset(entry.at - start));
-        let text = escape(&format!("{}: {}", entry.subject, entry.text));
         let room = self.width - INDENT;
-        let lines = wrap(&text, room);
-        let evidence = escape(&evidence_text(&entry.evidence));
+        let lines = wrap(&escape(&group_text(group)), room);
+        let evidence = escape(&evidence_text(group));
         let last = lines.last().map_or(0, |line| line.chars().count());
         let beside = !evidence.is_empty() && last + 2 + evidence.chars().count() <= room;
         let count = lines.len();
@@ -307,18 +308,54 @@ fn ink_of(kind: EntryKind) -> Ink {
     }
 }
 
-/// `[/stores leader_count 12]`: PD's path without prefix and query, or the series, and the value.
-fn evidence_text(evidence: &Evidence) -> String {
+/// Counts of stores out of one answer are told in one line, and so is the same thing that
+/// happened to several subjects at once.
+fn told_together(a: &Entry, b: &Entry) -> bool {
+    (a.at, &a.source, a.kind) == (b.at, &b.source, b.kind)
+        && a.evidence.reference == b.evidence.reference
+        && (is_count(a.kind) || (a.text == b.text && a.kind != EntryKind::Marked))
+}
+
+fn is_count(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::StoreLeaderCount | EntryKind::StoreRegionCount)
+}
+
+fn group_text(group: &[Entry]) -> String {
+    let Some(first) = group.first() else { return String::new() };
+    if is_count(first.kind) {
+        let noun = if first.kind == EntryKind::StoreLeaderCount { "leaders" } else { "regions" };
+        // The addresses stand at the head of the report.
+        let part = |entry: &Entry| {
+            let store = entry.subject.split(" (").next().unwrap_or(&entry.subject).to_owned();
+            let change = entry.text.strip_prefix(noun).unwrap_or(&entry.text);
+            format!("{store}{change}").replace(' ', "\u{a0}")
+        };
+        let parts: Vec<String> = group.iter().map(part).collect();
+        return format!("{noun}: {}", parts.join("; "));
+    }
+    let subjects: Vec<&str> = group.iter().map(|entry| entry.subject.as_str()).collect();
+    format!("{}: {}", subjects.join(", "), first.text)
+}
+
+/// `[/stores leader_count 12]`: PD's path without prefix and query, or the series, and the value;
+/// without values where a line tells several.
+fn evidence_text(group: &[Entry]) -> String {
+    let Some(evidence) = group.first().map(|entry| &entry.evidence) else { return String::new() };
     let reference = match evidence.reference.strip_prefix("/pd/api/v1") {
         Some(route) => route.split('?').next().unwrap_or(route),
         None => &evidence.reference,
     };
-    let parts: Vec<&str> =
-        [reference, &evidence.value].into_iter().filter(|part| !part.is_empty()).collect();
+    let same = group.iter().all(|entry| entry.evidence.value == evidence.value);
+    let mut parts = vec![reference];
+    if same && !evidence.value.is_empty() {
+        parts.push(&evidence.value);
+    } else if let Some((name, _)) = evidence.value.split_once(' ') {
+        parts.push(name);
+    }
     if parts == ["event"] { String::new() } else { format!("[{}]", parts.join(" ")) }
 }
 
-/// Breaks at spaces; a word longer than `width` is broken anywhere. Never empty.
+/// Breaks at spaces, and not at no-break spaces, which are printed as spaces; a word longer than `width` is broken anywhere. Never empty.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(10);
     let mut lines = vec![String::new()];
@@ -328,7 +365,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         if used > 0 && used + 1 + length > width {
             lines.push(String::new());
             used = 0;
-        } else if used > 0 || (lines.len() == 1 && word.is_empty()) {
+        } else if used > 0 {
             lines.last_mut().expect("there is a line").push(' ');
             used += 1;
         }
@@ -337,6 +374,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
                 lines.push(String::new());
                 used = 0;
             }
+            let c = if c == '\u{a0}' { ' ' } else { c };
             lines.last_mut().expect("there is a line").push(c);
             used += 1;
         }
@@ -387,5 +425,29 @@ fn significant(value: f64) -> String {
             }
         }
         _ => scientific,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_anywhere() {
+        assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
+        assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
+        assert_eq!(wrap("", 10), [""]);
+    }
+
+    #[test]
+    fn control_characters_and_turning_marks_are_visible() {
+        assert_eq!(escape("a\u{1b}[2J\u{202e}\r\n"), "a\\u{1b}[2J\\u{202e}\\r\\n");
+        assert_eq!(escape("größer"), "größer");
+    }
+
+    #[test]
+    fn scores_keep_four_digits() {
+        let shown = [0.0, 8.0, 15.5, 0.1234, 9_544_938_358.3, 12_345.0].map(significant);
+        assert_eq!(shown, ["0", "8", "15.5", "0.1234", "9.545e9", "1.234e4"]);
     }
 }
