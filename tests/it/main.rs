@@ -1,5 +1,6 @@
 //! One binary for all integration tests, since linking is what costs; a module per subject.
 
+mod captures;
 mod cli;
 mod layering;
 mod source_pd;

@@ -1,0 +1,99 @@
+//! The bundled captures: sound, the same bytes however they are evaluated, and true to the runs.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use operator::capture::{CaptureReader, LabelMatcher, compact, verify};
+use operator::model::{TimeRange, is_stale};
+use operator::replay::{Evaluation, Recording, report};
+use operator::report::replay_json;
+
+fn bundled() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+    let entries = std::fs::read_dir(folder).expect("data/ can be listed");
+    let mut captures: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "capture"))
+        .collect();
+    captures.sort();
+    assert!(captures.len() >= 10, "{captures:?}");
+    captures
+}
+
+fn capture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data")).join(name)
+}
+
+#[test]
+fn every_bundled_capture_is_sound() {
+    for path in bundled() {
+        let report = verify(&path).expect("a bundled capture opens");
+        assert_eq!(report.damage, [], "{}", path.display());
+        assert!(report.checked > 1_000_000, "{}: {}", path.display(), report.checked);
+    }
+}
+
+#[test]
+fn a_crashed_store_is_seen_by_prometheus_and_by_pd() {
+    let reader = CaptureReader::open(&capture("chaos-02.capture")).expect("opens");
+    let up = reader
+        .select(&[LabelMatcher::equal("__name__", "up")], TimeRange::ALL)
+        .expect("samples read");
+    let down: Vec<_> = up
+        .iter()
+        .filter(|series| series.samples.iter().any(|sample| sample.value == 0.0))
+        .map(|series| series.labels.get("instance").unwrap_or_default())
+        .collect();
+    assert_eq!(down, ["10.77.0.20:20180"]);
+    let recording = Recording::load(&reader, reader.window()).expect("loads");
+    let report = report(&recording, &[], "", Evaluation::Sequential);
+    let json = replay_json(&report);
+    assert!(json.contains("Up -> Disconnected"), "{json}");
+}
+
+#[test]
+fn staleness_markers_are_kept() {
+    let reader = CaptureReader::open(&capture("chaos-02.capture")).expect("opens");
+    let of_store = [
+        LabelMatcher::equal("instance", "10.77.0.20:20180"),
+        LabelMatcher::equal("__name__", "process_start_time_seconds"),
+    ];
+    let series = reader.select(&of_store, TimeRange::ALL).expect("samples read");
+    let stale = series.iter().flat_map(|series| &series.samples).filter(|s| is_stale(s.value));
+    assert_eq!(stale.count(), 1, "the store vanished once");
+}
+
+#[test]
+fn a_quiet_run_has_no_store_that_is_not_up() {
+    let reader = CaptureReader::open(&capture("chaos-01.capture")).expect("opens");
+    let recording = Recording::load(&reader, reader.window()).expect("loads");
+    let json = replay_json(&report(&recording, &[], "", Evaluation::Sequential));
+    assert!(!json.contains("Disconnected"), "{json}");
+}
+
+#[test]
+fn a_compacted_capture_compacts_to_the_same_bytes() {
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let (once, twice) = (scratch.path().join("once"), scratch.path().join("twice"));
+    compact(&capture("chaos-10.capture"), &once).expect("compacts");
+    compact(&once, &twice).expect("compacts");
+    assert!(std::fs::read(&once).expect("reads") == std::fs::read(&twice).expect("reads"));
+}
+
+#[test]
+fn a_replay_prints_the_same_bytes_in_any_zone_and_locale_and_never_the_truth() {
+    let replay = |zone: &str, locale: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+            .args(["replay", "--run", "chaos-07", "--verify"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("TZ", zone)
+            .env("LC_ALL", locale)
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("the report is UTF-8")
+    };
+    let first = replay("UTC", "C");
+    assert_eq!(first, replay("Asia/Tokyo", "de_DE.UTF-8"));
+    assert!(!first.contains("store_partition") && !first.contains("t_inject"), "{first}");
+}
