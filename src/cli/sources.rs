@@ -125,6 +125,6 @@ pub async fn find_prometheus(
     let mode = client.probe().await.context("Prometheus cannot be read")?;
     let version = client.build_info().await.ok();
     let clock_offset = client.clock_offset(&clock::now).await.ok();
-    let url = client.base().to_owned();
+    let url = client.public_base().to_owned();
     Ok(Some(PrometheusFound { client, mode, url, version, clock_offset }))
 }

@@ -307,7 +307,7 @@ impl AnswerStream {
             body,
             elapsed: self.started.elapsed(),
         };
-        Err(answer.into_success(&self.url).err().expect("the status is not a success"))
+        Err(answer.into_success(&self.url).expect_err("the status is not a success"))
     }
 
     /// Collects the body.

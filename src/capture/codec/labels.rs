@@ -22,7 +22,7 @@ pub fn encode_label_sets(sets: &[Labels]) -> Vec<u8> {
     };
     let mut body = Vec::new();
     let mut runs = 0_u64;
-    for run in sets.chunk_by(|a, b| same_names_and_metric(a, b)) {
+    for run in sets.chunk_by(same_names_and_metric) {
         runs += 1;
         put_varint(&mut body, run.len() as u64);
         put_varint(&mut body, run[0].len() as u64);

@@ -48,7 +48,7 @@ impl PrometheusClient {
     }
 
     /// The base URL without credentials.
-    pub fn base(&self) -> &str {
+    pub fn public_base(&self) -> &str {
         &self.public_base
     }
 
@@ -258,7 +258,7 @@ mod tests {
     fn credentials_in_the_base_url_do_not_show() {
         let client = PrometheusClient::new("http://ann:hunter2@p:9090/x/", &HttpOptions::default())
             .expect("the URL is valid");
-        assert_eq!(client.base(), "http://p:9090/x");
+        assert_eq!(client.public_base(), "http://p:9090/x");
         assert_eq!(client.url("/api"), "http://ann:hunter2@p:9090/x/api");
     }
 }

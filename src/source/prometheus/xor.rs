@@ -181,7 +181,7 @@ pub(super) mod encoder {
     impl Writer {
         fn put(&mut self, value: u64, width: u32) {
             for position in (0..width).rev() {
-                if self.used % 8 == 0 {
+                if self.used.is_multiple_of(8) {
                     self.bytes.push(0);
                 }
                 let bit = (value >> position & 1) as u8;
