@@ -103,8 +103,8 @@ async fn record(
 
 async fn fidelity(runs: &[PathBuf]) -> Result<()> {
     println!(
-        "{:<8} {:<20} {:>9} {:>10} {:>8} {:>8} {:>8} {:>8}",
-        "run", "copied by", "series", "samples", "missing", "extra", "differ", "stale"
+        "{:<8} {:<20} {:>8} {:>9} {:>7} {:>6} {:>6} {:>6} {:>4}",
+        "run", "copied by", "series", "samples", "missing", "extra", "differ", "stale", "-0"
     );
     let mut sound = true;
     for run in runs {
@@ -118,7 +118,7 @@ async fn fidelity(runs: &[PathBuf]) -> Result<()> {
             let compared = peer::compare(&truth, &CaptureReader::open(&path)?)?;
             sound &= compared.missing + compared.extra + compared.differ == 0;
             println!(
-                "{:<8} {:<20} {:>9} {:>10} {:>8} {:>8} {:>8} {:>8}",
+                "{:<8} {:<20} {:>8} {:>9} {:>7} {:>6} {:>6} {:>6} {:>4}",
                 name_of(run),
                 mode.name(),
                 compared.series,
@@ -126,7 +126,8 @@ async fn fidelity(runs: &[PathBuf]) -> Result<()> {
                 compared.missing,
                 compared.extra,
                 compared.differ,
-                compared.stale
+                compared.stale,
+                compared.negative_zero
             );
         }
         server.stop().await?;

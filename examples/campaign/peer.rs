@@ -20,6 +20,9 @@ pub struct Comparison {
     pub missing: usize,
     pub extra: usize,
     pub differ: usize,
+    /// Samples that the capture holds as `-0` and that this module read as `0`: a sample answer
+    /// leaves out a value that equals zero, so only chunks carry the sign.
+    pub negative_zero: usize,
 }
 
 /// Compares every sample.
@@ -38,6 +41,10 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
             result.stale += usize::from(is_stale(sample.value));
             match expected.get(&sample.at.as_millis()) {
                 None => result.extra += 1,
+                Some(0) if sample.value.to_bits() == (-0.0_f64).to_bits() => {
+                    result.negative_zero += 1;
+                    seen += 1;
+                }
                 Some(bits) if *bits != sample.value.to_bits() => result.differ += 1,
                 Some(_) => seen += 1,
             }
