@@ -190,7 +190,7 @@ impl Http {
         Ok(Self { client })
     }
 
-    /// One exchange: GET, or POST where there is a body. Any status is an answer.
+    /// One GET, with a body where PD wants one. Any status is an answer.
     ///
     /// `timeout` bounds the whole exchange, `max_body` the decompressed body. The declared
     /// length of a body is never believed.
@@ -206,7 +206,8 @@ impl Http {
         timeout: Duration,
         max_body: u64,
     ) -> Result<HttpAnswer, SourceError> {
-        self.open(url, headers, body, timeout, max_body).await?.read_whole().await
+        let ask = body.map_or(Ask::Get, Ask::GetWith);
+        self.open(url, headers, ask, timeout, max_body).await?.read_whole().await
     }
 
     /// Sends a request and returns when the answer's headers are there.
@@ -214,7 +215,7 @@ impl Http {
         &self,
         url: &str,
         headers: &[(&str, &str)],
-        body: Option<Vec<u8>>,
+        ask: Ask,
         timeout: Duration,
         max_body: u64,
     ) -> Result<AnswerStream, SourceError> {
@@ -225,9 +226,10 @@ impl Http {
             let why = format!("{:?} is not an HTTP URL", public_url(url));
             return Err(SourceError::Options(why));
         }
-        let mut request = match body {
-            Some(body) => self.client.post(target).body(body),
-            None => self.client.get(target),
+        let mut request = match ask {
+            Ask::Get => self.client.get(target),
+            Ask::GetWith(body) => self.client.get(target).body(body),
+            Ask::Post(body) => self.client.post(target).body(body),
         };
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -247,6 +249,16 @@ impl Http {
             limit: max_body,
         })
     }
+}
+
+/// What is sent.
+pub(super) enum Ask {
+    /// A GET.
+    Get,
+    /// A GET with a body, as PD's `/hotspot/regions/history` wants it.
+    GetWith(Vec<u8>),
+    /// A POST.
+    Post(Vec<u8>),
 }
 
 /// An answer whose body is still arriving.

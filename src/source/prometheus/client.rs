@@ -10,7 +10,7 @@ use super::read::ScalarData;
 use super::selector::Selector;
 use crate::model::{ClockOffset, Source, TimeRange, Timestamp, parse_duration_ms};
 use crate::source::SourceError;
-use crate::source::http::{AnswerStream, Http, HttpOptions, public_url};
+use crate::source::http::{AnswerStream, Ask, Http, HttpOptions, public_url};
 
 /// A Prometheus server, or anything that speaks like one.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ impl PrometheusClient {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<AnswerStream, SourceError> {
-        self.http.open(url, headers, Some(body), self.timeout, self.max_body_bytes).await
+        self.http.open(url, headers, Ask::Post(body), self.timeout, self.max_body_bytes).await
     }
 
     async fn get(
@@ -172,7 +172,7 @@ impl PrometheusClient {
             url.push('?');
             url.push_str(&form(query));
         }
-        let answer = self.http.open(&url, &[], None, self.timeout, self.max_body_bytes).await?;
+        let answer = self.http.open(&url, &[], Ask::Get, self.timeout, self.max_body_bytes).await?;
         Ok((url, answer.successful().await?.read_whole().await?.body))
     }
 
