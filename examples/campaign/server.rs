@@ -37,8 +37,7 @@ impl Prometheus {
             })?;
         let server = Self { child, url: format!("http://127.0.0.1:{port}") };
         for _ in 0..300 {
-            let ready = reqwest_free_get(port).await;
-            if ready {
+            if is_ready(port).await {
                 return Ok(server);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -62,7 +61,7 @@ impl Drop for Prometheus {
 }
 
 /// Whether the server says it is ready, over a bare socket.
-async fn reqwest_free_get(port: u16) -> bool {
+async fn is_ready(port: u16) -> bool {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let Ok(mut socket) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
         return false;

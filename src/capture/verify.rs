@@ -38,13 +38,11 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     let state = reader.state().clone();
     let (samples, sum) = reader.recount()?;
     if samples != state.samples || format!("{sum:032x}") != state.samples_sum {
-        let committed = state.samples;
-        found("samples", format!("{committed} were committed, and {samples} others were read"));
+        found("samples", differs(state.samples, samples));
     }
     let (answers, sum) = reader.recount_pd()?;
     if answers != state.pd_answers || format!("{sum:032x}") != state.pd_sum {
-        let committed = state.pd_answers;
-        found("PD answers", format!("{committed} were committed, and {answers} others were read"));
+        found("PD answers", differs(state.pd_answers, answers));
     }
     reader.gaps()?;
     reader.events()?;
@@ -58,4 +56,12 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     damage.sort();
     damage.dedup();
     Ok(VerifyReport { checked: samples + answers, damage })
+}
+
+fn differs(committed: u64, read: u64) -> String {
+    if committed == read {
+        format!("{read} were read, but not the ones that were committed")
+    } else {
+        format!("{committed} were committed, {read} were read")
+    }
 }

@@ -13,7 +13,7 @@ use crate::capture;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator copy chaos-01 /tmp/chaos-01.capture      a consistent copy, also while recording
+  operator copy chaos-01 evidence.capture           a consistent copy, also while recording
   operator compact chaos-01 chaos-01-small.capture  the smallest form, for attaching
 
 An existing file is never overwritten.";

@@ -300,15 +300,20 @@ fn open(
     Ok(writer)
 }
 
+fn add_new(held: &mut Vec<String>, new: Vec<String>) {
+    for text in new {
+        if !held.contains(&text) {
+            held.push(text);
+        }
+    }
+}
+
 /// What the file said before, and what is new.
 fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
     let mut copied_by = before.copied_by;
-    copied_by.extend(now.copied_by);
-    copied_by.dedup();
+    add_new(&mut copied_by, now.copied_by);
     let mut selectors = before.selectors;
-    let new: Vec<String> =
-        now.selectors.into_iter().filter(|selector| !selectors.contains(selector)).collect();
-    selectors.extend(new);
+    add_new(&mut selectors, now.selectors);
     let mut pd = before.endpoints.pd;
     pd.extend(now.endpoints.pd);
     RunMeta {
