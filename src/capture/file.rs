@@ -46,6 +46,8 @@ pub struct State {
     pub pd_sum: String,
     /// PD documents.
     pub documents: u64,
+    /// From when on Prometheus has been copied.
+    pub copied_from: Option<Timestamp>,
     /// How far Prometheus has been copied.
     pub copied_through: Option<Timestamp>,
     /// When something was last observed.

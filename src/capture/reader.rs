@@ -1,6 +1,6 @@
 //! Reads a capture. What is damaged is left out and named; the rest is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -104,6 +104,7 @@ pub struct CaptureReader {
 pub(super) struct Contents {
     pub index: SeriesIndex,
     pub documents: HashMap<[u8; 32], u64>,
+    pub pd_written: HashSet<u128>,
     pub journal_ticks: u64,
 }
 
@@ -480,12 +481,13 @@ impl CaptureReader {
             }
         }
         self.journal_pd.iter().for_each(&mut learn);
+        let pd_written = self.pd_answers(TimeRange::ALL)?.iter().map(pd_hash).collect();
         if let Some(damage) = self.damage().into_iter().next() {
             return Err(self.file.damaged(damage.part, damage.why));
         }
         let journal_ticks = self.state.journal_next - self.state.journal_first;
         let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
-        Ok(Contents { index, documents, journal_ticks })
+        Ok(Contents { index, documents, pd_written, journal_ticks })
     }
 
     fn labels(&self, target: &Target, ordinal: usize) -> Labels {

@@ -172,6 +172,66 @@ fn compacting_keeps_content_and_digest_and_forgets_the_order_of_writing() {
 }
 
 #[test]
+fn the_order_of_writing_shows_neither_in_the_digest_nor_in_compacted_bytes() {
+    let scene = Scene::new();
+    let (ticks, mut written) = (scene.path("ticks.capture"), Vec::new());
+    let mut writer = CaptureWriter::create(&ticks, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    let source = CaptureReader::open(&ticks).expect("opens");
+    let series = source.select(&[], TimeRange::ALL).expect("reads");
+    for seed in 0..8 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let path = scene.path(&format!("{seed}.capture"));
+        let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+        let mut answers = source.pd_answers(TimeRange::ALL).expect("reads");
+        let mut order: Vec<usize> = (0..series.len()).collect();
+        random.shuffle(&mut answers);
+        random.shuffle(&mut order);
+        for (turn, number) in order.into_iter().enumerate() {
+            let mut tick = Tick { pd: answers.split_off(answers.len() / 2), ..Tick::default() };
+            let samples = series[number].samples.iter();
+            let samples: Vec<_> = samples.map(|s| (s.at.as_millis(), s.value)).collect();
+            push(&mut writer, &mut tick, &series[number].labels, &samples);
+            if turn == 0 {
+                tick.copied_through = Some(at(1_030_000));
+                tick.gaps = source.gaps().expect("reads");
+                tick.events = source.events().expect("reads");
+                tick.pd.append(&mut answers);
+            }
+            writer.commit(tick).expect("commits");
+        }
+        writer.finish().expect("finishes");
+        let small = scene.path(&format!("{seed}.small"));
+        compact(&path, &small).expect("compacts");
+        let digest = CaptureReader::open(&path).expect("opens").digest().expect("digests");
+        assert_eq!(digest, source.digest().expect("digests"));
+        written.push(std::fs::read(&small).expect("reads"));
+    }
+    assert!(written.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn answers_that_are_written_again_stand_once() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let log = [ping(5, "a"), ping(6, "a")];
+    let commit = |writer: &mut CaptureWriter| {
+        let tick = Tick { pd: log.to_vec(), ..Tick::default() };
+        writer.commit(tick).expect("commits").pd_answers
+    };
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    assert_eq!((commit(&mut writer), commit(&mut writer)), (2, 0));
+    writer.finish().expect("finishes");
+    let mut writer = CaptureWriter::resume(&path).expect("resumes");
+    assert_eq!(commit(&mut writer), 0);
+    writer.finish().expect("finishes");
+    let reader = CaptureReader::open(&path).expect("opens");
+    assert_eq!(reader.pd_answers(TimeRange::ALL).expect("reads"), log);
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+}
+
+#[test]
 fn a_copy_of_a_running_capture_is_consistent() {
     let scene = Scene::new();
     let (path, twin) = (scene.path("run.capture"), scene.path("twin.capture"));

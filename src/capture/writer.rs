@@ -1,6 +1,6 @@
 //! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct Tick {
     pub healed: Vec<Gap>,
     /// Events.
     pub events: Vec<Event>,
+    /// Prometheus has been copied from here on.
+    pub copied_from: Option<Timestamp>,
     /// Prometheus has been copied up to here.
     pub copied_through: Option<Timestamp>,
 }
@@ -51,6 +53,8 @@ pub struct Tick {
 pub struct CommitStats {
     /// Samples written.
     pub samples: usize,
+    /// PD answers written; what the capture held already is not written again.
+    pub pd_answers: usize,
     /// Bytes on disk, with the write-ahead log.
     pub file_bytes: u64,
     /// Whether the journal was sealed.
@@ -68,6 +72,8 @@ pub struct CaptureWriter {
     pd_sum: u128,
     index: SeriesIndex,
     documents: HashMap<[u8; 32], u64>,
+    /// Hashes of the answers that are written: a log may be imported a second time.
+    pd_written: HashSet<u128>,
     gaps: Vec<Gap>,
     ticks_since_seal: u64,
     journal_rows: HashMap<u32, usize>,
@@ -96,6 +102,7 @@ impl CaptureWriter {
             pd_sum: 0,
             index: SeriesIndex::default(),
             documents: HashMap::new(),
+            pd_written: HashSet::new(),
             gaps: Vec::new(),
             ticks_since_seal: 0,
             journal_rows: HashMap::new(),
@@ -124,6 +131,7 @@ impl CaptureWriter {
             ticks_since_seal: contents.journal_ticks,
             index: contents.index,
             documents: contents.documents,
+            pd_written: contents.pd_written,
             gaps: reader.gaps()?,
             journal_rows: HashMap::new(),
             file,
@@ -140,6 +148,12 @@ impl CaptureWriter {
     pub fn set_meta(&mut self, meta: RunMeta) {
         self.meta_changed |= meta != self.meta;
         self.meta = meta;
+    }
+
+    /// From when on Prometheus has been copied. Earlier samples of the series that are written
+    /// would be taken for repetitions.
+    pub fn copied_from(&self) -> Option<Timestamp> {
+        self.state.copied_from
     }
 
     /// How far Prometheus has been copied.
@@ -176,10 +190,12 @@ impl CaptureWriter {
     pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         let samples = self.write_samples(&mut tick.samples)?;
-        self.write_pd(&tick.pd)?;
+        let pd_answers = self.write_pd(&tick.pd)?;
         self.write_gaps(tick.gaps, &tick.healed)?;
         write_events(&self.file, &tick.events)?;
         self.state.copied_through = tick.copied_through.max(self.state.copied_through);
+        let starts = tick.copied_from.into_iter().chain(self.state.copied_from);
+        self.state.copied_from = starts.min();
         if std::mem::take(&mut self.meta_changed) {
             self.file.set_meta(&self.meta)?;
         }
@@ -191,7 +207,7 @@ impl CaptureWriter {
         }
         self.write_state()?;
         self.file.run("COMMIT")?;
-        Ok(CommitStats { samples, file_bytes: self.bytes_on_disk(), sealed })
+        Ok(CommitStats { samples, pd_answers, file_bytes: self.bytes_on_disk(), sealed })
     }
 
     /// Seals what the journal holds.
@@ -269,13 +285,14 @@ impl CaptureWriter {
         Ok(())
     }
 
-    fn write_pd(&mut self, answers: &[PdAnswer]) -> Result<(), CaptureError> {
-        if answers.is_empty() {
-            return Ok(());
-        }
+    fn write_pd(&mut self, answers: &[PdAnswer]) -> Result<usize, CaptureError> {
         let mut batch = PdBatch { first_document: self.state.documents, ..PdBatch::default() };
         for answer in answers {
-            self.pd_sum = self.pd_sum.wrapping_add(pd_hash(answer));
+            let hash = pd_hash(answer);
+            if !self.pd_written.insert(hash) {
+                continue;
+            }
+            self.pd_sum = self.pd_sum.wrapping_add(hash);
             self.state.last_observed = self.state.last_observed.max(Some(answer.observed()));
             let mut answer = answer.clone();
             let document = match &mut answer.outcome {
@@ -294,8 +311,12 @@ impl CaptureWriter {
             };
             batch.answers.push((answer, document));
         }
-        self.state.pd_answers += answers.len() as u64;
-        self.append_journal(PD_TARGET, &encode_pd(&batch, PD_JOURNAL_LEVEL))
+        let written = batch.answers.len();
+        if written > 0 {
+            self.state.pd_answers += written as u64;
+            self.append_journal(PD_TARGET, &encode_pd(&batch, PD_JOURNAL_LEVEL))?;
+        }
+        Ok(written)
     }
 
     fn write_gaps(&mut self, gaps: Vec<Gap>, healed: &[Gap]) -> Result<(), CaptureError> {
@@ -519,6 +540,10 @@ impl LockFile {
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
         }
+        if !is_at(&file, &path) {
+            // The recorder that held it removed the file between our opening and our locking.
+            return Self::take(capture);
+        }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         write!(file, "{}", std::process::id()).map_err(io)?;
         Ok(Self { file, path })
@@ -527,5 +552,15 @@ impl LockFile {
     fn release(self) {
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
+    }
+}
+
+/// Whether the file that is open is the one that stands at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
     }
 }

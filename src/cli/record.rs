@@ -202,7 +202,7 @@ async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     reporter.line(&format!("recording {} into {}", plan.run, plan.path.display()));
     for log in &plan.pd_logs {
         let answers = import(&mut writer, log)?;
-        reporter.line(&format!("{}: {} PD answers", log.display(), output::count(answers)));
+        reporter.line(&format!("{}: {} new PD answers", log.display(), output::count(answers)));
     }
     let copier = prometheus.map(|found| Copier {
         client: found.client,
@@ -225,6 +225,14 @@ async fn phases(
     reporter: &mut Reporter,
 ) -> anyhow::Result<Ending> {
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
+        if let Some(first) = writer.copied_from().filter(|first| range.start < *first) {
+            let run = &plan.run;
+            let text = format!(
+                "{run} has been copied from {first} on and cannot be extended backwards: copy {} under another --run",
+                range.start
+            );
+            return Err(CliError::Usage(text).into());
+        }
         let mut progress = |progress: &_| reporter.history(progress, clock::now());
         let (back, ending) =
             record::copy_history(copier, writer, range, &clock::now, stop.clone(), &mut progress)
@@ -341,24 +349,25 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
 fn import(writer: &mut CaptureWriter, path: &Path) -> anyhow::Result<u64> {
     let cannot_read = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(cannot_read)?;
-    let (mut tick, mut answers, mut broken) = (Tick::default(), 0_u64, 0_u64);
+    let (mut tick, mut read, mut written, mut broken) = (Tick::default(), 0_u64, 0_u64, 0_u64);
     for answer in read_pd_log(file) {
         match answer {
-            Ok(answer) => tick.pd.push(answer),
+            Ok(answer) => {
+                read += 1;
+                tick.pd.push(answer);
+            }
             Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "a line was skipped");
                 broken += 1;
             }
         }
         if tick.pd.len() >= ANSWERS_PER_COMMIT {
-            answers += tick.pd.len() as u64;
-            writer.commit(std::mem::take(&mut tick))?;
+            written += writer.commit(std::mem::take(&mut tick))?.pd_answers as u64;
         }
     }
-    answers += tick.pd.len() as u64;
-    writer.commit(tick)?;
-    anyhow::ensure!(answers > 0 || broken == 0, "{} holds no PD answer", path.display());
-    Ok(answers)
+    written += writer.commit(tick)?.pd_answers as u64;
+    anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", path.display());
+    Ok(written)
 }
 
 fn report(global: &Global, plan: &Plan, ending: Ending) -> anyhow::Result<()> {

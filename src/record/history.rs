@@ -11,7 +11,7 @@ use super::error::RecordError;
 use super::outages::healed;
 use super::recorder::{Clock, Ending, Stop};
 use crate::capture::{CaptureWriter, Tick};
-use crate::model::{Gap, Source, TimeRange, Timestamp};
+use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 use crate::source::SourceError;
 
 /// The first slice is short: from it the rest is estimated.
@@ -80,7 +80,8 @@ pub async fn copy_history(
     let mut start = first;
     let mut slice_ms = FIRST_SLICE_MS;
     let mut standing = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
-    let ledger = Mutex::new(Ledger { writer, tick: Tick::default() });
+    let tick = Tick { gaps: left_out(&writer, range).into_iter().collect(), ..Tick::default() };
+    let ledger = Mutex::new(Ledger { writer, tick });
     let mut ending = Ending::Sealed;
     while start < range.end {
         let end = start.saturating_add_millis(slice_ms).min(range.end);
@@ -113,6 +114,18 @@ pub async fn copy_history(
     Ok((ledger.writer, ending))
 }
 
+/// What lies between an earlier copy and this one: nobody asked for it.
+fn left_out(writer: &CaptureWriter, range: TimeRange) -> Option<Gap> {
+    let through = writer.copied_through().filter(|through| *through < range.start)?;
+    Some(Gap {
+        range: TimeRange::new(through, range.start),
+        source: Source::Recorder,
+        reason: GapReason::RecorderDown,
+        detail: "no recorder was running, and this time was not copied".to_owned(),
+        healed_at: None,
+    })
+}
+
 async fn copy_slice(
     copier: &Copier,
     ledger: &Mutex<Ledger>,
@@ -138,6 +151,7 @@ fn commit(
     let mut ledger = lock(ledger);
     let healed = healed(ledger.writer.open_gaps(), covered);
     let mut tick = std::mem::take(&mut ledger.tick);
+    tick.copied_from = Some(covered.start);
     tick.copied_through = Some(covered.end);
     tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
     let commit = ledger.writer.commit(tick)?;

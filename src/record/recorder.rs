@@ -318,6 +318,7 @@ impl<'a> State<'a> {
                 }
                 let last = self.outages.recovered(&Source::Prometheus, range.end);
                 let mut ledger = lock(self.ledger);
+                ledger.tick.copied_from = Some(range.start);
                 ledger.tick.copied_through = Some(range.end);
                 // The outage's last segment is healed by this very copy, so it is written as such.
                 ledger.tick.gaps.extend(last.map(|gap| Gap { healed_at: Some(now), ..gap }));
