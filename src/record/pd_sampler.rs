@@ -1,4 +1,4 @@
-//! Samples every PD member each tick, and derives from the probes when a member was not seen.
+//! Samples every PD member each tick.
 //!
 //! Writing is the caller's. Failover, no leader, no quorum are observations, never errors.
 
@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, future, stream};
 
-use crate::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
+use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
 use crate::source::pd::{
-    MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule, STATUS, Scope,
-    members_view,
+    MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule, Scope, members_view,
 };
 
 /// How many requests one member has to answer at once.
@@ -227,161 +226,6 @@ fn not_asked(member: &Member, request: PdRequest, sent: Timestamp, why: &str) ->
     }
 }
 
-/// Turns consecutive failed probes of a member into one gap.
-///
-/// The probe is `/ping`, or `/status` for a member that was never asked for `/ping`. Only a
-/// success status passes. A gap reaches from the first failed probe to the next that passes,
-/// and carries the first one's reason. Members are told apart by URL, since a name can be
-/// learnt in the middle of a gap; the gap carries the latest.
-///
-/// # Examples
-///
-/// ```
-/// use operator::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
-/// use operator::record::pd_sampler::GapTracker;
-/// let ping = |millis, outcome| PdAnswer {
-///     sent: Timestamp::from_millis(millis),
-///     member: "pd0".to_owned(),
-///     url: "http://pd0:2379".to_owned(),
-///     path: "/pd/api/v1/ping".to_owned(),
-///     elapsed_us: 700,
-///     outcome,
-/// };
-/// let failed = PdOutcome::Failed { reason: GapReason::Connect, detail: "refused".to_owned() };
-/// let mut tracker = GapTracker::default();
-/// assert_eq!(tracker.observe(&ping(10_000, failed)), None);
-/// let gap = tracker.observe(&ping(20_000, PdOutcome::Answered { status: 200, body: vec![] }));
-/// assert_eq!(gap.map(|gap| gap.range.millis()), Some(10_000));
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct GapTracker {
-    by_url: BTreeMap<String, Probes>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Probes {
-    member: String,
-    pinged: bool,
-    open: Option<OpenGap>,
-}
-
-#[derive(Clone, Debug)]
-struct OpenGap {
-    since: Timestamp,
-    reason: GapReason,
-    detail: String,
-    failures: u64,
-}
-
-impl GapTracker {
-    /// Takes note of an answer; answers of one member come in order of sending. Returns the
-    /// gap that this answer ends.
-    pub fn observe(&mut self, answer: &PdAnswer) -> Option<Gap> {
-        if answer.path != PING && answer.path != STATUS {
-            return None;
-        }
-        let probes = self.by_url.entry(answer.url.clone()).or_default();
-        probes.member.clone_from(&answer.member);
-        if answer.path == PING {
-            probes.pinged = true;
-        } else if probes.pinged {
-            return None;
-        }
-        match failure_of(answer) {
-            None => probes.end(answer.sent),
-            Some((reason, detail)) => {
-                let since = answer.sent;
-                let first = || OpenGap { since, reason, detail, failures: 0 };
-                probes.open.get_or_insert_with(first).failures += 1;
-                None
-            }
-        }
-    }
-
-    /// Ends the gaps of members that have left the cluster, `members` being those that remain:
-    /// from `at` on there is nothing to be seen of them. Sorted.
-    pub fn retain(&mut self, members: &[Member], at: Timestamp) -> Vec<Gap> {
-        let mut gaps = Vec::new();
-        self.by_url.retain(|url, probes| {
-            let remains = members.iter().any(|member| member.url == *url);
-            if !remains {
-                gaps.extend(probes.end(at));
-            }
-            remains
-        });
-        gaps.sort();
-        gaps
-    }
-
-    /// The members that are not seen at present, and since when, ascending by URL.
-    pub fn open(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        self.by_url
-            .values()
-            .filter_map(|probes| Some((probes.member.as_str(), probes.open.as_ref()?.since)))
-    }
-
-    /// Ends every open gap at `end`, the end of the recording. Sorted.
-    pub fn finish(mut self, end: Timestamp) -> Vec<Gap> {
-        self.retain(&[], end)
-    }
-}
-
-impl Probes {
-    fn end(&mut self, end: Timestamp) -> Option<Gap> {
-        let open = self.open.take()?;
-        Some(open.until(end, self.member.clone()))
-    }
-}
-
-impl OpenGap {
-    fn until(self, end: Timestamp, member: String) -> Gap {
-        let detail = match self.failures {
-            1 => self.detail,
-            failures => format!("{}; {failures} probes failed", self.detail),
-        };
-        // A probe's own instant belongs to the gap even if nothing was observed after it.
-        let end = end.max(self.since + 1);
-        Gap {
-            range: TimeRange::new(self.since, end),
-            source: Source::PdMember(member),
-            reason: self.reason,
-            detail,
-            healed_at: None,
-        }
-    }
-}
-
-fn failure_of(answer: &PdAnswer) -> Option<(GapReason, String)> {
-    match &answer.outcome {
-        PdOutcome::Answered { status: 200..=299, .. } => None,
-        PdOutcome::Answered { status: status @ (401 | 403), .. } => {
-            Some((GapReason::Unauthorized, format!("{}: status {status}", answer.path)))
-        }
-        PdOutcome::Answered { status, .. } => {
-            Some((GapReason::Status, format!("{}: status {status}", answer.path)))
-        }
-        PdOutcome::Failed { reason, detail } => {
-            Some((*reason, format!("{}: {detail}", answer.path)))
-        }
-    }
-}
-
-/// The gaps that a whole recording's answers leave, sorted; those still open end when the last
-/// answer was observed. Answers may come in any order.
-pub fn gaps_of(answers: &[PdAnswer]) -> Vec<Gap> {
-    let mut probes: Vec<&PdAnswer> =
-        answers.iter().filter(|answer| answer.path == PING || answer.path == STATUS).collect();
-    probes.sort_by_key(|answer| (answer.sent, &answer.member, &answer.path));
-    let mut tracker = GapTracker::default();
-    let mut gaps: Vec<Gap> =
-        probes.into_iter().filter_map(|probe| tracker.observe(probe)).collect();
-    if let Some(end) = answers.iter().map(PdAnswer::observed).max() {
-        gaps.extend(tracker.finish(end));
-    }
-    gaps.sort();
-    gaps
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,78 +243,6 @@ mod tests {
 
     fn ok() -> PdOutcome {
         PdOutcome::Answered { status: 200, body: Vec::new() }
-    }
-
-    fn failed(reason: GapReason) -> PdOutcome {
-        PdOutcome::Failed { reason, detail: "no answer".to_owned() }
-    }
-
-    fn at(millis: i64) -> Timestamp {
-        Timestamp::from_millis(millis)
-    }
-
-    #[test]
-    fn consecutive_failures_of_a_member_are_one_gap() {
-        let gaps = gaps_of(&[
-            answer(0, "pd0", PING, ok()),
-            answer(10, "pd0", PING, failed(GapReason::Connect)),
-            answer(20, "pd0", PING, failed(GapReason::Timeout)),
-            answer(20, "pd1", PING, ok()),
-            answer(30, "pd0", PING, ok()),
-            answer(40, "pd0", PING, failed(GapReason::Timeout)),
-        ]);
-        assert_eq!(gaps.len(), 2);
-        assert_eq!(gaps[0].range, TimeRange::new(at(10), at(30)));
-        assert_eq!(gaps[0].reason, GapReason::Connect);
-        assert_eq!(gaps[0].detail, "/pd/api/v1/ping: no answer; 2 probes failed");
-        assert_eq!(gaps[1].range, TimeRange::new(at(40), at(42)));
-    }
-
-    #[test]
-    fn a_status_counts_only_where_there_is_no_ping() {
-        let refused = PdOutcome::Answered { status: 503, body: Vec::new() };
-        let pinged = [
-            answer(0, "pd0", PING, ok()),
-            answer(1, "pd0", STATUS, refused.clone()),
-            answer(2, "pd0", PING, ok()),
-        ];
-        assert!(gaps_of(&pinged).is_empty());
-        let never_pinged = [answer(1, "pd0", STATUS, refused), answer(9, "pd0", STATUS, ok())];
-        assert_eq!(gaps_of(&never_pinged)[0].reason, GapReason::Status);
-    }
-
-    #[test]
-    fn the_order_of_answers_does_not_change_the_gaps() {
-        let mut answers = vec![
-            answer(10, "pd0", PING, failed(GapReason::Connect)),
-            answer(20, "pd0", PING, ok()),
-            answer(10, "pd1", PING, failed(GapReason::Connect)),
-        ];
-        let gaps = gaps_of(&answers);
-        answers.reverse();
-        assert_eq!(gaps_of(&answers), gaps);
-    }
-
-    #[test]
-    fn a_name_learnt_within_a_gap_does_not_end_it() {
-        let unnamed = PdAnswer {
-            url: "http://pd0:2379".to_owned(),
-            ..answer(10, "pd0:2379", PING, failed(GapReason::Connect))
-        };
-        let gaps = gaps_of(&[unnamed, answer(30, "pd0", PING, ok())]);
-        assert_eq!(gaps.len(), 1);
-        assert_eq!(gaps[0].source, Source::PdMember("pd0".to_owned()));
-        assert_eq!(gaps[0].range, TimeRange::new(at(10), at(30)));
-    }
-
-    #[test]
-    fn a_member_that_left_is_no_longer_missing() {
-        let mut tracker = GapTracker::default();
-        tracker.observe(&answer(10, "pd0", PING, failed(GapReason::Connect)));
-        assert_eq!(tracker.open().collect::<Vec<_>>(), [("pd0", at(10))]);
-        let gaps = tracker.retain(&[], at(25));
-        assert_eq!(gaps[0].range, TimeRange::new(at(10), at(25)));
-        assert!(tracker.finish(at(99)).is_empty());
     }
 
     fn view(of: &str, leader: Option<&str>) -> (PdAnswer, MembersView) {

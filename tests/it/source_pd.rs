@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use operator::model::{GapReason, PdAnswer, PdOutcome, Source, Timestamp};
-use operator::record::pd_sampler::{PdSampler, gaps_of};
+use operator::capture::{CaptureReader, CaptureWriter};
+use operator::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
+use operator::record::pd_sampler::PdSampler;
+use operator::record::{self, Ending, Recording, Stop};
 use operator::source::HttpOptions;
 use operator::source::pd::{Member, PdCadence, PdClient, PdRequest, PdSchedule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -237,7 +239,7 @@ async fn every_member_speaks_for_itself_and_the_leader_for_the_cluster() {
 async fn a_failover_moves_the_questions_to_the_new_leader() {
     let mut fakes = cluster(Some("pd1")).await;
     let mut sampler = sampler(&fakes[0]).await;
-    let mut answers = sampler.tick(at(0)).await;
+    sampler.tick(at(0)).await;
     // The old leader's process ends: its port refuses.
     let ended = std::mem::replace(&mut fakes[1], FakePd::start(Manner::Silent).await);
     let url = ended.url.clone();
@@ -255,12 +257,53 @@ async fn a_failover_moves_the_questions_to_the_new_leader() {
     let after = sampler.tick(at(20)).await;
     assert_eq!(names(&of(&after, STORES)), ["pd2"]);
     assert!(of(&after, STORES)[0].success().is_some());
-    answers.extend(during);
-    answers.extend(after);
-    let gaps = gaps_of(&answers);
-    assert_eq!(gaps.len(), 1);
-    assert_eq!(gaps[0].source, Source::PdMember("pd1".to_owned()));
-    assert_eq!(gaps[0].reason, GapReason::Connect);
+}
+
+/// Records for a second, asking every 0.2 s. Returns the answers and the gaps of the capture.
+async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("run.capture");
+    let meta = serde_json::json!({"run": "test", "subject": "tikv", "created": 0});
+    let meta = serde_json::from_value(meta).expect("a run's metadata");
+    let writer = CaptureWriter::create(&path, meta).expect("the capture can be made");
+    let begun = tokio::time::Instant::now();
+    let clock = move || {
+        at(0).saturating_add_millis(i64::try_from(begun.elapsed().as_millis()).expect("short"))
+    };
+    let recording = Recording {
+        copier: None,
+        pd: Some(sampler),
+        pd_interval: Duration::from_millis(200),
+        prometheus_interval: Duration::from_secs(1),
+        until: Some(at(1)),
+    };
+    let (_stop, stopped) = tokio::sync::watch::channel(Stop::No);
+    let ending = record::run(recording, writer, &clock, stopped, &mut |_| {}).await;
+    assert_eq!(ending.expect("the capture can be written"), Ending::Sealed);
+    let reader = CaptureReader::open(&path).expect("the capture opens");
+    let answers = reader.pd_answers(TimeRange::ALL).expect("answers read");
+    (answers, reader.gaps().expect("gaps read"))
+}
+
+#[tokio::test]
+async fn a_member_that_refuses_leaves_a_gap_and_a_recording_of_the_others() {
+    let mut fakes = cluster(Some("pd0")).await;
+    let sampler = sampler(&fakes[0]).await;
+    drop(std::mem::replace(&mut fakes[1], FakePd::start(Manner::Silent).await));
+    let (answers, gaps) = record_for_a_second(sampler).await;
+    assert!(of(&answers, PING).iter().any(|answer| answer.success().is_some()));
+    let sources: Vec<_> = gaps.iter().map(|gap| (gap.source.clone(), gap.reason)).collect();
+    assert!(!gaps.is_empty());
+    let refusing = (Source::PdMember("pd1".to_owned()), GapReason::Connect);
+    assert!(sources.iter().all(|source| *source == refusing), "{gaps:?}");
+}
+
+#[tokio::test]
+async fn members_without_a_leader_leave_no_gap_but_their_refusals() {
+    let fakes = cluster(None).await;
+    let (answers, gaps) = record_for_a_second(sampler(&fakes[2]).await).await;
+    assert!(matches!(of(&answers, STORES)[0].outcome, PdOutcome::Answered { status: 503, .. }));
+    assert_eq!(gaps, []);
 }
 
 #[tokio::test]
@@ -273,7 +316,6 @@ async fn without_a_leader_the_refusal_is_recorded_every_time() {
         let stores = of(&answers, STORES);
         assert_eq!(names(&stores), ["pd0"]);
         assert!(matches!(stores[0].outcome, PdOutcome::Answered { status: 503, .. }));
-        assert!(gaps_of(&answers).is_empty(), "members that answer are no gap");
     }
 }
 
