@@ -5,11 +5,13 @@
 
 mod block;
 mod bytes;
+mod group;
 mod journal;
 mod labels;
 mod number;
 mod pd;
 mod range_coder;
+mod values;
 
 pub use block::{ABSENT, BlockHeader, Columns, STALE, VALUE, decode_group, encode_block};
 pub use bytes::{Cursor, put_bytes, put_varint};

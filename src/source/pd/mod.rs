@@ -8,5 +8,5 @@ mod schedule;
 
 pub use body::{MembersView, cluster_id, members_view, metric_storage, version, without_userinfo};
 pub use client::{Member, PdClient};
-pub(crate) use schedule::{MEMBERS, PING, STATUS};
+pub(crate) use schedule::{MEMBERS, PING};
 pub use schedule::{PdCadence, PdRequest, PdSchedule, Scope};
