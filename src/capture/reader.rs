@@ -11,53 +11,14 @@ use super::catalog::{SeriesSegment, with_target};
 use super::codec::{
     BlockHeader, Columns, JournalRow, PdBatch, decode_group, decode_pd, open_envelope,
 };
-use super::file::{CaptureFile, FORMAT, State, Table};
+use super::file::{CaptureFile, State, Table};
 use super::index::{SeriesIndex, sample_hash};
+use super::matcher::LabelMatcher;
 use super::writer::{PD_TARGET, block_context, columns_of, pd_hash, read_journal_row};
 use crate::model::{
     Event, Fingerprint, Gap, Labels, PdAnswer, PdOutcome, RunMeta, Sample, Series, TargetKey,
     TimeRange, Timestamp,
 };
-
-/// How a matcher compares.
-#[derive(Clone, Debug)]
-pub enum MatchOp {
-    /// `=`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `=~`, anchored by whoever built the expression
-    Regex(regex::Regex),
-    /// `!~`, anchored by whoever built the expression
-    NotRegex(regex::Regex),
-}
-
-/// One condition on a label; an absent label has the empty value.
-#[derive(Clone, Debug)]
-pub struct LabelMatcher {
-    /// The label's name.
-    pub name: String,
-    /// The comparison.
-    pub op: MatchOp,
-    /// The operand of `=` and `!=`.
-    pub value: String,
-}
-
-impl LabelMatcher {
-    /// `name="value"`.
-    pub fn equal(name: &str, value: &str) -> Self {
-        Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned() }
-    }
-
-    fn accepts(&self, value: &str) -> bool {
-        match &self.op {
-            MatchOp::Equal => value == self.value,
-            MatchOp::NotEqual => value != self.value,
-            MatchOp::Regex(pattern) => pattern.is_match(value),
-            MatchOp::NotRegex(pattern) => !pattern.is_match(value),
-        }
-    }
-}
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -106,31 +67,6 @@ pub(super) struct Contents {
     pub documents: HashMap<[u8; 32], u64>,
     pub pd_written: HashSet<u128>,
     pub journal_ticks: u64,
-}
-
-/// What a capture holds, for people.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Inventory {
-    /// Samples, staleness markers included.
-    pub samples: u64,
-    /// Series.
-    pub series: u64,
-    /// Targets with their series and sealed or journalled samples.
-    pub targets: Vec<(TargetKey, u64, u64)>,
-    /// Metrics with their number of series, ascending by name.
-    pub metrics: Vec<(String, u64)>,
-    /// PD answers.
-    pub pd_answers: u64,
-    /// Distinct PD documents.
-    pub pd_documents: u64,
-    /// Bytes by part of the file.
-    pub bytes: Vec<(String, u64)>,
-    /// Bytes of the file.
-    pub file_bytes: u64,
-    /// The capture's format.
-    pub format: u32,
-    /// Whether a ground truth is sealed inside.
-    pub truth_sealed: bool,
 }
 
 impl CaptureReader {
@@ -350,63 +286,6 @@ impl CaptureReader {
         Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// What the capture holds.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn inventory(&self) -> Result<Inventory, CaptureError> {
-        let mut metrics: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut targets = Vec::new();
-        for (number, target) in (1_u32..).zip(&self.targets) {
-            for &(segment, set) in &target.series {
-                *metrics.entry(self.sets[segment as usize][set as usize].metric()).or_default() +=
-                    1;
-            }
-            let mut samples = 0;
-            self.scan_target(
-                number,
-                TimeRange::ALL,
-                &vec![true; target.series.len()],
-                |columns| {
-                    samples += columns.sample_count();
-                },
-            )?;
-            targets.push((target.key.clone(), target.series.len() as u64, samples));
-        }
-        targets.sort();
-        Ok(Inventory {
-            samples: self.state.samples,
-            series: self.targets.iter().map(|target| target.series.len() as u64).sum(),
-            targets,
-            metrics: metrics.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
-            pd_answers: self.state.pd_answers,
-            pd_documents: self.state.documents,
-            bytes: self.bytes_by_part()?,
-            file_bytes: std::fs::metadata(&self.file.path).map_or(0, |data| data.len()),
-            format: FORMAT,
-            truth_sealed: self.file.marks().is_ok_and(|marks| marks.truths > 0),
-        })
-    }
-
-    fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {
-        let parts = [
-            ("samples", "SELECT total(length(body)) FROM block WHERE target > 0"),
-            ("pd", "SELECT total(length(body)) FROM block WHERE target = 0"),
-            ("labels", "SELECT total(length(body)) FROM series"),
-            ("journal", "SELECT total(length(body)) FROM journal"),
-            ("gaps", "SELECT total(length(body)) FROM gap"),
-            ("events", "SELECT total(length(body)) FROM event"),
-        ];
-        let mut bytes = Vec::new();
-        for (part, sql) in parts {
-            let total = self.file.connection.query_row(sql, [], |row| row.get::<_, f64>(0));
-            let total = total.map_err(|source| self.file.sqlite(source))?;
-            bytes.push((part.to_owned(), total as u64));
-        }
-        Ok(bytes)
-    }
-
     pub(super) fn state(&self) -> &State {
         &self.state
     }
@@ -417,6 +296,16 @@ impl CaptureReader {
 
     pub(super) fn target_count(&self) -> u32 {
         self.targets.len() as u32
+    }
+
+    pub(super) fn target_key(&self, number: u32) -> &TargetKey {
+        &self.targets[number as usize - 1].key
+    }
+
+    /// The metric of each of a target's series, by ordinal.
+    pub(super) fn target_metrics(&self, number: u32) -> impl Iterator<Item = &str> {
+        let series = &self.targets[number as usize - 1].series;
+        series.iter().map(|&(segment, set)| self.sets[segment as usize][set as usize].metric())
     }
 
     pub(super) fn target_labels(&self, number: u32) -> Vec<Labels> {

@@ -1,0 +1,87 @@
+//! What a capture holds, counted for people.
+
+use std::collections::BTreeMap;
+
+use super::file::FORMAT;
+use super::{CaptureError, CaptureReader};
+use crate::model::{TargetKey, TimeRange};
+
+/// What a capture holds, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Inventory {
+    /// Samples, staleness markers included.
+    pub samples: u64,
+    /// Series.
+    pub series: u64,
+    /// Targets with their series and sealed or journalled samples.
+    pub targets: Vec<(TargetKey, u64, u64)>,
+    /// Metrics with their number of series, ascending by name.
+    pub metrics: Vec<(String, u64)>,
+    /// PD answers.
+    pub pd_answers: u64,
+    /// Distinct PD documents.
+    pub pd_documents: u64,
+    /// Bytes by part of the file.
+    pub bytes: Vec<(String, u64)>,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// The capture's format.
+    pub format: u32,
+    /// Whether a ground truth is sealed inside.
+    pub truth_sealed: bool,
+}
+
+impl CaptureReader {
+    /// What the capture holds.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn inventory(&self) -> Result<Inventory, CaptureError> {
+        let mut metrics: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut targets = Vec::new();
+        for number in 1..=self.target_count() {
+            let mut series = 0;
+            for metric in self.target_metrics(number) {
+                *metrics.entry(metric).or_default() += 1;
+                series += 1;
+            }
+            let mut samples = 0;
+            self.scan_target(number, TimeRange::ALL, &vec![true; series], |columns| {
+                samples += columns.sample_count();
+            })?;
+            targets.push((self.target_key(number).clone(), series as u64, samples));
+        }
+        targets.sort();
+        Ok(Inventory {
+            samples: self.state().samples,
+            series: targets.iter().map(|(_, series, _)| series).sum(),
+            targets,
+            metrics: metrics.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            pd_answers: self.state().pd_answers,
+            pd_documents: self.state().documents,
+            bytes: self.bytes_by_part()?,
+            file_bytes: std::fs::metadata(&self.file().path).map_or(0, |data| data.len()),
+            format: FORMAT,
+            truth_sealed: self.file().marks().is_ok_and(|marks| marks.truths > 0),
+        })
+    }
+
+    fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {
+        let parts = [
+            ("samples", "SELECT total(length(body)) FROM block WHERE target > 0"),
+            ("pd", "SELECT total(length(body)) FROM block WHERE target = 0"),
+            ("labels", "SELECT total(length(body)) FROM series"),
+            ("journal", "SELECT total(length(body)) FROM journal"),
+            ("gaps", "SELECT total(length(body)) FROM gap"),
+            ("events", "SELECT total(length(body)) FROM event"),
+        ];
+        let mut bytes = Vec::new();
+        for (part, sql) in parts {
+            let total = self.file().connection.query_row(sql, [], |row| row.get::<_, f64>(0));
+            let total = total.map_err(|source| self.file().sqlite(source))?;
+            bytes.push((part.to_owned(), total as u64));
+        }
+        Ok(bytes)
+    }
+}
