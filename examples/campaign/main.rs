@@ -1,11 +1,12 @@
 //! Measurements over a folder of recorded runs, against real servers.
 //!
-//! `cargo run --release --example campaign -- fidelity FOLDER` and `… size FOLDER`. A run is a
-//! folder with Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real
+//! `cargo run --release --example campaign -- fidelity FOLDER` and `… size FOLDER`; `… speed FOLDER`
+//! takes a folder of captures. A run is a folder with Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real
 //! `prometheus` binary on loopback.
 
 mod peer;
 mod server;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,14 +23,17 @@ use server::Prometheus;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [task, folder] = arguments.as_slice() else {
-        bail!("usage: campaign fidelity|size FOLDER");
+        bail!("usage: campaign fidelity|size|speed FOLDER");
     };
+    if task == "speed" {
+        return speed::run(Path::new(folder));
+    }
     let runs = runs_in(Path::new(folder))?;
     let runtime = tokio::runtime::Runtime::new()?;
     match task.as_str() {
         "fidelity" => runtime.block_on(fidelity(&runs)),
         "size" => runtime.block_on(size(&runs)),
-        other => bail!("unknown task {other:?}: use fidelity or size"),
+        other => bail!("unknown task {other:?}: use fidelity, size or speed"),
     }
 }
 
