@@ -173,7 +173,7 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
 }
 
 fn happenings(gaps: &[Gap], events: &[Event]) -> String {
-    let mut text = format!("\n{} gaps\n", gaps.len());
+    let mut text = format!("\n{}\n", counted(gaps.len(), "gap"));
     let rows: Vec<Vec<String>> = gaps
         .iter()
         .map(|gap| {
@@ -189,7 +189,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         })
         .collect();
     text.push_str(&output::table(&rows));
-    text.push_str(&format!("\n{} events\n", events.len()));
+    text.push_str(&format!("\n{}\n", counted(events.len(), "event")));
     let rows: Vec<Vec<String>> = events
         .iter()
         .map(|event| {
@@ -200,4 +200,8 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         .collect();
     text.push_str(&output::table(&rows));
     text
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
