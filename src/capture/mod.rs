@@ -9,7 +9,6 @@ mod file;
 mod index;
 mod inventory;
 mod maintain;
-mod matcher;
 mod reader;
 mod verify;
 mod writer;
@@ -22,7 +21,7 @@ pub use file::FORMAT;
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
 pub use maintain::{add_event, compact, copy, seal_truth};
-pub use matcher::{LabelMatcher, MatchOp};
+
 pub use reader::{CaptureReader, Damage};
 pub use verify::{VerifyReport, verify};
 pub use writer::{CaptureWriter, CommitStats, Tick};

@@ -13,11 +13,10 @@ use super::codec::{
 };
 use super::file::{CaptureFile, State, Table};
 use super::index::{SeriesIndex, sample_hash};
-use super::matcher::LabelMatcher;
 use super::writer::{PD_TARGET, block_context, columns_of, pd_hash, read_journal_row};
 use crate::model::{
-    Event, Fingerprint, Gap, Labels, PdAnswer, PdOutcome, RunMeta, Sample, Series, TargetKey,
-    TimeRange, Timestamp,
+    Event, Fingerprint, Gap, LabelMatcher, Labels, PdAnswer, PdOutcome, RunMeta, Sample, Series,
+    TargetKey, TimeRange, Timestamp,
 };
 
 /// Something that could not be read.

@@ -4,6 +4,7 @@
 
 mod event;
 mod gap;
+mod matcher;
 mod pd;
 mod pd_documents;
 mod run;
@@ -13,6 +14,7 @@ mod topology;
 
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source};
+pub use matcher::{LabelMatcher, MatchOp};
 pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};

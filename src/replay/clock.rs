@@ -3,9 +3,9 @@
 //! A sample counts as observed at its own time, since a capture does not keep when it was
 //! fetched; a gap, when it begins.
 
-use crate::capture::{LabelMatcher, MatchOp};
 use crate::model::{
-    Event, Gap, Labels, PdAnswer, PdDocumentError, Sample, Series, TimeRange, Timestamp, Topology,
+    Event, Gap, LabelMatcher, Labels, PdAnswer, PdDocumentError, Sample, Series, TimeRange,
+    Timestamp, Topology,
 };
 
 use super::order::{Evaluation, Ordered};
@@ -147,7 +147,7 @@ impl<'a> AsOf for Replay<'a> {
         };
         self.series
             .iter()
-            .filter(|series| matchers.iter().all(|matcher| matches(&series.labels, matcher)))
+            .filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)))
             .map(|series| SeriesView { labels: &series.labels, samples: visible(series) })
             .filter(|view| !view.samples.is_empty())
             .collect()
@@ -165,16 +165,6 @@ pub fn topology_at(recording: &Recording, instant: Timestamp) -> Topology {
         let _ = topology.apply(answer);
     }
     topology
-}
-
-fn matches(labels: &Labels, matcher: &LabelMatcher) -> bool {
-    let value = labels.get(&matcher.name).unwrap_or_default();
-    match &matcher.op {
-        MatchOp::Equal => value == matcher.value,
-        MatchOp::NotEqual => value != matcher.value,
-        MatchOp::Regex(regex) => regex.is_match(value),
-        MatchOp::NotRegex(regex) => !regex.is_match(value),
-    }
 }
 
 #[cfg(test)]

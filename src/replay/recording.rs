@@ -1,7 +1,7 @@
 //! What a replay works on, held in memory. Selecting and storing are `capture`'s.
 
-use crate::capture::{CaptureError, CaptureReader, LabelMatcher, MatchOp};
-use crate::model::{Event, Gap, PdAnswer, RunMeta, Series, TimeRange};
+use crate::capture::{CaptureError, CaptureReader};
+use crate::model::{Event, Gap, LabelMatcher, PdAnswer, RunMeta, Series, TimeRange};
 
 /// Metrics that the timeline reads, of all targets.
 const TIMELINE_METRICS: [&str; 2] = ["up", "process_start_time_seconds"];
@@ -36,12 +36,7 @@ impl Recording {
         let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
         let mut series = Vec::new();
         for metric in TIMELINE_METRICS {
-            let matcher = LabelMatcher {
-                name: "__name__".to_owned(),
-                op: MatchOp::Equal,
-                value: metric.to_owned(),
-            };
-            series.extend(reader.select(&[matcher], window)?);
+            series.extend(reader.select(&[LabelMatcher::equal("__name__", metric)], window)?);
         }
         let inside = |event: &Event| window.contains(event.at);
         Ok(Self {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use operator::capture::{CaptureReader, LabelMatcher, compact, verify};
-use operator::model::{TimeRange, is_stale};
+use operator::capture::{CaptureReader, compact, verify};
+use operator::model::{LabelMatcher, TimeRange, is_stale};
 use operator::replay::{Evaluation, Recording, report};
 use operator::report::replay_json;
 

@@ -1,5 +1,7 @@
 //! Conditions on labels.
 
+use super::series::Labels;
+
 /// How a matcher compares.
 #[derive(Clone, Debug)]
 pub enum MatchOp {
@@ -30,8 +32,13 @@ impl LabelMatcher {
         Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned() }
     }
 
+    /// Whether the label set meets the condition.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.accepts(labels.get(&self.name).unwrap_or_default())
+    }
+
     /// Whether a label of this value meets the condition.
-    pub(super) fn accepts(&self, value: &str) -> bool {
+    pub fn accepts(&self, value: &str) -> bool {
         match &self.op {
             MatchOp::Equal => value == self.value,
             MatchOp::NotEqual => value != self.value,
