@@ -4,7 +4,9 @@
 //! takes a folder of captures. A run is a folder with Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real
 //! `prometheus` binary on loopback.
 
+mod api;
 mod peer;
+mod promql;
 mod server;
 mod speed;
 
@@ -22,8 +24,8 @@ use server::Prometheus;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [task, folder] = arguments.as_slice() else {
-        bail!("usage: campaign fidelity|size|speed FOLDER");
+    let [task, folder, rest @ ..] = arguments.as_slice() else {
+        bail!("usage: campaign fidelity|size|speed|promql FOLDER …");
     };
     if task == "speed" {
         return speed::run(Path::new(folder));
@@ -33,7 +35,8 @@ fn main() -> Result<()> {
     match task.as_str() {
         "fidelity" => runtime.block_on(fidelity(&runs)),
         "size" => runtime.block_on(size(&runs)),
-        other => bail!("unknown task {other:?}: use fidelity, size or speed"),
+        "promql" => runtime.block_on(promql::run(&runs, rest)),
+        other => bail!("unknown task {other:?}: use fidelity, size, speed or promql"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError};
+use crate::promql::ParseError;
 use crate::record::RecordError;
 use crate::source::SourceError;
 
@@ -144,7 +145,11 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         let options = matches!(error, SourceError::Options(_));
         return Some(if options { Code::Usage } else { Code::Source });
     }
-    if cause.is::<RunNameError>() || cause.is::<TimeParseError>() || cause.is::<toml::de::Error>() {
+    if cause.is::<ParseError>()
+        || cause.is::<RunNameError>()
+        || cause.is::<TimeParseError>()
+        || cause.is::<toml::de::Error>()
+    {
         return Some(Code::Usage);
     }
     cause.is::<io::Error>().then_some(Code::Storage)

@@ -9,8 +9,10 @@ mod doctor;
 mod exit;
 mod lookup;
 mod mark;
+mod metrics;
 mod output;
 mod progress;
+mod query;
 mod record;
 mod record_config;
 mod replay;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use exit::Code;
-use output::{Color, Format};
+use output::{AnyFormat, Color, Format};
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
@@ -46,7 +48,10 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", default_value = "captures")]
     dir: PathBuf,
     /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    wide_format: AnyFormat,
+    /// The format, for commands that know text and JSON only.
+    #[arg(skip)]
     format: Format,
     /// Whether text is coloured; NO_COLOR is honoured
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -65,6 +70,8 @@ enum Command {
     Record(Box<record::RecordArgs>),
     /// Replay a capture: what was recorded, what was not, and what happened
     Replay(replay::ReplayArgs),
+    /// Evaluate PromQL over a capture
+    Query(Box<query::QueryArgs>),
     /// List the runs of a directory
     Runs(runs::RunsArgs),
     /// Tell what is inside a capture
@@ -109,11 +116,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(mut cli: Cli) -> anyhow::Result<()> {
+    match (cli.global.wide_format.common(), &cli.command) {
+        (Some(format), _) => cli.global.format = format,
+        (None, Command::Query(_)) => {}
+        (None, _) => {
+            let why = "only `query` has results in this format: use text or json";
+            return Err(exit::CliError::Usage(why.to_owned()).into());
+        }
+    }
     let global = &cli.global;
     match cli.command {
         Command::Record(args) => record::run(global, *args),
         Command::Replay(args) => replay::run(global, &args),
+        Command::Query(args) => query::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

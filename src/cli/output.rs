@@ -6,13 +6,39 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 /// What results look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     #[default]
     Text,
     /// For machines; one document, or one line each for what goes on.
     Json,
+}
+
+/// What results of a query look like; other commands know the first two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AnyFormat {
+    /// For people.
+    #[default]
+    #[value(alias = "table")]
+    Text,
+    /// For machines; one document, or one line each for what goes on.
+    Json,
+    /// Of `query`: a line for each sample, a column for each label.
+    Csv,
+    /// Of `query`: the same as Parquet.
+    Parquet,
+}
+
+impl AnyFormat {
+    /// The format, where every command knows it.
+    pub fn common(self) -> Option<Format> {
+        match self {
+            Self::Text => Some(Format::Text),
+            Self::Json => Some(Format::Json),
+            Self::Csv | Self::Parquet => None,
+        }
+    }
 }
 
 /// Whether text is coloured.

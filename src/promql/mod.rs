@@ -4,6 +4,7 @@
 //! and a test share the evaluator. Covers float samples; native histograms are refused by name.
 
 mod annotation;
+mod api;
 mod ast;
 mod check;
 mod engine;

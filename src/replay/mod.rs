@@ -9,6 +9,7 @@ mod pd_rules;
 mod recording;
 mod replay_report;
 mod series_rules;
+mod stored;
 mod summary;
 mod timeline;
 
@@ -19,5 +20,6 @@ pub use recording::Recording;
 pub use replay_report::{
     DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, verify,
 };
+pub use stored::CaptureStorage;
 pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};
 pub use timeline::timeline;

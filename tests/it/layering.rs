@@ -13,7 +13,7 @@ const TABLE: [(&str, &[&str]); 11] = [
     ("promql", &["model"]),
     ("replay", &["model", "capture", "promql"]),
     ("diagnose", &["model", "promql"]),
-    ("report", &["model", "replay", "diagnose"]),
+    ("report", &["model", "promql", "replay", "diagnose"]),
     ("share", &["model", "capture", "report"]),
     ("serve", &["model", "capture", "promql"]),
     (

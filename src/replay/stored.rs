@@ -1,0 +1,107 @@
+//! A capture as a storage of series for PromQL.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::capture::{CaptureError, CaptureReader};
+use crate::model::{LabelMatcher, MatchOp, Series, TimeRange};
+use crate::promql::{Dialect, SeriesSet, Storage, StorageError};
+
+/// Samples that are kept decoded; past that everything is forgotten.
+const KEPT_SAMPLES: usize = 32 << 20;
+
+/// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
+/// expressions over it share the samples.
+pub struct CaptureStorage<'a> {
+    reader: &'a CaptureReader,
+    kept: RefCell<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    metrics: HashMap<String, (TimeRange, SeriesSet)>,
+    samples: usize,
+}
+
+impl<'a> CaptureStorage<'a> {
+    /// A storage over an open capture.
+    pub fn new(reader: &'a CaptureReader) -> Self {
+        Self { reader, kept: RefCell::default() }
+    }
+
+    /// Whose answers expressions over this capture should give: those of the Prometheus that it
+    /// was copied from, or of the newest where that is not known.
+    pub fn dialect(&self) -> Dialect {
+        let version = self.reader.meta().versions.prometheus.as_deref();
+        version.map_or(Dialect::V3, Dialect::of_version)
+    }
+
+    fn metric(&self, name: &str, range: TimeRange) -> Result<SeriesSet, CaptureError> {
+        let mut kept = self.kept.borrow_mut();
+        let mut wanted = range;
+        if let Some((held, series)) = kept.metrics.get(name) {
+            if held.start <= range.start && range.end <= held.end {
+                return Ok(series.clone());
+            }
+            wanted.start = wanted.start.min(held.start);
+            wanted.end = wanted.end.max(held.end);
+        }
+        let series = shared(self.reader.select(&[LabelMatcher::equal("__name__", name)], wanted)?);
+        let count = series.iter().map(|series| series.samples.len()).sum::<usize>();
+        if kept.samples + count > KEPT_SAMPLES {
+            *kept = Kept::default();
+        }
+        if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series.clone()))
+        {
+            kept.samples -= replaced.iter().map(|series| series.samples.len()).sum::<usize>();
+        }
+        kept.samples += count;
+        Ok(series)
+    }
+}
+
+impl Storage for CaptureStorage<'_> {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<SeriesSet, StorageError> {
+        let names_one = |matcher: &&LabelMatcher| {
+            matcher.name == "__name__" && matches!(matcher.op, MatchOp::Equal)
+        };
+        let Some(name) = matchers.iter().find(names_one) else {
+            return Ok(shared(self.reader.select(matchers, range)?));
+        };
+        let mut series = self.metric(&name.value, range)?;
+        for matcher in matchers.iter().filter(|matcher| !names_one(matcher)) {
+            series = filtered(series, matcher);
+        }
+        // Two names at once match nothing.
+        if matchers.iter().filter(names_one).any(|other| other.value != name.value) {
+            series.clear();
+        }
+        Ok(series)
+    }
+}
+
+fn shared(series: Vec<Series>) -> SeriesSet {
+    series.into_iter().map(Arc::new).collect()
+}
+
+/// Neighbours often share a value, which then is compared once.
+fn filtered(mut series: SeriesSet, matcher: &LabelMatcher) -> SeriesSet {
+    let mut last: Option<(Arc<Series>, bool)> = None;
+    series.retain(|series| {
+        let value = series.labels.get(&matcher.name).unwrap_or_default();
+        if let Some((known, accepted)) = &last
+            && known.labels.get(&matcher.name).unwrap_or_default() == value
+        {
+            return *accepted;
+        }
+        let accepted = matcher.accepts(value);
+        last = Some((Arc::clone(series), accepted));
+        accepted
+    });
+    series
+}

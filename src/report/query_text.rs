@@ -1,0 +1,217 @@
+//! The result of a query for a person, as CSV, and as a plot in a terminal.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use textplots::{Chart, Plot, Shape};
+
+use super::escape;
+use crate::model::{Labels, Sample, Series};
+use crate::promql::{Answer, Value, format_value};
+
+/// Series that a plot shows; more lines would hide each other.
+const PLOTTED: usize = 6;
+
+/// The result in lines: elements of an instant vector with their values, or each series with how
+/// many points it has and how far they go. Control characters in labels are escaped.
+pub fn query_text(answer: &Answer) -> String {
+    let mut out = String::new();
+    match &answer.value {
+        Value::Scalar(sample) => push_line(&mut out, &format_value(sample.value)),
+        Value::String { text, .. } => push_line(&mut out, &escape(text)),
+        Value::Vector(vector) if vector.is_empty() => out.push_str("no series\n"),
+        Value::Matrix(matrix) if matrix.is_empty() => out.push_str("no series\n"),
+        Value::Vector(vector) => {
+            let rows = vector
+                .iter()
+                .map(|element| vec![name(&element.labels), format_value(element.sample.value)]);
+            out.push_str(&columns(&rows.collect::<Vec<_>>()));
+        }
+        Value::Matrix(matrix) => {
+            let mut rows = vec![
+                ["series", "points", "first", "min", "max", "last"].map(str::to_owned).to_vec(),
+            ];
+            rows.extend(matrix.iter().map(summary));
+            out.push_str(&columns(&rows));
+        }
+    }
+    out
+}
+
+fn push_line(out: &mut String, line: &str) {
+    out.push_str(line);
+    out.push('\n');
+}
+
+fn name(labels: &Labels) -> String {
+    escape(&labels.to_string())
+}
+
+fn summary(series: &Series) -> Vec<String> {
+    let values = || series.samples.iter().map(|sample| sample.value);
+    let end = |sample: Option<&Sample>| sample.map_or(String::new(), |s| format_value(s.value));
+    vec![
+        name(&series.labels),
+        series.samples.len().to_string(),
+        end(series.samples.first()),
+        format_value(values().fold(f64::NAN, f64::min)),
+        format_value(values().fold(f64::NAN, f64::max)),
+        end(series.samples.last()),
+    ]
+}
+
+/// Rows in columns two spaces apart; all but the first column to the right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..count)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        })
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let written = if column == 0 {
+                write!(out, "{cell:<width$}")
+            } else {
+                write!(out, "  {cell:>width$}")
+            };
+            written.expect("writing to a string succeeds");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The result as CSV (RFC 4180): a line for each sample with `time` (RFC 3339, UTC), `value` and a
+/// column for each label that any series has, `__name__` first, the others ascending.
+pub fn query_csv(answer: &Answer) -> String {
+    let rows = rows(answer);
+    let names: BTreeSet<&str> =
+        rows.iter().flat_map(|(labels, _)| labels.iter().map(|(name, _)| name)).collect();
+    let mut names: Vec<&str> = names.into_iter().collect();
+    names.sort_by_key(|name| (*name != "__name__", *name));
+    let mut out = String::from("time,value");
+    for name in &names {
+        out.push(',');
+        out.push_str(&quoted(name));
+    }
+    out.push_str("\r\n");
+    for (labels, samples) in &rows {
+        for sample in *samples {
+            write!(out, "{},{}", sample.at, format_value(sample.value))
+                .expect("writing to a string succeeds");
+            for name in &names {
+                out.push(',');
+                out.push_str(&quoted(labels.get(name).unwrap_or_default()));
+            }
+            out.push_str("\r\n");
+        }
+    }
+    if let Value::String { at, text } = &answer.value {
+        write!(out, "{at},{}\r\n", quoted(text)).expect("writing to a string succeeds");
+    }
+    out
+}
+
+/// Each series of a result with its samples; a scalar is a series without labels.
+pub(super) fn rows(answer: &Answer) -> Vec<(&Labels, &[Sample])> {
+    static NONE: std::sync::LazyLock<Labels> = std::sync::LazyLock::new(Labels::default);
+    match &answer.value {
+        Value::Scalar(sample) => vec![(&NONE, std::slice::from_ref(sample))],
+        Value::String { .. } => Vec::new(),
+        Value::Vector(vector) => vector
+            .iter()
+            .map(|element| (&element.labels, std::slice::from_ref(&element.sample)))
+            .collect(),
+        Value::Matrix(matrix) => {
+            matrix.iter().map(|series| (&series.labels, series.samples.as_slice())).collect()
+        }
+    }
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// Plots the first series of a range result, each under its labels, `width` columns wide.
+pub fn query_plot(answer: &Answer, width: usize) -> String {
+    let Value::Matrix(matrix) = &answer.value else { return String::new() };
+    let mut out = String::new();
+    for series in matrix.iter().take(PLOTTED) {
+        push_line(&mut out, &name(&series.labels));
+        let Some((first, last)) = series.samples.first().zip(series.samples.last()) else {
+            continue;
+        };
+        let seconds = |sample: &Sample| ((sample.at - first.at) as f64 / 1000.0) as f32;
+        let finite = series.samples.iter().filter(|sample| sample.value.is_finite());
+        let points: Vec<(f32, f32)> = finite.map(|s| (seconds(s), s.value as f32)).collect();
+        if points.len() < 2 {
+            out.push_str("  fewer than two numbers\n");
+            continue;
+        }
+        let dots = (width.saturating_sub(12).clamp(20, 120) * 2) as u32;
+        let shape = Shape::Lines(&points);
+        let mut chart = Chart::new(dots, 32, 0.0, seconds(last).max(1.0));
+        let chart = chart.lineplot(&shape);
+        chart.axis();
+        chart.figures();
+        push_line(&mut out, chart.to_string().trim_end());
+        push_line(&mut out, &format!("  seconds since {}", first.at));
+    }
+    if matrix.len() > PLOTTED {
+        push_line(&mut out, &format!("{} more series are not plotted", matrix.len() - PLOTTED));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::promql::VectorSample;
+
+    fn answer() -> Answer {
+        let sample = |value| Sample { at: Timestamp::from_millis(1_000), value };
+        let element = |pairs: &[(&str, &str)], value| VectorSample {
+            labels: Labels::from_pairs(pairs),
+            sample: sample(value),
+        };
+        Answer::new(Value::Vector(vec![
+            element(&[("__name__", "up"), ("job", "a,b")], 1.0),
+            element(&[("zone", "\u{1b}x")], f64::NAN),
+        ]))
+    }
+
+    #[test]
+    fn csv_has_a_column_for_each_label() {
+        assert_eq!(
+            query_csv(&answer()),
+            "time,value,__name__,job,zone\r\n1970-01-01T00:00:01.000Z,1,up,\"a,b\",\r\n1970-01-01T00:00:01.000Z,NaN,,,\u{1b}x\r\n"
+        );
+    }
+
+    #[test]
+    fn text_escapes_what_would_move_the_cursor() {
+        let text = query_text(&answer());
+        assert!(text.contains("up{job=\"a,b\"}") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn a_plot_names_its_series() {
+        let samples = (0..40).map(|i| Sample {
+            at: Timestamp::from_millis(i * 1000),
+            value: (i as f64 / 6.0).sin(),
+        });
+        let labels = Labels::from_pairs(&[("__name__", "wave")]);
+        let matrix = vec![Series { labels, samples: samples.collect() }];
+        let plot = query_plot(&Answer::new(Value::Matrix(matrix)), 80);
+        assert!(plot.starts_with("wave\n") && plot.lines().count() > 8, "{plot}");
+    }
+}
