@@ -7,6 +7,7 @@
 mod api;
 mod peer;
 mod promql;
+mod promqltest;
 mod server;
 mod speed;
 
@@ -25,10 +26,13 @@ use server::Prometheus;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [task, folder, rest @ ..] = arguments.as_slice() else {
-        bail!("usage: campaign fidelity|size|speed|promql FOLDER …");
+        bail!("usage: campaign fidelity|size|speed|promql|promqltest FOLDER …");
     };
     if task == "speed" {
         return speed::run(Path::new(folder));
+    }
+    if task == "promqltest" {
+        return promqltest::run(Path::new(folder));
     }
     let runs = runs_in(Path::new(folder))?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -36,7 +40,7 @@ fn main() -> Result<()> {
         "fidelity" => runtime.block_on(fidelity(&runs)),
         "size" => runtime.block_on(size(&runs)),
         "promql" => runtime.block_on(promql::run(&runs, rest)),
-        other => bail!("unknown task {other:?}: use fidelity, size, speed or promql"),
+        other => bail!("unknown task {other:?}: use fidelity, size, speed, promql or promqltest"),
     }
 }
 
