@@ -4,7 +4,7 @@
 //! `github.com/prometheus/prometheus`. Cases that load or expect native histograms are counted
 //! apart, since those are refused by name; so are cases of experimental features.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,13 +19,14 @@ use operator::promql::{
 const TOLERANCE: f64 = 1e-6;
 
 /// Files whose cases all need a feature flag.
-const EXPERIMENTAL: [&str; 6] = [
+const EXPERIMENTAL: [&str; 7] = [
     "duration_expression",
     "extended_vectors",
     "fill-modifier",
     "info",
     "start_timestamps",
     "type_and_unit",
+    "unquoted_utf8_names",
 ];
 
 /// What a case is about.
@@ -99,7 +100,8 @@ fn line(scores: &BTreeMap<Kind, Score>) -> String {
 struct File {
     name: String,
     loaded: BTreeMap<Labels, Vec<Sample>>,
-    native: bool,
+    /// Metrics that have a native histogram.
+    native: BTreeSet<String>,
     scores: BTreeMap<Kind, Score>,
 }
 
@@ -110,7 +112,6 @@ impl File {
             .map(|line| line.trim())
             .map(|line| if line.starts_with('#') { "" } else { line })
             .collect();
-        let comments: Vec<bool> = text.lines().map(|line| line.trim().starts_with('#')).collect();
         let mut next = 0;
         while next < lines.len() {
             let (number, head) = (next + 1, lines[next]);
@@ -118,17 +119,17 @@ impl File {
             if head.is_empty() {
                 continue;
             }
-            let mut body = Vec::new();
-            while next < lines.len() && (!lines[next].is_empty() || comments[next]) {
-                if !lines[next].is_empty() {
-                    body.push(lines[next].to_owned());
-                }
-                next += 1;
-            }
             if head.starts_with("clear") {
                 self.loaded.clear();
-                self.native = false;
-            } else if head.starts_with("load") {
+                self.native.clear();
+                continue;
+            }
+            let mut body = Vec::new();
+            while next < lines.len() && !lines[next].is_empty() {
+                body.push(lines[next].to_owned());
+                next += 1;
+            }
+            if head.starts_with("load") {
                 self.load(head, &body);
             } else if head.starts_with("eval") {
                 match case(number, head, body) {
@@ -140,17 +141,24 @@ impl File {
     }
 
     fn load(&mut self, head: &str, body: &[String]) {
-        self.native |= head.starts_with("load_with_nhcb");
         let step = head.split_whitespace().nth(1).and_then(duration).unwrap_or(0);
         for line in body {
-            if line.starts_with('@') || line.contains("{{") || line.contains("@st") {
-                self.native = true;
+            if line.contains("{{") || line.contains('@') {
+                let end = line.find(['{', ' ', '\t']).unwrap_or(line.len());
+                self.native.insert(line[..end].to_owned());
                 continue;
             }
             let Some((labels, values)) = series(line) else {
                 println!("  {}: cannot read series {line}", self.name);
                 continue;
             };
+            if head.starts_with("load_with_nhcb") {
+                // Also makes a native histogram of the buckets, under the name without suffix.
+                let metric = labels.metric();
+                for suffix in ["_bucket", "_count", "_sum"] {
+                    self.native.extend(metric.strip_suffix(suffix).map(str::to_owned));
+                }
+            }
             let samples = self.loaded.entry(labels).or_default();
             for (index, value) in values.into_iter().enumerate() {
                 let at = Timestamp::from_millis(index as i64 * step);
@@ -164,13 +172,22 @@ impl File {
     }
 
     fn kind(&self, case: &Case) -> Kind {
-        if self.native || case.lines.iter().any(|line| line.contains("{{")) {
+        let expects_native = case.lines.iter().any(|line| line.contains("{{"));
+        let parsed = Expression::parse(&case.text);
+        let touches_native = match &parsed {
+            Ok(parsed) => parsed.selectors().iter().any(|selector| match selector.metric() {
+                Some(name) => self.native.contains(name),
+                None => !self.native.is_empty(),
+            }),
+            Err(_) => self.native.iter().any(|name| case.text.contains(name.as_str())),
+        };
+        if expects_native || touches_native {
             return Kind::Native;
         }
         if EXPERIMENTAL.contains(&self.name.as_str()) {
             return Kind::Experimental;
         }
-        let Ok(parsed) = Expression::parse(&case.text) else { return Kind::Stable };
+        let Ok(parsed) = parsed else { return Kind::Stable };
         let experimental = parsed.nodes().iter().any(|node| match &node.kind {
             ExprKind::Call { function, .. } => function.experimental,
             ExprKind::Aggregate(aggregate) => {
@@ -426,6 +443,9 @@ fn duration(text: &str) -> Option<i64> {
         Some(rest) => (-1, rest),
         None => (1, text),
     };
+    if matches!(text, "0s" | "0m" | "0h" | "0ms") {
+        return Some(0);
+    }
     let parsed = Expression::parse(text).ok()?;
     match parsed.root().kind {
         ExprKind::Number(seconds) => Some(sign * (seconds * 1000.0).round() as i64),
@@ -478,7 +498,7 @@ fn series(line: &str) -> Option<(Labels, Vec<Option<f64>>)> {
 
 fn push_values(word: &str, found: &mut Vec<Option<f64>>) -> Option<()> {
     let (body, times) = match word.rsplit_once('x') {
-        Some((body, times)) if !word.starts_with("0x") => (body, times.parse::<usize>().ok()?),
+        Some((body, times)) => (body, times.parse::<usize>().ok()?),
         _ => (word, usize::MAX),
     };
     let repeats = times != usize::MAX;

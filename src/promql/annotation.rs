@@ -47,7 +47,7 @@ impl Annotations {
 pub(super) enum Remark {
     InvalidQuantile(f64),
     InvalidRatio { found: f64, used: f64 },
-    BadBucketLabel(String),
+    BadBucketLabel { value: String, metric: String },
     PossibleNonCounter(String),
     SortInRangeQuery,
     ForcedMonotonicity { from: f64, to: f64, largest: f64 },
@@ -69,9 +69,16 @@ impl Remark {
                 super::number::short(*found),
                 super::number::short(*used)
             ),
-            Self::BadBucketLabel(value) => format!(
-                "PromQL warning: bucket label \"le\" is missing or has a malformed value of {value:?}"
-            ),
+            Self::BadBucketLabel { value, metric } => {
+                let of = if metric.is_empty() {
+                    String::new()
+                } else {
+                    format!(" for metric name {metric:?}")
+                };
+                format!(
+                    "PromQL warning: bucket label \"le\" is missing or has a malformed value of {value:?}{of}"
+                )
+            }
             Self::PossibleNonCounter(metric) => format!(
                 "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
             ),

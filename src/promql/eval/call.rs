@@ -57,7 +57,7 @@ impl Query<'_> {
         span: Span,
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
-        if let (Some(f), [vector]) = (simple::of_value(name), args) {
+        if let (Some(f), [vector]) = (simple::of_value(name, self.options.dialect), args) {
             let columns = self.map(self.vector(vector, steps)?, f);
             return self.merge_dropped(columns, super::Collision::Merges);
         }

@@ -114,7 +114,10 @@ impl Query<'_> {
         for column in columns {
             let bound = column.metric.get("le");
             let Some(parsed) = bound.parse::<f64>().ok().filter(|bound| !bound.is_nan()) else {
-                self.remark(span, &Remark::BadBucketLabel(bound.to_owned()));
+                // The name is still there only where it is dropped at the end.
+                let metric = if self.delayed() { column.metric.get("__name__") } else { "" };
+                let (value, metric) = (bound.to_owned(), metric.to_owned());
+                self.remark(span, &Remark::BadBucketLabel { value, metric });
                 continue;
             };
             let next = found.len();

@@ -176,7 +176,7 @@ impl Query<'_> {
             named == matching.on && (matching.on || !is_metadata(name))
         }));
         let side = if swapped { "left" } else { "right" };
-        let mut names = [a.to_labels().to_string(), b.to_labels().to_string()];
+        let mut names = [braced(a), braced(b)];
         if self.is_v3() {
             names.sort();
         } else {
@@ -184,11 +184,18 @@ impl Query<'_> {
         }
         EvalError::Expression(format!(
             "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-            group.to_labels(),
+            braced(&group),
             names[0],
             names[1]
         ))
     }
+}
+
+/// All labels in braces, the metric's name among them.
+fn braced(metric: &Metric) -> String {
+    let pairs: Vec<String> =
+        metric.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 fn included(matching: &Matching) -> &[String] {

@@ -2,8 +2,21 @@
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
+use super::super::engine::Dialect;
+
 /// The function of that name, where it maps each value alone.
-pub fn of_value(name: &str) -> Option<fn(f64) -> f64> {
+pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {
+    Some(match (name, dialect) {
+        // Prometheus 2 overflows where Prometheus 3 does not.
+        ("deg", Dialect::V2) => |value| value * 180.0 / std::f64::consts::PI,
+        ("rad", Dialect::V2) => |value| value * std::f64::consts::PI / 180.0,
+        ("deg", Dialect::V3) => |value| value * (180.0 / std::f64::consts::PI),
+        ("rad", Dialect::V3) => |value| value * (std::f64::consts::PI / 180.0),
+        _ => return same_in_all(name),
+    })
+}
+
+fn same_in_all(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
         "abs" => f64::abs,
         "ceil" => f64::ceil,
@@ -25,8 +38,6 @@ pub fn of_value(name: &str) -> Option<fn(f64) -> f64> {
         "asinh" => libm::asinh,
         "acosh" => libm::acosh,
         "atanh" => libm::atanh,
-        "deg" => |value| value * 180.0 / std::f64::consts::PI,
-        "rad" => |value| value * std::f64::consts::PI / 180.0,
         "sgn" => sign,
         _ => return None,
     })
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn logarithms_of_powers_are_whole() {
-        assert_eq!(of_value("log2").expect("it exists")(1024.0), 10.0);
+        assert_eq!(of_value("log2", Dialect::V3).expect("it exists")(1024.0), 10.0);
         assert_eq!(round(2.5, 1.0), 3.0);
         assert_eq!(round(-2.5, 1.0), -2.0);
     }

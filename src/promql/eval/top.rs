@@ -81,7 +81,7 @@ impl Query<'_> {
             }
             return Ok(());
         }
-        if self.is_v3() && most < 1.0 {
+        if self.is_v3() && most < 1.0 && !any_nan {
             return Ok(());
         }
         if any_nan {
