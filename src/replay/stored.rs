@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{LabelMatcher, MatchOp, Series, TimeRange};
+use crate::model::{LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, SeriesSet, Storage, StorageError};
 
 /// Samples that are kept decoded; past that everything is forgotten.
@@ -39,7 +39,7 @@ impl<'a> CaptureStorage<'a> {
 
     fn metric(&self, name: &str, range: TimeRange) -> Result<SeriesSet, CaptureError> {
         let mut kept = self.kept.borrow_mut();
-        let mut wanted = range;
+        let mut wanted = by_hours(range);
         if let Some((held, series)) = kept.metrics.get(name) {
             if held.start <= range.start && range.end <= held.end {
                 return Ok(series.clone());
@@ -83,6 +83,17 @@ impl Storage for CaptureStorage<'_> {
         }
         Ok(series)
     }
+}
+
+/// A range grown to whole hours, so that queries at many instants find the series decoded.
+fn by_hours(range: TimeRange) -> TimeRange {
+    const HOUR: i64 = 3_600_000;
+    let start = range.start.as_millis().div_euclid(HOUR).saturating_mul(HOUR);
+    let end = range.end.as_millis().saturating_add(HOUR - 1).div_euclid(HOUR).saturating_mul(HOUR);
+    TimeRange::new(
+        Timestamp::from_millis(start).min(range.start),
+        Timestamp::from_millis(end).max(range.end),
+    )
 }
 
 fn shared(series: Vec<Series>) -> SeriesSet {
