@@ -255,6 +255,17 @@ impl CaptureFile {
             .map_err(|source| self.sqlite(source))
     }
 
+    /// Reads the payload of one row.
+    pub fn row(&self, table: Table, id: u64) -> Result<Vec<u8>, CaptureError> {
+        let part = format!("{} {id}", table.name());
+        let sql = format!("SELECT body FROM {} WHERE id = ?1", table.name());
+        let body: Vec<u8> = self
+            .connection
+            .query_row(&sql, [id as i64], |row| row.get(0))
+            .map_err(|source| self.sqlite(source))?;
+        open_envelope(&part, &body).map(<[u8]>::to_vec).map_err(|why| self.damaged(part, why))
+    }
+
     /// Reads all rows of a table in ascending order of id. A row that is damaged is handed over
     /// as its error; a row that is missing among `expected` counts as one.
     pub fn rows(
