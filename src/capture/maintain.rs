@@ -51,7 +51,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
 /// SQLite or the disk refuse.
 pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
     let reader = CaptureReader::open(from)?;
-    let file = CaptureFile::create(to)?;
+    let file = CaptureFile::create_empty(to)?;
     file.run("BEGIN IMMEDIATE")?;
     file.set_meta(reader.meta())?;
     let mut state = State {

@@ -108,16 +108,12 @@ impl CaptureWriter {
     /// recorder has the run.
     pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
-        let file = CaptureFile::create(path)?;
-        let state = State { journal_first: 1, journal_next: 1, ..State::default() };
-        file.set_meta(&meta)?;
-        file.set_state(&state)?;
         Ok(Self {
-            file,
+            file: CaptureFile::create(path, &meta)?,
             lock,
             meta,
             meta_changed: false,
-            state,
+            state: State::empty(),
             samples_sum: 0,
             pd_sum: 0,
             index: SeriesIndex::default(),
