@@ -4,7 +4,10 @@
 //! Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real `prometheus`
 //! binary on loopback.
 
+mod cost;
 mod crash;
+mod day;
+mod enlarged;
 mod peer;
 mod server;
 mod speed;
@@ -42,6 +45,18 @@ enum Task {
         /// A folder of captures
         folder: PathBuf,
     },
+    /// What a made-up day of a cluster takes: bytes, memory, time to the first answer
+    Day {
+        /// The capture that all is made of
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long it is recorded
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
     /// Kill the built `operator` while it records; every committed tick must be there
     Crash {
         /// How many kills
@@ -65,6 +80,7 @@ fn main() -> Result<()> {
         Task::Fidelity { folder } => runtime.block_on(fidelity(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
+        Task::Day { capture, copies, hours } => day::run(&day::Day { capture, copies, hours }),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use operator::capture::{CaptureReader, CaptureWriter, Tick};
 use operator::model::{EncodedLabels, Sample, Series, TimeRange};
+
+use super::cost::{Cost, timed};
 
 /// The scrape interval of the runs: one tick brings one scrape of every target.
 const TICK_MS: i64 = 15_000;
@@ -132,41 +133,4 @@ fn write(reader: &CaptureReader, ticks: &[Scrape<'_>], count: usize) -> Result<W
     let ((), closing) = timed(|| Ok(writer.finish()?))?;
     whole += closing;
     Ok(Written { samples, first, whole })
-}
-
-/// What something took.
-#[derive(Clone, Copy, Default)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-}
-
-impl Cost {
-    fn wall_ms(&self) -> f64 {
-        self.wall.as_secs_f64() * 1e3
-    }
-
-    fn cpu_ms(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e3
-    }
-}
-
-impl std::ops::AddAssign for Cost {
-    fn add_assign(&mut self, other: Self) {
-        self.wall += other.wall;
-        self.cpu += other.cpu;
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Cost)> {
-    let (wall, cpu) = (Instant::now(), cpu_time());
-    let result = work()?;
-    Ok((result, Cost { wall: wall.elapsed(), cpu: cpu_time().saturating_sub(cpu) }))
-}
-
-/// Processor time of the process.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
