@@ -44,9 +44,9 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The most memory that this process has held so far, in megabytes.
-pub fn peak_memory_mb() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+/// The most memory that a process has held so far, in megabytes.
+pub fn peak_memory_mb(process: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
     Ok(kib.parse::<f64>()? / 1e3)

@@ -341,7 +341,7 @@ async fn end(child: &mut Child, death: Death) -> Result<bool> {
     Ok(alive)
 }
 
-fn interrupt(child: &Child) -> Result<()> {
+pub fn interrupt(child: &Child) -> Result<()> {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
     ensure!(sent.success(), "the recorder ended by itself");
     Ok(())

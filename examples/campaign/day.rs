@@ -66,13 +66,13 @@ pub fn run(day: &Day) -> Result<()> {
         Ok(())
     };
     line("finished", &path)?;
-    println!("peak memory while writing: {:.0} MB", peak_memory_mb()?);
+    println!("peak memory while writing: {:.0} MB", peak_memory_mb("self")?);
     let ((), cost) = timed(|| Ok(compact(&path, &compacted)?))?;
     line("compacted", &compacted)?;
     println!(
         "compacting took {:.1} s; peak memory {:.0} MB",
         cost.cpu_ms() / 1e3,
-        peak_memory_mb()?
+        peak_memory_mb("self")?
     );
     let (series, cost) = timed(|| {
         let reader = CaptureReader::open(&compacted)?;

@@ -88,7 +88,7 @@ fn recorded(series: &Series, start: Timestamp, scrapes: usize) -> Option<Recorde
     let phase_ms = (series.samples.first()?.at - start) % STEP_MS;
     let values = || series.samples.iter().map(|sample| sample.value).filter(|v| !v.is_nan());
     let grows = values().is_sorted();
-    let lap = match (values().next(), values().last()) {
+    let lap = match (values().next(), values().next_back()) {
         (Some(first), Some(last)) if grows => last - first,
         _ => 0.0,
     };

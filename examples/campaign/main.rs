@@ -8,6 +8,7 @@ mod cost;
 mod crash;
 mod day;
 mod enlarged;
+mod live;
 mod peer;
 mod server;
 mod speed;
@@ -57,6 +58,18 @@ enum Task {
         #[arg(long, default_value_t = 24)]
         hours: u32,
     },
+    /// What recording a live Prometheus costs the built `operator`: processor and memory
+    Live {
+        /// The capture whose series are exposed
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long is measured
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
     /// Kill the built `operator` while it records; every committed tick must be there
     Crash {
         /// How many kills
@@ -80,6 +93,11 @@ fn main() -> Result<()> {
         Task::Fidelity { folder } => runtime.block_on(fidelity(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
+        Task::Live { capture, copies, minutes } => {
+            let operator = built_operator()?;
+            let live = live::Live { operator, capture, copies, minutes };
+            runtime.block_on(live::run(&live, wall_clock))
+        }
         Task::Day { capture, copies, hours } => day::run(&day::Day { capture, copies, hours }),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
