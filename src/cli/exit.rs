@@ -4,7 +4,7 @@ use std::io;
 
 use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError};
-use crate::record::RecordError;
+use crate::record::{RecordError, SubjectError};
 use crate::source::SourceError;
 
 /// The exit codes of the program. They are stable.
@@ -88,6 +88,9 @@ pub enum CliError {
     /// `doctor` found something that prevents a recording.
     #[error("{0} checks failed")]
     DoctorFailed(usize),
+    /// A recorder answers, and does not commit.
+    #[error("the recorder is not healthy: {0}")]
+    Unhealthy(String),
     /// Left at once, on a second signal.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
@@ -120,7 +123,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
             CliError::Mismatch { .. } => Code::Mismatch,
-            CliError::DoctorFailed(_) => Code::Source,
+            CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::Interrupted => Code::Interrupted,
         });
     }
@@ -144,7 +147,11 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         let options = matches!(error, SourceError::Options(_));
         return Some(if options { Code::Usage } else { Code::Source });
     }
-    if cause.is::<RunNameError>() || cause.is::<TimeParseError>() || cause.is::<toml::de::Error>() {
+    if cause.is::<RunNameError>()
+        || cause.is::<TimeParseError>()
+        || cause.is::<SubjectError>()
+        || cause.is::<toml::de::Error>()
+    {
         return Some(Code::Usage);
     }
     cause.is::<io::Error>().then_some(Code::Storage)

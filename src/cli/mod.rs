@@ -7,6 +7,8 @@ mod completions;
 mod copy;
 mod doctor;
 mod exit;
+mod exporter;
+mod health;
 mod lookup;
 mod mark;
 mod output;
@@ -18,6 +20,7 @@ mod runs;
 mod seal;
 mod show;
 mod sources;
+mod subjects;
 mod verify;
 
 use std::io::IsTerminal;
@@ -81,6 +84,8 @@ enum Command {
     Seal(seal::SealArgs),
     /// Check endpoints, versions, permissions, clocks and disk before a recording
     Doctor(Box<doctor::DoctorArgs>),
+    /// Tell whether a recorder that listens commits; for the health checks of containers
+    Health(health::HealthArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -122,6 +127,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Mark(args) => mark::run(global, args),
         Command::Seal(args) => seal::run(global, &args),
         Command::Doctor(args) => doctor::run(global, *args),
+        Command::Health(args) => health::run(global, &args),
         Command::Completions(args) => completions::run(&args),
     }
 }

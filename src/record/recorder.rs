@@ -18,7 +18,7 @@ use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
 use crate::capture::{CaptureWriter, CommitStats, Tick};
 use crate::model::{
-    Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp,
+    Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, Source, TimeRange, Timestamp,
 };
 use crate::source::SourceError;
 
@@ -79,6 +79,8 @@ pub struct Progress {
     pub file_bytes: u64,
     /// Up to where Prometheus has been copied.
     pub copied_through: Option<Timestamp>,
+    /// The recorder's own metrics, as they stand in the capture.
+    pub own: Vec<(Labels, f64)>,
 }
 
 /// How a recording ended.
@@ -425,6 +427,7 @@ impl<'a> State<'a> {
         self.standing.gaps += gaps as u64;
         self.standing.failing = self.outages.count() as u64;
         self.standing.file_bytes = stats.file_bytes;
+        self.standing.own = self.own.series();
         (self.progress)(&self.standing);
         Ok(())
     }

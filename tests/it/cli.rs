@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 11] = [
+const SUBCOMMANDS: [&str; 12] = [
     "record",
     "replay",
     "runs",
@@ -17,6 +17,7 @@ const SUBCOMMANDS: [&str; 11] = [
     "mark",
     "seal",
     "doctor",
+    "health",
     "completions",
 ];
 

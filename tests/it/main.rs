@@ -5,3 +5,4 @@ mod cli;
 mod layering;
 mod source_pd;
 mod source_prometheus;
+mod subjects;
