@@ -10,6 +10,7 @@ mod day;
 mod enlarged;
 mod live;
 mod peer;
+mod power;
 mod server;
 mod speed;
 mod stand;
@@ -85,6 +86,18 @@ enum Task {
         #[arg(long)]
         operator: Option<PathBuf>,
     },
+    /// Tear the files of a recording as a power failure may; each image must hold whole ticks
+    Power {
+        /// How many images
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every sector
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A capture whose content is recorded
+        #[arg(long, default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+    },
 }
 
 fn main() -> Result<()> {
@@ -103,6 +116,10 @@ fn main() -> Result<()> {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };
             println!("{:#?}", runtime.block_on(crash::run(&campaign, wall_clock))?);
+            Ok(())
+        }
+        Task::Power { times, seed, capture } => {
+            println!("{:#?}", power::run(&capture, times, seed)?);
             Ok(())
         }
     }
