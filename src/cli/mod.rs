@@ -6,6 +6,7 @@ mod clock;
 mod completions;
 mod copy;
 mod doctor;
+mod evidence;
 mod exit;
 mod lookup;
 mod mark;

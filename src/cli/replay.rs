@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::exit::CliError;
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{Global, evidence, lookup};
 use crate::capture::CaptureReader;
+use crate::diagnose::diagnose;
 use crate::model::{TimeRange, Timestamp};
 use crate::replay::{Evaluation, Recording, report};
-use crate::report::{Color, replay_json, replay_text};
+use crate::report::{Color, Diagnosed, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
 const WIDTH: usize = 80;
@@ -57,8 +58,10 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, name)?;
     let reader = CaptureReader::open(&path)?;
     let range = window(reader.window(), args.from.as_deref(), args.to.as_deref())?;
-    let recording = Recording::load(&reader, range)
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let cannot = || format!("cannot replay {}", path.display());
+    let recording = Recording::load(&reader, range).with_context(cannot)?;
+    let series = evidence::series(&reader, recording.window).with_context(cannot)?;
+    let as_of = recording.window.end;
     let digest = reader.digest()?;
     if args.verify {
         crate::replay::verify(&recording)?;
@@ -67,13 +70,19 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
             return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
+    let kept = args.verify.then(|| series.clone());
+    let verdict = diagnose(&evidence::evidence(&recording, series, as_of));
+    if let Some(series) = kept {
+        evidence::verify(&recording, series, as_of, &verdict)?;
+    }
     let damage = reader.damage();
     let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let report = Diagnosed::new(report, verdict);
     let bytes = match global.format {
         Format::Json => replay_json(&report),
         Format::Text => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
-            replay_text(&report, WIDTH, if colored { Color::Ansi } else { Color::Plain })
+            replay_text(&report.replay, WIDTH, if colored { Color::Ansi } else { Color::Plain })
         }
     };
     output::write(bytes.as_bytes())?;

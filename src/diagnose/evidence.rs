@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Event, Gap, PdAnswer, Series, StoreId, TimeRange, Timestamp};
+use crate::model::{Gap, PdAnswer, Series, StoreId, TimeRange, Timestamp};
 
 use super::pd_history::PdHistory;
 use super::series::SeriesTable;
 
 /// What was recorded, in any order, before it is put in order.
+///
+/// Marks of people are not among it: they are shown on the timeline and never believed.
 #[derive(Clone, Debug, Default)]
-pub struct Parts {
+pub struct Parts<'a> {
     /// Series of [`metrics`](super::metrics); others do no harm.
     pub series: Vec<Series>,
     /// Answers of PD.
-    pub pd: Vec<PdAnswer>,
+    pub pd: &'a [PdAnswer],
     /// What was not observed.
-    pub gaps: Vec<Gap>,
-    /// What people marked. Shown, never believed: a mark is no measurement.
-    pub events: Vec<Event>,
+    pub gaps: &'a [Gap],
 }
 
 /// A window of a run, as known at an instant. Nothing in it is later than that.
@@ -57,11 +57,11 @@ impl StoreRef {
 
 impl Evidence {
     /// Puts the parts in order and cuts off what lies past `as_of`.
-    pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts) -> Self {
+    pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
         let series = SeriesTable::new(parts.series, as_of);
-        let pd = PdHistory::new(&parts.pd, as_of);
-        let known = |gap: &Gap| gap.range.start <= as_of;
-        let mut gaps: Vec<Gap> = parts.gaps.into_iter().filter(known).collect();
+        let pd = PdHistory::new(parts.pd, as_of);
+        let known = |gap: &&Gap| gap.range.start <= as_of;
+        let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
         gaps.sort();
         let window = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
         let stores = stores(&pd, &series);

@@ -3,7 +3,7 @@
 //! A rate belongs to the interval between two samples, never to an instant, and is not
 //! extrapolated: the onset of a change is known to that interval and no better.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
 
@@ -210,6 +210,24 @@ impl SeriesTable {
                 .then(|| Point { value: point.value / count, ..*point })
         };
         Track(sums.0.iter().filter_map(mean).collect())
+    }
+
+    /// As [`mean`](Self::mean) for each value of a label, and of those the least at each instant.
+    pub fn least_mean(&self, name: &str, instance: &str, label: &str) -> Track {
+        let count = format!("{name}_count");
+        let values: BTreeSet<&str> =
+            self.of(&count, instance).filter_map(|one| one.labels.get(label)).collect();
+        let mut least: BTreeMap<Timestamp, Point> = BTreeMap::new();
+        for value in values {
+            let keep = |labels: &Labels| labels.get(label) == Some(value);
+            for point in self.mean(name, instance, 1.0, keep).0 {
+                let known = least.entry(point.at).or_insert(point);
+                if point.value < known.value {
+                    *known = point;
+                }
+            }
+        }
+        Track(least.into_values().collect())
     }
 
     /// Sum over a target's gauges.

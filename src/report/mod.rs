@@ -2,8 +2,10 @@
 //!
 //! The same report gives the same bytes in any time zone and any locale.
 
+mod diagnosed;
 mod json;
 mod text;
 
+pub use diagnosed::Diagnosed;
 pub use json::replay_json;
 pub use text::{Color, escape, replay_text};

@@ -42,6 +42,9 @@ pub struct Hot {
 /// by itself, and what a single burst or the catching up after a stall does not last for.
 const RISE: Threshold = Threshold { ratio: 1.5, floor: 20.0, hold: 3, baseline: 4 };
 
+/// Below this share of the usual load nobody works with the cluster.
+const IDLE: f64 = 0.05;
+
 /// Requests of clients. Internal ones and those of the control plane have other prefixes.
 fn client(labels: &Labels) -> bool {
     let kind = labels.get("type").unwrap_or_default();
@@ -117,10 +120,10 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
 pub fn rises(evidence: &Evidence) -> Vec<Rise> {
     let tracks = requests(evidence);
     let writes = per_store(evidence, client_write);
-    // Before the first request there is no load that could rise.
     let mut all = total(evidence, &tracks);
-    let begun = all.0.iter().position(|point| point.value > 0.0).unwrap_or(all.0.len());
-    all.0.drain(..begun);
+    // An idle cluster has no load that could rise: a workload that begins is none that surges.
+    let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
+    all.0.retain(|point| point.value >= IDLE * usual);
     let rise = |departure: Departure| {
         let range = departure.range(evidence.as_of.saturating_add_millis(1));
         let by_store: Vec<(f64, f64)> =

@@ -83,8 +83,14 @@ const fn mean(
     Quantity { stage, metric, how: PlotHow::Mean, keep, threshold }
 }
 
-/// Quantities of a TiKV node, those that tell most first within each stage.
-pub const STORE_QUANTITIES: [Quantity; 8] = [
+fn succeeded(labels: &Labels) -> bool {
+    labels.get("outcome") == Some("success")
+}
+
+/// Quantities of a TiKV node, those that tell most first within each stage. TiKV probes its disk
+/// every second with a small synced write of its own, whatever the load.
+pub const STORE_QUANTITIES: [Quantity; 9] = [
+    mean(Stage::Device, "tikv_raftstore_disk_probe_duration_seconds", succeeded, DEVICE),
     mean(Stage::Device, "raft_engine_sync_log_duration_seconds", any, DEVICE),
     mean(Stage::Device, "tikv_raftstore_store_write_raftdb_duration_seconds", any, DEVICE),
     mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", any, DEVICE),
@@ -105,7 +111,7 @@ pub const STORE_QUANTITIES: [Quantity; 8] = [
 pub const MEMBER_QUANTITIES: [Quantity; 4] = [
     mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", any, DEVICE),
     mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", any, DEVICE),
-    mean(Stage::Network, "etcd_network_peer_round_trip_time_seconds", any, ROUND_TRIP_SPARSE),
+    mean(Stage::Network, ROUND_TRIPS, any, ROUND_TRIP_SPARSE),
     Quantity {
         stage: Stage::Network,
         metric: "scrape_duration_seconds",
@@ -114,6 +120,9 @@ pub const MEMBER_QUANTITIES: [Quantity; 4] = [
         threshold: SCRAPE_PD,
     },
 ];
+
+/// Round trips between PD members, by the peer that they go to.
+const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
 
 /// etcd probes its peers every 30 s: two probes are a minute.
 const ROUND_TRIP_SPARSE: Threshold = Threshold { ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
@@ -173,6 +182,10 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
             track
         }
         PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
+        // A member behind a bad link is slow for all its peers, and each of them for it alone.
+        PlotHow::Mean if quantity.metric == ROUND_TRIPS => {
+            evidence.series.least_mean(quantity.metric, instance, "To")
+        }
         PlotHow::Mean => evidence.series.mean(quantity.metric, instance, 1.0, quantity.keep),
     }
 }

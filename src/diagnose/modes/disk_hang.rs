@@ -4,10 +4,10 @@ use crate::diagnose::baseline::median;
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::View;
 use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
-use crate::diagnose::limits::{Stretch, below};
+use crate::diagnose::limits::{Stretch, above, below};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::tell::{Crossing, crossing};
-use crate::model::TimeRange;
+use crate::model::{Labels, TimeRange};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,10 +18,12 @@ pub const MODE: Mode = Mode {
     says: "the store's disk does not answer",
     subsumes: &["slow_disk", "cpu_starved"],
     needs: &[Need::TikvMetrics],
-    metrics: &[SYNCS, "raft_engine_sync_log_duration_seconds_sum", SCORE, MESSAGES],
+    metrics: &[SYNCS, "raft_engine_sync_log_duration_seconds_sum", SCORE, MESSAGES, PROBES],
     judge,
 };
 
+/// TiKV's own probe of its disk, a small synced write a second; it counts what did not succeed.
+const PROBES: &str = "tikv_raftstore_disk_probe_duration_seconds_count";
 const SYNCS: &str = "raft_engine_sync_log_duration_seconds_count";
 const SCORE: &str = "tikv_raftstore_slow_score";
 const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
@@ -43,6 +45,8 @@ fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
     let score = table.gauge(SCORE, instance, |labels| labels.get("type") == Some("raft"));
     let messages = table.rate(MESSAGES, instance, |_| true);
     // Two intervals without a single fsync, where there had been at least two a second.
+    let stops = "not one fsync finishes, while messages keep coming in and the store scores \
+                 itself as slow";
     let stopped = below(&syncs, 0.0, 2).into_iter().find(|stretch| {
         let before =
             TimeRange::new(stretch.since.saturating_add_millis(-120_000), stretch.since + 1);
@@ -53,11 +57,15 @@ fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
         };
         usual >= 2.0 && meanwhile(&messages) > 0.0 && meanwhile(&score) >= 80.0
     });
+    let stopped = stopped.map(|stretch| (stretch, stops));
+    let failed =
+        |labels: &Labels| labels.get("outcome").is_some_and(|outcome| outcome != "success");
+    let probes = above(&table.rate(PROBES, instance, failed), f64::MIN_POSITIVE, 2);
+    let stopped =
+        probes.into_iter().next().map(|stretch| (stretch, "probes of the disk fail")).or(stopped);
     let (range, lasts, since, text, value) = match stopped {
-        Some(stretch) => {
+        Some((stretch, text)) => {
             let Stretch { range, lasts, since, .. } = stretch;
-            let text = "not one fsync finishes, while messages keep coming in and the store scores \
-                        itself as slow";
             (TimeRange::new(since, range.end), lasts, since, text.to_owned(), 0.0)
         }
         None => {

@@ -1,7 +1,7 @@
 //! What the modes about one slow node share: which stage the slowness comes from.
 
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::{Stage, busier};
+use crate::diagnose::facts::{Rise, Stage, busier};
 use crate::diagnose::finding::Target;
 use crate::diagnose::mode::Claim;
 
@@ -28,9 +28,25 @@ pub fn slow_stores<'a>(
     wanted: Stage,
 ) -> impl Iterator<Item = &'a SlowNode> + use<'a> {
     let evidence = case.evidence;
-    case.slow_stores
-        .iter()
-        .filter(move |node| stage(node) == wanted && !busier(evidence, node.node, node.range))
+    let of_stage = case.slow_stores.iter().filter(move |node| stage(node) == wanted);
+    of_stage.filter(move |node| {
+        let took_load = under_load(case, node)
+            .any(|rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0);
+        !took_load && !busier(evidence, node.node, node.range)
+    })
+}
+
+/// Rises of the load that had begun when the node became slow, and were not over.
+fn under_load<'a>(
+    case: &'a Case<'_>,
+    node: &'a SlowNode,
+) -> impl Iterator<Item = &'a Rise> + use<'a> {
+    let open = case.open();
+    case.rises.iter().map(|(rise, _)| rise).filter(move |rise| {
+        let range = rise.departure.range(open);
+        range.start <= node.range.start.saturating_add_millis(15_000)
+            && node.range.start <= range.end
+    })
 }
 
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
@@ -48,6 +64,11 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
     let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
     claim.end = node.ended.then_some(node.range.end);
     claim.evidence.clone_from(&node.findings);
+    // What the load does to every disk and every queue, it may do to one a little more.
+    if under_load(case, node).next().is_some() {
+        claim.confidence -= 0.25;
+        claim = claim.but("it began while the load was up");
+    }
     if case.disturbed(node.range.start) {
         claim.confidence -= 0.3;
         claim = claim.but("it began while a node was missing");

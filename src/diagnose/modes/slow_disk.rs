@@ -16,6 +16,8 @@ pub const MODE: Mode = Mode {
     subsumes: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
+        "tikv_raftstore_disk_probe_duration_seconds_sum",
+        "tikv_raftstore_disk_probe_duration_seconds_count",
         "raft_engine_sync_log_duration_seconds_sum",
         "raft_engine_sync_log_duration_seconds_count",
         "tikv_raftstore_store_write_raftdb_duration_seconds_sum",
