@@ -5,6 +5,7 @@
 mod diagnosed;
 mod json;
 mod text;
+mod verdict_text;
 
 pub use diagnosed::Diagnosed;
 pub use json::replay_json;

@@ -2,6 +2,7 @@
 
 mod captures;
 mod cli;
+mod diagnosis;
 mod layering;
 mod source_pd;
 mod source_prometheus;
