@@ -1,6 +1,6 @@
 //! A case: the facts of a window, each told as a finding, for the modes to judge.
 
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Labels, TimeRange, Timestamp};
 
 use super::evidence::Evidence;
 use super::facts::{
@@ -13,6 +13,9 @@ use super::tell;
 /// How long after a fault its traces may last: a restarted store replays its log and takes
 /// leaders back, clients catch up, scores decay by a point every few seconds.
 pub const AFTERMATH_MS: i64 = 120_000;
+
+/// Regions that a store counts itself, by what it is to them.
+pub const LEADERS: &str = "tikv_raftstore_region_count";
 
 /// A node of which something became slow, alone among its kind.
 #[derive(Clone, Debug)]
@@ -153,6 +156,18 @@ impl<'a> Case<'a> {
         };
         self.outages.iter().any(|outage| near(outage.onset, outage.end))
             || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))
+    }
+
+    /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
+    /// what is left of a drain where PD's listings are missing.
+    pub fn gave_leaders_away(&self, store: usize, at: Timestamp) -> bool {
+        let Some(instance) = self.evidence.stores[store].instance.as_deref() else { return false };
+        let of_leaders = |labels: &Labels| labels.get("type") == Some("leader");
+        let leaders = self.evidence.series.gauge(LEADERS, instance, of_leaders);
+        let before = TimeRange::new(Timestamp::MIN, at);
+        let counts = leaders.within(before);
+        counts.last().is_some_and(|last| last.value == 0.0)
+            && counts.iter().any(|point| point.value >= 2.0)
     }
 
     /// Drains of a store that fit a stop at `at`: its leaders had left before.

@@ -31,11 +31,17 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     if rolling(case).contains(&outage.store) && outage.restart.is_some() {
         return Some(Plan::Rolling);
     }
-    let drain = case.drained_before(outage.store, outage.onset)?;
     // A graceful stop leads its leaders away too, without a scheduler; of a short one that is
     // the only trace, and "stopped, and back at once" is a restart all the same.
     let long = outage.restart.is_none_or(|restart| restart.at - outage.onset > SHORT_MS);
-    (drain.scheduler.is_some() || long).then_some(Plan::Drain)
+    let drained = match case.drained_before(outage.store, outage.onset) {
+        Some(drain) => drain.scheduler.is_some() || long,
+        None => {
+            let unlisted = case.evidence.pd.listings.is_empty();
+            unlisted && long && case.gave_leaders_away(outage.store, outage.onset)
+        }
+    };
+    drained.then_some(Plan::Drain)
 }
 
 /// The longest time that a restart takes; what stays away for longer had died. Systemd and

@@ -180,10 +180,13 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
     found.into_iter().max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes))
 }
 
-/// Whether a store had clearly more to do in `range` than before: half as much again.
+/// Whether a store had clearly more to do in `range` than before, half as much again, and more
+/// than the others: one that only takes its fair share is not overloaded by it.
 pub fn busier(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
-    let Some(instance) = evidence.stores[store].instance.as_deref() else { return false };
-    let track = evidence.series.rate(REQUESTS, instance, client);
-    let (before, now) = before_and_in(&track, range);
-    now > before * 1.5 && now - before > 20.0
+    let loads: Vec<(f64, f64)> =
+        requests(evidence).iter().map(|track| before_and_in(track, range)).collect();
+    let (before, now) = loads[store];
+    let others = loads.iter().enumerate().filter(|(index, _)| *index != store);
+    let usual = median(others.map(|(_, (_, now))| *now)).unwrap_or(0.0);
+    now > before * 1.5 && now - before > 20.0 && now > usual * 1.2
 }

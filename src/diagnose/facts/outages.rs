@@ -245,7 +245,10 @@ fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     }
     let interval = evidence.series.scrape_interval_ms();
     // The interval in which it began is mixed, and so is the one in which it ended.
-    let settled = TimeRange::new(range.start.saturating_add_millis(interval), range.end);
+    let settled = TimeRange::new(
+        range.start.saturating_add_millis(interval),
+        range.end.saturating_add_millis(-interval),
+    );
     let messages = messages(evidence, settled);
     let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
         (true, _) => View::Unknown,

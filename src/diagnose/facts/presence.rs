@@ -39,6 +39,7 @@ pub fn presence(outage: &Outage) -> Presence {
             Presence::CutOff
         }
         (View::Silent, _) if outage.peers_cut() => one_way_or(outage, Presence::CutOff),
+        (View::Silent, View::Unknown) if !hears => Presence::Gone,
         (View::Silent, _) => Presence::CutFromPd,
         (View::Heard, _) if outage.peers_cut() => one_way_or(outage, Presence::CutFromPeers),
         (View::Heard, _) => Presence::Unseen,

@@ -1,6 +1,6 @@
 //! A store is not given the CPU that it asks for.
 
-use super::node_stage::{claim, slow_stores};
+use super::node_stage::{claim, slow_stores, weigh_load};
 use crate::diagnose::case::{Case, SlowNode};
 use crate::diagnose::facts::Stage;
 use crate::diagnose::finding::{Target, number};
@@ -33,7 +33,8 @@ const CPU: &str = "process_cpu_seconds_total";
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Threads).map(|node| {
         let known = &case.evidence.stores[node.node];
-        let mut claim = claim(case, node, Target::store(known), Stage::Threads);
+        let claim = claim(case, node, Target::store(known), Stage::Threads);
+        let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
         if !node.has(Stage::Network) {
             claim.confidence -= 0.25;

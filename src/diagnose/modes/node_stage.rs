@@ -22,18 +22,25 @@ pub fn stage(node: &SlowNode) -> Stage {
     }
 }
 
-/// Stores that are slow by this stage, whose own load did not rise.
+/// Stores that are slow by this stage.
 pub fn slow_stores<'a>(
     case: &'a Case<'_>,
     wanted: Stage,
 ) -> impl Iterator<Item = &'a SlowNode> + use<'a> {
-    let evidence = case.evidence;
-    let of_stage = case.slow_stores.iter().filter(move |node| stage(node) == wanted);
-    of_stage.filter(move |node| {
-        let took_load = under_load(case, node)
-            .any(|rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0);
-        !took_load && !busier(evidence, node.node, node.range)
-    })
+    case.slow_stores.iter().filter(move |node| stage(node) == wanted)
+}
+
+/// Takes from a claim about a store what its load may explain.
+pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
+    let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
+    if under_load(case, node).any(took) {
+        claim.confidence -= 0.3;
+        claim = claim.but("it took part in a rise of the load");
+    } else if busier(case.evidence, node.node, node.range) {
+        claim.confidence -= 0.2;
+        claim = claim.but("it had more to do than before");
+    }
+    claim
 }
 
 /// Rises of the load that had begun when the node became slow, and were not over.

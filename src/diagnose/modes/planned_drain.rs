@@ -1,6 +1,6 @@
 //! A store's leaders were led away, and it may have been stopped then.
 
-use crate::diagnose::case::Case;
+use crate::diagnose::case::{Case, LEADERS};
 use crate::diagnose::finding::Target;
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::stops::{Plan, plan_of};
@@ -14,7 +14,7 @@ pub const MODE: Mode = Mode {
     says: "a store was drained on purpose",
     subsumes: &[],
     needs: &[Need::PdStores],
-    metrics: &[],
+    metrics: &[LEADERS],
     judge,
 };
 
@@ -46,5 +46,27 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         claim.evidence.extend(evictions.map(|(_, told)| *told));
         found.push(claim);
     }
+    found.extend(stopped_without_listings(case));
     found
+}
+
+/// Stops that only the store's own count of leaders tells to be planned.
+fn stopped_without_listings(case: &Case<'_>) -> Vec<Claim> {
+    let stops = case.outages.iter().filter(|outage| {
+        plan_of(case, outage) == Some(Plan::Drain)
+            && !case.drains.iter().any(|drain| drain.store == outage.store)
+    });
+    stops
+        .map(|outage| {
+            let target = Target::store(&case.evidence.stores[outage.store]);
+            let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), 0.75);
+            claim.stores = vec![outage.store];
+            claim.end = outage.end;
+            claim.evidence.clone_from(&outage.findings);
+            claim.unchecked(
+                "whether somebody drained it: PD listed no stores",
+                "pd-ctl scheduler show",
+            )
+        })
+        .collect()
 }

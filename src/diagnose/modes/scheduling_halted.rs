@@ -76,7 +76,11 @@ fn halted(case: &Case<'_>) -> Option<Claim> {
     let until = over.map_or(case.open(), |other| other.at);
     let waiting = ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
         pd.checks.get(*name).is_some_and(|counts| {
-            counts.iter().any(|(at, count)| *count > 0 && *at >= change.at && *at <= until)
+            let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([until]);
+            counts
+                .iter()
+                .zip(ends)
+                .any(|((at, count), end)| *count > 0 && *at <= until && end >= change.at)
         })
     });
     if !waiting || until - change.at < HALTED_MS {

@@ -1,6 +1,6 @@
 //! A store's device is slow, and its load did not rise.
 
-use super::node_stage::{claim, slow_stores};
+use super::node_stage::{claim, slow_stores, weigh_load};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::Stage;
 use crate::diagnose::finding::Target;
@@ -33,7 +33,8 @@ pub const MODE: Mode = Mode {
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Device).map(|node| {
         let known = &case.evidence.stores[node.node];
-        let mut claim = claim(case, node, Target::store(known), Stage::Device);
+        let claim = claim(case, node, Target::store(known), Stage::Device);
+        let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
         if node.has(Stage::Threads) {
             claim = claim.but("threads wait too, as they do behind a slow disk");

@@ -1,6 +1,6 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
-use super::node_stage::{claim, slow_stores, stage};
+use super::node_stage::{claim, slow_stores, stage, weigh_load};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::Stage;
 use crate::diagnose::finding::Target;
@@ -30,7 +30,8 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let mut found: Vec<Claim> = slow_stores(case, Stage::Network)
         .map(|node| {
             let known = &case.evidence.stores[node.node];
-            let mut claim = claim(case, node, Target::store(known), Stage::Network);
+            let claim = claim(case, node, Target::store(known), Stage::Network);
+            let mut claim = weigh_load(case, node, claim);
             claim.stores = vec![node.node];
             // A scrape alone is one observer's view.
             let only_scrapes =

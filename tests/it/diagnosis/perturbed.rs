@@ -85,10 +85,11 @@ fn without_prometheus_what_pd_saw_is_left() {
 
 #[test]
 fn any_metric_may_be_missing() {
-    for metric in operator::diagnose::metrics() {
-        for name in ["chaos-01", "chaos-03", "chaos-08"] {
-            let truth = FAULTS.iter().find(|(run, _, _)| *run == name).map(|(_, m, t)| (*m, *t));
-            let mut run = Run::load(name);
+    for name in ["chaos-03", "chaos-08"] {
+        let truth = FAULTS.iter().find(|(run, _, _)| *run == name).map(|(_, m, t)| (*m, *t));
+        let whole = Run::load(name);
+        for metric in operator::diagnose::metrics() {
+            let mut run = whole.clone();
             run.drop_series(|labels| labels.metric() == metric);
             stays_or_says_less(&run.verdict(), truth);
         }
