@@ -14,6 +14,8 @@ pub mod record;
 
 pub mod replay;
 
+pub mod diagnose;
+
 pub mod report;
 
 pub mod cli;

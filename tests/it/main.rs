@@ -3,6 +3,7 @@
 mod captures;
 mod cli;
 mod crash;
+mod diagnosis;
 mod layering;
 mod source_pd;
 mod source_prometheus;
