@@ -12,6 +12,8 @@ pub mod source;
 
 pub mod record;
 
+pub mod promql;
+
 pub mod replay;
 
 pub mod diagnose;
