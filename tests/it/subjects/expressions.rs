@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
 
 use operator::capture::CaptureReader;
-use operator::model::{LabelMatcher, Labels, MatchOp, TimeRange};
-use promql_parser::label;
-use promql_parser::parser::{Expr, VectorSelector, parse};
-use promql_parser::util::{ExprVisitor, walk_expr};
+use operator::model::{LabelMatcher, Labels, MatchOp, TimeRange, Timestamp};
+use operator::promql::{
+    Dialect, Engine, EngineOptions, Expression, SeriesSet, Storage, StorageError,
+};
 use regex::Regex;
 use serde::Deserialize;
 
@@ -27,19 +28,14 @@ struct Absence {
     needs: String,
 }
 
+/// A storage that holds nothing and remembers what it was asked for.
 #[derive(Default)]
-struct Selectors(Vec<VectorSelector>);
+struct Asked(Mutex<Vec<Vec<LabelMatcher>>>);
 
-impl ExprVisitor for Selectors {
-    type Error = ();
-
-    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, ()> {
-        match expr {
-            Expr::VectorSelector(selector) => self.0.push(selector.clone()),
-            Expr::MatrixSelector(selector) => self.0.push(selector.vs.clone()),
-            _ => {}
-        }
-        Ok(true)
+impl Storage for Asked {
+    fn select(&self, matchers: &[LabelMatcher], _: TimeRange) -> Result<SeriesSet, StorageError> {
+        self.0.lock().expect("nobody panics").push(matchers.to_vec());
+        Ok(SeriesSet::new())
     }
 }
 
@@ -49,8 +45,8 @@ fn substituted(expression: &str) -> String {
     text.replace("$instance", ".*").replace("$member", ".*")
 }
 
-/// Every selector, with the place that has it.
-fn selectors() -> Vec<(String, VectorSelector)> {
+/// The matchers of every selector, with the place that has it.
+fn selectors() -> Vec<(String, Vec<LabelMatcher>)> {
     let rules = yaml("prometheus/rules/tikv.yaml");
     let groups = rules["groups"].as_array().expect("there are groups");
     let rules = groups.iter().flat_map(|group| group["rules"].as_array().expect("rules"));
@@ -58,31 +54,24 @@ fn selectors() -> Vec<(String, VectorSelector)> {
     let mut expressions: Vec<(String, String)> =
         rules.map(|rule| (text(&rule["alert"]), text(&rule["expr"]))).collect();
     expressions.extend(dashboards::expressions());
+    let engine = Engine::new(EngineOptions::new(Dialect::of_version("2.42.0")));
     let mut found = Vec::new();
     for (place, expression) in expressions {
-        let parsed = parse(&substituted(&expression));
+        let parsed = Expression::parse(&substituted(&expression));
         let parsed = parsed.unwrap_or_else(|error| panic!("{place}: {expression}: {error}"));
-        let mut selectors = Selectors::default();
-        walk_expr(&mut selectors, &parsed).expect("the visitor never fails");
-        found.extend(selectors.0.into_iter().map(|selector| (place.clone(), selector)));
+        let asked = Asked::default();
+        let answer = engine.instant(&parsed, &asked, Timestamp::from_millis(0));
+        answer.unwrap_or_else(|error| panic!("{place}: {expression}: {error}"));
+        let asked = asked.0.into_inner().expect("nobody panics");
+        found.extend(asked.into_iter().map(|matchers| (place.clone(), matchers)));
     }
     assert!(found.len() > 150, "{} selectors", found.len());
     found
 }
 
-fn matchers(selector: &VectorSelector) -> Vec<LabelMatcher> {
-    let regex = |text: &str| Regex::new(&format!("^(?s:{text})$")).expect("a regular expression");
-    let conditions = selector.matchers.matchers.iter().map(|matcher| LabelMatcher {
-        name: matcher.name.clone(),
-        op: match &matcher.op {
-            label::MatchOp::Equal => MatchOp::Equal,
-            label::MatchOp::NotEqual => MatchOp::NotEqual,
-            label::MatchOp::Re(_) => MatchOp::Regex(regex(&matcher.value)),
-            label::MatchOp::NotRe(_) => MatchOp::NotRegex(regex(&matcher.value)),
-        },
-        value: matcher.value.clone(),
-    });
-    conditions.collect()
+fn metric(matchers: &[LabelMatcher]) -> &str {
+    let mut names = matchers.iter().filter(|matcher| matcher.name == "__name__");
+    &names.next().expect("a metric is named").value
 }
 
 /// The label sets of `metrics` in the captures, by metric.
@@ -118,18 +107,15 @@ fn every_selector_hits_a_capture_or_is_listed_with_what_it_needs() {
         })
         .collect();
     let selectors = selectors();
-    let name = |selector: &VectorSelector| selector.name.clone().expect("a metric is named");
-    let names: Vec<String> = selectors.iter().map(|(_, selector)| name(selector)).collect();
-    let series = series(&names.iter().map(String::as_str).collect());
+    let series = series(&selectors.iter().map(|(_, matchers)| metric(matchers)).collect());
     let mut needed = BTreeSet::new();
-    for (place, selector) in &selectors {
-        let metric = name(selector);
-        let conditions = matchers(selector);
-        let hit = series.get(&metric).is_some_and(|all| {
+    for (place, conditions) in &selectors {
+        let metric = metric(conditions);
+        let hit = series.get(metric).is_some_and(|all| {
             all.iter().any(|labels| conditions.iter().all(|condition| condition.matches(labels)))
         });
-        let listed = absences.iter().position(|(metrics, _)| metrics.is_match(&metric));
-        assert_ne!(hit, listed.is_some(), "{place}: {selector} (hits a capture: {hit})");
+        let listed = absences.iter().position(|(metrics, _)| metrics.is_match(metric));
+        assert_ne!(hit, listed.is_some(), "{place}: {metric} (hits a capture: {hit})");
         needed.extend(listed);
     }
     assert_eq!(needed.len(), absences.len(), "a line of absent.toml is not needed any more");
