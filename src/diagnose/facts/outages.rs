@@ -262,7 +262,11 @@ fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let received =
         view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
     outage.inbound = if column.is_empty() { received } else { View::Silent };
-    outage.outbound = if !row.is_empty() && sent != View::Heard { View::Silent } else { sent };
+    // A store that cannot deliver to half of the others or more is not heard by them, whatever a
+    // straggler brings.
+    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
+    outage.outbound =
+        if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
     outage.column = column;
     outage.row = row;
 }
