@@ -5,9 +5,12 @@
 mod clock;
 mod completions;
 mod copy;
+mod diff;
 mod doctor;
 mod evidence;
 mod exit;
+mod explain;
+mod judged;
 mod lookup;
 mod mark;
 mod output;
@@ -16,6 +19,7 @@ mod record;
 mod record_config;
 mod replay;
 mod runs;
+mod score;
 mod seal;
 mod show;
 mod sources;
@@ -64,8 +68,14 @@ struct Global {
 enum Command {
     /// Record a cluster into a capture, live or out of the past
     Record(Box<record::RecordArgs>),
-    /// Replay a capture: what was recorded, what was not, and what happened
+    /// Replay a capture: what broke, where and why, and what happened
     Replay(replay::ReplayArgs),
+    /// Show the samples behind a finding of a replay, drawn
+    Explain(explain::ExplainArgs),
+    /// Score diagnosis against the sealed truths of labelled captures
+    Score(score::ScoreArgs),
+    /// Compare the verdicts of two runs, or of two versions on one
+    Diff(diff::DiffArgs),
     /// List the runs of a directory
     Runs(runs::RunsArgs),
     /// Tell what is inside a capture
@@ -115,6 +125,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<Code> {
     let done = match cli.command {
         Command::Record(args) => record::run(global, *args),
         Command::Replay(args) => return replay::run(global, &args),
+        Command::Explain(args) => explain::run(global, &args),
+        Command::Score(args) => score::run(global, &args),
+        Command::Diff(args) => diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
