@@ -88,10 +88,8 @@ impl Made {
 
 /// Names that say less of the same, and rivals for the same node and time: the surer one stays.
 fn give_way(claims: &mut [Made], open: Timestamp) {
-    for index in 0..claims.len() {
-        if claims[index].claim.confidence < CONFIDENT {
-            claims[index].fate = Fate::Lost("more speaks against it than for it".to_owned());
-        }
+    for made in claims.iter_mut().filter(|made| made.claim.confidence < CONFIDENT) {
+        made.fate = Fate::Lost("more speaks against it than for it".to_owned());
     }
     for a in 0..claims.len() {
         for b in 0..claims.len() {

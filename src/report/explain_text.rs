@@ -101,7 +101,7 @@ impl Page {
 /// A value in at most nine columns.
 fn shown(value: f64) -> String {
     match value.abs() {
-        v if v == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         v if (0.001..100_000.0).contains(&v) => {
             let text = format!("{value:.3}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()

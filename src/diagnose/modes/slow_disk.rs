@@ -2,7 +2,7 @@
 
 use super::node_stage::{claim, slow_stores, weigh_load};
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::Stage;
+use crate::diagnose::facts::{Slow, Stage};
 use crate::diagnose::finding::Target;
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 
@@ -36,6 +36,13 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let claim = claim(case, node, Target::store(known), Stage::Device);
         let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
+        // What the store measures around its writes includes waiting for a thread.
+        let device = ["disk_probe", "sync_log"];
+        let measured = |slow: &Slow| device.iter().any(|name| slow.quantity.metric.contains(name));
+        if !node.slow.iter().any(measured) {
+            claim.confidence -= 0.3;
+            claim = claim.but("neither probes nor synced writes of the disk take longer");
+        }
         if node.has(Stage::Threads) {
             claim = claim.but("threads wait too, as they do behind a slow disk");
         }
