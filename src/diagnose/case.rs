@@ -253,12 +253,9 @@ fn slow_members(
     let slow = facts::slow(evidence, &MEMBER_QUANTITIES, &instances);
     let mut found = Vec::new();
     for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        // A change of leader moves work from one member to another, and an absent member costs
-        // the others their probes.
-        let silent: Vec<TimeRange> = outages.iter().map(|one| one.range(evidence.as_of)).collect();
-        let changed = evidence.pd.leaders.iter().skip(1);
-        let silent: Vec<TimeRange> =
-            silent.into_iter().chain(changed.map(|(at, _)| TimeRange::new(*at, *at))).collect();
+        let own = outages.iter().filter(|one| one.member == names[node]);
+        let silent: Vec<TimeRange> = own.map(|one| one.range(evidence.as_of)).collect();
+        let slow = without_elections(evidence, outages, slow);
         for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
             let told =
                 slow.iter().map(|one| tell::slow_member(evidence, &names[node], one, findings));
@@ -267,4 +264,21 @@ fn slow_members(
         }
     }
     found
+}
+
+/// A change of leader moves work from one member to another, and so does an absent member; a
+/// round trip is no work.
+fn without_elections(evidence: &Evidence, outages: &[MemberOutage], slow: Vec<Slow>) -> Vec<Slow> {
+    let changed = evidence.pd.leaders.iter().skip(1).map(|(at, _)| TimeRange::new(*at, *at));
+    let absent = outages.iter().map(|one| one.range(evidence.as_of));
+    let moved: Vec<TimeRange> = changed.chain(absent).collect();
+    let by_election = |slow: &Slow| {
+        let onset = slow.departure.onset;
+        slow.quantity.stage != Stage::Network
+            && moved.iter().any(|range| {
+                onset >= range.start.saturating_add_millis(-30_000)
+                    && onset <= range.end.saturating_add_millis(AFTERMATH_MS)
+            })
+    };
+    slow.into_iter().filter(|one| !by_election(one)).collect()
 }
