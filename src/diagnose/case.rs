@@ -121,6 +121,7 @@ impl<'a> Case<'a> {
             (rise, told)
         });
         let rises = rises.collect();
+        tell::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
         let mut names: Vec<String> = evidence.pd.members.keys().cloned().collect();
         names.extend(evidence.pd.listed.keys().cloned());
