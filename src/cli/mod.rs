@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use exit::Code;
-use output::{Color, Format};
+use output::{AnyFormat, Color, Format};
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
@@ -51,7 +51,10 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", default_value = "captures")]
     dir: PathBuf,
     /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    wide_format: AnyFormat,
+    /// The format, for commands that know text and JSON only.
+    #[arg(skip)]
     format: Format,
     /// Whether text is coloured; NO_COLOR is honoured
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -120,7 +123,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Code> {
+fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
+    match (cli.global.wide_format.common(), &cli.command) {
+        (Some(format), _) => cli.global.format = format,
+        (None, Command::Replay(_)) => {}
+        (None, _) => {
+            let why = "only `replay` has results in this format: use text or json";
+            return Err(exit::CliError::Usage(why.to_owned()).into());
+        }
+    }
     let global = &cli.global;
     let done = match cli.command {
         Command::Record(args) => record::run(global, *args),

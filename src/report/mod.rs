@@ -5,10 +5,12 @@
 mod diagnosed;
 mod explain_text;
 mod json;
+mod prompt_text;
 mod text;
 mod verdict_text;
 
 pub use diagnosed::Diagnosed;
 pub use explain_text::explain_text;
 pub use json::replay_json;
+pub use prompt_text::prompt_text;
 pub use text::{Color, escape, replay_text};
