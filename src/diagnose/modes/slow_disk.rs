@@ -13,7 +13,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk is slow",
-    subsumes: &[],
+    // A store that writes for seconds misses heartbeats.
+    subsumes: &["store_pd_partition"],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_raftstore_disk_probe_duration_seconds_sum",
