@@ -221,6 +221,18 @@ pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
     alter(path, |file| put_truth(file, truth))
 }
 
+/// The ground truth sealed inside, the last one where there are several; for scoring alone.
+///
+/// This is the only way to a truth. It is no part of [`CaptureReader`], which is all that replay
+/// and diagnosis are given.
+///
+/// # Errors
+///
+/// What opening the file refuses.
+pub fn unseal_truth(path: &Path) -> Result<Option<Vec<u8>>, CaptureError> {
+    Ok(read_truths(&CaptureFile::open_to_read(path)?)?.pop())
+}
+
 fn alter(
     path: &Path,
     change: impl FnOnce(&CaptureFile) -> Result<(), CaptureError>,

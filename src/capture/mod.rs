@@ -21,7 +21,7 @@ pub use error::CaptureError;
 pub use file::FORMAT;
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
-pub use maintain::{add_event, compact, copy, seal_truth};
+pub use maintain::{add_event, compact, copy, seal_truth, unseal_truth};
 
 pub use reader::{CaptureReader, Damage};
 pub use scan::SampleRun;

@@ -5,11 +5,14 @@
 mod clock;
 mod completions;
 mod copy;
+mod diff;
 mod doctor;
 mod evidence;
 mod exit;
+mod explain;
 mod exporter;
 mod health;
+mod judged;
 mod lookup;
 mod mark;
 mod output;
@@ -18,6 +21,7 @@ mod record;
 mod record_config;
 mod replay;
 mod runs;
+mod score;
 mod seal;
 mod show;
 mod sources;
@@ -31,7 +35,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use exit::Code;
-use output::{Color, Format};
+use output::{AnyFormat, Color, Format};
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
@@ -50,7 +54,10 @@ struct Global {
     #[arg(long, global = true, value_name = "DIR", default_value = "captures")]
     dir: PathBuf,
     /// What results look like
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    wide_format: AnyFormat,
+    /// The format, for commands that know text and JSON only.
+    #[arg(skip)]
     format: Format,
     /// Whether text is coloured; NO_COLOR is honoured
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -67,8 +74,14 @@ struct Global {
 enum Command {
     /// Record a cluster into a capture, live or out of the past
     Record(Box<record::RecordArgs>),
-    /// Replay a capture: what was recorded, what was not, and what happened
+    /// Replay a capture: what broke, where and why, and what happened
     Replay(replay::ReplayArgs),
+    /// Show the samples behind a finding of a replay, drawn
+    Explain(explain::ExplainArgs),
+    /// Score diagnosis against the sealed truths of labelled captures
+    Score(score::ScoreArgs),
+    /// Compare the verdicts of two runs, or of two versions on one
+    Diff(diff::DiffArgs),
     /// List the runs of a directory
     Runs(runs::RunsArgs),
     /// Tell what is inside a capture
@@ -115,11 +128,22 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Code> {
+fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
+    match (cli.global.wide_format.common(), &cli.command) {
+        (Some(format), _) => cli.global.format = format,
+        (None, Command::Replay(_)) => {}
+        (None, _) => {
+            let why = "only `replay` has results in this format: use text or json";
+            return Err(exit::CliError::Usage(why.to_owned()).into());
+        }
+    }
     let global = &cli.global;
     let done = match cli.command {
         Command::Record(args) => record::run(global, *args),
         Command::Replay(args) => return replay::run(global, &args),
+        Command::Explain(args) => explain::run(global, &args),
+        Command::Score(args) => score::run(global, &args),
+        Command::Diff(args) => diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

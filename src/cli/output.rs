@@ -6,13 +6,36 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 /// What results look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For people.
     #[default]
     Text,
     /// For machines; one document, or one line each for what goes on.
     Json,
+}
+
+/// What results may look like; every command knows the first two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AnyFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines; one document, or one line each for what goes on.
+    Json,
+    /// Of `replay`: the evidence, compact and cited, to paste into an assistant.
+    Prompt,
+}
+
+impl AnyFormat {
+    /// The format, where every command knows it.
+    pub fn common(self) -> Option<Format> {
+        match self {
+            Self::Text => Some(Format::Text),
+            Self::Json => Some(Format::Json),
+            Self::Prompt => None,
+        }
+    }
 }
 
 /// Whether text is coloured.

@@ -6,13 +6,13 @@ use anyhow::Context;
 use clap::Args;
 
 use super::exit::{CliError, Code};
-use super::output::{self, Format};
+use super::output::{self, AnyFormat};
 use super::{Global, evidence, lookup};
 use crate::capture::CaptureReader;
 use crate::diagnose::{Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp};
 use crate::replay::{Evaluation, Recording, report};
-use crate::report::{Color, Diagnosed, replay_json, replay_text};
+use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
 const WIDTH: usize = 80;
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   operator replay --run chaos-01
   operator replay latest --format json
+  operator replay latest --format prompt                   to paste into an assistant
   operator replay captures/chaos-01.capture --from -5m     the last five minutes of the capture
   operator replay chaos-01 --at -3m                        as it looked three minutes before the end
   operator replay chaos-01 --verify
@@ -87,9 +88,10 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let damage = reader.damage();
     let report = report(&recording, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
-    let bytes = match global.format {
-        Format::Json => replay_json(&report),
-        Format::Text => {
+    let bytes = match global.wide_format {
+        AnyFormat::Json => replay_json(&report),
+        AnyFormat::Prompt => prompt_text(&report),
+        AnyFormat::Text => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
             replay_text(&report, WIDTH, if colored { Color::Ansi } else { Color::Plain })
         }

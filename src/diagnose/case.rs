@@ -4,8 +4,8 @@ use crate::model::{Labels, TimeRange, Timestamp};
 
 use super::evidence::Evidence;
 use super::facts::{
-    self, Drain, LeaderChange, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Rise,
-    STORE_QUANTITIES, SchedulerChange, Slow, Stage,
+    self, Drain, LeaderChange, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence, Rise,
+    STORE_QUANTITIES, SchedulerChange, Slow, Stage, View, presence,
 };
 use super::finding::{FindingRef, Findings};
 use super::tell;
@@ -121,6 +121,7 @@ impl<'a> Case<'a> {
             (rise, told)
         });
         let rises = rises.collect();
+        tell::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
         let mut names: Vec<String> = evidence.pd.members.keys().cloned().collect();
         names.extend(evidence.pd.listed.keys().cloned());
@@ -180,6 +181,15 @@ impl<'a> Case<'a> {
     }
 }
 
+/// Whether a silence, or its aftermath, explains that something became slow.
+fn is_excused(slow: &Slow, silent: &[TimeRange]) -> bool {
+    silent.iter().any(|range| {
+        let end = range.end.saturating_add_millis(AFTERMATH_MS);
+        slow.departure.onset >= range.start.saturating_add_millis(-30_000)
+            && slow.departure.onset <= end
+    })
+}
+
 /// Puts what departed on one node into episodes, and leaves out what others did too and what a
 /// silence of the node explains.
 fn episodes(
@@ -187,15 +197,8 @@ fn episodes(
     as_of: Timestamp,
     silent: &[TimeRange],
 ) -> Vec<(TimeRange, bool, Vec<Slow>)> {
-    let excused = |slow: &Slow| {
-        silent.iter().any(|range| {
-            let end = range.end.saturating_add_millis(AFTERMATH_MS);
-            slow.departure.onset >= range.start.saturating_add_millis(-30_000)
-                && slow.departure.onset <= end
-        })
-    };
     let mut alone: Vec<Slow> =
-        slow.into_iter().filter(|slow| slow.alone() && !excused(slow)).collect();
+        slow.into_iter().filter(|slow| slow.alone() && !is_excused(slow, silent)).collect();
     alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));
     let mut found: Vec<(TimeRange, bool, Vec<Slow>)> = Vec::new();
     for one in alone {
@@ -224,11 +227,21 @@ fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings)
     let slow = facts::slow(evidence, &STORE_QUANTITIES, &instances);
     let mut found = Vec::new();
     for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        let silent: Vec<TimeRange> = outages
-            .iter()
-            .filter(|outage| outage.store == node || outage.link == Some(node))
-            .map(|outage| outage.range(evidence.as_of))
-            .collect();
+        // A store that only Prometheus misses is not disturbed, and one that Prometheus hears has
+        // no reason to wait for its own disk or threads.
+        let own = outages.iter().filter(|outage| {
+            (outage.store == node || outage.link == Some(node))
+                && presence(outage) != Presence::Unseen
+        });
+        let ranges = |outage: &&Outage| outage.range(evidence.as_of);
+        let (seen, unseen): (Vec<&Outage>, Vec<&Outage>) =
+            own.partition(|outage| outage.prometheus == View::Heard && outage.restart.is_none());
+        let seen: Vec<TimeRange> = seen.iter().map(ranges).collect();
+        let silent: Vec<TimeRange> = unseen.iter().map(ranges).collect();
+        let slow = slow
+            .into_iter()
+            .filter(|slow| slow.quantity.stage != Stage::Network || !is_excused(slow, &seen));
+        let slow = slow.collect();
         for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
             let told = slow.iter().map(|one| tell::slow_store(evidence, node, one, findings));
             let told = told.collect();
@@ -253,12 +266,9 @@ fn slow_members(
     let slow = facts::slow(evidence, &MEMBER_QUANTITIES, &instances);
     let mut found = Vec::new();
     for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        // A change of leader moves work from one member to another, and an absent member costs
-        // the others their probes.
-        let silent: Vec<TimeRange> = outages.iter().map(|one| one.range(evidence.as_of)).collect();
-        let changed = evidence.pd.leaders.iter().skip(1);
-        let silent: Vec<TimeRange> =
-            silent.into_iter().chain(changed.map(|(at, _)| TimeRange::new(*at, *at))).collect();
+        let own = outages.iter().filter(|one| one.member == names[node]);
+        let silent: Vec<TimeRange> = own.map(|one| one.range(evidence.as_of)).collect();
+        let slow = without_elections(evidence, outages, slow);
         for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
             let told =
                 slow.iter().map(|one| tell::slow_member(evidence, &names[node], one, findings));
@@ -267,4 +277,21 @@ fn slow_members(
         }
     }
     found
+}
+
+/// A change of leader moves work from one member to another, and so does an absent member; a
+/// round trip is no work.
+fn without_elections(evidence: &Evidence, outages: &[MemberOutage], slow: Vec<Slow>) -> Vec<Slow> {
+    let changed = evidence.pd.leaders.iter().skip(1).map(|(at, _)| TimeRange::new(*at, *at));
+    let absent = outages.iter().map(|one| one.range(evidence.as_of));
+    let moved: Vec<TimeRange> = changed.chain(absent).collect();
+    let by_election = |slow: &Slow| {
+        let onset = slow.departure.onset;
+        slow.quantity.stage != Stage::Network
+            && moved.iter().any(|range| {
+                onset >= range.start.saturating_add_millis(-30_000)
+                    && onset <= range.end.saturating_add_millis(AFTERMATH_MS)
+            })
+    };
+    slow.into_iter().filter(|one| !by_election(one)).collect()
 }

@@ -88,10 +88,8 @@ impl Made {
 
 /// Names that say less of the same, and rivals for the same node and time: the surer one stays.
 fn give_way(claims: &mut [Made], open: Timestamp) {
-    for index in 0..claims.len() {
-        if claims[index].claim.confidence < CONFIDENT {
-            claims[index].fate = Fate::Lost("more speaks against it than for it".to_owned());
-        }
+    for made in claims.iter_mut().filter(|made| made.claim.confidence < CONFIDENT) {
+        made.fate = Fate::Lost("more speaks against it than for it".to_owned());
     }
     for a in 0..claims.len() {
         for b in 0..claims.len() {
@@ -243,10 +241,19 @@ fn add_consequences(causes: &mut [Cause], findings: &[super::finding::Finding]) 
         causes.iter().flat_map(|cause| cause.evidence.iter().map(|r| r.finding.clone())).collect();
     let Some(first) = causes.first_mut() else { return };
     for finding in findings.iter().filter(|finding| !used.contains(&finding.id)) {
-        let told = matches!(finding.kind, FindingKind::LoadRose | FindingKind::PdLeaderChanged);
+        let told = matches!(
+            finding.kind,
+            FindingKind::LoadRose
+                | FindingKind::PdLeaderChanged
+                | FindingKind::LeadersLeft
+                | FindingKind::RegionsAbnormal
+        );
         let slack = first.onset_uncertainty_ms + finding.onset_uncertainty_ms;
         let after = finding.onset_ms >= first.onset_ms.saturating_add_millis(-slack);
-        let listed = first.explains.iter().any(|one| one.onset_ms == finding.onset_ms);
+        let listed = first
+            .explains
+            .iter()
+            .any(|one| one.onset_ms == finding.onset_ms && one.target == finding.target);
         if told && after && !listed {
             first.explains.push(Consequence {
                 what: finding.id.clone(),

@@ -7,6 +7,7 @@
 mod baseline;
 mod case;
 mod evidence;
+mod explain;
 mod facts;
 mod finding;
 mod flows;
@@ -15,15 +16,18 @@ mod limits;
 mod mode;
 mod modes;
 mod pd_history;
+mod rivals;
 mod series;
 mod stops;
 mod tell;
 mod verdict;
 
 pub use evidence::{Evidence, Parts, StoreRef};
+pub use explain::{Drawn, draw};
 pub use finding::{Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind};
 pub use judge::{diagnose, metrics};
 pub use mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use modes::ALL as MODES;
+pub use rivals::{Guess, RIVALS, Rival};
 pub use series::{Point, Track};
 pub use verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};

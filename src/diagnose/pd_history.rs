@@ -39,7 +39,7 @@ pub struct StoreHistory {
     pub address: String,
     /// Where it serves metrics.
     pub status_address: String,
-    /// When PD listed it first, and at the first answer of all?
+    /// When PD listed it first.
     pub first_seen: Timestamp,
     /// Each heartbeat that PD showed: when it was seen, and its own time.
     pub heartbeats: Vec<(Timestamp, Timestamp)>,

@@ -101,6 +101,11 @@ impl SeriesTable {
         self.metrics.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Every series, by metric and labels.
+    pub fn all(&self) -> impl Iterator<Item = &Series> {
+        self.metrics.values().flatten()
+    }
+
     /// Series of a metric of one target.
     pub fn of<'a>(
         &'a self,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::case::Case;
+use crate::model::TimeRange;
+
 use super::facts::{Outage, Presence, leaving, presence};
 
 /// Why a process was stopped on purpose.
@@ -37,8 +39,9 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     let drained = match case.drained_before(outage.store, outage.onset) {
         Some(drain) => drain.scheduler.is_some() || long,
         None => {
-            let unlisted = case.evidence.pd.listings.is_empty();
-            unlisted && long && case.gave_leaders_away(outage.store, outage.onset)
+            let minute = TimeRange::new(outage.onset.saturating_add_millis(-60_000), outage.onset);
+            let listed = case.evidence.pd.listings.iter().any(|at| minute.contains(*at));
+            !listed && long && case.gave_leaders_away(outage.store, outage.onset)
         }
     };
     drained.then_some(Plan::Drain)

@@ -12,6 +12,49 @@ use super::finding::{
     TargetKind, number, seconds,
 };
 
+/// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
+pub(super) fn aftermath(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) {
+    for outage in outages {
+        let known = &evidence.stores[outage.store];
+        let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
+        let had = history.counts_at(outage.last_sign).map_or(0, |counts| counts.leaders);
+        let until = outage.end.unwrap_or(evidence.as_of);
+        let gone = history
+            .counts
+            .iter()
+            .find(|(at, counts)| *at > outage.onset && *at <= until && counts.leaders == 0);
+        let Some((at, _)) = gone.filter(|_| had > 0) else { continue };
+        let about = About {
+            kind: FindingKind::LeadersLeft,
+            target: Target::store(known),
+            onset: *at,
+            uncertainty_ms: 5_000,
+            end: None,
+        };
+        let text = format!("the {had} regions that it led elect leaders elsewhere");
+        let citations = vec![cite("PD /stores leader_count".to_owned(), *at, "0".to_owned())];
+        findings.add(finding(about, text, citations, Vec::new()));
+    }
+    for (name, counts) in &evidence.pd.checks {
+        let Some((at, count)) = counts.iter().skip(1).find(|(_, count)| *count > 0) else {
+            continue;
+        };
+        let over = counts.iter().find(|(later, count)| later > at && *count == 0);
+        let about = About {
+            kind: FindingKind::RegionsAbnormal,
+            target: Target::cluster(),
+            onset: *at,
+            // PD is asked for these once a minute.
+            uncertainty_ms: 60_000,
+            end: over.map(|(at, _)| *at),
+        };
+        let text = format!("{count} regions with {name}, {}", lasted(*at, over.map(|(at, _)| *at)));
+        let reference = format!("PD /regions/check/{name}");
+        let citations = vec![cite(reference, *at, count.to_string())];
+        findings.add(finding(about, text, citations, Vec::new()));
+    }
+}
+
 /// Everything of a finding that is not told by its text.
 struct About {
     kind: FindingKind,

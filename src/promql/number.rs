@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn quantiles_interpolate() {
         assert_eq!(quantile(0.5, &mut [4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert_eq!(quantile(0.0, &mut [1.0, f64::NAN]).is_nan(), true);
+        assert!(quantile(0.0, &mut [1.0, f64::NAN]).is_nan());
         assert_eq!(quantile(2.0, &mut [1.0]), f64::INFINITY);
     }
 }

@@ -112,6 +112,6 @@ mod tests {
     fn what_is_not_known_is_not_written() {
         let text = exposition(&progress());
         assert!(text.contains("operator_last_commit_timestamp_seconds 1.5\n"), "{text}");
-        assert!(!text.contains("operator_copied_through_timestamp_seconds "), "{text}");
+        assert!(!text.contains("\noperator_copied_through_timestamp_seconds "), "{text}");
     }
 }

@@ -50,9 +50,9 @@ pub fn escape(text: &str) -> String {
 }
 
 pub(super) struct Page {
-    out: String,
-    width: usize,
-    color: Color,
+    pub(super) out: String,
+    pub(super) width: usize,
+    pub(super) color: Color,
 }
 
 #[derive(Clone, Copy)]

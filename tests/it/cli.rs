@@ -6,9 +6,12 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 12] = [
+const SUBCOMMANDS: [&str; 15] = [
     "record",
     "replay",
+    "explain",
+    "score",
+    "diff",
     "runs",
     "show",
     "verify",

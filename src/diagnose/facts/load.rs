@@ -38,9 +38,10 @@ pub struct Hot {
     pub at: Timestamp,
 }
 
-/// Half as much again, over three scrapes: what a load that is steady on the whole does not do
-/// by itself, and what a single burst or the catching up after a stall does not last for.
-const RISE: Threshold = Threshold { ratio: 1.5, floor: 20.0, hold: 3, baseline: 4 };
+/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
+/// does not do by itself, and what a single burst or the catching up after a stall does not last
+/// for.
+const RISE: Threshold = Threshold { ratio: 1.3, floor: 20.0, hold: 3, baseline: 4 };
 
 /// Below this share of the usual load nobody works with the cluster.
 const IDLE: f64 = 0.05;

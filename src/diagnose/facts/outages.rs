@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::FindingRef;
+use crate::diagnose::pd_history::StoreHistory;
 use crate::model::{TimeRange, Timestamp};
 
 use super::life::{Life, life_across};
@@ -136,8 +137,27 @@ fn signs(evidence: &Evidence, store: usize) -> Signs {
     Signs {
         store,
         heartbeats: history.map_or_else(Vec::new, |history| silences_to_pd(evidence, history)),
-        scrapes: instance.map_or_else(Vec::new, |name| failed_scrapes(evidence, name)),
+        scrapes: instance.map_or_else(Vec::new, |name| {
+            let mut failed = failed_scrapes(evidence, name);
+            failed.retain(|scrapes| !before_it_joined(evidence, history, scrapes));
+            failed
+        }),
     }
+}
+
+/// Whether scrapes failed because the store was not there yet: a target may be configured before
+/// its store joins.
+fn before_it_joined(
+    evidence: &Evidence,
+    history: Option<&StoreHistory>,
+    scrapes: &FailedScrapes,
+) -> bool {
+    let first = evidence.pd.listings.first().copied();
+    let joined = history.map(|history| history.first_seen).filter(|seen| first < Some(*seen));
+    joined.is_some_and(|joined| {
+        scrapes.silence.next.is_none_or(|next| next <= joined.saturating_add_millis(60_000))
+            && scrapes.silence.missed < joined
+    })
 }
 
 /// Times in which PD or Prometheus or both did not hear the store; what overlaps is one.
@@ -262,7 +282,11 @@ fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let received =
         view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
     outage.inbound = if column.is_empty() { received } else { View::Silent };
-    outage.outbound = if !row.is_empty() && sent != View::Heard { View::Silent } else { sent };
+    // A store that cannot deliver to half of the others or more is not heard by them, whatever a
+    // straggler brings.
+    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
+    outage.outbound =
+        if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
     outage.column = column;
     outage.row = row;
 }

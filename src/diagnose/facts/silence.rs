@@ -189,7 +189,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
         }
     }
     found.retain(|one| one.reports >= REPORTS_AT_LEAST);
-    found.sort_by(|a, b| (a.silence.missed, a.by, a.whom).cmp(&(b.silence.missed, b.by, b.whom)));
+    found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
     found
 }
 

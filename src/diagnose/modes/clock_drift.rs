@@ -26,17 +26,16 @@ fn slow_clock(labels: &Labels) -> bool {
     labels.get("type") == Some("system_time_slow")
 }
 
-fn any(_: &Labels) -> bool {
-    true
-}
-
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
     for name in &case.member_names {
         let Some(instance) = case.evidence.instance_of_member(name) else { continue };
-        let counters: [(&str, fn(&Labels) -> bool); 2] = [(JUMPS, any), (EVENTS, slow_clock)];
-        for (metric, keep) in counters {
-            let rate = case.evidence.series.rate(metric, &instance, keep);
+        let series = &case.evidence.series;
+        let counters = [
+            (JUMPS, series.rate(JUMPS, &instance, |_| true)),
+            (EVENTS, series.rate(EVENTS, &instance, slow_clock)),
+        ];
+        for (metric, rate) in counters {
             // PD counts an event only where its clock went back by itself; one is one too many.
             let Some(first) = rate.0.iter().find(|point| point.value > 0.0) else { continue };
             let last = rate.0.iter().rev().find(|point| point.value > 0.0).unwrap_or(first);

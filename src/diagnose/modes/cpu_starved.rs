@@ -14,7 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",
-    subsumes: &["slow_disk", "slow_network"],
+    subsumes: &["slow_disk", "slow_network", "store_pd_partition"],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_batch_system_fsm_schedule_wait_seconds_sum",

@@ -1,8 +1,9 @@
 //! No space left on a store's disk.
 
+use crate::diagnose::baseline::median;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, number};
-use crate::diagnose::limits::below;
+use crate::diagnose::limits::{Stretch, below};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::series::{Point, Track};
 use crate::diagnose::tell::{Crossing, crossing};
@@ -26,41 +27,61 @@ const SIZE: &str = "tikv_store_size_bytes";
 /// TiKV stops writing below its reserve, by default 5 GB or 5 % of the disk, whichever is less.
 const FREE_SHARE: f64 = 0.05;
 
+/// A tenth, where most of the disk was free before: half of what PD calls low space
+/// (`low-space-ratio` 0.8), and lost to something that will not stop there.
+const FILLING_SHARE: f64 = 0.1;
+
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     (0..case.evidence.stores.len()).filter_map(|store| of_store(case, store)).collect()
 }
 
-/// Free share of the disk: exact from Prometheus, to four digits from PD.
-fn free(case: &Case<'_>, store: usize) -> (Track, String) {
-    let known = &case.evidence.stores[store];
-    if let Some(instance) = known.instance.as_deref() {
-        let of = |kind: &'static str| {
-            let keep = move |labels: &Labels| labels.get("type") == Some(kind);
-            case.evidence.series.gauge(SIZE, instance, keep)
-        };
-        let (available, capacity) = (of("available"), of("capacity"));
-        let share = |point: &Point| {
-            let capacity = capacity.last_by(point.at).filter(|all| all.value > 0.0)?;
-            Some(Point { value: point.value / capacity.value, ..*point })
-        };
-        let track = Track(available.0.iter().filter_map(share).collect());
-        if !track.0.is_empty() {
-            return (track, format!("{SIZE}{{type=\"available\",instance=\"{instance}\"}}"));
-        }
-    }
-    let history = known.id.and_then(|id| case.evidence.pd.stores.get(&id));
+/// Free share of the disk, exact, from Prometheus.
+fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
+    let instance = case.evidence.stores[store].instance.as_deref()?;
+    let of = |kind: &'static str| {
+        let keep = move |labels: &Labels| labels.get("type") == Some(kind);
+        case.evidence.series.gauge(SIZE, instance, keep)
+    };
+    let (available, capacity) = (of("available"), of("capacity"));
+    let share = |point: &Point| {
+        let capacity = capacity.last_by(point.at).filter(|all| all.value > 0.0)?;
+        Some(Point { value: point.value / capacity.value, ..*point })
+    };
+    let track = Track(available.0.iter().filter_map(share).collect());
+    Some((track, format!("{SIZE}{{type=\"available\",instance=\"{instance}\"}}")))
+}
+
+/// Free share of the disk from PD, to four digits, but also from a process that died before
+/// anybody scraped it.
+fn by_pd(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
+    let history = case.evidence.pd.stores.get(&case.evidence.stores[store].id?)?;
     let mut before: Option<Timestamp> = None;
     let point = |&(at, value): &(Timestamp, f64)| {
         let since = before.replace(at).unwrap_or(at);
         Point { since, at, value }
     };
-    let track = history.map(|history| Track(history.free.iter().map(point).collect()));
-    (track.unwrap_or_default(), "PD /stores available".to_owned())
+    let track = Track(history.free.iter().map(point).collect());
+    Some((track, "PD /stores available".to_owned()))
+}
+
+/// The first stretch without space. A disk that lost most of what was free within the window is
+/// being filled, and near its end a little earlier than one that was always tight.
+fn without_space(track: &Track) -> Option<Stretch> {
+    let full = below(track, FREE_SHARE, 1).into_iter().next();
+    full.or_else(|| {
+        let usual = median(track.values())?.max(track.0.first()?.value);
+        let filling = usual >= 3.0 * FILLING_SHARE;
+        below(track, FILLING_SHARE, 2).into_iter().next().filter(|_| filling)
+    })
 }
 
 fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
-    let (track, reference) = free(case, store);
-    let stretch = *below(&track, FREE_SHARE, 1).first()?;
+    let tracks = [by_metrics(case, store), by_pd(case, store)];
+    let found = tracks
+        .into_iter()
+        .flatten()
+        .find_map(|(track, reference)| Some((without_space(&track)?, track, reference)));
+    let (stretch, track, reference) = found?;
     let known = &case.evidence.stores[store];
     let most = track.values().fold(0.0, f64::max);
     let mut claim = Claim::new(

@@ -1,8 +1,9 @@
 //! I/O stopped: the process runs, PD and Prometheus hear it, and nothing is written any more.
 
+use super::store_presence::claim;
 use crate::diagnose::baseline::median;
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::View;
+use crate::diagnose::facts::{Life, Outage, View};
 use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
 use crate::diagnose::limits::{Stretch, above, below};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
@@ -16,14 +17,22 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk does not answer",
-    subsumes: &["slow_disk", "cpu_starved"],
+    // Behind a disk that stopped, heartbeats stop too, and so do a process's own inspections.
+    subsumes: &[
+        "slow_disk",
+        "cpu_starved",
+        "store_pd_partition",
+        "store_pause",
+        "store_unreachable",
+    ],
     needs: &[Need::TikvMetrics],
-    metrics: &[SYNCS, "raft_engine_sync_log_duration_seconds_sum", SCORE, MESSAGES, PROBES],
+    metrics: &[SYNCS, SYNC_TIME, SCORE, MESSAGES, PROBES],
     judge,
 };
 
 /// TiKV's own probe of its disk, a small synced write a second; it counts what did not succeed.
 const PROBES: &str = "tikv_raftstore_disk_probe_duration_seconds_count";
+const SYNC_TIME: &str = "raft_engine_sync_log_duration_seconds_sum";
 const SYNCS: &str = "raft_engine_sync_log_duration_seconds_count";
 const SCORE: &str = "tikv_raftstore_slow_score";
 const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
@@ -34,7 +43,44 @@ const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 const HUNG_S: f64 = 10.0;
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    (0..case.evidence.stores.len()).filter_map(|store| of_store(case, store)).collect()
+    let stores = 0..case.evidence.stores.len();
+    let mut found: Vec<Claim> = stores.filter_map(|store| of_store(case, store)).collect();
+    found.extend(case.outages.iter().filter_map(|outage| behind_a_hole(case, outage)));
+    found
+}
+
+/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed whole:
+/// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
+/// half of the hole or more.
+fn behind_a_hole(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
+    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
+    let Life::StoodStill { hole, .. } = outage.life else { return None };
+    let connected = outage.column.is_empty() && outage.outbound == View::Silent;
+    if !connected || outage.link.is_some() || !peers_reach(case, outage, hole) {
+        return None;
+    }
+    let spent = case.evidence.series.across(SYNC_TIME, instance, hole)?;
+    if spent.by * 2000.0 < hole.millis() as f64 {
+        return None;
+    }
+    let found = claim(case, outage, 0.97);
+    Some(found.but("its own inspections stood still, as they do behind a disk that stopped"))
+}
+
+/// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
+/// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
+fn peers_reach(case: &Case<'_>, outage: &Outage, hole: TimeRange) -> bool {
+    let others = case.evidence.stores.iter().enumerate();
+    let others = others.filter(|(store, _)| *store != outage.store);
+    let scores: Vec<f64> = others
+        .filter_map(|(_, known)| known.instance.as_deref())
+        .flat_map(|instance| {
+            let of_links = |labels: &Labels| labels.get("type") == Some("network");
+            let track = case.evidence.series.gauge(SCORE, instance, of_links);
+            track.within(hole).iter().map(|point| point.value).collect::<Vec<f64>>()
+        })
+        .collect();
+    !scores.is_empty() && scores.iter().all(|score| *score < 10.0)
 }
 
 fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {

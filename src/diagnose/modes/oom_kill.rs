@@ -50,7 +50,7 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
     let share = last.value / limit;
     let grew = last.value / usual.max(1.0);
     let near = share >= NEAR_QUOTA;
-    if !near && !(grew >= GREW && last.value >= highest) {
+    if !(near || grew >= GREW && last.value >= highest) {
         return None;
     }
     let mib = |bytes: f64| number(bytes / 1_048_576.0);

@@ -18,7 +18,7 @@ pub const MODE: Mode = Mode {
 };
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let moved = case.moved.iter().filter(|(one, _)| one.leaves == true);
+    let moved = case.moved.iter().filter(|(one, _)| one.leaves);
     moved
         .map(|(one, told)| {
             let target = Target::store(&case.evidence.stores[one.store]);

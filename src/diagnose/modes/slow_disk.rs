@@ -2,7 +2,7 @@
 
 use super::node_stage::{claim, slow_stores, weigh_load};
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::Stage;
+use crate::diagnose::facts::{Slow, Stage};
 use crate::diagnose::finding::Target;
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 
@@ -13,7 +13,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk is slow",
-    subsumes: &[],
+    // A store that writes for seconds misses heartbeats.
+    subsumes: &["store_pd_partition"],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_raftstore_disk_probe_duration_seconds_sum",
@@ -36,6 +37,13 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let claim = claim(case, node, Target::store(known), Stage::Device);
         let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
+        // What the store measures around its writes includes waiting for a thread.
+        let device = ["disk_probe", "sync_log"];
+        let measured = |slow: &Slow| device.iter().any(|name| slow.quantity.metric.contains(name));
+        if !node.slow.iter().any(measured) {
+            claim.confidence -= 0.3;
+            claim = claim.but("neither probes nor synced writes of the disk take longer");
+        }
         if node.has(Stage::Threads) {
             claim = claim.but("threads wait too, as they do behind a slow disk");
         }

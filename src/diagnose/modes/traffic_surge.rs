@@ -23,8 +23,12 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     even.map(|(rise, told)| {
         let departure = &rise.departure;
         let target = Target::named(TargetKind::Workload, "workload");
-        // Twice the load is beyond doubt; half as much again may be a busier minute.
-        let confidence = if departure.ratio() >= 1.8 { 0.92 } else { 0.75 };
+        // Twice the load is beyond doubt; a third more may be a busier minute.
+        let confidence = match departure.ratio() {
+            ratio if ratio >= 1.8 => 0.92,
+            ratio if ratio >= 1.5 => 0.75,
+            _ => 0.6,
+        };
         let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
         claim.evidence = vec![*told];

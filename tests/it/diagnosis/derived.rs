@@ -625,3 +625,37 @@ fn two_faults_are_two_causes() {
         told(&verdict)
     );
 }
+
+/// A disk so slow that heartbeats stay away too.
+#[test]
+fn a_slow_disk_explains_heartbeats_that_stay_away() {
+    let mut run = slow_disk(1, 2.0);
+    let (id, _, name) = node(&run, 1);
+    run.stop_heartbeats(id, run.range(FROM + 20, TO));
+    assert_cause(&run.verdict(), "slow_disk", &name);
+}
+
+/// The hole of a paused store, with its peers' connections whole and its fsyncs waiting.
+#[test]
+fn a_store_behind_a_stopped_disk_is_told_from_a_frozen_one() {
+    let mut run = Run::load("chaos-08");
+    run.drop_series(|labels| labels.metric() == "tikv_server_report_failure_msg_total");
+    let hole = run.range(0, 10_000);
+    for host in 1..4 {
+        let instance = format!("10.77.0.2{host}:20180");
+        run.set_where("tikv_raftstore_slow_score", &instance, hole, 1.0, |labels| {
+            labels.get("type") == Some("network")
+        });
+    }
+    let after = run.at(330);
+    run.each(
+        "raft_engine_sync_log_duration_seconds_sum",
+        Some("10.77.0.20:20180"),
+        |_, samples| {
+            for sample in samples.iter_mut().filter(|s| s.at >= after) {
+                sample.value += 150.0;
+            }
+        },
+    );
+    assert_cause(&run.verdict(), "disk_hang", "store 1");
+}
