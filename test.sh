@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust, a C compiler, and runs all of them.
+# Installs what the tests need beside Rust, and runs all of them: a C compiler, Prometheus and its
+# promtool, a Compose implementation.
 set -euo pipefail
 cd "$(dirname "$0")"
-if ! command -v cc > /dev/null; then
+packages=()
+command -v cc > /dev/null || packages+=(build-essential)
+command -v promtool > /dev/null || packages+=(prometheus)
+command -v docker-compose > /dev/null || packages+=(docker-compose)
+if [ ${#packages[@]} -gt 0 ]; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
   $sudo apt-get update
-  $sudo apt-get install -y --no-install-recommends build-essential
+  $sudo apt-get install -y --no-install-recommends "${packages[@]}"
 fi
 cargo test --locked

@@ -16,6 +16,8 @@ pub mod promql;
 
 pub mod replay;
 
+pub mod diagnose;
+
 pub mod report;
 
 pub mod cli;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange, Timestamp};
 use operator::promql::{Dialect, Engine, EngineOptions, Expression};
@@ -50,16 +50,11 @@ struct Tally {
     cold: Times,
 }
 
-/// Compares every run in `folder`. `arguments` are the file of expressions and, optionally, the
-/// folder of captures.
-pub async fn run(runs: &[PathBuf], arguments: &[String]) -> Result<()> {
-    let [expressions, rest @ ..] = arguments else {
-        bail!("usage: campaign promql FOLDER EXPRESSIONS [CAPTURES]");
-    };
-    let captures = PathBuf::from(rest.first().map_or("data", String::as_str));
+/// Compares every run, evaluating the expressions of a file over the captures of a folder.
+pub async fn run(runs: &[PathBuf], expressions: &Path, captures: &Path) -> Result<()> {
     let templates = std::fs::read_to_string(expressions)
-        .with_context(|| format!("cannot read {expressions}"))?;
-    let variables = variables(Path::new(expressions))?;
+        .with_context(|| format!("cannot read {}", expressions.display()))?;
+    let variables = variables(expressions)?;
     for run in runs {
         let name = crate::name_of(run);
         let number = name.rsplit('-').next().unwrap_or_default();

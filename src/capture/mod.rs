@@ -10,6 +10,7 @@ mod index;
 mod inventory;
 mod maintain;
 mod reader;
+mod scan;
 mod verify;
 mod writer;
 
@@ -20,8 +21,9 @@ pub use error::CaptureError;
 pub use file::FORMAT;
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
-pub use maintain::{add_event, compact, copy, seal_truth};
+pub use maintain::{add_event, compact, copy, seal_truth, unseal_truth};
 
 pub use reader::{CaptureReader, Damage};
+pub use scan::SampleRun;
 pub use verify::{VerifyReport, verify};
 pub use writer::{CaptureWriter, CommitStats, Tick};

@@ -1,5 +1,7 @@
 //! `operator doctor`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,8 +12,10 @@ use super::exit::CliError;
 use super::output::{self, Format};
 use super::record_config::{ConfigFile, SourceArgs};
 use super::sources::{self, PdFound, PrometheusFound};
+use super::subjects::{self, Asking};
 use super::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange};
+use crate::record::Subject;
 use crate::source::pd::members_view;
 use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
 
@@ -38,6 +42,9 @@ pub struct DoctorArgs {
     /// A TOML file whose keys are the flags of `record`
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A subject that is built in, or the path of a subject.toml [default: tikv]
+    #[arg(long, value_name = "NAME|FILE")]
+    subject: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,9 +86,11 @@ impl Check {
 /// Where the arguments cannot be understood, or a check fails.
 pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     let file = ConfigFile::read(args.config.as_deref())?;
+    let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
     let sources = args.sources.or(file.sources());
+    let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
-    checks.extend(super::block_on(examine(&sources))?);
+    checks.extend(super::block_on(examine(&sources, &subject))?);
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     match global.format {
         Format::Json => output::json(&json!({ "schema": 1, "checks": checks }))?,
@@ -106,7 +115,7 @@ fn text(checks: &[Check]) -> String {
     text
 }
 
-async fn examine(args: &SourceArgs) -> anyhow::Result<Vec<Check>> {
+async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Check>> {
     let mut checks = Vec::new();
     let pd = sources::find_pd(args, clock::now()).await?;
     match &pd {
@@ -118,7 +127,7 @@ async fn examine(args: &SourceArgs) -> anyhow::Result<Vec<Check>> {
         )),
     }
     match sources::find_prometheus(args, pd.as_ref()).await {
-        Ok(Some(found)) => checks.extend(prometheus_checks(&found).await),
+        Ok(Some(found)) => checks.extend(prometheus_checks(&found, subject).await),
         Ok(None) => checks.push(Check::warn(
             "Prometheus",
             "no URL is given and PD knows none",
@@ -165,7 +174,7 @@ async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     checks
 }
 
-async fn prometheus_checks(found: &PrometheusFound) -> Vec<Check> {
+async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Check> {
     let version = found.version.clone().unwrap_or_else(|| "of unknown version".to_owned());
     let mut checks = vec![Check::ok(format!("Prometheus {}", found.url), version)];
     checks.push(match found.mode {
@@ -196,43 +205,57 @@ async fn prometheus_checks(found: &PrometheusFound) -> Vec<Check> {
         Some(millis) => Check::ok("scrape interval", output::duration(millis)),
         None => Check::warn("scrape interval", "unknown", "allow /api/v1/status/config"),
     });
-    checks.push(targets(found).await);
+    checks.push(targets(found, subject).await);
     checks
 }
 
-/// Whether the default selection finds targets.
-async fn targets(found: &PrometheusFound) -> Check {
+/// Whether the subject's jobs have targets, and which nodes they are.
+async fn targets(found: &PrometheusFound, subject: &Subject) -> Check {
     let now = clock::now();
     let range = TimeRange::new(now + -UP_WINDOW_MS, now);
-    let selectors: Vec<Selector> = Selector::defaults()
+    let selectors: Vec<Selector> = subject
+        .selectors()
         .iter()
         .map(|selector| selector.with_metrics(&["up".to_owned()]))
         .collect();
-    let mut jobs = Jobs::default();
-    match found.client.read(found.mode, &selectors, range, &mut jobs).await {
-        Ok(_) if jobs.0.is_empty() => Check::warn(
+    let mut parts = Parts { subject, nodes: BTreeMap::new() };
+    match found.client.read(found.mode, &selectors, range, &mut parts).await {
+        Ok(_) if parts.nodes.is_empty() => Check::warn(
             "targets",
-            "none of a TiKV deployment",
-            "see Prometheus's targets, or select others with --match",
+            format!("none of the jobs of {}", subject.name()),
+            "see Prometheus's targets, name another --subject, or select others with --match",
         ),
-        Ok(_) => {
-            let jobs: Vec<String> =
-                jobs.0.iter().map(|(job, targets)| format!("{job} ({targets})")).collect();
-            Check::ok("targets", jobs.join(", "))
-        }
+        Ok(_) => Check::ok("targets", parts.to_string()),
         Err(error) => Check::fail("targets", error.to_string(), "see Prometheus's log"),
     }
 }
 
-/// Counts the series of each job.
-#[derive(Default)]
-struct Jobs(std::collections::BTreeMap<String, u64>);
+/// The nodes of each part of a subject.
+struct Parts<'a> {
+    subject: &'a Subject,
+    nodes: BTreeMap<String, BTreeSet<String>>,
+}
 
-impl SeriesSink for Jobs {
+impl fmt::Display for Parts<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (part, nodes) in &self.nodes {
+            let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+            write!(formatter, "{separator}{part} ({})", nodes.join(", "))?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl SeriesSink for Parts<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
         let labels =
             labels.decode().map_err(|error| SourceError::Sink { why: error.to_string() })?;
-        *self.0.entry(labels.target().job).or_default() += 1;
+        let target = labels.target();
+        let part = self.subject.part(&target.job).unwrap_or(&target.job).to_owned();
+        let node = self.subject.node(&labels).unwrap_or(target.instance);
+        self.nodes.entry(part).or_default().insert(node);
         Ok(())
     }
 

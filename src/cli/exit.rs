@@ -5,7 +5,7 @@ use std::io;
 use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError};
 use crate::promql::ParseError;
-use crate::record::RecordError;
+use crate::record::{RecordError, SubjectError};
 use crate::source::SourceError;
 
 /// The exit codes of the program. They are stable.
@@ -30,6 +30,10 @@ pub enum Code {
     Locked = 7,
     /// The disk is full, or a file cannot be accessed.
     Storage = 8,
+    /// Done, and a fault was found.
+    Fault = 10,
+    /// Done, and whether something is broken cannot be told.
+    CannotTell = 11,
     /// Interrupted before the end.
     Interrupted = 130,
 }
@@ -43,7 +47,7 @@ impl From<Code> for std::process::ExitCode {
 /// The table of exit codes, for `--help`.
 pub const TABLE: &str = "\
 Exit codes:
-  0    done
+  0    done; of a replay: no fault was found
   1    another error
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
@@ -52,6 +56,8 @@ Exit codes:
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
+  10   replay found a fault
+  11   replay cannot tell whether something is broken
   130  interrupted before the end";
 
 /// What only the command line can get wrong.
@@ -89,6 +95,9 @@ pub enum CliError {
     /// `doctor` found something that prevents a recording.
     #[error("{0} checks failed")]
     DoctorFailed(usize),
+    /// A recorder answers, and does not commit.
+    #[error("the recorder is not healthy: {0}")]
+    Unhealthy(String),
     /// Left at once, on a second signal.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
@@ -121,7 +130,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
             CliError::Mismatch { .. } => Code::Mismatch,
-            CliError::DoctorFailed(_) => Code::Source,
+            CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::Interrupted => Code::Interrupted,
         });
     }
@@ -148,6 +157,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     if cause.is::<ParseError>()
         || cause.is::<RunNameError>()
         || cause.is::<TimeParseError>()
+        || cause.is::<SubjectError>()
         || cause.is::<toml::de::Error>()
     {
         return Some(Code::Usage);

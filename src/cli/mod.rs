@@ -5,8 +5,14 @@
 mod clock;
 mod completions;
 mod copy;
+mod diff;
 mod doctor;
+mod evidence;
 mod exit;
+mod explain;
+mod exporter;
+mod health;
+mod judged;
 mod lookup;
 mod mark;
 mod metrics;
@@ -17,9 +23,11 @@ mod record;
 mod record_config;
 mod replay;
 mod runs;
+mod score;
 mod seal;
 mod show;
 mod sources;
+mod subjects;
 mod verify;
 
 use std::io::IsTerminal;
@@ -68,10 +76,16 @@ struct Global {
 enum Command {
     /// Record a cluster into a capture, live or out of the past
     Record(Box<record::RecordArgs>),
-    /// Replay a capture: what was recorded, what was not, and what happened
+    /// Replay a capture: what broke, where and why, and what happened
     Replay(replay::ReplayArgs),
     /// Evaluate PromQL over a capture
     Query(Box<query::QueryArgs>),
+    /// Show the samples behind a finding of a replay, drawn
+    Explain(explain::ExplainArgs),
+    /// Score diagnosis against the sealed truths of labelled captures
+    Score(score::ScoreArgs),
+    /// Compare the verdicts of two runs, or of two versions on one
+    Diff(diff::DiffArgs),
     /// List the runs of a directory
     Runs(runs::RunsArgs),
     /// Tell what is inside a capture
@@ -88,6 +102,8 @@ enum Command {
     Seal(seal::SealArgs),
     /// Check endpoints, versions, permissions, clocks and disk before a recording
     Doctor(Box<doctor::DoctorArgs>),
+    /// Tell whether a recorder that listens commits; for the health checks of containers
+    Health(health::HealthArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -104,7 +120,7 @@ pub fn main() -> ExitCode {
     };
     start_logging(&cli.global);
     match dispatch(cli) {
-        Ok(()) => Code::Ok.into(),
+        Ok(code) => code.into(),
         Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
         Err(error) => {
             eprintln!("error: {}", chain(&error));
@@ -116,20 +132,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(mut cli: Cli) -> anyhow::Result<()> {
-    match (cli.global.wide_format.common(), &cli.command) {
-        (Some(format), _) => cli.global.format = format,
-        (None, Command::Query(_)) => {}
-        (None, _) => {
-            let why = "only `query` has results in this format: use text or json";
+fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
+    match (cli.global.wide_format, cli.global.wide_format.common(), &cli.command) {
+        (_, Some(format), _) => cli.global.format = format,
+        (AnyFormat::Prompt, None, Command::Replay(_)) => {}
+        (AnyFormat::Csv | AnyFormat::Parquet, None, Command::Query(_)) => {}
+        (_, None, _) => {
+            let why = "this command has no results in this format: use text or json";
             return Err(exit::CliError::Usage(why.to_owned()).into());
         }
     }
     let global = &cli.global;
-    match cli.command {
+    let done = match cli.command {
         Command::Record(args) => record::run(global, *args),
-        Command::Replay(args) => replay::run(global, &args),
         Command::Query(args) => query::run(global, &args),
+        Command::Replay(args) => return replay::run(global, &args),
+        Command::Explain(args) => explain::run(global, &args),
+        Command::Score(args) => score::run(global, &args),
+        Command::Diff(args) => diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
@@ -138,8 +158,10 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<()> {
         Command::Mark(args) => mark::run(global, args),
         Command::Seal(args) => seal::run(global, &args),
         Command::Doctor(args) => doctor::run(global, *args),
+        Command::Health(args) => health::run(global, &args),
         Command::Completions(args) => completions::run(&args),
-    }
+    };
+    done.map(|()| Code::Ok)
 }
 
 /// An error with its causes; a cause that the message before it ends with is left out.
@@ -177,13 +199,10 @@ fn start_logging(global: &Global) {
         .try_init();
 }
 
-/// Runs a future on the program's runtime.
+/// Runs a future on this thread alone. An answer of Prometheus's comes in tens of thousands of
+/// pieces, and to hand each from thread to thread costs several times what is done with it.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 /// The program's arguments as clap sees them, for completions.

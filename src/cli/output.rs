@@ -15,7 +15,7 @@ pub enum Format {
     Json,
 }
 
-/// What results of a query look like; other commands know the first two.
+/// What results may look like; every command knows the first two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum AnyFormat {
     /// For people.
@@ -24,6 +24,8 @@ pub enum AnyFormat {
     Text,
     /// For machines; one document, or one line each for what goes on.
     Json,
+    /// Of `replay`: the evidence, compact and cited, to paste into an assistant.
+    Prompt,
     /// Of `query`: a line for each sample, a column for each label.
     Csv,
     /// Of `query`: the same as Parquet.
@@ -36,7 +38,7 @@ impl AnyFormat {
         match self {
             Self::Text => Some(Format::Text),
             Self::Json => Some(Format::Json),
-            Self::Csv | Self::Parquet => None,
+            Self::Prompt | Self::Csv | Self::Parquet => None,
         }
     }
 }

@@ -148,8 +148,11 @@ fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<(
             return Err(CliError::Usage(why.to_owned()).into());
         }
         AnyFormat::Parquet => report::query_parquet(answer)?,
-        AnyFormat::Text if args.plot => report::query_plot(answer, PLOT_WIDTH).into_bytes(),
-        AnyFormat::Text => report::query_text(answer).into_bytes(),
+        // Dispatch lets no other format through.
+        AnyFormat::Text | AnyFormat::Prompt if args.plot => {
+            report::query_plot(answer, PLOT_WIDTH).into_bytes()
+        }
+        AnyFormat::Text | AnyFormat::Prompt => report::query_text(answer).into_bytes(),
     };
     Ok(output::write(&bytes)?)
 }

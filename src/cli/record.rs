@@ -1,6 +1,7 @@
 //! `operator record`.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,18 +11,20 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::exit::CliError;
+use super::exporter::Exporter;
 use super::lookup::SUFFIX;
 use super::output::{self, Format};
 use super::progress::Reporter;
 use super::record_config::{ConfigFile, SourceArgs};
 use super::sources::{self, PdFound, PrometheusFound};
+use super::subjects::{self, Asking};
 use super::{Global, clock};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{
     Endpoints, RunMeta, RunName, TimeRange, Timestamp, Versions, parse_duration_ms,
 };
 use crate::record::pd_log::read_pd_log;
-use crate::record::{self, Copier, Ending, Recording, Stop};
+use crate::record::{self, Copier, Ending, HistoryProgress, Progress, Recording, Stop, Subject};
 use crate::source::Selector;
 
 /// PD is asked what is due this often; the cadence of each path is the schedule's.
@@ -78,9 +81,14 @@ pub struct RecordArgs {
     /// Import PD answers that something else collected (JSON lines, plain or gzip). Repeatable
     #[arg(long, value_name = "FILE")]
     pd_log: Vec<PathBuf>,
-    /// The kind of system under observation [default: tikv]
-    #[arg(long, value_name = "NAME")]
+    /// What belongs to the system under observation: a name that is built in, or the path of a
+    /// subject.toml [default: tikv]
+    #[arg(long, value_name = "NAME|FILE")]
     subject: Option<String>,
+    /// Serve the recorder's own metrics (/metrics) and whether it commits (/healthz) on this
+    /// address, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
     /// A TOML file whose keys are these flags; flags come first
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -90,13 +98,14 @@ pub struct RecordArgs {
 struct Plan {
     run: RunName,
     path: PathBuf,
-    subject: String,
+    subject: Subject,
     sources: SourceArgs,
     selectors: Vec<Selector>,
     history: Option<TimeRange>,
     live: Option<Live>,
     interval: Duration,
     pd_logs: Vec<PathBuf>,
+    listen: Option<SocketAddr>,
 }
 
 /// The live part of a recording.
@@ -118,11 +127,12 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<()> {
 
 fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Plan> {
     let file = ConfigFile::read(args.config.as_deref())?;
+    let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
     let sources = args.sources.or(file.sources());
-    let subject = args.subject.or(file.subject).unwrap_or_else(|| "tikv".to_owned());
+    let listen = args.listen.or(file.listen);
     let run = match args.run.or(file.run) {
         Some(name) => RunName::new(&name)?,
-        None => generated_name(&subject, now)?,
+        None => generated_name(subject.name(), now)?,
     };
     let from = args.from.or(file.from);
     // A flag that contradicts the file wins over it.
@@ -130,13 +140,15 @@ fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Pla
     let to = args.to.or(file.to.filter(|_| length.is_none()));
     let (history, live) = spans(from.as_deref(), to.as_deref(), length.as_deref(), now)?;
     let pd_logs = if args.pd_log.is_empty() { file.pd_log } else { args.pd_log };
+    let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
+    let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
         let text = "nothing to record: give --pd, --prometheus or --pd-log";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let mut selectors = Vec::new();
     if !(args.no_default_match || file.no_default_match) {
-        selectors.extend(Selector::defaults());
+        selectors.extend(subject.selectors());
     }
     for text in file.r#match.iter().chain(&args.matches) {
         selectors.push(Selector::parse(text)?);
@@ -149,7 +161,7 @@ fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Pla
     let only_logs = sources.pd.is_empty() && sources.prometheus.is_none();
     let live = live.filter(|_| !only_logs);
     let path = global.dir.join(format!("{run}{SUFFIX}"));
-    Ok(Plan { run, path, subject, sources, selectors, history, live, interval, pd_logs })
+    Ok(Plan { run, path, subject, sources, selectors, history, live, interval, pd_logs, listen })
 }
 
 /// The past to copy, and what to record live.
@@ -195,6 +207,11 @@ fn generated_name(subject: &str, now: Timestamp) -> anyhow::Result<RunName> {
 
 async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
+    // From the start, since finding the sources and copying the past may take their time.
+    let exporter = match plan.listen {
+        Some(address) => Some(Exporter::start(address, patience(plan.interval)).await?),
+        None => None,
+    };
     let pd = sources::find_pd(&plan.sources, clock::now()).await?;
     let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
     let mut writer = open(&plan, pd.as_ref(), prometheus.as_ref())?;
@@ -209,11 +226,40 @@ async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
         mode: found.mode,
         selectors: plan.selectors.clone(),
     });
-    let ending = phases(&plan, writer, (copier, pd), stop, &mut reporter).await;
+    let mut watchers = Watchers { reporter: &mut reporter, exporter };
+    let ending = phases(&plan, writer, (copier, pd), stop, &mut watchers).await;
     reporter.finish();
     let ending = ending?;
     report(global, &plan, ending)?;
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// How long a recorder may go without a commit and still count as healthy.
+fn patience(interval: Duration) -> Duration {
+    (interval * 4).max(Duration::from_secs(60))
+}
+
+/// Whoever is told how the recording stands.
+struct Watchers<'a> {
+    reporter: &'a mut Reporter,
+    exporter: Option<Exporter>,
+}
+
+impl Watchers<'_> {
+    fn live(&mut self, progress: &Progress) {
+        self.reporter.live(progress);
+        if let Some(exporter) = &self.exporter {
+            exporter.publish(progress);
+        }
+    }
+
+    fn history(&mut self, progress: &HistoryProgress) {
+        let now = clock::now();
+        self.reporter.history(progress, now);
+        if let Some(exporter) = &self.exporter {
+            exporter.alive(now);
+        }
+    }
 }
 
 /// History first, then live.
@@ -222,7 +268,7 @@ async fn phases(
     mut writer: CaptureWriter,
     (copier, pd): (Option<Copier>, Option<PdFound>),
     stop: watch::Receiver<Stop>,
-    reporter: &mut Reporter,
+    watchers: &mut Watchers<'_>,
 ) -> anyhow::Result<Ending> {
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
         if let Some(first) = writer.copied_from().filter(|first| range.start < *first) {
@@ -233,7 +279,7 @@ async fn phases(
             );
             return Err(CliError::Usage(text).into());
         }
-        let mut progress = |progress: &_| reporter.history(progress, clock::now());
+        let mut progress = |progress: &_| watchers.history(progress);
         let (back, ending) =
             record::copy_history(copier, writer, range, &clock::now, stop.clone(), &mut progress)
                 .await?;
@@ -253,7 +299,7 @@ async fn phases(
         prometheus_interval: plan.interval,
         until: live.until,
     };
-    let mut progress = |progress: &_| reporter.live(progress);
+    let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::run(recording, writer, &clock::now, stop, &mut progress).await?)
 }
 
@@ -267,7 +313,7 @@ fn open(
     std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let mut meta = RunMeta {
         run: plan.run.clone(),
-        subject: plan.subject.clone(),
+        subject: plan.subject.name().to_owned(),
         created: clock::now(),
         cluster_id: pd.and_then(|pd| pd.cluster_id.clone()),
         endpoints: Endpoints {

@@ -1,6 +1,7 @@
 //! What to record: flags, environment and `operator.toml` put together.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -131,6 +132,8 @@ pub struct ConfigFile {
     pub interval: Option<String>,
     /// `--subject`
     pub subject: Option<String>,
+    /// `--listen`
+    pub listen: Option<SocketAddr>,
     /// `--match`
     pub r#match: Vec<String>,
     /// `--no-default-match`
@@ -211,7 +214,12 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
         .collect()
 }
 
-fn read_small(path: &Path) -> anyhow::Result<String> {
+/// Reads a file that is no larger than 1 MiB.
+///
+/// # Errors
+///
+/// Where it is larger or cannot be read.
+pub fn read_small(path: &Path) -> anyhow::Result<String> {
     let cannot_read = || format!("cannot read {}", path.display());
     let bytes = fs::metadata(path).with_context(cannot_read)?.len();
     anyhow::ensure!(

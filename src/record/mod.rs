@@ -2,15 +2,19 @@
 
 mod copier;
 mod error;
+mod exposition;
 mod history;
 mod outages;
 mod own;
 pub mod pd_log;
 pub mod pd_sampler;
 mod recorder;
+mod subject;
 
 pub use copier::Copier;
 pub use error::RecordError;
+pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
 pub use recorder::{Clock, Ending, Progress, Recording, Stop, run};
+pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

@@ -2,12 +2,19 @@
 //!
 //! The same report gives the same bytes in any time zone and any locale.
 
+mod diagnosed;
+mod explain_text;
 mod json;
+mod prompt_text;
 mod query_parquet;
 mod query_text;
 mod text;
+mod verdict_text;
 
+pub use diagnosed::Diagnosed;
+pub use explain_text::explain_text;
 pub use json::replay_json;
+pub use prompt_text::prompt_text;
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
 pub use text::{Color, escape, replay_text};

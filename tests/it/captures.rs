@@ -90,10 +90,39 @@ fn a_replay_prints_the_same_bytes_in_any_zone_and_locale_and_never_the_truth() {
             .env("LC_ALL", locale)
             .output()
             .expect("the binary runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        // 10: a fault was found.
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(10), "{errors}");
         String::from_utf8(output.stdout).expect("the report is UTF-8")
     };
     let first = replay("UTC", "C");
     assert_eq!(first, replay("Asia/Tokyo", "de_DE.UTF-8"));
-    assert!(!first.contains("store_partition") && !first.contains("t_inject"), "{first}");
+    assert!(first.contains("store_partition"), "{first}");
+    assert!(!first.contains("t_inject") && !first.contains("scenario"), "{first}");
+}
+
+#[test]
+fn a_prompt_cites_its_findings_and_a_finding_is_drawn() {
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+            .args(args)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("the binary runs");
+        let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+        (output.status.code(), text)
+    };
+    let (code, prompt) = run(&["replay", "chaos-03", "--format", "prompt"]);
+    assert_eq!(code, Some(10));
+    assert!(prompt.contains("slow_disk at store 1") && prompt.contains("by F1"), "{prompt}");
+    let (code, drawn) = run(&["explain", "chaos-03", "F1"]);
+    assert_eq!(code, Some(0));
+    assert!(drawn.contains("####") && drawn.contains('^'), "{drawn}");
+    assert_eq!(run(&["explain", "chaos-03", "F99"]).0, Some(2));
+    assert_eq!(run(&["runs", "--format", "prompt"]).0, Some(2));
+    let (code, same) = run(&["diff", "chaos-03", "chaos-03"]);
+    assert_eq!(code, Some(0));
+    assert!(same.contains("the same causes"), "{same}");
+    assert_eq!(run(&["replay", "chaos-01"]).0, Some(0));
+    assert_eq!(run(&["replay", "chaos-01", "--to", "2026-11-24T16:17:30Z"]).0, Some(11));
 }

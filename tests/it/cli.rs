@@ -6,9 +6,12 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 11] = [
+const SUBCOMMANDS: [&str; 15] = [
     "record",
     "replay",
+    "explain",
+    "score",
+    "diff",
     "runs",
     "show",
     "verify",
@@ -17,6 +20,7 @@ const SUBCOMMANDS: [&str; 11] = [
     "mark",
     "seal",
     "doctor",
+    "health",
     "completions",
 ];
 

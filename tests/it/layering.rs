@@ -123,3 +123,12 @@ fn the_scan_sees_uses_and_not_comments() {
         without_comments("use crate::model::Gap;\n// use crate::cli::main;\ncrate::capture::f()");
     assert_eq!(used(&code), BTreeSet::from(["capture", "model"]));
 }
+
+#[test]
+fn only_score_opens_a_truth() {
+    for source in sources() {
+        let path = source.path.to_string_lossy().into_owned();
+        let may = source.module == "capture" || path == "cli/score.rs";
+        assert!(may || !source.code.contains("unseal_truth"), "src/{path} opens a truth");
+    }
+}

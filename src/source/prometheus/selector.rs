@@ -46,11 +46,6 @@ pub struct Selector {
     matchers: Vec<Matcher>,
 }
 
-/// Jobs under which TiUP, TiDB Operator and the official rules know the parts of a deployment.
-/// TiDB Operator puts namespace and cluster in front.
-const DEFAULT_JOBS: &str = "(.*-)?(tikv|pd|tidb|tiflash|ticdc|tso|scheduling)\
-    |tidb.*|node|node.exporter|overwritten.*|blackbox.*|monitor_port_probe|prometheus|operator";
-
 impl Selector {
     /// Reads a selector: `name`, `name{label="value",…}` or `{label=~"regex",…}`, with PromQL's
     /// four operators, three kinds of quotes and escapes.
@@ -74,14 +69,9 @@ impl Selector {
         Ok(Self { matchers })
     }
 
-    /// The series of a TiKV deployment, found by the usual names of its jobs.
-    pub fn defaults() -> Vec<Self> {
-        let matcher = Matcher {
-            name: "job".to_owned(),
-            kind: MatchKind::Regex,
-            value: DEFAULT_JOBS.to_owned(),
-        };
-        vec![Self { matchers: vec![matcher] }]
+    /// A selector of `matchers`, of which there is at least one.
+    pub fn new(matchers: Vec<Matcher>) -> Self {
+        Self { matchers }
     }
 
     /// The conditions, in the order in which they were written.
@@ -403,18 +393,6 @@ mod tests {
         let two = selector.with_metrics(&["up".to_owned(), "a.b".to_owned()]);
         assert_eq!(two.to_string(), r#"{job="tikv",__name__=~"up|a\\.b"}"#);
         assert_eq!(two.scrapes().to_string(), "up{job=\"tikv\"}");
-    }
-
-    #[test]
-    fn the_defaults_find_the_usual_jobs() {
-        let pattern = format!("^(?:{DEFAULT_JOBS})$");
-        let pattern = regex::Regex::new(&pattern).expect("the pattern is valid");
-        for job in ["tikv", "pd", "ns-basic-tikv", "node_exporter", "overwritten-nodes", "tidb"] {
-            assert!(pattern.is_match(job), "{job}");
-        }
-        for job in ["kubelet", "etcd", "my_tikv"] {
-            assert!(!pattern.is_match(job), "{job}");
-        }
     }
 
     proptest! {

@@ -1,0 +1,111 @@
+//! A finding for a person: its readings and a plot of what it rests on.
+
+use super::text::{Color, Ink, Page, clock, escape};
+use crate::diagnose::{Drawn, Finding, PlotHow};
+use crate::model::Timestamp;
+
+/// Rows of a plot.
+const ROWS: usize = 8;
+
+/// Columns of the values beside a plot.
+const SCALE: usize = 10;
+
+/// A finding in lines of at most `width` columns.
+pub fn explain_text(finding: &Finding, drawn: &[Drawn], width: usize, color: Color) -> String {
+    let mut page = Page { out: String::new(), width: width.max(60), color };
+    let title = format!("{}  {}: {}", finding.id, finding.target.text(), finding.text);
+    page.line(0, &title, Ink::Bold);
+    let until = finding
+        .end_ms
+        .map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
+    page.field("when", &format!("{} {until}", clock(finding.onset_ms)));
+    if let Some(size) = &finding.magnitude {
+        let text = format!(
+            "{} before, {} meanwhile, {} at most ({})",
+            size.baseline, size.typical, size.peak, size.unit
+        );
+        page.field("size", &text);
+    }
+    for citation in &finding.citations {
+        page.field(
+            "reads",
+            &format!("{} {} {}", clock(citation.at_ms), citation.reference, citation.value),
+        );
+    }
+    for one in drawn.iter().filter(|one| !one.points.is_empty()) {
+        page.plot(finding, one);
+    }
+    page.out
+}
+
+impl Page {
+    /// A column per point or per several, `|` where the finding begins and ends.
+    fn plot(&mut self, finding: &Finding, drawn: &Drawn) {
+        let how = match drawn.plot.how {
+            PlotHow::Gauge => "",
+            PlotHow::Rate => ", a second",
+            PlotHow::Mean => ", mean",
+        };
+        let label = drawn
+            .plot
+            .label
+            .as_ref()
+            .map_or_else(String::new, |(name, value)| format!(" {name}={value}"));
+        self.heading(&format!("{} of {}{label}{how}", drawn.plot.metric, drawn.plot.instance));
+        let room = self.width - SCALE - 4;
+        let per_column = drawn.points.len().div_ceil(room).max(1);
+        let columns: Vec<(i64, f64)> = drawn
+            .points
+            .chunks(per_column)
+            .map(|part| (part[0].0, part.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max)))
+            .collect();
+        let most = columns.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max);
+        let least = columns.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min).min(0.0);
+        let height = |value: f64| match most > least {
+            true => ((value - least) / (most - least) * ROWS as f64).round() as usize,
+            false => 0,
+        };
+        for row in (1..=ROWS).rev() {
+            let scale = match row {
+                ROWS => shown(most),
+                1 => shown(least),
+                _ => String::new(),
+            };
+            let bars: String =
+                columns.iter().map(|(_, v)| if height(*v) >= row { '#' } else { ' ' }).collect();
+            let line = format!("{scale:>SCALE$} | {}", bars.trim_end());
+            self.one_line(&line, Ink::Plain);
+        }
+        let marks: String = columns
+            .iter()
+            .enumerate()
+            .map(|(index, (at, _))| {
+                let next = columns.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
+                let inside =
+                    |instant: Timestamp| instant.as_millis() >= *at && instant.as_millis() < next;
+                match (inside(finding.onset_ms), finding.end_ms.is_some_and(inside)) {
+                    (true, _) => '^',
+                    (_, true) => '$',
+                    _ => '-',
+                }
+            })
+            .collect();
+        self.one_line(&format!("{:>SCALE$} | {marks}", ""), Ink::Dim);
+        let ends = [columns.first(), columns.last()]
+            .map(|end| end.map_or_else(String::new, |(at, _)| clock(Timestamp::from_millis(*at))));
+        let text = format!("{:>SCALE$}   {} to {}; ^ onset, $ end", "", ends[0], ends[1]);
+        self.one_line(&escape(&text), Ink::Dim);
+    }
+}
+
+/// A value in at most nine columns.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        v if (0.001..100_000.0).contains(&v) => {
+            let text = format!("{value:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.2e}"),
+    }
+}
