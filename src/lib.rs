@@ -12,7 +12,11 @@ pub mod source;
 
 pub mod record;
 
+pub mod promql;
+
 pub mod replay;
+
+pub mod diagnose;
 
 pub mod report;
 

@@ -1,17 +1,25 @@
-//! Measurements over a folder of recorded runs, against real servers.
+//! Campaigns: measurements and proofs that take minutes, over folders of runs or of captures.
 //!
-//! `cargo run --release --example campaign -- fidelity FOLDER` and `… size FOLDER`; `… speed FOLDER`
-//! takes a folder of captures. A run is a folder with Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real
-//! `prometheus` binary on loopback.
+//! `cargo run --release --example campaign -- --help` lists them. A *run* is a folder with
+//! Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real `prometheus`
+//! binary on loopback.
 
+mod cost;
+mod crash;
+mod day;
+mod enlarged;
+mod live;
 mod peer;
+mod power;
 mod server;
 mod speed;
+mod stand;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use operator::capture::{CaptureReader, CaptureWriter, Inventory, Tick, compact};
 use operator::model::{EncodedLabels, RunMeta, RunName, Sample, TimeRange, Timestamp, Versions};
 use operator::source::{
@@ -20,21 +28,114 @@ use operator::source::{
 
 use server::Prometheus;
 
+/// Measurements and proofs that take minutes.
+#[derive(Parser)]
+#[command(name = "campaign")]
+enum Task {
+    /// Whether every sample of every run is recorded to the bit
+    Fidelity {
+        /// A folder of runs
+        folder: PathBuf,
+    },
+    /// What a capture of each run takes, beside other formats
+    Size {
+        /// A folder of runs
+        folder: PathBuf,
+    },
+    /// How fast captures are opened, read and written
+    Speed {
+        /// A folder of captures
+        folder: PathBuf,
+    },
+    /// What a made-up day of a cluster takes: bytes, memory, time to the first answer
+    Day {
+        /// The capture that all is made of
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long it is recorded
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+    },
+    /// What recording a live Prometheus costs the built `operator`: processor and memory
+    Live {
+        /// The capture whose series are exposed
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long is measured
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
+    /// Kill the built `operator` while it records; every committed tick must be there
+    Crash {
+        /// How many kills
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every moment
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A capture whose content the source serves
+        #[arg(long, default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
+    /// Tear the files of a recording as a power failure may; each image must hold whole ticks
+    Power {
+        /// How many images
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every sector
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A capture whose content is recorded
+        #[arg(long, default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+    },
+}
+
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [task, folder] = arguments.as_slice() else {
-        bail!("usage: campaign fidelity|size|speed FOLDER");
-    };
-    if task == "speed" {
-        return speed::run(Path::new(folder));
-    }
-    let runs = runs_in(Path::new(folder))?;
     let runtime = tokio::runtime::Runtime::new()?;
-    match task.as_str() {
-        "fidelity" => runtime.block_on(fidelity(&runs)),
-        "size" => runtime.block_on(size(&runs)),
-        other => bail!("unknown task {other:?}: use fidelity, size or speed"),
+    match Task::parse() {
+        Task::Fidelity { folder } => runtime.block_on(fidelity(&runs_in(&folder)?)),
+        Task::Size { folder } => runtime.block_on(size(&runs_in(&folder)?)),
+        Task::Speed { folder } => speed::run(&folder),
+        Task::Live { capture, copies, minutes } => {
+            let operator = built_operator()?;
+            let live = live::Live { operator, capture, copies, minutes };
+            runtime.block_on(live::run(&live, wall_clock))
+        }
+        Task::Day { capture, copies, hours } => day::run(&day::Day { capture, copies, hours }),
+        Task::Crash { times, seed, capture, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            let campaign = crash::Campaign { operator, capture, times, seed };
+            println!("{:#?}", runtime.block_on(crash::run(&campaign, wall_clock))?);
+            Ok(())
+        }
+        Task::Power { times, seed, capture } => {
+            println!("{:#?}", power::run(&capture, times, seed)?);
+            Ok(())
+        }
     }
+}
+
+/// `operator` as built with the same profile: examples lie one folder below it.
+fn built_operator() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent).context("this program lies in a folder")?;
+    Ok(folder.join("operator"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "campaigns record what happens now")]
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(since.as_millis() as i64)
 }
 
 fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {

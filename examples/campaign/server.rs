@@ -17,15 +17,19 @@ pub struct Prometheus {
 impl Prometheus {
     /// Copies `blocks` into `scratch` and serves them on a free port of the loopback interface.
     pub async fn start(blocks: &Path, scratch: &Path) -> Result<Self> {
-        let data = scratch.join("tsdb");
-        copy_tree(blocks, &data)?;
-        let config = scratch.join("empty.yml");
-        std::fs::write(&config, "")?;
+        copy_tree(blocks, &scratch.join("tsdb"))?;
+        Self::scraping("", scratch).await
+    }
+
+    /// Starts with this configuration, on a free port of the loopback interface.
+    pub async fn scraping(config: &str, scratch: &Path) -> Result<Self> {
+        let file = scratch.join("prometheus.yml");
+        std::fs::write(&file, config)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
         let child = Command::new(&program)
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", scratch.join("tsdb").display()))
             .arg("--storage.tsdb.retention.time=100y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=error")
@@ -43,6 +47,11 @@ impl Prometheus {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!("{program} did not become ready in 30 s")
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends the server.

@@ -1,15 +1,18 @@
-//! How fast a capture is read whole, and written tick by tick.
+//! How fast a capture is opened, read whole, and written tick by tick.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use operator::capture::{CaptureReader, CaptureWriter, Tick};
 use operator::model::{EncodedLabels, Sample, Series, TimeRange};
 
+use super::cost::{Cost, timed};
+
 /// The scrape interval of the runs: one tick brings one scrape of every target.
 const TICK_MS: i64 = 15_000;
+/// Ticks of the longer recording: the run is laid end to end until an hour is full.
+const HOUR_TICKS: usize = 240;
 
 /// A tick's series: encoded labels and samples.
 type Scrape<'a> = Vec<(&'a [u8], Vec<Sample>)>;
@@ -17,8 +20,12 @@ type Scrape<'a> = Vec<(&'a [u8], Vec<Sample>)>;
 /// Prints a line for every capture in `folder`.
 pub fn run(folder: &Path) -> Result<()> {
     println!(
-        "{:<18} {:>9} {:>7} {:>9} {:>9} {:>11} {:>11}",
-        "capture", "samples", "ticks", "open ms", "read ms", "read M/s", "write M/s"
+        "{:<17} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8}",
+        "", "", "open", "scan", "select", "read", "1st tick", "run", "hour"
+    );
+    println!(
+        "{:<17} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8}",
+        "capture", "samples", "ms", "ms", "ms", "M/s", "ms", "M/s", "M/s"
     );
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
@@ -28,31 +35,48 @@ pub fn run(folder: &Path) -> Result<()> {
     for path in paths {
         line(&path)?;
     }
+    println!(
+        "\nTimes are of one core, as the process uses it; the second line has the wall's clock.\n\
+         read: opening, and scanning every sample. 1st tick: all series are new.\n\
+         run, hour: durable ticks, sealing, closing; an hour is the run laid end to end."
+    );
     Ok(())
 }
 
 fn line(path: &Path) -> Result<()> {
-    let begun = now();
-    let reader = CaptureReader::open(path)?;
-    let opened = begun.elapsed();
-    let begun = now();
-    let series = reader.select(&[], TimeRange::ALL)?;
-    let read = begun.elapsed();
-    let samples: usize = series.iter().map(|series| series.samples.len()).sum();
+    let (reader, opened) = timed(|| Ok(CaptureReader::open(path)?))?;
+    let (samples, scanned) = timed(|| {
+        let (mut samples, mut bits) = (0_u64, 0_u64);
+        reader.scan(&[], TimeRange::ALL, |run| {
+            for sample in run.samples() {
+                samples += 1;
+                bits ^= sample.value.to_bits();
+            }
+        })?;
+        std::hint::black_box(bits);
+        Ok(samples)
+    })?;
+    let (series, selected) = timed(|| Ok(reader.select(&[], TimeRange::ALL)?))?;
     let encoded: Vec<Vec<u8>> = series.iter().map(encode).collect();
     let ticks = ticks(&series, &encoded);
-    let written = write(&reader, &ticks)?;
-    let millions = |time: Duration| samples as f64 / 1e6 / (time.as_secs_f64());
-    println!(
-        "{:<18} {:>9} {:>7} {:>9.1} {:>9.1} {:>11.1} {:>11.1}",
-        path.file_name().unwrap_or_default().to_string_lossy(),
-        samples,
-        ticks.len(),
-        opened.as_secs_f64() * 1e3,
-        read.as_secs_f64() * 1e3,
-        millions(opened + read),
-        millions(written),
-    );
+    drop(series);
+    let run = write(&reader, &ticks, ticks.len())?;
+    let hour = write(&reader, &ticks, HOUR_TICKS)?;
+    let names = [path.file_name().unwrap_or_default().to_string_lossy(), "  by the wall".into()];
+    for (name, clock) in names.iter().zip([Cost::cpu_ms, Cost::wall_ms]) {
+        println!(
+            "{:<17} {:>8} {:>7.1} {:>7.1} {:>7.1} {:>8.1} {:>8.1} {:>8.1} {:>8.1}",
+            name,
+            samples,
+            clock(&opened),
+            clock(&scanned),
+            clock(&selected),
+            samples as f64 / 1e3 / (clock(&opened) + clock(&scanned)),
+            clock(&run.first),
+            run.samples as f64 / 1e3 / clock(&run.whole),
+            hour.samples as f64 / 1e3 / clock(&hour.whole),
+        );
+    }
     Ok(())
 }
 
@@ -73,24 +97,40 @@ fn ticks<'a>(series: &[Series], encoded: &'a [Vec<u8>]) -> Vec<Scrape<'a>> {
     ticks.into_values().collect()
 }
 
-/// Writes every tick durably and finishes the capture, series and labels included.
-fn write(reader: &CaptureReader, ticks: &[Scrape<'_>]) -> Result<Duration> {
-    let scratch = tempfile::tempdir()?;
-    let path = scratch.path().join("written.capture");
-    let begun = now();
-    let mut writer = CaptureWriter::create(&path, reader.meta().clone())?;
-    for scrape in ticks {
-        let mut tick = Tick::default();
-        for (labels, samples) in scrape {
-            tick.samples.push(writer.index(), EncodedLabels(labels), samples)?;
-        }
-        writer.commit(tick)?;
-    }
-    writer.finish()?;
-    Ok(begun.elapsed())
+struct Written {
+    samples: u64,
+    first: Cost,
+    whole: Cost,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-fn now() -> Instant {
-    Instant::now()
+/// Writes `count` ticks durably and finishes the capture, series and labels included. Past the
+/// run's own ticks it begins again, later.
+fn write(reader: &CaptureReader, ticks: &[Scrape<'_>], count: usize) -> Result<Written> {
+    let scratch = tempfile::tempdir()?;
+    let path = scratch.path().join("written.capture");
+    let mut writer = CaptureWriter::create(&path, reader.meta().clone())?;
+    let (mut first, mut whole) = (Cost::default(), Cost::default());
+    for number in 0..count {
+        let later_ms = (number / ticks.len() * ticks.len()) as i64 * TICK_MS;
+        let mut scrape = ticks[number % ticks.len()].clone();
+        for sample in scrape.iter_mut().flat_map(|(_, samples)| samples) {
+            sample.at = sample.at.saturating_add_millis(later_ms);
+        }
+        let ((), cost) = timed(|| {
+            let mut tick = Tick::default();
+            for (labels, samples) in &scrape {
+                tick.samples.push(writer.index(), EncodedLabels(labels), samples)?;
+            }
+            writer.commit(tick)?;
+            Ok(())
+        })?;
+        whole += cost;
+        if number == 0 {
+            first = cost;
+        }
+    }
+    let samples = writer.samples();
+    let ((), closing) = timed(|| Ok(writer.finish()?))?;
+    whole += closing;
+    Ok(Written { samples, first, whole })
 }

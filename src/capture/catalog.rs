@@ -3,8 +3,7 @@
 //! Stores of one cluster expose nearly the same metrics, so a label set without `job` and
 //! `instance` stands once, and each target lists the numbers of its sets.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
@@ -22,31 +21,37 @@ pub struct SeriesSegment {
 
 impl SeriesSegment {
     /// Sorts label sets into a segment. Series that are equal collapse into one.
-    pub fn new(series: impl IntoIterator<Item = Labels>) -> Self {
-        let mut by_set: BTreeMap<SortKey, (Labels, Vec<TargetKey>)> = BTreeMap::new();
-        for labels in series {
-            let target = labels.target();
-            let set = without_target(labels);
-            let entry = by_set.entry(SortKey::of(&set)).or_insert_with(|| (set, Vec::new()));
-            entry.1.push(target);
-        }
-        let mut segment = Self::default();
+    pub fn new<'a>(series: impl IntoIterator<Item = &'a Labels>) -> Self {
+        let mut numbers: HashMap<Labels, u32> = HashMap::new();
+        let mut sets: Vec<Labels> = Vec::new();
         let mut targets: BTreeMap<TargetKey, Vec<u32>> = BTreeMap::new();
-        for (number, (set, keys)) in by_set.into_values().enumerate() {
-            segment.sets.push(set);
-            for key in keys {
-                targets.entry(key).or_default().push(number as u32);
-            }
+        for labels in series {
+            let set = labels.without(&["job", "instance"]);
+            let number = *numbers.entry(set).or_insert_with_key(|set| {
+                sets.push(set.clone());
+                sets.len() as u32 - 1
+            });
+            targets.entry(labels.target()).or_default().push(number);
         }
-        for sets in targets.values_mut() {
-            sets.dedup();
+        let mut order: Vec<(Vec<u8>, u32)> = sets.iter().map(sort_key).zip(0..).collect();
+        order.sort_unstable();
+        let mut place = vec![0; sets.len()];
+        for (new, (_, old)) in (0..).zip(&order) {
+            place[*old as usize] = new;
         }
-        segment.targets = targets.into_iter().collect();
-        segment
+        for list in targets.values_mut() {
+            list.iter_mut().for_each(|number| *number = place[*number as usize]);
+            list.sort_unstable();
+            list.dedup();
+        }
+        Self {
+            sets: order.iter().map(|(_, old)| sets[*old as usize].clone()).collect(),
+            targets: targets.into_iter().collect(),
+        }
     }
 
-    /// The segment as bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The segment as bytes, its labels compressed at one of zstd's levels.
+    pub fn encode(&self, level: i32) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.targets.len() as u64);
         for (key, sets) in &self.targets {
@@ -61,7 +66,7 @@ impl SeriesSegment {
                 next = run[0] + run.len() as u32;
             }
         }
-        out.extend(encode_label_sets(&self.sets));
+        out.extend(encode_label_sets(&self.sets, level));
         out
     }
 
@@ -106,51 +111,40 @@ impl SeriesSegment {
     }
 }
 
-fn without_target(labels: Labels) -> Labels {
-    let mut pairs: Vec<(String, String)> = labels.into();
-    pairs.retain(|(name, _)| name != "job" && name != "instance");
-    Labels::new(pairs).expect("removing labels keeps names distinct")
-}
-
-/// The full labels of a set exposed by a target.
-pub fn with_target(set: &Labels, key: &TargetKey) -> Labels {
-    let mut pairs: Vec<(String, String)> = set.clone().into();
-    pairs.push(("job".to_owned(), key.job.clone()));
-    pairs.push(("instance".to_owned(), key.instance.clone()));
-    Labels::new(pairs).expect("a set has neither job nor instance")
+/// The labels by which a target's series differ from another target's.
+pub fn target_labels(key: &TargetKey) -> [(&str, &str); 2] {
+    [("instance", &key.instance), ("job", &key.job)]
 }
 
 /// The order of series within a target: a histogram's count, its sum, then its buckets from
 /// `+Inf` down, which is what the block codec compares neighbours in.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct SortKey {
-    family: String,
-    labels: Vec<(String, String)>,
-    part: u8,
-    bound: Reverse<u64>,
-    set: Labels,
-}
-
-impl SortKey {
-    fn of(set: &Labels) -> Self {
-        let metric = set.metric();
-        let (family, part) = [("_count", 0), ("_sum", 1), ("_bucket", 2)]
-            .into_iter()
-            .find_map(|(suffix, part)| Some((metric.strip_suffix(suffix)?, part)))
-            .unwrap_or((metric, 3));
-        let bound = match (part, set.get("le")) {
-            (2, Some(bound)) => bound.parse::<f64>().map_or(0, ascending_bits),
-            _ => 0,
-        };
-        let labels = set.iter().filter(|(name, _)| *name != "le" && *name != "__name__");
-        Self {
-            family: family.to_owned(),
-            labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            part,
-            bound: Reverse(bound),
-            set: set.clone(),
-        }
+///
+/// A zero byte ends each part. Where a label holds one itself, the order stays total, because
+/// the whole set closes the key.
+fn sort_key(set: &Labels) -> Vec<u8> {
+    let metric = set.metric();
+    let (family, part) = [("_count", 0), ("_sum", 1), ("_bucket", 2)]
+        .into_iter()
+        .find_map(|(suffix, part)| Some((metric.strip_suffix(suffix)?, part)))
+        .unwrap_or((metric, 3));
+    let bound = match (part, set.get("le")) {
+        (2, Some(bound)) => bound.parse::<f64>().map_or(0, ascending_bits),
+        _ => 0,
+    };
+    let mut key = Vec::with_capacity(128);
+    let put = |key: &mut Vec<u8>, text: &str| {
+        key.extend_from_slice(text.as_bytes());
+        key.push(0);
+    };
+    put(&mut key, family);
+    for (name, value) in set.iter().filter(|(name, _)| *name != "le" && *name != "__name__") {
+        put(&mut key, name);
+        put(&mut key, value);
     }
+    key.extend_from_slice(&[0, part]);
+    key.extend_from_slice(&(!bound).to_be_bytes());
+    set.encode(&mut key);
+    key
 }
 
 fn ascending_bits(value: f64) -> u64 {
@@ -165,10 +159,11 @@ mod tests {
     #[test]
     fn a_histogram_stands_as_count_sum_and_buckets_from_the_top() {
         let series = ["h_sum", "h_bucket 0.5", "h_count", "h_bucket +Inf", "h_bucket 10"];
-        let segment = SeriesSegment::new(series.map(|text| {
+        let series = series.map(|text| {
             let (name, bound) = text.split_once(' ').unwrap_or((text, ""));
             Labels::from_pairs(&[("__name__", name), ("le", bound), ("job", "tikv")])
-        }));
+        });
+        let segment = SeriesSegment::new(&series);
         let order: Vec<String> = segment.sets.iter().map(ToString::to_string).collect();
         assert_eq!(
             order,
@@ -180,15 +175,15 @@ mod tests {
                 "h_bucket{le=\"0.5\"}"
             ]
         );
-        assert_eq!(SeriesSegment::decode(&segment.encode()), Ok(segment));
+        assert_eq!(SeriesSegment::decode(&segment.encode(1)), Ok(segment));
     }
 
     #[test]
     fn equal_sets_of_two_targets_stand_once() {
         let up = |instance| Labels::from_pairs(&[("__name__", "up"), ("instance", instance)]);
-        let segment = SeriesSegment::new([up("a"), up("b"), up("a")]);
+        let segment = SeriesSegment::new(&[up("a"), up("b"), up("a")]);
         assert_eq!(segment.sets.len(), 1);
         assert_eq!(segment.targets.len(), 2);
-        assert_eq!(with_target(&segment.sets[0], &segment.targets[1].0), up("b"));
+        assert_eq!(segment.sets[0].with(&target_labels(&segment.targets[1].0)), up("b"));
     }
 }

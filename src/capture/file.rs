@@ -1,5 +1,6 @@
 //! Opening the SQLite file: identity, format version, migrations, and rows with checksums.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,15 +72,58 @@ pub struct CaptureFile {
     _copy: Option<tempfile::TempDir>,
 }
 
+impl State {
+    /// Of a capture that holds nothing yet.
+    pub fn empty() -> Self {
+        let none = format!("{:032x}", 0);
+        Self {
+            journal_first: 1,
+            journal_next: 1,
+            samples_sum: none.clone(),
+            pd_sum: none,
+            ..Self::default()
+        }
+    }
+}
+
 impl CaptureFile {
-    /// Makes a new file of the newest format.
-    pub fn create(path: &Path) -> Result<Self, CaptureError> {
+    /// Makes a new capture that holds `meta` and no observation, for writing.
+    ///
+    /// It is made under another name, so that a process that dies here leaves either nothing at
+    /// `path` or a whole capture. The caller holds the run's lock.
+    pub fn create(path: &Path, meta: &RunMeta) -> Result<Self, CaptureError> {
+        if path.exists() {
+            return Err(CaptureError::Exists { path: path.to_owned() });
+        }
+        let io = |source| CaptureError::Io { path: path.to_owned(), source };
+        let making = side_file(path, ".making");
+        for suffix in ["", "-journal"] {
+            match std::fs::remove_file(side_file(&making, suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io(error));
+                }
+                _ => {}
+            }
+        }
+        let file = Self::create_empty(&making)?;
+        file.set_meta(meta)?;
+        file.set_state(&State::empty())?;
+        drop(file);
+        std::fs::rename(&making, path).map_err(io)?;
+        let parent = path.parent().filter(|parent| *parent != Path::new(""));
+        let directory = File::open(parent.unwrap_or(Path::new("."))).map_err(io)?;
+        directory.sync_all().map_err(io)?;
+        Self::open_to_write(path)
+    }
+
+    /// Makes a new file of the newest format with empty tables.
+    pub fn create_empty(path: &Path) -> Result<Self, CaptureError> {
         if path.exists() {
             return Err(CaptureError::Exists { path: path.to_owned() });
         }
         let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
         let file = Self { connection, path: path.to_owned(), _copy: None };
-        file.run("PRAGMA page_size = 1024; PRAGMA journal_mode = WAL;")?;
+        file.run("PRAGMA page_size = 1024;")?;
         file.run(&format!("PRAGMA application_id = {APPLICATION_ID};"))?;
         file.settle()?;
         file.migrate(0)?;
@@ -115,9 +159,13 @@ impl CaptureFile {
         let directory = tempfile::tempdir().map_err(io)?;
         let copy = directory.path().join("copy.capture");
         std::fs::copy(path, &copy).map_err(io)?;
-        let log = side_file(path, "-wal");
-        if log.exists() {
-            std::fs::copy(&log, side_file(&copy, "-wal")).map_err(io)?;
+        // What a process that died left behind belongs to the content: the write-ahead log, or
+        // the journal that undoes the step it died in.
+        for suffix in ["-wal", "-journal"] {
+            let log = side_file(path, suffix);
+            if log.exists() {
+                std::fs::copy(&log, side_file(&copy, suffix)).map_err(io)?;
+            }
         }
         let mut file = Self::open_to_write(&copy)?;
         file.path = path.to_owned();
@@ -253,6 +301,17 @@ impl CaptureFile {
             .and_then(|mut statement| statement.execute((id as i64, body)))
             .map(drop)
             .map_err(|source| self.sqlite(source))
+    }
+
+    /// Reads the payload of one row.
+    pub fn row(&self, table: Table, id: u64) -> Result<Vec<u8>, CaptureError> {
+        let part = format!("{} {id}", table.name());
+        let sql = format!("SELECT body FROM {} WHERE id = ?1", table.name());
+        let body: Vec<u8> = self
+            .connection
+            .query_row(&sql, [id as i64], |row| row.get(0))
+            .map_err(|source| self.sqlite(source))?;
+        open_envelope(&part, &body).map(<[u8]>::to_vec).map_err(|why| self.damaged(part, why))
     }
 
     /// Reads all rows of a table in ascending order of id. A row that is damaged is handed over

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::file::FORMAT;
 use super::{CaptureError, CaptureReader};
-use crate::model::{TargetKey, TimeRange};
+use crate::model::{Labels, TargetKey, TimeRange};
 
 /// What a capture holds, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -42,7 +42,7 @@ impl CaptureReader {
         let mut targets = Vec::new();
         for number in 1..=self.target_count() {
             let mut series = 0;
-            for metric in self.target_metrics(number) {
+            for metric in self.target(number).sets.iter().map(Labels::metric) {
                 *metrics.entry(metric).or_default() += 1;
                 series += 1;
             }
@@ -50,7 +50,7 @@ impl CaptureReader {
             self.scan_target(number, TimeRange::ALL, &vec![true; series], |columns| {
                 samples += columns.sample_count();
             })?;
-            targets.push((self.target_key(number).clone(), series as u64, samples));
+            targets.push((self.target(number).key.clone(), series as u64, samples));
         }
         targets.sort();
         Ok(Inventory {

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 
-use super::catalog::SeriesSegment;
+use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, PdBatch, encode_block, encode_pd};
 use super::file::{CaptureFile, State, Table};
-use super::index::SeriesIndex;
-use super::writer::{PD_TARGET, columns_of, put_block, write_events};
+use super::index::{Place, SeriesIndex};
+use super::reader::Target;
+use super::writer::{BLOCK_INSTANTS, PD_TARGET, columns_of, put_block, write_events};
 use super::{CaptureError, CaptureReader};
-use crate::model::{Event, PdOutcome, TimeRange};
+use crate::model::{Event, Labels, PdOutcome, TimeRange, Timestamp};
 
 /// zstd's level for PD documents in a compacted capture.
 const PD_LEVEL: i32 = 19;
+/// zstd's level for labels in a compacted capture.
+const LABELS_LEVEL: i32 = 19;
 
 /// Writes a consistent copy to `to`, which must not exist; a recorder may be running.
 ///
@@ -48,7 +51,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
 /// SQLite or the disk refuse.
 pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
     let reader = CaptureReader::open(from)?;
-    let file = CaptureFile::create(to)?;
+    let file = CaptureFile::create_empty(to)?;
     file.run("BEGIN IMMEDIATE")?;
     file.set_meta(reader.meta())?;
     let mut state = State {
@@ -84,52 +87,67 @@ fn write_sorted_series(
     file: &CaptureFile,
     state: &mut State,
 ) -> Result<(), CaptureError> {
-    let labels = (1..=reader.target_count()).flat_map(|number| reader.target_labels(number));
-    let segment = SeriesSegment::new(labels);
+    let targets: Vec<&Target> =
+        (1..=reader.target_count()).map(|number| reader.target(number)).collect();
+    let labels: Vec<Labels> = targets
+        .iter()
+        .flat_map(|target| (0..target.sets.len()).map(|ordinal| target.labels(ordinal)))
+        .collect();
+    let segment = SeriesSegment::new(&labels);
     if segment.sets.is_empty() {
         return Ok(());
     }
     state.segments = 1;
-    file.put_row(Table::Series, 1, &segment.encode())?;
+    file.put_row(Table::Series, 1, &segment.encode(LABELS_LEVEL))?;
     let mut index = SeriesIndex::default();
     index.add_segment(&segment);
-    let mut pending: Vec<(u32, u32)> = (1..=reader.target_count())
-        .filter_map(|number| {
-            let labels = reader.target_labels(number);
-            let place = index.place(labels.first()?.fingerprint())?;
-            Some((place.target + 1, number))
-        })
-        .collect();
+    let mut pending = Vec::new();
+    for (number, target) in (1..).zip(targets) {
+        let extra = target_labels(&target.key);
+        let place = |set: &Labels| index.place(set.fingerprint_with(&extra));
+        let places: Vec<Place> = target.sets.iter().filter_map(place).collect();
+        if let Some(first) = places.first() {
+            let ordinals: Vec<u32> = places.iter().map(|place| place.ordinal).collect();
+            pending.push((first.target + 1, number, ordinals));
+        }
+    }
     pending.sort_unstable();
-    for (target, number) in pending {
-        let ordinals: Vec<u32> = reader
-            .target_labels(number)
-            .iter()
-            .map(|labels| index.place(labels.fingerprint()).map_or(0, |place| place.ordinal))
-            .collect();
-        for columns in columns_of(rows_of_target(reader, number, &ordinals)?) {
-            state.blocks += 1;
-            let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
-            put_block(file, state.blocks, target, first, last, &encode_block(&columns))?;
+    for (target, number, ordinals) in pending {
+        for times in reader.times_of(number)?.chunks(BLOCK_INSTANTS) {
+            for columns in columns_of(rows_at(reader, number, &ordinals, times)?) {
+                state.blocks += 1;
+                let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
+                put_block(file, state.blocks, target, first, last, &encode_block(&columns))?;
+            }
         }
     }
     Ok(())
 }
 
-fn rows_of_target(
+/// A target's samples at some of its instants, under new ordinals.
+fn rows_at(
     reader: &CaptureReader,
     number: u32,
     ordinals: &[u32],
+    times: &[i64],
 ) -> Result<Vec<JournalRow>, CaptureError> {
-    let mut rows: std::collections::BTreeMap<i64, Vec<(u32, u64)>> = Default::default();
-    reader.scan_target(number, TimeRange::ALL, &vec![true; ordinals.len()], |columns| {
+    let mut rows: Vec<JournalRow> =
+        times.iter().map(|&at| JournalRow { at, samples: Vec::new() }).collect();
+    let bounds = times.first().zip(times.last()).map(|(&first, &last)| {
+        let last = Timestamp::from_millis(last);
+        TimeRange::new(Timestamp::from_millis(first), last.saturating_add_millis(1))
+    });
+    let Some(range) = bounds else { return Ok(rows) };
+    reader.scan_target(number, range, &vec![true; ordinals.len()], |columns| {
         for (row, ordinal) in columns.ordinals.iter().enumerate() {
             for (at, bits) in columns.samples(row) {
-                rows.entry(at).or_default().push((ordinals[*ordinal as usize], bits));
+                if let Ok(place) = times.binary_search(&at) {
+                    rows[place].samples.push((ordinals[*ordinal as usize], bits));
+                }
             }
         }
     })?;
-    Ok(rows.into_iter().map(|(at, samples)| JournalRow { at, samples }).collect())
+    Ok(rows)
 }
 
 fn write_pd(

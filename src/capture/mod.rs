@@ -10,6 +10,7 @@ mod index;
 mod inventory;
 mod maintain;
 mod reader;
+mod scan;
 mod verify;
 mod writer;
 
@@ -23,5 +24,6 @@ pub use inventory::Inventory;
 pub use maintain::{add_event, compact, copy, seal_truth};
 
 pub use reader::{CaptureReader, Damage};
+pub use scan::SampleRun;
 pub use verify::{VerifyReport, verify};
 pub use writer::{CaptureWriter, CommitStats, Tick};

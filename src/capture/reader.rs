@@ -7,16 +7,14 @@ use std::sync::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::catalog::{SeriesSegment, with_target};
-use super::codec::{
-    BlockHeader, Columns, JournalRow, PdBatch, decode_group, decode_pd, open_envelope,
-};
+use super::catalog::SeriesSegment;
+use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
-use super::index::{SeriesIndex, sample_hash};
-use super::writer::{PD_TARGET, block_context, columns_of, pd_hash, read_journal_row};
+use super::index::SeriesIndex;
+use super::writer::JournalRows;
+use super::writer::{PD_TARGET, block_context, columns_of, pd_hash};
 use crate::model::{
-    Event, Fingerprint, Gap, LabelMatcher, Labels, PdAnswer, PdOutcome, RunMeta, Sample, Series,
-    TargetKey, TimeRange, Timestamp,
+    Event, Gap, Labels, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
 };
 
 /// Something that could not be read.
@@ -31,19 +29,19 @@ pub struct Damage {
 }
 
 /// One target's series: which label set each ordinal has.
-struct Target {
-    key: TargetKey,
-    /// Segment and set, by ordinal.
-    series: Vec<(u32, u32)>,
+pub struct Target {
+    pub key: TargetKey,
+    /// The label sets without `job` and `instance`, by ordinal.
+    pub sets: Vec<Labels>,
 }
 
 /// A row of `block` without its body.
 #[derive(Clone, Copy, Debug)]
-struct BlockRow {
-    id: u64,
-    target: u32,
-    first: i64,
-    last: i64,
+pub struct BlockRow {
+    pub id: u64,
+    pub target: u32,
+    pub first: i64,
+    pub last: i64,
 }
 
 /// Reads a capture.
@@ -51,11 +49,11 @@ pub struct CaptureReader {
     file: CaptureFile,
     meta: RunMeta,
     state: State,
-    sets: Vec<Vec<Labels>>,
-    targets: Vec<Target>,
-    blocks: Vec<BlockRow>,
+    pub(super) targets: Vec<Target>,
+    pub(super) blocks: Vec<BlockRow>,
     /// Samples that are not sealed yet, by target number.
-    journal: BTreeMap<u32, Vec<Columns>>,
+    pub(super) journal: BTreeMap<u32, Vec<Columns>>,
+    journal_ids: BTreeMap<u32, Vec<u64>>,
     journal_pd: Vec<PdBatch>,
     damage: Mutex<Vec<Damage>>,
 }
@@ -63,6 +61,8 @@ pub struct CaptureReader {
 /// What a writer needs to go on with a capture.
 pub(super) struct Contents {
     pub index: SeriesIndex,
+    /// Rows of the journal by target number.
+    pub journal: BTreeMap<u32, Vec<u64>>,
     pub documents: HashMap<[u8; 32], u64>,
     pub pd_written: HashSet<u128>,
     pub journal_ticks: u64,
@@ -86,10 +86,10 @@ impl CaptureReader {
             meta: file.meta()?,
             state: file.state()?,
             file,
-            sets: Vec::new(),
             targets: Vec::new(),
             blocks: Vec::new(),
             journal: BTreeMap::new(),
+            journal_ids: BTreeMap::new(),
             journal_pd: Vec::new(),
             damage: Mutex::new(Vec::new()),
         };
@@ -210,52 +210,6 @@ impl CaptureReader {
         Ok(whole)
     }
 
-    /// Series that match all matchers, with their samples in `range`, ascending by labels.
-    /// A series without a sample in `range` is left out.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn select(
-        &self,
-        matchers: &[LabelMatcher],
-        range: TimeRange,
-    ) -> Result<Vec<Series>, CaptureError> {
-        let mut found = Vec::new();
-        for (number, target) in (1_u32..).zip(&self.targets) {
-            let wanted = self.matching(target, matchers);
-            if !wanted.iter().any(|wanted| *wanted) {
-                continue;
-            }
-            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); wanted.len()];
-            self.scan_target(number, range, &wanted, |columns| {
-                for (row, ordinal) in columns.ordinals.iter().enumerate() {
-                    if !wanted.get(*ordinal as usize).is_some_and(|wanted| *wanted) {
-                        continue;
-                    }
-                    let cells = columns.samples(row).map(|(at, bits)| Sample {
-                        at: Timestamp::from_millis(at),
-                        value: f64::from_bits(bits),
-                    });
-                    samples[*ordinal as usize]
-                        .extend(cells.filter(|sample| range.contains(sample.at)));
-                }
-            })?;
-            for (ordinal, mut samples) in samples.into_iter().enumerate() {
-                if samples.is_empty() {
-                    continue;
-                }
-                if !samples.is_sorted_by(|a, b| a.at < b.at) {
-                    samples.sort_by_key(|sample| sample.at);
-                    samples.dedup_by_key(|sample| sample.at);
-                }
-                found.push(Series { labels: self.labels(target, ordinal), samples });
-            }
-        }
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(found)
-    }
-
     /// What has been found damaged so far, each once.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
@@ -297,38 +251,8 @@ impl CaptureReader {
         self.targets.len() as u32
     }
 
-    pub(super) fn target_key(&self, number: u32) -> &TargetKey {
-        &self.targets[number as usize - 1].key
-    }
-
-    /// The metric of each of a target's series, by ordinal.
-    pub(super) fn target_metrics(&self, number: u32) -> impl Iterator<Item = &str> {
-        let series = &self.targets[number as usize - 1].series;
-        series.iter().map(|&(segment, set)| self.sets[segment as usize][set as usize].metric())
-    }
-
-    pub(super) fn target_labels(&self, number: u32) -> Vec<Labels> {
-        let target = &self.targets[number as usize - 1];
-        (0..target.series.len()).map(|ordinal| self.labels(target, ordinal)).collect()
-    }
-
-    /// Sums the samples and their hashes by decoding everything.
-    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
-        let (mut count, mut sum) = (0_u64, 0_u128);
-        for number in 1..=self.target_count() {
-            let labels = self.target_labels(number);
-            let fingerprints: Vec<Fingerprint> = labels.iter().map(Labels::fingerprint).collect();
-            self.scan_target(number, TimeRange::ALL, &vec![true; labels.len()], |columns| {
-                for (row, ordinal) in columns.ordinals.iter().enumerate() {
-                    let fingerprint = fingerprints[*ordinal as usize];
-                    for (at, bits) in columns.samples(row) {
-                        count += 1;
-                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
-                    }
-                }
-            })?;
-        }
-        Ok((count, sum))
+    pub(super) fn target(&self, number: u32) -> &Target {
+        &self.targets[number as usize - 1]
     }
 
     /// Sums the PD answers and their hashes.
@@ -346,16 +270,7 @@ impl CaptureReader {
             }
         })?;
         for number in 1..=self.target_count() {
-            let wanted = vec![true; self.targets[number as usize - 1].series.len()];
-            let newest = &mut index.targets[number as usize - 1].newest;
-            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
-                for (row, ordinal) in columns.ordinals.iter().enumerate() {
-                    if let Some((at, _)) = columns.samples(row).last() {
-                        let held = &mut newest[*ordinal as usize];
-                        *held = Timestamp::from_millis(at).max(*held);
-                    }
-                }
-            })?;
+            self.scan_newest(number, &mut index.targets[number as usize - 1])?;
         }
         let mut documents = HashMap::new();
         let mut learn = |batch: &PdBatch| {
@@ -375,91 +290,15 @@ impl CaptureReader {
         }
         let journal_ticks = self.state.journal_next - self.state.journal_first;
         let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
-        Ok(Contents { index, documents, pd_written, journal_ticks })
-    }
-
-    fn labels(&self, target: &Target, ordinal: usize) -> Labels {
-        let (segment, set) = target.series[ordinal];
-        with_target(&self.sets[segment as usize][set as usize], &target.key)
-    }
-
-    fn matching(&self, target: &Target, matchers: &[LabelMatcher]) -> Vec<bool> {
-        let of_target = |name: &str| match name {
-            "job" => Some(target.key.job.as_str()),
-            "instance" => Some(target.key.instance.as_str()),
-            _ => None,
-        };
-        let on_target = |matcher: &LabelMatcher| {
-            of_target(&matcher.name).is_none_or(|value| matcher.accepts(value))
-        };
-        if !matchers.iter().all(on_target) {
-            return Vec::new();
-        }
-        let rest: Vec<&LabelMatcher> =
-            matchers.iter().filter(|matcher| of_target(&matcher.name).is_none()).collect();
-        let accepts = |&(segment, set): &(u32, u32)| {
-            let labels = &self.sets[segment as usize][set as usize];
-            rest.iter().all(|m| m.accepts(labels.get(&m.name).unwrap_or_default()))
-        };
-        target.series.iter().map(accepts).collect()
-    }
-
-    /// Hands over every group of columns of a target that overlaps `range` and holds a wanted
-    /// ordinal, in the order of writing.
-    pub(super) fn scan_target(
-        &self,
-        number: u32,
-        range: TimeRange,
-        wanted: &[bool],
-        mut each: impl FnMut(&Columns),
-    ) -> Result<(), CaptureError> {
-        let is_wanted = |ordinals: &[u32]| {
-            ordinals.iter().any(|ordinal| wanted.get(*ordinal as usize) == Some(&true))
-        };
-        for block in self.blocks.iter().filter(|block| block.target == number) {
-            if block.last < range.start.as_millis() || block.first >= range.end.as_millis() {
-                continue;
-            }
-            let Some(body) = self.block_body(block)? else { continue };
-            let header = match BlockHeader::decode(&body) {
-                Ok(header) if header.ordinals.iter().all(|o| (*o as usize) < wanted.len()) => {
-                    header
-                }
-                Ok(_) => {
-                    self.note_block(block, "", "it names a series that is not in the capture");
-                    continue;
-                }
-                Err(why) => {
-                    self.note_block(block, "", why);
-                    continue;
-                }
-            };
-            for group in 0..header.group_count() {
-                if !is_wanted(header.group_ordinals(group)) {
-                    continue;
-                }
-                match decode_group(&body, &header, group) {
-                    Ok(columns) => each(&columns),
-                    Err(why) => self.note_block(block, &format!(" group {group}"), why),
-                }
-            }
-        }
-        for columns in self.journal.get(&number).into_iter().flatten() {
-            if columns.ordinals.iter().all(|ordinal| (*ordinal as usize) < wanted.len()) {
-                each(columns);
-            } else {
-                let why = "it names a series that is not in the capture".to_owned();
-                self.note(format!("journal of target {number}"), why, None);
-            }
-        }
-        Ok(())
+        let journal = self.journal_ids.clone();
+        Ok(Contents { index, journal, documents, pd_written, journal_ticks })
     }
 
     /// The body of a block without its envelope; `None` where it is damaged.
     ///
     /// A block of samples has checksums of its own for the header and each group, so a damaged
     /// envelope does not condemn all of it.
-    fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
+    pub(super) fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
         let sql = "SELECT body FROM block WHERE id = ?1";
         let body: Result<Vec<u8>, _> =
             self.file.connection.query_row(sql, [block.id as i64], |row| row.get(0));
@@ -483,7 +322,6 @@ impl CaptureReader {
 
     fn read_segments(&mut self) -> Result<(), CaptureError> {
         let mut numbers: BTreeMap<TargetKey, usize> = BTreeMap::new();
-        let mut sets = Vec::new();
         let mut targets: Vec<Target> = Vec::new();
         let mut damaged = false;
         self.file.rows(
@@ -498,15 +336,12 @@ impl CaptureReader {
                     Ok(segment) => {
                         for (key, list) in segment.targets {
                             let number = *numbers.entry(key.clone()).or_insert_with(|| {
-                                targets.push(Target { key, series: Vec::new() });
+                                targets.push(Target { key, sets: Vec::new() });
                                 targets.len() - 1
                             });
-                            let number_of_segment = sets.len() as u32;
-                            targets[number]
-                                .series
-                                .extend(list.into_iter().map(|set| (number_of_segment, set)));
+                            let sets = list.iter().map(|&set| segment.sets[set as usize].clone());
+                            targets[number].sets.extend(sets);
                         }
-                        sets.push(segment.sets);
                     }
                     Err(why) => {
                         damaged = true;
@@ -515,7 +350,6 @@ impl CaptureReader {
                 }
             },
         )?;
-        self.sets = sets;
         self.targets = targets;
         Ok(())
     }
@@ -567,26 +401,28 @@ impl CaptureReader {
     }
 
     fn read_journal(&mut self) -> Result<(), CaptureError> {
-        let mut rows: HashMap<u32, Vec<JournalRow>> = HashMap::new();
+        let mut rows = JournalRows::default();
         let mut batches = Vec::new();
+        let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
         self.file.rows(Table::Journal, range, |id, payload| {
-            let mut batch = PdBatch::default();
-            let read = payload.and_then(|payload| {
-                read_journal_row(payload, &mut rows, &mut batch).map_err(|why| why.to_string())
-            });
-            match read {
-                Ok(()) if batch.answers.is_empty() => {}
-                Ok(()) => batches.push(batch),
+            match payload.and_then(|row| rows.read(row).map_err(|why| why.to_string())) {
+                Ok(target) => ids.entry(target).or_default().push(id),
                 Err(why) => self.note(format!("journal {id}"), why, None),
             }
+            let batch = std::mem::take(&mut rows.pd);
+            if !batch.answers.is_empty() {
+                batches.push(batch);
+            }
         })?;
-        self.journal = rows.into_iter().map(|(target, rows)| (target, columns_of(rows))).collect();
+        let scrapes = rows.scrapes.into_iter();
+        self.journal = scrapes.map(|(target, rows)| (target, columns_of(rows))).collect();
+        self.journal_ids = ids;
         self.journal_pd = batches;
         Ok(())
     }
 
-    fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
+    pub(super) fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
         let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
             Some(target) => target.key.to_string(),
             None if block.target == PD_TARGET => "PD".to_owned(),
@@ -599,7 +435,7 @@ impl CaptureReader {
         self.note(format!("block {} ({key}){group}", block.id), why.to_string(), Some(range));
     }
 
-    fn note(&self, part: String, why: String, range: Option<TimeRange>) {
+    pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
         damage.push(Damage { part, why, range });
     }

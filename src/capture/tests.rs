@@ -336,3 +336,48 @@ fn no_damaged_byte_is_accepted_in_silence() {
         }
     }
 }
+
+#[test]
+fn a_capture_whose_sealing_was_killed_reads_as_it_was_before() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    let content = dump(&path);
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    // So small a cache spills pages into the file before the transaction ends.
+    let alter = "PRAGMA cache_size = 1; BEGIN; UPDATE block SET body = randomblob(4096); \
+                 UPDATE head SET body = randomblob(4096);";
+    connection.execute_batch(alter).expect("alters");
+    let killed = scene.path("killed.capture");
+    std::fs::copy(&path, &killed).expect("copies");
+    std::fs::copy(scene.path("run.capture-journal"), scene.path("killed.capture-journal"))
+        .expect("SQLite keeps a journal");
+    connection.execute_batch("ROLLBACK").expect("rolls back");
+    let torn = std::fs::read(&killed).expect("reads") != std::fs::read(&path).expect("reads");
+    assert!(torn, "the copy was taken in the middle of a change");
+    assert_eq!(dump(&killed), content);
+    assert_eq!(verify(&killed).expect("verifies").damage, []);
+}
+
+#[test]
+fn a_capture_without_a_tick_is_sound() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    drop(CaptureWriter::create(&path, meta()).expect("creates"));
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+    CaptureWriter::resume(&path).and_then(CaptureWriter::finish).expect("goes on");
+}
+
+#[test]
+fn what_a_killed_making_left_behind_is_replaced() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    std::fs::write(scene.path("run.capture.making"), "half a file").expect("writes");
+    std::fs::write(scene.path("run.capture.making-journal"), "half a journal").expect("writes");
+    let writer = CaptureWriter::create(&path, meta()).expect("creates");
+    assert!(!scene.path("run.capture.making").exists());
+    writer.finish().expect("finishes");
+    assert_eq!(verify(&path).expect("verifies").damage, []);
+}

@@ -1,6 +1,6 @@
 //! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,19 @@ use super::codec::{
     decode_pd, encode_block, encode_journal, encode_pd, put_varint, seal_envelope,
 };
 use super::file::{CaptureFile, State, Table, side_file};
-use super::index::{Placed, SampleBatch, SeriesIndex, sample_hash};
+use super::index::{SampleBatch, SeriesIndex, sample_hash};
 use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, STALE_NAN_BITS, Timestamp};
 
 /// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
 const SEAL_TICKS: u64 = 240;
 /// Rows of one target after which the journal is sealed, whatever the number of ticks.
 const SEAL_ROWS: usize = 480;
+/// Samples after which the journal is sealed: what a reader holds of it stays below 300 MB.
+const SEAL_SAMPLES: usize = 16 << 20;
+/// Compression of labels as they arrive; `compact` takes the time for more.
+const LABELS_LEVEL: i32 = 6;
 /// Instants of a sealed block.
-const BLOCK_INSTANTS: usize = 480;
+pub const BLOCK_INSTANTS: usize = 480;
 /// Compression of PD documents in the journal and in blocks.
 const PD_JOURNAL_LEVEL: i32 = 1;
 const PD_BLOCK_LEVEL: i32 = 17;
@@ -76,7 +80,23 @@ pub struct CaptureWriter {
     pd_written: HashSet<u128>,
     gaps: Vec<Gap>,
     ticks_since_seal: u64,
-    journal_rows: HashMap<u32, usize>,
+    journal: Journal,
+}
+
+/// What the journal holds: sealing goes through it target by target.
+#[derive(Default)]
+struct Journal {
+    /// Rows of the table, by target number.
+    ids: BTreeMap<u32, Vec<u64>>,
+    /// Scrapes, by target number.
+    scrapes: BTreeMap<u32, usize>,
+    samples: usize,
+}
+
+impl Journal {
+    fn is_long(&self) -> bool {
+        self.samples >= SEAL_SAMPLES || self.scrapes.values().any(|&count| count >= SEAL_ROWS)
+    }
 }
 
 impl CaptureWriter {
@@ -88,16 +108,12 @@ impl CaptureWriter {
     /// recorder has the run.
     pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
-        let file = CaptureFile::create(path)?;
-        let state = State { journal_first: 1, journal_next: 1, ..State::default() };
-        file.set_meta(&meta)?;
-        file.set_state(&state)?;
         Ok(Self {
-            file,
+            file: CaptureFile::create(path, &meta)?,
             lock,
             meta,
             meta_changed: false,
-            state,
+            state: State::empty(),
             samples_sum: 0,
             pd_sum: 0,
             index: SeriesIndex::default(),
@@ -105,7 +121,7 @@ impl CaptureWriter {
             pd_written: HashSet::new(),
             gaps: Vec::new(),
             ticks_since_seal: 0,
-            journal_rows: HashMap::new(),
+            journal: Journal::default(),
         })
     }
 
@@ -133,7 +149,7 @@ impl CaptureWriter {
             documents: contents.documents,
             pd_written: contents.pd_written,
             gaps: reader.gaps()?,
-            journal_rows: HashMap::new(),
+            journal: Journal { ids: contents.journal, ..Journal::default() },
             file,
             state,
         })
@@ -200,8 +216,7 @@ impl CaptureWriter {
             self.file.set_meta(&self.meta)?;
         }
         self.ticks_since_seal += 1;
-        let longest = self.journal_rows.values().max().copied().unwrap_or(0);
-        let sealed = self.ticks_since_seal >= SEAL_TICKS || longest >= SEAL_ROWS;
+        let sealed = self.ticks_since_seal >= SEAL_TICKS || self.journal.is_long();
         if sealed {
             self.seal_journal()?;
         }
@@ -250,30 +265,29 @@ impl CaptureWriter {
         if let Some(segment) = batch.settle(&mut self.index) {
             self.write_segment(&segment)?;
         }
-        let mut placed = std::mem::take(&mut batch.placed);
-        placed
-            .sort_unstable_by_key(|sample| (sample.place.target, sample.at, sample.place.ordinal));
-        for run in placed.chunk_by(|a, b| a.place.target == b.place.target) {
-            let target = run[0].place.target;
-            for sample in run {
-                let fingerprints = &self.index.targets[target as usize].fingerprints;
-                let fingerprint = fingerprints[sample.place.ordinal as usize];
-                let hash = sample_hash(fingerprint, sample.at, sample.bits);
-                self.samples_sum = self.samples_sum.wrapping_add(hash);
+        let mut written = 0;
+        for (target, rows) in batch.take_rows() {
+            let series = &self.index.targets[target as usize];
+            for row in &rows {
+                written += row.samples.len();
+                for &(ordinal, bits) in &row.samples {
+                    let hash = sample_hash(series[ordinal as usize].fingerprint, row.at, bits);
+                    self.samples_sum = self.samples_sum.wrapping_add(hash);
+                }
             }
-            let newest = run.last().map(|sample| Timestamp::from_millis(sample.at));
+            let newest = rows.last().map(|row| Timestamp::from_millis(row.at));
             self.state.last_observed = self.state.last_observed.max(newest);
-            let rows = rows_of(run);
-            *self.journal_rows.entry(target + 1).or_default() += rows.len();
+            *self.journal.scrapes.entry(target + 1).or_default() += rows.len();
             self.append_journal(target + 1, &encode_journal(&rows))?;
         }
-        self.state.samples += placed.len() as u64;
-        Ok(placed.len())
+        self.journal.samples += written;
+        self.state.samples += written as u64;
+        Ok(written)
     }
 
     fn write_segment(&mut self, segment: &SeriesSegment) -> Result<(), CaptureError> {
         self.state.segments += 1;
-        self.file.put_row(Table::Series, self.state.segments, &segment.encode())
+        self.file.put_row(Table::Series, self.state.segments, &segment.encode(LABELS_LEVEL))
     }
 
     fn append_journal(&mut self, target: u32, blob: &[u8]) -> Result<(), CaptureError> {
@@ -281,6 +295,7 @@ impl CaptureWriter {
         put_varint(&mut payload, u64::from(target));
         payload.extend_from_slice(blob);
         self.file.put_row(Table::Journal, self.state.journal_next, &payload)?;
+        self.journal.ids.entry(target).or_default().push(self.state.journal_next);
         self.state.journal_next += 1;
         Ok(())
     }
@@ -339,40 +354,30 @@ impl CaptureWriter {
     }
 
     fn seal_journal(&mut self) -> Result<(), CaptureError> {
-        let mut rows: HashMap<u32, Vec<JournalRow>> = HashMap::new();
-        let mut pd = PdBatch::default();
-        let mut failure = None;
-        let range = self.state.journal_first..self.state.journal_next;
-        self.file.rows(Table::Journal, range, |id, payload| {
-            let read = payload.and_then(|payload| {
-                read_journal_row(payload, &mut rows, &mut pd).map_err(|why| why.to_string())
-            });
-            if let Err(why) = read {
-                failure.get_or_insert((id, why));
+        for (target, ids) in std::mem::take(&mut self.journal).ids {
+            let mut rows = JournalRows::default();
+            for id in ids {
+                let payload = self.file.row(Table::Journal, id)?;
+                rows.read(&payload)
+                    .map_err(|why| self.file.damaged(format!("journal {id}"), why))?;
             }
-        })?;
-        if let Some((id, why)) = failure {
-            return Err(self.file.damaged(format!("journal {id}"), why));
-        }
-        let mut targets: Vec<(u32, Vec<JournalRow>)> = rows.into_iter().collect();
-        targets.sort_unstable_by_key(|(target, _)| *target);
-        for (target, rows) in targets {
-            for columns in columns_of(rows) {
+            self.seal_pd(&rows.pd)?;
+            for columns in rows.scrapes.remove(&target).into_iter().flat_map(columns_of) {
                 let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
                 self.write_block(target, first, last, &encode_block(&columns))?;
             }
         }
-        if !pd.answers.is_empty() {
-            let times = pd.answers.iter().map(|(answer, _)| answer.sent.as_millis());
-            let (first, last) =
-                times.fold((i64::MAX, i64::MIN), |(first, last), at| (first.min(at), last.max(at)));
-            self.write_block(PD_TARGET, first, last, &encode_pd(&pd, PD_BLOCK_LEVEL))?;
-        }
         self.file.run("DELETE FROM journal")?;
         self.state.journal_first = self.state.journal_next;
         self.ticks_since_seal = 0;
-        self.journal_rows.clear();
         Ok(())
+    }
+
+    fn seal_pd(&mut self, pd: &PdBatch) -> Result<(), CaptureError> {
+        let times = pd.answers.iter().map(|(answer, _)| answer.sent.as_millis());
+        let bounds = times.map(|at| (at, at)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let Some((first, last)) = bounds else { return Ok(()) };
+        self.write_block(PD_TARGET, first, last, &encode_pd(pd, PD_BLOCK_LEVEL))
     }
 
     fn write_block(
@@ -448,36 +453,33 @@ pub fn pd_hash(answer: &PdAnswer) -> u128 {
     xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
-fn rows_of(samples: &[Placed]) -> Vec<JournalRow> {
-    samples
-        .chunk_by(|a, b| a.at == b.at)
-        .map(|scrape| JournalRow {
-            at: scrape[0].at,
-            samples: scrape.iter().map(|sample| (sample.place.ordinal, sample.bits)).collect(),
-        })
-        .collect()
+/// What rows of the journal hold.
+#[derive(Default)]
+pub struct JournalRows {
+    /// Scrapes by target number.
+    pub scrapes: BTreeMap<u32, Vec<JournalRow>>,
+    /// PD answers.
+    pub pd: PdBatch,
 }
 
-/// Reads one row of the journal into what it belongs to.
-pub fn read_journal_row(
-    payload: &[u8],
-    rows: &mut HashMap<u32, Vec<JournalRow>>,
-    pd: &mut PdBatch,
-) -> Result<(), DecodeError> {
-    let mut cursor = Cursor::new(payload);
-    let target = cursor.u32()?;
-    let blob = cursor.take(cursor.remaining())?;
-    if target != PD_TARGET {
-        rows.entry(target).or_default().extend(decode_journal(blob)?);
-        return Ok(());
+impl JournalRows {
+    /// Adds what one row's payload holds, and tells whose it is.
+    pub fn read(&mut self, payload: &[u8]) -> Result<u32, DecodeError> {
+        let mut cursor = Cursor::new(payload);
+        let target = cursor.u32()?;
+        let blob = cursor.take(cursor.remaining())?;
+        if target != PD_TARGET {
+            self.scrapes.entry(target).or_default().extend(decode_journal(blob)?);
+            return Ok(target);
+        }
+        let batch = decode_pd(blob)?;
+        if self.pd.answers.is_empty() {
+            self.pd.first_document = batch.first_document;
+        }
+        self.pd.documents.extend(batch.documents);
+        self.pd.answers.extend(batch.answers);
+        Ok(target)
     }
-    let batch = decode_pd(blob)?;
-    if pd.answers.is_empty() {
-        pd.first_document = batch.first_document;
-    }
-    pd.documents.extend(batch.documents);
-    pd.answers.extend(batch.answers);
-    Ok(())
 }
 
 /// Turns scrapes into columns, cut at a number of instants. Of two samples of one series at one

@@ -29,6 +29,10 @@ pub enum Code {
     Locked = 7,
     /// The disk is full, or a file cannot be accessed.
     Storage = 8,
+    /// Done, and a fault was found.
+    Fault = 10,
+    /// Done, and whether something is broken cannot be told.
+    CannotTell = 11,
     /// Interrupted before the end.
     Interrupted = 130,
 }
@@ -42,7 +46,7 @@ impl From<Code> for std::process::ExitCode {
 /// The table of exit codes, for `--help`.
 pub const TABLE: &str = "\
 Exit codes:
-  0    done
+  0    done; of a replay: no fault was found
   1    another error
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
@@ -51,6 +55,8 @@ Exit codes:
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
+  10   replay found a fault
+  11   replay cannot tell whether something is broken
   130  interrupted before the end";
 
 /// What only the command line can get wrong.

@@ -6,6 +6,7 @@ mod clock;
 mod completions;
 mod copy;
 mod doctor;
+mod evidence;
 mod exit;
 mod exporter;
 mod health;
@@ -102,7 +103,7 @@ pub fn main() -> ExitCode {
     };
     start_logging(&cli.global);
     match dispatch(cli) {
-        Ok(()) => Code::Ok.into(),
+        Ok(code) => code.into(),
         Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
         Err(error) => {
             eprintln!("error: {}", chain(&error));
@@ -114,11 +115,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(cli: Cli) -> anyhow::Result<Code> {
     let global = &cli.global;
-    match cli.command {
+    let done = match cli.command {
         Command::Record(args) => record::run(global, *args),
-        Command::Replay(args) => replay::run(global, &args),
+        Command::Replay(args) => return replay::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),
@@ -129,7 +130,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(global, *args),
         Command::Health(args) => health::run(global, &args),
         Command::Completions(args) => completions::run(&args),
-    }
+    };
+    done.map(|()| Code::Ok)
 }
 
 /// An error with its causes; a cause that the message before it ends with is left out.
@@ -167,13 +169,10 @@ fn start_logging(global: &Global) {
         .try_init();
 }
 
-/// Runs a future on the program's runtime.
+/// Runs a future on this thread alone. An answer of Prometheus's comes in tens of thousands of
+/// pieces, and to hand each from thread to thread costs several times what is done with it.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 /// The program's arguments as clap sees them, for completions.

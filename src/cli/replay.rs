@@ -5,13 +5,14 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use clap::Args;
 
-use super::exit::CliError;
+use super::exit::{CliError, Code};
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{Global, evidence, lookup};
 use crate::capture::CaptureReader;
+use crate::diagnose::{Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp};
 use crate::replay::{Evaluation, Recording, report};
-use crate::report::{Color, replay_json, replay_text};
+use crate::report::{Color, Diagnosed, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
 const WIDTH: usize = 80;
@@ -21,8 +22,10 @@ Examples:
   operator replay --run chaos-01
   operator replay latest --format json
   operator replay captures/chaos-01.capture --from -5m     the last five minutes of the capture
+  operator replay chaos-01 --at -3m                        as it looked three minutes before the end
   operator replay chaos-01 --verify
 
+Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told.
 Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m, which counts back from the
 END of the capture and not from now. The same capture gives the same bytes on every machine.";
 
@@ -42,23 +45,32 @@ pub struct ReplayArgs {
     /// End here instead of at the capture's end
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     to: Option<String>,
+    /// Answer as of this instant, with nothing seen that was observed later
+    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with_all = ["to", "post_mortem"])]
+    at: Option<String>,
+    /// See the whole window before judging; the default
+    #[arg(long)]
+    post_mortem: bool,
     /// Evaluate twice, differently, and compare; exits with 4 where the two differ
     #[arg(long)]
     verify: bool,
 }
 
-/// Replays a capture and prints what happened.
+/// Replays a capture, prints what broke and what happened, and returns the verdict's exit code.
 ///
 /// # Errors
 ///
 /// Where there is no such run, it cannot be read, or two evaluations differ.
-pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
+pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or("latest");
     let path = lookup::find(&global.dir, name)?;
     let reader = CaptureReader::open(&path)?;
-    let range = window(reader.window(), args.from.as_deref(), args.to.as_deref())?;
-    let recording = Recording::load(&reader, range)
-        .with_context(|| format!("cannot replay {}", path.display()))?;
+    let seen = View::new(reader.window(), args)?;
+    let cannot = || format!("cannot replay {}", path.display());
+    let mut recording = Recording::load(&reader, seen.range).with_context(cannot)?;
+    recording.pd.retain(|answer| answer.observed() <= seen.as_of);
+    let series = evidence::series(&reader, recording.window).with_context(cannot)?;
+    let as_of = seen.as_of.min(recording.window.end);
     let digest = reader.digest()?;
     if args.verify {
         crate::replay::verify(&recording)?;
@@ -67,8 +79,14 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
             return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
+    let kept = args.verify.then(|| series.clone());
+    let verdict = diagnose(&evidence::evidence(&recording, series, as_of));
+    if let Some(series) = kept {
+        evidence::verify(&recording, series, as_of, &verdict)?;
+    }
     let damage = reader.damage();
     let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let report = Diagnosed::new(report, verdict);
     let bytes = match global.format {
         Format::Json => replay_json(&report),
         Format::Text => {
@@ -77,11 +95,40 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<()> {
         }
     };
     output::write(bytes.as_bytes())?;
-    if damage.is_empty() {
-        Ok(())
-    } else {
+    if !damage.is_empty() {
         let path = path.display().to_string();
-        Err(CliError::DamageFound { path, count: damage.len() }.into())
+        return Err(CliError::DamageFound { path, count: damage.len() }.into());
+    }
+    Ok(match report.verdict.outcome {
+        Outcome::Fault => Code::Fault,
+        Outcome::NoFault => Code::Ok,
+        Outcome::CannotTell => Code::CannotTell,
+    })
+}
+
+/// Which part of a capture is looked at, and from when.
+struct View {
+    range: TimeRange,
+    as_of: Timestamp,
+}
+
+impl View {
+    fn new(whole: TimeRange, args: &ReplayArgs) -> anyhow::Result<Self> {
+        let Some(at) = args.at.as_deref() else {
+            let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
+            return Ok(Self { range, as_of: Timestamp::MAX });
+        };
+        let as_of = Timestamp::parse(at, whole.end)?;
+        let range = window(whole, args.from.as_deref(), None)?;
+        let range = TimeRange::new(range.start, as_of.saturating_add_millis(1));
+        if !range.overlaps(&whole) {
+            return Err(CliError::Usage(format!(
+                "nothing was known at {as_of}: the capture covers {} to {}",
+                whole.start, whole.end
+            ))
+            .into());
+        }
+        Ok(Self { range, as_of })
     }
 }
 

@@ -17,6 +17,9 @@ use crate::source::{PrometheusClient, ReadMode, public_url};
 /// PD's members and what they said of the cluster.
 pub struct PdFound {
     client: PdClient,
+    /// A client without connections: those of `client` live on the thread that found PD, and
+    /// sampling has a thread of its own.
+    sampling_client: PdClient,
     /// The members, whether or not they can be reached.
     pub members: Vec<Member>,
     /// The cluster's id.
@@ -37,7 +40,7 @@ impl PdFound {
     /// What asks them on their cadences.
     pub fn into_sampler(self) -> PdSampler {
         let schedule = PdSchedule::new(PdCadence::default(), self.started);
-        PdSampler::new(self.client, self.members, schedule)
+        PdSampler::new(self.sampling_client, self.members, schedule)
     }
 
     /// Asks one member one thing.
@@ -86,6 +89,7 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
     let members = client.discover(&args.pd).await.context("cannot find PD's members")?;
     let mut found = PdFound {
         client,
+        sampling_client: PdClient::new(&args.pd_options())?,
         members,
         cluster_id: None,
         version: None,

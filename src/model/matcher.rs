@@ -1,6 +1,6 @@
 //! Conditions on labels.
 
-use super::series::Labels;
+use super::labels::Labels;
 
 /// How a matcher compares.
 #[derive(Clone, Debug)]

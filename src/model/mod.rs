@@ -4,6 +4,7 @@
 
 mod event;
 mod gap;
+mod labels;
 mod matcher;
 mod pd;
 mod pd_documents;
@@ -14,14 +15,12 @@ mod topology;
 
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source};
+pub use labels::{EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey};
 pub use matcher::{LabelMatcher, MatchOp};
 pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
-pub use series::{
-    EncodedLabels, Fingerprint, Labels, LabelsError, STALE_NAN_BITS, Sample, Series, TargetKey,
-    is_stale, stale_marker,
-};
+pub use series::{STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use time::{TimeParseError, TimeRange, Timestamp, parse_duration_ms};
 pub use topology::{
     Member, MemberId, MemberStatus, MemberView, NodeState, PdOperator, RegionId, Size, Store,

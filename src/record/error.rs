@@ -13,6 +13,9 @@ pub enum RecordError {
     /// History could not be copied to its end; what was committed stays.
     #[error("cannot copy history from Prometheus")]
     History(#[source] SourceError),
+    /// PD could not be sampled on a thread of its own.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// The recorder's own series were refused.
     #[error("cannot record the recorder's own metrics")]
     OwnMetrics(#[from] LabelsError),

@@ -71,7 +71,7 @@ pub async fn copy_history(
     copier: &Copier,
     writer: CaptureWriter,
     range: TimeRange,
-    clock: Clock<'_>,
+    clock: Clock,
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&HistoryProgress),
 ) -> Result<(CaptureWriter, Ending), RecordError> {

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// The recorder's clock. It is the caller's, so that tests can turn it.
-pub type Clock<'a> = &'a (dyn Fn() -> Timestamp + Sync);
+pub type Clock = &'static (dyn Fn() -> Timestamp + Sync);
 
 /// What is recorded, how often and for how long.
 pub struct Recording {
@@ -113,7 +113,7 @@ struct Copied {
 pub async fn run(
     recording: Recording,
     writer: CaptureWriter,
-    clock: Clock<'_>,
+    clock: Clock,
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
@@ -124,9 +124,9 @@ pub async fn run(
     state.begin()?;
 
     let (answers, mut pd_answers) = mpsc::channel(16);
-    let sampling = sample_pd(pd, pd_interval, clock, answers);
-    tokio::pin!(sampling);
-    let mut sampling_ended = false;
+    if let Some(pd) = pd {
+        sample_apart(pd, pd_interval, clock, answers)?;
+    }
     let mut prometheus = interval(prometheus_interval);
     prometheus.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut copying: Option<Copying<'_>> = None;
@@ -150,7 +150,6 @@ pub async fn run(
                     state.commit()?;
                 }
             }
-            () = &mut sampling, if !sampling_ended => sampling_ended = true,
             () = &mut deadline, if until.is_some() => break,
             _ = prometheus.tick(), if copying.is_none() => match &copier {
                 Some(copier) => {
@@ -204,22 +203,34 @@ async fn copy(copier: &Copier, ledger: &Mutex<Ledger>, range: TimeRange) -> Copi
     Copied { range, result, seconds: started.elapsed().as_secs_f64() }
 }
 
-async fn sample_pd(
-    pd: Option<PdSampler>,
+/// Samples PD on a thread of its own, until nobody receives the answers: neither a commit nor a
+/// large answer of Prometheus's may show in PD's latencies.
+fn sample_apart(
+    mut pd: PdSampler,
     every: Duration,
-    clock: Clock<'_>,
+    clock: Clock,
     answers: mpsc::Sender<Vec<PdAnswer>>,
-) {
-    let Some(mut pd) = pd else { return };
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let tick = pd.tick(clock()).await;
-        if answers.send(tick).await.is_err() {
-            return;
+) -> Result<(), RecordError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RecordError::Thread)?;
+    let sampling = async move {
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let tick = pd.tick(clock()).await;
+            if answers.send(tick).await.is_err() {
+                return;
+            }
         }
-    }
+    };
+    std::thread::Builder::new()
+        .name("pd".to_owned())
+        .spawn(move || runtime.block_on(sampling))
+        .map(drop)
+        .map_err(RecordError::Thread)
 }
 
 fn remaining(until: Option<Timestamp>, now: Timestamp) -> Duration {
@@ -236,7 +247,7 @@ enum Behind {
 
 struct State<'a> {
     ledger: &'a Mutex<Ledger>,
-    clock: Clock<'a>,
+    clock: Clock,
     started: Timestamp,
     /// From here on Prometheus is copied without a hole, up to where it has been copied.
     contiguous_from: Timestamp,
@@ -250,7 +261,7 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn new(
         ledger: &'a Mutex<Ledger>,
-        clock: Clock<'a>,
+        clock: Clock,
         started: Timestamp,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {

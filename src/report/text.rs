@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::diagnosed::Diagnosed;
 use crate::model::{TimeRange, Timestamp};
 use crate::replay::{Entry, EntryKind, ReplayReport, StateSummary};
 
@@ -17,15 +18,18 @@ pub enum Color {
 /// Columns before the text of an entry: `16:30:50.274  +3m30s prometheus `.
 const INDENT: usize = 32;
 
-/// The report in lines of at most `width` columns, where words allow; at least 60 are used.
+/// The report, the verdict first, in lines of at most `width` columns, where words allow; at least 60 are used.
 /// Control characters in what came from outside are escaped.
-pub fn replay_text(report: &ReplayReport, width: usize, color: Color) -> String {
+pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
+    let report = &diagnosed.replay;
+    page.summary(report.meta.run.as_str(), &diagnosed.verdict);
     page.header(report);
     page.not_recorded(report);
     page.state("At the start", &report.initial);
     page.timeline(report);
     page.state("At the end", &report.last);
+    page.evidence(&diagnosed.verdict);
     page.damage(report);
     page.digests(report);
     page.out
@@ -45,14 +49,14 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-struct Page {
+pub(super) struct Page {
     out: String,
     width: usize,
     color: Color,
 }
 
 #[derive(Clone, Copy)]
-enum Ink {
+pub(super) enum Ink {
     Plain,
     Bold,
     Dim,
@@ -241,12 +245,12 @@ impl Page {
         }
     }
 
-    fn heading(&mut self, text: &str) {
+    pub(super) fn heading(&mut self, text: &str) {
         self.out.push('\n');
         self.line(0, text, Ink::Bold);
     }
 
-    fn field(&mut self, name: &str, value: &str) {
+    pub(super) fn field(&mut self, name: &str, value: &str) {
         let name = escape(name);
         let indent = 15;
         for (index, line) in wrap(&escape(value), self.width - indent).into_iter().enumerate() {
@@ -255,13 +259,28 @@ impl Page {
         }
     }
 
-    fn line(&mut self, indent: usize, text: &str, ink: Ink) {
+    pub(super) fn line(&mut self, indent: usize, text: &str, ink: Ink) {
         for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
             let indent = if index == 0 { indent } else { indent + 2 };
             let _ = write!(self.out, "{:indent$}", "");
             self.ink(&line, ink);
             self.out.push('\n');
         }
+    }
+
+    /// Text that is cut rather than broken where it is too long.
+    pub(super) fn one_line(&mut self, text: &str, ink: Ink) {
+        let text = escape(text);
+        let cut: String = match text.chars().count() > self.width {
+            true => text.chars().take(self.width - 3).chain("...".chars()).collect(),
+            false => text,
+        };
+        self.ink(&cut, ink);
+        self.out.push('\n');
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.out.push('\n');
     }
 
     fn ink(&mut self, text: &str, ink: Ink) {
@@ -383,7 +402,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// `HH:MM:SS.mmm` in UTC.
-fn clock(at: Timestamp) -> String {
+pub(super) fn clock(at: Timestamp) -> String {
     let millis = at.as_millis().rem_euclid(86_400_000);
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
@@ -403,7 +422,7 @@ fn offset(millis: i64) -> String {
     format!("{sign}{}", length(millis.saturating_abs()))
 }
 
-fn length(millis: i64) -> String {
+pub(super) fn length(millis: i64) -> String {
     match millis {
         ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
         60_000..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis % 60_000 / 1_000),

@@ -2,7 +2,17 @@
 
 mod captures;
 mod cli;
+mod crash;
+mod diagnosis;
 mod layering;
 mod source_pd;
 mod source_prometheus;
 mod subjects;
+
+// What the campaigns run at length runs here for seconds.
+#[path = "../../examples/campaign/crash.rs"]
+mod crash_campaign;
+#[path = "../../examples/campaign/power.rs"]
+mod power_campaign;
+#[path = "../../examples/campaign/stand.rs"]
+mod stand;

@@ -267,9 +267,9 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
     let meta = serde_json::from_value(meta).expect("a run's metadata");
     let writer = CaptureWriter::create(&path, meta).expect("the capture can be made");
     let begun = tokio::time::Instant::now();
-    let clock = move || {
+    let clock = Box::leak(Box::new(move || {
         at(0).saturating_add_millis(i64::try_from(begun.elapsed().as_millis()).expect("short"))
-    };
+    }));
     let recording = Recording {
         copier: None,
         pd: Some(sampler),
@@ -278,7 +278,7 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
         until: Some(at(1)),
     };
     let (_stop, stopped) = tokio::sync::watch::channel(Stop::No);
-    let ending = record::run(recording, writer, &clock, stopped, &mut |_| {}).await;
+    let ending = record::run(recording, writer, clock, stopped, &mut |_| {}).await;
     assert_eq!(ending.expect("the capture can be written"), Ending::Sealed);
     let reader = CaptureReader::open(&path).expect("the capture opens");
     let answers = reader.pd_answers(TimeRange::ALL).expect("answers read");

@@ -10,8 +10,8 @@ const MAX_UNPACKED: usize = 1 << 28;
 /// Labels that one blob may expand to, which bounds what a decoder allocates.
 const MAX_LABELS: usize = 1 << 26;
 
-/// Encodes label sets in the order given.
-pub fn encode_label_sets(sets: &[Labels]) -> Vec<u8> {
+/// Encodes label sets in the order given, compressed at one of zstd's levels.
+pub fn encode_label_sets(sets: &[Labels], level: i32) -> Vec<u8> {
     let mut strings: Vec<&str> = Vec::new();
     let mut ids: HashMap<&str, u64> = HashMap::new();
     let mut intern = |text| {
@@ -46,7 +46,7 @@ pub fn encode_label_sets(sets: &[Labels]) -> Vec<u8> {
     }
     put_varint(&mut plain, runs);
     plain.extend(body);
-    pack(&plain, if plain.len() < 1 << 20 { 19 } else { 12 })
+    pack(&plain, level)
 }
 
 fn same_names_and_metric(a: &Labels, b: &Labels) -> bool {
@@ -68,7 +68,7 @@ pub fn decode_label_sets(blob: &[u8]) -> Result<Vec<Labels>, DecodeError> {
     }
     let string = |id: i64| {
         let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
-        found.map(|text| (*text).to_owned()).ok_or(DecodeError("a string is missing"))
+        found.copied().ok_or(DecodeError("a string is missing"))
     };
     let mut sets = Vec::new();
     let mut expanded = 0_usize;
@@ -83,16 +83,20 @@ pub fn decode_label_sets(blob: &[u8]) -> Result<Vec<Labels>, DecodeError> {
         for _ in 0..width {
             names.push(string(cursor.varint()? as i64)?);
         }
-        let mut pairs = vec![Vec::with_capacity(width); length];
-        for name in names {
+        let mut values = Vec::with_capacity(width * length);
+        for _ in 0..width {
             let mut id = 0_i64;
-            for pairs in &mut pairs {
+            for _ in 0..length {
                 id = id.wrapping_add(cursor.signed()?);
-                pairs.push((name.clone(), string(id)?));
+                values.push(string(id)?);
             }
         }
-        for pairs in pairs {
-            sets.push(Labels::new(pairs).map_err(|_| DecodeError("a label stands twice"))?);
+        let mut pairs = Vec::with_capacity(width);
+        for row in 0..length {
+            pairs.clear();
+            let values = values.iter().skip(row).step_by(length);
+            pairs.extend(names.iter().copied().zip(values.copied()));
+            sets.push(Labels::of(&mut pairs).map_err(|_| DecodeError("a label stands twice"))?);
         }
     }
     if cursor.is_empty() {
@@ -114,6 +118,6 @@ mod tests {
             Labels::default(),
             Labels::from_pairs(&[("__name__", "a"), ("type", "λ\n")]),
         ];
-        assert_eq!(decode_label_sets(&encode_label_sets(&sets)), Ok(sets));
+        assert_eq!(decode_label_sets(&encode_label_sets(&sets, 1)), Ok(sets));
     }
 }

@@ -415,7 +415,14 @@ fn marks_are_told_and_the_report_names_itself() {
     let at = Timestamp::from_millis(7);
     recording.events = vec![Event { at, kind, text, fields: Default::default() }];
     let report = crate::replay::report(&recording, &[], "abc", Evaluation::Sequential);
-    let text = crate::report::replay_text(&report, 80, crate::report::Color::Plain);
+    let evidence = crate::diagnose::Evidence::new(
+        recording.window,
+        recording.window.end,
+        crate::diagnose::Parts::default(),
+    );
+    let verdict = crate::diagnose::diagnose(&evidence);
+    let diagnosed = crate::report::Diagnosed::new(report.clone(), verdict);
+    let text = crate::report::replay_text(&diagnosed, 80, crate::report::Color::Plain);
     assert!(text.contains("note: look\\u{1b}[31m here"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let json = crate::report::replay_json(&report);

@@ -1,0 +1,83 @@
+//! What a long recording of a large cluster takes: bytes, memory, and time to its first answer.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use operator::capture::{CaptureReader, CaptureWriter, Tick, compact};
+use operator::model::{EncodedLabels, LabelMatcher, TimeRange};
+
+use super::cost::{peak_memory_mb, timed};
+use super::enlarged::{Enlarged, STEP_MS};
+
+/// How long and how large.
+pub struct Day {
+    /// The run that all is made of.
+    pub capture: PathBuf,
+    /// How often it stands side by side.
+    pub copies: usize,
+    /// How long it is recorded.
+    pub hours: u32,
+}
+
+/// Writes it tick by tick and prints a line for every doubling of its length.
+pub fn run(day: &Day) -> Result<()> {
+    let source = Enlarged::load(&day.capture, day.copies)?;
+    let folder = tempfile::tempdir()?;
+    let (path, compacted) =
+        (folder.path().join("day.capture"), folder.path().join("compact.capture"));
+    let meta = CaptureReader::open(&day.capture)?.meta().clone();
+    println!("{} series, a tick every {} s", source.len(), STEP_MS / 1000);
+    println!("{:>8} {:>12} {:>10} {:>9} {:>9}", "minutes", "samples", "MB", "B/sample", "M/s");
+    let ticks = (i64::from(day.hours) * 3_600_000 / STEP_MS) as usize;
+    let mut writer = CaptureWriter::create(&path, meta)?;
+    let mut written = super::cost::Cost::default();
+    let mut next_line = 40;
+    for number in 0..ticks {
+        let scrape: Vec<_> = (0..source.len())
+            .filter_map(|series| Some((source.encoded(series), source.sample(series, number)?)))
+            .collect();
+        let (stats, cost) = timed(|| {
+            let mut tick = Tick::default();
+            for (labels, sample) in &scrape {
+                tick.samples.push(writer.index(), EncodedLabels(labels), &[*sample])?;
+            }
+            Ok(writer.commit(tick)?)
+        })?;
+        written += cost;
+        if number + 1 == next_line || number + 1 == ticks {
+            next_line *= 2;
+            let samples = writer.samples() as f64;
+            let bytes = stats.file_bytes as f64;
+            println!(
+                "{:>8} {:>12} {:>10.2} {:>9.4} {:>9.1}",
+                (number + 1) as i64 * STEP_MS / 60_000,
+                samples,
+                bytes / 1e6,
+                bytes / samples,
+                samples / 1e3 / written.cpu_ms(),
+            );
+        }
+    }
+    let samples = writer.samples() as f64;
+    writer.finish()?;
+    let line = |name: &str, path: &Path| -> Result<()> {
+        let bytes = std::fs::metadata(path)?.len() as f64;
+        println!("{name:<10} {:>10.2} MB  {:.4} B/sample", bytes / 1e6, bytes / samples);
+        Ok(())
+    };
+    line("finished", &path)?;
+    println!("peak memory while writing: {:.0} MB", peak_memory_mb("self")?);
+    let ((), cost) = timed(|| Ok(compact(&path, &compacted)?))?;
+    line("compacted", &compacted)?;
+    println!(
+        "compacting took {:.1} s; peak memory {:.0} MB",
+        cost.cpu_ms() / 1e3,
+        peak_memory_mb("self")?
+    );
+    let (series, cost) = timed(|| {
+        let reader = CaptureReader::open(&compacted)?;
+        Ok(reader.select(&[LabelMatcher::equal("__name__", "up")], TimeRange::ALL)?.len())
+    })?;
+    println!("open to the first answer (all of up, {series} series): {:.1} ms", cost.cpu_ms());
+    Ok(())
+}

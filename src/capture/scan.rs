@@ -1,0 +1,290 @@
+//! Walks through a capture's samples: all, or those of matching series.
+
+use std::collections::BTreeSet;
+
+use super::CaptureError;
+use super::catalog::target_labels;
+use super::codec::{BlockHeader, Columns, decode_group};
+use super::index::{SeriesState, sample_hash};
+use super::reader::{BlockRow, CaptureReader, Target};
+use crate::model::{
+    Fingerprint, LabelMatcher, Labels, Sample, Series, TargetKey, TimeRange, Timestamp,
+};
+
+/// Consecutive samples of one series, as they lie in one part of a capture.
+pub struct SampleRun<'a> {
+    target: &'a Target,
+    ordinal: usize,
+    columns: &'a Columns,
+    row: usize,
+    range: TimeRange,
+}
+
+impl<'a> SampleRun<'a> {
+    /// The series' labels but for `job` and `instance`.
+    pub fn set(&self) -> &'a Labels {
+        &self.target.sets[self.ordinal]
+    }
+
+    /// What exposes the series.
+    pub fn target(&self) -> &'a TargetKey {
+        &self.target.key
+    }
+
+    /// The series' labels.
+    pub fn labels(&self) -> Labels {
+        self.target.labels(self.ordinal)
+    }
+
+    /// The samples, ascending in time.
+    pub fn samples(&self) -> impl Iterator<Item = Sample> {
+        let all = self.columns.samples(self.row);
+        let samples = all.map(|(at, bits)| Sample {
+            at: Timestamp::from_millis(at),
+            value: f64::from_bits(bits),
+        });
+        let range = self.range;
+        samples.filter(move |sample| range.contains(sample.at))
+    }
+}
+
+impl Target {
+    /// The full labels of a series.
+    pub fn labels(&self, ordinal: usize) -> Labels {
+        self.sets[ordinal].with(&target_labels(&self.key))
+    }
+
+    /// Which ordinals match; nothing where the target itself does not.
+    fn matching(&self, matchers: &[LabelMatcher]) -> Vec<bool> {
+        let of_target = |name: &str| match name {
+            "job" => Some(self.key.job.as_str()),
+            "instance" => Some(self.key.instance.as_str()),
+            _ => None,
+        };
+        let on_target = |matcher: &LabelMatcher| {
+            of_target(&matcher.name).is_none_or(|value| matcher.accepts(value))
+        };
+        if !matchers.iter().all(on_target) {
+            return Vec::new();
+        }
+        let rest: Vec<&LabelMatcher> =
+            matchers.iter().filter(|matcher| of_target(&matcher.name).is_none()).collect();
+        self.sets.iter().map(|set| rest.iter().all(|matcher| matcher.matches(set))).collect()
+    }
+}
+
+impl CaptureReader {
+    /// Hands over all samples in `range` of the series that match all matchers, in runs: target by
+    /// target, and for each series ascending in time, unless samples were appended late.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn scan(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+        mut each: impl FnMut(SampleRun<'_>),
+    ) -> Result<(), CaptureError> {
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let wanted = target.matching(matchers);
+            if !wanted.contains(&true) {
+                continue;
+            }
+            self.scan_target(number, range, &wanted, |columns| {
+                for (row, &ordinal) in columns.ordinals.iter().enumerate() {
+                    let ordinal = ordinal as usize;
+                    if wanted[ordinal] {
+                        each(SampleRun { target, ordinal, columns, row, range });
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Series that match all matchers, with their samples in `range`, ascending by labels.
+    /// A series without a sample in `range` is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<Vec<Series>, CaptureError> {
+        let mut found = Vec::new();
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let wanted = target.matching(matchers);
+            if !wanted.contains(&true) {
+                continue;
+            }
+            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); wanted.len()];
+            self.scan_target(number, range, &wanted, |columns| {
+                for (row, &ordinal) in columns.ordinals.iter().enumerate() {
+                    let ordinal = ordinal as usize;
+                    if wanted[ordinal] {
+                        let run = SampleRun { target, ordinal, columns, row, range };
+                        let held = &mut samples[ordinal];
+                        held.reserve(columns.times.len());
+                        held.extend(run.samples());
+                    }
+                }
+            })?;
+            for (ordinal, mut samples) in samples.into_iter().enumerate() {
+                if samples.is_empty() {
+                    continue;
+                }
+                if !samples.is_sorted_by(|a, b| a.at < b.at) {
+                    samples.sort_by_key(|sample| sample.at);
+                    samples.dedup_by_key(|sample| sample.at);
+                }
+                found.push(Series { labels: target.labels(ordinal), samples });
+            }
+        }
+        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+
+    /// Sums the samples and their hashes by decoding everything.
+    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
+        let (mut count, mut sum) = (0_u64, 0_u128);
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let extra = target_labels(&target.key);
+            let fingerprints: Vec<Fingerprint> =
+                target.sets.iter().map(|set| set.fingerprint_with(&extra)).collect();
+            let wanted = vec![true; fingerprints.len()];
+            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
+                for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                    let fingerprint = fingerprints[*ordinal as usize];
+                    for (at, bits) in columns.samples(row) {
+                        count += 1;
+                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
+                    }
+                }
+            })?;
+        }
+        Ok((count, sum))
+    }
+
+    /// Tells each of a target's series, by ordinal, its newest sample, decoding no part that is
+    /// older than what is known already.
+    pub(super) fn scan_newest(
+        &self,
+        number: u32,
+        series: &mut [SeriesState],
+    ) -> Result<(), CaptureError> {
+        let raise = |series: &mut [SeriesState], columns: &Columns| {
+            for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                if let Some((at, _)) = columns.samples(row).last() {
+                    let held = &mut series[*ordinal as usize].newest;
+                    *held = Timestamp::from_millis(at).max(*held);
+                }
+            }
+        };
+        for columns in self.journal_columns(number, series.len()) {
+            raise(series, columns);
+        }
+        let mut blocks: Vec<&BlockRow> = self.blocks_in(number, TimeRange::ALL).collect();
+        blocks.sort_by_key(|block| std::cmp::Reverse(block.last));
+        for block in blocks {
+            let Some((body, header)) = self.block_header(block, series.len())? else { continue };
+            for group in 0..header.group_count() {
+                let older =
+                    |ordinal: &u32| series[*ordinal as usize].newest.as_millis() < block.last;
+                if header.group_ordinals(group).iter().any(older)
+                    && let Some(columns) = self.group(block, &body, &header, group)
+                {
+                    raise(series, &columns);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over every group of columns of a target that overlaps `range` and holds a wanted
+    /// ordinal, in the order of writing.
+    pub(super) fn scan_target(
+        &self,
+        number: u32,
+        range: TimeRange,
+        wanted: &[bool],
+        mut each: impl FnMut(&Columns),
+    ) -> Result<(), CaptureError> {
+        for block in self.blocks_in(number, range) {
+            let Some((body, header)) = self.block_header(block, wanted.len())? else { continue };
+            for group in 0..header.group_count() {
+                let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
+                if header.group_ordinals(group).iter().any(is_wanted)
+                    && let Some(columns) = self.group(block, &body, &header, group)
+                {
+                    each(&columns);
+                }
+            }
+        }
+        self.journal_columns(number, wanted.len()).for_each(each);
+        Ok(())
+    }
+
+    /// The instants at which a target has samples, ascending.
+    pub(super) fn times_of(&self, number: u32) -> Result<Vec<i64>, CaptureError> {
+        let series = self.target(number).sets.len();
+        let mut times = BTreeSet::new();
+        for block in self.blocks_in(number, TimeRange::ALL) {
+            if let Some((_, header)) = self.block_header(block, series)? {
+                times.extend(header.times);
+            }
+        }
+        for columns in self.journal_columns(number, series) {
+            times.extend(&columns.times);
+        }
+        Ok(times.into_iter().collect())
+    }
+
+    fn blocks_in(&self, number: u32, range: TimeRange) -> impl Iterator<Item = &BlockRow> {
+        let (start, end) = (range.start.as_millis(), range.end.as_millis());
+        self.blocks
+            .iter()
+            .filter(move |block| block.target == number && block.last >= start && block.first < end)
+    }
+
+    /// A block and its header; `None` where it is damaged or names ordinals past `series`.
+    fn block_header(
+        &self,
+        block: &BlockRow,
+        series: usize,
+    ) -> Result<Option<(Vec<u8>, BlockHeader)>, CaptureError> {
+        let Some(body) = self.block_body(block)? else { return Ok(None) };
+        match BlockHeader::decode(&body) {
+            Ok(header) if header.ordinals.last().is_none_or(|last| (*last as usize) < series) => {
+                return Ok(Some((body, header)));
+            }
+            Ok(_) => self.note_block(block, "", "it names a series that is not in the capture"),
+            Err(why) => self.note_block(block, "", why),
+        }
+        Ok(None)
+    }
+
+    fn group(
+        &self,
+        block: &BlockRow,
+        body: &[u8],
+        header: &BlockHeader,
+        group: usize,
+    ) -> Option<Columns> {
+        let columns = decode_group(body, header, group);
+        columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
+    }
+
+    fn journal_columns(&self, number: u32, series: usize) -> impl Iterator<Item = &Columns> {
+        self.journal.get(&number).into_iter().flatten().filter(move |columns| {
+            let whole = columns.ordinals.last().is_none_or(|last| (*last as usize) < series);
+            if !whole {
+                let why = "it names a series that is not in the capture".to_owned();
+                self.note(format!("journal of target {number}"), why, None);
+            }
+            whole
+        })
+    }
+}

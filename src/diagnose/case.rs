@@ -1,0 +1,270 @@
+//! A case: the facts of a window, each told as a finding, for the modes to judge.
+
+use crate::model::{Labels, TimeRange, Timestamp};
+
+use super::evidence::Evidence;
+use super::facts::{
+    self, Drain, LeaderChange, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Rise,
+    STORE_QUANTITIES, SchedulerChange, Slow, Stage,
+};
+use super::finding::{FindingRef, Findings};
+use super::tell;
+
+/// How long after a fault its traces may last: a restarted store replays its log and takes
+/// leaders back, clients catch up, scores decay by a point every few seconds.
+pub const AFTERMATH_MS: i64 = 120_000;
+
+/// Regions that a store counts itself, by what it is to them.
+pub const LEADERS: &str = "tikv_raftstore_region_count";
+
+/// A node of which something became slow, alone among its kind.
+#[derive(Clone, Debug)]
+pub struct SlowNode {
+    /// Index of [`Evidence::stores`] or of [`Case::member_names`].
+    pub node: usize,
+    /// When, from the first quantity to the last.
+    pub range: TimeRange,
+    /// Whether it was over before the end of what was seen.
+    pub ended: bool,
+    /// What became slow, in order of onset.
+    pub slow: Vec<Slow>,
+    /// What shows it, one for each.
+    pub findings: Vec<FindingRef>,
+}
+
+impl SlowNode {
+    /// The greatest excess among the quantities of a stage; 1 where none departed.
+    pub fn excess(&self, stage: Stage) -> f64 {
+        let of_stage = self.slow.iter().filter(|slow| slow.quantity.stage == stage);
+        of_stage.map(Slow::excess).fold(1.0, f64::max)
+    }
+
+    /// Whether a quantity of a stage departed.
+    pub fn has(&self, stage: Stage) -> bool {
+        self.slow.iter().any(|slow| slow.quantity.stage == stage)
+    }
+
+    /// How long it lasted so far.
+    pub fn lasted_ms(&self) -> i64 {
+        self.range.millis()
+    }
+
+    /// The earliest departure of a stage; of all where it has none.
+    pub fn first_of(&self, stage: Stage) -> Option<&Slow> {
+        let of_stage = self.slow.iter().filter(|slow| slow.quantity.stage == stage);
+        of_stage.min_by_key(|slow| slow.departure.onset)
+    }
+}
+
+/// Everything that the modes look at.
+pub struct Case<'a> {
+    /// What was observed.
+    pub evidence: &'a Evidence,
+    /// What departed from normal.
+    pub findings: Findings,
+    /// Stores that somebody did not hear.
+    pub outages: Vec<Outage>,
+    /// PD members in the order of their names.
+    pub member_names: Vec<String>,
+    /// PD members that somebody did not hear.
+    pub members: Vec<MemberOutage>,
+    /// Changes of PD's leader, with what shows each.
+    pub leader_changes: Vec<(LeaderChange, FindingRef)>,
+    /// Stores that became slow alone.
+    pub slow_stores: Vec<SlowNode>,
+    /// PD members that became slow alone.
+    pub slow_members: Vec<SlowNode>,
+    /// Load that rose, with what shows each.
+    pub rises: Vec<(Rise, FindingRef)>,
+    /// Stores that gave their leaders away.
+    pub drains: Vec<Drain>,
+    /// Stores that joined or left, with what shows each.
+    pub moved: Vec<(Moved, FindingRef)>,
+    /// Schedulers that were added or paused, with what shows each.
+    pub schedulers: Vec<(SchedulerChange, FindingRef)>,
+}
+
+impl<'a> Case<'a> {
+    /// Gathers the facts and tells each.
+    pub fn new(evidence: &'a Evidence) -> Self {
+        let mut findings = Findings::default();
+        let mut outages = facts::outages(evidence);
+        for outage in &mut outages {
+            outage.findings = tell::outage(evidence, outage, &mut findings);
+        }
+        let mut members = facts::member_outages(evidence);
+        for member in &mut members {
+            member.findings = tell::member_outage(evidence, member, &mut findings);
+        }
+        let leader_changes = facts::leader_changes(evidence);
+        let leader_changes = leader_changes.into_iter().map(|change| {
+            let told = tell::leader_change(evidence, &change, &mut findings);
+            (change, told)
+        });
+        let leader_changes = leader_changes.collect();
+        let mut drains = facts::drains(evidence, &outages);
+        for drain in &mut drains {
+            drain.findings = tell::drain(evidence, drain, &mut findings);
+        }
+        let moved = facts::moved(evidence).into_iter().map(|one| {
+            let told = tell::moved(evidence, &one, &mut findings);
+            (one, told)
+        });
+        let moved = moved.collect();
+        let schedulers = facts::scheduler_changes(evidence).into_iter().map(|change| {
+            let told = tell::scheduler(&change, &mut findings);
+            (change, told)
+        });
+        let schedulers = schedulers.collect();
+        let rises = facts::rises(evidence).into_iter().map(|rise| {
+            let told = tell::rise(evidence, &rise, &mut findings);
+            (rise, told)
+        });
+        let rises = rises.collect();
+        let slow_stores = slow_stores(evidence, &outages, &mut findings);
+        let mut names: Vec<String> = evidence.pd.members.keys().cloned().collect();
+        names.extend(evidence.pd.listed.keys().cloned());
+        names.sort();
+        names.dedup();
+        let slow_members = slow_members(evidence, &names, &members, &mut findings);
+        Self {
+            evidence,
+            findings,
+            outages,
+            member_names: names,
+            members,
+            leader_changes,
+            slow_stores,
+            slow_members,
+            rises,
+            drains,
+            moved,
+            schedulers,
+        }
+    }
+
+    /// The end of an open range.
+    pub fn open(&self) -> Timestamp {
+        self.evidence.as_of
+    }
+
+    /// Whether a store fell out, or PD lost its leader, around `at`: what follows may be only that.
+    pub fn disturbed(&self, at: Timestamp) -> bool {
+        let near = |from: Timestamp, to: Option<Timestamp>| {
+            at >= from.saturating_add_millis(-30_000)
+                && at <= to.unwrap_or(self.open()).saturating_add_millis(AFTERMATH_MS)
+        };
+        self.outages.iter().any(|outage| near(outage.onset, outage.end))
+            || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))
+    }
+
+    /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
+    /// what is left of a drain where PD's listings are missing.
+    pub fn gave_leaders_away(&self, store: usize, at: Timestamp) -> bool {
+        let Some(instance) = self.evidence.stores[store].instance.as_deref() else { return false };
+        let of_leaders = |labels: &Labels| labels.get("type") == Some("leader");
+        let leaders = self.evidence.series.gauge(LEADERS, instance, of_leaders);
+        let before = TimeRange::new(Timestamp::MIN, at);
+        let counts = leaders.within(before);
+        counts.last().is_some_and(|last| last.value == 0.0)
+            && counts.iter().any(|point| point.value >= 2.0)
+    }
+
+    /// Drains of a store that fit a stop at `at`: its leaders had left before.
+    pub fn drained_before(&self, store: usize, at: Timestamp) -> Option<&Drain> {
+        self.drains.iter().rev().find(|drain| {
+            drain.store == store
+                && drain.at <= at.saturating_add_millis(2_000)
+                && drain.end.is_none_or(|end| end > at)
+        })
+    }
+}
+
+/// Puts what departed on one node into episodes, and leaves out what others did too and what a
+/// silence of the node explains.
+fn episodes(
+    slow: Vec<Slow>,
+    as_of: Timestamp,
+    silent: &[TimeRange],
+) -> Vec<(TimeRange, bool, Vec<Slow>)> {
+    let excused = |slow: &Slow| {
+        silent.iter().any(|range| {
+            let end = range.end.saturating_add_millis(AFTERMATH_MS);
+            slow.departure.onset >= range.start.saturating_add_millis(-30_000)
+                && slow.departure.onset <= end
+        })
+    };
+    let mut alone: Vec<Slow> =
+        slow.into_iter().filter(|slow| slow.alone() && !excused(slow)).collect();
+    alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));
+    let mut found: Vec<(TimeRange, bool, Vec<Slow>)> = Vec::new();
+    for one in alone {
+        let range = one.departure.range(as_of);
+        let ended = one.departure.end.is_some();
+        match found.last_mut() {
+            Some((known, known_ended, list)) if range.start <= known.end => {
+                known.end = known.end.max(range.end);
+                *known_ended &= ended;
+                list.push(one);
+            }
+            _ => found.push((range, ended, vec![one])),
+        }
+    }
+    found
+}
+
+fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) -> Vec<SlowNode> {
+    let scraped: Vec<(usize, String)> = evidence
+        .stores
+        .iter()
+        .enumerate()
+        .filter_map(|(index, store)| Some((index, store.instance.clone()?)))
+        .collect();
+    let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
+    let slow = facts::slow(evidence, &STORE_QUANTITIES, &instances);
+    let mut found = Vec::new();
+    for ((node, _), slow) in scraped.into_iter().zip(slow) {
+        let silent: Vec<TimeRange> = outages
+            .iter()
+            .filter(|outage| outage.store == node || outage.link == Some(node))
+            .map(|outage| outage.range(evidence.as_of))
+            .collect();
+        for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
+            let told = slow.iter().map(|one| tell::slow_store(evidence, node, one, findings));
+            let told = told.collect();
+            found.push(SlowNode { node, range, ended, slow, findings: told });
+        }
+    }
+    found
+}
+
+fn slow_members(
+    evidence: &Evidence,
+    names: &[String],
+    outages: &[MemberOutage],
+    findings: &mut Findings,
+) -> Vec<SlowNode> {
+    let scraped: Vec<(usize, String)> = names
+        .iter()
+        .enumerate()
+        .filter_map(|(index, name)| Some((index, evidence.instance_of_member(name)?)))
+        .collect();
+    let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
+    let slow = facts::slow(evidence, &MEMBER_QUANTITIES, &instances);
+    let mut found = Vec::new();
+    for ((node, _), slow) in scraped.into_iter().zip(slow) {
+        // A change of leader moves work from one member to another, and an absent member costs
+        // the others their probes.
+        let silent: Vec<TimeRange> = outages.iter().map(|one| one.range(evidence.as_of)).collect();
+        let changed = evidence.pd.leaders.iter().skip(1);
+        let silent: Vec<TimeRange> =
+            silent.into_iter().chain(changed.map(|(at, _)| TimeRange::new(*at, *at))).collect();
+        for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
+            let told =
+                slow.iter().map(|one| tell::slow_member(evidence, &names[node], one, findings));
+            let told = told.collect();
+            found.push(SlowNode { node, range, ended, slow, findings: told });
+        }
+    }
+    found
+}

@@ -1,0 +1,130 @@
+//! What diagnosis works on: a window of one run, as known at an instant.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Gap, PdAnswer, Series, StoreId, TimeRange, Timestamp};
+
+use super::pd_history::PdHistory;
+use super::series::SeriesTable;
+
+/// What was recorded, in any order, before it is put in order.
+///
+/// Marks of people are not among it: they are shown on the timeline and never believed.
+#[derive(Clone, Debug, Default)]
+pub struct Parts<'a> {
+    /// Series of [`metrics`](super::metrics); others do no harm.
+    pub series: Vec<Series>,
+    /// Answers of PD.
+    pub pd: &'a [PdAnswer],
+    /// What was not observed.
+    pub gaps: &'a [Gap],
+}
+
+/// A window of a run, as known at an instant. Nothing in it is later than that.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// The part of the run that is looked at.
+    pub window: TimeRange,
+    /// The instant that it is seen from.
+    pub as_of: Timestamp,
+    /// Samples.
+    pub series: SeriesTable,
+    /// What PD said.
+    pub pd: PdHistory,
+    /// What was not observed.
+    pub gaps: Vec<Gap>,
+    /// Every store that PD or Prometheus knows.
+    pub stores: Vec<StoreRef>,
+}
+
+/// A store and the scrape target that it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoreRef {
+    /// PD's number; `None` where no answer of PD lists it.
+    pub id: Option<StoreId>,
+    /// Where clients reach it; its metrics' address where PD lists none.
+    pub address: String,
+    /// The scrape target's `instance`; `None` where Prometheus does not know it.
+    pub instance: Option<String>,
+}
+
+impl StoreRef {
+    /// `store 4`, or its address.
+    pub fn name(&self) -> String {
+        self.id.map_or_else(|| self.address.clone(), |id| format!("store {id}"))
+    }
+}
+
+impl Evidence {
+    /// Puts the parts in order and cuts off what lies past `as_of`.
+    pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
+        let series = SeriesTable::new(parts.series, as_of);
+        let pd = PdHistory::new(parts.pd, as_of);
+        let known = |gap: &&Gap| gap.range.start <= as_of;
+        let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
+        gaps.sort();
+        let window = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
+        let stores = stores(&pd, &series);
+        Self { window, as_of, series, pd, gaps, stores }
+    }
+
+    /// The store with this id.
+    pub fn store(&self, id: StoreId) -> Option<usize> {
+        self.stores.iter().position(|store| store.id == Some(id))
+    }
+
+    /// The store that this scrape target is.
+    pub fn store_of_instance(&self, instance: &str) -> Option<usize> {
+        self.stores.iter().position(|store| store.instance.as_deref() == Some(instance))
+    }
+
+    /// The scrape target of a PD member, by the host and port of its client URL.
+    pub fn instance_of_member(&self, name: &str) -> Option<String> {
+        let url = self.pd.listed.get(name).or(self.pd.members.get(name).map(|one| &one.url))?;
+        let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let address = address.trim_end_matches('/');
+        let known = self.series.instances("pd");
+        known.iter().find(|instance| *instance == address).cloned().or_else(|| {
+            let host = host(address);
+            let mut same = known.iter().filter(|instance| self::host(instance) == host);
+            same.next().filter(|_| same.next().is_none()).cloned()
+        })
+    }
+
+    /// Host and port of a PD member; empty where nobody says.
+    pub fn member_address(&self, name: &str) -> String {
+        let url = self.pd.listed.get(name).or(self.pd.members.get(name).map(|one| &one.url));
+        let url = url.map_or("", String::as_str);
+        let address = url.split_once("://").map_or(url, |(_, rest)| rest);
+        address.trim_end_matches('/').to_owned()
+    }
+}
+
+/// The host of `host:port`.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+fn stores(pd: &PdHistory, series: &SeriesTable) -> Vec<StoreRef> {
+    let mut instances: BTreeMap<String, bool> =
+        series.instances("tikv").into_iter().map(|instance| (instance, false)).collect();
+    let mut stores = Vec::new();
+    for (id, history) in &pd.stores {
+        let exact = instances.contains_key(&history.status_address);
+        let instance = if exact {
+            Some(history.status_address.clone())
+        } else {
+            let of_host = |one: &&String| host(one) == host(&history.address);
+            let mut same = instances.keys().filter(of_host);
+            same.next().filter(|_| same.next().is_none()).cloned()
+        };
+        if let Some(taken) = instance.as_ref().and_then(|name| instances.get_mut(name)) {
+            *taken = true;
+        }
+        stores.push(StoreRef { id: Some(*id), address: history.address.clone(), instance });
+    }
+    for (instance, _) in instances.into_iter().filter(|(_, taken)| !taken) {
+        stores.push(StoreRef { id: None, address: instance.clone(), instance: Some(instance) });
+    }
+    stores
+}

@@ -1,0 +1,192 @@
+//! What clients ask for: how much, of whom, and whether it gathers in one place.
+
+use crate::diagnose::baseline::{Departure, Threshold, departures, median};
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::flows::{FlowKind, HotRegion};
+use crate::diagnose::series::{Point, Track};
+use crate::model::{Labels, TimeRange, Timestamp};
+
+/// Load that rose for a while.
+#[derive(Clone, Debug)]
+pub struct Rise {
+    /// Requests a second over all stores.
+    pub departure: Departure,
+    /// Per store: requests a second before and meanwhile.
+    pub by_store: Vec<(f64, f64)>,
+    /// The same of writes alone.
+    pub writes: (f64, f64),
+    /// The store that took most of what was added, and its share of it.
+    pub greatest: Option<(usize, f64)>,
+    /// A region that took most of the flow, by PD.
+    pub hot: Option<Hot>,
+}
+
+/// A region that took an outsized share of the flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Hot {
+    /// Of reads or of writes.
+    pub kind: FlowKind,
+    /// Which, where its leader was, and how much.
+    pub region: HotRegion,
+    /// Its share of all flow.
+    pub share: f64,
+    /// Its share, or that of the greatest region, before.
+    pub before: f64,
+    /// Bytes a second of the greatest region before.
+    pub bytes_before: f64,
+    /// When PD showed it first.
+    pub at: Timestamp,
+}
+
+/// Half as much again, over three scrapes: what a load that is steady on the whole does not do
+/// by itself, and what a single burst or the catching up after a stall does not last for.
+const RISE: Threshold = Threshold { ratio: 1.5, floor: 20.0, hold: 3, baseline: 4 };
+
+/// Below this share of the usual load nobody works with the cluster.
+const IDLE: f64 = 0.05;
+
+/// Requests of clients. Internal ones and those of the control plane have other prefixes.
+fn client(labels: &Labels) -> bool {
+    let kind = labels.get("type").unwrap_or_default();
+    kind.starts_with("kv_") || kind.starts_with("raw_") || kind.starts_with("coprocessor")
+}
+
+/// Requests of clients that change data.
+fn client_write(labels: &Labels) -> bool {
+    matches!(
+        labels.get("type"),
+        Some(
+            "kv_prewrite"
+                | "kv_commit"
+                | "kv_pessimistic_lock"
+                | "kv_batch_rollback"
+                | "raw_put"
+                | "raw_batch_put"
+                | "raw_delete"
+                | "raw_batch_delete"
+                | "raw_compare_and_swap"
+        )
+    )
+}
+
+/// The histogram of requests that every TiKV exports.
+pub const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
+
+/// Requests a second of each store, in the order of [`Evidence::stores`].
+pub fn requests(evidence: &Evidence) -> Vec<Track> {
+    per_store(evidence, client)
+}
+
+fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
+    let of = |instance: &Option<String>| {
+        let rate = |name: &String| evidence.series.rate(REQUESTS, name, keep);
+        instance.as_ref().map(rate).unwrap_or_default()
+    };
+    evidence.stores.iter().map(|store| of(&store.instance)).collect()
+}
+
+/// The sum of tracks whose points do not coincide: at each point of a regular grid, each track's
+/// value there. Instants at which a track that was seen before is missing are left out, so that
+/// a store that cannot be scraped is not taken for load that fell.
+pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
+    let interval = evidence.series.scrape_interval_ms();
+    let Some(start) = tracks.iter().filter_map(|t| t.0.first()).map(|point| point.since).min()
+    else {
+        return Track::default();
+    };
+    let end = tracks.iter().filter_map(|t| t.0.last()).map(|point| point.at).max();
+    let mut points = Vec::new();
+    let mut at = start.saturating_add_millis(interval);
+    while Some(at) <= end {
+        let value = |track: &Track| {
+            let seen = track.0.first().is_some_and(|point| point.since < at);
+            let last = track.last_by(at).filter(|point| at - point.at < interval);
+            match (seen, last) {
+                (false, _) => Some(0.0),
+                (true, last) => last.map(|point| point.value),
+            }
+        };
+        let values: Option<Vec<f64>> = tracks.iter().map(value).collect();
+        if let Some(values) = values {
+            let since = at.saturating_add_millis(-interval);
+            points.push(Point { since, at, value: values.iter().sum() });
+        }
+        at = at.saturating_add_millis(interval);
+    }
+    Track(points)
+}
+
+/// Times in which the load was well above what went before.
+pub fn rises(evidence: &Evidence) -> Vec<Rise> {
+    let tracks = requests(evidence);
+    let writes = per_store(evidence, client_write);
+    let mut all = total(evidence, &tracks);
+    // An idle cluster has no load that could rise: a workload that begins is none that surges.
+    let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
+    all.0.retain(|point| point.value >= IDLE * usual);
+    let rise = |departure: Departure| {
+        let range = departure.range(evidence.as_of.saturating_add_millis(1));
+        let by_store: Vec<(f64, f64)> =
+            tracks.iter().map(|track| before_and_in(track, range)).collect();
+        let added: Vec<f64> =
+            by_store.iter().map(|(before, now)| (now - before).max(0.0)).collect();
+        let sum: f64 = added.iter().sum();
+        let most = (0..added.len()).max_by(|a, b| added[*a].total_cmp(&added[*b]));
+        let greatest = most.filter(|_| sum > 0.0).map(|store| (store, added[store] / sum));
+        let all_writes = writes.iter().map(|track| before_and_in(track, range));
+        let writes = all_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+        let hot = hot_region(evidence, range);
+        Rise { departure, by_store, writes, greatest, hot }
+    };
+    departures(&all, RISE).into_iter().map(rise).collect()
+}
+
+/// Medians of the two minutes before and of the stretch itself, or of its first two minutes:
+/// later, PD has moved what is hot.
+fn before_and_in(track: &Track, range: TimeRange) -> (f64, f64) {
+    let before = TimeRange::new(range.start.saturating_add_millis(-120_000), range.start + 1);
+    let until = range.end.min(range.start.saturating_add_millis(120_000));
+    let inside = TimeRange::new(range.start + 1, until.saturating_add_millis(1));
+    let middle = |range| median(track.within(range).iter().map(|point| point.value)).unwrap_or(0.0);
+    (middle(before), middle(inside))
+}
+
+/// The region that took most, where it takes at least half of all flow and three times what the
+/// greatest took before. PD's hot cache averages over some minutes, so a minute past the stretch
+/// still counts.
+pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
+    let until = range.end.saturating_add_millis(60_000);
+    let mut found: Vec<Hot> = Vec::new();
+    for (kind, answers) in &evidence.pd.flows {
+        let tops = answers.iter().filter_map(|answer| Some((answer.at, answer.top()?)));
+        let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
+        let (bytes_before, before) = earlier
+            .iter()
+            .map(|(_, (region, share))| (region.bytes, *share))
+            .fold((0.0_f64, 0.0_f64), |(a, b), (c, d)| (a.max(c), b.max(d)));
+        let grown = later.into_iter().filter(|(at, (region, share))| {
+            *at <= until && *share >= 0.5 && region.bytes >= 3.0 * bytes_before
+        });
+        let first = grown.map(|(at, (region, share))| Hot {
+            kind: *kind,
+            region,
+            share,
+            before,
+            bytes_before,
+            at,
+        });
+        found.extend(first.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes)));
+    }
+    found.into_iter().max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes))
+}
+
+/// Whether a store had clearly more to do in `range` than before, half as much again, and more
+/// than the others: one that only takes its fair share is not overloaded by it.
+pub fn busier(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
+    let loads: Vec<(f64, f64)> =
+        requests(evidence).iter().map(|track| before_and_in(track, range)).collect();
+    let (before, now) = loads[store];
+    let others = loads.iter().enumerate().filter(|(index, _)| *index != store);
+    let usual = median(others.map(|(_, (_, now))| *now)).unwrap_or(0.0);
+    now > before * 1.5 && now - before > 20.0 && now > usual * 1.2
+}

@@ -1,0 +1,20 @@
+//! What happened, before anybody asks why: silences, restarts, stages that became slow, load
+//! that rose, decisions that were taken.
+
+mod life;
+mod load;
+mod members;
+mod outages;
+mod plans;
+mod presence;
+mod restarts;
+mod silence;
+mod stages;
+
+pub use life::Life;
+pub use load::{REQUESTS, Rise, busier, rises};
+pub use members::{LeaderChange, MemberOutage, leader_changes, member_outages};
+pub use outages::{Outage, View, outages, unscraped};
+pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
+pub use presence::{Presence, presence};
+pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, slow};

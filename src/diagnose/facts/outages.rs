@@ -1,0 +1,388 @@
+//! Stores that somebody did not hear for a while, with what each observer says: the reachability
+//! matrix read by rows, columns and single cells.
+
+use std::collections::BTreeSet;
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::finding::FindingRef;
+use crate::model::{TimeRange, Timestamp};
+
+use super::life::{Life, life_across};
+use super::restarts::{Restart, restarts};
+use super::silence::{
+    FailedScrapes, Silence, Unreachable, failed_scrapes, messages, missing_scrapes, row_and_column,
+    silences_to_pd, unreachable,
+};
+
+/// What one observer says of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// It heard the store meanwhile.
+    Heard,
+    /// It did not.
+    Silent,
+    /// It was not there to hear, or the time was too short.
+    Unknown,
+}
+
+/// One store, or the link between two, that was not heard by somebody.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// Index of [`Evidence::stores`].
+    pub store: usize,
+    /// The other end, where only the link between the two is concerned.
+    pub link: Option<usize>,
+    /// The last sign of life before.
+    pub last_sign: Timestamp,
+    /// The first sign that was missing.
+    pub onset: Timestamp,
+    /// The first sign after, to whoever heard it last; `None` where it lasts.
+    pub end: Option<Timestamp>,
+    /// PD's view.
+    pub pd: View,
+    /// Prometheus's.
+    pub prometheus: View,
+    /// Whether messages of its peers reach it.
+    pub inbound: View,
+    /// Whether its messages reach its peers.
+    pub outbound: View,
+    /// Scrapes that failed.
+    pub scrapes: Option<FailedScrapes>,
+    /// PD's silence.
+    pub heartbeats: Option<Silence>,
+    /// Who could not reach it.
+    pub column: BTreeSet<usize>,
+    /// Whom it could not reach.
+    pub row: BTreeSet<usize>,
+    /// Undeliverable messages, in all.
+    pub reports: f64,
+    /// Its process started anew.
+    pub restart: Option<Restart>,
+    /// Whether its own counters went on meanwhile.
+    pub life: Life,
+    /// What shows all that.
+    pub findings: Vec<FindingRef>,
+}
+
+impl Outage {
+    /// From the last sign to the next, or to `open`.
+    pub fn range(&self, open: Timestamp) -> TimeRange {
+        TimeRange::new(self.last_sign, self.end.unwrap_or(open).max(self.last_sign))
+    }
+
+    /// How long it lasted so far, at least.
+    pub fn lasted_ms(&self, open: Timestamp) -> i64 {
+        self.end.unwrap_or(open) - self.onset
+    }
+
+    /// How far the onset may be off.
+    pub fn uncertainty_ms(&self) -> i64 {
+        (self.onset - self.last_sign).max(1_000)
+    }
+
+    /// Whether the peers hear nothing, in at least one direction.
+    pub fn peers_cut(&self) -> bool {
+        self.inbound == View::Silent || self.outbound == View::Silent
+    }
+
+    /// Whether a failing scrape was refused at once: the host answers, the process does not. A
+    /// refusal takes microseconds, a timeout the whole of Prometheus's `scrape_timeout` (10 s by
+    /// default); one second lies between the two on any network.
+    pub fn refused(&self) -> Option<bool> {
+        self.scrapes.as_ref().and_then(|scrapes| scrapes.took_s).map(|took| took < 1.0)
+    }
+}
+
+/// Signs that a store went silent, before they are put together.
+struct Signs {
+    store: usize,
+    heartbeats: Vec<Silence>,
+    scrapes: Vec<FailedScrapes>,
+}
+
+/// Every store that somebody did not hear, ascending by onset.
+pub fn outages(evidence: &Evidence) -> Vec<Outage> {
+    let edges = unreachable(evidence);
+    let restarts: Vec<Vec<Restart>> =
+        (0..evidence.stores.len()).map(|store| restarts(evidence, store)).collect();
+    let signs: Vec<Signs> =
+        (0..evidence.stores.len()).map(|store| signs(evidence, store)).collect();
+    let mut used = vec![false; edges.len()];
+    let mut found = Vec::new();
+    for one in &signs {
+        for stretch in stretches(evidence, one) {
+            found.push(silent_store(evidence, one, stretch, &edges, &mut used));
+        }
+    }
+    found.extend(cut_from_peers(evidence, &edges, &used));
+    for (store, restarts) in restarts.iter().enumerate() {
+        for restart in restarts {
+            attach_restart(evidence, store, restart, &mut found);
+        }
+    }
+    for outage in &mut found {
+        if outage.restart.is_none() {
+            outage.life = life_across(evidence, outage);
+        }
+    }
+    found.sort_by_key(|outage| (outage.onset, outage.store, outage.link));
+    found
+}
+
+fn signs(evidence: &Evidence, store: usize) -> Signs {
+    let known = &evidence.stores[store];
+    let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
+    let instance = known.instance.as_deref();
+    Signs {
+        store,
+        heartbeats: history.map_or_else(Vec::new, |history| silences_to_pd(evidence, history)),
+        scrapes: instance.map_or_else(Vec::new, |name| failed_scrapes(evidence, name)),
+    }
+}
+
+/// Times in which PD or Prometheus or both did not hear the store; what overlaps is one.
+fn stretches(evidence: &Evidence, signs: &Signs) -> Vec<TimeRange> {
+    let open = evidence.as_of;
+    let mut ranges: Vec<TimeRange> = signs
+        .heartbeats
+        .iter()
+        .chain(signs.scrapes.iter().map(|scrapes| &scrapes.silence))
+        .map(|silence| TimeRange::new(silence.missed, silence.range(open).end))
+        .collect();
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<TimeRange> = Vec::new();
+    for range in ranges {
+        match merged.last_mut() {
+            // A heartbeat after a hole may come a few seconds after the scrape or before it.
+            Some(last) if range.start - last.end <= 10_000 => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Whether an edge belongs to a stretch: it begins no earlier than the store fell silent and no
+/// later than it came back. A minute after is granted: peers back off before they connect again.
+fn belongs(edge: &Unreachable, stretch: TimeRange) -> bool {
+    edge.silence.missed >= stretch.start.saturating_add_millis(-45_000)
+        && edge.silence.last <= stretch.end.saturating_add_millis(60_000)
+}
+
+fn silent_store(
+    evidence: &Evidence,
+    signs: &Signs,
+    stretch: TimeRange,
+    edges: &[Unreachable],
+    used: &mut [bool],
+) -> Outage {
+    let store = signs.store;
+    let open = evidence.as_of;
+    let overlaps = |silence: &Silence| {
+        silence.missed <= stretch.end && silence.range(open).end >= stretch.start
+    };
+    let heartbeats = signs.heartbeats.iter().find(|silence| overlaps(silence)).cloned();
+    let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
+    let mut own: Vec<&Unreachable> = Vec::new();
+    for (edge, used) in edges.iter().zip(used.iter_mut()) {
+        if (edge.whom == store || edge.by == store) && belongs(edge, stretch) {
+            *used = true;
+            own.push(edge);
+        }
+    }
+    let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
+    let silences: Vec<&Silence> = silences.collect();
+    let of_peers = own.iter().filter(|edge| edge.whom == store).map(|edge| &edge.silence);
+    let signs_missed = silences.iter().copied().chain(of_peers.clone());
+    let onset = signs_missed.clone().map(|silence| silence.missed).min().unwrap_or(stretch.start);
+    let last_sign = signs_missed.map(|silence| silence.last).filter(|last| *last <= onset).max();
+    // Where one observer still waits, it is not over.
+    let end =
+        silences.iter().map(|silence| silence.next).max_by_key(|next| (next.is_none(), *next));
+    let mut outage = Outage {
+        store,
+        link: None,
+        last_sign: last_sign.unwrap_or(onset),
+        onset,
+        end: end.flatten(),
+        pd: if heartbeats.is_some() { View::Silent } else { View::Unknown },
+        prometheus: if scrapes.is_some() { View::Silent } else { View::Unknown },
+        inbound: View::Unknown,
+        outbound: View::Unknown,
+        scrapes,
+        heartbeats,
+        column: BTreeSet::new(),
+        row: BTreeSet::new(),
+        reports: 0.0,
+        restart: None,
+        life: Life::Unknown,
+        findings: Vec::new(),
+    };
+    look_around(evidence, &mut outage, &own);
+    outage
+}
+
+/// Fills in the views that are not known yet.
+fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
+    let store = outage.store;
+    let (row, column) = row_and_column(own, store);
+    outage.reports = own.iter().map(|edge| edge.reports).sum();
+    let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
+    let known = &evidence.stores[store];
+    if outage.pd == View::Unknown
+        && let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id))
+    {
+        let inside = |sent: Timestamp| sent > range.start && sent < range.end;
+        if history.heartbeats.iter().any(|(_, sent)| inside(*sent)) {
+            outage.pd = View::Heard;
+        }
+    }
+    if outage.prometheus == View::Unknown
+        && let Some(scrapes) =
+            known.instance.as_ref().and_then(|i| evidence.series.scrapes().get(i))
+        && scrapes.iter().any(|scrape| scrape.up && range.contains(scrape.at))
+    {
+        outage.prometheus = View::Heard;
+    }
+    let interval = evidence.series.scrape_interval_ms();
+    // The interval in which it began is mixed, and so is the one in which it ended.
+    let settled = TimeRange::new(
+        range.start.saturating_add_millis(interval),
+        range.end.saturating_add_millis(-interval),
+    );
+    let messages = messages(evidence, settled);
+    let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
+        (true, _) => View::Unknown,
+        (_, true) => View::Heard,
+        (_, false) => View::Silent,
+    };
+    let of = |keep: &dyn Fn(&(usize, usize)) -> bool| {
+        messages.iter().filter(|(pair, _)| keep(pair)).map(|(_, any)| *any).collect::<Vec<bool>>()
+    };
+    let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
+    let received =
+        view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
+    outage.inbound = if column.is_empty() { received } else { View::Silent };
+    outage.outbound = if !row.is_empty() && sent != View::Heard { View::Silent } else { sent };
+    outage.column = column;
+    outage.row = row;
+}
+
+/// Undeliverable messages that no silent store explains: a store that PD and Prometheus hear and
+/// its peers do not, or a single link. The store with the most broken links takes them all; what
+/// then remains is looked at again.
+fn cut_from_peers(evidence: &Evidence, edges: &[Unreachable], used: &[bool]) -> Vec<Outage> {
+    let mut left: Vec<&Unreachable> =
+        edges.iter().zip(used).filter(|(_, used)| !**used).map(|(edge, _)| edge).collect();
+    let mut found = Vec::new();
+    while let Some(first) = left.first().copied() {
+        let until = first.silence.range(evidence.as_of).end;
+        let together: Vec<&Unreachable> =
+            left.iter().copied().filter(|edge| edge.silence.last <= until).collect();
+        let links = |store: usize| -> BTreeSet<usize> {
+            let (row, column) = row_and_column(&together, store);
+            &row | &column
+        };
+        let stores: BTreeSet<usize> =
+            together.iter().flat_map(|edge| [edge.by, edge.whom]).collect();
+        // Whom others miss is likelier at fault than who misses others.
+        let most = stores.iter().copied().max_by_key(|store| {
+            let missed = together.iter().filter(|edge| edge.whom == *store).count();
+            (links(*store).len(), missed, std::cmp::Reverse(*store))
+        });
+        let Some(store) = most else { break };
+        let own: Vec<&Unreachable> = together
+            .iter()
+            .copied()
+            .filter(|edge| edge.whom == store || edge.by == store)
+            .collect();
+        let others = links(store);
+        let mutual =
+            own.iter().any(|edge| edge.whom == store) && own.iter().any(|edge| edge.by == store);
+        let link = (others.len() == 1 && mutual && evidence.stores.len() > 2)
+            .then(|| others.first().copied())
+            .flatten();
+        found.push(peer_outage(evidence, store, link, &own));
+        left.retain(|edge| !own.contains(edge));
+    }
+    found
+}
+
+fn peer_outage(
+    evidence: &Evidence,
+    store: usize,
+    link: Option<usize>,
+    own: &[&Unreachable],
+) -> Outage {
+    let onset = own.iter().map(|edge| edge.silence.missed).min().unwrap_or(evidence.as_of);
+    let last = own.iter().map(|edge| edge.silence.last).filter(|last| *last <= onset).max();
+    let end = own.iter().map(|edge| edge.silence.next).max_by_key(|next| (next.is_none(), *next));
+    let mut outage = Outage {
+        store,
+        link,
+        last_sign: last.unwrap_or(onset),
+        onset,
+        end: end.flatten(),
+        pd: View::Unknown,
+        prometheus: View::Unknown,
+        inbound: View::Unknown,
+        outbound: View::Unknown,
+        scrapes: None,
+        heartbeats: None,
+        column: BTreeSet::new(),
+        row: BTreeSet::new(),
+        reports: 0.0,
+        restart: None,
+        life: Life::Unknown,
+        findings: Vec::new(),
+    };
+    look_around(evidence, &mut outage, own);
+    outage
+}
+
+/// Joins a restart to the outage that it ends, or makes it an outage of its own: one too short
+/// for anybody to miss a sign of life.
+fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &mut Vec<Outage>) {
+    let open = evidence.as_of;
+    let ends = found.iter_mut().find(|outage| {
+        let range = outage.range(open);
+        outage.store == store
+            && outage.link.is_none()
+            && restart.at >= range.start.saturating_add_millis(-2_000)
+            && restart.at <= range.end.saturating_add_millis(5_000)
+    });
+    if let Some(outage) = ends {
+        if outage.restart.is_none_or(|known| known.at > restart.at) {
+            outage.restart = Some(*restart);
+        }
+        return;
+    }
+    found.push(Outage {
+        store,
+        link: None,
+        last_sign: restart.last_sign,
+        onset: restart.last_sign.max(restart.at.saturating_add_millis(-10_000)),
+        end: Some(restart.seen),
+        pd: View::Unknown,
+        prometheus: View::Unknown,
+        inbound: View::Unknown,
+        outbound: View::Unknown,
+        scrapes: None,
+        heartbeats: None,
+        column: BTreeSet::new(),
+        row: BTreeSet::new(),
+        reports: 0.0,
+        restart: Some(*restart),
+        life: Life::Unknown,
+        findings: Vec::new(),
+    });
+}
+
+/// Targets of Prometheus that it did not look at, by instance.
+pub fn unscraped(evidence: &Evidence) -> Vec<(String, Silence)> {
+    let instances = evidence.series.scrapes().keys();
+    let missing = |instance: &String| {
+        let silences = missing_scrapes(evidence, instance);
+        silences.into_iter().map(|silence| (instance.clone(), silence)).collect::<Vec<_>>()
+    };
+    instances.flat_map(missing).collect()
+}

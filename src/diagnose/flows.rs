@@ -1,0 +1,132 @@
+//! PD's hot regions: how much of a store's flow one region takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::model::{RegionId, StoreId, Timestamp};
+
+/// Which flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlowKind {
+    /// `/hotspot/regions/read`.
+    Read,
+    /// `/hotspot/regions/write`.
+    Write,
+}
+
+/// One answer about hot regions, by leader.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FlowAnswer {
+    /// When it was observed.
+    pub at: Timestamp,
+    /// Bytes a second over all stores' leaders.
+    pub total_bytes: f64,
+    /// Hot regions, with the leader's store and bytes a second, greatest first.
+    pub regions: Vec<HotRegion>,
+}
+
+/// A region that PD lists as hot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HotRegion {
+    /// The region.
+    pub region: RegionId,
+    /// Where its leader is.
+    pub store: StoreId,
+    /// Bytes a second.
+    pub bytes: f64,
+}
+
+#[derive(Deserialize)]
+struct RawFlows {
+    as_leader: Option<BTreeMap<String, RawStoreFlow>>,
+}
+
+#[derive(Deserialize)]
+struct RawStoreFlow {
+    #[serde(default)]
+    store_bytes: f64,
+    #[serde(default)]
+    total_flow_bytes: f64,
+    statistics: Option<Vec<RawRegionFlow>>,
+}
+
+#[derive(Deserialize)]
+struct RawRegionFlow {
+    #[serde(default)]
+    store_id: u64,
+    #[serde(default)]
+    region_id: u64,
+    #[serde(default)]
+    flow_bytes: f64,
+}
+
+impl FlowAnswer {
+    /// Reads the body of an answer; `None` where it is not one.
+    pub fn parse(at: Timestamp, body: &[u8]) -> Option<Self> {
+        let raw: RawFlows = serde_json::from_slice(body).ok()?;
+        let mut answer = Self { at, ..Self::default() };
+        for store in raw.as_leader.unwrap_or_default().into_values() {
+            answer.total_bytes += store.store_bytes.max(store.total_flow_bytes);
+            let region = |raw: RawRegionFlow| HotRegion {
+                region: RegionId(raw.region_id),
+                store: StoreId(raw.store_id),
+                bytes: raw.flow_bytes,
+            };
+            answer.regions.extend(store.statistics.unwrap_or_default().into_iter().map(region));
+        }
+        answer
+            .regions
+            .sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.region.cmp(&b.region)));
+        Some(answer)
+    }
+
+    /// The greatest region and its share of the flow.
+    pub fn top(&self) -> Option<(HotRegion, f64)> {
+        let top = *self.regions.first()?;
+        let listed: f64 = self.regions.iter().map(|region| region.bytes).sum();
+        let total = self.total_bytes.max(listed);
+        (total > 0.0).then(|| (top, top.bytes / total))
+    }
+}
+
+#[derive(Deserialize)]
+struct RawRegions {
+    regions: Option<Vec<RawRegion>>,
+}
+
+#[derive(Deserialize)]
+struct RawRegion {
+    id: u64,
+    peers: Option<Vec<RawPeer>>,
+}
+
+#[derive(Deserialize)]
+struct RawPeer {
+    store_id: u64,
+}
+
+/// Which stores hold a peer of each region that a list of regions names.
+pub(super) fn region_peers(body: &[u8]) -> BTreeMap<RegionId, BTreeSet<StoreId>> {
+    let raw: RawRegions = serde_json::from_slice(body).unwrap_or(RawRegions { regions: None });
+    let stores = |peers: Option<Vec<RawPeer>>| {
+        peers.unwrap_or_default().into_iter().map(|peer| StoreId(peer.store_id)).collect()
+    };
+    let region = |raw: RawRegion| (RegionId(raw.id), stores(raw.peers));
+    raw.regions.unwrap_or_default().into_iter().map(region).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_region_of_all_stores_is_found() {
+        let body = br#"{"as_leader":{"1":{"store_bytes":100.0,"statistics":[
+            {"store_id":1,"region_id":51,"flow_bytes":8}]},"4":{"store_bytes":900,"statistics":[
+            {"store_id":4,"region_id":95,"flow_bytes":800},{"store_id":4,"region_id":71,"flow_bytes":20}]}}}"#;
+        let (top, share) = FlowAnswer::parse(Timestamp::default(), body).unwrap().top().unwrap();
+        assert_eq!((top.region, top.store, share), (RegionId(95), StoreId(4), 0.8));
+        assert_eq!(FlowAnswer::parse(Timestamp::default(), b"null["), None);
+    }
+}

@@ -1,0 +1,343 @@
+//! From claims to a verdict: what is deeper and earlier explains what is shallower and later.
+
+use std::collections::BTreeSet;
+
+use crate::model::Timestamp;
+
+use super::case::{AFTERMATH_MS, Case};
+use super::evidence::Evidence;
+use super::finding::{FindingKind, FindingRef};
+use super::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
+use super::modes::ALL;
+use super::verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
+
+/// A claim below this is an alternative and no cause: more speaks against it than for it.
+const CONFIDENT: f64 = 0.5;
+
+/// Metrics that the modes and the facts read; only these need be loaded. Ascending.
+pub fn metrics() -> Vec<&'static str> {
+    let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
+    let metrics: BTreeSet<&'static str> = of_modes.collect();
+    metrics.into_iter().collect()
+}
+
+/// Judges the evidence.
+pub fn diagnose(evidence: &Evidence) -> Verdict {
+    let mut case = Case::new(evidence);
+    let mut claims: Vec<Made> = Vec::new();
+    for mode in ALL {
+        for claim in (mode.judge)(&case) {
+            claims.push(Made { mode, claim, fate: Fate::Stands });
+        }
+    }
+    for made in &mut claims {
+        for reading in std::mem::take(&mut made.claim.readings) {
+            made.claim.evidence.push(case.findings.add(reading));
+        }
+    }
+    claims.sort_by(|a, b| {
+        let order =
+            |made: &Made| (made.mode.nature != Nature::Change, made.mode.depth, made.claim.onset);
+        let confidence = b.claim.confidence.total_cmp(&a.claim.confidence);
+        order(a).cmp(&order(b)).then(confidence).then_with(|| a.claim.target.cmp(&b.claim.target))
+    });
+    give_way(&mut claims, case.open());
+    explain_away(&mut claims, case.open());
+    verdict(case, claims)
+}
+
+/// A claim and what became of it.
+struct Made {
+    mode: &'static Mode,
+    claim: Claim,
+    fate: Fate,
+}
+
+/// What became of a claim.
+enum Fate {
+    /// It is a cause or a change.
+    Stands,
+    /// It is a consequence of the claim with this index.
+    Follows(usize),
+    /// It lost, and why.
+    Lost(String),
+}
+
+impl Made {
+    fn end(&self, open: Timestamp) -> Timestamp {
+        self.claim.end.unwrap_or(open).max(self.claim.onset)
+    }
+
+    /// Whether the two overlap in time, give or take how far their onsets may be off.
+    fn meets(&self, other: &Self, open: Timestamp) -> bool {
+        let slack = self.claim.onset_uncertainty_ms + other.claim.onset_uncertainty_ms;
+        self.claim.onset.saturating_add_millis(-slack) <= other.end(open)
+            && other.claim.onset.saturating_add_millis(-slack) <= self.end(open)
+    }
+
+    /// Whether the two are at the same thing: the same target, or stores in common.
+    fn shares(&self, other: &Self) -> bool {
+        let stores = self.claim.stores.iter().any(|store| other.claim.stores.contains(store));
+        stores || self.claim.target.name == other.claim.target.name
+    }
+
+    fn stands(&self) -> bool {
+        matches!(self.fate, Fate::Stands)
+    }
+}
+
+/// Names that say less of the same, and rivals for the same node and time: the surer one stays.
+fn give_way(claims: &mut [Made], open: Timestamp) {
+    for index in 0..claims.len() {
+        if claims[index].claim.confidence < CONFIDENT {
+            claims[index].fate = Fate::Lost("more speaks against it than for it".to_owned());
+        }
+    }
+    for a in 0..claims.len() {
+        for b in 0..claims.len() {
+            if a == b || !claims[a].stands() || !claims[b].stands() {
+                continue;
+            }
+            let (winner, loser) = (&claims[a], &claims[b]);
+            let subsumes = winner.mode.subsumes.contains(&loser.mode.name)
+                && (winner.shares(loser) || winner.mode.name == "pd_quorum_loss")
+                && winner.meets(loser, open);
+            let rivals = winner.mode.nature == Nature::Fault
+                && loser.mode.nature == Nature::Fault
+                && winner.mode.depth == loser.mode.depth
+                && winner.mode.name != loser.mode.name
+                && !loser.mode.subsumes.contains(&winner.mode.name)
+                && winner.shares(loser)
+                && winner.meets(loser, open)
+                && (winner.claim.confidence, b) > (loser.claim.confidence, a);
+            if subsumes || rivals {
+                let why = format!("{} explains the same and more", winner.mode.name);
+                claims[b].fate = Fate::Lost(why);
+            }
+        }
+    }
+}
+
+/// Walks from the deepest and earliest claim up. What begins with or after a deeper one, before
+/// its traces are gone, follows from it: a fault of one node disturbs that node in every way, and
+/// the cluster in its load and its placement, but no other node's disk, CPU or process.
+fn explain_away(claims: &mut [Made], open: Timestamp) {
+    for index in 0..claims.len() {
+        if !claims[index].stands() {
+            continue;
+        }
+        let cause = (0..index).find(|&earlier| {
+            let (deep, shallow) = (&claims[earlier], &claims[index]);
+            deep.stands() && explains(deep, shallow, open)
+        });
+        if let Some(cause) = cause {
+            claims[index].fate = Fate::Follows(cause);
+        }
+    }
+}
+
+fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
+    if shallow.mode.nature == Nature::Change {
+        return false;
+    }
+    let change = deep.mode.nature == Nature::Change;
+    // A change of configuration or a blind observer moves no load and slows no disk.
+    if change && matches!(deep.mode.name, "config_change" | "scrape_loss") {
+        return false;
+    }
+    let deeper = change || deep.mode.depth < shallow.mode.depth;
+    let slack = deep.claim.onset_uncertainty_ms + shallow.claim.onset_uncertainty_ms + 15_000;
+    let after = shallow.claim.onset >= deep.claim.onset.saturating_add_millis(-slack)
+        && shallow.claim.onset <= deep.end(open).saturating_add_millis(AFTERMATH_MS);
+    let reach = match shallow.mode.depth {
+        Depth::Presence => false,
+        Depth::Resource => deep.shares(shallow),
+        Depth::Workload | Depth::Saturation | Depth::Consequence => true,
+    };
+    deeper && after && reach
+}
+
+fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
+    let evidence = case.evidence;
+    let (findings, ids) = case.findings.number();
+    let reason = |reference: &FindingRef| {
+        let id = &ids[reference.0];
+        let text = findings.iter().find(|finding| finding.id == *id);
+        Reason { finding: id.clone(), text: text.map_or_else(String::new, |f| f.text.clone()) }
+    };
+    let mut causes = Vec::new();
+    let mut changes = Vec::new();
+    let mut alternatives = Vec::new();
+    for (index, made) in claims.iter().enumerate() {
+        let claim = &made.claim;
+        match &made.fate {
+            Fate::Stands => {
+                let explains = claims
+                    .iter()
+                    .filter(|other| matches!(other.fate, Fate::Follows(cause) if cause == index));
+                let cause = Cause {
+                    mode: made.mode.name,
+                    says: made.mode.says,
+                    target: claim.target.clone(),
+                    onset_ms: claim.onset,
+                    onset_uncertainty_ms: claim.onset_uncertainty_ms,
+                    end_ms: claim.end,
+                    confidence: (claim.confidence * 100.0).round() / 100.0,
+                    evidence: claim.evidence.iter().map(reason).collect(),
+                    against: claim.against.clone(),
+                    unchecked: claim.unchecked.clone(),
+                    explains: explains.map(consequence).collect(),
+                };
+                let list =
+                    if made.mode.nature == Nature::Fault { &mut causes } else { &mut changes };
+                list.push(cause);
+            }
+            Fate::Follows(_) => {}
+            Fate::Lost(why) => alternatives.push(Alternative {
+                mode: made.mode.name,
+                target: claim.target.clone(),
+                confidence: (claim.confidence * 100.0).round() / 100.0,
+                lost: why.clone(),
+            }),
+        }
+    }
+    causes.sort_by(|a: &Cause, b: &Cause| {
+        let confidence = b.confidence.total_cmp(&a.confidence);
+        confidence.then_with(|| (a.onset_ms, &a.target).cmp(&(b.onset_ms, &b.target)))
+    });
+    changes.sort_by(|a, b| (a.onset_ms, &a.target, a.mode).cmp(&(b.onset_ms, &b.target, b.mode)));
+    add_consequences(&mut causes, &findings);
+    let unchecked = missing(evidence);
+    let outcome = match (causes.is_empty(), sees_enough(evidence)) {
+        (false, _) => Outcome::Fault,
+        (true, true) => Outcome::NoFault,
+        (true, false) => Outcome::CannotTell,
+    };
+    let summary = summary(outcome, &causes, &changes, &unchecked);
+    Verdict {
+        schema: SCHEMA,
+        outcome,
+        as_of_ms: evidence.as_of,
+        summary,
+        causes,
+        changes,
+        alternatives,
+        unchecked,
+        findings,
+    }
+}
+
+fn consequence(made: &Made) -> Consequence {
+    Consequence {
+        what: made.mode.name.to_owned(),
+        target: made.claim.target.clone(),
+        onset_ms: made.claim.onset,
+        text: made.mode.says.to_owned(),
+    }
+}
+
+/// Findings that no claim took up and that begin with or after the first cause are told beneath
+/// it, so that nothing that departed is left without a place.
+fn add_consequences(causes: &mut [Cause], findings: &[super::finding::Finding]) {
+    let used: BTreeSet<String> =
+        causes.iter().flat_map(|cause| cause.evidence.iter().map(|r| r.finding.clone())).collect();
+    let Some(first) = causes.first_mut() else { return };
+    for finding in findings.iter().filter(|finding| !used.contains(&finding.id)) {
+        let told = matches!(finding.kind, FindingKind::LoadRose | FindingKind::PdLeaderChanged);
+        let slack = first.onset_uncertainty_ms + finding.onset_uncertainty_ms;
+        let after = finding.onset_ms >= first.onset_ms.saturating_add_millis(-slack);
+        let listed = first.explains.iter().any(|one| one.onset_ms == finding.onset_ms);
+        if told && after && !listed {
+            first.explains.push(Consequence {
+                what: finding.id.clone(),
+                target: finding.target.clone(),
+                onset_ms: finding.onset_ms,
+                text: finding.text.clone(),
+            });
+        }
+    }
+}
+
+fn is_missing(evidence: &Evidence, need: Need) -> bool {
+    match need {
+        Need::PdStores => evidence.pd.listings.is_empty(),
+        Need::PdMembers => evidence.pd.members.is_empty(),
+        Need::TikvMetrics => evidence.series.instances("tikv").is_empty(),
+        Need::PdMetrics => evidence.series.instances("pd").is_empty(),
+    }
+}
+
+/// Needs that are not met, each with the modes that wait for it.
+fn missing(evidence: &Evidence) -> Vec<Unchecked> {
+    let needs = [
+        (Need::PdStores, "PD's list of stores", "operator record --pd http://PD:2379"),
+        (Need::PdMembers, "answers of PD's members", "operator record --pd http://PD:2379"),
+        (
+            Need::TikvMetrics,
+            "TiKV's metrics",
+            "operator record --prometheus http://PROMETHEUS:9090",
+        ),
+        (Need::PdMetrics, "PD's metrics", "operator record --prometheus http://PROMETHEUS:9090"),
+    ];
+    let mut found = Vec::new();
+    for (need, name, command) in needs {
+        if is_missing(evidence, need) {
+            let modes = ALL.iter().filter(|mode| mode.needs.contains(&need));
+            let modes: Vec<&str> = modes.map(|mode| mode.name).collect();
+            found.push(Unchecked::new(&format!("{name}: {}", modes.join(", ")), command));
+        }
+    }
+    found.extend(unscraped_stores(evidence));
+    found
+}
+
+/// Stores that PD lists and Prometheus does not know.
+fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
+    let unseen = evidence.stores.iter().filter(|store| store.instance.is_none());
+    let names: Vec<String> = unseen.map(|store| store.name()).collect();
+    let partly = !names.is_empty() && names.len() < evidence.stores.len();
+    partly.then(|| {
+        let what = format!("{} has no metrics: what is slow inside it", names.join(", "));
+        Unchecked::new(&what, "add it to Prometheus's scrape_configs")
+    })
+}
+
+/// "Nothing is wrong" needs somebody who would have seen it: PD or the stores' metrics, over at
+/// least as long as a baseline and a departure take together, a minute and a half.
+fn sees_enough(evidence: &Evidence) -> bool {
+    let long = evidence.window.millis() >= 90_000;
+    let scraped = !is_missing(evidence, Need::TikvMetrics);
+    let listed = evidence.pd.listings.len() >= 3;
+    long && (scraped || listed)
+}
+
+fn summary(
+    outcome: Outcome,
+    causes: &[Cause],
+    changes: &[Cause],
+    unchecked: &[Unchecked],
+) -> String {
+    let also = |others: usize, what: &str| match others {
+        0 => String::new(),
+        1 => format!("; one more {what}"),
+        n => format!("; {n} more {what}s"),
+    };
+    match (outcome, causes.first(), changes.first()) {
+        (Outcome::Fault, Some(cause), _) => {
+            format!("{}: {}{}", cause.target.text(), cause.says, also(causes.len() - 1, "cause"))
+        }
+        (Outcome::CannotTell, _, _) => {
+            let first = unchecked.first().map_or("too little was seen", |one| one.what.as_str());
+            format!("cannot tell: {first}")
+        }
+        (_, _, Some(change)) => {
+            let others = also(changes.len() - 1, "change");
+            format!(
+                "no fault; planned or harmless: {}: {}{others}",
+                change.target.text(),
+                change.says
+            )
+        }
+        _ => "no fault: nothing departs from what was normal before".to_owned(),
+    }
+}

@@ -1,0 +1,29 @@
+//! From a replayed window to a verdict: what broke, when, where, why, and what only followed.
+//!
+//! Pure functions: no file, no socket, no clock, so that a live tick and a replayed one take the
+//! same path. *Facts* are what happened (`facts`), each told as a [`Finding`]; a [`Mode`] looks at
+//! a case and makes [`Claim`]s; `judge` lets the deeper and earlier explain the rest.
+
+mod baseline;
+mod case;
+mod evidence;
+mod facts;
+mod finding;
+mod flows;
+mod judge;
+mod limits;
+mod mode;
+mod modes;
+mod pd_history;
+mod series;
+mod stops;
+mod tell;
+mod verdict;
+
+pub use evidence::{Evidence, Parts, StoreRef};
+pub use finding::{Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind};
+pub use judge::{diagnose, metrics};
+pub use mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
+pub use modes::ALL as MODES;
+pub use series::{Point, Track};
+pub use verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};

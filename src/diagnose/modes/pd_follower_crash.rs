@@ -1,0 +1,31 @@
+//! A PD member that did not lead died.
+
+use super::pd_presence::{METRICS, claim, died, gone};
+use crate::diagnose::case::Case;
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_follower_crash",
+    row: 21,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "a PD member that did not lead died",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let followers = gone(case).filter(|outage| !outage.led);
+    followers
+        .map(|outage| {
+            let claim = claim(case, outage);
+            if died(outage) {
+                return claim;
+            }
+            claim.but("connections are not refused: it may be frozen or cut off instead")
+        })
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! A PD member whose etcd is slow.
+
+use super::node_stage::{claim, stage};
+use crate::diagnose::case::Case;
+use crate::diagnose::facts::Stage;
+use crate::diagnose::finding::Target;
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_overloaded",
+    row: 23,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the PD member's etcd writes slowly",
+    subsumes: &[],
+    needs: &[Need::PdMetrics],
+    metrics: &[
+        "etcd_disk_wal_fsync_duration_seconds_sum",
+        "etcd_disk_wal_fsync_duration_seconds_count",
+        "etcd_disk_backend_commit_duration_seconds_sum",
+        "etcd_disk_backend_commit_duration_seconds_count",
+    ],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let slow = case.slow_members.iter().filter(|node| stage(node) != Stage::Network);
+    slow.map(|node| {
+        let name = &case.member_names[node.node];
+        let target = Target::member(name, case.evidence.member_address(name));
+        claim(case, node, target, Stage::Device)
+            .unchecked("the member's disk and CPU", "iostat -x 5 3; top -b -n 1 | head -20")
+    })
+    .collect()
+}

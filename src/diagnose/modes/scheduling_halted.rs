@@ -1,0 +1,102 @@
+//! PD's operators do not progress, or PD was told not to make any while regions wait for it.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::case::Case;
+use crate::diagnose::finding::{FindingKind, Target};
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::tell::{Crossing, crossing};
+use crate::model::{PdOperator, TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scheduling_halted",
+    row: 28,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "PD's operators do not progress",
+    subsumes: &["peers_stuck"],
+    needs: &[Need::PdStores],
+    metrics: &[],
+    judge,
+};
+
+/// PD gives up on a step that moves data after ten minutes.
+const STEP_MS: i64 = 600_000;
+
+/// Halted for this long while regions lack peers, nothing repairs them.
+const HALTED_MS: i64 = 60_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    stuck(case).into_iter().chain(halted(case)).collect()
+}
+
+fn stuck(case: &Case<'_>) -> Option<Claim> {
+    let mut first: BTreeMap<&PdOperator, Timestamp> = BTreeMap::new();
+    let mut oldest: Option<(Timestamp, Timestamp, &PdOperator)> = None;
+    for (at, operators) in &case.evidence.pd.operators {
+        first.retain(|operator, _| operators.contains(operator));
+        for operator in operators {
+            let since = *first.entry(operator).or_insert(*at);
+            if *at - since >= STEP_MS && oldest.is_none_or(|(known, _, _)| since < known) {
+                oldest = Some((since, *at, operator));
+            }
+        }
+    }
+    let (since, at, operator) = oldest?;
+    let text = format!(
+        "{}: {} is under way for longer than its step may take",
+        operator.desc, operator.brief
+    );
+    let mut claim = Claim::new(Target::cluster(), since, 5_000, 0.8);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::OperatorsStill,
+        target: Target::cluster(),
+        range: TimeRange::new(since, at),
+        uncertainty_ms: 5_000,
+        lasts: true,
+        text,
+        read: ("PD /operators", operator.brief.clone()),
+        plot: Vec::new(),
+    }));
+    Some(claim)
+}
+
+/// Halting alone is a decision; it is a fault once regions wait for what was halted.
+fn halted(case: &Case<'_>) -> Option<Claim> {
+    let pd = &case.evidence.pd;
+    let change = pd.config_changes.iter().find(|change| {
+        change.key == "schedule.halt-scheduling" && change.to == "true"
+            || change.key.ends_with("-schedule-limit") && change.to == "0"
+    })?;
+    let over = pd
+        .config_changes
+        .iter()
+        .find(|other| other.at > change.at && other.key == change.key && other.to != change.to);
+    let until = over.map_or(case.open(), |other| other.at);
+    let waiting = ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
+        pd.checks.get(*name).is_some_and(|counts| {
+            let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([until]);
+            counts
+                .iter()
+                .zip(ends)
+                .any(|((at, count), end)| *count > 0 && *at <= until && end >= change.at)
+        })
+    });
+    if !waiting || until - change.at < HALTED_MS {
+        return None;
+    }
+    let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.8);
+    claim.end = over.map(|other| other.at);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::OperatorsStill,
+        target: Target::cluster(),
+        range: TimeRange::new(change.at, until),
+        uncertainty_ms: 60_000,
+        lasts: over.is_none(),
+        text: format!("{} = {} while regions lack peers", change.key, change.to),
+        read: ("PD /config", format!("{} {}", change.key, change.to)),
+        plot: Vec::new(),
+    }));
+    Some(claim)
+}

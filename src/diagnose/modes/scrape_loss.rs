@@ -1,0 +1,104 @@
+//! Prometheus or the recorder did not see what others saw.
+
+use std::collections::BTreeMap;
+
+use super::store_presence::unplanned;
+use crate::diagnose::case::Case;
+use crate::diagnose::facts::{Presence, View, unscraped};
+use crate::diagnose::finding::{FindingKind, Target, TargetKind};
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::tell::{Crossing, crossing};
+use crate::model::{TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scrape_loss",
+    row: 32,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "the observer went blind, the observed did not",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics, Need::PdStores],
+    metrics: &["up"],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = unseen_stores(case);
+    found.extend(unseen_members(case));
+    found.extend(blind(case));
+    found
+}
+
+/// A single failed scrape is a hiccup.
+const FAILED: usize = 2;
+
+fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
+    let unseen = unplanned(case, Presence::Unseen)
+        .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED));
+    unseen
+        .map(|outage| {
+            let target = Target::store(&case.evidence.stores[outage.store]);
+            let heard = outage.pd == View::Heard;
+            let confidence = if heard { 0.95 } else { 0.6 };
+            let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
+            claim.end = outage.end;
+            claim.evidence.clone_from(&outage.findings);
+            if heard { claim } else { claim.unchecked("whether PD heard it", "pd-ctl store") }
+        })
+        .collect()
+}
+
+fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
+    let seen_by_one = case.members.iter().filter(|one| {
+        let views = [one.recorder, one.prometheus];
+        views.contains(&View::Silent) && views.contains(&View::Heard) && one.restart.is_none()
+    });
+    seen_by_one
+        .filter(|one| one.scrapes.as_ref().is_none_or(|scrapes| scrapes.failed >= FAILED))
+        .map(|one| {
+            let target = Target::member(&one.member, case.evidence.member_address(&one.member));
+            let mut claim = Claim::new(target, one.onset, one.uncertainty_ms(), 0.9);
+            claim.end = one.end;
+            claim.evidence.clone_from(&one.findings);
+            let who = if one.recorder == View::Silent { "the recorder" } else { "Prometheus" };
+            claim.but(&format!("only {who} does not hear it"))
+        })
+        .collect()
+}
+
+/// Samples that are missing altogether, of all targets at once: Prometheus itself was away.
+fn blind(case: &Case<'_>) -> Vec<Claim> {
+    let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
+    for (instance, silence) in unscraped(case.evidence) {
+        // Targets are scraped within one interval of each other.
+        let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= 20_000);
+        by_start.entry(near.unwrap_or(silence.last)).or_default().push((instance, silence.next));
+    }
+    let mut found = Vec::new();
+    for (start, instances) in by_start {
+        let all = instances.len() == case.evidence.series.scrapes().len();
+        let target = if all {
+            Target::named(TargetKind::Observer, "prometheus")
+        } else {
+            let mut target = Target::named(TargetKind::Observer, "prometheus targets");
+            target.concerns = instances.iter().map(|(instance, _)| instance.clone()).collect();
+            target
+        };
+        let end = instances.iter().map(|(_, next)| *next).min().flatten();
+        let mut claim = Claim::new(target.clone(), start, 15_000, 0.9);
+        claim.end = end;
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::ScrapesMissing,
+            target,
+            range: TimeRange::new(start, end.unwrap_or(case.open())),
+            uncertainty_ms: 15_000,
+            lasts: end.is_none(),
+            text: format!("{} targets have no samples", instances.len()),
+            read: ("up", "absent".to_owned()),
+            plot: Vec::new(),
+        }));
+        found.push(claim);
+    }
+    found
+}

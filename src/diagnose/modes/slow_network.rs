@@ -1,0 +1,66 @@
+//! Latency or loss on the links of one node, a store or a PD member.
+
+use super::node_stage::{claim, slow_stores, stage, weigh_load};
+use crate::diagnose::case::Case;
+use crate::diagnose::facts::Stage;
+use crate::diagnose::finding::Target;
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "slow_network",
+    row: 8,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the node's links are slow or lose packets",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[
+        "scrape_duration_seconds",
+        "tikv_pd_request_duration_seconds_sum",
+        "tikv_pd_request_duration_seconds_count",
+        "etcd_network_peer_round_trip_time_seconds_sum",
+        "etcd_network_peer_round_trip_time_seconds_count",
+        "tikv_raftstore_slow_score",
+    ],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = slow_stores(case, Stage::Network)
+        .map(|node| {
+            let known = &case.evidence.stores[node.node];
+            let claim = claim(case, node, Target::store(known), Stage::Network);
+            let mut claim = weigh_load(case, node, claim);
+            claim.stores = vec![node.node];
+            // A scrape alone is one observer's view.
+            let only_scrapes =
+                node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
+            if only_scrapes {
+                claim.confidence = 0.45;
+                claim = claim.but("only Prometheus waits longer; PD does not");
+            }
+            let host =
+                known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
+            claim.unchecked(
+                "round trips and retransmissions",
+                &format!("ping -c 20 {host}; ssh {host} ss -ti"),
+            )
+        })
+        .collect();
+    let members = case.slow_members.iter().filter(|node| stage(node) == Stage::Network);
+    found.extend(members.filter_map(|node| {
+        let name = &case.member_names[node.node];
+        let only_scrapes =
+            node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
+        let target = Target::member(name, case.evidence.member_address(name));
+        let claim = claim(case, node, target, Stage::Network);
+        (!only_scrapes).then(|| {
+            claim.unchecked(
+                "round trips",
+                &format!("pd-ctl health; etcdctl endpoint status # {name}"),
+            )
+        })
+    }));
+    found
+}

@@ -1,0 +1,38 @@
+//! More load everywhere, nothing broken.
+
+use super::workload::{METRICS, Spread, catches_up, spread};
+use crate::diagnose::case::Case;
+use crate::diagnose::finding::{Target, TargetKind};
+use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "traffic_surge",
+    row: 31,
+    nature: Nature::Fault,
+    depth: Depth::Workload,
+    says: "clients ask for much more, of all stores alike",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let even = case.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Even);
+    even.map(|(rise, told)| {
+        let departure = &rise.departure;
+        let target = Target::named(TargetKind::Workload, "workload");
+        // Twice the load is beyond doubt; half as much again may be a busier minute.
+        let confidence = if departure.ratio() >= 1.8 { 0.92 } else { 0.75 };
+        let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
+        claim.end = departure.end;
+        claim.evidence = vec![*told];
+        if catches_up(case, rise) {
+            claim.confidence = 0.3;
+            claim = claim.but("it follows a fault: clients catch up");
+        }
+        claim
+    })
+    .collect()
+}

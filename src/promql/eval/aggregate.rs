@@ -1,0 +1,391 @@
+//! Aggregation operators that make one value of a group.
+
+use std::collections::HashMap;
+
+use super::super::annotation::Remark;
+use super::super::ast::{Aggregate, AggregateOp, Expr, Grouping};
+use super::super::engine::Dialect;
+use super::super::error::EvalError;
+use super::super::number::{ABSENT, Kahan, is_absent, plain, quantile};
+use super::column::{Column, Metric, is_metadata};
+use super::labels::text;
+use super::over_time::Mean;
+use super::{Collision, Query, Steps, empty, present};
+
+/// Which group each column belongs to. Groups are numbered as they are first met.
+pub struct Groups {
+    /// The group of each column.
+    pub of: Vec<usize>,
+    /// The first column of each group.
+    pub first: Vec<usize>,
+}
+
+impl Query<'_> {
+    pub(super) fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        steps: Steps,
+    ) -> Result<Vec<Column>, EvalError> {
+        use AggregateOp as Op;
+        let parameter = |expr: &Option<Expr>| match expr {
+            Some(expr) => self.scalar(expr, steps),
+            None => Ok(Vec::new()),
+        };
+        match aggregate.op {
+            Op::CountValues => self.count_values(aggregate, steps),
+            Op::Topk | Op::Bottomk | Op::Limitk | Op::LimitRatio => {
+                let parameters = parameter(&aggregate.param)?;
+                let columns = self.vector(&aggregate.expr, steps)?;
+                self.choose(aggregate, &parameters, columns, steps)
+            }
+            Op::Quantile => {
+                let parameters = parameter(&aggregate.param)?;
+                if let Some(param) = &aggregate.param {
+                    let odd = |q: &&f64| q.is_nan() || **q < 0.0 || **q > 1.0;
+                    for q in parameters.iter().filter(odd) {
+                        self.remark(param.span, &Remark::InvalidQuantile(*q));
+                    }
+                }
+                let columns = self.vector(&aggregate.expr, steps)?;
+                let groups = self.groups(&columns, &aggregate.grouping);
+                Ok(self.quantiles(aggregate, &parameters, &columns, &groups, steps))
+            }
+            op => {
+                let columns = self.vector(&aggregate.expr, steps)?;
+                let groups = self.groups(&columns, &aggregate.grouping);
+                let mut folded: Vec<Fold> = groups
+                    .first
+                    .iter()
+                    .map(|_| Fold::new(op, self.options.dialect, steps.count))
+                    .collect();
+                for (column, group) in columns.iter().zip(&groups.of) {
+                    folded[*group].add(&column.values);
+                }
+                let values = folded.into_iter().map(Fold::finish);
+                Ok(self.grouped(aggregate, &columns, &groups, values))
+            }
+        }
+    }
+
+    /// Finds the group of each column.
+    pub(super) fn groups(&self, columns: &[Column], grouping: &Grouping) -> Groups {
+        let mut groups = Groups { of: Vec::with_capacity(columns.len()), first: Vec::new() };
+        if matches!(grouping, Grouping::By(labels) if labels.is_empty()) {
+            groups.of = vec![0; columns.len()];
+            groups.first = if columns.is_empty() { Vec::new() } else { vec![0] };
+            return groups;
+        }
+        let mut names = match grouping {
+            Grouping::By(names) | Grouping::Without(names) => names.clone(),
+        };
+        names.sort();
+        names.dedup();
+        let mut numbers: HashMap<u128, usize> = HashMap::new();
+        for (index, column) in columns.iter().enumerate() {
+            let key = match grouping {
+                Grouping::By(_) => column.metric.key_of_names(&names),
+                Grouping::Without(_) => {
+                    column.metric.key_of(|name| !self.goes_with_name(name) && !has(&names, name))
+                }
+            };
+            let next = groups.first.len();
+            let number = *numbers.entry(key).or_insert(next);
+            if number == next {
+                groups.first.push(index);
+            }
+            groups.of.push(number);
+        }
+        groups
+    }
+
+    /// The labels of a group, going by one of its columns.
+    fn group_metric(&self, metric: &Metric, grouping: &Grouping) -> Metric {
+        Metric::from_pairs(match grouping {
+            Grouping::By(names) => metric.pairs(|name| names.iter().any(|kept| kept == name)),
+            Grouping::Without(names) => metric.pairs(|name| {
+                !self.goes_with_name(name) && !names.iter().any(|dropped| dropped == name)
+            }),
+        })
+    }
+
+    fn goes_with_name(&self, name: &str) -> bool {
+        if self.is_v3() { is_metadata(name) } else { name == "__name__" }
+    }
+
+    fn grouped(
+        &self,
+        aggregate: &Aggregate,
+        columns: &[Column],
+        groups: &Groups,
+        values: impl Iterator<Item = Vec<f64>>,
+    ) -> Vec<Column> {
+        let mut drops = vec![false; groups.first.len()];
+        for (column, group) in columns.iter().zip(&groups.of) {
+            drops[*group] |= column.drop_name;
+        }
+        let results = groups.first.iter().zip(values).zip(drops);
+        let results = results.map(|((first, values), drop_name)| {
+            let metric = self.group_metric(&columns[*first].metric, &aggregate.grouping);
+            Column { metric, drop_name, values }
+        });
+        present(results.collect())
+    }
+
+    fn quantiles(
+        &self,
+        aggregate: &Aggregate,
+        parameters: &[f64],
+        columns: &[Column],
+        groups: &Groups,
+        steps: Steps,
+    ) -> Vec<Column> {
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.first.len()];
+        for (index, group) in groups.of.iter().enumerate() {
+            members[*group].push(index);
+        }
+        let mut held = Vec::new();
+        let mut values = Vec::with_capacity(members.len());
+        for group in &members {
+            let mut of_group = empty(steps);
+            for (step, slot) in of_group.iter_mut().enumerate() {
+                held.clear();
+                held.extend(group.iter().map(|index| columns[*index].values[step]));
+                held.retain(|value| !is_absent(*value));
+                if !held.is_empty() {
+                    *slot = quantile(parameters[step], &mut held);
+                }
+            }
+            values.push(of_group);
+        }
+        self.grouped(aggregate, columns, groups, values.into_iter())
+    }
+
+    fn count_values(&self, aggregate: &Aggregate, steps: Steps) -> Result<Vec<Column>, EvalError> {
+        let label = aggregate.param.as_ref().map_or("", text);
+        if !self.is_label_name(label) {
+            return Err(EvalError::Expression(format!("invalid label name {label:?}")));
+        }
+        let columns = self.vector(&aggregate.expr, steps)?;
+        let mut places: HashMap<u128, usize> = HashMap::new();
+        let mut counted: Vec<Column> = Vec::new();
+        for column in &columns {
+            let mut known: HashMap<u64, usize> = HashMap::new();
+            for (step, value) in column.values.iter().enumerate() {
+                if is_absent(*value) {
+                    continue;
+                }
+                let place = *known.entry(value.to_bits()).or_insert_with(|| {
+                    let metric =
+                        self.counted_metric(&column.metric, &aggregate.grouping, label, *value);
+                    let next = counted.len();
+                    let place = *places.entry(metric.key()).or_insert(next);
+                    if place == next {
+                        counted.push(Column::new(metric, empty(steps)));
+                    }
+                    place
+                });
+                let slot = &mut counted[place].values[step];
+                *slot = if is_absent(*slot) { 1.0 } else { *slot + 1.0 };
+            }
+            self.budget.hold(known.len().saturating_mul(steps.count))?;
+        }
+        self.merge(counted, Collision::Merges)
+    }
+
+    fn counted_metric(
+        &self,
+        metric: &Metric,
+        grouping: &Grouping,
+        label: &str,
+        value: f64,
+    ) -> Metric {
+        let mut pairs: Vec<(String, String)> = match grouping {
+            Grouping::By(names) => metric.pairs(|name| names.iter().any(|kept| kept == name)),
+            Grouping::Without(names) => metric.pairs(|name| {
+                !self.goes_with_name(name) && !names.iter().any(|dropped| dropped == name)
+            }),
+        };
+        pairs.retain(|(name, _)| name != label);
+        let dropped =
+            matches!(grouping, Grouping::Without(names) if names.iter().any(|n| n == label));
+        if !dropped {
+            pairs.push((label.to_owned(), plain(value)));
+        }
+        Metric::from_pairs(pairs)
+    }
+}
+
+fn has(sorted: &[String], name: &str) -> bool {
+    sorted.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+}
+
+/// An aggregation on its way, over all steps.
+enum Fold {
+    Sum {
+        sums: Vec<Kahan>,
+        seen: Vec<bool>,
+        dialect: Dialect,
+    },
+    Mean(Vec<Option<Mean>>),
+    /// Means of Prometheus 2: without compensation.
+    PlainMean {
+        means: Vec<f64>,
+        counts: Vec<f64>,
+    },
+    Count(Vec<f64>),
+    Least(Vec<f64>),
+    Most(Vec<f64>),
+    Group(Vec<f64>),
+    Spread {
+        spreads: Vec<Spread>,
+        dialect: Dialect,
+        root: bool,
+    },
+}
+
+/// Welford's variance.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Fold {
+    fn new(op: AggregateOp, dialect: Dialect, steps: usize) -> Self {
+        use AggregateOp as Op;
+        let absent = || vec![ABSENT; steps];
+        match op {
+            Op::Avg if dialect == Dialect::V2 => {
+                Self::PlainMean { means: absent(), counts: vec![0.0; steps] }
+            }
+            Op::Avg => Self::Mean(vec![None; steps]),
+            Op::Count => Self::Count(absent()),
+            Op::Min => Self::Least(absent()),
+            Op::Max => Self::Most(absent()),
+            Op::Group => Self::Group(absent()),
+            Op::Stddev | Op::Stdvar => Self::Spread {
+                spreads: vec![Spread::default(); steps],
+                dialect,
+                root: op == Op::Stddev,
+            },
+            _ => {
+                Self::Sum { sums: vec![Kahan::default(); steps], seen: vec![false; steps], dialect }
+            }
+        }
+    }
+
+    fn add(&mut self, values: &[f64]) {
+        let there = values.iter().copied().enumerate().filter(|(_, value)| !is_absent(*value));
+        match self {
+            Self::Sum { sums, seen, dialect } => {
+                for (step, value) in there {
+                    let sum = &mut sums[step];
+                    if !std::mem::replace(&mut seen[step], true) {
+                        sum.sum = value;
+                    } else if *dialect == Dialect::V2 {
+                        sum.sum += value;
+                    } else {
+                        sum.add_bounded(value);
+                    }
+                }
+            }
+            Self::Mean(means) => {
+                for (step, value) in there {
+                    match &mut means[step] {
+                        Some(mean) => mean.add(value),
+                        none => *none = Some(Mean::new(value)),
+                    }
+                }
+            }
+            Self::PlainMean { means, counts } => {
+                for (step, value) in there {
+                    counts[step] += 1.0;
+                    add_to_mean(&mut means[step], counts[step], value);
+                }
+            }
+            Self::Count(counts) => {
+                for (step, _) in there {
+                    let count = &mut counts[step];
+                    *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+                }
+            }
+            Self::Least(held) => {
+                for (step, value) in there {
+                    // The mark of absence is a NaN, so the first value always comes in.
+                    if held[step] > value || held[step].is_nan() {
+                        held[step] = value;
+                    }
+                }
+            }
+            Self::Most(held) => {
+                for (step, value) in there {
+                    if held[step] < value || held[step].is_nan() {
+                        held[step] = value;
+                    }
+                }
+            }
+            Self::Group(held) => there.for_each(|(step, _)| held[step] = 1.0),
+            Self::Spread { spreads, dialect, .. } => {
+                for (step, value) in there {
+                    spreads[step].add(value, *dialect);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<f64> {
+        match self {
+            Self::Sum { sums, seen, .. } => {
+                let sums = sums.iter().zip(seen);
+                sums.map(|(sum, seen)| if seen { sum.total() } else { ABSENT }).collect()
+            }
+            Self::Mean(means) => {
+                means.iter().map(|mean| mean.map_or(ABSENT, |mean| mean.value())).collect()
+            }
+            Self::PlainMean { means: values, .. }
+            | Self::Count(values)
+            | Self::Least(values)
+            | Self::Most(values)
+            | Self::Group(values) => values,
+            Self::Spread { spreads, root, .. } => spreads
+                .iter()
+                .map(|spread| match (spread.count, root) {
+                    (0.0, _) => ABSENT,
+                    (count, true) => (spread.squares / count).sqrt(),
+                    (count, false) => spread.squares / count,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Prometheus 2's incremental mean; an infinite one stays while finite values come.
+fn add_to_mean(mean: &mut f64, count: f64, value: f64) {
+    if is_absent(*mean) {
+        *mean = value;
+        return;
+    }
+    if mean.is_infinite() {
+        let same_sign = value.is_infinite() && (*mean > 0.0) == (value > 0.0);
+        if same_sign || value.is_finite() {
+            return;
+        }
+    }
+    *mean += value / count - *mean / count;
+}
+
+impl Spread {
+    fn add(&mut self, value: f64, dialect: Dialect) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.mean = value;
+            let odd = dialect == Dialect::V3 && !value.is_finite();
+            self.squares = if odd { f64::NAN } else { 0.0 };
+            return;
+        }
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
+    }
+}

@@ -1,0 +1,250 @@
+//! Arithmetic and comparisons between two vectors: which series meet.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::ast::{Binary, Cardinality, Matching};
+use super::super::error::EvalError;
+use super::super::number::is_absent;
+use super::binary::changes_metric;
+use super::column::{Column, Metric, is_metadata};
+use super::{Collision, Query, Steps, present};
+
+/// Series of both sides that share a signature.
+#[derive(Default)]
+struct Group {
+    many: Vec<usize>,
+    one: Vec<usize>,
+}
+
+/// The two sides of a match. `one` is the right side, but for `group_right`.
+struct Sides {
+    many: Vec<Column>,
+    one: Vec<Column>,
+    swapped: bool,
+}
+
+impl Query<'_> {
+    /// What series have in common that match.
+    pub(super) fn signature(&self, matching: &Matching) -> impl Fn(&Metric) -> u128 {
+        let mut names = matching.labels.clone();
+        names.sort();
+        names.dedup();
+        let (on, is_v3) = (matching.on, self.is_v3());
+        move |metric: &Metric| {
+            if on {
+                return metric.key_of_names(&names);
+            }
+            metric.key_of(|name| {
+                name != "__name__"
+                    && !(is_v3 && is_metadata(name))
+                    && names.binary_search_by(|known| known.as_str().cmp(name)).is_err()
+            })
+        }
+    }
+
+    pub(super) fn match_vectors(
+        &self,
+        binary: &Binary,
+        left: Vec<Column>,
+        right: Vec<Column>,
+        steps: Steps,
+    ) -> Result<Vec<Column>, EvalError> {
+        let matching = &binary.matching;
+        if matching.fill_left.is_some() || matching.fill_right.is_some() {
+            return Err(EvalError::Unsupported("the fill modifier".to_owned()));
+        }
+        let swapped = matches!(matching.cardinality, Cardinality::OneToMany(_));
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let sides = Sides { many, one, swapped };
+        let signature = self.signature(matching);
+        let mut groups: HashMap<u128, Group> = HashMap::with_capacity(sides.one.len());
+        for (index, column) in sides.one.iter().enumerate() {
+            groups.entry(signature(&column.metric)).or_default().one.push(index);
+        }
+        let mut order = Vec::with_capacity(sides.many.len());
+        for (index, column) in sides.many.iter().enumerate() {
+            let key = signature(&column.metric);
+            if let Some(group) = groups.get_mut(&key) {
+                group.many.push(index);
+                order.push((index, key));
+            }
+        }
+        self.check_one_side(&sides, &groups, matching, steps)?;
+        let mut results = Vec::with_capacity(order.len());
+        let one_to_one = matching.cardinality == Cardinality::OneToOne;
+        for (index, key) in order {
+            let group = &groups[&key];
+            if one_to_one && group.many.len() > 1 && group.many[0] == index {
+                check_alone(&sides, group, self.is_v3(), |many, one| {
+                    self.meet(binary, &sides, many, one, steps)
+                })?;
+            }
+            for &one in &group.one {
+                results.push((key, self.met(binary, &sides, index, one, steps)));
+                self.budget.hold(steps.count)?;
+            }
+        }
+        if !one_to_one {
+            check_distinct(&results, |key| groups[key].many.len() > 1)?;
+        }
+        let columns = results.into_iter().map(|(_, column)| column).collect();
+        self.merge(present(columns), Collision::Merges)
+    }
+
+    fn meet(
+        &self,
+        binary: &Binary,
+        sides: &Sides,
+        many: usize,
+        one: usize,
+        steps: Steps,
+    ) -> Vec<f64> {
+        let (many, one) = (&sides.many[many].values, &sides.one[one].values);
+        if sides.swapped {
+            self.combine(binary, one, many, steps)
+        } else {
+            self.combine(binary, many, one, steps)
+        }
+    }
+
+    fn met(&self, binary: &Binary, sides: &Sides, many: usize, one: usize, steps: Steps) -> Column {
+        let values = self.meet(binary, sides, many, one, steps);
+        let metric = self.matched_metric(binary, &sides.many[many].metric, &sides.one[one].metric);
+        let drop_name = binary.returns_bool;
+        Column { metric, drop_name, values }
+    }
+
+    fn matched_metric(&self, binary: &Binary, many: &Metric, one: &Metric) -> Metric {
+        let matching = &binary.matching;
+        let drops = changes_metric(binary.op) || (binary.returns_bool && !self.delayed());
+        let named = |name: &str| matching.labels.iter().any(|label| label == name);
+        let one_to_one = matching.cardinality == Cardinality::OneToOne;
+        if !one_to_one && included(matching).is_empty() {
+            let mut metric = many.clone();
+            if drops {
+                metric.hide_name();
+            }
+            return metric;
+        }
+        let mut pairs = many.pairs(|name| {
+            if drops && is_metadata(name) && (self.is_v3() || name == "__name__") {
+                return false;
+            }
+            !one_to_one || named(name) == matching.on
+        });
+        for label in included(matching) {
+            pairs.retain(|(name, _)| name != label);
+            let value = one.get(label);
+            if !value.is_empty() {
+                pairs.push((label.clone(), value.to_owned()));
+            }
+        }
+        Metric::from_pairs(pairs)
+    }
+
+    /// Fails where two series of the one side share a signature at a step at which the other
+    /// side has any value.
+    fn check_one_side(
+        &self,
+        sides: &Sides,
+        groups: &HashMap<u128, Group>,
+        matching: &Matching,
+        steps: Steps,
+    ) -> Result<(), EvalError> {
+        let mut crowded: Vec<&Group> =
+            groups.values().filter(|group| group.one.len() > 1).collect();
+        crowded.sort_by_key(|group| group.one[0]);
+        for step in 0..steps.count {
+            let at = |columns: &[Column], index: usize| !is_absent(columns[index].values[step]);
+            if crowded.is_empty() || !(0..sides.many.len()).any(|index| at(&sides.many, index)) {
+                continue;
+            }
+            for group in &crowded {
+                let there: Vec<usize> =
+                    group.one.iter().copied().filter(|index| at(&sides.one, *index)).collect();
+                let [first, second, ..] = there.as_slice() else { continue };
+                let metrics = (&sides.one[*first].metric, &sides.one[*second].metric);
+                return Err(self.crowded(matching, metrics, sides.swapped));
+            }
+        }
+        Ok(())
+    }
+
+    fn crowded(&self, matching: &Matching, (a, b): (&Metric, &Metric), swapped: bool) -> EvalError {
+        let group = Metric::from_pairs(a.pairs(|name| {
+            let named = matching.labels.iter().any(|label| label == name);
+            named == matching.on && (matching.on || !is_metadata(name))
+        }));
+        let side = if swapped { "left" } else { "right" };
+        let mut names = [a.to_labels().to_string(), b.to_labels().to_string()];
+        if self.is_v3() {
+            names.sort();
+        } else {
+            names.reverse();
+        }
+        EvalError::Expression(format!(
+            "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+            group.to_labels(),
+            names[0],
+            names[1]
+        ))
+    }
+}
+
+fn included(matching: &Matching) -> &[String] {
+    match &matching.cardinality {
+        Cardinality::ManyToOne(labels) | Cardinality::OneToMany(labels) => labels,
+        _ => &[],
+    }
+}
+
+/// Fails where two series of the many side meet one of the other at the same step. Prometheus 3
+/// counts those that a comparison then leaves out.
+fn check_alone(
+    sides: &Sides,
+    group: &Group,
+    counts_filtered: bool,
+    meet: impl Fn(usize, usize) -> Vec<f64>,
+) -> Result<(), EvalError> {
+    let mut taken: HashSet<usize> = HashSet::new();
+    for &many in &group.many {
+        for &one in &group.one {
+            let kept = if counts_filtered { Vec::new() } else { meet(many, one) };
+            let (many, one) = (&sides.many[many].values, &sides.one[one].values);
+            for step in 0..many.len() {
+                let met = if counts_filtered {
+                    !is_absent(many[step]) && !is_absent(one[step])
+                } else {
+                    !is_absent(kept[step])
+                };
+                if met && !taken.insert(step) {
+                    return Err(EvalError::Expression(
+                        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+                            .to_owned(),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Fails where two results of one signature have the same labels at the same step.
+fn check_distinct(
+    results: &[(u128, Column)],
+    crowded: impl Fn(&u128) -> bool,
+) -> Result<(), EvalError> {
+    let mut seen: HashMap<(u128, u128), HashSet<usize>> = HashMap::new();
+    for (key, column) in results.iter().filter(|(key, _)| crowded(key)) {
+        let steps = seen.entry((*key, column.metric.key())).or_default();
+        for (step, value) in column.values.iter().enumerate() {
+            if !is_absent(*value) && !steps.insert(step) {
+                return Err(EvalError::Expression(
+                    "multiple matches for labels: grouping labels must ensure unique matches"
+                        .to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Evaluation, a node at a time over all steps.
+//!
+//! A node's result is a column for each series, with one slot for each step, so that labels are
+//! looked at once for each series and not once for each step. Columns keep the order of the
+//! storage, ascending by labels, and every sum runs in that order.
+
+mod aggregate;
+mod binary;
+mod budget;
+mod call;
+mod column;
+mod histogram;
+mod labels;
+mod matching;
+mod over_time;
+mod prepare;
+mod rate;
+mod select;
+mod simple;
+mod top;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use self::budget::Budget;
+pub(super) use self::column::{Column, samples};
+use super::annotation::{Annotations, Remark};
+use super::ast::{Binary, Expr, ExprKind, Span, ValueType};
+use super::engine::{Dialect, EngineOptions, NameRemoval};
+use super::error::EvalError;
+use super::number::{ABSENT, is_absent};
+use super::storage::SeriesSet;
+
+/// The instants of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// The first one.
+    pub start: i64,
+    /// Milliseconds between two.
+    pub interval: i64,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Steps {
+    /// The instant of a step.
+    pub fn at(self, step: usize) -> i64 {
+        self.start.saturating_add(self.interval.saturating_mul(step as i64))
+    }
+
+    /// All instants.
+    pub fn instants(self) -> impl Iterator<Item = i64> {
+        (0..self.count).map(move |step| self.at(step))
+    }
+
+    /// The last instant.
+    fn end(self) -> i64 {
+        self.at(self.count.saturating_sub(1))
+    }
+
+    /// Only the first one.
+    fn first(self) -> Self {
+        Self { count: self.count.min(1), ..self }
+    }
+}
+
+/// What a node evaluates to.
+pub enum Computed {
+    /// A value at each step.
+    Scalar(Vec<f64>),
+    /// Columns with a value in at least one step.
+    Vector(Vec<Column>),
+    /// A text.
+    Text(String),
+}
+
+impl Computed {
+    fn size(&self) -> usize {
+        match self {
+            Self::Scalar(values) => values.len(),
+            Self::Vector(columns) => columns.iter().map(|column| column.values.len()).sum(),
+            Self::Text(_) => 0,
+        }
+    }
+}
+
+/// One evaluation of one expression, its series at hand.
+pub struct Query<'a> {
+    options: &'a EngineOptions,
+    text: &'a str,
+    steps: Steps,
+    span_ms: i64,
+    /// Series of each selector, by where it stands in the text.
+    series: HashMap<usize, SeriesSet>,
+    annotations: Mutex<Annotations>,
+    budget: Budget<'a>,
+}
+
+/// What the lock of the annotations relies on.
+const UNPOISONED: &str = "nothing panics while it adds a remark";
+
+/// What happens when two series have the same labels once the metric's name is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Collision {
+    /// They become one, unless both have a value at the same step.
+    Merges,
+    /// The query fails.
+    Fails,
+}
+
+impl Query<'_> {
+    /// Warnings and infos so far.
+    pub fn annotations(&self) -> Annotations {
+        self.annotations.lock().expect(UNPOISONED).clone()
+    }
+
+    /// Evaluates the outermost node.
+    pub fn evaluate(&self, root: &Expr) -> Result<Computed, EvalError> {
+        match self.eval(root, self.steps)? {
+            Computed::Vector(mut columns) if self.delayed() => {
+                for column in &mut columns {
+                    if column.drop_name {
+                        column.metric.hide_name();
+                    }
+                }
+                Ok(Computed::Vector(self.merge(columns, Collision::Merges)?))
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn eval(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+        let held = self.budget.held();
+        let computed = if steps.count > 1 && prepare::worth_fixing(expr) && prepare::is_fixed(expr)
+        {
+            self.repeat(self.node(expr, steps.first())?, steps)?
+        } else {
+            self.node(expr, steps)?
+        };
+        self.budget.settle(held, computed.size())?;
+        Ok(computed)
+    }
+
+    fn node(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+        match &expr.kind {
+            ExprKind::Number(value) => Ok(Computed::Scalar(vec![*value; steps.count])),
+            ExprKind::String(text) => Ok(Computed::Text(text.clone())),
+            ExprKind::Paren(inner) => self.node(inner, steps),
+            ExprKind::Selector(selector) => {
+                self.select(expr.span.start, selector, steps).map(Computed::Vector)
+            }
+            ExprKind::Negate(inner) => self.negate(inner, steps),
+            ExprKind::Aggregate(aggregate) => {
+                self.aggregate(aggregate, steps).map(Computed::Vector)
+            }
+            ExprKind::Binary(binary) => self.binary(binary, steps),
+            ExprKind::Call { function, args } => self.call(function, args, expr.span, steps),
+            ExprKind::Range { .. } | ExprKind::Subquery(_) => Err(EvalError::Expression(
+                "a range vector stands where an instant vector is expected".to_owned(),
+            )),
+        }
+    }
+
+    /// The same value at every step.
+    fn repeat(&self, once: Computed, steps: Steps) -> Result<Computed, EvalError> {
+        self.budget.hold(once.size().saturating_mul(steps.count))?;
+        Ok(match once {
+            Computed::Scalar(values) => Computed::Scalar(vec![values[0]; steps.count]),
+            Computed::Vector(mut columns) => {
+                for column in &mut columns {
+                    column.values = vec![column.values[0]; steps.count];
+                }
+                Computed::Vector(columns)
+            }
+            text @ Computed::Text(_) => text,
+        })
+    }
+
+    fn negate(&self, inner: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+        match self.eval(inner, steps)? {
+            Computed::Scalar(values) => Ok(Computed::Scalar(values.iter().map(|v| -v).collect())),
+            Computed::Vector(columns) => {
+                let columns = self.map(columns, |value| -value);
+                self.merge_dropped(columns, self.collision()).map(Computed::Vector)
+            }
+            text @ Computed::Text(_) => Ok(text),
+        }
+    }
+
+    fn binary(&self, binary: &Binary, steps: Steps) -> Result<Computed, EvalError> {
+        let left = self.eval(&binary.left, steps)?;
+        let right = self.eval(&binary.right, steps)?;
+        match (left, right) {
+            (Computed::Scalar(left), Computed::Scalar(right)) => {
+                let values = left.iter().zip(&right);
+                let values = values.map(|(l, r)| binary::of_scalars(binary.op, *l, *r));
+                Ok(Computed::Scalar(values.collect()))
+            }
+            (Computed::Vector(left), Computed::Scalar(right)) => {
+                self.with_scalar(binary, left, &right, binary::Side::Left).map(Computed::Vector)
+            }
+            (Computed::Scalar(left), Computed::Vector(right)) => {
+                self.with_scalar(binary, right, &left, binary::Side::Right).map(Computed::Vector)
+            }
+            (Computed::Vector(left), Computed::Vector(right)) if binary.op.is_set() => {
+                self.set_operation(binary, left, right, steps).map(Computed::Vector)
+            }
+            (Computed::Vector(left), Computed::Vector(right)) => {
+                self.match_vectors(binary, left, right, steps).map(Computed::Vector)
+            }
+            _ => Err(EvalError::Expression("an operand is a string".to_owned())),
+        }
+    }
+
+    /// Columns of an expression that is known to be an instant vector.
+    fn vector(&self, expr: &Expr, steps: Steps) -> Result<Vec<Column>, EvalError> {
+        match self.eval(expr, steps)? {
+            Computed::Vector(columns) => Ok(columns),
+            _ => Err(EvalError::Expression("expected an instant vector".to_owned())),
+        }
+    }
+
+    /// Values of an expression that is known to be a scalar.
+    fn scalar(&self, expr: &Expr, steps: Steps) -> Result<Vec<f64>, EvalError> {
+        match self.eval(expr, steps)? {
+            Computed::Scalar(values) => Ok(values),
+            _ => Err(EvalError::Expression("expected a scalar".to_owned())),
+        }
+    }
+
+    /// Applies `f` to every value and drops the metric's name.
+    fn map(&self, mut columns: Vec<Column>, f: impl Fn(f64) -> f64) -> Vec<Column> {
+        for column in &mut columns {
+            for value in &mut column.values {
+                if !is_absent(*value) {
+                    *value = f(*value);
+                }
+            }
+            self.drop_name(column);
+        }
+        columns
+    }
+
+    fn drop_name(&self, column: &mut Column) {
+        if !self.delayed() {
+            column.metric.hide_name();
+        }
+        column.drop_name = true;
+    }
+
+    fn delayed(&self) -> bool {
+        self.options.name_removal == NameRemoval::Delayed
+    }
+
+    fn is_v3(&self) -> bool {
+        self.options.dialect == Dialect::V3
+    }
+
+    /// Prometheus 2 refuses equal labels whatever the steps, where it works series by series.
+    fn collision(&self) -> Collision {
+        if self.is_v3() { Collision::Merges } else { Collision::Fails }
+    }
+
+    /// Merges columns whose names were just dropped. Where all had the same name, none collide.
+    fn merge_dropped(
+        &self,
+        columns: Vec<Column>,
+        collision: Collision,
+    ) -> Result<Vec<Column>, EvalError> {
+        if self.delayed() || column::share_a_name(&columns) {
+            return Ok(columns);
+        }
+        self.merge(columns, collision)
+    }
+
+    /// Makes one column of those with equal labels.
+    fn merge(&self, columns: Vec<Column>, collision: Collision) -> Result<Vec<Column>, EvalError> {
+        let mut places: HashMap<u128, usize> = HashMap::with_capacity(columns.len());
+        let mut merged: Vec<Column> = Vec::with_capacity(columns.len());
+        for column in columns {
+            let next = merged.len();
+            let place = *places.entry(column.metric.key()).or_insert(next);
+            if place == next {
+                merged.push(column);
+                continue;
+            }
+            for (held, value) in merged[place].values.iter_mut().zip(column.values) {
+                if is_absent(value) && collision == Collision::Merges {
+                    continue;
+                }
+                if !is_absent(*held) || collision == Collision::Fails {
+                    return Err(EvalError::Expression(
+                        "vector cannot contain metrics with the same labelset".to_owned(),
+                    ));
+                }
+                *held = value;
+            }
+        }
+        Ok(merged)
+    }
+
+    fn remark(&self, span: Span, remark: &Remark) {
+        // Prometheus 2 does not know these remarks.
+        if self.is_v3() {
+            let mut annotations = self.annotations.lock().expect(UNPOISONED);
+            annotations.add(self.text, remark, span);
+        }
+    }
+}
+
+/// Leaves out columns that have no value at any step.
+fn present(mut columns: Vec<Column>) -> Vec<Column> {
+    columns.retain(|column| column.values.iter().any(|value| !is_absent(*value)));
+    columns
+}
+
+/// A column of nothing yet.
+fn empty(steps: Steps) -> Vec<f64> {
+    vec![ABSENT; steps.count]
+}
+
+/// Whether an argument is evaluated, and not read as it is written.
+fn is_value(expr: &Expr) -> bool {
+    expr.value_type() != ValueType::String
+}

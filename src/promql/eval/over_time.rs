@@ -1,0 +1,194 @@
+//! Aggregations over the samples of a window.
+
+use super::super::engine::Dialect;
+use super::super::number::{Kahan, quantile};
+use super::window::Window;
+use crate::model::Sample;
+
+fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
+    window.samples.iter().map(|sample| sample.value)
+}
+
+/// The sum, compensated.
+pub fn sum(window: &Window<'_>, dialect: Dialect) -> f64 {
+    let mut sum = Kahan::default();
+    match dialect {
+        Dialect::V2 => values(window).for_each(|value| sum.add(value)),
+        Dialect::V3 => values(window).for_each(|value| sum.add_bounded(value)),
+    }
+    if sum.sum.is_infinite() { sum.sum } else { sum.total() }
+}
+
+/// The mean: incremental before Prometheus 3, since then of the sum while that is finite.
+pub fn average(window: &Window<'_>, dialect: Dialect) -> f64 {
+    match dialect {
+        Dialect::V2 => incremental_average(window),
+        Dialect::V3 => {
+            let mut mean = Mean::new(window.samples[0].value);
+            values(window).skip(1).for_each(|value| mean.add(value));
+            mean.value()
+        }
+    }
+}
+
+fn incremental_average(window: &Window<'_>) -> f64 {
+    let (mut mean, mut count) = (Kahan::default(), 0.0);
+    for value in values(window) {
+        count += 1.0;
+        if mean.sum.is_infinite() {
+            let same_sign = value.is_infinite() && (mean.sum > 0.0) == (value > 0.0);
+            if same_sign || value.is_finite() {
+                continue;
+            }
+        }
+        mean.add(value / count - mean.sum / count);
+    }
+    if mean.sum.is_infinite() { mean.sum } else { mean.total() }
+}
+
+/// Prometheus 3's mean: the compensated sum divided, or incremental from where the sum overflows.
+#[derive(Clone, Copy, Debug)]
+pub struct Mean {
+    sum: Kahan,
+    mean: f64,
+    count: f64,
+    incremental: bool,
+}
+
+impl Mean {
+    /// Of one value.
+    pub fn new(value: f64) -> Self {
+        let sum = Kahan { sum: value, lost: 0.0 };
+        Self { sum, mean: value, count: 1.0, incremental: false }
+    }
+
+    /// Adds one value.
+    pub fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if !self.incremental {
+            let mut sum = self.sum;
+            sum.add_bounded(value);
+            if !sum.sum.is_infinite() {
+                self.sum = sum;
+                return;
+            }
+            self.incremental = true;
+            self.mean = self.sum.sum / (self.count - 1.0);
+            self.sum.lost /= self.count - 1.0;
+        }
+        let share = (self.count - 1.0) / self.count;
+        let mut mean = Kahan { sum: share * self.mean, lost: share * self.sum.lost };
+        mean.add_bounded(value / self.count);
+        self.mean = mean.sum;
+        self.sum.lost = mean.lost;
+    }
+
+    /// The mean.
+    pub fn value(&self) -> f64 {
+        if self.incremental {
+            self.mean + self.sum.lost
+        } else {
+            self.sum.sum / self.count + self.sum.lost / self.count
+        }
+    }
+}
+
+/// The population variance, compensated.
+pub fn variance(window: &Window<'_>, dialect: Dialect) -> f64 {
+    let (mut mean, mut squares, mut count) = (Kahan::default(), Kahan::default(), 0.0);
+    for value in values(window) {
+        count += 1.0;
+        let delta = value - mean.total();
+        let add = if dialect == Dialect::V2 { Kahan::add } else { Kahan::add_bounded };
+        add(&mut mean, delta / count);
+        add(&mut squares, delta * (value - mean.total()));
+    }
+    squares.total() / count
+}
+
+/// The sample that `replaces` the one held until then, from the first on. NaN is always replaced.
+fn chosen(window: &Window<'_>, replaces: impl Fn(f64, f64) -> bool) -> Sample {
+    window.samples.iter().fold(window.samples[0], |held, sample| {
+        if replaces(sample.value, held.value) || held.value.is_nan() { *sample } else { held }
+    })
+}
+
+/// The largest value.
+pub fn maximum(window: &Window<'_>) -> f64 {
+    chosen(window, |value, held| value > held).value
+}
+
+/// The smallest value.
+pub fn minimum(window: &Window<'_>) -> f64 {
+    chosen(window, |value, held| value < held).value
+}
+
+/// When the largest value was seen last, in seconds.
+pub fn time_of_maximum(window: &Window<'_>) -> f64 {
+    time(&chosen(window, |value, held| value >= held))
+}
+
+/// When the smallest value was seen last, in seconds.
+pub fn time_of_minimum(window: &Window<'_>) -> f64 {
+    time(&chosen(window, |value, held| value <= held))
+}
+
+/// A sample's time in seconds.
+pub fn time(sample: &Sample) -> f64 {
+    sample.at.as_millis() as f64 / 1000.0
+}
+
+/// The quantile of the values.
+pub fn quantile_of(window: &Window<'_>, q: f64) -> f64 {
+    quantile(q, &mut values(window).collect::<Vec<_>>())
+}
+
+/// The median of the distances from the median; NaN where a value is.
+pub fn median_deviation(window: &Window<'_>) -> f64 {
+    let mut held: Vec<f64> = values(window).collect();
+    if held.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let median = quantile(0.5, &mut held);
+    for value in &mut held {
+        *value = (*value - median).abs();
+    }
+    quantile(0.5, &mut held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn with<T>(values: &[f64], f: impl Fn(&Window<'_>) -> T) -> T {
+        let sample = |(at, value): (usize, &f64)| Sample {
+            at: Timestamp::from_millis(at as i64 * 1000),
+            value: *value,
+        };
+        let samples: Vec<Sample> = values.iter().enumerate().map(sample).collect();
+        f(&Window { samples: &samples, at: 60_000, start: 0, end: 60_000 })
+    }
+
+    #[test]
+    fn means_survive_an_overflowing_sum() {
+        for dialect in [Dialect::V2, Dialect::V3] {
+            let mean = with(&[f64::MAX, f64::MAX], |window| average(window, dialect));
+            assert_eq!(mean, f64::MAX);
+            assert_eq!(with(&[1.0, 2.0, 6.0], |window| average(window, dialect)), 3.0);
+        }
+    }
+
+    #[test]
+    fn extremes_skip_what_is_no_number() {
+        assert_eq!(with(&[f64::NAN, 2.0, 1.0], maximum), 2.0);
+        assert_eq!(with(&[f64::NAN, 2.0, 1.0], minimum), 1.0);
+        assert_eq!(with(&[3.0, 1.0, 3.0], time_of_maximum), 2.0);
+    }
+
+    #[test]
+    fn variance_is_of_the_population() {
+        assert_eq!(with(&[1.0, 3.0], |window| variance(window, Dialect::V3)), 1.0);
+        assert_eq!(with(&[1.0, 2.0, 9.0], median_deviation), 1.0);
+    }
+}

@@ -1,0 +1,141 @@
+//! Before evaluation: which parts do not depend on the step, and which series are needed.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::super::annotation::Annotations;
+use super::super::ast::{At, Condition, Expr, ExprKind, Selector};
+use super::super::engine::{EngineOptions, Expression};
+use super::super::error::EvalError;
+use super::super::pattern::MatcherCache;
+use super::super::storage::Storage;
+use super::budget::Budget;
+use super::{Query, Steps};
+use crate::model::{TimeRange, Timestamp};
+
+/// Functions whose value depends on the step even where their arguments do not.
+const STEP_BOUND: [&str; 11] = [
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "days_in_month",
+    "hour",
+    "minute",
+    "month",
+    "predict_linear",
+    "time",
+    "timestamp",
+    "year",
+];
+
+/// Whether evaluating a node once saves anything.
+pub fn worth_fixing(expr: &Expr) -> bool {
+    !matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Paren(_))
+}
+
+/// Whether a node has the same value at every step, because `@` fixes its instant.
+pub fn is_fixed(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => true,
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector.at.is_some(),
+        ExprKind::Subquery(subquery) => subquery.at.is_some(),
+        ExprKind::Negate(inner) | ExprKind::Paren(inner) => is_fixed(inner),
+        // As in Prometheus, the parameter does not count.
+        ExprKind::Aggregate(aggregate) => is_fixed(&aggregate.expr),
+        ExprKind::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
+        ExprKind::Call { function, args } if function.name == "timestamp" => {
+            let selects = |arg: &Expr| matches!(arg.unwrapped().kind, ExprKind::Selector(_));
+            args.iter().all(|arg| selects(arg) && is_fixed(arg))
+        }
+        ExprKind::Call { function, args } => {
+            !STEP_BOUND.contains(&function.name) && args.iter().all(is_fixed)
+        }
+    }
+}
+
+impl<'a> Query<'a> {
+    /// Selects the series of every selector, each set of conditions once.
+    pub fn prepare(
+        options: &'a EngineOptions,
+        cache: &MatcherCache,
+        expression: &'a Expression,
+        storage: &dyn Storage,
+        steps: Steps,
+        span_ms: i64,
+    ) -> Result<Self, EvalError> {
+        let mut query = Self {
+            options,
+            text: expression.text(),
+            steps,
+            span_ms,
+            series: HashMap::new(),
+            annotations: Mutex::new(Annotations::default()),
+            budget: Budget::new(options),
+        };
+        let mut needs = Vec::new();
+        query.needs(expression.root(), (steps.start, steps.end()), &mut needs);
+        let mut ranges: Vec<(&[Condition], TimeRange, Vec<usize>)> = Vec::new();
+        for (place, selector, range) in needs {
+            let conditions = selector.conditions.as_slice();
+            match ranges.iter_mut().find(|(known, _, _)| *known == conditions) {
+                Some((_, hull, places)) => {
+                    hull.start = hull.start.min(range.start);
+                    hull.end = hull.end.max(range.end);
+                    places.push(place);
+                }
+                None => ranges.push((conditions, range, vec![place])),
+            }
+        }
+        for (conditions, range, places) in ranges {
+            let matchers =
+                cache.matchers(conditions, options.dialect).map_err(EvalError::Expression)?;
+            query.budget.work(0)?;
+            let series = storage.select(&matchers, range)?;
+            for place in places {
+                query.series.insert(place, series.clone());
+            }
+        }
+        Ok(query)
+    }
+
+    /// The instant that `@` means.
+    pub(super) fn fixed(&self, at: Option<At>) -> Option<i64> {
+        Some(match at? {
+            At::Millis(millis) => millis,
+            At::Start => self.steps.start,
+            At::End => self.steps.start.saturating_add(self.span_ms),
+        })
+    }
+
+    fn needs<'e>(
+        &self,
+        expr: &'e Expr,
+        window: (i64, i64),
+        needs: &mut Vec<(usize, &'e Selector, TimeRange)>,
+    ) {
+        let shifted = |at: Option<At>, offset_ms: i64, back: i64| {
+            let (start, end) = self.fixed(at).map_or(window, |at| (at, at));
+            let start = start.saturating_sub(offset_ms).saturating_sub(back);
+            (start, end.saturating_sub(offset_ms))
+        };
+        let mut need = |selector: &'e Selector, back: i64| {
+            let (start, end) = shifted(selector.at, selector.offset_ms, back);
+            let start = Timestamp::from_millis(start);
+            let end = Timestamp::from_millis(end.saturating_add(1));
+            needs.push((expr.span.start, selector, TimeRange::new(start, end)));
+        };
+        match &expr.kind {
+            ExprKind::Selector(selector) => need(selector, self.options.lookback_ms),
+            ExprKind::Range { selector, range_ms } => need(selector, *range_ms),
+            ExprKind::Subquery(subquery) => {
+                let inner = shifted(subquery.at, subquery.offset_ms, subquery.range_ms);
+                self.needs(&subquery.expr, inner, needs);
+            }
+            _ => {
+                for child in expr.children() {
+                    self.needs(child, window, needs);
+                }
+            }
+        }
+    }
+}

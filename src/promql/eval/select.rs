@@ -1,0 +1,108 @@
+//! Selectors: the newest sample at each step.
+
+use std::sync::Arc;
+
+use super::super::ast::Selector;
+use super::super::error::EvalError;
+use super::super::number::is_absent;
+use super::column::{Column, Metric};
+use super::{Query, Steps, empty};
+use crate::model::{Sample, Series};
+
+/// What a selector takes from a sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Its value.
+    Value,
+    /// Its own time, in seconds.
+    Time,
+}
+
+impl Query<'_> {
+    /// The series of the selector at `place` in the text.
+    pub(super) fn series_at(&self, place: usize) -> &[Arc<Series>] {
+        self.series.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Evaluates an instant vector selector.
+    pub(super) fn select(
+        &self,
+        place: usize,
+        selector: &Selector,
+        steps: Steps,
+    ) -> Result<Vec<Column>, EvalError> {
+        self.select_taking(place, selector, steps, Taken::Value)
+    }
+
+    /// Evaluates an instant vector selector for the samples' values or times.
+    pub(super) fn select_taking(
+        &self,
+        place: usize,
+        selector: &Selector,
+        steps: Steps,
+        taken: Taken,
+    ) -> Result<Vec<Column>, EvalError> {
+        let fixed = self.fixed(selector.at);
+        self.budget.each(self.series_at(place), steps.count, |series| {
+            self.budget.work(steps.count as u64)?;
+            let mut values = empty(steps);
+            let mut cursor = Cursor::new(&series.samples);
+            let mut any = false;
+            for (slot, at) in values.iter_mut().zip(steps.instants()) {
+                let instant = fixed.unwrap_or(at).saturating_sub(selector.offset_ms);
+                let Some(sample) = cursor.newest(instant) else { continue };
+                if !self.in_lookback(sample, instant) || is_absent(sample.value) {
+                    continue;
+                }
+                any = true;
+                *slot = match taken {
+                    Taken::Value => sample.value,
+                    Taken::Time => sample.at.as_millis() as f64 / 1000.0,
+                };
+            }
+            if !any {
+                return Ok(None);
+            }
+            self.budget.hold(values.len())?;
+            Ok(Some(Column::new(Metric::stored(series), values)))
+        })
+    }
+
+    fn in_lookback(&self, sample: &Sample, instant: i64) -> bool {
+        let at = sample.at.as_millis();
+        let earliest = instant.saturating_sub(self.options.lookback_ms);
+        at == instant || at > earliest || (at == earliest && !self.is_v3())
+    }
+}
+
+/// Walks a series once, while instants ascend.
+pub struct Cursor<'a> {
+    samples: &'a [Sample],
+    /// Samples before this one are at or before the last instant.
+    next: usize,
+    begun: bool,
+}
+
+impl<'a> Cursor<'a> {
+    /// Over samples in ascending order of time.
+    pub fn new(samples: &'a [Sample]) -> Self {
+        Self { samples, next: 0, begun: false }
+    }
+
+    /// How many samples are at or before an instant, which is no earlier than the last one asked.
+    pub fn count(&mut self, instant: i64) -> usize {
+        if !self.begun {
+            self.begun = true;
+            self.next = self.samples.partition_point(|sample| sample.at.as_millis() <= instant);
+        }
+        while self.samples.get(self.next).is_some_and(|s| s.at.as_millis() <= instant) {
+            self.next += 1;
+        }
+        self.next
+    }
+
+    /// The newest sample at or before an instant, which is no earlier than the last one asked.
+    pub fn newest(&mut self, instant: i64) -> Option<&'a Sample> {
+        self.count(instant).checked_sub(1).map(|last| &self.samples[last])
+    }
+}

@@ -1,0 +1,59 @@
+//! Where series come from, as far as the evaluator cares.
+
+use std::sync::Arc;
+
+use super::error::StorageError;
+use crate::model::{LabelMatcher, Series, TimeRange};
+
+/// Series in ascending order of labels, each label set once. Shared, so that a storage can keep
+/// what it has decoded and hand it out many times without copying samples.
+pub type SeriesSet = Vec<Arc<Series>>;
+
+/// Series by matchers: a capture, the last minutes of a live cluster, or a test's own.
+pub trait Storage {
+    /// The series that match all matchers and have samples in `range`.
+    ///
+    /// Samples outside `range` may come along, and series without any inside as well: the
+    /// evaluator cuts its own windows. Staleness markers belong to the samples.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] where series cannot be read; the query fails with it.
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<SeriesSet, StorageError>;
+}
+
+/// Series in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStorage {
+    series: SeriesSet,
+}
+
+impl MemoryStorage {
+    /// Holds these series. Of two with the same labels, the second one is dropped.
+    pub fn new(series: impl IntoIterator<Item = Arc<Series>>) -> Self {
+        let mut series: SeriesSet = series.into_iter().collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        series.dedup_by(|b, a| a.labels == b.labels);
+        Self { series }
+    }
+
+    /// All series, ascending by labels.
+    pub fn series(&self) -> &[Arc<Series>] {
+        &self.series
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        _range: TimeRange,
+    ) -> Result<SeriesSet, StorageError> {
+        let matching = |series: &&Arc<Series>| matchers.iter().all(|m| m.matches(&series.labels));
+        Ok(self.series.iter().filter(matching).cloned().collect())
+    }
+}

@@ -1,0 +1,89 @@
+//! The bundled runs: each has one cause or none, and that is found.
+
+use super::run::Run;
+use super::{assert_cause, assert_no_fault, told};
+
+/// Onsets are within this of the injection's first effect that anybody could observe: a scrape.
+const ONSET_MS: i64 = 15_000;
+
+fn assert_onset(name: &str, injected_ms: i64) {
+    let verdict = Run::load(name).verdict();
+    let onset = verdict.causes[0].onset_ms.as_millis();
+    assert!((onset - injected_ms).abs() <= ONSET_MS, "{name}: {onset}\n{}", told(&verdict));
+}
+
+#[test]
+fn each_bundled_fault_is_found_where_it_was_and_nothing_else() {
+    for (name, mode, target) in [
+        ("chaos-02", "store_crash", "store 4"),
+        ("chaos-03", "slow_disk", "store 1"),
+        ("chaos-04", "pd_leader_crash", "pd0"),
+        ("chaos-05", "hot_region_write", "workload"),
+        ("chaos-07", "store_partition", "store 1"),
+        ("chaos-08", "store_pause", "store 1"),
+        ("chaos-09", "traffic_surge", "workload"),
+    ] {
+        assert_cause(&Run::load(name).verdict(), mode, target);
+    }
+}
+
+#[test]
+fn onsets_lie_at_the_injection() {
+    for (name, injected_ms) in [
+        ("chaos-02", 1_795_537_850_204),
+        ("chaos-03", 1_795_538_433_779),
+        ("chaos-04", 1_795_539_020_508),
+        ("chaos-05", 1_795_539_574_496),
+        ("chaos-07", 1_795_576_201_186),
+        ("chaos-08", 1_795_576_687_518),
+        ("chaos-09", 1_795_578_718_639),
+    ] {
+        assert_onset(name, injected_ms);
+    }
+}
+
+#[test]
+fn quiet_and_planned_runs_have_no_fault() {
+    assert_no_fault(&Run::load("chaos-01").verdict(), None);
+    assert_no_fault(&Run::load("chaos-06").verdict(), Some(("planned_drain", "store 5")));
+    assert_no_fault(&Run::load("chaos-10").verdict(), Some(("scrape_loss", "store 4")));
+}
+
+#[test]
+fn before_the_injection_nothing_is_found() {
+    for (name, seconds) in [
+        ("chaos-02", 220),
+        ("chaos-03", 220),
+        ("chaos-04", 220),
+        ("chaos-05", 220),
+        ("chaos-07", 200),
+        ("chaos-08", 210),
+        ("chaos-09", 200),
+    ] {
+        let run = Run::load(name);
+        let verdict = run.verdict_at(run.at(seconds));
+        assert_no_fault(&verdict, None);
+    }
+}
+
+#[test]
+fn while_the_hole_is_open_a_frozen_store_is_not_told_from_a_cut_off_one() {
+    for name in ["chaos-07", "chaos-08"] {
+        let run = Run::load(name);
+        let verdict = run.verdict_at(run.at(300));
+        assert_cause(&verdict, "store_unreachable", "store 1");
+        assert!(!verdict.causes[0].unchecked.is_empty(), "{name}");
+    }
+    // A dead process is told at once: its host refuses connections.
+    let run = Run::load("chaos-02");
+    assert_cause(&run.verdict_at(run.at(300)), "store_crash", "store 4");
+}
+
+#[test]
+fn order_of_arrival_changes_nothing() {
+    let run = Run::load("chaos-05");
+    let mut other = run.clone();
+    other.series.reverse();
+    other.pd.reverse();
+    assert_eq!(run.verdict(), other.verdict());
+}

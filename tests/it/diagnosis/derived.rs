@@ -1,0 +1,627 @@
+//! Modes without a real run of their own, derived from the samples of real ones.
+//!
+//! `chaos-01` is quiet, with four stores at 10.77.0.20 to 23 and `pd2` leading; each test says
+//! what it changes in it, and why the mode would show so.
+
+use operator::diagnose::Outcome;
+use operator::model::{GapReason, Timestamp};
+
+use super::run::Run;
+use super::{assert_cause, assert_no_fault, told};
+
+/// From here to there, in seconds, a fault lasts.
+const FROM: i64 = 300;
+const TO: i64 = 450;
+
+fn quiet() -> Run {
+    Run::load("chaos-01")
+}
+
+/// All stores of the quiet run: id and instance.
+fn nodes(run: &Run) -> Vec<(u64, String)> {
+    let mut found = Vec::new();
+    let listing = run.pd.iter().find(|a| a.path.contains("/stores?") && a.success().is_some());
+    let body: serde_json::Value =
+        serde_json::from_slice(listing.expect("stores are listed").success().expect("it is one"))
+            .expect("it is JSON");
+    for store in body["stores"].as_array().expect("a list") {
+        let id = store["store"]["id"].as_u64().expect("an id");
+        let status = store["store"]["status_address"].as_str().expect("an address");
+        found.push((id, status.to_owned()));
+    }
+    found.sort();
+    found
+}
+
+fn node(run: &Run, index: usize) -> (u64, String, String) {
+    let (id, instance) = nodes(run)[index].clone();
+    (id, instance, format!("store {id}"))
+}
+
+/// A process that dies and is back: scrapes fail once, heartbeats stay away for 20 s, start
+/// times move, counters begin anew.
+fn restart(run: &mut Run, index: usize, at: i64) {
+    let (id, instance, _) = node(run, index);
+    let back = run.at(at + 12);
+    run.fail_scrapes(&instance, run.range(at, at + 14), 0.001);
+    run.restart_process(&instance, back);
+    run.stop_heartbeats(id, run.range(at, at + 18));
+    let until = run.window.end;
+    run.store_entries(id, operator::model::TimeRange::new(back, until), |_, store| {
+        store["store"]["start_timestamp"] = (back.as_millis() / 1000).into();
+    });
+}
+
+#[test]
+fn a_store_that_is_back_at_once_restarted() {
+    for index in 0..4 {
+        let mut run = quiet();
+        restart(&mut run, index, FROM);
+        assert_cause(&run.verdict(), "store_restart", &node(&run, index).2);
+    }
+}
+
+#[test]
+fn three_restarts_are_a_flap() {
+    let mut run = quiet();
+    for at in [FROM, FROM + 60, FROM + 120] {
+        restart(&mut run, 1, at);
+    }
+    assert_cause(&run.verdict(), "store_flap", &node(&run, 1).2);
+}
+
+#[test]
+fn stores_that_restart_in_turn_are_rolled() {
+    let mut run = quiet();
+    for (index, at) in [(0, 200), (1, 270), (2, 340), (3, 410)] {
+        restart(&mut run, index, at);
+    }
+    assert_no_fault(&run.verdict(), Some(("rolling_restart", "cluster")));
+}
+
+#[test]
+fn two_stores_that_restart_at_once_are_two_faults() {
+    let mut run = quiet();
+    restart(&mut run, 0, FROM);
+    restart(&mut run, 1, FROM + 3);
+    let verdict = run.verdict();
+    let named: Vec<&str> = verdict.causes.iter().map(|one| one.mode).collect();
+    assert_eq!(named, ["store_restart", "store_restart"], "{}", told(&verdict));
+}
+
+/// Only PD no longer hears the store: its heartbeats stop in PD's listings.
+#[test]
+fn a_store_that_only_pd_misses_is_cut_off_from_pd() {
+    for index in 0..4 {
+        let mut run = quiet();
+        let (id, _, name) = node(&run, index);
+        run.stop_heartbeats(id, run.range(FROM, TO));
+        assert_cause(&run.verdict(), "store_pd_partition", &name);
+    }
+}
+
+/// Messages between the store and every other stay undelivered in the directions given.
+fn cut_peers(run: &mut Run, index: usize, inbound: bool, outbound: bool) {
+    let all = nodes(run);
+    let (id, instance) = all[index].clone();
+    let range = run.range(FROM, TO);
+    let received = "tikv_raftstore_message_recv_by_store";
+    for (other, other_instance) in all.iter().filter(|(other, _)| *other != id) {
+        let mut report = |by: &str, whom: u64| {
+            let whom = whom.to_string();
+            let pairs = [
+                ("__name__", "tikv_server_report_failure_msg_total"),
+                ("job", "tikv"),
+                ("instance", by),
+                ("type", "unreachable"),
+                ("store_id", &whom),
+            ];
+            run.add_counter(&pairs, range, 8.0);
+        };
+        if inbound {
+            report(other_instance, id);
+        }
+        if outbound {
+            report(&instance, *other);
+        }
+        if inbound && has(run, received, &instance) {
+            let from = other.to_string();
+            run.freeze(received, &instance, range, |labels| labels.get("store") == Some(&from));
+        }
+        if outbound && has(run, received, other_instance) {
+            let from = id.to_string();
+            run.freeze(received, other_instance, range, |labels| {
+                labels.get("store") == Some(&from)
+            });
+        }
+    }
+}
+
+fn has(run: &Run, metric: &str, instance: &str) -> bool {
+    run.series
+        .iter()
+        .any(|one| one.labels.metric() == metric && one.labels.get("instance") == Some(instance))
+}
+
+#[test]
+fn a_store_that_only_its_peers_miss_is_cut_off_from_them() {
+    for index in [0, 1, 3] {
+        let mut run = quiet();
+        cut_peers(&mut run, index, true, true);
+        assert_cause(&run.verdict(), "store_peer_partition", &node(&run, index).2);
+    }
+}
+
+#[test]
+fn one_way_is_told_from_both() {
+    for (inbound, outbound) in [(true, false), (false, true)] {
+        for index in [0, 1, 3] {
+            let mut run = quiet();
+            cut_peers(&mut run, index, inbound, outbound);
+            assert_cause(&run.verdict(), "store_asymmetric_partition", &node(&run, index).2);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_nobody_but_prometheus_hears_is_cut_off() {
+    let mut run = quiet();
+    let (id, _, name) = node(&run, 0);
+    cut_peers(&mut run, 0, true, true);
+    run.stop_heartbeats(id, run.range(FROM, TO));
+    assert_cause(&run.verdict(), "store_partition", &name);
+}
+
+/// A crash, after memory doubled within the minutes before and reached its highest.
+#[test]
+fn memory_that_rises_until_the_process_dies_is_what_killed_it() {
+    let mut run = Run::load("chaos-02");
+    let died = run.at(225);
+    run.each("process_resident_memory_bytes", Some("10.77.0.20:20180"), |_, samples| {
+        for sample in samples.iter_mut().filter(|s| s.at <= died) {
+            let left = (died - sample.at) as f64 / 1000.0;
+            if left < 90.0 {
+                sample.value *= 1.0 + 4.0 * (90.0 - left) / 90.0;
+            }
+        }
+    });
+    assert_cause(&run.verdict(), "oom_kill", "store 4");
+}
+
+#[test]
+fn a_disk_without_space_is_full_and_one_with_some_is_not() {
+    let free = |share: f64| {
+        let mut run = quiet();
+        let (_, instance, _) = node(&run, 2);
+        let range = run.range(FROM, TO);
+        let capacity = 3.02e9;
+        run.set_where("tikv_store_size_bytes", &instance, range, capacity * share, |labels| {
+            labels.get("type") == Some("available")
+        });
+        run.verdict()
+    };
+    assert_cause(&free(0.01), "disk_full", &node(&quiet(), 2).2);
+    assert_no_fault(&free(0.3), None);
+}
+
+/// Every synced write of the store takes longer; nothing else does.
+fn slow_disk(index: usize, seconds: f64) -> Run {
+    let mut run = quiet();
+    let (_, instance, _) = node(&run, index);
+    let range = run.range(FROM, TO);
+    for histogram in [
+        "tikv_raftstore_disk_probe_duration_seconds",
+        "raft_engine_sync_log_duration_seconds",
+        "tikv_raftstore_store_write_raftdb_duration_seconds",
+        "tikv_raftstore_append_log_duration_seconds",
+    ] {
+        run.slow_down(histogram, &instance, range, seconds);
+    }
+    run
+}
+
+#[test]
+fn a_disk_is_slow_by_its_own_measure_on_any_store() {
+    for index in 0..4 {
+        for seconds in [0.01, 0.05, 0.5] {
+            let run = slow_disk(index, seconds);
+            assert_cause(&run.verdict(), "slow_disk", &node(&run, index).2);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_slow_on_every_store_accuses_none() {
+    let mut run = quiet();
+    for (_, instance) in nodes(&run) {
+        for histogram in
+            ["tikv_raftstore_disk_probe_duration_seconds", "raft_engine_sync_log_duration_seconds"]
+        {
+            let range = run.range(FROM, TO);
+            run.slow_down(histogram, &instance, range, 0.02);
+        }
+    }
+    assert_eq!(run.verdict().outcome, Outcome::NoFault);
+}
+
+/// Probes no longer succeed, and no synced write finishes.
+#[test]
+fn a_disk_that_does_not_answer_hangs() {
+    let mut run = quiet();
+    let (_, instance, name) = node(&run, 0);
+    let range = run.range(FROM, TO);
+    run.freeze("raft_engine_sync_log_duration_seconds_count", &instance, range, |_| true);
+    run.freeze("raft_engine_sync_log_duration_seconds_sum", &instance, range, |_| true);
+    run.set_where("tikv_raftstore_slow_score", &instance, range, 100.0, |labels| {
+        labels.get("type") == Some("raft")
+    });
+    assert_cause(&run.verdict(), "disk_hang", &name);
+}
+
+/// Round trips to PD and scrapes take longer; no thread waits, no disk is slower.
+fn slow_network(index: usize, seconds: f64) -> Run {
+    let mut run = quiet();
+    let (_, instance, _) = node(&run, index);
+    let range = run.range(FROM, TO);
+    run.slow_down("tikv_pd_request_duration_seconds", &instance, range, seconds);
+    run.each("scrape_duration_seconds", Some(&instance), |_, samples| {
+        for sample in samples.iter_mut().filter(|s| range.contains(s.at)) {
+            sample.value += 5.0 * seconds;
+        }
+    });
+    run
+}
+
+#[test]
+fn a_node_behind_a_slow_link_is_told_from_a_starved_one() {
+    for index in 0..4 {
+        for seconds in [0.02, 0.2] {
+            let run = slow_network(index, seconds);
+            assert_cause(&run.verdict(), "slow_network", &node(&run, index).2);
+        }
+    }
+}
+
+/// Threads wait, and so everything else takes longer too, the disk included.
+#[test]
+fn a_process_without_cpu_is_starved() {
+    for index in 0..4 {
+        let mut run = slow_network(index, 0.08);
+        let (_, instance, name) = node(&run, index);
+        let range = run.range(FROM, TO);
+        for (histogram, seconds) in [
+            ("tikv_batch_system_fsm_schedule_wait_seconds", 0.02),
+            ("tikv_yatp_pool_schedule_wait_duration", 0.03),
+            ("tikv_grpc_msg_duration_seconds", 0.05),
+            ("tikv_raftstore_disk_probe_duration_seconds", 0.05),
+            ("raft_engine_sync_log_duration_seconds", 0.03),
+        ] {
+            run.slow_down(histogram, &instance, range, seconds);
+        }
+        assert_cause(&run.verdict(), "cpu_starved", &name);
+    }
+}
+
+/// A member that gives no answer to anybody.
+fn silence(run: &mut Run, member: &str, from: i64, to: i64, refused: bool) {
+    let instance = format!("10.77.0.1{}:2379", &member[2..]);
+    let reason = if refused { GapReason::Connect } else { GapReason::Timeout };
+    run.silence_member(member, run.range(from, to), reason);
+    run.fail_scrapes(&instance, run.range(from, to), if refused { 0.001 } else { 10.0 });
+}
+
+#[test]
+fn a_member_that_does_not_lead_is_a_follower() {
+    for member in ["pd0", "pd1"] {
+        let mut run = quiet();
+        silence(&mut run, member, FROM, TO, true);
+        assert_cause(&run.verdict(), "pd_follower_crash", member);
+    }
+}
+
+/// The leader leaves requests unanswered, others take over, and it comes back unchanged.
+#[test]
+fn a_leader_that_is_silent_and_not_refused_is_paused() {
+    let mut run = quiet();
+    run.move_pd_leader("pd0", run.at(FROM + 15));
+    silence(&mut run, "pd2", FROM, TO, false);
+    assert_cause(&run.verdict(), "pd_leader_pause", "pd2");
+}
+
+#[test]
+fn a_leader_that_refuses_connections_crashed() {
+    let mut run = quiet();
+    run.move_pd_leader("pd0", run.at(FROM + 15));
+    silence(&mut run, "pd2", FROM, TO, true);
+    assert_cause(&run.verdict(), "pd_leader_crash", "pd2");
+}
+
+#[test]
+fn without_a_majority_pd_has_no_quorum() {
+    for refused in [true, false] {
+        let mut run = quiet();
+        silence(&mut run, "pd2", FROM, TO, refused);
+        silence(&mut run, "pd1", FROM, TO, refused);
+        let verdict = run.verdict();
+        assert_cause(&verdict, "pd_quorum_loss", "pd");
+        assert_eq!(verdict.causes[0].target.concerns, ["pd1", "pd2"]);
+    }
+}
+
+#[test]
+fn a_leader_that_goes_on_answering_handed_over() {
+    let mut run = quiet();
+    run.move_pd_leader("pd0", run.at(FROM));
+    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd0")));
+}
+
+/// A member whose log is synced slowly.
+#[test]
+fn a_member_with_a_slow_log_is_overloaded() {
+    let mut run = quiet();
+    let range = run.range(FROM, TO);
+    for histogram in
+        ["etcd_disk_wal_fsync_duration_seconds", "etcd_disk_backend_commit_duration_seconds"]
+    {
+        run.slow_down(histogram, "10.77.0.12:2379", range, 0.1);
+    }
+    assert_cause(&run.verdict(), "pd_overloaded", "pd2");
+}
+
+/// Probes between the member and each other take longer, both ways.
+#[test]
+fn a_member_behind_a_slow_link_is_named_and_not_its_peers() {
+    let mut run = quiet();
+    let range = run.range(FROM, TO);
+    let histogram = "etcd_network_peer_round_trip_time_seconds";
+    let of = |instance: &str| {
+        let mut to: Vec<String> = run
+            .series
+            .iter()
+            .filter(|one| one.labels.metric() == format!("{histogram}_count"))
+            .filter(|one| one.labels.get("instance") == Some(instance))
+            .filter_map(|one| one.labels.get("To").map(str::to_owned))
+            .collect();
+        to.sort();
+        to
+    };
+    // The member that both others probe and that does not probe itself.
+    let (a, b, c) = (of("10.77.0.10:2379"), of("10.77.0.11:2379"), of("10.77.0.12:2379"));
+    let own = a.iter().find(|to| b.contains(to) && !c.contains(to)).expect("pd2's id").clone();
+    let slow: Vec<(String, String)> = ["10.77.0.10:2379", "10.77.0.11:2379"]
+        .iter()
+        .map(|i| ((*i).to_owned(), own.clone()))
+        .chain(c.iter().map(|to| ("10.77.0.12:2379".to_owned(), to.clone())))
+        .collect();
+    for (instance, to) in slow {
+        let counts: Vec<(Timestamp, f64)> = run
+            .series
+            .iter()
+            .find(|one| {
+                one.labels.metric() == format!("{histogram}_count")
+                    && one.labels.get("instance") == Some(&instance)
+                    && one.labels.get("To") == Some(&to)
+            })
+            .map(|one| one.samples.iter().map(|s| (s.at, s.value)).collect())
+            .expect("it is probed");
+        run.each(&format!("{histogram}_sum"), Some(&instance), |labels, samples| {
+            if labels.get("To") != Some(&to) {
+                return;
+            }
+            let mut added = 0.0;
+            for (index, sample) in samples.iter_mut().enumerate() {
+                if index > 0 && range.contains(sample.at) {
+                    added += (counts[index].1 - counts[index - 1].1) * 0.15;
+                }
+                sample.value += added;
+            }
+        });
+    }
+    assert_cause(&run.verdict(), "slow_network", "pd2");
+}
+
+/// What was written in the hot run is only read instead.
+#[test]
+fn a_hot_region_that_is_only_read_is_a_read_hotspot() {
+    let mut run = Run::load("chaos-05");
+    run.each("tikv_grpc_msg_duration_seconds_count", None, |labels, samples| {
+        if labels.get("type") != Some("raw_put") {
+            return;
+        }
+        let first = samples.first().map_or(0.0, |s| s.value);
+        let start = samples.first().map_or(Timestamp::default(), |s| s.at);
+        for sample in samples {
+            sample.value = first + (sample.at - start) as f64 / 1000.0 * 40.0;
+        }
+    });
+    assert_cause(&run.verdict(), "hot_region_read", "workload");
+}
+
+/// Counters and gauges that stand for a limit inside a store, each raised on its own.
+#[test]
+fn limits_inside_a_store_are_named() {
+    let counter = |name: &'static str, label: (&'static str, &'static str)| {
+        move |run: &mut Run, instance: &str| {
+            let range = run.range(FROM, TO);
+            let pairs = [("__name__", name), ("job", "tikv"), ("instance", instance), label];
+            run.series.retain(|one| {
+                one.labels.metric() != name
+                    || one.labels.get("instance") != Some(instance)
+                    || one.labels.get(label.0) != Some(label.1)
+            });
+            run.add_counter(&pairs, range, 4.0);
+        }
+    };
+    type Change = Box<dyn Fn(&mut Run, &str)>;
+    let cases: Vec<(&str, &str, Change)> = vec![
+        (
+            "write_stall",
+            "store",
+            Box::new(counter("tikv_engine_write_stall_reason", ("type", "level0_file_limit_stop"))),
+        ),
+        (
+            "scheduler_busy",
+            "store",
+            Box::new(counter("tikv_scheduler_too_busy_total", ("type", "prewrite"))),
+        ),
+        (
+            "coprocessor_pressure",
+            "workload",
+            Box::new(counter("tikv_coprocessor_request_error", ("reason", "full"))),
+        ),
+        (
+            "data_corruption",
+            "store",
+            Box::new(counter("tikv_critical_error_total", ("type", "panic"))),
+        ),
+        ("raftstore_bound", "store", Box::new(pool("raftstore_"))),
+        ("apply_bound", "store", Box::new(pool("apply_0"))),
+        ("grpc_saturation", "store", Box::new(pool("grpc_server"))),
+        (
+            "snapshot_storm",
+            "store",
+            Box::new(|run, instance| {
+                let range = run.range(FROM, TO);
+                run.set("tikv_raftstore_snapshot_traffic_total", instance, range, 40.0);
+            }),
+        ),
+    ];
+    for (mode, kind, change) in cases {
+        let mut run = quiet();
+        let (_, instance, name) = node(&run, 1);
+        change(&mut run, &instance);
+        assert_cause(&run.verdict(), mode, if kind == "store" { &name } else { kind });
+    }
+}
+
+/// Threads of a pool that use a whole core each.
+fn pool(prefix: &'static str) -> impl Fn(&mut Run, &str) {
+    move |run, instance| {
+        let range = run.range(FROM, TO);
+        run.each("tikv_thread_cpu_seconds_total", Some(instance), |labels, samples| {
+            if labels.get("name").is_some_and(|name| name.starts_with(prefix)) {
+                let mut added = 0.0;
+                let mut before: Option<Timestamp> = None;
+                for sample in samples {
+                    if let Some(before) = before
+                        && range.contains(sample.at)
+                    {
+                        added += (sample.at - before) as f64 / 1000.0 * 0.95;
+                    }
+                    before = Some(sample.at);
+                    sample.value += added;
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_is_told() {
+    let mut run = quiet();
+    let range = run.range(FROM, TO);
+    let pairs = [
+        ("__name__", "pd_tso_events"),
+        ("job", "pd"),
+        ("instance", "10.77.0.12:2379"),
+        ("type", "system_time_slow"),
+        ("dc", "global"),
+        ("group", "1"),
+    ];
+    run.add_counter(&pairs, range, 0.2);
+    assert_cause(&run.verdict(), "clock_drift", "pd2");
+}
+
+#[test]
+fn stores_that_leave_or_join_are_changes() {
+    let mut run = quiet();
+    let (id, _, name) = node(&run, 3);
+    let until = run.window.end;
+    let range = operator::model::TimeRange::new(run.at(FROM), until);
+    run.store_entries(id, range, |_, store| {
+        store["store"]["state_name"] = "Offline".into();
+        store["store"]["node_state"] = 2.into();
+    });
+    assert_no_fault(&run.verdict(), Some(("scale_in", &name)));
+
+    let mut run = quiet();
+    let before = run.range(-10, FROM);
+    run.bodies("/stores?", before, |_, body| {
+        let stores = body["stores"].as_array_mut().expect("stores are listed");
+        stores.retain(|store| store["store"]["id"] != id);
+    });
+    assert_no_fault(&run.verdict(), Some(("scale_out", &name)));
+}
+
+#[test]
+fn a_changed_configuration_and_a_paused_scheduler_are_changes() {
+    let mut run = quiet();
+    let range = operator::model::TimeRange::new(run.at(FROM), run.window.end);
+    run.bodies("/v1/config", range, |_, body| {
+        if body["schedule"].is_object() {
+            body["schedule"]["leader-schedule-limit"] = 8.into();
+        }
+    });
+    assert_no_fault(&run.verdict(), Some(("config_change", "cluster")));
+
+    let mut run = quiet();
+    run.bodies("/schedulers?status=paused", range, |_, body| {
+        *body = serde_json::json!(["balance-region-scheduler"]);
+    });
+    assert_no_fault(&run.verdict(), Some(("config_change", "cluster")));
+}
+
+/// Scheduling is switched off while regions lack peers.
+#[test]
+fn scheduling_that_is_halted_while_regions_wait_is_a_fault() {
+    let mut run = quiet();
+    let range = operator::model::TimeRange::new(run.at(250), run.window.end);
+    run.bodies("/v1/config", range, |_, body| {
+        if body["schedule"].is_object() {
+            body["schedule"]["halt-scheduling"] = true.into();
+        }
+    });
+    run.bodies("/regions/check/miss-peer", range, |_, body| body["count"] = 7.into());
+    assert_cause(&run.verdict(), "scheduling_halted", "cluster");
+}
+
+#[test]
+fn scrapes_that_fail_while_pd_hears_the_store_are_a_blind_observer() {
+    for index in 0..4 {
+        let mut run = quiet();
+        let (_, instance, name) = node(&run, index);
+        run.fail_scrapes(&instance, run.range(FROM, TO), 10.0);
+        assert_no_fault(&run.verdict(), Some(("scrape_loss", &name)));
+    }
+    let mut run = quiet();
+    run.fail_scrapes("10.77.0.11:2379", run.range(FROM, TO), 10.0);
+    assert_no_fault(&run.verdict(), Some(("scrape_loss", "pd1")));
+}
+
+#[test]
+fn a_prometheus_that_was_away_is_a_blind_observer() {
+    let mut run = quiet();
+    let away = run.range(FROM, TO);
+    for series in &mut run.series {
+        series.samples.retain(|sample| !away.contains(sample.at));
+    }
+    assert_no_fault(&run.verdict(), Some(("scrape_loss", "prometheus")));
+}
+
+#[test]
+fn two_faults_are_two_causes() {
+    let mut run = slow_disk(0, 0.2);
+    let (_, _, slow) = node(&run, 0);
+    let (id, _, cut) = node(&run, 2);
+    run.stop_heartbeats(id, run.range(FROM + 60, TO));
+    let verdict = run.verdict();
+    let mut named: Vec<(&str, &str)> =
+        verdict.causes.iter().map(|one| (one.mode, one.target.name.as_str())).collect();
+    named.sort_unstable();
+    assert_eq!(
+        named,
+        [("slow_disk", slow.as_str()), ("store_pd_partition", cut.as_str())],
+        "{}",
+        told(&verdict)
+    );
+}
