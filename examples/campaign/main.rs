@@ -5,6 +5,7 @@
 //! binary on loopback.
 
 mod crash;
+mod mutate;
 mod peer;
 mod power;
 mod server;
@@ -70,6 +71,17 @@ enum Task {
         #[arg(long, default_value = "data/chaos-02.capture")]
         capture: PathBuf,
     },
+    /// Damage captures cut out of real ones; no damage may pass in silence, none may crash
+    Mutate {
+        /// A folder of captures
+        folder: PathBuf,
+        /// How many damaged captures
+        #[arg(long, default_value_t = 100_000)]
+        times: u32,
+        /// Decides every damage
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> Result<()> {
@@ -86,6 +98,10 @@ fn main() -> Result<()> {
         }
         Task::Power { times, seed, capture } => {
             println!("{:#?}", power::run(&capture, times, seed)?);
+            Ok(())
+        }
+        Task::Mutate { folder, times, seed } => {
+            println!("{:#?}", mutate::run(&folder, times, seed, mutate::Memory::Watched)?);
             Ok(())
         }
     }

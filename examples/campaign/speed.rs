@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use operator::capture::{CaptureReader, CaptureWriter, Tick};
 use operator::model::{EncodedLabels, Sample, Series, TimeRange};
 
@@ -20,12 +20,7 @@ pub fn run(folder: &Path) -> Result<()> {
         "{:<18} {:>9} {:>7} {:>9} {:>9} {:>11} {:>11}",
         "capture", "samples", "ticks", "open ms", "read ms", "read M/s", "write M/s"
     );
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "capture"));
-    paths.sort();
-    for path in paths {
+    for path in crate::stand::captures_in(folder)? {
         line(&path)?;
     }
     Ok(())

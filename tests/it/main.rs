@@ -4,12 +4,15 @@ mod captures;
 mod cli;
 mod crash;
 mod layering;
+mod mutate;
 mod source_pd;
 mod source_prometheus;
 
 // What the campaigns run at length runs here for seconds.
 #[path = "../../examples/campaign/crash.rs"]
 mod crash_campaign;
+#[path = "../../examples/campaign/mutate.rs"]
+mod mutate_campaign;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
 #[path = "../../examples/campaign/stand.rs"]
