@@ -11,6 +11,7 @@ mod power;
 mod server;
 mod speed;
 mod stand;
+mod weigh;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -256,7 +257,7 @@ async fn size(runs: &[PathBuf]) -> Result<()> {
         let small = scratch.path().join("compact.capture");
         compact(&path, &small)?;
         let inventory = CaptureReader::open(&path)?.inventory()?;
-        let (block, block_xz) = (server::bytes_under(&blocks)?, server::xz_bytes(&blocks)?);
+        let (block, block_xz) = (weigh::bytes_under(&blocks)?, weigh::xz_bytes(&blocks)?);
         let (recorded, compacted) = (bytes(&path)?, bytes(&small)?);
         let samples = inventory.samples;
         println!(
@@ -293,10 +294,4 @@ fn part(inventory: &Inventory, name: &str) -> u64 {
 
 fn bytes(path: &Path) -> Result<u64> {
     Ok(std::fs::metadata(path)?.len())
-}
-
-/// The instant as Prometheus's blocks state it.
-fn instant(json: &serde_json::Value, key: &str) -> Result<Timestamp> {
-    let millis = json[key].as_i64().with_context(|| format!("meta.json has no {key}"))?;
-    Ok(Timestamp::from_millis(millis))
 }

@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod layering;
 mod mutate;
+mod real_prometheus;
 mod source_pd;
 mod source_prometheus;
 
@@ -13,7 +14,11 @@ mod source_prometheus;
 mod crash_campaign;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
+#[path = "../../examples/campaign/peer.rs"]
+mod peer;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
+#[path = "../../examples/campaign/server.rs"]
+mod server;
 #[path = "../../examples/campaign/stand.rs"]
 mod stand;
