@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,13 @@ use fastrand::Rng;
 use operator::capture::{
     CaptureError, CaptureReader, CaptureWriter, Damage, Tick, add_event, compact, copy, verify,
 };
+use operator::diagnose::{Evidence, Parts, diagnose, metrics};
 use operator::model::{
-    EncodedLabels, Event, EventKind, Gap, GapReason, Labels, PdAnswer, RunMeta, Sample, Source,
-    TimeRange,
+    EncodedLabels, Event, EventKind, Gap, GapReason, LabelMatcher, Labels, MatchOp, PdAnswer,
+    RunMeta, Sample, Source, TimeRange,
 };
 use operator::replay::{Evaluation, Recording, report};
-use operator::report::{Color, replay_json, replay_text};
+use operator::report::{Color, Diagnosed, replay_json, replay_text};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::stand::captures_in;
@@ -563,12 +565,23 @@ fn show(path: &Path) -> Result<(Content, Vec<Damage>), CaptureError> {
     Ok((content, reader.damage()))
 }
 
+/// The metrics that diagnosis reads.
+static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(&format!("^(?:{})$", metrics().join("|"))).expect("metrics are words")
+});
+
 fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError> {
     let reader = CaptureReader::open(path)?;
     let recording = Recording::load(&reader, reader.window())?;
+    let op = MatchOp::Regex(METRICS.clone());
+    let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
+    let series = reader.select(&[matcher], recording.window)?;
+    let parts = Parts { series, pd: &recording.pd, gaps: &recording.gaps };
+    let verdict = diagnose(&Evidence::new(recording.window, recording.window.end, parts));
     let digest = reader.digest()?;
     let damage = reader.damage();
     let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let report = Diagnosed::new(report, verdict);
     replay_text(&report, 80, Color::Plain);
     Ok((replay_json(&report), damage))
 }

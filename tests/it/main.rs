@@ -20,6 +20,7 @@ mod mutate_campaign;
 mod peer;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
 #[path = "../../examples/campaign/server.rs"]
 mod server;
 #[path = "../../examples/campaign/stand.rs"]

@@ -56,9 +56,16 @@ impl Scene {
         let meta = serde_json::json!({"run": "test", "subject": "tikv", "created": 0});
         let meta = serde_json::from_value(meta).expect("a run's metadata");
         let writer = CaptureWriter::create(&path, meta).expect("the capture can be made");
-        let clock = || Timestamp::from_millis(0);
         let (_stop, stopped) = tokio::sync::watch::channel(Stop::No);
-        let copied = copy_history(&copier, writer, self.window, &clock, stopped, &mut |_| {}).await;
+        let copied = copy_history(
+            &copier,
+            writer,
+            self.window,
+            &|| Timestamp::from_millis(0),
+            stopped,
+            &mut |_| {},
+        )
+        .await;
         let (writer, ending) = copied.expect("the window can be copied");
         assert_eq!(ending, Ending::Sealed);
         writer.finish().expect("the capture can be sealed");
@@ -191,7 +198,9 @@ async fn a_client_certificate_and_a_password_open_the_door_and_nothing_less_does
     let refused = async |options: HttpOptions| {
         let error = probe(&options).await.expect_err("access is refused");
         assert!(!error.to_string().contains("hunter"), "{error}");
-        assert_eq!(error.gap_reason(), GapReason::Unauthorized, "{error}");
+        // Where a certificate is missing, the server may hang up before its alert is read.
+        let hung_up = options.cert_file.is_none() && error.gap_reason() == GapReason::Connect;
+        assert!(hung_up || error.gap_reason() == GapReason::Unauthorized, "{error}");
     };
     let password = Secret::new("hunter3");
     refused(HttpOptions {
