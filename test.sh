@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 packages=()
 command -v cc > /dev/null || packages+=(build-essential)
-command -v promtool > /dev/null || packages+=(prometheus)
+command -v prometheus > /dev/null || packages+=(prometheus)
 command -v docker-compose > /dev/null || packages+=(docker-compose)
 if [ ${#packages[@]} -gt 0 ]; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)

@@ -10,6 +10,7 @@ mod crash;
 mod day;
 mod enlarged;
 mod live;
+mod mutate;
 mod peer;
 mod power;
 mod promql;
@@ -17,6 +18,7 @@ mod promqltest;
 mod server;
 mod speed;
 mod stand;
+mod weigh;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -117,6 +119,17 @@ enum Task {
         #[arg(long, default_value = "data/chaos-02.capture")]
         capture: PathBuf,
     },
+    /// Damage captures cut out of real ones; no damage may pass in silence, none may crash
+    Mutate {
+        /// A folder of captures
+        folder: PathBuf,
+        /// How many damaged captures
+        #[arg(long, default_value_t = 100_000)]
+        times: u32,
+        /// Decides every damage
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 fn main() -> Result<()> {
@@ -143,6 +156,10 @@ fn main() -> Result<()> {
         }
         Task::Power { times, seed, capture } => {
             println!("{:#?}", power::run(&capture, times, seed)?);
+            Ok(())
+        }
+        Task::Mutate { folder, times, seed } => {
+            println!("{:#?}", mutate::run(&folder, times, seed, mutate::Memory::Watched)?);
             Ok(())
         }
     }
@@ -297,7 +314,7 @@ async fn size(runs: &[PathBuf]) -> Result<()> {
         let small = scratch.path().join("compact.capture");
         compact(&path, &small)?;
         let inventory = CaptureReader::open(&path)?.inventory()?;
-        let (block, block_xz) = (server::bytes_under(&blocks)?, server::xz_bytes(&blocks)?);
+        let (block, block_xz) = (weigh::bytes_under(&blocks)?, weigh::xz_bytes(&blocks)?);
         let (recorded, compacted) = (bytes(&path)?, bytes(&small)?);
         let samples = inventory.samples;
         println!(
@@ -334,10 +351,4 @@ fn part(inventory: &Inventory, name: &str) -> u64 {
 
 fn bytes(path: &Path) -> Result<u64> {
     Ok(std::fs::metadata(path)?.len())
-}
-
-/// The instant as Prometheus's blocks state it.
-fn instant(json: &serde_json::Value, key: &str) -> Result<Timestamp> {
-    let millis = json[key].as_i64().with_context(|| format!("meta.json has no {key}"))?;
-    Ok(Timestamp::from_millis(millis))
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use operator::model::TimeRange;
+use operator::model::{TimeRange, Timestamp};
 
 /// A running server; it is killed when dropped.
 pub struct Prometheus {
@@ -17,12 +17,22 @@ pub struct Prometheus {
 impl Prometheus {
     /// Copies `blocks` into `scratch` and serves them on a free port of the loopback interface.
     pub async fn start(blocks: &Path, scratch: &Path) -> Result<Self> {
-        copy_tree(blocks, &scratch.join("tsdb"))?;
-        Self::scraping("", scratch).await
+        Self::start_with(blocks, scratch, &[]).await
     }
 
-    /// Starts with this configuration, on a free port of the loopback interface.
+    /// The same with further flags. It is up where it answers at all: with TLS or passwords in
+    /// its way, this module cannot ask whether it is ready.
+    pub async fn start_with(blocks: &Path, scratch: &Path, flags: &[String]) -> Result<Self> {
+        copy_tree(blocks, &scratch.join("tsdb"))?;
+        Self::run("", scratch, flags).await
+    }
+
+    /// Starts without blocks and with this configuration.
     pub async fn scraping(config: &str, scratch: &Path) -> Result<Self> {
+        Self::run(config, scratch, &[]).await
+    }
+
+    async fn run(config: &str, scratch: &Path, flags: &[String]) -> Result<Self> {
         let file = scratch.join("prometheus.yml");
         std::fs::write(&file, config)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -33,6 +43,7 @@ impl Prometheus {
             .arg("--storage.tsdb.retention.time=100y")
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=error")
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -69,7 +80,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// Whether the server says it is ready, over a bare socket.
+/// Whether the server says that it is ready, or that it does not speak to strangers.
 async fn is_ready(port: u16) -> bool {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let Ok(mut socket) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {
@@ -79,7 +90,7 @@ async fn is_ready(port: u16) -> bool {
     let mut answer = [0; 12];
     socket.write_all(request).await.is_ok()
         && socket.read_exact(&mut answer).await.is_ok()
-        && answer.ends_with(b"200")
+        && [b"200", b"400", b"401"].iter().any(|status| answer.ends_with(*status))
 }
 
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
@@ -102,10 +113,7 @@ pub fn block_window(folder: &Path) -> Result<TimeRange> {
     for entry in std::fs::read_dir(folder)? {
         let meta = entry?.path().join("meta.json");
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&meta)?)?;
-        let block = TimeRange::new(
-            crate::instant(&json, "minTime")?,
-            crate::instant(&json, "maxTime")? + 1,
-        );
+        let block = TimeRange::new(instant(&json, "minTime")?, instant(&json, "maxTime")? + 1);
         window = Some(window.map_or(block, |held| {
             TimeRange::new(held.start.min(block.start), held.end.max(block.end))
         }));
@@ -113,22 +121,8 @@ pub fn block_window(folder: &Path) -> Result<TimeRange> {
     window.with_context(|| format!("{} holds no block", folder.display()))
 }
 
-/// Bytes of all files under a folder.
-pub fn bytes_under(folder: &Path) -> Result<u64> {
-    let mut total = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        total += if path.is_dir() { bytes_under(&path)? } else { std::fs::metadata(&path)?.len() };
-    }
-    Ok(total)
-}
-
-/// Bytes of the folder under `tar | xz -9`.
-pub fn xz_bytes(folder: &Path) -> Result<u64> {
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg("tar c -C \"$0\" . | xz -9 | wc -c")
-        .arg(folder)
-        .output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+/// The instant as Prometheus's blocks state it.
+fn instant(json: &serde_json::Value, key: &str) -> Result<Timestamp> {
+    let millis = json[key].as_i64().with_context(|| format!("meta.json has no {key}"))?;
+    Ok(Timestamp::from_millis(millis))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use operator::capture::{CaptureReader, CaptureWriter, Tick};
 use operator::model::{EncodedLabels, Sample, Series, TimeRange};
 
@@ -27,12 +27,7 @@ pub fn run(folder: &Path) -> Result<()> {
         "{:<17} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8}",
         "capture", "samples", "ms", "ms", "ms", "M/s", "ms", "M/s", "M/s"
     );
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "capture"));
-    paths.sort();
-    for path in paths {
+    for path in crate::stand::captures_in(folder)? {
         line(&path)?;
     }
     println!(

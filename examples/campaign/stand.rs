@@ -4,10 +4,10 @@
 //! can be checked sample by sample. Matchers are ignored: every read returns every series.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use operator::capture::CaptureReader;
 use operator::model::{Labels, PdOutcome, Sample, TimeRange, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,6 +16,17 @@ use tokio::task::JoinHandle;
 
 /// The scrape interval of the bundled runs, by which their samples are numbered.
 const RECORDED_STEP_MS: i64 = 15_000;
+
+/// The captures in a folder, by name.
+pub fn captures_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "capture"));
+    paths.sort();
+    ensure!(!paths.is_empty(), "{} holds no capture", folder.display());
+    Ok(paths)
+}
 
 /// A series by scrape number.
 struct Supplied {

@@ -21,7 +21,7 @@ pub struct Inventory {
     pub pd_answers: u64,
     /// Distinct PD documents.
     pub pd_documents: u64,
-    /// Bytes by part of the file.
+    /// Bytes by part of the file; a part that is damaged is left out.
     pub bytes: Vec<(String, u64)>,
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -79,8 +79,12 @@ impl CaptureReader {
         let mut bytes = Vec::new();
         for (part, sql) in parts {
             let total = self.file().connection.query_row(sql, [], |row| row.get::<_, f64>(0));
-            let total = total.map_err(|source| self.file().sqlite(source))?;
-            bytes.push((part.to_owned(), total as u64));
+            match total.map_err(|source| self.file().sqlite(source)) {
+                Ok(total) => bytes.push((part.to_owned(), total as u64)),
+                // Reading the part's rows names what is damaged.
+                Err(CaptureError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(bytes)
     }

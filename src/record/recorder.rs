@@ -26,8 +26,10 @@ use crate::source::SourceError;
 const LONGEST_SLICE_MS: i64 = 300_000;
 /// While a copy is under way for longer than this, PD answers are committed without it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an ending recording waits for a copy that is under way.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long an ending recording waits for a copy that is under way. With the sealing after it this
+/// stays well below the 10 s after which container runtimes kill; what was not copied is still in
+/// Prometheus, for a recording that resumes.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// The recorder's clock. It is the caller's, so that tests can turn it.
 pub type Clock = &'static (dyn Fn() -> Timestamp + Sync);

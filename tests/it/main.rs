@@ -5,6 +5,8 @@ mod cli;
 mod crash;
 mod diagnosis;
 mod layering;
+mod mutate;
+mod real_prometheus;
 mod source_pd;
 mod source_prometheus;
 mod subjects;
@@ -12,7 +14,14 @@ mod subjects;
 // What the campaigns run at length runs here for seconds.
 #[path = "../../examples/campaign/crash.rs"]
 mod crash_campaign;
+#[path = "../../examples/campaign/mutate.rs"]
+mod mutate_campaign;
+#[path = "../../examples/campaign/peer.rs"]
+mod peer;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
+#[path = "../../examples/campaign/server.rs"]
+mod server;
 #[path = "../../examples/campaign/stand.rs"]
 mod stand;

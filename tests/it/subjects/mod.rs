@@ -3,6 +3,7 @@
 mod compose;
 mod dashboards;
 mod expressions;
+mod image;
 mod prometheus;
 
 use std::fs;

@@ -1,0 +1,34 @@
+//! Damaged captures: seconds of the campaign `mutate`, and files that end early.
+
+use std::path::Path;
+
+use operator::capture::{CaptureReader, verify};
+
+use crate::mutate_campaign::{self, Memory};
+
+#[test]
+fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    std::fs::copy(data.join("chaos-10.capture"), scratch.path().join("chaos-10.capture"))
+        .expect("a bundled capture can be copied");
+    let tally = mutate_campaign::run(scratch.path(), 300, 3, Memory::Unwatched)
+        .expect("no damage passes in silence");
+    let counts: Vec<u32> = tally.mutants.values().flatten().copied().collect();
+    assert_eq!(counts.iter().sum::<u32>(), 300);
+    assert!(tally.samples_read > tally.samples_of_damaged / 2, "{tally:?}");
+}
+
+#[test]
+fn a_capture_that_ends_early_is_read_up_to_there() {
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = scratch.path().join("cut.capture");
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture");
+    let bytes = std::fs::read(&whole).expect("a bundled capture can be read");
+    std::fs::write(&path, &bytes[..bytes.len() * 4 / 5]).expect("writes");
+    assert_ne!(verify(&path).expect("the capture opens").damage, []);
+    let reader = CaptureReader::open(&path).expect("opens");
+    let held = reader.inventory().expect("what is inside can be told").targets;
+    assert!(held.iter().any(|(_, _, samples)| *samples > 0), "{held:?}");
+    assert_ne!(reader.damage(), []);
+}
