@@ -31,6 +31,10 @@ pub struct State {
     pub segments: u64,
     /// Rows of `block`.
     pub blocks: u64,
+    /// Sum of the hashes of what the blocks' checksums are bound to, in hexadecimal: a reader picks
+    /// blocks by their bounds before it checks them. Empty where a capture was written without.
+    #[serde(default)]
+    pub bounds_sum: String,
     /// Rows of `gap`.
     pub gaps: u64,
     /// First id of `journal`.
@@ -80,7 +84,8 @@ impl State {
             journal_first: 1,
             journal_next: 1,
             samples_sum: none.clone(),
-            pd_sum: none,
+            pd_sum: none.clone(),
+            bounds_sum: none,
             ..Self::default()
         }
     }

@@ -59,6 +59,7 @@ pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
         journal_next: 1,
         segments: 0,
         blocks: 0,
+        bounds_sum: State::empty().bounds_sum,
         gaps: 0,
         documents: 0,
         ..reader.state().clone()
@@ -115,9 +116,8 @@ fn write_sorted_series(
     for (target, number, ordinals) in pending {
         for times in reader.times_of(number)?.chunks(BLOCK_INSTANTS) {
             for columns in columns_of(rows_at(reader, number, &ordinals, times)?) {
-                state.blocks += 1;
-                let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
-                put_block(file, state.blocks, target, first, last, &encode_block(&columns))?;
+                let bounds = (columns.times[0], columns.times[columns.times.len() - 1]);
+                put_block(file, state, target, bounds, &encode_block(&columns))?;
             }
         }
     }
@@ -157,7 +157,7 @@ fn write_pd(
 ) -> Result<(), CaptureError> {
     let answers = reader.pd_answers(TimeRange::ALL)?;
     let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return Ok(()) };
-    let (first, last) = (first.sent.as_millis(), last.sent.as_millis());
+    let bounds = (first.sent.as_millis(), last.sent.as_millis());
     let mut numbers = std::collections::HashMap::new();
     let mut batch = PdBatch::default();
     for mut answer in answers {
@@ -176,8 +176,7 @@ fn write_pd(
         batch.answers.push((answer, document));
     }
     state.documents = batch.documents.len() as u64;
-    state.blocks += 1;
-    put_block(file, state.blocks, PD_TARGET, first, last, &encode_pd(&batch, PD_LEVEL))
+    put_block(file, state, PD_TARGET, bounds, &encode_pd(&batch, PD_LEVEL))
 }
 
 fn copy_truths(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {

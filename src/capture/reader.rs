@@ -11,8 +11,7 @@ use super::catalog::SeriesSegment;
 use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
-use super::writer::JournalRows;
-use super::writer::{PD_TARGET, block_context, columns_of, pd_hash};
+use super::writer::{JournalRows, PD_TARGET, block_context, bounds_hash, columns_of, pd_hash};
 use crate::model::{
     Event, Gap, Labels, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
 };
@@ -395,6 +394,16 @@ impl CaptureReader {
         if (blocks.len() as u64) < self.state.blocks {
             let missing = self.state.blocks - blocks.len() as u64;
             self.note("block".to_owned(), format!("{missing} rows are missing"), None);
+        }
+        let sum = blocks.iter().fold(0_u128, |sum, block| {
+            let context = block_context(block.id, block.target, block.first, block.last);
+            sum.wrapping_add(bounds_hash(&context))
+        });
+        // Blocks are picked by their bounds, so wrong ones would hide what nobody then misses.
+        let committed = &self.state.bounds_sum;
+        if !committed.is_empty() && *committed != format!("{sum:032x}") {
+            let why = "the bounds of the rows are not those that were committed".to_owned();
+            self.note("block".to_owned(), why, None);
         }
         self.blocks = blocks;
         Ok(())

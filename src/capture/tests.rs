@@ -381,3 +381,19 @@ fn what_a_killed_making_left_behind_is_replaced() {
     writer.finish().expect("finishes");
     assert_eq!(verify(&path).expect("verifies").damage, []);
 }
+
+#[test]
+fn wrong_bounds_of_a_block_are_named_though_its_body_is_never_read() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    rusqlite::Connection::open(&path)
+        .and_then(|connection| {
+            connection.execute_batch("UPDATE block SET last_ms = 7 WHERE id = 1")
+        })
+        .expect("alters");
+    let reader = CaptureReader::open(&path).expect("opens");
+    assert!(reader.damage()[0].why.contains("bounds"), "{:?}", reader.damage());
+}

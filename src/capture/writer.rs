@@ -387,21 +387,24 @@ impl CaptureWriter {
         last: i64,
         body: &[u8],
     ) -> Result<(), CaptureError> {
-        self.state.blocks += 1;
-        put_block(&self.file, self.state.blocks, target, first, last, body)
+        put_block(&self.file, &mut self.state, target, (first, last), body)
     }
 }
 
-/// Writes a row of `block`. The columns that a query selects by are part of the checksum.
+/// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
 pub fn put_block(
     file: &CaptureFile,
-    id: u64,
+    state: &mut State,
     target: u32,
-    first: i64,
-    last: i64,
+    (first, last): (i64, i64),
     body: &[u8],
 ) -> Result<(), CaptureError> {
-    let sealed = seal_envelope(&block_context(id, target, first, last), body);
+    state.blocks += 1;
+    let id = state.blocks;
+    let context = block_context(id, target, first, last);
+    let held = u128::from_str_radix(&state.bounds_sum, 16).unwrap_or(0);
+    state.bounds_sum = format!("{:032x}", held.wrapping_add(bounds_hash(&context)));
+    let sealed = seal_envelope(&context, body);
     let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
     file.connection
         .prepare(sql)
@@ -413,6 +416,11 @@ pub fn put_block(
 /// What the checksum of a block's row is bound to.
 pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
     format!("block {id} {target} {first} {last}")
+}
+
+/// Identifies a block's row, for [`State::bounds_sum`].
+pub fn bounds_hash(context: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(context.as_bytes())
 }
 
 /// Adds events; a recorder may be running.
