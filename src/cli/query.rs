@@ -20,7 +20,7 @@ use crate::report;
 const DEFAULT_POINTS: i64 = 250;
 
 /// Columns of a plot, the same on every terminal, so that its bytes are too.
-const PLOT_WIDTH: usize = 100;
+const PLOT_WIDTH: usize = 80;
 
 const EXAMPLES: &str = "\
 Examples:

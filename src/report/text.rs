@@ -375,7 +375,7 @@ fn evidence_text(group: &[Entry]) -> String {
 }
 
 /// Breaks at spaces, and not at no-break spaces, which are printed as spaces; a word longer than `width` is broken anywhere. Never empty.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(10);
     let mut lines = vec![String::new()];
     let mut used = 0;

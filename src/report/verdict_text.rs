@@ -1,14 +1,16 @@
 //! The verdict for a person at a terminal: ten lines first, the evidence last.
 
-use super::text::{Ink, Page, clock, length};
+use super::text::{Ink, Page, clock, length, wrap};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
 use crate::model::Timestamp;
 
 /// Lines of the summary, at most.
 const SUMMARY_LINES: usize = 10;
+/// How much further in the rest of a broken line stands.
+const HANG: usize = 2;
 
 impl Page {
-    /// What is wrong, in at most [`SUMMARY_LINES`] lines, one piece of text each.
+    /// What is wrong, in at most [`SUMMARY_LINES`] lines.
     pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
         let (word, ink) = match verdict.outcome {
             Outcome::Fault => ("FAULT", Ink::Red),
@@ -35,12 +37,29 @@ impl Page {
             (format!("  planned: {}  {}", change.mode, place_and_time(change)), Ink::Plain)
         }));
         let next = next_steps(run, verdict);
-        lines.truncate(SUMMARY_LINES - next.len());
-        lines.extend(next.into_iter().map(|step| (format!("  next: {step}"), Ink::Plain)));
-        for (line, ink) in lines {
-            self.one_line(&line, ink);
+        let room = SUMMARY_LINES - next.len();
+        let rows = lines
+            .iter()
+            .flat_map(|(line, ink)| self.two_rows(line).into_iter().map(move |row| (row, *ink)));
+        let mut rows: Vec<(String, Ink)> = rows.take(room).collect();
+        rows.extend(next.into_iter().map(|step| (format!("  next: {step}"), Ink::Plain)));
+        for (row, ink) in rows {
+            self.one_line(&row, ink);
         }
         self.blank();
+    }
+
+    /// A line, broken in two where it is too long; what the second cannot hold is cut later.
+    fn two_rows(&self, line: &str) -> Vec<String> {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        let mut rows = wrap(text, self.width.saturating_sub(indent + HANG));
+        let rest = rows.split_off(1).join(" ");
+        let mut rows = vec![format!("{:indent$}{}", "", rows.concat())];
+        if !rest.is_empty() {
+            rows.push(format!("{:1$}{rest}", "", indent + HANG));
+        }
+        rows
     }
 
     /// Each cause and change with everything that speaks for and against it.
