@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -11,6 +11,7 @@ use super::catalog::SeriesSegment;
 use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
+use super::scan::MetricIndex;
 use super::writer::{JournalRows, PD_TARGET, block_context, bounds_hash, columns_of, pd_hash};
 use crate::model::{
     Event, Gap, Labels, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
@@ -54,6 +55,8 @@ pub struct CaptureReader {
     pub(super) journal: BTreeMap<u32, Vec<Columns>>,
     journal_ids: BTreeMap<u32, Vec<u64>>,
     journal_pd: Vec<PdBatch>,
+    /// Made when it is first needed.
+    pub(super) metrics: OnceLock<MetricIndex>,
     damage: Mutex<Vec<Damage>>,
 }
 
@@ -90,6 +93,7 @@ impl CaptureReader {
             journal: BTreeMap::new(),
             journal_ids: BTreeMap::new(),
             journal_pd: Vec::new(),
+            metrics: OnceLock::new(),
             damage: Mutex::new(Vec::new()),
         };
         reader.read_segments()?;

@@ -1,6 +1,6 @@
 //! Walks through a capture's samples: all, or those of matching series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::CaptureError;
 use super::catalog::target_labels;
@@ -8,8 +8,37 @@ use super::codec::{BlockHeader, Columns, decode_group};
 use super::index::{SeriesState, sample_hash};
 use super::reader::{BlockRow, CaptureReader, Target};
 use crate::model::{
-    Fingerprint, LabelMatcher, Labels, Sample, Series, TargetKey, TimeRange, Timestamp,
+    Fingerprint, LabelMatcher, Labels, MatchOp, Sample, Series, TargetKey, TimeRange, Timestamp,
 };
+
+const NAME: &str = "__name__";
+
+/// Consecutive ordinals of one target.
+type Span = std::ops::Range<u32>;
+
+/// Where each metric's series stand: targets' indices with their ordinals.
+pub struct MetricIndex(BTreeMap<String, Vec<(usize, Span)>>);
+
+impl MetricIndex {
+    fn new(targets: &[Target]) -> Self {
+        let mut metrics: BTreeMap<String, Vec<(usize, Span)>> = BTreeMap::new();
+        for (index, target) in targets.iter().enumerate() {
+            let mut first = 0_u32;
+            for run in target.sets.chunk_by(|a, b| a.metric() == b.metric()) {
+                let end = first + run.len() as u32;
+                let span = (index, first..end);
+                match metrics.get_mut(run[0].metric()) {
+                    Some(spans) => spans.push(span),
+                    None => {
+                        metrics.insert(run[0].metric().to_owned(), vec![span]);
+                    }
+                }
+                first = end;
+            }
+        }
+        Self(metrics)
+    }
+}
 
 /// Consecutive samples of one series, as they lie in one part of a capture.
 pub struct SampleRun<'a> {
@@ -54,8 +83,8 @@ impl Target {
         self.sets[ordinal].with(&target_labels(&self.key))
     }
 
-    /// Which ordinals match; nothing where the target itself does not.
-    fn matching(&self, matchers: &[LabelMatcher]) -> Vec<bool> {
+    /// Which of the ordinals in `spans` match; nothing where the target itself does not.
+    fn matching(&self, matchers: &[LabelMatcher], spans: &[Span]) -> Vec<bool> {
         let of_target = |name: &str| match name {
             "job" => Some(self.key.job.as_str()),
             "instance" => Some(self.key.instance.as_str()),
@@ -64,12 +93,19 @@ impl Target {
         let on_target = |matcher: &LabelMatcher| {
             of_target(&matcher.name).is_none_or(|value| matcher.accepts(value))
         };
-        if !matchers.iter().all(on_target) {
+        if spans.is_empty() || !matchers.iter().all(on_target) {
             return Vec::new();
         }
-        let rest: Vec<&LabelMatcher> =
-            matchers.iter().filter(|matcher| of_target(&matcher.name).is_none()).collect();
-        self.sets.iter().map(|set| rest.iter().all(|matcher| matcher.matches(set))).collect()
+        let rest: Vec<&LabelMatcher> = matchers
+            .iter()
+            .filter(|matcher| matcher.name != NAME && of_target(&matcher.name).is_none())
+            .collect();
+        let mut wanted = vec![false; self.sets.len()];
+        for ordinal in spans.iter().cloned().flatten() {
+            let set = &self.sets[ordinal as usize];
+            wanted[ordinal as usize] = rest.iter().all(|matcher| matcher.matches(set));
+        }
+        wanted
     }
 }
 
@@ -86,8 +122,9 @@ impl CaptureReader {
         range: TimeRange,
         mut each: impl FnMut(SampleRun<'_>),
     ) -> Result<(), CaptureError> {
+        let spans = self.spans(matchers);
         for (number, target) in (1_u32..).zip(&self.targets) {
-            let wanted = target.matching(matchers);
+            let wanted = target.matching(matchers, &spans[number as usize - 1]);
             if !wanted.contains(&true) {
                 continue;
             }
@@ -115,8 +152,9 @@ impl CaptureReader {
         range: TimeRange,
     ) -> Result<Vec<Series>, CaptureError> {
         let mut found = Vec::new();
+        let spans = self.spans(matchers);
         for (number, target) in (1_u32..).zip(&self.targets) {
-            let wanted = target.matching(matchers);
+            let wanted = target.matching(matchers, &spans[number as usize - 1]);
             if !wanted.contains(&true) {
                 continue;
             }
@@ -145,6 +183,34 @@ impl CaptureReader {
         }
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
+    }
+
+    /// Where the metrics stand whose names match, by target.
+    fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
+        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
+        let of_name: Vec<&LabelMatcher> =
+            matchers.iter().filter(|matcher| matcher.name == NAME).collect();
+        let mut found = vec![Vec::new(); self.targets.len()];
+        let mut take = |places: &[(usize, Span)]| {
+            for (target, span) in places {
+                found[*target].push(span.clone());
+            }
+        };
+        let exact = of_name.iter().find(|matcher| matches!(matcher.op, MatchOp::Equal));
+        match exact {
+            Some(exact) => {
+                let places = metrics.0.get(exact.value.as_str()).map_or(&[][..], Vec::as_slice);
+                if of_name.iter().all(|matcher| matcher.accepts(&exact.value)) {
+                    take(places);
+                }
+            }
+            None => {
+                let accepted = |name: &str| of_name.iter().all(|matcher| matcher.accepts(name));
+                let matching = metrics.0.iter().filter(|(name, _)| accepted(name));
+                matching.for_each(|(_, places)| take(places));
+            }
+        }
+        found
     }
 
     /// Sums the samples and their hashes by decoding everything.
@@ -194,7 +260,7 @@ impl CaptureReader {
                 let older =
                     |ordinal: &u32| series[*ordinal as usize].newest.as_millis() < block.last;
                 if header.group_ordinals(group).iter().any(older)
-                    && let Some(columns) = self.group(block, &body, &header, group)
+                    && let Some(columns) = self.group(block, &body, &header, (group, usize::MAX))
                 {
                     raise(series, &columns);
                 }
@@ -216,8 +282,10 @@ impl CaptureReader {
             let Some((body, header)) = self.block_header(block, wanted.len())? else { continue };
             for group in 0..header.group_count() {
                 let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
-                if header.group_ordinals(group).iter().any(is_wanted)
-                    && let Some(columns) = self.group(block, &body, &header, group)
+                let last = header.group_ordinals(group).iter().rposition(is_wanted);
+                let rows = last.map_or(0, |last| last + 1);
+                if rows > 0
+                    && let Some(columns) = self.group(block, &body, &header, (group, rows))
                 {
                     each(&columns);
                 }
@@ -271,9 +339,9 @@ impl CaptureReader {
         block: &BlockRow,
         body: &[u8],
         header: &BlockHeader,
-        group: usize,
+        (group, rows): (usize, usize),
     ) -> Option<Columns> {
-        let columns = decode_group(body, header, group);
+        let columns = decode_group(body, header, group, rows);
         columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
     }
 

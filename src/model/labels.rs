@@ -103,8 +103,16 @@ impl Labels {
 
     /// The value of `name`, or `None` where the label is absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.iter().find(|(candidate, _)| *candidate == name)?;
-        Some(value)
+        let bytes = self.text.as_bytes();
+        let mut start = 0;
+        for ends in self.ends.chunks_exact(2) {
+            let (middle, end) = (ends[0] as usize, ends[1] as usize);
+            if middle - start == name.len() && &bytes[start..middle] == name.as_bytes() {
+                return Some(&self.text[middle..end]);
+            }
+            start = end;
+        }
+        None
     }
 
     /// The metric name; empty where there is none.

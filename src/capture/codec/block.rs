@@ -236,7 +236,7 @@ pub fn encode_block(columns: &Columns) -> Vec<u8> {
     out
 }
 
-/// Decodes one group of a block.
+/// Decodes the first `rows` series of one group of a block; all of them where it has fewer.
 ///
 /// # Errors
 ///
@@ -245,23 +245,25 @@ pub fn decode_group(
     block: &[u8],
     header: &BlockHeader,
     group: usize,
+    rows: usize,
 ) -> Result<Columns, DecodeError> {
     let Group { series, bytes, checksum } = &header.groups[group];
     let coded = &block[bytes.clone()];
     if crc32c::crc32c(coded) != *checksum {
         return Err(DecodeError("checksum of a group does not match"));
     }
-    let cells = series.len() * header.times.len();
+    let rows = rows.min(series.len());
+    let cells = rows * header.times.len();
     let mut states = vec![ABSENT; cells];
     let mut bits = vec![0; cells];
     let mut decoder = Decoder::new(coded);
     code_group(&mut decoder, header.times.len(), &mut states, &mut bits, Direction::Decode);
-    if decoder.has_rest() {
+    if rows == series.len() && decoder.has_rest() {
         return Err(DecodeError("a group has bytes after its last sample"));
     }
     Ok(Columns {
         times: header.times.clone(),
-        ordinals: header.ordinals[series.clone()].to_vec(),
+        ordinals: header.ordinals[series.clone()][..rows].to_vec(),
         states,
         bits,
     })
@@ -278,7 +280,8 @@ mod tests {
         let header = BlockHeader::decode(&block).expect("a fresh header reads");
         let mut whole = Columns { times: header.times.clone(), ..Columns::default() };
         for group in 0..header.group_count() {
-            let part = decode_group(&block, &header, group).expect("a fresh group reads");
+            let part =
+                decode_group(&block, &header, group, usize::MAX).expect("a fresh group reads");
             whole.ordinals.extend(part.ordinals);
             whole.states.extend(part.states);
             whole.bits.extend(part.bits);
@@ -329,8 +332,8 @@ mod tests {
         for position in 0..block.len() * 8 {
             let mut damaged = block.clone();
             damaged[position / 8] ^= 1 << (position % 8);
-            let read =
-                BlockHeader::decode(&damaged).and_then(|header| decode_group(&damaged, &header, 0));
+            let read = BlockHeader::decode(&damaged)
+                .and_then(|header| decode_group(&damaged, &header, 0, usize::MAX));
             assert!(read.is_err(), "bit {position}");
         }
     }
