@@ -107,7 +107,11 @@ impl Labels {
         let mut start = 0;
         for ends in self.ends.chunks_exact(2) {
             let (middle, end) = (ends[0] as usize, ends[1] as usize);
-            if middle - start == name.len() && &bytes[start..middle] == name.as_bytes() {
+            // The first byte tells most names apart without a call.
+            if middle - start == name.len()
+                && bytes.get(start) == name.as_bytes().first()
+                && &bytes[start..middle] == name.as_bytes()
+            {
                 return Some(&self.text[middle..end]);
             }
             start = end;

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
+use crate::model::{LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, SeriesSet, Storage, StorageError};
 
 /// Samples that are kept decoded; past that everything is forgotten.
 const KEPT_SAMPLES: usize = 32 << 20;
+/// Lists of matchers whose series are kept.
+const KEPT_PICKS: usize = 4096;
+const NAME: &str = "__name__";
 
 /// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
 /// expressions over it share the samples.
@@ -22,6 +25,8 @@ pub struct CaptureStorage<'a> {
 struct Kept {
     metrics: HashMap<String, (TimeRange, SeriesSet)>,
     samples: usize,
+    /// What selectors picked of the metrics, as long as these stay.
+    picked: HashMap<String, SeriesSet>,
 }
 
 impl<'a> CaptureStorage<'a> {
@@ -37,27 +42,28 @@ impl<'a> CaptureStorage<'a> {
         version.map_or(Dialect::V3, Dialect::of_version)
     }
 
-    fn metric(&self, name: &str, range: TimeRange) -> Result<SeriesSet, CaptureError> {
-        let mut kept = self.kept.borrow_mut();
+    /// Holds the samples of a metric in `range`.
+    fn keep(&self, kept: &mut Kept, name: &str, range: TimeRange) -> Result<(), CaptureError> {
         let mut wanted = by_hours(range);
-        if let Some((held, series)) = kept.metrics.get(name) {
+        if let Some((held, _)) = kept.metrics.get(name) {
             if held.start <= range.start && range.end <= held.end {
-                return Ok(series.clone());
+                return Ok(());
             }
             wanted.start = wanted.start.min(held.start);
             wanted.end = wanted.end.max(held.end);
         }
-        let series = shared(self.reader.select(&[LabelMatcher::equal("__name__", name)], wanted)?);
-        let count = series.iter().map(|series| series.samples.len()).sum::<usize>();
+        let series = shared(self.reader.select(&[LabelMatcher::equal(NAME, name)], wanted)?);
+        let samples = |series: &SeriesSet| series.iter().map(|s| s.samples.len()).sum::<usize>();
+        let count = samples(&series);
         if kept.samples + count > KEPT_SAMPLES {
             *kept = Kept::default();
         }
-        if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series.clone()))
-        {
-            kept.samples -= replaced.iter().map(|series| series.samples.len()).sum::<usize>();
+        if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series)) {
+            kept.samples -= samples(&replaced);
+            kept.picked.clear();
         }
         kept.samples += count;
-        Ok(series)
+        Ok(())
     }
 }
 
@@ -67,21 +73,73 @@ impl Storage for CaptureStorage<'_> {
         matchers: &[LabelMatcher],
         range: TimeRange,
     ) -> Result<SeriesSet, StorageError> {
-        let names_one = |matcher: &&LabelMatcher| {
-            matcher.name == "__name__" && matches!(matcher.op, MatchOp::Equal)
-        };
+        let names_one =
+            |matcher: &&LabelMatcher| matcher.name == NAME && matches!(matcher.op, MatchOp::Equal);
         let Some(name) = matchers.iter().find(names_one) else {
             return Ok(shared(self.reader.select(matchers, range)?));
         };
-        let mut series = self.metric(&name.value, range)?;
-        for matcher in matchers.iter().filter(|matcher| !names_one(matcher)) {
-            series = filtered(series, matcher);
+        let mut kept = self.kept.borrow_mut();
+        self.keep(&mut kept, &name.value, range)?;
+        let Kept { metrics, picked, .. } = &mut *kept;
+        let key = key(matchers);
+        if let Some(series) = picked.get(&key) {
+            return Ok(series.clone());
         }
-        // Two names at once match nothing.
-        if matchers.iter().filter(names_one).any(|other| other.value != name.value) {
-            series.clear();
+        let all = metrics.get(&name.value).map_or(&[][..], |(_, series)| series.as_slice());
+        let mut conditions: Vec<Condition<'_>> = matchers.iter().map(Condition::new).collect();
+        let accepted =
+            |series: &&Arc<Series>| conditions.iter_mut().all(|one| one.accepts(&series.labels));
+        let series: SeriesSet = all.iter().filter(accepted).cloned().collect();
+        if picked.len() >= KEPT_PICKS {
+            picked.clear();
         }
+        picked.insert(key, series.clone());
         Ok(series)
+    }
+}
+
+/// Tells one list of matchers from another.
+fn key(matchers: &[LabelMatcher]) -> String {
+    let mut key = String::new();
+    for LabelMatcher { name, op, value } in matchers {
+        let (sign, operand) = match op {
+            MatchOp::Equal => ("=", value.as_str()),
+            MatchOp::NotEqual => ("!=", value.as_str()),
+            MatchOp::Regex(pattern) => ("=~", pattern.as_str()),
+            MatchOp::NotRegex(pattern) => ("!~", pattern.as_str()),
+        };
+        key.push_str(&format!("{name:?}{sign}{operand:?},"));
+    }
+    key
+}
+
+/// A matcher that remembers its last value: neighbours often share it.
+struct Condition<'m> {
+    matcher: &'m LabelMatcher,
+    last: Option<(String, bool)>,
+}
+
+impl<'m> Condition<'m> {
+    fn new(matcher: &'m LabelMatcher) -> Self {
+        Self { matcher, last: None }
+    }
+
+    fn accepts(&mut self, labels: &Labels) -> bool {
+        let value = labels.get(&self.matcher.name).unwrap_or_default();
+        match &mut self.last {
+            Some((last, accepted)) if last == value => *accepted,
+            Some((last, accepted)) => {
+                last.clear();
+                last.push_str(value);
+                *accepted = self.matcher.accepts(value);
+                *accepted
+            }
+            None => {
+                let accepted = self.matcher.accepts(value);
+                self.last = Some((value.to_owned(), accepted));
+                accepted
+            }
+        }
     }
 }
 
@@ -98,21 +156,4 @@ fn by_hours(range: TimeRange) -> TimeRange {
 
 fn shared(series: Vec<Series>) -> SeriesSet {
     series.into_iter().map(Arc::new).collect()
-}
-
-/// Neighbours often share a value, which then is compared once.
-fn filtered(mut series: SeriesSet, matcher: &LabelMatcher) -> SeriesSet {
-    let mut last: Option<(Arc<Series>, bool)> = None;
-    series.retain(|series| {
-        let value = series.labels.get(&matcher.name).unwrap_or_default();
-        if let Some((known, accepted)) = &last
-            && known.labels.get(&matcher.name).unwrap_or_default() == value
-        {
-            return *accepted;
-        }
-        let accepted = matcher.accepts(value);
-        last = Some((Arc::clone(series), accepted));
-        accepted
-    });
-    series
 }
