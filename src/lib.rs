@@ -14,6 +14,8 @@ pub mod record;
 
 pub mod promql;
 
+pub mod rules;
+
 pub mod replay;
 
 pub mod diagnose;

@@ -1,6 +1,6 @@
 //! What a capture holds, counted for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::FORMAT;
 use super::{CaptureError, CaptureReader};
@@ -32,6 +32,13 @@ pub struct Inventory {
 }
 
 impl CaptureReader {
+    /// The names of all metrics, ascending, without reading a sample.
+    pub fn metrics(&self) -> Vec<String> {
+        let targets = (1..=self.target_count()).flat_map(|number| &self.target(number).sets);
+        let names: BTreeSet<&str> = targets.map(Labels::metric).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// What the capture holds.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
+use crate::rules::RuleFileError;
 use crate::source::SourceError;
 
 /// The exit codes of the program. They are stable.
@@ -56,8 +57,8 @@ Exit codes:
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
-  10   replay found a fault
-  11   replay cannot tell whether something is broken
+  10   replay found a fault; of rules: an alert fired
+  11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
   130  interrupted before the end";
 
 /// What only the command line can get wrong.
@@ -158,6 +159,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         || cause.is::<RunNameError>()
         || cause.is::<TimeParseError>()
         || cause.is::<SubjectError>()
+        || cause.is::<RuleFileError>()
         || cause.is::<toml::de::Error>()
     {
         return Some(Code::Usage);

@@ -22,6 +22,7 @@ mod query;
 mod record;
 mod record_config;
 mod replay;
+mod rules;
 mod runs;
 mod score;
 mod seal;
@@ -80,6 +81,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Evaluate PromQL over a capture
     Query(Box<query::QueryArgs>),
+    /// Replay Prometheus's alert rules over a capture, or check them
+    Rules(Box<rules::RulesArgs>),
     /// Show the samples behind a finding of a replay, drawn
     Explain(explain::ExplainArgs),
     /// Score diagnosis against the sealed truths of labelled captures
@@ -147,6 +150,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Record(args) => record::run(global, *args),
         Command::Query(args) => query::run(global, &args),
         Command::Replay(args) => return replay::run(global, &args),
+        Command::Rules(args) => return rules::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
         Command::Score(args) => score::run(global, &args),
         Command::Diff(args) => diff::run(global, &args),

@@ -110,7 +110,11 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
 }
 
 /// A flag that turns true once the time is over.
-fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
+///
+/// # Errors
+///
+/// Where the text is no duration.
+pub fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
     let limit = Duration::from_millis(parse_duration_ms(timeout)?.try_into()?);
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);

@@ -25,7 +25,7 @@ pub use ast::{
 };
 pub use engine::{Dialect, Engine, EngineOptions, Expression, Limits, NameRemoval};
 pub use error::{EvalError, ParseError, StorageError};
-pub use number::{almost_equal, api as format_value};
+pub use number::{almost_equal, api as format_value, short as format_short};
 pub use parser::{MAX_BYTES, MAX_DEPTH, parse_selector};
 pub use pattern::MatcherCache;
 pub use signature::{FUNCTIONS, Signature, function};

@@ -8,6 +8,7 @@ mod json;
 mod prompt_text;
 mod query_parquet;
 mod query_text;
+mod rules_text;
 mod text;
 mod verdict_text;
 
@@ -17,4 +18,5 @@ pub use json::replay_json;
 pub use prompt_text::prompt_text;
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
+pub use rules_text::{rules_check_text, rules_text};
 pub use text::{Color, escape, replay_text};

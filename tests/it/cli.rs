@@ -6,10 +6,11 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 15] = [
+const SUBCOMMANDS: [&str; 16] = [
     "record",
     "replay",
     "explain",
+    "rules",
     "score",
     "diff",
     "runs",

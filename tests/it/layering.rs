@@ -5,22 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("capture", &["model"]),
     ("source", &["model"]),
     ("record", &["model", "source", "capture"]),
     ("promql", &["model"]),
     ("replay", &["model", "capture", "promql"]),
+    ("rules", &["model", "promql"]),
     ("diagnose", &["model", "promql"]),
-    ("report", &["model", "promql", "replay", "diagnose"]),
+    ("report", &["model", "promql", "rules", "replay", "diagnose"]),
     ("share", &["model", "capture", "report"]),
     ("serve", &["model", "capture", "promql"]),
     (
         "cli",
         &[
-            "model", "capture", "source", "record", "promql", "replay", "diagnose", "report",
-            "share", "serve",
+            "model", "capture", "source", "record", "promql", "rules", "replay", "diagnose",
+            "report", "share", "serve",
         ],
     ),
 ];

@@ -1,0 +1,239 @@
+//! A replay of rules for a person at a terminal.
+
+use std::fmt::Write;
+
+use super::escape;
+use crate::model::{TimeRange, Timestamp};
+use crate::rules::{AlertHistory, Change, Outcome, RuleReport, RulesReport, State};
+
+/// Columns of the text, the same on every terminal, so that its bytes are too.
+const WIDTH: usize = 80;
+/// Alerts of one rule that are told with their samples.
+const ALERTS: usize = 12;
+
+/// The report in lines of at most 80 columns, where words allow; control characters are escaped.
+pub fn rules_text(run: &str, report: &RulesReport) -> String {
+    let mut page = Page { out: String::new() };
+    page.head(run, report);
+    for (outcome, title) in [
+        (Outcome::Fired, "Fired"),
+        (Outcome::Error, "Errors"),
+        (Outcome::Recorded, "Recorded"),
+        (Outcome::CannotFire, "Cannot fire: what they read is absent from the capture"),
+        (Outcome::Quiet, "Quiet"),
+    ] {
+        let rules: Vec<&RuleReport> =
+            report.rules().filter(|rule| rule.outcome == outcome).collect();
+        if rules.is_empty() {
+            continue;
+        }
+        page.out.push('\n');
+        page.wrapped(0, title);
+        match outcome {
+            Outcome::Fired => rules.iter().for_each(|rule| page.fired(rule, report.window)),
+            Outcome::Error => rules.iter().for_each(|rule| page.failed(rule)),
+            Outcome::Recorded => rules.iter().for_each(|rule| {
+                page.wrapped(2, &format!("{} ({} series)", rule.name, rule.recorded_series));
+            }),
+            Outcome::CannotFire => rules.iter().for_each(|rule| page.missing(rule)),
+            Outcome::Quiet => page.quiet(&rules),
+        }
+    }
+    page.out
+}
+
+/// What rules read and the capture lacks, in lines of at most 80 columns, where words allow.
+pub fn rules_check_text(run: &str, report: &RulesReport) -> String {
+    let mut page = Page { out: String::new() };
+    let rules = report.rules().count();
+    page.wrapped(0, &format!("{rules} rules can be read"));
+    let lacking = |cannot: bool| {
+        report.rules().filter(move |rule| {
+            !rule.missing.is_empty() && (rule.outcome == Outcome::CannotFire) == cannot
+        })
+    };
+    for (cannot, title) in [
+        (true, format!("Cannot fire over {run}")),
+        (false, format!("Can fire, though a part of what they read is absent from {run}")),
+    ] {
+        if lacking(cannot).next().is_some() {
+            page.wrapped(0, &title);
+            lacking(cannot).for_each(|rule| page.missing(rule));
+        }
+    }
+    for rule in report.rules().filter(|rule| rule.failures.is_some()) {
+        page.failed(rule);
+    }
+    page.out
+}
+
+struct Page {
+    out: String,
+}
+
+impl Page {
+    fn head(&mut self, run: &str, report: &RulesReport) {
+        let window = report.window;
+        let rules = report.rules().count();
+        self.wrapped(0, &format!("{rules} rules over {run}, {} to {}", window.start, window.end));
+        let counts = [
+            (Outcome::Fired, "fired"),
+            (Outcome::Error, "failed"),
+            (Outcome::Recorded, "recorded"),
+            (Outcome::CannotFire, "cannot fire"),
+            (Outcome::Quiet, "quiet"),
+        ];
+        let told = counts.map(|(outcome, word)| (report.count(outcome), word));
+        let told = told.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
+        self.wrapped(0, &told.join(", "));
+    }
+
+    fn fired(&mut self, rule: &RuleReport, window: TimeRange) {
+        let waits = match rule.for_ms {
+            0 => String::new(),
+            ms => format!(", for {}", span(ms)),
+        };
+        self.wrapped(2, &format!("{}{waits}", rule.name));
+        self.wrapped(4, &rule.expr.split_whitespace().collect::<Vec<_>>().join(" "));
+        let (mut fired, mut pending) = (Vec::new(), 0);
+        for alert in &rule.alerts {
+            if alert.fired_ms > 0 || alert.changes.iter().any(|c| c.to == State::Firing) {
+                fired.push(alert);
+            } else {
+                pending += 1;
+            }
+        }
+        for alert in fired.iter().take(ALERTS) {
+            self.alert(alert, window);
+        }
+        if fired.len() > ALERTS {
+            let more = fired.len() - ALERTS;
+            self.wrapped(4, &format!("{more} more alerts fired; --format json has all"));
+        }
+        if pending > 0 {
+            self.wrapped(4, &format!("{pending} more alerts were pending and did not fire"));
+        }
+        self.failures(rule);
+    }
+
+    fn alert(&mut self, alert: &AlertHistory, window: TimeRange) {
+        let labels = alert.labels.without(&["alertname"]).to_string();
+        let last = alert.changes.last().is_some_and(|change| change.to == State::Firing);
+        let end = if last { ", to the end" } else { "" };
+        self.wrapped(4, &format!("{labels} fired {}{end}", span(alert.fired_ms)));
+        if let Some((_, summary)) = alert.annotations.iter().find(|(name, _)| name == "summary") {
+            self.wrapped(6, summary);
+        }
+        for change in &alert.changes {
+            self.change(change, window);
+        }
+    }
+
+    fn change(&mut self, change: &Change, window: TimeRange) {
+        let since = if change.at - window.start < 1000 { " (since before?)" } else { "" };
+        let value = match change.to {
+            State::Resolved | State::Inactive => String::new(),
+            _ => format!(" at {}", change.value),
+        };
+        self.wrapped(6, &format!("{} {}{value}{since}", clock(change.at), change.to.name()));
+        for behind in &change.behind {
+            if behind.series == 0 {
+                self.wrapped(8, &format!("{}: no sample", one_line(&behind.selector)));
+            }
+            for seen in &behind.samples {
+                let line = format!("{} {} at {}", seen.series, seen.value, clock(seen.at));
+                self.wrapped(8, &line);
+            }
+            let shown = behind.samples.iter().map(|seen| &seen.series);
+            let shown = shown.collect::<std::collections::BTreeSet<_>>().len();
+            if behind.series > shown {
+                self.wrapped(8, &format!("and {} more series", behind.series - shown));
+            }
+        }
+    }
+
+    fn failed(&mut self, rule: &RuleReport) {
+        self.wrapped(2, &rule.name);
+        self.failures(rule);
+    }
+
+    fn failures(&mut self, rule: &RuleReport) {
+        if let Some(failures) = &rule.failures {
+            let times = match failures.count {
+                1 => "once".to_owned(),
+                count => format!("{count} times, first"),
+            };
+            let at = clock(failures.first_at);
+            self.wrapped(4, &format!("failed {times} at {at}: {}", failures.first));
+        }
+    }
+
+    fn missing(&mut self, rule: &RuleReport) {
+        let mut told: Vec<String> = Vec::new();
+        for missing in &rule.missing {
+            let hint = missing.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+            let line = format!("{}{hint}", missing.why);
+            if !told.contains(&line) {
+                told.push(line);
+            }
+        }
+        self.wrapped(2, &format!("{}: {}", rule.name, told.join("; ")));
+    }
+
+    fn quiet(&mut self, rules: &[&RuleReport]) {
+        let told = rules.iter().map(|rule| {
+            let pending = rule.alerts.len();
+            match pending {
+                0 => rule.name.clone(),
+                count => format!("{} ({count} pending in between)", rule.name),
+            }
+        });
+        self.wrapped(2, &told.collect::<Vec<_>>().join(", "));
+    }
+
+    /// Words in lines, those after the first indented by four more. A long label set may break
+    /// after a comma.
+    fn wrapped(&mut self, indent: usize, text: &str) {
+        let (mut column, mut is_first) = (indent, true);
+        write!(self.out, "{:indent$}", "").expect("writing to a string succeeds");
+        for word in escape(text).split(' ') {
+            let mut gap = usize::from(!is_first);
+            for piece in word.split_inclusive(',') {
+                let width = piece.chars().count();
+                if !is_first && column + gap + width > WIDTH {
+                    let indent = indent + 4;
+                    write!(self.out, "\n{:indent$}", "").expect("writing to a string succeeds");
+                    (column, gap) = (indent, 0);
+                }
+                self.out.extend(std::iter::repeat_n(' ', gap));
+                self.out.push_str(piece);
+                column += gap + width;
+                (gap, is_first) = (0, false);
+            }
+        }
+        self.out.push('\n');
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The time of day in UTC.
+fn clock(at: Timestamp) -> String {
+    let text = at.to_string();
+    let time = text.split_once('T').map_or(text.as_str(), |(_, time)| time);
+    time.trim_end_matches('Z').trim_end_matches(".000").to_owned()
+}
+
+fn span(ms: i64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, 0) => format!("{minutes}m"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, 0) => format!("{hours}h{minutes:02}m"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes:02}m{seconds:02}s"),
+    }
+}

@@ -1,0 +1,177 @@
+//! The states of one rule's alerts, as Prometheus moves them from one evaluation to the next.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::{Labels, Timestamp};
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its element is gone before it fired, or it never was there.
+    Inactive,
+    /// Its element is there, and not yet for long enough.
+    Pending,
+    /// It fires.
+    Firing,
+    /// It fired, and does not any more.
+    Resolved,
+}
+
+impl State {
+    /// The name, as in `ALERTS`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// A step of one alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The alert.
+    pub labels: Labels,
+    /// Where it stood.
+    pub from: State,
+    /// Where it stands now.
+    pub to: State,
+    /// What its element last had as value.
+    pub value: f64,
+}
+
+/// An alert that is pending or firing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    /// Since when its element is there.
+    pub since: Timestamp,
+    /// Whether it fires; pending otherwise.
+    pub fires: bool,
+    /// What its element last had as value.
+    pub value: f64,
+    /// Since when it fires without its element.
+    gone_since: Option<Timestamp>,
+}
+
+/// All alerts of one rule.
+#[derive(Clone, Debug)]
+pub struct Alerts {
+    for_ms: i64,
+    keep_firing_for_ms: i64,
+    active: BTreeMap<Labels, Active>,
+}
+
+impl Alerts {
+    /// No alert yet.
+    pub fn new(for_ms: i64, keep_firing_for_ms: i64) -> Self {
+        Self { for_ms, keep_firing_for_ms, active: BTreeMap::new() }
+    }
+
+    /// Those that are pending or firing.
+    pub fn active(&self) -> &BTreeMap<Labels, Active> {
+        &self.active
+    }
+
+    /// Forgets all of them, as Prometheus does where a rule exceeds its group's limit.
+    pub fn clear(&mut self) -> Vec<Step> {
+        let left = std::mem::take(&mut self.active);
+        left.into_iter().map(|(labels, alert)| alert.ended(labels)).collect()
+    }
+
+    /// Takes in what the expression yields at `at`, by the alerts' labels; what changes, in the
+    /// order of labels.
+    pub fn advance(&mut self, at: Timestamp, found: &BTreeMap<Labels, f64>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let before = std::mem::take(&mut self.active);
+        for (labels, mut alert) in before {
+            if found.contains_key(&labels) {
+                alert.gone_since = None;
+            } else {
+                let gone_since = *alert.gone_since.get_or_insert(at);
+                if !alert.fires || at - gone_since >= self.keep_firing_for_ms {
+                    steps.push(alert.ended(labels));
+                    continue;
+                }
+            }
+            self.active.insert(labels, alert);
+        }
+        for (labels, &value) in found {
+            let is_new = !self.active.contains_key(labels);
+            let alert = self.active.entry(labels.clone()).or_insert(Active {
+                since: at,
+                fires: false,
+                value,
+                gone_since: None,
+            });
+            alert.value = value;
+            let from = match (is_new, alert.fires) {
+                (true, _) => State::Inactive,
+                (false, true) => continue,
+                (false, false) => State::Pending,
+            };
+            alert.fires = at - alert.since >= self.for_ms;
+            let to = if alert.fires { State::Firing } else { State::Pending };
+            if from != to {
+                steps.push(Step { labels: labels.clone(), from, to, value });
+            }
+        }
+        steps.sort_by(|a, b| a.labels.cmp(&b.labels));
+        steps
+    }
+}
+
+impl Active {
+    fn ended(self, labels: Labels) -> Step {
+        let (from, to) = if self.fires {
+            (State::Firing, State::Resolved)
+        } else {
+            (State::Pending, State::Inactive)
+        };
+        Step { labels, from, to, value: self.value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Advances every 15 s; `1` is an element that is there. The states, a letter each.
+    fn states(for_s: i64, keep_s: i64, there: &str) -> String {
+        let labels = Labels::from_pairs(&[("alertname", "A")]);
+        let mut alerts = Alerts::new(for_s * 1000, keep_s * 1000);
+        let letters = (0..).zip(there.chars()).map(|(tick, there)| {
+            let found = (there == '1').then(|| (labels.clone(), 1.0));
+            let steps =
+                alerts.advance(Timestamp::from_millis(tick * 15_000), &found.into_iter().collect());
+            match alerts.active().get(&labels) {
+                Some(alert) if alert.fires => 'F',
+                Some(_) => 'P',
+                None if steps.iter().any(|step| step.to == State::Resolved) => 'R',
+                None => '.',
+            }
+        });
+        letters.collect()
+    }
+
+    #[test]
+    fn an_alert_fires_once_it_has_been_there_for_long_enough() {
+        assert_eq!(states(30, 0, "01111001"), ".PPFFR.P");
+        assert_eq!(states(0, 0, "0101"), ".FRF");
+    }
+
+    #[test]
+    fn a_pending_alert_whose_element_goes_begins_anew() {
+        assert_eq!(states(30, 0, "1101110"), "PP.PPFR");
+    }
+
+    #[test]
+    fn a_firing_alert_is_kept_and_the_wait_begins_anew_with_each_return() {
+        assert_eq!(states(0, 30, "10010000"), "FFFFFFR.");
+        assert_eq!(states(15, 30, "1000"), "P...");
+    }
+}

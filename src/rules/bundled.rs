@@ -1,0 +1,22 @@
+//! The rules that the program carries.
+
+use super::file::RuleFile;
+
+/// Name and text of the rules for TiKV and PD, which Prometheus loads as well.
+const TIKV: (&str, &str) =
+    ("tikv.yaml", include_str!("../../subjects/tikv/prometheus/rules/tikv.yaml"));
+
+/// The rules that are used where the user names none.
+pub fn bundled() -> Vec<RuleFile> {
+    let (name, text) = TIKV;
+    vec![RuleFile::parse(name, text).expect("what is bundled can be read")]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_bundled_rules_read() {
+        let files = super::bundled();
+        assert!(files[0].groups.iter().map(|group| group.rules.len()).sum::<usize>() > 40);
+    }
+}

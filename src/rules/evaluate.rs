@@ -1,0 +1,479 @@
+//! Walks rules over recorded series.
+//!
+//! At one instant, files, groups and rules are evaluated in the order in which they stand, so
+//! that a rule sees what earlier ones recorded at that instant. Instants are whole multiples of a
+//! group's interval since the Unix epoch: where a real server stands between two of them depends
+//! on a hash.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::absence::{Known, cannot_yield, missing};
+use super::alerts::{Alerts, State, Step};
+use super::behind::Finder;
+use super::file::{Group, Rule, RuleFile, RuleKind};
+use super::layered::Layered;
+use super::order::{self, Order};
+use super::outcome::{
+    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
+};
+use super::template::{Elements, Template, TemplateData};
+use crate::model::{Labels, TimeRange, Timestamp};
+use crate::promql::{
+    Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
+};
+
+/// Changes of one rule that come with the samples behind them.
+const EVIDENCED: usize = 200;
+/// Instants of one range query.
+const STEPS_AT_ONCE: usize = 5_000;
+
+/// What rules are replayed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Instants of evaluation lie inside.
+    pub window: TimeRange,
+    /// The interval of groups that state none.
+    pub interval_ms: i64,
+    /// The names of all metrics that are there, for suggestions.
+    pub metrics: &'a [String],
+}
+
+/// Evaluates all rules over the window.
+///
+/// # Errors
+///
+/// [`StorageError`] where series cannot be read. A rule that cannot be evaluated is no error: its
+/// report says so.
+pub fn replay(
+    files: &[RuleFile],
+    storage: &dyn Storage,
+    engine: &Engine,
+    settings: &Settings<'_>,
+) -> Result<RulesReport, StorageError> {
+    let cache = MatcherCache::default();
+    let order = order::order(files, &cache, engine.options().dialect);
+    replay_in(order, files, storage, engine, settings)
+}
+
+fn replay_in(
+    order: Order,
+    files: &[RuleFile],
+    storage: &dyn Storage,
+    engine: &Engine,
+    settings: &Settings<'_>,
+) -> Result<RulesReport, StorageError> {
+    let cache = MatcherCache::default();
+    let names = order::all(files).flat_map(|(_, _, rule)| order::records(rule));
+    let layers = Layered::new(storage, names.map(str::to_owned));
+    let mut walk = Walk { layers, engine, cache: &cache, settings };
+    let mut running: Vec<Running<'_>> =
+        order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+    match order {
+        Order::RuleByRule => {
+            for rule in &mut running {
+                walk.whole(rule)?;
+            }
+        }
+        Order::InstantByInstant => {
+            for at in walk.instants(&running) {
+                for rule in &mut running {
+                    if at.as_millis() % walk.interval(rule.group) == 0 {
+                        let found = walk.instant(rule, at);
+                        walk.advance(rule, at, found)?;
+                    }
+                }
+            }
+        }
+    }
+    let mut reports = Vec::with_capacity(running.len());
+    for rule in running {
+        reports.push(walk.report(rule)?);
+    }
+    let mut reports = reports.into_iter();
+    let groups = files.iter().flat_map(|file| file.groups.iter().map(move |group| (file, group)));
+    let groups = groups.map(|(file, group)| GroupReport {
+        file: file.name.clone(),
+        name: group.name.clone(),
+        interval_ms: walk.interval(group),
+        evaluations: walk.ticks(group).count(),
+        rules: reports.by_ref().take(group.rules.len()).collect(),
+    });
+    Ok(RulesReport { window: settings.window, groups: groups.collect() })
+}
+
+/// One rule under way.
+struct Running<'a> {
+    group: &'a Group,
+    rule: &'a Rule,
+    alerts: Alerts,
+    /// By the alerts' labels, those of their elements.
+    elements: BTreeMap<Labels, Labels>,
+    histories: BTreeMap<Labels, AlertHistory>,
+    changes: usize,
+    /// Series recorded at the last evaluation, and ever.
+    current: BTreeSet<Labels>,
+    recorded: BTreeSet<Labels>,
+    failures: Option<Failures>,
+}
+
+impl<'a> Running<'a> {
+    fn new(group: &'a Group, rule: &'a Rule) -> Self {
+        let alerts = match rule.kind {
+            RuleKind::Recording => Alerts::new(0, 0),
+            RuleKind::Alert { for_ms, keep_firing_for_ms, .. } => {
+                Alerts::new(for_ms, keep_firing_for_ms)
+            }
+        };
+        Self {
+            group,
+            rule,
+            alerts,
+            elements: BTreeMap::new(),
+            histories: BTreeMap::new(),
+            changes: 0,
+            current: BTreeSet::new(),
+            recorded: BTreeSet::new(),
+            failures: None,
+        }
+    }
+
+    fn fail(&mut self, at: Timestamp, why: String) {
+        let first = Failures { count: 0, first_at: at, first: why };
+        self.failures.get_or_insert(first).count += 1;
+    }
+}
+
+struct Walk<'a> {
+    layers: Layered<'a>,
+    engine: &'a Engine,
+    cache: &'a MatcherCache,
+    settings: &'a Settings<'a>,
+}
+
+impl Walk<'_> {
+    fn interval(&self, group: &Group) -> i64 {
+        group.interval_ms.unwrap_or(self.settings.interval_ms).max(1)
+    }
+
+    fn ticks(&self, group: &Group) -> impl Iterator<Item = Timestamp> + use<> {
+        let interval = self.interval(group);
+        let window = self.settings.window;
+        let start = window.start.as_millis();
+        let first = start.saturating_add((interval - start.rem_euclid(interval)) % interval);
+        let next = move |at: &i64| at.checked_add(interval);
+        let all = std::iter::successors(Some(first), next).map(Timestamp::from_millis);
+        all.take_while(move |at| window.contains(*at))
+    }
+
+    fn instants(&self, running: &[Running<'_>]) -> BTreeSet<Timestamp> {
+        running.iter().flat_map(|rule| self.ticks(rule.group)).collect()
+    }
+
+    /// Evaluates one rule at all its instants.
+    fn whole(&mut self, rule: &mut Running<'_>) -> Result<(), StorageError> {
+        let ticks: Vec<Timestamp> = self.ticks(rule.group).collect();
+        for ticks in ticks.chunks(STEPS_AT_ONCE) {
+            // What fails over a range may do so at one instant only.
+            let vectors = self.range(rule, ticks);
+            let mut vectors = vectors.ok().map(Vec::into_iter);
+            for &at in ticks {
+                let found = match &mut vectors {
+                    Some(vectors) => Ok(vectors.next().unwrap_or_default()),
+                    None => self.instant(rule, at),
+                };
+                self.advance(rule, at, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn range(&self, rule: &Running<'_>, ticks: &[Timestamp]) -> Result<Vec<Elements>, String> {
+        let mut vectors = vec![Elements::new(); ticks.len()];
+        let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else {
+            return Ok(vectors);
+        };
+        let back = |at: Timestamp| at.saturating_add_millis(-rule.group.query_offset_ms);
+        let interval = self.interval(rule.group);
+        let expression = &rule.rule.expression;
+        let answer =
+            self.engine.range(expression, &self.layers, (back(first), back(last)), interval);
+        let Value::Matrix(matrix) = answer.map_err(|error| chain(&error))?.value else {
+            return Err("a range query yields no matrix".to_owned());
+        };
+        for series in &matrix {
+            for sample in &series.samples {
+                let tick = (sample.at - back(first)) / interval;
+                vectors[tick as usize].push((series.labels.clone(), sample.value));
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn instant(&self, rule: &Running<'_>, at: Timestamp) -> Result<Elements, String> {
+        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
+        vector(self.engine.instant(&rule.rule.expression, &self.layers, at))
+    }
+
+    /// Takes in what a rule's expression yields at one instant.
+    fn advance(
+        &mut self,
+        rule: &mut Running<'_>,
+        at: Timestamp,
+        found: Result<Elements, String>,
+    ) -> Result<(), StorageError> {
+        let done = found.and_then(|found| match rule.rule.kind {
+            RuleKind::Recording => self.record(rule, at, found).map(|()| Vec::new()),
+            RuleKind::Alert { .. } => self.alert(rule, at, found),
+        });
+        match done {
+            Ok(steps) => {
+                for step in steps {
+                    self.note(rule, at, step)?;
+                }
+            }
+            Err(why) => rule.fail(at, why),
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        rule: &mut Running<'_>,
+        at: Timestamp,
+        found: Elements,
+    ) -> Result<(), String> {
+        let limit = rule.group.limit;
+        if limit > 0 && found.len() > limit {
+            return Err(format!("exceeded limit of {limit} with {} series", found.len()));
+        }
+        let mut set = vec![("__name__", rule.rule.name.as_str())];
+        set.extend(rule.rule.labels.iter().map(|(name, text)| (name.as_str(), text.text())));
+        let mut elements = BTreeMap::new();
+        for (labels, value) in found {
+            if elements.insert(labels.with(&set), value).is_some() {
+                return Err(
+                    "vector contains metrics with the same labelset after applying rule labels"
+                        .to_owned(),
+                );
+            }
+        }
+        rule.recorded.extend(elements.keys().cloned());
+        let elements: Elements = elements.into_iter().collect();
+        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
+        self.layers.record(stamped, &elements, &mut rule.current);
+        Ok(())
+    }
+
+    fn alert(
+        &mut self,
+        rule: &mut Running<'_>,
+        at: Timestamp,
+        found: Elements,
+    ) -> Result<Vec<Step>, String> {
+        let mut alerts = BTreeMap::new();
+        for (labels, value) in found {
+            let identity = self.identity(rule, at, &labels, value);
+            rule.elements.insert(identity.clone(), labels);
+            if alerts.insert(identity, value).is_some() {
+                return Err(
+                    "vector contains metrics with the same labelset after applying alert labels"
+                        .to_owned(),
+                );
+            }
+        }
+        let mut steps = rule.alerts.advance(at, &alerts);
+        let (limit, count) = (rule.group.limit, rule.alerts.active().len());
+        if limit > 0 && count > limit {
+            rule.fail(at, format!("exceeded limit of {limit} with {count} alerts"));
+            // What only began at this instant never was an alert.
+            steps.retain(|step| step.from != State::Inactive);
+            let begun = rule.alerts.clear();
+            let was = |step: &Step| rule.histories.get(&step.labels).is_some_and(is_active);
+            steps.extend(begun.into_iter().filter(was));
+        }
+        self.record_alerts(rule, at);
+        Ok(steps)
+    }
+
+    /// The labels of an alert: its element's without the metric's name, the rule's, its own name.
+    fn identity(&self, rule: &Running<'_>, at: Timestamp, labels: &Labels, value: f64) -> Labels {
+        let mut set = Vec::with_capacity(rule.rule.labels.len() + 2);
+        for (name, template) in &rule.rule.labels {
+            set.push((name.as_str(), self.expanded(rule, at, template, labels, value)));
+        }
+        set.push(("__name__", String::new()));
+        set.push(("alertname", rule.rule.name.clone()));
+        let set: Vec<(&str, &str)> =
+            set.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        labels.with(&set)
+    }
+
+    fn expanded(
+        &self,
+        rule: &Running<'_>,
+        at: Timestamp,
+        template: &Template,
+        labels: &Labels,
+        value: f64,
+    ) -> String {
+        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
+        let query = |text: &str| {
+            let expression = Expression::parse(text).map_err(|error| error.to_string())?;
+            vector(self.engine.instant(&expression, &self.layers, at))
+        };
+        let data = TemplateData { labels, value, query: &query };
+        // Prometheus writes the error into the text as well.
+        template
+            .expand(&data)
+            .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
+    }
+
+    fn record_alerts(&mut self, rule: &mut Running<'_>, at: Timestamp) {
+        let mut elements = Elements::new();
+        for (labels, alert) in rule.alerts.active() {
+            let state = if alert.fires { State::Firing } else { State::Pending };
+            let set = [("__name__", "ALERTS"), ("alertstate", state.name())];
+            elements.push((labels.with(&set), 1.0));
+            let since = alert.since.as_millis().div_euclid(1000) as f64;
+            elements.push((labels.with(&[("__name__", "ALERTS_FOR_STATE")]), since));
+        }
+        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
+        self.layers.record(stamped, &elements, &mut rule.current);
+    }
+
+    /// Notes a change with what is behind it.
+    fn note(&self, rule: &mut Running<'_>, at: Timestamp, step: Step) -> Result<(), StorageError> {
+        rule.changes += 1;
+        let element = rule.elements.get(&step.labels).cloned().unwrap_or_default();
+        let behind = self.behind(rule, at, &element)?;
+        let annotations = match (&rule.rule.kind, step.to) {
+            (RuleKind::Alert { annotations, .. }, State::Pending | State::Firing) => {
+                let expand = |(name, template): &(String, Template)| {
+                    (name.clone(), self.expanded(rule, at, template, &element, step.value))
+                };
+                Some(annotations.iter().map(expand).collect())
+            }
+            _ => None,
+        };
+        let labels = step.labels.clone();
+        let history = rule.histories.entry(step.labels).or_insert_with(|| AlertHistory {
+            labels,
+            annotations: Vec::new(),
+            fired_ms: 0,
+            changes: Vec::new(),
+        });
+        if let Some(annotations) = annotations {
+            history.annotations = annotations;
+        }
+        let value = format_value(step.value);
+        history.changes.push(Change { at, from: step.from, to: step.to, value, behind });
+        Ok(())
+    }
+
+    fn behind(
+        &self,
+        rule: &Running<'_>,
+        at: Timestamp,
+        element: &Labels,
+    ) -> Result<Vec<Behind>, StorageError> {
+        if rule.changes > EVIDENCED {
+            return Ok(Vec::new());
+        }
+        let options = self.engine.options();
+        let finder = Finder {
+            storage: &self.layers,
+            cache: self.cache,
+            dialect: options.dialect,
+            lookback_ms: options.lookback_ms,
+        };
+        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
+        finder.behind(&rule.rule.expression, element, at)
+    }
+
+    fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {
+        let expression = &rule.rule.expression;
+        let known = Known {
+            storage: &self.layers,
+            metrics: self.settings.metrics,
+            window: self.settings.window,
+            cache: self.cache,
+            dialect: self.engine.options().dialect,
+        };
+        let missing = missing(expression.root(), expression.text(), &known)?;
+        let cannot = cannot_yield(expression.root(), &missing);
+        let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
+        for alert in &mut alerts {
+            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
+        }
+        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == State::Firing);
+        let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
+            (true, _) => Outcome::Fired,
+            (false, true) => Outcome::Error,
+            _ if !rule.recorded.is_empty() => Outcome::Recorded,
+            _ if cannot => Outcome::CannotFire,
+            _ => Outcome::Quiet,
+        };
+        let (kind, for_ms) = match rule.rule.kind {
+            RuleKind::Recording => ("record", 0),
+            RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
+        };
+        Ok(RuleReport {
+            name: rule.rule.name.clone(),
+            kind,
+            expr: expression.text().to_owned(),
+            for_ms,
+            outcome,
+            missing: missing.into_values().collect(),
+            failures: rule.failures,
+            alerts,
+            recorded_series: rule.recorded.len(),
+        })
+    }
+}
+
+fn is_active(history: &AlertHistory) -> bool {
+    let last = history.changes.last();
+    last.is_some_and(|change| matches!(change.to, State::Pending | State::Firing))
+}
+
+fn fired_ms(changes: &[Change], end: Timestamp) -> i64 {
+    let mut total = 0;
+    let mut since = None;
+    for change in changes {
+        match (change.to, since) {
+            (State::Firing, None) => since = Some(change.at),
+            (State::Resolved, Some(from)) => {
+                total += change.at - from;
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    total + since.map_or(0, |from| end - from)
+}
+
+fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<Elements, String> {
+    match answer.map_err(|error| chain(&error))?.value {
+        Value::Vector(vector) => {
+            Ok(vector.into_iter().map(|e| (e.labels, e.sample.value)).collect())
+        }
+        Value::Scalar(sample) => Ok(vec![(Labels::default(), sample.value)]),
+        Value::String { .. } | Value::Matrix(_) => {
+            Err("rule result is not a vector or scalar".to_owned())
+        }
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

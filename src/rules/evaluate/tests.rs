@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{Sample, Series};
+use crate::promql::{Dialect, EngineOptions, MemoryStorage};
+
+const STEP_MS: i64 = 15_000;
+
+/// Series with a sample every 15 s; `_` is none.
+fn storage(series: &[(&[(&str, &str)], &str)]) -> MemoryStorage {
+    MemoryStorage::new(series.iter().map(|(pairs, values)| {
+        let values = (0..).zip(values.split(' ')).filter(|(_, value)| *value != "_");
+        let samples = values.map(|(tick, value)| Sample {
+            at: Timestamp::from_millis(tick * STEP_MS),
+            value: value.parse().expect("a number"),
+        });
+        Arc::new(Series { labels: Labels::from_pairs(pairs), samples: samples.collect() })
+    }))
+}
+
+fn file(rules: &str) -> RuleFile {
+    let text = format!("groups: [{{name: g, rules: [{rules}]}}]");
+    RuleFile::parse("r.yaml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn settings(ticks: i64) -> Settings<'static> {
+    let end = Timestamp::from_millis(ticks * STEP_MS);
+    let window = TimeRange::new(Timestamp::default(), end);
+    Settings { window, interval_ms: STEP_MS, metrics: &[] }
+}
+
+fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesReport {
+    let options = EngineOptions { lookback_ms: STEP_MS, ..EngineOptions::new(Dialect::V3) };
+    let engine = Engine::new(options);
+    let settings = settings(ticks);
+    let report = replay(files, storage, &engine, &settings).expect("memory never fails");
+    // Walking instant by instant is always right; the shortcut has to agree.
+    let slow = replay_in(Order::InstantByInstant, files, storage, &engine, &settings);
+    let json = |report: &RulesReport| serde_json::to_string(report).expect("it is JSON");
+    assert_eq!(json(&report), json(&slow.expect("memory never fails")));
+    report
+}
+
+/// `tick:state` of each change of the only alert.
+fn changes(rule: &RuleReport) -> String {
+    assert!(rule.alerts.len() <= 1, "{:#?}", rule.alerts);
+    let changes = rule.alerts.iter().flat_map(|alert| &alert.changes);
+    let told = changes.map(|c| format!("{}:{}", c.at.as_millis() / STEP_MS, c.to.name()));
+    told.collect::<Vec<_>>().join(" ")
+}
+
+const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "tikv")];
+
+#[test]
+fn an_alert_goes_through_its_states_and_shows_the_samples() {
+    let storage = storage(&[(UP, "1 0 0 0 1 0 1 1")]);
+    let rule = "{alert: Down, expr: up == 0, for: 30s, labels: {severity: '{{ $labels.job }}!'}, \
+                annotations: {summary: '{{ $labels.job }} is {{ $value }}'}}";
+    let report = replayed(&[file(rule)], &storage, 8);
+    let rule = report.rules().next().expect("there is one");
+    assert_eq!(rule.outcome, Outcome::Fired);
+    assert_eq!(changes(rule), "1:pending 3:firing 4:resolved 5:pending 6:inactive");
+    let alert = &rule.alerts[0];
+    assert_eq!(alert.labels.to_string(), "{alertname=\"Down\",job=\"tikv\",severity=\"tikv!\"}");
+    assert_eq!(alert.annotations, [("summary".to_owned(), "tikv is 0".to_owned())]);
+    assert_eq!(alert.fired_ms, STEP_MS);
+    let seen = |change: &Change| {
+        let behind = &change.behind[0];
+        let sample = &behind.samples[0];
+        assert_eq!((behind.selector.as_str(), behind.series), ("up", 1));
+        (sample.at.as_millis() / STEP_MS, sample.value.clone())
+    };
+    assert_eq!(seen(&alert.changes[0]), (1, "0".to_owned()));
+    assert_eq!(seen(&alert.changes[2]), (4, "1".to_owned()));
+}
+
+#[test]
+fn a_window_shows_its_oldest_and_its_newest_sample() {
+    let storage = storage(&[(UP, "1 1 0 0 0")]);
+    let rule = "{alert: Flaps, expr: 'changes(up[45s] offset 15s) > 0'}";
+    let report = replayed(&[file(rule)], &storage, 5);
+    let alert = &report.rules().next().expect("there is one").alerts[0];
+    assert_eq!(alert.changes[0].at.as_millis() / STEP_MS, 3);
+    let behind = &alert.changes[0].behind[0];
+    let seen: Vec<_> = behind
+        .samples
+        .iter()
+        .map(|seen| (seen.at.as_millis() / STEP_MS, seen.value.as_str()))
+        .collect();
+    assert_eq!(seen, [(0, "1"), (2, "0")]);
+    assert_eq!(behind.selector, "up[45s] offset 15s");
+}
+
+#[test]
+fn recording_rules_feed_later_rules_at_the_same_instant() {
+    let storage = storage(&[(UP, "1 0 0 1")]);
+    let rules = "{record: 'job:up', expr: 'sum by (job) (up)', labels: {a: b}}, \
+                 {alert: Down, expr: 'job:up{a=\"b\"} == 0'}";
+    let report = replayed(&[file(rules)], &storage, 4);
+    let rules: Vec<_> = report.rules().collect();
+    assert_eq!((rules[0].outcome, rules[0].recorded_series), (Outcome::Recorded, 1));
+    assert_eq!(changes(rules[1]), "1:firing 3:resolved");
+}
+
+#[test]
+fn a_rule_that_reads_a_later_one_sees_what_it_recorded_before() {
+    let storage = storage(&[(UP, "1 0 0 1 1")]);
+    let rules = "{alert: Down, expr: 'job:up == 0'}, {record: 'job:up', expr: 'sum by (job) (up)'}";
+    let options = EngineOptions { lookback_ms: STEP_MS + 1, ..EngineOptions::new(Dialect::V3) };
+    let engine = Engine::new(options);
+    let report = replay(&[file(rules)], &storage, &engine, &settings(5)).expect("memory");
+    assert_eq!(changes(report.rules().next().expect("one")), "2:firing 4:resolved");
+}
+
+#[test]
+fn alerts_are_series_for_other_rules() {
+    let storage = storage(&[(UP, "1 0 0 1 1")]);
+    let rules = "{alert: Down, expr: up == 0, for: 15s}, \
+                 {alert: Page, expr: 'ALERTS{alertname=\"Down\", alertstate=\"firing\"}'}";
+    let options = EngineOptions { lookback_ms: STEP_MS, ..EngineOptions::new(Dialect::V3) };
+    let engine = Engine::new(options);
+    let report = replay(&[file(rules)], &storage, &engine, &settings(5)).expect("memory");
+    let page = report.rules().nth(1).expect("two");
+    assert_eq!(changes(page), "2:firing 3:resolved");
+}
+
+#[test]
+fn a_series_that_goes_resolves_its_alert_and_keep_firing_for_delays_that() {
+    let storage = storage(&[(UP, "0 0 _ _ _ _")]);
+    let rules = "{alert: A, expr: up == 0}, {alert: B, expr: up == 0, keep_firing_for: 30s}";
+    let report = replayed(&[file(rules)], &storage, 6);
+    let told: Vec<String> = report.rules().map(changes).collect();
+    assert_eq!(told, ["0:firing 2:resolved", "0:firing 4:resolved"]);
+}
+
+#[test]
+fn every_rule_ends_in_one_way() {
+    let two: &[(&str, &str)] = &[("__name__", "up"), ("job", "pd")];
+    let storage = storage(&[(UP, "1 1 1 1"), (two, "1 0 1 1")]);
+    let rules = "{alert: Fired, expr: up == 0}, {alert: Quiet, expr: up > 5}, \
+                 {alert: Blind, expr: nothing > 5}, {alert: Waits, expr: up == 0, for: 1h}, \
+                 {alert: Broken, expr: 'up + on () up > 100'}, \
+                 {alert: Same, expr: up, labels: {job: x}}";
+    let report = replayed(&[file(rules)], &storage, 4);
+    let outcomes: Vec<_> = report.rules().map(|rule| rule.outcome).collect();
+    use Outcome::{CannotFire, Error, Fired, Quiet};
+    assert_eq!(outcomes, [Fired, Quiet, CannotFire, Quiet, Error, Error]);
+    let failures = |n: usize| report.rules().nth(n).and_then(|r| r.failures.clone()).expect("some");
+    assert_eq!((failures(4).count, failures(5).count), (4, 4));
+    assert!(failures(5).first.contains("same labelset"), "{:?}", failures(5));
+    let blind = report.rules().nth(2).expect("six");
+    assert_eq!(blind.missing[0].why, "no metric nothing");
+}
+
+#[test]
+fn a_rule_past_its_limit_fails_and_loses_its_alerts() {
+    let two: &[(&str, &str)] = &[("__name__", "up"), ("job", "pd")];
+    let storage = storage(&[(UP, "0 0 0 1"), (two, "1 0 1 1")]);
+    let text = "groups: [{name: g, limit: 1, rules: [{alert: A, expr: up == 0}, \
+                {record: r, expr: up}]}]";
+    let file = RuleFile::parse("r", text).expect("it is a rule file");
+    let report = replayed(&[file], &storage, 4);
+    let rules: Vec<_> = report.rules().collect();
+    assert_eq!(changes(rules[0]), "0:firing 1:resolved 2:firing 3:resolved");
+    let failures = rules[0].failures.as_ref().expect("it failed");
+    assert_eq!((failures.count, failures.first.as_str()), (1, "exceeded limit of 1 with 2 alerts"));
+    assert_eq!(rules[1].outcome, Outcome::Error);
+}
+
+#[test]
+fn groups_have_intervals_and_offsets_of_their_own() {
+    let storage = storage(&[(UP, "1 1 0 0 0 0 0 1 1")]);
+    let text = "groups: [{name: slow, interval: 30s, rules: [{alert: A, expr: up == 0}]}, \
+                {name: late, query_offset: 15s, rules: [{alert: B, expr: up == 0}]}]";
+    let file = RuleFile::parse("r", text).expect("it is a rule file");
+    let report = replayed(&[file], &storage, 9);
+    let told: Vec<String> = report.rules().map(changes).collect();
+    assert_eq!(told, ["2:firing 8:resolved", "3:firing 8:resolved"]);
+    let evaluations: Vec<_> = report.groups.iter().map(|group| group.evaluations).collect();
+    assert_eq!(evaluations, [5, 9]);
+}

@@ -1,0 +1,27 @@
+//! Prometheus's rules over recorded series: which alerts would have fired, when and why.
+//!
+//! Reads rule files as Prometheus does, and evaluates them over any [`Storage`]; opens no file and
+//! reads no clock.
+//!
+//! [`Storage`]: crate::promql::Storage
+
+mod absence;
+mod alerts;
+mod behind;
+mod bundled;
+mod evaluate;
+mod file;
+mod layered;
+mod order;
+mod outcome;
+mod template;
+
+pub use absence::Missing;
+pub use alerts::State;
+pub use bundled::bundled;
+pub use evaluate::{Settings, replay};
+pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
+pub use outcome::{
+    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
+};
+pub use template::{Elements, Template, TemplateData, TemplateError};

@@ -1,0 +1,150 @@
+use super::*;
+
+fn expand(text: &str) -> Result<String, String> {
+    let labels = Labels::from_pairs(&[("instance", "10.0.0.1:20180"), ("job", "tikv")]);
+    let query = |expression: &str| match expression {
+        "none" => Ok(Vec::new()),
+        "broken" => Err("it is broken".to_owned()),
+        _ => Ok(vec![
+            (Labels::from_pairs(&[("store", "5")]), 2.5),
+            (Labels::from_pairs(&[("store", "4")]), 1.0),
+        ]),
+    };
+    let data = TemplateData { labels: &labels, value: 1234.5678, query: &query };
+    Template::parse(text).and_then(|template| template.expand(&data)).map_err(|error| error.0)
+}
+
+#[track_caller]
+fn gives(text: &str, expected: &str) {
+    assert_eq!(expand(text).as_deref(), Ok(expected), "{text}");
+}
+
+#[track_caller]
+fn fails(text: &str, with: &str) {
+    let error = expand(text).expect_err(text);
+    assert!(error.contains(with), "{text}: {error}");
+}
+
+#[test]
+fn values_print_as_in_go() {
+    gives("plain } text", "plain } text");
+    gives("{{ $value }}", "1234.5678");
+    gives("{{ .Value }} {{ .Labels.job }} {{ $labels.absent }}|", "1234.5678 tikv |");
+    gives("{{ $labels }}", "map[instance:10.0.0.1:20180 job:tikv]");
+    gives(
+        "{{ 0.00001 }} {{ 1e21 }} {{ -3 }} {{ 0x1f }} {{ 'a' }} {{ true }}",
+        "1e-05 1e+21 -3 31 97 true",
+    );
+    gives(r#"{{ "a\n\"b\u00e9" }}{{ `\raw}}` }}"#, "a\n\"bé\\raw}}");
+    gives("a {{- /* no */ -}} b {{- 1 -}} c", "ab1c");
+}
+
+#[test]
+fn numbers_are_humanized() {
+    for (function, value, expected) in [
+        ("humanize", "0.0", "0"),
+        ("humanize", "1234567.0", "1.235M"),
+        ("humanize", "-12345", "-12.35k"),
+        ("humanize", "0.00012", "120u"),
+        ("humanize", "999.96", "1000"),
+        ("humanize1024", "1048576.0", "1Mi"),
+        ("humanize1024", "1.5", "1.5"),
+        ("humanize1024", "1536.0", "1.5ki"),
+        ("humanizeDuration", "0.0", "0s"),
+        ("humanizeDuration", "0.0123", "12.3ms"),
+        ("humanizeDuration", "59.5", "59.5s"),
+        ("humanizeDuration", "-61.0", "-1m 1s"),
+        ("humanizeDuration", "93784.0", "1d 2h 3m 4s"),
+        ("humanizePercentage", "0.12345", "12.35%"),
+        ("humanizeTimestamp", "1435065584.128", "2015-06-23 13:19:44.128 +0000 UTC"),
+        ("humanizeTimestamp", "\"10\"", "1970-01-01 00:00:10 +0000 UTC"),
+    ] {
+        gives(&format!("{{{{ {value} | {function} }}}}"), expected);
+    }
+    fails("{{ 1e300 | humanizeTimestamp }}", "cannot be represented");
+    fails("{{ \"x\" | humanize }}", "ParseFloat");
+}
+
+#[test]
+fn printf_formats_and_shows_what_does_not_fit() {
+    for (text, expected) in [
+        (r#"{{ printf "%.2f %s" $value $labels.job }}"#, "1234.57 tikv"),
+        (r#"{{ $value | printf "%5.1f|%%" }}"#, "1234.6|%"),
+        (r#"{{ printf "%6d|%-4d|%04d|%+d|%x" 7 7 -7 7 255 }}"#, "     7|7   |-007|+7|ff"),
+        (
+            r#"{{ printf "%e %g %.3g %v" 12345.678 12345.678 12345.678 true }}"#,
+            "1.234568e+04 12345.678 1.23e+04 true",
+        ),
+        (r#"{{ printf "%d" $value }}"#, "%!d(float64=1234.5678)"),
+        (r#"{{ printf "%s" }}"#, "%!s(MISSING)"),
+        (r#"{{ printf "a" 1 }}"#, "a%!(EXTRA int=1)"),
+        (r#"{{ printf "%q %5s|%.1s" "a\"b" "x" "yz" }}"#, r#""a\"b"     x|y"#),
+    ] {
+        gives(text, expected);
+    }
+}
+
+#[test]
+fn conditions_loops_and_variables_work() {
+    gives("{{ if gt $value 1000.0 }}high{{ else }}low{{ end }}", "high");
+    gives(
+        "{{ if eq $labels.job \"pd\" }}p{{ else if eq $labels.job \"kv\" \"tikv\" }}t{{ end }}",
+        "t",
+    );
+    gives("{{ if and $labels.absent $labels.job }}y{{ else }}n{{ end }}", "n");
+    gives("{{ or $labels.absent \"none\" }}", "none");
+    gives(
+        "{{ with $labels.job }}{{ . }}{{ end }}{{ with $labels.no }}x{{ else }}y{{ end }}",
+        "tikvy",
+    );
+    gives("{{ range query \"up\" }}{{ .Labels.store }}={{ .Value }};{{ end }}", "5=2.5;4=1;");
+    gives(
+        "{{ range $i, $s := query \"up\" | sortByLabel \"store\" }}{{ $i }}:{{ $s | label \"store\" }} {{ end }}",
+        "0:4 1:5 ",
+    );
+    gives("{{ range query \"none\" }}x{{ else }}nothing{{ end }}", "nothing");
+    gives("{{ $n := 1 }}{{ if true }}{{ $n = 2 }}{{ $n := 3 }}{{ $n }}{{ end }}{{ $n }}", "32");
+    gives("{{ range $name, $text := $labels }}{{ $name }},{{ end }}", "instance,job,");
+    gives("{{ query \"up\" | first | value | humanize }}", "2.5");
+    gives("{{ (query \"up\" | first).Labels.store }}", "5");
+    gives(
+        "{{ len (query \"up\") }} {{ index $labels \"job\" }} {{ (index (query \"up\") 1).Value }}",
+        "2 tikv 1",
+    );
+}
+
+#[test]
+fn texts_are_changed() {
+    gives("{{ $labels.job | toUpper }} {{ title \"a bc\" }} {{ toLower \"AB\" }}", "TIKV A Bc ab");
+    gives(r#"{{ reReplaceAll "(.*):\\d+" "host $1" $labels.instance }}"#, "host 10.0.0.1");
+    gives("{{ match \"^ti\" $labels.job }} {{ stripPort $labels.instance }}", "true 10.0.0.1");
+    gives("{{ stripDomain \"a.b.c:1\" }} {{ stripDomain \"1.2.3.4:1\" }}", "a:1 1.2.3.4:1");
+    gives("{{ print 1 2 \"a\" 3 }}{{ html \"<a>\" }}", "1 2a3&lt;a&gt;");
+    gives("{{ graphLink \"up == 0\" }}", "/graph?g0.expr=up+%3D%3D+0&g0.tab=0");
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    fails("{{ $labels.job", "unclosed action");
+    fails("{{ if true }}", "missing");
+    fails("{{ end }}", "unexpected {{end}}");
+    fails("{{ $unknown }}", "undefined variable \"$unknown\"");
+    fails("{{ nope 1 }}", "function \"nope\" not defined");
+    fails("{{ tmpl 1 }}", "not supported");
+    fails("{{ template \"x\" }}", "not supported");
+    fails("{{ gt $value 5 }}", "incompatible types");
+    fails("{{ query \"broken\" }}", "it is broken");
+    fails("{{ query \"none\" | first }}", "no elements");
+    fails("{{ .Nope.x }}", "can't evaluate field x in nil");
+    fails("{{ $value.x }}", "can't evaluate field x in a number");
+    fails("{{ 1 2 }}", "non-function");
+    fails("{{ \"a", "unterminated");
+    fails(&"{{ if true }}".repeat(100), "nested too deeply");
+    fails(&format!("{{{{ {}1{} }}}}", "(".repeat(100), ")".repeat(100)), "nested too deeply");
+}
+
+#[test]
+fn a_text_that_would_explode_is_stopped() {
+    let nested = "{{ range query \"up\" }}".repeat(25) + "x" + &"{{ end }}".repeat(25);
+    fails(&nested, "too long");
+}

@@ -1,0 +1,115 @@
+//! What templates compute with.
+
+use std::collections::BTreeMap;
+
+use crate::model::Labels;
+use crate::promql::format_short;
+
+/// A value of a template.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `nil`
+    Nil,
+    /// A boolean.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// Labels; one that is absent is empty.
+    Labels(BTreeMap<String, String>),
+    /// Named values, as `args` makes them.
+    Fields(BTreeMap<String, Value>),
+    /// An element that `query` found.
+    Sample { labels: BTreeMap<String, String>, value: f64 },
+    /// Several values.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// Labels as a value.
+    pub fn labels(labels: &Labels) -> Self {
+        Self::Labels(map(labels))
+    }
+
+    /// An element of a query's result.
+    pub fn sample(labels: &Labels, value: f64) -> Self {
+        Self::Sample { labels: map(labels), value }
+    }
+
+    /// Whether `if` takes it for true.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(value) => *value,
+            Self::Int(value) => *value != 0,
+            Self::Float(value) => *value != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::Labels(labels) => !labels.is_empty(),
+            Self::Fields(fields) => !fields.is_empty(),
+            Self::Sample { .. } => true,
+            Self::List(list) => !list.is_empty(),
+        }
+    }
+
+    /// A field by its name.
+    pub fn field(&self, name: &str) -> Result<Self, String> {
+        match self {
+            Self::Labels(labels) => Ok(Self::Text(labels.get(name).cloned().unwrap_or_default())),
+            Self::Fields(fields) => Ok(fields.get(name).cloned().unwrap_or(Self::Nil)),
+            Self::Sample { labels, value } => match name {
+                "Labels" => Ok(Self::Labels(labels.clone())),
+                "Value" => Ok(Self::Float(*value)),
+                _ => Err(format!("can't evaluate field {name} in a sample")),
+            },
+            other => Err(format!("can't evaluate field {name} in {}", other.kind())),
+        }
+    }
+
+    /// What it is, for errors.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Nil => "nil",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Labels(_) | Self::Fields(_) => "a map",
+            Self::Sample { .. } => "a sample",
+            Self::List(_) => "a list",
+        }
+    }
+
+    /// As Go prints it.
+    pub fn printed(&self) -> String {
+        let pairs = |pairs: Vec<String>| format!("map[{}]", pairs.join(" "));
+        match self {
+            Self::Nil => "<no value>".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => format_short(*value),
+            Self::Text(text) => text.clone(),
+            Self::Labels(labels) => {
+                pairs(labels.iter().map(|(name, value)| format!("{name}:{value}")).collect())
+            }
+            Self::Fields(fields) => {
+                let printed =
+                    |(name, value): (&String, &Self)| format!("{name}:{}", value.printed());
+                pairs(fields.iter().map(printed).collect())
+            }
+            Self::Sample { labels, value } => {
+                let labels = Self::Labels(labels.clone()).printed();
+                format!("{{{labels} {}}}", format_short(*value))
+            }
+            Self::List(list) => {
+                format!("[{}]", list.iter().map(Self::printed).collect::<Vec<_>>().join(" "))
+            }
+        }
+    }
+}
+
+fn map(labels: &Labels) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
