@@ -15,6 +15,7 @@ mod peer;
 mod power;
 mod promql;
 mod promqltest;
+mod rules;
 mod server;
 mod speed;
 mod stand;
@@ -50,6 +51,12 @@ enum Task {
     /// How fast captures are opened, read and written
     Speed {
         /// A folder of captures
+        folder: PathBuf,
+    },
+    /// How long the bundled rules take over captures, opening included
+    Rules {
+        /// A folder of captures
+        #[arg(default_value = "data")]
         folder: PathBuf,
     },
     /// The official expressions on both sides: a real Prometheus over each run's blocks, and
@@ -138,6 +145,7 @@ fn main() -> Result<()> {
         Task::Fidelity { folder } => runtime.block_on(fidelity(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
+        Task::Rules { folder } => rules::run(&folder),
         Task::Promql { folder, expressions, captures } => {
             runtime.block_on(promql::run(&runs_in(&folder)?, &expressions, &captures))
         }

@@ -8,8 +8,9 @@ use super::Global;
 use super::exit::CliError;
 use super::output::{self, AnyFormat};
 use crate::capture::CaptureReader;
-use crate::model::{LabelMatcher, TimeRange};
+use crate::model::{Series, TimeRange};
 use crate::promql::{Comparison, Condition, Dialect, MatcherCache};
+use crate::replay::{CaptureStorage, PD_METRICS};
 use crate::report::escape;
 
 /// Suggestions for a name that does not exist.
@@ -29,7 +30,7 @@ struct Metric {
 /// Where `pattern` is no regular expression or the capture cannot be read.
 pub fn list(
     global: &Global,
-    reader: &CaptureReader,
+    (reader, storage): (&CaptureReader, &CaptureStorage<'_>),
     pattern: &str,
     dialect: Dialect,
 ) -> anyhow::Result<()> {
@@ -40,7 +41,11 @@ pub fn list(
     };
     let matchers =
         MatcherCache::default().matchers(&[condition], dialect).map_err(CliError::Usage)?;
-    let metrics = metrics(reader, &matchers)?;
+    let mut series = reader.select(&matchers, TimeRange::ALL)?;
+    let pd = storage.pd()?.series().iter();
+    let pd = pd.filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)));
+    series.extend(pd.map(|series| Series::clone(series)));
+    let metrics = metrics(&series);
     match global.wide_format {
         AnyFormat::Json => {
             let metrics: BTreeMap<_, _> = metrics
@@ -58,12 +63,9 @@ pub fn list(
     }
 }
 
-fn metrics(
-    reader: &CaptureReader,
-    matchers: &[LabelMatcher],
-) -> anyhow::Result<BTreeMap<String, Metric>> {
+fn metrics(series: &[Series]) -> BTreeMap<String, Metric> {
     let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-    for series in reader.select(matchers, TimeRange::ALL)? {
+    for series in series {
         let metric = metrics.entry(series.labels.metric().to_owned()).or_default();
         metric.series += 1;
         for (name, value) in series.labels.iter().filter(|(name, _)| *name != "__name__") {
@@ -76,7 +78,7 @@ fn metrics(
             }
         }
     }
-    Ok(metrics)
+    metrics
 }
 
 fn text(metrics: &BTreeMap<String, Metric>) -> String {
@@ -92,27 +94,30 @@ fn text(metrics: &BTreeMap<String, Metric>) -> String {
     output::table(&rows)
 }
 
+/// The names of all metrics that expressions may read, ascending.
+pub fn names(reader: &CaptureReader) -> Vec<String> {
+    let mut names = reader.metrics();
+    names.extend(PD_METRICS.iter().map(|metric| metric.name.to_owned()));
+    names.sort();
+    names
+}
+
 /// What to tell of a metric that the capture does not have.
-///
-/// # Errors
-///
-/// Where the capture cannot be read.
-pub fn missing(reader: &CaptureReader, name: &str) -> anyhow::Result<String> {
-    let inventory = reader.inventory()?;
-    let mut ranked: Vec<(f64, &str)> = inventory
-        .metrics
+pub fn missing(reader: &CaptureReader, name: &str) -> String {
+    let names = names(reader);
+    let mut ranked: Vec<(f64, &str)> = names
         .iter()
-        .map(|(known, _)| (strsim::normalized_damerau_levenshtein(known, name), known.as_str()))
+        .map(|known| (strsim::normalized_damerau_levenshtein(known, name), known.as_str()))
         .filter(|(likeness, known)| *likeness >= 0.6 || (name.len() > 3 && known.contains(name)))
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     let names: Vec<&str> = ranked.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect();
     let name = escape(name);
-    Ok(if names.is_empty() {
+    if names.is_empty() {
         format!("note: the capture has no series {name}; --metrics lists what it has")
     } else {
         format!("note: the capture has no series {name}; did you mean {}?", names.join(", "))
-    })
+    }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     let storage = CaptureStorage::new(&reader);
     let dialect = args.prometheus_version.as_deref().map_or(storage.dialect(), Dialect::of_version);
     if let Some(pattern) = &args.metrics {
-        return metrics::list(global, &reader, pattern, dialect);
+        return metrics::list(global, (&reader, &storage), pattern, dialect);
     }
     let text = args.expression.as_deref().unwrap_or_default();
     let expression = Expression::parse(text)?;
@@ -186,7 +186,7 @@ fn tell(
         let matcher = crate::model::LabelMatcher::equal("__name__", name);
         let found = storage.select(&[matcher], TimeRange::ALL);
         if found.is_ok_and(|series| series.is_empty()) {
-            eprintln!("{}", metrics::missing(reader, name)?);
+            eprintln!("{}", metrics::missing(reader, name));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::exit::{CliError, Code};
 use super::output::{self, Format};
 use super::record_config::read_small;
-use super::{Global, lookup, query};
+use super::{Global, lookup, metrics, query};
 use crate::capture::CaptureReader;
 use crate::model::{TimeRange, Timestamp, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions};
@@ -225,7 +225,7 @@ impl Replayed {
         let settings = Settings {
             window: span.window(reader.window())?,
             interval_ms: span.interval_ms()?,
-            metrics: &reader.metrics(),
+            metrics: &metrics::names(&reader),
         };
         let report = rules::replay(files, &storage, &engine, &settings)
             .map_err(|error| anyhow::anyhow!(error).context("cannot read series"))?;

@@ -6,6 +6,7 @@ mod clock;
 mod entry;
 mod order;
 mod pd_rules;
+mod pd_series;
 mod recording;
 mod replay_report;
 mod series_rules;
@@ -16,6 +17,7 @@ mod timeline;
 pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
+pub use pd_series::{PD_METRICS, PdMetric, pd_series};
 pub use recording::Recording;
 pub use replay_report::{
     DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, verify,

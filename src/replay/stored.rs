@@ -1,12 +1,14 @@
 //! A capture as a storage of series for PromQL.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
-use crate::promql::{Dialect, SeriesSet, Storage, StorageError};
+use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
+
+use super::pd_series::{PD_METRICS, pd_series};
 
 /// Samples that are kept decoded; past that everything is forgotten.
 const KEPT_SAMPLES: usize = 32 << 20;
@@ -15,10 +17,12 @@ const KEPT_PICKS: usize = 4096;
 const NAME: &str = "__name__";
 
 /// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
-/// expressions over it share the samples.
+/// expressions over it share the samples. PD's answers are there as series too ([`pd_series`]),
+/// for selectors that name them.
 pub struct CaptureStorage<'a> {
     reader: &'a CaptureReader,
     kept: RefCell<Kept>,
+    pd: OnceCell<MemoryStorage>,
 }
 
 #[derive(Default)]
@@ -32,7 +36,7 @@ struct Kept {
 impl<'a> CaptureStorage<'a> {
     /// A storage over an open capture.
     pub fn new(reader: &'a CaptureReader) -> Self {
-        Self { reader, kept: RefCell::default() }
+        Self { reader, kept: RefCell::default(), pd: OnceCell::new() }
     }
 
     /// Whose answers expressions over this capture should give: those of the Prometheus that it
@@ -40,6 +44,19 @@ impl<'a> CaptureStorage<'a> {
     pub fn dialect(&self) -> Dialect {
         let version = self.reader.meta().versions.prometheus.as_deref();
         version.map_or(Dialect::V3, Dialect::of_version)
+    }
+
+    /// The series made of PD's answers.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn pd(&self) -> Result<&MemoryStorage, CaptureError> {
+        if let Some(known) = self.pd.get() {
+            return Ok(known);
+        }
+        let answers = self.reader.pd_answers(TimeRange::ALL)?;
+        Ok(self.pd.get_or_init(|| pd_series(&answers, self.reader.window().end)))
     }
 
     /// Holds the samples of a metric in `range`.
@@ -76,8 +93,16 @@ impl Storage for CaptureStorage<'_> {
         let names_one =
             |matcher: &&LabelMatcher| matcher.name == NAME && matches!(matcher.op, MatchOp::Equal);
         let Some(name) = matchers.iter().find(names_one) else {
-            return Ok(shared(self.reader.select(matchers, range)?));
+            let mut series = shared(self.reader.select(matchers, range)?);
+            if matchers.iter().any(speaks_of_pd) {
+                series.extend(self.pd()?.select(matchers, range)?);
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            }
+            return Ok(series);
         };
+        if PD_METRICS.iter().any(|metric| metric.name == name.value) {
+            return self.pd()?.select(matchers, range);
+        }
         let mut kept = self.kept.borrow_mut();
         self.keep(&mut kept, &name.value, range)?;
         let Kept { metrics, picked, .. } = &mut *kept;
@@ -96,6 +121,13 @@ impl Storage for CaptureStorage<'_> {
         picked.insert(key, series.clone());
         Ok(series)
     }
+}
+
+/// Whether a regular expression on the metric's name is meant for PD's series; one that matches
+/// any name is not, so that it gives what Prometheus would.
+fn speaks_of_pd(matcher: &LabelMatcher) -> bool {
+    let MatchOp::Regex(regex) = &matcher.op else { return false };
+    matcher.name == NAME && regex.as_str().contains("operator_pd_")
 }
 
 /// Tells one list of matchers from another.

@@ -7,6 +7,7 @@ mod diagnosis;
 mod layering;
 mod mutate;
 mod real_prometheus;
+mod rules;
 mod source_pd;
 mod source_prometheus;
 mod subjects;
