@@ -298,6 +298,7 @@ async fn phases(
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         until: live.until,
+        feed: None,
     };
     let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::run(recording, writer, &clock::now, stop, &mut progress).await?)

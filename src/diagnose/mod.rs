@@ -22,7 +22,7 @@ mod stops;
 mod tell;
 mod verdict;
 
-pub use evidence::{Evidence, Parts, StoreRef};
+pub use evidence::{Evidence, HORIZON_MS, Parts, StoreRef};
 pub use explain::{Drawn, draw};
 pub use finding::{Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind};
 pub use judge::{diagnose, metrics};

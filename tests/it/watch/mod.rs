@@ -1,0 +1,108 @@
+//! Diagnosis of a recording while it is made.
+
+mod playback;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use operator::capture::CaptureWriter;
+use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
+use operator::model::{TimeRange, Timestamp};
+use operator::record::pd_sampler::PdSampler;
+use operator::record::{self, Copier, Feed, News, Recent, Recording, Stop};
+use operator::source::pd::{PdCadence, PdClient, PdSchedule};
+use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
+
+use crate::diagnosis::run::Run;
+use crate::diagnosis::told;
+use playback::Playback;
+
+/// How many seconds of a run pass in one.
+const SPEED: i64 = 24;
+
+/// Records a part of a bundled run as it is served back, and returns what the recorder told.
+async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<News> {
+    let playback = Playback::start(run, part.start, SPEED, outage).await;
+    let options = HttpOptions::default();
+    let client = PrometheusClient::new(&playback.prometheus, &options).expect("a URL");
+    let selectors = vec![Selector::parse("{__name__=~'.+'}").expect("a selector")];
+    let pd = PdClient::new(&options).expect("a client");
+    let schedule = PdSchedule::new(PdCadence::default(), part.start);
+    let (feed, mut news) = Feed::new(&metrics());
+    let faster = |seconds: u64| Duration::from_millis(seconds * 1000 / SPEED as u64);
+    let recording = Recording {
+        copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
+        pd: Some(PdSampler::new(pd, playback.members.clone(), schedule)),
+        pd_interval: faster(5),
+        prometheus_interval: faster(15),
+        until: None,
+        feed: Some(feed),
+    };
+    let meta = serde_json::json!({"run": "live", "subject": "tikv", "created": 0});
+    let meta = serde_json::from_value(meta).expect("a run's metadata");
+    let writer = CaptureWriter::create(path, meta).expect("the capture can be made");
+    let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
+    let end = tokio::time::Instant::now() + faster(part.millis() as u64 / 1000);
+    let ended = async {
+        tokio::time::sleep_until(end).await;
+        stop.send_replace(Stop::AfterTick);
+    };
+    let mut progress = |_: &_| {};
+    let recorded = record::run(recording, writer, playback.clock, stopped, &mut progress);
+    tokio::join!(recorded, ended).0.expect("the capture can be written");
+    let mut all = Vec::new();
+    while let Ok(one) = news.try_recv() {
+        all.push(one);
+    }
+    all
+}
+
+/// The verdict of every live tick.
+fn live(news: Vec<News>) -> Vec<(Timestamp, Verdict)> {
+    let mut recent = Recent::new(HORIZON_MS);
+    let mut verdicts = Vec::new();
+    for one in news {
+        let settled = one.settled;
+        recent.take(one);
+        let Some(as_of) = settled else { continue };
+        let known = recent.known(as_of);
+        let parts = Parts { series: known.series, pd: &known.pd, gaps: &known.gaps };
+        verdicts.push((as_of, diagnose(&Evidence::new(known.window, as_of, parts))));
+    }
+    verdicts
+}
+
+/// What `operator replay --at` says of a capture.
+fn replayed(path: &Path, at: Timestamp) -> serde_json::Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+        .arg("replay")
+        .arg(path)
+        .args(["--format", "json", "--at", &at.as_millis().to_string()])
+        .output()
+        .expect("the program starts");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!("{at}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    report["verdict"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_live_tick_says_is_what_its_replay_says() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("live.capture");
+    // Store 4 dies 246 s into the run; Prometheus is away while it does.
+    let run = Run::load("chaos-02");
+    let (part, outage) = (run.range(75, 420), run.range(230, 290));
+    let news = record(&path, run, part, outage).await;
+    let verdicts = live(news);
+    let mut compared = 0;
+    for (as_of, verdict) in verdicts.iter().step_by(2).filter(|(at, _)| *at > part.start) {
+        let live = serde_json::to_value(verdict).expect("a verdict is JSON");
+        assert_eq!(live, replayed(&path, *as_of), "at {as_of}: {}", told(verdict));
+        compared += 1;
+    }
+    assert!(compared >= 8, "{compared} of {}", verdicts.len());
+    let (_, last) = verdicts.last().expect("something was judged");
+    assert_eq!(last.causes[0].mode, "store_crash", "{}", told(last));
+}
