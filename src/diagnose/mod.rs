@@ -15,6 +15,7 @@ mod judge;
 mod limits;
 mod mode;
 mod modes;
+mod notice;
 mod pd_history;
 mod rivals;
 mod series;
@@ -28,6 +29,7 @@ pub use finding::{Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Targ
 pub use judge::{diagnose, metrics};
 pub use mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use modes::ALL as MODES;
+pub use notice::{Notice, Subject, Turn, notices};
 pub use rivals::{Guess, RIVALS, Rival};
 pub use series::{Point, Track};
 pub use verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};

@@ -18,5 +18,5 @@ pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{Feed, Known, News, Recent, recent_window};
 pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
-pub use recorder::{Clock, Ending, Progress, Recording, Stop, run};
+pub use recorder::{Clock, Ending, Progress, Recording, Stop, Succession, run};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

@@ -17,7 +17,7 @@ use super::feed::Feed;
 use super::outages::{Outages, healed};
 use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
-use crate::capture::{CaptureWriter, CommitStats, Tick};
+use crate::capture::{CaptureError, CaptureWriter, CommitStats, Tick};
 use crate::model::{
     Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange,
     Timestamp,
@@ -50,6 +50,25 @@ pub struct Recording {
     pub until: Option<Timestamp>,
     /// Who follows the recording, if anybody.
     pub feed: Option<Feed>,
+    /// Who says when it goes on in another capture, if anybody.
+    pub succession: Option<Box<dyn Succession>>,
+}
+
+/// Lets a recording go on in another capture without a hole.
+pub trait Succession {
+    /// The capture to go on with; `None` while `writer` is the one.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where one cannot be written, which ends the recording.
+    fn successor(
+        &mut self,
+        writer: &mut CaptureWriter,
+        now: Timestamp,
+    ) -> Result<Option<CaptureWriter>, CaptureError>;
+
+    /// The capture before is sealed and closed.
+    fn sealed(&mut self);
 }
 
 /// What the caller wants of a running recorder.
@@ -121,7 +140,9 @@ pub async fn run(
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
-    let Recording { copier, pd, pd_interval, prometheus_interval, until, feed } = recording;
+    let Recording { copier, pd, pd_interval, prometheus_interval, until, feed, succession } =
+        recording;
+    let mut succession = succession;
     let started = clock();
     let ledger = Mutex::new(Ledger { writer, tick: Tick::default(), feed });
     let mut state = State::new(&ledger, clock, started, progress);
@@ -146,6 +167,8 @@ pub async fn run(
                 copying = None;
                 if state.copied(copied)? == Behind::Yes {
                     prometheus.reset_immediately();
+                } else if let Some(succession) = &mut succession {
+                    state.pass_on(succession.as_mut())?;
                 }
             }
             Some(answers) = pd_answers.recv() => {
@@ -304,6 +327,17 @@ impl<'a> State<'a> {
         let text = if last.is_some() { "recording resumed" } else { "recording began" };
         self.mark(self.started, text);
         self.commit()
+    }
+
+    /// Goes on in another capture where it is time.
+    fn pass_on(&mut self, succession: &mut dyn Succession) -> Result<(), RecordError> {
+        let mut ledger = lock(self.ledger);
+        let Some(next) = succession.successor(&mut ledger.writer, (self.clock)())? else {
+            return Ok(());
+        };
+        std::mem::replace(&mut ledger.writer, next).finish()?;
+        succession.sealed();
+        Ok(())
     }
 
     /// The last commit before the capture is sealed.

@@ -1,6 +1,7 @@
 //! Diagnosis of a recording while it is made.
 
 mod playback;
+mod program;
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +24,8 @@ const SPEED: i64 = 24;
 
 /// Records a part of a bundled run as it is served back, and returns what the recorder told.
 async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<News> {
-    let playback = Playback::start(run, part.start, SPEED, outage).await;
+    let clock = playback::faster(part.start, SPEED);
+    let playback = Playback::start(run, clock, outage).await;
     let options = HttpOptions::default();
     let client = PrometheusClient::new(&playback.prometheus, &options).expect("a URL");
     let selectors = vec![Selector::parse("{__name__=~'.+'}").expect("a selector")];
@@ -38,6 +40,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
         prometheus_interval: faster(15),
         until: None,
         feed: Some(feed),
+        succession: None,
     };
     let meta = serde_json::json!({"run": "live", "subject": "tikv", "created": 0});
     let meta = serde_json::from_value(meta).expect("a run's metadata");
@@ -49,7 +52,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
         stop.send_replace(Stop::AfterTick);
     };
     let mut progress = |_: &_| {};
-    let recorded = record::run(recording, writer, playback.clock, stopped, &mut progress);
+    let recorded = record::run(recording, writer, clock, stopped, &mut progress);
     tokio::join!(recorded, ended).0.expect("the capture can be written");
     let mut all = Vec::new();
     while let Ok(one) = news.try_recv() {

@@ -17,26 +17,27 @@ use crate::stand::{Answer, accept, put_series, read_response, read_window};
 /// How late a scrape shows at most, in the run's time.
 const LATEST_MS: i64 = 9_000;
 
+/// A clock that begins at an instant and runs `speed` times as fast as the real one.
+pub fn faster(from: Timestamp, speed: i64) -> Clock {
+    let begun = tokio::time::Instant::now();
+    Box::leak(Box::new(move || {
+        let real = i64::try_from(begun.elapsed().as_millis()).expect("a test is short");
+        from.saturating_add_millis(real * speed)
+    }))
+}
+
 /// Both servers, until dropped.
 pub struct Playback {
     /// Base URL of Prometheus.
     pub prometheus: String,
     /// PD's members.
     pub members: Vec<Member>,
-    /// The run's time.
-    pub clock: Clock,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Playback {
-    /// Serves `run` from an instant on, `speed` times as fast as it happened. While `outage` lasts,
-    /// Prometheus breaks every connection.
-    pub async fn start(run: Run, from: Timestamp, speed: i64, outage: TimeRange) -> Self {
-        let begun = tokio::time::Instant::now();
-        let clock: Clock = Box::leak(Box::new(move || {
-            let real = i64::try_from(begun.elapsed().as_millis()).expect("a test is short");
-            from.saturating_add_millis(real * speed)
-        }));
+    /// Serves `run` by a clock. While `outage` lasts, Prometheus breaks every connection.
+    pub async fn start(run: Run, clock: Clock, outage: TimeRange) -> Self {
         let names: BTreeMap<String, String> =
             run.pd.iter().map(|answer| (answer.member.clone(), answer.url.clone())).collect();
         let mut tasks = Vec::new();
@@ -56,12 +57,12 @@ impl Playback {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let answer = move |_: &str, body: &[u8]| {
+        let answer = move |path: &str, body: &[u8]| {
             let now = clock();
-            if outage.contains(now) { None } else { shelf.samples(body, now) }
+            if outage.contains(now) { None } else { shelf.prometheus(path, body, now) }
         };
         tasks.push(tokio::spawn(accept(listener, answer)));
-        Self { prometheus: format!("http://{address}"), members, clock, tasks }
+        Self { prometheus: format!("http://{address}"), members, tasks }
     }
 }
 
@@ -103,6 +104,20 @@ impl Shelf {
             pd.entry(key).or_default().push(answer);
         }
         Self { series: series.collect(), pd }
+    }
+
+    fn prometheus(&self, path: &str, body: &[u8], now: Timestamp) -> Option<Answer> {
+        let seconds = now.as_millis() as f64 / 1000.0;
+        let data = match path {
+            "/api/v1/read" => return self.samples(body, now),
+            "/api/v1/query" => {
+                format!("{{\"resultType\":\"scalar\",\"result\":[{seconds},\"{seconds}\"]}}")
+            }
+            "/api/v1/status/buildinfo" => r#"{"version":"2.42.0"}"#.to_owned(),
+            _ => return Some((404, "text/plain", b"not served here".to_vec())),
+        };
+        let body = format!("{{\"status\":\"success\",\"data\":{data}}}");
+        Some((200, "application/json", body.into_bytes()))
     }
 
     fn samples(&self, body: &[u8], now: Timestamp) -> Option<Answer> {
