@@ -29,6 +29,8 @@ pub struct Monitor {
     pub hooks: Option<Hooks>,
     /// The run.
     pub run: RunName,
+    /// When its segment began: what was over by then is no incident of it.
+    pub begun: Timestamp,
     /// What results look like.
     pub format: Format,
     /// The verdict before.
@@ -81,7 +83,11 @@ impl Monitor {
     fn note_incident(&self, verdict: &Verdict, new: &[Notice]) {
         let lasting = verdict.causes.iter().filter(|cause| cause.end_ms.is_none());
         let lasting = lasting.map(|cause| cause.onset_ms).min();
-        let begun = new.iter().filter(|one| one.about == Subject::Cause && one.turn == Turn::Began);
+        let begun = new.iter().filter(|one| {
+            one.about == Subject::Cause
+                && one.turn == Turn::Began
+                && one.end_ms.is_none_or(|end| end >= self.begun)
+        });
         let begun = begun.map(|one| one.onset_ms).chain(lasting).min();
         let mut incident = self.incident.lock().unwrap_or_else(PoisonError::into_inner);
         incident.since = incident.since.or(begun);

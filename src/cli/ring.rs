@@ -246,6 +246,7 @@ fn rename(from: &Path, to: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EncodedLabels, Labels, Sample};
 
     fn run() -> RunName {
         RunName::new("watch").expect("a name")
@@ -301,5 +302,45 @@ mod tests {
         assert_eq!(left.len(), 5, "{left:?}");
         assert!(left.iter().any(|name| name.starts_with("watch-incident-")));
         assert!(!left.contains(&generated_name("watch", at(0)).expect("a name").to_string()));
+    }
+
+    /// A writer of a segment that holds a sample every 15 s of the four hours since it began.
+    fn four_hours(segment: &Segment) -> CaptureWriter {
+        let meta = serde_json::json!({"run": segment.name, "subject": "tikv", "created": 0});
+        let meta = serde_json::from_value(meta).expect("a run's metadata");
+        let mut writer = CaptureWriter::create(&segment.path, meta).expect("it can be made");
+        let mut labels = Vec::new();
+        let pairs = [("__name__", "up"), ("job", "tikv"), ("instance", "a")];
+        Labels::from_pairs(&pairs).encode(&mut labels);
+        let sample = |step: i64| Sample { at: segment.begun + step * 15_000, value: 1.0 };
+        let samples: Vec<Sample> = (0..960).map(sample).collect();
+        let mut tick = Tick { copied_through: Some(at(4 * 3600)), ..Tick::default() };
+        let labels = EncodedLabels(&labels);
+        tick.samples.push(writer.index(), labels, &samples).expect("labels are well formed");
+        writer.commit(tick).expect("it can be written");
+        writer
+    }
+
+    #[test]
+    fn a_segment_with_an_incident_is_followed_by_one_that_begins_an_hour_earlier() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut ring = ring(dir.path(), at(0));
+        let mut writer = four_hours(&ring.segment);
+        let over = Incident { since: Some(at(13_000)), over: Some(at(14_000)) };
+        *ring.incident.lock().expect("nobody panicked") = over;
+        let next = ring.successor(&mut writer, at(4 * 3600)).expect("it can be written");
+        let next = next.expect("it is time");
+        assert_eq!(next.copied_through(), Some(at(4 * 3600)));
+        writer.finish().expect("it can be sealed");
+        ring.sealed();
+        next.finish().expect("it can be sealed");
+
+        let name = incident_name(&run(), at(13_000)).expect("a name");
+        let kept = dir.path().join(format!("{name}{SUFFIX}"));
+        let kept = CaptureReader::open(&kept).expect("the incident is kept");
+        assert_eq!((kept.meta().run.clone(), kept.window().start), (name, at(0)));
+        let next = CaptureReader::open(&ring.segment.path).expect("the next segment is there");
+        assert_eq!(next.window().start, at(3 * 3600 - 120));
+        assert_eq!(*ring.incident.lock().expect("nobody panicked"), Incident::default());
     }
 }

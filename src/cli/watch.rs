@@ -118,6 +118,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
         incident: Arc::clone(&incident),
         hooks: Hooks::start(watched.told)?,
         run: watched.run.clone(),
+        begun: watched.segment.begun,
         format: global.format,
         before: None,
     };

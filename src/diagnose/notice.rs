@@ -153,3 +153,72 @@ fn of_cause(about: Subject, cause: &Cause) -> Told {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::{Outcome, SCHEMA};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn verdict(causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
+        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
+            mode,
+            says: "it broke",
+            target: Target::cluster(),
+            onset_ms: at(onset),
+            onset_uncertainty_ms: 5_000,
+            end_ms: end.map(at),
+            confidence: 0.9,
+            evidence: Vec::new(),
+            against: Vec::new(),
+            unchecked: Vec::new(),
+            explains: Vec::new(),
+        };
+        Verdict {
+            schema: SCHEMA,
+            outcome: if causes.is_empty() { Outcome::NoFault } else { Outcome::Fault },
+            as_of_ms: at(1000),
+            summary: String::new(),
+            causes: causes.iter().map(cause).collect(),
+            changes: Vec::new(),
+            alternatives: Vec::new(),
+            unchecked: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn turns(before: &Verdict, after: &Verdict) -> Vec<(Turn, String, Option<String>)> {
+        let new = notices(Some(before), after, at(0));
+        new.into_iter().map(|one| (one.turn, one.what, one.was)).collect()
+    }
+
+    #[test]
+    fn what_stays_the_same_is_not_told_again_though_its_onset_moves() {
+        let (before, after) = (verdict(&[("crash", 100, None)]), verdict(&[("crash", 130, None)]));
+        assert_eq!(turns(&before, &after), []);
+        let other = verdict(&[("crash", 100, None), ("crash", 600, None)]);
+        assert_eq!(turns(&before, &other), [(Turn::Began, "crash".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_cause_begins_gets_another_name_and_ends() {
+        let none = verdict(&[]);
+        let open = verdict(&[("unreachable", 100, None)]);
+        let named = verdict(&[("crash", 102, None)]);
+        let over = verdict(&[("crash", 102, Some(200))]);
+        assert_eq!(turns(&none, &open), [(Turn::Began, "unreachable".to_owned(), None)]);
+        let was = Some("unreachable".to_owned());
+        assert_eq!(turns(&open, &named), [(Turn::Updated, "crash".to_owned(), was)]);
+        assert_eq!(turns(&named, &over), [(Turn::Ended, "crash".to_owned(), None)]);
+    }
+
+    #[test]
+    fn what_is_refuted_is_withdrawn_and_what_slides_out_of_sight_is_not() {
+        let (open, none) = (verdict(&[("crash", 100, None)]), verdict(&[]));
+        assert_eq!(turns(&open, &none), [(Turn::Withdrawn, "crash".to_owned(), None)]);
+        assert_eq!(notices(Some(&open), &none, at(101)), []);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use operator::capture::CaptureWriter;
+use operator::capture::{CaptureReader, CaptureWriter, excerpt};
 use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
 use operator::model::{TimeRange, Timestamp};
 use operator::record::pd_sampler::PdSampler;
@@ -18,6 +18,8 @@ use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 use crate::diagnosis::run::Run;
 use crate::diagnosis::told;
 use playback::Playback;
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
 /// How many seconds of a run pass in one.
 const SPEED: i64 = 24;
@@ -108,4 +110,22 @@ async fn what_a_live_tick_says_is_what_its_replay_says() {
     assert!(compared >= 8, "{compared} of {}", verdicts.len());
     let (_, last) = verdicts.last().expect("something was judged");
     assert_eq!(last.causes[0].mode, "store_crash", "{}", told(last));
+}
+
+#[test]
+fn an_excerpt_holds_what_the_capture_holds_of_its_range() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let run = Run::load("chaos-02");
+    let range = run.range(120, 420);
+    let reader = CaptureReader::open(&Path::new(DATA).join("chaos-02.capture")).expect("it opens");
+    let path = dir.path().join("part.capture");
+    let mut writer = CaptureWriter::create(&path, reader.meta().clone()).expect("it can be made");
+    excerpt(&reader, range, &mut writer).expect("it can be copied");
+    writer.finish().expect("it can be sealed");
+    let part = CaptureReader::open(&path).expect("it opens");
+    let select = |reader: &CaptureReader| reader.select(&[], range).expect("samples read");
+    assert_eq!(select(&part), select(&reader));
+    assert!(part.select(&[], TimeRange::new(range.end, Timestamp::MAX)).expect("reads").is_empty());
+    let answers = |reader: &CaptureReader| reader.pd_answers(range).expect("answers read");
+    assert_eq!(answers(&part), answers(&reader));
 }

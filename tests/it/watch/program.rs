@@ -58,10 +58,10 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     }
     let never = TimeRange::new(run.window.start, run.window.start);
     let playback = Playback::start(run, &wall_clock, never).await;
-    let posted = Arc::new(Mutex::new(Vec::new()));
+    let hooked = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let hook = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
-    let bodies = posted.clone();
+    let bodies = hooked.clone();
     tokio::spawn(accept(listener, move |_, body| {
         bodies.lock().expect("nobody panicked").push(body.to_vec());
         Some((204, "text/plain", Vec::new()))
@@ -70,8 +70,8 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     let told = dir.path().join("told.json");
     let exec = format!("cat > {0}.part && mv {0}.part {0}", told.display());
     let hooks = ["--exec", &exec, "--webhook", &hook];
-    let mut watch = start(dir.path(), &playback.prometheus, &hooks);
-    let first = || posted.lock().expect("nobody panicked").first().cloned();
+    let watch = start(dir.path(), &playback.prometheus, &hooks);
+    let first = || hooked.lock().expect("nobody panicked").first().cloned();
     let body = wait_for("a verdict", first).await;
     let posted: Value = serde_json::from_slice(&body).expect("the body is JSON");
     assert_eq!(posted["verdict"]["outcome"], "fault", "{posted}");
@@ -79,6 +79,15 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     assert_eq!(posted["notices"][0]["turn"], "began", "{posted}");
     let executed = std::fs::read(&told).expect("the command ran before");
     assert_eq!(executed, body);
+
+    // The recorder dies in the middle of it; the next one goes on and remembers.
+    drop(watch);
+    let told_before = hooked.lock().expect("nobody panicked").len();
+    let mut watch = start(dir.path(), &playback.prometheus, &["--webhook", &hook]);
+    let second = || hooked.lock().expect("nobody panicked").get(told_before).cloned();
+    let body = wait_for("a verdict after the crash", second).await;
+    let again: Value = serde_json::from_slice(&body).expect("the body is JSON");
+    assert_eq!(again["verdict"]["causes"][0]["mode"], "traffic_surge", "{again}");
 
     interrupt(&watch.0).expect("the program runs");
     assert!(watch.0.wait().expect("it ends").success());
