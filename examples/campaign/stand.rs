@@ -102,27 +102,15 @@ impl Supply {
     /// each target's by a time of its own.
     fn read(&self, range: TimeRange, now: Timestamp) -> Vec<u8> {
         let mut result = Vec::new();
-        let mut series_bytes = Vec::new();
         for (number, series) in self.series.iter().enumerate() {
             let shown = now + (1 - series.phase_ms);
             let samples = self.samples(number, TimeRange::new(range.start, range.end.min(shown)));
             if samples.is_empty() {
                 continue;
             }
-            series_bytes.clear();
-            series_bytes.extend_from_slice(&series.encoded);
-            for sample in samples {
-                let mut message = vec![0x09];
-                message.extend(sample.value.to_bits().to_le_bytes());
-                message.push(0x10);
-                put_varint(&mut message, sample.at.as_millis() as u64);
-                put_bytes(&mut series_bytes, 0x12, &message);
-            }
-            put_bytes(&mut result, 0x0a, &series_bytes);
+            put_series(&mut result, &series.encoded, &samples);
         }
-        let mut response = Vec::new();
-        put_bytes(&mut response, 0x0a, &result);
-        response
+        read_response(&result)
     }
 }
 
@@ -147,9 +135,9 @@ impl Stand {
         let (of_prometheus, of_pd, own) = (supply.clone(), supply, pd_url.clone());
         let tasks = [
             tokio::spawn(accept(prometheus, move |path, body| {
-                prometheus_answer(&of_prometheus, path, body, now())
+                Some(prometheus_answer(&of_prometheus, path, body, now()))
             })),
-            tokio::spawn(accept(pd, move |path, _| pd_answer(&of_pd, &own, path))),
+            tokio::spawn(accept(pd, move |path, _| Some(pd_answer(&of_pd, &own, path)))),
         ];
         Ok(Self { prometheus: prometheus_url, pd: pd_url, tasks })
     }
@@ -162,7 +150,7 @@ impl Drop for Stand {
 }
 
 /// Status, content type and body.
-type Answer = (u16, &'static str, Vec<u8>);
+pub type Answer = (u16, &'static str, Vec<u8>);
 
 const JSON: &str = "application/json";
 
@@ -204,9 +192,11 @@ fn pd_answer(supply: &Supply, own: &str, path: &str) -> Answer {
     }
 }
 
-async fn accept(
+/// Answers by path and body, one task for each connection; where there is no answer, the connection
+/// breaks.
+pub async fn accept(
     listener: TcpListener,
-    answer: impl Fn(&str, &[u8]) -> Answer + Clone + Send + Sync + 'static,
+    answer: impl Fn(&str, &[u8]) -> Option<Answer> + Clone + Send + Sync + 'static,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         let answer = answer.clone();
@@ -216,7 +206,7 @@ async fn accept(
 }
 
 /// Answers one request after another until the client closes.
-async fn serve(stream: TcpStream, answer: impl Fn(&str, &[u8]) -> Answer) -> Result<()> {
+async fn serve(stream: TcpStream, answer: impl Fn(&str, &[u8]) -> Option<Answer>) -> Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -238,7 +228,7 @@ async fn serve(stream: TcpStream, answer: impl Fn(&str, &[u8]) -> Answer) -> Res
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
-        let (status, content_type, body) = answer(&path, &body);
+        let Some((status, content_type, body)) = answer(&path, &body) else { return Ok(()) };
         let mut whole = format!(
             "HTTP/1.1 {status} x\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -249,8 +239,28 @@ async fn serve(stream: TcpStream, answer: impl Fn(&str, &[u8]) -> Answer) -> Res
     }
 }
 
+/// Adds a series to the result of a remote read.
+pub fn put_series(result: &mut Vec<u8>, labels: &[u8], samples: &[Sample]) {
+    let mut series = labels.to_vec();
+    for sample in samples {
+        let mut message = vec![0x09];
+        message.extend(sample.value.to_bits().to_le_bytes());
+        message.push(0x10);
+        put_varint(&mut message, sample.at.as_millis() as u64);
+        put_bytes(&mut series, 0x12, &message);
+    }
+    put_bytes(result, 0x0a, &series);
+}
+
+/// A remote read's answer, before compression.
+pub fn read_response(result: &[u8]) -> Vec<u8> {
+    let mut response = Vec::new();
+    put_bytes(&mut response, 0x0a, result);
+    response
+}
+
 /// The window of a remote read's first query.
-fn read_window(body: &[u8]) -> Option<TimeRange> {
+pub fn read_window(body: &[u8]) -> Option<TimeRange> {
     let request = snap::raw::Decoder::new().decompress_vec(body).ok()?;
     let mut rest = request.strip_prefix(&[0x0a])?;
     take_varint(&mut rest)?;

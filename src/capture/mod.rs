@@ -5,6 +5,7 @@
 mod catalog;
 mod codec;
 mod error;
+mod excerpt;
 mod file;
 mod index;
 mod inventory;
@@ -18,6 +19,7 @@ mod writer;
 mod tests;
 
 pub use error::CaptureError;
+pub use excerpt::excerpt;
 pub use file::FORMAT;
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;

@@ -12,16 +12,19 @@ mod exit;
 mod explain;
 mod exporter;
 mod health;
+mod hooks;
 mod judged;
 mod lookup;
 mod mark;
 mod metrics;
+mod monitor;
 mod output;
 mod progress;
 mod query;
 mod record;
 mod record_config;
 mod replay;
+mod ring;
 mod rules;
 mod runs;
 mod score;
@@ -30,6 +33,7 @@ mod show;
 mod sources;
 mod subjects;
 mod verify;
+mod watch;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -77,6 +81,8 @@ struct Global {
 enum Command {
     /// Record a cluster into a capture, live or out of the past
     Record(Box<record::RecordArgs>),
+    /// Record a cluster and say what breaks as it breaks
+    Watch(Box<watch::WatchArgs>),
     /// Replay a capture: what broke, where and why, and what happened
     Replay(replay::ReplayArgs),
     /// Evaluate PromQL over a capture
@@ -148,6 +154,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     let global = &cli.global;
     let done = match cli.command {
         Command::Record(args) => record::run(global, *args),
+        Command::Watch(args) => watch::run(global, *args),
         Command::Query(args) => query::run(global, &args),
         Command::Replay(args) => return replay::run(global, &args),
         Command::Rules(args) => return rules::run(global, &args),

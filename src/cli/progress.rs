@@ -29,6 +29,7 @@ pub struct Reporter {
     started_bytes: Option<u64>,
     last_line: Option<Timestamp>,
     estimated: bool,
+    standing: Option<String>,
 }
 
 impl Reporter {
@@ -43,7 +44,14 @@ impl Reporter {
         } else {
             Face::Plain
         };
-        Self { face, started, started_bytes: None, last_line: None, estimated: false }
+        Self {
+            face,
+            started,
+            started_bytes: None,
+            last_line: None,
+            estimated: false,
+            standing: None,
+        }
     }
 
     /// After a commit of a live recording.
@@ -72,8 +80,9 @@ impl Reporter {
         };
         let projected =
             per_hour.map(|bytes| format!(" ({}/h)", output::size(bytes))).unwrap_or_default();
+        let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
-            "{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}",
+            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}",
             output::duration(elapsed_ms),
             output::count(progress.samples),
             output::count(progress.series),
@@ -146,6 +155,23 @@ impl Reporter {
             Face::Plain => eprintln!("{text}"),
             Face::Quiet | Face::Json => {}
         }
+    }
+
+    /// A result, on stdout, whatever the status line does.
+    ///
+    /// # Errors
+    ///
+    /// Where stdout is closed.
+    pub fn result(&self, text: &str) -> std::io::Result<()> {
+        match &self.face {
+            Face::Bar(bar) => bar.suspend(|| output::line(text)),
+            Face::Plain | Face::Quiet | Face::Json => output::line(text),
+        }
+    }
+
+    /// What the status line begins with from now on.
+    pub fn standing(&mut self, text: String) {
+        self.standing = Some(text);
     }
 
     /// Takes the status line away.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,10 +22,12 @@ use super::subjects::{self, Asking};
 use super::{Global, clock};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{
-    Endpoints, RunMeta, RunName, TimeRange, Timestamp, Versions, parse_duration_ms,
+    Endpoints, RunMeta, RunName, RunNameError, TimeRange, Timestamp, Versions, parse_duration_ms,
 };
 use crate::record::pd_log::read_pd_log;
-use crate::record::{self, Copier, Ending, HistoryProgress, Progress, Recording, Stop, Subject};
+use crate::record::{
+    self, Copier, Ending, Feed, HistoryProgress, Progress, Recording, Stop, Subject, Succession,
+};
 use crate::source::Selector;
 
 /// PD is asked what is due this often; the cadence of each path is the schedule's.
@@ -55,63 +58,81 @@ Secrets come from files or the environment and are never written anywhere.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RecordArgs {
-    /// Name of the run; without it, one from the subject and the time
-    #[arg(long, value_name = "NAME")]
-    run: Option<String>,
     #[command(flatten)]
-    sources: SourceArgs,
-    /// How long to record live
-    #[arg(long = "for", value_name = "DURATION")]
-    length: Option<String>,
+    live: LiveArgs,
     /// Copy the past from here
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     from: Option<String>,
     /// Copy the past up to here; without it, up to now
     #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "length")]
     to: Option<String>,
-    /// How often Prometheus is copied [default: 15s]
-    #[arg(long, value_name = "DURATION")]
-    interval: Option<String>,
-    /// A series selector to copy beside the default ones. Repeatable
-    #[arg(long = "match", value_name = "SELECTOR")]
-    matches: Vec<String>,
-    /// Copy only what --match selects
-    #[arg(long)]
-    no_default_match: bool,
     /// Import PD answers that something else collected (JSON lines, plain or gzip). Repeatable
     #[arg(long, value_name = "FILE")]
     pd_log: Vec<PathBuf>,
+}
+
+/// Arguments of whatever records live: `record` and `watch`.
+#[derive(Debug, Default, Args)]
+pub struct LiveArgs {
+    /// Name of the run; without it, one from the subject and the time
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
+    #[command(flatten)]
+    pub sources: SourceArgs,
+    /// How long to record live
+    #[arg(long = "for", value_name = "DURATION")]
+    pub length: Option<String>,
+    /// How often Prometheus is copied [default: 15s]
+    #[arg(long, value_name = "DURATION")]
+    pub interval: Option<String>,
+    /// A series selector to copy beside the default ones. Repeatable
+    #[arg(long = "match", value_name = "SELECTOR")]
+    pub matches: Vec<String>,
+    /// Copy only what --match selects
+    #[arg(long)]
+    pub no_default_match: bool,
     /// What belongs to the system under observation: a name that is built in, or the path of a
     /// subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE")]
-    subject: Option<String>,
+    pub subject: Option<String>,
     /// Serve the recorder's own metrics (/metrics) and whether it commits (/healthz) on this
     /// address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
+    pub listen: Option<SocketAddr>,
     /// A TOML file whose keys are these flags; flags come first
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
 }
 
 /// What to record, with nothing left open.
-struct Plan {
-    run: RunName,
-    path: PathBuf,
-    subject: Subject,
-    sources: SourceArgs,
-    selectors: Vec<Selector>,
-    history: Option<TimeRange>,
-    live: Option<Live>,
-    interval: Duration,
-    pd_logs: Vec<PathBuf>,
-    listen: Option<SocketAddr>,
+pub struct Plan {
+    /// The run's name.
+    pub run: RunName,
+    /// Where its capture lies.
+    pub path: PathBuf,
+    /// What is recorded.
+    pub subject: Subject,
+    /// Where from.
+    pub sources: SourceArgs,
+    /// Which series.
+    pub selectors: Vec<Selector>,
+    /// The past to copy first.
+    pub history: Option<TimeRange>,
+    /// The live part, if there is one.
+    pub live: Option<Live>,
+    /// How often Prometheus is copied.
+    pub interval: Duration,
+    /// Logs of PD's answers to import.
+    pub pd_logs: Vec<PathBuf>,
+    /// Where the recorder's own metrics are served.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The live part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Live {
-    until: Option<Timestamp>,
+pub struct Live {
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
 }
 
 /// Records.
@@ -126,6 +147,7 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<()> {
 }
 
 fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Plan> {
+    let RecordArgs { live: args, from, to, pd_log } = args;
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
     let sources = args.sources.or(file.sources());
@@ -134,12 +156,12 @@ fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Pla
         Some(name) => RunName::new(&name)?,
         None => generated_name(subject.name(), now)?,
     };
-    let from = args.from.or(file.from);
+    let from = from.or(file.from);
     // A flag that contradicts the file wins over it.
-    let length = args.length.or(file.r#for.filter(|_| args.to.is_none()));
-    let to = args.to.or(file.to.filter(|_| length.is_none()));
+    let length = args.length.or(file.r#for.filter(|_| to.is_none()));
+    let to = to.or(file.to.filter(|_| length.is_none()));
     let (history, live) = spans(from.as_deref(), to.as_deref(), length.as_deref(), now)?;
-    let pd_logs = if args.pd_log.is_empty() { file.pd_log } else { args.pd_log };
+    let pd_logs = if pd_log.is_empty() { file.pd_log } else { pd_log };
     let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
     let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
@@ -162,6 +184,21 @@ fn plan(global: &Global, args: RecordArgs, now: Timestamp) -> anyhow::Result<Pla
     let live = live.filter(|_| !only_logs);
     let path = global.dir.join(format!("{run}{SUFFIX}"));
     Ok(Plan { run, path, subject, sources, selectors, history, live, interval, pd_logs, listen })
+}
+
+/// What `watch` records: no past but what the caller adds, live until somebody ends it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn live_plan(global: &Global, args: LiveArgs, now: Timestamp) -> anyhow::Result<Plan> {
+    let args = RecordArgs { live: args, from: None, to: None, pd_log: Vec::new() };
+    let plan = plan(global, args, now)?;
+    if plan.history.is_some() || plan.live.is_none() || !plan.pd_logs.is_empty() {
+        let text = "what is watched happens now: --config names from, to or pd-log";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
+    Ok(plan)
 }
 
 /// The past to copy, and what to record live.
@@ -192,7 +229,8 @@ fn spans(
     Ok((Some(TimeRange::new(start, end)), live))
 }
 
-fn positive_duration(text: &str) -> anyhow::Result<Duration> {
+/// A length of time that is longer than none.
+pub fn positive_duration(text: &str) -> anyhow::Result<Duration> {
     let millis = parse_duration_ms(text)?;
     match u64::try_from(millis) {
         Ok(millis) if millis > 0 => Ok(Duration::from_millis(millis)),
@@ -200,38 +238,41 @@ fn positive_duration(text: &str) -> anyhow::Result<Duration> {
     }
 }
 
-fn generated_name(subject: &str, now: Timestamp) -> anyhow::Result<RunName> {
+/// A name from the subject and the time.
+pub fn generated_name(subject: &str, now: Timestamp) -> Result<RunName, RunNameError> {
     let time: String = now.to_string().chars().take(19).filter(|c| !"-:".contains(*c)).collect();
-    Ok(RunName::new(&format!("{subject}-{time}Z"))?)
+    RunName::new(&format!("{subject}-{time}Z"))
 }
 
 async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
-    // From the start, since finding the sources and copying the past may take their time.
-    let exporter = match plan.listen {
-        Some(address) => Some(Exporter::start(address, patience(plan.interval)).await?),
-        None => None,
-    };
+    let exporter = exporter(&plan).await?;
     let pd = sources::find_pd(&plan.sources, clock::now()).await?;
     let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
     let mut writer = open(&plan, pd.as_ref(), prometheus.as_ref())?;
-    let mut reporter = Reporter::new(global, clock::now());
+    let reporter = Reporter::new(global, clock::now());
     reporter.line(&format!("recording {} into {}", plan.run, plan.path.display()));
     for log in &plan.pd_logs {
         let answers = import(&mut writer, log)?;
         reporter.line(&format!("{}: {} new PD answers", log.display(), output::count(answers)));
     }
-    let copier = prometheus.map(|found| Copier {
-        client: found.client,
-        mode: found.mode,
-        selectors: plan.selectors.clone(),
-    });
-    let mut watchers = Watchers { reporter: &mut reporter, exporter };
-    let ending = phases(&plan, writer, (copier, pd), stop, &mut watchers).await;
-    reporter.finish();
+    let copier = prometheus.map(|found| found.copier(&plan.selectors));
+    let reporter = Mutex::new(reporter);
+    let watchers = Watchers { reporter: &reporter, exporter };
+    let ending = phases(&plan, writer, (copier, pd), stop, &watchers, Followers::default()).await;
+    watchers.reporter().finish();
     let ending = ending?;
-    report(global, &plan, ending)?;
+    report(global, &plan.path, &plan.run, ending)?;
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// Listens where the plan says so: from the start, since finding the sources and copying the past
+/// may take their time.
+pub async fn exporter(plan: &Plan) -> anyhow::Result<Option<Exporter>> {
+    match plan.listen {
+        Some(address) => Ok(Some(Exporter::start(address, patience(plan.interval)).await?)),
+        None => Ok(None),
+    }
 }
 
 /// How long a recorder may go without a commit and still count as healthy.
@@ -240,49 +281,54 @@ fn patience(interval: Duration) -> Duration {
 }
 
 /// Whoever is told how the recording stands.
-struct Watchers<'a> {
-    reporter: &'a mut Reporter,
-    exporter: Option<Exporter>,
+pub struct Watchers<'a> {
+    /// Who tells a person; shared with whoever judges the recording.
+    pub reporter: &'a Mutex<Reporter>,
+    /// Who tells machines.
+    pub exporter: Option<Exporter>,
 }
 
 impl Watchers<'_> {
-    fn live(&mut self, progress: &Progress) {
-        self.reporter.live(progress);
+    fn reporter(&self) -> MutexGuard<'_, Reporter> {
+        self.reporter.lock().expect("nobody panics while reporting")
+    }
+
+    fn live(&self, progress: &Progress) {
+        self.reporter().live(progress);
         if let Some(exporter) = &self.exporter {
             exporter.publish(progress);
         }
     }
 
-    fn history(&mut self, progress: &HistoryProgress) {
+    fn history(&self, progress: &HistoryProgress) {
         let now = clock::now();
-        self.reporter.history(progress, now);
+        self.reporter().history(progress, now);
         if let Some(exporter) = &self.exporter {
             exporter.alive(now);
         }
     }
 }
 
+/// Who takes part in a live recording.
+#[derive(Default)]
+pub struct Followers {
+    /// Who is told what is recorded.
+    pub feed: Option<Feed>,
+    /// Who says when another capture follows.
+    pub succession: Option<Box<dyn Succession>>,
+}
+
 /// History first, then live.
-async fn phases(
+pub async fn phases(
     plan: &Plan,
     mut writer: CaptureWriter,
     (copier, pd): (Option<Copier>, Option<PdFound>),
     stop: watch::Receiver<Stop>,
-    watchers: &mut Watchers<'_>,
+    watchers: &Watchers<'_>,
+    followers: Followers,
 ) -> anyhow::Result<Ending> {
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
-        if let Some(first) = writer.copied_from().filter(|first| range.start < *first) {
-            let run = &plan.run;
-            let text = format!(
-                "{run} has been copied from {first} on and cannot be extended backwards: copy {} under another --run",
-                range.start
-            );
-            return Err(CliError::Usage(text).into());
-        }
-        let mut progress = |progress: &_| watchers.history(progress);
-        let (back, ending) =
-            record::copy_history(copier, writer, range, &clock::now, stop.clone(), &mut progress)
-                .await?;
+        let (back, ending) = history(plan, writer, copier, range, &stop, watchers).await?;
         writer = back;
         if ending == Ending::Abandoned {
             return Ok(ending);
@@ -298,13 +344,38 @@ async fn phases(
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         until: live.until,
+        feed: followers.feed,
+        succession: followers.succession,
     };
     let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::run(recording, writer, &clock::now, stop, &mut progress).await?)
 }
 
+/// Copies the past of the plan.
+pub async fn history(
+    plan: &Plan,
+    writer: CaptureWriter,
+    copier: &Copier,
+    range: TimeRange,
+    stop: &watch::Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> anyhow::Result<(CaptureWriter, Ending)> {
+    if let Some(first) = writer.copied_from().filter(|first| range.start < *first) {
+        let run = &plan.run;
+        let text = format!(
+            "{run} has been copied from {first} on and cannot be extended backwards: copy {} under another --run",
+            range.start
+        );
+        return Err(CliError::Usage(text).into());
+    }
+    let mut progress = |progress: &_| watchers.history(progress);
+    let copied =
+        record::copy_history(copier, writer, range, &clock::now, stop.clone(), &mut progress);
+    Ok(copied.await?)
+}
+
 /// Makes the capture, or opens the one that is there to go on with it.
-fn open(
+pub fn open(
     plan: &Plan,
     pd: Option<&PdFound>,
     prometheus: Option<&PrometheusFound>,
@@ -416,16 +487,17 @@ fn import(writer: &mut CaptureWriter, path: &Path) -> anyhow::Result<u64> {
     Ok(written)
 }
 
-fn report(global: &Global, plan: &Plan, ending: Ending) -> anyhow::Result<()> {
-    let bytes = std::fs::metadata(&plan.path).map_or(0, |metadata| metadata.len());
+/// Tells what a recording left.
+pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> anyhow::Result<()> {
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let sealed = ending == Ending::Sealed;
     match global.format {
         Format::Json => output::json_line(&json!({
-            "schema": 1, "event": "end", "run": plan.run, "file": plan.path,
+            "schema": 1, "event": "end", "run": run, "file": path,
             "file_bytes": bytes, "sealed": sealed,
         }))?,
         Format::Text => {
-            output::line(&format!("{} ({})", plan.path.display(), output::size(bytes)))?;
+            output::line(&format!("{} ({})", path.display(), output::size(bytes)))?;
         }
     }
     Ok(())

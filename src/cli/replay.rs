@@ -9,8 +9,9 @@ use super::exit::{CliError, Code};
 use super::output::{self, AnyFormat};
 use super::{Global, evidence, lookup};
 use crate::capture::CaptureReader;
-use crate::diagnose::{Outcome, diagnose};
+use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp};
+use crate::record::recent_window;
 use crate::replay::{Evaluation, Recording, report};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
 
@@ -46,7 +47,8 @@ pub struct ReplayArgs {
     /// End here instead of at the capture's end
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Answer as of this instant, with nothing seen that was observed later
+    /// Answer as of this instant, with nothing seen that was observed later. Looks back an hour, as
+    /// `watch` does, unless --from says more
     #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with_all = ["to", "post_mortem"])]
     at: Option<String>,
     /// See the whole window before judging; the default
@@ -122,8 +124,13 @@ impl View {
             return Ok(Self { range, as_of: Timestamp::MAX });
         };
         let as_of = Timestamp::parse(at, whole.end)?;
-        let range = window(whole, args.from.as_deref(), None)?;
-        let range = TimeRange::new(range.start, as_of.saturating_add_millis(1));
+        let range = match args.from.as_deref() {
+            Some(from) => {
+                let from = window(whole, Some(from), None)?;
+                TimeRange::new(from.start, as_of.saturating_add_millis(1))
+            }
+            None => recent_window(whole.start, as_of, HORIZON_MS),
+        };
         if !range.overlaps(&whole) {
             return Err(CliError::Usage(format!(
                 "nothing was known at {as_of}: the capture covers {} to {}",

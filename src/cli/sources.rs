@@ -8,11 +8,12 @@ use super::clock;
 use super::exit::CliError;
 use super::record_config::SourceArgs;
 use crate::model::{ClockOffset, PdAnswer, Timestamp};
+use crate::record::Copier;
 use crate::record::pd_sampler::PdSampler;
 use crate::source::pd::{
     Member, PdCadence, PdClient, PdRequest, PdSchedule, cluster_id, metric_storage, version,
 };
-use crate::source::{PrometheusClient, ReadMode, public_url};
+use crate::source::{PrometheusClient, ReadMode, Selector, public_url};
 
 /// PD's members and what they said of the cluster.
 pub struct PdFound {
@@ -72,6 +73,13 @@ pub struct PrometheusFound {
     pub version: Option<String>,
     /// How far its clock stands from ours.
     pub clock_offset: Option<ClockOffset>,
+}
+
+impl PrometheusFound {
+    /// What copies these series out of it.
+    pub fn copier(self, selectors: &[Selector]) -> Copier {
+        Copier { client: self.client, mode: self.mode, selectors: selectors.to_vec() }
+    }
 }
 
 /// Discovers PD's members, and asks them for the cluster's id, their version, and where the

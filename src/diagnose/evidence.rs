@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Gap, PdAnswer, Series, StoreId, TimeRange, Timestamp};
+use crate::model::{
+    Gap, GapReason, PdAnswer, SETTLE_MS, Series, Source, StoreId, TimeRange, Timestamp,
+};
 
 use super::pd_history::PdHistory;
 use super::series::SeriesTable;
+
+/// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
+/// a baseline before a fault and for the half hour after which PD gives a silent store up, short
+/// enough that what a live judgement costs does not grow with the length of the recording. What
+/// has lasted longer than this is what the cluster is like, except where PD or Raft know better.
+pub const HORIZON_MS: i64 = 3_600_000;
 
 /// What was recorded, in any order, before it is put in order.
 ///
@@ -56,9 +64,15 @@ impl StoreRef {
 }
 
 impl Evidence {
-    /// Puts the parts in order and cuts off what lies past `as_of`.
+    /// Puts the parts in order and cuts off what was not known at `as_of`.
     pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
-        let series = SeriesTable::new(parts.series, as_of);
+        let mut series = parts.series;
+        for hidden in parts.gaps.iter().filter_map(|gap| hidden_samples(gap, as_of)) {
+            for one in &mut series {
+                one.samples.retain(|sample| !hidden.contains(sample.at));
+            }
+        }
+        let series = SeriesTable::new(series, as_of);
         let pd = PdHistory::new(parts.pd, as_of);
         let known = |gap: &&Gap| gap.range.start <= as_of;
         let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
@@ -98,6 +112,18 @@ impl Evidence {
         let address = url.split_once("://").map_or(url, |(_, rest)| rest);
         address.trim_end_matches('/').to_owned()
     }
+}
+
+/// Where a gap leaves samples unknown at `as_of`, which came later or in part: from the last that
+/// had settled before an outage of Prometheus to its end. Other gaps leave out single metrics.
+fn hidden_samples(gap: &Gap, as_of: Timestamp) -> Option<TimeRange> {
+    let in_part = matches!(
+        gap.reason,
+        GapReason::NativeHistogram | GapReason::TooLarge | GapReason::NotRetained
+    );
+    let open = gap.range.start <= as_of && gap.healed_at.is_none_or(|healed| healed > as_of);
+    (gap.source == Source::Prometheus && !in_part && open)
+        .then(|| TimeRange::new(gap.range.start.saturating_add_millis(-SETTLE_MS), gap.range.end))
 }
 
 /// The host of `host:port`.

@@ -122,6 +122,14 @@ pub enum FindingKind {
     ScoresApart,
 }
 
+impl FindingKind {
+    /// The name that stands in JSON.
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).expect("a unit variant is a string");
+        name.as_str().unwrap_or_default().to_owned()
+    }
+}
+
 /// One reading that a finding rests on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Citation {

@@ -241,6 +241,19 @@ impl EncodedLabels<'_> {
         Fingerprint::of_encoded(self.0)
     }
 
+    /// The metric's name, without reading the rest; `None` where there is none or the bytes are
+    /// not the encoding of a label set.
+    pub fn metric(&self) -> Option<&str> {
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let mut label = take_field(&mut rest, 0x0a).ok()?;
+            if take_field(&mut label, 0x0a).ok()? == b"__name__" {
+                return text(take_field(&mut label, 0x12).ok()?).ok();
+            }
+        }
+        None
+    }
+
     /// Reads the label set.
     ///
     /// # Errors

@@ -7,6 +7,12 @@ use super::time::Timestamp;
 /// (`model/value/value.go`, `StaleNaN`). Any other NaN is an ordinary value.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
 
+/// How long after its instant a sample may still show, in milliseconds: Prometheus stamps samples
+/// with the start of a scrape and shows them at its end, `scrape_timeout` later at most, which is
+/// 10 s unless it is configured, and a second for appending them. A judgement that waits this long
+/// sees what a replay as of the same instant sees.
+pub const SETTLE_MS: i64 = 11_000;
+
 /// The staleness marker as a value.
 pub fn stale_marker() -> f64 {
     f64::from_bits(STALE_NAN_BITS)

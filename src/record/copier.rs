@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
+use super::feed::Feed;
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
 use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
@@ -41,6 +42,8 @@ pub struct Ledger {
     pub writer: CaptureWriter,
     /// What the next commit writes.
     pub tick: Tick,
+    /// Who is told of it, if anybody.
+    pub feed: Option<Feed>,
 }
 
 /// What one window cost and brought.
@@ -194,11 +197,14 @@ struct LedgerSink<'a> {
 impl SeriesSink for LedgerSink<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
         let mut ledger = lock(self.ledger);
-        let Ledger { writer, tick } = &mut *ledger;
+        let Ledger { writer, tick, feed } = &mut *ledger;
         let new = tick
             .samples
             .push(writer.index(), labels, samples)
             .map_err(|error| SourceError::Sink { why: error.to_string() })?;
+        if let Some(feed) = feed {
+            feed.series(labels, samples);
+        }
         self.samples += new as u64;
         Ok(())
     }

@@ -81,7 +81,7 @@ pub async fn copy_history(
     let mut slice_ms = FIRST_SLICE_MS;
     let mut standing = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
     let tick = Tick { gaps: left_out(&writer, range).into_iter().collect(), ..Tick::default() };
-    let ledger = Mutex::new(Ledger { writer, tick });
+    let ledger = Mutex::new(Ledger { writer, tick, feed: None });
     let mut ending = Ending::Sealed;
     while start < range.end {
         let end = start.saturating_add_millis(slice_ms).min(range.end);

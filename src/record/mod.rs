@@ -3,6 +3,7 @@
 mod copier;
 mod error;
 mod exposition;
+mod feed;
 mod history;
 mod outages;
 mod own;
@@ -14,7 +15,8 @@ mod subject;
 pub use copier::Copier;
 pub use error::RecordError;
 pub use exposition::{EXPOSITION_TYPE, exposition};
+pub use feed::{Feed, Known, News, Recent, recent_window};
 pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
-pub use recorder::{Clock, Ending, Progress, Recording, Stop, run};
+pub use recorder::{Clock, Ending, Progress, Recording, Stop, Succession, run};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

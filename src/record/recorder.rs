@@ -13,12 +13,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
 use super::error::RecordError;
+use super::feed::Feed;
 use super::outages::{Outages, healed};
 use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
-use crate::capture::{CaptureWriter, CommitStats, Tick};
+use crate::capture::{CaptureError, CaptureWriter, CommitStats, Tick};
 use crate::model::{
-    Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, Source, TimeRange, Timestamp,
+    Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange,
+    Timestamp,
 };
 use crate::source::SourceError;
 
@@ -46,6 +48,27 @@ pub struct Recording {
     pub prometheus_interval: Duration,
     /// When to end by itself.
     pub until: Option<Timestamp>,
+    /// Who follows the recording, if anybody.
+    pub feed: Option<Feed>,
+    /// Who says when it goes on in another capture, if anybody.
+    pub succession: Option<Box<dyn Succession>>,
+}
+
+/// Lets a recording go on in another capture without a hole.
+pub trait Succession {
+    /// The capture to go on with; `None` while `writer` is the one.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where one cannot be written, which ends the recording.
+    fn successor(
+        &mut self,
+        writer: &mut CaptureWriter,
+        now: Timestamp,
+    ) -> Result<Option<CaptureWriter>, CaptureError>;
+
+    /// The capture before is sealed and closed.
+    fn sealed(&mut self);
 }
 
 /// What the caller wants of a running recorder.
@@ -117,9 +140,11 @@ pub async fn run(
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
-    let Recording { copier, pd, pd_interval, prometheus_interval, until } = recording;
+    let Recording { copier, pd, pd_interval, prometheus_interval, until, feed, succession } =
+        recording;
+    let mut succession = succession;
     let started = clock();
-    let ledger = Mutex::new(Ledger { writer, tick: Tick::default() });
+    let ledger = Mutex::new(Ledger { writer, tick: Tick::default(), feed });
     let mut state = State::new(&ledger, clock, started, progress);
     state.begin()?;
 
@@ -142,6 +167,8 @@ pub async fn run(
                 copying = None;
                 if state.copied(copied)? == Behind::Yes {
                     prometheus.reset_immediately();
+                } else if let Some(succession) = &mut succession {
+                    state.pass_on(succession.as_mut())?;
                 }
             }
             Some(answers) = pd_answers.recv() => {
@@ -156,7 +183,10 @@ pub async fn run(
                     copying_since = Instant::now();
                     copying = Some(Box::pin(copy(copier, &ledger, state.window())));
                 }
-                None => state.commit_own()?,
+                None => {
+                    state.asked(clock());
+                    state.commit_own()?;
+                }
             },
         }
     }
@@ -299,6 +329,17 @@ impl<'a> State<'a> {
         self.commit()
     }
 
+    /// Goes on in another capture where it is time.
+    fn pass_on(&mut self, succession: &mut dyn Succession) -> Result<(), RecordError> {
+        let mut ledger = lock(self.ledger);
+        let Some(next) = succession.successor(&mut ledger.writer, (self.clock)())? else {
+            return Ok(());
+        };
+        std::mem::replace(&mut ledger.writer, next).finish()?;
+        succession.sealed();
+        Ok(())
+    }
+
     /// The last commit before the capture is sealed.
     fn end(&mut self) -> Result<(), RecordError> {
         let now = (self.clock)();
@@ -325,7 +366,7 @@ impl<'a> State<'a> {
     fn copied(&mut self, copied: Copied) -> Result<Behind, RecordError> {
         let now = (self.clock)();
         let Copied { range, result, seconds } = copied;
-        let behind = match result {
+        let (behind, asked) = match result {
             Ok(stats) => {
                 self.own.request("prometheus", "ok", seconds);
                 for _ in 0..stats.refused {
@@ -343,7 +384,9 @@ impl<'a> State<'a> {
                     .tick
                     .healed
                     .extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
-                if now - range.end > LONGEST_SLICE_MS / 10 { Behind::Yes } else { Behind::No }
+                let lags = now - range.end > LONGEST_SLICE_MS / 10;
+                // While a copy catches up, what it has not reached must not be taken for silence.
+                if lags { (Behind::Yes, None) } else { (Behind::No, Some(range.end)) }
             }
             Err(error) => {
                 self.own.request("prometheus", error.gap_reason().name(), seconds);
@@ -352,11 +395,21 @@ impl<'a> State<'a> {
                 let cause = (error.gap_reason(), error.to_string());
                 let gap = self.outages.failed(Source::Prometheus, cause, since, now);
                 lock(self.ledger).tick.gaps.extend(gap);
-                Behind::No
+                // An instant before the outage is judged by what is known of it, once it settles.
+                (Behind::No, Some(now).filter(|now| *now - since >= SETTLE_MS))
             }
         };
+        if let Some(asked) = asked {
+            self.asked(asked);
+        }
         self.commit_own()?;
         Ok(behind)
+    }
+
+    fn asked(&mut self, asked: Timestamp) {
+        if let Some(feed) = &mut lock(self.ledger).feed {
+            feed.asked(asked);
+        }
     }
 
     /// Takes one tick of PD answers. A member none of whose requests was answered is out.
@@ -404,8 +457,11 @@ impl<'a> State<'a> {
         let now = (self.clock)();
         {
             let mut ledger = lock(self.ledger);
-            let Ledger { writer, tick } = &mut *ledger;
+            let Ledger { writer, tick, feed } = &mut *ledger;
             self.own.push(&mut tick.samples, writer.index(), now)?;
+            if let Some(feed) = feed {
+                feed.seen(now);
+            }
         }
         self.commit()
     }
@@ -416,7 +472,13 @@ impl<'a> State<'a> {
             let mut ledger = lock(self.ledger);
             let tick = std::mem::take(&mut ledger.tick);
             let gaps = tick.gaps.len();
+            if let Some(feed) = &mut ledger.feed {
+                feed.tick(&tick);
+            }
             let stats: CommitStats = ledger.writer.commit(tick)?;
+            if let Some(feed) = &mut ledger.feed {
+                feed.send();
+            }
             self.standing.series = ledger.writer.index().len() as u64;
             self.standing.copied_through = ledger.writer.copied_through();
             (stats, gaps)

@@ -6,6 +6,7 @@ mod error;
 mod http;
 pub mod pd;
 mod prometheus;
+mod webhook;
 
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret, public_url};
@@ -13,3 +14,4 @@ pub use prometheus::{
     MatchKind, Matcher, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink,
     infer_staleness,
 };
+pub use webhook::Webhook;

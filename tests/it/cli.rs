@@ -6,8 +6,9 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 16] = [
+const SUBCOMMANDS: [&str; 17] = [
     "record",
+    "watch",
     "replay",
     "explain",
     "rules",

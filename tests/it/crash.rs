@@ -16,7 +16,7 @@ fn capture() -> PathBuf {
     clippy::disallowed_methods,
     reason = "the recorder that is killed records what happens now"
 )]
-fn wall_clock() -> Timestamp {
+pub fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(since.as_millis() as i64)
 }

@@ -11,6 +11,7 @@ mod rules;
 mod source_pd;
 mod source_prometheus;
 mod subjects;
+mod watch;
 
 // What the campaigns run at length runs here for seconds.
 #[path = "../../examples/campaign/crash.rs"]

@@ -276,6 +276,8 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
         pd_interval: Duration::from_millis(200),
         prometheus_interval: Duration::from_secs(1),
         until: Some(at(1)),
+        feed: None,
+        succession: None,
     };
     let (_stop, stopped) = tokio::sync::watch::channel(Stop::No);
     let ending = record::run(recording, writer, clock, stopped, &mut |_| {}).await;

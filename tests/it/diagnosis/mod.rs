@@ -3,7 +3,7 @@
 mod bundled;
 mod derived;
 mod perturbed;
-mod run;
+pub mod run;
 
 use operator::diagnose::{Outcome, Verdict};
 

@@ -1,0 +1,169 @@
+//! `operator watch`.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::exit::CliError;
+use super::hooks::{Hooks, Told};
+use super::monitor::Monitor;
+use super::progress::Reporter;
+use super::record::{self, Followers, LiveArgs, Plan, Watchers};
+use super::record_config::ConfigFile;
+use super::ring::{self, Incident, Ring, Segment};
+use super::{Global, clock, evidence, sources};
+use crate::capture::{CaptureReader, CaptureWriter};
+use crate::diagnose::{HORIZON_MS, metrics};
+use crate::model::{RunName, TimeRange, Timestamp, parse_duration_ms};
+use crate::record::{Ending, Feed, News, Recent};
+use crate::source::{HttpOptions, Webhook};
+
+/// The run's name where none is given.
+const RUN: &str = "watch";
+
+const EXAMPLES: &str = "\
+Examples:
+  operator watch --pd http://pd0:2379
+  operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 --keep 7d
+  operator watch --pd http://pd0:2379 --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
+  operator watch --pd http://pd0:2379 --webhook https://example.com/hook --format json
+
+Records and judges at once: what it says at an instant is what `operator replay --at` says of the
+capture as of that instant, which lies 11 s back, when every scrape has shown. It looks back an
+hour, so what has lasted longer counts as normal unless PD or Raft know better.
+
+The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments
+older than --keep are removed. One with a fault inside ends three minutes after the fault, becomes
+RUN-incident-TIME.capture and stays. The first Ctrl-C seals, a second one leaves at once.
+
+--exec and --webhook get one JSON document when a cause begins, changes, ends or is withdrawn:
+`verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs at a
+time; while it does, the newest verdict waits.";
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    live: LiveArgs,
+    /// How long segments without a fault are kept
+    #[arg(long, value_name = "DURATION", default_value = "24h")]
+    keep: String,
+    /// A command of the shell that gets each new verdict as JSON on its standard input
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// A URL to which each new verdict is posted as JSON
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+}
+
+/// Records and judges until somebody ends it.
+///
+/// # Errors
+///
+/// As `record`; and where a hook cannot be set up.
+pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
+    let keep_ms = parse_duration_ms(&args.keep)?;
+    if keep_ms < HORIZON_MS {
+        let text = "--keep is at least 1h: that is what a judgement looks at";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
+    if args.live.run.is_none() && ConfigFile::read(args.live.config.as_deref())?.run.is_none() {
+        args.live.run = Some(RUN.to_owned());
+    }
+    let webhook = args.webhook.as_deref();
+    let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
+    let told = Told { command: args.exec, webhook };
+    let now = clock::now();
+    let mut plan = record::live_plan(global, args.live, now)?;
+    let run = plan.run.clone();
+    let segment = ring::current(&global.dir, &run, keep_ms, now)?;
+    plan.run = segment.name.clone();
+    plan.path = segment.path.clone();
+    super::block_on(watch(global, plan, Watched { run, keep_ms, segment, told }))
+}
+
+/// What is watched, beside what is recorded.
+struct Watched {
+    run: RunName,
+    keep_ms: i64,
+    segment: Segment,
+    told: Told,
+}
+
+async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
+    let stop = clock::stop_on_signals()?;
+    let exporter = record::exporter(&plan).await?;
+    let pd = sources::find_pd(&plan.sources, clock::now()).await?;
+    let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
+    let mut writer = record::open(&plan, pd.as_ref(), prometheus.as_ref())?;
+    let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
+    lock(&reporter).line(&format!("watching {} into {}", watched.run, plan.path.display()));
+    let copier = prometheus.map(|found| found.copier(&plan.selectors));
+    let watchers = Watchers { reporter: &reporter, exporter };
+    if let Some((copier, range)) = copier.as_ref().zip(past(&writer, clock::now())) {
+        let past = record::history(&plan, writer, copier, range, &stop, &watchers).await?;
+        writer = past.0;
+        if past.1 == Ending::Abandoned {
+            return Err(CliError::Interrupted.into());
+        }
+    }
+    let (feed, news) = Feed::new(&metrics());
+    let incident = Arc::new(Mutex::new(Incident::default()));
+    let monitor = Monitor {
+        recent: remembered(&plan.path, clock::now())?,
+        reporter: Arc::clone(&reporter),
+        incident: Arc::clone(&incident),
+        hooks: Hooks::start(watched.told)?,
+        run: watched.run.clone(),
+        begun: watched.segment.begun,
+        format: global.format,
+        before: None,
+    };
+    let judging = monitor.start(news).context("cannot start a thread")?;
+    let Watched { run, keep_ms, segment, .. } = watched;
+    let ring = Ring::new(&global.dir, run.clone(), keep_ms, segment, Arc::clone(&incident));
+    let followers = Followers { feed: Some(feed), succession: Some(Box::new(ring)) };
+    let ending = record::phases(&plan, writer, (copier, pd), stop, &watchers, followers).await;
+    // The feed went with the recording, so the judge comes to its end.
+    let judged = judging.join();
+    lock(&reporter).finish();
+    let ending = ending?;
+    judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
+    let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = ring::close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
+    record::report(global, &last, &run, ending)?;
+    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {
+    reporter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is copied out of Prometheus before a new recording begins, so that there is a baseline
+/// from the first judgement on.
+fn past(writer: &CaptureWriter, now: Timestamp) -> Option<TimeRange> {
+    let start = now.saturating_add_millis(-HORIZON_MS);
+    writer.copied_through().is_none().then(|| TimeRange::new(start, now))
+}
+
+/// The last hour of a capture that a recording goes on with.
+fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<Recent> {
+    let mut recent = Recent::new(HORIZON_MS);
+    let reader = CaptureReader::open(path)?;
+    let window = reader.window();
+    if window.is_empty() {
+        return Ok(recent);
+    }
+    let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
+    recent.take(News {
+        first: Some(window.start),
+        series: evidence::series(&reader, range)?,
+        pd: reader.pd_answers(range)?,
+        gaps: reader.gaps()?,
+        settled: None,
+    });
+    Ok(recent)
+}
