@@ -1,7 +1,7 @@
 //! A capture as a storage of series for PromQL.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
@@ -44,6 +44,38 @@ impl<'a> CaptureStorage<'a> {
     pub fn dialect(&self) -> Dialect {
         let version = self.reader.meta().versions.prometheus.as_deref();
         version.map_or(Dialect::V3, Dialect::of_version)
+    }
+
+    /// Decodes all samples of these metrics in one pass. Asked for one by one, each metric would
+    /// decode the blocks of its targets anew.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn preload(&self, metrics: &BTreeSet<&str>) -> Result<(), CaptureError> {
+        let names: Vec<String> = metrics.iter().map(|name| regex::escape(name)).collect();
+        // What is too large for one expression is read metric by metric.
+        let Ok(pattern) = regex::Regex::new(&format!("^(?:{})$", names.join("|"))) else {
+            return Ok(());
+        };
+        let op = MatchOp::Regex(pattern);
+        let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
+        let series = shared(self.reader.select(&[matcher], TimeRange::ALL)?);
+        let samples = series.iter().map(|series| series.samples.len()).sum::<usize>();
+        if samples > KEPT_SAMPLES {
+            return Ok(());
+        }
+        let mut loaded: HashMap<String, (TimeRange, SeriesSet)> = metrics
+            .iter()
+            .map(|name| ((*name).to_owned(), (TimeRange::ALL, SeriesSet::new())))
+            .collect();
+        for series in series {
+            if let Some((_, held)) = loaded.get_mut(series.labels.metric()) {
+                held.push(series);
+            }
+        }
+        *self.kept.borrow_mut() = Kept { metrics: loaded, samples, ..Kept::default() };
+        Ok(())
     }
 
     /// The series made of PD's answers.

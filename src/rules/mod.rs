@@ -21,6 +21,7 @@ pub use alerts::State;
 pub use bundled::bundled;
 pub use evaluate::{Settings, replay};
 pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
+pub use order::reads;
 pub use outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };

@@ -37,6 +37,12 @@ pub fn records(rule: &Rule) -> Vec<&str> {
     }
 }
 
+/// The metrics that expressions of rules name.
+pub fn reads(files: &[RuleFile]) -> BTreeSet<&str> {
+    let selectors = all(files).flat_map(|(_, _, rule)| rule.expression.selectors());
+    selectors.filter_map(Selector::metric).collect()
+}
+
 /// The order that these rules need.
 pub fn order(files: &[RuleFile], cache: &MatcherCache, dialect: Dialect) -> Order {
     let rules: Vec<&Rule> = all(files).map(|(_, _, rule)| rule).collect();
