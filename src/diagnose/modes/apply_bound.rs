@@ -1,8 +1,7 @@
 //! Apply threads at their limit: committed entries wait to be applied.
 
-use super::saturation::{Line, crossings, pool_share};
+use super::saturation::{THREADS, busy_pools};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{FindingKind, PlotHow};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 
 /// The mode.
@@ -14,27 +13,10 @@ pub const MODE: Mode = Mode {
     says: "the apply threads are saturated",
     subsumes: &[],
     needs: &[Need::TikvMetrics],
-    metrics: &["tikv_thread_cpu_seconds_total"],
+    metrics: &[THREADS],
     judge,
 };
 
-/// The official alert on this pool fires at 80 % of its threads (`TiKV_raftstore_thread_cpu` and
-/// its kin); it must hold for a minute, so that a burst is none.
-const BUSY: f64 = 0.8;
-
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let line = Line {
-        metric: "tikv_thread_cpu_seconds_total",
-        how: PlotHow::Rate,
-        kind: FindingKind::ThreadsSaturated,
-        meaning: "share of the pool's threads that is busy",
-        limit: BUSY,
-        hold: 4,
-        confidence: 0.8,
-    };
-    crossings(case, &line, |instance| {
-        pool_share(case, instance, |name| {
-            name.starts_with("apply_") && !name.starts_with("apply_low")
-        })
-    })
+    busy_pools(case, |name| name.starts_with("apply_") && !name.starts_with("apply_low"))
 }

@@ -65,12 +65,33 @@ pub fn crossings(case: &Case<'_>, line: &Line<'_>, of: impl Fn(&str) -> Track) -
     found
 }
 
+/// CPU time of TiKV's threads.
+pub const THREADS: &str = "tikv_thread_cpu_seconds_total";
+
+/// The official alerts on pools of threads fire at 80 % of them (`TiKV_raftstore_thread_cpu` and
+/// its kin); it must hold for a minute, so that a burst is none.
+const BUSY: f64 = 0.8;
+
+/// A claim per store one of whose pools of threads is busy: that of threads which `is_member`.
+pub fn busy_pools(case: &Case<'_>, is_member: fn(&str) -> bool) -> Vec<Claim> {
+    let line = Line {
+        metric: THREADS,
+        how: PlotHow::Rate,
+        kind: FindingKind::ThreadsSaturated,
+        meaning: "share of the pool's threads that is busy",
+        limit: BUSY,
+        hold: 4,
+        confidence: 0.8,
+    };
+    crossings(case, &line, |instance| pool_share(case, instance, is_member))
+}
+
 /// The share of a pool of threads that is busy: CPU seconds a second over the threads of the pool.
-pub fn pool_share(case: &Case<'_>, instance: &str, is_member: fn(&str) -> bool) -> Track {
+fn pool_share(case: &Case<'_>, instance: &str, is_member: fn(&str) -> bool) -> Track {
     let keep = |labels: &Labels| labels.get("name").is_some_and(is_member);
-    let metric = "tikv_thread_cpu_seconds_total";
-    let threads = case.evidence.series.of(metric, instance).filter(|one| keep(&one.labels)).count();
-    let mut track = case.evidence.series.rate(metric, instance, keep);
+    let threads =
+        case.evidence.series.of(THREADS, instance).filter(|one| keep(&one.labels)).count();
+    let mut track = case.evidence.series.rate(THREADS, instance, keep);
     for Point { value, .. } in &mut track.0 {
         *value /= threads.max(1) as f64;
     }
