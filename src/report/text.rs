@@ -259,6 +259,11 @@ impl Page {
         }
     }
 
+    /// How many lines [`line`](Self::line) takes.
+    pub(super) fn lines_of(&self, indent: usize, text: &str) -> usize {
+        wrap(&escape(text), self.width - indent - 2).len()
+    }
+
     pub(super) fn line(&mut self, indent: usize, text: &str, ink: Ink) {
         for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
             let indent = if index == 0 { indent } else { indent + 2 };

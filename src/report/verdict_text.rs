@@ -1,65 +1,57 @@
 //! The verdict for a person at a terminal: ten lines first, the evidence last.
 
-use super::text::{Ink, Page, clock, length, wrap};
+use super::text::{Ink, Page, clock, escape, length};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
 use crate::model::Timestamp;
 
 /// Lines of the summary, at most.
 const SUMMARY_LINES: usize = 10;
-/// How much further in the rest of a broken line stands.
-const HANG: usize = 2;
+
+/// How much a piece of the summary matters where not all of them fit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// What, where and when.
+    Claim,
+    /// The first reason.
+    Reason,
+    /// The rest.
+    More,
+}
+
+/// A piece of the summary.
+struct Piece {
+    weight: Weight,
+    indent: usize,
+    text: String,
+    ink: Ink,
+}
 
 impl Page {
-    /// What is wrong, in at most [`SUMMARY_LINES`] lines.
+    /// What is wrong, in at most [`SUMMARY_LINES`] lines. A piece of text is told whole or, where
+    /// weightier ones leave no room, not at all.
     pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
-        let (word, ink) = match verdict.outcome {
-            Outcome::Fault => ("FAULT", Ink::Red),
-            Outcome::NoFault => ("NO FAULT", Ink::Green),
-            Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
-        };
-        let mut lines = vec![(format!("{word}  {}", told(verdict)), ink)];
-        for cause in &verdict.causes {
-            lines.push((format!("  {}  {}", cause.mode, place_and_time(cause)), Ink::Bold));
-            let reasons = cause.evidence.iter().take(3);
-            lines.extend(
-                reasons.map(|one| (format!("    {} [{}]", one.text, one.finding), Ink::Plain)),
-            );
-            if let Some(one) = cause.explains.first() {
-                let more = match cause.explains.len() {
-                    1 => String::new(),
-                    n => format!(", and {} more", n - 1),
-                };
-                lines.push((format!("    then: {}{more}", one.text), Ink::Dim));
-            }
-        }
-        let changes = verdict.changes.iter();
-        lines.extend(changes.map(|change| {
-            (format!("  planned: {}  {}", change.mode, place_and_time(change)), Ink::Plain)
-        }));
         let next = next_steps(run, verdict);
-        let room = SUMMARY_LINES - next.len();
-        let rows = lines
-            .iter()
-            .flat_map(|(line, ink)| self.two_rows(line).into_iter().map(move |row| (row, *ink)));
-        let mut rows: Vec<(String, Ink)> = rows.take(room).collect();
-        rows.extend(next.into_iter().map(|step| (format!("  next: {step}"), Ink::Plain)));
-        for (row, ink) in rows {
-            self.one_line(&row, ink);
+        let pieces = pieces(verdict);
+        let mut order: Vec<usize> = (0..pieces.len()).collect();
+        order.sort_by_key(|&place| pieces[place].weight);
+        let mut room = SUMMARY_LINES - next.len();
+        let mut told = vec![false; pieces.len()];
+        for place in order {
+            let piece = &pieces[place];
+            let lines = self.lines_of(piece.indent, &piece.text);
+            told[place] = lines <= room;
+            room -= if told[place] { lines } else { 0 };
+        }
+        for (piece, _) in pieces.iter().zip(told).filter(|(_, told)| *told) {
+            self.line(piece.indent, &piece.text, piece.ink);
+        }
+        // A command that is broken or cut cannot be pasted.
+        for step in next {
+            self.out.push_str("  next: ");
+            self.out.push_str(&escape(&step));
+            self.out.push('\n');
         }
         self.blank();
-    }
-
-    /// A line, broken in two where it is too long; what the second cannot hold is cut later.
-    fn two_rows(&self, line: &str) -> Vec<String> {
-        let text = line.trim_start();
-        let indent = line.len() - text.len();
-        let mut rows = wrap(text, self.width.saturating_sub(indent + HANG));
-        let rest = rows.split_off(1).join(" ");
-        let mut rows = vec![format!("{:indent$}{}", "", rows.concat())];
-        if !rest.is_empty() {
-            rows.push(format!("{:1$}{rest}", "", indent + HANG));
-        }
-        rows
     }
 
     /// Each cause and change with everything that speaks for and against it.
@@ -121,6 +113,39 @@ impl Page {
     }
 }
 
+/// Everything that the summary would tell, in its order.
+fn pieces(verdict: &Verdict) -> Vec<Piece> {
+    let (word, ink) = match verdict.outcome {
+        Outcome::Fault => ("FAULT", Ink::Red),
+        Outcome::NoFault => ("NO FAULT", Ink::Green),
+        Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
+    };
+    let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
+    let mut pieces = vec![piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink)];
+    for cause in &verdict.causes {
+        let text = format!("{}  {}", cause.mode, place_and_time(cause));
+        pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
+        for (number, one) in cause.evidence.iter().take(3).enumerate() {
+            let weight = if number == 0 { Weight::Reason } else { Weight::More };
+            let text = format!("{}\u{a0}[{}]", one.text.replace(" %", "\u{a0}%"), one.finding);
+            pieces.push(piece(weight, 4, text, Ink::Plain));
+        }
+        if let Some(one) = cause.explains.first() {
+            let more = match cause.explains.len() {
+                1 => String::new(),
+                n => format!(", and {} more", n - 1),
+            };
+            let text = format!("then: {}{more}", one.text);
+            pieces.push(piece(Weight::More, 4, text, Ink::Dim));
+        }
+    }
+    pieces.extend(verdict.changes.iter().map(|change| {
+        let text = format!("planned: {}  {}", change.mode, place_and_time(change));
+        piece(Weight::Claim, 2, text, Ink::Plain)
+    }));
+    pieces
+}
+
 /// The verdict's sentence without the outcome that stands before it.
 fn told(verdict: &Verdict) -> &str {
     let summary = verdict.summary.as_str();
@@ -135,7 +160,7 @@ fn place_and_time(cause: &Cause) -> String {
         |end: Timestamp| format!("to {} ({})", clock(end), length((end - cause.onset_ms).max(0))),
     );
     let give = length(cause.onset_uncertainty_ms);
-    format!("{} ±{give} {until}, confidence {}", clock(cause.onset_ms), cause.confidence)
+    format!("{} ±{give} {until}, confidence\u{a0}{}", clock(cause.onset_ms), cause.confidence)
 }
 
 /// Commands that tell more: the samples behind the first finding, and what could not be checked.

@@ -4,6 +4,7 @@ mod bundled;
 mod derived;
 mod perturbed;
 pub mod run;
+mod summary;
 
 use operator::diagnose::{Outcome, Verdict};
 

@@ -1,0 +1,52 @@
+//! The summary of a replay: ten lines of eighty columns that leave nothing half said.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The summary of a bundled run, up to the blank line after it.
+fn summary(run: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("data/{run}.capture"));
+    let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+        .arg("replay")
+        .arg(path)
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+    text.split("\n\n").next().expect("there is a summary").to_owned()
+}
+
+#[test]
+fn every_summary_has_at_most_ten_lines_of_eighty_columns_and_cuts_nothing() {
+    for number in 1..=10 {
+        let text = summary(&format!("chaos-{number:02}"));
+        assert!(text.lines().count() <= 10, "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80 && !line.ends_with("..."), "{text}");
+        }
+        assert!(text.contains("FAULT"), "{text}");
+    }
+}
+
+#[test]
+fn long_headlines_and_reasons_go_on_in_the_next_line() {
+    insta::assert_snapshot!(summary("chaos-07"), @"
+    FAULT  store 1 (10.77.0.20:20160): the store runs and is cut off from PD and
+      from its peers
+      store_partition  03:10:01.765 ±6.8s to 03:12:41.795 (2m40s), confidence 0.97
+        no heartbeat reaches PD for 2m 50s [F2]
+        10 scrapes fail for 2m 30s, each given up after 10 s [F4]
+        store 4, store 5, store 6 cannot deliver raft messages to it [F3]
+        then: the 15 regions that it led elect leaders elsewhere, and 1 more
+      next: operator explain chaos-07 F2
+    ");
+    insta::assert_snapshot!(summary("chaos-05"), @"
+    FAULT  workload: a few regions take most of the writes
+      hot_region_write  16:59:36.688 ±15.0s to 17:03:05.966 (3m29s),
+        confidence 0.95
+        requests rise from 563 to 2478 a second for 3m 29s; store 1 314 -> 315,
+          store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
+        region 95 takes 93 % of the flow, 5649 KB/s; the greatest before took
+          6.65 % [F3]
+      next: operator explain chaos-05 F1
+    ");
+}
