@@ -105,7 +105,8 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
     while tally.kills.iter().sum::<u32>() < campaign.times {
         let scratch = tempfile::tempdir()?;
         let kind = match random.u32(..4) {
-            0 => Kind::History(TimeRange::new(epoch, now())),
+            // The newest step may not have shown yet.
+            0 => Kind::History(TimeRange::new(epoch, now() + -STEP_MS)),
             _ => Kind::Live,
         };
         let mut run = Run {
