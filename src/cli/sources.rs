@@ -135,7 +135,7 @@ pub async fn find_prometheus(
     }
     let client = PrometheusClient::new(url, &args.prometheus_options()?)?;
     let mode = client.probe().await.context("Prometheus cannot be read")?;
-    let version = client.build_info().await.ok();
+    let version = client.version().await;
     let clock_offset = client.clock_offset(&clock::now).await.ok();
     let url = client.public_base().to_owned();
     Ok(Some(PrometheusFound { client, mode, url, version, clock_offset }))

@@ -77,7 +77,7 @@ pub struct Versions {
     /// This program.
     #[serde(default)]
     pub operator: String,
-    /// `version` of Prometheus's `/api/v1/status/buildinfo`.
+    /// `version` of Prometheus's `/api/v1/status/buildinfo`, or the major alone.
     #[serde(default)]
     pub prometheus: Option<String>,
     /// `version` of PD's `/version`.

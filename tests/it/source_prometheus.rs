@@ -246,6 +246,23 @@ async fn a_stream_that_ends_within_a_frame_is_malformed() {
 }
 
 #[tokio::test]
+async fn a_server_without_a_version_is_known_by_its_windows() {
+    for (told, count, version) in [
+        ("", "2", Some("3")),
+        ("", "3", Some("2")),
+        ("", "7", None),
+        ("2.42.0", "2", Some("2.42.0")),
+    ] {
+        let body = format!(
+            r#"{{"status":"success","data":{{"version":"{told}","result":[10,"{count}"]}}}}"#
+        );
+        let url = serve(typed("application/json", body.as_bytes())).await;
+        let client = PrometheusClient::new(&url, &HttpOptions::default()).expect("the URL reads");
+        assert_eq!(client.version().await.as_deref(), version, "{told:?} {count}");
+    }
+}
+
+#[tokio::test]
 async fn a_circle_of_redirects_ends() {
     for mode in ALL {
         let play = answer("307 Temporary Redirect", &[("location", "/again")], b"");

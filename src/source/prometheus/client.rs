@@ -52,18 +52,35 @@ impl PrometheusClient {
         &self.public_base
     }
 
-    /// The server's version, such as `2.42.0`.
-    ///
-    /// # Errors
-    ///
-    /// [`SourceError`]; some servers that speak like Prometheus have no such page.
-    pub async fn build_info(&self) -> Result<String, SourceError> {
+    /// The server's version, such as `2.42.0`; the major alone where the server does not tell it,
+    /// as builds without linker flags and some that only speak like Prometheus do not. `None`
+    /// where neither can be learnt.
+    pub async fn version(&self) -> Option<String> {
+        match self.build_info().await {
+            Ok(version) if !version.is_empty() => Some(version),
+            _ => self.major().await.map(str::to_owned),
+        }
+    }
+
+    async fn build_info(&self) -> Result<String, SourceError> {
         #[derive(Deserialize)]
         struct BuildInfo {
             version: String,
         }
         let (url, body) = self.get("/api/v1/status/buildinfo", &[]).await?;
         Ok(self.api_data::<BuildInfo>(&url, &body)?.version)
+    }
+
+    /// Told by whether a window holds its earlier end, as before version 3: asked of a subquery
+    /// over a constant, which needs no data.
+    async fn major(&self) -> Option<&'static str> {
+        let query = "scalar(count_over_time(vector(1)[2s:1s]))";
+        let (_, count) = self.scalar(&[("query", query), ("time", "10")]).await.ok()?;
+        match count.as_str() {
+            "3" => Some("2"),
+            "2" => Some("3"),
+            _ => None,
+        }
     }
 
     /// Type, help and unit of each metric, as the server prints them.
@@ -114,12 +131,17 @@ impl PrometheusClient {
     ///
     /// [`SourceError`] where no such answer came.
     pub async fn server_time(&self) -> Result<Timestamp, SourceError> {
+        let (seconds, _) = self.scalar(&[("query", "time()")]).await?;
+        query::timestamp(seconds).ok_or_else(|| {
+            self.malformed(&self.url("/api/v1/query"), format!("{seconds} is not an instant"))
+        })
+    }
+
+    /// The instant in seconds, and the value in text.
+    async fn scalar(&self, asked: &[(&str, &str)]) -> Result<(f64, String), SourceError> {
         let url = self.url("/api/v1/query");
-        let body = self.post_form(&url, &[("query", "time()")]).await?;
-        let data: ScalarData = self.api_data(&url, &body)?;
-        let (seconds, _) = data.result;
-        query::timestamp(seconds)
-            .ok_or_else(|| self.malformed(&url, format!("{seconds} is not an instant")))
+        let body = self.post_form(&url, asked).await?;
+        Ok(self.api_data::<ScalarData>(&url, &body)?.result)
     }
 
     /// How far the server's clock stands from `now`'s, taking the answer to have been made half

@@ -406,7 +406,7 @@ fn seconds(millis: i64) -> String {
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// The data of `query=time()`: an instant and the same in text.
+/// The data of a query for a scalar: an instant in seconds, and the value in text.
 #[derive(Debug, Deserialize)]
 pub(super) struct ScalarData {
     pub(super) result: (f64, String),
