@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture::CaptureReader;
+use crate::model::joined;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +58,7 @@ fn describe(path: &Path) -> Value {
         Ok(reader) => {
             run["subject"] = json!(reader.meta().subject);
             run["window"] = json!(reader.window());
-            run["gaps"] = json!(reader.gaps().map_or(0, |gaps| gaps.len()));
+            run["gaps"] = json!(reader.gaps().map_or(0, |gaps| joined(&gaps).len()));
         }
         Err(error) => run["error"] = json!(error.to_string()),
     }
@@ -69,7 +70,9 @@ fn row(path: &Path) -> Vec<String> {
     match CaptureReader::open(path) {
         Ok(reader) => {
             let window = reader.window();
-            let gaps = reader.gaps().map_or_else(|_| "?".to_owned(), |gaps| gaps.len().to_string());
+            let gaps = reader
+                .gaps()
+                .map_or_else(|_| "?".to_owned(), |gaps| joined(&gaps).len().to_string());
             vec![
                 name,
                 reader.meta().subject.clone(),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture::{CaptureReader, Inventory};
-use crate::model::{Event, Gap};
+use crate::model::{Event, Gap, joined};
 
 /// Metrics listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -41,7 +41,7 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     let reader = CaptureReader::open(&path)?;
     let inventory = reader.inventory()?;
-    let (gaps, events) = (reader.gaps()?, reader.events()?);
+    let (gaps, events) = (joined(&reader.gaps()?), reader.events()?);
     match global.format {
         Format::Json => show_json(&path, &reader, &inventory, (&gaps, &events))?,
         Format::Text => {

@@ -125,6 +125,31 @@ pub struct Gap {
     pub healed_at: Option<Timestamp>,
 }
 
+/// Outages: segments of one source and reason that adjoin are one, with the first one's detail.
+/// A recorder writes a long outage in segments, lest its own end lose the knowledge of it. Sorted
+/// as [`Gap`] sorts.
+pub fn joined<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> Vec<Gap> {
+    let mut segments: Vec<&Gap> = gaps.into_iter().collect();
+    segments.sort_unstable();
+    let mut outages: Vec<Gap> = Vec::new();
+    for gap in segments {
+        let adjoins = |outage: &&mut Gap| {
+            outage.range.end == gap.range.start
+                && outage.source == gap.source
+                && outage.reason == gap.reason
+                && outage.healed_at.is_some() == gap.healed_at.is_some()
+        };
+        match outages.iter_mut().find(adjoins) {
+            Some(outage) => {
+                outage.range.end = gap.range.end;
+                outage.healed_at = outage.healed_at.max(gap.healed_at);
+            }
+            None => outages.push(gap.clone()),
+        }
+    }
+    outages
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +162,25 @@ mod tests {
         for reason in GapReason::ALL {
             assert_eq!(GapReason::parse(reason.name()), Some(reason));
         }
+    }
+
+    #[test]
+    fn segments_that_adjoin_are_one_outage() {
+        let gap = |start, end, reason, healed_at: Option<i64>| Gap {
+            range: TimeRange::new(Timestamp::from_millis(start), Timestamp::from_millis(end)),
+            source: Source::Prometheus,
+            reason,
+            detail: start.to_string(),
+            healed_at: healed_at.map(Timestamp::from_millis),
+        };
+        let segments = [
+            gap(20, 30, GapReason::Connect, Some(60)),
+            gap(0, 10, GapReason::Connect, Some(50)),
+            gap(10, 20, GapReason::Connect, Some(70)),
+            gap(30, 40, GapReason::Timeout, Some(60)),
+            gap(40, 50, GapReason::Timeout, None),
+        ];
+        let whole = Gap { detail: "0".to_owned(), ..gap(0, 30, GapReason::Connect, Some(70)) };
+        assert_eq!(joined(&segments), [&[whole], &segments[3..]].concat());
     }
 }

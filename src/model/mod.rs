@@ -14,7 +14,7 @@ mod time;
 mod topology;
 
 pub use event::{Event, EventKind};
-pub use gap::{Gap, GapReason, Source};
+pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey};
 pub use matcher::{LabelMatcher, MatchOp};
 pub use pd::{PdAnswer, PdOutcome};

@@ -187,14 +187,16 @@ impl PdRules {
         }
     }
 
-    /// A path that begins to answer with an error status; 404 is how PD says that it has no such
-    /// thing, so it does not count.
+    /// A path that begins to answer with an error status. What says that there is no such thing
+    /// does not count: 404, and the 500 that stands for an empty list of finished operators.
     fn errors(&mut self, answer: &PdAnswer) {
         let PdOutcome::Answered { status, body } = &answer.outcome else { return };
-        if (200..300).contains(status) || *status == 404 {
+        let body = String::from_utf8_lossy(body);
+        let nothing = *status == 404 || body.contains("ErrOperatorNotFound");
+        if (200..300).contains(status) || nothing {
             self.erring.remove(&key(answer));
         } else if self.erring.insert(key(answer)) {
-            let body = excerpt(&String::from_utf8_lossy(body), 80);
+            let body = excerpt(&body, 80);
             let route = answer.path.trim_start_matches("/pd/api/v1");
             let text = format!("answers {route} with HTTP {status}: {body}");
             let value = format!("HTTP {status}");

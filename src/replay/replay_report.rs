@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::capture::Damage;
-use crate::model::{Gap, PdAnswer, RunMeta, TimeRange, Topology};
+use crate::model::{Gap, PdAnswer, RunMeta, TimeRange, Topology, joined};
 
 use super::entry::Entry;
 use super::order::{Evaluation, Ordered};
@@ -104,7 +104,7 @@ pub fn report(
         meta: recording.meta.clone(),
         window: recording.window,
         recorded: recorded(&ordered),
-        gaps: ordered.gaps.iter().map(|gap| (*gap).clone()).collect(),
+        gaps: joined(ordered.gaps.iter().copied()),
         damage,
         initial,
         last,

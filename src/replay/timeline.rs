@@ -3,7 +3,7 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on. What was knowable at an instant is [`Replay`](super::Replay)'s.
 
-use crate::model::{Event, Gap, PdDocument, TimeRange};
+use crate::model::{Event, Gap, PdDocument, TimeRange, joined};
 
 use super::entry::{Entry, EntryKind, Evidence, duration_text};
 use super::order::{Evaluation, Ordered, map_split};
@@ -30,7 +30,8 @@ pub(super) fn timeline_of(ordered: &Ordered<'_>, window: TimeRange, threads: usi
         map_split(&ordered.series, threads, |series| series_entries(series, &ordered.gaps, window));
     entries.extend(of_series.into_iter().flatten());
     entries.extend(ordered.events.iter().map(|event| event_entry(event)));
-    entries.extend(ordered.gaps.iter().flat_map(|gap| gap_entries(gap, window)));
+    let gaps = joined(ordered.gaps.iter().copied());
+    entries.extend(gaps.iter().flat_map(|gap| gap_entries(gap, window)));
     entries.sort();
     entries.dedup();
     entries

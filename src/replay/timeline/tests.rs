@@ -96,6 +96,14 @@ fn a_leader_change_tells_who_it_was_and_how_long_there_was_none() {
 }
 
 #[test]
+fn an_empty_list_of_finished_operators_is_no_error() {
+    let body = b"\"[PD:operator:ErrOperatorNotFound]operator not found\"\n".to_vec();
+    let nothing = PdOutcome::Answered { status: 500, body };
+    let told = told(vec![outcome(0, "pd0", "operators/records?from=0", nothing)]);
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
 fn one_lost_request_is_not_an_unreachable_member() {
     let told = told(vec![failed(0, "pd0", "ping"), answer(1, "pd0", "ping", "")]);
     assert!(told.is_empty(), "{told:?}");
