@@ -100,21 +100,19 @@ pub struct PdCadence {
     pub member: Duration,
     /// Of the leader: stores, running operators, hot spots, resolved timestamps.
     pub leader: Duration,
-    /// Of the leader: what moves slowly or costs PD a walk over its regions.
+    /// Of the leader: what moves slowly or costs PD a walk over its regions, and configuration,
+    /// whose change has to be seen before what it leads to. What did not change is stored once.
     pub slow: Duration,
-    /// Of the leader: configuration and placement rules.
-    pub config: Duration,
 }
 
 impl Default for PdCadence {
-    /// 10 s, 10 s, 60 s and 5 min. TiKV's stores send a heartbeat every 10 s, so asking for
-    /// them more often shows nothing new.
+    /// 10 s, 10 s and 60 s. TiKV's stores send a heartbeat every 10 s, so asking for them more
+    /// often shows nothing new.
     fn default() -> Self {
         Self {
             member: Duration::from_secs(10),
             leader: Duration::from_secs(10),
             slow: Duration::from_secs(60),
-            config: Duration::from_secs(300),
         }
     }
 }
@@ -154,7 +152,7 @@ const LEADER_PATHS: [&str; 6] = [
 
 /// PD keeps finished operators for ten minutes, so asking for all of them every minute leaves
 /// room for missed rounds and keeps the path the same.
-const SLOW_PATHS: [&str; 22] = [
+const SLOW_PATHS: [&str; 36] = [
     "/pd/api/v1/operators/records?from=0",
     "/pd/api/v1/regions/count",
     "/pd/api/v1/regions/writeflow?limit=16",
@@ -177,9 +175,6 @@ const SLOW_PATHS: [&str; 22] = [
     "/pd/api/v1/cluster/status",
     "/pd/api/v1/admin/unsafe/remove-failed-stores/show",
     "/pd/api/v2/maintenance",
-];
-
-const CONFIG_PATHS: [&str; 14] = [
     VERSION,
     "/pd/api/v1/cluster",
     "/pd/api/v1/config",
@@ -235,12 +230,11 @@ impl PdSchedule {
             .unwrap_or(Timestamp::MAX)
     }
 
-    fn groups(&self) -> [(Duration, &'static [&'static str]); 4] {
+    fn groups(&self) -> [(Duration, &'static [&'static str]); 3] {
         [
             (self.cadence.member, &MEMBER_PATHS),
             (self.cadence.leader, &LEADER_PATHS),
             (self.cadence.slow, &SLOW_PATHS),
-            (self.cadence.config, &CONFIG_PATHS),
         ]
     }
 
@@ -322,8 +316,8 @@ mod tests {
         let count = |last, now| schedule.due(Some(at(last)), at(now)).len();
         assert_eq!(count(500, 10_499), 0);
         assert_eq!(count(500, 10_500), 10);
-        assert_eq!(count(10_500, 60_500), 10 + 22);
-        assert_eq!(count(500, 3_600_500), 10 + 22 + 14, "an hour late: one round, not many");
+        assert_eq!(count(10_500, 60_500), 10 + 36);
+        assert_eq!(count(500, 3_600_500), 10 + 36, "an hour late: one round, not many");
     }
 
     #[test]
