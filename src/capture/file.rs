@@ -406,6 +406,7 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CaptureError::Full { path },
+        Some(ErrorCode::SystemIoFailure) => CaptureError::Refused { path, source },
         Some(ErrorCode::NotADatabase) => {
             CaptureError::NotACapture { path, why: "it is not a SQLite database".to_owned() }
         }
