@@ -8,6 +8,7 @@ use operator::model::{EncodedLabels, LabelMatcher, TimeRange};
 
 use super::cost::{peak_memory_mb, timed};
 use super::enlarged::{Enlarged, STEP_MS};
+use super::{formats, victoria};
 
 /// How long and how large.
 pub struct Day {
@@ -17,17 +18,24 @@ pub struct Day {
     pub copies: usize,
     /// How long it is recorded.
     pub hours: u32,
+    /// Up to which length other formats are given the same samples.
+    pub peers: u32,
 }
 
+/// What else holds the same samples, in bytes a sample.
+const PEERS: [&str; 4] = ["compact", "parquet", "text.zst", "victoria"];
+
 /// Writes it tick by tick and prints a line for every doubling of its length.
-pub fn run(day: &Day) -> Result<()> {
+pub async fn run(day: &Day) -> Result<()> {
     let source = Enlarged::load(&day.capture, day.copies)?;
     let folder = tempfile::tempdir()?;
     let (path, compacted) =
         (folder.path().join("day.capture"), folder.path().join("compact.capture"));
     let meta = CaptureReader::open(&day.capture)?.meta().clone();
     println!("{} series, a tick every {} s", source.len(), STEP_MS / 1000);
-    println!("{:>8} {:>12} {:>10} {:>9} {:>9}", "minutes", "samples", "MB", "B/sample", "M/s");
+    print!("{:>8} {:>12} {:>9} {:>9} {:>7}", "minutes", "samples", "MB", "B/sample", "M/s");
+    PEERS.iter().filter(|_| day.peers > 0).for_each(|peer| print!(" {peer:>9}"));
+    println!();
     let ticks = (i64::from(day.hours) * 3_600_000 / STEP_MS) as usize;
     let mut writer = CaptureWriter::create(&path, meta)?;
     let mut written = super::cost::Cost::default();
@@ -47,15 +55,19 @@ pub fn run(day: &Day) -> Result<()> {
         if number + 1 == next_line || number + 1 == ticks {
             next_line *= 2;
             let samples = writer.samples() as f64;
-            let bytes = stats.file_bytes as f64;
-            println!(
-                "{:>8} {:>12} {:>10.2} {:>9.4} {:>9.1}",
-                (number + 1) as i64 * STEP_MS / 60_000,
-                samples,
-                bytes / 1e6,
-                bytes / samples,
+            let minutes = (number + 1) as i64 * STEP_MS / 60_000;
+            print!(
+                "{minutes:>8} {samples:>12} {:>9.2} {:>9.4} {:>7.1}",
+                stats.file_bytes as f64 / 1e6,
+                stats.file_bytes as f64 / samples,
                 samples / 1e3 / written.cpu_ms(),
             );
+            if minutes <= i64::from(day.peers) * 60 {
+                for bytes in peers(&path).await? {
+                    print!(" {:>9.4}", bytes as f64 / samples);
+                }
+            }
+            println!();
         }
     }
     let samples = writer.samples() as f64;
@@ -66,11 +78,13 @@ pub fn run(day: &Day) -> Result<()> {
         Ok(())
     };
     line("finished", &path)?;
-    println!("peak memory while writing: {:.0} MB", peak_memory_mb("self")?);
+    if day.peers == 0 {
+        println!("peak memory while writing: {:.0} MB", peak_memory_mb("self")?);
+    }
     let ((), cost) = timed(|| Ok(compact(&path, &compacted)?))?;
     line("compacted", &compacted)?;
     println!(
-        "compacting took {:.1} s; peak memory {:.0} MB",
+        "compacting took {:.1} s; peak memory so far {:.0} MB",
         cost.cpu_ms() / 1e3,
         peak_memory_mb("self")?
     );
@@ -80,4 +94,18 @@ pub fn run(day: &Day) -> Result<()> {
     })?;
     println!("open to the first answer (all of up, {series} series): {:.1} ms", cost.cpu_ms());
     Ok(())
+}
+
+/// Bytes of the same samples in other forms, in the order of [`PEERS`].
+async fn peers(capture: &Path) -> Result<[u64; 4]> {
+    let scratch = tempfile::tempdir()?;
+    let small = scratch.path().join("compact.capture");
+    compact(capture, &small)?;
+    let series = CaptureReader::open(&small)?.select(&[], TimeRange::ALL)?;
+    Ok([
+        std::fs::metadata(&small)?.len(),
+        formats::parquet_bytes(&series)?,
+        formats::open_metrics_bytes(&series)?,
+        victoria::victoria_bytes(&series, scratch.path()).await?,
+    ])
 }

@@ -8,7 +8,10 @@ mod api;
 mod cost;
 mod crash;
 mod day;
+mod determinism;
 mod enlarged;
+mod fidelity;
+mod formats;
 mod live;
 mod mutate;
 mod peer;
@@ -17,33 +20,28 @@ mod promql;
 mod promqltest;
 mod rules;
 mod server;
+mod size;
 mod speed;
 mod stand;
-mod weigh;
+mod victoria;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use operator::capture::{CaptureReader, CaptureWriter, Inventory, Tick, compact};
-use operator::model::{EncodedLabels, RunMeta, RunName, Sample, TimeRange, Timestamp, Versions};
-use operator::source::{
-    HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
-};
-
-use server::Prometheus;
+use operator::model::Timestamp;
 
 /// Measurements and proofs that take minutes.
 #[derive(Parser)]
 #[command(name = "campaign")]
 enum Task {
-    /// Whether every sample of every run is recorded to the bit
+    /// Whether every sample of every run is recorded to the bit, by every way of reading
     Fidelity {
         /// A folder of runs
         folder: PathBuf,
     },
-    /// What a capture of each run takes, beside other formats
+    /// What a capture of each run takes, beside other formats that hold the same samples
     Size {
         /// A folder of runs
         folder: PathBuf,
@@ -86,6 +84,10 @@ enum Task {
         /// How long it is recorded
         #[arg(long, default_value_t = 24)]
         hours: u32,
+        /// Up to how many hours the compacted size is shown, and what Parquet, text and
+        /// VictoriaMetrics take; an hour of one cluster needs about a gigabyte of memory
+        #[arg(long, value_name = "HOURS", default_value_t = 0)]
+        peers: u32,
     },
     /// What recording a live Prometheus costs the built `operator`: processor and memory
     Live {
@@ -126,6 +128,19 @@ enum Task {
         #[arg(long, default_value = "data/chaos-02.capture")]
         capture: PathBuf,
     },
+    /// Replay captures in many orders of insertion, time zones, locales and numbers of threads,
+    /// with the built `operator`: each has one digest
+    Determinism {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// How many replays
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every order and every environment
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Damage captures cut out of real ones; no damage may pass in silence, none may crash
     Mutate {
         /// A folder of captures
@@ -142,8 +157,8 @@ enum Task {
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     match Task::parse() {
-        Task::Fidelity { folder } => runtime.block_on(fidelity(&runs_in(&folder)?)),
-        Task::Size { folder } => runtime.block_on(size(&runs_in(&folder)?)),
+        Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
+        Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
         Task::Rules { folder } => rules::run(&folder),
         Task::Promql { folder, expressions, captures } => {
@@ -155,7 +170,9 @@ fn main() -> Result<()> {
             let live = live::Live { operator, capture, copies, minutes };
             runtime.block_on(live::run(&live, wall_clock))
         }
-        Task::Day { capture, copies, hours } => day::run(&day::Day { capture, copies, hours }),
+        Task::Day { capture, copies, hours, peers } => {
+            runtime.block_on(day::run(&day::Day { capture, copies, hours, peers }))
+        }
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };
@@ -164,6 +181,12 @@ fn main() -> Result<()> {
         }
         Task::Power { times, seed, capture } => {
             println!("{:#?}", power::run(&capture, times, seed)?);
+            Ok(())
+        }
+        Task::Determinism { folder, times, seed } => {
+            let operator = built_operator()?;
+            let campaign = determinism::Campaign { operator, folder, times, seed };
+            print!("{}", determinism::Table(&determinism::run(&campaign)?));
             Ok(())
         }
         Task::Mutate { folder, times, seed } => {
@@ -201,162 +224,4 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn name_of(run: &Path) -> String {
     run.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Pushes what arrives into a batch.
-struct Collect<'a> {
-    writer: &'a mut CaptureWriter,
-    tick: &'a mut Tick,
-}
-
-impl SeriesSink for Collect<'_> {
-    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
-        self.tick.samples.push(self.writer.index(), labels, samples).expect("labels are sound");
-        Ok(())
-    }
-
-    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
-}
-
-/// Records all of a server's samples into a new capture. Returns how long it took.
-async fn record(
-    server: &Prometheus,
-    mode: ReadMode,
-    window: TimeRange,
-    path: &Path,
-) -> Result<Duration> {
-    let client = PrometheusClient::new(&server.url, &HttpOptions::default())?;
-    let everything = [Selector::parse("{__name__=~\".+\"}")?];
-    let meta = RunMeta {
-        run: RunName::new("campaign")?,
-        subject: "tikv".to_owned(),
-        created: window.start,
-        cluster_id: None,
-        endpoints: Default::default(),
-        versions: Versions::default(),
-        selectors: everything.iter().map(ToString::to_string).collect(),
-        copied_by: vec![mode.name().to_owned()],
-        clock_offsets: vec![],
-    };
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
-    let begun = Instant::now();
-    let mut writer = CaptureWriter::create(path, meta)?;
-    let mut start = window.start;
-    while start < window.end {
-        let end = (start + 120_000).min(window.end);
-        let mut tick = Tick { copied_through: Some(end), ..Tick::default() };
-        let mut sink = Collect { writer: &mut writer, tick: &mut tick };
-        client.read(mode, &everything, TimeRange::new(start, end), &mut sink).await?;
-        writer.commit(tick)?;
-        start = end;
-    }
-    writer.finish()?;
-    Ok(begun.elapsed())
-}
-
-async fn fidelity(runs: &[PathBuf]) -> Result<()> {
-    println!(
-        "{:<8} {:<20} {:>8} {:>9} {:>7} {:>6} {:>6} {:>6} {:>4}",
-        "run", "copied by", "series", "samples", "missing", "extra", "differ", "stale", "-0"
-    );
-    let mut sound = true;
-    for run in runs {
-        let scratch = tempfile::tempdir()?;
-        let server = Prometheus::start(&run.join("prometheus"), scratch.path()).await?;
-        let window = server::block_window(&run.join("prometheus"))?;
-        let truth = peer::read_everything(&server.url, window).await?;
-        for mode in [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples] {
-            let path = scratch.path().join(format!("{}.capture", mode.name()));
-            record(&server, mode, window, &path).await?;
-            let compared = peer::compare(&truth, &CaptureReader::open(&path)?)?;
-            sound &= compared.missing + compared.extra + compared.differ == 0;
-            println!(
-                "{:<8} {:<20} {:>8} {:>9} {:>7} {:>6} {:>6} {:>6} {:>4}",
-                name_of(run),
-                mode.name(),
-                compared.series,
-                compared.samples,
-                compared.missing,
-                compared.extra,
-                compared.differ,
-                compared.stale,
-                compared.negative_zero
-            );
-        }
-        server.stop().await?;
-    }
-    if sound {
-        println!("every sample of every run is equal");
-        Ok(())
-    } else {
-        bail!("captures differ from what Prometheus returns")
-    }
-}
-
-async fn size(runs: &[PathBuf]) -> Result<()> {
-    println!(
-        "{:<8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}",
-        "run",
-        "samples",
-        "recorded",
-        "compact",
-        "block",
-        "block.xz",
-        "B/samp",
-        "rec B/s",
-        "cmp B/s",
-        "xz/cmp"
-    );
-    for run in runs {
-        let scratch = tempfile::tempdir()?;
-        let blocks = run.join("prometheus");
-        let server = Prometheus::start(&blocks, scratch.path()).await?;
-        let window = server::block_window(&blocks)?;
-        let path = scratch.path().join("recorded.capture");
-        record(&server, ReadMode::RemoteReadChunks, window, &path).await?;
-        server.stop().await?;
-        let log = run.join("pd.jsonl.gz");
-        if log.exists() {
-            import_pd(&path, &log)?;
-        }
-        let small = scratch.path().join("compact.capture");
-        compact(&path, &small)?;
-        let inventory = CaptureReader::open(&path)?.inventory()?;
-        let (block, block_xz) = (weigh::bytes_under(&blocks)?, weigh::xz_bytes(&blocks)?);
-        let (recorded, compacted) = (bytes(&path)?, bytes(&small)?);
-        let samples = inventory.samples;
-        println!(
-            "{:<8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7.3} {:>7.3} {:>7.3} {:>7.2}",
-            name_of(run),
-            samples,
-            recorded,
-            compacted,
-            block,
-            block_xz,
-            part(&inventory, "samples") as f64 / samples as f64,
-            recorded as f64 / samples as f64,
-            compacted as f64 / samples as f64,
-            block_xz as f64 / compacted as f64,
-        );
-        println!("         recorded {:?}", inventory.bytes);
-        println!("         compact  {:?}", CaptureReader::open(&small)?.inventory()?.bytes);
-    }
-    Ok(())
-}
-
-fn import_pd(path: &Path, log: &Path) -> Result<()> {
-    let mut writer = CaptureWriter::resume(path)?;
-    let answers = operator::record::pd_log::read_pd_log(std::fs::File::open(log)?);
-    let pd = answers.collect::<Result<Vec<_>, _>>()?;
-    writer.commit(Tick { pd, ..Tick::default() })?;
-    writer.finish()?;
-    Ok(())
-}
-
-fn part(inventory: &Inventory, name: &str) -> u64 {
-    inventory.bytes.iter().find(|(part, _)| part == name).map_or(0, |(_, bytes)| *bytes)
-}
-
-fn bytes(path: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(path)?.len())
 }

@@ -23,12 +23,18 @@ pub struct Comparison {
     /// Samples that the capture holds as `-0` and that this module read as `0`: a sample answer
     /// leaves out a value that equals zero, so only chunks carry the sign.
     pub negative_zero: usize,
+    /// Of `missing`: staleness markers.
+    pub stale_missing: usize,
+    /// Of `extra`: staleness markers.
+    pub stale_extra: usize,
+    /// Of `differ`: NaNs on both sides, with other payloads.
+    pub nan_payload: usize,
 }
 
 /// Compares every sample.
 pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison> {
     let mut result = Comparison::default();
-    let mut seen = 0;
+    let (mut seen, mut stale_met) = (0, 0);
     for series in capture.select(&[], TimeRange::ALL)? {
         let key: Vec<(String, String)> = series.labels.clone().into();
         let Some(expected) = truth.get(&key) else {
@@ -38,20 +44,32 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
         result.series += 1;
         for sample in &series.samples {
             result.samples += 1;
-            result.stale += usize::from(is_stale(sample.value));
-            match expected.get(&sample.at.as_millis()) {
-                None => result.extra += 1,
+            let stale = usize::from(is_stale(sample.value));
+            result.stale += stale;
+            let known = expected.get(&sample.at.as_millis());
+            stale_met += usize::from(known.is_some_and(|&bits| is_stale(f64::from_bits(bits))));
+            match known {
+                None => {
+                    result.extra += 1;
+                    result.stale_extra += stale;
+                }
                 Some(0) if sample.value.to_bits() == (-0.0_f64).to_bits() => {
                     result.negative_zero += 1;
                     seen += 1;
                 }
-                Some(bits) if *bits != sample.value.to_bits() => result.differ += 1,
+                Some(bits) if *bits != sample.value.to_bits() => {
+                    let nans = f64::from_bits(*bits).is_nan() && sample.value.is_nan();
+                    result.differ += 1;
+                    result.nan_payload += usize::from(nans);
+                }
                 Some(_) => seen += 1,
             }
         }
     }
-    let expected: usize = truth.values().map(BTreeMap::len).sum();
-    result.missing = expected - seen - result.differ;
+    let bits = || truth.values().flat_map(BTreeMap::values);
+    result.missing = bits().count() - seen - result.differ;
+    let stale = bits().filter(|&&bits| is_stale(f64::from_bits(bits))).count();
+    result.stale_missing = stale - stale_met;
     Ok(result)
 }
 

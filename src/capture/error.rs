@@ -59,6 +59,14 @@ pub enum CaptureError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk, or a limit of the system, refused to read or write.
+    #[error("the system refused to read or write {path}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// The operating system refused.
     #[error("cannot access {path}", path = path.display())]
     Io {

@@ -14,7 +14,7 @@ use crate::model::{RunMeta, Timestamp};
 /// SQLite's `application_id` of a capture: "opcp".
 pub const APPLICATION_ID: i32 = 0x6f70_6370;
 /// Numbered steps from an empty file to the newest format. A released step is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_capture.sql")];
+pub const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_capture.sql")];
 /// The newest format.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 /// The longest blob that is read, which bounds what a damaged file can make a reader allocate.
@@ -131,38 +131,48 @@ impl CaptureFile {
         file.run("PRAGMA page_size = 1024;")?;
         file.run(&format!("PRAGMA application_id = {APPLICATION_ID};"))?;
         file.settle()?;
-        file.migrate(0)?;
+        file.migrate(0, &MIGRATIONS)?;
         Ok(file)
     }
 
     /// Opens for writing, migrating an older format in place.
     pub fn open_to_write(path: &Path) -> Result<Self, CaptureError> {
+        Self::open_to_write_by(path, &MIGRATIONS)
+    }
+
+    /// As [`open_to_write`](Self::open_to_write), where these steps lead to the newest format.
+    pub fn open_to_write_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let version = file.check_identity()?;
+        let version = file.check_identity(steps)?;
         file.run("PRAGMA journal_mode = WAL;")?;
         file.settle()?;
-        file.migrate(version)?;
+        file.migrate(version, steps)?;
         Ok(file)
     }
 
     /// Opens for reading. An older format, or a write-ahead log in a directory that cannot be
     /// written to, is read from a temporary copy.
     pub fn open_to_read(path: &Path) -> Result<Self, CaptureError> {
+        Self::open_to_read_by(path, &MIGRATIONS)
+    }
+
+    /// As [`open_to_read`](Self::open_to_read), where these steps lead to the newest format.
+    pub fn open_to_read_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // Without this SQLite refuses a file that ends early as a whole. Nothing is ever written
         // through this connection, and every row that is read has its own checksum.
         file.run("PRAGMA writable_schema = ON;")?;
-        match file.check_identity() {
-            Ok(FORMAT) => Ok(file),
-            Ok(_) => Self::open_copy(path),
+        match file.check_identity(steps) {
+            Ok(version) if version as usize == steps.len() => Ok(file),
+            Ok(_) => Self::open_copy(path, steps),
             Err(CaptureError::Sqlite { source, .. }) if needs_copy(&source) => {
-                Self::open_copy(path)
+                Self::open_copy(path, steps)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn open_copy(path: &Path) -> Result<Self, CaptureError> {
+    fn open_copy(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         let io = |source| CaptureError::Io { path: path.to_owned(), source };
         let directory = tempfile::tempdir().map_err(io)?;
         let copy = directory.path().join("copy.capture");
@@ -175,7 +185,7 @@ impl CaptureFile {
                 std::fs::copy(&log, side_file(&copy, suffix)).map_err(io)?;
             }
         }
-        let mut file = Self::open_to_write(&copy)?;
+        let mut file = Self::open_to_write_by(&copy, steps)?;
         file.path = path.to_owned();
         file._copy = Some(directory);
         Ok(file)
@@ -200,7 +210,7 @@ impl CaptureFile {
         self.run("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;")
     }
 
-    fn check_identity(&self) -> Result<u32, CaptureError> {
+    fn check_identity(&self, steps: &[&str]) -> Result<u32, CaptureError> {
         let fail = |source| self.sqlite(source);
         self.connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
         self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_BLOB_BYTES).map_err(fail)?;
@@ -214,18 +224,19 @@ impl CaptureFile {
             return Err(CaptureError::NotACapture { path: self.path.clone(), why });
         }
         let version = u32::try_from(pragma("user_version").map_err(fail)?).unwrap_or(0);
+        let supported = steps.len() as u32;
         match version {
             0 => Err(CaptureError::NotACapture {
                 path: self.path.clone(),
                 why: "its making was cut short".to_owned(),
             }),
-            1..=FORMAT => Ok(version),
-            found => Err(CaptureError::Newer { path: self.path.clone(), found, supported: FORMAT }),
+            known if known <= supported => Ok(known),
+            found => Err(CaptureError::Newer { path: self.path.clone(), found, supported }),
         }
     }
 
-    fn migrate(&self, from: u32) -> Result<(), CaptureError> {
-        for (step, sql) in MIGRATIONS.iter().enumerate().skip(from as usize) {
+    fn migrate(&self, from: u32, steps: &[&str]) -> Result<(), CaptureError> {
+        for (step, sql) in steps.iter().enumerate().skip(from as usize) {
             let version = step + 1;
             self.run(&format!("BEGIN; {sql} PRAGMA user_version = {version}; COMMIT;"))?;
         }
@@ -406,6 +417,7 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CaptureError::Full { path },
+        Some(ErrorCode::SystemIoFailure) => CaptureError::Refused { path, source },
         Some(ErrorCode::NotADatabase) => {
             CaptureError::NotACapture { path, why: "it is not a SQLite database".to_owned() }
         }

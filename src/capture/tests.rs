@@ -1,5 +1,7 @@
 //! Behaviour of a capture file as a whole.
 
+mod migrations;
+
 use std::path::PathBuf;
 
 use super::*;

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -19,7 +20,8 @@ pub fn now() -> Timestamp {
 }
 
 /// Turns SIGINT and SIGTERM into requests to stop: the first one after the tick, the second one
-/// at once.
+/// at once. A file that outgrows the limit of the process (`ulimit -f`) becomes an error of the
+/// write instead of a signal that kills.
 ///
 /// # Errors
 ///
@@ -27,6 +29,8 @@ pub fn now() -> Timestamp {
 pub fn stop_on_signals() -> std::io::Result<watch::Receiver<Stop>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+    tokio::spawn(async move { while too_large.recv().await.is_some() {} });
     let (sender, receiver) = watch::channel(Stop::No);
     tokio::spawn(async move {
         for stop in [Stop::AfterTick, Stop::AtOnce] {

@@ -16,7 +16,7 @@ use super::subjects::{self, Asking};
 use super::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange};
 use crate::record::Subject;
-use crate::source::pd::members_view;
+use crate::source::pd::{Addresses, members_view};
 use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
 
 /// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
@@ -162,6 +162,13 @@ async fn pd_checks(pd: &PdFound) -> Vec<Check> {
                 Check::fail(what, detail.clone(), fix)
             }
         });
+    }
+    if pd.addresses == Addresses::Seeds {
+        checks.push(Check::warn(
+            "PD addresses",
+            "nothing answers where the members say they are, so only the given URLs are asked",
+            "open the way to the members' client URLs, or give --pd once for each member",
+        ));
     }
     checks.push(match leader {
         Some(leader) => Check::ok("PD leader", leader),

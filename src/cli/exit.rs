@@ -144,6 +144,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CaptureError::Locked { .. } => Code::Locked,
             CaptureError::Exists { .. }
             | CaptureError::Full { .. }
+            | CaptureError::Refused { .. }
             | CaptureError::Io { .. }
             | CaptureError::Sqlite { .. } => Code::Storage,
         });
@@ -186,6 +187,9 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         Some(CaptureError::Exists { .. }) => "name another file, or remove this one first",
         Some(CaptureError::Full { .. }) => {
             "free some space and start the same --run again: it goes on where it stopped"
+        }
+        Some(CaptureError::Refused { .. }) => {
+            "see the disk's health, quotas, and `ulimit -f`; the same --run again goes on where it stopped"
         }
         _ => match cause.downcast_ref::<SourceError>()? {
             SourceError::Unauthorized { .. } => {

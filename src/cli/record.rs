@@ -20,13 +20,13 @@ use super::record_config::{ConfigFile, SourceArgs};
 use super::sources::{self, PdFound, PrometheusFound};
 use super::subjects::{self, Asking};
 use super::{Global, clock};
-use crate::capture::{CaptureWriter, Tick};
+use crate::capture::CaptureWriter;
 use crate::model::{
     Endpoints, RunMeta, RunName, RunNameError, TimeRange, Timestamp, Versions, parse_duration_ms,
 };
-use crate::record::pd_log::read_pd_log;
 use crate::record::{
-    self, Copier, Ending, Feed, HistoryProgress, Progress, Recording, Stop, Subject, Succession,
+    self, Copier, Ending, Feed, HistoryProgress, PdImport, Progress, Recording, Stop, Subject,
+    Succession,
 };
 use crate::source::Selector;
 
@@ -34,8 +34,6 @@ use crate::source::Selector;
 const PD_INTERVAL: Duration = Duration::from_secs(5);
 /// The scrape interval of a TiKV deployment.
 const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
-/// PD answers of a log that go into one transaction.
-const ANSWERS_PER_COMMIT: usize = 1_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -253,8 +251,7 @@ async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     let reporter = Reporter::new(global, clock::now());
     reporter.line(&format!("recording {} into {}", plan.run, plan.path.display()));
     for log in &plan.pd_logs {
-        let answers = import(&mut writer, log)?;
-        reporter.line(&format!("{}: {} new PD answers", log.display(), output::count(answers)));
+        import(&mut writer, log, &reporter)?;
     }
     let copier = prometheus.map(|found| found.copier(&plan.selectors));
     let reporter = Mutex::new(reporter);
@@ -461,30 +458,21 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
     }
 }
 
-/// Imports a log of PD answers, in transactions of bounded size. A line that is no answer is
-/// said and skipped.
-fn import(writer: &mut CaptureWriter, path: &Path) -> anyhow::Result<u64> {
-    let cannot_read = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(cannot_read)?;
-    let (mut tick, mut read, mut written, mut broken) = (Tick::default(), 0_u64, 0_u64, 0_u64);
-    for answer in read_pd_log(file) {
-        match answer {
-            Ok(answer) => {
-                read += 1;
-                tick.pd.push(answer);
-            }
-            Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "a line was skipped");
-                broken += 1;
-            }
-        }
-        if tick.pd.len() >= ANSWERS_PER_COMMIT {
-            written += writer.commit(std::mem::take(&mut tick))?.pd_answers as u64;
-        }
-    }
-    written += writer.commit(tick)?.pd_answers as u64;
+/// Imports a log of PD answers and says what it brought.
+fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyhow::Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let PdImport { read, written, broken } = record::import_pd_log(writer, file)?;
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", path.display());
-    Ok(written)
+    let left_out = match broken {
+        0 => String::new(),
+        broken => format!(", {} broken lines left out as gaps", output::count(broken)),
+    };
+    reporter.line(&format!(
+        "{}: {} new PD answers{left_out}",
+        path.display(),
+        output::count(written)
+    ));
+    Ok(())
 }
 
 /// Tells what a recording left.

@@ -11,7 +11,8 @@ use crate::model::{ClockOffset, PdAnswer, Timestamp};
 use crate::record::Copier;
 use crate::record::pd_sampler::PdSampler;
 use crate::source::pd::{
-    Member, PdCadence, PdClient, PdRequest, PdSchedule, cluster_id, metric_storage, version,
+    Addresses, Discovered, Member, PdCadence, PdClient, PdRequest, PdSchedule, cluster_id,
+    metric_storage, version,
 };
 use crate::source::{PrometheusClient, ReadMode, Selector, public_url};
 
@@ -23,6 +24,8 @@ pub struct PdFound {
     sampling_client: PdClient,
     /// The members, whether or not they can be reached.
     pub members: Vec<Member>,
+    /// Whose URLs they are reached by.
+    pub addresses: Addresses,
     /// The cluster's id.
     pub cluster_id: Option<String>,
     /// PD's version.
@@ -41,7 +44,8 @@ impl PdFound {
     /// What asks them on their cadences.
     pub fn into_sampler(self) -> PdSampler {
         let schedule = PdSchedule::new(PdCadence::default(), self.started);
-        PdSampler::new(self.sampling_client, self.members, schedule)
+        let found = Discovered { members: self.members, addresses: self.addresses };
+        PdSampler::new(self.sampling_client, found, schedule)
     }
 
     /// Asks one member one thing.
@@ -94,11 +98,13 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
         return Ok(None);
     }
     let client = PdClient::new(&args.pd_options())?;
-    let members = client.discover(&args.pd).await.context("cannot find PD's members")?;
+    let Discovered { members, addresses } =
+        client.discover(&args.pd).await.context("cannot find PD's members")?;
     let mut found = PdFound {
         client,
         sampling_client: PdClient::new(&args.pd_options())?,
         members,
+        addresses,
         cluster_id: None,
         version: None,
         metric_storage: None,

@@ -8,6 +8,8 @@ mod labels;
 mod matcher;
 mod pd;
 mod pd_documents;
+#[cfg(test)]
+mod pd_properties;
 mod run;
 mod series;
 mod time;

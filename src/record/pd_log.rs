@@ -39,6 +39,8 @@ pub enum PdLogError {
         line: u64,
         /// Why.
         source: serde_json::Error,
+        /// What it says all the same.
+        about: About,
     },
     /// A field has a value that no answer has.
     #[error("line {line} of the PD log: {why}")]
@@ -47,7 +49,41 @@ pub enum PdLogError {
         line: u64,
         /// What is wrong with which field.
         why: String,
+        /// What it says all the same.
+        about: About,
     },
+}
+
+/// Whose answer a broken line would have been, as far as it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    member: Option<String>,
+    sent: Option<Timestamp>,
+}
+
+impl About {
+    fn of(text: &[u8]) -> Self {
+        let Ok(line) = serde_json::from_slice::<serde_json::Value>(text) else {
+            return Self::default();
+        };
+        let member = line["member"].as_str().filter(|name| !name.is_empty());
+        Self {
+            member: member.map(str::to_owned),
+            sent: line["ts_ms"].as_i64().map(Timestamp::from_millis),
+        }
+    }
+}
+
+impl PdLogError {
+    /// The member that the line names and the instant that it names, where it does.
+    pub fn names(&self) -> (Option<String>, Option<Timestamp>) {
+        match self {
+            Self::Json { about, .. } | Self::Field { about, .. } => {
+                (about.member.clone(), about.sent)
+            }
+            Self::Read { .. } | Self::TooLong { .. } => (None, None),
+        }
+    }
 }
 
 /// Answers in the order of their lines. Blank lines are skipped; a bad line is an error, and
@@ -166,9 +202,12 @@ struct Line {
 }
 
 fn read_line(text: &[u8], line: u64) -> Result<PdAnswer, PdLogError> {
-    let fields: Line =
-        serde_json::from_slice(text).map_err(|source| PdLogError::Json { line, source })?;
-    let wrong = |why: String| PdLogError::Field { line, why };
+    let fields: Line = serde_json::from_slice(text).map_err(|source| PdLogError::Json {
+        line,
+        source,
+        about: About::of(text),
+    })?;
+    let wrong = |why: String| PdLogError::Field { line, why, about: About::of(text) };
     let named = Member::of_url(&fields.url).ok_or_else(|| {
         wrong(format!("url {:?} is not an http url", without_userinfo(&fields.url)))
     })?;
@@ -242,6 +281,8 @@ fn reason_of(error: &str) -> GapReason {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -334,6 +375,38 @@ mod tests {
         assert!(log.next().expect("the second line").is_ok());
         assert!(log.buffer.capacity() < 1000);
         assert!(log.next().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics_and_always_ends(log in any::<Vec<u8>>(), gzip in any::<bool>()) {
+            let magic: &[u8] = if gzip { &[0x1f, 0x8b, 8, 0] } else { &[] };
+            let log = [magic, &log].concat();
+            let lines = log.iter().filter(|byte| **byte == b'\n').count();
+            let found = read(&log).len();
+            prop_assert!(gzip || found <= lines + 1);
+        }
+
+        #[test]
+        fn a_line_with_any_field_changed_is_read_or_refused(
+            field in 0_usize..8, value in any::<i64>(), text in any::<String>(), kind in 0_u8..5,
+        ) {
+            let mut line: serde_json::Value = serde_json::from_str(ANSWERED).expect("it is JSON");
+            let names =
+                ["ts_ms", "member", "url", "path", "status", "elapsed_ms", "body", "error"];
+            line[names[field]] = match kind {
+                0 => value.into(),
+                1 => text.into(),
+                2 => (value as f64 * 1e-3).into(),
+                3 => serde_json::Value::Null,
+                _ => vec![text].into(),
+            };
+            let answers = read(line.to_string().as_bytes());
+            prop_assert_eq!(answers.len(), 1);
+            if let Ok(answer) = &answers[0] {
+                prop_assert!(answer.path.starts_with('/') && answer.url.contains("://"));
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use futures_util::{StreamExt, future, stream};
 
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
 use crate::source::pd::{
-    MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule, Scope, members_view,
+    Addresses, Discovered, MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule,
+    Scope, members_view,
 };
 
 /// How many requests one member has to answer at once.
@@ -22,6 +23,7 @@ const SEND_WITHIN: Duration = Duration::from_secs(30);
 pub struct PdSampler {
     client: PdClient,
     members: Vec<Member>,
+    addresses: Addresses,
     schedule: PdSchedule,
     leader: Option<String>,
     silent: BTreeSet<String>,
@@ -29,11 +31,14 @@ pub struct PdSampler {
 }
 
 impl PdSampler {
-    /// A sampler that begins with `members` and learns of others from their answers.
-    pub fn new(client: PdClient, mut members: Vec<Member>, schedule: PdSchedule) -> Self {
+    /// A sampler that begins with the members that were found and learns of others from their
+    /// answers; where they are reached by the addresses of seeds, it stays with those.
+    pub fn new(client: PdClient, found: Discovered, schedule: PdSchedule) -> Self {
+        let Discovered { mut members, addresses } = found;
         members.sort();
         members.dedup();
-        Self { client, members, schedule, leader: None, silent: BTreeSet::new(), last: None }
+        let silent = BTreeSet::new();
+        Self { client, members, addresses, schedule, leader: None, silent, last: None }
     }
 
     /// The members as known now, ascending by name.
@@ -112,7 +117,8 @@ impl PdSampler {
             .filter_map(|answer| Some((answer, members_view(answer.success()?)?)))
             .filter(|(_, view)| !view.members.is_empty())
             .collect();
-        for (answer, view) in &views {
+        let followed = if self.addresses == Addresses::Advertised { &views[..] } else { &[] };
+        for (answer, view) in followed {
             let asked = Member { name: answer.member.clone(), url: answer.url.clone() };
             let listed = PdClient::members_of(answer.success().unwrap_or_default(), &asked);
             // Only a member that leads by its own account knows who has left.

@@ -99,11 +99,14 @@ impl SourceError {
             Self::Connect { .. } => GapReason::Connect,
             Self::Timeout { .. } => GapReason::Timeout,
             Self::Status { .. } | Self::Redirect { .. } => GapReason::Status,
-            Self::Reported { .. } | Self::Malformed { .. } => GapReason::Malformed,
+            // What the receiver refuses is series whose labels are none.
+            Self::Reported { .. } | Self::Malformed { .. } | Self::Sink { .. } => {
+                GapReason::Malformed
+            }
             Self::TooLarge { .. } => GapReason::TooLarge,
             Self::Unauthorized { .. } => GapReason::Unauthorized,
             Self::NativeHistogram { .. } => GapReason::NativeHistogram,
-            Self::Sink { .. } | Self::Options(_) => GapReason::Other,
+            Self::Options(_) => GapReason::Other,
         }
     }
 
@@ -111,7 +114,9 @@ impl SourceError {
     /// size limits, statuses 413, 422, 503 and 504, and Prometheus's sample limits.
     ///
     /// Prometheus answers 400 with `exceeded sample limit` where a remote read is too large, and
-    /// 422 with `too many samples` where a query is (`storage/remote`, `promql/engine.go`).
+    /// 422 with `too many samples` where a query is (`storage/remote`, `promql/engine.go`). Where
+    /// its own time runs out in the middle of a stream, it ends that with the words of Go's
+    /// `context` package.
     pub fn is_limit(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::TooLarge { .. } => true,
@@ -127,9 +132,15 @@ impl SourceError {
 }
 
 fn speaks_of_a_limit(text: &str) -> bool {
-    ["sample limit", "too many samples", "maximum resolution"]
-        .iter()
-        .any(|part| text.contains(part))
+    const WORDS: [&str; 6] = [
+        "sample limit",
+        "too many samples",
+        "maximum resolution",
+        "deadline exceeded",
+        "timed out",
+        "context canceled",
+    ];
+    WORDS.iter().any(|part| text.contains(part))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use operator::model::{LabelMatcher, TimeRange, is_stale};
 use operator::replay::{Evaluation, Recording, report};
 use operator::report::replay_json;
 
+use crate::determinism_campaign;
+
 fn bundled() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
     let entries = std::fs::read_dir(folder).expect("data/ can be listed");
@@ -99,6 +101,23 @@ fn a_replay_prints_the_same_bytes_in_any_zone_and_locale_and_never_the_truth() {
     assert_eq!(first, replay("Asia/Tokyo", "de_DE.UTF-8"));
     assert!(first.contains("store_partition"), "{first}");
     assert!(!first.contains("t_inject") && !first.contains("scenario"), "{first}");
+}
+
+#[test]
+fn a_capture_written_in_another_order_replays_to_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let only = folder.path().join("chaos-10.capture");
+    std::fs::copy(capture("chaos-10.capture"), only).expect("the directory is writable");
+    let campaign = determinism_campaign::Campaign {
+        operator: env!("CARGO_BIN_EXE_operator").into(),
+        folder: folder.path().to_owned(),
+        times: 5,
+        seed: 3,
+    };
+    let tallies = determinism_campaign::run(&campaign).expect("every replay is the same");
+    let tally = &tallies["chaos-10"];
+    assert_eq!((tally.replays, tally.orders), (5, 2));
+    assert!(determinism_campaign::Table(&tallies).to_string().contains("5 replays"));
 }
 
 #[test]

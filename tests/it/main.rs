@@ -7,6 +7,7 @@ mod diagnosis;
 mod layering;
 mod mutate;
 mod real_prometheus;
+mod record_loop;
 mod rules;
 mod source_pd;
 mod source_prometheus;
@@ -16,6 +17,8 @@ mod watch;
 // What the campaigns run at length runs here for seconds.
 #[path = "../../examples/campaign/crash.rs"]
 mod crash_campaign;
+#[path = "../../examples/campaign/determinism.rs"]
+mod determinism_campaign;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
 #[path = "../../examples/campaign/peer.rs"]

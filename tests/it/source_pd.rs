@@ -8,7 +8,7 @@ use operator::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Ti
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Ending, Recording, Stop};
 use operator::source::HttpOptions;
-use operator::source::pd::{Member, PdCadence, PdClient, PdRequest, PdSchedule};
+use operator::source::pd::{Addresses, Member, PdCadence, PdClient, PdRequest, PdSchedule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,6 +21,8 @@ const STORES: &str = "/pd/api/v1/stores?state=0&state=1&state=2";
 enum Manner {
     /// Answers `/members` with this body, leader-scoped paths with an empty object.
     Serves(String),
+    /// As `Serves`, and tells its name in its configuration.
+    Named(&'static str, String),
     /// Answers `/members` with this body and leader-scoped paths with 503.
     Leaderless(String),
     /// Takes the request and says nothing.
@@ -106,10 +108,15 @@ async fn serve(
             }
         }
         Manner::Html => (200, "<html>log in</html>".to_owned()),
-        Manner::Serves(members) | Manner::Leaderless(members) if path.ends_with("/members") => {
+        Manner::Serves(members) | Manner::Named(_, members) | Manner::Leaderless(members)
+            if path.ends_with("/members") =>
+        {
             (200, members)
         }
-        Manner::Serves(_) => (200, "{}".to_owned()),
+        Manner::Named(name, _) if path.ends_with("/config") => {
+            (200, format!("{{\"name\": \"{name}\"}}"))
+        }
+        Manner::Serves(_) | Manner::Named(..) => (200, "{}".to_owned()),
         Manner::Leaderless(_) if per_member => (200, "{}".to_owned()),
         Manner::Leaderless(_) => (503, "\"no leader\"\n".to_owned()),
     };
@@ -170,8 +177,8 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 async fn sampler(seed: &FakePd) -> PdSampler {
-    let members = client().discover(std::slice::from_ref(&seed.url)).await.expect("a valid seed");
-    PdSampler::new(client(), members, PdSchedule::new(PdCadence::default(), at(0)))
+    let found = client().discover(std::slice::from_ref(&seed.url)).await.expect("a valid seed");
+    PdSampler::new(client(), found, PdSchedule::new(PdCadence::default(), at(0)))
 }
 
 fn of<'a>(answers: &'a [PdAnswer], path: &str) -> Vec<&'a PdAnswer> {
@@ -197,16 +204,57 @@ async fn one_seed_tells_of_all_members_reachable_or_not() {
     let fake = FakePd::start(Manner::Html).await;
     fake.behave(Manner::Serves(members_body(&[("pd1", gone), ("pd0", &fake.url)], Some("pd0"))));
     let seeds = ["127.0.0.1:1".to_owned(), fake.url.clone()];
-    let members = client().discover(&seeds).await.expect("valid seeds");
+    let members = client().discover(&seeds).await.expect("valid seeds").members;
     let members: Vec<_> = members.iter().map(|m| (m.name.as_str(), m.url.as_str())).collect();
     assert_eq!(members, [("pd0", fake.url.as_str()), ("pd1", gone)]);
+}
+
+#[tokio::test]
+async fn behind_forwarded_ports_the_seeds_are_asked_under_their_own_names() {
+    // Nobody listens where the members say they are.
+    let listed = [("pd0", "http://127.0.0.1:1"), ("pd1", "http://127.0.0.1:2")];
+    let fakes = [FakePd::start(Manner::Silent).await, FakePd::start(Manner::Silent).await];
+    for (fake, name) in fakes.iter().zip(["pd1", "pd0"]) {
+        let members = members_body(&listed, Some("pd0"));
+        fake.behave(Manner::Named(name, members));
+    }
+    let seeds: Vec<String> = fakes.iter().map(|fake| fake.url.clone()).collect();
+    let found = client().discover(&seeds).await.expect("valid seeds");
+    assert_eq!(found.addresses, Addresses::Seeds);
+    let members: Vec<_> = found.members.iter().map(|m| (&*m.name, &m.url)).collect();
+    assert_eq!(members, [("pd0", &seeds[1]), ("pd1", &seeds[0])]);
+
+    let mut sampler = PdSampler::new(client(), found, PdSchedule::new(PdCadence::default(), at(0)));
+    for tick in 0..3 {
+        let answers = sampler.tick(at(tick * 10)).await;
+        assert!(answers.iter().all(|answer| answer.success().is_some()), "{answers:?}");
+        assert_eq!(names(&of(&answers, PING)), ["pd0", "pd1"]);
+    }
+    assert_eq!(sampler.leader(), Some("pd0"));
+    assert_eq!(names(&of(&sampler.tick(at(30)).await, STORES)), ["pd0"]);
+}
+
+#[tokio::test]
+async fn one_forwarded_port_that_gives_no_name_goes_by_its_address_or_by_the_only_name() {
+    let gone = "http://127.0.0.1:1";
+    let fake = FakePd::start(Manner::Silent).await;
+    let seeds = [fake.url.clone()];
+    let address = fake.url.trim_start_matches("http://");
+    let two = [("pd0", gone), ("pd1", "http://127.0.0.1:2")];
+    for (listed, name) in [(&two[..], address), (&[("pd7", gone)], "pd7")] {
+        fake.behave(Manner::Serves(members_body(listed, Some(listed[0].0))));
+        let found = client().discover(&seeds).await.expect("valid seeds");
+        assert_eq!(found.addresses, Addresses::Seeds);
+        let expected = Member { name: name.to_owned(), url: fake.url.clone() };
+        assert_eq!(found.members, [expected]);
+    }
 }
 
 #[tokio::test]
 async fn where_no_seed_answers_the_seeds_are_the_members() {
     let html = FakePd::start(Manner::Html).await;
     let seeds = ["http://ann:hunter2@127.0.0.1:1/".to_owned(), html.url.clone()];
-    let members = client().discover(&seeds).await.expect("valid seeds");
+    let members = client().discover(&seeds).await.expect("valid seeds").members;
     assert_eq!(members.len(), 2);
     assert_eq!(members[0].name, "127.0.0.1:1");
     assert_eq!(members[0].url, "http://127.0.0.1:1");

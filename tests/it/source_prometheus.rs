@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use operator::capture::{CaptureWriter, Tick};
 use operator::model::{EncodedLabels, GapReason, Labels, Sample, TimeRange, Timestamp};
 use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink, SourceError,
@@ -227,6 +228,111 @@ async fn broken_snappy_is_malformed_and_an_enormous_claim_too_large() {
     assert_eq!(reason(play, ReadMode::RemoteReadSamples).await, GapReason::Malformed);
     let play = typed(PROTOBUF, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0]);
     assert_eq!(reason(play, ReadMode::RemoteReadSamples).await, GapReason::TooLarge);
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_in_a_remote_read_ends_at_the_limit() {
+    let frame = framed(&[0x78, 0x00]);
+    for (mode, content_type) in
+        [(ReadMode::RemoteReadChunks, STREAMED), (ReadMode::RemoteReadSamples, PROTOBUF)]
+    {
+        let plain = frame.repeat(64 * (1 << 20) / frame.len());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&plain).expect("memory takes it");
+        let body = encoder.finish().expect("memory takes it");
+        let headers = [("content-type", content_type), ("content-encoding", "gzip")];
+        let play = answer("200 OK", &headers, &body);
+        assert_eq!(reason(play, mode).await, GapReason::TooLarge, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn what_exceeds_the_promised_length_is_no_data() {
+    let json = br#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    let stream = framed(&chunked(&[("__name__", "up")], &chunk()));
+    for (mode, content_type, body) in [
+        (ReadMode::RemoteReadChunks, STREAMED, &stream[..]),
+        (ReadMode::Query, "application/json", &json[..]),
+    ] {
+        let promised = body.len() / 10;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {promised}\r\n\r\n"
+        );
+        let play = Play::Send([head.as_bytes(), body].concat());
+        assert_eq!(reason(play, mode).await, GapReason::Malformed, "{mode}");
+    }
+    let mut snappy = snap::raw::Encoder::new().compress_vec(&[0; 1000]).expect("it compresses");
+    assert_eq!(snappy[..2], [0xe8, 0x07], "the claim is a varint of 1000");
+    snappy.splice(..2, [100]);
+    let play = typed(PROTOBUF, &snappy);
+    assert_eq!(reason(play, ReadMode::RemoteReadSamples).await, GapReason::Malformed);
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_of_a_stream_is_told_from_a_broken_one() {
+    let data = framed(&chunked(&[("__name__", "up")], &chunk()));
+    let long = format!("cannot populate the block {}: file already closed\n", "x".repeat(120));
+    for (text, limit) in [
+        ("exceeded sample limit (5)\n", true),
+        ("query processing: context deadline exceeded\n", true),
+        ("block is gone\n", false),
+        (&*long, false),
+    ] {
+        let play = typed(STREAMED, &[&data, text.as_bytes()].concat());
+        let (result, _) = read(play, ReadMode::RemoteReadChunks).await;
+        let error = result.expect_err("the answer is not whole");
+        assert!(matches!(error, SourceError::Reported { .. }), "{error:?}");
+        assert_eq!((error.gap_reason(), error.is_limit()), (GapReason::Malformed, limit), "{text}");
+        assert!(error.to_string().contains(text.trim_end()), "{error}");
+    }
+}
+
+/// Takes series as a recorder does, into a capture.
+struct Recorder(CaptureWriter, Tick);
+
+impl SeriesSink for Recorder {
+    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
+        let pushed = self.1.samples.push(self.0.index(), labels, samples);
+        pushed.map(drop).map_err(|error| SourceError::Sink { why: error.to_string() })
+    }
+
+    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+}
+
+#[tokio::test]
+async fn a_label_that_stands_twice_is_refused_by_name() {
+    let mut twice = Vec::new();
+    for value in ["a", "b"] {
+        Labels::from_pairs(&[("store", value)]).encode(&mut twice);
+    }
+    let chunks = framed(&field(0x0a, &[&twice[..], &field(0x12, &chunk())].concat()));
+    let mut sample = vec![0x09];
+    sample.extend(1.0_f64.to_le_bytes());
+    sample.push(0x10);
+    varint(&mut sample, 1_000);
+    let series = field(0x0a, &[&twice[..], &field(0x12, &sample)].concat());
+    let message = field(0x0a, &series);
+    let samples = snap::raw::Encoder::new().compress_vec(&message).expect("it compresses");
+    let json = br#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{"store":"a","store":"b"},"values":[[1.0,"1"]]}]}}"#;
+    for (mode, play) in ALL.into_iter().zip([
+        typed(STREAMED, &chunks),
+        typed(PROTOBUF, &samples),
+        typed("application/json", json),
+    ]) {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let meta = serde_json::json!({"run": "test", "subject": "tikv", "created": 0});
+        let meta = serde_json::from_value(meta).expect("a run's metadata");
+        let path = directory.path().join("run.capture");
+        let writer = CaptureWriter::create(&path, meta).expect("the capture can be made");
+        let mut sink = Recorder(writer, Tick::default());
+        let options = HttpOptions::default();
+        let client = PrometheusClient::new(&serve(play).await, &options).expect("a valid URL");
+        let selectors = [Selector::parse("{job=\"tikv\"}").expect("reads")];
+        let error = client.read(mode, &selectors, window(), &mut sink).await.expect_err("refused");
+        assert_eq!(error.gap_reason(), GapReason::Malformed, "{mode}: {error:?}");
+        assert!(error.to_string().contains("\"store\" stands twice"), "{mode}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -88,6 +88,16 @@ pub fn metric_storage(config_body: &[u8]) -> Option<String> {
     (!url.is_empty()).then(|| without_userinfo(&url))
 }
 
+/// The name of the member whose `/pd/api/v1/config` this is.
+pub(super) fn member_name(config_body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Config {
+        name: String,
+    }
+    let config: Config = serde_json::from_slice(config_body).ok()?;
+    Some(config.name).filter(|name| !name.is_empty())
+}
+
 /// The cluster's id as decimal digits, out of `/pd/api/v1/cluster` or `/pd/api/v1/members`.
 pub fn cluster_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use reqwest::Url;
 
-use super::body::{members_view, without_userinfo};
-use super::schedule::{MEMBERS, PdRequest, Scope};
+use super::body::{member_name, members_view, without_userinfo};
+use super::schedule::{CONFIG, MEMBERS, PING, PdRequest, Scope};
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
 use crate::source::{Http, HttpOptions, SourceError};
 
@@ -66,6 +66,25 @@ impl Member {
             _ => self,
         }
     }
+}
+
+/// By which addresses PD's members are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// By those that they advertise.
+    Advertised,
+    /// By those of the seeds, since nothing answers where the members say they are: they lie
+    /// behind a forwarded port or a proxy.
+    Seeds,
+}
+
+/// The cluster's members, and how they are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// Ascending by name.
+    pub members: Vec<Member>,
+    /// Whose URLs these are.
+    pub addresses: Addresses,
 }
 
 /// A client for PD's members, all reached with the same options.
@@ -132,10 +151,14 @@ impl PdClient {
     /// reached. Where no seed answers, the seeds are the members, by host and port: a cluster
     /// that is down is recorded as one that is down.
     ///
+    /// Where a seed answers and none of the URLs that the members advertise does, the seeds are
+    /// the members, too, under the names that they give themselves: to ask through a forwarded
+    /// port what it leads to is better than to record an outage that nobody has.
+    ///
     /// # Errors
     ///
     /// [`SourceError::Options`] where a seed is not an HTTP URL or there is none.
-    pub async fn discover(&self, seeds: &[String]) -> Result<Vec<Member>, SourceError> {
+    pub async fn discover(&self, seeds: &[String]) -> Result<Discovered, SourceError> {
         let mut known = Vec::with_capacity(seeds.len());
         for seed in seeds {
             known.push(Member::of_url(seed).ok_or_else(|| {
@@ -145,26 +168,74 @@ impl PdClient {
         if known.is_empty() {
             return Err(SourceError::Options("no PD URL is given".to_owned()));
         }
+        let Some(listed) = self.listed_by(&known).await else {
+            known.sort();
+            known.dedup();
+            return Ok(Discovered { members: known, addresses: Addresses::Advertised });
+        };
+        if self.any_answers(&listed).await {
+            return Ok(Discovered { members: listed, addresses: Addresses::Advertised });
+        }
+        let members = self.named(known, &listed).await;
+        tracing::warn!(
+            advertised = ?listed.iter().map(|member| &member.url).collect::<Vec<_>>(),
+            "none of PD's advertised addresses answers, so only the given ones are asked"
+        );
+        Ok(Discovered { members, addresses: Addresses::Seeds })
+    }
+
+    /// What the first seed that lists members lists. All are asked at once, so that a seed that
+    /// never answers does not hold up the next; but in order, so that the same cluster gives the
+    /// same members.
+    async fn listed_by(&self, seeds: &[Member]) -> Option<Vec<Member>> {
         let request = PdRequest::get(MEMBERS);
-        // All at once, so that a seed that never answers does not hold up the next; but in
-        // order, so that the same cluster gives the same members.
-        let mut views = stream::iter(&known)
+        let mut views = stream::iter(seeds)
             .map(|seed| async {
                 let answer = self.ask(seed, &request, Timestamp::default()).await;
-                let view = answer.success().and_then(members_view)?;
-                let members = view.members.into_iter();
-                Some(members.map(|member| member.with_scheme_of(seed)).collect::<Vec<_>>())
+                Some(Self::members_of(answer.success()?, seed))
             })
             .buffered(SEEDS_AT_ONCE);
         while let Some(view) = views.next().await {
             if let Some(members) = view.filter(|members| !members.is_empty()) {
-                return Ok(members);
+                return Some(members);
             }
         }
-        drop(views);
-        known.sort();
-        known.dedup();
-        Ok(known)
+        None
+    }
+
+    /// Whether anything answers at any of these URLs.
+    async fn any_answers(&self, members: &[Member]) -> bool {
+        let request = PdRequest::get(PING);
+        let mut answers = stream::iter(members)
+            .map(|member| self.ask(member, &request, Timestamp::default()))
+            .buffer_unordered(SEEDS_AT_ONCE);
+        while let Some(answer) = answers.next().await {
+            if matches!(answer.outcome, PdOutcome::Answered { .. }) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The seeds under the names that they give themselves in their configuration; each listed
+    /// name once. A seed that does not tell keeps host and port, unless it can be one member only.
+    async fn named(&self, seeds: Vec<Member>, listed: &[Member]) -> Vec<Member> {
+        let own = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(CONFIG) };
+        let mut members: Vec<Member> = Vec::new();
+        for seed in seeds {
+            let answer = self.ask(&seed, &own, Timestamp::default()).await;
+            let told = answer.success().and_then(member_name);
+            let name = match (told, listed) {
+                (Some(name), _) if listed.iter().any(|member| member.name == name) => name,
+                (_, [only]) => only.name.clone(),
+                _ => seed.name,
+            };
+            if members.iter().all(|member| member.name != name) {
+                members.push(Member { name, url: seed.url });
+            }
+        }
+        members.sort();
+        members
     }
 
     /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of

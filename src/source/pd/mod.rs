@@ -7,6 +7,6 @@ mod client;
 mod schedule;
 
 pub use body::{MembersView, cluster_id, members_view, metric_storage, version, without_userinfo};
-pub use client::{Member, PdClient};
+pub use client::{Addresses, Discovered, Member, PdClient};
 pub(crate) use schedule::{MEMBERS, PING};
 pub use schedule::{PdCadence, PdRequest, PdSchedule, Scope};

@@ -33,6 +33,8 @@ pub(crate) const PING: &str = "/pd/api/v1/ping";
 pub(crate) const STATUS: &str = "/pd/api/v1/status";
 /// The members and who leads.
 pub(crate) const MEMBERS: &str = "/pd/api/v1/members";
+/// The configuration, which names the member that answers for itself.
+pub(super) const CONFIG: &str = "/pd/api/v1/config";
 const HEALTH: &str = "/pd/api/v1/health";
 const VERSION: &str = "/pd/api/v1/version";
 const HISTORY: &str = "/pd/api/v1/hotspot/regions/history";
@@ -177,7 +179,7 @@ const SLOW_PATHS: [&str; 36] = [
     "/pd/api/v2/maintenance",
     VERSION,
     "/pd/api/v1/cluster",
-    "/pd/api/v1/config",
+    CONFIG,
     "/pd/api/v1/config/placement-rule",
     "/pd/api/v1/config/region-label/rules",
     "/pd/api/v1/scheduler-config",

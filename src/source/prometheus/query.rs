@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::model::{
     Labels, Sample, Series, TargetKey, TimeRange, Timestamp, is_stale, stale_marker,
@@ -40,18 +42,43 @@ pub(super) struct MatrixData<'a> {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct MatrixSeries<'a> {
-    metric: BTreeMap<String, String>,
+    metric: Pairs,
     #[serde(borrow, default)]
     values: Vec<(f64, Cow<'a, str>)>,
     #[serde(default)]
     histograms: Option<serde::de::IgnoredAny>,
 }
 
+/// Labels as they stand: of a name that stands twice, a map would keep one in silence.
+#[derive(Debug)]
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Pairs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("labels")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 impl MatrixSeries<'_> {
     /// The series inside `range`, ascending, and whether it has native histograms too.
     pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), String> {
-        let labels =
-            Labels::new(self.metric.into_iter().collect()).map_err(|error| error.to_string())?;
+        let labels = Labels::new(self.metric.0).map_err(|error| error.to_string())?;
         let mut samples = Vec::with_capacity(self.values.len());
         for (seconds, text) in self.values {
             let at = timestamp(seconds).ok_or_else(|| format!("{seconds} is not an instant"))?;

@@ -10,11 +10,14 @@ use super::selector::Selector;
 use super::xor;
 use crate::model::{EncodedLabels, Sample, Series, TimeRange};
 use crate::source::SourceError;
-use crate::source::http::AnswerStream;
+use crate::source::http::{AnswerStream, public_url};
 
 /// How far before a window scrapes are looked for, to tell series that end at its first scrape:
 /// Prometheus's default lookback.
 const SCRAPE_LOOKBACK_MS: i64 = 300_000;
+
+/// How long the text may be that a server writes in place of a frame, in bytes.
+const LONGEST_TEXT: usize = 4096;
 
 /// A way to copy raw samples out of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,7 +205,10 @@ impl PrometheusClient {
                 let frame = match frames.next_frame() {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
-                    Err(error) => return Err(self.broken_stream(&url, &error, &frames)),
+                    Err(error) => {
+                        take_text(&mut answer, &mut frames).await;
+                        return Err(self.broken_stream(&url, &error, &frames));
+                    }
                 };
                 proto::each_chunked_series(frame, |series| {
                     take_chunked_series(series, range, &mut samples, counted)
@@ -349,6 +355,8 @@ impl PrometheusClient {
         }
     }
 
+    /// Prometheus writes an error that it meets midway as a line of text after the last frame
+    /// (`storage/remote/read_handler.go`): the status has been sent by then.
     fn broken_stream(
         &self,
         url: &str,
@@ -356,7 +364,14 @@ impl PrometheusClient {
         frames: &Frames,
     ) -> SourceError {
         let start = crate::source::http::body_start(frames.remainder());
-        self.malformed(url, format!("{error}, at {start:?}"))
+        match told(frames.remainder()) {
+            Some(message) => SourceError::Reported {
+                url: public_url(url),
+                kind: "an error midway".to_owned(),
+                message: crate::source::http::body_start(message.as_bytes()),
+            },
+            None => self.malformed(url, format!("{error}, at {start:?}")),
+        }
     }
 }
 
@@ -392,6 +407,24 @@ fn take_chunked_series(
     }
     put_in_order(samples);
     counted.series(labels.labels(), samples).map_err(Stop::Sink)
+}
+
+/// Takes what may be the rest of a text that stands in place of a frame.
+async fn take_text(answer: &mut AnswerStream, frames: &mut Frames) {
+    while frames.remainder().len() < LONGEST_TEXT {
+        match answer.chunk().await {
+            Ok(Some(piece)) => frames.push(&piece),
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// What a server says where a frame should stand: one line of text, as Go's `http.Error` ends it.
+fn told(remainder: &[u8]) -> Option<&str> {
+    let text = remainder.get(..LONGEST_TEXT).unwrap_or(remainder);
+    let line = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
+    let is_text = !line.is_empty() && !line.contains(char::is_control);
+    is_text.then_some(line)
 }
 
 /// Servers send whole chunks, and some send their neighbours too.

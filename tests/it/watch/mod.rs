@@ -12,7 +12,7 @@ use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics
 use operator::model::{TimeRange, Timestamp};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Copier, Feed, News, Recent, Recording, Stop};
-use operator::source::pd::{PdCadence, PdClient, PdSchedule};
+use operator::source::pd::{Addresses, Discovered, PdCadence, PdClient, PdSchedule};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
 use crate::diagnosis::run::Run;
@@ -33,11 +33,12 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let selectors = vec![Selector::parse("{__name__=~'.+'}").expect("a selector")];
     let pd = PdClient::new(&options).expect("a client");
     let schedule = PdSchedule::new(PdCadence::default(), part.start);
+    let found = Discovered { members: playback.members.clone(), addresses: Addresses::Advertised };
     let (feed, mut news) = Feed::new(&metrics());
     let faster = |seconds: u64| Duration::from_millis(seconds * 1000 / SPEED as u64);
     let recording = Recording {
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
-        pd: Some(PdSampler::new(pd, playback.members.clone(), schedule)),
+        pd: Some(PdSampler::new(pd, found, schedule)),
         pd_interval: faster(5),
         prometheus_interval: faster(15),
         until: None,

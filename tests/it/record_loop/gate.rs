@@ -1,0 +1,73 @@
+//! What stands between the recorder and its source, and can be shut.
+
+use std::sync::Arc;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What becomes of connections, those that are open included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// They lead to the source.
+    Open,
+    /// They break.
+    Shut,
+    /// Nothing is said on new ones, and the others break.
+    Silent,
+}
+
+/// A gate before a source, until dropped.
+pub struct Gate {
+    /// The URL that leads through it.
+    pub url: String,
+    door: watch::Sender<Door>,
+    task: JoinHandle<()>,
+}
+
+impl Gate {
+    /// An open one before the server at `url`.
+    pub async fn before(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let own = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let upstream: Arc<str> = url.trim_start_matches("http://").into();
+        let (door, state) = watch::channel(Door::Open);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(pass(stream, upstream.clone(), state.clone()));
+            }
+        });
+        Self { url: own, door, task }
+    }
+
+    /// Opens or shuts it.
+    pub fn set(&self, door: Door) {
+        self.door.send_replace(door);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(mut stream: TcpStream, upstream: Arc<str>, mut door: watch::Receiver<Door>) {
+    let state = *door.borrow_and_update();
+    let through = async {
+        match state {
+            Door::Open => {
+                let Ok(mut server) = TcpStream::connect(&*upstream).await else { return };
+                // Either side may hang up; that ends the connection and nothing else.
+                let _ = copy_bidirectional(&mut stream, &mut server).await;
+            }
+            Door::Shut => {}
+            Door::Silent => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = through => {}
+        _ = door.changed() => {}
+    }
+}

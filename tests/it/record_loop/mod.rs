@@ -1,0 +1,246 @@
+//! The program `operator record` itself, while its sources, its disk and its user act up.
+//!
+//! The source's content is a pure function of time, so what was recorded can be checked sample by
+//! sample. What the recorder said on stdout is what must be in the file.
+
+mod gate;
+mod program;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use operator::capture::{CaptureReader, verify};
+use operator::model::{GapReason, Source, TimeRange, Timestamp};
+use serde_json::Value;
+
+use crate::crash::wall_clock;
+use crate::stand::{Stand, Supply};
+use gate::{Door, Gate};
+use program::{Program, operator};
+
+/// From one scrape of the source to the next.
+const STEP_MS: i64 = 200;
+
+struct Scene {
+    directory: tempfile::TempDir,
+    supply: Arc<Supply>,
+    stand: Stand,
+    gate: Gate,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture");
+        let epoch = wall_clock() + -300_000;
+        let supply = Supply::load(&capture, 60, epoch, STEP_MS).expect("a bundled capture");
+        let supply = Arc::new(supply);
+        let stand = Stand::start(supply.clone(), wall_clock).await.expect("ports are free");
+        let gate = Gate::before(&stand.prometheus).await;
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        Self { directory, supply, stand, gate }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("run.capture")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let directory = self.directory.path().display().to_string();
+        let fixed = ["--format", "json", "--dir", &directory, "record", "--run", "run"];
+        let source = ["--prometheus", &self.gate.url, "--interval", "50ms"];
+        let series = ["--no-default-match", "--match", "{job=~\".+\"}"];
+        [&fixed[..], &source, &series].concat().iter().map(ToString::to_string).collect()
+    }
+
+    fn record(&self) -> Program {
+        Program::start(operator().args(self.arguments()))
+    }
+
+    /// Opens what was recorded, and checks that it is whole: every sample of the source from the
+    /// first one on up to `through`, and no other.
+    fn check(&self, through: Timestamp) -> CaptureReader {
+        assert_eq!(verify(&self.path()).expect("it opens").damage, []);
+        let reader = CaptureReader::open(&self.path()).expect("it opens");
+        let held = reader.select(&[], TimeRange::ALL).expect("samples read");
+        let theirs = || held.iter().filter(|one| one.labels.get("job") != Some("operator"));
+        let first = theirs().filter_map(|one| Some(one.samples.first()?.at)).min();
+        // Targets are scraped at different moments of a step.
+        let start = first.expect("there are samples").saturating_add_millis(STEP_MS);
+        let whole = TimeRange::new(start, through + -STEP_MS);
+        assert!(whole.millis() > 50_000, "the first window reaches back a minute: {whole:?}");
+        for (number, labels) in self.supply.labels().enumerate() {
+            let samples: Vec<_> = theirs()
+                .filter(|one| one.labels == *labels)
+                .flat_map(|one| &one.samples)
+                .filter(|sample| whole.contains(sample.at))
+                .copied()
+                .collect();
+            assert_eq!(samples, self.supply.samples(number, whole), "{labels}");
+        }
+        reader
+    }
+
+    fn left_beside(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.directory.path()).expect("it can be listed");
+        let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = entries.filter_map(Result::ok).map(name).collect();
+        names.retain(|name| name != "run.capture");
+        names
+    }
+}
+
+fn through(event: &Value) -> Timestamp {
+    Timestamp::from_millis(event["copied_through"].as_i64().expect("Prometheus was copied"))
+}
+
+fn copied(event: &Value) -> bool {
+    event["event"] == "tick" && event["copied_through"].is_i64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_comes_back_leaves_no_hole_and_no_open_gap() {
+    let scene = Scene::new().await;
+    let mut recorder = scene.record();
+    let before = recorder.event("a first copy", copied).await;
+    for _ in 0..2 {
+        scene.gate.set(Door::Shut);
+        recorder.event("an outage", |event| event["failing"] == 1).await;
+        tokio::time::sleep(Duration::from_millis(2 * STEP_MS as u64)).await;
+        scene.gate.set(Door::Open);
+        recorder.event("the end of the outage", |event| event["failing"] == 0).await;
+    }
+    let after = recorder.event("a copy afterwards", copied).await;
+    assert!(through(&after) > through(&before));
+    recorder.signal("TERM");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+
+    let reader = scene.check(through(&after));
+    let gaps = reader.gaps().expect("gaps read");
+    assert!(gaps.len() >= 2, "{gaps:?}");
+    for gap in &gaps {
+        assert_eq!((&gap.source, gap.reason), (&Source::Prometheus, GapReason::Connect));
+        assert!(gap.healed_at.is_some_and(|healed| healed > gap.range.start), "{gap:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_finishes_the_tick_and_seals_the_file() {
+    let scene = Scene::new().await;
+    let mut arguments = scene.arguments();
+    arguments.extend(["--pd".to_owned(), scene.stand.pd.clone()]);
+    let mut recorder = Program::start(operator().args(arguments));
+    recorder.event("answers of PD", |event| event["pd_answers"].as_u64() > Some(0)).await;
+    let last = recorder.event("a copy", copied).await;
+    recorder.signal("TERM");
+    let end = recorder.event("its end", |event| event["event"] == "end").await;
+    assert_eq!(end["sealed"], true);
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert_eq!(scene.left_beside(), [""; 0]);
+    let reader = scene.check(through(&last));
+    let events = reader.events().expect("events read");
+    let told: Vec<&str> = events.iter().map(|event| event.text.as_str()).collect();
+    assert_eq!(told, ["recording began", "recording ended"]);
+    assert_eq!(reader.gaps().expect("gaps read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_leaves_at_once_and_loses_nothing() {
+    let scene = Scene::new().await;
+    let mut recorder = scene.record();
+    let last = recorder.event("a copy", copied).await;
+    // The last copy, which the first signal asks for, never comes to its end.
+    scene.gate.set(Door::Silent);
+    recorder.signal("TERM");
+    recorder.signal("INT");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(ended.errors.contains("every committed tick is in it"), "{}", ended.errors);
+    scene.check(through(&last));
+
+    scene.gate.set(Door::Open);
+    let mut again = scene.record();
+    let later = again.event("a copy", copied).await;
+    again.signal("TERM");
+    assert_eq!(again.wait().await.code, Some(0));
+    let reader = scene.check(through(&later));
+    let gaps = reader.gaps().expect("gaps read");
+    let down = gaps.iter().filter(|gap| gap.reason == GapReason::RecorderDown);
+    assert_eq!(down.count(), 1, "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_grow_ends_the_recording_and_keeps_what_is_committed() {
+    let scene = Scene::new().await;
+    // In blocks of 512 bytes; a shell lowers the limit for what it becomes.
+    let limited = "ulimit -f 300; exec \"$0\" \"$@\"";
+    let mut recorder = Program::start(
+        program::clean("sh")
+            .args(["-c", limited, env!("CARGO_BIN_EXE_operator")])
+            .args(scene.arguments()),
+    );
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(8), "{}", ended.errors);
+    let path = scene.path().display().to_string();
+    assert!(ended.errors.contains(&path) && ended.errors.contains("ulimit"), "{}", ended.errors);
+    let last = recorder.last(copied).expect("something was committed before");
+    scene.check(through(&last));
+
+    let mut again = scene.record();
+    let later = again.event("a copy", copied).await;
+    again.signal("TERM");
+    assert_eq!(again.wait().await.code, Some(0));
+    scene.check(through(&later));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_ends_the_recording_and_keeps_what_is_committed() {
+    let scene = Scene::new().await;
+    // A file system of its own, which only this process and its children see.
+    let own = ["--map-root-user", "--mount", "sh", "-c"];
+    let possible = program::clean("unshare").args(own).arg("mount -t tmpfs none /mnt").status();
+    if !possible.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: this system does not let its users mount a file system");
+        return;
+    }
+    let script = "mount -t tmpfs -o size=300k none \"$1\" && shift && \"$0\" \"$@\"; code=$?
+        cp \"$KEPT\"/mounted/run.capture* \"$KEPT\"; exit $code";
+    let mounted = scene.directory.path().join("mounted");
+    std::fs::create_dir(&mounted).expect("the directory is writable");
+    let mut arguments = scene.arguments();
+    let here = scene.directory.path().display().to_string();
+    let there = mounted.display().to_string();
+    arguments.iter_mut().filter(|text| **text == here).for_each(|text| text.clone_from(&there));
+    let mut recorder = Program::start(
+        program::clean("unshare")
+            .args(own)
+            .args([script, env!("CARGO_BIN_EXE_operator"), &there])
+            .args(arguments)
+            .env("KEPT", &here),
+    );
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(8), "{}", ended.errors);
+    assert!(ended.errors.contains("no space left"), "{}", ended.errors);
+    assert!(ended.errors.contains("the same --run again"), "{}", ended.errors);
+    let last = recorder.last(copied).expect("something was committed before");
+    scene.check(through(&last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_written_to_is_named_with_exit_code_8() {
+    let scene = Scene::new().await;
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let directory = program::read_only(scratch.path());
+    let mut arguments = scene.arguments();
+    let here = scene.directory.path().display().to_string();
+    let there = directory.display().to_string();
+    arguments.iter_mut().filter(|text| **text == here).for_each(|text| text.clone_from(&there));
+    let mut recorder = Program::start(program::as_nobody(scratch.path()).args(arguments));
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(8), "{}", ended.errors);
+    assert!(ended.errors.contains(&there), "{}", ended.errors);
+    assert!(ended.errors.contains("Permission denied"), "{}", ended.errors);
+    assert_eq!(std::fs::read_dir(&directory).expect("it can be listed").count(), 0);
+}
