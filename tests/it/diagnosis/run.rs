@@ -4,7 +4,9 @@
 //! raised over a stretch, a member's answers are taken away, a field of PD's documents is changed.
 //! Everything else stays as it was recorded, noise included.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use operator::capture::CaptureReader;
 use operator::diagnose::{Evidence, Parts, Verdict, diagnose, metrics};
@@ -26,9 +28,16 @@ pub struct Run {
 impl Run {
     /// Loads `data/<name>.capture`, with the metrics that diagnosis reads.
     pub fn load(name: &str) -> Self {
+        static LOADED: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data"));
-        let reader = CaptureReader::open(&folder.join(format!("{name}.capture")))
-            .expect("the capture opens");
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || Self::open(&folder.join(format!("{name}.capture")));
+        loaded.entry(name.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// Opens any capture.
+    pub fn open(path: &Path) -> Self {
+        let reader = CaptureReader::open(path).expect("the capture opens");
         let names = format!("^(?:{})$", metrics().join("|"));
         let op = MatchOp::Regex(regex::Regex::new(&names).expect("names are words"));
         let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
@@ -306,6 +315,159 @@ impl Run {
         }
     }
 
+    /// All stores: id and instance, ascending.
+    pub fn stores(&self) -> Vec<(u64, String)> {
+        let listing = self.pd.iter().find(|a| a.path.contains("/stores?") && a.success().is_some());
+        let body = listing.expect("stores are listed").success().expect("it is one");
+        let body: Value = serde_json::from_slice(body).expect("it is JSON");
+        let store = |store: &Value| {
+            let id = store["store"]["id"].as_u64().expect("an id");
+            let status = store["store"]["status_address"].as_str().expect("an address");
+            (id, status.to_owned())
+        };
+        let mut found: Vec<_> =
+            body["stores"].as_array().expect("a list").iter().map(store).collect();
+        found.sort();
+        found
+    }
+
+    /// One of them: id, instance and what verdicts call it.
+    pub fn store(&self, index: usize) -> (u64, String, String) {
+        let (id, instance) = self.stores()[index].clone();
+        (id, instance, format!("store {id}"))
+    }
+
+    /// Lays the run end to end, `times` in all: counters go on, gauges and answers repeat, and
+    /// heartbeats move along.
+    pub fn repeat(&mut self, times: i64) {
+        // A multiple of every interval that anything is asked at.
+        let length = (self.window.millis() + 59_999) / 60_000 * 60_000;
+        for series in &mut self.series {
+            let metric = series.labels.metric().to_owned();
+            let metric = metric.as_str();
+            let counts =
+                ["_count", "_sum", "_total", "_bucket"].iter().any(|end| metric.ends_with(end));
+            let live = || series.samples.iter().filter(|s| !is_stale(s.value)).map(|s| s.value);
+            let rose = live().next_back().unwrap_or(0.0) - live().next().unwrap_or(0.0);
+            let once = series.samples.clone();
+            for number in 1..times {
+                let added = match metric {
+                    // Milliseconds of PD's clock, where the member leads.
+                    "pd_cluster_tso" if rose > 0.0 => (length * number) as f64,
+                    _ if counts => rose * number as f64,
+                    _ => 0.0,
+                };
+                series.samples.extend(once.iter().map(|sample| Sample {
+                    at: sample.at.saturating_add_millis(length * number),
+                    value: sample.value + added,
+                }));
+            }
+        }
+        let once = self.pd.clone();
+        for number in 1..times {
+            for mut answer in once.iter().cloned() {
+                answer.sent = answer.sent.saturating_add_millis(length * number);
+                if let PdOutcome::Answered { status: 200, body } = &mut answer.outcome
+                    && answer.path.contains("/stores?")
+                {
+                    let mut value: Value = serde_json::from_slice(body).expect("it is JSON");
+                    for store in value["stores"].as_array_mut().expect("a list") {
+                        let beat = store["store"]["last_heartbeat"].as_i64().expect("a time");
+                        let moved = beat + length * number * 1_000_000;
+                        store["store"]["last_heartbeat"] = moved.into();
+                    }
+                    *body = value.to_string().into_bytes();
+                }
+                self.pd.push(answer);
+            }
+        }
+        self.window = TimeRange::new(
+            self.window.start,
+            self.window.end.saturating_add_millis(length * (times - 1)),
+        );
+    }
+
+    /// Stops a process over a stretch and lets it go on: its counters stand still, it answers
+    /// neither PD nor Prometheus.
+    pub fn pause(&mut self, index: usize, from: i64, to: i64) {
+        let (id, instance, _) = self.store(index);
+        let range = self.range(from, to);
+        let counters: Vec<String> = self
+            .series
+            .iter()
+            .filter(|one| one.labels.get("instance") == Some(&instance))
+            .map(|one| one.labels.metric().to_owned())
+            .filter(|name| ["_count", "_sum", "_total"].iter().any(|end| name.ends_with(end)))
+            .collect();
+        for metric in counters.iter().collect::<BTreeSet<_>>() {
+            self.stand_still(metric, &instance, range);
+        }
+        // A scrape that begins within ten seconds of the end is answered in time.
+        self.fail_scrapes(&instance, self.range(from, (to - 10).max(from)), 10.0);
+        self.stop_heartbeats(id, range);
+    }
+
+    /// Takes out of a target's counter what it rose by over a stretch, at its usual pace.
+    fn stand_still(&mut self, metric: &str, instance: &str, range: TimeRange) {
+        self.each(metric, Some(instance), |_, samples| {
+            let live: Vec<Sample> =
+                samples.iter().copied().filter(|s| !is_stale(s.value)).collect();
+            let value_at = |at: Timestamp| {
+                let after = live.iter().position(|s| s.at >= at)?;
+                let (a, b) = (live.get(after.checked_sub(1)?)?, live[after]);
+                let share = (at - a.at) as f64 / (b.at - a.at) as f64;
+                Some(a.value + (b.value - a.value) * share)
+            };
+            let Some(start) = value_at(range.start) else { return };
+            for sample in samples.iter_mut().filter(|s| s.at >= range.start) {
+                let until = value_at(sample.at.min(range.end)).unwrap_or(start);
+                sample.value -= until - start;
+            }
+        });
+    }
+
+    /// Scales what each target's counters rise by between two scrapes, so that all targets
+    /// together rise by as much as in the minutes before the middle of the run.
+    pub fn keep_total(&mut self, metric: &str) {
+        let rise = |run: &Self, from: Timestamp, to: Timestamp| -> f64 {
+            let of = |series: &Series| {
+                let at = |at: Timestamp| {
+                    series.samples.iter().rev().find(|s| s.at <= at && !is_stale(s.value))
+                };
+                Some(at(to)?.value - at(from)?.value)
+            };
+            let kept = run.series.iter().filter(|one| one.labels.metric() == metric);
+            kept.filter_map(of).sum::<f64>() / (to - from) as f64
+        };
+        let whole = self.clone();
+        let usual = rise(&whole, self.at(100), self.at(190));
+        let factor = |at: Timestamp| {
+            let now = rise(&whole, at.saturating_add_millis(-30_000), at);
+            if now > usual { usual / now } else { 1.0 }
+        };
+        let step = 15_000;
+        let factors: BTreeMap<i64, f64> = (0..self.window.millis() / step)
+            .map(|k| (k, factor(self.window.start.saturating_add_millis((k + 1) * step))))
+            .collect();
+        let start = self.window.start;
+        self.each(metric, None, |_, samples| {
+            let mut before: Option<Sample> = None;
+            let mut value = 0.0;
+            for sample in samples.iter_mut().filter(|s| !is_stale(s.value)) {
+                let real = *sample;
+                if let Some(before) = before {
+                    let place = (real.at - start) / step;
+                    value += (real.value - before.value).max(0.0)
+                        * factors.get(&place).copied().unwrap_or(1.0);
+                } else {
+                    value = real.value;
+                }
+                before = Some(real);
+                sample.value = value;
+            }
+        });
+    }
+
     /// Drops series.
     pub fn drop_series(&mut self, drop: impl Fn(&Labels) -> bool) {
         self.series.retain(|one| !drop(&one.labels));
@@ -313,7 +475,7 @@ impl Run {
 
     /// Keeps every second scrape of each target.
     pub fn halve_scrapes(&mut self) {
-        let mut kept: std::collections::BTreeSet<(String, Timestamp)> = Default::default();
+        let mut kept: BTreeSet<(String, Timestamp)> = Default::default();
         for series in self.series.iter().filter(|one| one.labels.metric() == "up") {
             let instance = series.labels.get("instance").unwrap_or_default().to_owned();
             kept.extend(series.samples.iter().step_by(2).map(|s| (instance.clone(), s.at)));
