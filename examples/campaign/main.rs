@@ -12,10 +12,14 @@ mod enlarged;
 mod live;
 mod mutate;
 mod peer;
+mod perturb;
 mod power;
 mod promql;
 mod promqltest;
 mod rules;
+#[expect(dead_code, reason = "the tests' toolkit, of which a campaign needs a part")]
+#[path = "../../tests/it/diagnosis/run.rs"]
+mod run;
 mod server;
 mod speed;
 mod stand;
@@ -86,6 +90,17 @@ enum Task {
         /// How long it is recorded
         #[arg(long, default_value_t = 24)]
         hours: u32,
+        /// Leave the compacted capture here
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+    /// Judge captures that are worse recorded: the verdict stays, says less, or is wrong
+    Perturb {
+        /// A folder of captures
+        folder: PathBuf,
+        /// Decides which series are dropped
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// What recording a live Prometheus costs the built `operator`: processor and memory
     Live {
@@ -155,7 +170,10 @@ fn main() -> Result<()> {
             let live = live::Live { operator, capture, copies, minutes };
             runtime.block_on(live::run(&live, wall_clock))
         }
-        Task::Day { capture, copies, hours } => day::run(&day::Day { capture, copies, hours }),
+        Task::Day { capture, copies, hours, keep } => {
+            day::run(&day::Day { capture, copies, hours, keep })
+        }
+        Task::Perturb { folder, seed } => perturb::run(&folder, seed),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };
