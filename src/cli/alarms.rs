@@ -77,7 +77,9 @@ fn target(evidence: &Evidence, labels: &Labels) -> Option<Target> {
 fn stands_for(alert: &str) -> &'static str {
     match alert {
         "TargetDown" | "PeersUnreachable" | "StoreUnhealthy" | "StoreDown" => "store_crash",
-        "StoreSlow" | "RaftAppendSlow" | "RaftReadySlow" | "HostDiskSlow" => "slow_disk",
+        "StoreSlow" | "RaftAppendSlow" | "RaftReadySlow" | "RaftLogLag" | "HostDiskSlow" => {
+            "slow_disk"
+        }
         "PdNoLeader" => "pd_quorum_loss",
         "PdMemberUnhealthy" => "pd_follower_crash",
         "PdEtcdSlowDisk" => "pd_overloaded",
