@@ -18,7 +18,7 @@ mod promql;
 mod promqltest;
 mod rules;
 #[expect(dead_code, reason = "the tests' toolkit, of which a campaign needs a part")]
-#[path = "../../tests/it/diagnosis/run.rs"]
+#[path = "../../tests/it/diagnosis/run/mod.rs"]
 mod run;
 mod server;
 mod speed;
