@@ -1,10 +1,11 @@
-//! What a long recording of a large cluster takes: bytes, memory, and time to its first answer.
+//! What a long recording of a large cluster takes: bytes, memory, and time to its first answer and
+//! to its verdict.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use operator::capture::{CaptureReader, CaptureWriter, Tick, compact};
-use operator::model::{EncodedLabels, LabelMatcher, TimeRange};
+use operator::model::{EncodedLabels, LabelMatcher, PdAnswer, PdOutcome, TimeRange, Timestamp};
 
 use super::cost::{peak_memory_mb, timed};
 use super::enlarged::{Enlarged, STEP_MS};
@@ -20,6 +21,8 @@ pub struct Day {
     pub hours: u32,
     /// Up to which length other formats are given the same samples.
     pub peers: u32,
+    /// Where the capture is left; nowhere without.
+    pub keep: Option<PathBuf>,
 }
 
 /// What else holds the same samples, in bytes a sample.
@@ -28,6 +31,7 @@ const PEERS: [&str; 4] = ["compact", "parquet", "text.zst", "victoria"];
 /// Writes it tick by tick and prints a line for every doubling of its length.
 pub async fn run(day: &Day) -> Result<()> {
     let source = Enlarged::load(&day.capture, day.copies)?;
+    let mut answers = Answers::load(&day.capture)?;
     let folder = tempfile::tempdir()?;
     let (path, compacted) =
         (folder.path().join("day.capture"), folder.path().join("compact.capture"));
@@ -45,7 +49,8 @@ pub async fn run(day: &Day) -> Result<()> {
             .filter_map(|series| Some((source.encoded(series), source.sample(series, number)?)))
             .collect();
         let (stats, cost) = timed(|| {
-            let mut tick = Tick::default();
+            let until = answers.start.saturating_add_millis((number as i64 + 1) * STEP_MS);
+            let mut tick = Tick { pd: answers.take(until), ..Tick::default() };
             for (labels, sample) in &scrape {
                 tick.samples.push(writer.index(), EncodedLabels(labels), &[*sample])?;
             }
@@ -93,6 +98,10 @@ pub async fn run(day: &Day) -> Result<()> {
         Ok(reader.select(&[LabelMatcher::equal("__name__", "up")], TimeRange::ALL)?.len())
     })?;
     println!("open to the first answer (all of up, {series} series): {:.1} ms", cost.cpu_ms());
+    if let Some(keep) = &day.keep {
+        std::fs::copy(&compacted, keep)?;
+        println!("kept as {}: replay it with the built operator", keep.display());
+    }
     Ok(())
 }
 
@@ -108,4 +117,58 @@ async fn peers(capture: &Path) -> Result<[u64; 4]> {
         formats::open_metrics_bytes(&series)?,
         victoria::victoria_bytes(&series, scratch.path()).await?,
     ])
+}
+
+/// PD's answers of a run, over and over: heartbeats move along, as the samples do.
+struct Answers {
+    start: Timestamp,
+    length_ms: i64,
+    run: Vec<PdAnswer>,
+    next: usize,
+    lap: i64,
+}
+
+impl Answers {
+    fn load(capture: &Path) -> Result<Self> {
+        let reader = CaptureReader::open(capture)?;
+        let window = reader.window();
+        let mut run = reader.pd_answers(window)?;
+        run.sort_by_key(|answer| answer.sent);
+        let length_ms = (window.millis() / STEP_MS + 1) * STEP_MS;
+        Ok(Self { start: window.start, length_ms, run, next: 0, lap: 0 })
+    }
+
+    /// Those sent before `until` that were not taken yet.
+    fn take(&mut self, until: Timestamp) -> Vec<PdAnswer> {
+        let mut taken = Vec::new();
+        while let Some(answer) = self.run.get(self.next) {
+            let moved_ms = self.length_ms * self.lap;
+            if answer.sent.saturating_add_millis(moved_ms) >= until {
+                return taken;
+            }
+            taken.push(later(answer, moved_ms));
+            self.next += 1;
+            if self.next == self.run.len() {
+                (self.next, self.lap) = (0, self.lap + 1);
+            }
+        }
+        taken
+    }
+}
+
+fn later(answer: &PdAnswer, by_ms: i64) -> PdAnswer {
+    let mut answer = answer.clone();
+    answer.sent = answer.sent.saturating_add_millis(by_ms);
+    if let PdOutcome::Answered { status: 200, body } = &mut answer.outcome
+        && answer.path.contains("/stores?")
+        && let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(body)
+    {
+        for store in value["stores"].as_array_mut().into_iter().flatten() {
+            if let Some(beat) = store["store"]["last_heartbeat"].as_i64() {
+                store["store"]["last_heartbeat"] = (beat + by_ms * 1_000_000).into();
+            }
+        }
+        *body = value.to_string().into_bytes();
+    }
+    answer
 }

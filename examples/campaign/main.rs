@@ -15,10 +15,14 @@ mod formats;
 mod live;
 mod mutate;
 mod peer;
+mod perturb;
 mod power;
 mod promql;
 mod promqltest;
 mod rules;
+#[expect(dead_code, reason = "the tests' toolkit, of which a campaign needs a part")]
+#[path = "../../tests/it/diagnosis/run/mod.rs"]
+mod run;
 mod server;
 mod size;
 mod speed;
@@ -88,6 +92,17 @@ enum Task {
         /// VictoriaMetrics take; an hour of one cluster needs about a gigabyte of memory
         #[arg(long, value_name = "HOURS", default_value_t = 0)]
         peers: u32,
+        /// Leave the compacted capture here
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+    /// Judge captures that are worse recorded: the verdict stays, says less, or is wrong
+    Perturb {
+        /// A folder of captures
+        folder: PathBuf,
+        /// Decides which series are dropped
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// What recording a live Prometheus costs the built `operator`: processor and memory
     Live {
@@ -170,9 +185,10 @@ fn main() -> Result<()> {
             let live = live::Live { operator, capture, copies, minutes };
             runtime.block_on(live::run(&live, wall_clock))
         }
-        Task::Day { capture, copies, hours, peers } => {
-            runtime.block_on(day::run(&day::Day { capture, copies, hours, peers }))
+        Task::Day { capture, copies, hours, peers, keep } => {
+            runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
         }
+        Task::Perturb { folder, seed } => perturb::run(&folder, seed),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };

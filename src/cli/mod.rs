@@ -2,6 +2,7 @@
 //!
 //! The only module that prints and that reads the system clock.
 
+mod alarms;
 mod clock;
 mod completions;
 mod copy;

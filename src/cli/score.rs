@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::judged::Judged;
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{Global, alarms, lookup};
 use crate::capture::unseal_truth;
-use crate::diagnose::{Cause, MODES, Nature, Outcome, RIVALS, Target, Verdict, diagnose};
+use crate::diagnose::{Cause, Guess, MODES, Nature, Outcome, RIVALS, Target, Verdict, diagnose};
 use crate::model::Timestamp;
 
 const EXAMPLES: &str = "\
@@ -81,7 +81,13 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
         let judged = Judged::load(&path)?;
         let verdict = judged.verdict();
         if let Some(truth) = truth(&path)? {
-            lines.push(line(lookup::run_name(&path), &judged, &verdict, &truth));
+            let mut line = line(lookup::run_name(&path), &judged, &verdict, &truth);
+            if let Some(at) = truth.t_inject_ms.map(Timestamp::from_millis) {
+                let evidence = judged.evidence(judged.recording.window.end);
+                let guess = alarms::guess(&path, &evidence, at)?;
+                line.rivals.insert(alarms::NAME, truth.judges(guess.as_ref()));
+            }
+            lines.push(line);
         }
     }
     anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", args.folder.display());
@@ -116,6 +122,15 @@ impl Truth {
         }
     }
 
+    /// Whether a guess names the cause, and whether it names the place.
+    fn judges(&self, guess: Option<&Guess>) -> (bool, bool) {
+        let cause = guess.is_some_and(|guess| Some(guess.mode) == self.fault.as_deref());
+        let place = guess.and_then(|guess| guess.target.as_ref());
+        let workload = guess.is_some_and(|guess| guess.target.is_none()) && self.node.is_none();
+        let place = place.is_some_and(|target| self.is_at(target)) || workload;
+        (cause, place && self.fault.is_some())
+    }
+
     fn is_named_by(&self, cause: &Cause) -> bool {
         self.fault.as_deref() == Some(cause.mode)
     }
@@ -146,9 +161,7 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
     let evidence = judged.evidence(judged.recording.window.end);
     let rivals = RIVALS.iter().map(|rival| {
         let guess = injected.and_then(|at| (rival.guess)(&evidence, at));
-        let cause = guess.as_ref().is_some_and(|guess| Some(guess.mode) == truth.fault.as_deref());
-        let place = guess.is_some_and(|guess| guess.target.is_some_and(|t| truth.is_at(&t)));
-        (rival.name, (cause, place && !quiet))
+        (rival.name, truth.judges(guess.as_ref()))
     });
     let said = first.map_or_else(
         || match verdict.changes.first() {
@@ -249,7 +262,8 @@ fn text(lines: &[Line]) -> String {
 fn comparison(lines: &[Line]) -> Vec<Vec<String>> {
     let faults = MODES.iter().filter(|mode| mode.nature == Nature::Fault).count();
     let mut header = vec!["truth".to_owned(), "runs".to_owned(), "operator".to_owned()];
-    header.extend(RIVALS.iter().map(|rival| rival.name.to_owned()));
+    let rivals = || std::iter::once(alarms::NAME).chain(RIVALS.iter().map(|rival| rival.name));
+    header.extend(rivals().map(str::to_owned));
     header.push("random".to_owned());
     let mut scenarios: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
     for line in lines {
@@ -259,8 +273,8 @@ fn comparison(lines: &[Line]) -> Vec<Vec<String>> {
         let share = |hits: usize| format!("{:.0} %", 100.0 * hits as f64 / lines.len() as f64);
         let mut row = vec![name.to_owned(), lines.len().to_string()];
         row.push(share(lines.iter().filter(|line| line.top1).count()));
-        row.extend(RIVALS.iter().map(|rival| {
-            let right = |line: &&&Line| line.rivals.get(rival.name) == Some(&(true, true));
+        row.extend(rivals().map(|rival| {
+            let right = |line: &&&Line| line.rivals.get(rival) == Some(&(true, true));
             share(lines.iter().filter(right).count())
         }));
         let broken = lines.iter().filter(|line| line.is_fault).count();

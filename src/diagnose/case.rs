@@ -4,8 +4,8 @@ use crate::model::{Labels, TimeRange, Timestamp};
 
 use super::evidence::Evidence;
 use super::facts::{
-    self, Drain, LeaderChange, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence, Rise,
-    STORE_QUANTITIES, SchedulerChange, Slow, Stage, View, presence,
+    self, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
+    Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
 };
 use super::finding::{FindingRef, Findings};
 use super::tell;
@@ -16,6 +16,12 @@ pub const AFTERMATH_MS: i64 = 120_000;
 
 /// Regions that a store counts itself, by what it is to them.
 pub const LEADERS: &str = "tikv_raftstore_region_count";
+
+/// A removed store's regions leave at 15 a minute (`store-limit`): a small cluster's within this.
+const MOVING_MS: i64 = 600_000;
+
+/// How many times slower than usual more work can make a log at most.
+const BY_MORE_WORK: f64 = 10.0;
 
 /// A node of which something became slow, alone among its kind.
 #[derive(Clone, Debug)]
@@ -76,6 +82,8 @@ pub struct Case<'a> {
     pub slow_members: Vec<SlowNode>,
     /// Load that rose, with what shows each.
     pub rises: Vec<(Rise, FindingRef)>,
+    /// Load that moved to one place.
+    pub shifts: Vec<Shift>,
     /// Stores that gave their leaders away.
     pub drains: Vec<Drain>,
     /// Stores that joined or left, with what shows each.
@@ -120,7 +128,12 @@ impl<'a> Case<'a> {
             let told = tell::rise(evidence, &rise, &mut findings);
             (rise, told)
         });
-        let rises = rises.collect();
+        let rises: Vec<(Rise, FindingRef)> = rises.collect();
+        let rose: Vec<&Rise> = rises.iter().map(|(rise, _)| rise).collect();
+        let mut shifts = facts::shifts(evidence, &rose);
+        for shift in &mut shifts {
+            shift.findings = vec![tell::shift(evidence, shift, &mut findings)];
+        }
         tell::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
         let mut names: Vec<String> = evidence.pd.members.keys().cloned().collect();
@@ -138,6 +151,7 @@ impl<'a> Case<'a> {
             slow_stores,
             slow_members,
             rises,
+            shifts,
             drains,
             moved,
             schedulers,
@@ -151,12 +165,32 @@ impl<'a> Case<'a> {
 
     /// Whether a store fell out, or PD lost its leader, around `at`: what follows may be only that.
     pub fn disturbed(&self, at: Timestamp) -> bool {
+        self.disturbed_around(at, None)
+    }
+
+    /// As [`disturbed`](Self::disturbed), by others than one store.
+    pub fn disturbed_around(&self, at: Timestamp, store: Option<usize>) -> bool {
         let near = |from: Timestamp, to: Option<Timestamp>| {
             at >= from.saturating_add_millis(-30_000)
                 && at <= to.unwrap_or(self.open()).saturating_add_millis(AFTERMATH_MS)
         };
-        self.outages.iter().any(|outage| near(outage.onset, outage.end))
+        let others = self.outages.iter().filter(|outage| Some(outage.store) != store);
+        others.into_iter().any(|outage| near(outage.onset, outage.end))
             || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))
+    }
+
+    /// Whether a store was being emptied or filled at `at`, or had just given its leaders away: all
+    /// others then have more to write and to read.
+    pub fn moves_regions(&self, at: Timestamp) -> bool {
+        let within = |from: Timestamp, millis: i64| {
+            let range = TimeRange::new(
+                from.saturating_add_millis(-15_000),
+                from.saturating_add_millis(millis),
+            );
+            range.contains(at)
+        };
+        self.moved.iter().any(|(one, _)| within(one.at, MOVING_MS))
+            || self.drains.iter().any(|drain| within(drain.at, 60_000))
     }
 
     /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
@@ -188,6 +222,35 @@ fn is_excused(slow: &Slow, silent: &[TimeRange]) -> bool {
         slow.departure.onset >= range.start.saturating_add_millis(-30_000)
             && slow.departure.onset <= end
     })
+}
+
+/// Whether an outage of a store explains that something of it became slow.
+///
+/// A process that ran has no reason to wait for its own disk or threads, except when it catches up
+/// afterwards; whom PD does not hear has no answers of PD's. A store that only Prometheus or its
+/// peers miss is not disturbed at all.
+fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
+    let range = outage.range(as_of);
+    let runs = match presence(outage) {
+        Presence::Unseen => {
+            // Nobody knows whether PD heard it, or it stood still for a moment.
+            let unheard = slow.quantity.stage == Stage::Network && outage.pd != View::Heard;
+            let stood = matches!(outage.life, Life::StoodStill { .. });
+            return (unheard || stood) && is_excused(slow, &[range]);
+        }
+        Presence::CutFromPeers | Presence::OneWay => true,
+        Presence::CutOff | Presence::CutFromPd => outage.restart.is_none(),
+        Presence::Died | Presence::Frozen | Presence::Gone => false,
+    };
+    if !runs {
+        return is_excused(slow, &[range]);
+    }
+    match slow.quantity.stage {
+        Stage::Network => outage.pd == View::Silent && is_excused(slow, &[range]),
+        Stage::Device | Stage::Threads => {
+            outage.end.is_some_and(|end| is_excused(slow, &[TimeRange::new(end, end)]))
+        }
+    }
 }
 
 /// Puts what departed on one node into episodes, and leaves out what others did too and what a
@@ -227,22 +290,13 @@ fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings)
     let slow = facts::slow(evidence, &STORE_QUANTITIES, &instances);
     let mut found = Vec::new();
     for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        // A store that only Prometheus misses is not disturbed, and one that Prometheus hears has
-        // no reason to wait for its own disk or threads.
-        let own = outages.iter().filter(|outage| {
-            (outage.store == node || outage.link == Some(node))
-                && presence(outage) != Presence::Unseen
-        });
-        let ranges = |outage: &&Outage| outage.range(evidence.as_of);
-        let (seen, unseen): (Vec<&Outage>, Vec<&Outage>) =
-            own.partition(|outage| outage.prometheus == View::Heard && outage.restart.is_none());
-        let seen: Vec<TimeRange> = seen.iter().map(ranges).collect();
-        let silent: Vec<TimeRange> = unseen.iter().map(ranges).collect();
-        let slow = slow
-            .into_iter()
-            .filter(|slow| slow.quantity.stage != Stage::Network || !is_excused(slow, &seen));
-        let slow = slow.collect();
-        for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
+        let own: Vec<&Outage> = outages
+            .iter()
+            .filter(|outage| outage.store == node || outage.link == Some(node))
+            .collect();
+        let excused = |slow: &Slow| own.iter().any(|outage| excuses(outage, slow, evidence.as_of));
+        let slow = slow.into_iter().filter(|slow| !excused(slow)).collect();
+        for (range, ended, slow) in episodes(slow, evidence.as_of, &[]) {
             let told = slow.iter().map(|one| tell::slow_store(evidence, node, one, findings));
             let told = told.collect();
             found.push(SlowNode { node, range, ended, slow, findings: told });
@@ -279,15 +333,17 @@ fn slow_members(
     found
 }
 
-/// A change of leader moves work from one member to another, and so does an absent member; a
-/// round trip is no work.
+/// A change of leader moves work from one member to another, and so does an absent member: a log
+/// that is written more often takes a few times as long. A round trip is no work, and neither is
+/// the wait for a thread.
 fn without_elections(evidence: &Evidence, outages: &[MemberOutage], slow: Vec<Slow>) -> Vec<Slow> {
     let changed = evidence.pd.leaders.iter().skip(1).map(|(at, _)| TimeRange::new(*at, *at));
     let absent = outages.iter().map(|one| one.range(evidence.as_of));
     let moved: Vec<TimeRange> = changed.chain(absent).collect();
     let by_election = |slow: &Slow| {
         let onset = slow.departure.onset;
-        slow.quantity.stage != Stage::Network
+        slow.quantity.stage == Stage::Device
+            && slow.departure.ratio() < BY_MORE_WORK
             && moved.iter().any(|range| {
                 onset >= range.start.saturating_add_millis(-30_000)
                     && onset <= range.end.saturating_add_millis(AFTERMATH_MS)

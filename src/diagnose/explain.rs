@@ -33,6 +33,7 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
         PlotHow::Gauge => table.gauge(&plot.metric, &plot.instance, keep),
         PlotHow::Rate => table.rate(&plot.metric, &plot.instance, keep),
         PlotHow::Mean => table.mean(&plot.metric, &plot.instance, 1.0, keep),
+        PlotHow::Pd => evidence.pd.track(&plot.metric, &plot.instance),
     };
     let points = track.0.iter().filter(|point| point.value.is_finite());
     Drawn {

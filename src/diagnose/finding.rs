@@ -100,6 +100,8 @@ pub enum FindingKind {
     SlowThreads,
     SlowNetwork,
     LoadRose,
+    LoadShifted,
+    ScansRose,
     LoadConcentrated,
     DiskFilled,
     MemoryRose,
@@ -204,6 +206,8 @@ pub enum PlotHow {
     Rate,
     /// Increase of the sum over that of the count.
     Mean,
+    /// As PD answered: `metric` names what, after its API, and `instance` the member or the store.
+    Pd,
 }
 
 /// Refers to a finding while a case is put together.

@@ -99,12 +99,44 @@ struct RawRegions {
 struct RawRegion {
     id: u64,
     peers: Option<Vec<RawPeer>>,
+    leader: Option<RawLeader>,
+    #[serde(default)]
+    written_bytes: f64,
+    #[serde(default)]
+    read_bytes: f64,
+}
+
+#[derive(Deserialize)]
+struct RawLeader {
+    #[serde(default)]
+    store_id: u64,
 }
 
 #[derive(Deserialize)]
 struct RawPeer {
     store_id: u64,
 }
+
+/// What the regions of a list of busy ones wrote or read: their heartbeats tell the bytes of a
+/// minute, and `total_bytes` is only that of the regions listed. `None` where there are none.
+pub(super) fn busy_regions(at: Timestamp, kind: FlowKind, body: &[u8]) -> Option<FlowAnswer> {
+    let raw: RawRegions = serde_json::from_slice(body).ok()?;
+    let region = |raw: RawRegion| HotRegion {
+        region: RegionId(raw.id),
+        store: StoreId(raw.leader.map_or(0, |leader| leader.store_id)),
+        bytes: match kind {
+            FlowKind::Read => raw.read_bytes / REGION_HEARTBEAT_S,
+            FlowKind::Write => raw.written_bytes / REGION_HEARTBEAT_S,
+        },
+    };
+    let mut regions: Vec<HotRegion> = raw.regions?.into_iter().map(region).collect();
+    regions.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.region.cmp(&b.region)));
+    let total_bytes = regions.iter().map(|region| region.bytes).sum();
+    (!regions.is_empty()).then_some(FlowAnswer { at, total_bytes, regions })
+}
+
+/// `pd-heartbeat-tick-interval`.
+const REGION_HEARTBEAT_S: f64 = 60.0;
 
 /// Which stores hold a peer of each region that a list of regions names.
 pub(super) fn region_peers(body: &[u8]) -> BTreeMap<RegionId, BTreeSet<StoreId>> {
@@ -128,5 +160,19 @@ mod tests {
         let (top, share) = FlowAnswer::parse(Timestamp::default(), body).unwrap().top().unwrap();
         assert_eq!((top.region, top.store, share), (RegionId(95), StoreId(4), 0.8));
         assert_eq!(FlowAnswer::parse(Timestamp::default(), b"null["), None);
+    }
+
+    #[test]
+    fn busy_regions_tell_the_flow_of_a_minute() {
+        let body = br#"{"count":2,"regions":[
+            {"id":7,"leader":{"store_id":1},"written_bytes":60,"read_bytes":600},
+            {"id":9,"leader":{"store_id":4},"written_bytes":540}]}"#;
+        let top = |kind| busy_regions(Timestamp::default(), kind, body).unwrap().top().unwrap();
+        let (region, share) = top(FlowKind::Write);
+        assert_eq!((region.region, region.store, region.bytes), (RegionId(9), StoreId(4), 9.0));
+        assert_eq!(share, 0.9);
+        assert_eq!(top(FlowKind::Read).0.region, RegionId(7));
+        let none = br#"{"count":0,"regions":[]}"#;
+        assert_eq!(busy_regions(Timestamp::default(), FlowKind::Read, none), None);
     }
 }

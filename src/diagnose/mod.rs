@@ -17,6 +17,7 @@ mod mode;
 mod modes;
 mod notice;
 mod pd_history;
+mod pd_tracks;
 mod rivals;
 mod series;
 mod stops;

@@ -8,7 +8,7 @@ use crate::model::{
     Timestamp, Topology,
 };
 
-use super::flows::{FlowAnswer, FlowKind, region_peers};
+use super::flows::{FlowAnswer, FlowKind, busy_regions, region_peers};
 
 /// What one member's answers tell about it.
 #[derive(Clone, Debug, Default)]
@@ -239,6 +239,9 @@ impl PdHistory {
             }
         } else if route.starts_with("regions/writeflow") || route.starts_with("regions/readflow") {
             self.peers.extend(region_peers(body));
+            let writes = route.starts_with("regions/writeflow");
+            let kind = if writes { FlowKind::Write } else { FlowKind::Read };
+            self.flows.entry(kind).or_default().extend(busy_regions(at, kind, body));
         } else if route == "gc/safepoint"
             && let Some(safe_point) = safe_point(body)
         {

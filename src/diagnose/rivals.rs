@@ -1,8 +1,6 @@
 //! Simple ways to name a culprit, for `score` to set beside the verdict. They are told the true
 //! instant of the injection, which diagnosis is not, and still have to find what it did where.
-//!
-//! The official alert rules, which name a cause by the first critical one to fire, can join here:
-//! a rival is a function from evidence and an instant to a guess.
+//! The alert rules, another rival, read all series of a capture: `cli/alarms.rs`.
 
 use std::collections::BTreeMap;
 

@@ -54,10 +54,11 @@ pub struct Increment {
 }
 
 /// Selected series by metric, and when each target was scraped.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SeriesTable {
     metrics: BTreeMap<String, Vec<Series>>,
     scrapes: BTreeMap<String, Vec<Scrape>>,
+    interval_ms: i64,
 }
 
 /// One scrape of a target, after `up`.
@@ -93,7 +94,8 @@ impl SeriesTable {
             list.sort_by_key(|scrape| scrape.at);
             list.dedup_by_key(|scrape| scrape.at);
         }
-        Self { metrics, scrapes }
+        let interval_ms = interval_ms(&scrapes);
+        Self { metrics, scrapes, interval_ms }
     }
 
     /// Series of a metric, ascending by labels.
@@ -135,13 +137,7 @@ impl SeriesTable {
     /// The typical distance between two scrapes: the median over all targets, 15 s where there
     /// are too few. Windows are counted in scrapes, so that another interval changes nothing.
     pub fn scrape_interval_ms(&self) -> i64 {
-        let mut steps: Vec<i64> = self
-            .scrapes
-            .values()
-            .flat_map(|list| list.windows(2).map(|pair| pair[1].at - pair[0].at))
-            .collect();
-        steps.sort_unstable();
-        steps.get(steps.len() / 2).copied().unwrap_or(15_000).max(1_000)
+        self.interval_ms
     }
 
     /// How much each counter rose, sample by sample. A drop is a reset: what the counter shows
@@ -176,11 +172,11 @@ impl SeriesTable {
     /// Sum over a target's series of the increase per second. Intervals that span more than
     /// three scrapes are left out: what happened inside is not known.
     pub fn rate(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
-        self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)))
+        let longest = self.scrape_interval_ms().saturating_mul(3) + self.scrape_interval_ms() / 2;
+        self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)), longest)
     }
 
-    fn sum_rates<'a>(&self, series: impl Iterator<Item = &'a Series>) -> Track {
-        let longest = self.scrape_interval_ms().saturating_mul(3) + self.scrape_interval_ms() / 2;
+    fn sum_rates<'a>(&self, series: impl Iterator<Item = &'a Series>, longest: i64) -> Track {
         let mut sums: BTreeMap<(Timestamp, Timestamp), f64> = BTreeMap::new();
         for one in series {
             for increment in self.increments(one) {
@@ -196,7 +192,8 @@ impl SeriesTable {
     }
 
     /// Mean of a histogram or summary per interval: increase of `<name>_sum` over that of
-    /// `<name>_count`. Intervals with fewer than `least` observations have no mean.
+    /// `<name>_count`. Intervals with fewer than `least` observations have no mean. Across a hole
+    /// in the scrapes there is one, and it stands for each scrape that is missing.
     pub fn mean(
         &self,
         name: &str,
@@ -204,8 +201,11 @@ impl SeriesTable {
         least: f64,
         keep: impl Fn(&Labels) -> bool,
     ) -> Track {
-        let sums = self.rate(&format!("{name}_sum"), instance, &keep);
-        let counts = self.rate(&format!("{name}_count"), instance, &keep);
+        let rates = |suffix: &str| {
+            let name = format!("{name}{suffix}");
+            self.sum_rates(self.of(&name, instance).filter(|one| keep(&one.labels)), i64::MAX)
+        };
+        let (sums, counts) = (rates("_sum"), rates("_count"));
         let counts: BTreeMap<Timestamp, f64> =
             counts.0.iter().map(|point| (point.at, point.value)).collect();
         let mean = |point: &Point| {
@@ -214,7 +214,8 @@ impl SeriesTable {
             (observations >= least && observations > 0.0)
                 .then(|| Point { value: point.value / count, ..*point })
         };
-        Track(sums.0.iter().filter_map(mean).collect())
+        let interval = self.scrape_interval_ms();
+        Track(sums.0.iter().filter_map(mean).flat_map(|point| parts(point, interval)).collect())
     }
 
     /// As [`mean`](Self::mean) for each value of a label, and of those the least at each instant.
@@ -271,6 +272,21 @@ impl SeriesTable {
     }
 }
 
+fn interval_ms(scrapes: &BTreeMap<String, Vec<Scrape>>) -> i64 {
+    let pairs = scrapes.values().flat_map(|list| list.windows(2));
+    let mut steps: Vec<i64> = pairs.map(|pair| pair[1].at - pair[0].at).collect();
+    steps.sort_unstable();
+    steps.get(steps.len() / 2).copied().unwrap_or(15_000).max(1_000)
+}
+
+/// A value that holds over several intervals, once for each; the value itself over fewer than two.
+fn parts(point: Point, interval: i64) -> impl Iterator<Item = Point> {
+    let span = point.at - point.since;
+    let count = ((span + interval / 2) / interval).max(1);
+    let edge = move |number: i64| point.since.saturating_add_millis(span * number / count);
+    (0..count).map(move |number| Point { since: edge(number), at: edge(number + 1), ..point })
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -316,6 +332,19 @@ pub(super) mod tests {
         assert_eq!(table.rate("c", "a", |_| true).0.len(), 1);
         let across = table.across("c", "a", TimeRange::new(at(15), at(135))).unwrap();
         assert_eq!((across.by, across.at - across.since), (5.0, 120_000));
+    }
+
+    #[test]
+    fn a_mean_across_a_hole_stands_for_each_missing_scrape() {
+        let sum = series(&[("__name__", "h_sum"), ("instance", "a")], &[(0, 0.0), (60, 8.0)]);
+        let count = series(&[("__name__", "h_count"), ("instance", "a")], &[(0, 0.0), (60, 4.0)]);
+        let mean = table(vec![sum, count]).mean("h", "a", 1.0, |_| true);
+        let spans: Vec<(i64, i64, f64)> = mean
+            .0
+            .iter()
+            .map(|p| (p.since.as_millis() / 1000, p.at.as_millis() / 1000, p.value))
+            .collect();
+        assert_eq!(spans, [(0, 15, 2.0), (15, 30, 2.0), (30, 45, 2.0), (45, 60, 2.0)]);
     }
 
     #[test]

@@ -47,9 +47,10 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     drained.then_some(Plan::Drain)
 }
 
-/// The longest time that a restart takes; what stays away for longer had died. Systemd and
-/// Kubernetes start a process again within seconds, and TiKV replays its log for some more.
-pub const SHORT_MS: i64 = 90_000;
+/// The longest time that a restart takes, "a minute or so"; what stays away for longer had died.
+/// Systemd and Kubernetes start a process again within seconds, and TiKV replays its log for some
+/// more. It counts from the first sign that was missing, up to a scrape after the death.
+pub const SHORT_MS: i64 = 70_000;
 
 /// Stores that were restarted one after the other, each once and never two at a time: all but
 /// one of them at least, or at least two whose leaders had been led away first. Faults do not
@@ -60,7 +61,7 @@ pub fn rolling(case: &Case<'_>) -> Vec<usize> {
         by_store.entry(outage.store).or_default().push(outage);
     }
     let mut once: Vec<&Outage> =
-        by_store.values().filter(|list| list.len() == 1).map(|list| list[0]).collect();
+        by_store.values().filter(|list| once_only(list)).map(|list| list[0]).collect();
     once.sort_by_key(|outage| outage.onset);
     let back = |outage: &Outage| {
         outage.restart.is_some_and(|restart| restart.at - outage.onset <= ROLLING_DOWN_MS)
@@ -77,6 +78,10 @@ pub fn rolling(case: &Case<'_>) -> Vec<usize> {
     let all_but_one = once.len() >= 3 && once.len() + 1 >= case.evidence.stores.len();
     let stores = || once.iter().map(|outage| outage.store).collect();
     if all_but_one || drained == once.len() { stores() } else { Vec::new() }
+}
+
+fn once_only(outages: &[&Outage]) -> bool {
+    outages.len() == 1 && outages[0].restarts <= 1
 }
 
 /// PD members that were restarted one after the other, each once: all of them.

@@ -42,7 +42,7 @@ impl Page {
     /// A column per point or per several, `|` where the finding begins and ends.
     fn plot(&mut self, finding: &Finding, drawn: &Drawn) {
         let how = match drawn.plot.how {
-            PlotHow::Gauge => "",
+            PlotHow::Gauge | PlotHow::Pd => "",
             PlotHow::Rate => ", a second",
             PlotHow::Mean => ", mean",
         };
@@ -51,7 +51,13 @@ impl Page {
             .label
             .as_ref()
             .map_or_else(String::new, |(name, value)| format!(" {name}={value}"));
-        self.heading(&format!("{} of {}{label}{how}", drawn.plot.metric, drawn.plot.instance));
+        let (metric, of) = (&drawn.plot.metric, &drawn.plot.instance);
+        let heading = match drawn.plot.how {
+            PlotHow::Pd if of.parse::<u64>().is_ok() => format!("PD {metric} of store {of}"),
+            PlotHow::Pd => format!("PD {metric} of {of}"),
+            _ => format!("{metric} of {of}{label}{how}"),
+        };
+        self.heading(&heading);
         let room = self.width - SCALE - 4;
         let per_column = drawn.points.len().div_ceil(room).max(1);
         let columns: Vec<(i64, f64)> = drawn

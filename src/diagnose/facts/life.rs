@@ -1,6 +1,7 @@
 //! Whether a process that nobody heard went on meanwhile: the one thing that tells a frozen
 //! process from one that was cut off, once the hole has closed.
 
+use crate::diagnose::baseline::median;
 use crate::diagnose::evidence::Evidence;
 use crate::model::{TimeRange, Timestamp};
 
@@ -42,15 +43,21 @@ pub struct Clock {
     pub alive: f64,
 }
 
-/// TiKV's, best first. It inspects its raftstore every 100 ms (`inspect-interval`) whatever the
-/// load: of a hole that begins and ends up to one scrape off, a frozen process still shows a
-/// part, hence a half. It asks PD for a timestamp every second, fewer where PD is not reached. A
-/// cut-off store uses little CPU, so only next to none of it means frozen.
-const CLOCKS: [Clock; 3] = [
+/// TiKV's, best first. It inspects its raftstore every 100 ms (`inspect-interval`) and its disk
+/// every second whatever the load: of a hole that begins and ends up to one scrape off, a frozen
+/// process still shows a part, hence a half. A process that lacks CPU inspects less often and
+/// still probes its disk, so that both have to stand still. It asks PD for a timestamp every
+/// second, fewer where PD is not reached. A cut-off store uses little CPU, so only next to none of
+/// it means frozen.
+const CLOCKS: [Clock; 4] = [
     Clock { counter: "tikv_raftstore_inspect_duration_seconds_count", frozen: 0.5, alive: 0.75 },
+    Clock { counter: "tikv_raftstore_disk_probe_duration_seconds_count", frozen: 0.5, alive: 0.75 },
     Clock { counter: "tikv_pd_request_duration_seconds_count", frozen: 0.3, alive: 0.5 },
     Clock { counter: "process_cpu_seconds_total", frozen: 0.1, alive: 0.3 },
 ];
+
+/// How many of the clocks go on by themselves, whoever hears the process.
+const OWN_PACE: usize = 2;
 
 /// PD's: nothing but CPU is steady, and a member that no longer leads uses a fifth of it.
 pub const PD_CLOCKS: [Clock; 1] =
@@ -73,32 +80,42 @@ pub fn life_in_hole(
     hole: TimeRange,
     clocks: &[Clock],
 ) -> Life {
+    let told: Vec<Life> =
+        clocks.iter().filter_map(|clock| life_by(evidence, instance, hole, clock)).collect();
+    let moves = |life: &&Life| match life {
+        Life::MovedOn { counter, .. } => {
+            clocks.iter().take(OWN_PACE).any(|clock| clock.counter == *counter)
+        }
+        _ => false,
+    };
+    told.iter().find(moves).or(told.first()).copied().unwrap_or(Life::Unknown)
+}
+
+/// What one counter tells; `None` where it tells nothing.
+fn life_by(
+    evidence: &Evidence,
+    instance: &str,
+    hole: TimeRange,
+    &Clock { counter, frozen, alive }: &Clock,
+) -> Option<Life> {
     let table = &evidence.series;
-    for &Clock { counter, frozen, alive } in clocks {
-        let pace = table.rate(counter, instance, |_| true);
-        let before = TimeRange::new(hole.start.saturating_add_millis(-120_000), hole.start + 1);
-        let usual =
-            crate::diagnose::baseline::median(pace.within(before).iter().map(|point| point.value));
-        let (Some(usual), Some(across)) = (usual, table.across(counter, instance, hole)) else {
-            continue;
-        };
-        let span = across.at - across.since;
-        let expected = usual * span as f64 / 1000.0;
-        // Of fewer than three steps, rounding makes the share.
-        if expected < 3.0 {
-            continue;
-        }
-        let share = across.by / expected;
-        let hole = TimeRange::new(across.since, across.at);
-        if share >= alive {
-            return Life::MovedOn { share, hole, counter };
-        }
-        if share <= frozen {
-            let frozen_ms = (span as f64 * (1.0 - share)) as i64;
-            return Life::StoodStill { frozen_ms, hole, counter };
-        }
+    let pace = table.rate(counter, instance, |_| true);
+    let before = TimeRange::new(hole.start.saturating_add_millis(-120_000), hole.start + 1);
+    let usual = median(pace.within(before).iter().map(|point| point.value))?;
+    let across = table.across(counter, instance, hole)?;
+    let span = across.at - across.since;
+    let expected = usual * span as f64 / 1000.0;
+    // Of fewer than three steps, rounding makes the share.
+    if expected < 3.0 {
+        return None;
     }
-    Life::Unknown
+    let share = across.by / expected;
+    let hole = TimeRange::new(across.since, across.at);
+    if share >= alive {
+        return Some(Life::MovedOn { share, hole, counter });
+    }
+    let frozen_ms = (span as f64 * (1.0 - share)) as i64;
+    (share <= frozen).then_some(Life::StoodStill { frozen_ms, hole, counter })
 }
 
 impl Life {

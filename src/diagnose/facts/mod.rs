@@ -8,13 +8,15 @@ mod outages;
 mod plans;
 mod presence;
 mod restarts;
+mod shift;
 mod silence;
 mod stages;
 
 pub use life::Life;
-pub use load::{REQUESTS, Rise, busier, rises};
+pub use load::{Hot, REQUESTS, Rise, before_and_in, busier, rises, scans, total};
 pub use members::{LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use outages::{Outage, View, outages, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
+pub use shift::{Shift, shifts};
 pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, slow};

@@ -11,8 +11,8 @@ use crate::model::{TimeRange, Timestamp};
 use super::life::{Life, life_across};
 use super::restarts::{Restart, restarts};
 use super::silence::{
-    FailedScrapes, Silence, Unreachable, failed_scrapes, messages, missing_scrapes, row_and_column,
-    silences_to_pd, unreachable,
+    FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, messages,
+    missing_scrapes, row_and_column, silences_to_pd, unreachable,
 };
 
 /// What one observer says of a store.
@@ -57,8 +57,10 @@ pub struct Outage {
     pub row: BTreeSet<usize>,
     /// Undeliverable messages, in all.
     pub reports: f64,
-    /// Its process started anew.
+    /// Its process started anew; the first time, where it did so again.
     pub restart: Option<Restart>,
+    /// How often it started anew.
+    pub restarts: usize,
     /// Whether its own counters went on meanwhile.
     pub life: Life,
     /// What shows all that.
@@ -98,6 +100,8 @@ impl Outage {
 struct Signs {
     store: usize,
     heartbeats: Vec<Silence>,
+    /// Shorter ones too, which count only beside another sign.
+    missed: Vec<Silence>,
     scrapes: Vec<FailedScrapes>,
 }
 
@@ -115,7 +119,7 @@ pub fn outages(evidence: &Evidence) -> Vec<Outage> {
             found.push(silent_store(evidence, one, stretch, &edges, &mut used));
         }
     }
-    found.extend(cut_from_peers(evidence, &edges, &used));
+    found.extend(cut_from_peers(evidence, &edges, &used, &signs));
     for (store, restarts) in restarts.iter().enumerate() {
         for restart in restarts {
             attach_restart(evidence, store, restart, &mut found);
@@ -134,9 +138,13 @@ fn signs(evidence: &Evidence, store: usize) -> Signs {
     let known = &evidence.stores[store];
     let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
     let instance = known.instance.as_deref();
+    let silences = |least_ms: i64| {
+        history.map_or_else(Vec::new, |history| silences_to_pd(evidence, history, least_ms))
+    };
     Signs {
         store,
-        heartbeats: history.map_or_else(Vec::new, |history| silences_to_pd(evidence, history)),
+        heartbeats: silences(SILENT_MS),
+        missed: silences(MISSED_MS),
         scrapes: instance.map_or_else(Vec::new, |name| {
             let mut failed = failed_scrapes(evidence, name);
             failed.retain(|scrapes| !before_it_joined(evidence, history, scrapes));
@@ -200,7 +208,8 @@ fn silent_store(
     let overlaps = |silence: &Silence| {
         silence.missed <= stretch.end && silence.range(open).end >= stretch.start
     };
-    let heartbeats = signs.heartbeats.iter().find(|silence| overlaps(silence)).cloned();
+    let heartbeats = signs.heartbeats.iter().chain(&signs.missed).find(|silence| overlaps(silence));
+    let heartbeats = heartbeats.cloned();
     let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
     let mut own: Vec<&Unreachable> = Vec::new();
     for (edge, used) in edges.iter().zip(used.iter_mut()) {
@@ -234,6 +243,7 @@ fn silent_store(
         row: BTreeSet::new(),
         reports: 0.0,
         restart: None,
+        restarts: 0,
         life: Life::Unknown,
         findings: Vec::new(),
     };
@@ -294,7 +304,12 @@ fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
 /// Undeliverable messages that no silent store explains: a store that PD and Prometheus hear and
 /// its peers do not, or a single link. The store with the most broken links takes them all; what
 /// then remains is looked at again.
-fn cut_from_peers(evidence: &Evidence, edges: &[Unreachable], used: &[bool]) -> Vec<Outage> {
+fn cut_from_peers(
+    evidence: &Evidence,
+    edges: &[Unreachable],
+    used: &[bool],
+    signs: &[Signs],
+) -> Vec<Outage> {
     let mut left: Vec<&Unreachable> =
         edges.iter().zip(used).filter(|(_, used)| !**used).map(|(edge, _)| edge).collect();
     let mut found = Vec::new();
@@ -325,7 +340,8 @@ fn cut_from_peers(evidence: &Evidence, edges: &[Unreachable], used: &[bool]) -> 
         let link = (others.len() == 1 && mutual && evidence.stores.len() > 2)
             .then(|| others.first().copied())
             .flatten();
-        found.push(peer_outage(evidence, store, link, &own));
+        let missed = if link.is_none() { signs[store].missed.as_slice() } else { &[] };
+        found.push(peer_outage(evidence, store, link, &own, missed));
         left.retain(|edge| !own.contains(edge));
     }
     found
@@ -336,26 +352,33 @@ fn peer_outage(
     store: usize,
     link: Option<usize>,
     own: &[&Unreachable],
+    missed: &[Silence],
 ) -> Outage {
     let onset = own.iter().map(|edge| edge.silence.missed).min().unwrap_or(evidence.as_of);
     let last = own.iter().map(|edge| edge.silence.last).filter(|last| *last <= onset).max();
     let end = own.iter().map(|edge| edge.silence.next).max_by_key(|next| (next.is_none(), *next));
+    let end = end.flatten();
+    let until = end.unwrap_or(evidence.as_of);
+    let heartbeats = missed
+        .iter()
+        .find(|silence| silence.missed <= until && silence.range(evidence.as_of).end >= onset);
     let mut outage = Outage {
         store,
         link,
         last_sign: last.unwrap_or(onset),
         onset,
-        end: end.flatten(),
-        pd: View::Unknown,
+        end,
+        pd: if heartbeats.is_some() { View::Silent } else { View::Unknown },
         prometheus: View::Unknown,
         inbound: View::Unknown,
         outbound: View::Unknown,
         scrapes: None,
-        heartbeats: None,
+        heartbeats: heartbeats.cloned(),
         column: BTreeSet::new(),
         row: BTreeSet::new(),
         reports: 0.0,
         restart: None,
+        restarts: 0,
         life: Life::Unknown,
         findings: Vec::new(),
     };
@@ -375,6 +398,7 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
             && restart.at <= range.end.saturating_add_millis(5_000)
     });
     if let Some(outage) = ends {
+        outage.restarts += 1;
         if outage.restart.is_none_or(|known| known.at > restart.at) {
             outage.restart = Some(*restart);
         }
@@ -396,6 +420,7 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
         row: BTreeSet::new(),
         reports: 0.0,
         restart: Some(*restart),
+        restarts: 1,
         life: Life::Unknown,
         findings: Vec::new(),
     });

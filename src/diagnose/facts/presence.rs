@@ -44,6 +44,9 @@ pub fn presence(outage: &Outage) -> Presence {
         (View::Heard, _) if outage.peers_cut() => one_way_or(outage, Presence::CutFromPeers),
         (View::Heard, _) => Presence::Unseen,
         (View::Unknown, View::Silent) if outage.peers_cut() => silent_to_both(outage, hears),
+        (View::Unknown, View::Silent) if matches!(outage.life, Life::StoodStill { .. }) => {
+            Presence::Frozen
+        }
         (View::Unknown, View::Silent) => Presence::Unseen,
         (View::Unknown, _) => one_way_or(outage, Presence::CutFromPeers),
     }

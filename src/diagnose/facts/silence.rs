@@ -30,21 +30,27 @@ const HEARTBEAT_MS: i64 = 10_000;
 
 /// PD calls a store Disconnected 20 s after its last heartbeat. Another heartbeat's interval is
 /// granted, since a busy machine delays one without anything being broken.
-const SILENT_MS: i64 = 30_000;
+pub const SILENT_MS: i64 = 30_000;
 
-/// Heartbeats that stayed away, as PD's answers show. A new PD leader has heard nobody, so it is
-/// believed only after it has led for [`SILENT_MS`]; while nobody leads, nobody can be heard.
-pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory) -> Vec<Silence> {
+/// Where somebody else misses the store at the same time, PD's own measure is enough.
+pub const MISSED_MS: i64 = 20_000;
+
+/// Heartbeats that stayed away for at least `least_ms`, as PD's answers show. A new PD leader has
+/// heard nobody, so it is believed only after it has led for as long; while nobody leads, nobody
+/// can be heard.
+pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<Silence> {
     let pd = &evidence.pd;
     let skew = clock_skew_ms(evidence, store);
     let mut found = Vec::new();
     for (index, &(_, last)) in store.heartbeats.iter().enumerate() {
         let next = store.heartbeats.get(index + 1);
         let until = next.map_or(evidence.as_of, |(seen, _)| *seen);
-        let silent = pd.listings.iter().any(|&seen| {
-            let heard = last.saturating_add_millis(skew);
+        let heard = last.saturating_add_millis(skew);
+        let from = heard.saturating_add_millis(least_ms).max(store.first_seen);
+        let late = pd.listings.partition_point(|seen| *seen < from);
+        let silent = pd.listings[late..].iter().take_while(|seen| **seen < until).any(|&seen| {
             let led = pd.leads_since(seen).map_or(seen, |since| since.max(heard));
-            seen < until && seen >= store.first_seen && seen - led >= SILENT_MS
+            seen - led >= least_ms
         });
         if silent {
             let last = last.saturating_add_millis(skew);

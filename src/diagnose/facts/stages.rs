@@ -7,6 +7,7 @@
 use crate::diagnose::baseline::{Departure, Threshold, departures, median};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::{Plot, PlotHow};
+use crate::diagnose::pd_tracks::PING;
 use crate::diagnose::series::Track;
 use crate::model::{Labels, TimeRange, Timestamp};
 
@@ -108,10 +109,18 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
 ];
 
 /// Quantities of a PD member.
-pub const MEMBER_QUANTITIES: [Quantity; 4] = [
+pub const MEMBER_QUANTITIES: [Quantity; 6] = [
     mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", any, DEVICE),
     mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", any, DEVICE),
+    mean(Stage::Threads, "go_sched_latencies_seconds", any, GO_THREADS),
     mean(Stage::Network, ROUND_TRIPS, any, ROUND_TRIP_SPARSE),
+    Quantity {
+        stage: Stage::Network,
+        metric: PING,
+        how: PlotHow::Pd,
+        keep: any,
+        threshold: PING_SLOW,
+    },
     Quantity {
         stage: Stage::Network,
         metric: "scrape_duration_seconds",
@@ -126,6 +135,14 @@ const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
 
 /// etcd probes its peers every 30 s: two probes are a minute.
 const ROUND_TRIP_SPARSE: Threshold = Threshold { ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
+
+/// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
+/// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
+const GO_THREADS: Threshold = Threshold { ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
+
+/// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
+/// are a quarter of a minute.
+const PING_SLOW: Threshold = Threshold { ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
 
 /// A scrape of PD takes tens of milliseconds.
 const SCRAPE_PD: Threshold = Threshold { ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
@@ -154,14 +171,14 @@ impl Slow {
         self.excess() >= 2.5
     }
 
-    /// What to plot.
-    pub fn plot(&self) -> Plot {
-        Plot {
-            metric: self.quantity.metric.to_owned(),
-            how: self.quantity.how,
-            instance: self.instance.clone(),
-            label: None,
-        }
+    /// What to plot; of PD's answers, those of the member that findings name `node`.
+    pub fn plot(&self, node: &str) -> Plot {
+        let instance = match self.quantity.how {
+            PlotHow::Pd => node.to_owned(),
+            _ => self.instance.clone(),
+        };
+        let metric = self.quantity.metric.to_owned();
+        Plot { metric, how: self.quantity.how, instance, label: None }
     }
 }
 
@@ -182,6 +199,12 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
             track
         }
         PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
+        PlotHow::Pd => {
+            let names = evidence.pd.members.keys();
+            let mut same =
+                names.filter(|name| evidence.instance_of_member(name).as_deref() == Some(instance));
+            same.next().map_or_else(Track::default, |name| evidence.pd.track(PING, name))
+        }
         // A member behind a bad link is slow for all its peers, and each of them for it alone.
         PlotHow::Mean if quantity.metric == ROUND_TRIPS => {
             evidence.series.least_mean(quantity.metric, instance, "To")

@@ -1,8 +1,10 @@
 //! Clocks that jump back or disagree, as PD itself counts it.
 
+use crate::diagnose::baseline::median;
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::series::Point;
 use crate::diagnose::tell::{Crossing, crossing};
 use crate::model::{Labels, TimeRange};
 
@@ -15,12 +17,39 @@ pub const MODE: Mode = Mode {
     says: "the member's clock jumped or disagrees with the others'",
     subsumes: &[],
     needs: &[Need::PdMetrics],
-    metrics: &[JUMPS, EVENTS],
+    metrics: &[JUMPS, EVENTS, TSO],
     judge,
 };
 
 const JUMPS: &str = "pd_monitor_time_jump_back_total";
 const EVENTS: &str = "pd_tso_events";
+const TSO: &str = "pd_cluster_tso";
+
+/// PD's leader takes the physical part of its timestamps from its clock every 50 ms, so that the
+/// two run along with whoever scrapes them, some tens of milliseconds behind. Two seconds more, one
+/// way or the other, no busy machine makes.
+const STEP_MS: f64 = 2_000.0;
+
+/// When the clock of a leading member moved against Prometheus's, and by how many milliseconds.
+fn step(case: &Case<'_>, name: &str, instance: &str) -> Option<(Point, Point, f64)> {
+    let physical = |labels: &Labels| labels.get("type") == Some("tso");
+    let track = case.evidence.series.gauge(TSO, instance, physical);
+    // A member that leads no more goes on exporting its last timestamp.
+    let leads = |point: &&Point| {
+        let pd = &case.evidence.pd;
+        let settled = point.at.saturating_add_millis(-10_000);
+        point.value > 0.0
+            && pd.leader_at(point.at) == Some(name)
+            && pd.leads_since(point.at).is_some_and(|since| since <= settled)
+    };
+    let points: Vec<Point> = track.0.iter().filter(leads).copied().collect();
+    let offset = |point: &Point| point.value - point.at.as_millis() as f64;
+    let usual = median(points.iter().take(4).map(offset))?;
+    let off = |point: &Point| (offset(point) - usual).abs() >= STEP_MS;
+    let pair = points.windows(2).find(|pair| off(&pair[0]) && off(&pair[1]))?;
+    let last = points.iter().rev().find(|point| off(point)).copied().unwrap_or(pair[1]);
+    (points.len() > 4).then(|| (pair[0], last, offset(&pair[1]) - usual))
+}
 
 fn slow_clock(labels: &Labels) -> bool {
     labels.get("type") == Some("system_time_slow")
@@ -56,6 +85,28 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
                     instance: instance.clone(),
                     label: None,
                 }],
+            }));
+            found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
+        }
+        if let Some((first, last, by)) = step(case, name, &instance) {
+            let target = Target::member(name, case.evidence.member_address(name));
+            let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
+            claim.end = (last.at < case.open().saturating_add_millis(-30_000)).then_some(last.at);
+            claim.readings.push(crossing(Crossing {
+                kind: FindingKind::ClockJumped,
+                target,
+                range: TimeRange::new(first.at, last.at),
+                uncertainty_ms: first.at - first.since,
+                lasts: claim.end.is_none(),
+                text: format!(
+                    "its timestamps move by {} s against Prometheus's clock",
+                    number(by / 1e3)
+                ),
+                read: (
+                    &format!("{TSO}{{type=\"tso\",instance=\"{instance}\"}}"),
+                    number(first.value),
+                ),
+                plot: Vec::new(),
             }));
             found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
         }

@@ -1,10 +1,13 @@
 //! Scans saturate the read pool.
 
-use super::saturation::{Line, crossings};
+use super::saturation::{Line, THREADS, crossings};
+use crate::diagnose::baseline::{Threshold, departures};
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{FindingKind, PlotHow, Target, TargetKind};
+use crate::diagnose::facts::{REQUESTS, before_and_in, scans, total};
+use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, TargetKind, number};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::model::Labels;
+use crate::diagnose::tell::{Crossing, crossing};
+use crate::model::{Labels, TimeRange};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -13,9 +16,9 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "scans fill the read pool",
-    subsumes: &[],
+    subsumes: &["traffic_surge"],
     needs: &[Need::TikvMetrics],
-    metrics: &[ERRORS],
+    metrics: &[ERRORS, THREADS, REQUESTS],
     judge,
 };
 
@@ -25,9 +28,17 @@ fn crowded(labels: &Labels) -> bool {
     matches!(labels.get("reason"), Some("full" | "outdated"))
 }
 
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found = refused(case);
+    if found.is_empty() {
+        found = crowding(case);
+    }
+    found
+}
+
 /// `full` and `outdated` are answered only once the queue of the read pool is full or a request
 /// waited longer than it may (60 s by default).
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn refused(case: &Case<'_>) -> Vec<Claim> {
     let line = Line {
         metric: ERRORS,
         how: PlotHow::Rate,
@@ -45,4 +56,67 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         claim.target = target;
     }
     found
+}
+
+/// Three times the scans, and five a second more.
+const SCANS: Threshold = Threshold { ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
+
+/// The read pool must work for them: four times as much as before, and a quarter of a core more
+/// over all stores. Point reads take tens of microseconds each; scans are what fills it.
+const WORK_RATIO: f64 = 4.0;
+const WORK_CORES: f64 = 0.25;
+
+fn of_read_pool(labels: &Labels) -> bool {
+    let name = labels.get("name").unwrap_or_default();
+    ["unified_read_po", "cop_", "store_read_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Scans that were not there before, for which the read pool works many times as much.
+fn crowding(case: &Case<'_>) -> Vec<Claim> {
+    let series = &case.evidence.series;
+    let instances: Vec<&str> =
+        case.evidence.stores.iter().filter_map(|store| store.instance.as_deref()).collect();
+    let all = total(case.evidence, &scans(case.evidence));
+    let found = departures(&all, SCANS).into_iter().filter_map(|departure| {
+        let range = departure.range(case.open() + 1);
+        let work = instances
+            .iter()
+            .map(|instance| before_and_in(&series.rate(THREADS, instance, of_read_pool), range));
+        let (before, now) = work.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+        if now < WORK_RATIO * before || now < before + WORK_CORES {
+            return None;
+        }
+        let target = Target::named(TargetKind::Workload, "workload");
+        let mut claim = Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, 0.9);
+        claim.end = departure.end;
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::ScansRose,
+            target,
+            range: TimeRange::new(departure.onset, departure.end.unwrap_or(case.open())),
+            uncertainty_ms: departure.uncertainty_ms,
+            lasts: departure.end.is_none(),
+            text: format!(
+                "scans rise from {} to {} a second; read pools use {} cores after {}",
+                number(departure.baseline),
+                number(departure.typical),
+                number(now),
+                number(before)
+            ),
+            read: (
+                &format!("sum(rate({REQUESTS}{{type=~\".*scan.*|coprocessor.*\"}}))"),
+                number(departure.typical),
+            ),
+            plot: instances
+                .iter()
+                .map(|instance| Plot {
+                    metric: REQUESTS.to_owned(),
+                    how: PlotHow::Rate,
+                    instance: (*instance).to_owned(),
+                    label: None,
+                })
+                .collect(),
+        }));
+        Some(claim)
+    });
+    found.collect()
 }

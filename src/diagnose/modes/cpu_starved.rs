@@ -2,7 +2,7 @@
 
 use super::node_stage::{claim, slow_stores, weigh_load};
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::Stage;
+use crate::diagnose::facts::{Stage, View};
 use crate::diagnose::finding::{Target, number};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::model::TimeRange;
@@ -36,7 +36,12 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let claim = claim(case, node, Target::store(known), Stage::Threads);
         let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
-        if !node.has(Stage::Network) {
+        let hidden = case.outages.iter().any(|outage| {
+            outage.store == node.node
+                && outage.pd == View::Silent
+                && outage.range(case.open()).overlaps(&node.range)
+        });
+        if !node.has(Stage::Network) && !hidden {
             claim.confidence -= 0.25;
             claim = claim.but("scrapes and requests to PD take no longer than usual");
         }

@@ -4,7 +4,7 @@ use crate::diagnose::case::Case;
 use crate::diagnose::finding::{FindingKind, Target};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::tell::{Crossing, crossing};
-use crate::model::TimeRange;
+use crate::model::{TimeRange, Timestamp};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -23,25 +23,49 @@ pub const MODE: Mode = Mode {
 /// stall. A cluster that never had a safe point has no GC, as one that is used raw.
 const STALL_MS: i64 = 30 * 60_000;
 
+/// A safe point that moved so many times in the window shows how often it does.
+const ROUNDS: usize = 3;
+
+/// PD is asked for it once a minute; three answers alike are the least that can be a stall.
+const SHORTEST_MS: i64 = 180_000;
+
+/// The stretch over which the cluster's safe point stood still, and whether it moved again.
+fn stall(moves: &[Timestamp], open: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
+    for (index, since) in moves.iter().enumerate() {
+        let next = moves.get(index + 1).copied();
+        let mut rounds: Vec<i64> =
+            moves[..=index].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        rounds.sort_unstable();
+        // The first value seen was not seen to begin.
+        let usual = (rounds.len() >= ROUNDS).then(|| rounds[rounds.len() / 2]);
+        let longest = usual.map_or(STALL_MS, |usual| (3 * usual).max(SHORTEST_MS));
+        if next.unwrap_or(open) - *since >= longest {
+            return Some((*since, next));
+        }
+    }
+    None
+}
+
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let pd = &case.evidence.pd;
-    let Some((at, point)) = pd.safe_points.iter().rev().find(|(_, point)| point.cluster > 0) else {
+    let points: Vec<_> =
+        case.evidence.pd.safe_points.iter().filter(|(_, point)| point.cluster > 0).collect();
+    let moved = points.chunk_by(|a, b| a.1.cluster == b.1.cluster);
+    let moves: Vec<Timestamp> = moved.filter_map(|same| Some(same.first()?.0)).collect();
+    let Some((since, end)) = stall(&moves, case.open()) else { return Vec::new() };
+    let until = end.unwrap_or(case.open());
+    let Some((_, point)) = points.iter().rev().find(|(at, _)| *at < until) else {
         return Vec::new();
     };
-    let moved = pd.safe_points.iter().find(|(_, other)| other.cluster == point.cluster);
-    let since = moved.map_or(*at, |(at, _)| *at);
-    if case.open() - since < STALL_MS {
-        return Vec::new();
-    }
     let mut target = Target::cluster();
     target.concerns.extend(point.holder.iter().map(|(service, _)| format!("service {service}")));
     let mut claim = Claim::new(target.clone(), since, 60_000, 0.75);
+    claim.end = end;
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::SafePointStill,
         target,
-        range: TimeRange::new(since, case.open()),
+        range: TimeRange::new(since, until),
         uncertainty_ms: 60_000,
-        lasts: true,
+        lasts: end.is_none(),
         text: match &point.holder {
             Some((service, _)) => {
                 format!("the safe point does not move; {service} holds the least")

@@ -1,5 +1,7 @@
 //! Leaders or regions unevenly placed, and nobody moves them.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::leaving;
 use crate::diagnose::finding::{FindingKind, Target, number};
@@ -24,39 +26,129 @@ pub const MODE: Mode = Mode {
 /// away is no transition.
 const LASTS_MS: i64 = 600_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let pd = &case.evidence.pd;
-    let Some((_, schedulers)) = pd.schedulers.last() else { return Vec::new() };
-    let paused = pd.paused.last().map(|(_, names)| names.clone()).unwrap_or_default();
-    let balances = |name: &str| schedulers.contains(name) && !paused.contains(name);
-    if balances("balance-leader-scheduler") {
-        return Vec::new();
-    }
-    let since = case.open().saturating_add_millis(-LASTS_MS);
-    let leaves = leaving(case.evidence);
-    let leaders_at = |at: Timestamp| -> Vec<u64> {
+/// A spread that came up while the balancer was away needs no such patience: `balance-leader` acts
+/// within seconds where it is at work.
+const GREW_MS: i64 = 60_000;
+const GREW_BY: u64 = 10;
+
+/// PD is asked for its schedulers once a minute.
+const ASKED_MS: i64 = 60_000;
+
+const BALANCER: &str = "balance-leader-scheduler";
+
+/// The least and the most that a store leads.
+#[derive(Clone, Copy)]
+struct Spread {
+    least: u64,
+    most: u64,
+}
+
+impl Spread {
+    fn at(case: &Case<'_>, at: Timestamp) -> Option<Self> {
+        let pd = &case.evidence.pd;
+        let leaves = leaving(case.evidence);
         let stores = case.evidence.stores.iter().enumerate();
         let serving = stores.filter(|(index, _)| !leaves.contains(index));
-        let counts = serving.filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at));
-        counts.map(|counts| counts.leaders).collect()
+        let counts: Vec<u64> = serving
+            .filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at))
+            .map(|counts| counts.leaders)
+            .collect();
+        Some(Self { least: *counts.iter().min()?, most: *counts.iter().max()? })
+    }
+
+    fn width(self) -> u64 {
+        self.most - self.least
+    }
+
+    /// Twice the least and ten more: what `balance-leader` would never leave.
+    fn is_wide(self) -> bool {
+        self.most >= 2 * self.least && self.width() >= 10
+    }
+}
+
+/// A stretch of time, open where it lasts.
+#[derive(Clone, Copy)]
+struct Stretch {
+    from: Timestamp,
+    end: Option<Timestamp>,
+}
+
+/// When the balancer was away: not among PD's schedulers, or paused.
+fn away(case: &Case<'_>) -> Vec<Stretch> {
+    let pd = &case.evidence.pd;
+    let works = |at: Timestamp| {
+        let held = |list: &[(Timestamp, BTreeSet<String>)]| {
+            let by = list.partition_point(|(changed, _)| *changed <= at);
+            list[..by].last().is_some_and(|(_, names)| names.contains(BALANCER))
+        };
+        held(&pd.schedulers) && !held(&pd.paused)
     };
-    let spread = |counts: &[u64]| {
-        let (most, least) = (counts.iter().max()?, counts.iter().min()?);
-        // Twice the least and ten more: what balance-leader would never leave.
-        (*most >= 2 * *least && most - least >= 10).then_some((*least, *most))
+    let Some((listed, _)) = pd.schedulers.first() else { return Vec::new() };
+    let changes = pd.schedulers.iter().chain(&pd.paused).map(|(at, _)| *at);
+    let mut instants: Vec<Timestamp> = changes.filter(|at| at >= listed).collect();
+    instants.sort_unstable();
+    let mut found: Vec<Stretch> = Vec::new();
+    for at in instants {
+        let open = found.last_mut().filter(|stretch| stretch.end.is_none());
+        match (open, works(at)) {
+            (Some(stretch), true) => stretch.end = Some(at),
+            (None, false) => found.push(Stretch { from: at, end: None }),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// When leaders were spread too widely, where that is a fault.
+fn too_wide(case: &Case<'_>, away: Stretch) -> Option<Stretch> {
+    let open = case.open();
+    let wide = |at: Timestamp| Spread::at(case, at).is_some_and(Spread::is_wide);
+    let long_ago = open.saturating_add_millis(-LASTS_MS);
+    if away.end.is_none() && away.from <= long_ago && wide(long_ago) && wide(open) {
+        return Some(Stretch { from: long_ago, end: None });
+    }
+    let from = away.from.saturating_add_millis(-ASKED_MS);
+    let before =
+        Spread::at(case, from.saturating_add_millis(-1)).or(Spread::at(case, away.from))?;
+    let grown = |at: &Timestamp| {
+        Spread::at(case, *at)
+            .is_some_and(|now| now.is_wide() && now.width() >= before.width() + GREW_BY)
     };
-    let (Some(_), Some((least, most))) =
-        (spread(&leaders_at(since)), spread(&leaders_at(case.open())))
-    else {
-        return Vec::new();
-    };
-    let mut claim = Claim::new(Target::cluster(), since, 60_000, 0.7);
+    let until = away.end.unwrap_or(open);
+    let listings = case.evidence.pd.listings.iter().copied();
+    let within: Vec<Timestamp> = listings.filter(|at| *at >= from && *at <= until).collect();
+    let stretch = within
+        .chunk_by(|a, b| grown(a) == grown(b))
+        .find(|run| grown(&run[0]) && run[run.len() - 1] - run[0] >= GREW_MS)?;
+    // What one store was told to lead away, or a missing one lost, nobody should bring back.
+    let from = stretch[0];
+    let drained = case
+        .drains
+        .iter()
+        .any(|drain| drain.at <= until && drain.end.is_none_or(|end| end >= from));
+    (!drained && !case.disturbed(from)).then_some(Stretch { from, end: away.end })
+}
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    away(case)
+        .into_iter()
+        .find_map(|stretch| too_wide(case, stretch))
+        .map(|one| told(case, one))
+        .into_iter()
+        .collect()
+}
+
+fn told(case: &Case<'_>, Stretch { from, end }: Stretch) -> Claim {
+    let at = end.map_or(case.open(), |end| end.saturating_add_millis(-1));
+    let Spread { least, most } = Spread::at(case, at).unwrap_or(Spread { least: 0, most: 0 });
+    let mut claim = Claim::new(Target::cluster(), from, 60_000, 0.7);
+    claim.end = end;
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::ScoresApart,
         target: Target::cluster(),
-        range: TimeRange::new(since, case.open()),
+        range: TimeRange::new(from, end.unwrap_or(case.open())),
         uncertainty_ms: 60_000,
-        lasts: true,
+        lasts: end.is_none(),
         text: format!(
             "stores lead from {} to {} regions",
             number(least as f64),
@@ -65,5 +157,5 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         read: ("PD /schedulers", "no balance-leader-scheduler at work".to_owned()),
         plot: Vec::new(),
     }));
-    vec![claim]
+    claim
 }

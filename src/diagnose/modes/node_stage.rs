@@ -1,8 +1,8 @@
 //! What the modes about one slow node share: which stage the slowness comes from.
 
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::{Rise, Stage, busier};
-use crate::diagnose::finding::Target;
+use crate::diagnose::facts::{Rise, Slow, Stage, busier};
+use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 
 /// The stage that slows a node down. A process that waits for the CPU answers late and waits for
@@ -10,8 +10,7 @@ use crate::diagnose::mode::Claim;
 /// threads may queue behind the disk.
 pub fn stage(node: &SlowNode) -> Stage {
     let (device, network) = (node.has(Stage::Device), node.has(Stage::Network));
-    // A slow read alone does not tell whose fault it is; a wait for a thread does.
-    let waits = node.slow.iter().any(|slow| slow.quantity.metric.contains("schedule_wait"));
+    let waits = waits(node);
     let threads = waits || !device && !network;
     match (network, threads, device) {
         (true, true, _) => Stage::Threads,
@@ -19,8 +18,35 @@ pub fn stage(node: &SlowNode) -> Stage {
             Stage::Device
         }
         (true, false, _) => Stage::Network,
+        (false, true, true) if waits && waits_most(node) => Stage::Threads,
         (false, _, true) => Stage::Device,
         (false, _, false) => Stage::Threads,
+    }
+}
+
+/// Whether the wait is no queue behind the disk: readers wait too, or threads wait longer, of what
+/// they usually do, than the disk takes.
+fn waits_most(node: &SlowNode) -> bool {
+    let longest = |name: &str| {
+        let named = node.slow.iter().filter(|slow| slow.quantity.metric.contains(name));
+        named.map(Slow::excess).fold(0.0, f64::max)
+    };
+    longest("yatp_pool_schedule_wait") > 0.0
+        || longest("schedule_wait") > node.excess(Stage::Device)
+}
+
+/// Whether threads wait for the CPU. A slow read alone does not tell whose fault it is; this does.
+fn waits(node: &SlowNode) -> bool {
+    let measured = ["schedule_wait", "sched_latencies"];
+    node.slow.iter().any(|slow| measured.iter().any(|name| slow.quantity.metric.contains(name)))
+}
+
+/// The stage that slows a PD member down: a bad link leaves its log and its threads alone.
+pub fn member_stage(node: &SlowNode) -> Stage {
+    match (waits(node), node.has(Stage::Device)) {
+        (true, _) => Stage::Threads,
+        (false, true) => Stage::Device,
+        (false, false) => Stage::Network,
     }
 }
 
@@ -72,6 +98,7 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
         _ => 0.45,
     };
     let departure = &first.departure;
+    let target_kind = target.kind;
     let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
     claim.end = node.ended.then_some(node.range.end);
     claim.evidence.clone_from(&node.findings);
@@ -80,7 +107,12 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
         claim.confidence -= 0.25;
         claim = claim.but("it began while the load was up");
     }
-    if case.disturbed(node.range.start) {
+    if case.moves_regions(node.range.start) {
+        claim.confidence -= 0.25;
+        claim = claim.but("it began while regions were being moved");
+    }
+    let own = (target_kind == TargetKind::Store).then_some(node.node);
+    if case.disturbed_around(node.range.start, own) {
         claim.confidence -= 0.3;
         claim = claim.but("it began while a node was missing");
     }

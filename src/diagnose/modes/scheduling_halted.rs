@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config_change::{STATUS, onset};
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{FindingKind, Target};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
@@ -17,7 +18,7 @@ pub const MODE: Mode = Mode {
     says: "PD's operators do not progress",
     subsumes: &["peers_stuck"],
     needs: &[Need::PdStores],
-    metrics: &[],
+    metrics: &[STATUS],
     judge,
 };
 
@@ -73,30 +74,63 @@ fn halted(case: &Case<'_>) -> Option<Claim> {
         .config_changes
         .iter()
         .find(|other| other.at > change.at && other.key == change.key && other.to != change.to);
-    let until = over.map_or(case.open(), |other| other.at);
-    let waiting = ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
-        pd.checks.get(*name).is_some_and(|counts| {
-            let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([until]);
-            counts
-                .iter()
-                .zip(ends)
-                .any(|((at, count), end)| *count > 0 && *at <= until && end >= change.at)
-        })
-    });
-    if !waiting || until - change.at < HALTED_MS {
+    let (from, uncertainty_ms) = onset(case, change);
+    let end = over.map(|other| onset(case, other).0);
+    let range = TimeRange::new(from, end.unwrap_or(case.open()).max(from));
+    let why = if lacks_peers(case, range) {
+        "regions lack peers"
+    } else if stopped_balancing(case, range) {
+        "regions are unevenly placed and were being moved"
+    } else {
+        return None;
+    };
+    if range.millis() < HALTED_MS {
         return None;
     }
-    let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.8);
-    claim.end = over.map(|other| other.at);
+    let mut claim = Claim::new(Target::cluster(), from, uncertainty_ms, 0.8);
+    claim.end = end;
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::OperatorsStill,
         target: Target::cluster(),
-        range: TimeRange::new(change.at, until),
-        uncertainty_ms: 60_000,
-        lasts: over.is_none(),
-        text: format!("{} = {} while regions lack peers", change.key, change.to),
+        range,
+        uncertainty_ms,
+        lasts: end.is_none(),
+        text: format!("{} = {} while {why}", change.key, change.to),
         read: ("PD /config", format!("{} {}", change.key, change.to)),
         plot: Vec::new(),
     }));
     Some(claim)
+}
+
+fn lacks_peers(case: &Case<'_>, range: TimeRange) -> bool {
+    ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
+        case.evidence.pd.checks.get(*name).is_some_and(|counts| {
+            let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([range.end]);
+            let held = counts.iter().zip(ends);
+            held.into_iter()
+                .any(|((at, count), end)| *count > 0 && *at <= range.end && end >= range.start)
+        })
+    })
+}
+
+/// Whether PD was moving regions in the minutes before and moves none any more, though one store
+/// holds less than half as many as another. What was under way may take half a minute to finish.
+fn stopped_balancing(case: &Case<'_>, range: TimeRange) -> bool {
+    let pd = &case.evidence.pd;
+    let lists_in = |from: Timestamp, to: Timestamp| {
+        pd.operators.iter().filter(|(at, _)| *at >= from && *at < to).count()
+    };
+    let before = lists_in(range.start.saturating_add_millis(-180_000), range.start);
+    let since = lists_in(range.start.saturating_add_millis(30_000), range.end);
+    let regions: Vec<u64> = pd
+        .stores
+        .values()
+        .filter_map(|store| store.counts_at(range.end))
+        .map(|counts| counts.regions)
+        .collect();
+    let apart = match (regions.iter().max(), regions.iter().min()) {
+        (Some(most), Some(least)) => *most >= 2 * *least && most - least >= 10,
+        _ => false,
+    };
+    before >= 3 && since == 0 && apart
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::store_presence::unplanned;
+use super::store_presence::{is_badly_connected, is_starved, unplanned};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::{Presence, View, unscraped};
 use crate::diagnose::finding::{FindingKind, Target, TargetKind};
@@ -35,7 +35,8 @@ const FAILED: usize = 2;
 
 fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
     let unseen = unplanned(case, Presence::Unseen)
-        .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED));
+        .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED))
+        .filter(|outage| !is_starved(case, outage) && !is_badly_connected(case, outage));
     unseen
         .map(|outage| {
             let target = Target::store(&case.evidence.stores[outage.store]);

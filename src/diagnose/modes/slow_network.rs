@@ -1,6 +1,8 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
-use super::node_stage::{claim, slow_stores, stage, weigh_load};
+use super::node_stage::{claim, member_stage, slow_stores, weigh_load};
+use std::collections::BTreeSet;
+
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::Stage;
 use crate::diagnose::finding::Target;
@@ -48,19 +50,18 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             )
         })
         .collect();
-    let members = case.slow_members.iter().filter(|node| stage(node) == Stage::Network);
-    found.extend(members.filter_map(|node| {
+    let members = case.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
+    found.extend(members.map(|node| {
         let name = &case.member_names[node.node];
-        let only_scrapes =
-            node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
         let target = Target::member(name, case.evidence.member_address(name));
-        let claim = claim(case, node, target, Stage::Network);
-        (!only_scrapes).then(|| {
-            claim.unchecked(
-                "round trips",
-                &format!("pd-ctl health; etcdctl endpoint status # {name}"),
-            )
-        })
+        let mut claim = claim(case, node, target, Stage::Network);
+        let witnesses: BTreeSet<&str> = node.slow.iter().map(|slow| slow.quantity.metric).collect();
+        // A scrape and a ping are one observer's view each.
+        if witnesses.len() == 1 && !witnesses.iter().any(|one| one.starts_with("etcd")) {
+            claim.confidence = 0.45;
+            claim = claim.but("only one observer waits longer");
+        }
+        claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
     }));
     found
 }

@@ -28,7 +28,8 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     for outage in unplanned(case, Presence::Died).filter(|outage| outage.restart.is_some()) {
         by_store.entry(outage.store).or_default().push(outage);
     }
-    let flaps = by_store.into_values().filter(|outages| outages.len() >= RESTARTS);
+    let times = |outages: &[&Outage]| outages.iter().map(|outage| outage.restarts).sum::<usize>();
+    let flaps = by_store.into_values().filter(|outages| times(outages) >= RESTARTS);
     flaps
         .map(|outages| {
             let mut flap = claim(case, outages[0], 0.96);

@@ -1,13 +1,14 @@
 //! What the modes about a store's presence share: how an outage becomes a claim.
 
+use super::node_stage::stage;
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::{Outage, Presence, View, presence};
+use crate::diagnose::facts::{Outage, Presence, Slow, Stage, View, presence};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 use crate::diagnose::stops::plan_of;
 
 /// Metrics that tell who hears whom.
-pub const METRICS: [&str; 8] = [
+pub const METRICS: [&str; 9] = [
     "up",
     "scrape_duration_seconds",
     "process_start_time_seconds",
@@ -15,6 +16,7 @@ pub const METRICS: [&str; 8] = [
     "tikv_server_report_failure_msg_total",
     "tikv_raftstore_message_recv_by_store",
     "tikv_raftstore_inspect_duration_seconds_count",
+    "tikv_raftstore_disk_probe_duration_seconds_count",
     "tikv_pd_request_duration_seconds_count",
 ];
 
@@ -29,6 +31,31 @@ pub fn unplanned<'a>(
     let outages = case.outages.iter().zip(planned);
     outages.filter(|(_, planned)| !planned).map(|(outage, _)| outage).filter(of_kind)
 }
+
+/// Whether the store's threads waited for the CPU meanwhile: then it answers late, and whoever
+/// gives up on it takes it for gone.
+pub fn is_starved(case: &Case<'_>, outage: &Outage) -> bool {
+    let range = outage.range(case.open());
+    let slow = case.slow_stores.iter().filter(|node| node.node == outage.store);
+    slow.filter(|node| node.range.overlaps(&range))
+        .any(|node| stage(node) == Stage::Threads && node.excess(Stage::Threads) >= SURELY)
+}
+
+/// Whether PD's answers took so much longer meanwhile that packets are lost or late, on links that
+/// are not cut: peers that give up on it now and then, and scrapes that time out, are only that.
+pub fn is_badly_connected(case: &Case<'_>, outage: &Outage) -> bool {
+    let range = outage.range(case.open());
+    let slow = case.slow_stores.iter().filter(|node| node.node == outage.store);
+    slow.filter(|node| node.range.overlaps(&range)).any(|node| {
+        let answers = node.slow.iter().filter(|slow| slow.quantity.metric == ANSWERS);
+        stage(node) == Stage::Network && answers.map(Slow::excess).fold(0.0, f64::max) >= SURELY
+    })
+}
+
+const ANSWERS: &str = "tikv_pd_request_duration_seconds";
+
+/// A wait for a thread that is so many times longer than elsewhere is beyond doubt.
+const SURELY: f64 = 8.0;
 
 /// The claim that an outage is, with the confidence that its witnesses are worth.
 pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
@@ -48,6 +75,16 @@ pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
     claim.end = outage.end;
     claim.evidence.clone_from(&outage.findings);
     let id = stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
+    let ran = !matches!(presence(outage), Presence::Died | Presence::Frozen);
+    if ran && outage.link.is_none() && is_starved(case, outage) {
+        claim.confidence = 0.4;
+        claim = claim.but("its threads wait for the CPU: it answers late");
+    }
+    let by_peers = matches!(presence(outage), Presence::CutFromPeers | Presence::OneWay);
+    if by_peers && outage.link.is_none() && is_badly_connected(case, outage) {
+        claim.confidence = 0.4;
+        claim = claim.but("PD's answers take longer too: its links are bad and not cut");
+    }
     if outage.pd == View::Unknown {
         let command = format!("pd-ctl store {id}");
         claim = claim.unchecked("whether PD heard it meanwhile", &command);

@@ -17,31 +17,10 @@ fn quiet() -> Run {
     Run::load("chaos-01")
 }
 
-/// All stores of the quiet run: id and instance.
-fn nodes(run: &Run) -> Vec<(u64, String)> {
-    let mut found = Vec::new();
-    let listing = run.pd.iter().find(|a| a.path.contains("/stores?") && a.success().is_some());
-    let body: serde_json::Value =
-        serde_json::from_slice(listing.expect("stores are listed").success().expect("it is one"))
-            .expect("it is JSON");
-    for store in body["stores"].as_array().expect("a list") {
-        let id = store["store"]["id"].as_u64().expect("an id");
-        let status = store["store"]["status_address"].as_str().expect("an address");
-        found.push((id, status.to_owned()));
-    }
-    found.sort();
-    found
-}
-
-fn node(run: &Run, index: usize) -> (u64, String, String) {
-    let (id, instance) = nodes(run)[index].clone();
-    (id, instance, format!("store {id}"))
-}
-
 /// A process that dies and is back: scrapes fail once, heartbeats stay away for 20 s, start
 /// times move, counters begin anew.
 fn restart(run: &mut Run, index: usize, at: i64) {
-    let (id, instance, _) = node(run, index);
+    let (id, instance, _) = run.store(index);
     let back = run.at(at + 12);
     run.fail_scrapes(&instance, run.range(at, at + 14), 0.001);
     run.restart_process(&instance, back);
@@ -57,7 +36,7 @@ fn a_store_that_is_back_at_once_restarted() {
     for index in 0..4 {
         let mut run = quiet();
         restart(&mut run, index, FROM);
-        assert_cause(&run.verdict(), "store_restart", &node(&run, index).2);
+        assert_cause(&run.verdict(), "store_restart", &run.store(index).2);
     }
 }
 
@@ -67,7 +46,7 @@ fn three_restarts_are_a_flap() {
     for at in [FROM, FROM + 60, FROM + 120] {
         restart(&mut run, 1, at);
     }
-    assert_cause(&run.verdict(), "store_flap", &node(&run, 1).2);
+    assert_cause(&run.verdict(), "store_flap", &run.store(1).2);
 }
 
 #[test]
@@ -94,7 +73,7 @@ fn two_stores_that_restart_at_once_are_two_faults() {
 fn a_store_that_only_pd_misses_is_cut_off_from_pd() {
     for index in 0..4 {
         let mut run = quiet();
-        let (id, _, name) = node(&run, index);
+        let (id, _, name) = run.store(index);
         run.stop_heartbeats(id, run.range(FROM, TO));
         assert_cause(&run.verdict(), "store_pd_partition", &name);
     }
@@ -102,7 +81,7 @@ fn a_store_that_only_pd_misses_is_cut_off_from_pd() {
 
 /// Messages between the store and every other stay undelivered in the directions given.
 fn cut_peers(run: &mut Run, index: usize, inbound: bool, outbound: bool) {
-    let all = nodes(run);
+    let all = run.stores();
     let (id, instance) = all[index].clone();
     let range = run.range(FROM, TO);
     let received = "tikv_raftstore_message_recv_by_store";
@@ -148,7 +127,7 @@ fn a_store_that_only_its_peers_miss_is_cut_off_from_them() {
     for index in [0, 1, 3] {
         let mut run = quiet();
         cut_peers(&mut run, index, true, true);
-        assert_cause(&run.verdict(), "store_peer_partition", &node(&run, index).2);
+        assert_cause(&run.verdict(), "store_peer_partition", &run.store(index).2);
     }
 }
 
@@ -158,7 +137,7 @@ fn one_way_is_told_from_both() {
         for index in [0, 1, 3] {
             let mut run = quiet();
             cut_peers(&mut run, index, inbound, outbound);
-            assert_cause(&run.verdict(), "store_asymmetric_partition", &node(&run, index).2);
+            assert_cause(&run.verdict(), "store_asymmetric_partition", &run.store(index).2);
         }
     }
 }
@@ -166,7 +145,7 @@ fn one_way_is_told_from_both() {
 #[test]
 fn a_store_that_nobody_but_prometheus_hears_is_cut_off() {
     let mut run = quiet();
-    let (id, _, name) = node(&run, 0);
+    let (id, _, name) = run.store(0);
     cut_peers(&mut run, 0, true, true);
     run.stop_heartbeats(id, run.range(FROM, TO));
     assert_cause(&run.verdict(), "store_partition", &name);
@@ -192,7 +171,7 @@ fn memory_that_rises_until_the_process_dies_is_what_killed_it() {
 fn a_disk_without_space_is_full_and_one_with_some_is_not() {
     let free = |share: f64| {
         let mut run = quiet();
-        let (_, instance, _) = node(&run, 2);
+        let (_, instance, _) = run.store(2);
         let range = run.range(FROM, TO);
         let capacity = 3.02e9;
         run.set_where("tikv_store_size_bytes", &instance, range, capacity * share, |labels| {
@@ -200,14 +179,14 @@ fn a_disk_without_space_is_full_and_one_with_some_is_not() {
         });
         run.verdict()
     };
-    assert_cause(&free(0.01), "disk_full", &node(&quiet(), 2).2);
+    assert_cause(&free(0.01), "disk_full", &quiet().store(2).2);
     assert_no_fault(&free(0.3), None);
 }
 
 /// Every synced write of the store takes longer; nothing else does.
 fn slow_disk(index: usize, seconds: f64) -> Run {
     let mut run = quiet();
-    let (_, instance, _) = node(&run, index);
+    let (_, instance, _) = run.store(index);
     let range = run.range(FROM, TO);
     for histogram in [
         "tikv_raftstore_disk_probe_duration_seconds",
@@ -215,7 +194,9 @@ fn slow_disk(index: usize, seconds: f64) -> Run {
         "tikv_raftstore_store_write_raftdb_duration_seconds",
         "tikv_raftstore_append_log_duration_seconds",
     ] {
-        run.slow_down(histogram, &instance, range, seconds);
+        // Probes follow one another, and there is one a second.
+        let most = if histogram.contains("disk_probe") { 0.9 } else { seconds };
+        run.slow_down(histogram, &instance, range, seconds.min(most));
     }
     run
 }
@@ -225,7 +206,7 @@ fn a_disk_is_slow_by_its_own_measure_on_any_store() {
     for index in 0..4 {
         for seconds in [0.01, 0.05, 0.5] {
             let run = slow_disk(index, seconds);
-            assert_cause(&run.verdict(), "slow_disk", &node(&run, index).2);
+            assert_cause(&run.verdict(), "slow_disk", &run.store(index).2);
         }
     }
 }
@@ -233,7 +214,7 @@ fn a_disk_is_slow_by_its_own_measure_on_any_store() {
 #[test]
 fn a_disk_that_is_slow_on_every_store_accuses_none() {
     let mut run = quiet();
-    for (_, instance) in nodes(&run) {
+    for (_, instance) in run.stores() {
         for histogram in
             ["tikv_raftstore_disk_probe_duration_seconds", "raft_engine_sync_log_duration_seconds"]
         {
@@ -248,7 +229,7 @@ fn a_disk_that_is_slow_on_every_store_accuses_none() {
 #[test]
 fn a_disk_that_does_not_answer_hangs() {
     let mut run = quiet();
-    let (_, instance, name) = node(&run, 0);
+    let (_, instance, name) = run.store(0);
     let range = run.range(FROM, TO);
     run.freeze("raft_engine_sync_log_duration_seconds_count", &instance, range, |_| true);
     run.freeze("raft_engine_sync_log_duration_seconds_sum", &instance, range, |_| true);
@@ -261,7 +242,7 @@ fn a_disk_that_does_not_answer_hangs() {
 /// Round trips to PD and scrapes take longer; no thread waits, no disk is slower.
 fn slow_network(index: usize, seconds: f64) -> Run {
     let mut run = quiet();
-    let (_, instance, _) = node(&run, index);
+    let (_, instance, _) = run.store(index);
     let range = run.range(FROM, TO);
     run.slow_down("tikv_pd_request_duration_seconds", &instance, range, seconds);
     run.each("scrape_duration_seconds", Some(&instance), |_, samples| {
@@ -277,7 +258,7 @@ fn a_node_behind_a_slow_link_is_told_from_a_starved_one() {
     for index in 0..4 {
         for seconds in [0.02, 0.2] {
             let run = slow_network(index, seconds);
-            assert_cause(&run.verdict(), "slow_network", &node(&run, index).2);
+            assert_cause(&run.verdict(), "slow_network", &run.store(index).2);
         }
     }
 }
@@ -287,7 +268,7 @@ fn a_node_behind_a_slow_link_is_told_from_a_starved_one() {
 fn a_process_without_cpu_is_starved() {
     for index in 0..4 {
         let mut run = slow_network(index, 0.08);
-        let (_, instance, name) = node(&run, index);
+        let (_, instance, name) = run.store(index);
         let range = run.range(FROM, TO);
         for (histogram, seconds) in [
             ("tikv_batch_system_fsm_schedule_wait_seconds", 0.02),
@@ -488,7 +469,7 @@ fn limits_inside_a_store_are_named() {
     ];
     for (mode, kind, change) in cases {
         let mut run = quiet();
-        let (_, instance, name) = node(&run, 1);
+        let (_, instance, name) = run.store(1);
         change(&mut run, &instance);
         assert_cause(&run.verdict(), mode, if kind == "store" { &name } else { kind });
     }
@@ -535,7 +516,7 @@ fn a_clock_that_goes_back_is_told() {
 #[test]
 fn stores_that_leave_or_join_are_changes() {
     let mut run = quiet();
-    let (id, _, name) = node(&run, 3);
+    let (id, _, name) = run.store(3);
     let until = run.window.end;
     let range = operator::model::TimeRange::new(run.at(FROM), until);
     run.store_entries(id, range, |_, store| {
@@ -589,7 +570,7 @@ fn scheduling_that_is_halted_while_regions_wait_is_a_fault() {
 fn scrapes_that_fail_while_pd_hears_the_store_are_a_blind_observer() {
     for index in 0..4 {
         let mut run = quiet();
-        let (_, instance, name) = node(&run, index);
+        let (_, instance, name) = run.store(index);
         run.fail_scrapes(&instance, run.range(FROM, TO), 10.0);
         assert_no_fault(&run.verdict(), Some(("scrape_loss", &name)));
     }
@@ -611,8 +592,8 @@ fn a_prometheus_that_was_away_is_a_blind_observer() {
 #[test]
 fn two_faults_are_two_causes() {
     let mut run = slow_disk(0, 0.2);
-    let (_, _, slow) = node(&run, 0);
-    let (id, _, cut) = node(&run, 2);
+    let (_, _, slow) = run.store(0);
+    let (id, _, cut) = run.store(2);
     run.stop_heartbeats(id, run.range(FROM + 60, TO));
     let verdict = run.verdict();
     let mut named: Vec<(&str, &str)> =
@@ -630,7 +611,7 @@ fn two_faults_are_two_causes() {
 #[test]
 fn a_slow_disk_explains_heartbeats_that_stay_away() {
     let mut run = slow_disk(1, 2.0);
-    let (id, _, name) = node(&run, 1);
+    let (id, _, name) = run.store(1);
     run.stop_heartbeats(id, run.range(FROM + 20, TO));
     assert_cause(&run.verdict(), "slow_disk", &name);
 }

@@ -1,6 +1,9 @@
 //! Diagnosis on real runs, on runs derived from them, and on runs that are worse recorded.
 
+mod adversarial;
+mod aftermath;
 mod bundled;
+mod cluster;
 mod derived;
 mod perturbed;
 pub mod run;

@@ -46,7 +46,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         requests rise from 563 to 2478 a second for 3m 29s; store 1 314 -> 315,
           store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
         region 95 takes 93 % of the flow, 5649 KB/s; the greatest before took
-          6.65 % [F3]
+          11 % [F3]
       next: operator explain chaos-05 F1
     ");
 }

@@ -1,19 +1,22 @@
-//! Facts told as findings: a sentence each, with the readings that show it.
+//! Nodes that somebody did not hear, and who led PD meanwhile.
 
-use crate::model::{TimeRange, Timestamp};
+use std::collections::BTreeSet;
 
-use super::evidence::Evidence;
-use super::facts::{
-    Drain, LeaderChange, Life, MemberOutage, Moved, Outage, REQUESTS, Rise, SchedulerChange, Slow,
-    Stage,
+use super::{About, cite, finding, lasted, of_pd, plot};
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::facts::{LeaderChange, Life, MemberOutage, Outage};
+use crate::diagnose::finding::{
+    FindingKind, FindingRef, Findings, Plot, PlotHow, Target, number, seconds,
 };
-use super::finding::{
-    Citation, Finding, FindingKind, FindingRef, Findings, Magnitude, Plot, PlotHow, Target,
-    TargetKind, number, seconds,
-};
+use crate::diagnose::pd_tracks::{ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS};
+use crate::model::Timestamp;
 
 /// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
-pub(super) fn aftermath(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) {
+pub(in crate::diagnose) fn aftermath(
+    evidence: &Evidence,
+    outages: &[Outage],
+    findings: &mut Findings,
+) {
     for outage in outages {
         let known = &evidence.stores[outage.store];
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
@@ -33,7 +36,8 @@ pub(super) fn aftermath(evidence: &Evidence, outages: &[Outage], findings: &mut 
         };
         let text = format!("the {had} regions that it led elect leaders elsewhere");
         let citations = vec![cite("PD /stores leader_count".to_owned(), *at, "0".to_owned())];
-        findings.add(finding(about, text, citations, Vec::new()));
+        let id = known.id.map_or_else(String::new, |id| id.to_string());
+        findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]));
     }
     for (name, counts) in &evidence.pd.checks {
         let Some((at, count)) = counts.iter().skip(1).find(|(_, count)| *count > 0) else {
@@ -51,52 +55,12 @@ pub(super) fn aftermath(evidence: &Evidence, outages: &[Outage], findings: &mut 
         let text = format!("{count} regions with {name}, {}", lasted(*at, over.map(|(at, _)| *at)));
         let reference = format!("PD /regions/check/{name}");
         let citations = vec![cite(reference, *at, count.to_string())];
-        findings.add(finding(about, text, citations, Vec::new()));
-    }
-}
-
-/// Everything of a finding that is not told by its text.
-struct About {
-    kind: FindingKind,
-    target: Target,
-    onset: Timestamp,
-    uncertainty_ms: i64,
-    end: Option<Timestamp>,
-}
-
-fn finding(about: About, text: String, citations: Vec<Citation>, plot: Vec<Plot>) -> Finding {
-    Finding {
-        id: String::new(),
-        kind: about.kind,
-        target: about.target,
-        onset_ms: about.onset,
-        onset_uncertainty_ms: about.uncertainty_ms,
-        end_ms: about.end,
-        text,
-        magnitude: None,
-        citations,
-        plot,
-    }
-}
-
-fn cite(reference: String, at: Timestamp, value: String) -> Citation {
-    Citation { reference, at_ms: at, value }
-}
-
-fn plot(metric: &str, how: PlotHow, instance: &str) -> Plot {
-    Plot { metric: metric.to_owned(), how, instance: instance.to_owned(), label: None }
-}
-
-/// `for 2m 30s`, or `since`, where it lasts.
-fn lasted(from: Timestamp, to: Option<Timestamp>) -> String {
-    match to {
-        Some(to) => format!("for {}", seconds((to - from).max(0) as f64 / 1000.0)),
-        None => "until the end of what was seen".to_owned(),
+        findings.add(finding(about, text, citations, vec![of_pd(CHECKED, name)]));
     }
 }
 
 /// The findings of a store's outage: one per observer.
-pub(super) fn outage(
+pub(in crate::diagnose) fn outage(
     evidence: &Evidence,
     outage: &Outage,
     findings: &mut Findings,
@@ -119,7 +83,9 @@ pub(super) fn outage(
             vec![cite(path.clone(), silence.last, "the last one before".to_owned())];
         citations.extend(silence.next.map(|at| cite(path, at, "the next one".to_owned())));
         let about = about(FindingKind::SilentToPd, silence.missed, silence.last, silence.next);
-        told.push(findings.add(finding(about, text, citations, Vec::new())));
+        let id = store.id.map_or_else(String::new, |id| id.to_string());
+        let plots = vec![of_pd(HEARTBEAT_AGE, &id)];
+        told.push(findings.add(finding(about, text, citations, plots)));
     }
     if let Some(scrapes) = &outage.scrapes {
         let silence = &scrapes.silence;
@@ -169,7 +135,7 @@ fn peers(
     let id = evidence.stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
     let metric = "tikv_server_report_failure_msg_total";
     let mut told = Vec::new();
-    let names = |stores: &std::collections::BTreeSet<usize>| {
+    let names = |stores: &BTreeSet<usize>| {
         stores.iter().map(|store| evidence.stores[*store].name()).collect::<Vec<_>>().join(", ")
     };
     let mut add = |kind, text: String, by: &[usize], series: String| {
@@ -239,7 +205,7 @@ fn life(
 }
 
 /// The findings of a PD member's outage.
-pub(super) fn member_outage(
+pub(in crate::diagnose) fn member_outage(
     evidence: &Evidence,
     outage: &MemberOutage,
     findings: &mut Findings,
@@ -268,7 +234,8 @@ pub(super) fn member_outage(
         let reference = format!("PD {} /ping", outage.member);
         let citations = vec![cite(reference, outage.onset, how.to_owned())];
         let about = about(FindingKind::NoAnswer, outage.onset, outage.end);
-        told.push(findings.add(finding(about, text, citations, Vec::new())));
+        let plots = vec![of_pd(ANSWERS, &outage.member)];
+        told.push(findings.add(finding(about, text, citations, plots)));
     }
     if let Some(scrapes) = &outage.scrapes {
         let silence = &scrapes.silence;
@@ -286,13 +253,14 @@ pub(super) fn member_outage(
         let citations = vec![cite(reference, restart.seen, value)];
         let about = about(FindingKind::Restarted, restart.at, Some(restart.seen));
         let text = "its process started anew".to_owned();
-        told.push(findings.add(finding(about, text, citations, Vec::new())));
+        let plots = vec![of_pd(ANSWERS, &outage.member)];
+        told.push(findings.add(finding(about, text, citations, plots)));
     }
     told.extend(life(&outage.life, &target, &instance, findings));
     told
 }
 
-pub(super) fn leader_change(
+pub(in crate::diagnose) fn leader_change(
     evidence: &Evidence,
     change: &LeaderChange,
     findings: &mut Findings,
@@ -316,189 +284,7 @@ pub(super) fn leader_change(
     };
     let value = change.to.clone().unwrap_or_else(|| "none".to_owned());
     let citations = vec![cite("PD /members leader".to_owned(), change.at, value)];
-    findings.add(finding(about, text, citations, Vec::new()))
-}
-
-pub(super) fn drain(
-    evidence: &Evidence,
-    drain: &Drain,
-    findings: &mut Findings,
-) -> Vec<FindingRef> {
-    let target = Target::store(&evidence.stores[drain.store]);
-    let about = About {
-        kind: FindingKind::LeadersLeft,
-        target,
-        onset: drain.at,
-        uncertainty_ms: drain.at - drain.since,
-        end: drain.end,
-    };
-    let beside =
-        if drain.scheduler.is_some() { ", with an evict-leader scheduler in place" } else { "" };
-    let text = format!("all {} leaders left it while it was well{beside}", drain.had);
-    let citations = vec![cite("PD /stores leader_count".to_owned(), drain.at, "0".to_owned())];
-    vec![findings.add(finding(about, text, citations, Vec::new()))]
-}
-
-pub(super) fn moved(evidence: &Evidence, moved: &Moved, findings: &mut Findings) -> FindingRef {
-    let (kind, text) = if moved.leaves {
-        (FindingKind::StoreRemoving, "it is being removed from the cluster")
-    } else {
-        (FindingKind::StoreJoined, "it joined the cluster")
-    };
-    let about = About {
-        kind,
-        target: Target::store(&evidence.stores[moved.store]),
-        onset: moved.at,
-        uncertainty_ms: 5_000,
-        end: None,
-    };
-    let value = if moved.leaves { "Removing" } else { "listed" };
-    let citations = vec![cite("PD /stores node_state".to_owned(), moved.at, value.to_owned())];
-    findings.add(finding(about, text.to_owned(), citations, Vec::new()))
-}
-
-pub(super) fn scheduler(change: &SchedulerChange, findings: &mut Findings) -> FindingRef {
-    let (kind, verb) = if change.paused {
-        (FindingKind::SchedulerPaused, "was paused")
-    } else {
-        (FindingKind::SchedulerAdded, "was added")
-    };
-    let about = About {
-        kind,
-        target: Target::cluster(),
-        onset: change.at,
-        uncertainty_ms: 60_000,
-        end: change.end,
-    };
-    let path = if change.paused { "PD /schedulers?status=paused" } else { "PD /schedulers" };
-    let citations = vec![cite(path.to_owned(), change.at, change.name.clone())];
-    findings.add(finding(about, format!("{} {verb}", change.name), citations, Vec::new()))
-}
-
-pub(super) fn rise(evidence: &Evidence, rise: &Rise, findings: &mut Findings) -> FindingRef {
-    let departure = &rise.departure;
-    let about = About {
-        kind: FindingKind::LoadRose,
-        target: Target::named(TargetKind::Workload, "workload"),
-        onset: departure.onset,
-        uncertainty_ms: departure.uncertainty_ms,
-        end: departure.end,
-    };
-    let spread: Vec<String> = evidence
-        .stores
-        .iter()
-        .zip(&rise.by_store)
-        .map(|(store, (before, now))| {
-            format!("{} {} -> {}", store.name(), number(*before), number(*now))
-        })
-        .collect();
-    let text = format!(
-        "requests rise from {} to {} a second {}; {}",
-        number(departure.baseline),
-        number(departure.typical),
-        lasted(departure.onset, departure.end),
-        spread.join(", ")
-    );
-    let series = format!("sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}))");
-    let citations = vec![cite(series, departure.first, number(departure.typical))];
-    let instances = evidence.stores.iter().filter_map(|store| store.instance.as_deref());
-    let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
-    let mut told = finding(about, text, citations, plots);
-    told.magnitude = Some(magnitude(departure, "requests/s"));
-    findings.add(told)
-}
-
-fn magnitude(departure: &super::baseline::Departure, unit: &'static str) -> Magnitude {
-    Magnitude {
-        baseline: departure.baseline,
-        typical: departure.typical,
-        peak: departure.peak,
-        unit,
-    }
-}
-
-pub(super) fn slow_store(
-    evidence: &Evidence,
-    store: usize,
-    slow: &Slow,
-    findings: &mut Findings,
-) -> FindingRef {
-    let known = &evidence.stores[store];
-    findings.add(slow_finding(Target::store(known), slow))
-}
-
-pub(super) fn slow_member(
-    evidence: &Evidence,
-    member: &str,
-    slow: &Slow,
-    findings: &mut Findings,
-) -> FindingRef {
-    let target = Target::member(member, evidence.member_address(member));
-    findings.add(slow_finding(target, slow))
-}
-
-fn slow_finding(target: Target, slow: &Slow) -> Finding {
-    let departure = &slow.departure;
-    let (kind, what) = match slow.quantity.stage {
-        Stage::Device => (FindingKind::SlowDevice, "the disk"),
-        Stage::Threads => (FindingKind::SlowThreads, "waiting for a thread"),
-        Stage::Network => (FindingKind::SlowNetwork, "an answer"),
-    };
-    let about = About {
-        kind,
-        target,
-        onset: departure.onset,
-        uncertainty_ms: departure.uncertainty_ms,
-        end: departure.end,
-    };
-    let elsewhere = match slow.elsewhere {
-        e if e < 1.2 => "as usual".to_owned(),
-        e => format!("{} times the usual", number(e)),
-    };
-    let text = format!(
-        "{what} takes {} instead of {} ({}) {}; elsewhere {elsewhere}",
-        seconds(departure.typical),
-        seconds(departure.baseline),
-        slow.quantity.metric,
-        lasted(departure.onset, departure.end),
-    );
-    let series = format!("{}{{instance=\"{}\"}}", slow.quantity.metric, slow.instance);
-    let citations = vec![cite(series, departure.peak_at, number(departure.peak))];
-    let mut told = finding(about, text, citations, vec![slow.plot()]);
-    told.magnitude = Some(magnitude(departure, "seconds"));
-    told
-}
-
-/// A quantity that crossed a line, as a finding of its own.
-pub(super) struct Crossing<'a> {
-    /// What departed.
-    pub kind: FindingKind,
-    /// Where.
-    pub target: Target,
-    /// When.
-    pub range: TimeRange,
-    /// How far the beginning may be off.
-    pub uncertainty_ms: i64,
-    /// Whether it lasts to the end of what was seen.
-    pub lasts: bool,
-    /// A sentence without a full stop.
-    pub text: String,
-    /// What was read: the reference and the value.
-    pub read: (&'a str, String),
-    /// What to plot.
-    pub plot: Vec<Plot>,
-}
-
-/// Tells a crossing.
-pub(super) fn crossing(crossing: Crossing<'_>) -> Finding {
-    let about = About {
-        kind: crossing.kind,
-        target: crossing.target,
-        onset: crossing.range.start,
-        uncertainty_ms: crossing.uncertainty_ms,
-        end: (!crossing.lasts).then_some(crossing.range.end),
-    };
-    let (reference, value) = crossing.read;
-    let citations = vec![cite(reference.to_owned(), crossing.range.start, value)];
-    finding(about, crossing.text, citations, crossing.plot)
+    let members = std::iter::once(&change.from).chain(&change.to);
+    let plots = members.map(|member| of_pd(LEADS, member)).collect();
+    findings.add(finding(about, text, citations, plots))
 }

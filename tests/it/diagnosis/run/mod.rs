@@ -4,15 +4,19 @@
 //! raised over a stretch, a member's answers are taken away, a field of PD's documents is changed.
 //! Everything else stays as it was recorded, noise included.
 
-use std::path::PathBuf;
+mod answers;
+mod whole;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use operator::capture::CaptureReader;
 use operator::diagnose::{Evidence, Parts, Verdict, diagnose, metrics};
 use operator::model::{
-    Gap, GapReason, LabelMatcher, Labels, MatchOp, PdAnswer, PdOutcome, Sample, Series, TimeRange,
-    Timestamp, is_stale, stale_marker,
+    Gap, LabelMatcher, Labels, MatchOp, PdAnswer, Sample, Series, TimeRange, Timestamp, is_stale,
+    stale_marker,
 };
-use serde_json::Value;
 
 /// A run.
 #[derive(Clone)]
@@ -26,9 +30,16 @@ pub struct Run {
 impl Run {
     /// Loads `data/<name>.capture`, with the metrics that diagnosis reads.
     pub fn load(name: &str) -> Self {
+        static LOADED: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data"));
-        let reader = CaptureReader::open(&folder.join(format!("{name}.capture")))
-            .expect("the capture opens");
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || Self::open(&folder.join(format!("{name}.capture")));
+        loaded.entry(name.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// Opens any capture.
+    pub fn open(path: &Path) -> Self {
+        let reader = CaptureReader::open(path).expect("the capture opens");
         let names = format!("^(?:{})$", metrics().join("|"));
         let op = MatchOp::Regex(regex::Regex::new(&names).expect("names are words"));
         let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
@@ -230,139 +241,60 @@ impl Run {
         }
     }
 
-    /// Changes the bodies of successful answers to a route that were sent in a stretch.
-    pub fn bodies(
-        &mut self,
-        route: &str,
-        range: TimeRange,
-        mut change: impl FnMut(Timestamp, &mut Value),
-    ) {
-        let mut found = false;
-        for answer in
-            self.pd.iter_mut().filter(|a| a.path.contains(route) && range.contains(a.sent))
-        {
-            if let PdOutcome::Answered { status: 200, body } = &mut answer.outcome {
-                let mut value: Value = serde_json::from_slice(body).expect("PD answers in JSON");
-                change(answer.sent, &mut value);
-                *body = value.to_string().into_bytes();
-                found = true;
-            }
+    /// Stops a process over a stretch and lets it go on: its counters stand still, it answers
+    /// neither PD nor Prometheus.
+    pub fn pause(&mut self, index: usize, from: i64, to: i64) {
+        let (id, instance, _) = self.store(index);
+        let range = self.range(from, to);
+        let counters: Vec<String> = self
+            .series
+            .iter()
+            .filter(|one| one.labels.get("instance") == Some(&instance))
+            .map(|one| one.labels.metric().to_owned())
+            .filter(|name| ["_count", "_sum", "_total"].iter().any(|end| name.ends_with(end)))
+            .collect();
+        for metric in counters.iter().collect::<BTreeSet<_>>() {
+            self.stand_still(metric, &instance, range);
         }
-        assert!(found, "no answer to {route}");
+        // A scrape that begins within ten seconds of the end is answered in time.
+        self.fail_scrapes(&instance, self.range(from, (to - 10).max(from)), 10.0);
+        self.stop_heartbeats(id, range);
     }
 
-    /// Changes one store's entry in every listing of a stretch.
-    pub fn store_entries(
-        &mut self,
-        id: u64,
-        range: TimeRange,
-        mut change: impl FnMut(Timestamp, &mut Value),
-    ) {
-        self.bodies("/stores?", range, |at, body| {
-            let stores = body["stores"].as_array_mut().expect("stores are listed");
-            for store in stores.iter_mut().filter(|store| store["store"]["id"] == id) {
-                change(at, store);
-            }
-        });
-    }
-
-    /// Stops a store's heartbeats over a stretch, as PD tells it.
-    pub fn stop_heartbeats(&mut self, id: u64, range: TimeRange) {
-        let mut last = None;
-        self.store_entries(id, range, |at, store| {
-            let held =
-                *last.get_or_insert(store["store"]["last_heartbeat"].as_i64().expect("a time"));
-            store["store"]["last_heartbeat"] = held.into();
-            if at.as_millis() - held / 1_000_000 > 20_000 {
-                store["store"]["state_name"] = "Disconnected".into();
+    /// Takes out of a target's counter what it rose by over a stretch, at its usual pace.
+    fn stand_still(&mut self, metric: &str, instance: &str, range: TimeRange) {
+        self.each(metric, Some(instance), |_, samples| {
+            let live: Vec<Sample> =
+                samples.iter().copied().filter(|s| !is_stale(s.value)).collect();
+            let value_at = |at: Timestamp| {
+                let after = live.iter().position(|s| s.at >= at)?;
+                let (a, b) = (live.get(after.checked_sub(1)?)?, live[after]);
+                let share = (at - a.at) as f64 / (b.at - a.at) as f64;
+                Some(a.value + (b.value - a.value) * share)
+            };
+            let Some(start) = value_at(range.start) else { return };
+            for sample in samples.iter_mut().filter(|s| s.at >= range.start) {
+                let until = value_at(sample.at.min(range.end)).unwrap_or(start);
+                sample.value -= until - start;
             }
         });
     }
 
-    /// Takes away a member's answers over a stretch.
-    pub fn silence_member(&mut self, name: &str, range: TimeRange, reason: GapReason) {
-        for answer in self.pd.iter_mut().filter(|a| a.member == name && range.contains(a.sent)) {
-            answer.outcome = PdOutcome::Failed { reason, detail: "no answer".to_owned() };
-        }
-    }
-
-    /// Lets everybody name another leader of PD from an instant on.
-    pub fn move_pd_leader(&mut self, to: &str, from: Timestamp) {
-        let range = TimeRange::new(from, Timestamp::MAX);
-        self.bodies("/members", range, |_, body| {
-            let members = body["members"].as_array().expect("members are listed");
-            let member =
-                members.iter().find(|member| member["name"] == to).expect("it is a member");
-            let member = member.clone();
-            body["leader"] = member.clone();
-            body["etcd_leader"] = member;
-        });
-        // What only the leader is asked is asked of the new one.
-        let leader_only = |path: &str| {
-            !["ping", "health", "status", "members"].iter().any(|route| path.ends_with(route))
-        };
-        for answer in self.pd.iter_mut().filter(|a| a.sent >= from && leader_only(&a.path)) {
-            answer.member = to.to_owned();
-        }
-    }
-
-    /// Drops series.
-    pub fn drop_series(&mut self, drop: impl Fn(&Labels) -> bool) {
-        self.series.retain(|one| !drop(&one.labels));
-    }
-
-    /// Keeps every second scrape of each target.
-    pub fn halve_scrapes(&mut self) {
-        let mut kept: std::collections::BTreeSet<(String, Timestamp)> = Default::default();
-        for series in self.series.iter().filter(|one| one.labels.metric() == "up") {
-            let instance = series.labels.get("instance").unwrap_or_default().to_owned();
-            kept.extend(series.samples.iter().step_by(2).map(|s| (instance.clone(), s.at)));
-        }
-        for series in &mut self.series {
-            let instance = series.labels.get("instance").unwrap_or_default().to_owned();
-            series
-                .samples
-                .retain(|s| kept.contains(&(instance.clone(), s.at)) || is_stale(s.value));
-        }
-    }
-
-    /// Renames a host everywhere.
-    pub fn rename_host(&mut self, from: &str, to: &str) {
-        for series in &mut self.series {
-            let pairs = series
-                .labels
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.replace(from, to)));
-            series.labels = Labels::new(pairs.collect()).expect("names stay distinct");
-        }
-        for answer in &mut self.pd {
-            answer.url = answer.url.replace(from, to);
-            if let PdOutcome::Answered { body, .. } = &mut answer.outcome {
-                let text = String::from_utf8_lossy(body).replace(from, to);
-                *body = text.into_bytes();
-            }
-        }
-        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    }
-
-    /// Multiplies every counter of requests, as a larger cluster would show.
-    pub fn scale_load(&mut self, factor: f64) {
-        for metric in ["tikv_grpc_msg_duration_seconds_count", "tikv_grpc_msg_duration_seconds_sum"]
-        {
-            self.each(metric, None, |_, samples| {
-                for sample in samples.iter_mut().filter(|s| !is_stale(s.value)) {
-                    sample.value *= factor;
+    /// Multiplies what a target's counters rise by over a stretch.
+    pub fn scale_rise(&mut self, metric: &str, range: TimeRange, factor: f64) {
+        self.each(metric, None, |_, samples| {
+            let mut before: Option<f64> = None;
+            let mut added = 0.0;
+            for sample in samples.iter_mut().filter(|s| !is_stale(s.value)) {
+                let real = sample.value;
+                if let Some(before) = before
+                    && range.contains(sample.at)
+                {
+                    added += (real - before).max(0.0) * (factor - 1.0);
                 }
-            });
-        }
-    }
-
-    /// Cuts the window.
-    pub fn cut(&mut self, range: TimeRange) {
-        self.window = range;
-        for series in &mut self.series {
-            series.samples.retain(|sample| range.contains(sample.at));
-        }
-        self.pd.retain(|answer| range.contains(answer.sent));
+                before = Some(real);
+                sample.value += added;
+            }
+        });
     }
 }
