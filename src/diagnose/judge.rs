@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 
 use super::case::{AFTERMATH_MS, Case};
 use super::evidence::Evidence;
-use super::finding::{FindingKind, FindingRef};
+use super::finding::{FindingKind, FindingRef, TargetKind};
 use super::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 use super::modes::ALL;
 use super::verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
@@ -75,10 +75,13 @@ impl Made {
             && other.claim.onset.saturating_add_millis(-slack) <= self.end(open)
     }
 
-    /// Whether the two are at the same thing: the same target, or stores in common.
+    /// Whether the two are at the same thing: the same target, stores in common, or PD as a whole
+    /// and one of its members.
     fn shares(&self, other: &Self) -> bool {
         let stores = self.claim.stores.iter().any(|store| other.claim.stores.contains(store));
-        stores || self.claim.target.name == other.claim.target.name
+        let (own, others) = (&self.claim.target, &other.claim.target);
+        let member = own.kind == TargetKind::Pd && others.kind == TargetKind::PdMember;
+        stores || member || own.name == others.name
     }
 
     fn stands(&self) -> bool {
@@ -98,7 +101,7 @@ fn give_way(claims: &mut [Made], open: Timestamp) {
             }
             let (winner, loser) = (&claims[a], &claims[b]);
             let subsumes = winner.mode.subsumes.contains(&loser.mode.name)
-                && (winner.shares(loser) || winner.mode.name == "pd_quorum_loss")
+                && winner.shares(loser)
                 && winner.meets(loser, open);
             let rivals = winner.mode.nature == Nature::Fault
                 && loser.mode.nature == Nature::Fault

@@ -20,17 +20,40 @@ pub const METRICS: [&str; 9] = [
     "tikv_pd_request_duration_seconds_count",
 ];
 
-/// Outages of one kind that nobody planned.
+/// Outages of one kind that nobody planned and that are the store's own.
 pub fn unplanned<'a>(
     case: &'a Case<'_>,
     kind: Presence,
 ) -> impl Iterator<Item = &'a Outage> + use<'a> {
     let of_kind = move |outage: &&Outage| presence(outage) == kind;
-    let planned: Vec<bool> =
-        case.outages.iter().map(|outage| plan_of(case, outage).is_some()).collect();
-    let outages = case.outages.iter().zip(planned);
-    outages.filter(|(_, planned)| !planned).map(|(outage, _)| outage).filter(of_kind)
+    let excused = |outage: &Outage| plan_of(case, outage).is_some() || is_pds_own(case, outage);
+    let excused: Vec<bool> = case.outages.iter().map(excused).collect();
+    let outages = case.outages.iter().zip(excused);
+    outages.filter(|(_, excused)| !excused).map(|(outage, _)| outage).filter(of_kind)
 }
+
+/// Whether PD alone missed the store, while PD changed its leader or had none: heartbeats go to
+/// the leader, and a new one hears of a store when the store's client has found it.
+fn is_pds_own(case: &Case<'_>, outage: &Outage) -> bool {
+    let only_pd = outage.pd == View::Silent
+        && outage.prometheus != View::Silent
+        && !outage.peers_cut()
+        && outage.restart.is_none();
+    let open = case.open();
+    let range = outage.range(open);
+    only_pd
+        && case.leader_changes.iter().any(|(change, _)| {
+            let since = change.leaderless_since.unwrap_or(change.at);
+            let until = if change.to.is_some() { change.at } else { open };
+            since < range.end
+                && until >= range.start
+                && range.end <= until.saturating_add_millis(RECONNECTS_MS)
+        })
+}
+
+/// TiKV's client of PD looks for a new leader at once when a request fails and, in the worst case,
+/// with its next heartbeat but one: stores send one every 10 s, and PD is asked every 10 s.
+const RECONNECTS_MS: i64 = 40_000;
 
 /// Whether the store's threads waited for the CPU meanwhile: then it answers late, and whoever
 /// gives up on it takes it for gone.

@@ -105,3 +105,24 @@ fn others_that_write_more_while_a_store_leaves_are_not_slow() {
     }
     assert_no_fault(&run.verdict(), Some(("scale_in", &name)));
 }
+
+/// Heartbeats go to the leader, and stores take a while to find the next one: seen with PD's own
+/// heartbeat bench after its leader was killed.
+#[test]
+fn stores_that_look_for_a_new_leader_of_pd_are_not_cut_off() {
+    let (mode, member) = ("pd_leader_crash", "pd0");
+    let crash = Run::load("chaos-04").verdict().causes[0].onset_ms;
+    let silence = |seconds: i64| TimeRange::new(crash, crash.saturating_add_millis(seconds * 1000));
+    let mut run = Run::load("chaos-04");
+    for (id, _) in run.stores().into_iter().skip(1) {
+        run.stop_heartbeats(id, silence(36));
+    }
+    assert_cause(&run.verdict(), mode, member);
+
+    let mut run = Run::load("chaos-04");
+    let (id, _, name) = run.store(0);
+    run.stop_heartbeats(id, silence(120));
+    let verdict = run.verdict();
+    let causes: Vec<_> = verdict.causes.iter().map(|one| (one.mode, &*one.target.name)).collect();
+    assert_eq!(causes, [(mode, member), ("store_pd_partition", &*name)], "{}", told(&verdict));
+}
