@@ -239,7 +239,7 @@ fn tests_of_rules_pass_and_fail_as_with_promtool() {
         ("value: 2 }", "value: 2.1 }"),
         ("exp_samples: []", "exp_samples: [{ value: 1 }]"),
         ("interval: 15s", "interval: 20s"),
-        ("0+15x20", "0+15x19"),
+        ("0+15x20", "0+15x10"),
         ("eval_time: 5m, alertname: Quiet", "eval_time: 8m, alertname: Quiet"),
     ] {
         let changed = TESTS_OF_RULES.replacen(right, wrong, 1);

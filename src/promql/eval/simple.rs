@@ -126,14 +126,15 @@ struct Date {
 const FIRST_YEAR: i64 = -292_277_022_399;
 /// Seconds from the first year, whose first day was a Monday, to 1970; modulo 2^64.
 const TO_UNIX: u64 = 9_223_371_966_579_724_800 + 62_135_596_800;
+/// Beyond the largest 64-bit number.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 const DAY_S: u64 = 86_400;
 const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 impl Date {
     /// What is no 64-bit number becomes the smallest one, as on the processors of servers.
     fn of(seconds: f64) -> Self {
-        let fits =
-            seconds >= -9.223_372_036_854_775_808e18 && seconds < 9.223_372_036_854_775_808e18;
+        let fits = (-TWO_TO_63..TWO_TO_63).contains(&seconds);
         let unix = if fits { seconds as i64 } else { i64::MIN };
         let absolute = (unix as u64).wrapping_add(TO_UNIX);
         let (mut days, of_day) = (absolute / DAY_S, absolute % DAY_S);
