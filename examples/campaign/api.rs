@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use operator::promql::{Answer, Value};
+use operator::promql::{Answer, Dialect, Value};
 use serde_json::Value as Json;
 
-/// Values by time in milliseconds, by labels.
+/// Values by time in milliseconds, by labels. A string is the value of a label without a name.
 pub type Points = BTreeMap<Vec<(String, String)>, BTreeMap<i64, f64>>;
 
 /// What a server says to a query, and its own account of the time, in seconds.
 pub struct Reply {
     /// The answer, or the error's text.
     pub answer: Result<Points, String>,
+    /// The values of an instant vector, in the order in which they came.
+    pub in_order: Vec<f64>,
     /// `stats.timings.execTotalTime`.
     pub engine_seconds: f64,
 }
@@ -34,19 +36,38 @@ pub enum Verdict {
     Different,
 }
 
+/// Whether a server gives account of the time that a query takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stats {
+    /// It does.
+    Asked,
+    /// It is not asked to.
+    Unasked,
+}
+
 /// A client for one server.
 pub struct Api {
     client: reqwest::Client,
     url: String,
+    stats: Stats,
 }
 
 impl Api {
     /// For the server at a base URL.
-    pub fn new(url: &str) -> Result<Self> {
+    pub fn new(url: &str, stats: Stats) -> Result<Self> {
         // A second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { client, url: url.to_owned() })
+        Ok(Self { client, url: url.to_owned(), stats })
+    }
+
+    /// The server's generation.
+    pub async fn dialect(&self) -> Result<Dialect> {
+        let url = format!("{}/api/v1/status/buildinfo", self.url);
+        let answer = self.client.get(url).send().await?.bytes().await?;
+        let json: Json = serde_json::from_slice(&answer)?;
+        let version = json["data"]["version"].as_str().context("the server has no version")?;
+        Ok(Dialect::of_version(version))
     }
 
     /// Evaluates at an instant.
@@ -72,9 +93,12 @@ impl Api {
     }
 
     async fn query(&self, path: &str, fields: &[(&str, String)]) -> Result<Reply> {
-        let mut body = "stats=all".to_owned();
+        let mut body = String::new();
+        if self.stats == Stats::Asked {
+            body.push_str("stats=all&");
+        }
         for (name, value) in fields {
-            body.push_str(&format!("&{name}={}", encoded(value)));
+            body.push_str(&format!("{name}={}&", encoded(value)));
         }
         let response = self
             .client
@@ -86,12 +110,27 @@ impl Api {
         let json: Json = serde_json::from_slice(&response.bytes().await?)?;
         if json["status"] != "success" {
             let error = json["error"].as_str().unwrap_or_default().to_owned();
-            return Ok(Reply { answer: Err(error), engine_seconds: 0.0 });
+            return Ok(Reply { answer: Err(error), in_order: Vec::new(), engine_seconds: 0.0 });
         }
-        let engine_seconds =
-            json["data"]["stats"]["timings"]["execTotalTime"].as_f64().unwrap_or_default();
-        Ok(Reply { answer: Ok(points_of_json(&json["data"])?), engine_seconds })
+        let data = &json["data"];
+        let engine_seconds = data["stats"]["timings"]["execTotalTime"].as_f64().unwrap_or_default();
+        let elements = data["result"].as_array().map_or(&[][..], Vec::as_slice);
+        let in_order = elements.iter().filter_map(|element| number(element["value"][1].as_str()?));
+        Ok(Reply {
+            answer: Ok(points_of_json(data)?),
+            in_order: in_order.collect(),
+            engine_seconds,
+        })
     }
+}
+
+/// A value as Prometheus prints it.
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok()
+}
+
+fn of_text(at_ms: i64, text: &str) -> Points {
+    Points::from([(vec![(String::new(), text.to_owned())], BTreeMap::from([(at_ms, 0.0)]))])
 }
 
 fn seconds(millis: i64) -> String {
@@ -111,14 +150,18 @@ fn points_of_json(data: &Json) -> Result<Points> {
     let mut points = Points::new();
     let point = |pair: &Json| -> Result<(i64, f64)> {
         let at = pair[0].as_f64().context("a point has no time")?;
-        let text = pair[1].as_str().context("a point has no value")?;
-        Ok(((at * 1000.0).round() as i64, text.parse().unwrap_or(f64::NAN)))
+        let value = pair[1].as_str().and_then(number).context("a point has no value")?;
+        Ok(((at * 1000.0).round() as i64, value))
     };
     match data["resultType"].as_str() {
         Some("scalar") => {
             points.insert(Vec::new(), BTreeMap::from([point(&data["result"])?]));
         }
-        Some("string") => {}
+        Some("string") => {
+            let [at, text] = [&data["result"][0], &data["result"][1]];
+            let at = at.as_f64().context("a string has no time")?;
+            points = of_text((at * 1000.0).round() as i64, text.as_str().unwrap_or_default());
+        }
         Some("vector" | "matrix") => {
             for element in data["result"].as_array().context("the result is no list")? {
                 let labels = element["metric"].as_object().context("no labels")?;
@@ -153,7 +196,7 @@ pub fn points_of(answer: &Answer) -> Points {
         Value::Scalar(sample) => {
             points.insert(Vec::new(), BTreeMap::from([(sample.at.as_millis(), sample.value)]));
         }
-        Value::String { .. } => {}
+        Value::String { at, text } => points = of_text(at.as_millis(), text),
         Value::Vector(vector) => {
             for element in vector {
                 let at = element.sample.at.as_millis();

@@ -5,15 +5,19 @@
 //! binary on loopback.
 
 mod api;
+mod bounds;
 mod cost;
 mod crash;
 mod day;
 mod determinism;
+mod differential;
 mod enlarged;
 mod fidelity;
 mod formats;
+mod fuzz;
 mod live;
 mod mutate;
+mod official;
 mod peer;
 mod perturb;
 mod power;
@@ -71,6 +75,41 @@ enum Task {
         /// A folder of captures, `chaos-NN.capture`
         #[arg(default_value = "data")]
         captures: PathBuf,
+        /// A table of rules whose expressions are evaluated as well, as `official` takes it
+        #[arg(long)]
+        rules: Option<PathBuf>,
+    },
+    /// What captures lack for the official rules, and which of them fire
+    Official {
+        /// A table of rules: group, kind, name, for, level, expr, summary, separated by tabs
+        table: PathBuf,
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        captures: PathBuf,
+        /// Only print the rules as a file that `operator rules` and Prometheus take
+        #[arg(long)]
+        print: bool,
+    },
+    /// Random expressions on both sides: a real Prometheus and ours
+    Differential {
+        /// A folder of blocks; made-up series stand beside them
+        #[arg(default_value = "data/tsdb")]
+        blocks: PathBuf,
+        /// How many expressions, each at an instant and over a range
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+        /// Decides every expression and every made-up series
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Expressions that nobody would write; none may crash, hang or take memory without bound
+    Fuzz {
+        /// How many expressions
+        #[arg(long, default_value_t = 100_000)]
+        times: u32,
+        /// Decides every expression
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Prometheus's own test files for PromQL
     Promqltest {
@@ -176,8 +215,21 @@ fn main() -> Result<()> {
         Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
         Task::Rules { folder } => rules::run(&folder),
-        Task::Promql { folder, expressions, captures } => {
-            runtime.block_on(promql::run(&runs_in(&folder)?, &expressions, &captures))
+        Task::Promql { folder, expressions, captures, rules } => {
+            let sources = promql::Sources { expressions, rules, captures };
+            runtime.block_on(promql::run(&runs_in(&folder)?, &sources))
+        }
+        Task::Official { table, print: true, .. } => {
+            println!("{}", official::rule_file(&official::read(&table)?));
+            Ok(())
+        }
+        Task::Official { table, captures, .. } => official::run(&table, &captures),
+        Task::Differential { blocks, count, seed } => {
+            runtime.block_on(differential(&blocks, count, seed))
+        }
+        Task::Fuzz { times, seed } => {
+            println!("{:#?}", fuzz::run(times, seed, bounds::Memory::Watched)?);
+            Ok(())
         }
         Task::Promqltest { folder } => promqltest::run(&folder),
         Task::Live { capture, copies, minutes } => {
@@ -206,7 +258,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Mutate { folder, times, seed } => {
-            println!("{:#?}", mutate::run(&folder, times, seed, mutate::Memory::Watched)?);
+            println!("{:#?}", mutate::run(&folder, times, seed, bounds::Memory::Watched)?);
             Ok(())
         }
     }
@@ -240,4 +292,15 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn name_of(run: &Path) -> String {
     run.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+async fn differential(blocks: &Path, count: usize, seed: u64) -> Result<()> {
+    let world = differential::World::start(blocks, seed).await?;
+    let [real, made] = world.series;
+    let (dialect, from) = (world.dialect(), Timestamp::from_millis(world.made_from));
+    println!("{dialect:?}: {real} series of a real run, {made} made up from {from}, seed {seed}");
+    let tally = differential::run(&world, count, seed).await?;
+    world.stop().await?;
+    print!("{tally}");
+    if tally.wrong.is_empty() && tally.unexplained == 0 { Ok(()) } else { bail!("answers differ") }
 }

@@ -9,7 +9,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,8 +23,8 @@ use operator::model::{
 };
 use operator::replay::{Evaluation, Recording, report};
 use operator::report::{Color, Diagnosed, replay_json, replay_text};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::bounds::{Memory, Watchdog};
 use super::stand::captures_in;
 
 /// Series of a small capture, and one PD answer in so many.
@@ -37,8 +36,6 @@ const STEP_MS: i64 = 15_000;
 const PAGE: usize = 1024;
 /// How much reading a damaged capture may add to the memory of the process.
 const MOST_BYTES: u64 = 64 << 20;
-/// How much address space the process may ask for in all, so that a claim of terabytes fails.
-const ADDRESS_SPACE: u64 = 4 << 30;
 /// How long one capture may take, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
@@ -65,9 +62,9 @@ pub fn run(folder: &Path, times: u32, seed: u64, memory: Memory) -> Result<Tally
     memory.limit()?;
     let mut random = Rng::with_seed(seed);
     let mut tally = Tally::default();
-    let beat = watch();
+    let watchdog = Watchdog::new("mutant", 3 * LONGEST);
     for number in 0..times {
-        beat.store(u64::from(number) + 1, Ordering::Relaxed);
+        watchdog.begin(number);
         let original = &originals[random.usize(..originals.len())];
         let (name, mutation) = (&original.name, Mutation::draw(&mut random));
         let path = scratch.path().join("mutant.capture");
@@ -90,69 +87,11 @@ pub fn run(folder: &Path, times: u32, seed: u64, memory: Memory) -> Result<Tally
     Ok(tally)
 }
 
-/// Whether the memory of the process is watched: only where nothing else runs in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// As `/proc/self` tells it, with what C libraries take.
-    Watched,
-    /// Not at all.
-    Unwatched,
-}
-
-impl Memory {
-    fn limit(self) -> Result<()> {
-        if self == Self::Watched {
-            let limit = Rlimit { current: Some(ADDRESS_SPACE), maximum: None };
-            setrlimit(Resource::As, limit)?;
-        }
-        Ok(())
-    }
-
-    /// Begins a measurement; returns the bytes in use.
-    fn reset(self) -> Result<u64> {
-        if self == Self::Unwatched {
-            return Ok(0);
-        }
-        std::fs::write("/proc/self/clear_refs", "5").context("cannot reset the peak of memory")?;
-        self.peak()
-    }
-
-    /// The most bytes in use since the last reset.
-    fn peak(self) -> Result<u64> {
-        if self == Self::Unwatched {
-            return Ok(0);
-        }
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.and_then(|text| text.trim().strip_suffix(" kB"));
-        Ok(peak.context("/proc/self/status names no peak")?.parse::<u64>()? * 1024)
-    }
-}
-
 fn keep(path: &Path) {
     let kept = std::env::temp_dir().join("campaign-mutant.capture");
     if std::fs::copy(path, &kept).is_ok() {
         eprintln!("the capture is kept as {}", kept.display());
     }
-}
-
-/// Ends the program where one capture is read without end, which no code inside it could.
-fn watch() -> &'static AtomicU64 {
-    static BEAT: AtomicU64 = AtomicU64::new(0);
-    std::thread::spawn(|| {
-        let mut seen = u64::MAX;
-        loop {
-            #[expect(clippy::disallowed_methods, reason = "a watchdog waits beside the program")]
-            std::thread::sleep(3 * LONGEST);
-            let beat = BEAT.load(Ordering::Relaxed);
-            if beat == seen {
-                eprintln!("mutant {} is read without end", beat - 1);
-                std::process::exit(1);
-            }
-            seen = beat;
-        }
-    });
-    &BEAT
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a reader takes is what is asked")]

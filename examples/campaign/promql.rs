@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange, Timestamp};
-use operator::promql::{Dialect, Engine, EngineOptions, Expression};
+use operator::promql::{Engine, EngineOptions, Expression};
 use operator::replay::CaptureStorage;
 
-use crate::api::{Api, Points, Reply, Verdict, compare, first_difference, points_of};
+use crate::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
+use crate::official;
 use crate::server::{Prometheus, block_window};
 
 /// Instants at which every expression is evaluated.
@@ -50,28 +51,44 @@ struct Tally {
     cold: Times,
 }
 
-/// Compares every run, evaluating the expressions of a file over the captures of a folder.
-pub async fn run(runs: &[PathBuf], expressions: &Path, captures: &Path) -> Result<()> {
-    let templates = std::fs::read_to_string(expressions)
-        .with_context(|| format!("cannot read {}", expressions.display()))?;
-    let variables = variables(expressions)?;
+/// Where expressions and samples come from.
+pub struct Sources {
+    /// A file of expressions, one a line.
+    pub expressions: PathBuf,
+    /// A table of rules.
+    pub rules: Option<PathBuf>,
+    /// A folder of captures.
+    pub captures: PathBuf,
+}
+
+/// Compares every run, evaluating expressions over the capture of the same samples.
+pub async fn run(runs: &[PathBuf], sources: &Sources) -> Result<()> {
+    let path = &sources.expressions;
+    let templates =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let variables = variables(path)?;
+    let rules = sources.rules.as_deref().map(official::read).transpose()?.unwrap_or_default();
+    let rules: Vec<String> = rules.into_iter().map(|rule| rule.expr).collect();
     for run in runs {
         let name = crate::name_of(run);
         let number = name.rsplit('-').next().unwrap_or_default();
-        let path = captures.join(format!("chaos-{number}.capture"));
-        let reader = CaptureReader::open(&path)?;
+        let capture = sources.captures.join(format!("chaos-{number}.capture"));
+        let reader = CaptureReader::open(&capture)?;
         let instance = first_instance(&reader)?;
-        let expressions: Vec<String> = templates
+        let dashboards: Vec<String> = templates
             .lines()
             .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
             .map(|line| substituted(line, &variables, &instance))
             .collect();
         let scratch = tempfile::tempdir()?;
         let server = Prometheus::start(&run.join("prometheus"), scratch.path()).await?;
+        let api = Api::new(&server.url, Stats::Asked)?;
         let window = block_window(&run.join("prometheus"))?;
-        let tally = compare_run(&Api::new(&server.url)?, &reader, window, &expressions).await?;
+        for (kind, expressions) in [("dashboards", &dashboards), ("rules", &rules)] {
+            let tally = compare_run(&api, &reader, window, expressions).await?;
+            report(&format!("{name}, {kind}"), expressions.len(), tally);
+        }
         server.stop().await?;
-        report(&name, expressions.len(), tally);
     }
     Ok(())
 }
@@ -94,7 +111,7 @@ async fn compare_run(
     expressions: &[String],
 ) -> Result<Tally> {
     let storage = CaptureStorage::new(reader);
-    let engine = Engine::new(EngineOptions::new(dialect()));
+    let engine = Engine::new(EngineOptions::new(api.dialect().await?));
     let (start, end) = (window.start.as_millis(), window.end.as_millis() - 1);
     let mut tally = Tally::default();
     for text in expressions {
@@ -116,7 +133,7 @@ async fn compare_run(
         for step in 0..=INSTANTS {
             let at = (step < INSTANTS).then(|| start + (end - start) * step / (INSTANTS - 1));
             let begun = now();
-            let Reply { answer, engine_seconds } = match at {
+            let Reply { answer, engine_seconds, .. } = match at {
                 Some(at) => api.instant(text, at).await?,
                 None => api.range(text, (start, end), STEP_MS).await?,
             };
@@ -128,6 +145,13 @@ async fn compare_run(
             *tally.verdicts.entry(verdict).or_default() += 1;
             if verdict >= Verdict::ServerFails {
                 explain(text, at, &answer, &found);
+                let again = match at {
+                    Some(at) => api.instant(text, at).await?,
+                    None => api.range(text, (start, end), STEP_MS).await?,
+                };
+                if compare(&answer, &again.answer) >= Verdict::ServerFails {
+                    println!("    asked again, the server contradicts itself");
+                }
             }
         }
     }
@@ -147,17 +171,6 @@ fn explain(
         (_, Err(error)) => format!("we: {error}"),
     };
     println!("  {when} {text}\n    {why}");
-}
-
-/// The generation of the server that `PROMETHEUS` names; Debian's is 2.
-pub fn dialect() -> Dialect {
-    let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
-    let version = std::process::Command::new(program).arg("--version").output();
-    let text = version.map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let mut words = text.split_whitespace();
-    words.find(|word| *word == "version");
-    Dialect::of_version(words.next().unwrap_or("2"))
 }
 
 /// Values of dashboard variables, from the table beside the expressions.

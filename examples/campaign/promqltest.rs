@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use operator::model::{Labels, Sample, Series, Timestamp, stale_marker};
+use operator::model::{Labels, Sample, Series, Timestamp};
 use operator::promql::{
     AggregateOp, Answer, Dialect, Engine, EngineOptions, ExprKind, Expression, MemoryStorage,
-    NameRemoval, Value, almost_equal, parse_selector,
+    NameRemoval, Value, almost_equal, parse_series,
 };
 
 /// Relative error that the test files allow.
@@ -148,7 +148,7 @@ impl File {
                 self.native.insert(line[..end].to_owned());
                 continue;
             }
-            let Some((labels, values)) = series(line) else {
+            let Ok((labels, values)) = parse_series(line) else {
                 println!("  {}: cannot read series {line}", self.name);
                 continue;
             };
@@ -371,7 +371,7 @@ fn expected_series(case: &Case, when: When) -> Result<Found, String> {
             expected.push((Labels::default(), steps.iter().map(|at| (*at, value)).collect()));
             continue;
         }
-        let (labels, values) = series(line).ok_or_else(|| format!("cannot read {line}"))?;
+        let (labels, values) = parse_series(line).map_err(|error| error.to_string())?;
         let (start, step) = match when {
             When::At(at) => (at, 0),
             When::Range(start, _, step) => (start, step),
@@ -459,74 +459,4 @@ fn number(text: &str) -> Option<f64> {
         ExprKind::Number(value) => Some(value),
         _ => None,
     }
-}
-
-/// Labels and values of a line such as `up{job="a"} 0+1x3 _ stale`.
-fn series(line: &str) -> Option<(Labels, Vec<Option<f64>>)> {
-    let mut quote = None;
-    let mut braces = false;
-    let mut end = line.len();
-    for (at, c) in line.char_indices() {
-        match (quote, c) {
-            (Some(open), _) if c == open => quote = None,
-            (None, '"' | '\'' | '`') => quote = Some(c),
-            (None, '{') => braces = true,
-            (None, '}') => {
-                end = at + 1;
-                break;
-            }
-            (None, ' ' | '\t') if !braces && !line[at..].trim_start().starts_with('{') => {
-                end = at;
-                break;
-            }
-            _ => {}
-        }
-    }
-    let (metric, values) = line.split_at(end);
-    let labels = if metric.trim() == "{}" {
-        Labels::default()
-    } else {
-        let conditions = parse_selector(metric).ok()?.conditions;
-        Labels::new(conditions.into_iter().map(|c| (c.name, c.value)).collect()).ok()?
-    };
-    let mut found = Vec::new();
-    for word in values.split_whitespace() {
-        push_values(word, &mut found)?;
-    }
-    Some((labels, found))
-}
-
-fn push_values(word: &str, found: &mut Vec<Option<f64>>) -> Option<()> {
-    let (body, times) = match word.rsplit_once('x') {
-        Some((body, times)) => (body, times.parse::<usize>().ok()?),
-        _ => (word, usize::MAX),
-    };
-    let repeats = times != usize::MAX;
-    if body == "_" {
-        found.extend(std::iter::repeat_n(None, if repeats { times } else { 1 }));
-        return Some(());
-    }
-    if body == "stale" {
-        found.push(Some(stale_marker()));
-        return Some(());
-    }
-    // A sign that follows a digit separates the value from its growth.
-    let sign = body
-        .char_indices()
-        .skip(1)
-        .find(|(at, c)| matches!(c, '+' | '-') && !body[..*at].ends_with(['e', 'E']));
-    let (first, growth) = match sign {
-        Some((at, _)) if repeats => (number(&body[..at])?, number(&body[at..])?),
-        _ => (number(body)?, 0.0),
-    };
-    if !repeats {
-        found.push(Some(first));
-        return Some(());
-    }
-    let mut value = first;
-    for _ in 0..=times {
-        found.push(Some(value));
-        value += growth;
-    }
-    Some(())
 }

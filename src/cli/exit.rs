@@ -6,7 +6,7 @@ use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
-use crate::rules::RuleFileError;
+use crate::rules::{RuleFileError, RuleTestsError};
 use crate::source::SourceError;
 
 /// The exit codes of the program. They are stable.
@@ -52,7 +52,7 @@ Exit codes:
   1    another error
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
-  4    a verification or a digest did not agree
+  4    a verification or a digest did not agree; a test of rules failed
   5    no such run
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
@@ -161,6 +161,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         || cause.is::<TimeParseError>()
         || cause.is::<SubjectError>()
         || cause.is::<RuleFileError>()
+        || cause.is::<RuleTestsError>()
         || cause.is::<toml::de::Error>()
     {
         return Some(Code::Usage);

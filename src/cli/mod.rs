@@ -27,6 +27,7 @@ mod record_config;
 mod replay;
 mod ring;
 mod rules;
+mod rules_test;
 mod runs;
 mod score;
 mod seal;

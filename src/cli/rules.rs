@@ -8,7 +8,8 @@ use serde_json::json;
 use super::exit::{CliError, Code};
 use super::output::{self, Format};
 use super::record_config::read_small;
-use super::{Global, lookup, metrics, query};
+use super::rules_test::TestArgs;
+use super::{Global, lookup, metrics, query, rules_test};
 use crate::capture::CaptureReader;
 use crate::model::{TimeRange, Timestamp, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions};
@@ -17,7 +18,7 @@ use crate::report;
 use crate::rules::{self, Outcome, RuleFile, RulesReport, Settings};
 
 /// The version of the JSON.
-const SCHEMA: &str = "operator.rules/1";
+pub(super) const SCHEMA: &str = "operator.rules/1";
 
 const DEFAULT_INTERVAL: &str = "15s";
 const DEFAULT_TIMEOUT: &str = "2m";
@@ -29,6 +30,7 @@ Examples:
   operator rules replay chaos-02 --format json
   operator rules check --rules alerts.yaml                 whether the file can be read
   operator rules check chaos-02 --rules alerts.yaml        and what the capture lacks for it
+  operator rules test alerts-test.yaml                     the tests that promtool runs
 
 Rules are evaluated at whole multiples of their group's interval since 1970, files, groups and
 rules in the order in which they stand. A rule that reads what is absent from the capture cannot
@@ -65,6 +67,8 @@ enum Command {
     Check(CheckArgs),
     /// Tell which alerts would have fired over a run, when and why
     Replay(ReplayArgs),
+    /// Run the tests of rules that promtool runs
+    Test(TestArgs),
 }
 
 /// Which rules, and whose answers.
@@ -128,6 +132,7 @@ pub fn run(global: &Global, args: &RulesArgs) -> anyhow::Result<Code> {
     match &args.command {
         Command::Check(args) => check(global, args),
         Command::Replay(args) => replay(global, args),
+        Command::Test(args) => rules_test::run(global, args),
     }
 }
 

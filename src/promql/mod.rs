@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod eval;
 mod lexer;
+mod notation;
 mod number;
 mod parser;
 mod pattern;
@@ -25,6 +26,7 @@ pub use ast::{
 };
 pub use engine::{Dialect, Engine, EngineOptions, Expression, Limits, NameRemoval};
 pub use error::{EvalError, ParseError, StorageError};
+pub use notation::{parse_labels, parse_series, parse_values as parse_series_values};
 pub use number::{almost_equal, api as format_value, short as format_short};
 pub use parser::{MAX_BYTES, MAX_DEPTH, parse_selector};
 pub use pattern::MatcherCache;

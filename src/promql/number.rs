@@ -3,6 +3,7 @@
 //! Transcendental functions come from `libm`, so that a capture gives the same bytes on every
 //! machine; they may differ from Go's in the last place.
 
+use super::engine::Dialect;
 use crate::model::{STALE_NAN_BITS, is_stale};
 
 /// Stands for "no value at this step" in columns. Selectors leave out staleness markers, so
@@ -83,7 +84,7 @@ pub fn power(x: f64, y: f64) -> f64 {
             fraction -= 1.0;
             whole += 1.0;
         }
-        mantissa = libm::exp(fraction * libm::log(x));
+        mantissa = libm::exp(fraction * ln(x));
     }
     let (mut base, base_exponent) = libm::frexp(x);
     let mut base_exponent = i64::from(base_exponent);
@@ -112,6 +113,43 @@ pub fn power(x: f64, y: f64) -> f64 {
     libm::ldexp(mantissa, exponent.clamp(-100_000, 100_000) as i32)
 }
 
+/// The natural logarithm, to the bit as Go computes it on amd64: FreeBSD's `e_log.c`, but with a
+/// number below the normal ones taken apart as if it were normal.
+pub fn ln(x: f64) -> f64 {
+    const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
+    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+    const L: [f64; 7] = [
+        0.666_666_666_666_673_5,
+        0.399_999_999_994_094_2,
+        0.285_714_287_436_623_9,
+        0.222_221_984_321_497_84,
+        0.181_835_721_616_180_5,
+        0.153_138_376_992_093_73,
+        0.147_981_986_051_165_86,
+    ];
+    if x.is_nan() || x == f64::INFINITY {
+        return x;
+    }
+    if x <= 0.0 {
+        return if x == 0.0 { f64::NEG_INFINITY } else { f64::NAN };
+    }
+    let bits = x.to_bits();
+    let mut exponent = ((bits >> 52) & 0x7ff) as f64 - 1022.0;
+    let mut mantissa = f64::from_bits(bits & 0x000f_ffff_ffff_ffff | 0x3fe0_0000_0000_0000);
+    if mantissa < std::f64::consts::FRAC_1_SQRT_2 {
+        mantissa *= 2.0;
+        exponent -= 1.0;
+    }
+    let f = mantissa - 1.0;
+    let s = f / (2.0 + f);
+    let (s2, s4) = (s * s, (s * s) * (s * s));
+    let odd = s2 * (L[0] + s4 * (L[2] + s4 * (L[4] + s4 * L[6])));
+    let even = s4 * (L[1] + s4 * (L[3] + s4 * L[5]));
+    let half_square = 0.5 * f * f;
+    exponent * LN2_HIGH
+        - ((half_square - (s * (half_square + (odd + even)) + exponent * LN2_LOW)) - f)
+}
+
 /// Whether two numbers differ by no more than rounding explains, as Prometheus judges it.
 pub fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
     if is_absent(a) || is_absent(b) {
@@ -127,8 +165,9 @@ pub fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
     difference / sum.min(f64::MAX) < tolerance
 }
 
-/// The quantile of values in any order. NaN counts as the smallest.
-pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
+/// The quantile of values in any order. NaN counts as the smallest. Prometheus 2 also weighs the
+/// neighbour that has no weight, which makes NaN of infinities.
+pub fn quantile(q: f64, values: &mut [f64], dialect: Dialect) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -146,7 +185,7 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let lower = rank.floor().max(0.0);
     let upper = (lower + 1.0).min(last);
     let weight = rank - rank.floor();
-    if weight == 0.0 {
+    if weight == 0.0 && dialect == Dialect::V3 {
         return values[lower as usize];
     }
     values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
@@ -158,8 +197,21 @@ pub fn plain(value: f64) -> String {
         _ if value.is_nan() => "NaN".to_owned(),
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
-        _ => format!("{value}"),
+        _ => in_digits(value),
     }
+}
+
+/// Where two texts of the fewest digits are as near to the number, Go prints the even one.
+const TIES_FROM_DIGITS: usize = 16;
+
+fn in_digits(value: f64) -> String {
+    let text = format!("{value}");
+    let decimals = text.find('.').map_or(0, |point| text.len() - point - 1);
+    if decimals == 0 || text.len() <= TIES_FROM_DIGITS {
+        return text;
+    }
+    let nearest = format!("{value:.decimals$}");
+    if nearest.parse() == Ok(value) { nearest } else { text }
 }
 
 /// As few digits as tell the number from its neighbours, with an exponent below 1e-4 and from
@@ -219,13 +271,28 @@ mod tests {
         assert_eq!(api(1.5e-7), "1.5e-07");
         assert_eq!(api(0.00001), "0.00001");
         assert_eq!(plain(1e22), "10000000000000000000000");
+        assert_eq!(plain(100_019_814_223_265.0 + 0.125), "100019814223265.12");
+        assert_eq!(plain(0.1 + 0.2), "0.30000000000000004");
         assert_eq!((plain(f64::INFINITY), plain(-0.0)), ("+Inf".to_owned(), "-0".to_owned()));
     }
 
     #[test]
     fn quantiles_interpolate() {
-        assert_eq!(quantile(0.5, &mut [4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(quantile(0.0, &mut [1.0, f64::NAN]).is_nan());
-        assert_eq!(quantile(2.0, &mut [1.0]), f64::INFINITY);
+        let quantile = |q, values: &[f64]| super::quantile(q, &mut values.to_vec(), Dialect::V3);
+        assert_eq!(quantile(0.5, &[4.0, 1.0, 3.0, 2.0]), 2.5);
+        assert!(quantile(0.0, &[1.0, f64::NAN]).is_nan());
+        assert_eq!(quantile(2.0, &[1.0]), f64::INFINITY);
+        let infinite = [f64::NEG_INFINITY, 1.0, f64::INFINITY];
+        assert_eq!(quantile(0.0, &infinite), f64::NEG_INFINITY);
+        assert!(super::quantile(0.5, &mut infinite.to_vec(), Dialect::V2).is_nan());
+    }
+
+    #[test]
+    fn logarithms_are_those_of_go_on_amd64() {
+        assert_eq!(ln(1.0), 0.0);
+        assert_eq!(ln(std::f64::consts::E), 1.0);
+        // What Prometheus answers to `ln(5e-324)`.
+        assert_eq!(ln(5e-324), -709.089_565_712_824_1);
+        assert!(ln(-1.0).is_nan() && ln(0.0) == f64::NEG_INFINITY);
     }
 }

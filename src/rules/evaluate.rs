@@ -22,6 +22,8 @@ use crate::promql::{
     Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
 };
 
+pub(super) use stepwise::{Fired, step_through};
+
 /// Changes of one rule that come with the samples behind them.
 const EVIDENCED: usize = 200;
 /// Instants of one range query.
@@ -63,9 +65,7 @@ fn replay_in(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let names = order::all(files).flat_map(|(_, _, rule)| order::records(rule));
-    let layers = Layered::new(storage, names.map(str::to_owned));
-    let mut walk = Walk { layers, engine, cache: &cache, settings };
+    let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
     let mut running: Vec<Running<'_>> =
         order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
     match order {
@@ -76,12 +76,7 @@ fn replay_in(
         }
         Order::InstantByInstant => {
             for at in walk.instants(&running) {
-                for rule in &mut running {
-                    if at.as_millis() % walk.interval(rule.group) == 0 {
-                        let found = walk.instant(rule, at);
-                        walk.advance(rule, at, found)?;
-                    }
-                }
+                walk.step(&mut running, at)?;
             }
         }
     }
@@ -99,6 +94,12 @@ fn replay_in(
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
     Ok(RulesReport { window: settings.window, groups: groups.collect() })
+}
+
+/// `storage` under what these rules record.
+fn layers<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> Layered<'a> {
+    let names = order::all(files).flat_map(|(_, _, rule)| order::records(rule));
+    Layered::new(storage, names.map(str::to_owned))
 }
 
 /// One rule under way.
@@ -167,6 +168,17 @@ impl Walk<'_> {
 
     fn instants(&self, running: &[Running<'_>]) -> BTreeSet<Timestamp> {
         running.iter().flat_map(|rule| self.ticks(rule.group)).collect()
+    }
+
+    /// Evaluates all rules whose turn it is.
+    fn step(&mut self, running: &mut [Running<'_>], at: Timestamp) -> Result<(), StorageError> {
+        for rule in running {
+            if at.as_millis() % self.interval(rule.group) == 0 {
+                let found = self.instant(rule, at);
+                self.advance(rule, at, found)?;
+            }
+        }
+        Ok(())
     }
 
     /// Evaluates one rule at all its instants.
@@ -475,5 +487,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+mod stepwise;
 #[cfg(test)]
 mod tests;

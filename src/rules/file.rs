@@ -291,7 +291,7 @@ fn is_metric_name(name: &str) -> bool {
 
 /// Reads a duration as rule files spell it: units from `y` to `ms`, each once, larger ones first;
 /// `0` needs none.
-fn duration_ms(text: &str) -> Result<i64, String> {
+pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     const UNITS: [(&str, i64); 7] = [
         ("y", 31_536_000_000),
         ("w", 604_800_000),

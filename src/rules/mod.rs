@@ -15,6 +15,7 @@ mod layered;
 mod order;
 mod outcome;
 mod template;
+mod unit;
 
 pub use absence::Missing;
 pub use alerts::State;
@@ -26,3 +27,4 @@ pub use outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };
 pub use template::{Elements, Template, TemplateData, TemplateError};
+pub use unit::{RuleTests, RuleTestsError, RuleTestsOutcome};

@@ -6,6 +6,7 @@ mod crash;
 mod diagnosis;
 mod layering;
 mod mutate;
+mod promql;
 mod real_prometheus;
 mod record_loop;
 mod rules;
@@ -15,10 +16,20 @@ mod subjects;
 mod watch;
 
 // What the campaigns run at length runs here for seconds.
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
+#[path = "../../examples/campaign/api.rs"]
+mod api;
+#[path = "../../examples/campaign/bounds.rs"]
+mod bounds;
 #[path = "../../examples/campaign/crash.rs"]
 mod crash_campaign;
 #[path = "../../examples/campaign/determinism.rs"]
 mod determinism_campaign;
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
+#[path = "../../examples/campaign/differential/mod.rs"]
+mod differential;
+#[path = "../../examples/campaign/fuzz.rs"]
+mod fuzz_campaign;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
 #[path = "../../examples/campaign/peer.rs"]

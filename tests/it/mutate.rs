@@ -4,7 +4,8 @@ use std::path::Path;
 
 use operator::capture::{CaptureReader, verify};
 
-use crate::mutate_campaign::{self, Memory};
+use crate::bounds::Memory;
+use crate::mutate_campaign;
 
 #[test]
 fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {

@@ -168,3 +168,87 @@ fn the_text_keeps_to_80_columns_where_words_allow() {
     assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
     assert!(text.contains("16:32:00 firing at 0"), "{text}");
 }
+
+const TESTED_RULES: &str = "groups:
+- name: records
+  rules:
+  - record: job:requests:rate1m
+    expr: sum by (job) (rate(requests_total[1m]))
+- name: alerts
+  rules:
+  - alert: Quiet
+    expr: job:requests:rate1m < 0.5
+    for: 2m
+    labels: { severity: page }
+    annotations: { summary: '{{ $labels.job }} at {{ $value | printf \"%.2f\" }}' }
+";
+
+const TESTS_OF_RULES: &str = "rule_files: [ru*.yaml]
+evaluation_interval: 30s
+tests:
+- name: a job falls silent
+  interval: 15s
+  input_series:
+  - { series: 'requests_total{job=\"a\", instance=\"x:1\"}', values: '0+15x20 300x40' }
+  - { series: 'requests_total{job=\"b\"}', values: '0+30x60 _x5 stale' }
+  alert_rule_test:
+  - { eval_time: 5m, alertname: Quiet }
+  - eval_time: 8m10s
+    alertname: Quiet
+    exp_alerts:
+    - exp_labels: { job: a, severity: page }
+      exp_annotations: { summary: a at 0.00 }
+  promql_expr_test:
+  - expr: job:requests:rate1m
+    eval_time: 4m
+    exp_samples:
+    - { labels: 'job:requests:rate1m{job=\"a\"}', value: 1 }
+    - { labels: 'job:requests:rate1m{job=\"b\"}', value: 2 }
+  - expr: ALERTS_FOR_STATE
+    eval_time: 8m
+    exp_samples:
+    - { labels: 'ALERTS_FOR_STATE{alertname=\"Quiet\", job=\"a\", severity=\"page\"}', value: 360 }
+  - { expr: 'count(requests_total)', eval_time: 30m, exp_samples: [] }
+";
+
+/// Exit codes of `promtool test rules` and of ours, over the same files.
+fn tested(tests: &str) -> (bool, Option<i32>, String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| dir.path().join(name).to_str().expect("the path is UTF-8").to_owned();
+    fs::write(at("rules.yaml"), TESTED_RULES).expect("the directory is writable");
+    fs::write(at("tests.yaml"), tests).expect("the directory is writable");
+    let promtool = Command::new("promtool")
+        .args(["test", "rules", &at("tests.yaml")])
+        .output()
+        .expect("Debian's package prometheus is installed: test.sh does it");
+    let (code, text, errors) = run(&["test", &at("tests.yaml"), "--prometheus-version", "2.42"]);
+    let theirs = String::from_utf8_lossy(&promtool.stderr).into_owned();
+    (promtool.status.success(), code, format!("{text}{errors}{theirs}"))
+}
+
+#[test]
+fn tests_of_rules_pass_and_fail_as_with_promtool() {
+    let (theirs, ours, text) = tested(TESTS_OF_RULES);
+    assert_eq!((theirs, ours), (true, Some(0)), "{text}");
+    assert!(text.contains("5 of 5 expectations are met"), "{text}");
+    for (right, wrong) in [
+        ("summary: a at 0.00", "summary: a at 0.01"),
+        ("eval_time: 8m10s", "eval_time: 7m20s"),
+        ("severity: page }\n      exp", "severity: ticket }\n      exp"),
+        ("value: 360", "value: 300"),
+        ("value: 2 }", "value: 2.1 }"),
+        ("exp_samples: []", "exp_samples: [{ value: 1 }]"),
+        ("interval: 15s", "interval: 20s"),
+        ("0+15x20", "0+15x10"),
+        ("eval_time: 5m, alertname: Quiet", "eval_time: 8m, alertname: Quiet"),
+    ] {
+        let changed = TESTS_OF_RULES.replacen(right, wrong, 1);
+        assert_ne!(changed, TESTS_OF_RULES, "{right} stands in the tests");
+        let (theirs, ours, text) = tested(&changed);
+        assert_eq!((theirs, ours), (false, Some(4)), "{wrong}\n{text}");
+    }
+    let unread = tested(&TESTS_OF_RULES.replace("ru*.yaml", "none.yaml"));
+    assert_eq!((unread.0, unread.1), (false, Some(8)), "{}", unread.2);
+    let unknown = tested(&TESTS_OF_RULES.replace("eval_time: 5m", "eval_tine: 5m"));
+    assert_eq!((unknown.0, unknown.1), (false, Some(2)), "{}", unknown.2);
+}

@@ -152,7 +152,7 @@ impl Query<'_> {
                 held.extend(group.iter().map(|index| columns[*index].values[step]));
                 held.retain(|value| !is_absent(*value));
                 if !held.is_empty() {
-                    *slot = quantile(parameters[step], &mut held);
+                    *slot = quantile(parameters[step], &mut held, self.options.dialect);
                 }
             }
             values.push(of_group);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::ast::{Binary, BinaryOp};
+use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent, power};
 use super::column::Column;
@@ -51,9 +52,10 @@ pub fn compare(op: BinaryOp, left: f64, right: f64) -> bool {
     }
 }
 
-/// Whether the result is no longer of the left side's metric.
-pub fn changes_metric(op: BinaryOp) -> bool {
-    !op.is_comparison() && !op.is_set()
+/// Whether the result is no longer of the left side's metric. Prometheus 2 forgot `atan2`.
+pub fn changes_metric(op: BinaryOp, dialect: Dialect) -> bool {
+    let forgotten = op == BinaryOp::Atan2 && dialect == Dialect::V2;
+    !op.is_comparison() && !op.is_set() && !forgotten
 }
 
 impl Query<'_> {
@@ -84,7 +86,7 @@ impl Query<'_> {
                     }
                 };
             }
-            if changes_metric(op) || binary.returns_bool {
+            if changes_metric(op, self.options.dialect) || binary.returns_bool {
                 self.drop_name(column);
             }
         }
@@ -124,6 +126,8 @@ impl Query<'_> {
             BinaryOp::Unless => keep_where(&mut left, false),
             _ => {
                 keep_where(&mut right, false);
+                // The same series may come from both sides.
+                right.iter_mut().for_each(|column| column.metric.detach());
                 left.append(&mut right);
                 return self.merge(present(left), Collision::Merges);
             }

@@ -6,6 +6,7 @@ use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent};
 use super::super::signature::Signature;
 use super::column::{Column, Metric};
+use super::over_time::Quadrature;
 use super::rate::RateKind;
 use super::select::Taken;
 use super::window::{Window, WindowFunction};
@@ -253,9 +254,18 @@ impl Query<'_> {
             ("ts_of_first_over_time", _) => always(|window| over_time::time(&window.samples[0])),
             ("ts_of_max_over_time", _) => always(over_time::time_of_maximum),
             ("ts_of_min_over_time", _) => always(over_time::time_of_minimum),
-            ("quantile_over_time", [q]) => {
-                Ok(Box::new(move |step, window| Ok(Some(over_time::quantile_of(window, q[step])))))
-            }
+            ("quantile_over_time", [q]) => Ok(Box::new(move |step, window| {
+                Ok(Some(over_time::quantile_of(window, q[step], dialect)))
+            })),
+            ("integral", []) => always(|window| over_time::integral(window, Quadrature::Trapezoid)),
+            ("integral", [strategy]) => Ok(Box::new(move |step, window| {
+                let quadrature = match strategy[step] {
+                    0.0 => Quadrature::Left,
+                    1.0 => Quadrature::Right,
+                    _ => Quadrature::Trapezoid,
+                };
+                Ok(Some(over_time::integral(window, quadrature)))
+            })),
             ("predict_linear", [ahead]) => {
                 Ok(Box::new(move |step, window| Ok(rate::prediction(window, ahead[step]))))
             }

@@ -47,6 +47,13 @@ impl Metric {
         }
     }
 
+    /// Forgets which stored series it is of, so that it counts as one that may collide.
+    pub fn detach(&mut self) {
+        if let Source::Stored(series) = &self.labels {
+            self.labels = Source::Made(Arc::new(series.labels.clone()));
+        }
+    }
+
     /// Drops the metric's name and what belongs to it.
     pub fn hide_name(&mut self) {
         self.nameless = true;
@@ -96,11 +103,6 @@ impl Metric {
             push(&mut bytes, value);
         }
         xxh3_128(&bytes)
-    }
-
-    /// Where the label set falls between 0 and 1, evenly spread. `limit_ratio` chooses by it.
-    pub fn sampling_offset(&self) -> f64 {
-        (self.key() >> 64) as f64 / u64::MAX as f64
     }
 
     /// Tells label sets apart by the labels of `names` alone, which are in ascending order.

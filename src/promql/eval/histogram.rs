@@ -75,6 +75,10 @@ impl Query<'_> {
         span: Span,
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
+        if !self.is_v3() {
+            // Prometheus 2 knows it for native histograms only.
+            return Ok(Vec::new());
+        }
         self.per_histogram(columns, span, steps, |step, buckets| {
             fraction(lower[step], upper[step], buckets)
         })
@@ -113,7 +117,9 @@ impl Query<'_> {
         let mut found: Vec<Histogram> = Vec::new();
         for column in columns {
             let bound = column.metric.get("le");
-            let Some(parsed) = bound.parse::<f64>().ok().filter(|bound| !bound.is_nan()) else {
+            // To Prometheus 2 a bucket up to NaN is a bucket, and the last one.
+            let sound = |bound: &f64| !bound.is_nan() || !self.is_v3();
+            let Some(parsed) = bound.parse().ok().filter(sound) else {
                 // The name is still there only where it is dropped at the end.
                 let metric = if self.delayed() { column.metric.get("__name__") } else { "" };
                 let (value, metric) = (bound.to_owned(), metric.to_owned());
@@ -131,9 +137,23 @@ impl Query<'_> {
             found[place].buckets.push((parsed, column.values));
         }
         for histogram in &mut found {
-            histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+            sort(&mut histogram.buckets);
         }
         found
+    }
+}
+
+/// Sorts by bound, step by step as Go does with so few: a bound of NaN stays where it is met.
+fn sort(buckets: &mut [(f64, Vec<f64>)]) {
+    if buckets.iter().all(|(bound, _)| !bound.is_nan()) {
+        return buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    for from in 1..buckets.len() {
+        let mut at = from;
+        while at > 0 && buckets[at].0 < buckets[at - 1].0 {
+            buckets.swap(at, at - 1);
+            at -= 1;
+        }
     }
 }
 
@@ -169,9 +189,17 @@ fn interpolated(q: f64, buckets: &[Bucket]) -> f64 {
         return f64::NAN;
     }
     let mut rank = q * observations;
-    // Go's binary search: the first bucket that reaches the rank. With NaN counts, none does.
-    let found = buckets[..buckets.len() - 1]
-        .partition_point(|bucket| bucket.count < rank || bucket.count.is_nan() || rank.is_nan());
+    // Go's binary search for the first bucket that reaches the rank, step by step: where a count is
+    // NaN, which no rank reaches, the steps decide what is found.
+    let (mut found, mut end) = (0, buckets.len() - 1);
+    while found < end {
+        let middle = (found + end) / 2;
+        if buckets[middle].count >= rank {
+            end = middle;
+        } else {
+            found = middle + 1;
+        }
+    }
     if found == buckets.len() - 1 {
         return before_last.bound;
     }
@@ -266,6 +294,8 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
         }
         count
     };
+    // Counts that fall may reach a rank above the last one.
+    let rank_of = |value| if rank_of(value) > count { count } else { rank_of(value) };
     (rank_of(upper) - rank_of(lower)) / count
 }
 
@@ -297,5 +327,7 @@ mod tests {
         let held = [(1.0, 10.0), (2.0, 30.0), (f64::INFINITY, 40.0)];
         assert_eq!(fraction(0.5, 1.5, &mut buckets(&held)), (20.0 - 5.0) / 40.0);
         assert_eq!(fraction(f64::NEG_INFINITY, f64::INFINITY, &mut buckets(&held)), 1.0);
+        let falling = [(1.0, 30.0), (2.0, 50.0), (f64::INFINITY, 40.0)];
+        assert_eq!(fraction(0.0, 2.0, &mut buckets(&falling)), 1.0);
     }
 }

@@ -23,6 +23,13 @@ struct Sides {
     swapped: bool,
 }
 
+/// Which columns met, and what they have in common.
+struct Met {
+    key: u128,
+    many: usize,
+    one: usize,
+}
+
 impl Query<'_> {
     /// What series have in common that match.
     pub(super) fn signature(&self, matching: &Matching) -> impl Fn(&Metric) -> u128 {
@@ -80,12 +87,13 @@ impl Query<'_> {
                 })?;
             }
             for &one in &group.one {
-                results.push((key, self.met(binary, &sides, index, one, steps)));
+                let met = Met { key, many: index, one };
+                results.push((met, self.met(binary, &sides, index, one, steps)));
                 self.budget.hold(steps.count)?;
             }
         }
         if !one_to_one {
-            check_distinct(&results, |key| groups[key].many.len() > 1)?;
+            check_distinct(&results, &sides, self.is_v3(), |key| groups[key].many.len() > 1)?;
         }
         let columns = results.into_iter().map(|(_, column)| column).collect();
         self.merge(present(columns), Collision::Merges)
@@ -116,7 +124,8 @@ impl Query<'_> {
 
     fn matched_metric(&self, binary: &Binary, many: &Metric, one: &Metric) -> Metric {
         let matching = &binary.matching;
-        let drops = changes_metric(binary.op) || (binary.returns_bool && !self.delayed());
+        let drops = changes_metric(binary.op, self.options.dialect)
+            || (binary.returns_bool && !self.delayed());
         let named = |name: &str| matching.labels.iter().any(|label| label == name);
         let one_to_one = matching.cardinality == Cardinality::OneToOne;
         if !one_to_one && included(matching).is_empty() {
@@ -236,16 +245,21 @@ fn check_alone(
     Ok(())
 }
 
-/// Fails where two results of one signature have the same labels at the same step.
+/// Fails where two results of one signature have the same labels at the same step. Prometheus 3
+/// counts those that a comparison leaves out.
 fn check_distinct(
-    results: &[(u128, Column)],
+    results: &[(Met, Column)],
+    sides: &Sides,
+    counts_filtered: bool,
     crowded: impl Fn(&u128) -> bool,
 ) -> Result<(), EvalError> {
     let mut seen: HashMap<(u128, u128), HashSet<usize>> = HashMap::new();
-    for (key, column) in results.iter().filter(|(key, _)| crowded(key)) {
-        let steps = seen.entry((*key, column.metric.key())).or_default();
+    for (met, column) in results.iter().filter(|(met, _)| crowded(&met.key)) {
+        let steps = seen.entry((met.key, column.metric.key())).or_default();
+        let (many, one) = (&sides.many[met.many].values, &sides.one[met.one].values);
         for (step, value) in column.values.iter().enumerate() {
-            if !is_absent(*value) && !steps.insert(step) {
+            let met = !is_absent(many[step]) && !is_absent(one[step]);
+            if (if counts_filtered { met } else { !is_absent(*value) }) && !steps.insert(step) {
                 return Err(EvalError::Expression(
                     "multiple matches for labels: grouping labels must ensure unique matches"
                         .to_owned(),

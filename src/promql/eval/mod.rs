@@ -15,6 +15,7 @@ mod matching;
 mod over_time;
 mod prepare;
 mod rate;
+mod sampling;
 mod select;
 mod simple;
 mod top;

@@ -139,8 +139,35 @@ pub fn time(sample: &Sample) -> f64 {
 }
 
 /// The quantile of the values.
-pub fn quantile_of(window: &Window<'_>, q: f64) -> f64 {
-    quantile(q, &mut values(window).collect::<Vec<_>>())
+pub fn quantile_of(window: &Window<'_>, q: f64, dialect: Dialect) -> f64 {
+    quantile(q, &mut values(window).collect::<Vec<_>>(), dialect)
+}
+
+/// How neighbouring samples become an area under the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quadrature {
+    /// The earlier sample holds until the later one.
+    Left,
+    /// The later sample held since the earlier one.
+    Right,
+    /// A straight line between both.
+    Trapezoid,
+}
+
+/// The integral over time, in seconds. What is no number counts as zero.
+pub fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
+    let of = |value: f64| if value.is_nan() { 0.0 } else { value };
+    let mut sum = Kahan::default();
+    for pair in window.samples.windows(2) {
+        let (left, right) = (of(pair[0].value), of(pair[1].value));
+        let height = match quadrature {
+            Quadrature::Left => left,
+            Quadrature::Right => right,
+            Quadrature::Trapezoid => left / 2.0 + right / 2.0,
+        };
+        sum.add_bounded(height * ((pair[1].at - pair[0].at) as f64 / 1000.0));
+    }
+    if sum.sum.is_infinite() { sum.sum } else { sum.total() }
 }
 
 /// The median of the distances from the median; NaN where a value is.
@@ -149,11 +176,11 @@ pub fn median_deviation(window: &Window<'_>) -> f64 {
     if held.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let median = quantile(0.5, &mut held);
+    let median = quantile(0.5, &mut held, Dialect::V3);
     for value in &mut held {
         *value = (*value - median).abs();
     }
-    quantile(0.5, &mut held)
+    quantile(0.5, &mut held, Dialect::V3)
 }
 
 #[cfg(test)]

@@ -50,7 +50,15 @@ impl Query<'_> {
             let mut any = false;
             for (slot, at) in values.iter_mut().zip(steps.instants()) {
                 let instant = fixed.unwrap_or(at).saturating_sub(selector.offset_ms);
-                let Some(sample) = cursor.newest(instant) else { continue };
+                let newest = match (taken, fixed) {
+                    // `timestamp` forgets the offset beside `@`, though not which samples were
+                    // fetched for it.
+                    (Taken::Time, Some(fixed)) => {
+                        cursor.newest(fixed.min(instant)).filter(|s| self.in_lookback(s, fixed))
+                    }
+                    _ => cursor.newest(instant),
+                };
+                let Some(sample) = newest else { continue };
                 if !self.in_lookback(sample, instant) || is_absent(sample.value) {
                     continue;
                 }

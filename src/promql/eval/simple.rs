@@ -1,8 +1,7 @@
 //! Functions of one value: mathematics and the calendar.
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
-
 use super::super::engine::Dialect;
+use super::super::number::ln;
 
 /// The function of that name, where it maps each value alone.
 pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {
@@ -23,7 +22,7 @@ fn same_in_all(name: &str) -> Option<fn(f64) -> f64> {
         "floor" => f64::floor,
         "sqrt" => f64::sqrt,
         "exp" => libm::exp,
-        "ln" => libm::log,
+        "ln" => ln,
         "log2" => log2,
         "log10" => log10,
         "sin" => libm::sin,
@@ -36,7 +35,7 @@ fn same_in_all(name: &str) -> Option<fn(f64) -> f64> {
         "cosh" => libm::cosh,
         "tanh" => libm::tanh,
         "asinh" => libm::asinh,
-        "acosh" => libm::acosh,
+        "acosh" => |value| if value < 1.0 { f64::NAN } else { libm::acosh(value) },
         "atanh" => libm::atanh,
         "sgn" => sign,
         _ => return None,
@@ -52,12 +51,12 @@ fn log2(value: f64) -> f64 {
     if fraction == 0.5 {
         return f64::from(exponent - 1);
     }
-    libm::log(fraction) * (1.0 / std::f64::consts::LN_2) + f64::from(exponent)
+    ln(fraction) * (1.0 / std::f64::consts::LN_2) + f64::from(exponent)
 }
 
-/// As Go computes it.
+/// As Prometheus's Go computes it.
 fn log10(value: f64) -> f64 {
-    log2(value) * (std::f64::consts::LN_2 / std::f64::consts::LN_10)
+    ln(value) * (1.0 / std::f64::consts::LN_10)
 }
 
 fn sign(value: f64) -> f64 {
@@ -99,26 +98,78 @@ pub fn round(value: f64, nearest: f64) -> f64 {
 /// The function of that name, where it reads the calendar, of seconds since the Unix epoch.
 pub fn of_calendar(name: &str) -> Option<fn(f64) -> f64> {
     Some(match name {
-        "minute" => |seconds| date(seconds, |at| at.minute()),
-        "hour" => |seconds| date(seconds, |at| at.hour()),
-        "day_of_week" => |seconds| date(seconds, |at| at.weekday().num_days_from_sunday()),
-        "day_of_month" => |seconds| date(seconds, |at| at.day()),
-        "day_of_year" => |seconds| date(seconds, |at| at.ordinal()),
-        "days_in_month" => {
-            |seconds| date(seconds, |at| u32::from(at.date_naive().num_days_in_month()))
-        }
-        "month" => |seconds| date(seconds, |at| at.month()),
-        "year" => |seconds| instant(seconds).map_or(f64::NAN, |at| f64::from(at.year())),
+        "minute" => |seconds| Date::of(seconds).minute as f64,
+        "hour" => |seconds| Date::of(seconds).hour as f64,
+        "day_of_week" => |seconds| Date::of(seconds).weekday as f64,
+        "day_of_month" => |seconds| Date::of(seconds).day as f64,
+        "day_of_year" => |seconds| Date::of(seconds).day_of_year as f64,
+        "days_in_month" => |seconds| Date::of(seconds).days_in_month as f64,
+        "month" => |seconds| Date::of(seconds).month as f64,
+        "year" => |seconds| Date::of(seconds).year as f64,
         _ => return None,
     })
 }
 
-fn date(seconds: f64, part: fn(DateTime<Utc>) -> u32) -> f64 {
-    instant(seconds).map_or(f64::NAN, |at| f64::from(part(at)))
+/// A date of the Gregorian calendar, for every 64-bit number of seconds, as Go's `time` has it.
+struct Date {
+    year: i64,
+    month: usize,
+    day: u64,
+    day_of_year: u64,
+    days_in_month: u64,
+    weekday: u64,
+    hour: u64,
+    minute: u64,
 }
 
-fn instant(seconds: f64) -> Option<DateTime<Utc>> {
-    if seconds.is_finite() { DateTime::from_timestamp(seconds as i64, 0) } else { None }
+/// A year that is the first of a cycle of 400 and lies before all 64-bit times.
+const FIRST_YEAR: i64 = -292_277_022_399;
+/// Seconds from the first year, whose first day was a Monday, to 1970; modulo 2^64.
+const TO_UNIX: u64 = 9_223_371_966_579_724_800 + 62_135_596_800;
+/// Beyond the largest 64-bit number.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+const DAY_S: u64 = 86_400;
+const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+impl Date {
+    /// What is no 64-bit number becomes the smallest one, as on the processors of servers.
+    fn of(seconds: f64) -> Self {
+        let fits = (-TWO_TO_63..TWO_TO_63).contains(&seconds);
+        let unix = if fits { seconds as i64 } else { i64::MIN };
+        let absolute = (unix as u64).wrapping_add(TO_UNIX);
+        let (mut days, of_day) = (absolute / DAY_S, absolute % DAY_S);
+        let weekday = (days + 1) % 7;
+        let mut year = 0;
+        // Cycles of 400, 100, 4 and 1 years. The last of four hundred-year cycles is a day longer,
+        // and so is the last of four years.
+        for (cycle, length) in [(400, 146_097), (100, 36_524), (4, 1_461), (1, 365)] {
+            let mut count = days / length;
+            if matches!(cycle, 1 | 100) {
+                count -= count >> 2;
+            }
+            year += cycle * count;
+            days -= count * length;
+        }
+        let year = (year as i64).wrapping_add(FIRST_YEAR);
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let day_of_year = days + 1;
+        let (mut month, mut days_in_month) = (0, MONTHS[0]);
+        while days >= days_in_month {
+            days -= days_in_month;
+            month += 1;
+            days_in_month = MONTHS[month] + u64::from(is_leap && month == 1);
+        }
+        Self {
+            year,
+            month: month + 1,
+            day: days + 1,
+            day_of_year,
+            days_in_month,
+            weekday,
+            hour: of_day / 3_600,
+            minute: of_day % 3_600 / 60,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +185,19 @@ mod tests {
         let values: Vec<f64> = parts.iter().map(|part| of(part, at)).collect();
         assert_eq!(values, [2024.0, 2.0, 29.0, 4.0, 60.0, 23.0]);
         assert_eq!(of("days_in_month", at), 29.0);
-        assert!(of("hour", f64::NAN).is_nan());
+        assert_eq!((of("day_of_year", -1.0), of("year", -1.0)), (365.0, 1969.0));
+        let leap = 951_782_400.0 + 86_399.0; // 2000-02-29
+        assert_eq!((of("day_of_month", leap), of("days_in_month", leap)), (29.0, 29.0));
+    }
+
+    #[test]
+    fn no_time_is_the_first_one() {
+        // What Prometheus answers on amd64.
+        let parts = ["day_of_month", "month", "day_of_week", "day_of_year", "minute"];
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            let of = |part: &str| of_calendar(part).expect("it exists")(odd);
+            assert_eq!(parts.map(of), [4.0, 12.0, 0.0, 339.0, 30.0]);
+        }
     }
 
     #[test]
@@ -147,6 +210,7 @@ mod tests {
     #[test]
     fn logarithms_of_powers_are_whole() {
         assert_eq!(of_value("log2", Dialect::V3).expect("it exists")(1024.0), 10.0);
+        assert!(of_value("acosh", Dialect::V3).expect("it exists")(-1e9).is_nan());
         assert_eq!(round(2.5, 1.0), 3.0);
         assert_eq!(round(-2.5, 1.0), -2.0);
     }

@@ -6,7 +6,7 @@ use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::number::{is_absent, plain};
 use super::column::Column;
-use super::{Query, Steps, empty, present};
+use super::{Query, Steps, empty, present, sampling};
 
 /// An element of a heap: a value and the column that it is of.
 type Entry = (f64, usize);
@@ -114,7 +114,14 @@ fn best(op: AggregateOp, entries: &[Entry], k: usize, dialect: Dialect) -> Vec<E
         return Vec::new();
     }
     let before: Before = match op {
-        AggregateOp::Limitk => return entries.iter().take(k).copied().collect(),
+        AggregateOp::Limitk => {
+            // The first ones, in the order of a heap.
+            let mut heap = Vec::with_capacity(k.min(entries.len()));
+            for entry in entries.iter().take(k) {
+                push(&mut heap, *entry, |a, b| a.is_nan() || a < b);
+            }
+            return heap;
+        }
         AggregateOp::Bottomk => |a, b| a.is_nan() || a > b,
         _ => |a, b| a.is_nan() || a < b,
     };
@@ -188,7 +195,7 @@ fn sink(heap: &mut [Entry], from: usize, before: Before) {
 fn sampled(columns: &[Column], entries: Vec<Entry>, ratio: f64) -> Vec<Entry> {
     let ratio = ratio.clamp(-1.0, 1.0);
     let chosen = |entry: &Entry| {
-        let offset = columns[entry.1].metric.sampling_offset();
+        let offset = sampling::offset(&columns[entry.1].metric);
         (ratio >= 0.0 && offset < ratio) || (ratio < 0.0 && offset >= 1.0 + ratio)
     };
     entries.into_iter().filter(chosen).collect()
@@ -209,6 +216,7 @@ mod tests {
         assert_eq!(order(AggregateOp::Topk, 2), [3, 0]);
         assert_eq!(order(AggregateOp::Bottomk, 2), [2, 0]);
         assert_eq!(order(AggregateOp::Topk, 9), [3, 0, 2, 1]);
-        assert_eq!(order(AggregateOp::Limitk, 2), [0, 1]);
+        assert_eq!(order(AggregateOp::Limitk, 1), [0]);
+        assert_eq!(order(AggregateOp::Limitk, 3), [1, 0, 2]);
     }
 }

@@ -1,0 +1,293 @@
+//! Random expressions on both sides: a real Prometheus that holds a block of a real run and
+//! made-up series beside it, and ours over the same samples.
+//!
+//! Everything that is drawn depends on the seed alone, and on which functions the server knows.
+
+mod explain;
+mod generate;
+pub mod nasty;
+mod words;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use futures_util::StreamExt;
+use operator::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
+use operator::promql::{
+    AggregateOp, Answer, Engine, EngineOptions, ExprKind, Expression, MemoryStorage, Value,
+};
+use operator::source::{
+    HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
+};
+
+use super::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
+use super::server::{Prometheus, block_window};
+pub use explain::{Cause, Difference};
+pub use words::When;
+use words::Words;
+
+/// Expressions that are under way at once.
+const AT_ONCE: usize = 8;
+/// Differences that are explained; the others are counted.
+const EXPLAINED: usize = 200;
+/// The made-up series begin at a whole minute after the block.
+const MINUTE_MS: i64 = 60_000;
+
+/// A server and ourselves, over the same samples.
+pub struct World {
+    server: Prometheus,
+    api: Api,
+    storage: MemoryStorage,
+    engine: Engine,
+    words: Words,
+    /// When the made-up series begin, in milliseconds since the Unix epoch.
+    pub made_from: i64,
+    /// Series of a real run, and made-up ones.
+    pub series: [usize; 2],
+    _scratch: tempfile::TempDir,
+}
+
+/// What both sides say.
+pub struct Compared {
+    /// How the answers compare.
+    pub verdict: Verdict,
+    /// The server's.
+    pub server: Result<Points, String>,
+    /// Ours.
+    pub ours: Result<Points, String>,
+}
+
+impl Compared {
+    /// Whether the two sides disagree by more than rounding.
+    pub fn differs(&self) -> bool {
+        self.verdict >= Verdict::ServerFails
+    }
+
+    /// What differs first, for a person.
+    pub fn why(&self) -> String {
+        match (&self.server, &self.ours) {
+            (Ok(server), Ok(ours)) => first_difference(server, ours),
+            (Err(error), Err(_)) | (Err(error), Ok(_)) => format!("server: {error}"),
+            (Ok(_), Err(error)) => format!("we: {error}"),
+        }
+    }
+}
+
+impl World {
+    /// Starts a server over the blocks, and hands it series that the seed makes up.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no server, and where it does not return what it was given.
+    pub async fn start(blocks: &Path, seed: u64) -> Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        let flags = [
+            "--web.enable-remote-write-receiver",
+            "--enable-feature=promql-experimental-functions",
+        ];
+        let flags = flags.map(str::to_owned);
+        let server = Prometheus::start_with(blocks, scratch.path(), &flags).await?;
+        let block = block_window(blocks)?;
+        let made_from = (block.end.as_millis() / MINUTE_MS + 1) * MINUTE_MS;
+        let real = read_back(&server.url, block).await?;
+        let made = nasty::series(made_from, seed);
+        nasty::write(&server.url, &made).await?;
+        let window = TimeRange::new(
+            Timestamp::from_millis(made_from),
+            Timestamp::from_millis(made_from * 2),
+        );
+        ensure!(
+            read_back(&server.url, window).await? == made,
+            "the server alters what it is given"
+        );
+        let api = Api::new(&server.url, Stats::Unasked)?;
+        let dialect = api.dialect().await?;
+        let words = Words::learn(&api, dialect, &real, &made).await?;
+        let series = [real.len(), made.len()];
+        let storage = MemoryStorage::new(real.into_iter().chain(made).map(Arc::new));
+        let engine = Engine::new(EngineOptions {
+            threads: NonZeroUsize::MIN,
+            ..EngineOptions::new(dialect)
+        });
+        Ok(Self { server, api, storage, engine, words, made_from, series, _scratch: scratch })
+    }
+
+    /// Whose answers the server gives.
+    pub fn dialect(&self) -> operator::promql::Dialect {
+        self.words.dialect
+    }
+
+    /// Ends the server.
+    pub async fn stop(self) -> Result<()> {
+        self.server.stop().await
+    }
+
+    /// Evaluates on both sides.
+    pub async fn ask(&self, text: &str, when: When) -> Result<Compared> {
+        Ok(self.judge(text, when, self.reply(text, when).await?))
+    }
+
+    async fn reply(&self, text: &str, when: When) -> Result<Reply> {
+        let reply = match when {
+            When::At(at) => self.api.instant(text, at).await,
+            When::Range(start, end, step) => self.api.range(text, (start, end), step).await,
+        };
+        reply.with_context(|| format!("{when:?} {text}"))
+    }
+
+    fn judge(&self, text: &str, when: When, reply: Reply) -> Compared {
+        let answer = self.answer(text, when);
+        let ours = answer.as_ref().map(points_of).map_err(Clone::clone);
+        let server = reply.answer;
+        let mut verdict = compare(&server, &ours);
+        if let Ok(Answer { value: Value::Vector(vector), .. }) = &answer
+            && is_ordered(text)
+            && verdict == Verdict::Equal
+        {
+            let bits = |value: f64| if value.is_nan() { 0 } else { value.to_bits() };
+            let ours = vector.iter().map(|element| bits(element.sample.value));
+            if !reply.in_order.iter().copied().map(bits).eq(ours) {
+                verdict = Verdict::Different;
+            }
+        }
+        Compared { verdict, server, ours }
+    }
+
+    fn answer(&self, text: &str, when: When) -> Result<Answer, String> {
+        let parsed = Expression::parse(text).map_err(|error| error.to_string())?;
+        let at = Timestamp::from_millis;
+        match when {
+            When::At(instant) => self.engine.instant(&parsed, &self.storage, at(instant)),
+            When::Range(start, end, step) => {
+                self.engine.range(&parsed, &self.storage, (at(start), at(end)), step)
+            }
+        }
+        .map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the order of an instant query's result is the expression's own.
+fn is_ordered(text: &str) -> bool {
+    let Ok(parsed) = Expression::parse(text) else { return false };
+    match &parsed.root().unwrapped().kind {
+        ExprKind::Call { function, .. } => function.name.starts_with("sort"),
+        ExprKind::Aggregate(aggregate) => {
+            matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)
+        }
+        _ => false,
+    }
+}
+
+/// What a campaign found.
+#[derive(Default)]
+pub struct Tally {
+    /// Expressions, each evaluated at an instant and over a range.
+    pub expressions: usize,
+    /// Answers by how they compare.
+    pub verdicts: BTreeMap<Verdict, usize>,
+    /// Answers of the server that hold a value.
+    pub filled: usize,
+    /// Differences after which the server, asked again, contradicts itself.
+    pub unsteady: usize,
+    /// Differences that rounding inside the expression explains, by what rounds there.
+    pub amplified: BTreeMap<String, usize>,
+    /// The others, as small as they get.
+    pub wrong: Vec<Difference>,
+    /// Differences that nobody looked into, since there were too many.
+    pub unexplained: usize,
+}
+
+/// Compares so many expressions.
+pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
+    let mut random = Rng::with_seed(seed);
+    let mut tally = Tally::default();
+    let questions = (0..count).map(|_| {
+        let question = generate::question(&world.words, &mut random);
+        async move {
+            let [instant, range] = question.when;
+            let replies = [
+                world.reply(&question.text, instant).await,
+                world.reply(&question.text, range).await,
+            ];
+            (question, replies)
+        }
+    });
+    let mut answered = std::pin::pin!(futures_util::stream::iter(questions).buffered(AT_ONCE));
+    while let Some((question, replies)) = answered.next().await {
+        tally.expressions += 1;
+        for (when, reply) in question.when.into_iter().zip(replies) {
+            let compared = world.judge(&question.text, when, reply?);
+            *tally.verdicts.entry(compared.verdict).or_default() += 1;
+            tally.filled += usize::from(compared.server.as_ref().is_ok_and(|all| !all.is_empty()));
+            if !compared.differs() {
+                continue;
+            }
+            if tally.wrong.len() >= EXPLAINED {
+                tally.unexplained += 1;
+                continue;
+            }
+            let difference = explain::explain(world, &question.text, when).await?;
+            match difference.cause {
+                Cause::Server => tally.unsteady += 1,
+                Cause::Rounding => *tally.amplified.entry(difference.at).or_default() += 1,
+                Cause::Ours => tally.wrong.push(difference),
+            }
+        }
+    }
+    Ok(tally)
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answers: usize = self.verdicts.values().sum();
+        writeln!(f, "{} expressions, {answers} answers", self.expressions)?;
+        writeln!(f, "  {:<28} {:>8}", "with a value", self.filled)?;
+        for (verdict, count) in &self.verdicts {
+            writeln!(f, "  {:<28} {count:>8}", format!("{verdict:?}"))?;
+        }
+        writeln!(f, "  {:<28} {:>8}", "server contradicts itself", self.unsteady)?;
+        for (at, count) in &self.amplified {
+            writeln!(f, "  {:<28} {count:>8}", format!("since {at} rounds"))?;
+        }
+        writeln!(f, "  {:<28} {:>8}", "looked into by nobody", self.unexplained)?;
+        let mut places: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
+        for difference in &self.wrong {
+            places.entry(&difference.at).or_default().push(difference);
+        }
+        for (at, mut differences) in places {
+            writeln!(f, "  wrong in {at}: {}", differences.len())?;
+            differences.sort_by_key(|difference| difference.text.len());
+            for Difference { text, when, why, .. } in differences.into_iter().take(3) {
+                writeln!(f, "    {when:?} {text}\n      {why}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read_back(url: &str, window: TimeRange) -> Result<Vec<Series>> {
+    let client = PrometheusClient::new(url, &HttpOptions::default())?;
+    let everything = [Selector::parse("{__name__=~\".+\"}")?];
+    let mut sink = Collect::default();
+    client.read(ReadMode::RemoteReadChunks, &everything, window, &mut sink).await?;
+    sink.0.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(sink.0)
+}
+
+#[derive(Default)]
+struct Collect(Vec<Series>);
+
+impl SeriesSink for Collect {
+    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
+        let labels = labels.decode().expect("the server's labels are sound");
+        self.0.push(Series { labels, samples: samples.to_vec() });
+        Ok(())
+    }
+
+    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+}

@@ -1,0 +1,108 @@
+//! `operator rules test`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::Global;
+use super::exit::{CliError, Code};
+use super::output::{self, Format};
+use super::record_config::read_small;
+use crate::promql::{Dialect, Engine, EngineOptions};
+use crate::rules::{RuleFile, RuleTests};
+
+const EXAMPLES: &str = "\
+Examples:
+  operator rules test alerts-test.yaml
+  operator rules test a-test.yaml b-test.yaml --prometheus-version 2.42
+
+The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 where a
+file cannot be read, 4 where an expectation is not met.";
+
+/// Arguments of `rules test`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct TestArgs {
+    /// Files of tests, as `promtool test rules` takes them
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Whose answers to give, such as 2.42 or 3 [default: those of the newest]
+    #[arg(long, value_name = "VERSION")]
+    prometheus_version: Option<String>,
+}
+
+/// Runs files of tests.
+///
+/// # Errors
+///
+/// Where a file of tests or a rule file that it names cannot be read.
+pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
+    let version = args.prometheus_version.as_deref();
+    let dialect = version.map_or(Dialect::V3, Dialect::of_version);
+    let engine = Engine::new(EngineOptions::new(dialect));
+    let (mut tested, mut failed) = (Vec::new(), false);
+    for path in &args.files {
+        let name = path.display().to_string();
+        let tests = RuleTests::parse(&name, &read_small(path)?)?;
+        let mut rules = Vec::new();
+        for pattern in &tests.rule_files {
+            for file in named(path, pattern)? {
+                rules.push(RuleFile::parse(&file.display().to_string(), &read_small(&file)?)?);
+            }
+        }
+        let outcome = tests
+            .run(&rules, &engine)
+            .map_err(|error| anyhow::anyhow!(error).context("cannot read series"))?;
+        failed |= !outcome.failures.is_empty();
+        tested.push((name, outcome));
+    }
+    match global.format {
+        Format::Json => {
+            let files = tested.iter().map(|(name, outcome)| {
+                json!({ "file": name, "checked": outcome.checked, "failures": outcome.failures })
+            });
+            let files: Vec<_> = files.collect();
+            output::json(&json!({ "schema": super::rules::SCHEMA, "files": files }))?;
+        }
+        Format::Text => {
+            for (name, outcome) in &tested {
+                let (checked, failures) = (outcome.checked, &outcome.failures);
+                output::line(&format!(
+                    "{name}: {} of {checked} expectations are met",
+                    checked - failures.len()
+                ))?;
+                for failure in failures {
+                    output::line(&format!("  {failure}"))?;
+                }
+            }
+        }
+    }
+    Ok(if failed { Code::Mismatch } else { Code::Ok })
+}
+
+/// The rule files that a file of tests names, relative to itself.
+fn named(tests: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let path = tests.parent().unwrap_or(Path::new("")).join(pattern);
+    let last = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !last.contains('*') {
+        return Ok(vec![path]);
+    }
+    let anything = last.split('*').map(regex::escape).collect::<Vec<_>>().join(".*");
+    let regex = regex::Regex::new(&format!("^{anything}$"))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if regex.is_match(&entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+        }
+    }
+    if found.is_empty() {
+        let text = format!("{}: no rule file matches {pattern}", tests.display());
+        return Err(CliError::Usage(text).into());
+    }
+    found.sort();
+    Ok(found)
+}
