@@ -17,7 +17,7 @@ const BYTES_PER_SAMPLE: f64 = 0.025;
 /// What a file takes that holds next to nothing.
 const BYTES_PER_FILE: f64 = 20_000.0;
 /// Samples of a second of remote read or of queries.
-const SAMPLES_PER_SECOND: f64 = 1_000_000.0;
+const SAMPLES_PER_SECOND: f64 = 750_000.0;
 
 /// What a copy of history will bring, going by a few instants of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
