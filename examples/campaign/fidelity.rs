@@ -126,7 +126,9 @@ pub async fn record(
     window: TimeRange,
     path: &Path,
 ) -> Result<Duration> {
-    let client = PrometheusClient::new(&server.url, &HttpOptions::default())?;
+    // The machine may be busy with other campaigns; what is measured is not its patience.
+    let options = HttpOptions { timeout: Duration::from_secs(600), ..HttpOptions::default() };
+    let client = PrometheusClient::new(&server.url, &options)?;
     let everything = [Selector::parse("{__name__=~\".+\"}")?];
     let meta = RunMeta {
         run: RunName::new("campaign")?,

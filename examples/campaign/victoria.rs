@@ -52,6 +52,8 @@ impl Victoria {
             .stderr(Stdio::null())
             .spawn()
             .context("cannot start victoria-metrics: install Debian's package victoria-metrics")?;
+        // The provider is the process's; a second installation fails and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build()?;
         let server = Self { child, url: format!("http://127.0.0.1:{port}"), http };
         for _ in 0..300 {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Global;
 use super::output::{self, Format};
 use crate::model::Timestamp;
-use crate::record::{HistoryProgress, Progress};
+use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 
 /// Plain lines come no more often than this.
 const PLAIN_EVERY_MS: i64 = 60_000;
@@ -29,6 +29,7 @@ pub struct Reporter {
     started_bytes: Option<u64>,
     last_line: Option<Timestamp>,
     estimated: bool,
+    copying: bool,
     standing: Option<String>,
 }
 
@@ -50,6 +51,7 @@ impl Reporter {
             started_bytes: None,
             last_line: None,
             estimated: false,
+            copying: false,
             standing: None,
         }
     }
@@ -92,6 +94,27 @@ impl Reporter {
         ));
     }
 
+    /// Before the first slice of `total_ms` of history.
+    pub fn estimate(&mut self, estimate: &HistoryEstimate, total_ms: i64, now: Timestamp) {
+        let HistoryEstimate { series, samples, file_bytes, copy_ms } = *estimate;
+        self.estimated = true;
+        if let Face::Json = self.face {
+            print_json(&json!({
+                "schema": 1, "event": "estimate", "at": now, "total_ms": total_ms,
+                "series": series, "samples": samples, "file_bytes": file_bytes,
+                "copy_ms": copy_ms,
+            }));
+        }
+        self.line(&format!(
+            "about {} samples of {} series, {} and {} for {} of history",
+            output::count(samples),
+            output::count(series),
+            output::size(file_bytes),
+            output::duration(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
+            output::duration(total_ms)
+        ));
+    }
+
     /// After a slice of history.
     pub fn history(&mut self, progress: &HistoryProgress, now: Timestamp) {
         let elapsed_ms = (now - self.started).max(1);
@@ -111,7 +134,7 @@ impl Reporter {
             })),
             Face::Quiet => {}
             Face::Bar(bar) => {
-                if !self.estimated {
+                if !self.copying {
                     bar.set_style(bar_style());
                     bar.set_length(u64::try_from(progress.total_ms).unwrap_or_default());
                 }
@@ -134,7 +157,7 @@ impl Reporter {
                 output::duration(progress.total_ms)
             ));
         }
-        self.estimated = true;
+        (self.estimated, self.copying) = (true, true);
         if let Face::Plain = self.face {
             self.say(
                 now,

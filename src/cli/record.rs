@@ -365,6 +365,14 @@ pub async fn history(
         );
         return Err(CliError::Usage(text).into());
     }
+    let copied = writer.copied_through().filter(|through| range.contains(*through));
+    let rest = TimeRange::new(copied.unwrap_or(range.start), range.end);
+    match copier.estimate(rest).await {
+        Ok(estimate) => {
+            watchers.reporter().estimate(&estimate, rest.millis(), clock::now());
+        }
+        Err(error) => tracing::debug!(%error, "nothing is estimated before the first slice"),
+    }
     let mut progress = |progress: &_| watchers.history(progress);
     let copied =
         record::copy_history(copier, writer, range, &clock::now, stop.clone(), &mut progress);

@@ -2,6 +2,7 @@
 
 mod copier;
 mod error;
+mod estimate;
 mod exposition;
 mod feed;
 mod history;
@@ -15,6 +16,7 @@ mod subject;
 
 pub use copier::Copier;
 pub use error::RecordError;
+pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{Feed, Known, News, Recent, recent_window};
 pub use history::{HistoryProgress, copy_history};

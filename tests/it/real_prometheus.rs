@@ -119,6 +119,26 @@ async fn sample_limits_shrink_the_window_and_nothing_is_lost() {
     }
 }
 
+#[tokio::test]
+async fn a_window_is_estimated_before_it_is_copied() {
+    let scene = Scene::new(&[]).await;
+    let copier = |selectors: &[&str]| Copier {
+        client: PrometheusClient::new(&scene.server.url, &HttpOptions::default()).expect("valid"),
+        mode: ReadMode::Query,
+        selectors: selectors.iter().map(|one| Selector::parse(one).expect("reads")).collect(),
+    };
+    let all = ["{job=~\"tikv|pd\"}", "{job!~\"tikv|pd\",__name__=~\".+\"}"];
+    let estimate = copier(&all).estimate(scene.window).await.expect("the server counts");
+    let close = |found: u64, truth: usize| {
+        let found = found as f64 / truth as f64;
+        assert!((0.8..1.2).contains(&found), "{found} times the truth, {estimate:?}");
+    };
+    close(estimate.samples, SAMPLES);
+    close(estimate.series, scene.truth().await.len());
+    let nothing = copier(&["none"]).estimate(scene.window).await.expect("the server counts");
+    assert_eq!((nothing.series, nothing.samples), (0, 0));
+}
+
 /// Refuses nothing and keeps nothing.
 struct Nothing;
 
@@ -277,7 +297,10 @@ fn the_program_records_the_window_of_a_real_server() {
         .args(["--from", &from, "--to", &to, "--no-default-match", "--match", "{__name__=~\".+\"}"])
         .output()
         .expect("the program starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let (estimate, first) = said.split_once(" of history").expect("an estimate comes first");
+    assert!(estimate.contains(" samples of 3") && first.contains(" % "), "{said}");
     let reader = CaptureReader::open(&scene.scratch.path().join("captures/real.capture"))
         .expect("the capture opens");
     let compared = peer::compare(&truth, &reader).expect("samples read");

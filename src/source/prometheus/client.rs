@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::query::{self, ApiAnswer};
-use super::read::ScalarData;
+use super::read::{ScalarData, VectorData, seconds};
 use super::selector::Selector;
 use crate::model::{ClockOffset, Source, TimeRange, Timestamp, parse_duration_ms};
 use crate::source::SourceError;
@@ -123,6 +123,27 @@ impl PrometheusClient {
         names.sort_unstable();
         names.dedup();
         Ok(names)
+    }
+
+    /// The number that `query` comes to at an instant; zero where it finds nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no such answer came, or one that is not one number.
+    pub async fn count(&self, query: &str, at: Timestamp) -> Result<f64, SourceError> {
+        let url = self.url("/api/v1/query");
+        let time = seconds(at.as_millis());
+        let body = self.post_form(&url, &[("query", query), ("time", &time)]).await?;
+        let data: VectorData = self.api_data(&url, &body)?;
+        match &data.result[..] {
+            [] => Ok(0.0),
+            [one] => one
+                .value
+                .1
+                .parse()
+                .map_err(|_| self.malformed(&url, format!("{:?} is not a number", one.value.1))),
+            more => Err(self.malformed(&url, format!("{} values and not one", more.len()))),
+        }
     }
 
     /// The server's clock, to the millisecond: its answer to the query `time()`.

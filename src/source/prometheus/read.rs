@@ -433,7 +433,7 @@ fn outside(chunk: &Chunk<'_>, range: TimeRange) -> bool {
 }
 
 /// Milliseconds as seconds with three decimals, without a detour through floating point.
-fn seconds(millis: i64) -> String {
+pub(super) fn seconds(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     let millis = millis.unsigned_abs();
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
@@ -443,4 +443,16 @@ fn seconds(millis: i64) -> String {
 #[derive(Debug, Deserialize)]
 pub(super) struct ScalarData {
     pub(super) result: (f64, String),
+}
+
+/// The data of an instant query that comes to a vector.
+#[derive(Debug, Deserialize)]
+pub(super) struct VectorData {
+    pub(super) result: Vec<VectorSample>,
+}
+
+/// One of its samples: an instant and the value in text.
+#[derive(Debug, Deserialize)]
+pub(super) struct VectorSample {
+    pub(super) value: (f64, String),
 }

@@ -110,7 +110,7 @@ impl Selector {
 
     /// The `up` series of the targets that this selector's series come from, as far as its
     /// conditions on `job` and `instance` tell.
-    pub(super) fn scrapes(&self) -> Self {
+    pub fn scrapes(&self) -> Self {
         let mut matchers = vec![Matcher {
             name: "__name__".to_owned(),
             kind: MatchKind::Equal,
