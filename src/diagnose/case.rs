@@ -8,6 +8,7 @@ use super::facts::{
     Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
 };
 use super::finding::{FindingRef, Findings};
+use super::series::Track;
 use super::tell;
 
 /// How long after a fault its traces may last: a restarted store replays its log and takes
@@ -80,6 +81,8 @@ pub struct Case<'a> {
     pub slow_stores: Vec<SlowNode>,
     /// PD members that became slow alone.
     pub slow_members: Vec<SlowNode>,
+    /// Requests a second of each store.
+    pub requests: Vec<Track>,
     /// Load that rose, with what shows each.
     pub rises: Vec<(Rise, FindingRef)>,
     /// Load that moved to one place.
@@ -150,6 +153,7 @@ impl<'a> Case<'a> {
             leader_changes,
             slow_stores,
             slow_members,
+            requests: facts::requests(evidence),
             rises,
             shifts,
             drains,

@@ -177,18 +177,19 @@ impl SeriesTable {
     }
 
     fn sum_rates<'a>(&self, series: impl Iterator<Item = &'a Series>, longest: i64) -> Track {
-        let mut sums: BTreeMap<(Timestamp, Timestamp), f64> = BTreeMap::new();
+        let mut sums: Vec<Point> = Vec::new();
         for one in series {
-            for increment in self.increments(one) {
+            let rates = self.increments(one).into_iter().filter_map(|increment| {
                 let millis = increment.at - increment.since;
-                if millis > 0 && millis <= longest {
-                    *sums.entry((increment.at, increment.since)).or_default() +=
-                        increment.by * 1000.0 / millis as f64;
-                }
-            }
+                (millis > 0 && millis <= longest).then(|| Point {
+                    since: increment.since,
+                    at: increment.at,
+                    value: increment.by * 1000.0 / millis as f64,
+                })
+            });
+            sums = added(sums, rates);
         }
-        let point = |((at, since), value)| Point { since, at, value };
-        Track(sums.into_iter().map(point).collect())
+        Track(sums)
     }
 
     /// Mean of a histogram or summary per interval: increase of `<name>_sum` over that of
@@ -270,6 +271,28 @@ impl SeriesTable {
         }
         total
     }
+}
+
+/// Adds the points of one more series to sums over the same intervals; both ascend in time. Series
+/// of one target share its scrapes, so that the sums rarely grow.
+fn added(mut sums: Vec<Point>, more: impl Iterator<Item = Point>) -> Vec<Point> {
+    let key = |point: &Point| (point.at, point.since);
+    let mut place = 0;
+    let mut others = Vec::new();
+    for point in more {
+        while sums.get(place).is_some_and(|sum| key(sum) < key(&point)) {
+            place += 1;
+        }
+        match sums.get_mut(place).filter(|sum| key(sum) == key(&point)) {
+            Some(sum) => sum.value += point.value,
+            None => others.push(point),
+        }
+    }
+    if !others.is_empty() {
+        sums.extend(others);
+        sums.sort_by_key(key);
+    }
+    sums
 }
 
 fn interval_ms(scrapes: &BTreeMap<String, Vec<Scrape>>) -> i64 {

@@ -207,10 +207,10 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
 }
 
 /// Whether a store had clearly more to do in `range` than before, half as much again, and more
-/// than the others: one that only takes its fair share is not overloaded by it.
-pub fn busier(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
-    let loads: Vec<(f64, f64)> =
-        requests(evidence).iter().map(|track| before_and_in(track, range)).collect();
+/// than the others: one that only takes its fair share is not overloaded by it. `requests` are
+/// those of [`requests`].
+pub fn busier(requests: &[Track], store: usize, range: TimeRange) -> bool {
+    let loads: Vec<(f64, f64)> = requests.iter().map(|track| before_and_in(track, range)).collect();
     let (before, now) = loads[store];
     let others = loads.iter().enumerate().filter(|(index, _)| *index != store);
     let usual = median(others.map(|(_, (_, now))| *now)).unwrap_or(0.0);

@@ -64,7 +64,7 @@ pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     if under_load(case, node).any(took) {
         claim.confidence -= 0.3;
         claim = claim.but("it took part in a rise of the load");
-    } else if busier(case.evidence, node.node, node.range) {
+    } else if busier(&case.requests, node.node, node.range) {
         claim.confidence -= 0.2;
         claim = claim.but("it had more to do than before");
     }
