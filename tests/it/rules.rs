@@ -183,8 +183,10 @@ const TESTED_RULES: &str = "groups:
     annotations: { summary: '{{ $labels.job }} at {{ $value | printf \"%.2f\" }}' }
 ";
 
+/// Without an order, promtool walks the groups in that of a Go map: another one each time.
 const TESTS_OF_RULES: &str = "rule_files: [ru*.yaml]
 evaluation_interval: 30s
+group_eval_order: [records, alerts]
 tests:
 - name: a job falls silent
   interval: 15s
