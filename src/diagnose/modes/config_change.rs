@@ -63,12 +63,23 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         claim.target.concerns.push(change.key.clone());
         found.push(claim);
     }
+    found.extend(paused(case));
+    found
+}
+
+/// Schedulers that one answer lists as paused are one decision: `pd-ctl` pauses all at once.
+fn paused(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = Vec::new();
     for (change, told) in case.schedulers.iter().filter(|(change, _)| change.paused) {
-        let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.95);
-        claim.target.concerns.push(format!("{} paused", change.name));
-        claim.end = change.end;
-        claim.evidence = vec![*told];
-        found.push(claim);
+        let same = |claim: &Claim| claim.onset == change.at && claim.end == change.end;
+        let index = found.iter().position(same).unwrap_or_else(|| {
+            let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.95);
+            claim.end = change.end;
+            found.push(claim);
+            found.len() - 1
+        });
+        found[index].target.concerns.push(format!("{} paused", change.name));
+        found[index].evidence.push(*told);
     }
     found
 }

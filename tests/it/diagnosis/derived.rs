@@ -547,9 +547,11 @@ fn a_changed_configuration_and_a_paused_scheduler_are_changes() {
 
     let mut run = quiet();
     run.bodies("/schedulers?status=paused", range, |_, body| {
-        *body = serde_json::json!(["balance-region-scheduler"]);
+        *body = serde_json::json!(["balance-leader-scheduler", "balance-region-scheduler"]);
     });
-    assert_no_fault(&run.verdict(), Some(("config_change", "cluster")));
+    let verdict = run.verdict();
+    assert_no_fault(&verdict, Some(("config_change", "cluster")));
+    assert_eq!(verdict.changes.len(), 1, "one decision: {}", told(&verdict));
 }
 
 /// Scheduling is switched off while regions lack peers.
