@@ -168,7 +168,7 @@ fn later(answer: &PdAnswer, by_ms: i64) -> PdAnswer {
                 store["store"]["last_heartbeat"] = (beat + by_ms * 1_000_000).into();
             }
         }
-        *body = value.to_string().into_bytes();
+        *body = value.to_string().into_bytes().into();
     }
     answer
 }

@@ -80,7 +80,7 @@ fn renumber(run: &mut Run) {
             && let Ok(mut value) = serde_json::from_slice::<Value>(body)
         {
             renumber_value(&mut value, &other);
-            *body = value.to_string().into_bytes();
+            *body = value.to_string().into_bytes().into();
         }
     }
 }

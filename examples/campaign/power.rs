@@ -170,7 +170,7 @@ fn tick(
         url: "http://pd0:2379".to_owned(),
         path: "/pd/api/v1/status".to_owned(),
         elapsed_us: 900,
-        outcome: PdOutcome::Answered { status: 200, body },
+        outcome: PdOutcome::Answered { status: 200, body: body.into() },
     });
     Ok(tick)
 }

@@ -72,7 +72,7 @@ impl Supply {
         let mut documents = BTreeMap::new();
         for answer in reader.pd_answers(TimeRange::ALL)? {
             if let PdOutcome::Answered { status: 200, body } = answer.outcome {
-                documents.insert(answer.path, body);
+                documents.insert(answer.path, body.to_vec());
             }
         }
         Ok(Self { series, scrapes, documents, epoch, step_ms })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
@@ -174,7 +174,7 @@ impl CaptureReader {
     ///
     /// [`CaptureError`] where the file cannot be read.
     pub fn pd_answers(&self, range: TimeRange) -> Result<Vec<PdAnswer>, CaptureError> {
-        let mut documents: HashMap<u64, Vec<u8>> = HashMap::new();
+        let mut documents: HashMap<u64, Arc<[u8]>> = HashMap::new();
         let mut answers = Vec::new();
         let mut take = |batch: &PdBatch| {
             let numbers = batch.first_document..;

@@ -61,7 +61,7 @@ fn ping(sent: i64, body: &str) -> PdAnswer {
         url: "http://pd0:2379".to_owned(),
         path: "/pd/api/v1/ping".to_owned(),
         elapsed_us: 900,
-        outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().to_vec() },
+        outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().into() },
     }
 }
 

@@ -1,5 +1,7 @@
 //! One answer of PD's HTTP API as it came, before anything reads it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::gap::GapReason;
@@ -44,8 +46,9 @@ pub enum PdOutcome {
     Answered {
         /// HTTP status.
         status: u16,
-        /// The body as sent, after content decoding.
-        body: Vec<u8>,
+        /// The body as sent, after content decoding. Most answers repeat an earlier one, so those
+        /// of a capture share their bodies: a day's would take a gigabyte otherwise.
+        body: Arc<[u8]>,
     },
     /// The member did not answer, or not with something that can be kept.
     Failed {

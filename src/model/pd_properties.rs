@@ -92,13 +92,13 @@ fn any_answer() -> impl Strategy<Value = PdAnswer> {
         leader.prop_map(|leader| {
             let leader = leader.map(|number| json!({"name": format!("pd{number}")}));
             let body = json!({"members": [], "leader": leader}).to_string();
-            PdOutcome::Answered { status: 200, body: body.into_bytes() }
+            PdOutcome::Answered { status: 200, body: body.into_bytes().into() }
         }),
         any_json().prop_map(|body| PdOutcome::Answered {
             status: 200,
-            body: body.to_string().into_bytes(),
+            body: body.to_string().into_bytes().into(),
         }),
-        any::<Vec<u8>>().prop_map(|body| PdOutcome::Answered { status: 503, body }),
+        any::<Vec<u8>>().prop_map(|body| PdOutcome::Answered { status: 503, body: body.into() }),
         Just(PdOutcome::Failed { reason: GapReason::Timeout, detail: String::new() }),
     ];
     (0_u8..3, 0_usize..16, outcome).prop_map(|(member, route, outcome)| {

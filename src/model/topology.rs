@@ -341,7 +341,7 @@ mod tests {
 
     fn names(leader: &str) -> PdOutcome {
         let body = format!(r#"{{"members":[],"leader":{{"name":"{leader}","member_id":1}}}}"#);
-        PdOutcome::Answered { status: 200, body: body.into_bytes() }
+        PdOutcome::Answered { status: 200, body: body.into_bytes().into() }
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
             PdOutcome::Failed { reason: GapReason::Connect, detail: "refused".to_owned() };
         topology.apply(&members("pd0", 1, refused)).unwrap();
         assert_eq!(topology.leader.as_deref(), Some("pd0"));
-        let error = PdOutcome::Answered { status: 500, body: b"redirect failed".to_vec() };
+        let error = PdOutcome::Answered { status: 500, body: (*b"redirect failed").into() };
         topology.apply(&members("pd1", 1, error)).unwrap();
         assert_eq!(topology.leader, None);
     }

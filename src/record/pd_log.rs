@@ -220,7 +220,7 @@ fn read_line(text: &[u8], line: u64) -> Result<PdAnswer, PdLogError> {
     }
     let outcome = match (fields.status, fields.body, fields.error) {
         (Some(status @ 100..=599), body, None) => {
-            PdOutcome::Answered { status, body: body.unwrap_or_default().into_bytes() }
+            PdOutcome::Answered { status, body: body.unwrap_or_default().into_bytes().into() }
         }
         (Some(status), _, None) => {
             return Err(wrong(format!("status {status} is not an http status")));

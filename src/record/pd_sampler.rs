@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn ok() -> PdOutcome {
-        PdOutcome::Answered { status: 200, body: Vec::new() }
+        PdOutcome::Answered { status: 200, body: [].into() }
     }
 
     fn view(of: &str, leader: Option<&str>) -> (PdAnswer, MembersView) {

@@ -191,12 +191,12 @@ impl PdRules {
     /// does not count: 404, and the 500 that stands for an empty list of finished operators.
     fn errors(&mut self, answer: &PdAnswer) {
         let PdOutcome::Answered { status, body } = &answer.outcome else { return };
-        let body = String::from_utf8_lossy(body);
-        let nothing = *status == 404 || body.contains("ErrOperatorNotFound");
+        let empty = || String::from_utf8_lossy(body).contains("ErrOperatorNotFound");
+        let nothing = *status == 404 || (*status == 500 && empty());
         if (200..300).contains(status) || nothing {
             self.erring.remove(&key(answer));
         } else if self.erring.insert(key(answer)) {
-            let body = excerpt(&body, 80);
+            let body = excerpt(&String::from_utf8_lossy(body), 80);
             let route = answer.path.trim_start_matches("/pd/api/v1");
             let text = format!("answers {route} with HTTP {status}: {body}");
             let value = format!("HTTP {status}");

@@ -358,7 +358,7 @@ mod tests {
             url: String::new(),
             path: format!("/pd/api/v1/{path}"),
             elapsed_us: 0,
-            outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().to_vec() },
+            outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().into() },
         }
     }
 

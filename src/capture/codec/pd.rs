@@ -1,6 +1,7 @@
 //! PD answers as a blob: columns of what was asked and how it ended, then the new documents.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
@@ -14,7 +15,7 @@ pub struct PdBatch {
     /// Number of the first document here; documents are numbered through the whole capture.
     pub first_document: u64,
     /// Documents, each once in the whole capture.
-    pub documents: Vec<Vec<u8>>,
+    pub documents: Vec<Arc<[u8]>>,
     /// Answers whose bodies are left out, and the document that is the body.
     pub answers: Vec<(PdAnswer, Option<u64>)>,
 }
@@ -80,7 +81,7 @@ pub fn decode_pd(blob: &[u8]) -> Result<PdBatch, DecodeError> {
     let first_document = cursor.varint()?;
     let mut documents = Vec::new();
     for _ in 0..cursor.count()? {
-        documents.push(cursor.bytes()?.to_vec());
+        documents.push(Arc::from(cursor.bytes()?));
     }
     let mut strings = Vec::new();
     for _ in 0..cursor.count()? {
@@ -113,7 +114,7 @@ pub fn decode_pd(blob: &[u8]) -> Result<PdBatch, DecodeError> {
                 let status = u16::try_from(status);
                 let status = status.map_err(|_| DecodeError("a status exceeds 16 bits"))?;
                 let document = first_document.wrapping_add(result.signed()? as u64);
-                (PdOutcome::Answered { status, body: Vec::new() }, Some(document))
+                (PdOutcome::Answered { status, body: Arc::default() }, Some(document))
             }
         };
         let sent = Timestamp::from_millis(at);
@@ -142,10 +143,10 @@ mod tests {
         };
         let batch = PdBatch {
             first_document: 3,
-            documents: vec![b"[]\n".to_vec()],
+            documents: vec![Arc::from(*b"[]\n")],
             answers: vec![
-                (answer(10, PdOutcome::Answered { status: 200, body: vec![] }), Some(1)),
-                (answer(9, PdOutcome::Answered { status: 500, body: vec![] }), Some(3)),
+                (answer(10, PdOutcome::Answered { status: 200, body: Arc::default() }), Some(1)),
+                (answer(9, PdOutcome::Answered { status: 500, body: Arc::default() }), Some(3)),
                 (
                     answer(
                         12,

@@ -55,6 +55,21 @@ fn slow_clock(labels: &Labels) -> bool {
     labels.get("type") == Some("system_time_slow")
 }
 
+/// Whether the member took over PD's leadership then. A new leader goes on from the last timestamp
+/// that the old one saved, up to `tso-save-interval` (3 s) ahead of any clock, and counts its own
+/// as slow until it has caught up.
+fn takes_over(case: &Case<'_>, name: &str, point: &Point) -> bool {
+    case.leader_changes.iter().any(|(change, _)| {
+        let since = change.leaderless_since.unwrap_or(change.at);
+        change.to.as_deref() == Some(name)
+            && point.at >= since.saturating_add_millis(-TOLD_LATE_MS)
+            && point.since <= change.at.saturating_add_millis(TOLD_LATE_MS)
+    })
+}
+
+/// Members are asked who leads every 10 s.
+const TOLD_LATE_MS: i64 = 10_000;
+
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
     for name in &case.member_names {
@@ -66,8 +81,11 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         ];
         for (metric, rate) in counters {
             // PD counts an event only where its clock went back by itself; one is one too many.
-            let Some(first) = rate.0.iter().find(|point| point.value > 0.0) else { continue };
-            let last = rate.0.iter().rev().find(|point| point.value > 0.0).unwrap_or(first);
+            let went_back = |point: &&Point| {
+                point.value > 0.0 && (metric == JUMPS || !takes_over(case, name, point))
+            };
+            let Some(first) = rate.0.iter().find(went_back) else { continue };
+            let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
             let target = Target::member(name, case.evidence.member_address(name));
             let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
             claim.end = Some(last.at);

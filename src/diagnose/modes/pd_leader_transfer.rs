@@ -10,7 +10,7 @@ pub const MODE: Mode = Mode {
     row: 21,
     nature: Nature::Change,
     depth: Depth::Presence,
-    says: "PD's leadership was handed over",
+    says: "PD's leader handed over to another member",
     subsumes: &[],
     needs: &[Need::PdMembers],
     metrics: &[],
@@ -34,7 +34,9 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         if missing || *to == change.from {
             continue;
         }
-        let target = Target::member(to, case.evidence.member_address(to));
+        let from = &change.from;
+        let mut target = Target::member(from, case.evidence.member_address(from));
+        target.concerns.push(to.clone());
         let mut claim = Claim::new(target, since, 5_000, 0.9);
         claim.end = Some(change.at);
         claim.evidence = vec![*told];

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::model::*;
 
@@ -18,7 +20,7 @@ pub(in crate::replay) fn recording() -> Recording {
 }
 
 pub(in crate::replay) fn answer(at: i64, member: &str, route: &str, body: &str) -> PdAnswer {
-    let body = body.as_bytes().to_vec();
+    let body = Arc::from(body.as_bytes());
     outcome(at, member, route, PdOutcome::Answered { status: 200, body })
 }
 
@@ -39,7 +41,7 @@ fn failed(at: i64, member: &str, route: &str) -> PdAnswer {
 }
 
 fn error(at: i64, member: &str, route: &str) -> PdAnswer {
-    let body = b"[PD:apiutil:ErrRedirect]redirect failed\n".to_vec();
+    let body = Arc::from(*b"[PD:apiutil:ErrRedirect]redirect failed\n");
     outcome(at, member, route, PdOutcome::Answered { status: 500, body })
 }
 
@@ -97,7 +99,7 @@ fn a_leader_change_tells_who_it_was_and_how_long_there_was_none() {
 
 #[test]
 fn an_empty_list_of_finished_operators_is_no_error() {
-    let body = b"\"[PD:operator:ErrOperatorNotFound]operator not found\"\n".to_vec();
+    let body = Arc::from(*b"\"[PD:operator:ErrOperatorNotFound]operator not found\"\n");
     let nothing = PdOutcome::Answered { status: 500, body };
     let told = told(vec![outcome(0, "pd0", "operators/records?from=0", nothing)]);
     assert!(told.is_empty(), "{told:?}");

@@ -129,7 +129,7 @@ impl PdClient {
         let outcome = match answer {
             Ok(answer) => PdOutcome::Answered {
                 status: answer.status,
-                body: without_secrets(&request.path, answer.body),
+                body: without_secrets(&request.path, answer.body).into(),
             },
             Err(error) => PdOutcome::Failed {
                 reason: error.gap_reason(),

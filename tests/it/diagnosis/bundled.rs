@@ -49,6 +49,23 @@ fn quiet_and_planned_runs_have_no_fault() {
     assert_no_fault(&Run::load("chaos-10").verdict(), Some(("scrape_loss", "store 4")));
 }
 
+/// Real PD clusters, recorded after the thresholds were set: `data/make-pd.sh`.
+#[test]
+fn what_befell_pd_alone_is_found() {
+    for (name, mode, target) in [
+        ("pd-02", "pd_follower_crash", "pd1"),
+        ("pd-03", "pd_leader_crash", "pd1"),
+        ("pd-04", "pd_leader_pause", "pd0"),
+        ("pd-05", "pd_quorum_loss", "pd"),
+        ("pd-06", "pd_quorum_loss", "pd"),
+    ] {
+        assert_cause(&Run::load(&format!("pd/{name}")).verdict(), mode, target);
+    }
+    assert_no_fault(&Run::load("pd/pd-01").verdict(), None);
+    assert_no_fault(&Run::load("pd/pd-07").verdict(), Some(("pd_leader_transfer", "pd1")));
+    assert_no_fault(&Run::load("pd/pd-08").verdict(), Some(("config_change", "cluster")));
+}
+
 #[test]
 fn before_the_injection_nothing_is_found() {
     for (name, seconds) in [

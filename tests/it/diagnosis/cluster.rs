@@ -304,5 +304,5 @@ fn timestamps_that_leave_prometheus_s_clock_tell_a_clock_that_was_set() {
             }
         }
     });
-    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd0")));
+    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd2")));
 }

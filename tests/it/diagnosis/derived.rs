@@ -333,7 +333,7 @@ fn without_a_majority_pd_has_no_quorum() {
 fn a_leader_that_goes_on_answering_handed_over() {
     let mut run = quiet();
     run.move_pd_leader("pd0", run.at(FROM));
-    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd0")));
+    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd2")));
 }
 
 /// A member whose log is synced slowly.

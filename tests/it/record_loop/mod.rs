@@ -149,13 +149,22 @@ async fn sigterm_finishes_the_tick_and_seals_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_leaves_at_once_and_loses_nothing() {
     let scene = Scene::new().await;
-    let mut recorder = scene.record();
-    let last = recorder.event("a copy", copied).await;
-    // The last copy, which the first signal asks for, never comes to its end.
-    scene.gate.set(Door::Silent);
-    recorder.signal("TERM");
-    recorder.signal("INT");
-    let ended = recorder.wait().await;
+    // The last copy, which the first signal asks for, never comes to its end; unless the gate broke
+    // one that was under way, after which none is tried and the recording may end first.
+    let mut attempts = 0;
+    let (last, ended) = loop {
+        scene.gate.set(Door::Open);
+        let mut recorder = scene.record();
+        let last = recorder.event("a copy", copied).await;
+        scene.gate.set(Door::Silent);
+        recorder.signal("TERM");
+        recorder.signal("INT");
+        let ended = recorder.wait().await;
+        attempts += 1;
+        if ended.code != Some(0) || attempts == 5 {
+            break (last, ended);
+        }
+    };
     assert_eq!(ended.code, Some(130), "{}", ended.errors);
     assert!(ended.errors.contains("every committed tick is in it"), "{}", ended.errors);
     scene.check(through(&last));
@@ -168,7 +177,7 @@ async fn a_second_signal_leaves_at_once_and_loses_nothing() {
     let reader = scene.check(through(&later));
     let gaps = reader.gaps().expect("gaps read");
     let down = gaps.iter().filter(|gap| gap.reason == GapReason::RecorderDown);
-    assert_eq!(down.count(), 1, "{gaps:?}");
+    assert_eq!(down.count(), attempts, "{gaps:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,7 @@ impl Shelf {
         let mut pd: BTreeMap<(String, String), Vec<PdAnswer>> = BTreeMap::new();
         for mut answer in run.pd {
             if let PdOutcome::Answered { body, .. } = &mut answer.outcome {
-                *body = replaced(&String::from_utf8_lossy(body)).into_bytes();
+                *body = replaced(&String::from_utf8_lossy(body)).into_bytes().into();
             }
             let key = (answer.member.clone(), answer.path.clone());
             pd.entry(key).or_default().push(answer);
@@ -147,7 +147,7 @@ impl Shelf {
         let known = lists.into_iter().flatten().filter(|answer| answer.observed() <= now);
         match known.max_by_key(|answer| answer.observed()).map(|answer| &answer.outcome) {
             Some(PdOutcome::Answered { status, body }) => {
-                Some((*status, "application/json", body.clone()))
+                Some((*status, "application/json", body.to_vec()))
             }
             Some(PdOutcome::Failed { .. }) => None,
             None => Some((404, "text/plain", b"404 page not found\n".to_vec())),

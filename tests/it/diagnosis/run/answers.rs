@@ -20,7 +20,7 @@ impl Run {
             if let PdOutcome::Answered { status: 200, body } = &mut answer.outcome {
                 let mut value: Value = serde_json::from_slice(body).expect("PD answers in JSON");
                 change(answer.sent, &mut value);
-                *body = value.to_string().into_bytes();
+                *body = value.to_string().into_bytes().into();
                 found = true;
             }
         }

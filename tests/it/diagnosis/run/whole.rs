@@ -47,7 +47,7 @@ impl Run {
                         let moved = beat + length * number * 1_000_000;
                         store["store"]["last_heartbeat"] = moved.into();
                     }
-                    *body = value.to_string().into_bytes();
+                    *body = value.to_string().into_bytes().into();
                 }
                 self.pd.push(answer);
             }
@@ -156,7 +156,7 @@ impl Run {
             answer.url = answer.url.replace(from, to);
             if let PdOutcome::Answered { body, .. } = &mut answer.outcome {
                 let text = String::from_utf8_lossy(body).replace(from, to);
-                *body = text.into_bytes();
+                *body = text.into_bytes().into();
             }
         }
         self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
