@@ -72,8 +72,8 @@ pub fn power(x: f64, y: f64) -> f64 {
         || y == -0.5;
     if special || (x < 0.0 && y.fract() != 0.0) || y.abs() >= 9.3e18 {
         return match y {
-            0.5 => x.sqrt(),
-            -0.5 => 1.0 / x.sqrt(),
+            0.5 if x.is_finite() && x != 0.0 => x.sqrt(),
+            -0.5 if x.is_finite() && x != 0.0 => 1.0 / x.sqrt(),
             _ => libm::pow(x, y),
         };
     }
@@ -261,6 +261,7 @@ mod tests {
         assert!(power(-8.0, 1.0 / 3.0).is_nan());
         assert_eq!(power(2.0, 1024.0), f64::INFINITY);
         assert_eq!(power(f64::NAN, 0.0), 1.0);
+        assert_eq!(power(f64::NEG_INFINITY, 0.5), f64::INFINITY);
     }
 
     #[test]

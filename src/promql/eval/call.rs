@@ -74,7 +74,7 @@ impl Query<'_> {
             ("vector", [scalar]) => Ok(vec![nameless(self.scalar(scalar, steps)?)]),
             ("absent", [vector]) => {
                 let columns = self.vector(vector, steps)?;
-                Ok(absent(&columns, labels::of_absent(vector), steps))
+                Ok(absent(&columns, labels::of_absent(vector, self.options.dialect), steps))
             }
             ("timestamp", [vector]) => self.timestamps(vector, steps),
             ("round" | "clamp" | "clamp_min" | "clamp_max", [vector, bounds @ ..]) => {
@@ -181,7 +181,7 @@ impl Query<'_> {
         let windows = self.windows(range, steps)?;
         let mut columns = self.over(&windows, steps, &*function)?;
         if name == "absent_over_time" {
-            return Ok(absent(&columns, labels::of_absent(range), steps));
+            return Ok(absent(&columns, labels::of_absent(range, self.options.dialect), steps));
         }
         if matches!(name, "rate" | "increase") {
             self.remark_gauges(&columns, range.span);
@@ -230,7 +230,7 @@ impl Query<'_> {
             ("delta", _) => rate_of(RateKind::Delta),
             ("irate", _) => sometimes(|window| rate::instantaneous(window, true)),
             ("idelta", _) => sometimes(|window| rate::instantaneous(window, false)),
-            ("deriv", _) => sometimes(rate::derivative),
+            ("deriv", _) => sometimes(move |window| rate::derivative(window, dialect)),
             ("resets", _) => always(rate::resets),
             ("changes", _) => always(rate::changes),
             ("sum_over_time", _) => always(move |window| over_time::sum(window, dialect)),
@@ -267,7 +267,7 @@ impl Query<'_> {
                 Ok(Some(over_time::integral(window, quadrature)))
             })),
             ("predict_linear", [ahead]) => {
-                Ok(Box::new(move |step, window| Ok(rate::prediction(window, ahead[step]))))
+                Ok(Box::new(move |step, window| Ok(rate::prediction(window, ahead[step], dialect))))
             }
             ("double_exponential_smoothing" | "holt_winters", [smoothing, trend]) => {
                 Ok(Box::new(move |step, window| {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::super::ast::{Comparison, Expr, ExprKind};
+use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::pattern;
 use super::column::{Column, Metric, is_metadata};
@@ -90,8 +91,9 @@ fn set_label(column: &mut Column, name: &str, value: String) {
     }
 }
 
-/// Labels of what `absent` found missing: those that its selector fixes by one equality.
-pub fn of_absent(expr: &Expr) -> Labels {
+/// Labels of what `absent` found missing: those that its selector fixes by one equality. Prometheus 3
+/// leaves out those that it asks anything else of, 2 only where that comes after the equality.
+pub fn of_absent(expr: &Expr, dialect: Dialect) -> Labels {
     let conditions = match &expr.unwrapped().kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.conditions,
         _ => return Labels::default(),
@@ -100,10 +102,13 @@ pub fn of_absent(expr: &Expr) -> Labels {
     let mut seen: Vec<&str> = Vec::new();
     for condition in conditions.iter().filter(|condition| !is_metadata(&condition.name)) {
         let known = seen.contains(&condition.name.as_str());
+        let equal = condition.comparison == Comparison::Equal;
         pairs.retain(|(name, _)| *name != condition.name);
-        if condition.comparison == Comparison::Equal && !known {
-            seen.push(&condition.name);
+        if equal && !known {
             pairs.push((condition.name.clone(), condition.value.clone()));
+        }
+        if equal || dialect == Dialect::V3 {
+            seen.push(&condition.name);
         }
     }
     Labels::new(pairs).unwrap_or_default()

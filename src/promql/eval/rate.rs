@@ -98,22 +98,22 @@ pub fn changes(window: &Window<'_>) -> f64 {
 }
 
 /// The slope, per second.
-pub fn derivative(window: &Window<'_>) -> Option<f64> {
+pub fn derivative(window: &Window<'_>, dialect: Dialect) -> Option<f64> {
     let [first, _, ..] = window.samples else { return None };
-    Some(regression(window.samples, first.at.as_millis()).0)
+    Some(regression(window.samples, first.at.as_millis(), dialect).0)
 }
 
 /// Where the trend will be, `ahead` seconds after the instant of evaluation.
-pub fn prediction(window: &Window<'_>, ahead: f64) -> Option<f64> {
+pub fn prediction(window: &Window<'_>, ahead: f64, dialect: Dialect) -> Option<f64> {
     if window.samples.len() < 2 {
         return None;
     }
-    let (slope, intercept) = regression(window.samples, window.at);
+    let (slope, intercept) = regression(window.samples, window.at, dialect);
     Some(slope * ahead + intercept)
 }
 
 /// Slope and value at `origin` of the least-squares line.
-fn regression(samples: &[Sample], origin: i64) -> (f64, f64) {
+fn regression(samples: &[Sample], origin: i64, dialect: Dialect) -> (f64, f64) {
     let initial = samples[0].value;
     if samples.iter().all(|sample| sample.value == initial)
         || (samples.len() == 1 && initial.is_nan())
@@ -122,12 +122,16 @@ fn regression(samples: &[Sample], origin: i64) -> (f64, f64) {
     }
     let (mut x_sum, mut y_sum) = (Kahan::default(), Kahan::default());
     let (mut xy_sum, mut xx_sum) = (Kahan::default(), Kahan::default());
+    let add = match dialect {
+        Dialect::V2 => Kahan::add,
+        Dialect::V3 => Kahan::add_bounded,
+    };
     for sample in samples {
         let x = (sample.at.as_millis() - origin) as f64 / 1e3;
-        x_sum.add_bounded(x);
-        y_sum.add_bounded(sample.value);
-        xy_sum.add_bounded(x * sample.value);
-        xx_sum.add_bounded(x * x);
+        add(&mut x_sum, x);
+        add(&mut y_sum, sample.value);
+        add(&mut xy_sum, x * sample.value);
+        add(&mut xx_sum, x * x);
     }
     let n = samples.len() as f64;
     let (x_sum, y_sum) = (x_sum.total(), y_sum.total());
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn a_line_is_continued() {
         let samples = samples(&[(0, 0.0), (30, 3.0), (60, 6.0)]);
-        assert_eq!(derivative(&window(&samples)), Some(0.1));
-        assert_eq!(prediction(&window(&samples), 40.0), Some(10.0));
+        assert_eq!(derivative(&window(&samples), Dialect::V3), Some(0.1));
+        assert_eq!(prediction(&window(&samples), 40.0, Dialect::V3), Some(10.0));
     }
 }
