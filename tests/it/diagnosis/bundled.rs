@@ -49,7 +49,7 @@ fn quiet_and_planned_runs_have_no_fault() {
     assert_no_fault(&Run::load("chaos-10").verdict(), Some(("scrape_loss", "store 4")));
 }
 
-/// Real PD clusters, recorded after the thresholds were set: `data/make-pd.sh`.
+/// Runs of a real PD cluster alone, as `data/make-pd.sh` makes them.
 #[test]
 fn what_befell_pd_alone_is_found() {
     for (name, mode, target) in [
