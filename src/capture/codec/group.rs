@@ -91,12 +91,7 @@ struct History {
 impl History {
     #[inline]
     fn class(&self) -> usize {
-        match self.average {
-            0 => 0,
-            1..=15 => 1,
-            16..=31 => 2,
-            more => (3 + (more - 32) / 48).min(HISTORY as u32 - 1) as usize,
-        }
+        usize::from(CLASSES[self.average as usize])
     }
 
     #[inline]
@@ -108,6 +103,22 @@ impl History {
         }
     }
 }
+
+/// The class of each average; none exceeds sixteen times 64 bits.
+static CLASSES: [u8; 1025] = {
+    let mut classes = [0; 1025];
+    let mut average = 1;
+    while average < classes.len() {
+        let class = match average {
+            1..=15 => 1,
+            16..=31 => 2,
+            more => 3 + (more - 32) / 48,
+        };
+        classes[average] = if class < HISTORY { class as u8 } else { HISTORY as u8 - 1 };
+        average += 1;
+    }
+    classes
+};
 
 #[inline]
 fn neighbour_class(step: i64) -> usize {
@@ -166,9 +177,7 @@ fn code_values<C: Coder>(
     bits: &mut [u64],
     direction: Direction,
 ) {
-    scratch.places.clear();
-    let held = states.iter().enumerate().filter(|&(_, &state)| state == VALUE);
-    scratch.places.extend(held.map(|(place, _)| place as u32));
+    scratch.find_places(states, models.last_full);
     if scratch.places.is_empty() {
         return;
     }
@@ -242,16 +251,17 @@ fn code_exact<C: Coder>(
     }
     let mut history = History::default();
     let mut before = 0_i64;
-    let mut next_place = 0;
-    for index in 0..places.len() {
+    let mut steps = std::mem::take(&mut models.neighbour_steps);
+    let mut next_place = places[0] as usize + 1;
+    steps[..next_place].fill(0);
+    for index in 1..places.len() {
         let place = places[index] as usize;
-        models.neighbour_steps[next_place..place].fill(0);
-        next_place = place + 1;
-        if index == 0 {
-            models.neighbour_steps[place] = 0;
-            continue;
+        // A call for nothing would cost more than what it is for.
+        if next_place < place {
+            steps[next_place..place].fill(0);
         }
-        let beside = models.neighbour_steps[place];
+        next_place = place + 1;
+        let beside = steps[place];
         let expected = match mode {
             Mode::Plain => 0,
             Mode::Previous => before,
@@ -262,10 +272,11 @@ fn code_exact<C: Coder>(
         let surprise = code_number(coder, models, &mut history, chosen.min(2), beside, surprise);
         let step = (surprise << shift).wrapping_add(expected);
         main[index] = main[index - 1].wrapping_add(step);
-        models.neighbour_steps[place] = step;
+        steps[place] = step;
         before = step;
     }
-    models.neighbour_steps[next_place..].fill(0);
+    steps[next_place..].fill(0);
+    models.neighbour_steps = steps;
 }
 
 /// Codes increments of numbers that no neighbour resembles.

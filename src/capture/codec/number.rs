@@ -44,7 +44,7 @@ pub fn code_tree<C: Coder>(coder: &mut C, models: &mut [Bit], wanted: u32) -> u3
     let size = models.len() as u32;
     let mut node = 1_u32;
     for level in (0..size.trailing_zeros()).rev() {
-        let bit = coder.bit(&mut models[node as usize], (wanted >> level) & 1 == 1);
+        let bit = coder.open_bit(&mut models[node as usize], (wanted >> level) & 1 == 1);
         node = (node << 1) | u32::from(bit);
     }
     node - size
@@ -62,7 +62,7 @@ fn code_below_top<C: Coder>(
     let mut left = length - 1;
     while left > 0 && value < 8 {
         left -= 1;
-        let bit = coder.bit(&mut models[value as usize], (magnitude >> left) & 1 == 1);
+        let bit = coder.open_bit(&mut models[value as usize], (magnitude >> left) & 1 == 1);
         value = (value << 1) | u64::from(bit);
     }
     if left == 0 {

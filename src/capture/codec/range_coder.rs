@@ -30,6 +30,17 @@ impl Bit {
             self.slow += (u16::MAX - self.slow) >> 6;
         }
     }
+
+    /// As [`learn`](Self::learn), of a bit that fills `mask`.
+    #[inline]
+    fn learn_open(&mut self, mask: u16) {
+        let moved = |from: u16, by: u32| {
+            let distance = (from ^ !mask) >> by;
+            from.wrapping_add((distance ^ mask).wrapping_sub(mask))
+        };
+        self.fast = moved(self.fast, 4);
+        self.slow = moved(self.slow, 6);
+    }
 }
 
 /// One direction of coding. Encoder and decoder run the same model code over it, so the two
@@ -37,6 +48,10 @@ impl Bit {
 pub trait Coder {
     /// Codes one bit by an adaptive probability. The encoder takes `bit`; the decoder ignores it.
     fn bit(&mut self, model: &mut Bit, bit: bool) -> bool;
+    /// As [`bit`](Self::bit), for a bit that is as likely one as the other.
+    fn open_bit(&mut self, model: &mut Bit, bit: bool) -> bool {
+        self.bit(model, bit)
+    }
     /// Codes the low `count` (at most 64) bits of `value` as they are.
     fn raw(&mut self, value: u64, count: u32) -> u64;
 }
@@ -168,6 +183,22 @@ impl Coder for Decoder<'_> {
         bit
     }
 
+    /// Without a branch on the bit, which a processor could not foresee.
+    #[inline]
+    fn open_bit(&mut self, model: &mut Bit, _: bool) -> bool {
+        let bound = (self.range >> 16) * model.zero();
+        let bit = self.code >= bound;
+        let mask = u32::from(bit).wrapping_neg();
+        self.code -= bound & mask;
+        self.range = (bound & !mask) | ((self.range - bound) & mask);
+        model.learn_open(mask as u16);
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+        bit
+    }
+
     #[inline]
     fn raw(&mut self, _: u64, count: u32) -> u64 {
         let mut value = 0;
@@ -215,6 +246,18 @@ mod tests {
         for &(bit, value, count) in &script {
             assert_eq!(decoder.bit(&mut model, false), bit);
             assert_eq!(decoder.raw(0, count), value);
+        }
+    }
+
+    #[test]
+    fn both_ways_of_learning_agree() {
+        let (mut open, mut plain) = (Bit::NEW, Bit::NEW);
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..10_000 {
+            let bit = random.u8(..) < 20;
+            plain.learn(bit);
+            open.learn_open(if bit { u16::MAX } else { 0 });
+            assert_eq!((open.fast, open.slow), (plain.fast, plain.slow));
         }
     }
 

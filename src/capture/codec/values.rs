@@ -1,5 +1,7 @@
 //! Values as integers: exact decimals, decimals with a rest, or the order of floats.
 
+use super::block::VALUE;
+
 /// How the values of a series are written as integers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -49,6 +51,23 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Finds the cells that hold a value; all of them where the series is `full`.
+    pub fn find_places(&mut self, states: &[u8], full: bool) {
+        self.places.clear();
+        if full {
+            self.places.extend(0..states.len() as u32);
+            return;
+        }
+        self.places.resize(states.len(), 0);
+        let mut held = 0;
+        // Without a branch, since none could be foreseen.
+        for (place, &state) in (0..).zip(states) {
+            self.places[held] = place;
+            held += usize::from(state == VALUE);
+        }
+        self.places.truncate(held);
+    }
+
     /// Finds the kind that writes the values shortest, and fills in its integers.
     pub fn split(&mut self, bits: &[u64]) -> Kind {
         if self.places.iter().all(|&place| bits[place as usize] == 0) {
