@@ -10,6 +10,7 @@ mod file;
 mod index;
 mod inventory;
 mod maintain;
+mod parallel;
 mod reader;
 mod scan;
 mod verify;

@@ -6,12 +6,15 @@ use super::CaptureError;
 use super::catalog::target_labels;
 use super::codec::{BlockHeader, Columns, decode_group};
 use super::index::{SeriesState, sample_hash};
+use super::parallel;
 use super::reader::{BlockRow, CaptureReader, Target};
 use crate::model::{
     Fingerprint, LabelMatcher, Labels, MatchOp, Sample, Series, TargetKey, TimeRange, Timestamp,
 };
 
 const NAME: &str = "__name__";
+/// Bytes of blocks that are read before they are decoded.
+const BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Consecutive ordinals of one target.
 type Span = std::ops::Range<u32>;
@@ -74,6 +77,13 @@ impl<'a> SampleRun<'a> {
         });
         let range = self.range;
         samples.filter(move |sample| range.contains(sample.at))
+    }
+
+    /// The samples, with room for others behind them.
+    fn collect(&self, room: usize) -> Vec<Sample> {
+        let mut samples = Vec::with_capacity(room);
+        samples.extend(self.samples());
+        samples
     }
 }
 
@@ -159,14 +169,20 @@ impl CaptureReader {
                 continue;
             }
             let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); wanted.len()];
-            self.scan_target(number, range, &wanted, |columns| {
-                for (row, &ordinal) in columns.ordinals.iter().enumerate() {
-                    let ordinal = ordinal as usize;
-                    if wanted[ordinal] {
-                        let run = SampleRun { target, ordinal, columns, row, range };
-                        let held = &mut samples[ordinal];
-                        held.reserve(columns.times.len());
-                        held.extend(run.samples());
+            let cut = |columns: &Columns, room: usize| -> Vec<(usize, Vec<Sample>)> {
+                let rows = columns.ordinals.iter().enumerate();
+                let rows = rows.map(|(row, ordinal)| (row, *ordinal as usize));
+                let rows = rows.filter(|(_, ordinal)| wanted[*ordinal]);
+                let run = |row, ordinal| SampleRun { target, ordinal, columns, row, range };
+                rows.map(|(row, ordinal)| (ordinal, run(row, ordinal).collect(room))).collect()
+            };
+            self.map_target(number, range, &wanted, cut, |runs| {
+                for (ordinal, mut run) in runs {
+                    let held = &mut samples[ordinal];
+                    if held.is_empty() {
+                        *held = run;
+                    } else {
+                        held.append(&mut run);
                     }
                 }
             })?;
@@ -280,19 +296,76 @@ impl CaptureReader {
     ) -> Result<(), CaptureError> {
         for block in self.blocks_in(number, range) {
             let Some((body, header)) = self.block_header(block, wanted.len())? else { continue };
-            for group in 0..header.group_count() {
-                let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
-                let last = header.group_ordinals(group).iter().rposition(is_wanted);
-                let rows = last.map_or(0, |last| last + 1);
-                if rows > 0
-                    && let Some(columns) = self.group(block, &body, &header, (group, rows))
-                {
+            for group in touched(&header, wanted) {
+                if let Some(columns) = self.group(block, &body, &header, group) {
                     each(&columns);
                 }
             }
         }
         self.journal_columns(number, wanted.len()).for_each(each);
         Ok(())
+    }
+
+    /// As [`scan_target`](Self::scan_target), block by block on several threads: hands over what
+    /// `make` makes of the groups. It is told how many instants are about to come, a group's own
+    /// among them.
+    fn map_target<R: Send>(
+        &self,
+        number: u32,
+        range: TimeRange,
+        wanted: &[bool],
+        make: impl Fn(&Columns, usize) -> R + Sync,
+        mut each: impl FnMut(R),
+    ) -> Result<(), CaptureError> {
+        let mut blocks = self.blocks_in(number, range).peekable();
+        while blocks.peek().is_some() {
+            let (mut bodies, mut bytes) = (Vec::new(), 0);
+            while let Some(block) = blocks.next_if(|_| bytes < BYTES_AT_ONCE) {
+                if let Some((body, header)) = self.block_header(block, wanted.len())? {
+                    bytes += body.len();
+                    bodies.push((block, body, header));
+                }
+            }
+            let inside = |header: &BlockHeader| {
+                let before =
+                    |end: Timestamp| header.times.partition_point(|at| *at < end.as_millis());
+                before(range.end) - before(range.start)
+            };
+            let mut room: usize = bodies.iter().map(|(.., header)| inside(header)).sum();
+            for (block, body, header) in bodies {
+                let groups = touched(&header, wanted);
+                let rows: usize = groups.iter().map(|(_, rows)| rows).sum();
+                let made = parallel::map(&groups, rows * header.times.len(), |&(group, rows)| {
+                    decode_group(&body, &header, group, rows).map(|columns| make(&columns, room))
+                });
+                for (made, (group, _)) in made.into_iter().zip(groups) {
+                    match made {
+                        Ok(made) => each(made),
+                        Err(why) => self.note_block(block, &format!(" group {group}"), why),
+                    }
+                }
+                room -= inside(&header);
+            }
+        }
+        for columns in self.journal_columns(number, wanted.len()) {
+            each(make(columns, columns.times.len()));
+        }
+        Ok(())
+    }
+
+    /// About how many samples the series of a metric have in `range`: as many as the average.
+    pub fn estimated_samples(&self, metric: &str, range: TimeRange) -> u64 {
+        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
+        let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);
+        let series: usize = places.iter().map(|(_, span)| span.len()).sum();
+        let all: usize = self.targets.iter().map(|target| target.sets.len()).sum();
+        let window = self.window();
+        let (start, end) = (range.start.max(window.start), range.end.min(window.end));
+        if start >= end {
+            return 0;
+        }
+        let share = (end - start) as f64 / window.millis().max(1) as f64;
+        (self.state().samples as f64 * (series as f64 / all.max(1) as f64) * share).ceil() as u64
     }
 
     /// The instants at which a target has samples, ascending.
@@ -355,4 +428,12 @@ impl CaptureReader {
             whole
         })
     }
+}
+
+/// The groups of a block that hold a wanted ordinal, each with how many of its rows lead up to the
+/// last one.
+fn touched(header: &BlockHeader, wanted: &[bool]) -> Vec<(usize, usize)> {
+    let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
+    let last = |group| header.group_ordinals(group).iter().rposition(is_wanted);
+    (0..header.group_count()).filter_map(|group| Some((group, last(group)? + 1))).collect()
 }

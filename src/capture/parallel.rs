@@ -1,0 +1,55 @@
+//! Decoding on several threads. What comes out does not depend on their number.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Cells from which on a second thread pays.
+const WORTH_A_THREAD: usize = 1 << 18;
+
+/// Maps items, in their order, on several threads where `cells`, the work in all of them, is
+/// worth it.
+pub fn map<T: Sync, R: Send>(items: &[T], cells: usize, f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = available.min(cells / WORTH_A_THREAD).min(items.len());
+    if threads < 2 {
+        return items.iter().map(f).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            match items.get(place) {
+                Some(item) => done.push((place, f(item))),
+                None => return done,
+            }
+        }
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => done.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_items() {
+        let items: Vec<usize> = (0..1000).collect();
+        for cells in [0, usize::MAX] {
+            let doubled = map(&items, cells, |item| item * 2);
+            assert!(doubled.iter().zip(&items).all(|(doubled, item)| *doubled == item * 2));
+        }
+    }
+}
