@@ -194,7 +194,7 @@ mod tests {
             value: *value,
         };
         let samples: Vec<Sample> = values.iter().enumerate().map(sample).collect();
-        f(&Window { samples: &samples, at: 60_000, start: 0, end: 60_000 })
+        f(&Window { samples: &samples, at: 60_000, start: 0, end: 60_000, falls: None })
     }
 
     #[test]

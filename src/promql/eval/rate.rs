@@ -26,9 +26,14 @@ pub fn extrapolated(window: &Window<'_>, kind: RateKind, dialect: Dialect) -> Op
     let is_counter = kind != RateKind::Delta;
     let mut change = last.value - first.value;
     if is_counter {
-        for pair in window.samples.windows(2) {
-            if pair[1].value < pair[0].value {
-                change += pair[0].value;
+        match &window.falls {
+            Some(falls) => falls.values(window.samples).for_each(|value| change += value),
+            None => {
+                for pair in window.samples.windows(2) {
+                    if pair[1].value < pair[0].value {
+                        change += pair[0].value;
+                    }
+                }
             }
         }
     }
@@ -171,7 +176,7 @@ mod tests {
     }
 
     fn window(samples: &[Sample]) -> Window<'_> {
-        Window { samples, at: 60_000, start: 0, end: 60_000 }
+        Window { samples, at: 60_000, start: 0, end: 60_000, falls: None }
     }
 
     #[test]

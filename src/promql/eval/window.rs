@@ -1,5 +1,6 @@
 //! Range selectors and subqueries: the samples of a window at each step.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::super::ast::{Expr, ExprKind, Subquery};
@@ -9,6 +10,9 @@ use super::column::{Column, Metric, samples};
 use super::select::Cursor;
 use super::{Query, Steps, empty};
 use crate::model::{Sample, Series, is_stale};
+
+/// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
+const LONG: usize = 64;
 
 /// Samples of one series in one window.
 pub struct Window<'a> {
@@ -20,6 +24,33 @@ pub struct Window<'a> {
     pub start: i64,
     /// The window's later end.
     pub end: i64,
+    /// Where the whole series falls, for windows of it that are long and many.
+    pub falls: Option<Falls<'a>>,
+}
+
+/// Where a series falls, found when it is first asked for.
+#[derive(Clone, Copy)]
+pub struct Falls<'a> {
+    series: &'a [Sample],
+    /// Where the window begins in the series.
+    first: usize,
+    /// The positions of all samples after which a lower one follows.
+    found: &'a OnceCell<Vec<usize>>,
+}
+
+impl<'a> Falls<'a> {
+    /// The values from which the window's samples fall, in order.
+    pub fn values(&self, window: &'a [Sample]) -> impl Iterator<Item = f64> + use<'a> {
+        let found = self.found.get_or_init(|| {
+            let pairs = self.series.windows(2).enumerate();
+            let falls = pairs.filter(|(_, pair)| pair[1].value < pair[0].value);
+            falls.map(|(place, _)| place).collect()
+        });
+        let (first, last) = (self.first, self.first + window.len() - 1);
+        let inside = found.partition_point(|place| *place < first)
+            ..found.partition_point(|place| *place < last);
+        found[inside].iter().map(move |place| window[place - first].value)
+    }
 }
 
 /// A series whose samples windows are cut from.
@@ -139,6 +170,7 @@ impl Query<'_> {
         self.budget.each(&windows.series, steps.count.saturating_mul(8), |series| {
             let mut values = empty(steps);
             let (mut any, mut looked_at) = (false, 0);
+            let found = OnceCell::new();
             let (mut late, mut early) =
                 (Cursor::new(series.samples()), Cursor::new(series.samples()));
             for (step, at) in steps.instants().enumerate() {
@@ -146,14 +178,17 @@ impl Query<'_> {
                 let start = end.saturating_sub(windows.range_ms);
                 let before = if self.is_v3() { start } else { start.saturating_sub(1) };
                 let inside = early.count(before)..late.count(end);
+                let first = inside.start;
                 let Some(samples) = series.samples().get(inside).filter(|s| !s.is_empty()) else {
                     continue;
                 };
+                let falls = Falls { series: series.samples(), first, found: &found };
+                let falls = (samples.len().min(steps.count) >= LONG).then_some(falls);
                 looked_at += samples.len() as u64;
                 if looked_at > 1 << 20 {
                     self.budget.work(std::mem::take(&mut looked_at))?;
                 }
-                if let Some(value) = f(step, &Window { samples, at, start, end })? {
+                if let Some(value) = f(step, &Window { samples, at, start, end, falls })? {
                     values[step] = value;
                     any |= !is_absent(value);
                 }
@@ -185,4 +220,28 @@ fn ranged(series: &Arc<Series>) -> Ranged {
         Held::Stored(Arc::clone(series))
     };
     Ranged { metric: Metric::stored(series), drop_name: false, samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn falls_are_those_between_two_samples_of_the_window() {
+        let values = [5.0, 3.0, f64::NAN, 4.0, 2.0, 7.0, 1.0];
+        let sample =
+            |(at, value): (i64, &f64)| Sample { at: Timestamp::from_millis(at), value: *value };
+        let series: Vec<Sample> = (0..).zip(&values).map(sample).collect();
+        let found = OnceCell::new();
+        for first in 0..series.len() {
+            for end in first + 1..=series.len() {
+                let falls = Falls { series: &series, first, found: &found };
+                let window = &series[first..end];
+                let pairs = window.windows(2).filter(|pair| pair[1].value < pair[0].value);
+                let expected: Vec<f64> = pairs.map(|pair| pair[0].value).collect();
+                assert_eq!(falls.values(window).collect::<Vec<_>>(), expected);
+            }
+        }
+    }
 }
