@@ -4,8 +4,6 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
 use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Guess, Target};
 use crate::model::{Labels, StoreId, Timestamp};
@@ -30,7 +28,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
     let files = rules::bundled();
-    storage.preload(&rules::reads(&files)).with_context(cannot)?;
+    storage.announce(rules::reads(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let settings = Settings { window: reader.window(), interval_ms: INTERVAL_MS, metrics: &[] };
     let report = rules::replay(&files, &storage, &engine, &settings)

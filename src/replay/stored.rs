@@ -1,7 +1,7 @@
 //! A capture as a storage of series for PromQL.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
@@ -11,9 +11,11 @@ use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
 use super::pd_series::{PD_METRICS, pd_series};
 
 /// Samples that are kept decoded; past that everything is forgotten.
-const KEPT_SAMPLES: usize = 32 << 20;
+const KEPT_SAMPLES: u64 = 16 << 20;
 /// Lists of matchers whose series are kept.
 const KEPT_PICKS: usize = 4096;
+/// Bytes of names from which on no more metrics are decoded in one pass.
+const LONGEST_PATTERN: usize = 1 << 16;
 const NAME: &str = "__name__";
 
 /// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
@@ -28,9 +30,11 @@ pub struct CaptureStorage<'a> {
 #[derive(Default)]
 struct Kept {
     metrics: HashMap<String, (TimeRange, SeriesSet)>,
-    samples: usize,
+    samples: u64,
     /// What selectors picked of the metrics, as long as these stay.
     picked: HashMap<String, SeriesSet>,
+    /// Metrics that are going to be asked for, in that order.
+    announced: VecDeque<String>,
 }
 
 impl<'a> CaptureStorage<'a> {
@@ -46,35 +50,58 @@ impl<'a> CaptureStorage<'a> {
         version.map_or(Dialect::V3, Dialect::of_version)
     }
 
-    /// Decodes all samples of these metrics in one pass. Asked for one by one, each metric would
-    /// decode the blocks of its targets anew.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the capture cannot be read.
-    pub fn preload(&self, metrics: &BTreeSet<&str>) -> Result<(), CaptureError> {
-        let names: Vec<String> = metrics.iter().map(|name| regex::escape(name)).collect();
-        // What is too large for one expression is read metric by metric.
-        let Ok(pattern) = regex::Regex::new(&format!("^(?:{})$", names.join("|"))) else {
+    /// Tells in which order metrics are going to be asked for. As many as can be kept are then
+    /// decoded in one pass, from the one that is asked for on; one by one, each would decode the
+    /// blocks of its targets anew.
+    pub fn announce<'m>(&self, metrics: impl IntoIterator<Item = &'m str>) {
+        self.kept.borrow_mut().announced = metrics.into_iter().map(str::to_owned).collect();
+    }
+
+    /// Decodes the announced metrics from `name` on, as many as can be kept; nothing where it is
+    /// not announced, or too large itself.
+    fn keep_announced(&self, kept: &mut Kept, name: &str) -> Result<(), CaptureError> {
+        let Some(place) = kept.announced.iter().position(|announced| announced == name) else {
             return Ok(());
         };
-        let op = MatchOp::Regex(pattern);
-        let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-        let series = shared(self.reader.select(&[matcher], TimeRange::ALL)?);
-        let samples = series.iter().map(|series| series.samples.len()).sum::<usize>();
-        if samples > KEPT_SAMPLES {
+        kept.announced.drain(..place);
+        let mut batch: BTreeSet<&str> = BTreeSet::new();
+        let (mut samples, mut pattern) = (0, String::new());
+        for metric in &kept.announced {
+            if batch.contains(metric.as_str()) {
+                continue;
+            }
+            samples += self.reader.estimated_samples(metric, TimeRange::ALL);
+            if samples > KEPT_SAMPLES || pattern.len() > LONGEST_PATTERN {
+                break;
+            }
+            if !batch.is_empty() {
+                pattern.push('|');
+            }
+            pattern.push_str(&regex::escape(metric));
+            batch.insert(metric);
+        }
+        let Ok(regex) = regex::Regex::new(&format!("^(?:{pattern})$")) else { return Ok(()) };
+        if batch.is_empty() {
             return Ok(());
         }
-        let mut loaded: HashMap<String, (TimeRange, SeriesSet)> = metrics
+        let op = MatchOp::Regex(regex);
+        let matcher = LabelMatcher { name: NAME.to_owned(), op, value: String::new() };
+        let mut metrics: HashMap<String, (TimeRange, SeriesSet)> = batch
             .iter()
             .map(|name| ((*name).to_owned(), (TimeRange::ALL, SeriesSet::new())))
             .collect();
-        for series in series {
-            if let Some((_, held)) = loaded.get_mut(series.labels.metric()) {
+        // What was kept makes room before its place is taken.
+        let taken = kept.announced.iter().take_while(|metric| batch.contains(metric.as_str()));
+        let taken = taken.count();
+        let announced = kept.announced.split_off(taken);
+        *kept = Kept { announced, ..Kept::default() };
+        for series in shared(self.reader.select(&[matcher], TimeRange::ALL)?) {
+            if let Some((_, held)) = metrics.get_mut(series.labels.metric()) {
+                kept.samples += series.samples.len() as u64;
                 held.push(series);
             }
         }
-        *self.kept.borrow_mut() = Kept { metrics: loaded, samples, ..Kept::default() };
+        kept.metrics = metrics;
         Ok(())
     }
 
@@ -93,26 +120,56 @@ impl<'a> CaptureStorage<'a> {
 
     /// Holds the samples of a metric in `range`.
     fn keep(&self, kept: &mut Kept, name: &str, range: TimeRange) -> Result<(), CaptureError> {
-        let mut wanted = by_hours(range);
-        if let Some((held, _)) = kept.metrics.get(name) {
-            if held.start <= range.start && range.end <= held.end {
-                return Ok(());
-            }
-            wanted.start = wanted.start.min(held.start);
-            wanted.end = wanted.end.max(held.end);
+        if kept.covers(name, range) {
+            return Ok(());
+        }
+        self.keep_announced(kept, name)?;
+        if kept.covers(name, range) {
+            return Ok(());
+        }
+        let wanted = self.slice(kept, name, range);
+        let count = |series: &SeriesSet| series.iter().map(|s| s.samples.len() as u64).sum::<u64>();
+        if kept.samples + self.reader.estimated_samples(name, wanted) > KEPT_SAMPLES {
+            let announced = std::mem::take(&mut kept.announced);
+            *kept = Kept { announced, ..Kept::default() };
         }
         let series = shared(self.reader.select(&[LabelMatcher::equal(NAME, name)], wanted)?);
-        let samples = |series: &SeriesSet| series.iter().map(|s| s.samples.len()).sum::<usize>();
-        let count = samples(&series);
-        if kept.samples + count > KEPT_SAMPLES {
-            *kept = Kept::default();
-        }
+        kept.samples += count(&series);
         if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series)) {
-            kept.samples -= samples(&replaced);
+            kept.samples -= count(&replaced);
             kept.picked.clear();
         }
-        kept.samples += count;
         Ok(())
+    }
+
+    /// The stretch of a metric that is decoded where `range` is asked for: together with what is
+    /// held of it, or, where that is too much, from there on as far as can be kept.
+    fn slice(&self, kept: &Kept, name: &str, range: TimeRange) -> TimeRange {
+        let mut wanted = by_hours(range);
+        let samples = |range| self.reader.estimated_samples(name, range);
+        if let Some((held, _)) = kept.metrics.get(name) {
+            let start = wanted.start.min(held.start);
+            let hull = TimeRange::new(start, wanted.end.max(held.end));
+            if samples(hull) <= KEPT_SAMPLES {
+                return hull;
+            }
+        }
+        let window = self.reader.window();
+        if samples(window) > KEPT_SAMPLES {
+            let length = (window.millis() as u128 * u128::from(KEPT_SAMPLES)
+                / u128::from(samples(window))) as i64;
+            wanted.end =
+                wanted.end.max(wanted.start.max(window.start).saturating_add_millis(length));
+        }
+        wanted
+    }
+}
+
+impl Kept {
+    /// Whether all samples of a metric in `range` are there.
+    fn covers(&self, name: &str, range: TimeRange) -> bool {
+        let held = self.metrics.get(name).map(|(held, _)| held);
+        held.is_some_and(|held| held.start <= range.start && range.end <= held.end)
     }
 }
 

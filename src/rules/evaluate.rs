@@ -26,8 +26,8 @@ pub(super) use stepwise::{Fired, step_through};
 
 /// Changes of one rule that come with the samples behind them.
 const EVIDENCED: usize = 200;
-/// Instants of one range query.
-const STEPS_AT_ONCE: usize = 5_000;
+/// Instants of one range query: more of them take more memory, fewer group the series more often.
+const STEPS_AT_ONCE: usize = 1_000;
 
 /// What rules are replayed over.
 #[derive(Clone, Copy, Debug)]
@@ -68,21 +68,23 @@ fn replay_in(
     let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
     let mut running: Vec<Running<'_>> =
         order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+    let mut reports = Vec::with_capacity(running.len());
     match order {
+        // What a rule reads is complete by then, and what is missing is told while it is at hand.
         Order::RuleByRule => {
-            for rule in &mut running {
-                walk.whole(rule)?;
+            for mut rule in running {
+                walk.whole(&mut rule)?;
+                reports.push(walk.report(rule)?);
             }
         }
         Order::InstantByInstant => {
             for at in walk.instants(&running) {
                 walk.step(&mut running, at)?;
             }
+            for rule in running {
+                reports.push(walk.report(rule)?);
+            }
         }
-    }
-    let mut reports = Vec::with_capacity(running.len());
-    for rule in running {
-        reports.push(walk.report(rule)?);
     }
     let mut reports = reports.into_iter();
     let groups = files.iter().flat_map(|file| file.groups.iter().map(move |group| (file, group)));

@@ -37,10 +37,12 @@ pub fn records(rule: &Rule) -> Vec<&str> {
     }
 }
 
-/// The metrics that expressions of rules name.
-pub fn reads(files: &[RuleFile]) -> BTreeSet<&str> {
+/// The metrics that expressions of rules name, in the order in which the rules are evaluated.
+pub fn reads(files: &[RuleFile]) -> Vec<&str> {
     let selectors = all(files).flat_map(|(_, _, rule)| rule.expression.selectors());
-    selectors.filter_map(Selector::metric).collect()
+    let mut metrics: Vec<&str> = selectors.filter_map(Selector::metric).collect();
+    metrics.dedup();
+    metrics
 }
 
 /// The order that these rules need.
