@@ -13,6 +13,7 @@ mod maintain;
 mod parallel;
 mod reader;
 mod scan;
+mod select;
 mod verify;
 mod writer;
 

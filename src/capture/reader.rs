@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
@@ -58,6 +59,8 @@ pub struct CaptureReader {
     /// Made when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
     damage: Mutex<Vec<Damage>>,
+    /// Cells that [`select`](Self::select) has decoded so far, wanted or not.
+    pub(super) decoded: AtomicU64,
 }
 
 /// What a writer needs to go on with a capture.
@@ -95,6 +98,7 @@ impl CaptureReader {
             journal_pd: Vec::new(),
             metrics: OnceLock::new(),
             damage: Mutex::new(Vec::new()),
+            decoded: AtomicU64::new(0),
         };
         reader.read_segments()?;
         reader.read_block_rows()?;

@@ -1,4 +1,4 @@
-//! Walks through a capture's samples: all, or those of matching series.
+//! Walks through a capture's samples, group by group, and finds where series stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,24 +6,21 @@ use super::CaptureError;
 use super::catalog::target_labels;
 use super::codec::{BlockHeader, Columns, decode_group};
 use super::index::{SeriesState, sample_hash};
-use super::parallel;
 use super::reader::{BlockRow, CaptureReader, Target};
 use crate::model::{
-    Fingerprint, LabelMatcher, Labels, MatchOp, Sample, Series, TargetKey, TimeRange, Timestamp,
+    Fingerprint, LabelMatcher, Labels, MatchOp, Sample, TargetKey, TimeRange, Timestamp,
 };
 
 const NAME: &str = "__name__";
-/// Bytes of blocks that are read before they are decoded.
-const BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Consecutive ordinals of one target.
 type Span = std::ops::Range<u32>;
 
 /// Where each metric's series stand: targets' indices with their ordinals.
-pub struct MetricIndex(BTreeMap<String, Vec<(usize, Span)>>);
+pub struct MetricIndex(pub(super) BTreeMap<String, Vec<(usize, Span)>>);
 
 impl MetricIndex {
-    fn new(targets: &[Target]) -> Self {
+    pub(super) fn new(targets: &[Target]) -> Self {
         let mut metrics: BTreeMap<String, Vec<(usize, Span)>> = BTreeMap::new();
         for (index, target) in targets.iter().enumerate() {
             let mut first = 0_u32;
@@ -53,6 +50,16 @@ pub struct SampleRun<'a> {
 }
 
 impl<'a> SampleRun<'a> {
+    /// The samples in `range` of a row of columns, which are those of a target's series.
+    pub(super) fn new(
+        target: &'a Target,
+        ordinal: usize,
+        (columns, row): (&'a Columns, usize),
+        range: TimeRange,
+    ) -> Self {
+        Self { target, ordinal, columns, row, range }
+    }
+
     /// The series' labels but for `job` and `instance`.
     pub fn set(&self) -> &'a Labels {
         &self.target.sets[self.ordinal]
@@ -78,13 +85,6 @@ impl<'a> SampleRun<'a> {
         let range = self.range;
         samples.filter(move |sample| range.contains(sample.at))
     }
-
-    /// The samples, with room for others behind them.
-    fn collect(&self, room: usize) -> Vec<Sample> {
-        let mut samples = Vec::with_capacity(room);
-        samples.extend(self.samples());
-        samples
-    }
 }
 
 impl Target {
@@ -94,7 +94,7 @@ impl Target {
     }
 
     /// Which of the ordinals in `spans` match; nothing where the target itself does not.
-    fn matching(&self, matchers: &[LabelMatcher], spans: &[Span]) -> Vec<bool> {
+    pub(super) fn matching(&self, matchers: &[LabelMatcher], spans: &[Span]) -> Vec<bool> {
         let of_target = |name: &str| match name {
             "job" => Some(self.key.job.as_str()),
             "instance" => Some(self.key.instance.as_str()),
@@ -142,7 +142,7 @@ impl CaptureReader {
                 for (row, &ordinal) in columns.ordinals.iter().enumerate() {
                     let ordinal = ordinal as usize;
                     if wanted[ordinal] {
-                        each(SampleRun { target, ordinal, columns, row, range });
+                        each(SampleRun::new(target, ordinal, (columns, row), range));
                     }
                 }
             })?;
@@ -150,59 +150,8 @@ impl CaptureReader {
         Ok(())
     }
 
-    /// Series that match all matchers, with their samples in `range`, ascending by labels.
-    /// A series without a sample in `range` is left out.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn select(
-        &self,
-        matchers: &[LabelMatcher],
-        range: TimeRange,
-    ) -> Result<Vec<Series>, CaptureError> {
-        let mut found = Vec::new();
-        let spans = self.spans(matchers);
-        for (number, target) in (1_u32..).zip(&self.targets) {
-            let wanted = target.matching(matchers, &spans[number as usize - 1]);
-            if !wanted.contains(&true) {
-                continue;
-            }
-            let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); wanted.len()];
-            let cut = |columns: &Columns, room: usize| -> Vec<(usize, Vec<Sample>)> {
-                let rows = columns.ordinals.iter().enumerate();
-                let rows = rows.map(|(row, ordinal)| (row, *ordinal as usize));
-                let rows = rows.filter(|(_, ordinal)| wanted[*ordinal]);
-                let run = |row, ordinal| SampleRun { target, ordinal, columns, row, range };
-                rows.map(|(row, ordinal)| (ordinal, run(row, ordinal).collect(room))).collect()
-            };
-            self.map_target(number, range, &wanted, cut, |runs| {
-                for (ordinal, mut run) in runs {
-                    let held = &mut samples[ordinal];
-                    if held.is_empty() {
-                        *held = run;
-                    } else {
-                        held.append(&mut run);
-                    }
-                }
-            })?;
-            for (ordinal, mut samples) in samples.into_iter().enumerate() {
-                if samples.is_empty() {
-                    continue;
-                }
-                if !samples.is_sorted_by(|a, b| a.at < b.at) {
-                    samples.sort_by_key(|sample| sample.at);
-                    samples.dedup_by_key(|sample| sample.at);
-                }
-                found.push(Series { labels: target.labels(ordinal), samples });
-            }
-        }
-        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(found)
-    }
-
     /// Where the metrics stand whose names match, by target.
-    fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
+    pub(super) fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
         let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
         let of_name: Vec<&LabelMatcher> =
             matchers.iter().filter(|matcher| matcher.name == NAME).collect();
@@ -306,68 +255,6 @@ impl CaptureReader {
         Ok(())
     }
 
-    /// As [`scan_target`](Self::scan_target), block by block on several threads: hands over what
-    /// `make` makes of the groups. It is told how many instants are about to come, a group's own
-    /// among them.
-    fn map_target<R: Send>(
-        &self,
-        number: u32,
-        range: TimeRange,
-        wanted: &[bool],
-        make: impl Fn(&Columns, usize) -> R + Sync,
-        mut each: impl FnMut(R),
-    ) -> Result<(), CaptureError> {
-        let mut blocks = self.blocks_in(number, range).peekable();
-        while blocks.peek().is_some() {
-            let (mut bodies, mut bytes) = (Vec::new(), 0);
-            while let Some(block) = blocks.next_if(|_| bytes < BYTES_AT_ONCE) {
-                if let Some((body, header)) = self.block_header(block, wanted.len())? {
-                    bytes += body.len();
-                    bodies.push((block, body, header));
-                }
-            }
-            let inside = |header: &BlockHeader| {
-                let before =
-                    |end: Timestamp| header.times.partition_point(|at| *at < end.as_millis());
-                before(range.end) - before(range.start)
-            };
-            let mut room: usize = bodies.iter().map(|(.., header)| inside(header)).sum();
-            for (block, body, header) in bodies {
-                let groups = touched(&header, wanted);
-                let rows: usize = groups.iter().map(|(_, rows)| rows).sum();
-                let made = parallel::map(&groups, rows * header.times.len(), |&(group, rows)| {
-                    decode_group(&body, &header, group, rows).map(|columns| make(&columns, room))
-                });
-                for (made, (group, _)) in made.into_iter().zip(groups) {
-                    match made {
-                        Ok(made) => each(made),
-                        Err(why) => self.note_block(block, &format!(" group {group}"), why),
-                    }
-                }
-                room -= inside(&header);
-            }
-        }
-        for columns in self.journal_columns(number, wanted.len()) {
-            each(make(columns, columns.times.len()));
-        }
-        Ok(())
-    }
-
-    /// About how many samples the series of a metric have in `range`: as many as the average.
-    pub fn estimated_samples(&self, metric: &str, range: TimeRange) -> u64 {
-        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
-        let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);
-        let series: usize = places.iter().map(|(_, span)| span.len()).sum();
-        let all: usize = self.targets.iter().map(|target| target.sets.len()).sum();
-        let window = self.window();
-        let (start, end) = (range.start.max(window.start), range.end.min(window.end));
-        if start >= end {
-            return 0;
-        }
-        let share = (end - start) as f64 / window.millis().max(1) as f64;
-        (self.state().samples as f64 * (series as f64 / all.max(1) as f64) * share).ceil() as u64
-    }
-
     /// The instants at which a target has samples, ascending.
     pub(super) fn times_of(&self, number: u32) -> Result<Vec<i64>, CaptureError> {
         let series = self.target(number).sets.len();
@@ -383,7 +270,11 @@ impl CaptureReader {
         Ok(times.into_iter().collect())
     }
 
-    fn blocks_in(&self, number: u32, range: TimeRange) -> impl Iterator<Item = &BlockRow> {
+    pub(super) fn blocks_in(
+        &self,
+        number: u32,
+        range: TimeRange,
+    ) -> impl Iterator<Item = &BlockRow> {
         let (start, end) = (range.start.as_millis(), range.end.as_millis());
         self.blocks
             .iter()
@@ -391,7 +282,7 @@ impl CaptureReader {
     }
 
     /// A block and its header; `None` where it is damaged or names ordinals past `series`.
-    fn block_header(
+    pub(super) fn block_header(
         &self,
         block: &BlockRow,
         series: usize,
@@ -418,7 +309,11 @@ impl CaptureReader {
         columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
     }
 
-    fn journal_columns(&self, number: u32, series: usize) -> impl Iterator<Item = &Columns> {
+    pub(super) fn journal_columns(
+        &self,
+        number: u32,
+        series: usize,
+    ) -> impl Iterator<Item = &Columns> {
         self.journal.get(&number).into_iter().flatten().filter(move |columns| {
             let whole = columns.ordinals.last().is_none_or(|last| (*last as usize) < series);
             if !whole {
@@ -432,7 +327,7 @@ impl CaptureReader {
 
 /// The groups of a block that hold a wanted ordinal, each with how many of its rows lead up to the
 /// last one.
-fn touched(header: &BlockHeader, wanted: &[bool]) -> Vec<(usize, usize)> {
+pub(super) fn touched(header: &BlockHeader, wanted: &[bool]) -> Vec<(usize, usize)> {
     let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
     let last = |group| header.group_ordinals(group).iter().rposition(is_wanted);
     (0..header.group_count()).filter_map(|group| Some((group, last(group)? + 1))).collect()

@@ -1,0 +1,224 @@
+//! Selects series: which blocks and groups hold them, and what these decode to.
+
+use std::sync::atomic::Ordering;
+
+use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
+use super::reader::{BlockRow, CaptureReader, Target};
+use super::scan::{MetricIndex, SampleRun, touched};
+use super::{CaptureError, parallel};
+use crate::model::{LabelMatcher, Sample, Series, TimeRange, Timestamp};
+
+/// Bytes of blocks that are read before they are decoded.
+const BYTES_AT_ONCE: usize = 16 << 20;
+/// Cells that are decoded before their samples are put to those before them.
+const CELLS_AT_ONCE: usize = 4 << 20;
+
+/// A target's series that are selected, with their samples as far as these are decoded.
+struct Pick<'a> {
+    number: u32,
+    target: &'a Target,
+    /// By ordinal.
+    wanted: Vec<bool>,
+    /// The wanted ordinals, ascending.
+    ordinals: Vec<u32>,
+    /// Their samples.
+    samples: Vec<Vec<Sample>>,
+}
+
+/// A block that holds series of a pick.
+struct Part<'a> {
+    pick: usize,
+    block: &'a BlockRow,
+    body: Vec<u8>,
+    header: BlockHeader,
+}
+
+/// A group that is to be decoded.
+struct Job<'a> {
+    part: &'a Part<'a>,
+    group: usize,
+    /// How many of its rows.
+    rows: usize,
+    /// For how many samples of each series room is made.
+    room: usize,
+}
+
+impl Job<'_> {
+    fn cells(&self) -> usize {
+        self.rows * self.part.header.times.len()
+    }
+}
+
+impl<'a> Pick<'a> {
+    fn new(number: u32, target: &'a Target, wanted: Vec<bool>) -> Self {
+        let ordinals = (0..).zip(&wanted).filter(|(_, wanted)| **wanted);
+        let ordinals: Vec<u32> = ordinals.map(|(ordinal, _)| ordinal).collect();
+        Self { number, target, wanted, samples: vec![Vec::new(); ordinals.len()], ordinals }
+    }
+
+    /// The wanted samples of a group by ordinal, each list with room for others behind them.
+    fn cut(&self, columns: &Columns, range: TimeRange, room: usize) -> Vec<(u32, Vec<Sample>)> {
+        let rows = columns.ordinals.iter().enumerate();
+        let rows = rows.filter(|(_, ordinal)| self.wanted[**ordinal as usize]);
+        let cut = |(row, &ordinal): (usize, &u32)| {
+            let mut samples = Vec::with_capacity(room);
+            let run = SampleRun::new(self.target, ordinal as usize, (columns, row), range);
+            samples.extend(run.samples());
+            (ordinal, samples)
+        };
+        rows.map(cut).collect()
+    }
+
+    fn take(&mut self, runs: Vec<(u32, Vec<Sample>)>) {
+        for (ordinal, mut run) in runs {
+            let place = self.ordinals.binary_search(&ordinal).expect("only what is wanted is cut");
+            let held = &mut self.samples[place];
+            if held.is_empty() {
+                *held = run;
+            } else {
+                held.append(&mut run);
+            }
+        }
+    }
+
+    fn series(self) -> impl Iterator<Item = Series> + use<'a> {
+        let target = self.target;
+        let found = self.ordinals.into_iter().zip(self.samples);
+        found.filter(|(_, samples)| !samples.is_empty()).map(move |(ordinal, mut samples)| {
+            if !samples.is_sorted_by(|a, b| a.at < b.at) {
+                samples.sort_by_key(|sample| sample.at);
+                samples.dedup_by_key(|sample| sample.at);
+            }
+            Series { labels: target.labels(ordinal as usize), samples }
+        })
+    }
+}
+
+impl Part<'_> {
+    fn instants_in(&self, range: TimeRange) -> usize {
+        let times = &self.header.times;
+        let before = |end: Timestamp| times.partition_point(|at| *at < end.as_millis());
+        before(range.end).saturating_sub(before(range.start))
+    }
+}
+
+impl CaptureReader {
+    /// Series that match all matchers, with their samples in `range`, ascending by labels.
+    /// A series without a sample in `range` is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<Vec<Series>, CaptureError> {
+        let spans = self.spans(matchers);
+        let matching = (1..)
+            .zip(&self.targets)
+            .zip(&spans)
+            .map(|((number, target), spans)| (number, target, target.matching(matchers, spans)));
+        let mut picks: Vec<Pick<'_>> = matching
+            .filter(|(.., wanted)| wanted.contains(&true))
+            .map(|(number, target, wanted)| Pick::new(number, target, wanted))
+            .collect();
+        self.fill(&mut picks, range)?;
+        let mut found: Vec<Series> = picks.into_iter().flat_map(Pick::series).collect();
+        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+
+    /// Decodes the samples in `range` of what is picked, on several threads.
+    fn fill(&self, picks: &mut [Pick<'_>], range: TimeRange) -> Result<(), CaptureError> {
+        let blocks = picks.iter().enumerate().flat_map(|(pick, picked)| {
+            self.blocks_in(picked.number, range).map(move |block| (pick, block))
+        });
+        let blocks: Vec<(usize, &BlockRow)> = blocks.collect();
+        let mut blocks = blocks.into_iter().peekable();
+        while blocks.peek().is_some() {
+            let (mut parts, mut bytes) = (Vec::new(), 0);
+            while let Some((pick, block)) = blocks.next_if(|_| bytes < BYTES_AT_ONCE) {
+                let series = picks[pick].wanted.len();
+                if let Some((body, header)) = self.block_header(block, series)? {
+                    bytes += body.len();
+                    parts.push(Part { pick, block, body, header });
+                }
+            }
+            self.fill_from(picks, &parts, range);
+        }
+        for pick in picks {
+            for columns in self.journal_columns(pick.number, pick.wanted.len()) {
+                pick.take(pick.cut(columns, range, columns.times.len()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes what blocks hold of the picks, so many groups at once that what they hold is small
+    /// beside the picks.
+    fn fill_from(&self, picks: &mut [Pick<'_>], parts: &[Part<'_>], range: TimeRange) {
+        let mut to_come = vec![0; picks.len()];
+        for part in parts {
+            to_come[part.pick] += part.instants_in(range);
+        }
+        let mut jobs = Vec::new();
+        for part in parts {
+            // The first block of a series makes room for the others.
+            let own = part.instants_in(range);
+            let room = std::mem::replace(&mut to_come[part.pick], 0).max(own);
+            for (group, rows) in touched(&part.header, &picks[part.pick].wanted) {
+                jobs.push(Job { part, group, rows, room });
+            }
+        }
+        let mut jobs = jobs.as_slice();
+        while !jobs.is_empty() {
+            let mut sum = 0;
+            let within = |job: &&Job<'_>| {
+                sum += job.cells();
+                sum <= CELLS_AT_ONCE
+            };
+            let count = jobs.iter().take_while(within).count().max(1);
+            let now;
+            (now, jobs) = jobs.split_at(count);
+            let cells = now.iter().map(Job::cells).sum();
+            self.decoded.fetch_add(cells as u64, Ordering::Relaxed);
+            let cut = parallel::map(now, cells, |Job { part, group, rows, room }| {
+                let columns = decode_group(&part.body, &part.header, *group, *rows)?;
+                Ok::<_, DecodeError>(picks[part.pick].cut(&columns, range, *room))
+            });
+            for (cut, Job { part, group, .. }) in cut.into_iter().zip(now) {
+                match cut {
+                    Ok(runs) => picks[part.pick].take(runs),
+                    Err(why) => self.note_block(part.block, &format!(" group {group}"), why),
+                }
+            }
+        }
+    }
+
+    /// How many samples there are.
+    pub fn samples(&self) -> u64 {
+        self.state().samples
+    }
+
+    /// How many samples [`select`](Self::select) has decoded so far, with those that had to be
+    /// decoded for others behind them.
+    pub fn decoded_samples(&self) -> u64 {
+        self.decoded.load(Ordering::Relaxed)
+    }
+
+    /// About how many samples the series of a metric have in `range`: as many as the average.
+    pub fn estimated_samples(&self, metric: &str, range: TimeRange) -> u64 {
+        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
+        let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);
+        let series: usize = places.iter().map(|(_, span)| span.len()).sum();
+        let all: usize = self.targets.iter().map(|target| target.sets.len()).sum();
+        let window = self.window();
+        let (start, end) = (range.start.max(window.start), range.end.min(window.end));
+        if start >= end {
+            return 0;
+        }
+        let share = (end - start) as f64 / window.millis().max(1) as f64;
+        (self.samples() as f64 * (series as f64 / all.max(1) as f64) * share).ceil() as u64
+    }
+}
