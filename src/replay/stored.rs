@@ -25,6 +25,8 @@ pub struct CaptureStorage<'a> {
     reader: &'a CaptureReader,
     kept: RefCell<Kept>,
     pd: OnceCell<MemoryStorage>,
+    /// What others had made the reader decode before.
+    decoded_before: u64,
 }
 
 #[derive(Default)]
@@ -35,12 +37,15 @@ struct Kept {
     picked: HashMap<String, SeriesSet>,
     /// Metrics that are going to be asked for, in that order.
     announced: VecDeque<String>,
+    /// Whether all metrics are there.
+    whole: bool,
 }
 
 impl<'a> CaptureStorage<'a> {
     /// A storage over an open capture.
     pub fn new(reader: &'a CaptureReader) -> Self {
-        Self { reader, kept: RefCell::default(), pd: OnceCell::new() }
+        let decoded_before = reader.decoded_samples();
+        Self { reader, kept: RefCell::default(), pd: OnceCell::new(), decoded_before }
     }
 
     /// Whose answers expressions over this capture should give: those of the Prometheus that it
@@ -124,6 +129,9 @@ impl<'a> CaptureStorage<'a> {
             return Ok(());
         }
         self.keep_announced(kept, name)?;
+        if !kept.covers(name, range) && self.is_worth_all() {
+            self.keep_all(kept)?;
+        }
         if kept.covers(name, range) {
             return Ok(());
         }
@@ -138,6 +146,29 @@ impl<'a> CaptureStorage<'a> {
         if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series)) {
             kept.samples -= count(&replaced);
             kept.picked.clear();
+        }
+        Ok(())
+    }
+
+    /// Whether decoding metric by metric has taken as long as all at once would have, and all may
+    /// be kept.
+    fn is_worth_all(&self) -> bool {
+        let all = self.reader.samples();
+        let decoded = self.reader.decoded_samples() - self.decoded_before;
+        all <= KEPT_SAMPLES && decoded >= all
+    }
+
+    fn keep_all(&self, kept: &mut Kept) -> Result<(), CaptureError> {
+        *kept = Kept { whole: true, ..Kept::default() };
+        for series in shared(self.reader.select(&[], TimeRange::ALL)?) {
+            kept.samples += series.samples.len() as u64;
+            let name = series.labels.metric();
+            match kept.metrics.get_mut(name) {
+                Some((_, held)) => held.push(series),
+                None => {
+                    kept.metrics.insert(name.to_owned(), (TimeRange::ALL, vec![series]));
+                }
+            }
         }
         Ok(())
     }
@@ -169,7 +200,7 @@ impl Kept {
     /// Whether all samples of a metric in `range` are there.
     fn covers(&self, name: &str, range: TimeRange) -> bool {
         let held = self.metrics.get(name).map(|(held, _)| held);
-        held.is_some_and(|held| held.start <= range.start && range.end <= held.end)
+        self.whole || held.is_some_and(|held| held.start <= range.start && range.end <= held.end)
     }
 }
 
