@@ -1,6 +1,7 @@
 //! Prometheus's HTTP API as a second opinion, and how two answers compare.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use operator::promql::{Answer, Dialect, Value};
@@ -17,6 +18,8 @@ pub struct Reply {
     pub in_order: Vec<f64>,
     /// `stats.timings.execTotalTime`.
     pub engine_seconds: f64,
+    /// From the question to the last byte of the answer.
+    pub took: Duration,
 }
 
 /// How two answers compare.
@@ -100,6 +103,7 @@ impl Api {
         for (name, value) in fields {
             body.push_str(&format!("{name}={}&", encoded(value)));
         }
+        let begun = now();
         let response = self
             .client
             .post(format!("{}/api/v1/{path}", self.url))
@@ -107,10 +111,13 @@ impl Api {
             .body(body)
             .send()
             .await?;
-        let json: Json = serde_json::from_slice(&response.bytes().await?)?;
+        let bytes = response.bytes().await?;
+        let took = begun.elapsed();
+        let json: Json = serde_json::from_slice(&bytes)?;
         if json["status"] != "success" {
             let error = json["error"].as_str().unwrap_or_default().to_owned();
-            return Ok(Reply { answer: Err(error), in_order: Vec::new(), engine_seconds: 0.0 });
+            let answer = Err(error);
+            return Ok(Reply { answer, in_order: Vec::new(), engine_seconds: 0.0, took });
         }
         let data = &json["data"];
         let engine_seconds = data["stats"]["timings"]["execTotalTime"].as_f64().unwrap_or_default();
@@ -120,8 +127,14 @@ impl Api {
             answer: Ok(points_of_json(data)?),
             in_order: in_order.collect(),
             engine_seconds,
+            took,
         })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A value as Prometheus prints it.

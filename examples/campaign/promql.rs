@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange, Timestamp};
-use operator::promql::{Engine, EngineOptions, Expression};
+use operator::promql::{Answer, Engine, EngineOptions, Expression};
 use operator::replay::CaptureStorage;
 
 use crate::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
@@ -116,7 +116,7 @@ async fn compare_run(
     let mut tally = Tally::default();
     for text in expressions {
         let parsed = Expression::parse(text).map_err(|error| error.to_string());
-        let ours = |storage: &CaptureStorage<'_>, at: Option<i64>| -> Result<Points, String> {
+        let ours = |storage: &CaptureStorage<'_>, at: Option<i64>| -> Result<Answer, String> {
             let parsed = parsed.as_ref().map_err(Clone::clone)?;
             let answer = match at {
                 Some(at) => engine.instant(parsed, storage, Timestamp::from_millis(at)),
@@ -125,22 +125,22 @@ async fn compare_run(
                     engine.range(parsed, storage, range, STEP_MS)
                 }
             };
-            answer.map(|answer| points_of(&answer)).map_err(|error| error.to_string())
+            answer.map_err(|error| error.to_string())
         };
         let cold = CaptureStorage::new(reader);
         let (_, took) = timed(|| ours(&cold, None));
         tally.cold.0.push(took);
         for step in 0..=INSTANTS {
             let at = (step < INSTANTS).then(|| start + (end - start) * step / (INSTANTS - 1));
-            let begun = now();
-            let Reply { answer, engine_seconds, .. } = match at {
+            let Reply { answer, engine_seconds, took, .. } = match at {
                 Some(at) => api.instant(text, at).await?,
                 None => api.range(text, (start, end), STEP_MS).await?,
             };
-            tally.http.0.push(begun.elapsed());
+            tally.http.0.push(took);
             tally.engine.0.push(Duration::from_secs_f64(engine_seconds));
             let (found, took) = timed(|| ours(&storage, at));
             tally.warm.0.push(took);
+            let found = found.as_ref().map(points_of).map_err(Clone::clone);
             let verdict = compare(&answer, &found);
             *tally.verdicts.entry(verdict).or_default() += 1;
             if verdict >= Verdict::ServerFails {
