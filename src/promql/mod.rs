@@ -17,6 +17,7 @@ mod parser;
 mod pattern;
 mod signature;
 mod storage;
+mod transcendental;
 mod value;
 
 pub use annotation::Annotations;

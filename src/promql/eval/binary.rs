@@ -6,6 +6,7 @@ use super::super::ast::{Binary, BinaryOp};
 use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent, power};
+use super::super::transcendental;
 use super::column::Column;
 use super::{Collision, Query, Steps, empty, present};
 
@@ -35,7 +36,7 @@ pub fn arithmetic(op: BinaryOp) -> fn(f64, f64) -> f64 {
         BinaryOp::Div => |left, right| left / right,
         BinaryOp::Mod => |left, right| left % right,
         BinaryOp::Pow => power,
-        BinaryOp::Atan2 => libm::atan2,
+        BinaryOp::Atan2 => transcendental::atan2,
         _ => |left, _| left,
     }
 }

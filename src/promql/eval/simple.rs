@@ -1,7 +1,7 @@
 //! Functions of one value: mathematics and the calendar.
 
 use super::super::engine::Dialect;
-use super::super::number::ln;
+use super::super::transcendental;
 
 /// The function of that name, where it maps each value alone.
 pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {
@@ -9,6 +9,8 @@ pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {
         // Prometheus 2 overflows where Prometheus 3 does not.
         ("deg", Dialect::V2) => |value| value * 180.0 / std::f64::consts::PI,
         ("rad", Dialect::V2) => |value| value * std::f64::consts::PI / 180.0,
+        ("log10", Dialect::V2) => |value| transcendental::log10(value, Dialect::V2),
+        ("log10", Dialect::V3) => |value| transcendental::log10(value, Dialect::V3),
         ("deg", Dialect::V3) => |value| value * (180.0 / std::f64::consts::PI),
         ("rad", Dialect::V3) => |value| value * (std::f64::consts::PI / 180.0),
         _ => return same_in_all(name),
@@ -21,42 +23,24 @@ fn same_in_all(name: &str) -> Option<fn(f64) -> f64> {
         "ceil" => f64::ceil,
         "floor" => f64::floor,
         "sqrt" => f64::sqrt,
-        "exp" => libm::exp,
-        "ln" => ln,
-        "log2" => log2,
-        "log10" => log10,
-        "sin" => libm::sin,
-        "cos" => libm::cos,
-        "tan" => libm::tan,
-        "asin" => libm::asin,
-        "acos" => libm::acos,
-        "atan" => libm::atan,
-        "sinh" => libm::sinh,
-        "cosh" => libm::cosh,
-        "tanh" => libm::tanh,
-        "asinh" => libm::asinh,
-        "acosh" => |value| if value < 1.0 { f64::NAN } else { libm::acosh(value) },
-        "atanh" => libm::atanh,
+        "exp" => transcendental::exp,
+        "ln" => transcendental::ln,
+        "log2" => transcendental::log2,
+        "sin" => transcendental::sin,
+        "cos" => transcendental::cos,
+        "tan" => transcendental::tan,
+        "asin" => transcendental::asin,
+        "acos" => transcendental::acos,
+        "atan" => transcendental::atan,
+        "sinh" => transcendental::sinh,
+        "cosh" => transcendental::cosh,
+        "tanh" => transcendental::tanh,
+        "asinh" => transcendental::asinh,
+        "acosh" => transcendental::acosh,
+        "atanh" => transcendental::atanh,
         "sgn" => sign,
         _ => return None,
     })
-}
-
-/// As Go computes it: exact for powers of two.
-fn log2(value: f64) -> f64 {
-    if !value.is_finite() || value <= 0.0 {
-        return libm::log2(value);
-    }
-    let (fraction, exponent) = libm::frexp(value);
-    if fraction == 0.5 {
-        return f64::from(exponent - 1);
-    }
-    ln(fraction) * (1.0 / std::f64::consts::LN_2) + f64::from(exponent)
-}
-
-/// As Prometheus's Go computes it.
-fn log10(value: f64) -> f64 {
-    ln(value) * (1.0 / std::f64::consts::LN_10)
 }
 
 fn sign(value: f64) -> f64 {
