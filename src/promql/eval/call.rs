@@ -6,6 +6,7 @@ use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent};
 use super::super::signature::Signature;
 use super::column::{Column, Metric};
+use super::labels::Direction;
 use super::over_time::Quadrature;
 use super::rate::RateKind;
 use super::select::Taken;
@@ -74,7 +75,7 @@ impl Query<'_> {
             ("vector", [scalar]) => Ok(vec![nameless(self.scalar(scalar, steps)?)]),
             ("absent", [vector]) => {
                 let columns = self.vector(vector, steps)?;
-                Ok(absent(&columns, labels::of_absent(vector, self.options.dialect), steps))
+                Ok(absent(&columns, labels::of_absent(vector), steps))
             }
             ("timestamp", [vector]) => self.timestamps(vector, steps),
             ("round" | "clamp" | "clamp_min" | "clamp_max", [vector, bounds @ ..]) => {
@@ -181,7 +182,7 @@ impl Query<'_> {
         let windows = self.windows(range, steps)?;
         let mut columns = self.over(&windows, steps, &*function)?;
         if name == "absent_over_time" {
-            return Ok(absent(&columns, labels::of_absent(range, self.options.dialect), steps));
+            return Ok(absent(&columns, labels::of_absent(range), steps));
         }
         if matches!(name, "rate" | "increase") {
             self.remark_gauges(&columns, range.span);
@@ -345,8 +346,8 @@ fn sorted(name: &str, mut columns: Vec<Column>, names: &[&str]) -> Vec<Column> {
             let (x, y) = (first(a), first(b));
             x.is_nan().cmp(&y.is_nan()).then(y.partial_cmp(&x).unwrap_or(std::cmp::Ordering::Equal))
         }),
-        "sort_by_label" => columns.sort_by(|a, b| labels::by_labels(a, b, names)),
-        _ => columns.sort_by(|a, b| labels::by_labels(b, a, names)),
+        "sort_by_label" => labels::sort_by_labels(&mut columns, names, Direction::Ascending),
+        _ => labels::sort_by_labels(&mut columns, names, Direction::Descending),
     }
     columns
 }

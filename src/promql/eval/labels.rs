@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use super::super::ast::{Comparison, Expr, ExprKind};
-use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::pattern;
 use super::column::{Column, Metric, is_metadata};
@@ -91,9 +90,11 @@ fn set_label(column: &mut Column, name: &str, value: String) {
     }
 }
 
-/// Labels of what `absent` found missing: those that its selector fixes by one equality. Prometheus 3
-/// leaves out those that it asks anything else of, 2 only where that comes after the equality.
-pub fn of_absent(expr: &Expr, dialect: Dialect) -> Labels {
+/// Labels of what `absent` found missing: those that its selector fixes by one equality, after
+/// which it asks nothing else of them.
+///
+/// Prometheus 3 asks its newest samples for equalities first, and then sees them in that order.
+pub fn of_absent(expr: &Expr) -> Labels {
     let conditions = match &expr.unwrapped().kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.conditions,
         _ => return Labels::default(),
@@ -102,27 +103,79 @@ pub fn of_absent(expr: &Expr, dialect: Dialect) -> Labels {
     let mut seen: Vec<&str> = Vec::new();
     for condition in conditions.iter().filter(|condition| !is_metadata(&condition.name)) {
         let known = seen.contains(&condition.name.as_str());
-        let equal = condition.comparison == Comparison::Equal;
         pairs.retain(|(name, _)| *name != condition.name);
-        if equal && !known {
-            pairs.push((condition.name.clone(), condition.value.clone()));
-        }
-        if equal || dialect == Dialect::V3 {
+        if condition.comparison == Comparison::Equal && !known {
             seen.push(&condition.name);
+            pairs.push((condition.name.clone(), condition.value.clone()));
         }
     }
     Labels::new(pairs).unwrap_or_default()
 }
 
-/// Orders metrics by the values of labels, digits by their number, then by all labels.
-pub fn by_labels(a: &Column, b: &Column, names: &[&str]) -> Ordering {
-    for name in names {
-        match natural(a.metric.get(name), b.metric.get(name)) {
-            Ordering::Equal => {}
-            order => return order,
+/// Which way labels are sorted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The first one first.
+    Ascending,
+    /// The last one first.
+    Descending,
+}
+
+/// So few are sorted step by step, as Go does it.
+const FEW: usize = 12;
+
+/// Sorts columns by the values of labels, digits by their number, then by all labels.
+///
+/// Prometheus's order contradicts itself on labels that are absent and on numbers with leading
+/// zeros: there the steps of sorting decide, and they are followed where columns are few.
+pub fn sort_by_labels(columns: &mut [Column], names: &[&str], direction: Direction) {
+    if columns.len() > FEW {
+        return columns.sort_by(|a, b| {
+            let texts = names.iter().map(|name| natural(a.metric.get(name), b.metric.get(name)));
+            let order = texts.fold(Ordering::Equal, Ordering::then);
+            let order = order.then_with(|| a.metric.iter().cmp(b.metric.iter()));
+            if direction == Direction::Ascending { order } else { order.reverse() }
+        });
+    }
+    for from in 1..columns.len() {
+        let mut at = from;
+        while at > 0 && stands_before(&columns[at], &columns[at - 1], names, direction) {
+            columns.swap(at, at - 1);
+            at -= 1;
         }
     }
-    a.metric.iter().cmp(b.metric.iter())
+}
+
+fn stands_before(a: &Column, b: &Column, names: &[&str], direction: Direction) -> bool {
+    let texts = names.iter().map(|name| (a.metric.get(name), b.metric.get(name)));
+    let ascending = direction == Direction::Ascending;
+    match texts.into_iter().find(|(a, b)| a != b) {
+        Some((a, b)) => precedes(a, b) == ascending,
+        None => {
+            let order = a.metric.iter().cmp(b.metric.iter());
+            order == if ascending { Ordering::Less } else { Ordering::Greater }
+        }
+    }
+}
+
+/// Whether one text precedes another one to the library that Prometheus sorts with.
+fn precedes(a: &str, b: &str) -> bool {
+    let (left, right) = (chunks(a), chunks(b));
+    for (place, x) in left.iter().enumerate() {
+        let Some(y) = right.get(place) else { return false };
+        let same = match (x.parse::<i64>(), y.parse::<i64>()) {
+            (Ok(x), Ok(y)) if x != y => return x < y,
+            (Ok(_), Ok(_)) => true,
+            _ => x == y,
+        };
+        if !same {
+            return x < y;
+        }
+        if place == left.len() - 1 {
+            return true;
+        }
+    }
+    false
 }
 
 /// Compares texts chunk by chunk, runs of digits by their value.
@@ -159,6 +212,13 @@ fn chunks(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_absent_label_neither_precedes_nor_follows() {
+        assert!(!precedes("", "1") && !precedes("1", ""));
+        assert!(precedes("a2", "a10") && !precedes("a10", "a2"));
+        assert!(precedes("01", "1") && precedes("1", "01"));
+    }
 
     #[test]
     fn digits_sort_by_their_number() {

@@ -191,14 +191,18 @@ fn sink(heap: &mut [Entry], from: usize, before: Before) {
 }
 
 /// Entries whose labels' hash falls into the ratio, as a share of all hashes; a negative ratio
-/// counts from the other end.
+/// counts from the other end. They stand in the order of a heap.
 fn sampled(columns: &[Column], entries: Vec<Entry>, ratio: f64) -> Vec<Entry> {
     let ratio = ratio.clamp(-1.0, 1.0);
     let chosen = |entry: &Entry| {
         let offset = sampling::offset(&columns[entry.1].metric);
         (ratio >= 0.0 && offset < ratio) || (ratio < 0.0 && offset >= 1.0 + ratio)
     };
-    entries.into_iter().filter(chosen).collect()
+    let mut heap = Vec::new();
+    for entry in entries.into_iter().filter(chosen) {
+        push(&mut heap, entry, |a, b| a.is_nan() || a < b);
+    }
+    heap
 }
 
 #[cfg(test)]
