@@ -4,6 +4,7 @@ use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 
 use super::super::api::{Points, Verdict};
+use super::undecided::{is_resorted, is_tie};
 use super::{When, World};
 
 /// How often the server is asked again before we are suspected.
@@ -20,6 +21,8 @@ pub enum Cause {
     /// The server answers the same question in different ways: it walks a hash map, whose order
     /// decides between equal values and in sums.
     Server,
+    /// The language leaves open which answer is right, as an experiment shows.
+    Undecided,
     /// All parts are equal to the bit, and the whole is not: we are wrong.
     Ours,
 }
@@ -78,6 +81,9 @@ pub async fn explain(world: &World, text: &str, when: When) -> Result<Difference
             }
             difference.at = name(node);
             difference.when = when;
+            if is_tie(node, &compared) || is_resorted(world, (node, part), when, &compared).await? {
+                return Ok(Difference { cause: Cause::Undecided, ..difference });
+            }
             difference.text = shrunk(world, part.to_owned(), when).await?;
             difference.why = world.ask(&difference.text, when).await?.why();
             return Ok(difference);

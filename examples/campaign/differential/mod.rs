@@ -6,6 +6,7 @@
 mod explain;
 mod generate;
 pub mod nasty;
+mod undecided;
 mod words;
 
 use std::collections::BTreeMap;
@@ -196,6 +197,8 @@ pub struct Tally {
     pub unsteady: usize,
     /// Differences that rounding inside the expression explains, by what rounds there.
     pub amplified: BTreeMap<String, usize>,
+    /// Differences in what the language leaves open, by where they arise.
+    pub undecided: BTreeMap<String, usize>,
     /// The others, as small as they get.
     pub wrong: Vec<Difference>,
     /// Differences that nobody looked into, since there were too many.
@@ -235,6 +238,7 @@ pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
             match difference.cause {
                 Cause::Server => tally.unsteady += 1,
                 Cause::Rounding => *tally.amplified.entry(difference.at).or_default() += 1,
+                Cause::Undecided => *tally.undecided.entry(difference.at).or_default() += 1,
                 Cause::Ours => tally.wrong.push(difference),
             }
         }
@@ -253,6 +257,9 @@ impl fmt::Display for Tally {
         writeln!(f, "  {:<28} {:>8}", "server contradicts itself", self.unsteady)?;
         for (at, count) in &self.amplified {
             writeln!(f, "  {:<28} {count:>8}", format!("since {at} rounds"))?;
+        }
+        for (at, count) in &self.undecided {
+            writeln!(f, "  {:<28} {count:>8}", format!("undecided in {at}"))?;
         }
         writeln!(f, "  {:<28} {:>8}", "looked into by nobody", self.unexplained)?;
         let mut places: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
