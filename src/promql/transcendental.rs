@@ -6,8 +6,6 @@
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, LN_2, LOG2_E, LOG10_E, PI};
 
-use super::engine::Dialect;
-
 /// The natural logarithm: FreeBSD's `e_log.c`, but with a number below the normal ones taken apart
 /// as if it were normal.
 pub fn ln(x: f64) -> f64 {
@@ -57,12 +55,9 @@ pub fn log2(x: f64) -> f64 {
     ln(fraction) * LOG2_E + f64::from(exponent)
 }
 
-/// The logarithm to base 10. The Go of Prometheus 2 took the one to base 2 for it.
-pub fn log10(x: f64, dialect: Dialect) -> f64 {
-    match dialect {
-        Dialect::V2 => log2(x) * 0.3010299956639812,
-        Dialect::V3 => ln(x) * LOG10_E,
-    }
+/// The logarithm to base 10.
+pub fn log10(x: f64) -> f64 {
+    ln(x) * LOG10_E
 }
 
 /// The exponential function.
@@ -526,8 +521,8 @@ mod tests {
             ("ln", ln, 843366667056289.5, 0x4041_2f28_7b93_131a),
             ("log2", log2, 9.892020842955818, 0x400a_733b_35fc_ce77),
             ("log2", log2, 843366667056289.5, 0x4048_caa4_c4b1_abd4),
-            ("log10", |x| log10(x, Dialect::V3), 9.892020842955818, 0x3fef_d95f_f9df_c28e),
-            ("log10", |x| log10(x, Dialect::V3), 843366667056289.5, 0x402d_da1e_d366_eb5d),
+            ("log10", log10, 9.892020842955818, 0x3fef_d95f_f9df_c28e),
+            ("log10", log10, 843366667056289.5, 0x402d_da1e_d366_eb5d),
             ("sin", sin, -0.8060609621710308, 0xbfe7_1710_becb_4867),
             ("sin", sin, 652235778514288.4, 0xbfe5_7182_a7ad_a4b2),
             ("cos", cos, -0.8060609621710308, 0x3fe6_27b2_f292_07d0),
@@ -564,7 +559,7 @@ mod tests {
         // What Prometheus answers to `ln(5e-324)`.
         assert_eq!(ln(5e-324), -709.089_565_712_824_1);
         assert!(ln(-1.0).is_nan() && ln(0.0) == f64::NEG_INFINITY);
-        assert_eq!((log2(1024.0), log10(1.0, Dialect::V2)), (10.0, 0.0));
+        assert_eq!((log2(1024.0), log10(1.0)), (10.0, 0.0));
         assert_eq!((exp(-746.0), exp(710.0)), (0.0, f64::INFINITY));
         assert!(acos(1.1).is_nan() && acosh(0.9).is_nan() && sin(f64::INFINITY).is_nan());
         assert!(tanh(-0.0).is_sign_negative() && atan2(-0.0, 1.0).is_sign_negative());

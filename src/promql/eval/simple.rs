@@ -9,8 +9,6 @@ pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {
         // Prometheus 2 overflows where Prometheus 3 does not.
         ("deg", Dialect::V2) => |value| value * 180.0 / std::f64::consts::PI,
         ("rad", Dialect::V2) => |value| value * std::f64::consts::PI / 180.0,
-        ("log10", Dialect::V2) => |value| transcendental::log10(value, Dialect::V2),
-        ("log10", Dialect::V3) => |value| transcendental::log10(value, Dialect::V3),
         ("deg", Dialect::V3) => |value| value * (180.0 / std::f64::consts::PI),
         ("rad", Dialect::V3) => |value| value * (std::f64::consts::PI / 180.0),
         _ => return same_in_all(name),
@@ -26,6 +24,7 @@ fn same_in_all(name: &str) -> Option<fn(f64) -> f64> {
         "exp" => transcendental::exp,
         "ln" => transcendental::ln,
         "log2" => transcendental::log2,
+        "log10" => transcendental::log10,
         "sin" => transcendental::sin,
         "cos" => transcendental::cos,
         "tan" => transcendental::tan,
