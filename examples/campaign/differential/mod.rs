@@ -20,7 +20,8 @@ use fastrand::Rng;
 use futures_util::StreamExt;
 use operator::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
 use operator::promql::{
-    AggregateOp, Answer, Engine, EngineOptions, ExprKind, Expression, MemoryStorage, Value,
+    AggregateOp, Answer, Engine, EngineOptions, ExprKind, Expression, Grouping, MemoryStorage,
+    Value,
 };
 use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
@@ -177,8 +178,10 @@ fn is_ordered(text: &str) -> bool {
     let Ok(parsed) = Expression::parse(text) else { return false };
     match &parsed.root().unwrapped().kind {
         ExprKind::Call { function, .. } => function.name.starts_with("sort"),
+        // Groups may come in any order.
         ExprKind::Aggregate(aggregate) => {
             matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)
+                && aggregate.grouping == Grouping::By(Vec::new())
         }
         _ => false,
     }
