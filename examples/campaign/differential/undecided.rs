@@ -38,11 +38,10 @@ pub fn is_tie(node: &Expr, compared: &Compared) -> bool {
         chosen.values_mut().for_each(|values| values.sort_unstable());
         chosen
     };
-    let instants = |points: &Points| -> Vec<(Vec<(String, String)>, Vec<i64>)> {
-        let all = points.iter();
-        all.map(|(labels, values)| (labels.clone(), values.keys().copied().collect())).collect()
-    };
-    instants(server) != instants(ours) && chosen(server) == chosen(ours)
+    let mut beside = server.iter().zip(ours);
+    let same_series = server.len() == ours.len()
+        && beside.all(|((a, theirs), (b, own))| a == b && theirs.keys().eq(own.keys()));
+    !same_series && chosen(server) == chosen(ours)
 }
 
 /// Whether the server took the conditions of an absent selector in another order than they are
