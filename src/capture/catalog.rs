@@ -3,12 +3,16 @@
 //! Stores of one cluster expose nearly the same metrics, so a label set without `job` and
 //! `instance` stands once, and each target lists the numbers of its sets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::by_fingerprint::ByFingerprint;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
 };
 use crate::model::{Labels, TargetKey};
+
+/// The labels by which a target's series differ from another target's.
+const OF_TARGET: [&str; 2] = ["job", "instance"];
 
 /// New series of one commit, sorted as the format demands.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,19 +26,28 @@ pub struct SeriesSegment {
 impl SeriesSegment {
     /// Sorts label sets into a segment. Series that are equal collapse into one.
     pub fn new<'a>(series: impl IntoIterator<Item = &'a Labels>) -> Self {
-        let mut numbers: HashMap<Labels, u32> = HashMap::new();
+        Self::placed(series).0
+    }
+
+    /// As [`new`](Self::new), with each series' place: its target in `targets`, its ordinal there.
+    pub fn placed<'a>(series: impl IntoIterator<Item = &'a Labels>) -> (Self, Vec<(usize, usize)>) {
+        let mut numbers: ByFingerprint<u32> = ByFingerprint::default();
         let mut sets: Vec<Labels> = Vec::new();
-        let mut targets: BTreeMap<TargetKey, Vec<u32>> = BTreeMap::new();
+        let mut targets: BTreeMap<[&str; 2], Vec<u32>> = BTreeMap::new();
+        let mut arrived: Vec<([&str; 2], u32)> = Vec::new();
         for labels in series {
-            let set = labels.without(&["job", "instance"]);
-            let number = *numbers.entry(set).or_insert_with_key(|set| {
-                sets.push(set.clone());
-                sets.len() as u32 - 1
-            });
-            targets.entry(labels.target()).or_default().push(number);
+            let number =
+                *numbers.entry(labels.fingerprint_without(&OF_TARGET)).or_insert_with(|| {
+                    sets.push(labels.without(&OF_TARGET));
+                    sets.len() as u32 - 1
+                });
+            let key = OF_TARGET.map(|name| labels.get(name).unwrap_or_default());
+            targets.entry(key).or_default().push(number);
+            arrived.push((key, number));
         }
         let mut order: Vec<(Vec<u8>, u32)> = sets.iter().map(sort_key).zip(0..).collect();
-        order.sort_unstable();
+        // Sets mostly come in long runs that are in order.
+        order.sort();
         let mut place = vec![0; sets.len()];
         for (new, (_, old)) in (0..).zip(&order) {
             place[*old as usize] = new;
@@ -44,10 +57,22 @@ impl SeriesSegment {
             list.sort_unstable();
             list.dedup();
         }
-        Self {
+        let keys: BTreeMap<[&str; 2], usize> = targets.keys().copied().zip(0..).collect();
+        let listed: Vec<&Vec<u32>> = targets.values().collect();
+        let places = arrived.iter().map(|(key, number)| {
+            let target = keys[key];
+            let ordinal = listed[target].binary_search(&place[*number as usize]);
+            (target, ordinal.expect("the set was just listed"))
+        });
+        let places = places.collect();
+        let target = |([job, instance], sets): ([&str; 2], Vec<u32>)| {
+            (TargetKey { job: job.to_owned(), instance: instance.to_owned() }, sets)
+        };
+        let segment = Self {
             sets: order.iter().map(|(_, old)| sets[*old as usize].clone()).collect(),
-            targets: targets.into_iter().collect(),
-        }
+            targets: targets.into_iter().map(target).collect(),
+        };
+        (segment, places)
     }
 
     /// The segment as bytes, its labels compressed at one of zstd's levels.
@@ -111,7 +136,7 @@ impl SeriesSegment {
     }
 }
 
-/// The labels by which a target's series differ from another target's.
+/// The labels that a target adds to its sets.
 pub fn target_labels(key: &TargetKey) -> [(&str, &str); 2] {
     [("instance", &key.instance), ("job", &key.job)]
 }

@@ -2,6 +2,7 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
+mod by_fingerprint;
 mod catalog;
 mod codec;
 mod error;

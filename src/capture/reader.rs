@@ -276,9 +276,9 @@ impl CaptureReader {
                 index.add_segment(&segment);
             }
         })?;
-        for number in 1..=self.target_count() {
-            self.scan_newest(number, &mut index.targets[number as usize - 1])?;
-        }
+        let numbers = 1..=self.target_count();
+        let newest: Result<Vec<_>, _> = numbers.map(|number| self.scan_newest(number)).collect();
+        index.set_newest(&newest?);
         let mut documents = HashMap::new();
         let mut learn = |batch: &PdBatch| {
             for (number, document) in (batch.first_document..).zip(&batch.documents) {

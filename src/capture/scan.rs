@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::CaptureError;
 use super::catalog::target_labels;
 use super::codec::{BlockHeader, Columns, decode_group};
-use super::index::{SeriesState, sample_hash};
+use super::index::sample_hash;
 use super::reader::{BlockRow, CaptureReader, Target};
 use crate::model::{
     Fingerprint, LabelMatcher, Labels, MatchOp, Sample, TargetKey, TimeRange, Timestamp,
@@ -199,39 +199,35 @@ impl CaptureReader {
         Ok((count, sum))
     }
 
-    /// Tells each of a target's series, by ordinal, its newest sample, decoding no part that is
+    /// The newest sample of each of a target's series, by ordinal; no part is decoded that is
     /// older than what is known already.
-    pub(super) fn scan_newest(
-        &self,
-        number: u32,
-        series: &mut [SeriesState],
-    ) -> Result<(), CaptureError> {
-        let raise = |series: &mut [SeriesState], columns: &Columns| {
+    pub(super) fn scan_newest(&self, number: u32) -> Result<Vec<Timestamp>, CaptureError> {
+        let mut newest = vec![Timestamp::MIN; self.target(number).sets.len()];
+        let raise = |newest: &mut [Timestamp], columns: &Columns| {
             for (row, ordinal) in columns.ordinals.iter().enumerate() {
                 if let Some((at, _)) = columns.samples(row).last() {
-                    let held = &mut series[*ordinal as usize].newest;
+                    let held = &mut newest[*ordinal as usize];
                     *held = Timestamp::from_millis(at).max(*held);
                 }
             }
         };
-        for columns in self.journal_columns(number, series.len()) {
-            raise(series, columns);
+        for columns in self.journal_columns(number, newest.len()) {
+            raise(&mut newest, columns);
         }
         let mut blocks: Vec<&BlockRow> = self.blocks_in(number, TimeRange::ALL).collect();
         blocks.sort_by_key(|block| std::cmp::Reverse(block.last));
         for block in blocks {
-            let Some((body, header)) = self.block_header(block, series.len())? else { continue };
+            let Some((body, header)) = self.block_header(block, newest.len())? else { continue };
             for group in 0..header.group_count() {
-                let older =
-                    |ordinal: &u32| series[*ordinal as usize].newest.as_millis() < block.last;
+                let older = |ordinal: &u32| newest[*ordinal as usize].as_millis() < block.last;
                 if header.group_ordinals(group).iter().any(older)
                     && let Some(columns) = self.group(block, &body, &header, (group, usize::MAX))
                 {
-                    raise(series, &columns);
+                    raise(&mut newest, &columns);
                 }
             }
         }
-        Ok(())
+        Ok(newest)
     }
 
     /// Hands over every group of columns of a target that overlaps `range` and holds a wanted

@@ -14,7 +14,7 @@ use super::codec::{
     decode_pd, encode_block, encode_journal, encode_pd, put_varint, seal_envelope,
 };
 use super::file::{CaptureFile, State, Table, side_file};
-use super::index::{SampleBatch, SeriesIndex, sample_hash};
+use super::index::{SampleBatch, SeriesIndex};
 use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, STALE_NAN_BITS, Timestamp};
 
 /// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
@@ -265,16 +265,10 @@ impl CaptureWriter {
         if let Some(segment) = batch.settle(&mut self.index) {
             self.write_segment(&segment)?;
         }
+        self.samples_sum = self.samples_sum.wrapping_add(batch.take_sum());
         let mut written = 0;
         for (target, rows) in batch.take_rows() {
-            let series = &self.index.targets[target as usize];
-            for row in &rows {
-                written += row.samples.len();
-                for &(ordinal, bits) in &row.samples {
-                    let hash = sample_hash(series[ordinal as usize].fingerprint, row.at, bits);
-                    self.samples_sum = self.samples_sum.wrapping_add(hash);
-                }
-            }
+            written += rows.iter().map(|row| row.samples.len()).sum::<usize>();
             let newest = rows.last().map(|row| Timestamp::from_millis(row.at));
             self.state.last_observed = self.state.last_observed.max(newest);
             *self.journal.scrapes.entry(target + 1).or_default() += rows.len();
@@ -494,9 +488,18 @@ impl JournalRows {
 /// instant the first stays.
 pub fn columns_of(mut rows: Vec<JournalRow>) -> Vec<Columns> {
     rows.sort_by_key(|row| row.at);
+    for JournalRow { samples, .. } in &mut rows {
+        if !samples.is_sorted_by(|a, b| a.0 < b.0) {
+            samples.sort_by_key(|(ordinal, _)| *ordinal);
+            samples.dedup_by_key(|(ordinal, _)| *ordinal);
+        }
+    }
     let instants: Vec<&[JournalRow]> = rows.chunk_by(|a, b| a.at == b.at).collect();
     instants.chunks(BLOCK_INSTANTS).map(columns_of_slice).collect()
 }
+
+/// Instants that are put into columns at once: their values of one series share a cache line.
+const INSTANTS_TOGETHER: usize = 8;
 
 fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
     let times: Vec<i64> = instants.iter().map(|rows| rows[0].at).collect();
@@ -508,20 +511,27 @@ fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
     }
     let ordinals: Vec<u32> =
         (0..highest as u32).filter(|ordinal| present[*ordinal as usize]).collect();
-    let mut row_of = vec![0_usize; highest];
-    for (row, ordinal) in ordinals.iter().enumerate() {
-        row_of[*ordinal as usize] = row;
-    }
     let mut states = vec![ABSENT; ordinals.len() * times.len()];
     let mut bits = vec![0; states.len()];
-    for (tick, rows) in instants.iter().enumerate() {
-        for &(ordinal, value) in rows.iter().flat_map(|row| &row.samples) {
-            let cell = row_of[ordinal as usize] * times.len() + tick;
-            if states[cell] != ABSENT {
-                continue;
+    for (number, together) in instants.chunks(INSTANTS_TOGETHER).enumerate() {
+        let mut scrapes: Vec<(usize, &[(u32, u64)])> = Vec::new();
+        for (tick, rows) in (number * INSTANTS_TOGETHER..).zip(together) {
+            scrapes.extend(rows.iter().map(|row| (tick, &row.samples[..])));
+        }
+        for (row, &ordinal) in ordinals.iter().enumerate() {
+            for (tick, rest) in &mut scrapes {
+                let Some(((_, value), after)) =
+                    rest.split_first().filter(|((next, _), _)| *next == ordinal)
+                else {
+                    continue;
+                };
+                *rest = after;
+                let cell = row * times.len() + *tick;
+                if states[cell] == ABSENT {
+                    (states[cell], bits[cell]) =
+                        if *value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, *value) };
+                }
             }
-            (states[cell], bits[cell]) =
-                if value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, value) };
         }
     }
     Columns { times, ordinals, states, bits }

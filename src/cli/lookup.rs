@@ -1,5 +1,6 @@
 //! Finds the capture that a name or a path means.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,15 +22,8 @@ pub fn find(dir: &Path, text: &str) -> Result<PathBuf, CliError> {
     if path.is_file() {
         return Ok(path.to_owned());
     }
-    let not_found = |nearest| CliError::RunNotFound {
-        name: text.to_owned(),
-        searched: places(dir)
-            .iter()
-            .map(|place| place.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", "),
-        nearest,
-    };
+    let not_found =
+        |nearest| CliError::RunNotFound { name: text.to_owned(), searched: searched(dir), nearest };
     if text == "latest" {
         return latest(dir).ok_or_else(|| not_found(Vec::new()));
     }
@@ -49,6 +43,13 @@ pub fn find(dir: &Path, text: &str) -> Result<PathBuf, CliError> {
         .ok_or_else(|| not_found(nearest(dir, name.as_str())))
 }
 
+/// The captures of the runs that a name finds, place by place in the order of their names.
+pub fn all(dir: &Path) -> Vec<PathBuf> {
+    let mut names = BTreeSet::new();
+    let found = places(dir).into_iter().flat_map(|place| captures(&place));
+    found.filter(|path| names.insert(run_name(path))).collect()
+}
+
 /// The captures in `dir`, in the order of their names.
 pub fn captures(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
@@ -64,6 +65,12 @@ pub fn captures(dir: &Path) -> Vec<PathBuf> {
 pub fn run_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     file.strip_suffix(SUFFIX).unwrap_or(&file).to_owned()
+}
+
+/// Where runs are looked for, for a person.
+pub fn searched(dir: &Path) -> String {
+    let names: Vec<String> = places(dir).iter().map(|place| place.display().to_string()).collect();
+    names.join(", ")
 }
 
 fn places(dir: &Path) -> Vec<PathBuf> {
@@ -122,6 +129,20 @@ mod tests {
         assert_eq!(distance("chaos-01", "chaos-10"), 2);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
+    }
+
+    #[test]
+    fn a_run_that_stands_in_two_places_is_the_one_that_its_name_finds() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("chaos-01.capture"), b"").expect("the directory is writable");
+        let runs = all(dir.path());
+        let found = find(dir.path(), "chaos-01").expect("it was just written");
+        assert_eq!(
+            runs.iter().filter(|path| run_name(path) == "chaos-01").collect::<Vec<_>>(),
+            [&found]
+        );
+        assert_eq!(runs.first(), Some(&found));
+        assert!(runs.contains(&PathBuf::from("data/chaos-02.capture")), "{runs:?}");
     }
 
     #[test]

@@ -56,11 +56,14 @@ struct Cli {
     command: Command,
 }
 
+/// Where captures are written, and looked for first.
+const DEFAULT_DIR: &str = "captures";
+
 /// What every subcommand understands.
 #[derive(Debug, Args)]
 struct Global {
     /// Where the captures of runs live
-    #[arg(long, global = true, value_name = "DIR", default_value = "captures")]
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
     /// What results look like
     #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -97,7 +100,7 @@ enum Command {
     Score(score::ScoreArgs),
     /// Compare the verdicts of two runs, or of two versions on one
     Diff(diff::DiffArgs),
-    /// List the runs of a directory
+    /// List the runs of a directory, or all that a name finds
     Runs(runs::RunsArgs),
     /// Tell what is inside a capture
     Show(show::ShowArgs),

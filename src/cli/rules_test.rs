@@ -81,28 +81,14 @@ pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
     Ok(if failed { Code::Mismatch } else { Code::Ok })
 }
 
-/// The rule files that a file of tests names, relative to itself.
+/// The rule files that a file of tests names, relative to itself, in the order of their names.
 fn named(tests: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let path = tests.parent().unwrap_or(Path::new("")).join(pattern);
-    let last = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if !last.contains('*') {
-        return Ok(vec![path]);
-    }
-    let anything = last.split('*').map(regex::escape).collect::<Vec<_>>().join(".*");
-    let regex = regex::Regex::new(&format!("^{anything}$"))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if regex.is_match(&entry.file_name().to_string_lossy()) {
-            found.push(entry.path());
-        }
-    }
+    let folder = tests.parent().unwrap_or(Path::new("")).to_string_lossy();
+    let whole = Path::new(&*glob::Pattern::escape(&folder)).join(pattern);
+    let found: Vec<PathBuf> = glob::glob(&whole.to_string_lossy())?.collect::<Result<_, _>>()?;
     if found.is_empty() {
         let text = format!("{}: no rule file matches {pattern}", tests.display());
         return Err(CliError::Usage(text).into());
     }
-    found.sort();
     Ok(found)
 }

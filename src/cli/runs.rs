@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{DEFAULT_DIR, Global, lookup};
 use crate::capture::CaptureReader;
 use crate::model::joined;
 
@@ -20,23 +20,29 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct RunsArgs {}
 
-/// Lists the captures of `--dir`, in the order of their names.
+/// Lists the captures of `--dir`, and, where that is not given, all runs that a name finds.
 ///
 /// # Errors
 ///
-/// Where the directory cannot be read. A file that cannot is listed with the reason.
+/// Where a directory that was given cannot be read. A file that cannot is listed with the reason.
 pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
-    std::fs::read_dir(&global.dir).map_err(|error| {
-        anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display()))
-    })?;
-    let paths = lookup::captures(&global.dir);
+    let given = global.dir != Path::new(DEFAULT_DIR);
+    if given {
+        std::fs::read_dir(&global.dir).map_err(|error| {
+            anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display()))
+        })?;
+    }
+    let list = if given { lookup::captures } else { lookup::all };
+    let paths = list(&global.dir);
     match global.format {
         Format::Json => {
             let runs: Vec<Value> = paths.iter().map(|path| describe(path)).collect();
             output::json(&json!({ "schema": 1, "runs": runs }))?;
         }
         Format::Text if paths.is_empty() => {
-            output::line(&format!("no runs in {}", global.dir.display()))?;
+            let searched = global.dir.display().to_string();
+            let searched = if given { searched } else { lookup::searched(&global.dir) };
+            output::line(&format!("no runs in {searched}; `operator record` makes one"))?;
         }
         Format::Text => {
             let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);

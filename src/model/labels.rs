@@ -185,6 +185,13 @@ impl Labels {
         self.fingerprint_with(&[])
     }
 
+    /// Identifies what [`without`](Self::without) would give.
+    pub fn fingerprint_without(&self, removed: &[&str]) -> Fingerprint {
+        let mut bytes = Vec::with_capacity(256);
+        encode_pairs(self.iter().filter(|(name, _)| !removed.contains(name)), &mut bytes);
+        Fingerprint::of_encoded(&bytes)
+    }
+
     /// Identifies what [`with`](Self::with) would give, for labels that this set does not have.
     pub fn fingerprint_with(&self, added: &[(&str, &str)]) -> Fingerprint {
         let added = added.iter().copied().filter(|(_, value)| !value.is_empty());

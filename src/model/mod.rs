@@ -23,7 +23,7 @@ pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
-pub use time::{TimeParseError, TimeRange, Timestamp, parse_duration_ms};
+pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{
     Member, MemberId, MemberStatus, MemberView, NodeState, PdOperator, RegionId, Size, Store,
     StoreId, StoreLabel, Topology,

@@ -172,55 +172,65 @@ pub enum TimeParseError {
     Instant(String),
     /// Not a duration.
     #[error(
-        "cannot read {0:?} as a duration: use numbers with units ms, s, m, h, d or w, such as 90s or 1h30m"
+        "cannot read {0:?} as a duration: use numbers with units y, w, d, h, m, s or ms, larger ones first, such as 90s or 1h30m"
     )]
     Duration(String),
 }
 
-/// Reads a duration in Prometheus's spelling (`90s`, `1h30m`, `250ms`) as milliseconds.
-///
-/// A bare number counts as seconds. Units are `ms`, `s`, `m`, `h`, `d` (24 h) and `w`.
+/// Reads a duration in Prometheus's spelling (`90s`, `1h30m`, `250ms`) as milliseconds: units from
+/// `y` (365 d) and `w` to `ms`, larger ones first, each once. `None` where the text is none, or
+/// the sum exceeds `i64`.
+pub fn duration_ms(text: &str) -> Option<i64> {
+    const UNITS: [(&str, i64); 7] = [
+        ("y", 31_536_000_000),
+        ("w", 604_800_000),
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
+    let (mut rest, mut total, mut next) = (text, 0_i64, 0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let count: i64 = rest[..digits].parse().ok()?;
+        let letters = &rest[digits..];
+        let end = letters.find(|c: char| c.is_ascii_digit()).unwrap_or(letters.len());
+        let unit = next + UNITS[next..].iter().position(|(unit, _)| *unit == &letters[..end])?;
+        total = total.checked_add(count.checked_mul(UNITS[unit].1)?)?;
+        next = unit + 1;
+        rest = &letters[end..];
+    }
+    (next > 0).then_some(total)
+}
+
+/// Reads a duration that a person wrote: as [`duration_ms`], or a bare number of seconds.
 ///
 /// # Errors
 ///
-/// [`TimeParseError::Duration`] where a number or a unit is missing, or the sum exceeds `i64`.
+/// [`TimeParseError::Duration`] where the text is neither.
 pub fn parse_duration_ms(text: &str) -> Result<i64, TimeParseError> {
-    let unreadable = || TimeParseError::Duration(text.to_owned());
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(unreadable());
-    }
-    if rest.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds: i64 = rest.parse().map_err(|_| unreadable())?;
-        return seconds.checked_mul(1000).ok_or_else(unreadable);
-    }
-    let mut total: i64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let count: i64 = rest[..digits].parse().map_err(|_| unreadable())?;
-        rest = &rest[digits..];
-        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        let unit = match &rest[..letters] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            _ => return Err(unreadable()),
-        };
-        rest = &rest[letters..];
-        total = count
-            .checked_mul(unit)
-            .and_then(|millis| total.checked_add(millis))
-            .ok_or_else(unreadable)?;
-    }
-    Ok(total)
+    let trimmed = text.trim();
+    let seconds = trimmed.bytes().all(|byte| byte.is_ascii_digit()).then_some(trimmed);
+    let millis = match seconds {
+        Some(seconds) => seconds.parse().ok().and_then(|count: i64| count.checked_mul(1000)),
+        None => duration_ms(trimmed),
+    };
+    millis.ok_or_else(|| TimeParseError::Duration(text.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_want_descending_units() {
+        assert_eq!(duration_ms("1h30m"), Some(5_400_000));
+        assert_eq!(duration_ms("1d2ms"), Some(86_400_002));
+        for text in ["", "30m1h", "1h1h", "5", "h", "1x", "99999999999999y"] {
+            assert_eq!(duration_ms(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn durations_add_their_units() {

@@ -292,36 +292,12 @@ fn is_metric_name(name: &str) -> bool {
 /// Reads a duration as rule files spell it: units from `y` to `ms`, each once, larger ones first;
 /// `0` needs none.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
-    const UNITS: [(&str, i64); 7] = [
-        ("y", 31_536_000_000),
-        ("w", 604_800_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
-    let wrong = || format!("not a valid duration string: {text:?}");
-    if text == "0" {
-        return Ok(0);
+    match text {
+        "0" => Ok(0),
+        "" => Err("empty duration string".to_owned()),
+        _ => crate::model::duration_ms(text)
+            .ok_or_else(|| format!("not a valid duration string: {text:?}")),
     }
-    let (mut rest, mut total, mut smaller) = (text, 0_i64, &UNITS[..]);
-    if rest.is_empty() {
-        return Err("empty duration string".to_owned());
-    }
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let count: i64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
-        let unit = smaller.iter().position(|(unit, _)| *unit == &rest[..letters]);
-        let unit = unit.ok_or_else(wrong)?;
-        let millis = count.checked_mul(smaller[unit].1).ok_or_else(wrong)?;
-        total = total.checked_add(millis).ok_or_else(wrong)?;
-        smaller = &smaller[unit + 1..];
-        rest = &rest[letters..];
-    }
-    Ok(total)
 }
 
 #[cfg(test)]

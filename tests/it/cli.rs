@@ -158,6 +158,14 @@ fn an_unknown_flag_and_an_unknown_key_are_usage_errors() {
 }
 
 #[test]
+fn an_empty_folder_has_no_runs_and_a_folder_that_is_not_there_is_an_error() {
+    let (code, out, errors) = run(empty_dir().path(), &["runs"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(out.starts_with("no runs in captures, ., data"), "{out}");
+    assert_eq!(run(empty_dir().path(), &["runs", "--dir", "elsewhere"]).0, Some(8));
+}
+
+#[test]
 fn completions_of_bash_know_the_subcommands() {
     let (code, script, _) = run(empty_dir().path(), &["completions", "bash"]);
     assert_eq!(code, Some(0));

@@ -5,7 +5,7 @@ use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 
 use super::super::api::{Points, Verdict};
 use super::undecided::{is_resorted, is_tie};
-use super::{When, World};
+use super::{Compared, When, World};
 
 /// How often the server is asked again before we are suspected.
 const REPEATED: usize = 40;
@@ -42,9 +42,13 @@ pub struct Difference {
     pub why: String,
 }
 
-/// Asks both sides for every part of an expression on which they differ.
-pub async fn explain(world: &World, text: &str, when: When) -> Result<Difference> {
-    let compared = world.ask(text, when).await?;
+/// Asks both sides for every part of an expression on which they were seen to differ.
+pub async fn explain(
+    world: &World,
+    text: &str,
+    when: When,
+    compared: &Compared,
+) -> Result<Difference> {
     let mut difference = Difference {
         cause: Cause::Ours,
         at: "the whole".to_owned(),

@@ -237,7 +237,7 @@ pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
                 tally.unexplained += 1;
                 continue;
             }
-            let difference = explain::explain(world, &question.text, when).await?;
+            let difference = explain::explain(world, &question.text, when, &compared).await?;
             match difference.cause {
                 Cause::Server => tally.unsteady += 1,
                 Cause::Rounding => *tally.amplified.entry(difference.at).or_default() += 1,

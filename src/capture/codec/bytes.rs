@@ -82,6 +82,10 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0_u64;
         for shift in (0..70).step_by(7) {
             let byte = self.take(1)?[0];

@@ -17,7 +17,8 @@ pub struct JournalRow {
 /// Encodes rows. Each value is coded against the same series' value in the row before, so a
 /// blob is read without any other.
 pub fn encode_journal(rows: &[JournalRow]) -> Vec<u8> {
-    let mut plain = Vec::new();
+    // Most ordinals take a byte, most values one or two.
+    let mut plain = Vec::with_capacity(3 * rows.iter().map(|row| row.samples.len()).sum::<usize>());
     put_varint(&mut plain, rows.len() as u64);
     let mut last_at = 0;
     let mut last: &[(u32, u64)] = &[];

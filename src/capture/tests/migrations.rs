@@ -39,6 +39,16 @@ fn of_format(path: &std::path::Path, steps: &[&str]) {
         .expect("makes the tables");
 }
 
+/// A finished capture of three ticks.
+fn finished() -> (Scene, PathBuf) {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    write_three_ticks(&mut writer);
+    writer.finish().expect("finishes");
+    (scene, path)
+}
+
 #[test]
 fn every_older_format_is_migrated_to_the_tables_of_the_newest() {
     let scene = Scene::new();
@@ -56,11 +66,7 @@ fn every_older_format_is_migrated_to_the_tables_of_the_newest() {
 
 #[test]
 fn an_older_capture_is_read_through_a_migrated_copy_and_stays_as_it_is() {
-    let scene = Scene::new();
-    let path = scene.path("run.capture");
-    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
-    write_three_ticks(&mut writer);
-    writer.finish().expect("finishes");
+    let (scene, path) = finished();
     let (before, content) = (std::fs::read(&path).expect("reads"), dump(&path));
     let file = CaptureFile::open_to_read_by(&path, &with_next()).expect("opens");
     assert_eq!(version(&file.connection), FORMAT + 1);
@@ -97,11 +103,7 @@ fn an_older_capture_with_a_log_is_read_with_what_stands_in_the_log() {
 
 #[test]
 fn recording_goes_on_in_an_older_capture_once_it_is_migrated_in_place() {
-    let scene = Scene::new();
-    let path = scene.path("run.capture");
-    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
-    write_three_ticks(&mut writer);
-    writer.finish().expect("finishes");
+    let (_scene, path) = finished();
     let content = dump(&path);
     drop(CaptureFile::open_to_write_by(&path, &with_next()).expect("migrates"));
     let error = CaptureReader::open(&path).err();
@@ -118,11 +120,7 @@ fn recording_goes_on_in_an_older_capture_once_it_is_migrated_in_place() {
 
 #[test]
 fn a_step_that_fails_leaves_the_capture_as_it_was() {
-    let scene = Scene::new();
-    let path = scene.path("run.capture");
-    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
-    write_three_ticks(&mut writer);
-    writer.finish().expect("finishes");
+    let (_scene, path) = finished();
     let content = dump(&path);
     let broken = [&MIGRATIONS[..], &["DELETE FROM gap; CREATE TABLE gap (id INTEGER);"]].concat();
     assert!(CaptureFile::open_to_write_by(&path, &broken).is_err());
