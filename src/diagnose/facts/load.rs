@@ -165,58 +165,60 @@ pub fn rises(evidence: &Evidence) -> Vec<Rise> {
     };
     let all_writes = total(evidence, &writes);
     let news = |departure: &Departure| {
-        !was_as_high(&all, &all_writes, departure) && !makes_up(&all, departure, evidence.as_of)
+        let before = alike_before(&all, &all_writes, departure);
+        !was_as_high(&before, departure) && !makes_up(&all, &before, departure, evidence.as_of)
     };
     departures(&all, RISE).into_iter().filter(news).map(rise).collect()
 }
 
-/// Whether the load had been as high before, for two scrapes: then it only comes back,
-/// as after a fault that held clients up. What counts is load of the same kind: the data set that a
-/// test loads first is all writes.
-fn was_as_high(all: &Track, writes: &Track, departure: &Departure) -> bool {
+/// The points before a departure that are load of the same kind, by its share of writes: the data
+/// set that a test loads first is all writes, and tells nothing of what its clients ask for then.
+fn alike_before(all: &Track, writes: &Track, departure: &Departure) -> Vec<Point> {
     let share_at = |point: &Point| {
         let written = writes.last_by(point.at).filter(|write| write.at == point.at)?;
         Some(written.value / point.value.max(1.0))
     };
-    let within = departure.range(departure.end.unwrap_or(Timestamp::MAX));
-    let until = TimeRange::new(departure.first, within.end.saturating_add_millis(1));
-    let share = median(all.within(until).iter().filter_map(share_at));
+    let until = departure.end.unwrap_or(Timestamp::MAX).saturating_add_millis(1);
+    let within = all.within(TimeRange::new(departure.first, until));
+    let share = median(within.iter().filter_map(share_at));
     let same_kind = |point: &&Point| match (share, share_at(point)) {
         (Some(now), Some(then)) => (now - then).abs() <= SAME_KIND,
         _ => true,
     };
-    let before = TimeRange::new(Timestamp::MIN, departure.onset);
-    let high = all.within(before).iter().filter(|p| p.value * RISE.ratio >= departure.typical);
-    let lasted: i64 = high.filter(same_kind).map(|point| point.at - point.since).sum();
-    lasted >= AS_HIGH_MS
+    let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
+    before.iter().filter(same_kind).copied().collect()
 }
+
+/// Shares of writes in a load of one kind vary by a few hundredths.
+const SAME_KIND: f64 = 0.2;
+
+/// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
+/// fault that held clients up.
+fn was_as_high(before: &[Point], departure: &Departure) -> bool {
+    let high = before.iter().filter(|point| point.value * RISE.ratio >= departure.typical);
+    high.map(|point| point.at - point.since).sum::<i64>() >= AS_HIGH_MS
+}
+
+const AS_HIGH_MS: i64 = 30_000;
 
 /// Whether clients ask for what they could not have before: what comes beyond the usual load is no
 /// more than what was missing from it in the minutes before. The usual load is what three quarters of
 /// the points before do not exceed.
-fn makes_up(all: &Track, departure: &Departure, as_of: Timestamp) -> bool {
-    let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
+fn makes_up(all: &Track, before: &[Point], departure: &Departure, as_of: Timestamp) -> bool {
     let mut values: Vec<f64> = before.iter().map(|point| point.value).collect();
     values.sort_by(f64::total_cmp);
     let Some(usual) = values.get(values.len() * 3 / 4).copied() else { return false };
-    let sum = |points: &[Point], beyond: fn(f64, f64) -> f64| -> f64 {
-        let of =
-            |point: &Point| beyond(point.value, usual).max(0.0) * (point.at - point.since) as f64;
-        points.iter().map(of).sum()
-    };
+    let requests = |point: &Point, beyond: f64| beyond.max(0.0) * (point.at - point.since) as f64;
     let recent = departure.onset.saturating_add_millis(-MISSED_MS);
-    let recent = all.within(TimeRange::new(recent, departure.onset));
+    let recent = before.iter().filter(|point| point.at >= recent);
+    let missed: f64 = recent.map(|point| requests(point, usual - point.value)).sum();
     let until = departure.end.unwrap_or(as_of).saturating_add_millis(1);
-    let within = all.within(TimeRange::new(departure.onset, until));
-    sum(recent, |value, usual| usual - value) >= sum(within, |value, usual| value - usual)
+    let within = all.within(TimeRange::new(departure.onset, until)).iter();
+    missed >= within.map(|point| requests(point, point.value - usual)).sum()
 }
 
 /// Clients that are held up for longer than this give up.
 const MISSED_MS: i64 = 300_000;
-
-/// Shares of writes in a load of one kind vary by a few hundredths.
-const SAME_KIND: f64 = 0.2;
-const AS_HIGH_MS: i64 = 30_000;
 
 /// Medians of the two minutes before and of the stretch itself, or of its first two minutes:
 /// later, PD has moved what is hot.
