@@ -15,6 +15,7 @@ mod enlarged;
 mod fidelity;
 mod formats;
 mod fuzz;
+mod grid;
 mod live;
 mod mutate;
 mod official;
@@ -143,6 +144,16 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Judge faults that no capture holds, laid over the quiet parts of the bundled runs, and those of
+    /// the bundled ones made shorter, milder, earlier and open
+    Grid {
+        /// The folder of the bundled captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only mechanisms with this in their name
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// What recording a live Prometheus costs the built `operator`: processor and memory
     Live {
         /// The capture whose series are exposed
@@ -241,6 +252,7 @@ fn main() -> Result<()> {
             runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
         }
         Task::Perturb { folder, seed } => perturb::run(&folder, seed),
+        Task::Grid { folder, only } => grid::run(&folder, &only),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };

@@ -88,15 +88,15 @@ pub fn departures(track: &Track, threshold: Threshold) -> Vec<Departure> {
         let stretch = match limit(recent, threshold) {
             Some((baseline, limit)) => {
                 let length = stretch_length(&points[next..], limit);
-                (length > 0).then_some((baseline, length))
+                (length > 0).then_some((baseline, limit, length))
             }
             None => None,
         };
         match stretch {
-            Some((baseline, length)) => {
+            Some((baseline, limit, length)) => {
                 let within = &points[next..next + length];
-                if length >= threshold.hold {
-                    let before = next.checked_sub(1).map(|index| points[index]);
+                let before = next.checked_sub(1).map(|index| points[index]);
+                if length >= threshold.hold || is_beyond_doubt(within, before, baseline, limit) {
                     let last = next + length >= points.len();
                     found.push(departure(within, before, baseline, last));
                 }
@@ -131,6 +131,27 @@ fn stretch_length(points: &[Point], limit: f64) -> usize {
         length += 1;
     }
     length
+}
+
+/// Times the limit that fewer points than are asked for must reach.
+const BEYOND_DOUBT: f64 = 4.0;
+/// How long the quantity must have stayed at its height, by what the points add up to: one stall of a
+/// busy machine, though it be seen by two scrapes, is shorter.
+const STAYED_MS: f64 = 24_000.0;
+
+/// Whether at least two points that reach far beyond the limit stand for a stretch that is long
+/// enough: a point of which a part departed is so much lower.
+fn is_beyond_doubt(within: &[Point], before: Option<Point>, baseline: f64, limit: f64) -> bool {
+    let peak = within.iter().map(|point| point.value).fold(f64::MIN, f64::max);
+    if within.len() < 2 || peak < BEYOND_DOUBT * limit {
+        return false;
+    }
+    let height = |point: &Point| {
+        let share = (point.value - baseline) / (peak - baseline);
+        share.max(0.0) * (point.at - point.since) as f64
+    };
+    let stayed: f64 = within.iter().chain(&before).map(height).sum();
+    stayed >= STAYED_MS
 }
 
 fn departure(within: &[Point], before: Option<Point>, baseline: f64, last: bool) -> Departure {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads what a chaos run injected; nothing here reads a clock.
 
+mod bodies;
 mod clock;
 mod entry;
 mod order;

@@ -11,9 +11,10 @@ mod stores;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    PdAnswer, PdDocument, PdDocumentError, PdOutcome, RegionId, Store, StoreId, Timestamp, Topology,
+    PdAnswer, PdDocument, PdOutcome, RegionId, Store, StoreId, Timestamp, Topology,
 };
 
+use super::bodies::Body;
 use super::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// Observers of one change in the health matrix answer within this of each other: two rounds of
@@ -45,20 +46,9 @@ const SHARED_CONFIG: [&str; 6] = [
     "cluster-version",
 ];
 
-/// An answer with its body parsed.
-pub(super) type Parsed<'a> = (&'a PdAnswer, Result<Option<PdDocument>, PdDocumentError>);
-
-/// Entries out of all answers, which come in the order of their observation.
-pub(super) fn pd_entries(answers: &[Parsed<'_>]) -> Vec<Entry> {
-    let mut rules = PdRules::default();
-    for (answer, document) in answers {
-        rules.observe(answer, document);
-    }
-    rules.entries
-}
-
+/// Compares answers, which come in the order of their observation, with the state before each.
 #[derive(Default)]
-struct PdRules {
+pub(super) struct PdRules {
     entries: Vec<Entry>,
     topology: Topology,
     failures: BTreeMap<String, Failures>,
@@ -120,11 +110,13 @@ struct Check {
 }
 
 impl PdRules {
-    fn observe(
-        &mut self,
-        answer: &PdAnswer,
-        document: &Result<Option<PdDocument>, PdDocumentError>,
-    ) {
+    /// What there is to tell.
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    /// Takes the next answer.
+    pub(super) fn observe(&mut self, answer: &PdAnswer, document: &Body) {
         self.reachability(answer);
         self.errors(answer);
         match document {

@@ -1,12 +1,14 @@
 //! The report of a replay as a value, its digest, and the proof that it does not depend on the
 //! order of computing.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::capture::Damage;
-use crate::model::{Gap, PdAnswer, RunMeta, TimeRange, Topology, joined};
+use crate::model::{Gap, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, joined};
 
 use super::entry::Entry;
 use super::order::{Evaluation, Ordered};
@@ -91,7 +93,12 @@ pub fn report(
     evaluation: Evaluation,
 ) -> ReplayReport {
     let ordered = Ordered::new(recording, evaluation);
-    let (initial, last) = ends(&ordered, recording.window);
+    let gaps = joined(ordered.gaps.iter().copied());
+    let mut ends = Ends::default();
+    let see =
+        |answer: &PdAnswer, document: Option<&PdDocument>| ends.see(&ordered, answer, document);
+    let timeline = timeline_of(&ordered, recording.window, evaluation.threads(), &gaps, see);
+    let (initial, last) = ends.summaries(&ordered, recording.window);
     let damage_line = |damage: &Damage| DamageLine {
         part: damage.part.clone(),
         why: damage.why.clone(),
@@ -104,11 +111,11 @@ pub fn report(
         meta: recording.meta.clone(),
         window: recording.window,
         recorded: recorded(&ordered),
-        gaps: joined(ordered.gaps.iter().copied()),
+        gaps,
         damage,
         initial,
         last,
-        timeline: timeline_of(&ordered, recording.window, evaluation.threads()),
+        timeline,
         capture_digest: capture_digest.to_owned(),
         report_digest: None,
     };
@@ -163,37 +170,37 @@ fn recorded(ordered: &Ordered<'_>) -> Recorded {
 
 /// The first state is taken once some member has answered the same path twice: then the first
 /// round is over.
-fn ends(ordered: &Ordered<'_>, window: TimeRange) -> (StateSummary, StateSummary) {
-    let mut topology = Topology::default();
-    let mut seen = std::collections::BTreeSet::new();
-    let mut initial = None;
-    for answer in &ordered.pd {
-        if initial.is_none() && !seen.insert((&answer.member, &answer.path)) {
-            initial = Some(summary(
-                &topology,
-                &ordered.series,
-                End::First,
-                last_seen(&seen, ordered, window),
-            ));
-        }
-        // What cannot be read stands on the timeline; the state does without.
-        let _ = topology.apply(answer);
-    }
-    let at = ordered.pd.last().map_or(window.end, |answer| answer.observed());
-    let last = summary(&topology, &ordered.series, End::Last, at);
-    let initial =
-        initial.unwrap_or_else(|| summary(&topology, &ordered.series, End::First, window.start));
-    (initial, last)
+#[derive(Default)]
+struct Ends {
+    topology: Topology,
+    seen: BTreeSet<(String, String)>,
+    initial: Option<StateSummary>,
 }
 
-/// When the first round ended.
-fn last_seen(
-    seen: &std::collections::BTreeSet<(&String, &String)>,
-    ordered: &Ordered<'_>,
-    window: TimeRange,
-) -> crate::model::Timestamp {
-    let round: &[&PdAnswer] = ordered.pd.get(..seen.len()).unwrap_or_default();
-    round.last().map_or(window.start, |answer| answer.observed())
+impl Ends {
+    /// Takes the next answer.
+    fn see(&mut self, ordered: &Ordered<'_>, answer: &PdAnswer, document: Option<&PdDocument>) {
+        if self.initial.is_none() && !self.seen.insert((answer.member.clone(), answer.path.clone()))
+        {
+            let at = last_seen(self.seen.len(), ordered).unwrap_or_default();
+            self.initial = Some(summary(&self.topology, &ordered.series, End::First, at));
+        }
+        // What cannot be read stands on the timeline; the state does without.
+        self.topology.apply_parsed(answer, document);
+    }
+
+    fn summaries(self, ordered: &Ordered<'_>, window: TimeRange) -> (StateSummary, StateSummary) {
+        let at = ordered.pd.last().map_or(window.end, |answer| answer.observed());
+        let last = summary(&self.topology, &ordered.series, End::Last, at);
+        let whole = || summary(&self.topology, &ordered.series, End::First, window.start);
+        (self.initial.unwrap_or_else(whole), last)
+    }
+}
+
+/// When the first round ended, of so many answers.
+fn last_seen(round: usize, ordered: &Ordered<'_>) -> Option<Timestamp> {
+    let round: &[&PdAnswer] = ordered.pd.get(..round).unwrap_or_default();
+    round.last().map(|answer| answer.observed())
 }
 
 /// JSON with keys in ascending order, no spaces, shortest round-trip numbers.

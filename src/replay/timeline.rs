@@ -3,34 +3,40 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on. What was knowable at an instant is [`Replay`](super::Replay)'s.
 
-use crate::model::{Event, Gap, PdDocument, TimeRange, joined};
+use crate::model::{Event, Gap, PdAnswer, PdDocument, TimeRange, joined};
 
+use super::bodies::for_each_body;
 use super::entry::{Entry, EntryKind, Evidence, duration_text};
 use super::order::{Evaluation, Ordered, map_split};
-use super::pd_rules::{Parsed, pd_entries};
+use super::pd_rules::PdRules;
 use super::recording::Recording;
 use super::series_rules::series_entries;
 
 /// Entries in ascending order of time; ties by source, kind, subject, text.
 pub fn timeline(recording: &Recording) -> Vec<Entry> {
     let ordered = Ordered::new(recording, Evaluation::Sequential);
-    timeline_of(&ordered, recording.window, 1)
+    let gaps = joined(ordered.gaps.iter().copied());
+    timeline_of(&ordered, recording.window, 1, &gaps, |_, _| ())
 }
 
-pub(super) fn timeline_of(ordered: &Ordered<'_>, window: TimeRange, threads: usize) -> Vec<Entry> {
-    let parsed: Vec<Parsed<'_>> = map_split(&ordered.pd, threads, |answer| {
-        let document = match answer.success() {
-            Some(body) => PdDocument::parse(&answer.path, body),
-            None => Ok(None),
-        };
-        (*answer, document)
+/// The same with `gaps` joined already; `also` sees each answer of PD's with its document.
+pub(super) fn timeline_of(
+    ordered: &Ordered<'_>,
+    window: TimeRange,
+    threads: usize,
+    gaps: &[Gap],
+    mut also: impl FnMut(&PdAnswer, Option<&PdDocument>),
+) -> Vec<Entry> {
+    let mut rules = PdRules::default();
+    for_each_body(&ordered.pd, threads, |answer, body| {
+        also(answer, body.as_ref().ok().and_then(Option::as_ref));
+        rules.observe(answer, body);
     });
-    let mut entries = pd_entries(&parsed);
+    let mut entries = rules.into_entries();
     let of_series =
         map_split(&ordered.series, threads, |series| series_entries(series, &ordered.gaps, window));
     entries.extend(of_series.into_iter().flatten());
     entries.extend(ordered.events.iter().map(|event| event_entry(event)));
-    let gaps = joined(ordered.gaps.iter().copied());
     entries.extend(gaps.iter().flat_map(|gap| gap_entries(gap, window)));
     entries.sort();
     entries.dedup();

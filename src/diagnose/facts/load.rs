@@ -99,35 +99,45 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
     evidence.stores.iter().map(|store| of(&store.instance)).collect()
 }
 
-/// The sum of tracks whose points do not coincide: at each point of a regular grid, each track's
-/// value there. Instants at which a track that was seen before is missing are left out, so that
-/// a store that cannot be scraped is not taken for load that fell.
+/// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
+/// track's points say of it, weighted by how much of the step each holds for. Steps of which a track
+/// that was seen before tells nothing are left out, so that a store that cannot be scraped is not
+/// taken for load that fell. Targets that are there from the beginning are scraped in turn: the grid
+/// begins where all of them are known.
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let interval = evidence.series.scrape_interval_ms();
-    let Some(start) = tracks.iter().filter_map(|t| t.0.first()).map(|point| point.since).min()
-    else {
-        return Track::default();
-    };
-    let end = tracks.iter().filter_map(|t| t.0.last()).map(|point| point.at).max();
+    let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
+    let Some(earliest) = firsts().min() else { return Track::default() };
+    let together = earliest.saturating_add_millis(2 * interval);
+    let start = firsts().filter(|first| *first <= together).max().unwrap_or(earliest);
+    let end = tracks.iter().filter_map(|track| track.0.last()).map(|point| point.at).max();
     let mut points = Vec::new();
-    let mut at = start.saturating_add_millis(interval);
+    let (mut since, mut at) = (start, start.saturating_add_millis(interval));
     while Some(at) <= end {
-        let value = |track: &Track| {
-            let seen = track.0.first().is_some_and(|point| point.since < at);
-            let last = track.last_by(at).filter(|point| at - point.at < interval);
-            match (seen, last) {
-                (false, _) => Some(0.0),
-                (true, last) => last.map(|point| point.value),
-            }
+        let step = TimeRange::new(since, at);
+        let value = |track: &Track| match track.0.first() {
+            Some(first) if first.since < at => mean_over(track, step),
+            _ => Some(0.0),
         };
         let values: Option<Vec<f64>> = tracks.iter().map(value).collect();
         if let Some(values) = values {
-            let since = at.saturating_add_millis(-interval);
             points.push(Point { since, at, value: values.iter().sum() });
         }
-        at = at.saturating_add_millis(interval);
+        (since, at) = (at, at.saturating_add_millis(interval));
     }
     Track(points)
+}
+
+/// The mean of a track over a stretch, each point weighted by how much of the stretch it holds for;
+/// `None` where points cover less than half of it.
+pub fn mean_over(track: &Track, stretch: TimeRange) -> Option<f64> {
+    let from = track.0.partition_point(|point| point.at <= stretch.start);
+    let within = track.0[from..].iter().take_while(|point| point.since < stretch.end);
+    let (sum, covered) = within.fold((0.0, 0), |(sum, covered), point| {
+        let held = point.at.min(stretch.end) - point.since.max(stretch.start);
+        (sum + point.value * held as f64, covered + held)
+    });
+    (2 * covered >= stretch.millis() && covered > 0).then(|| sum / covered as f64)
 }
 
 /// Times in which the load was well above what went before.
@@ -147,23 +157,68 @@ pub fn rises(evidence: &Evidence) -> Vec<Rise> {
         let sum: f64 = added.iter().sum();
         let most = (0..added.len()).max_by(|a, b| added[*a].total_cmp(&added[*b]));
         let greatest = most.filter(|_| sum > 0.0).map(|store| (store, added[store] / sum));
-        let all_writes = writes.iter().map(|track| before_and_in(track, range));
-        let writes = all_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+        let by_store_writes = writes.iter().map(|track| before_and_in(track, range));
+        let writes =
+            by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
         let hot = hot_region(evidence, range);
         Rise { departure, by_store, writes, greatest, hot }
     };
-    let news = |departure: &Departure| !was_as_high(&all, departure);
+    let all_writes = total(evidence, &writes);
+    let news = |departure: &Departure| {
+        let before = alike_before(&all, &all_writes, departure);
+        !was_as_high(&before, departure) && !makes_up(&all, &before, departure, evidence.as_of)
+    };
     departures(&all, RISE).into_iter().filter(news).map(rise).collect()
 }
 
-/// Whether the load had been as high before, for a minute and a half: then it only comes back, as
-/// after a fault that held clients up. The data set that a test loads first takes less than that.
-fn was_as_high(all: &Track, departure: &Departure) -> bool {
-    let before = TimeRange::new(Timestamp::MIN, departure.onset);
-    let high = all.within(before).iter().filter(|p| p.value * RISE.ratio >= departure.typical);
-    let lasted: i64 = high.map(|point| point.at - point.since).sum();
-    lasted >= 90_000
+/// The points before a departure that are load of the same kind, by its share of writes: the data
+/// set that a test loads first is all writes, and tells nothing of what its clients ask for then.
+fn alike_before(all: &Track, writes: &Track, departure: &Departure) -> Vec<Point> {
+    let share_at = |point: &Point| {
+        let written = writes.last_by(point.at).filter(|write| write.at == point.at)?;
+        Some(written.value / point.value.max(1.0))
+    };
+    let until = departure.end.unwrap_or(Timestamp::MAX).saturating_add_millis(1);
+    let within = all.within(TimeRange::new(departure.first, until));
+    let share = median(within.iter().filter_map(share_at));
+    let same_kind = |point: &&Point| match (share, share_at(point)) {
+        (Some(now), Some(then)) => (now - then).abs() <= SAME_KIND,
+        _ => true,
+    };
+    let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
+    before.iter().filter(same_kind).copied().collect()
 }
+
+/// Shares of writes in a load of one kind vary by a few hundredths.
+const SAME_KIND: f64 = 0.2;
+
+/// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
+/// fault that held clients up.
+fn was_as_high(before: &[Point], departure: &Departure) -> bool {
+    let high = before.iter().filter(|point| point.value * RISE.ratio >= departure.typical);
+    high.map(|point| point.at - point.since).sum::<i64>() >= AS_HIGH_MS
+}
+
+const AS_HIGH_MS: i64 = 30_000;
+
+/// Whether clients ask for what they could not have before: what comes beyond the usual load is no
+/// more than what was missing from it in the minutes before. The usual load is what three quarters of
+/// the points before do not exceed.
+fn makes_up(all: &Track, before: &[Point], departure: &Departure, as_of: Timestamp) -> bool {
+    let mut values: Vec<f64> = before.iter().map(|point| point.value).collect();
+    values.sort_by(f64::total_cmp);
+    let Some(usual) = values.get(values.len() * 3 / 4).copied() else { return false };
+    let requests = |point: &Point, beyond: f64| beyond.max(0.0) * (point.at - point.since) as f64;
+    let recent = departure.onset.saturating_add_millis(-MISSED_MS);
+    let recent = before.iter().filter(|point| point.at >= recent);
+    let missed: f64 = recent.map(|point| requests(point, usual - point.value)).sum();
+    let until = departure.end.unwrap_or(as_of).saturating_add_millis(1);
+    let within = all.within(TimeRange::new(departure.onset, until)).iter();
+    missed >= within.map(|point| requests(point, point.value - usual)).sum()
+}
+
+/// Clients that are held up for longer than this give up.
+const MISSED_MS: i64 = 300_000;
 
 /// Medians of the two minutes before and of the stretch itself, or of its first two minutes:
 /// later, PD has moved what is hot.

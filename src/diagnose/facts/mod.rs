@@ -1,6 +1,7 @@
 //! What happened, before anybody asks why: silences, restarts, stages that became slow, load
 //! that rose, decisions that were taken.
 
+mod health;
 mod life;
 mod load;
 mod members;
@@ -12,6 +13,7 @@ mod shift;
 mod silence;
 mod stages;
 
+pub use health::{HEALTH, late_checks};
 pub use life::Life;
 pub use load::{Hot, REQUESTS, Rise, before_and_in, busier, requests, rises, scans, total};
 pub use members::{LeaderChange, MemberOutage, leader_changes, member_outages};

@@ -8,6 +8,7 @@ use crate::diagnose::finding::FindingRef;
 use crate::diagnose::pd_history::StoreHistory;
 use crate::model::{TimeRange, Timestamp};
 
+use super::health::health_checks;
 use super::life::{Life, life_across};
 use super::restarts::{Restart, restarts};
 use super::silence::{
@@ -291,6 +292,30 @@ fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
     let received =
         view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
+    // Who was scraped and counted no message as undeliverable had none to send: regions moved.
+    let peers_scraped = messages.keys().any(|pair| pair.1 != store);
+    let received = match received {
+        View::Silent if peers_scraped => View::Unknown,
+        view => view,
+    };
+    let sent = match sent {
+        View::Silent if row.is_empty() && outage.prometheus == View::Heard => View::Unknown,
+        view => view,
+    };
+    let checks = health_checks(evidence, settled);
+    let checked = |keep: &dyn Fn(&(usize, usize)) -> bool| {
+        let of_link = |pair: &(usize, usize)| {
+            outage.link.is_none_or(|other| pair.0 == other || pair.1 == other)
+        };
+        let kept = checks.iter().filter(|(pair, _)| keep(pair) && of_link(pair));
+        view(kept.map(|(_, answered)| *answered).collect())
+    };
+    let unknown_or = |known: View, checked: View| match known {
+        View::Unknown => checked,
+        view => view,
+    };
+    let received = unknown_or(received, checked(&|pair| pair.1 == store));
+    let sent = unknown_or(sent, checked(&|pair| pair.0 == store));
     outage.inbound = if column.is_empty() { received } else { View::Silent };
     // A store that cannot deliver to half of the others or more is not heard by them, whatever a
     // straggler brings.

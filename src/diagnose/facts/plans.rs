@@ -17,7 +17,7 @@ pub struct Drain {
     pub at: Timestamp,
     /// The listing before.
     pub since: Timestamp,
-    /// How many it led before.
+    /// How many it led before; none where it led nothing already.
     pub had: u64,
     /// When it led again; `None` where it did not.
     pub end: Option<Timestamp>,
@@ -131,8 +131,91 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
             });
         }
     }
+    if let Some((at, _)) = from_start {
+        found.extend(drained_from_the_start(evidence, outages, *at));
+    }
+    for eviction in &evictions {
+        if !found.iter().any(|drain| drain.scheduler == Some(eviction.at)) {
+            found.extend(drained_of_nothing(evidence, outages, eviction));
+        }
+    }
     found.sort_by_key(|drain| (drain.at, drain.store));
     found
+}
+
+/// The store that an evict-leader scheduler was added for though it led nothing already: the only one
+/// that leads nothing and is heard then.
+fn drained_of_nothing(
+    evidence: &Evidence,
+    outages: &[Outage],
+    eviction: &SchedulerChange,
+) -> Option<Drain> {
+    // PD is asked for its schedulers once a minute.
+    let since = eviction.at.saturating_add_millis(-60_000);
+    let leads_nothing = |store: &usize| {
+        let history = evidence.stores[*store].id.and_then(|id| evidence.pd.stores.get(&id));
+        let counts = history.and_then(|history| history.counts_at(since));
+        counts.is_some_and(|counts| counts.leaders == 0 && counts.regions > 0)
+    };
+    let is_silent = |store: usize| {
+        let of = |one: &&Outage| one.store == store && one.pd == View::Silent;
+        outages.iter().filter(of).any(|one| one.range(evidence.as_of).contains(since))
+    };
+    let heard = (0..evidence.stores.len()).filter(leads_nothing).filter(|one| !is_silent(*one));
+    let stores: Vec<usize> = heard.collect();
+    let &[store] = stores.as_slice() else { return None };
+    Some(Drain {
+        store,
+        at: since,
+        since,
+        had: 0,
+        end: eviction.end,
+        scheduler: Some(eviction.at),
+        findings: Vec::new(),
+    })
+}
+
+/// A store that leads nothing in the first listing, with an evict-leader scheduler in place at
+/// `scheduler`: it was drained before the window began, and may have been stopped by then. PD does not
+/// tell whom its scheduler evicts; where several stores lead nothing, it is none of those that are
+/// silent.
+fn drained_from_the_start(
+    evidence: &Evidence,
+    outages: &[Outage],
+    scheduler: Timestamp,
+) -> Vec<Drain> {
+    let first_counts = |store: usize| {
+        let history = evidence.pd.stores.get(&evidence.stores[store].id?)?;
+        Some((history, history.counts.first()?.1))
+    };
+    let empty = |store: &usize| {
+        first_counts(*store).is_some_and(|(_, counts)| counts.leaders == 0 && counts.regions > 0)
+    };
+    let is_silent = |store: usize| {
+        let silent = |one: &&Outage| one.store == store && one.onset <= scheduler;
+        outages.iter().any(|one| silent(&one) && one.pd == View::Silent)
+    };
+    let empty: Vec<usize> = (0..evidence.stores.len()).filter(empty).collect();
+    let alone = empty.len() == 1;
+    let drained = empty.into_iter().filter(|store| alone || !is_silent(*store));
+    drained
+        .filter_map(|store| {
+            let (history, _) = first_counts(store)?;
+            let listed = evidence.pd.listings.first().copied()?;
+            // It led nothing when it was last heard, which may be before the window.
+            let at = history.heartbeats.first().map_or(listed, |(_, sent)| (*sent).min(listed));
+            let end = history.counts.iter().find(|(_, counts)| counts.leaders > 0);
+            Some(Drain {
+                store,
+                at,
+                since: at,
+                had: 0,
+                end: end.map(|(at, _)| *at),
+                scheduler: Some(scheduler),
+                findings: Vec::new(),
+            })
+        })
+        .collect()
 }
 
 /// Stores that joined after the first listing, and stores that began to leave.

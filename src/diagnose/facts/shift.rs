@@ -6,7 +6,7 @@ use crate::diagnose::finding::FindingRef;
 use crate::diagnose::series::{Point, Track};
 use crate::model::{TimeRange, Timestamp};
 
-use super::load::{Hot, Rise, before_and_in, hot_region, requests, total, writes};
+use super::load::{Hot, Rise, before_and_in, hot_region, mean_over, requests, total, writes};
 
 /// Load that moved to one store.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub fn shifts(evidence: &Evidence, rises: &[&Rise]) -> Vec<Shift> {
     let all = total(evidence, &tracks);
     let mut found = Vec::new();
     for (store, own) in tracks.iter().enumerate() {
-        for departure in departures(&share(evidence, own, &all), SHIFT) {
+        for departure in departures(&share(own, &all), SHIFT) {
             let range = departure.range(evidence.as_of.saturating_add_millis(1));
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
@@ -64,11 +64,10 @@ pub fn shifts(evidence: &Evidence, rises: &[&Rise]) -> Vec<Shift> {
 }
 
 /// A store's share of all requests.
-fn share(evidence: &Evidence, own: &Track, all: &Track) -> Track {
-    let interval = evidence.series.scrape_interval_ms();
+fn share(own: &Track, all: &Track) -> Track {
     let point = |total: &Point| {
-        let own = own.last_by(total.at).filter(|point| total.at - point.at < interval)?;
-        (total.value >= LEAST).then(|| Point { value: own.value / total.value, ..*total })
+        let own = mean_over(own, TimeRange::new(total.since, total.at))?;
+        (total.value >= LEAST).then(|| Point { value: own / total.value, ..*total })
     };
     Track(all.0.iter().filter_map(point).collect())
 }

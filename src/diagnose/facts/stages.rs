@@ -223,7 +223,8 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
             for departure in departures(own, quantity.threshold) {
                 let range = departure.range(evidence.as_of.saturating_add_millis(1));
                 let others = tracks.iter().enumerate().filter(|(other, _)| *other != index);
-                let ratios = others.filter_map(|(_, track)| ratio_in(track, range));
+                let usual = departure.baseline;
+                let ratios = others.filter_map(|(_, track)| ratio_in(track, range, usual));
                 let elsewhere = median(ratios).unwrap_or(1.0).max(1.0);
                 let instance = instances[index].clone();
                 let quantity = *quantity;
@@ -234,15 +235,16 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
     found
 }
 
-/// The median inside `range` over that of the four minutes before; `None` where there is no
-/// baseline of four points.
-pub fn ratio_in(track: &Track, range: TimeRange) -> Option<f64> {
+/// The median inside `range` over that of the four minutes before. With fewer than two points
+/// before, over `usual`: what the node that it is compared with had, since nodes of a kind do the
+/// same work. `None` where the track says nothing of the range.
+fn ratio_in(track: &Track, range: TimeRange, usual: f64) -> Option<f64> {
     let before = TimeRange::new(range.start.saturating_add_millis(-240_000), range.start + 1);
     let earlier = track.within(before);
-    if earlier.len() < 4 {
-        return None;
-    }
-    let normal = median(earlier.iter().map(|point| point.value))?;
+    let normal = match earlier.len() {
+        0 | 1 => usual,
+        _ => median(earlier.iter().map(|point| point.value))?,
+    };
     let inside = TimeRange::new(range.start + 1, range.end.saturating_add_millis(1));
     let now = median(track.within(inside).iter().map(|point| point.value))?;
     (normal > 0.0).then(|| now / normal)

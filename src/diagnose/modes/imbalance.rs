@@ -36,6 +36,19 @@ const ASKED_MS: i64 = 60_000;
 
 const BALANCER: &str = "balance-leader-scheduler";
 
+const GRANTS: &str = "grant-leader-scheduler";
+const LIMIT: &str = "schedule.leader-schedule-limit";
+
+/// How many operators that move leaders PD may have under way at once.
+fn limit_at<'a>(case: &'a Case<'_>, at: Timestamp) -> &'a str {
+    let pd = &case.evidence.pd;
+    let later = pd.config_changes.iter().find(|change| change.key == LIMIT && change.at > at);
+    match later {
+        Some(change) => &change.from,
+        None => pd.config.get(LIMIT).map_or("", String::as_str),
+    }
+}
+
 /// The least and the most that a store leads.
 #[derive(Clone, Copy)]
 struct Spread {
@@ -73,7 +86,8 @@ struct Stretch {
     end: Option<Timestamp>,
 }
 
-/// When the balancer was away: not among PD's schedulers, or paused.
+/// When leaders were not balanced: the balancer not among PD's schedulers, or paused, or without a
+/// single operator that it may make, or with another scheduler that grants leaders to one store.
 fn away(case: &Case<'_>) -> Vec<Stretch> {
     let pd = &case.evidence.pd;
     let works = |at: Timestamp| {
@@ -81,10 +95,16 @@ fn away(case: &Case<'_>) -> Vec<Stretch> {
             let by = list.partition_point(|(changed, _)| *changed <= at);
             list[..by].last().is_some_and(|(_, names)| names.contains(BALANCER))
         };
-        held(&pd.schedulers) && !held(&pd.paused)
+        let by = pd.schedulers.partition_point(|(changed, _)| *changed <= at);
+        let granted = pd.schedulers[..by]
+            .last()
+            .is_some_and(|(_, names)| names.iter().any(|name| name.starts_with(GRANTS)));
+        held(&pd.schedulers) && !held(&pd.paused) && !granted && limit_at(case, at) != "0"
     };
     let Some((listed, _)) = pd.schedulers.first() else { return Vec::new() };
+    let limits = pd.config_changes.iter().filter(|change| change.key == LIMIT);
     let changes = pd.schedulers.iter().chain(&pd.paused).map(|(at, _)| *at);
+    let changes = changes.chain(limits.map(|change| change.at));
     let mut instants: Vec<Timestamp> = changes.filter(|at| at >= listed).collect();
     instants.sort_unstable();
     let mut found: Vec<Stretch> = Vec::new();
@@ -154,7 +174,7 @@ fn told(case: &Case<'_>, Stretch { from, end }: Stretch) -> Claim {
             number(least as f64),
             number(most as f64)
         ),
-        read: ("PD /schedulers", "no balance-leader-scheduler at work".to_owned()),
+        read: ("PD /schedulers", "balance-leader-scheduler not at work".to_owned()),
         plot: Vec::new(),
     }));
     claim

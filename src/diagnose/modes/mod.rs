@@ -21,6 +21,7 @@ mod imbalance;
 mod node_stage;
 mod oom_kill;
 mod pd_follower_crash;
+mod pd_follower_unreachable;
 mod pd_leader_crash;
 mod pd_leader_pause;
 mod pd_leader_transfer;
@@ -39,6 +40,7 @@ mod scheduler_busy;
 mod scheduling_halted;
 mod scrape_loss;
 mod slow_disk;
+mod slow_link;
 mod slow_network;
 mod snapshot_storm;
 mod store_asymmetric_partition;
@@ -87,6 +89,7 @@ pub const ALL: &[Mode] = &[
     pd_leader_crash::MODE,
     pd_follower_crash::MODE,
     pd_leader_pause::MODE,
+    pd_follower_unreachable::MODE,
     pd_quorum_loss::MODE,
     pd_overloaded::MODE,
     clock_drift::MODE,

@@ -1,7 +1,7 @@
 //! What the modes about one slow node share: which stage the slowness comes from.
 
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::{Rise, Slow, Stage, busier};
+use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 
@@ -61,7 +61,9 @@ pub fn slow_stores<'a>(
 /// Takes from a claim about a store what its load may explain.
 pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
-    if under_load(case, node).any(took) {
+    let (before, now) = before_and_in(&case.requests[node.node], node.range);
+    let rose = load_rose(case, node) && now > 1.5 * before && now - before > 20.0;
+    if under_load(case, node).any(took) || rose {
         claim.confidence -= 0.3;
         claim = claim.but("it took part in a rise of the load");
     } else if busier(&case.requests, node.node, node.range) {
@@ -84,6 +86,17 @@ fn under_load<'a>(
     })
 }
 
+/// Whether there was clearly more load while the node was slow than in the two minutes before: a rise
+/// soon after the beginning has too short a baseline to be told as one.
+fn load_rose(case: &Case<'_>, node: &SlowNode) -> bool {
+    let sums = case.requests.iter().map(|track| before_and_in(track, node.range));
+    let (before, now) = sums.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+    before > 0.0 && now >= ROSE * before && now - before >= 20.0
+}
+
+/// Half as much again: what a surge is beyond doubt.
+const ROSE: f64 = 1.5;
+
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
 /// departure that is large.
 pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> Claim {
@@ -103,7 +116,7 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
     claim.end = node.ended.then_some(node.range.end);
     claim.evidence.clone_from(&node.findings);
     // What the load does to every disk and every queue, it may do to one a little more.
-    if under_load(case, node).next().is_some() {
+    if under_load(case, node).next().is_some() || load_rose(case, node) {
         claim.confidence -= 0.25;
         claim = claim.but("it began while the load was up");
     }

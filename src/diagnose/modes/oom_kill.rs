@@ -1,13 +1,12 @@
 //! Killed by memory pressure: memory rose to the limit just before the process died.
 
 use super::store_presence::{claim, unplanned};
-use crate::diagnose::baseline::median;
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::{Outage, Presence};
 use crate::diagnose::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::tell::{Crossing, crossing};
-use crate::model::TimeRange;
+use crate::model::{TimeRange, Timestamp};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,19 +17,23 @@ pub const MODE: Mode = Mode {
     says: "the store's process was killed for its memory",
     subsumes: &["store_crash", "store_restart", "store_flap"],
     needs: &[Need::TikvMetrics],
-    metrics: &[RSS, QUOTA],
+    metrics: &[RSS, QUOTA, START],
     judge,
 };
 
 const RSS: &str = "process_resident_memory_bytes";
+const START: &str = "process_start_time_seconds";
 const QUOTA: &str = "tikv_server_memory_quota_bytes";
 
 /// The kernel kills at the limit; the last scrape may be one interval short of it.
 const NEAR_QUOTA: f64 = 0.8;
 
 /// Without a known limit, memory that doubled within the two minutes before and ended at its
-/// highest is what kills: block cache and memtables fill over hours.
+/// highest is what kills: block cache and memtables fill over hours, except in the first minute
+/// of a process.
 const GREW: f64 = 2.0;
+/// A process that is younger than this may still be filling its caches.
+const YOUNG_MS: i64 = 60_000;
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     unplanned(case, Presence::Died).filter_map(|outage| of_outage(case, outage)).collect()
@@ -42,7 +45,11 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
     let quota = case.evidence.series.gauge(QUOTA, instance, |_| true);
     let last = rss.last_by(outage.onset)?;
     let before = TimeRange::new(last.at.saturating_add_millis(-150_000), last.at);
-    let usual = median(rss.within(before).iter().map(|point| point.value))?;
+    let usual = rss.within(before).iter().map(|point| point.value).min_by(f64::total_cmp)?;
+    let starts = case.evidence.series.gauge(START, instance, |_| true);
+    let young = starts.last_by(last.at).is_some_and(|start| {
+        last.at - Timestamp::from_millis((start.value * 1000.0) as i64) < YOUNG_MS
+    });
     let highest = rss.values().fold(0.0, f64::max);
     // The quota is read from the cgroup at start, so the new process may tell it better.
     let limits = quota.values().filter(|limit| *limit > 0.0);
@@ -50,7 +57,7 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
     let share = last.value / limit;
     let grew = last.value / usual.max(1.0);
     let near = share >= NEAR_QUOTA;
-    if !(near || grew >= GREW && last.value >= highest) {
+    if !(near || grew >= GREW && last.value >= highest && !young) {
         return None;
     }
     let mib = |bytes: f64| number(bytes / 1_048_576.0);
@@ -62,7 +69,7 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
         uncertainty_ms: outage.onset - last.at,
         lasts: false,
         text: format!(
-            "resident memory stood at {} MiB before it died, usually {}, limit {}",
+            "resident memory stood at {} MiB before it died, {} shortly before, limit {}",
             mib(last.value),
             mib(usual),
             if limit.is_finite() { mib(limit) } else { "unknown".to_owned() }

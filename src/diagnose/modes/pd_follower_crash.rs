@@ -18,14 +18,6 @@ pub const MODE: Mode = Mode {
 };
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let followers = gone(case).filter(|outage| !outage.led);
-    followers
-        .map(|outage| {
-            let claim = claim(case, outage);
-            if died(outage) {
-                return claim;
-            }
-            claim.but("connections are not refused: it may be frozen or cut off instead")
-        })
-        .collect()
+    let followers = gone(case).filter(|outage| !outage.led && died(outage));
+    followers.map(|outage| claim(case, outage)).collect()
 }

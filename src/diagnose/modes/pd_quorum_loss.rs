@@ -16,7 +16,12 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD has no majority and no leader",
-    subsumes: &["pd_leader_crash", "pd_follower_crash", "pd_leader_pause"],
+    subsumes: &[
+        "pd_leader_crash",
+        "pd_follower_crash",
+        "pd_leader_pause",
+        "pd_follower_unreachable",
+    ],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

@@ -1,6 +1,7 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
 use super::node_stage::{claim, member_stage, slow_stores, weigh_load};
+use super::slow_link::slow_links;
 use std::collections::BTreeSet;
 
 use crate::diagnose::case::Case;
@@ -24,6 +25,8 @@ pub const MODE: Mode = Mode {
         "etcd_network_peer_round_trip_time_seconds_sum",
         "etcd_network_peer_round_trip_time_seconds_count",
         "tikv_raftstore_slow_score",
+        "tikv_raftstore_inspect_network_duration_seconds_sum",
+        "tikv_raftstore_inspect_network_duration_seconds_count",
     ],
     judge,
 };
@@ -63,5 +66,6 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         }
         claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
     }));
+    found.extend(slow_links(case));
     found
 }

@@ -8,13 +8,15 @@ use crate::diagnose::mode::Claim;
 use crate::diagnose::stops::plan_of;
 
 /// Metrics that tell who hears whom.
-pub const METRICS: [&str; 9] = [
+pub const METRICS: [&str; 11] = [
     "up",
     "scrape_duration_seconds",
     "process_start_time_seconds",
     "process_cpu_seconds_total",
     "tikv_server_report_failure_msg_total",
     "tikv_raftstore_message_recv_by_store",
+    "tikv_raftstore_inspect_network_duration_seconds_sum",
+    "tikv_raftstore_inspect_network_duration_seconds_count",
     "tikv_raftstore_inspect_duration_seconds_count",
     "tikv_raftstore_disk_probe_duration_seconds_count",
     "tikv_pd_request_duration_seconds_count",

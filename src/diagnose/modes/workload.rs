@@ -18,27 +18,33 @@ pub enum Spread {
 
 /// Whether a rise gathers in one place.
 ///
-/// Where PD names a region with most of the flow, that settles it. Without PD's list, the store
-/// that takes four fifths of what was added and far more than its share before is a sign too:
-/// an even rise is spread as the load was.
+/// A region with most of the flow gathers what was added at the store that leads it: of that store's
+/// requests more than of the others', beyond its share before. Without such a store, PD's list tells
+/// of something else: its averages remember for minutes what was loaded before clients began. Without
+/// PD's list, the store that takes four fifths of what was added and far more than its share before
+/// is a sign too: an even rise is spread as the load was.
 pub fn spread(rise: &Rise) -> Spread {
     let (before, now) = rise.writes;
     let added: f64 = rise.by_store.iter().map(|(a, b)| (b - a).max(0.0)).sum();
     // Writes read too: what is updated is often read first. A quarter of writes in what was
     // added makes it a write hotspot.
     let kind = if now - before >= 0.25 * added.max(1.0) { FlowKind::Write } else { FlowKind::Read };
-    if rise.hot.is_some() {
-        return Spread::Gathered(kind);
-    }
     let total: f64 = rise.by_store.iter().map(|(before, _)| before).sum();
-    match rise.greatest {
-        Some((store, share)) if total > 0.0 => {
-            let usual = rise.by_store[store].0 / total;
-            if share >= 0.8 && share >= usual + 0.3 { Spread::Gathered(kind) } else { Spread::Even }
-        }
-        _ => Spread::Even,
-    }
+    let Some((store, share)) = rise.greatest else {
+        return if rise.hot.is_some() { Spread::Gathered(kind) } else { Spread::Even };
+    };
+    let usual = if total > 0.0 { rise.by_store[store].0 / total } else { 1.0 };
+    let gathers = match rise.hot {
+        // A region that takes half of the flow or more brings its store that much of what was added,
+        // and its usual share of the rest; some of that is lost where PD moves the region meanwhile.
+        Some(_) => share >= usual + GATHERS * (1.0 - usual) || rise.by_store.len() < 2,
+        None => total > 0.0 && share >= 0.8 && share >= usual + 0.3,
+    };
+    if gathers { Spread::Gathered(kind) } else { Spread::Even }
 }
+
+/// Of what was added beyond a store's usual share, the part that a hot region brings it at least.
+const GATHERS: f64 = 0.35;
 
 /// Whether clients only catch up on what a fault held back.
 pub fn catches_up(case: &Case<'_>, rise: &Rise) -> bool {

@@ -21,7 +21,10 @@ pub(in crate::diagnose) fn drain(
     };
     let beside =
         if drain.scheduler.is_some() { ", with an evict-leader scheduler in place" } else { "" };
-    let text = format!("all {} leaders left it while it was well{beside}", drain.had);
+    let text = match drain.had {
+        0 => format!("it leads no region{beside}"),
+        had => format!("all {had} leaders left it while it was well{beside}"),
+    };
     let citations = vec![cite("PD /stores leader_count".to_owned(), drain.at, "0".to_owned())];
     let id = evidence.stores[drain.store].id.map_or_else(String::new, |id| id.to_string());
     vec![findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]))]

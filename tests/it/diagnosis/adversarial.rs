@@ -455,7 +455,8 @@ fn hiccups_are_no_faults() {
     let mut run = quiet();
     for index in 0..4 {
         let at = 200 + 60 * index as i64;
-        let range = run.range(at, at + 16);
+        // No longer than a scrape is apart from the next.
+        let range = run.range(at, at + 15);
         starve(&mut run, index, range, 0.3);
         let (_, instance, _) = run.store(index);
         run.fail_scrapes(&instance, run.range(at + 30, at + 44), 10.0);

@@ -8,6 +8,7 @@ mod derived;
 mod perturbed;
 pub mod run;
 mod summary;
+mod unseen;
 
 use operator::diagnose::{Outcome, Verdict};
 

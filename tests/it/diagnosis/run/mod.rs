@@ -5,6 +5,8 @@
 //! Everything else stays as it was recorded, noise included.
 
 mod answers;
+mod faults;
+mod time;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,6 +119,18 @@ impl Run {
     /// Makes a histogram's mean larger by `seconds` over a stretch: each observation takes so
     /// much longer.
     pub fn slow_down(&mut self, histogram: &str, instance: &str, range: TimeRange, seconds: f64) {
+        self.slow_down_those(histogram, instance, range, seconds, |_| true);
+    }
+
+    /// The same of those series that `keep` accepts.
+    pub fn slow_down_those(
+        &mut self,
+        histogram: &str,
+        instance: &str,
+        range: TimeRange,
+        seconds: f64,
+        keep: impl Fn(&Labels) -> bool,
+    ) {
         let counts: Vec<Series> = self
             .series
             .iter()
@@ -124,6 +138,9 @@ impl Run {
             .cloned()
             .collect();
         self.each(&format!("{histogram}_sum"), Some(instance), |labels, samples| {
+            if !keep(labels) {
+                return;
+            }
             let same = |one: &&Series| {
                 one.labels
                     .iter()

@@ -6,6 +6,7 @@ use operator::model::{Labels, PdOutcome, Sample, Series, TimeRange, Timestamp, i
 use serde_json::Value;
 
 use super::Run;
+use super::time::counts;
 
 impl Run {
     /// Lays the run end to end, `times` in all: counters go on, gauges and answers repeat, and
@@ -16,10 +17,13 @@ impl Run {
         for series in &mut self.series {
             let metric = series.labels.metric().to_owned();
             let metric = metric.as_str();
-            let counts =
-                ["_count", "_sum", "_total", "_bucket"].iter().any(|end| metric.ends_with(end));
+            let counts = counts(metric);
             let live = || series.samples.iter().filter(|s| !is_stale(s.value)).map(|s| s.value);
+            let live_at = || series.samples.iter().filter(|s| !is_stale(s.value)).map(|s| s.at);
             let rose = live().next_back().unwrap_or(0.0) - live().next().unwrap_or(0.0);
+            // From the last sample to the first of the next lap it rises at its pace.
+            let whole = live_at().next_back().zip(live_at().next()).map_or(0, |(b, a)| b - a);
+            let rose = if whole > 0 { rose * length as f64 / whole as f64 } else { rose };
             let once = series.samples.clone();
             for number in 1..times {
                 let added = match metric {
