@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Global;
-use super::exit::{CliError, Code};
+use super::exit::Code;
 use super::output::{self, Format};
 use super::record_config::read_small;
 use crate::promql::{Dialect, Engine, EngineOptions};
@@ -18,7 +18,7 @@ Examples:
   operator rules test a-test.yaml b-test.yaml --prometheus-version 2.42
 
 The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 where a
-file cannot be read, 4 where an expectation is not met.";
+file is none of tests or of rules, 4 where an expectation is not met, 8 where a file cannot be read.";
 
 /// Arguments of `rules test`.
 #[derive(Debug, Args)]
@@ -82,13 +82,10 @@ pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
 }
 
 /// The rule files that a file of tests names, relative to itself, in the order of their names.
+/// Where none matches, reading what was named tells so.
 fn named(tests: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = tests.parent().unwrap_or(Path::new("")).to_string_lossy();
-    let whole = Path::new(&*glob::Pattern::escape(&folder)).join(pattern);
+    let folder = tests.parent().unwrap_or(Path::new(""));
+    let whole = Path::new(&*glob::Pattern::escape(&folder.to_string_lossy())).join(pattern);
     let found: Vec<PathBuf> = glob::glob(&whole.to_string_lossy())?.collect::<Result<_, _>>()?;
-    if found.is_empty() {
-        let text = format!("{}: no rule file matches {pattern}", tests.display());
-        return Err(CliError::Usage(text).into());
-    }
-    Ok(found)
+    Ok(if found.is_empty() { vec![folder.join(pattern)] } else { found })
 }

@@ -182,7 +182,7 @@ impl Labels {
 
     /// Identifies this label set.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint_with(&[])
+        self.fingerprint_without(&[])
     }
 
     /// Identifies what [`without`](Self::without) would give.

@@ -211,8 +211,9 @@ async fn one_seed_tells_of_all_members_reachable_or_not() {
 
 #[tokio::test]
 async fn behind_forwarded_ports_the_seeds_are_asked_under_their_own_names() {
-    // Nobody listens where the members say they are.
-    let listed = [("pd0", "http://127.0.0.1:1"), ("pd1", "http://127.0.0.1:2")];
+    // Where the members say they are, nobody listens, or a proxy that knows no such host.
+    let proxy = FakePd::start(Manner::Html).await;
+    let listed = [("pd0", "http://127.0.0.1:1"), ("pd1", &*proxy.url)];
     let fakes = [FakePd::start(Manner::Silent).await, FakePd::start(Manner::Silent).await];
     for (fake, name) in fakes.iter().zip(["pd1", "pd0"]) {
         let members = members_body(&listed, Some("pd0"));

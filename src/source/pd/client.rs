@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use reqwest::Url;
 
 use super::body::{member_name, members_view, without_userinfo};
-use super::schedule::{CONFIG, MEMBERS, PING, PdRequest, Scope};
+use super::schedule::{CONFIG, MEMBERS, PdRequest, Scope};
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
 use crate::source::{Http, HttpOptions, SourceError};
 
@@ -151,7 +151,7 @@ impl PdClient {
     /// reached. Where no seed answers, the seeds are the members, by host and port: a cluster
     /// that is down is recorded as one that is down.
     ///
-    /// Where a seed answers and none of the URLs that the members advertise does, the seeds are
+    /// Where a seed answers and PD at none of the URLs that the members advertise, the seeds are
     /// the members, too, under the names that they give themselves: to ask through a forwarded
     /// port what it leads to is better than to record an outage that nobody has.
     ///
@@ -203,14 +203,17 @@ impl PdClient {
         None
     }
 
-    /// Whether anything answers at any of these URLs.
+    /// Whether PD answers at any of these URLs; a proxy that knows no such host answers, too.
     async fn any_answers(&self, members: &[Member]) -> bool {
-        let request = PdRequest::get(PING);
+        let request = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(MEMBERS) };
         let mut answers = stream::iter(members)
-            .map(|member| self.ask(member, &request, Timestamp::default()))
+            .map(|member| async {
+                let answer = self.ask(member, &request, Timestamp::default()).await;
+                answer.success().is_some_and(|body| !Self::members_of(body, member).is_empty())
+            })
             .buffer_unordered(SEEDS_AT_ONCE);
-        while let Some(answer) = answers.next().await {
-            if matches!(answer.outcome, PdOutcome::Answered { .. }) {
+        while let Some(answers) = answers.next().await {
+            if answers {
                 return true;
             }
         }
