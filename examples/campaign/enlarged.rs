@@ -86,10 +86,15 @@ fn recorded(series: &Series, start: Timestamp, scrapes: usize) -> Option<Recorde
         *bits.get_mut(scrape)? = Some(sample.value.to_bits());
     }
     let phase_ms = (series.samples.first()?.at - start) % STEP_MS;
-    let values = || series.samples.iter().map(|sample| sample.value).filter(|v| !v.is_nan());
-    let grows = values().is_sorted();
-    let lap = match (values().next(), values().next_back()) {
-        (Some(first), Some(last)) if grows => last - first,
+    let numbers = || series.samples.iter().filter(|sample| !sample.value.is_nan());
+    let grows = numbers().is_sorted_by_key(|sample| sample.value);
+    let lap = match (numbers().next(), numbers().next_back()) {
+        (Some(first), Some(last)) if grows && first.at < last.at => {
+            // At its mean rate, between the last scrape of a lap and the first of the next, too.
+            let laps = scrapes as f64 * STEP_MS as f64 / (last.at - first.at) as f64;
+            let grown = (last.value - first.value) * laps;
+            if last.value.fract() == 0.0 { grown.round() } else { grown }
+        }
         _ => 0.0,
     };
     Some(Recorded { bits, phase_ms, lap })
