@@ -4,7 +4,7 @@ use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 
 use super::super::api::{Points, Verdict};
-use super::undecided::{is_resorted, is_tie};
+use super::undecided::{is_other_over_a_range, is_resorted, is_tie};
 use super::{Compared, When, World};
 
 /// How often the server is asked again before we are suspected.
@@ -19,7 +19,8 @@ pub enum Cause {
     /// more of that: a comparison, a difference of almost equal numbers, a large power.
     Rounding,
     /// The server answers the same question in different ways: it walks a hash map, whose order
-    /// decides between equal values and in sums.
+    /// decides between equal values and in sums, or says something else over a range than at its
+    /// instants.
     Server,
     /// The language leaves open which answer is right, as an experiment shows.
     Undecided,
@@ -87,6 +88,9 @@ pub async fn explain(
             difference.when = when;
             if is_tie(node, &compared) || is_resorted(world, (node, part), when, &compared).await? {
                 return Ok(Difference { cause: Cause::Undecided, ..difference });
+            }
+            if is_other_over_a_range(world, part, when, &compared).await? {
+                return Ok(Difference { cause: Cause::Server, ..difference });
             }
             difference.text = shrunk(world, part.to_owned(), when).await?;
             difference.why = world.ask(&difference.text, when).await?.why();
