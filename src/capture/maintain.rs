@@ -8,8 +8,9 @@ use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, PdBatch, encode_block, encode_pd};
 use super::file::{CaptureFile, State, Table};
 use super::index::{Place, SeriesIndex};
+use super::journal::{BLOCK_INSTANTS, PD_TARGET, columns_of};
 use super::reader::Target;
-use super::writer::{BLOCK_INSTANTS, PD_TARGET, columns_of, put_block, write_events};
+use super::writer::{put_block, write_events};
 use super::{CaptureError, CaptureReader};
 use crate::model::{Event, Labels, PdOutcome, TimeRange, Timestamp};
 

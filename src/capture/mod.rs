@@ -10,6 +10,8 @@ mod excerpt;
 mod file;
 mod index;
 mod inventory;
+mod journal;
+mod lock;
 mod maintain;
 mod parallel;
 mod reader;

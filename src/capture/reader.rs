@@ -12,8 +12,9 @@ use super::catalog::SeriesSegment;
 use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
+use super::journal::{JournalRows, PD_TARGET, columns_of};
 use super::scan::MetricIndex;
-use super::writer::{JournalRows, PD_TARGET, block_context, bounds_hash, columns_of, pd_hash};
+use super::writer::{block_context, bounds_hash, pd_hash};
 use crate::model::{
     Event, Gap, Labels, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
 };

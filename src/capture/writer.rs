@@ -1,21 +1,18 @@
 //! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::catalog::SeriesSegment;
-use super::codec::{
-    ABSENT, Columns, Cursor, DecodeError, JournalRow, PdBatch, STALE, VALUE, decode_journal,
-    decode_pd, encode_block, encode_journal, encode_pd, put_varint, seal_envelope,
-};
+use super::codec::{PdBatch, encode_block, encode_journal, encode_pd, put_varint, seal_envelope};
 use super::file::{CaptureFile, State, Table, side_file};
 use super::index::{SampleBatch, SeriesIndex};
-use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, STALE_NAN_BITS, Timestamp};
+use super::journal::{JournalRows, PD_TARGET, columns_of};
+use super::lock::LockFile;
+use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
 /// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
 const SEAL_TICKS: u64 = 240;
@@ -25,13 +22,9 @@ const SEAL_ROWS: usize = 480;
 const SEAL_SAMPLES: usize = 16 << 20;
 /// Compression of labels as they arrive; `compact` takes the time for more.
 const LABELS_LEVEL: i32 = 6;
-/// Instants of a sealed block.
-pub const BLOCK_INSTANTS: usize = 480;
 /// Compression of PD documents in the journal and in blocks.
 const PD_JOURNAL_LEVEL: i32 = 1;
 const PD_BLOCK_LEVEL: i32 = 17;
-/// The target number under which PD answers stand; scrape targets are counted from 1.
-pub const PD_TARGET: u32 = 0;
 
 /// What one transaction writes.
 #[derive(Default)]
@@ -453,134 +446,4 @@ pub fn pd_hash(answer: &PdAnswer) -> u128 {
         }
     }
     xxhash_rust::xxh3::xxh3_128(&bytes)
-}
-
-/// What rows of the journal hold.
-#[derive(Default)]
-pub struct JournalRows {
-    /// Scrapes by target number.
-    pub scrapes: BTreeMap<u32, Vec<JournalRow>>,
-    /// PD answers.
-    pub pd: PdBatch,
-}
-
-impl JournalRows {
-    /// Adds what one row's payload holds, and tells whose it is.
-    pub fn read(&mut self, payload: &[u8]) -> Result<u32, DecodeError> {
-        let mut cursor = Cursor::new(payload);
-        let target = cursor.u32()?;
-        let blob = cursor.take(cursor.remaining())?;
-        if target != PD_TARGET {
-            self.scrapes.entry(target).or_default().extend(decode_journal(blob)?);
-            return Ok(target);
-        }
-        let batch = decode_pd(blob)?;
-        if self.pd.answers.is_empty() {
-            self.pd.first_document = batch.first_document;
-        }
-        self.pd.documents.extend(batch.documents);
-        self.pd.answers.extend(batch.answers);
-        Ok(target)
-    }
-}
-
-/// Turns scrapes into columns, cut at a number of instants. Of two samples of one series at one
-/// instant the first stays.
-pub fn columns_of(mut rows: Vec<JournalRow>) -> Vec<Columns> {
-    rows.sort_by_key(|row| row.at);
-    for JournalRow { samples, .. } in &mut rows {
-        if !samples.is_sorted_by(|a, b| a.0 < b.0) {
-            samples.sort_by_key(|(ordinal, _)| *ordinal);
-            samples.dedup_by_key(|(ordinal, _)| *ordinal);
-        }
-    }
-    let instants: Vec<&[JournalRow]> = rows.chunk_by(|a, b| a.at == b.at).collect();
-    instants.chunks(BLOCK_INSTANTS).map(columns_of_slice).collect()
-}
-
-/// Instants that are put into columns at once: their values of one series share a cache line.
-const INSTANTS_TOGETHER: usize = 8;
-
-fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
-    let times: Vec<i64> = instants.iter().map(|rows| rows[0].at).collect();
-    let samples = || instants.iter().flat_map(|rows| rows.iter()).flat_map(|row| &row.samples);
-    let highest = samples().map(|(ordinal, _)| *ordinal as usize + 1).max().unwrap_or(0);
-    let mut present = vec![false; highest];
-    for (ordinal, _) in samples() {
-        present[*ordinal as usize] = true;
-    }
-    let ordinals: Vec<u32> =
-        (0..highest as u32).filter(|ordinal| present[*ordinal as usize]).collect();
-    let mut states = vec![ABSENT; ordinals.len() * times.len()];
-    let mut bits = vec![0; states.len()];
-    for (number, together) in instants.chunks(INSTANTS_TOGETHER).enumerate() {
-        let mut scrapes: Vec<(usize, &[(u32, u64)])> = Vec::new();
-        for (tick, rows) in (number * INSTANTS_TOGETHER..).zip(together) {
-            scrapes.extend(rows.iter().map(|row| (tick, &row.samples[..])));
-        }
-        for (row, &ordinal) in ordinals.iter().enumerate() {
-            for (tick, rest) in &mut scrapes {
-                let Some(((_, value), after)) =
-                    rest.split_first().filter(|((next, _), _)| *next == ordinal)
-                else {
-                    continue;
-                };
-                *rest = after;
-                let cell = row * times.len() + *tick;
-                if states[cell] == ABSENT {
-                    (states[cell], bits[cell]) =
-                        if *value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, *value) };
-                }
-            }
-        }
-    }
-    Columns { times, ordinals, states, bits }
-}
-
-/// The lock that a recorder holds: a side file, so that SQLite's own locks stay untouched.
-struct LockFile {
-    file: File,
-    path: PathBuf,
-}
-
-impl LockFile {
-    fn take(capture: &Path) -> Result<Self, CaptureError> {
-        let path = side_file(capture, ".lock");
-        let io = |source| CaptureError::Io { path: path.clone(), source };
-        let mut options = File::options();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                let pid = pid.trim().to_owned();
-                return Err(CaptureError::Locked { path: capture.to_owned(), pid });
-            }
-            Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
-        }
-        if !is_at(&file, &path) {
-            // The recorder that held it removed the file between our opening and our locking.
-            return Self::take(capture);
-        }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
-        write!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { file, path })
-    }
-
-    fn release(self) {
-        let _ = std::fs::remove_file(&self.path);
-        let _ = self.file.unlock();
-    }
-}
-
-/// Whether the file that is open is the one that stands at `path`.
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(there)) => identity(open) == identity(there),
-        _ => false,
-    }
 }

@@ -1,0 +1,62 @@
+//! The lock by which a capture has one writer.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::CaptureError;
+use super::file::side_file;
+
+/// The lock that a recorder holds: a side file, so that SQLite's own locks stay untouched.
+pub struct LockFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl LockFile {
+    /// Takes the lock of a capture.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Locked`] where another recorder has it.
+    pub fn take(capture: &Path) -> Result<Self, CaptureError> {
+        let path = side_file(capture, ".lock");
+        let io = |source| CaptureError::Io { path: path.clone(), source };
+        let mut options = File::options();
+        let mut file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let pid = pid.trim().to_owned();
+                return Err(CaptureError::Locked { path: capture.to_owned(), pid });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(io(source)),
+        }
+        if !is_at(&file, &path) {
+            // The recorder that held it removed the file between our opening and our locking.
+            return Self::take(capture);
+        }
+        file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+        write!(file, "{}", std::process::id()).map_err(io)?;
+        Ok(Self { file, path })
+    }
+
+    /// Gives it back, and removes its file.
+    pub fn release(self) {
+        let _ = std::fs::remove_file(&self.path);
+        let _ = self.file.unlock();
+    }
+}
+
+/// Whether the file that is open is the one that stands at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(there)) => identity(open) == identity(there),
+        _ => false,
+    }
+}
