@@ -164,6 +164,15 @@ fn an_early_surge_is_no_hot_region_of_what_was_loaded() {
     assert_cause(&run.verdict(), "traffic_surge", "workload");
 }
 
+/// A burst of seventeen times the load slows the disks of those that it writes to some times.
+#[test]
+fn a_disk_that_got_slower_by_less_than_the_load_grew_is_none() {
+    let mut run = Run::load("chaos-05");
+    let injected = (1_795_539_574_496 - run.window.start.as_millis()) / 1000;
+    run.blend(run.range(injected, injected + 270), 4.0);
+    assert_cause(&run.verdict(), "hot_region_write", "workload");
+}
+
 #[test]
 fn load_that_was_held_up_for_minutes_and_is_made_up_for_is_no_surge() {
     for (from, to) in [(65, 110), (120, 240), (200, 260)] {
