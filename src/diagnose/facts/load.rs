@@ -1,7 +1,9 @@
 //! What clients ask for: how much, of whom, and whether it gathers in one place.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::baseline::{Departure, Threshold, departures, median};
-use crate::diagnose::evidence::Evidence;
+use crate::diagnose::evidence::{Evidence, StoreRef};
 use crate::diagnose::flows::{FlowKind, HotRegion};
 use crate::diagnose::series::{Point, Track};
 use crate::model::{Labels, TimeRange, Timestamp};
@@ -19,6 +21,9 @@ pub struct Rise {
     pub greatest: Option<(usize, f64)>,
     /// A region that took most of the flow, by PD.
     pub hot: Option<Hot>,
+    /// Stores that may only have handed on what they served: not all of their requests are seen, and
+    /// nobody says that they went on leading as many regions.
+    pub handed_on: Vec<usize>,
 }
 
 /// A region that took an outsized share of the flow.
@@ -191,6 +196,7 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
     // An idle cluster has no load that could rise: a workload that begins is none that surges.
     let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
     all.0.retain(|point| point.value >= IDLE * usual);
+    let unseen = partly_unseen(evidence);
     let rise = |departure: Departure| {
         let range = departure.range(evidence.as_of.saturating_add_millis(1));
         let by_store: Vec<(f64, f64)> =
@@ -204,13 +210,47 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let writes =
             by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
         let hot = hot_region(evidence, range);
-        Rise { departure, by_store, writes, greatest, hot }
+        let handed_on = unseen.iter().copied().filter(|store| !led_on(evidence, *store, range));
+        let handed_on = handed_on.collect();
+        Rise { departure, by_store, writes, greatest, hot, handed_on }
     };
     let news = |departure: &Departure| {
         let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
         !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
     departures(&all, RISE).into_iter().filter(news).map(rise).collect()
+}
+
+/// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
+/// kind from its start on, whether anybody asks for it or not.
+fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
+    let series = || evidence.series.metric(REQUESTS).iter().filter(|one| client(&one.labels));
+    let rose = series().filter(|one| {
+        let ends = (one.samples.first(), one.samples.last());
+        matches!(ends, (Some(first), Some(last)) if first.value != last.value)
+    });
+    let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
+    let tells = |store: &StoreRef| {
+        let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
+        let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
+        store.instance.is_some() && asked.is_subset(&own)
+    };
+    let stores = evidence.stores.iter().enumerate();
+    stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
+}
+
+/// Whether PD says that a store led as many regions in the first two minutes of `range` as in the two
+/// before: what it serves goes where its leaders go.
+fn led_on(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
+    let history = evidence.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
+    let Some(history) = history else { return false };
+    let leaders = |millis: i64| {
+        let at = range.start.saturating_add_millis(millis);
+        history.counts_at(at.min(evidence.as_of)).map(|counts| counts.leaders)
+    };
+    let before = (0..=8).filter_map(|k| leaders(-15_000 * k)).max();
+    let within = (1..=8).filter_map(|k| leaders(15_000 * k)).min();
+    matches!((before, within), (Some(before), Some(within)) if within >= before)
 }
 
 /// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
