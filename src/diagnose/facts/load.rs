@@ -22,7 +22,7 @@ pub struct Rise {
     /// A region that took most of the flow, by PD.
     pub hot: Option<Hot>,
     /// Stores that may only have handed on what they served: not all of their requests are seen, and
-    /// nobody says that they went on leading as many regions.
+    /// others serve no more beyond that than came with their leaders.
     pub handed_on: Vec<usize>,
 }
 
@@ -210,8 +210,8 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let writes =
             by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
         let hot = hot_region(evidence, range);
-        let handed_on = unseen.iter().copied().filter(|store| !led_on(evidence, *store, range));
-        let handed_on = handed_on.collect();
+        let brought = !unseen.is_empty() && brought_along(evidence, &by_store, range.start);
+        let handed_on = if brought { unseen.clone() } else { Vec::new() };
         Rise { departure, by_store, writes, greatest, hot, handed_on }
     };
     let news = |departure: &Departure| {
@@ -239,18 +239,31 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
     stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
 }
 
-/// Whether PD says that a store led as many regions in the first two minutes of `range` as in the two
-/// before: what it serves goes where its leaders go.
-fn led_on(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
-    let history = evidence.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
-    let Some(history) = history else { return false };
-    let leaders = |millis: i64| {
-        let at = range.start.saturating_add_millis(millis);
-        history.counts_at(at.min(evidence.as_of)).map(|counts| counts.leaders)
-    };
-    let before = (0..=8).filter_map(|k| leaders(-15_000 * k)).max();
-    let within = (1..=8).filter_map(|k| leaders(15_000 * k)).min();
-    matches!((before, within), (Some(before), Some(within)) if within >= before)
+/// Whether leaders that moved may have brought along what stores were asked for beyond their loads
+/// before, `by_store`, in the two minutes after `at`: each store serves as many times more as it leads
+/// more. Where PD does not tell who leads, they may.
+fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
+    let mut expected = 0.0;
+    for (store, &(before, now)) in evidence.stores.iter().zip(by_store) {
+        if now <= before {
+            expected += before;
+            continue;
+        }
+        let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+        let leaders = |steps: std::ops::RangeInclusive<i64>| {
+            let instants = steps.map(|step| at.saturating_add_millis(15_000 * step));
+            instants.filter_map(|at| Some(history?.counts_at(at)?.leaders as f64))
+        };
+        let led = leaders(-8..=0).min_by(f64::total_cmp);
+        let leads = leaders(0..=8).max_by(f64::total_cmp);
+        expected += match (led, leads) {
+            (Some(led), Some(leads)) if led > 0.0 => before * (leads / led).max(1.0),
+            (Some(_), Some(0.0)) => before,
+            (Some(_), Some(_)) => now,
+            _ => return true,
+        };
+    }
+    by_store.iter().map(|(_, now)| now).sum::<f64>() < RISE.ratio * expected
 }
 
 /// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
