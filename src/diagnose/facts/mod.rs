@@ -12,6 +12,7 @@ mod restarts;
 mod shift;
 mod silence;
 mod stages;
+mod views;
 
 pub use health::{HEALTH, late_checks};
 pub use life::Life;
