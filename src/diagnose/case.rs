@@ -127,13 +127,14 @@ impl<'a> Case<'a> {
             (change, told)
         });
         let schedulers = schedulers.collect();
-        let rises = facts::rises(evidence).into_iter().map(|rise| {
+        let load = facts::Load::new(evidence);
+        let rises = facts::rises(evidence, &load).into_iter().map(|rise| {
             let told = tell::rise(evidence, &rise, &mut findings);
             (rise, told)
         });
         let rises: Vec<(Rise, FindingRef)> = rises.collect();
         let rose: Vec<&Rise> = rises.iter().map(|(rise, _)| rise).collect();
-        let mut shifts = facts::shifts(evidence, &rose);
+        let mut shifts = facts::shifts(evidence, &load, &rose);
         for shift in &mut shifts {
             shift.findings = vec![tell::shift(evidence, shift, &mut findings)];
         }
@@ -153,7 +154,7 @@ impl<'a> Case<'a> {
             leader_changes,
             slow_stores,
             slow_members,
-            requests: facts::requests(evidence),
+            requests: load.requests,
             rises,
             shifts,
             drains,

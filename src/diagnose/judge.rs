@@ -6,6 +6,7 @@ use crate::model::Timestamp;
 
 use super::case::{AFTERMATH_MS, Case};
 use super::evidence::Evidence;
+use super::facts::Rise;
 use super::finding::{FindingKind, FindingRef, TargetKind};
 use super::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 use super::modes::ALL;
@@ -160,6 +161,7 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
 
 fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     let evidence = case.evidence;
+    let untold = untold_requests(evidence, &case.rises);
     let (findings, ids) = case.findings.number();
     let reason = |reference: &FindingRef| {
         let id = &ids[reference.0];
@@ -208,8 +210,10 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     });
     changes.sort_by(|a, b| (a.onset_ms, &a.target, a.mode).cmp(&(b.onset_ms, &b.target, b.mode)));
     add_consequences(&mut causes, &findings);
-    let unchecked = missing(evidence);
-    let outcome = match (causes.is_empty(), sees_enough(evidence)) {
+    let mut unchecked = missing(evidence);
+    let sees_enough = sees_enough(evidence) && untold.is_none();
+    unchecked.extend(untold);
+    let outcome = match (causes.is_empty(), sees_enough) {
         (false, _) => Outcome::Fault,
         (true, true) => Outcome::NoFault,
         (true, false) => Outcome::CannotTell,
@@ -309,6 +313,19 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
     partly.then(|| {
         let what = format!("{} has no metrics: what is slow inside it", names.join(", "));
         Unchecked::new(&what, "add it to Prometheus's scrape_configs")
+    })
+}
+
+/// What a rise leaves open that stores may have handed on of which not all requests are seen.
+fn untold_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
+    let stores: BTreeSet<usize> =
+        rises.iter().flat_map(|(rise, _)| rise.handed_on.iter().copied()).collect();
+    let names: Vec<String> = stores.iter().map(|store| evidence.stores[*store].name()).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        let what =
+            format!("all requests of {names}: whether load rose elsewhere or came from there");
+        Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep tikv_grpc_msg_duration")
     })
 }
 

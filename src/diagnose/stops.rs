@@ -47,9 +47,10 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     drained.then_some(Plan::Drain)
 }
 
-/// The longest time that a restart takes, "a minute or so"; what stays away for longer had died.
-/// Systemd and Kubernetes start a process again within seconds, and TiKV replays its log for some
-/// more. It counts from the first sign that was missing, up to a scrape after the death.
+/// The longest time that a restart takes, a minute and a heartbeat; what stays away for longer had died.
+/// TiUP's units start a process again after 15 s (`RestartSec`), Kubernetes after 10 s and, when it died
+/// before, after 20 s and 40 s; TiKV replays its log for some more. It counts from the first sign that is
+/// missing, which may be a heartbeat (every 10 s) that was due just before the death.
 pub const SHORT_MS: i64 = 70_000;
 
 /// Stores that were restarted one after the other, each once and never two at a time: all but

@@ -20,10 +20,6 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
     if !table.has(&counts) {
         return found;
     }
-    let number = |label: Option<&str>| {
-        let id = label.and_then(|id| id.parse().ok());
-        id.and_then(|id| evidence.store(StoreId(id)))
-    };
     for (by, known) in evidence.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let scraped = table.scrapes().get(instance);
@@ -37,7 +33,7 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
         let others = (0..evidence.stores.len()).filter(|whom| *whom != by);
         found.extend(others.map(|whom| ((by, whom), true)));
         for one in table.of(&counts, instance) {
-            let Some(whom) = number(one.labels.get("target")) else { continue };
+            let Some(whom) = checked(evidence, &one.labels) else { continue };
             let late = |labels: &Labels| labels.get("target") == one.labels.get("target");
             let rate = table.rate(&counts, instance, late);
             let times = table.mean(HEALTH, instance, 1.0, late);
@@ -61,9 +57,9 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     for one in table.metric(&counts) {
         let labels = &one.labels;
         let by = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
-        let whom = labels.get("target").and_then(|id| id.parse().ok());
-        let whom = whom.and_then(|id| evidence.store(StoreId(id)));
-        let (Some(by), Some(whom), Some(instance)) = (by, whom, labels.get("instance")) else {
+        let (Some(by), Some(whom), Some(instance)) =
+            (by, checked(evidence, labels), labels.get("instance"))
+        else {
             continue;
         };
         let same = |other: &Labels| other.get("target") == labels.get("target");
@@ -82,6 +78,11 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
         }
     }
     found
+}
+
+/// The store that a series is about health checks of.
+fn checked(evidence: &Evidence, labels: &Labels) -> Option<usize> {
+    evidence.store(StoreId(labels.get("target")?.parse().ok()?))
 }
 
 /// How long health checks of other stores take, where that is longer than they are apart.

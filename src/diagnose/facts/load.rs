@@ -1,7 +1,9 @@
 //! What clients ask for: how much, of whom, and whether it gathers in one place.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::baseline::{Departure, Threshold, departures, median};
-use crate::diagnose::evidence::Evidence;
+use crate::diagnose::evidence::{Evidence, StoreRef};
 use crate::diagnose::flows::{FlowKind, HotRegion};
 use crate::diagnose::series::{Point, Track};
 use crate::model::{Labels, TimeRange, Timestamp};
@@ -19,6 +21,9 @@ pub struct Rise {
     pub greatest: Option<(usize, f64)>,
     /// A region that took most of the flow, by PD.
     pub hot: Option<Hot>,
+    /// Stores that may only have handed on what they served: not all of their requests are seen, and
+    /// others serve no more beyond that than came with their leaders.
+    pub handed_on: Vec<usize>,
 }
 
 /// A region that took an outsized share of the flow.
@@ -40,8 +45,9 @@ pub struct Hot {
 
 /// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
 /// does not do by itself, and what a single burst or the catching up after a stall does not last
-/// for.
-const RISE: Threshold = Threshold { ratio: 1.3, floor: 20.0, hold: 3, baseline: 4 };
+/// for. Three points have a median that one of them does not move; they are sums over all stores, and
+/// as steady as one store's are over four.
+const RISE: Threshold = Threshold { ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
 
 /// Below this share of the usual load nobody works with the cluster.
 const IDLE: f64 = 0.05;
@@ -73,15 +79,59 @@ fn client_write(labels: &Labels) -> bool {
 /// The histogram of requests that every TiKV exports.
 pub const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
 
-/// Requests a second of each store, in the order of [`Evidence::stores`].
-pub fn requests(evidence: &Evidence) -> Vec<Track> {
-    per_store(evidence, client)
+/// What clients ask for, once the data set that a test loads first stands.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Requests a second of each store, in the order of [`Evidence::stores`].
+    pub requests: Vec<Track>,
+    /// Of those, the ones that change data.
+    pub writes: Vec<Track>,
+    /// Requests a second over all stores.
+    pub all: Track,
 }
 
-/// Of those, the ones that change data.
-pub fn writes(evidence: &Evidence) -> Vec<Track> {
-    per_store(evidence, client_write)
+impl Load {
+    /// Gathers it.
+    pub fn new(evidence: &Evidence) -> Self {
+        let mut requests = per_store(evidence, client);
+        let mut writes = per_store(evidence, client_write);
+        let mut all = total(evidence, &requests);
+        let begin = loaded(&all, &total(evidence, &writes));
+        for track in requests.iter_mut().chain(&mut writes).chain([&mut all]) {
+            track.0.retain(|point| point.since >= begin);
+        }
+        Self { requests, writes, all }
+    }
 }
+
+/// When the data set stood that was loaded first, where one was: nearly all that is asked for is
+/// writes, until clients ask for another mix and those writes stop. What loading takes tells nothing of
+/// what they ask for then.
+fn loaded(all: &Track, writes: &Track) -> Timestamp {
+    let mixed = |point: &Point| {
+        let written = writes.last_by(point.at).filter(|write| write.at == point.at)?.value;
+        // Nobody asks for anything: no mix.
+        (point.value >= 1.0).then(|| (point.since, written, written / point.value))
+    };
+    let mixes: Vec<(Timestamp, f64, f64)> = all.0.iter().filter_map(mixed).collect();
+    let loading = mixes.iter().take_while(|(.., share)| *share >= NEARLY_ALL).count();
+    let (first, rest) = mixes.split_at(loading);
+    // The points over which one mix goes over into the other hold some of both.
+    let settled = rest.windows(2).find(|pair| pair[0].2 - pair[1].2 <= SAME_MIX);
+    let (Some(settled), Some(usual)) = (settled, median(first.iter().map(|mix| mix.1))) else {
+        return Timestamp::MIN;
+    };
+    let (since, written, share) = settled[0];
+    let over = share <= NEARLY_ALL - OTHER_MIX && written <= usual / 2.0;
+    if over { since } else { Timestamp::MIN }
+}
+
+/// Of what a loader asks for, the share of writes: all but some reads of the program's own.
+const NEARLY_ALL: f64 = 0.9;
+/// Shares of writes in a load of one mix vary by a few hundredths.
+const SAME_MIX: f64 = 0.05;
+/// A mix with so many more reads is another program's, not the same one's that reads a little more.
+const OTHER_MIX: f64 = 0.2;
 
 /// Of those, scans: of ranges of keys, or pushed down to the coprocessor.
 pub fn scans(evidence: &Evidence) -> Vec<Track> {
@@ -141,56 +191,80 @@ pub fn mean_over(track: &Track, stretch: TimeRange) -> Option<f64> {
 }
 
 /// Times in which the load was well above what went before.
-pub fn rises(evidence: &Evidence) -> Vec<Rise> {
-    let tracks = requests(evidence);
-    let writes = writes(evidence);
-    let mut all = total(evidence, &tracks);
+pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
+    let mut all = load.all.clone();
     // An idle cluster has no load that could rise: a workload that begins is none that surges.
     let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
     all.0.retain(|point| point.value >= IDLE * usual);
+    let unseen = partly_unseen(evidence);
     let rise = |departure: Departure| {
         let range = departure.range(evidence.as_of.saturating_add_millis(1));
         let by_store: Vec<(f64, f64)> =
-            tracks.iter().map(|track| before_and_in(track, range)).collect();
+            load.requests.iter().map(|track| before_and_in(track, range)).collect();
         let added: Vec<f64> =
             by_store.iter().map(|(before, now)| (now - before).max(0.0)).collect();
         let sum: f64 = added.iter().sum();
         let most = (0..added.len()).max_by(|a, b| added[*a].total_cmp(&added[*b]));
         let greatest = most.filter(|_| sum > 0.0).map(|store| (store, added[store] / sum));
-        let by_store_writes = writes.iter().map(|track| before_and_in(track, range));
+        let by_store_writes = load.writes.iter().map(|track| before_and_in(track, range));
         let writes =
             by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
         let hot = hot_region(evidence, range);
-        Rise { departure, by_store, writes, greatest, hot }
+        let brought = !unseen.is_empty() && brought_along(evidence, &by_store, range.start);
+        let handed_on = if brought { unseen.clone() } else { Vec::new() };
+        Rise { departure, by_store, writes, greatest, hot, handed_on }
     };
-    let all_writes = total(evidence, &writes);
     let news = |departure: &Departure| {
-        let before = alike_before(&all, &all_writes, departure);
-        !was_as_high(&before, departure) && !makes_up(&all, &before, departure, evidence.as_of)
+        let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
+        !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
     departures(&all, RISE).into_iter().filter(news).map(rise).collect()
 }
 
-/// The points before a departure that are load of the same kind, by its share of writes: the data
-/// set that a test loads first is all writes, and tells nothing of what its clients ask for then.
-fn alike_before(all: &Track, writes: &Track, departure: &Departure) -> Vec<Point> {
-    let share_at = |point: &Point| {
-        let written = writes.last_by(point.at).filter(|write| write.at == point.at)?;
-        Some(written.value / point.value.max(1.0))
+/// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
+/// kind from its start on, whether anybody asks for it or not.
+fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
+    let series = || evidence.series.metric(REQUESTS).iter().filter(|one| client(&one.labels));
+    let rose = series().filter(|one| {
+        let ends = (one.samples.first(), one.samples.last());
+        matches!(ends, (Some(first), Some(last)) if first.value != last.value)
+    });
+    let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
+    let tells = |store: &StoreRef| {
+        let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
+        let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
+        store.instance.is_some() && asked.is_subset(&own)
     };
-    let until = departure.end.unwrap_or(Timestamp::MAX).saturating_add_millis(1);
-    let within = all.within(TimeRange::new(departure.first, until));
-    let share = median(within.iter().filter_map(share_at));
-    let same_kind = |point: &&Point| match (share, share_at(point)) {
-        (Some(now), Some(then)) => (now - then).abs() <= SAME_KIND,
-        _ => true,
-    };
-    let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
-    before.iter().filter(same_kind).copied().collect()
+    let stores = evidence.stores.iter().enumerate();
+    stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
 }
 
-/// Shares of writes in a load of one kind vary by a few hundredths.
-const SAME_KIND: f64 = 0.2;
+/// Whether leaders that moved may have brought along what stores were asked for beyond their loads
+/// before, `by_store`, in the two minutes after `at`: each store serves as many times more as it leads
+/// more. Where PD does not tell who leads, they may.
+fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
+    let mut expected = 0.0;
+    for (store, &(before, now)) in evidence.stores.iter().zip(by_store) {
+        if now <= before {
+            expected += before;
+            continue;
+        }
+        let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+        let leaders = |steps: std::ops::RangeInclusive<i64>| {
+            let instants = steps.map(|step| at.saturating_add_millis(15_000 * step));
+            instants.filter_map(|at| Some(history?.counts_at(at)?.leaders as f64))
+        };
+        let led = leaders(-8..=0).min_by(f64::total_cmp);
+        let leads = leaders(0..=8).max_by(f64::total_cmp);
+        expected += match (led, leads) {
+            (Some(led), Some(leads)) if led > 0.0 => before * (leads / led).max(1.0),
+            (Some(_), Some(0.0)) => before,
+            (Some(_), Some(_)) => now,
+            _ => return true,
+        };
+    }
+    by_store.iter().map(|(_, now)| now).sum::<f64>() < RISE.ratio * expected
+}
 
 /// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
 /// fault that held clients up.
@@ -199,6 +273,7 @@ fn was_as_high(before: &[Point], departure: &Departure) -> bool {
     high.map(|point| point.at - point.since).sum::<i64>() >= AS_HIGH_MS
 }
 
+/// Two scrapes of 15 s: one point holds what a single burst left in it.
 const AS_HIGH_MS: i64 = 30_000;
 
 /// Whether clients ask for what they could not have before: what comes beyond the usual load is no
@@ -263,7 +338,7 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
 
 /// Whether a store had clearly more to do in `range` than before, half as much again, and more
 /// than the others: one that only takes its fair share is not overloaded by it. `requests` are
-/// those of [`requests`].
+/// those of a [`Load`].
 pub fn busier(requests: &[Track], store: usize, range: TimeRange) -> bool {
     let loads: Vec<(f64, f64)> = requests.iter().map(|track| before_and_in(track, range)).collect();
     let (before, now) = loads[store];

@@ -12,10 +12,11 @@ mod restarts;
 mod shift;
 mod silence;
 mod stages;
+mod views;
 
 pub use health::{HEALTH, late_checks};
 pub use life::Life;
-pub use load::{Hot, REQUESTS, Rise, before_and_in, busier, requests, rises, scans, total};
+pub use load::{Hot, Load, REQUESTS, Rise, before_and_in, busier, rises, scans, total};
 pub use members::{LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use outages::{Outage, View, outages, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};

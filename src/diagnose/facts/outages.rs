@@ -8,13 +8,13 @@ use crate::diagnose::finding::FindingRef;
 use crate::diagnose::pd_history::StoreHistory;
 use crate::model::{TimeRange, Timestamp};
 
-use super::health::health_checks;
 use super::life::{Life, life_across};
 use super::restarts::{Restart, restarts};
 use super::silence::{
-    FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, messages,
-    missing_scrapes, row_and_column, silences_to_pd, unreachable,
+    FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
+    row_and_column, silences_to_pd, unreachable,
 };
+use super::views::look_around;
 
 /// What one observer says of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,37 @@ pub struct Outage {
 }
 
 impl Outage {
+    /// Of a store that nobody told anything about yet, from its last sign on.
+    fn new(store: usize, last_sign: Timestamp, onset: Timestamp, end: Option<Timestamp>) -> Self {
+        Self {
+            store,
+            link: None,
+            last_sign,
+            onset,
+            end,
+            pd: View::Unknown,
+            prometheus: View::Unknown,
+            inbound: View::Unknown,
+            outbound: View::Unknown,
+            scrapes: None,
+            heartbeats: None,
+            column: BTreeSet::new(),
+            row: BTreeSet::new(),
+            reports: 0.0,
+            restart: None,
+            restarts: 0,
+            life: Life::Unknown,
+            findings: Vec::new(),
+        }
+    }
+
+    /// With the heartbeats that PD missed, if any.
+    fn missed_by_pd(mut self, heartbeats: Option<Silence>) -> Self {
+        self.pd = if heartbeats.is_some() { View::Silent } else { View::Unknown };
+        self.heartbeats = heartbeats;
+        self
+    }
+
     /// From the last sign to the next, or to `open`.
     pub fn range(&self, open: Timestamp) -> TimeRange {
         TimeRange::new(self.last_sign, self.end.unwrap_or(open).max(self.last_sign))
@@ -228,102 +259,12 @@ fn silent_store(
     // Where one observer still waits, it is not over.
     let end =
         silences.iter().map(|silence| silence.next).max_by_key(|next| (next.is_none(), *next));
-    let mut outage = Outage {
-        store,
-        link: None,
-        last_sign: last_sign.unwrap_or(onset),
-        onset,
-        end: end.flatten(),
-        pd: if heartbeats.is_some() { View::Silent } else { View::Unknown },
-        prometheus: if scrapes.is_some() { View::Silent } else { View::Unknown },
-        inbound: View::Unknown,
-        outbound: View::Unknown,
-        scrapes,
-        heartbeats,
-        column: BTreeSet::new(),
-        row: BTreeSet::new(),
-        reports: 0.0,
-        restart: None,
-        restarts: 0,
-        life: Life::Unknown,
-        findings: Vec::new(),
-    };
+    let mut outage = Outage::new(store, last_sign.unwrap_or(onset), onset, end.flatten())
+        .missed_by_pd(heartbeats);
+    outage.prometheus = if scrapes.is_some() { View::Silent } else { View::Unknown };
+    outage.scrapes = scrapes;
     look_around(evidence, &mut outage, &own);
     outage
-}
-
-/// Fills in the views that are not known yet.
-fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
-    let store = outage.store;
-    let (row, column) = row_and_column(own, store);
-    outage.reports = own.iter().map(|edge| edge.reports).sum();
-    let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
-    let known = &evidence.stores[store];
-    if outage.pd == View::Unknown
-        && let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id))
-    {
-        let inside = |sent: Timestamp| sent > range.start && sent < range.end;
-        if history.heartbeats.iter().any(|(_, sent)| inside(*sent)) {
-            outage.pd = View::Heard;
-        }
-    }
-    if outage.prometheus == View::Unknown
-        && let Some(scrapes) =
-            known.instance.as_ref().and_then(|i| evidence.series.scrapes().get(i))
-        && scrapes.iter().any(|scrape| scrape.up && range.contains(scrape.at))
-    {
-        outage.prometheus = View::Heard;
-    }
-    let interval = evidence.series.scrape_interval_ms();
-    // The interval in which it began is mixed, and so is the one in which it ended.
-    let settled = TimeRange::new(
-        range.start.saturating_add_millis(interval),
-        range.end.saturating_add_millis(-interval),
-    );
-    let messages = messages(evidence, settled);
-    let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
-        (true, _) => View::Unknown,
-        (_, true) => View::Heard,
-        (_, false) => View::Silent,
-    };
-    let of = |keep: &dyn Fn(&(usize, usize)) -> bool| {
-        messages.iter().filter(|(pair, _)| keep(pair)).map(|(_, any)| *any).collect::<Vec<bool>>()
-    };
-    let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
-    let received =
-        view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
-    // Who was scraped and counted no message as undeliverable had none to send: regions moved.
-    let peers_scraped = messages.keys().any(|pair| pair.1 != store);
-    let received = match received {
-        View::Silent if peers_scraped => View::Unknown,
-        view => view,
-    };
-    let sent = match sent {
-        View::Silent if row.is_empty() && outage.prometheus == View::Heard => View::Unknown,
-        view => view,
-    };
-    let checks = health_checks(evidence, settled);
-    let checked = |keep: &dyn Fn(&(usize, usize)) -> bool| {
-        let of_link = |pair: &(usize, usize)| {
-            outage.link.is_none_or(|other| pair.0 == other || pair.1 == other)
-        };
-        let kept = checks.iter().filter(|(pair, _)| keep(pair) && of_link(pair));
-        view(kept.map(|(_, answered)| *answered).collect())
-    };
-    let unknown_or = |known: View, checked: View| match known {
-        View::Unknown => checked,
-        view => view,
-    };
-    let received = unknown_or(received, checked(&|pair| pair.1 == store));
-    let sent = unknown_or(sent, checked(&|pair| pair.0 == store));
-    outage.inbound = if column.is_empty() { received } else { View::Silent };
-    // A store that cannot deliver to half of the others or more is not heard by them, whatever a
-    // straggler brings.
-    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
-    outage.outbound =
-        if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
-    outage.column = column;
-    outage.row = row;
 }
 
 /// Undeliverable messages that no silent store explains: a store that PD and Prometheus hear and
@@ -387,26 +328,9 @@ fn peer_outage(
     let heartbeats = missed
         .iter()
         .find(|silence| silence.missed <= until && silence.range(evidence.as_of).end >= onset);
-    let mut outage = Outage {
-        store,
-        link,
-        last_sign: last.unwrap_or(onset),
-        onset,
-        end,
-        pd: if heartbeats.is_some() { View::Silent } else { View::Unknown },
-        prometheus: View::Unknown,
-        inbound: View::Unknown,
-        outbound: View::Unknown,
-        scrapes: None,
-        heartbeats: heartbeats.cloned(),
-        column: BTreeSet::new(),
-        row: BTreeSet::new(),
-        reports: 0.0,
-        restart: None,
-        restarts: 0,
-        life: Life::Unknown,
-        findings: Vec::new(),
-    };
+    let mut outage =
+        Outage::new(store, last.unwrap_or(onset), onset, end).missed_by_pd(heartbeats.cloned());
+    outage.link = link;
     look_around(evidence, &mut outage, own);
     outage
 }
@@ -429,26 +353,11 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
         }
         return;
     }
-    found.push(Outage {
-        store,
-        link: None,
-        last_sign: restart.last_sign,
-        onset: restart.last_sign.max(restart.at.saturating_add_millis(-10_000)),
-        end: Some(restart.seen),
-        pd: View::Unknown,
-        prometheus: View::Unknown,
-        inbound: View::Unknown,
-        outbound: View::Unknown,
-        scrapes: None,
-        heartbeats: None,
-        column: BTreeSet::new(),
-        row: BTreeSet::new(),
-        reports: 0.0,
-        restart: Some(*restart),
-        restarts: 1,
-        life: Life::Unknown,
-        findings: Vec::new(),
-    });
+    let onset = restart.last_sign.max(restart.at.saturating_add_millis(-10_000));
+    let mut outage = Outage::new(store, restart.last_sign, onset, Some(restart.seen));
+    outage.restart = Some(*restart);
+    outage.restarts = 1;
+    found.push(outage);
 }
 
 /// Targets of Prometheus that it did not look at, by instance.

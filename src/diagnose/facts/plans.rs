@@ -76,6 +76,19 @@ pub fn scheduler_changes(evidence: &Evidence) -> Vec<SchedulerChange> {
     found
 }
 
+/// From the first leader that leaves to the last, as PD's answers tell: its schedulers are listed once a
+/// minute, and a store tells how many leaders are left with its heartbeat, every 10 s, of which PD is
+/// asked another 10 s later. What is left is the time that some dozens of leaders take to leave.
+const DRAINS_MS: i64 = 90_000;
+
+/// A store of which PD thinks this ill of is slow to it (`slowStoreThreshold` of PD's `core/store.go`),
+/// and loses its leaders for that at 100.
+const IS_SLOW: u64 = 80;
+
+/// Leaders leave a store that is slow or silent, and come back, within a minute: PD's schedulers move
+/// several a second, regions tell of their leaders once a minute.
+const BESIDE_MS: i64 = 60_000;
+
 /// Drains: a store that led at least two regions leads none from one listing to the next few,
 /// while it sends heartbeats, and not because its disk is slow (PD evicts those by itself).
 pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
@@ -96,24 +109,23 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
             if counts.leaders != 0 || before.leaders == 0 {
                 continue;
             }
-            let window_start = at.saturating_add_millis(-90_000);
+            let window_start = at.saturating_add_millis(-DRAINS_MS);
             let recent = history.counts[..index].iter().filter(|(at, _)| *at >= window_start);
             let had = recent.map(|(_, counts)| counts.leaders).max();
             let had = had.unwrap_or(0).max(before.leaders);
-            let slow = history.slow.iter().any(|(seen, score)| {
-                *score >= 80
-                    && *seen <= at.saturating_add_millis(60_000)
-                    && *seen >= at.saturating_add_millis(-60_000)
-            });
+            let slow = history
+                .slow
+                .iter()
+                .any(|(seen, score)| *score >= IS_SLOW && (*seen - *at).abs() <= BESIDE_MS);
             let silent = outages.iter().any(|outage| {
                 outage.store == store
                     && (outage.pd == View::Silent || outage.peers_cut())
                     && outage.onset <= *at
-                    && outage.end.is_none_or(|end| *at <= end.saturating_add_millis(60_000))
+                    && outage.end.is_none_or(|end| *at <= end.saturating_add_millis(BESIDE_MS))
             });
             let scheduler = evictions
                 .iter()
-                .find(|change| (*at - change.at).abs() <= 90_000)
+                .find(|change| (*at - change.at).abs() <= DRAINS_MS)
                 .map(|change| change.at)
                 .or(from_start.map(|(at, _)| *at));
             if had < 2 && scheduler.is_none() || slow || silent {

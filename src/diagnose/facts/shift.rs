@@ -6,7 +6,7 @@ use crate::diagnose::finding::FindingRef;
 use crate::diagnose::series::{Point, Track};
 use crate::model::{TimeRange, Timestamp};
 
-use super::load::{Hot, Rise, before_and_in, hot_region, mean_over, requests, total, writes};
+use super::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
 
 /// Load that moved to one store.
 #[derive(Clone, Debug)]
@@ -34,13 +34,10 @@ const LEAST: f64 = 20.0;
 
 /// Shifts of load to a store where PD names a region that takes most of the flow and that the
 /// store leads. Leaders that moved bring their load along, and load that rose is a [`Rise`].
-pub fn shifts(evidence: &Evidence, rises: &[&Rise]) -> Vec<Shift> {
-    let tracks = requests(evidence);
-    let writes = writes(evidence);
-    let all = total(evidence, &tracks);
+pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     let mut found = Vec::new();
-    for (store, own) in tracks.iter().enumerate() {
-        for departure in departures(&share(own, &all), SHIFT) {
+    for (store, own) in load.requests.iter().enumerate() {
+        for departure in departures(&share(own, &load.all), SHIFT) {
             let range = departure.range(evidence.as_of.saturating_add_millis(1));
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
@@ -54,7 +51,7 @@ pub fn shifts(evidence: &Evidence, rises: &[&Rise]) -> Vec<Shift> {
                 departure,
                 store,
                 requests: before_and_in(own, range),
-                writes: before_and_in(&writes[store], range),
+                writes: before_and_in(&load.writes[store], range),
                 hot,
                 findings: Vec::new(),
             });

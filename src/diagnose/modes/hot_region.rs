@@ -1,6 +1,6 @@
 //! What the two modes about hot regions share.
 
-use super::workload::{Spread, catches_up, spread};
+use super::workload::{Spread, spread, weigh};
 use crate::diagnose::baseline::Departure;
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::{Hot, Shift};
@@ -35,11 +35,8 @@ pub fn judge_kind(case: &Case<'_>, kind: FlowKind) -> Vec<Claim> {
                 format!("pd-ctl hot {}", if kind == FlowKind::Read { "read" } else { "write" });
             claim = claim.unchecked("which region: PD's list of hot regions names none", &command);
         }
-        if catches_up(case, rise) {
-            claim.confidence -= 0.3;
-            claim = claim.but("it follows a fault: clients catch up");
-        }
-        claim
+        // Who catches up turns to no few regions; PD's list tells that somebody does.
+        weigh(case, rise, if sure { 0.65 } else { 0.3 }, claim)
     });
     let shifted = case.shifts.iter().filter(|shift| kind_of(shift) == kind);
     gathered.chain(shifted.map(|shift| of_shift(case, shift))).collect()

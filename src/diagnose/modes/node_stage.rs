@@ -62,7 +62,7 @@ pub fn slow_stores<'a>(
 pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
     let (before, now) = before_and_in(&case.requests[node.node], node.range);
-    let rose = load_rose(case, node) && now > 1.5 * before && now - before > 20.0;
+    let rose = load_grew(case, node) > 1.0 && now > 1.5 * before && now - before > 20.0;
     if under_load(case, node).any(took) || rose {
         claim.confidence -= 0.3;
         claim = claim.but("it took part in a rise of the load");
@@ -86,16 +86,27 @@ fn under_load<'a>(
     })
 }
 
-/// Whether there was clearly more load while the node was slow than in the two minutes before: a rise
-/// soon after the beginning has too short a baseline to be told as one.
-fn load_rose(case: &Case<'_>, node: &SlowNode) -> bool {
+/// How many times the load of the two minutes before there was while the node was slow; 1 where that is
+/// not clearly more. A rise soon after the beginning has too short a baseline to be told as one.
+fn load_grew(case: &Case<'_>, node: &SlowNode) -> f64 {
     let sums = case.requests.iter().map(|track| before_and_in(track, node.range));
     let (before, now) = sums.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
-    before > 0.0 && now >= ROSE * before && now - before >= 20.0
+    let clearly = before > 0.0 && now >= ROSE * before && now - before >= 20.0;
+    if clearly { now / before } else { 1.0 }
 }
 
 /// Half as much again: what a surge is beyond doubt.
 const ROSE: f64 = 1.5;
+
+/// What something that loads every node, and one of them a little more, takes from a claim: one
+/// quantity that is not far off (0.7) is no cause beside it, several that agree (0.85 and more) are.
+/// Regions that move are such a thing: PD gives their snapshots to whom it likes, and that store's disk
+/// writes megabytes that no client asked for.
+const MAY_BE_WORK: f64 = 0.25;
+
+/// The same where the node became no more times slower than there was more load: that alone may do it,
+/// however many quantities agree.
+const IS_WORK: f64 = 0.5;
 
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
 /// departure that is large.
@@ -115,13 +126,14 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
     let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
     claim.end = node.ended.then_some(node.range.end);
     claim.evidence.clone_from(&node.findings);
-    // What the load does to every disk and every queue, it may do to one a little more.
-    if under_load(case, node).next().is_some() || load_rose(case, node) {
-        claim.confidence -= 0.25;
+    let grew = under_load(case, node).map(|rise| rise.departure.ratio());
+    let grew = grew.fold(load_grew(case, node), f64::max);
+    if grew > 1.0 {
+        claim.confidence -= if node.excess(cause) <= grew { IS_WORK } else { MAY_BE_WORK };
         claim = claim.but("it began while the load was up");
     }
     if case.moves_regions(node.range.start) {
-        claim.confidence -= 0.25;
+        claim.confidence -= MAY_BE_WORK;
         claim = claim.but("it began while regions were being moved");
     }
     let own = (target_kind == TargetKind::Store).then_some(node.node);

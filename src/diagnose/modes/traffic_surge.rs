@@ -1,6 +1,6 @@
 //! More load everywhere, nothing broken.
 
-use super::workload::{METRICS, Spread, catches_up, spread};
+use super::workload::{METRICS, Spread, spread, weigh};
 use crate::diagnose::case::Case;
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
@@ -32,11 +32,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
         claim.evidence = vec![*told];
-        if catches_up(case, rise) {
-            claim.confidence = 0.3;
-            claim = claim.but("it follows a fault: clients catch up");
-        }
-        claim
+        weigh(case, rise, 0.3, claim)
     })
     .collect()
 }

@@ -3,6 +3,7 @@
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::{REQUESTS, Rise};
 use crate::diagnose::flows::FlowKind;
+use crate::diagnose::mode::Claim;
 
 /// Metrics that tell the load.
 pub const METRICS: [&str; 2] = [REQUESTS, "up"];
@@ -46,7 +47,16 @@ pub fn spread(rise: &Rise) -> Spread {
 /// Of what was added beyond a store's usual share, the part that a hot region brings it at least.
 const GATHERS: f64 = 0.35;
 
-/// Whether clients only catch up on what a fault held back.
-pub fn catches_up(case: &Case<'_>, rise: &Rise) -> bool {
-    case.disturbed(rise.departure.onset)
+/// Leaves at most `most` of a claim about a rise where something else may have made it: clients that
+/// catch up, or leaders that brought along what a store served of which not all is seen.
+pub fn weigh(case: &Case<'_>, rise: &Rise, most: f64, mut claim: Claim) -> Claim {
+    if case.disturbed(rise.departure.onset) {
+        claim.confidence = claim.confidence.min(most);
+        claim = claim.but("it follows a fault: clients catch up");
+    }
+    if !rise.handed_on.is_empty() {
+        claim.confidence = claim.confidence.min(most);
+        claim = claim.but("stores of which not all requests are seen may have handed it on");
+    }
+    claim
 }

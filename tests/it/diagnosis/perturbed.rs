@@ -98,6 +98,27 @@ fn any_metric_may_be_missing() {
     }
 }
 
+/// A slow store gives its leaders away. Where not all that it serves is seen, others seem to be asked
+/// for more.
+#[test]
+fn load_that_came_from_a_store_that_is_not_seen_is_no_surge() {
+    let unseen = |run: &mut Run, keep: fn(&str) -> bool| {
+        let instance = run.store(0).1;
+        run.drop_series(|labels| {
+            labels.get("instance") == Some(&instance) && !keep(labels.metric())
+        });
+    };
+    let mut run = Run::load("chaos-03");
+    unseen(&mut run, |metric| metric == "up");
+    let verdict = run.verdict();
+    assert_eq!(verdict.outcome, Outcome::CannotTell, "{}", told(&verdict));
+    assert!(verdict.summary.contains("store 1"), "{}", verdict.summary);
+    // A surge meets all that are seen, and PD says that no leader moved.
+    let mut run = Run::load("chaos-09");
+    unseen(&mut run, |metric| metric == "up");
+    assert_cause(&run.verdict(), "traffic_surge", "workload");
+}
+
 #[test]
 fn a_window_cut_short_blames_nobody_else() {
     for (from, to) in [(120, 10_000), (0, 330), (180, 400)] {

@@ -164,6 +164,42 @@ fn an_early_surge_is_no_hot_region_of_what_was_loaded() {
     assert_cause(&run.verdict(), "traffic_surge", "workload");
 }
 
+/// What a data set's loading takes, twice the usual load, is no normal for what clients ask for then.
+#[test]
+fn a_surge_soon_after_the_data_set_was_loaded_is_told() {
+    let whole = Run::load("chaos-09");
+    let injected = (1_795_578_718_639 - whole.window.start.as_millis()) / 1000;
+    // It was loaded within the first minute and a quarter.
+    for remain in [60, 75, 90] {
+        let mut run = whole.clone();
+        run.splice(run.range(75, injected + 15 - remain));
+        let verdict = run.verdict();
+        assert_cause(&verdict, "traffic_surge", "workload");
+        let off = verdict.causes[0].onset_ms - run.at(60 + remain);
+        assert!(off.abs() <= 15_000, "{remain} s: {off} ms off: {}", told(&verdict));
+    }
+}
+
+/// Three scrapes are the whole baseline.
+#[test]
+fn a_surge_a_minute_after_the_beginning_is_told() {
+    for (name, injected_ms) in [("chaos-03", 1_795_538_433_779), ("chaos-10", 1_795_579_869_871)] {
+        let mut run = base(name, injected_ms);
+        let range = run.range(65, 125);
+        run.scale_rise(REQUESTS, range, 1.6);
+        assert_cause(&run.verdict(), "traffic_surge", "workload");
+    }
+}
+
+/// A burst of seventeen times the load slows the disks of those that it writes to some times.
+#[test]
+fn a_disk_that_got_slower_by_less_than_the_load_grew_is_none() {
+    let mut run = Run::load("chaos-05");
+    let injected = (1_795_539_574_496 - run.window.start.as_millis()) / 1000;
+    run.blend(run.range(injected, injected + 270), 4.0);
+    assert_cause(&run.verdict(), "hot_region_write", "workload");
+}
+
 #[test]
 fn load_that_was_held_up_for_minutes_and_is_made_up_for_is_no_surge() {
     for (from, to) in [(65, 110), (120, 240), (200, 260)] {
