@@ -186,8 +186,8 @@ fn natural(a: &str, b: &str) -> Ordering {
             (None, None) => return a.cmp(b),
             (None, Some(_)) => Ordering::Less,
             (Some(_), None) => Ordering::Greater,
-            (Some(x), Some(y)) => match (x.parse::<u64>(), y.parse::<u64>()) {
-                (Ok(x), Ok(y)) => x.cmp(&y),
+            (Some(x), Some(y)) => match (number(x), number(y)) {
+                (Some(x), Some(y)) => x.cmp(&y),
                 _ => x.cmp(y),
             },
         };
@@ -195,6 +195,12 @@ fn natural(a: &str, b: &str) -> Ordering {
             return order;
         }
     }
+}
+
+/// What a run of digits is ordered by, however long it is.
+fn number(chunk: &str) -> Option<(usize, &str)> {
+    let digits = chunk.trim_start_matches('0');
+    chunk.starts_with(|first: char| first.is_ascii_digit()).then_some((digits.len(), digits))
 }
 
 fn chunks(text: &str) -> Vec<&str> {
@@ -225,5 +231,19 @@ mod tests {
         assert_eq!(natural("tikv-9", "tikv-10"), Ordering::Less);
         assert_eq!(natural("1.5", "1.10"), Ordering::Less);
         assert_eq!(natural("a", "b"), Ordering::Less);
+    }
+
+    #[test]
+    fn the_order_of_many_never_contradicts_itself() {
+        let texts = ["9", "10", "009", "10000000000000000000000", "99999999999999999999", "", "a1"];
+        for a in texts {
+            for b in texts {
+                assert_eq!(natural(b, a), natural(a, b).reverse(), "{a} {b}");
+                for c in texts {
+                    let (ab, bc) = (natural(a, b), natural(b, c));
+                    assert!(ab != bc || natural(a, c) == ab, "{a} {b} {c}");
+                }
+            }
+        }
     }
 }
