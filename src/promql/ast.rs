@@ -1,5 +1,7 @@
 //! The tree that an expression's text is parsed into.
 
+use std::fmt;
+
 use super::signature::Signature;
 
 /// A part of an expression's text, in bytes.
@@ -104,6 +106,18 @@ pub struct Condition {
     pub comparison: Comparison,
     /// A value or a regular expression.
     pub value: String,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comparison = match self.comparison {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "!=",
+            Comparison::Regex => "=~",
+            Comparison::NotRegex => "!~",
+        };
+        write!(f, "{}{comparison}{:?}", self.name, self.value)
+    }
 }
 
 /// The instant that `@` fixes.

@@ -150,7 +150,7 @@ impl Known<'_> {
                 return Ok((format!("{metric} has no label {name}"), None));
             }
             let hint = self.value_hint(condition, &values);
-            return Ok((format!("{metric} has no {}", written(condition)), hint));
+            return Ok((format!("{metric} has no {condition}"), hint));
         }
         Ok((format!("no series of {metric} meets all conditions at once"), None))
     }
@@ -166,16 +166,6 @@ impl Known<'_> {
         }
         suggestion(&condition.value, values.iter().copied())
     }
-}
-
-fn written(condition: &Condition) -> String {
-    let comparison = match condition.comparison {
-        Comparison::Equal => "=",
-        Comparison::NotEqual => "!=",
-        Comparison::Regex => "=~",
-        Comparison::NotRegex => "!~",
-    };
-    format!("{}{comparison}{:?}", condition.name, condition.value)
 }
 
 fn suggestion<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {

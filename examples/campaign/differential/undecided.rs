@@ -98,7 +98,7 @@ pub async fn is_resorted(
         !has_to_be(&condition.name) || (negated && takes_nothing(condition))
     };
     let (last, first): (Vec<_>, Vec<_>) = conditions.iter().partition(excludes);
-    let written: Vec<String> = first.into_iter().chain(last).map(written).collect();
+    let written: Vec<String> = first.into_iter().chain(last).map(ToString::to_string).collect();
     let sorted = format!("{}{{{}{}", &part[..start], written.join(","), &part[close..]);
     let again = world.ask(&sorted, when).await?;
     let same = match (&again.server, &compared.server) {
@@ -120,14 +120,4 @@ fn takes_nothing(condition: &Condition) -> bool {
         Comparison::Regex => matches(),
         Comparison::NotRegex => !matches(),
     }
-}
-
-fn written(condition: &Condition) -> String {
-    let comparison = match condition.comparison {
-        Comparison::Equal => "=",
-        Comparison::NotEqual => "!=",
-        Comparison::Regex => "=~",
-        Comparison::NotRegex => "!~",
-    };
-    format!("{}{comparison}{:?}", condition.name, condition.value)
 }
