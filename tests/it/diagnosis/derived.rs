@@ -4,16 +4,16 @@
 //! what it changes in it, and why the mode would show so.
 
 use operator::diagnose::Outcome;
-use operator::model::{GapReason, Timestamp};
+use operator::model::Timestamp;
 
 use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
 
 /// From here to there, in seconds, a fault lasts.
-const FROM: i64 = 300;
-const TO: i64 = 450;
+pub const FROM: i64 = 300;
+pub const TO: i64 = 450;
 
-fn quiet() -> Run {
+pub fn quiet() -> Run {
     Run::load("chaos-01")
 }
 
@@ -79,64 +79,35 @@ fn a_store_that_only_pd_misses_is_cut_off_from_pd() {
     }
 }
 
-/// Messages between the store and every other stay undelivered in the directions given.
-fn cut_peers(run: &mut Run, index: usize, inbound: bool, outbound: bool) {
-    let all = run.stores();
-    let (id, instance) = all[index].clone();
-    let range = run.range(FROM, TO);
-    let received = "tikv_raftstore_message_recv_by_store";
-    for (other, other_instance) in all.iter().filter(|(other, _)| *other != id) {
-        let mut report = |by: &str, whom: u64| {
-            let whom = whom.to_string();
-            let pairs = [
-                ("__name__", "tikv_server_report_failure_msg_total"),
-                ("job", "tikv"),
-                ("instance", by),
-                ("type", "unreachable"),
-                ("store_id", &whom),
-            ];
-            run.add_counter(&pairs, range, 8.0);
-        };
-        if inbound {
-            report(other_instance, id);
-        }
-        if outbound {
-            report(&instance, *other);
-        }
-        if inbound && has(run, received, &instance) {
-            let from = other.to_string();
-            run.freeze(received, &instance, range, |labels| labels.get("store") == Some(&from));
-        }
-        if outbound && has(run, received, other_instance) {
-            let from = id.to_string();
-            run.freeze(received, other_instance, range, |labels| {
-                labels.get("store") == Some(&from)
-            });
-        }
-    }
-}
-
-fn has(run: &Run, metric: &str, instance: &str) -> bool {
-    run.series
-        .iter()
-        .any(|one| one.labels.metric() == metric && one.labels.get("instance") == Some(instance))
+/// A quiet run in which messages between a store and every other stay undelivered in the
+/// directions given, with its peers' health checks and without them, as older releases are.
+fn cut_from_peers(index: usize, ways: [bool; 2]) -> [Run; 2] {
+    [true, false].map(|checked| {
+        let mut run = quiet();
+        let range = run.range(FROM, TO);
+        run.cut_from_peers(index, range, ways);
+        let check = "tikv_raftstore_inspect_network_duration_seconds";
+        run.series.retain(|one| checked || !one.labels.metric().starts_with(check));
+        run
+    })
 }
 
 #[test]
 fn a_store_that_only_its_peers_miss_is_cut_off_from_them() {
     for index in [0, 1, 3] {
-        let mut run = quiet();
-        cut_peers(&mut run, index, true, true);
-        assert_cause(&run.verdict(), "store_peer_partition", &run.store(index).2);
+        for run in cut_from_peers(index, [true, true]) {
+            assert_cause(&run.verdict(), "store_peer_partition", &run.store(index).2);
+        }
     }
 }
 
 #[test]
 fn one_way_is_told_from_both() {
-    for (inbound, outbound) in [(true, false), (false, true)] {
-        for index in [0, 1, 3] {
-            let mut run = quiet();
-            cut_peers(&mut run, index, inbound, outbound);
+    for ways in [[true, false], [false, true]] {
+        for (index, run) in [0, 1, 3]
+            .into_iter()
+            .flat_map(|index| cut_from_peers(index, ways).map(|run| (index, run)))
+        {
             assert_cause(&run.verdict(), "store_asymmetric_partition", &run.store(index).2);
         }
     }
@@ -144,11 +115,11 @@ fn one_way_is_told_from_both() {
 
 #[test]
 fn a_store_that_nobody_but_prometheus_hears_is_cut_off() {
-    let mut run = quiet();
-    let (id, _, name) = run.store(0);
-    cut_peers(&mut run, 0, true, true);
-    run.stop_heartbeats(id, run.range(FROM, TO));
-    assert_cause(&run.verdict(), "store_partition", &name);
+    for mut run in cut_from_peers(0, [true, true]) {
+        let (id, _, name) = run.store(0);
+        run.stop_heartbeats(id, run.range(FROM, TO));
+        assert_cause(&run.verdict(), "store_partition", &name);
+    }
 }
 
 /// A crash, after memory doubled within the minutes before and reached its highest.
@@ -281,124 +252,6 @@ fn a_process_without_cpu_is_starved() {
         }
         assert_cause(&run.verdict(), "cpu_starved", &name);
     }
-}
-
-/// A member that gives no answer to anybody.
-fn silence(run: &mut Run, member: &str, from: i64, to: i64, refused: bool) {
-    let instance = format!("10.77.0.1{}:2379", &member[2..]);
-    let reason = if refused { GapReason::Connect } else { GapReason::Timeout };
-    run.silence_member(member, run.range(from, to), reason);
-    run.fail_scrapes(&instance, run.range(from, to), if refused { 0.001 } else { 10.0 });
-}
-
-#[test]
-fn a_member_that_does_not_lead_is_a_follower() {
-    for member in ["pd0", "pd1"] {
-        let mut run = quiet();
-        silence(&mut run, member, FROM, TO, true);
-        assert_cause(&run.verdict(), "pd_follower_crash", member);
-    }
-}
-
-/// The leader leaves requests unanswered, others take over, and it comes back unchanged.
-#[test]
-fn a_leader_that_is_silent_and_not_refused_is_paused() {
-    let mut run = quiet();
-    run.move_pd_leader("pd0", run.at(FROM + 15));
-    silence(&mut run, "pd2", FROM, TO, false);
-    assert_cause(&run.verdict(), "pd_leader_pause", "pd2");
-}
-
-#[test]
-fn a_leader_that_refuses_connections_crashed() {
-    let mut run = quiet();
-    run.move_pd_leader("pd0", run.at(FROM + 15));
-    silence(&mut run, "pd2", FROM, TO, true);
-    assert_cause(&run.verdict(), "pd_leader_crash", "pd2");
-}
-
-#[test]
-fn without_a_majority_pd_has_no_quorum() {
-    for refused in [true, false] {
-        let mut run = quiet();
-        silence(&mut run, "pd2", FROM, TO, refused);
-        silence(&mut run, "pd1", FROM, TO, refused);
-        let verdict = run.verdict();
-        assert_cause(&verdict, "pd_quorum_loss", "pd");
-        assert_eq!(verdict.causes[0].target.concerns, ["pd1", "pd2"]);
-    }
-}
-
-#[test]
-fn a_leader_that_goes_on_answering_handed_over() {
-    let mut run = quiet();
-    run.move_pd_leader("pd0", run.at(FROM));
-    assert_no_fault(&run.verdict(), Some(("pd_leader_transfer", "pd2")));
-}
-
-/// A member whose log is synced slowly.
-#[test]
-fn a_member_with_a_slow_log_is_overloaded() {
-    let mut run = quiet();
-    let range = run.range(FROM, TO);
-    for histogram in
-        ["etcd_disk_wal_fsync_duration_seconds", "etcd_disk_backend_commit_duration_seconds"]
-    {
-        run.slow_down(histogram, "10.77.0.12:2379", range, 0.1);
-    }
-    assert_cause(&run.verdict(), "pd_overloaded", "pd2");
-}
-
-/// Probes between the member and each other take longer, both ways.
-#[test]
-fn a_member_behind_a_slow_link_is_named_and_not_its_peers() {
-    let mut run = quiet();
-    let range = run.range(FROM, TO);
-    let histogram = "etcd_network_peer_round_trip_time_seconds";
-    let of = |instance: &str| {
-        let mut to: Vec<String> = run
-            .series
-            .iter()
-            .filter(|one| one.labels.metric() == format!("{histogram}_count"))
-            .filter(|one| one.labels.get("instance") == Some(instance))
-            .filter_map(|one| one.labels.get("To").map(str::to_owned))
-            .collect();
-        to.sort();
-        to
-    };
-    // The member that both others probe and that does not probe itself.
-    let (a, b, c) = (of("10.77.0.10:2379"), of("10.77.0.11:2379"), of("10.77.0.12:2379"));
-    let own = a.iter().find(|to| b.contains(to) && !c.contains(to)).expect("pd2's id").clone();
-    let slow: Vec<(String, String)> = ["10.77.0.10:2379", "10.77.0.11:2379"]
-        .iter()
-        .map(|i| ((*i).to_owned(), own.clone()))
-        .chain(c.iter().map(|to| ("10.77.0.12:2379".to_owned(), to.clone())))
-        .collect();
-    for (instance, to) in slow {
-        let counts: Vec<(Timestamp, f64)> = run
-            .series
-            .iter()
-            .find(|one| {
-                one.labels.metric() == format!("{histogram}_count")
-                    && one.labels.get("instance") == Some(&instance)
-                    && one.labels.get("To") == Some(&to)
-            })
-            .map(|one| one.samples.iter().map(|s| (s.at, s.value)).collect())
-            .expect("it is probed");
-        run.each(&format!("{histogram}_sum"), Some(&instance), |labels, samples| {
-            if labels.get("To") != Some(&to) {
-                return;
-            }
-            let mut added = 0.0;
-            for (index, sample) in samples.iter_mut().enumerate() {
-                if index > 0 && range.contains(sample.at) {
-                    added += (counts[index].1 - counts[index - 1].1) * 0.15;
-                }
-                sample.value += added;
-            }
-        });
-    }
-    assert_cause(&run.verdict(), "slow_network", "pd2");
 }
 
 /// What was written in the hot run is only read instead.

@@ -5,6 +5,7 @@ mod aftermath;
 mod bundled;
 mod cluster;
 mod derived;
+mod members;
 mod perturbed;
 pub mod run;
 mod summary;
