@@ -136,6 +136,11 @@ impl CaptureReader {
     ///
     /// [`CaptureError`] where the file cannot be read.
     pub fn gaps(&self) -> Result<Vec<Gap>, CaptureError> {
+        Ok(sorted(self.gap_rows()?))
+    }
+
+    /// All gaps by the id of their row, which is that of a gap that is healed later.
+    pub(super) fn gap_rows(&self) -> Result<BTreeMap<u64, Gap>, CaptureError> {
         self.documents_of(Table::Gap, self.state.gaps)
     }
 
@@ -153,23 +158,22 @@ impl CaptureReader {
             }
             Err(error) => return Err(error),
         };
-        self.documents_of(Table::Event, marks.events)
+        Ok(sorted(self.documents_of(Table::Event, marks.events)?))
     }
 
-    fn documents_of<T>(&self, table: Table, count: u64) -> Result<Vec<T>, CaptureError>
+    fn documents_of<T>(&self, table: Table, count: u64) -> Result<BTreeMap<u64, T>, CaptureError>
     where
-        T: serde::de::DeserializeOwned + Ord,
+        T: serde::de::DeserializeOwned,
     {
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         self.file.rows(table, 1..count.saturating_add(1), |id, payload| {
             let read = payload
                 .and_then(|json| serde_json::from_slice(json).map_err(|error| error.to_string()));
             match read {
-                Ok(value) => found.push(value),
+                Ok(value) => drop(found.insert(id, value)),
                 Err(why) => self.note(format!("{} {id}", table.name()), why, None),
             }
         })?;
-        found.sort();
         Ok(found)
     }
 
@@ -457,4 +461,10 @@ impl CaptureReader {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
         damage.push(Damage { part, why, range });
     }
+}
+
+fn sorted<T: Ord>(rows: BTreeMap<u64, T>) -> Vec<T> {
+    let mut values: Vec<T> = rows.into_values().collect();
+    values.sort();
+    values
 }

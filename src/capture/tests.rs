@@ -279,6 +279,32 @@ fn a_healed_gap_says_when() {
 }
 
 #[test]
+fn healing_after_resuming_changes_no_other_gap() {
+    let scene = Scene::new();
+    let path = scene.path("run.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    // Written in another order than that of their time.
+    let gap = |start| Gap {
+        range: TimeRange::new(at(start), at(start + 1)),
+        source: Source::Prometheus,
+        reason: GapReason::Timeout,
+        detail: "no answer".to_owned(),
+        healed_at: None,
+    };
+    writer
+        .commit(Tick { gaps: [5, 1, 3].map(gap).to_vec(), ..Tick::default() })
+        .expect("the gaps commit");
+    drop(writer);
+
+    let mut writer = CaptureWriter::resume(&path).expect("resumes");
+    let healed = Gap { healed_at: Some(at(9)), ..gap(1) };
+    writer.commit(Tick { healed: vec![healed.clone()], ..Tick::default() }).expect("commits");
+    assert_eq!(writer.open_gaps(), [gap(5), gap(3)]);
+    let gaps = CaptureReader::open(&path).expect("opens").gaps().expect("reads");
+    assert_eq!(gaps, [healed, gap(3), gap(5)]);
+}
+
+#[test]
 fn files_that_are_no_captures_are_refused_by_what_they_are() {
     let scene = Scene::new();
     let text = scene.path("text");

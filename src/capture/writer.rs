@@ -71,7 +71,8 @@ pub struct CaptureWriter {
     documents: HashMap<[u8; 32], u64>,
     /// Hashes of the answers that are written: a log may be imported a second time.
     pd_written: HashSet<u128>,
-    gaps: Vec<Gap>,
+    /// By the id of their row.
+    gaps: BTreeMap<u64, Gap>,
     ticks_since_seal: u64,
     journal: Journal,
 }
@@ -112,7 +113,7 @@ impl CaptureWriter {
             index: SeriesIndex::default(),
             documents: HashMap::new(),
             pd_written: HashSet::new(),
-            gaps: Vec::new(),
+            gaps: BTreeMap::new(),
             ticks_since_seal: 0,
             journal: Journal::default(),
         })
@@ -141,7 +142,7 @@ impl CaptureWriter {
             index: contents.index,
             documents: contents.documents,
             pd_written: contents.pd_written,
-            gaps: reader.gaps()?,
+            gaps: reader.gap_rows()?,
             journal: Journal { ids: contents.journal, ..Journal::default() },
             file,
             state,
@@ -172,7 +173,7 @@ impl CaptureWriter {
 
     /// Gaps that have not been healed.
     pub fn open_gaps(&self) -> Vec<Gap> {
-        self.gaps.iter().filter(|gap| gap.healed_at.is_none()).cloned().collect()
+        self.gaps.values().filter(|gap| gap.healed_at.is_none()).cloned().collect()
     }
 
     /// When something was last observed.
@@ -323,19 +324,16 @@ impl CaptureWriter {
 
     fn write_gaps(&mut self, gaps: Vec<Gap>, healed: &[Gap]) -> Result<(), CaptureError> {
         for gap in healed {
-            let same = |stored: &Gap| {
-                stored.healed_at.is_none()
-                    && Gap { healed_at: gap.healed_at, ..stored.clone() } == *gap
-            };
-            if let Some(row) = self.gaps.iter().position(same) {
-                self.gaps[row] = gap.clone();
-                self.file.put_row(Table::Gap, row as u64 + 1, &json(gap))?;
+            let open = Gap { healed_at: None, ..gap.clone() };
+            if let Some((id, stored)) = self.gaps.iter_mut().find(|(_, stored)| **stored == open) {
+                self.file.put_row(Table::Gap, *id, &json(gap))?;
+                *stored = gap.clone();
             }
         }
         for gap in gaps {
             self.state.gaps += 1;
             self.file.put_row(Table::Gap, self.state.gaps, &json(&gap))?;
-            self.gaps.push(gap);
+            self.gaps.insert(self.state.gaps, gap);
         }
         Ok(())
     }
