@@ -1,6 +1,7 @@
 //! How fast a capture is opened, read whole, and written tick by tick.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -14,8 +15,37 @@ const TICK_MS: i64 = 15_000;
 /// Ticks of the longer recording: the run is laid end to end until an hour is full.
 const HOUR_TICKS: usize = 240;
 
-/// A tick's series: encoded labels and samples.
-type Scrape<'a> = Vec<(&'a [u8], Vec<Sample>)>;
+/// What one tick brings, one thing behind the other as in an answer of Prometheus's.
+#[derive(Default)]
+struct Scrape {
+    /// Encoded label sets.
+    labels: Vec<u8>,
+    samples: Vec<Sample>,
+    /// Where the labels and the samples of each series end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Scrape {
+    fn push(&mut self, series: &Series, samples: &[Sample]) {
+        series.labels.encode(&mut self.labels);
+        self.samples.extend_from_slice(samples);
+        self.ends.push((self.labels.len(), self.samples.len()));
+    }
+
+    /// The samples, so much later.
+    fn samples(&self, later_ms: i64) -> Vec<Sample> {
+        let later = |sample: &Sample| sample.at.saturating_add_millis(later_ms);
+        self.samples.iter().map(|sample| Sample { at: later(sample), ..*sample }).collect()
+    }
+
+    /// Each series' labels, and where its samples are.
+    fn series(&self) -> impl Iterator<Item = (EncodedLabels<'_>, Range<usize>)> {
+        let starts = std::iter::once(&(0, 0)).chain(&self.ends);
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| (EncodedLabels(&self.labels[start.0..end.0]), start.1..end.1))
+    }
+}
 
 /// Prints a line for every capture in `folder`.
 pub fn run(folder: &Path) -> Result<()> {
@@ -52,8 +82,7 @@ fn line(path: &Path) -> Result<()> {
         Ok(samples)
     })?;
     let (series, selected) = timed(|| Ok(reader.select(&[], TimeRange::ALL)?))?;
-    let encoded: Vec<Vec<u8>> = series.iter().map(encode).collect();
-    let ticks = ticks(&series, &encoded);
+    let ticks = ticks(&series);
     drop(series);
     let run = write(&reader, &ticks, ticks.len())?;
     let hour = write(&reader, &ticks, HOUR_TICKS)?;
@@ -75,18 +104,12 @@ fn line(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn encode(series: &Series) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    series.labels.encode(&mut bytes);
-    bytes
-}
-
-fn ticks<'a>(series: &[Series], encoded: &'a [Vec<u8>]) -> Vec<Scrape<'a>> {
-    let mut ticks: BTreeMap<i64, Scrape<'a>> = BTreeMap::new();
-    for (series, labels) in series.iter().zip(encoded) {
+fn ticks(series: &[Series]) -> Vec<Scrape> {
+    let mut ticks: BTreeMap<i64, Scrape> = BTreeMap::new();
+    for series in series {
         let slot = |sample: &Sample| sample.at.as_millis() / TICK_MS;
         for samples in series.samples.chunk_by(|a, b| slot(a) == slot(b)) {
-            ticks.entry(slot(&samples[0])).or_default().push((labels, samples.to_vec()));
+            ticks.entry(slot(&samples[0])).or_default().push(series, samples);
         }
     }
     ticks.into_values().collect()
@@ -100,21 +123,19 @@ struct Written {
 
 /// Writes `count` ticks durably and finishes the capture, series and labels included. Past the
 /// run's own ticks it begins again, later.
-fn write(reader: &CaptureReader, ticks: &[Scrape<'_>], count: usize) -> Result<Written> {
+fn write(reader: &CaptureReader, ticks: &[Scrape], count: usize) -> Result<Written> {
     let scratch = tempfile::tempdir()?;
     let path = scratch.path().join("written.capture");
     let mut writer = CaptureWriter::create(&path, reader.meta().clone())?;
     let (mut first, mut whole) = (Cost::default(), Cost::default());
     for number in 0..count {
         let later_ms = (number / ticks.len() * ticks.len()) as i64 * TICK_MS;
-        let mut scrape = ticks[number % ticks.len()].clone();
-        for sample in scrape.iter_mut().flat_map(|(_, samples)| samples) {
-            sample.at = sample.at.saturating_add_millis(later_ms);
-        }
+        let scrape = &ticks[number % ticks.len()];
+        let samples = scrape.samples(later_ms);
         let ((), cost) = timed(|| {
             let mut tick = Tick::default();
-            for (labels, samples) in &scrape {
-                tick.samples.push(writer.index(), EncodedLabels(labels), samples)?;
+            for (labels, own) in scrape.series() {
+                tick.samples.push(writer.index(), labels, &samples[own])?;
             }
             writer.commit(tick)?;
             Ok(())

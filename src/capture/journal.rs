@@ -62,36 +62,89 @@ const INSTANTS_TOGETHER: usize = 8;
 
 fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
     let times: Vec<i64> = instants.iter().map(|rows| rows[0].at).collect();
-    let samples = || instants.iter().flat_map(|rows| rows.iter()).flat_map(|row| &row.samples);
-    let highest = samples().map(|(ordinal, _)| *ordinal as usize + 1).max().unwrap_or(0);
-    let mut present = vec![false; highest];
-    for (ordinal, _) in samples() {
-        present[*ordinal as usize] = true;
-    }
-    let ordinals: Vec<u32> =
-        (0..highest as u32).filter(|ordinal| present[*ordinal as usize]).collect();
+    let ordinals = ordinals_of(instants);
     let mut states = vec![ABSENT; ordinals.len() * times.len()];
     let mut bits = vec![0; states.len()];
+    let mut put = |cell: usize, value: u64| {
+        (states[cell], bits[cell]) =
+            if value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, value) };
+    };
     for (number, together) in instants.chunks(INSTANTS_TOGETHER).enumerate() {
-        let mut scrapes: Vec<(usize, &[(u32, u64)])> = Vec::new();
+        // Most scrapes bring every series; only others need to be looked at series by series.
+        let mut whole: Vec<(usize, &[(u32, u64)])> = Vec::new();
+        let mut partial: Vec<(usize, &[(u32, u64)])> = Vec::new();
         for (tick, rows) in (number * INSTANTS_TOGETHER..).zip(together) {
-            scrapes.extend(rows.iter().map(|row| (tick, &row.samples[..])));
+            match rows {
+                [row] if row.samples.len() == ordinals.len() => whole.push((tick, &row.samples)),
+                // Of two samples at one instant the first stays, so it is put last.
+                _ => partial.extend(rows.iter().rev().map(|row| (tick, &row.samples[..]))),
+            }
         }
         for (row, &ordinal) in ordinals.iter().enumerate() {
-            for (tick, rest) in &mut scrapes {
-                let Some(((_, value), after)) =
+            for (tick, samples) in &whole {
+                put(row * times.len() + tick, samples[row].1);
+            }
+            for (tick, rest) in &mut partial {
+                if let Some(((_, value), after)) =
                     rest.split_first().filter(|((next, _), _)| *next == ordinal)
-                else {
-                    continue;
-                };
-                *rest = after;
-                let cell = row * times.len() + *tick;
-                if states[cell] == ABSENT {
-                    (states[cell], bits[cell]) =
-                        if *value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, *value) };
+                {
+                    *rest = after;
+                    put(row * times.len() + *tick, *value);
                 }
             }
         }
     }
     Columns { times, ordinals, states, bits }
+}
+
+/// All ordinals that occur, ascending. Those of a row ascend.
+fn ordinals_of(instants: &[&[JournalRow]]) -> Vec<u32> {
+    let rows = || instants.iter().flat_map(|rows| rows.iter());
+    let highest = rows().filter_map(|row| row.samples.last()).map(|(ordinal, _)| *ordinal).max();
+    let mut present = vec![false; highest.map_or(0, |highest| highest as usize + 1)];
+    for (ordinal, _) in rows().flat_map(|row| &row.samples) {
+        present[*ordinal as usize] = true;
+    }
+    (0..).zip(present).filter_map(|(ordinal, present)| present.then_some(ordinal)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_finds_its_cell_and_the_first_of_an_instant_stays() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..200 {
+            let mut rows = Vec::new();
+            let mut expected: BTreeMap<(u32, i64), u64> = BTreeMap::new();
+            for _ in 0..random.usize(1..30) {
+                let at = random.i64(0..20);
+                let all = random.bool();
+                let mut samples = Vec::new();
+                for ordinal in 0..12 {
+                    if all || random.bool() {
+                        samples.push((ordinal, random.u64(1..)));
+                    }
+                }
+                for &(ordinal, bits) in &samples {
+                    expected.entry((ordinal, at)).or_insert(bits);
+                }
+                rows.push(JournalRow { at, samples });
+            }
+            let mut found = BTreeMap::new();
+            for columns in columns_of(rows) {
+                let states = columns.states.chunks(columns.times.len());
+                let bits = columns.bits.chunks(columns.times.len());
+                for ((ordinal, states), bits) in columns.ordinals.iter().zip(states).zip(bits) {
+                    for (cell, at) in columns.times.iter().enumerate() {
+                        if states[cell] == VALUE {
+                            found.insert((*ordinal, *at), bits[cell]);
+                        }
+                    }
+                }
+            }
+            assert_eq!(found, expected);
+        }
+    }
 }
