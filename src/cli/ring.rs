@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::lookup::{self, SUFFIX};
-use super::record::generated_name;
+use super::plan::generated_name;
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, Tick, excerpt};
 use crate::diagnose::HORIZON_MS;
 use crate::model::{RunMeta, RunName, RunNameError, TimeRange, Timestamp};

@@ -9,9 +9,11 @@ use clap::Args;
 use super::exit::CliError;
 use super::hooks::{Hooks, Told};
 use super::monitor::Monitor;
+use super::plan::{self, LiveArgs, Plan};
 use super::progress::Reporter;
-use super::record::{self, Followers, LiveArgs, Plan, Watchers};
+use super::record;
 use super::record_config::ConfigFile;
+use super::recording::{self, Followers, Watchers};
 use super::ring::{self, Incident, Ring, Segment};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
@@ -77,7 +79,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
     let told = Told { command: args.exec, webhook };
     let now = clock::now();
-    let mut plan = record::live_plan(global, args.live, now)?;
+    let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
     let segment = ring::current(&global.dir, &run, keep_ms, now)?;
     plan.run = segment.name.clone();
@@ -95,16 +97,16 @@ struct Watched {
 
 async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
-    let exporter = record::exporter(&plan).await?;
+    let exporter = recording::exporter(&plan).await?;
     let pd = sources::find_pd(&plan.sources, clock::now()).await?;
     let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
-    let mut writer = record::open(&plan, pd.as_ref(), prometheus.as_ref())?;
+    let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     lock(&reporter).line(&format!("watching {} into {}", watched.run, plan.path.display()));
     let copier = prometheus.map(|found| found.copier(&plan.selectors));
     let watchers = Watchers { reporter: &reporter, exporter };
     if let Some((copier, range)) = copier.as_ref().zip(past(&writer, clock::now())) {
-        let past = record::history(&plan, writer, copier, range, &stop, &watchers).await?;
+        let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
         writer = past.0;
         if past.1 == Ending::Abandoned {
             return Err(CliError::Interrupted.into());
@@ -126,7 +128,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let Watched { run, keep_ms, segment, .. } = watched;
     let ring = Ring::new(&global.dir, run.clone(), keep_ms, segment, Arc::clone(&incident));
     let followers = Followers { feed: Some(feed), succession: Some(Box::new(ring)) };
-    let ending = record::phases(&plan, writer, (copier, pd), stop, &watchers, followers).await;
+    let ending = recording::phases(&plan, writer, (copier, pd), stop, &watchers, followers).await;
     // The feed went with the recording, so the judge comes to its end.
     let judged = judging.join();
     lock(&reporter).finish();
