@@ -15,14 +15,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use operator::capture::{CaptureReader, verify};
-use operator::model::{GapReason, Labels, PdAnswer, Sample, TimeRange, Timestamp};
+use operator::model::{Gap, GapReason, Labels, PdAnswer, Sample, Source, TimeRange, Timestamp};
+use tokio::sync::oneshot;
 
+use super::gate::{Door, Gate};
 use super::stand::{Stand, Supply};
 
 /// Series that the source serves.
 const SERIES: usize = 60;
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 200;
+/// The exit code of a recorder that found no source.
+const UNREACHABLE: i32 = 6;
 /// How long before a campaign the source's history begins.
 const HISTORY_MS: i64 = 1_200_000;
 /// Every live window reaches back this far, and so does the first one.
@@ -59,6 +63,8 @@ pub struct Tally {
     pub samples: u64,
     /// PD answers in all captures at their end.
     pub pd_answers: u64,
+    /// Outages of Prometheus in all captures at their end.
+    pub outages: u64,
 }
 
 /// How a session is to end.
@@ -70,6 +76,23 @@ enum Death {
     KilledWhileSealing(Duration, Duration),
     /// SIGINT after so long, and nothing else.
     Sealed(Duration),
+}
+
+/// From when on the time of a session is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// From when the recorder was started.
+    Start,
+    /// From when it said that something is committed, however long that took.
+    FirstCommit,
+}
+
+/// When Prometheus breaks off in a session, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outage {
+    door: Door,
+    after: Duration,
+    length: Duration,
 }
 
 /// What is recorded in one run.
@@ -93,6 +116,7 @@ struct Said {
 struct Found {
     samples: u64,
     pd: Vec<PdAnswer>,
+    gaps: Vec<Gap>,
 }
 
 /// Runs the campaign. Stops at the first capture that is not as it must be.
@@ -100,6 +124,7 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
     let epoch = now() + -HISTORY_MS;
     let supply = Arc::new(Supply::load(&campaign.capture, SERIES, epoch, STEP_MS)?);
     let stand = Stand::start(supply.clone(), now).await?;
+    let gate = Gate::before(&stand.prometheus).await?;
     let mut random = Rng::with_seed(campaign.seed);
     let mut tally = Tally::default();
     while tally.kills.iter().sum::<u32>() < campaign.times {
@@ -112,6 +137,7 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
         let mut run = Run {
             campaign,
             stand: &stand,
+            gate: &gate,
             supply: &supply,
             directory: scratch.path(),
             kind,
@@ -131,6 +157,7 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
 struct Run<'a> {
     campaign: &'a Campaign,
     stand: &'a Stand,
+    gate: &'a Gate,
     supply: &'a Supply,
     directory: &'a Path,
     kind: Kind,
@@ -155,15 +182,28 @@ impl Run<'_> {
                 (Kind::Live, ..) => Death::Killed(millis(random, 0..350)),
                 (Kind::History(_), ..) => Death::Killed(millis(random, 0..250)),
             };
+            let outage = (self.kind == Kind::Live && random.u32(..3) == 0).then(|| Outage {
+                door: if random.bool() { Door::Shut } else { Door::Silent },
+                after: millis(random, 50..200),
+                length: millis(random, 10..150),
+            });
+            // A signal to a program that does not yet listen ends it as SIGKILL does.
+            let since = match death {
+                Death::Killed(_) if session == 0 || random.u32(..4) == 0 => Since::Start,
+                _ => Since::FirstCommit,
+            };
             let said = self.said.commits;
-            let alive = self.session(death).await?;
-            if !alive {
+            match self.session(since, death, outage).await? {
+                Ended::Killed => {}
+                Ended::BeforeItBegan => continue,
                 // It came to its end before it was killed.
-                self.check(Ended::Itself).context("after the end")?;
-                if self.kind == Kind::Live {
-                    continue;
+                Ended::Itself => {
+                    self.check(Ended::Itself).context("after the end")?;
+                    if self.kind == Kind::Live {
+                        continue;
+                    }
+                    break;
                 }
-                break;
             }
             tally.kills[match (self.kind, death) {
                 (Kind::History(_), _) => 2,
@@ -176,13 +216,19 @@ impl Run<'_> {
             self.check(Ended::Killed).with_context(|| format!("after {death:?}"))?;
         }
         if self.kind == Kind::Live {
-            self.session(Death::Sealed(millis(random, 200..400))).await?;
+            let death = Death::Sealed(millis(random, 200..400));
+            self.session(Since::FirstCommit, death, None).await?;
             self.check(Ended::Itself).context("after the seal")?;
+            let mut gaps = self.found.gaps.iter();
+            let open = gaps.find(|gap| gap.source == Source::Prometheus && gap.healed_at.is_none());
+            ensure!(open.is_none(), "not healed though Prometheus answered: {open:?}");
         }
         tally.runs += 1;
         tally.commits += self.said.commits;
         tally.samples += self.found.samples;
         tally.pd_answers += self.found.pd.len() as u64;
+        let outages = self.found.gaps.iter().filter(|gap| gap.source == Source::Prometheus);
+        tally.outages += outages.count() as u64;
         Ok(())
     }
 
@@ -195,13 +241,18 @@ impl Run<'_> {
         std::fs::metadata(path).is_ok_and(|data| data.len() > 0)
     }
 
-    /// Starts the recorder and ends it so. Returns whether it lived until it was killed.
-    async fn session(&mut self, death: Death) -> Result<bool> {
+    /// Starts the recorder and ends it so.
+    async fn session(
+        &mut self,
+        since: Since,
+        death: Death,
+        outage: Option<Outage>,
+    ) -> Result<Ended> {
         let mut command = Command::new(&self.campaign.operator);
         command
             .args(["--format", "json", "--dir"])
             .arg(self.directory)
-            .args(["record", "--run", "run", "--prometheus", &self.stand.prometheus])
+            .args(["record", "--run", "run", "--prometheus", &self.gate.url])
             .args(["--no-default-match", "--match", "{job=~\".+\"}"]);
         match self.kind {
             Kind::Live => command.args(["--pd", &self.stand.pd, "--interval", "10ms"]),
@@ -217,14 +268,39 @@ impl Run<'_> {
             .with_context(|| format!("cannot start {program}: build it first"))?;
         let stdout = child.stdout.take().context("stdout is piped")?;
         let (kind, before) = (self.kind, std::mem::take(&mut self.said));
-        let listener = std::thread::spawn(move || listen(BufReader::new(stdout), kind, before));
-        let alive = end(&mut child, death).await?;
+        let commits = before.commits;
+        let (committed, first_commit) = oneshot::channel();
+        let listener =
+            std::thread::spawn(move || listen(BufReader::new(stdout), kind, before, committed));
+        if since == Since::FirstCommit {
+            // A recorder that ends before says nothing, and that is seen below.
+            let _ = first_commit.await;
+        }
+        let (alive, ()) = tokio::join!(end(&mut child, death), self.interrupted(outage));
+        self.gate.set(Door::Open);
+        let alive = alive?;
         self.said = join(listener)?;
         let output = child.wait_with_output()?;
-        if !alive && !output.status.success() {
-            bail!("the recorder failed: {}", String::from_utf8_lossy(&output.stderr));
+        // Where the source broke off before it was found, there is no recording.
+        let unfound = outage.is_some() && output.status.code() == Some(UNREACHABLE);
+        match output.status {
+            _ if alive => Ok(Ended::Killed),
+            status if status.success() => Ok(Ended::Itself),
+            _ if unfound && self.said.commits == commits => Ok(Ended::BeforeItBegan),
+            status => {
+                let errors = String::from_utf8_lossy(&output.stderr);
+                bail!("the recorder failed ({status}): {errors}")
+            }
         }
-        Ok(alive)
+    }
+
+    async fn interrupted(&self, outage: Option<Outage>) {
+        if let Some(Outage { door, after, length }) = outage {
+            tokio::time::sleep(after).await;
+            self.gate.set(door);
+            tokio::time::sleep(length).await;
+            self.gate.set(Door::Open);
+        }
     }
 
     /// Checks the file against the source and against what recorders said.
@@ -240,13 +316,14 @@ impl Run<'_> {
         let stored = reader.inventory()?.samples;
         ensure!(held == stored, "{stored} samples are stored, {held} of them are distinct");
         ensure!(held >= self.found.samples, "{held} samples after {}", self.found.samples);
-        self.check_gaps(&reader)?;
+        let gaps = reader.gaps()?;
+        self.check_gaps(&gaps)?;
         let pd = reader.pd_answers(TimeRange::ALL)?;
         ensure!(pd.windows(2).all(|pair| pair[0] != pair[1]), "a PD answer stands twice");
         ensure!(pd.starts_with(&self.found.pd), "PD answers that were there are gone");
         let said = self.said.pd_answers;
         ensure!(pd.len() as u64 >= said, "{} PD answers, {said} were committed", pd.len());
-        self.found = Found { samples: held, pd };
+        self.found = Found { samples: held, pd, gaps };
         if ended == Ended::Itself {
             for suffix in ["-wal", "-journal", "-shm", ".lock"] {
                 ensure!(!self.has_side_file(suffix), "a sealed capture left {suffix} behind");
@@ -300,10 +377,24 @@ impl Run<'_> {
         Ok(count)
     }
 
-    /// The source never failed, so nothing may be missing but the time without a recorder.
-    fn check_gaps(&self, reader: &CaptureReader) -> Result<()> {
-        for gap in reader.gaps()? {
-            ensure!(gap.reason == GapReason::RecorderDown, "{gap:?}");
+    /// Gaps tell of Prometheus breaking off and of times without a recorder. Each stands once, and
+    /// for good: of what was committed, only whether it is healed may change.
+    fn check_gaps(&self, gaps: &[Gap]) -> Result<()> {
+        let open = |gap: &Gap| Gap { healed_at: None, ..gap.clone() };
+        let mut distinct: Vec<Gap> = gaps.iter().map(open).collect();
+        distinct.dedup();
+        ensure!(distinct.len() == gaps.len(), "a gap stands twice: {gaps:?}");
+        for gap in gaps {
+            let expected =
+                gap.source == Source::Prometheus || gap.reason == GapReason::RecorderDown;
+            ensure!(expected, "{gap:?}");
+        }
+        for before in &self.found.gaps {
+            let kept = gaps.iter().any(|gap| {
+                let same = before.healed_at.is_none() || gap.healed_at == before.healed_at;
+                same && open(gap) == open(before)
+            });
+            ensure!(kept, "{before:?} is gone from {gaps:?}");
         }
         Ok(())
     }
@@ -314,6 +405,8 @@ impl Run<'_> {
 enum Ended {
     Killed,
     Itself,
+    /// Its source was not there.
+    BeforeItBegan,
 }
 
 fn millis(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
@@ -349,8 +442,14 @@ pub fn interrupt(child: &Child) -> Result<()> {
 }
 
 /// Follows what a recorder says it has committed. A line that was cut off counts for nothing.
-fn listen(lines: impl BufRead, kind: Kind, mut said: Said) -> Result<Said> {
+fn listen(
+    lines: impl BufRead,
+    kind: Kind,
+    mut said: Said,
+    committed: oneshot::Sender<()>,
+) -> Result<Said> {
     let before = said.pd_answers;
+    let mut committed = Some(committed);
     for line in lines.split(b'\n') {
         let Ok(event) = serde_json::from_slice::<serde_json::Value>(&line?) else { continue };
         let through = match (event["event"].as_str(), kind) {
@@ -364,6 +463,10 @@ fn listen(lines: impl BufRead, kind: Kind, mut said: Said) -> Result<Said> {
             _ => continue,
         };
         said.commits += 1;
+        if let Some(committed) = committed.take() {
+            // Nobody waits where the time counts from the start.
+            let _ = committed.send(());
+        }
         said.first_through = said.first_through.or(through);
         said.through = said.through.max(through);
     }

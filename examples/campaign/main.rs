@@ -15,6 +15,7 @@ mod enlarged;
 mod fidelity;
 mod formats;
 mod fuzz;
+mod gate;
 mod grid;
 mod live;
 mod mutate;

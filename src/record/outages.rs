@@ -69,6 +69,14 @@ impl Outages {
     }
 }
 
+/// From where on a recording that starts at `started` copies Prometheus: where the copy stopped; or
+/// where a recorder before this one first failed to begin it.
+pub fn copy_from(copied_through: Option<Timestamp>, open: &[Gap], started: Timestamp) -> Timestamp {
+    let failed = open.iter().filter(|gap| gap.source == Source::Prometheus);
+    let first = failed.map(|gap| gap.range.start).min();
+    copied_through.unwrap_or_else(|| first.map_or(started, |first| first.min(started)))
+}
+
 /// Which open gaps are healed once all of `copied` has been copied out of Prometheus: those of
 /// outages inside. What the server refuses to send stays missing.
 pub fn healed(open: Vec<Gap>, copied: TimeRange) -> Vec<Gap> {
@@ -106,6 +114,22 @@ mod tests {
         let last = outages.recovered(&Source::Prometheus, at(90)).map(|gap| gap.range);
         assert_eq!(last, Some(TimeRange::new(at(75), at(90))));
         assert_eq!(outages.count(), 0);
+    }
+
+    #[test]
+    fn a_copy_that_never_began_reaches_back_to_the_first_failure() {
+        let gap = |source, start| Gap {
+            range: TimeRange::new(at(start), at(start + 1)),
+            source,
+            reason: GapReason::Connect,
+            detail: String::new(),
+            healed_at: None,
+        };
+        let member = Source::PdMember("pd0".to_owned());
+        let open = [gap(member, 1), gap(Source::Prometheus, 9), gap(Source::Prometheus, 5)];
+        assert_eq!(copy_from(None, &open, at(60)), at(5));
+        assert_eq!(copy_from(None, &open[..1], at(60)), at(60));
+        assert_eq!(copy_from(Some(at(30)), &open, at(60)), at(30));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
 use super::error::RecordError;
 use super::feed::Feed;
-use super::outages::{Outages, healed};
+use super::outages::{Outages, copy_from, healed};
 use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
 use crate::capture::{CaptureError, CaptureWriter, CommitStats, Tick};
@@ -295,11 +295,15 @@ impl<'a> State<'a> {
         started: Timestamp,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {
+        let contiguous_from = {
+            let ledger = lock(ledger);
+            copy_from(ledger.writer.copied_through(), &ledger.writer.open_gaps(), started)
+        };
         Self {
             ledger,
             clock,
             started,
-            contiguous_from: lock(ledger).writer.copied_through().unwrap_or(started),
+            contiguous_from,
             outages: Outages::default(),
             member_seen: BTreeMap::new(),
             own: OwnMetrics::default(),
@@ -312,7 +316,10 @@ impl<'a> State<'a> {
     fn begin(&mut self) -> Result<(), RecordError> {
         let last = {
             let mut ledger = lock(self.ledger);
-            let last = ledger.writer.last_observed();
+            // A recorder that ran and observed nothing wrote no more than such a gap.
+            let gaps = ledger.writer.open_gaps();
+            let down = gaps.iter().filter(|gap| gap.reason == GapReason::RecorderDown);
+            let last = ledger.writer.last_observed().max(down.map(|gap| gap.range.end).max());
             if let Some(last) = last.filter(|last| *last < self.started) {
                 ledger.tick.gaps.push(Gap {
                     range: TimeRange::new(last, self.started),
@@ -359,7 +366,7 @@ impl<'a> State<'a> {
     }
 
     fn window(&self) -> TimeRange {
-        let copied = lock(self.ledger).writer.copied_through().unwrap_or(self.started);
+        let copied = lock(self.ledger).writer.copied_through().unwrap_or(self.contiguous_from);
         live_window(copied, (self.clock)(), LONGEST_SLICE_MS)
     }
 
@@ -391,7 +398,8 @@ impl<'a> State<'a> {
             Err(error) => {
                 self.own.request("prometheus", error.gap_reason().name(), seconds);
                 tracing::warn!(%error, "Prometheus was not copied");
-                let since = lock(self.ledger).writer.copied_through().unwrap_or(self.started);
+                let copied = lock(self.ledger).writer.copied_through();
+                let since = copied.unwrap_or(self.contiguous_from);
                 let cause = (error.gap_reason(), error.to_string());
                 let gap = self.outages.failed(Source::Prometheus, cause, since, now);
                 lock(self.ledger).tick.gaps.extend(gap);

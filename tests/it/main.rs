@@ -30,6 +30,8 @@ mod determinism_campaign;
 mod differential;
 #[path = "../../examples/campaign/fuzz.rs"]
 mod fuzz_campaign;
+#[path = "../../examples/campaign/gate.rs"]
+mod gate;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
 #[path = "../../examples/campaign/peer.rs"]

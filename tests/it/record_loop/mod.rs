@@ -3,7 +3,6 @@
 //! The source's content is a pure function of time, so what was recorded can be checked sample by
 //! sample. What the recorder said on stdout is what must be in the file.
 
-mod gate;
 mod program;
 
 use std::path::Path;
@@ -15,8 +14,8 @@ use operator::model::{GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
 use crate::crash::wall_clock;
+use crate::gate::{Door, Gate};
 use crate::stand::{Stand, Supply};
-use gate::{Door, Gate};
 use program::{Program, operator};
 
 /// From one scrape of the source to the next.
@@ -36,7 +35,7 @@ impl Scene {
         let supply = Supply::load(&capture, 60, epoch, STEP_MS).expect("a bundled capture");
         let supply = Arc::new(supply);
         let stand = Stand::start(supply.clone(), wall_clock).await.expect("ports are free");
-        let gate = Gate::before(&stand.prometheus).await;
+        let gate = Gate::before(&stand.prometheus).await.expect("a port is free");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         Self { directory, supply, stand, gate }
     }

@@ -1,4 +1,4 @@
-//! What stands between the recorder and its source, and can be shut.
+//! What stands between a recorder and its source, and can be shut.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ pub struct Gate {
 
 impl Gate {
     /// An open one before the server at `url`.
-    pub async fn before(url: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let own = format!("http://{}", listener.local_addr().expect("it is bound"));
+    pub async fn before(url: &str) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let own = format!("http://{}", listener.local_addr()?);
         let upstream: Arc<str> = url.trim_start_matches("http://").into();
         let (door, state) = watch::channel(Door::Open);
         let task = tokio::spawn(async move {
@@ -38,7 +38,7 @@ impl Gate {
                 tokio::spawn(pass(stream, upstream.clone(), state.clone()));
             }
         });
-        Self { url: own, door, task }
+        Ok(Self { url: own, door, task })
     }
 
     /// Opens or shuts it.
