@@ -11,7 +11,9 @@ use super::over_time::Quadrature;
 use super::rate::RateKind;
 use super::select::Taken;
 use super::window::{Window, WindowFunction};
-use super::{Computed, Query, Steps, empty, is_value, labels, over_time, rate, simple};
+use super::{
+    Computed, Query, Steps, empty, is_value, labels, over_time, rate, simple, unstable,
+};
 use crate::model::Labels;
 
 impl Query<'_> {
@@ -335,17 +337,12 @@ fn absent(columns: &[Column], labels: Labels, steps: Steps) -> Vec<Column> {
 /// Sorted for an instant query; a range query's result is sorted by labels at the end.
 fn sorted(name: &str, mut columns: Vec<Column>, names: &[&str]) -> Vec<Column> {
     let first = |column: &Column| column.values.first().copied().unwrap_or(f64::NAN);
-    let by_value = |a: &Column, b: &Column| {
-        let (a, b) = (first(a), first(b));
-        // NaN goes to the end, whichever way.
-        a.is_nan().cmp(&b.is_nan()).then(a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal))
-    };
     match name {
-        "sort" => columns.sort_by(by_value),
-        "sort_desc" => columns.sort_by(|a, b| {
-            let (x, y) = (first(a), first(b));
-            x.is_nan().cmp(&y.is_nan()).then(y.partial_cmp(&x).unwrap_or(std::cmp::Ordering::Equal))
-        }),
+        // NaN goes to the end, whichever way.
+        "sort" => unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) > first(a)),
+        "sort_desc" => {
+            unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) < first(a));
+        }
         "sort_by_label" => labels::sort_by_labels(&mut columns, names, Direction::Ascending),
         _ => labels::sort_by_labels(&mut columns, names, Direction::Descending),
     }

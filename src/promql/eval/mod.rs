@@ -19,6 +19,7 @@ mod sampling;
 mod select;
 mod simple;
 mod top;
+mod unstable;
 mod window;
 
 use std::collections::HashMap;
