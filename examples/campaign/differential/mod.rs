@@ -3,6 +3,7 @@
 //!
 //! Everything that is drawn depends on the seed alone, and on which functions the server knows.
 
+mod contradictions;
 mod explain;
 mod generate;
 pub mod nasty;
@@ -134,6 +135,16 @@ impl World {
         Ok(self.judge(text, when, self.reply(text, when).await?))
     }
 
+    /// Looks into a difference.
+    pub async fn explain(
+        &self,
+        text: &str,
+        when: When,
+        compared: &Compared,
+    ) -> Result<Difference> {
+        explain::explain(self, text, when, compared).await
+    }
+
     async fn reply(&self, text: &str, when: When) -> Result<Reply> {
         let reply = match when {
             When::At(at) => self.api.instant(text, at).await,
@@ -196,8 +207,8 @@ pub struct Tally {
     pub verdicts: BTreeMap<Verdict, usize>,
     /// Answers of the server that hold a value.
     pub filled: usize,
-    /// Differences after which the server, asked again, contradicts itself.
-    pub unsteady: usize,
+    /// Differences in which the server contradicts itself, by how it does.
+    pub unsteady: BTreeMap<String, usize>,
     /// Differences that rounding inside the expression explains, by what rounds there.
     pub amplified: BTreeMap<String, usize>,
     /// Differences in what the language leaves open, by where they arise.
@@ -237,9 +248,9 @@ pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
                 tally.unexplained += 1;
                 continue;
             }
-            let difference = explain::explain(world, &question.text, when, &compared).await?;
+            let difference = world.explain(&question.text, when, &compared).await?;
             match difference.cause {
-                Cause::Server => tally.unsteady += 1,
+                Cause::Server => *tally.unsteady.entry(difference.at).or_default() += 1,
                 Cause::Rounding => *tally.amplified.entry(difference.at).or_default() += 1,
                 Cause::Undecided => *tally.undecided.entry(difference.at).or_default() += 1,
                 Cause::Ours => tally.wrong.push(difference),
@@ -257,7 +268,10 @@ impl fmt::Display for Tally {
         for (verdict, count) in &self.verdicts {
             writeln!(f, "  {:<28} {count:>8}", format!("{verdict:?}"))?;
         }
-        writeln!(f, "  {:<28} {:>8}", "server contradicts itself", self.unsteady)?;
+        writeln!(f, "  the server contradicts itself")?;
+        for (how, count) in &self.unsteady {
+            writeln!(f, "    {how:<26} {count:>8}")?;
+        }
         for (at, count) in &self.amplified {
             writeln!(f, "  {:<28} {count:>8}", format!("since {at} rounds"))?;
         }
