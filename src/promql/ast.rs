@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::signature::Signature;
+use crate::model::is_label_name;
 
 /// A part of an expression's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +117,11 @@ impl fmt::Display for Condition {
             Comparison::Regex => "=~",
             Comparison::NotRegex => "!~",
         };
-        write!(f, "{}{comparison}{:?}", self.name, self.value)
+        if is_label_name(&self.name) {
+            write!(f, "{}{comparison}{:?}", self.name, self.value)
+        } else {
+            write!(f, "{:?}{comparison}{:?}", self.name, self.value)
+        }
     }
 }
 

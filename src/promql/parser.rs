@@ -267,7 +267,8 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while !self.takes(")") {
             let label = match self.peek().clone() {
-                TokenKind::Word(word) if !word.contains(':') => word,
+                // Colons came with the names in quotes.
+                TokenKind::Word(word) => word,
                 TokenKind::Text(text) if !text.is_empty() => text,
                 _ => return Err(self.unexpected(context, "label")),
             };

@@ -7,7 +7,7 @@ use super::super::error::EvalError;
 use super::super::pattern;
 use super::column::{Column, Metric, is_metadata};
 use super::{Collision, Query, Steps, unstable};
-use crate::model::Labels;
+use crate::model::{Labels, is_label_name};
 
 /// The text of an argument that is a string literal.
 pub fn text(expr: &Expr) -> &str {
@@ -64,18 +64,14 @@ impl Query<'_> {
 
     /// Prometheus 3 takes any UTF-8 as a label's name, Prometheus 2 identifiers only.
     pub(super) fn check_label(&self, name: &str, role: &str, call: &str) -> Result<(), EvalError> {
-        if self.is_label_name(name) {
+        if self.allows_label(name) {
             return Ok(());
         }
         Err(EvalError::Expression(format!("invalid {role} label name in {call}(): {name}")))
     }
 
-    pub(super) fn is_label_name(&self, name: &str) -> bool {
-        let starts = |c: char| c == '_' || c.is_ascii_alphabetic();
-        !name.is_empty()
-            && (self.is_v3()
-                || (name.starts_with(starts)
-                    && name.chars().all(|c| starts(c) || c.is_ascii_digit())))
+    pub(super) fn allows_label(&self, name: &str) -> bool {
+        !name.is_empty() && (self.is_v3() || is_label_name(name))
     }
 }
 

@@ -59,6 +59,9 @@ impl Parser<'_> {
             }
             _ => return Err(self.unexpected(context, "identifier or \"}\"")),
         };
+        if name.is_empty() {
+            return Err(self.error("invalid label name for matching: \"\""));
+        }
         self.advance();
         let comparison = match self.peek() {
             TokenKind::Mark("=") => Comparison::Equal,
