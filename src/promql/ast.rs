@@ -359,6 +359,16 @@ pub enum Cardinality {
     ManyToMany,
 }
 
+impl Cardinality {
+    /// The labels that are copied from the side of one.
+    pub fn included(&self) -> &[String] {
+        match self {
+            Self::ManyToOne(labels) | Self::OneToMany(labels) => labels,
+            Self::OneToOne | Self::ManyToMany => &[],
+        }
+    }
+}
+
 /// How series of two vectors find each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matching {
