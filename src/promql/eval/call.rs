@@ -100,6 +100,14 @@ impl Query<'_> {
                 let columns = self.vector(vector, steps)?;
                 self.histogram_quantile(&quantiles, columns, (q.span, vector.span), steps)
             }
+            ("histogram_quantiles", [vector, label, quantiles @ ..]) => {
+                let columns = (self.vector(vector, steps)?, vector.span);
+                let quantiles: Vec<(Span, Vec<f64>)> = quantiles
+                    .iter()
+                    .map(|q| Ok((q.span, self.scalar(q, steps)?)))
+                    .collect::<Result<_, EvalError>>()?;
+                self.histogram_quantiles(labels::text(label), &quantiles, columns, steps)
+            }
             ("histogram_fraction", [lower, upper, vector]) => {
                 let bounds = (self.scalar(lower, steps)?, self.scalar(upper, steps)?);
                 let columns = self.vector(vector, steps)?;
