@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::duration::Computed;
 use super::signature::Signature;
 use crate::model::is_label_name;
 
@@ -48,6 +49,8 @@ pub struct Expr {
     pub span: Span,
     /// Levels of nodes down to the deepest leaf; a leaf has 1.
     pub(super) depth: usize,
+    /// Its durations that are computed and not just written.
+    pub(super) computed: Option<Box<Computed>>,
 }
 
 /// The kinds of node.
@@ -427,6 +430,23 @@ impl Expr {
             node = inner;
         }
         node
+    }
+
+    /// The same, to be changed.
+    pub(super) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match &mut self.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Selector(_)
+            | ExprKind::Range { .. } => Vec::new(),
+            ExprKind::Subquery(subquery) => vec![&mut subquery.expr],
+            ExprKind::Call { args, .. } => args.iter_mut().collect(),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter_mut().chain([&mut aggregate.expr]).collect()
+            }
+            ExprKind::Binary(binary) => vec![&mut binary.left, &mut binary.right],
+            ExprKind::Negate(inner) | ExprKind::Paren(inner) => vec![inner],
+        }
     }
 
     /// The node's children, from left to right.

@@ -136,6 +136,7 @@ pub(super) fn place_for_offset<'e>(
     expr: &'e mut Expr,
 ) -> Result<&'e mut i64, ParseError> {
     let span = expr.span;
+    let is_computed = expr.computed.as_ref().is_some_and(|computed| computed.offset.is_some());
     let slot = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &mut selector.offset_ms,
         ExprKind::Subquery(subquery) => &mut subquery.offset_ms,
@@ -144,7 +145,7 @@ pub(super) fn place_for_offset<'e>(
             return Err(parser.error_at(span, message));
         }
     };
-    if *slot != 0 {
+    if *slot != 0 || is_computed {
         return Err(parser.error_at(span, "offset may not be set multiple times"));
     }
     Ok(slot)

@@ -1,11 +1,13 @@
 //! Evaluates expressions over a storage.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::annotation::Annotations;
 use super::ast::{Expr, ExprKind, ValueType};
+use super::duration::{self, QueryTimes};
 use super::error::{EvalError, ParseError};
 use super::eval::{self, Computed, Query, Steps};
 use super::parser;
@@ -210,6 +212,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<Answer, EvalError> {
         let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
+        let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
         let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
         let root = expression.root.unwrapped();
         if expression.value_type() == ValueType::Matrix {
@@ -253,6 +256,7 @@ impl Engine {
             )));
         }
         let span = end - start;
+        let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
         let query =
             Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
         let mut series = match query.evaluate(expression.root.unwrapped())? {
@@ -271,6 +275,20 @@ impl Engine {
         };
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() })
+    }
+
+    /// The expression as this query means it.
+    fn ready<'e>(
+        &self,
+        expression: &'e Expression,
+        times: QueryTimes,
+    ) -> Result<Cow<'e, Expression>, EvalError> {
+        if expression.nodes().iter().all(|node| node.computed.is_none()) {
+            return Ok(Cow::Borrowed(expression));
+        }
+        let mut resolved = expression.clone();
+        duration::resolve(&mut resolved.root, times)?;
+        Ok(Cow::Owned(resolved))
     }
 
     fn steps(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Steps, EvalError> {

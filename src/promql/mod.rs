@@ -7,6 +7,7 @@ mod annotation;
 mod api;
 mod ast;
 mod check;
+mod duration;
 mod engine;
 mod error;
 mod eval;

@@ -3,6 +3,7 @@
 //! Types are checked in `check`. Recursion is bounded: a text that nests deeper than
 //! [`MAX_DEPTH`] is refused.
 
+mod durations;
 mod modifiers;
 mod selector;
 
@@ -140,7 +141,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn node(&self, kind: ExprKind, start: usize) -> Result<Expr, ParseError> {
-        let mut expr = Expr { kind, span: Span { start, end: self.last_end() }, depth: 1 };
+        let span = Span { start, end: self.last_end() };
+        let mut expr = Expr { kind, span, depth: 1, computed: None };
         let deepest = expr.children().iter().map(|child| child.depth).max().unwrap_or(0);
         expr.depth = deepest + 1;
         if expr.depth > MAX_DEPTH {
