@@ -139,6 +139,18 @@ pub enum At {
     End,
 }
 
+/// Whether samples beyond a window's ends, or after an instant, have a say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// None has.
+    #[default]
+    Plain,
+    /// `anchored`: the newest one before the window has.
+    Anchored,
+    /// `smoothed`: those on either side of an end have.
+    Smoothed,
+}
+
 /// Which series, and as of when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
@@ -148,6 +160,10 @@ pub struct Selector {
     pub at: Option<At>,
     /// How far back; negative looks ahead.
     pub offset_ms: i64,
+    /// Which samples beyond its own count.
+    pub reach: Reach,
+    /// Whether the metric's name stands in quotes among the conditions.
+    pub quotes_name: bool,
 }
 
 impl Selector {

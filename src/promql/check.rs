@@ -1,8 +1,8 @@
 //! Types and forms that the grammar alone does not catch, in Prometheus's words.
 
 use super::ast::{
-    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Selector, Span,
-    ValueType,
+    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Reach, Selector,
+    Span, ValueType,
 };
 use super::error::ParseError;
 use super::parser::{Parser, is_instant};
@@ -149,6 +149,26 @@ pub(super) fn place_for_offset<'e>(
         return Err(parser.error_at(span, "offset may not be set multiple times"));
     }
     Ok(slot)
+}
+
+/// Gives a selector a reach.
+pub(super) fn reach(parser: &Parser<'_>, expr: &mut Expr, reach: Reach) -> Result<(), ParseError> {
+    let span = expr.span;
+    let name = if reach == Reach::Anchored { "anchored" } else { "smoothed" };
+    let selector = match &mut expr.kind {
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector,
+        ExprKind::Subquery(_) => {
+            let message = format!("{name} modifier is not supported for subqueries");
+            return Err(parser.error_at(span, message));
+        }
+        _ => return Err(parser.error_at(span, format!("{name} modifier not implemented"))),
+    };
+    if selector.reach != Reach::Plain && selector.reach != reach {
+        let message = "anchored and smoothed modifiers cannot be used together";
+        return Err(parser.error_at(span, message));
+    }
+    selector.reach = reach;
+    Ok(())
 }
 
 fn call(

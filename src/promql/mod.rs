@@ -24,7 +24,7 @@ mod value;
 pub use annotation::Annotations;
 pub use ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Condition, Expr,
-    ExprKind, Grouping, Matching, Selector, Span, Subquery, ValueType,
+    ExprKind, Grouping, Matching, Reach, Selector, Span, Subquery, ValueType,
 };
 pub use engine::{Dialect, Engine, EngineOptions, Expression, Limits, NameRemoval};
 pub use error::{EvalError, ParseError, StorageError};

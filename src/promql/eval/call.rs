@@ -1,7 +1,7 @@
 //! Function calls.
 
 use super::super::annotation::Remark;
-use super::super::ast::{Expr, ExprKind, Span, ValueType};
+use super::super::ast::{Expr, ExprKind, Reach, Span, ValueType};
 use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent};
 use super::super::signature::Signature;
@@ -12,7 +12,7 @@ use super::rate::RateKind;
 use super::select::Taken;
 use super::window::{Window, WindowFunction};
 use super::{
-    Computed, Query, Steps, empty, is_value, labels, over_time, rate, simple, unstable,
+    Computed, Query, Steps, empty, extended, is_value, labels, over_time, rate, simple, unstable,
 };
 use crate::model::Labels;
 
@@ -188,7 +188,15 @@ impl Query<'_> {
                 }
             }
         }
-        let function = self.window_function(name, &scalars)?;
+        let reach = match &range.unwrapped().kind {
+            ExprKind::Range { selector, .. } => selector.reach,
+            _ => Reach::Plain,
+        };
+        extended::check(reach, name)?;
+        let function = match reach {
+            Reach::Plain => self.window_function(name, &scalars)?,
+            reach => extended_function(name, reach)?,
+        };
         let windows = self.windows(range, steps)?;
         let mut columns = self.over(&windows, steps, &*function)?;
         if name == "absent_over_time" {
@@ -290,6 +298,23 @@ impl Query<'_> {
             _ => Err(unknown(name)),
         }
     }
+}
+
+/// What a function does with a window that reaches further than its ends.
+fn extended_function(name: &str, reach: Reach) -> Result<Box<WindowFunction<'static>>, EvalError> {
+    type Count = fn(&Window<'_>) -> f64;
+    let counted = |count: Count| -> Box<WindowFunction<'static>> {
+        Box::new(move |_, window| Ok(extended::from_anchor(window).as_ref().map(count)))
+    };
+    let kind = match name {
+        "rate" => RateKind::Rate,
+        "increase" => RateKind::Increase,
+        "delta" => RateKind::Delta,
+        "changes" => return Ok(counted(rate::changes)),
+        "resets" => return Ok(counted(rate::resets)),
+        _ => return Err(unknown(name)),
+    };
+    Ok(Box::new(move |_, window| Ok(extended::change(window, kind, reach))))
 }
 
 fn check_factor(name: &str, short: &str, factor: f64) -> Result<(), EvalError> {

@@ -9,6 +9,7 @@ mod binary;
 mod budget;
 mod call;
 mod column;
+mod extended;
 mod fill;
 mod histogram;
 mod labels;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::super::annotation::Annotations;
-use super::super::ast::{At, Condition, Expr, ExprKind, Selector};
+use super::super::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
 use super::super::engine::{EngineOptions, Expression};
 use super::super::error::EvalError;
 use super::super::pattern::MatcherCache;
@@ -119,9 +119,13 @@ impl<'a> Query<'a> {
             (start, end.saturating_sub(offset_ms))
         };
         let mut need = |selector: &'e Selector, back: i64| {
+            let lookback = self.options.lookback_ms;
+            let back =
+                if selector.reach == Reach::Plain { back } else { back.saturating_add(lookback) };
+            let ahead = if selector.reach == Reach::Smoothed { lookback } else { 0 };
             let (start, end) = shifted(selector.at, selector.offset_ms, back);
             let start = Timestamp::from_millis(start);
-            let end = Timestamp::from_millis(end.saturating_add(1));
+            let end = Timestamp::from_millis(end.saturating_add(ahead).saturating_add(1));
             needs.push((expr.span.start, selector, TimeRange::new(start, end)));
         };
         match &expr.kind {

@@ -1,6 +1,6 @@
 //! What stands behind an expression: ranges, subqueries, `offset` and `@`.
 
-use super::super::ast::{At, Expr, ExprKind, Subquery};
+use super::super::ast::{At, Expr, ExprKind, Reach, Subquery};
 use super::super::check;
 use super::super::duration::Duration;
 use super::super::error::ParseError;
@@ -31,9 +31,22 @@ impl Parser<'_> {
                     expr.span.end = self.last_end();
                     expr
                 }
+                TokenKind::Word(word) if word.eq_ignore_ascii_case("anchored") => {
+                    self.reaching(expr, Reach::Anchored)?
+                }
+                TokenKind::Word(word) if word.eq_ignore_ascii_case("smoothed") => {
+                    self.reaching(expr, Reach::Smoothed)?
+                }
                 _ => return Ok(expr),
             };
         }
+    }
+
+    fn reaching(&mut self, mut expr: Expr, reach: Reach) -> Result<Expr, ParseError> {
+        check::reach(self, &mut expr, reach)?;
+        self.advance();
+        expr.span.end = self.last_end();
+        Ok(expr)
     }
 
     fn brackets(&mut self, expr: Expr, start: usize) -> Result<Expr, ParseError> {

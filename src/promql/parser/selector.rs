@@ -1,6 +1,6 @@
 //! Series selectors: a metric's name and conditions on labels.
 
-use super::super::ast::{Comparison, Condition, Selector};
+use super::super::ast::{Comparison, Condition, Reach, Selector};
 use super::super::check;
 use super::super::error::ParseError;
 use super::super::lexer::TokenKind;
@@ -22,6 +22,7 @@ impl Parser<'_> {
             let message = format!("metric name must not be set twice: {name:?} or {quoted:?}");
             return Err(self.error(message));
         }
+        let quotes_name = quoted_name.is_some();
         if let Some(value) = name.or(quoted_name) {
             let twice = conditions.iter().find(|condition| condition.name == "__name__");
             if let Some(other) = twice {
@@ -32,7 +33,7 @@ impl Parser<'_> {
             let name = "__name__".to_owned();
             conditions.push(Condition { name, comparison: Comparison::Equal, value });
         }
-        Ok(Selector { conditions, at: None, offset_ms: 0 })
+        Ok(Selector { conditions, at: None, offset_ms: 0, reach: Reach::Plain, quotes_name })
     }
 
     fn condition(
