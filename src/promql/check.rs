@@ -192,6 +192,15 @@ fn call(
     if found > function.most {
         return arity("at most ", function.most);
     }
+    if let ("info", Some(arg)) = (name, args.get(1)) {
+        let ExprKind::Selector(selector) = &arg.kind else {
+            return Err(parser.error_at(arg.span, "expected label selectors only"));
+        };
+        if selector.quotes_name || !parser.text_of(arg.span).starts_with('{') {
+            let message = "expected label selectors only, got vector selector instead";
+            return Err(parser.error_at(arg.span, message));
+        }
+    }
     for (index, arg) in args.iter().enumerate() {
         let wanted = function.args[index.min(function.args.len() - 1)];
         wants(parser, arg, wanted, &format!("call to function {name:?}"))?;
@@ -223,7 +232,7 @@ fn selects_something(
     selector: &Selector,
 ) -> Result<(), ParseError> {
     let narrows = |condition: &Condition| !pattern::accepts_empty(condition);
-    if selector.conditions.iter().any(narrows) {
+    if parser.takes_any_selector || selector.conditions.iter().any(narrows) {
         return Ok(());
     }
     Err(parser.error_at(span, "vector selector must contain at least one non-empty matcher"))

@@ -80,6 +80,7 @@ impl Query<'_> {
                 Ok(absent(&columns, labels::of_absent(vector), steps))
             }
             ("timestamp", [vector]) => self.timestamps(vector, steps),
+            ("info", _) => self.info(span.start, args, steps),
             ("round" | "clamp" | "clamp_min" | "clamp_max", [vector, bounds @ ..]) => {
                 self.bounded(name, vector, bounds, steps)
             }
