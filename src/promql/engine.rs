@@ -10,6 +10,7 @@ use super::ast::{Expr, ExprKind, ValueType};
 use super::duration::{self, QueryTimes};
 use super::error::{EvalError, ParseError};
 use super::eval::{self, Computed, Query, Steps};
+use super::newer;
 use super::parser;
 use super::pattern::MatcherCache;
 use super::storage::Storage;
@@ -102,6 +103,10 @@ impl EngineOptions {
 pub struct Expression {
     text: String,
     root: Expr,
+    /// Whether a duration depends on the query.
+    is_computed: bool,
+    /// What of it Prometheus 2 does not know.
+    newer: Option<String>,
 }
 
 impl Expression {
@@ -120,7 +125,13 @@ impl Expression {
     /// assert_eq!((error.line, error.column), (1, 5));
     /// ```
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Ok(Self { text: text.to_owned(), root: parser::parse(text)? })
+        let root = parser::parse(text)?;
+        let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
+        let nodes = parsed.nodes();
+        let is_computed = nodes.iter().any(|node| node.computed.is_some());
+        let newer = nodes.into_iter().find_map(newer::of_node);
+        (parsed.is_computed, parsed.newer) = (is_computed, newer);
+        Ok(parsed)
     }
 
     /// The text as it was given.
@@ -283,7 +294,11 @@ impl Engine {
         expression: &'e Expression,
         times: QueryTimes,
     ) -> Result<Cow<'e, Expression>, EvalError> {
-        if expression.nodes().iter().all(|node| node.computed.is_none()) {
+        if let (Dialect::V2, Some(what)) = (self.options.dialect, &expression.newer) {
+            let message = format!("{what} is not known to Prometheus 2");
+            return Err(EvalError::Expression(message));
+        }
+        if !expression.is_computed {
             return Ok(Cow::Borrowed(expression));
         }
         let mut resolved = expression.clone();

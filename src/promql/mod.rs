@@ -4,6 +4,8 @@
 //! and a test share the evaluator. Covers float samples; native histograms are refused by name.
 
 mod annotation;
+#[cfg(test)]
+mod answers;
 mod api;
 mod ast;
 mod check;
@@ -12,6 +14,7 @@ mod engine;
 mod error;
 mod eval;
 mod lexer;
+mod newer;
 mod notation;
 mod number;
 mod parser;
