@@ -38,14 +38,16 @@ pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> 
     }
     let mut change = ends.right - ends.left;
     if is_counter {
-        let mut before = ends.left;
+        // What was lost is summed up on its own first, which shows where there are infinities.
+        let (mut before, mut lost) = (ends.left, 0.0);
         let inside = ends.inside(window).iter().map(|sample| sample.value);
         for value in inside.chain([ends.right]) {
             if value < before {
-                change += before;
+                lost += before;
             }
             before = value;
         }
+        change += lost;
     }
     let seconds = (window.end - window.start) as f64 / 1000.0;
     Some(if kind == RateKind::Rate { change / seconds } else { change })
@@ -161,6 +163,13 @@ mod tests {
         let anchored =
             with(&[1.0, 5.0, 6.0], |window| from_anchor(window).map(|w| w.samples.len()));
         assert_eq!(anchored, Some(2));
+    }
+
+    #[test]
+    fn what_resets_lost_is_summed_up_on_its_own() {
+        let rate = |values: &[f64]| with(values, |w| change(w, RateKind::Rate, Reach::Anchored));
+        let found = rate(&[0.0, f64::MAX, f64::MAX * 0.9, f64::NEG_INFINITY]);
+        assert!(found.is_some_and(f64::is_nan), "{found:?}");
     }
 
     #[test]
