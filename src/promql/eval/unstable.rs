@@ -261,18 +261,92 @@ mod tests {
             |length| (0..length).map(|place| ((length - place) as u64, place)).collect(),
             |length| (0..length).map(|place| ((place % 7 * place) as u64, place)).collect(),
             // Almost sorted.
-            |length| (0..length).map(|place| ((place ^ usize::from(place == 9)) as u64, place)).collect(),
+            |length| {
+                (0..length).map(|place| ((place ^ usize::from(place == 9)) as u64, place)).collect()
+            },
         ];
         for length in (0..80).chain([200, 1_000, 5_000]) {
             for shape in shapes {
                 let mut items = shape(length);
                 sort(&mut items, |a, b| a.0 < b.0);
                 assert!(items.is_sorted_by_key(|item| item.0), "{length}");
-                let mut sorter = Sorter { items: &mut shape(length), before: |a: &(u64, usize), b: &(u64, usize)| a.0 < b.0 };
+                let mut sorter = Sorter {
+                    items: &mut shape(length),
+                    before: |a: &(u64, usize), b: &(u64, usize)| a.0 < b.0,
+                };
                 sorter.by_heap(0..length);
                 assert!(sorter.items.is_sorted_by_key(|item| item.0), "{length}");
                 items.sort_by_key(|item| item.1);
                 assert!(items.iter().enumerate().all(|(place, item)| item.1 == place));
+            }
+        }
+    }
+
+    /// What Go's `sort.Sort` leaves of five orders, as a hash of where each element came from. In
+    /// two of them the comparison contradicts itself.
+    #[test]
+    fn equal_elements_lie_where_go_leaves_them() {
+        let less: fn(usize, usize) -> bool = |a, b| a < b;
+        let odd: fn(usize, usize) -> bool = |a, b| (a + 3) % 7 < b % 7;
+        let expected: [(usize, [u64; 5]); 4] = [
+            (
+                13,
+                [
+                    5_970_854_617_900_144_453,
+                    17_457_079_714_848_077_745,
+                    16_952_460_641_464_536_905,
+                    5_683_108_942_249_331_233,
+                    12_232_298_847_160_655_775,
+                ],
+            ),
+            (
+                60,
+                [
+                    12_108_251_895_167_902_377,
+                    2_183_638_357_789_427_177,
+                    4_567_781_936_146_177_633,
+                    17_645_833_082_195_350_297,
+                    2_029_274_279_393_259_693,
+                ],
+            ),
+            (
+                500,
+                [
+                    17_871_988_613_129_890_381,
+                    16_265_746_640_649_524_459,
+                    385_861_147_634_647_507,
+                    15_069_203_764_751_284_441,
+                    15_817_118_124_845_412_799,
+                ],
+            ),
+            (
+                5000,
+                [
+                    17_400_800_805_785_583_773,
+                    15_693_190_023_660_820_781,
+                    11_506_070_149_672_954_877,
+                    5_991_865_277_348_037_301,
+                    4_938_491_058_506_165_783,
+                ],
+            ),
+        ];
+        for (length, hashes) in expected {
+            let key = |way: usize, i: usize| match way {
+                0 => i * i % 7,
+                1 | 2 => i * 7919 % 1009,
+                3 if i % 2 == 0 => i,
+                3 => length - i,
+                _ => i * i % 101 / (1 + i % 3),
+            };
+            for (way, expected) in hashes.into_iter().enumerate() {
+                let before = [less, less, odd, less, odd][way];
+                let mut items: Vec<(usize, usize)> =
+                    (0..length).map(|place| (key(way, place), place)).collect();
+                sort(&mut items, |a, b| before(a.0, b.0));
+                let hash = items.iter().fold(14_695_981_039_346_656_037_u64, |hash, item| {
+                    (hash ^ item.1 as u64).wrapping_mul(1_099_511_628_211)
+                });
+                assert_eq!(hash, expected, "{length} elements, order {way}");
             }
         }
     }
