@@ -22,15 +22,19 @@ impl Parser<'_> {
         self.known(duration, Sign::Positive).map_err(|why| self.error_at(start, why))
     }
 
-    /// An offset: arithmetic stands in parentheses, since `x offset 1m + 2` adds to `x`.
+    /// An offset. Arithmetic begins with a parenthesis and then goes on behind it: `x offset (1m) + 2`
+    /// looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
     pub(super) fn offset(&mut self) -> Result<Length, ParseError> {
         let (start, level) = (self.span(), self.level);
-        let negative = self.takes("-");
-        if !negative {
+        let context = "offset";
+        let duration = if self.peek() == &TokenKind::Mark("(") {
+            self.duration(1, context)?
+        } else if self.takes("-") {
+            negated(self.operand(context)?)
+        } else {
             self.takes("+");
-        }
-        let duration = self.operand("offset")?;
-        let duration = if negative { negated(duration) } else { duration };
+            self.operand(context)?
+        };
         self.level = level;
         self.known(duration, Sign::Any).map_err(|why| self.error_at(start, why))
     }
