@@ -106,6 +106,8 @@ fn durations_are_reckoned() {
     assert_eq!(over(&load, "count_over_time(a[range()])", (600, 720), 60), ["{} 2 2 2"]);
     assert_eq!(over(&load, "a offset -(step()*2)", (600, 660), 60), ["a 12 13"]);
     assert_eq!(at(&load, "a offset 1m + 2", 600), ["{} 11"], "the sum is of the series");
+    assert_eq!(at(&load, "a offset -(1m) + 2", 600), ["{} 13"]);
+    assert_eq!(at(&load, "a offset (1m) + 60", 600), ["a 8"], "the sum is of the offset");
     assert_eq!(at(&load, "a[step()]", 600), ["duration must be greater than 0"]);
     for text in
         ["a[1m/0]", "a[1m-1m]", "a[0s]", "a[1e12]", "a[1m offset 5m]", "a offset 1m offset step()"]
@@ -194,6 +196,14 @@ fn info_metrics_that_contradict_each_other_are_an_error() {
     let load = [&load[..], &["a{instance='z',job='j'} 1"]].concat();
     let error = at(&load, "info(a, {__name__='one_info'})", 0).remove(0);
     assert!(error.starts_with("found duplicate series for info metric"), "{error}");
+    // Where there is nothing to add to, they may contradict each other.
+    let load = [
+        "a{instance='z',job='j'} _ _ 1",
+        "i{instance='z',job='j',v='1'} 1 stale",
+        "i{instance='z',job='j',v='2'} 1 stale",
+    ];
+    let answer = over(&load, "info(a, {__name__='i'})", (0, 120), 60);
+    assert_eq!(answer, ["a{instance=\"z\",job=\"j\"} 1"]);
 }
 
 #[test]

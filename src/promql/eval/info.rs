@@ -162,7 +162,8 @@ impl Query<'_> {
             let times = steps.instants().map(time).collect();
             infos.push(Info { metric: metric.clone(), key: key(metric), times });
         }
-        let newest = newest(&infos, steps)?;
+        let there = any(base.iter().chain(&ignored), steps);
+        let newest = newest(&infos, &there)?;
         let keeps_unmatched = data.iter().all(accepts_empty);
         let search = Search { infos: &infos, newest, wanted, keeps_unmatched };
         let mut enriched = Vec::new();
@@ -200,20 +201,32 @@ fn near_any(base: &[Column], infos: &[Metric]) -> Vec<bool> {
     infos.iter().map(is_near).collect()
 }
 
-/// The newest of the info series with the same key at each step.
+/// At which steps any column has a value.
+fn any<'a>(columns: impl Iterator<Item = &'a Column>, steps: Steps) -> Vec<bool> {
+    let mut there = vec![false; steps.count];
+    for column in columns {
+        for (there, value) in there.iter_mut().zip(&column.values) {
+            *there |= !is_absent(*value);
+        }
+    }
+    there
+}
+
+/// The newest of the info series with the same key at each step at which `there` is anything to
+/// add to.
 fn newest<'a>(
     infos: &'a [Info<'a>],
-    steps: Steps,
+    there: &[bool],
 ) -> Result<HashMap<Key<'a>, Vec<Option<usize>>>, EvalError> {
     let mut newest: HashMap<Key<'_>, Vec<Option<usize>>> = HashMap::new();
     for (index, info) in infos.iter().enumerate() {
-        let held = newest.entry(info.key).or_insert_with(|| vec![None; steps.count]);
+        let held = newest.entry(info.key).or_insert_with(|| vec![None; there.len()]);
         for (step, (held, time)) in held.iter_mut().zip(&info.times).enumerate() {
-            let Some(time) = time else { continue };
+            let Some(time) = time.filter(|_| there[step]) else { continue };
             let other = held.and_then(|index| Some((&infos[index], infos[index].times[step]?)));
             match other {
-                Some((_, known)) if known > *time => {}
-                Some((other, known)) if known == *time => {
+                Some((_, known)) if known > time => {}
+                Some((other, known)) if known == time => {
                     let (a, b) = (other.metric.to_labels(), info.metric.to_labels());
                     return Err(EvalError::Expression(format!(
                         "found duplicate series for info metric: existing {a} @ {known}, new {b} @ {time}"
