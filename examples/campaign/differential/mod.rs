@@ -21,8 +21,8 @@ use fastrand::Rng;
 use futures_util::StreamExt;
 use operator::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
 use operator::promql::{
-    AggregateOp, Answer, Engine, EngineOptions, ExprKind, Expression, Grouping, MemoryStorage,
-    Value,
+    AggregateOp, Answer, Dialect, Engine, EngineOptions, ExprKind, Expression, Grouping,
+    MemoryStorage, Value,
 };
 use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
@@ -91,14 +91,20 @@ impl World {
         let scratch = tempfile::tempdir()?;
         let flags = [
             "--web.enable-remote-write-receiver",
-            "--enable-feature=promql-experimental-functions",
+            "--enable-feature=promql-experimental-functions,promql-binop-fill-modifiers",
         ];
         let flags = flags.map(str::to_owned);
         let server = Prometheus::start_with(blocks, scratch.path(), &flags).await?;
         let block = block_window(blocks)?;
         let made_from = (block.end.as_millis() / MINUTE_MS + 1) * MINUTE_MS;
         let real = read_back(&server.url, block).await?;
-        let made = nasty::series(made_from, seed);
+        let api = Api::new(&server.url, Stats::Unasked)?;
+        let dialect = api.dialect().await?;
+        let mut made = nasty::series(made_from, seed);
+        if dialect == Dialect::V3 {
+            made.extend(nasty::quoted_series(made_from, seed));
+            made.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         nasty::write(&server.url, &made).await?;
         let window = TimeRange::new(
             Timestamp::from_millis(made_from),
@@ -108,8 +114,6 @@ impl World {
             read_back(&server.url, window).await? == made,
             "the server alters what it is given"
         );
-        let api = Api::new(&server.url, Stats::Unasked)?;
-        let dialect = api.dialect().await?;
         let words = Words::learn(&api, dialect, &real, &made).await?;
         let series = [real.len(), made.len()];
         let storage = MemoryStorage::new(real.into_iter().chain(made).map(Arc::new));
@@ -136,12 +140,7 @@ impl World {
     }
 
     /// Looks into a difference.
-    pub async fn explain(
-        &self,
-        text: &str,
-        when: When,
-        compared: &Compared,
-    ) -> Result<Difference> {
+    pub async fn explain(&self, text: &str, when: When, compared: &Compared) -> Result<Difference> {
         explain::explain(self, text, when, compared).await
     }
 
