@@ -16,10 +16,10 @@ pub async fn contradiction(
     when: When,
     compared: &Compared,
 ) -> Result<Option<&'static str>> {
-    Ok(if is_other_over_a_range(world, part, when, compared).await? {
-        Some("over a range")
-    } else if forgets_the_ends(world, part, when, compared).await? {
+    Ok(if forgets_the_ends(world, part, when, compared).await? {
         Some("of start() and end()")
+    } else if is_other_over_a_range(world, part, when, compared).await? {
+        Some("over a range")
     } else if is_other_in_a_subquery(world, (node, part), when, compared).await? {
         Some("in a subquery")
     } else {
