@@ -117,8 +117,10 @@ async fn is_other_in_a_subquery(
     Ok(bits(&together) == bits(ours))
 }
 
-/// An answer to the bit.
-fn bits(points: &Points) -> BTreeMap<&Vec<(String, String)>, Vec<(i64, u64)>> {
+/// An answer to the bit: times and values by labels.
+type Bits<'a> = BTreeMap<&'a Vec<(String, String)>, Vec<(i64, u64)>>;
+
+fn bits(points: &Points) -> Bits<'_> {
     let of = |value: f64| if value.is_nan() { 0 } else { value.to_bits() };
     let values = |values: &BTreeMap<i64, f64>| values.iter().map(|(at, v)| (*at, of(*v))).collect();
     points.iter().map(|(labels, held)| (labels, values(held))).collect()

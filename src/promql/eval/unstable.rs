@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn whatever_comes_is_sorted() {
-        let shapes: [fn(usize) -> Vec<(u64, usize)>; 6] = [
+        type Shape = fn(usize) -> Vec<(u64, usize)>;
+        let shapes: [Shape; 6] = [
             |length| drawn(length, 3),
             |length| drawn(length, 1 << 20),
             |length| (0..length).map(|place| (place as u64, place)).collect(),
@@ -334,7 +335,7 @@ mod tests {
             let key = |way: usize, i: usize| match way {
                 0 => i * i % 7,
                 1 | 2 => i * 7919 % 1009,
-                3 if i % 2 == 0 => i,
+                3 if i.is_multiple_of(2) => i,
                 3 => length - i,
                 _ => i * i % 101 / (1 + i % 3),
             };
