@@ -138,6 +138,9 @@ fn a_selector_reaches_beyond_its_window() {
     assert_eq!(at(&load, "a smoothed", 90), ["a 25"]);
     assert_eq!(at(&load, "a[1m] smoothed", 150), ["a 25 40 45"]);
     assert_eq!(at(&load, "a[1m] anchored offset 1m", 150), ["a 0 10 10"]);
+    // To `timestamp`, it only says how far ahead samples are fetched.
+    assert_eq!(at(&load, "timestamp(a offset 1m @ 120)", 0), ["{} 60"]);
+    assert_eq!(at(&load, "timestamp(a smoothed offset 1m @ 120)", 0), ["{} 120"]);
     let error = at(&load, "deriv(a[1m] smoothed)", 90);
     assert_eq!(
         error,

@@ -78,6 +78,8 @@ impl Query<'_> {
         taken: Taken,
     ) -> Result<Vec<Column>, EvalError> {
         let fixed = self.fixed(selector.at);
+        let is_smoothed = selector.reach == Reach::Smoothed;
+        let ahead = if is_smoothed { self.options.lookback_ms } else { 0 };
         self.budget.each(self.series_at(place), steps.count, |series| {
             self.budget.work(steps.count as u64)?;
             let mut values = empty(steps);
@@ -89,7 +91,8 @@ impl Query<'_> {
                     // `timestamp` forgets the offset beside `@`, though not which samples were
                     // fetched for it.
                     (Taken::Time, Some(fixed)) => {
-                        cursor.newest(fixed.min(instant)).filter(|s| self.in_lookback(s, fixed))
+                        let fetched = instant.saturating_add(ahead);
+                        cursor.newest(fixed.min(fetched)).filter(|s| self.in_lookback(s, fixed))
                     }
                     _ => cursor.newest(instant),
                 };
