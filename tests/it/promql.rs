@@ -88,7 +88,7 @@ async fn the_server_contradicts_itself_where_we_differ_from_it() {
         (
             "topk(scalar(sum(nasty_ties{job='a'} @ end())), nasty_ties)".to_owned(),
             range,
-            "of start() and end()",
+            "over a range",
         ),
         (format!("predict_linear(nasty_level[2m] @ {fixed}, 60)"), range, "over a range"),
     ];

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use operator::promql::{Dialect, Expr, ExprKind};
+use operator::promql::{At, Dialect, Expr, ExprKind};
 
 use super::super::api::Points;
 use super::{Compared, When, World};
@@ -16,9 +16,7 @@ pub async fn contradiction(
     when: When,
     compared: &Compared,
 ) -> Result<Option<&'static str>> {
-    Ok(if forgets_the_ends(world, part, when, compared).await? {
-        Some("of start() and end()")
-    } else if is_other_over_a_range(world, part, when, compared).await? {
+    Ok(if is_other_over_a_range(world, part, when, compared).await? {
         Some("over a range")
     } else if is_other_in_a_subquery(world, (node, part), when, compared).await? {
         Some("in a subquery")
@@ -30,7 +28,7 @@ pub async fn contradiction(
 /// Whether the server says something else over a range than at each of its instants, where it
 /// agrees with us. Before Prometheus 3 the window of `x[2m] @ T` moves on with the steps in a call
 /// whose other argument varies, and in `predict_linear`, since `@` becomes an offset from the
-/// first step.
+/// first step; so does that of `x @ T` in the parameter of an aggregation.
 async fn is_other_over_a_range(
     world: &World,
     part: &str,
@@ -52,23 +50,11 @@ async fn is_other_over_a_range(
     Ok(true)
 }
 
-/// Whether the server agrees with us once the times stand where `start()` and `end()` stood.
-/// Prometheus 2.42 does not put them into the parameter of an aggregation, and forgets the `@`.
-async fn forgets_the_ends(
-    world: &World,
-    part: &str,
-    when: When,
-    compared: &Compared,
-) -> Result<bool> {
-    let written_out = with_ends_written_out(part, when);
-    if written_out == part {
-        return Ok(false);
-    }
-    let again = world.ask(&written_out, when).await?;
-    Ok(match (&again.server, &compared.ours) {
-        (Ok(server), Ok(ours)) => bits(server) == bits(ours),
-        _ => false,
-    })
+/// An expression with the range's own times where it asks for them.
+pub fn with_times_written_out(text: &str, when: When) -> String {
+    let When::Range(start, end, step) = when else { return text.to_owned() };
+    let seconds = |millis: i64| format!("{}", millis as f64 / 1000.0);
+    text.replace("step()", &seconds(step)).replace("range()", &seconds(end - start))
 }
 
 fn with_ends_written_out(part: &str, when: When) -> String {
@@ -94,14 +80,14 @@ async fn is_other_in_a_subquery(
     else {
         return Ok(false);
     };
-    if subquery.at.is_some() {
-        return Ok(false);
-    }
     let inner = subquery.expr.span;
     let inner = &part[inner.start - node.span.start..inner.end - node.span.start];
     let inner = with_ends_written_out(inner, when);
     let step = subquery.step_ms.unwrap_or(world.engine.options().subquery_step_ms);
-    let last = at - subquery.offset_ms;
+    let last = match subquery.at {
+        Some(At::Millis(fixed)) => fixed - subquery.offset_ms,
+        _ => at - subquery.offset_ms,
+    };
     let earliest = last - subquery.range_ms;
     let first = match world.dialect() {
         Dialect::V2 => earliest + (-earliest).rem_euclid(step),

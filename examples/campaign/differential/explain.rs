@@ -4,7 +4,7 @@ use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 
 use super::super::api::{Points, Verdict};
-use super::contradictions::contradiction;
+use super::contradictions::{contradiction, with_times_written_out};
 use super::undecided::{is_resorted, is_tie};
 use super::{Compared, When, World};
 
@@ -69,6 +69,10 @@ pub async fn explain(
             return Ok(Difference { cause: Cause::Server, at, ..difference });
         }
     }
+    // Parts are also asked for at instants, where `step()` and `range()` are zero.
+    let written_out = with_times_written_out(text, when);
+    let still_differs = world.ask(&written_out, when).await?.differs();
+    let text = if still_differs { written_out.as_str() } else { text };
     let Ok(parsed) = Expression::parse(text) else { return Ok(difference) };
     let mut rounded: Vec<(Span, String)> = Vec::new();
     // Children come after their parents.

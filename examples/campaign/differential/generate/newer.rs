@@ -86,11 +86,10 @@ impl Generator<'_> {
 
     /// The next range vector's reach.
     pub(super) fn reach(&mut self) -> &'static str {
-        match (std::mem::take(&mut self.reaches), self.random.bool()) {
-            (false, _) => "",
-            (true, false) => " anchored",
-            (true, true) => " smoothed",
+        if !std::mem::take(&mut self.reaches) {
+            return "";
         }
+        if self.random.bool() { " anchored" } else { " smoothed" }
     }
 
     /// Arguments of `info`: series, and mostly which metrics hold what is added.
