@@ -233,6 +233,7 @@ fn quantiles_are_told_apart_by_a_label() {
         at(&load, "histogram_quantiles(h_bucket, 'q', 0.5, 1, 0.1)", 0),
         ["{q=\"0.1\"} 0.2", "{q=\"0.5\"} 1", "{q=\"1.0\"} 2"]
     );
+    assert_eq!(at(&load, "histogram_quantiles(h_bucket, 'q', -0.0)", 0), ["{q=\"0.0\"} 0"]);
     let twice = at(&load, "histogram_quantiles(h_bucket, 'q', 0.5, 0.5)", 0);
     assert_eq!(twice, ["vector cannot contain metrics with the same labelset"]);
     assert_eq!(

@@ -331,9 +331,9 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     (rank_of(upper) - rank_of(lower)) / count
 }
 
-/// A number as OpenMetrics writes it: never as an integer.
+/// A number as OpenMetrics writes it: never as an integer, and zero without a sign.
 fn open_metrics(value: f64) -> String {
-    let text = short(value);
+    let text = short(if value == 0.0 { 0.0 } else { value });
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
