@@ -6,7 +6,7 @@ use super::super::annotation::Remark;
 use super::super::ast::Span;
 use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, almost_equal, is_absent, short};
+use super::super::number::{ABSENT, almost_equal, is_absent, open_metrics};
 use super::column::{Column, Metric};
 use super::{Collision, Query, Steps, present};
 
@@ -329,12 +329,6 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     // Counts that fall may reach a rank above the last one.
     let rank_of = |value| if rank_of(value) > count { count } else { rank_of(value) };
     (rank_of(upper) - rank_of(lower)) / count
-}
-
-/// A number as OpenMetrics writes it: never as an integer, and zero without a sign.
-fn open_metrics(value: f64) -> String {
-    let text = short(if value == 0.0 { 0.0 } else { value });
-    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
 #[cfg(test)]
