@@ -20,6 +20,8 @@ pub async fn contradiction(
         Some("over a range")
     } else if is_other_in_a_subquery(world, (node, part), when, compared).await? {
         Some("in a subquery")
+    } else if is_other_with_several_quantiles(world, (node, part), when, compared).await? {
+        Some("in several quantiles")
     } else {
         None
     })
@@ -96,6 +98,35 @@ async fn is_other_in_a_subquery(
     let mut together = Points::new();
     for at in (first..=last).step_by(step as usize) {
         let Ok(found) = world.ask(&inner, When::At(at)).await?.server else { return Ok(false) };
+        for (labels, values) in found {
+            together.entry(labels).or_default().extend(values);
+        }
+    }
+    Ok(bits(&together) == bits(ours))
+}
+
+/// Whether the server, asked for one quantile at a time, says what we say of all. Prometheus 3 makes
+/// buckets sound in place for the first quantile and reads the others from what that leaves.
+async fn is_other_with_several_quantiles(
+    world: &World,
+    (node, part): (&Expr, &str),
+    when: When,
+    compared: &Compared,
+) -> Result<bool> {
+    let (ExprKind::Call { function, args }, Ok(ours)) = (&node.kind, &compared.ours) else {
+        return Ok(false);
+    };
+    let ("histogram_quantiles", [vector, label, quantiles @ ..]) = (function.name, args.as_slice())
+    else {
+        return Ok(false);
+    };
+    let written =
+        |arg: &Expr| &part[arg.span.start - node.span.start..arg.span.end - node.span.start];
+    let mut together = Points::new();
+    for quantile in quantiles {
+        let (vector, label, quantile) = (written(vector), written(label), written(quantile));
+        let one = format!("histogram_quantiles({vector}, {label}, {quantile})");
+        let Ok(found) = world.ask(&one, when).await?.server else { return Ok(false) };
         for (labels, values) in found {
             together.entry(labels).or_default().extend(values);
         }

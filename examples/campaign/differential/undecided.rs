@@ -53,7 +53,12 @@ pub async fn is_resorted(
     when: When,
     compared: &Compared,
 ) -> Result<bool> {
-    let ExprKind::Call { function, args } = &node.kind else { return Ok(false) };
+    // Over a range, a subquery differs whose instants do not.
+    let call = match &node.kind {
+        ExprKind::Subquery(subquery) => subquery.expr.unwrapped(),
+        _ => node,
+    };
+    let ExprKind::Call { function, args } = &call.kind else { return Ok(false) };
     let ("absent" | "absent_over_time", [arg]) = (function.name, args.as_slice()) else {
         return Ok(false);
     };
