@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Words that expressions are made of, and some that they are not.
-const WORDS: [&str; 84] = [
+const WORDS: [&str; 92] = [
     "sum",
     "topk",
     "count_values",
@@ -61,6 +61,14 @@ const WORDS: [&str; 84] = [
     "sort_by_label",
     "info",
     "fill",
+    "fill_left",
+    "anchored",
+    "smoothed",
+    "step()",
+    "range()",
+    "max_of",
+    "\"a.b\"",
+    "histogram_quantiles",
     "year",
     "day_of_week",
     "round",

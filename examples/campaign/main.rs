@@ -103,6 +103,12 @@ enum Task {
         /// Decides every expression and every made-up series
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Only what both sides say of this expression
+        #[arg(long, requires = "at")]
+        ask: Option<String>,
+        /// When it is evaluated, in milliseconds since the Unix epoch: INSTANT or START,END,STEP
+        #[arg(long, value_delimiter = ',')]
+        at: Vec<i64>,
     },
     /// Expressions that nobody would write; none may crash, hang or take memory without bound
     Fuzz {
@@ -236,8 +242,16 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Official { table, captures, .. } => official::run(&table, &captures),
-        Task::Differential { blocks, count, seed } => {
+        Task::Differential { blocks, count, seed, ask: None, .. } => {
             runtime.block_on(differential(&blocks, count, seed))
+        }
+        Task::Differential { blocks, seed, ask: Some(text), at, .. } => {
+            let when = match at[..] {
+                [at] => differential::When::At(at),
+                [start, end, step] => differential::When::Range(start, end, step),
+                _ => bail!("--at takes INSTANT or START,END,STEP"),
+            };
+            runtime.block_on(ask(&blocks, seed, &text, when))
         }
         Task::Fuzz { times, seed } => {
             println!("{:#?}", fuzz::run(times, seed, bounds::Memory::Watched)?);
@@ -316,4 +330,15 @@ async fn differential(blocks: &Path, count: usize, seed: u64) -> Result<()> {
     world.stop().await?;
     print!("{tally}");
     if tally.wrong.is_empty() && tally.unexplained == 0 { Ok(()) } else { bail!("answers differ") }
+}
+
+async fn ask(blocks: &Path, seed: u64, text: &str, when: differential::When) -> Result<()> {
+    let world = differential::World::start(blocks, seed).await?;
+    let compared = world.ask(text, when).await?;
+    println!("{:?}: {}", compared.verdict, compared.why());
+    println!("server: {:#?}\nours: {:#?}", compared.server, compared.ours);
+    if compared.differs() {
+        println!("{:#?}", world.explain(text, when, &compared).await?);
+    }
+    world.stop().await
 }

@@ -340,29 +340,62 @@ impl From<Labels> for Vec<(String, String)> {
 }
 
 impl fmt::Display for Labels {
-    /// `metric{name="value",…}` with Prometheus's escapes.
+    /// `metric{name="value",…}` with Prometheus's escapes; names that are no identifiers stand in
+    /// quotes, that of the metric first among the labels.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.metric())?;
+        let metric = self.metric();
         let mut separator = '{';
+        if metric.is_empty() || is_metric_name(metric) {
+            formatter.write_str(metric)?;
+        } else {
+            formatter.write_str("{")?;
+            write_quoted(formatter, metric)?;
+            separator = ',';
+        }
         for (name, value) in self.iter().filter(|(name, _)| *name != "__name__") {
-            write!(formatter, "{separator}{name}=\"")?;
-            for character in value.chars() {
-                match character {
-                    '\\' => formatter.write_str("\\\\")?,
-                    '"' => formatter.write_str("\\\"")?,
-                    '\n' => formatter.write_str("\\n")?,
-                    other => write!(formatter, "{other}")?,
-                }
+            write!(formatter, "{separator}")?;
+            if is_label_name(name) {
+                formatter.write_str(name)?;
+            } else {
+                write_quoted(formatter, name)?;
             }
-            formatter.write_str("\"")?;
+            formatter.write_str("=")?;
+            write_quoted(formatter, value)?;
             separator = ',';
         }
         match separator {
             ',' => formatter.write_str("}"),
-            _ if self.metric().is_empty() => formatter.write_str("{}"),
+            _ if metric.is_empty() => formatter.write_str("{}"),
             _ => Ok(()),
         }
     }
+}
+
+fn write_quoted(formatter: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    formatter.write_str("\"")?;
+    for character in text.chars() {
+        match character {
+            '\\' => formatter.write_str("\\\\")?,
+            '"' => formatter.write_str("\\\"")?,
+            '\n' => formatter.write_str("\\n")?,
+            other => write!(formatter, "{other}")?,
+        }
+    }
+    formatter.write_str("\"")
+}
+
+/// Whether a label's name is written without quotes.
+pub fn is_label_name(name: &str) -> bool {
+    is_name(name, |c| c == '_' || c.is_ascii_alphabetic())
+}
+
+/// Whether a metric's name is written without quotes.
+pub fn is_metric_name(name: &str) -> bool {
+    is_name(name, |c| matches!(c, '_' | ':') || c.is_ascii_alphabetic())
+}
+
+fn is_name(name: &str, starts: impl Fn(char) -> bool) -> bool {
+    name.starts_with(&starts) && name.chars().all(|c| starts(c) || c.is_ascii_digit())
 }
 
 /// What Prometheus scrapes: a job and an instance. Series that carry neither label, such as

@@ -17,7 +17,9 @@ mod topology;
 
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
-pub use labels::{EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey};
+pub use labels::{
+    EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
+};
 pub use matcher::{LabelMatcher, MatchOp};
 pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::duration::Computed;
 use super::signature::Signature;
+use crate::model::is_label_name;
 
 /// A part of an expression's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Expr {
     pub span: Span,
     /// Levels of nodes down to the deepest leaf; a leaf has 1.
     pub(super) depth: usize,
+    /// Its durations that are computed and not just written.
+    pub(super) computed: Option<Box<Computed>>,
 }
 
 /// The kinds of node.
@@ -116,7 +120,11 @@ impl fmt::Display for Condition {
             Comparison::Regex => "=~",
             Comparison::NotRegex => "!~",
         };
-        write!(f, "{}{comparison}{:?}", self.name, self.value)
+        if is_label_name(&self.name) {
+            write!(f, "{}{comparison}{:?}", self.name, self.value)
+        } else {
+            write!(f, "{:?}{comparison}{:?}", self.name, self.value)
+        }
     }
 }
 
@@ -131,6 +139,18 @@ pub enum At {
     End,
 }
 
+/// Whether samples beyond a window's ends, or after an instant, have a say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// None has.
+    #[default]
+    Plain,
+    /// `anchored`: the newest one before the window has.
+    Anchored,
+    /// `smoothed`: those on either side of an end have.
+    Smoothed,
+}
+
 /// Which series, and as of when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
@@ -140,6 +160,10 @@ pub struct Selector {
     pub at: Option<At>,
     /// How far back; negative looks ahead.
     pub offset_ms: i64,
+    /// Which samples beyond its own count.
+    pub reach: Reach,
+    /// Whether the metric's name stands in quotes among the conditions.
+    pub quotes_name: bool,
 }
 
 impl Selector {
@@ -354,6 +378,16 @@ pub enum Cardinality {
     ManyToMany,
 }
 
+impl Cardinality {
+    /// The labels that are copied from the side of one.
+    pub fn included(&self) -> &[String] {
+        match self {
+            Self::ManyToOne(labels) | Self::OneToMany(labels) => labels,
+            Self::OneToOne | Self::ManyToMany => &[],
+        }
+    }
+}
+
 /// How series of two vectors find each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matching {
@@ -412,6 +446,23 @@ impl Expr {
             node = inner;
         }
         node
+    }
+
+    /// The same, to be changed.
+    pub(super) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match &mut self.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Selector(_)
+            | ExprKind::Range { .. } => Vec::new(),
+            ExprKind::Subquery(subquery) => vec![&mut subquery.expr],
+            ExprKind::Call { args, .. } => args.iter_mut().collect(),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter_mut().chain([&mut aggregate.expr]).collect()
+            }
+            ExprKind::Binary(binary) => vec![&mut binary.left, &mut binary.right],
+            ExprKind::Negate(inner) | ExprKind::Paren(inner) => vec![inner],
+        }
     }
 
     /// The node's children, from left to right.

@@ -1,8 +1,8 @@
 //! Types and forms that the grammar alone does not catch, in Prometheus's words.
 
 use super::ast::{
-    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Selector, Span,
-    ValueType,
+    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Reach, Selector,
+    Span, ValueType,
 };
 use super::error::ParseError;
 use super::parser::{Parser, is_instant};
@@ -136,6 +136,7 @@ pub(super) fn place_for_offset<'e>(
     expr: &'e mut Expr,
 ) -> Result<&'e mut i64, ParseError> {
     let span = expr.span;
+    let is_computed = expr.computed.as_ref().is_some_and(|computed| computed.offset.is_some());
     let slot = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &mut selector.offset_ms,
         ExprKind::Subquery(subquery) => &mut subquery.offset_ms,
@@ -144,10 +145,30 @@ pub(super) fn place_for_offset<'e>(
             return Err(parser.error_at(span, message));
         }
     };
-    if *slot != 0 {
+    if *slot != 0 || is_computed {
         return Err(parser.error_at(span, "offset may not be set multiple times"));
     }
     Ok(slot)
+}
+
+/// Gives a selector a reach.
+pub(super) fn reach(parser: &Parser<'_>, expr: &mut Expr, reach: Reach) -> Result<(), ParseError> {
+    let span = expr.span;
+    let name = if reach == Reach::Anchored { "anchored" } else { "smoothed" };
+    let selector = match &mut expr.kind {
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector,
+        ExprKind::Subquery(_) => {
+            let message = format!("{name} modifier is not supported for subqueries");
+            return Err(parser.error_at(span, message));
+        }
+        _ => return Err(parser.error_at(span, format!("{name} modifier not implemented"))),
+    };
+    if selector.reach != Reach::Plain && selector.reach != reach {
+        let message = "anchored and smoothed modifiers cannot be used together";
+        return Err(parser.error_at(span, message));
+    }
+    selector.reach = reach;
+    Ok(())
 }
 
 fn call(
@@ -170,6 +191,15 @@ fn call(
     }
     if found > function.most {
         return arity("at most ", function.most);
+    }
+    if let ("info", Some(arg)) = (name, args.get(1)) {
+        let ExprKind::Selector(selector) = &arg.kind else {
+            return Err(parser.error_at(arg.span, "expected label selectors only"));
+        };
+        if selector.quotes_name || !parser.text_of(arg.span).starts_with('{') {
+            let message = "expected label selectors only, got vector selector instead";
+            return Err(parser.error_at(arg.span, message));
+        }
     }
     for (index, arg) in args.iter().enumerate() {
         let wanted = function.args[index.min(function.args.len() - 1)];
@@ -202,7 +232,7 @@ fn selects_something(
     selector: &Selector,
 ) -> Result<(), ParseError> {
     let narrows = |condition: &Condition| !pattern::accepts_empty(condition);
-    if selector.conditions.iter().any(narrows) {
+    if parser.takes_any_selector || selector.conditions.iter().any(narrows) {
         return Ok(());
     }
     Err(parser.error_at(span, "vector selector must contain at least one non-empty matcher"))

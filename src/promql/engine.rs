@@ -1,13 +1,16 @@
 //! Evaluates expressions over a storage.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::annotation::Annotations;
 use super::ast::{Expr, ExprKind, ValueType};
+use super::duration::{self, QueryTimes};
 use super::error::{EvalError, ParseError};
 use super::eval::{self, Computed, Query, Steps};
+use super::newer;
 use super::parser;
 use super::pattern::MatcherCache;
 use super::storage::Storage;
@@ -100,6 +103,10 @@ impl EngineOptions {
 pub struct Expression {
     text: String,
     root: Expr,
+    /// Whether a duration depends on the query.
+    is_computed: bool,
+    /// What of it Prometheus 2 does not know.
+    newer: Option<String>,
 }
 
 impl Expression {
@@ -118,7 +125,13 @@ impl Expression {
     /// assert_eq!((error.line, error.column), (1, 5));
     /// ```
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        Ok(Self { text: text.to_owned(), root: parser::parse(text)? })
+        let root = parser::parse(text)?;
+        let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
+        let nodes = parsed.nodes();
+        let is_computed = nodes.iter().any(|node| node.computed.is_some());
+        let newer = nodes.into_iter().find_map(newer::of_node);
+        (parsed.is_computed, parsed.newer) = (is_computed, newer);
+        Ok(parsed)
     }
 
     /// The text as it was given.
@@ -210,6 +223,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<Answer, EvalError> {
         let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
+        let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
         let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
         let root = expression.root.unwrapped();
         if expression.value_type() == ValueType::Matrix {
@@ -253,6 +267,7 @@ impl Engine {
             )));
         }
         let span = end - start;
+        let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
         let query =
             Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
         let mut series = match query.evaluate(expression.root.unwrapped())? {
@@ -271,6 +286,24 @@ impl Engine {
         };
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() })
+    }
+
+    /// The expression as this query means it.
+    fn ready<'e>(
+        &self,
+        expression: &'e Expression,
+        times: QueryTimes,
+    ) -> Result<Cow<'e, Expression>, EvalError> {
+        if let (Dialect::V2, Some(what)) = (self.options.dialect, &expression.newer) {
+            let message = format!("{what} is not known to Prometheus 2");
+            return Err(EvalError::Expression(message));
+        }
+        if !expression.is_computed {
+            return Ok(Cow::Borrowed(expression));
+        }
+        let mut resolved = expression.clone();
+        duration::resolve(&mut resolved.root, times)?;
+        Ok(Cow::Owned(resolved))
     }
 
     fn steps(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Steps, EvalError> {

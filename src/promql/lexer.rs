@@ -142,7 +142,6 @@ impl<'a> Lexer<'a> {
             return parse_number(spelled).map(TokenKind::Number).ok_or_else(bad);
         }
         match duration_ms(spelled) {
-            Some(0) => Err(self.error(start, "duration must be greater than 0")),
             Some(millis) => Ok(TokenKind::Duration(millis)),
             None => Err(bad()),
         }

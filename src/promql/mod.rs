@@ -4,13 +4,17 @@
 //! and a test share the evaluator. Covers float samples; native histograms are refused by name.
 
 mod annotation;
+#[cfg(test)]
+mod answers;
 mod api;
 mod ast;
 mod check;
+mod duration;
 mod engine;
 mod error;
 mod eval;
 mod lexer;
+mod newer;
 mod notation;
 mod number;
 mod parser;
@@ -23,7 +27,7 @@ mod value;
 pub use annotation::Annotations;
 pub use ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Condition, Expr,
-    ExprKind, Grouping, Matching, Selector, Span, Subquery, ValueType,
+    ExprKind, Grouping, Matching, Reach, Selector, Span, Subquery, ValueType,
 };
 pub use engine::{Dialect, Engine, EngineOptions, Expression, Limits, NameRemoval};
 pub use error::{EvalError, ParseError, StorageError};

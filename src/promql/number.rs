@@ -186,6 +186,13 @@ pub fn api(value: f64) -> String {
     with_exponent_outside(value, 1e-6, 1e21)
 }
 
+/// As OpenMetrics writes bounds and quantiles: never as an integer, zero without a sign, with an
+/// exponent below 1e-4 and from 1e6 on.
+pub fn open_metrics(value: f64) -> String {
+    let text = with_exponent_outside(if value == 0.0 { 0.0 } else { value }, 1e-4, 1e6);
+    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
+}
+
 fn with_exponent_outside(value: f64, least: f64, most: f64) -> String {
     let size = value.abs();
     if !value.is_finite() || size == 0.0 || (least..most).contains(&size) {
@@ -230,6 +237,9 @@ mod tests {
         assert_eq!(short(1e21), "1e+21");
         assert_eq!(short(0.00001), "1e-05");
         assert_eq!(short(123456.789), "123456.789");
+        assert_eq!(open_metrics(1_795_538_576.457), "1.795538576457e+09");
+        assert_eq!((open_metrics(-0.0), open_metrics(2.0)), ("0.0".to_owned(), "2.0".to_owned()));
+        assert_eq!(open_metrics(1e6), "1e+06");
         assert_eq!(api(1.5e-7), "1.5e-07");
         assert_eq!(api(0.00001), "0.00001");
         assert_eq!(plain(1e22), "10000000000000000000000");

@@ -3,6 +3,7 @@
 //! Types are checked in `check`. Recursion is bounded: a text that nests deeper than
 //! [`MAX_DEPTH`] is refused.
 
+mod durations;
 mod modifiers;
 mod selector;
 
@@ -48,6 +49,8 @@ pub(super) struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     level: usize,
+    /// Whether a selector may ask for nothing: that of `info`, which joins.
+    pub(super) takes_any_selector: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -56,7 +59,8 @@ impl<'a> Parser<'a> {
             let message = format!("the expression is longer than {MAX_BYTES} bytes");
             return Err(ParseError::at(text, 0, message));
         }
-        Ok(Self { text, tokens: lexer::tokens(text)?, next: 0, level: 0 })
+        let tokens = lexer::tokens(text)?;
+        Ok(Self { text, tokens, next: 0, level: 0, takes_any_selector: false })
     }
 
     fn peek(&self) -> &TokenKind {
@@ -76,6 +80,10 @@ impl<'a> Parser<'a> {
         let kind = self.tokens[self.next].kind.clone();
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         kind
+    }
+
+    pub(super) fn text_of(&self, span: Span) -> &str {
+        &self.text[span.start..span.end]
     }
 
     pub(super) fn error_at(&self, span: Span, message: impl Into<String>) -> ParseError {
@@ -140,7 +148,8 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn node(&self, kind: ExprKind, start: usize) -> Result<Expr, ParseError> {
-        let mut expr = Expr { kind, span: Span { start, end: self.last_end() }, depth: 1 };
+        let span = Span { start, end: self.last_end() };
+        let mut expr = Expr { kind, span, depth: 1, computed: None };
         let deepest = expr.children().iter().map(|child| child.depth).max().unwrap_or(0);
         expr.depth = deepest + 1;
         if expr.depth > MAX_DEPTH {
@@ -267,7 +276,8 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while !self.takes(")") {
             let label = match self.peek().clone() {
-                TokenKind::Word(word) if !word.contains(':') => word,
+                // Colons came with the names in quotes.
+                TokenKind::Word(word) => word,
                 TokenKind::Text(text) if !text.is_empty() => text,
                 _ => return Err(self.unexpected(context, "label")),
             };
@@ -351,7 +361,7 @@ impl<'a> Parser<'a> {
             let function = signature::function(word)
                 .ok_or_else(|| self.error(format!("unknown function with name {word:?}")))?;
             self.advance();
-            let args = self.arguments()?;
+            let args = self.arguments(function.name)?;
             return self.node(ExprKind::Call { function, args }, start);
         }
         if matches!(lower.as_str(), "inf" | "nan") {
@@ -370,14 +380,18 @@ impl<'a> Parser<'a> {
         self.node(ExprKind::Selector(selector), start)
     }
 
-    fn arguments(&mut self) -> Result<Vec<Expr>, ParseError> {
+    fn arguments(&mut self, of: &str) -> Result<Vec<Expr>, ParseError> {
         self.expect("(", "function call")?;
         let mut args = Vec::new();
         if self.takes(")") {
             return Ok(args);
         }
         loop {
-            args.push(self.binary(1)?);
+            let before = self.takes_any_selector;
+            self.takes_any_selector = of == "info" && args.len() == 1;
+            let arg = self.binary(1);
+            self.takes_any_selector = before;
+            args.push(arg?);
             if self.takes(")") {
                 return Ok(args);
             }
@@ -390,7 +404,7 @@ impl<'a> Parser<'a> {
 
     fn aggregate(&mut self, op: AggregateOp, start: usize) -> Result<Expr, ParseError> {
         let mut grouping = self.grouping()?;
-        let mut args = self.arguments()?;
+        let mut args = self.arguments(op.name())?;
         if grouping.is_none() {
             grouping = self.grouping()?;
         }

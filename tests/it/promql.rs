@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::api::Verdict;
 use crate::bounds::Memory;
-use crate::differential::{self, When, World};
+use crate::differential::{self, Cause, When, World};
 use crate::fuzz_campaign;
 
 fn block() -> PathBuf {
@@ -69,6 +69,35 @@ async fn what_was_once_wrong_is_right() {
         }
     }
     assert!(filled > ONCE_WRONG.len(), "{filled} answers hold a value");
+    world.stop().await.expect("the server can be ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_contradicts_itself_where_we_differ_from_it() {
+    let world = World::start(&block(), 7).await.expect("Debian's prometheus is installed");
+    let from = world.made_from;
+    let fixed = (from + 240_000) / 1000;
+    let range = When::Range(from, from + 600_000, 15_000);
+    let cases = [
+        // The subquery's first step is the instant of evaluation.
+        (
+            format!("nasty_level @ {fixed}[1m:1m] offset -1m"),
+            When::At(from + 300_000),
+            "in a subquery",
+        ),
+        (
+            "topk(scalar(sum(nasty_ties{job='a'} @ end())), nasty_ties)".to_owned(),
+            range,
+            "over a range",
+        ),
+        (format!("predict_linear(nasty_level[2m] @ {fixed}, 60)"), range, "over a range"),
+    ];
+    for (text, when, how) in cases {
+        let compared = world.ask(&text, when).await.expect("the server answers");
+        assert!(compared.differs(), "{text}");
+        let found = world.explain(&text, when, &compared).await.expect("the server answers");
+        assert_eq!((found.cause, found.at.as_str()), (Cause::Server, how), "{text}");
+    }
     world.stop().await.expect("the server can be ended");
 }
 

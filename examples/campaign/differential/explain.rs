@@ -4,7 +4,8 @@ use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 
 use super::super::api::{Points, Verdict};
-use super::undecided::{is_other_over_a_range, is_resorted, is_tie};
+use super::contradictions::{contradiction, with_times_written_out};
+use super::undecided::{is_resorted, is_tie};
 use super::{Compared, When, World};
 
 /// How often the server is asked again before we are suspected.
@@ -19,8 +20,8 @@ pub enum Cause {
     /// more of that: a comparison, a difference of almost equal numbers, a large power.
     Rounding,
     /// The server answers the same question in different ways: it walks a hash map, whose order
-    /// decides between equal values and in sums, or says something else over a range than at its
-    /// instants.
+    /// decides between equal values and in sums, or says something else where the same is asked in
+    /// another way.
     Server,
     /// The language leaves open which answer is right, as an experiment shows.
     Undecided,
@@ -33,7 +34,7 @@ pub enum Cause {
 pub struct Difference {
     /// Why.
     pub cause: Cause,
-    /// The function or operator in which it arises.
+    /// The function or operator in which it arises, or how the server contradicts itself.
     pub at: String,
     /// A small expression that shows it.
     pub text: String,
@@ -64,9 +65,14 @@ pub async fn explain(
             (again, server) => again.is_ok() == server.is_ok(),
         };
         if !same || again.verdict != compared.verdict {
-            return Ok(Difference { cause: Cause::Server, ..difference });
+            let at = "when asked again".to_owned();
+            return Ok(Difference { cause: Cause::Server, at, ..difference });
         }
     }
+    // Parts are also asked for at instants, where `step()` and `range()` are zero.
+    let written_out = with_times_written_out(text, when);
+    let still_differs = world.ask(&written_out, when).await?.differs();
+    let text = if still_differs { written_out.as_str() } else { text };
     let Ok(parsed) = Expression::parse(text) else { return Ok(difference) };
     let mut rounded: Vec<(Span, String)> = Vec::new();
     // Children come after their parents.
@@ -89,8 +95,9 @@ pub async fn explain(
             if is_tie(node, &compared) || is_resorted(world, (node, part), when, &compared).await? {
                 return Ok(Difference { cause: Cause::Undecided, ..difference });
             }
-            if is_other_over_a_range(world, part, when, &compared).await? {
-                return Ok(Difference { cause: Cause::Server, ..difference });
+            if let Some(how) = contradiction(world, (node, part), when, &compared).await? {
+                let at = how.to_owned();
+                return Ok(Difference { cause: Cause::Server, at, ..difference });
             }
             difference.text = shrunk(world, part.to_owned(), when).await?;
             difference.why = world.ask(&difference.text, when).await?.why();

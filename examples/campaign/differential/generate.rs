@@ -3,7 +3,10 @@
 //! Each draws one to three metrics and takes all its selectors from them, so that the sides of an
 //! operator often meet.
 
+mod newer;
+
 use fastrand::Rng;
+use operator::model::{is_label_name, is_metric_name};
 use operator::promql::{AggregateOp, Dialect, Signature, ValueType};
 
 use super::words::{Metric, When, Words, instant, range};
@@ -61,7 +64,7 @@ pub fn question(words: &Words, random: &mut Rng) -> Question {
     }
     let when = [When::At(instant(theme[0], random)), range(theme[0], random)];
     let depth = *pick(&[1, 2, 2, 3, 3, 4], random);
-    let mut generator = Generator { words, random, theme, fixes: true };
+    let mut generator = Generator { words, random, theme, fixes: true, reaches: false };
     let text = match generator.random.u32(..12) {
         0 => generator.scalar(depth),
         _ => generator.vector(depth),
@@ -79,6 +82,8 @@ struct Generator<'a> {
     theme: Vec<&'a Metric>,
     /// Whether the next range vector may have an `@`.
     fixes: bool,
+    /// Whether the next range vector may reach beyond its window.
+    reaches: bool,
 }
 
 impl<'a> Generator<'a> {
@@ -166,17 +171,30 @@ impl<'a> Generator<'a> {
                 }
                 return args;
             }
+            "info" => return self.info_arguments(depth),
+            "histogram_quantiles" => {
+                let mut args = vec![self.vector(depth - 1), format!("\"{}\"", self.label())];
+                for _ in 0..=self.random.usize(..3) {
+                    args.push(self.parameter("histogram_quantile", depth - 1));
+                }
+                return args;
+            }
             _ => {}
         }
+        self.reaches = self.may_reach(function.name);
         let optional = function.most.min(function.args.len()) - function.required;
         let count = function.required + self.random.usize(..=optional);
         let kinds = &function.args[..count];
+        let reaches = self.reaches;
         // To Prometheus 2, `@` in a call whose scalar may change with the step is an offset from the
         // first step, over samples that end with the first window.
         self.fixes = self.words.dialect == Dialect::V3 || !kinds.contains(&ValueType::Scalar);
         let arg = |kind: &ValueType| match kind {
             ValueType::Vector => self.vector(depth - 1),
-            ValueType::Matrix => self.matrix(depth - 1),
+            ValueType::Matrix => {
+                self.reaches = reaches;
+                self.matrix(depth - 1)
+            }
             _ => self.parameter(function.name, depth - 1),
         };
         kinds.iter().map(arg).collect()
@@ -205,7 +223,7 @@ impl<'a> Generator<'a> {
         // step of a range: it appends the value's label in the place after the parsed ones and
         // sorts that.
         let sound = op != AggregateOp::CountValues || self.words.dialect == Dialect::V3;
-        let labels = if sound { self.labels() } else { self.label() };
+        let labels = if sound { self.labels() } else { written(&self.label()) };
         let odd = self.one_in(12);
         let parameter = match op {
             AggregateOp::CountValues => {
@@ -262,8 +280,11 @@ impl<'a> Generator<'a> {
                 let f = self.pick(&["abs", "sqrt", "-", "timestamp"]);
                 format!("{left} {op} {f}({left})")
             }
-            1 => format!("{left} {op} {}{}", self.matching(), self.operand(depth - 1)),
-            2 => format!("{left} {op} {}", self.operand(depth - 1)),
+            1 => {
+                let (matching, fill) = (self.matching(), self.fill());
+                format!("{left} {op} {matching}{fill}{}", self.operand(depth - 1))
+            }
+            2 => format!("{left} {op} {}{}", self.fill(), self.operand(depth - 1)),
             // One side is made unique by its aggregation, so that it may be the one of many.
             way => {
                 let labels = self.labels();
@@ -272,14 +293,15 @@ impl<'a> Generator<'a> {
                 let one = format!("{aggregate} by ({labels}) ({inner})");
                 let copied = match self.random.u32(..4) {
                     0 => "()".to_owned(),
-                    1 => format!("({})", self.label()),
+                    1 => format!("({})", written(&self.label())),
                     2 => format!("({})", self.labels()),
                     _ => String::new(),
                 };
+                let fill = self.fill();
                 match way {
-                    3 => format!("{left} {op} on ({labels}) group_left {copied} {one}"),
-                    4 => format!("{one} {op} on ({labels}) group_right {copied} {left}"),
-                    _ => format!("sum by ({labels}) ({left}) {op} on ({labels}) {one}"),
+                    3 => format!("{left} {op} on ({labels}) group_left {copied} {fill}{one}"),
+                    4 => format!("{one} {op} on ({labels}) group_right {copied} {fill}{left}"),
+                    _ => format!("sum by ({labels}) ({left}) {op} on ({labels}) {fill}{one}"),
                 }
             }
         }
@@ -322,21 +344,26 @@ impl<'a> Generator<'a> {
         if depth > 0 && self.one_in(3) {
             let inner = self.operand(depth - 1);
             let (range, step) = (self.pick(&SUBQUERY_RANGES), self.pick(&SUBQUERY_STEPS));
+            let (range, step) = (self.computed(range), self.computed(step));
             return format!("{inner}[{range}:{step}]{}", self.modifiers(fixes));
         }
+        let reach = self.reach();
         let (selector, range) = (self.bare_selector(), self.pick(&RANGES));
-        format!("{selector}[{range}]{}", self.modifiers(fixes))
+        let range = self.computed(range);
+        format!("{selector}[{range}]{reach}{}", self.modifiers(fixes))
     }
 
     fn selector(&mut self) -> String {
-        format!("{}{}", self.bare_selector(), self.modifiers(true))
+        let smoothed = if self.is_newer_in(30) { " smoothed" } else { "" };
+        format!("{}{smoothed}{}", self.bare_selector(), self.modifiers(true))
     }
 
     /// `offset` and `@`, mostly neither.
     fn modifiers(&mut self, fixes: bool) -> String {
         let mut text = String::new();
         if self.one_in(6) {
-            text.push_str(&format!(" offset {}", self.pick(&OFFSETS)));
+            let offset = self.pick(&OFFSETS);
+            text.push_str(&format!(" offset {}", self.computed_offset(offset)));
         }
         if fixes && self.one_in(10) {
             let at = match self.random.u32(..4) {
@@ -368,6 +395,7 @@ impl<'a> Generator<'a> {
                 matchers.push(format!("__name__=~{}", quote(&format!("{name}|{other}"))));
             }
             2 if quoted => matchers.insert(0, quote(name)),
+            _ if !is_metric_name(name) => matchers.insert(0, quote(name)),
             _ if matchers.is_empty() => return name.clone(),
             _ => return format!("{name}{{{}}}", matchers.join(", ")),
         }
@@ -379,6 +407,7 @@ impl<'a> Generator<'a> {
             return format!("absent{}\"\"", self.pick(&["=", "!="]));
         };
         let value = pick(values, self.random);
+        let label = written(label);
         match self.random.u32(..8) {
             0..3 => format!("{label}={}", quote(value)),
             3 => format!("{label}!={}", quote(value)),
@@ -402,9 +431,14 @@ impl<'a> Generator<'a> {
     }
 
     fn labels(&mut self) -> String {
-        let labels: Vec<String> = (0..self.random.usize(..4)).map(|_| self.label()).collect();
-        labels.join(", ")
+        let labels = (0..self.random.usize(..4)).map(|_| written(&self.label()));
+        labels.collect::<Vec<String>>().join(", ")
     }
+}
+
+/// A label's name as it is written where no string is expected.
+fn written(label: &str) -> String {
+    if is_label_name(label) { label.to_owned() } else { quote(label) }
 }
 
 fn quote(text: &str) -> String {

@@ -3,6 +3,7 @@
 //!
 //! Everything that is drawn depends on the seed alone, and on which functions the server knows.
 
+mod contradictions;
 mod explain;
 mod generate;
 pub mod nasty;
@@ -20,8 +21,8 @@ use fastrand::Rng;
 use futures_util::StreamExt;
 use operator::model::{EncodedLabels, Sample, Series, TimeRange, Timestamp};
 use operator::promql::{
-    AggregateOp, Answer, Engine, EngineOptions, ExprKind, Expression, Grouping, MemoryStorage,
-    Value,
+    AggregateOp, Answer, Dialect, Engine, EngineOptions, ExprKind, Expression, Grouping,
+    MemoryStorage, Value,
 };
 use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
@@ -90,14 +91,20 @@ impl World {
         let scratch = tempfile::tempdir()?;
         let flags = [
             "--web.enable-remote-write-receiver",
-            "--enable-feature=promql-experimental-functions",
+            "--enable-feature=promql-experimental-functions,promql-binop-fill-modifiers",
         ];
         let flags = flags.map(str::to_owned);
         let server = Prometheus::start_with(blocks, scratch.path(), &flags).await?;
         let block = block_window(blocks)?;
         let made_from = (block.end.as_millis() / MINUTE_MS + 1) * MINUTE_MS;
         let real = read_back(&server.url, block).await?;
-        let made = nasty::series(made_from, seed);
+        let api = Api::new(&server.url, Stats::Unasked)?;
+        let dialect = api.dialect().await?;
+        let mut made = nasty::series(made_from, seed);
+        if dialect == Dialect::V3 {
+            made.extend(nasty::quoted_series(made_from, seed));
+            made.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         nasty::write(&server.url, &made).await?;
         let window = TimeRange::new(
             Timestamp::from_millis(made_from),
@@ -107,8 +114,6 @@ impl World {
             read_back(&server.url, window).await? == made,
             "the server alters what it is given"
         );
-        let api = Api::new(&server.url, Stats::Unasked)?;
-        let dialect = api.dialect().await?;
         let words = Words::learn(&api, dialect, &real, &made).await?;
         let series = [real.len(), made.len()];
         let storage = MemoryStorage::new(real.into_iter().chain(made).map(Arc::new));
@@ -132,6 +137,11 @@ impl World {
     /// Evaluates on both sides.
     pub async fn ask(&self, text: &str, when: When) -> Result<Compared> {
         Ok(self.judge(text, when, self.reply(text, when).await?))
+    }
+
+    /// Looks into a difference.
+    pub async fn explain(&self, text: &str, when: When, compared: &Compared) -> Result<Difference> {
+        explain::explain(self, text, when, compared).await
     }
 
     async fn reply(&self, text: &str, when: When) -> Result<Reply> {
@@ -196,8 +206,8 @@ pub struct Tally {
     pub verdicts: BTreeMap<Verdict, usize>,
     /// Answers of the server that hold a value.
     pub filled: usize,
-    /// Differences after which the server, asked again, contradicts itself.
-    pub unsteady: usize,
+    /// Differences in which the server contradicts itself, by how it does.
+    pub unsteady: BTreeMap<String, usize>,
     /// Differences that rounding inside the expression explains, by what rounds there.
     pub amplified: BTreeMap<String, usize>,
     /// Differences in what the language leaves open, by where they arise.
@@ -237,9 +247,9 @@ pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
                 tally.unexplained += 1;
                 continue;
             }
-            let difference = explain::explain(world, &question.text, when, &compared).await?;
+            let difference = world.explain(&question.text, when, &compared).await?;
             match difference.cause {
-                Cause::Server => tally.unsteady += 1,
+                Cause::Server => *tally.unsteady.entry(difference.at).or_default() += 1,
                 Cause::Rounding => *tally.amplified.entry(difference.at).or_default() += 1,
                 Cause::Undecided => *tally.undecided.entry(difference.at).or_default() += 1,
                 Cause::Ours => tally.wrong.push(difference),
@@ -257,7 +267,10 @@ impl fmt::Display for Tally {
         for (verdict, count) in &self.verdicts {
             writeln!(f, "  {:<28} {count:>8}", format!("{verdict:?}"))?;
         }
-        writeln!(f, "  {:<28} {:>8}", "server contradicts itself", self.unsteady)?;
+        writeln!(f, "  the server contradicts itself")?;
+        for (how, count) in &self.unsteady {
+            writeln!(f, "    {how:<26} {count:>8}")?;
+        }
         for (at, count) in &self.amplified {
             writeln!(f, "  {:<28} {count:>8}", format!("since {at} rounds"))?;
         }

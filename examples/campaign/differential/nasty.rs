@@ -239,10 +239,21 @@ pub fn series(start_ms: i64, seed: u64) -> Vec<Series> {
         let job = ["a", "b", "c"][number / 3];
         maker.histogram(&[("job", job), ("instance", &instance)], buckets);
     }
-    let mut made = maker.made;
-    made.retain(|series| !series.samples.is_empty());
-    made.sort_by(|a, b| a.labels.cmp(&b.labels));
-    made
+    maker.finish()
+}
+
+/// Series whose names are no identifiers, which only Prometheus 3 takes.
+pub fn quoted_series(start_ms: i64, seed: u64) -> Vec<Series> {
+    let mut maker = Maker { start_ms, random: Rng::with_seed(!seed), made: Vec::new() };
+    for job in ["a", "b"] {
+        for (number, text) in ["x", "日本", "a\"b"].into_iter().enumerate() {
+            let number = number.to_string();
+            let labels = [("job", job), ("label.name", text), ("a b\"c", &number)];
+            maker.add("nasty.dotted", &labels, &[], &SHAPES);
+        }
+        maker.add("nasty_info", &[("job", job), ("instance", "x:1")], &[("zone.é", job)], &SHAPES);
+    }
+    maker.finish()
 }
 
 struct Maker {
@@ -252,6 +263,13 @@ struct Maker {
 }
 
 impl Maker {
+    fn finish(self) -> Vec<Series> {
+        let mut made = self.made;
+        made.retain(|series| !series.samples.is_empty());
+        made.sort_by(|a, b| a.labels.cmp(&b.labels));
+        made
+    }
+
     fn add(
         &mut self,
         metric: &str,

@@ -44,32 +44,6 @@ pub fn is_tie(node: &Expr, compared: &Compared) -> bool {
     !same_series && chosen(server) == chosen(ours)
 }
 
-/// Whether the server says something else over a range than at each of its instants, where it
-/// agrees with us. Before Prometheus 3 the window of `x[2m] @ T` moves on with the steps in a call
-/// whose other argument varies, and in `predict_linear`, since `@` becomes an offset from the
-/// first step.
-pub async fn is_other_over_a_range(
-    world: &World,
-    part: &str,
-    when: When,
-    compared: &Compared,
-) -> Result<bool> {
-    let (When::Range(start, end, _), Ok(ours)) = (when, &compared.ours) else { return Ok(false) };
-    let seconds = |millis: i64| format!("@ {}.{:03}", millis / 1000, millis % 1000);
-    let part = part.replace("@ start()", &seconds(start)).replace("@ end()", &seconds(end));
-    for at in when.instants() {
-        let now = world.ask(&part, When::At(at)).await?;
-        let Ok(alone) = &now.ours else { return Ok(false) };
-        let among = ours.iter().filter_map(|(labels, values)| Some((labels, values.get(&at)?)));
-        let alone = alone.iter().filter_map(|(labels, values)| Some((labels, values.get(&at)?)));
-        let bits = |(labels, value): (_, &f64)| (labels, value.to_bits());
-        if now.differs() || !among.map(bits).eq(alone.map(bits)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 /// Whether the server took the conditions of an absent selector in another order than they are
 /// written in: Prometheus 3 sorts those that exclude behind the others, in place, where it asks
 /// its newest samples, and only there. Both sides then agree on the selector in that order.
@@ -79,7 +53,12 @@ pub async fn is_resorted(
     when: When,
     compared: &Compared,
 ) -> Result<bool> {
-    let ExprKind::Call { function, args } = &node.kind else { return Ok(false) };
+    // Over a range, a subquery differs whose instants do not.
+    let call = match &node.kind {
+        ExprKind::Subquery(subquery) => subquery.expr.unwrapped(),
+        _ => node,
+    };
+    let ExprKind::Call { function, args } = &call.kind else { return Ok(false) };
     let ("absent" | "absent_over_time", [arg]) = (function.name, args.as_slice()) else {
         return Ok(false);
     };

@@ -10,16 +10,9 @@ use operator::promql::{AggregateOp, Dialect, FUNCTIONS, Signature, ValueType};
 
 use super::super::api::Api;
 
-/// Functions of native histograms, and those that are left out by name.
-const LEFT_OUT: [&str; 7] = [
-    "histogram_avg",
-    "histogram_count",
-    "histogram_quantiles",
-    "histogram_stddev",
-    "histogram_stdvar",
-    "histogram_sum",
-    "info",
-];
+/// Functions of native histograms.
+const LEFT_OUT: [&str; 5] =
+    ["histogram_avg", "histogram_count", "histogram_stddev", "histogram_stdvar", "histogram_sum"];
 
 /// A metric, and what its series look like.
 pub struct Metric {

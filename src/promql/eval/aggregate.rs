@@ -162,7 +162,7 @@ impl Query<'_> {
 
     fn count_values(&self, aggregate: &Aggregate, steps: Steps) -> Result<Vec<Column>, EvalError> {
         let label = aggregate.param.as_ref().map_or("", text);
-        if !self.is_label_name(label) {
+        if !self.allows_label(label) {
             return Err(EvalError::Expression(format!("invalid label name {label:?}")));
         }
         let columns = self.vector(&aggregate.expr, steps)?;

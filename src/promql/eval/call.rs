@@ -1,7 +1,7 @@
 //! Function calls.
 
 use super::super::annotation::Remark;
-use super::super::ast::{Expr, ExprKind, Span, ValueType};
+use super::super::ast::{Expr, ExprKind, Reach, Span, ValueType};
 use super::super::error::EvalError;
 use super::super::number::{ABSENT, is_absent};
 use super::super::signature::Signature;
@@ -11,7 +11,9 @@ use super::over_time::Quadrature;
 use super::rate::RateKind;
 use super::select::Taken;
 use super::window::{Window, WindowFunction};
-use super::{Computed, Query, Steps, empty, is_value, labels, over_time, rate, simple};
+use super::{
+    Computed, Query, Steps, empty, extended, is_value, labels, over_time, rate, simple, unstable,
+};
 use crate::model::Labels;
 
 impl Query<'_> {
@@ -78,6 +80,7 @@ impl Query<'_> {
                 Ok(absent(&columns, labels::of_absent(vector), steps))
             }
             ("timestamp", [vector]) => self.timestamps(vector, steps),
+            ("info", _) => self.info(span.start, args, steps),
             ("round" | "clamp" | "clamp_min" | "clamp_max", [vector, bounds @ ..]) => {
                 self.bounded(name, vector, bounds, steps)
             }
@@ -97,6 +100,14 @@ impl Query<'_> {
                 let quantiles = self.scalar(q, steps)?;
                 let columns = self.vector(vector, steps)?;
                 self.histogram_quantile(&quantiles, columns, (q.span, vector.span), steps)
+            }
+            ("histogram_quantiles", [vector, label, quantiles @ ..]) => {
+                let columns = (self.vector(vector, steps)?, vector.span);
+                let quantiles: Vec<(Span, Vec<f64>)> = quantiles
+                    .iter()
+                    .map(|q| Ok((q.span, self.scalar(q, steps)?)))
+                    .collect::<Result<_, EvalError>>()?;
+                self.histogram_quantiles(labels::text(label), &quantiles, columns, steps)
             }
             ("histogram_fraction", [lower, upper, vector]) => {
                 let bounds = (self.scalar(lower, steps)?, self.scalar(upper, steps)?);
@@ -178,7 +189,15 @@ impl Query<'_> {
                 }
             }
         }
-        let function = self.window_function(name, &scalars)?;
+        let reach = match &range.unwrapped().kind {
+            ExprKind::Range { selector, .. } => selector.reach,
+            _ => Reach::Plain,
+        };
+        extended::check(reach, name)?;
+        let function = match reach {
+            Reach::Plain => self.window_function(name, &scalars)?,
+            reach => extended_function(name, reach)?,
+        };
         let windows = self.windows(range, steps)?;
         let mut columns = self.over(&windows, steps, &*function)?;
         if name == "absent_over_time" {
@@ -282,6 +301,23 @@ impl Query<'_> {
     }
 }
 
+/// What a function does with a window that reaches further than its ends.
+fn extended_function(name: &str, reach: Reach) -> Result<Box<WindowFunction<'static>>, EvalError> {
+    type Count = fn(&Window<'_>) -> f64;
+    let counted = |count: Count| -> Box<WindowFunction<'static>> {
+        Box::new(move |_, window| Ok(extended::from_anchor(window).as_ref().map(count)))
+    };
+    let kind = match name {
+        "rate" => RateKind::Rate,
+        "increase" => RateKind::Increase,
+        "delta" => RateKind::Delta,
+        "changes" => return Ok(counted(rate::changes)),
+        "resets" => return Ok(counted(rate::resets)),
+        _ => return Err(unknown(name)),
+    };
+    Ok(Box::new(move |_, window| Ok(extended::change(window, kind, reach))))
+}
+
 fn check_factor(name: &str, short: &str, factor: f64) -> Result<(), EvalError> {
     if factor <= 0.0 || factor >= 1.0 {
         return Err(EvalError::Expression(format!(
@@ -335,17 +371,12 @@ fn absent(columns: &[Column], labels: Labels, steps: Steps) -> Vec<Column> {
 /// Sorted for an instant query; a range query's result is sorted by labels at the end.
 fn sorted(name: &str, mut columns: Vec<Column>, names: &[&str]) -> Vec<Column> {
     let first = |column: &Column| column.values.first().copied().unwrap_or(f64::NAN);
-    let by_value = |a: &Column, b: &Column| {
-        let (a, b) = (first(a), first(b));
-        // NaN goes to the end, whichever way.
-        a.is_nan().cmp(&b.is_nan()).then(a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal))
-    };
     match name {
-        "sort" => columns.sort_by(by_value),
-        "sort_desc" => columns.sort_by(|a, b| {
-            let (x, y) = (first(a), first(b));
-            x.is_nan().cmp(&y.is_nan()).then(y.partial_cmp(&x).unwrap_or(std::cmp::Ordering::Equal))
-        }),
+        // NaN goes to the end, whichever way.
+        "sort" => unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) > first(a)),
+        "sort_desc" => {
+            unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) < first(a));
+        }
         "sort_by_label" => labels::sort_by_labels(&mut columns, names, Direction::Ascending),
         _ => labels::sort_by_labels(&mut columns, names, Direction::Descending),
     }

@@ -6,7 +6,7 @@ use super::super::annotation::Remark;
 use super::super::ast::Span;
 use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, almost_equal, is_absent};
+use super::super::number::{ABSENT, almost_equal, is_absent, open_metrics};
 use super::column::{Column, Metric};
 use super::{Collision, Query, Steps, present};
 
@@ -65,6 +65,38 @@ impl Query<'_> {
             self.remark(vector_span, &Remark::ForcedMonotonicity { from, to, largest });
         }
         Ok(columns)
+    }
+
+    /// `histogram_quantiles`: several at once, told apart by a label of that name.
+    pub(super) fn histogram_quantiles(
+        &self,
+        label: &str,
+        quantiles: &[(Span, Vec<f64>)],
+        (columns, vector_span): (Vec<Column>, Span),
+        steps: Steps,
+    ) -> Result<Vec<Column>, EvalError> {
+        let mut results = Vec::new();
+        for (span, values) in quantiles {
+            let spans = (*span, vector_span);
+            for column in self.histogram_quantile(values, columns.clone(), spans, steps)? {
+                let mut texts: Vec<String> = values.iter().map(|q| open_metrics(*q)).collect();
+                texts.sort();
+                texts.dedup();
+                for text in texts {
+                    self.budget.hold(steps.count)?;
+                    let mut pairs = column.metric.pairs(|name| name != label);
+                    pairs.push((label.to_owned(), text.clone()));
+                    let mut column = Column { metric: Metric::from_pairs(pairs), ..column.clone() };
+                    for (value, q) in column.values.iter_mut().zip(values) {
+                        if open_metrics(*q) != text {
+                            *value = ABSENT;
+                        }
+                    }
+                    results.push(column);
+                }
+            }
+        }
+        self.merge(present(results), Collision::Merges)
     }
 
     /// `histogram_fraction`.

@@ -7,6 +7,7 @@ use super::super::error::EvalError;
 use super::super::number::is_absent;
 use super::binary::changes_metric;
 use super::column::{Column, Metric, is_metadata};
+use super::fill::fills;
 use super::{Collision, Query, Steps, present};
 
 /// Series of both sides that share a signature.
@@ -17,10 +18,13 @@ struct Group {
 }
 
 /// The two sides of a match. `one` is the right side, but for `group_right`.
-struct Sides {
-    many: Vec<Column>,
-    one: Vec<Column>,
-    swapped: bool,
+pub struct Sides {
+    /// The side of which several series may meet one of the other.
+    pub many: Vec<Column>,
+    /// The other side.
+    pub one: Vec<Column>,
+    /// Whether `many` is the right side.
+    pub swapped: bool,
 }
 
 /// Which columns met, and what they have in common.
@@ -57,12 +61,10 @@ impl Query<'_> {
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
         let matching = &binary.matching;
-        if matching.fill_left.is_some() || matching.fill_right.is_some() {
-            return Err(EvalError::Unsupported("the fill modifier".to_owned()));
-        }
         let swapped = matches!(matching.cardinality, Cardinality::OneToMany(_));
         let (many, one) = if swapped { (right, left) } else { (left, right) };
-        let sides = Sides { many, one, swapped };
+        let mut sides = Sides { many, one, swapped };
+        self.fill(matching, &mut sides, steps)?;
         let signature = self.signature(matching);
         let mut groups: HashMap<u128, Group> = HashMap::with_capacity(sides.one.len());
         for (index, column) in sides.one.iter().enumerate() {
@@ -128,7 +130,7 @@ impl Query<'_> {
             || (binary.returns_bool && !self.delayed());
         let named = |name: &str| matching.labels.iter().any(|label| label == name);
         let one_to_one = matching.cardinality == Cardinality::OneToOne;
-        if !one_to_one && included(matching).is_empty() {
+        if !one_to_one && matching.cardinality.included().is_empty() {
             let mut metric = many.clone();
             if drops {
                 metric.hide_name();
@@ -141,7 +143,7 @@ impl Query<'_> {
             }
             !one_to_one || named(name) == matching.on
         });
-        for label in included(matching) {
+        for label in matching.cardinality.included() {
             pairs.retain(|(name, _)| name != label);
             let value = one.get(label);
             if !value.is_empty() {
@@ -165,7 +167,8 @@ impl Query<'_> {
         crowded.sort_by_key(|group| group.one[0]);
         for step in 0..steps.count {
             let at = |columns: &[Column], index: usize| !is_absent(columns[index].values[step]);
-            if crowded.is_empty() || !(0..sides.many.len()).any(|index| at(&sides.many, index)) {
+            let any = || (0..sides.many.len()).any(|index| at(&sides.many, index));
+            if crowded.is_empty() || !(fills(matching) || any()) {
                 continue;
             }
             for group in &crowded {
@@ -180,10 +183,7 @@ impl Query<'_> {
     }
 
     fn crowded(&self, matching: &Matching, (a, b): (&Metric, &Metric), swapped: bool) -> EvalError {
-        let group = Metric::from_pairs(a.pairs(|name| {
-            let named = matching.labels.iter().any(|label| label == name);
-            named == matching.on && (matching.on || !is_metadata(name))
-        }));
+        let group = matched(matching, a);
         let side = if swapped { "left" } else { "right" };
         let mut names = [braced(a), braced(b)];
         if self.is_v3() {
@@ -200,18 +200,19 @@ impl Query<'_> {
     }
 }
 
+/// The labels by which a series is matched.
+pub fn matched(matching: &Matching, metric: &Metric) -> Metric {
+    Metric::from_pairs(metric.pairs(|name| {
+        let named = matching.labels.iter().any(|label| label == name);
+        named == matching.on && (matching.on || !is_metadata(name))
+    }))
+}
+
 /// All labels in braces, the metric's name among them.
 fn braced(metric: &Metric) -> String {
     let pairs: Vec<String> =
         metric.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
-}
-
-fn included(matching: &Matching) -> &[String] {
-    match &matching.cardinality {
-        Cardinality::ManyToOne(labels) | Cardinality::OneToMany(labels) => labels,
-        _ => &[],
-    }
 }
 
 /// Fails where two series of the many side meet one of the other at the same step. Prometheus 3

@@ -9,7 +9,10 @@ mod binary;
 mod budget;
 mod call;
 mod column;
+mod extended;
+mod fill;
 mod histogram;
+mod info;
 mod labels;
 mod matching;
 mod over_time;
@@ -19,6 +22,7 @@ mod sampling;
 mod select;
 mod simple;
 mod top;
+mod unstable;
 mod window;
 
 use std::collections::HashMap;
@@ -32,6 +36,7 @@ use super::engine::{Dialect, EngineOptions, NameRemoval};
 use super::error::EvalError;
 use super::number::{ABSENT, is_absent};
 use super::storage::SeriesSet;
+use crate::model::LabelMatcher;
 
 /// The instants of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +99,8 @@ pub struct Query<'a> {
     span_ms: i64,
     /// Series of each selector, by where it stands in the text.
     series: HashMap<usize, SeriesSet>,
+    /// What the names of info metrics meet, by where each call of `info` stands.
+    infos: HashMap<usize, Vec<LabelMatcher>>,
     annotations: Mutex<Annotations>,
     budget: Budget<'a>,
 }

@@ -161,13 +161,30 @@ pub fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
     for pair in window.samples.windows(2) {
         let (left, right) = (of(pair[0].value), of(pair[1].value));
         let height = match quadrature {
-            Quadrature::Left => left,
-            Quadrature::Right => right,
-            Quadrature::Trapezoid => left / 2.0 + right / 2.0,
+            Quadrature::Left => Kahan { sum: left, lost: 0.0 },
+            Quadrature::Right => Kahan { sum: right, lost: 0.0 },
+            Quadrature::Trapezoid => middle(left, right),
         };
-        sum.add_bounded(height * ((pair[1].at - pair[0].at) as f64 / 1000.0));
+        if height.sum != 0.0 || height.lost != 0.0 {
+            let seconds = (pair[1].at - pair[0].at) as f64 / 1000.0;
+            sum.lost += height.lost * seconds;
+            sum.add_bounded(height.sum * seconds);
+        }
     }
     if sum.sum.is_infinite() { sum.sum } else { sum.total() }
+}
+
+/// Half the sum of two values, with what rounding loses of it. The sum comes before the halving,
+/// which rounds the smallest numbers to zero.
+fn middle(left: f64, right: f64) -> Kahan {
+    let mut sum = Kahan { sum: left, lost: 0.0 };
+    sum.add_bounded(right);
+    if sum.sum.is_infinite() && left.is_finite() && right.is_finite() {
+        sum = Kahan { sum: left / 2.0, lost: 0.0 };
+        sum.add_bounded(right / 2.0);
+        return sum;
+    }
+    Kahan { sum: sum.sum / 2.0, lost: sum.lost / 2.0 }
 }
 
 /// The median of the distances from the median; NaN where a value is.
@@ -211,6 +228,14 @@ mod tests {
         assert_eq!(with(&[f64::NAN, 2.0, 1.0], maximum), 2.0);
         assert_eq!(with(&[f64::NAN, 2.0, 1.0], minimum), 1.0);
         assert_eq!(with(&[3.0, 1.0, 3.0], time_of_maximum), 2.0);
+    }
+
+    #[test]
+    fn integrals_neither_lose_the_smallest_nor_exceed_the_largest() {
+        let trapezoid = |values: &[f64]| with(values, |w| integral(w, Quadrature::Trapezoid));
+        assert_eq!(trapezoid(&[5e-324, 5e-324]), 5e-324);
+        assert_eq!(trapezoid(&[f64::MAX, f64::MAX]), f64::MAX);
+        assert_eq!(trapezoid(&[f64::NAN, 2.0, 4.0]), 4.0, "what is no number counts as zero");
     }
 
     #[test]

@@ -4,22 +4,23 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::super::annotation::Annotations;
-use super::super::ast::{At, Condition, Expr, ExprKind, Selector};
+use super::super::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
 use super::super::engine::{EngineOptions, Expression};
 use super::super::error::EvalError;
 use super::super::pattern::MatcherCache;
 use super::super::storage::Storage;
 use super::budget::Budget;
-use super::{Query, Steps};
+use super::{Query, Steps, info};
 use crate::model::{TimeRange, Timestamp};
 
 /// Functions whose value depends on the step even where their arguments do not.
-const STEP_BOUND: [&str; 11] = [
+const STEP_BOUND: [&str; 12] = [
     "day_of_month",
     "day_of_week",
     "day_of_year",
     "days_in_month",
     "hour",
+    "info",
     "minute",
     "month",
     "predict_linear",
@@ -69,14 +70,19 @@ impl<'a> Query<'a> {
             steps,
             span_ms,
             series: HashMap::new(),
+            infos: HashMap::new(),
             annotations: Mutex::new(Annotations::default()),
             budget: Budget::new(options),
         };
         let mut needs = Vec::new();
         query.needs(expression.root(), (steps.start, steps.end()), &mut needs);
-        let mut ranges: Vec<(&[Condition], TimeRange, Vec<usize>)> = Vec::new();
-        for (place, selector, range) in needs {
-            let conditions = selector.conditions.as_slice();
+        let mut ranges: Vec<(Vec<Condition>, TimeRange, Vec<usize>)> = Vec::new();
+        for Need { place, mut conditions, names, range } in needs {
+            if !names.is_empty() {
+                let matchers = cache.matchers(&names, options.dialect);
+                query.infos.insert(place, matchers.map_err(EvalError::Expression)?);
+                conditions.extend(names);
+            }
             match ranges.iter_mut().find(|(known, _, _)| *known == conditions) {
                 Some((_, hull, places)) => {
                     hull.start = hull.start.min(range.start);
@@ -88,7 +94,7 @@ impl<'a> Query<'a> {
         }
         for (conditions, range, places) in ranges {
             let matchers =
-                cache.matchers(conditions, options.dialect).map_err(EvalError::Expression)?;
+                cache.matchers(&conditions, options.dialect).map_err(EvalError::Expression)?;
             query.budget.work(0)?;
             let series = storage.select(&matchers, range)?;
             for place in places {
@@ -107,29 +113,41 @@ impl<'a> Query<'a> {
         })
     }
 
-    fn needs<'e>(
-        &self,
-        expr: &'e Expr,
-        window: (i64, i64),
-        needs: &mut Vec<(usize, &'e Selector, TimeRange)>,
-    ) {
-        let shifted = |at: Option<At>, offset_ms: i64, back: i64| {
-            let (start, end) = self.fixed(at).map_or(window, |at| (at, at));
+    fn needs(&self, expr: &Expr, window: (i64, i64), needs: &mut Vec<Need>) {
+        let shifted = |fixed: Option<i64>, offset_ms: i64, back: i64| {
+            let (start, end) = fixed.map_or(window, |at| (at, at));
             let start = start.saturating_sub(offset_ms).saturating_sub(back);
             (start, end.saturating_sub(offset_ms))
         };
-        let mut need = |selector: &'e Selector, back: i64| {
-            let (start, end) = shifted(selector.at, selector.offset_ms, back);
-            let start = Timestamp::from_millis(start);
-            let end = Timestamp::from_millis(end.saturating_add(1));
-            needs.push((expr.span.start, selector, TimeRange::new(start, end)));
+        let mut need = |selector: &Selector, back: i64| {
+            let lookback = self.options.lookback_ms;
+            let back =
+                if selector.reach == Reach::Plain { back } else { back.saturating_add(lookback) };
+            let ahead = if selector.reach == Reach::Smoothed { lookback } else { 0 };
+            let (start, end) = shifted(self.fixed(selector.at), selector.offset_ms, back);
+            needs.push(Need {
+                place: expr.span.start,
+                conditions: selector.conditions.clone(),
+                names: Vec::new(),
+                range: up_to_and_with(start, end.saturating_add(ahead)),
+            });
         };
         match &expr.kind {
             ExprKind::Selector(selector) => need(selector, self.options.lookback_ms),
             ExprKind::Range { selector, range_ms } => need(selector, *range_ms),
             ExprKind::Subquery(subquery) => {
-                let inner = shifted(subquery.at, subquery.offset_ms, subquery.range_ms);
+                let at = self.fixed(subquery.at);
+                let inner = shifted(at, subquery.offset_ms, subquery.range_ms);
                 self.needs(&subquery.expr, inner, needs);
+            }
+            ExprKind::Call { function, args } if function.name == "info" => {
+                let reference = self.info_reference(&args[0]);
+                let lookback = self.options.lookback_ms;
+                let (start, end) = shifted(reference.fixed, reference.offset_ms, lookback);
+                let (conditions, names) = info::conditions(args);
+                let range = up_to_and_with(start, end);
+                needs.push(Need { place: expr.span.start, conditions, names, range });
+                self.needs(&args[0], window, needs);
             }
             _ => {
                 for child in expr.children() {
@@ -138,4 +156,18 @@ impl<'a> Query<'a> {
             }
         }
     }
+}
+
+/// Series that a node asks for.
+struct Need {
+    /// Where the node stands.
+    place: usize,
+    conditions: Vec<Condition>,
+    /// Conditions on the name that are also asked of other series: those of `info`.
+    names: Vec<Condition>,
+    range: TimeRange,
+}
+
+fn up_to_and_with(start: i64, end: i64) -> TimeRange {
+    TimeRange::new(Timestamp::from_millis(start), Timestamp::from_millis(end.saturating_add(1)))
 }

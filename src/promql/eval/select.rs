@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::ast::Selector;
+use super::super::ast::{Reach, Selector};
 use super::super::error::EvalError;
 use super::super::number::is_absent;
 use super::column::{Column, Metric};
-use super::{Query, Steps, empty};
+use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
 
 /// What a selector takes from a sample.
@@ -31,7 +31,42 @@ impl Query<'_> {
         selector: &Selector,
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
+        if selector.reach == Reach::Smoothed {
+            return self.select_smoothed(place, selector, steps);
+        }
         self.select_taking(place, selector, steps, Taken::Value)
+    }
+
+    /// Evaluates a selector between the samples on either side of each step.
+    fn select_smoothed(
+        &self,
+        place: usize,
+        selector: &Selector,
+        steps: Steps,
+    ) -> Result<Vec<Column>, EvalError> {
+        let fixed = self.fixed(selector.at);
+        let lookback = self.options.lookback_ms;
+        self.budget.each(self.series_at(place), steps.count, |series| {
+            self.budget.work(steps.count as u64)?;
+            let ranged = window::ranged(series);
+            let samples = ranged.samples();
+            let (mut early, mut late) = (Cursor::new(samples), Cursor::new(samples));
+            let mut values = empty(steps);
+            for (slot, at) in values.iter_mut().zip(steps.instants()) {
+                let instant = fixed.unwrap_or(at).saturating_sub(selector.offset_ms);
+                let around = early.count(instant.saturating_sub(lookback))
+                    ..late.count(instant.saturating_add(lookback));
+                let around = samples.get(around).unwrap_or_default();
+                if let Some(value) = extended::smoothed_value(around, instant) {
+                    *slot = value;
+                }
+            }
+            if values.iter().all(|value| is_absent(*value)) {
+                return Ok(None);
+            }
+            self.budget.hold(values.len())?;
+            Ok(Some(Column::new(Metric::stored(series), values)))
+        })
     }
 
     /// Evaluates an instant vector selector for the samples' values or times.
@@ -43,6 +78,8 @@ impl Query<'_> {
         taken: Taken,
     ) -> Result<Vec<Column>, EvalError> {
         let fixed = self.fixed(selector.at);
+        let is_smoothed = selector.reach == Reach::Smoothed;
+        let ahead = if is_smoothed { self.options.lookback_ms } else { 0 };
         self.budget.each(self.series_at(place), steps.count, |series| {
             self.budget.work(steps.count as u64)?;
             let mut values = empty(steps);
@@ -54,7 +91,8 @@ impl Query<'_> {
                     // `timestamp` forgets the offset beside `@`, though not which samples were
                     // fetched for it.
                     (Taken::Time, Some(fixed)) => {
-                        cursor.newest(fixed.min(instant)).filter(|s| self.in_lookback(s, fixed))
+                        let fetched = instant.saturating_add(ahead);
+                        cursor.newest(fixed.min(fetched)).filter(|s| self.in_lookback(s, fixed))
                     }
                     _ => cursor.newest(instant),
                 };
@@ -76,7 +114,8 @@ impl Query<'_> {
         })
     }
 
-    fn in_lookback(&self, sample: &Sample, instant: i64) -> bool {
+    /// Whether a sample is new enough for an instant at or after it.
+    pub(super) fn in_lookback(&self, sample: &Sample, instant: i64) -> bool {
         let at = sample.at.as_millis();
         let earliest = instant.saturating_sub(self.options.lookback_ms);
         at == instant || at > earliest || (at == earliest && !self.is_v3())

@@ -6,7 +6,7 @@ use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::number::{is_absent, plain};
 use super::column::Column;
-use super::{Query, Steps, empty, present, sampling};
+use super::{Query, Steps, empty, present, sampling, unstable};
 
 /// An element of a heap: a value and the column that it is of.
 type Entry = (f64, usize);
@@ -146,7 +146,7 @@ fn best(op: AggregateOp, entries: &[Entry], k: usize, dialect: Dialect) -> Vec<E
         }
     }
     // The worst are before the others, so the order is reversed.
-    heap.sort_by(|a, b| before(a.0, b.0).cmp(&before(b.0, a.0)));
+    unstable::sort(&mut heap, |a, b| before(b.0, a.0));
     heap
 }
 
@@ -208,6 +208,15 @@ fn sampled(columns: &[Column], entries: Vec<Entry>, ratio: f64) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ties_come_as_the_steps_of_sorting_leave_them() {
+        let entries: Vec<Entry> =
+            (0..14).map(|index| (f64::from(index % 2), index as usize)).collect();
+        let best = best(AggregateOp::Topk, &entries, 20, Dialect::V3);
+        let order: Vec<usize> = best.into_iter().map(|(_, index)| index).collect();
+        assert_eq!(order, [7, 13, 5, 11, 1, 9, 3, 8, 6, 12, 10, 0, 2, 4]);
+    }
 
     #[test]
     fn the_best_come_first_and_nan_last() {

@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::super::ast::{Expr, ExprKind, Subquery};
+use super::super::ast::{Expr, ExprKind, Reach, Subquery};
 use super::super::error::EvalError;
 use super::super::number::is_absent;
 use super::column::{Column, Metric, samples};
 use super::select::Cursor;
-use super::{Query, Steps, empty};
+use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
 
 /// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
@@ -16,7 +16,7 @@ const LONG: usize = 64;
 
 /// Samples of one series in one window.
 pub struct Window<'a> {
-    /// The samples; at least one.
+    /// The samples; at least one, with those within its reach.
     pub samples: &'a [Sample],
     /// The instant of evaluation.
     pub at: i64,
@@ -68,7 +68,8 @@ enum Held {
 }
 
 impl Ranged {
-    fn samples(&self) -> &[Sample] {
+    /// Its samples, without staleness markers.
+    pub fn samples(&self) -> &[Sample] {
         match &self.samples {
             Held::Stored(series) => &series.samples,
             Held::Own(samples) => samples,
@@ -82,6 +83,8 @@ pub struct Windows {
     pub series: Vec<Ranged>,
     /// The windows' length.
     pub range_ms: i64,
+    /// Which samples beyond their ends count.
+    pub reach: Reach,
     fixed: Option<i64>,
     offset_ms: i64,
 }
@@ -97,6 +100,7 @@ impl Query<'_> {
             ExprKind::Range { selector, range_ms } => Ok(Windows {
                 series: self.series_at(expr.unwrapped().span.start).iter().map(ranged).collect(),
                 range_ms: *range_ms,
+                reach: selector.reach,
                 fixed: self.fixed(selector.at),
                 offset_ms: selector.offset_ms,
             }),
@@ -110,13 +114,21 @@ impl Query<'_> {
         let windows = self.windows(expr, self.steps)?;
         let mut found = Vec::new();
         for series in &windows.series {
-            let instant = windows.instant(self.steps.start);
-            let start = instant.saturating_sub(windows.range_ms);
-            let inside = |sample: &&Sample| {
-                let at = sample.at.as_millis();
-                at <= instant && (at > start || (at == start && !self.is_v3()))
+            let end = windows.instant(self.steps.start);
+            let start = end.saturating_sub(windows.range_ms);
+            let (before, last) = self.reached(windows.reach, (start, end));
+            let held = series.samples();
+            let inside = held.partition_point(|sample| sample.at.as_millis() <= before)
+                ..held.partition_point(|sample| sample.at.as_millis() <= last);
+            let Some(samples) = held.get(inside) else { continue };
+            let samples = match windows.reach {
+                Reach::Plain => samples.to_vec(),
+                reach => {
+                    let at = self.steps.start;
+                    let window = Window { samples, at, start, end, falls: None };
+                    extended::with_ends(&window, reach)
+                }
             };
-            let samples: Vec<Sample> = series.samples().iter().filter(inside).copied().collect();
             self.budget.hold(samples.len())?;
             if !samples.is_empty() {
                 let mut metric = series.metric.clone();
@@ -127,6 +139,17 @@ impl Query<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// After which instant, and up to which one, samples belong to a window.
+    fn reached(&self, reach: Reach, (start, end): (i64, i64)) -> (i64, i64) {
+        let lookback = self.options.lookback_ms;
+        match reach {
+            Reach::Plain if self.is_v3() => (start, end),
+            Reach::Plain => (start.saturating_sub(1), end),
+            Reach::Anchored => (start.saturating_sub(lookback), end),
+            Reach::Smoothed => (start.saturating_sub(lookback), end.saturating_add(lookback)),
+        }
     }
 
     /// Evaluates a subquery at its own steps, which are multiples of its interval.
@@ -155,6 +178,7 @@ impl Query<'_> {
         Ok(Windows {
             series: series.collect(),
             range_ms: subquery.range_ms,
+            reach: Reach::Plain,
             fixed,
             offset_ms: subquery.offset_ms,
         })
@@ -176,8 +200,8 @@ impl Query<'_> {
             for (step, at) in steps.instants().enumerate() {
                 let end = windows.instant(at);
                 let start = end.saturating_sub(windows.range_ms);
-                let before = if self.is_v3() { start } else { start.saturating_sub(1) };
-                let inside = early.count(before)..late.count(end);
+                let (before, last) = self.reached(windows.reach, (start, end));
+                let inside = early.count(before)..late.count(last);
                 let first = inside.start;
                 let Some(samples) = series.samples().get(inside).filter(|s| !s.is_empty()) else {
                     continue;
@@ -212,7 +236,7 @@ impl Windows {
 }
 
 /// A stored series without staleness markers, which no window holds.
-fn ranged(series: &Arc<Series>) -> Ranged {
+pub fn ranged(series: &Arc<Series>) -> Ranged {
     let samples = if series.samples.iter().any(|sample| is_stale(sample.value)) {
         let kept = series.samples.iter().filter(|sample| !is_stale(sample.value));
         Held::Own(kept.copied().collect())

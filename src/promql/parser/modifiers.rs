@@ -1,10 +1,12 @@
 //! What stands behind an expression: ranges, subqueries, `offset` and `@`.
 
-use super::super::ast::{At, Expr, ExprKind, Subquery};
+use super::super::ast::{At, Expr, ExprKind, Reach, Subquery};
 use super::super::check;
+use super::super::duration::Duration;
 use super::super::error::ParseError;
 use super::super::lexer::TokenKind;
 use super::Parser;
+use super::durations::Length;
 
 impl Parser<'_> {
     pub(super) fn postfix(&mut self, mut expr: Expr) -> Result<Expr, ParseError> {
@@ -22,78 +24,62 @@ impl Parser<'_> {
                 TokenKind::Word(word) if word.eq_ignore_ascii_case("offset") => {
                     self.advance();
                     let offset = self.offset()?;
-                    *check::place_for_offset(self, &mut expr)? = offset;
+                    *check::place_for_offset(self, &mut expr)? = offset.millis;
+                    if let Some(computed) = offset.computed {
+                        expr.computed.get_or_insert_default().offset = Some(computed);
+                    }
                     expr.span.end = self.last_end();
                     expr
+                }
+                TokenKind::Word(word) if word.eq_ignore_ascii_case("anchored") => {
+                    self.reaching(expr, Reach::Anchored)?
+                }
+                TokenKind::Word(word) if word.eq_ignore_ascii_case("smoothed") => {
+                    self.reaching(expr, Reach::Smoothed)?
                 }
                 _ => return Ok(expr),
             };
         }
     }
 
+    fn reaching(&mut self, mut expr: Expr, reach: Reach) -> Result<Expr, ParseError> {
+        check::reach(self, &mut expr, reach)?;
+        self.advance();
+        expr.span.end = self.last_end();
+        Ok(expr)
+    }
+
     fn brackets(&mut self, expr: Expr, start: usize) -> Result<Expr, ParseError> {
         self.advance();
         let context = "subquery or range selector";
-        let range_ms = self.duration(context)?;
+        let range = self.length(context)?;
         if self.takes(":") {
             let ends = self.peek() == &TokenKind::Mark("]");
-            let step_ms = if ends { None } else { Some(self.duration(context)?) };
+            let step = if ends { None } else { Some(self.length(context)?) };
             self.expect("]", context)?;
+            let step_ms = step.as_ref().map(|step| step.millis);
+            let range_ms = range.millis;
             let subquery = Subquery { expr, range_ms, step_ms, at: None, offset_ms: 0 };
-            return self.node(ExprKind::Subquery(Box::new(subquery)), start);
+            let node = self.node(ExprKind::Subquery(Box::new(subquery)), start)?;
+            return Ok(computed(node, range, step.and_then(|step| step.computed)));
         }
         self.expect("]", context)?;
         let span = expr.span;
+        let has_offset = expr.computed.is_some();
         match expr.kind {
             ExprKind::Selector(selector) => {
-                if selector.offset_ms != 0 {
+                if selector.offset_ms != 0 || has_offset {
                     return Err(self.error_at(span, "no offset modifiers allowed before range"));
                 }
                 if selector.at.is_some() {
                     return Err(self.error_at(span, "no @ modifiers allowed before range"));
                 }
-                self.node(ExprKind::Range { selector, range_ms }, start)
+                let range_ms = range.millis;
+                let node = self.node(ExprKind::Range { selector, range_ms }, start)?;
+                Ok(computed(node, range, None))
             }
             _ => Err(self.error_at(span, "ranges only allowed for vector selectors")),
         }
-    }
-
-    /// A positive duration, or a positive number of seconds.
-    fn duration(&mut self, context: &str) -> Result<i64, ParseError> {
-        let millis = match self.peek() {
-            TokenKind::Duration(millis) => *millis,
-            TokenKind::Number(seconds) => self.millis(*seconds)?,
-            _ => return Err(self.unexpected(context, "duration")),
-        };
-        if millis <= 0 {
-            return Err(self.error("duration must be greater than 0"));
-        }
-        self.advance();
-        Ok(millis)
-    }
-
-    fn millis(&self, seconds: f64) -> Result<i64, ParseError> {
-        let millis = (seconds * 1000.0).round();
-        // As far as Go's duration goes, in nanoseconds.
-        if millis.is_finite() && millis.abs() < 9.2e15 {
-            Ok(millis as i64)
-        } else {
-            Err(self.error("duration out of range"))
-        }
-    }
-
-    fn offset(&mut self) -> Result<i64, ParseError> {
-        let negative = self.takes("-");
-        if !negative {
-            self.takes("+");
-        }
-        let millis = match self.peek() {
-            TokenKind::Duration(millis) => *millis,
-            TokenKind::Number(seconds) => self.millis(*seconds)?,
-            _ => return Err(self.unexpected("offset", "duration")),
-        };
-        self.advance();
-        Ok(if negative { -millis } else { millis })
     }
 
     pub(super) fn signed_number(&mut self, context: &str) -> Result<f64, ParseError> {
@@ -129,4 +115,13 @@ impl Parser<'_> {
         }
         Ok(At::Millis(millis as i64))
     }
+}
+
+/// Notes how a node's window and step are computed.
+fn computed(mut node: Expr, range: Length, step: Option<Duration>) -> Expr {
+    if range.computed.is_some() || step.is_some() {
+        let computed = node.computed.get_or_insert_default();
+        (computed.range, computed.step) = (range.computed, step);
+    }
+    node
 }

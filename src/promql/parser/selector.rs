@@ -1,6 +1,6 @@
 //! Series selectors: a metric's name and conditions on labels.
 
-use super::super::ast::{Comparison, Condition, Selector};
+use super::super::ast::{Comparison, Condition, Reach, Selector};
 use super::super::check;
 use super::super::error::ParseError;
 use super::super::lexer::TokenKind;
@@ -22,6 +22,7 @@ impl Parser<'_> {
             let message = format!("metric name must not be set twice: {name:?} or {quoted:?}");
             return Err(self.error(message));
         }
+        let quotes_name = quoted_name.is_some();
         if let Some(value) = name.or(quoted_name) {
             let twice = conditions.iter().find(|condition| condition.name == "__name__");
             if let Some(other) = twice {
@@ -32,7 +33,7 @@ impl Parser<'_> {
             let name = "__name__".to_owned();
             conditions.push(Condition { name, comparison: Comparison::Equal, value });
         }
-        Ok(Selector { conditions, at: None, offset_ms: 0 })
+        Ok(Selector { conditions, at: None, offset_ms: 0, reach: Reach::Plain, quotes_name })
     }
 
     fn condition(
@@ -59,6 +60,9 @@ impl Parser<'_> {
             }
             _ => return Err(self.unexpected(context, "identifier or \"}\"")),
         };
+        if name.is_empty() {
+            return Err(self.error("invalid label name for matching: \"\""));
+        }
         self.advance();
         let comparison = match self.peek() {
             TokenKind::Mark("=") => Comparison::Equal,
