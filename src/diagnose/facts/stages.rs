@@ -97,7 +97,7 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
     mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", any, DEVICE),
     mean(Stage::Threads, "tikv_batch_system_fsm_schedule_wait_seconds", of_store, THREADS),
     mean(Stage::Threads, "tikv_yatp_pool_schedule_wait_duration", any, THREADS),
-    mean(Stage::Threads, "tikv_grpc_msg_duration_seconds", point_read, THREADS),
+    mean(Stage::Threads, READS, point_read, THREADS),
     mean(Stage::Network, "tikv_pd_request_duration_seconds", prompt, ROUND_TRIP),
     Quantity {
         stage: Stage::Network,
@@ -107,6 +107,8 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
         threshold: SCRAPE,
     },
 ];
+
+const READS: &str = "tikv_grpc_msg_duration_seconds";
 
 /// Quantities of a PD member.
 pub const MEMBER_QUANTITIES: [Quantity; 6] = [
@@ -180,6 +182,19 @@ impl Slow {
         let metric = self.quantity.metric.to_owned();
         Plot { metric, how: self.quantity.how, instance, label: None }
     }
+}
+
+/// Whether anything of a store tells of a stage. Reads that take long tell of no stage alone: they
+/// wait for threads, and for all that those wait for.
+pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
+    let of_stage = STORE_QUANTITIES.iter().filter(|quantity| quantity.stage == stage);
+    of_stage.filter(|quantity| quantity.metric != READS).any(|quantity| {
+        let name = match quantity.how {
+            PlotHow::Mean => format!("{}_count", quantity.metric),
+            _ => quantity.metric.to_owned(),
+        };
+        evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
+    })
 }
 
 /// A quantity's values for one node.
