@@ -1,7 +1,7 @@
 //! What the modes about one slow node share: which stage the slowness comes from.
 
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier};
+use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 
@@ -56,6 +56,26 @@ pub fn slow_stores<'a>(
     wanted: Stage,
 ) -> impl Iterator<Item = &'a SlowNode> + use<'a> {
     case.slow_stores.iter().filter(move |node| stage(node) == wanted)
+}
+
+/// A claim that a store is slow by a stage hangs on what would tell it from another stage. A queue
+/// behind the disk makes threads wait, and a process without CPU makes its disk and its answers seem
+/// slow; only it does both.
+pub fn ruled_out(case: &Case<'_>, node: &SlowNode, cause: Stage, claim: Claim) -> Claim {
+    let known = &case.evidence.stores[node.node];
+    let measured = |stage: Stage| {
+        let instance = known.instance.as_deref();
+        instance.is_some_and(|name| is_measured(case.evidence, stage, name))
+    };
+    let answers_in_time = measured(Stage::Network) && !node.has(Stage::Network);
+    let what = match cause {
+        Stage::Threads if !measured(Stage::Device) && !node.has(Stage::Network) => "its disk",
+        Stage::Device if !measured(Stage::Threads) && !answers_in_time => "its threads",
+        Stage::Network if !measured(Stage::Threads) => "its threads",
+        _ => return claim,
+    };
+    let what = format!("{}: whether {what} made it slow", known.name());
+    claim.hangs_on(&what, "curl http://TIKV:20180/metrics")
 }
 
 /// Takes from a claim about a store what its load may explain.
