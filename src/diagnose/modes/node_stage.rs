@@ -128,10 +128,20 @@ const MAY_BE_WORK: f64 = 0.25;
 /// however many quantities agree.
 const IS_WORK: f64 = 0.5;
 
+/// Of what departed at the stage and may have begun when `first` did, what is looked at most often: it
+/// tells the onset best.
+fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
+    let (onset, slack) = (first.departure.onset, first.departure.uncertainty_ms);
+    let same = node.slow.iter().filter(|slow| {
+        slow.quantity.stage == first.quantity.stage && slow.departure.onset - onset <= slack
+    });
+    same.min_by_key(|slow| (slow.departure.uncertainty_ms, slow.departure.onset)).unwrap_or(first)
+}
+
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
 /// departure that is large.
 pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> Claim {
-    let first = node.first_of(cause).unwrap_or(&node.slow[0]);
+    let first = finest(node, node.first_of(cause).unwrap_or(&node.slow[0]));
     let agreeing = node.slow.iter().filter(|slow| slow.quantity.stage == cause).count();
     let confidence = match (agreeing, node.excess(cause)) {
         (2.., excess) if excess >= 4.0 => 0.95,
