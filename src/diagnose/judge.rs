@@ -143,8 +143,17 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
         return false;
     }
     let change = deep.mode.nature == Nature::Change;
-    // A change of configuration or a blind observer moves no load and slows no disk.
-    if change && matches!(deep.mode.name, "config_change" | "scrape_loss") {
+    let resource = shallow.mode.depth == Depth::Resource;
+    let moves_nothing = match deep.mode.name {
+        // A change of configuration or a blind observer moves no load and slows no disk.
+        "config_change" | "scrape_loss" => true,
+        // Another leader of PD changes only what its members have to do.
+        "pd_leader_transfer" => !resource,
+        // Who leads less has less to write.
+        "planned_drain" => resource,
+        _ => false,
+    };
+    if moves_nothing {
         return false;
     }
     let deeper = change || deep.mode.depth < shallow.mode.depth;

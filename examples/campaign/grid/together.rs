@@ -30,7 +30,8 @@ impl Placed<'_> {
             modes: self.fault.modes,
             broader: self.fault.broader,
             target: self.target.clone(),
-            from: self.from,
+            // Nobody sees what was before the window.
+            from: self.from.max(0),
         }
     }
 }
@@ -107,7 +108,15 @@ fn same_twice(tally: &mut Tally, group: &str, base: &str, run: &Run) {
             });
             let mut run = run.clone();
             placed.iter().for_each(|one| one.lay(&mut run));
-            let truths = placed.iter().map(Placed::truth).collect();
+            let mut truths: Vec<Truth> = placed.iter().map(Placed::truth).collect();
+            // Where they hold most peers of a region, that says both.
+            if let [cause] = run.verdict().causes.as_slice()
+                && cause.mode == "region_unavailable"
+            {
+                let target = "cluster".to_owned();
+                let modes: &[&str] = &["region_unavailable"];
+                truths = vec![Truth { modes, broader: &[], target, from: 200 }];
+            }
             let name = format!("{base} {} nodes {nodes:?}", fault.name);
             tally.take(group, &Case { name, run, truths });
         }
@@ -218,7 +227,12 @@ fn too_early(tally: &mut Tally, group: &str, base: &str, run: &Run) {
                 let mut run = run.clone();
                 placed.lay(&mut run);
                 let name = format!("{base} {} node {node} {from}-{to}", fault.name);
-                tally.take(group, &Case { name, run, truths: vec![placed.truth()] });
+                let mut truth = placed.truth();
+                if fault.name == "crash" && from < 0 {
+                    // For how long it had been away cannot be seen.
+                    truth.broader = &["store_restart"];
+                }
+                tally.take(group, &Case { name, run, truths: vec![truth] });
             }
         }
     }

@@ -4,7 +4,7 @@
 //! past and with what the other nodes did at the same time. A machine that all share, or a load
 //! that rose for all, slows all of them alike and accuses nobody.
 
-use crate::diagnose::baseline::{Departure, Threshold, departures, median};
+use crate::diagnose::baseline::{Departure, Threshold, departures, early_departure, median};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::{Plot, PlotHow};
 use crate::diagnose::pd_tracks::PING;
@@ -235,7 +235,13 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         let tracks: Vec<Track> =
             instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
         for (index, own) in tracks.iter().enumerate() {
-            for departure in departures(own, quantity.threshold) {
+            let mut departed = departures(own, quantity.threshold);
+            if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
+                && departed.iter().all(|one| one.onset > early.onset)
+            {
+                departed.insert(0, early);
+            }
+            for departure in departed {
                 let range = departure.range(evidence.as_of.saturating_add_millis(1));
                 let others = tracks.iter().enumerate().filter(|(other, _)| *other != index);
                 let usual = departure.baseline;
@@ -248,6 +254,30 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         }
     }
     found
+}
+
+/// What was slow before it had a past to compare with, beside what it is elsewhere meanwhile. How far
+/// away a node is differs by more than that, so the network is left out.
+fn early<'a>(
+    quantity: &Quantity,
+    own: &Track,
+    tracks: impl Iterator<Item = (usize, &'a Track)>,
+    index: usize,
+) -> Option<Departure> {
+    if quantity.stage == Stage::Network {
+        return None;
+    }
+    let first = own.0.get(..quantity.threshold.baseline.min(own.0.len()))?;
+    let range = TimeRange::new(first.first()?.since, first.last()?.at.saturating_add_millis(1));
+    let others = tracks.filter(|(other, _)| *other != index);
+    let medians =
+        others.filter_map(|(_, track)| median(track.within(range).iter().map(|point| point.value)));
+    let medians: Vec<f64> = medians.collect();
+    // Of two, nobody can say which is usual.
+    if medians.len() < 2 {
+        return None;
+    }
+    early_departure(own, median(medians)?, quantity.threshold)
 }
 
 /// The median inside `range` over that of the four minutes before. With fewer than two points

@@ -128,6 +128,13 @@ const MAY_BE_WORK: f64 = 0.25;
 /// however many quantities agree.
 const IS_WORK: f64 = 0.5;
 
+fn probes_for_a_minute(node: &SlowNode, cause: Stage) -> bool {
+    let probes = |slow: &&Slow| slow.quantity.metric.contains("disk_probe");
+    cause == Stage::Device
+        && node.slow.iter().any(|slow| probes(&slow))
+        && node.lasted_ms() >= 60_000
+}
+
 /// Of what departed at the stage and may have begun when `first` did, what is looked at most often: it
 /// tells the onset best.
 fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
@@ -148,6 +155,8 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
         (_, excess) if excess >= 8.0 => 0.9,
         (2.., _) => 0.85,
         (_, excess) if excess >= 4.0 => 0.7,
+        // The same small write each second, whatever there is to do: a minute of them is no noise.
+        _ if probes_for_a_minute(node, cause) => 0.6,
         // One quantity, and not far off: on a noisy machine that happens.
         _ => 0.45,
     };
