@@ -1,13 +1,16 @@
 //! Captures that are worse recorded than they were: what of the verdict is left.
 //!
 //! The verdict on the capture as it is stands for the truth (`operator score` tells whether it is).
-//! A worse recording may say less: nothing, that it cannot tell, or a broader name at the same
-//! place. Another cause, or another place, is wrong.
+//! A worse recording may say less: that it cannot tell, or a broader name at the same place. That
+//! nothing is broken is silent: honest only where nothing that was recorded departs. Another cause, or
+//! another place, is wrong.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use operator::diagnose::{Cause, Outcome, Verdict};
+
+use operator::diagnose::{Cause, Outcome, Verdict, metrics};
 use operator::model::{Labels, PdOutcome, TimeRange};
 use serde_json::Value;
 
@@ -44,6 +47,87 @@ fn perturbations(seed: u64) -> Vec<Perturbation> {
         perturbation("load x 0.3", |run| run.scale_load(0.3)),
         perturbation("load x 20", |run| run.scale_load(20.0)),
     ]
+}
+
+/// Kinds of evidence that an exporter, a relabelling or a permission may take away as a whole: a
+/// name, and how metrics begin that belong to it.
+const KINDS: [(&str, &[&str]); 8] = [
+    (
+        "the device's times dropped",
+        &[
+            "tikv_raftstore_disk_probe",
+            "raft_engine_sync",
+            "tikv_raftstore_store_write",
+            "tikv_raftstore_append",
+            "etcd_disk",
+        ],
+    ),
+    ("waits for threads dropped", &["tikv_batch_system", "tikv_yatp", "go_sched"]),
+    (
+        "round trips dropped",
+        &["tikv_pd_request", "scrape_duration", "etcd_network", "tikv_raftstore_inspect_network"],
+    ),
+    ("requests of clients dropped", &["tikv_grpc_msg", "tikv_coprocessor"]),
+    (
+        "what peers say dropped",
+        &["tikv_server_report", "tikv_raftstore_message", "tikv_raftstore_inspect_network"],
+    ),
+    (
+        "clocks of processes dropped",
+        &["process_", "tikv_raftstore_inspect_duration", "tikv_raftstore_disk_probe"],
+    ),
+    ("up dropped", &["up"]),
+    (
+        "all but up dropped",
+        &["tikv_", "raft_", "etcd_", "pd_", "process_", "go_", "scrape_", "node_"],
+    ),
+];
+
+/// Worse recordings of one run that are as many as it has metrics, targets and routes of PD's API.
+fn one_by_one(run: &Run) -> Vec<(&'static str, String, Run)> {
+    let without = |drop: &dyn Fn(&Labels) -> bool| {
+        let mut less = run.clone();
+        less.drop_series(drop);
+        less
+    };
+    let mut found = Vec::new();
+    for metric in metrics() {
+        if run.series.iter().any(|one| one.labels.metric() == metric) {
+            let less = without(&|labels| labels.metric() == metric);
+            found.push(("one metric dropped", metric.to_owned(), less));
+        }
+    }
+    let label = |name: &str| -> BTreeSet<String> {
+        run.series.iter().filter_map(|one| one.labels.get(name).map(str::to_owned)).collect()
+    };
+    for job in label("job") {
+        let less = without(&|labels| labels.get("job") == Some(&job));
+        found.push(("one job dropped", job, less));
+    }
+    for instance in label("instance") {
+        let of = |labels: &Labels| labels.get("instance") == Some(&instance);
+        found.push(("one target dropped", instance.clone(), without(&of)));
+        let less = without(&|labels| of(labels) && labels.metric() != "up");
+        found.push(("one target's metrics dropped", instance.clone(), less));
+        for (kind, prefixes) in &KINDS[..5] {
+            let less = without(&|labels| {
+                of(labels) && prefixes.iter().any(|p| labels.metric().starts_with(p))
+            });
+            found.push(("one target's kind dropped", format!("{instance}, {kind}"), less));
+        }
+    }
+    for (kind, prefixes) in KINDS {
+        let less = without(&|labels| prefixes.iter().any(|p| labels.metric().starts_with(p)));
+        found.push((kind, String::new(), less));
+    }
+    let route = |path: &str| path.split('?').next().unwrap_or(path).to_owned();
+    let routes: BTreeSet<String> = run.pd.iter().map(|answer| route(&answer.path)).collect();
+    for one in routes {
+        let mut less = run.clone();
+        less.pd.retain(|answer| route(&answer.path) != one);
+        found.push(("one route of PD dropped", one, less));
+    }
+    found
 }
 
 /// Drops series by a hash of their labels and the seed: the same ones on every machine.
@@ -108,6 +192,7 @@ fn renumber_value(value: &mut Value, other: &impl Fn(u64) -> u64) {
 enum Left {
     Stays,
     SaysLess,
+    Silent,
     Wrong,
 }
 
@@ -137,6 +222,8 @@ fn left(whole: &Verdict, now: &Verdict) -> Left {
         && (now.outcome == whole.outcome || whole.outcome == Outcome::Fault)
     {
         Left::Stays
+    } else if whole.outcome == Outcome::Fault && now.outcome == Outcome::NoFault {
+        Left::Silent
     } else {
         Left::SaysLess
     }
@@ -152,27 +239,57 @@ pub fn run(folder: &Path, seed: u64) -> Result<()> {
         println!("{name}: {}", verdict.summary);
         runs.push((name, run, verdict));
     }
-    println!("\n{:<32} {:>6} {:>10} {:>6}", "", "stays", "says less", "wrong");
-    let mut total = [0; 3];
-    let mut wrong = Vec::new();
+    let mut tally = Tally::default();
     for one in perturbations(seed) {
-        let mut counts = [0; 3];
         for (name, run, whole) in &runs {
             let mut run = run.clone();
             (one.change)(&mut run);
-            let now = run.verdict();
-            let what = left(whole, &now);
-            counts[what as usize] += 1;
-            if what == Left::Wrong {
-                wrong.push(format!("{name}, {}: {}", one.name, now.summary));
-            }
+            tally.take(one.name, name, "", whole, &run.verdict());
         }
-        for (sum, count) in total.iter_mut().zip(counts) {
-            *sum += count;
-        }
-        println!("{:<32} {:>6} {:>10} {:>6}", one.name, counts[0], counts[1], counts[2]);
     }
-    println!("{:<32} {:>6} {:>10} {:>6}", "all", total[0], total[1], total[2]);
-    wrong.iter().for_each(|line| println!("wrong: {line}"));
+    for (name, run, whole) in &runs {
+        for (group, what, less) in one_by_one(run) {
+            tally.take(group, name, &what, whole, &less.verdict());
+        }
+    }
+    tally.print();
     Ok(())
+}
+
+/// What became of the verdicts, by perturbation in the order of their coming.
+#[derive(Default)]
+struct Tally {
+    counts: Vec<(&'static str, [usize; 4])>,
+    told: Vec<String>,
+}
+
+impl Tally {
+    fn take(&mut self, group: &'static str, run: &str, what: &str, whole: &Verdict, now: &Verdict) {
+        let became = left(whole, now);
+        if !self.counts.iter().any(|(known, _)| *known == group) {
+            self.counts.push((group, [0; 4]));
+        }
+        let counts = self.counts.iter_mut().find(|(known, _)| *known == group);
+        counts.expect("it was just added").1[became as usize] += 1;
+        let word = match became {
+            Left::Silent => "silent",
+            Left::Wrong => "wrong",
+            Left::Stays | Left::SaysLess => return,
+        };
+        self.told.push(format!("{word}: {run}, {group} {what}: {}", now.summary));
+    }
+
+    fn print(&self) {
+        let row = |name: &str, [stays, less, silent, wrong]: [usize; 4]| {
+            println!("{name:<32} {stays:>6} {less:>10} {silent:>7} {wrong:>6}");
+        };
+        println!("\n{:<32} {:>6} {:>10} {:>7} {:>6}", "", "stays", "says less", "silent", "wrong");
+        let mut total = [0; 4];
+        for (name, counts) in &self.counts {
+            total.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            row(name, *counts);
+        }
+        row("all", total);
+        self.told.iter().for_each(|line| println!("{line}"));
+    }
 }

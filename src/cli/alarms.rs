@@ -9,7 +9,7 @@ use crate::diagnose::{Evidence, Guess, Target};
 use crate::model::{Labels, StoreId, Timestamp};
 use crate::promql::{Engine, EngineOptions};
 use crate::replay::CaptureStorage;
-use crate::rules::{self, RuleReport, Settings, State};
+use crate::rules::{self, AlertHistory, RuleReport, Settings, State};
 
 /// The name in tables.
 pub const NAME: &str = "first critical alert";
@@ -34,24 +34,31 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {
-        fires(rule, at).map(move |(when, labels)| (when, place, rule, labels))
+        fires(rule, at).map(move |(when, alert)| (when, place, rule, alert))
     });
     let first = fired.min_by_key(|(when, place, ..)| (*when, *place));
-    Ok(first.map(|(_, _, rule, labels)| Guess {
+    Ok(first.map(|(when, _, rule, alert)| Guess {
         mode: stands_for(&rule.name),
-        target: target(evidence, labels),
+        target: target(evidence, &alert.labels),
+        named_at: Some(when),
+        onset: alert
+            .changes
+            .iter()
+            .filter(|change| change.from == State::Inactive && change.at <= when)
+            .map(|change| change.at)
+            .max(),
     }))
 }
 
 /// When each critical alert of a rule began to fire.
-fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &Labels)> {
+fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &AlertHistory)> {
     let critical = rule
         .alerts
         .iter()
         .filter(|alert| matches!(alert.labels.get("severity"), Some("critical" | "emergency")));
     critical.filter_map(move |alert| {
         let mut began = alert.changes.iter().filter(|change| change.to == State::Firing);
-        began.find(|change| change.at >= at).map(|change| (change.at, &alert.labels))
+        began.find(|change| change.at >= at).map(|change| (change.at, alert))
     })
 }
 

@@ -35,6 +35,7 @@ mod score;
 mod seal;
 mod show;
 mod sources;
+mod standings;
 mod subjects;
 mod verify;
 mod watch;

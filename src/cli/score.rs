@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judged::Judged;
 use super::output::{self, Format};
+use super::standings::{self, Contest, Standing};
 use super::{Global, alarms, lookup};
 use crate::capture::unseal_truth;
 use crate::diagnose::{Cause, Guess, MODES, Nature, Outcome, RIVALS, Target, Verdict, diagnose};
@@ -63,8 +64,10 @@ struct Line {
     named_after_ms: Option<i64>,
     /// Causes that are none.
     false_causes: usize,
-    /// Whether each rival named cause and component.
-    rivals: BTreeMap<&'static str, (bool, bool)>,
+    /// How each rival did.
+    rivals: BTreeMap<&'static str, Standing>,
+    #[serde(skip)]
+    own: Standing,
 }
 
 /// Live verdicts are taken this often.
@@ -122,13 +125,36 @@ impl Truth {
         }
     }
 
-    /// Whether a guess names the cause, and whether it names the place.
-    fn judges(&self, guess: Option<&Guess>) -> (bool, bool) {
-        let cause = guess.is_some_and(|guess| Some(guess.mode) == self.fault.as_deref());
-        let place = guess.and_then(|guess| guess.target.as_ref());
-        let workload = guess.is_some_and(|guess| guess.target.is_none()) && self.node.is_none();
-        let place = place.is_some_and(|target| self.is_at(target)) || workload;
-        (cause, place && self.fault.is_some())
+    /// How a guess stands: silence is right where nothing was broken. A guess without a component
+    /// names one only where its cause implies it, as that of a workload does.
+    fn judges(&self, guess: Option<&Guess>) -> Standing {
+        let Some(guess) = guess else {
+            let quiet = self.fault.is_none();
+            return Standing {
+                cause: quiet,
+                component: quiet,
+                change: self.change.is_none(),
+                ..Standing::default()
+            };
+        };
+        let cause = Some(guess.mode) == self.fault.as_deref();
+        let component = match &guess.target {
+            Some(target) => self.node.is_some() && self.is_at(target),
+            None => cause && self.node.is_none(),
+        };
+        let component = component && self.fault.is_some();
+        let right = cause && component;
+        let since = |at: Option<Timestamp>| {
+            at.zip(self.t_inject_ms.map(Timestamp::from_millis)).map(|(at, injected)| at - injected)
+        };
+        Standing {
+            cause,
+            component,
+            change: false,
+            false_causes: usize::from(!right),
+            named_after_ms: since(guess.named_at.filter(|_| right)),
+            onset_error_ms: since(guess.onset.filter(|_| right)),
+        }
     }
 
     fn is_named_by(&self, cause: &Cause) -> bool {
@@ -171,6 +197,20 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         },
         |cause| cause.mode.to_owned(),
     );
+    let false_causes = verdict.causes.iter().filter(|cause| !right(cause)).count();
+    let onset_error_ms = hit.zip(injected).map(|(cause, at)| cause.onset_ms - at);
+    let named_after_ms = named;
+    let own = Standing {
+        cause: match quiet {
+            true => clean,
+            false => first.is_some_and(|cause| truth.is_named_by(cause)),
+        },
+        component: if quiet { clean } else { component },
+        change: right_change,
+        false_causes,
+        named_after_ms,
+        onset_error_ms,
+    };
     Line {
         run,
         truth: truth.name().to_owned(),
@@ -179,11 +219,12 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         top1,
         top3,
         component,
-        onset_error_ms: hit.zip(injected).map(|(cause, at)| cause.onset_ms - at),
+        onset_error_ms,
         detected_after_ms: detected,
-        named_after_ms: named,
-        false_causes: verdict.causes.iter().filter(|cause| !right(cause)).count(),
+        named_after_ms,
+        false_causes,
         rivals: rivals.collect(),
+        own,
     }
 }
 
@@ -241,7 +282,7 @@ fn text(lines: &[Line]) -> String {
         ]
     }));
     let mut text = output::table(&rows);
-    text.push_str("\nCause and place named, per scenario and overall\n");
+    text.push_str("\nBeside the baselines, which are told the true instant of the injection\n");
     text.push_str(&output::table(&comparison(lines)));
     text.push_str("\nConfusion: truth, said, runs\n");
     let mut confusion: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -256,34 +297,14 @@ fn text(lines: &[Line]) -> String {
     text
 }
 
-/// Diagnosis beside its rivals: the share of runs with the right cause at the right place. Random
-/// is the expectation of a draw among the faults of the catalogue. A rival always names something,
-/// so on a run without a fault it is never right.
+/// Diagnosis beside its rivals.
 fn comparison(lines: &[Line]) -> Vec<Vec<String>> {
     let faults = MODES.iter().filter(|mode| mode.nature == Nature::Fault).count();
-    let mut header = vec!["truth".to_owned(), "runs".to_owned(), "operator".to_owned()];
-    let rivals = || std::iter::once(alarms::NAME).chain(RIVALS.iter().map(|rival| rival.name));
-    header.extend(rivals().map(str::to_owned));
-    header.push("random".to_owned());
-    let mut scenarios: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
-    for line in lines {
-        scenarios.entry(&line.truth).or_default().push(line);
-    }
-    let row = |name: &str, lines: &[&Line]| {
-        let share = |hits: usize| format!("{:.0} %", 100.0 * hits as f64 / lines.len() as f64);
-        let mut row = vec![name.to_owned(), lines.len().to_string()];
-        row.push(share(lines.iter().filter(|line| line.top1).count()));
-        row.extend(rivals().map(|rival| {
-            let right = |line: &&&Line| line.rivals.get(rival) == Some(&(true, true));
-            share(lines.iter().filter(right).count())
-        }));
-        let broken = lines.iter().filter(|line| line.is_fault).count();
-        let chance = 100.0 * broken as f64 / lines.len() as f64 / faults as f64;
-        row.push(format!("{chance:.0} %"));
-        row
-    };
-    let mut rows = vec![header];
-    rows.extend(scenarios.iter().map(|(name, lines)| row(name, lines)));
-    rows.push(row("all", &lines.iter().collect::<Vec<_>>()));
-    rows
+    let contests = lines.iter().map(|line| Contest {
+        class: &line.truth,
+        own: line.own,
+        rivals: &line.rivals,
+    });
+    let contests: Vec<Contest<'_>> = contests.collect();
+    standings::rows(&contests, 1.0 / faults as f64)
 }

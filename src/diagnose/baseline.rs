@@ -85,20 +85,17 @@ pub fn departures(track: &Track, threshold: Threshold) -> Vec<Departure> {
     let mut next = 0;
     while next < points.len() {
         let recent = &normal[normal.len().saturating_sub(BASELINE_POINTS)..];
-        let stretch = match limit(recent, threshold) {
-            Some((baseline, limit)) => {
-                let length = stretch_length(&points[next..], limit);
-                (length > 0).then_some((baseline, limit, length))
-            }
-            None => None,
-        };
+        let stretch = normal_of(recent, threshold).and_then(|normal| {
+            let length = stretch_length(&points[next..], normal.limit);
+            (length > 0).then_some((normal, length))
+        });
         match stretch {
-            Some((baseline, limit, length)) => {
+            Some((normal, length)) => {
                 let within = &points[next..next + length];
                 let before = next.checked_sub(1).map(|index| points[index]);
-                if length >= threshold.hold || is_beyond_doubt(within, before, baseline, limit) {
+                if length >= threshold.hold || is_beyond_doubt(within, before, normal) {
                     let last = next + length >= points.len();
-                    found.push(departure(within, before, baseline, last));
+                    found.push(departure(within, before, normal, last));
                 }
                 next += length;
             }
@@ -111,16 +108,50 @@ pub fn departures(track: &Track, threshold: Threshold) -> Vec<Departure> {
     found
 }
 
-/// The baseline and the value above which a point departs. Six median deviations keep a noisy
-/// track quiet: for normal noise that is four standard deviations.
-fn limit(recent: &[f64], threshold: Threshold) -> Option<(f64, f64)> {
+/// What is normal of a track at a point.
+#[derive(Clone, Copy, Debug)]
+struct Normal {
+    baseline: f64,
+    /// How far a point may lie above it by noise alone.
+    noise: f64,
+    /// Above which a point departs.
+    limit: f64,
+}
+
+/// What the points before make normal. Six median deviations keep a noisy track quiet: for normal noise
+/// that is four standard deviations.
+fn normal_of(recent: &[f64], threshold: Threshold) -> Option<Normal> {
     if recent.len() < threshold.baseline {
         return None;
     }
     let baseline = median(recent.iter().copied())?;
     let noise = 6.0 * deviation(recent)?;
     let limit = (baseline * threshold.ratio).max(baseline + threshold.floor).max(baseline + noise);
-    Some((baseline, limit))
+    Some(Normal { baseline, noise, limit })
+}
+
+/// Times that a track must be what its kind elsewhere is, where it has no past to compare with: nodes
+/// of a kind differ by their share of the work, and by their hardware, by a few times.
+const OF_PEERS: f64 = 10.0;
+/// Times the floor of the threshold, likewise.
+const FLOOR_OF_PEERS: f64 = 10.0;
+/// Points, likewise: a minute, which no start of a process lasts.
+const HOLD_OF_PEERS: usize = 4;
+
+/// A stretch that begins before the track has a baseline, far above `usual`, which is what others of
+/// its kind have meanwhile.
+pub fn early_departure(track: &Track, usual: f64, threshold: Threshold) -> Option<Departure> {
+    let finite = track.0.iter().copied().filter(|point| point.value.is_finite());
+    let points: Vec<Point> = finite.collect();
+    let limit = (OF_PEERS * usual).max(usual + FLOOR_OF_PEERS * threshold.floor);
+    let from = points.iter().position(|point| point.value >= limit)?;
+    let length = stretch_length(&points[from..], limit);
+    if from >= threshold.baseline || length < HOLD_OF_PEERS {
+        return None;
+    }
+    let before = from.checked_sub(1).map(|index| points[index]);
+    let normal = Normal { baseline: usual, noise: 0.0, limit };
+    Some(departure(&points[from..from + length], before, normal, from + length >= points.len()))
 }
 
 /// How many points from the first on depart; a single one below the limit does not end it.
@@ -141,7 +172,8 @@ const STAYED_MS: f64 = 24_000.0;
 
 /// Whether at least two points that reach far beyond the limit stand for a stretch that is long
 /// enough: a point of which a part departed is so much lower.
-fn is_beyond_doubt(within: &[Point], before: Option<Point>, baseline: f64, limit: f64) -> bool {
+fn is_beyond_doubt(within: &[Point], before: Option<Point>, normal: Normal) -> bool {
+    let Normal { baseline, limit, .. } = normal;
     let peak = within.iter().map(|point| point.value).fold(f64::MIN, f64::max);
     if within.len() < 2 || peak < BEYOND_DOUBT * limit {
         return false;
@@ -154,15 +186,16 @@ fn is_beyond_doubt(within: &[Point], before: Option<Point>, baseline: f64, limit
     stayed >= STAYED_MS
 }
 
-fn departure(within: &[Point], before: Option<Point>, baseline: f64, last: bool) -> Departure {
+fn departure(within: &[Point], before: Option<Point>, normal: Normal, last: bool) -> Departure {
+    let Normal { baseline, noise, .. } = normal;
     let first = within[0];
     let typical = median(within.iter().map(|point| point.value)).unwrap_or(first.value);
     let peak = within.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a });
     let peak = peak.unwrap_or(first);
     // A rate over an interval in which the change fell is a mixture: its share tells when.
     let share = |point: Point| ((point.value - baseline) / (typical - baseline)).clamp(0.0, 1.0);
-    let earlier =
-        before.map_or(0.0, |point| if point.value > baseline { share(point) } else { 0.0 });
+    let mixed = before.filter(|point| point.value > baseline + noise);
+    let earlier = mixed.map_or(0.0, share);
     let (at, length, share) = match before {
         Some(point) if earlier > 0.2 && point.at == first.since => {
             (point.at, point.at - point.since, earlier)
@@ -212,6 +245,25 @@ mod tests {
         // Half of the interval from 60 s to 75 s was at 40.
         assert_eq!(one.onset.as_millis(), 67_500);
         assert_eq!(one.end, Some(Timestamp::from_millis(120_000)));
+    }
+
+    #[test]
+    fn noise_before_a_departure_does_not_begin_it() {
+        // Half of the way up by chance, where the points before vary as much.
+        let noisy = [10., 16., 10., 16., 10., 16., 10., 19., 40., 40., 40.];
+        let found = departures(&track(&noisy), T);
+        assert_eq!(found[0].onset.as_millis(), 120_000);
+    }
+
+    #[test]
+    fn without_a_past_only_what_is_far_above_its_peers_departs() {
+        let threshold = Threshold { floor: 0.1, ..T };
+        let early = |values: &[f64]| early_departure(&track(values), 2.0, threshold);
+        let found = early(&[2., 60., 60., 60., 60., 2.]).unwrap();
+        assert_eq!((found.onset.as_millis(), found.baseline), (15_000, 2.0));
+        assert_eq!(early(&[18., 18., 18., 18., 18.]), None);
+        assert_eq!(early(&[60., 60., 60., 2.]), None);
+        assert_eq!(early(&[2., 2., 2., 2., 60., 60., 60., 60.]), None);
     }
 
     #[test]

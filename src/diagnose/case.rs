@@ -140,10 +140,7 @@ impl<'a> Case<'a> {
         }
         tell::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
-        let mut names: Vec<String> = evidence.pd.members.keys().cloned().collect();
-        names.extend(evidence.pd.listed.keys().cloned());
-        names.sort();
-        names.dedup();
+        let names: Vec<String> = evidence.member_names().into_iter().collect();
         let slow_members = slow_members(evidence, &names, &members, &mut findings);
         Self {
             evidence,

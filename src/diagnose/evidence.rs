@@ -1,6 +1,6 @@
 //! What diagnosis works on: a window of one run, as known at an instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     Gap, GapReason, PdAnswer, SETTLE_MS, Series, Source, StoreId, TimeRange, Timestamp,
@@ -94,7 +94,10 @@ impl Evidence {
 
     /// The scrape target of a PD member, by the host and port of its client URL.
     pub fn instance_of_member(&self, name: &str) -> Option<String> {
-        let url = self.pd.listed.get(name).or(self.pd.members.get(name).map(|one| &one.url))?;
+        let url = self.pd.listed.get(name).or(self.pd.members.get(name).map(|one| &one.url));
+        let Some(url) = url else {
+            return self.series.instances("pd").into_iter().find(|instance| instance == name);
+        };
         let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
         let address = address.trim_end_matches('/');
         let known = self.series.instances("pd");
@@ -105,10 +108,17 @@ impl Evidence {
         })
     }
 
+    /// Names of PD's members, ascending; those of their scrape targets where no answer tells any.
+    pub fn member_names(&self) -> BTreeSet<String> {
+        let told = self.pd.members.keys().chain(self.pd.listed.keys());
+        let told: BTreeSet<String> = told.cloned().collect();
+        if told.is_empty() { self.series.instances("pd").into_iter().collect() } else { told }
+    }
+
     /// Host and port of a PD member; empty where nobody says.
     pub fn member_address(&self, name: &str) -> String {
         let url = self.pd.listed.get(name).or(self.pd.members.get(name).map(|one| &one.url));
-        let url = url.map_or("", String::as_str);
+        let url = url.map_or(name, String::as_str);
         let address = url.split_once("://").map_or(url, |(_, rest)| rest);
         address.trim_end_matches('/').to_owned()
     }
@@ -131,23 +141,39 @@ fn host(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
+/// PD's leader counts the heartbeats that it handles, by `store` and `address`.
+pub const HEARTBEATS: &str = "pd_scheduler_handle_store_heartbeat_duration_seconds_count";
+
+/// Ids with addresses, of clients and of metrics: as PD lists them, or else as its metrics name them.
+fn addresses(pd: &PdHistory, series: &SeriesTable) -> BTreeMap<StoreId, (String, String)> {
+    let listed = pd.stores.iter();
+    let listed = listed.map(|(id, one)| (*id, (one.address.clone(), one.status_address.clone())));
+    let mut found: BTreeMap<StoreId, (String, String)> = listed.collect();
+    for one in series.metric(HEARTBEATS) {
+        let id = one.labels.get("store").and_then(|id| id.parse().ok()).map(StoreId);
+        if let (Some(id), Some(address)) = (id, one.labels.get("address")) {
+            found.entry(id).or_insert_with(|| (address.to_owned(), String::new()));
+        }
+    }
+    found
+}
+
 fn stores(pd: &PdHistory, series: &SeriesTable) -> Vec<StoreRef> {
     let mut instances: BTreeMap<String, bool> =
         series.instances("tikv").into_iter().map(|instance| (instance, false)).collect();
     let mut stores = Vec::new();
-    for (id, history) in &pd.stores {
-        let exact = instances.contains_key(&history.status_address);
-        let instance = if exact {
-            Some(history.status_address.clone())
+    for (id, (address, status_address)) in addresses(pd, series) {
+        let instance = if instances.contains_key(&status_address) {
+            Some(status_address)
         } else {
-            let of_host = |one: &&String| host(one) == host(&history.address);
+            let of_host = |one: &&String| host(one) == host(&address);
             let mut same = instances.keys().filter(of_host);
             same.next().filter(|_| same.next().is_none()).cloned()
         };
         if let Some(taken) = instance.as_ref().and_then(|name| instances.get_mut(name)) {
             *taken = true;
         }
-        stores.push(StoreRef { id: Some(*id), address: history.address.clone(), instance });
+        stores.push(StoreRef { id: Some(id), address, instance });
     }
     for (instance, _) in instances.into_iter().filter(|(_, taken)| !taken) {
         stores.push(StoreRef { id: None, address: instance.clone(), instance: Some(instance) });

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::model::Timestamp;
 
+use super::blind::{blind_spots, missing, untold_requests};
 use super::case::{AFTERMATH_MS, Case};
 use super::evidence::Evidence;
-use super::facts::Rise;
 use super::finding::{FindingKind, FindingRef, TargetKind};
-use super::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
+use super::mode::{Claim, Depth, Mode, Nature, Unchecked};
 use super::modes::ALL;
 use super::verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
 
@@ -143,8 +143,17 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
         return false;
     }
     let change = deep.mode.nature == Nature::Change;
-    // A change of configuration or a blind observer moves no load and slows no disk.
-    if change && matches!(deep.mode.name, "config_change" | "scrape_loss") {
+    let resource = shallow.mode.depth == Depth::Resource;
+    let moves_nothing = match deep.mode.name {
+        // A change of configuration or a blind observer moves no load and slows no disk.
+        "config_change" | "scrape_loss" => true,
+        // Another leader of PD changes only what its members have to do.
+        "pd_leader_transfer" => !resource,
+        // Who leads less has less to write.
+        "planned_drain" => resource,
+        _ => false,
+    };
+    if moves_nothing {
         return false;
     }
     let deeper = change || deep.mode.depth < shallow.mode.depth;
@@ -161,7 +170,10 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
 
 fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     let evidence = case.evidence;
-    let untold = untold_requests(evidence, &case.rises);
+    let hangs_on = claims.iter().filter(|made| !matches!(made.fate, Fate::Follows(_)));
+    let mut open: Vec<Unchecked> =
+        hangs_on.filter_map(|made| made.claim.hangs_on.clone()).collect();
+    open.extend(untold_requests(evidence, &case.rises));
     let (findings, ids) = case.findings.number();
     let reason = |reference: &FindingRef| {
         let id = &ids[reference.0];
@@ -210,9 +222,11 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     });
     changes.sort_by(|a, b| (a.onset_ms, &a.target, a.mode).cmp(&(b.onset_ms, &b.target, b.mode)));
     add_consequences(&mut causes, &findings);
-    let mut unchecked = missing(evidence);
-    let sees_enough = sees_enough(evidence) && untold.is_none();
-    unchecked.extend(untold);
+    open.extend(blind_spots(evidence));
+    let sees_enough = open.is_empty();
+    let mut unchecked = open;
+    unchecked.extend(missing(evidence));
+    unchecked.dedup();
     let outcome = match (causes.is_empty(), sees_enough) {
         (false, _) => Outcome::Fault,
         (true, true) => Outcome::NoFault,
@@ -270,72 +284,6 @@ fn add_consequences(causes: &mut [Cause], findings: &[super::finding::Finding]) 
             });
         }
     }
-}
-
-fn is_missing(evidence: &Evidence, need: Need) -> bool {
-    match need {
-        Need::PdStores => evidence.pd.listings.is_empty(),
-        Need::PdMembers => evidence.pd.members.is_empty(),
-        Need::TikvMetrics => evidence.series.instances("tikv").is_empty(),
-        Need::PdMetrics => evidence.series.instances("pd").is_empty(),
-    }
-}
-
-/// Needs that are not met, each with the modes that wait for it.
-fn missing(evidence: &Evidence) -> Vec<Unchecked> {
-    let needs = [
-        (Need::PdStores, "PD's list of stores", "operator record --pd http://PD:2379"),
-        (Need::PdMembers, "answers of PD's members", "operator record --pd http://PD:2379"),
-        (
-            Need::TikvMetrics,
-            "TiKV's metrics",
-            "operator record --prometheus http://PROMETHEUS:9090",
-        ),
-        (Need::PdMetrics, "PD's metrics", "operator record --prometheus http://PROMETHEUS:9090"),
-    ];
-    let mut found = Vec::new();
-    for (need, name, command) in needs {
-        if is_missing(evidence, need) {
-            let modes = ALL.iter().filter(|mode| mode.needs.contains(&need));
-            let modes: Vec<&str> = modes.map(|mode| mode.name).collect();
-            found.push(Unchecked::new(&format!("{name}: {}", modes.join(", ")), command));
-        }
-    }
-    found.extend(unscraped_stores(evidence));
-    found
-}
-
-/// Stores that PD lists and Prometheus does not know.
-fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
-    let unseen = evidence.stores.iter().filter(|store| store.instance.is_none());
-    let names: Vec<String> = unseen.map(|store| store.name()).collect();
-    let partly = !names.is_empty() && names.len() < evidence.stores.len();
-    partly.then(|| {
-        let what = format!("{} has no metrics: what is slow inside it", names.join(", "));
-        Unchecked::new(&what, "add it to Prometheus's scrape_configs")
-    })
-}
-
-/// What a rise leaves open that stores may have handed on of which not all requests are seen.
-fn untold_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
-    let stores: BTreeSet<usize> =
-        rises.iter().flat_map(|(rise, _)| rise.handed_on.iter().copied()).collect();
-    let names: Vec<String> = stores.iter().map(|store| evidence.stores[*store].name()).collect();
-    (!names.is_empty()).then(|| {
-        let names = names.join(", ");
-        let what =
-            format!("all requests of {names}: whether load rose elsewhere or came from there");
-        Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep tikv_grpc_msg_duration")
-    })
-}
-
-/// "Nothing is wrong" needs somebody who would have seen it: PD or the stores' metrics, over at
-/// least as long as a baseline and a departure take together, a minute and a half.
-fn sees_enough(evidence: &Evidence) -> bool {
-    let long = evidence.window.millis() >= 90_000;
-    let scraped = !is_missing(evidence, Need::TikvMetrics);
-    let listed = evidence.pd.listings.len() >= 3;
-    long && (scraped || listed)
 }
 
 fn summary(

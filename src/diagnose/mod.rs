@@ -5,6 +5,7 @@
 //! a case and makes [`Claim`]s; `judge` lets the deeper and earlier explain the rest.
 
 mod baseline;
+mod blind;
 mod case;
 mod evidence;
 mod explain;

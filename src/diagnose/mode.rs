@@ -94,6 +94,9 @@ pub struct Claim {
     pub against: Vec<String>,
     /// What could not be checked, and how it could be.
     pub unchecked: Vec<Unchecked>,
+    /// What would have to be seen for anybody to tell whether it holds. Where nothing else is told,
+    /// the verdict is that this cannot be told.
+    pub hangs_on: Option<Unchecked>,
 }
 
 impl Claim {
@@ -115,7 +118,16 @@ impl Claim {
             readings: Vec::new(),
             against: Vec::new(),
             unchecked: Vec::new(),
+            hangs_on: None,
         }
+    }
+
+    /// Something without which it can neither be told nor ruled out: it is no cause.
+    #[must_use]
+    pub fn hangs_on(mut self, what: &str, command: &str) -> Self {
+        self.confidence = self.confidence.min(0.45);
+        self.hangs_on = Some(Unchecked::new(what, command));
+        self
     }
 
     /// Something that speaks against it.

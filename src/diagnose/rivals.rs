@@ -18,6 +18,10 @@ pub struct Guess {
     pub mode: &'static str,
     /// The node whose metric it was.
     pub target: Option<Target>,
+    /// When it could be named, where the rival tells that itself.
+    pub named_at: Option<Timestamp>,
+    /// When it began, likewise.
+    pub onset: Option<Timestamp>,
 }
 
 /// A way to guess.
@@ -85,7 +89,12 @@ fn strongest(
         }
     }
     let (_, series) = best?;
-    Some(Guess { mode: stands_for(series.labels.metric()), target: target(evidence, series) })
+    Some(Guess {
+        mode: stands_for(series.labels.metric()),
+        target: target(evidence, series),
+        named_at: None,
+        onset: None,
+    })
 }
 
 /// A counter's rate, anything else as it is.

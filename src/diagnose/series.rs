@@ -57,11 +57,12 @@ pub struct Increment {
 #[derive(Clone, Debug)]
 pub struct SeriesTable {
     metrics: BTreeMap<String, Vec<Series>>,
+    targets: BTreeSet<(String, String)>,
     scrapes: BTreeMap<String, Vec<Scrape>>,
     interval_ms: i64,
 }
 
-/// One scrape of a target, after `up`.
+/// One scrape of a target, after `up`; where that is missing, after its other series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scrape {
     /// When.
@@ -90,12 +91,25 @@ impl SeriesTable {
             let instance = one.labels.get("instance").unwrap_or_default().to_owned();
             scrapes.entry(instance).or_default().extend(live.map(scrape));
         }
+        let label = |one: &Series, name: &str| one.labels.get(name).unwrap_or_default().to_owned();
+        let target = |one: &Series| (label(one, "job"), label(one, "instance"));
+        let targets: BTreeSet<(String, String)> = metrics.values().flatten().map(target).collect();
+        for (_, instance) in targets.iter().filter(|(_, instance)| !instance.is_empty()) {
+            if !scrapes.contains_key(instance) {
+                let own = metrics.values().flatten();
+                let own = own.filter(|one| one.labels.get("instance") == Some(instance));
+                let found = scrapes_by_traces(own);
+                if !found.is_empty() {
+                    scrapes.insert(instance.clone(), found);
+                }
+            }
+        }
         for list in scrapes.values_mut() {
             list.sort_by_key(|scrape| scrape.at);
             list.dedup_by_key(|scrape| scrape.at);
         }
         let interval_ms = interval_ms(&scrapes);
-        Self { metrics, scrapes, interval_ms }
+        Self { metrics, targets, scrapes, interval_ms }
     }
 
     /// Series of a metric, ascending by labels.
@@ -127,11 +141,10 @@ impl SeriesTable {
         &self.scrapes
     }
 
-    /// Instances of a job that `up` knows.
+    /// Instances of a job, ascending.
     pub fn instances(&self, job: &str) -> Vec<String> {
-        let of_job = |one: &&Series| one.labels.get("job") == Some(job);
-        let up = self.metric("up").iter().filter(of_job);
-        up.filter_map(|one| one.labels.get("instance").map(str::to_owned)).collect()
+        let of_job = self.targets.iter().filter(|(of, instance)| of == job && !instance.is_empty());
+        of_job.map(|(_, instance)| instance.clone()).collect()
     }
 
     /// The typical distance between two scrapes: the median over all targets, 15 s where there
@@ -273,6 +286,24 @@ impl SeriesTable {
     }
 }
 
+/// Scrapes of a target whose `up` is missing. What Prometheus notes of each scrape it notes of a failed
+/// one too, and then nothing else comes with it. Where that is missing as well, the first failed scrape
+/// has left a staleness marker in every series.
+fn scrapes_by_traces<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Scrape> {
+    let (notes, own): (Vec<&Series>, Vec<&Series>) =
+        series.partition(|one| one.labels.metric().starts_with("scrape_"));
+    let mut came: BTreeMap<Timestamp, bool> = BTreeMap::new();
+    for sample in own.iter().flat_map(|one| &one.samples) {
+        *came.entry(sample.at).or_default() |= !is_stale(sample.value);
+    }
+    if !own.is_empty() {
+        for sample in notes.iter().flat_map(|one| &one.samples) {
+            came.entry(sample.at).or_default();
+        }
+    }
+    came.into_iter().map(|(at, up)| Scrape { at, up }).collect()
+}
+
 /// Adds the points of one more series to sums over the same intervals; both ascend in time. Series
 /// of one target share its scrapes, so that the sums rarely grow.
 fn added(mut sums: Vec<Point>, more: impl Iterator<Item = Point>) -> Vec<Point> {
@@ -380,6 +411,23 @@ pub(super) mod tests {
         );
         let mean = table(vec![sum, count]).mean("h", "a", 1.0, |_| true);
         assert_eq!(mean.values().collect::<Vec<_>>(), [0.5]);
+    }
+
+    #[test]
+    fn without_up_a_scrape_is_told_by_what_it_brought() {
+        let own = series(&C, &[(0, 1.0), (15, 2.0), (60, 3.0)]);
+        let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
+        let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);
+        let up = |all: Vec<Series>| -> Vec<(i64, bool)> {
+            let table = SeriesTable::new(all, Timestamp::MAX);
+            table.scrapes()["a"].iter().map(|one| (one.at.as_millis() / 1000, one.up)).collect()
+        };
+        let seen = [(0, true), (15, true), (30, false), (45, false), (60, true)];
+        assert_eq!(up(vec![own.clone(), took]), seen);
+        let mut marked = own;
+        let marker = Sample { at: at(30), value: crate::model::stale_marker() };
+        marked.samples.insert(2, marker);
+        assert_eq!(up(vec![marked]), [(0, true), (15, true), (30, false), (60, true)]);
     }
 
     #[test]

@@ -3,18 +3,19 @@
 //! milder, earlier and open.
 
 mod faults;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use operator::diagnose::{Outcome, Verdict};
+use operator::diagnose::{Cause, Outcome, Verdict};
 use operator::model::TimeRange;
 
 use crate::run::Run;
 use faults::{Fault, GONE, MEMBERS, REQUESTS, load_faults, member_faults, store_faults};
 
-/// What a verdict should say: a mode and its target's name; nothing of a quiet run.
+/// What a verdict should say of one fault: a mode and its target's name.
 #[derive(Clone, Debug)]
 struct Truth {
     modes: &'static [&'static str],
@@ -28,10 +29,11 @@ struct Truth {
 struct Case {
     name: String,
     run: Run,
-    truth: Option<Truth>,
+    /// Every fault in it; none of a quiet run.
+    truths: Vec<Truth>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
     Right,
     Late,
@@ -40,25 +42,28 @@ enum Left {
     Wrong,
 }
 
+/// The worst that the verdict says of any fault: one cause each, and no other.
 fn left(case: &Case, verdict: &Verdict) -> Left {
-    let Some(truth) = &case.truth else {
-        return if verdict.causes.is_empty() { Left::Right } else { Left::Wrong };
+    let same = |cause: &Cause, truth: &Truth| {
+        cause.target.name == truth.target
+            && (truth.modes.contains(&cause.mode) || truth.broader.contains(&cause.mode))
     };
-    if verdict.causes.is_empty() {
-        return Left::Missed;
-    }
-    let first = &verdict.causes[0];
-    if verdict.causes.len() > 1 || first.target.name != truth.target {
+    let known = |cause: &Cause| case.truths.iter().any(|truth| same(cause, truth));
+    if !verdict.causes.iter().all(known) || verdict.causes.len() > case.truths.len() {
         return Left::Wrong;
     }
-    if truth.broader.contains(&first.mode) {
-        return Left::Broader;
-    }
-    if !truth.modes.contains(&first.mode) {
-        return Left::Wrong;
-    }
-    let off = first.onset_ms - case.run.at(truth.from);
-    if off.abs() > 15_000 { Left::Late } else { Left::Right }
+    let each = case.truths.iter().map(|truth| {
+        let Some(cause) = verdict.causes.iter().find(|cause| same(cause, truth)) else {
+            return Left::Missed;
+        };
+        let off = cause.onset_ms - case.run.at(truth.from);
+        match truth.broader.contains(&cause.mode) {
+            true => Left::Broader,
+            false if off.abs() > 15_000 => Left::Late,
+            false => Left::Right,
+        }
+    });
+    each.max().unwrap_or(Left::Right)
 }
 
 /// The quiet part of a run before its injection, end to end.
@@ -99,12 +104,14 @@ impl Tally {
                 .map(|one| format!("{} {} {}", one.mode, one.target.name, one.confidence))
                 .collect();
             let changes: Vec<&str> = verdict.changes.iter().map(|one| one.mode).collect();
-            let want = case.truth.as_ref().map_or("nothing".to_owned(), |truth| {
-                format!("{} {} @{}", truth.modes[0], truth.target, truth.from)
-            });
+            let want = case
+                .truths
+                .iter()
+                .map(|truth| format!("{} {} @{}", truth.modes[0], truth.target, truth.from));
+            let want: Vec<String> = want.collect();
             let word = ["right", "late", "broader", "missed", "wrong"][what as usize];
             self.told.push(format!(
-                "{word} {group} | {}: want {want}, got {causes:?} lost {lost:?} changes {changes:?}",
+                "{word} {group} | {}: want {want:?}, got {causes:?} lost {lost:?} changes {changes:?}",
                 case.name
             ));
         }
@@ -150,10 +157,10 @@ fn lay_over(tally: &mut Tally, base: &str, run: &Run, only: &str) {
                     held_up.scale_rise(REQUESTS, run.range(until, until + 60), 1.6);
                     if one.modes[0] != "traffic_surge" {
                         let name = format!("{name} held up");
-                        let truth = Some(truth.clone());
-                        tally.take("clients held up", &Case { name, run: held_up, truth });
+                        let truths = vec![truth.clone()];
+                        tally.take("clients held up", &Case { name, run: held_up, truths });
                     }
-                    tally.take(one.name, &Case { name, run, truth: Some(truth) });
+                    tally.take(one.name, &Case { name, run, truths: vec![truth] });
                 }
             }
         }
@@ -200,7 +207,7 @@ fn real(
             return;
         }
         let truth = Truth { modes, broader, target: target.to_owned(), from };
-        tally.take(group, &Case { name: format!("{name} {what}"), run, truth: Some(truth) });
+        tally.take(group, &Case { name: format!("{name} {what}"), run, truths: vec![truth] });
     };
     for length in [30, 45, 60, 75, 90, 120] {
         let modes_differ = mode == "store_crash" && length < 90;
@@ -240,7 +247,7 @@ fn dips(tally: &mut Tally, name: &str, base: &Run) {
             let mut run = base.clone();
             run.scale_rise(REQUESTS, run.range(from, to), factor);
             let name = format!("{name} {from}-{to} x {factor}");
-            tally.take("dips", &Case { name, run, truth: None });
+            tally.take("dips", &Case { name, run, truths: Vec::new() });
         }
     }
 }
@@ -259,7 +266,7 @@ fn quiet_windows(tally: &mut Tally, name: &str, run: &Run, until: i64) {
                 let case = Case {
                     name: format!("{name} {start}+{length} at {at}"),
                     run: seen,
-                    truth: None,
+                    truths: Vec::new(),
                 };
                 let bad = verdict.outcome == Outcome::Fault;
                 let entry = tally.counts.entry("quiet windows".to_owned()).or_default();
@@ -286,6 +293,7 @@ pub fn run(folder: &Path, only: &str) -> Result<()> {
                 println!("{name} as base: {}", verdict.summary);
             }
             lay_over(&mut tally, name, &base, only);
+            together::lay_over(&mut tally, name, &base, only);
         }
         if let Some(fault) = REAL.iter().find(|(one, ..)| *one == name) {
             real(&mut tally, &run, *fault, injected, only);

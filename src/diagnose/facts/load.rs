@@ -133,6 +133,11 @@ const SAME_MIX: f64 = 0.05;
 /// A mix with so many more reads is another program's, not the same one's that reads a little more.
 const OTHER_MIX: f64 = 0.2;
 
+/// Whether a store tells what clients ask it for.
+pub fn measures_load(evidence: &Evidence, instance: &str) -> bool {
+    evidence.series.of(REQUESTS, instance).any(|one| client(&one.labels))
+}
+
 /// Of those, scans: of ranges of keys, or pushed down to the coprocessor.
 pub fn scans(evidence: &Evidence) -> Vec<Track> {
     per_store(evidence, |labels| {

@@ -1,7 +1,5 @@
 //! PD members that did not answer, and who led meanwhile.
 
-use std::collections::BTreeSet;
-
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::FindingRef;
 use crate::model::{GapReason, TimeRange, Timestamp};
@@ -68,11 +66,9 @@ const SILENT_MS: i64 = 8_000;
 
 /// Members that did not answer the recorder or Prometheus, and those that restarted.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
-    let names: BTreeSet<&String> =
-        evidence.pd.members.keys().chain(evidence.pd.listed.keys()).collect();
     let mut found = Vec::new();
-    for name in names {
-        found.extend(of_member(evidence, name));
+    for name in evidence.member_names() {
+        found.extend(of_member(evidence, &name));
     }
     found.sort_by(|a, b| (a.onset, &a.member).cmp(&(b.onset, &b.member)));
     found
@@ -229,10 +225,21 @@ fn member_outage(
     }
 }
 
-/// Whether the member led when it was last heard.
+/// Whether the member led when it was last heard. Where no member told who leads, its metrics tell
+/// whether it led etcd: only etcd's leader campaigns for PD's.
 fn led(evidence: &Evidence, name: &str, at: Timestamp) -> bool {
-    evidence.pd.leader_at(at) == Some(name)
+    if let Some(leader) = evidence.pd.leader_at(at) {
+        return leader == name;
+    }
+    let leads = evidence.instance_of_member(name).and_then(|instance| {
+        let track = evidence.series.gauge(LEADS_ETCD, &instance, |_| true);
+        track.last_by(at).map(|point| point.value)
+    });
+    leads == Some(1.0)
 }
+
+/// 1 while a member leads etcd.
+pub const LEADS_ETCD: &str = "etcd_server_is_leader";
 
 /// A change of PD's leader.
 #[derive(Clone, Debug, PartialEq, Eq)]

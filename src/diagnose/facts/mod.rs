@@ -16,10 +16,12 @@ mod views;
 
 pub use health::{HEALTH, late_checks};
 pub use life::Life;
-pub use load::{Hot, Load, REQUESTS, Rise, before_and_in, busier, rises, scans, total};
-pub use members::{LeaderChange, MemberOutage, leader_changes, member_outages};
+pub use load::{
+    Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rises, scans, total,
+};
+pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use outages::{Outage, View, outages, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use shift::{Shift, shifts};
-pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, slow};
+pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, slow};

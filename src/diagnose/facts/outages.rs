@@ -148,7 +148,10 @@ pub fn outages(evidence: &Evidence) -> Vec<Outage> {
     let mut found = Vec::new();
     for one in &signs {
         for stretch in stretches(evidence, one) {
-            found.push(silent_store(evidence, one, stretch, &edges, &mut used));
+            let own = own_edges(evidence, one.store, stretch, &edges, &signs);
+            own.iter().for_each(|index| used[*index] = true);
+            let own: Vec<&Unreachable> = own.into_iter().map(|index| &edges[index]).collect();
+            found.push(silent_store(evidence, one, stretch, &own));
         }
     }
     found.extend(cut_from_peers(evidence, &edges, &used, &signs));
@@ -228,12 +231,44 @@ fn belongs(edge: &Unreachable, stretch: TimeRange) -> bool {
         && edge.silence.last <= stretch.end.saturating_add_millis(60_000)
 }
 
+/// The edges of a silent store, by index. One whose other end is silent too and has more broken links
+/// is that one's: who is only not scraped still misses the store that died meanwhile.
+fn own_edges(
+    evidence: &Evidence,
+    store: usize,
+    stretch: TimeRange,
+    edges: &[Unreachable],
+    signs: &[Signs],
+) -> Vec<usize> {
+    let at = |store: usize, stretch: TimeRange| {
+        let of = |edge: &Unreachable| edge.whom == store || edge.by == store;
+        let mine = edges.iter().enumerate();
+        let mine = mine.filter(move |(_, edge)| of(edge) && belongs(edge, stretch));
+        mine.map(|(index, _)| index).collect::<Vec<usize>>()
+    };
+    let other = |store: usize, edge: &Unreachable| {
+        if edge.whom == store { edge.by } else { edge.whom }
+    };
+    let links = |store: usize, mine: &[usize]| {
+        mine.iter().map(|index| other(store, &edges[*index])).collect::<BTreeSet<usize>>().len()
+    };
+    let own = at(store, stretch);
+    let broken = links(store, &own);
+    let is_others = |index: &usize| {
+        let end = other(store, &edges[*index]);
+        stretches(evidence, &signs[end]).into_iter().any(|stretch| {
+            let theirs = at(end, stretch);
+            theirs.contains(index) && links(end, &theirs) > broken
+        })
+    };
+    own.iter().copied().filter(|index| !is_others(index)).collect()
+}
+
 fn silent_store(
     evidence: &Evidence,
     signs: &Signs,
     stretch: TimeRange,
-    edges: &[Unreachable],
-    used: &mut [bool],
+    own: &[&Unreachable],
 ) -> Outage {
     let store = signs.store;
     let open = evidence.as_of;
@@ -243,13 +278,6 @@ fn silent_store(
     let heartbeats = signs.heartbeats.iter().chain(&signs.missed).find(|silence| overlaps(silence));
     let heartbeats = heartbeats.cloned();
     let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
-    let mut own: Vec<&Unreachable> = Vec::new();
-    for (edge, used) in edges.iter().zip(used.iter_mut()) {
-        if (edge.whom == store || edge.by == store) && belongs(edge, stretch) {
-            *used = true;
-            own.push(edge);
-        }
-    }
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
     let silences: Vec<&Silence> = silences.collect();
     let of_peers = own.iter().filter(|edge| edge.whom == store).map(|edge| &edge.silence);
@@ -263,7 +291,7 @@ fn silent_store(
         .missed_by_pd(heartbeats);
     outage.prometheus = if scrapes.is_some() { View::Silent } else { View::Unknown };
     outage.scrapes = scrapes;
-    look_around(evidence, &mut outage, &own);
+    look_around(evidence, &mut outage, own);
     outage
 }
 

@@ -143,6 +143,10 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
             });
         }
     }
+    // Beside a store that a scheduler emptied, one whose single leader went away by itself is none.
+    let emptied: BTreeSet<Timestamp> =
+        found.iter().filter(|drain| drain.had >= 2).filter_map(|drain| drain.scheduler).collect();
+    found.retain(|drain| drain.had >= 2 || drain.scheduler.is_none_or(|at| !emptied.contains(&at)));
     if let Some((at, _)) = from_start {
         found.extend(drained_from_the_start(evidence, outages, *at));
     }

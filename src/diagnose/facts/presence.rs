@@ -35,11 +35,12 @@ pub fn presence(outage: &Outage) -> Presence {
     let hears = outage.outbound == View::Heard && outage.inbound != View::Silent;
     match (outage.pd, outage.prometheus) {
         (View::Silent, View::Silent) => silent_to_both(outage, hears),
+        // Nobody else hears it, and nobody tells whether it runs.
+        (View::Silent, View::Unknown) if !hears => Presence::Gone,
         (View::Silent, _) if outage.inbound == View::Silent && outage.outbound == View::Silent => {
             Presence::CutOff
         }
         (View::Silent, _) if outage.peers_cut() => one_way_or(outage, Presence::CutOff),
-        (View::Silent, View::Unknown) if !hears => Presence::Gone,
         (View::Silent, _) => Presence::CutFromPd,
         (View::Heard, _) if outage.peers_cut() => one_way_or(outage, Presence::CutFromPeers),
         (View::Heard, _) => Presence::Unseen,

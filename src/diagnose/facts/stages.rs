@@ -4,7 +4,7 @@
 //! past and with what the other nodes did at the same time. A machine that all share, or a load
 //! that rose for all, slows all of them alike and accuses nobody.
 
-use crate::diagnose::baseline::{Departure, Threshold, departures, median};
+use crate::diagnose::baseline::{Departure, Threshold, departures, early_departure, median};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::{Plot, PlotHow};
 use crate::diagnose::pd_tracks::PING;
@@ -97,7 +97,7 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
     mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", any, DEVICE),
     mean(Stage::Threads, "tikv_batch_system_fsm_schedule_wait_seconds", of_store, THREADS),
     mean(Stage::Threads, "tikv_yatp_pool_schedule_wait_duration", any, THREADS),
-    mean(Stage::Threads, "tikv_grpc_msg_duration_seconds", point_read, THREADS),
+    mean(Stage::Threads, READS, point_read, THREADS),
     mean(Stage::Network, "tikv_pd_request_duration_seconds", prompt, ROUND_TRIP),
     Quantity {
         stage: Stage::Network,
@@ -107,6 +107,8 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
         threshold: SCRAPE,
     },
 ];
+
+const READS: &str = "tikv_grpc_msg_duration_seconds";
 
 /// Quantities of a PD member.
 pub const MEMBER_QUANTITIES: [Quantity; 6] = [
@@ -182,6 +184,19 @@ impl Slow {
     }
 }
 
+/// Whether anything of a store tells of a stage. Reads that take long tell of no stage alone: they
+/// wait for threads, and for all that those wait for.
+pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
+    let of_stage = STORE_QUANTITIES.iter().filter(|quantity| quantity.stage == stage);
+    of_stage.filter(|quantity| quantity.metric != READS).any(|quantity| {
+        let name = match quantity.how {
+            PlotHow::Mean => format!("{}_count", quantity.metric),
+            _ => quantity.metric.to_owned(),
+        };
+        evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
+    })
+}
+
 /// A quantity's values for one node.
 pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track {
     match quantity.how {
@@ -220,7 +235,13 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         let tracks: Vec<Track> =
             instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
         for (index, own) in tracks.iter().enumerate() {
-            for departure in departures(own, quantity.threshold) {
+            let mut departed = departures(own, quantity.threshold);
+            if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
+                && departed.iter().all(|one| one.onset > early.onset)
+            {
+                departed.insert(0, early);
+            }
+            for departure in departed {
                 let range = departure.range(evidence.as_of.saturating_add_millis(1));
                 let others = tracks.iter().enumerate().filter(|(other, _)| *other != index);
                 let usual = departure.baseline;
@@ -233,6 +254,30 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         }
     }
     found
+}
+
+/// What was slow before it had a past to compare with, beside what it is elsewhere meanwhile. How far
+/// away a node is differs by more than that, so the network is left out.
+fn early<'a>(
+    quantity: &Quantity,
+    own: &Track,
+    tracks: impl Iterator<Item = (usize, &'a Track)>,
+    index: usize,
+) -> Option<Departure> {
+    if quantity.stage == Stage::Network {
+        return None;
+    }
+    let first = own.0.get(..quantity.threshold.baseline.min(own.0.len()))?;
+    let range = TimeRange::new(first.first()?.since, first.last()?.at.saturating_add_millis(1));
+    let others = tracks.filter(|(other, _)| *other != index);
+    let medians =
+        others.filter_map(|(_, track)| median(track.within(range).iter().map(|point| point.value)));
+    let medians: Vec<f64> = medians.collect();
+    // Of two, nobody can say which is usual.
+    if medians.len() < 2 {
+        return None;
+    }
+    early_departure(own, median(medians)?, quantity.threshold)
 }
 
 /// The median inside `range` over that of the four minutes before. With fewer than two points

@@ -1,7 +1,7 @@
 //! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
 //! when, is found before.
 
-use crate::diagnose::evidence::Evidence;
+use crate::diagnose::evidence::{Evidence, HEARTBEATS, StoreRef};
 use crate::model::{TimeRange, Timestamp};
 
 use super::health::health_checks;
@@ -26,12 +26,40 @@ fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
             outage.pd = View::Heard;
         }
     }
+    if outage.pd == View::Unknown && evidence.pd.listings.is_empty() {
+        outage.pd = by_handled_heartbeats(evidence, known, range);
+    }
     if outage.prometheus == View::Unknown
         && let Some(scrapes) =
             known.instance.as_ref().and_then(|i| evidence.series.scrapes().get(i))
         && scrapes.iter().any(|scrape| scrape.up && range.contains(scrape.at))
     {
         outage.prometheus = View::Heard;
+    }
+}
+
+/// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
+/// comes every 10 s, so that two scrapes without any, while others had some, are silence.
+fn by_handled_heartbeats(evidence: &Evidence, known: &StoreRef, range: TimeRange) -> View {
+    let table = &evidence.series;
+    let interval = table.scrape_interval_ms();
+    let settled = TimeRange::new(
+        range.start.saturating_add_millis(interval),
+        range.end.saturating_add_millis(1),
+    );
+    let Some(id) = known.id.map(|id| id.to_string()) else { return View::Unknown };
+    let (mut own, mut others, mut points) = (0.0, 0.0, 0);
+    for series in table.metric(HEARTBEATS) {
+        let is_own = series.labels.get("store") == Some(&id);
+        for one in table.increments(series).iter().filter(|one| settled.contains(one.at)) {
+            *(if is_own { &mut own } else { &mut others }) += one.by;
+            points += usize::from(is_own);
+        }
+    }
+    match (own > 0.0, others > 0.0 && points >= 2) {
+        (true, _) => View::Heard,
+        (false, true) => View::Silent,
+        (false, false) => View::Unknown,
     }
 }
 

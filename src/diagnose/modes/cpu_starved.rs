@@ -1,6 +1,6 @@
 //! A store is not given the CPU that it asks for.
 
-use super::node_stage::{claim, slow_stores, weigh_load};
+use super::node_stage::{claim, ruled_out, slow_stores, weigh_load};
 use crate::diagnose::case::{Case, SlowNode};
 use crate::diagnose::facts::{Stage, View};
 use crate::diagnose::finding::{Target, number};
@@ -34,6 +34,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Threads).map(|node| {
         let known = &case.evidence.stores[node.node];
         let claim = claim(case, node, Target::store(known), Stage::Threads);
+        let claim = ruled_out(case, node, Stage::Threads, claim);
         let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
         let hidden = case.outages.iter().any(|outage| {

@@ -1,7 +1,7 @@
 //! What the modes about one slow node share: which stage the slowness comes from.
 
 use crate::diagnose::case::{Case, SlowNode};
-use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier};
+use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 
@@ -58,6 +58,26 @@ pub fn slow_stores<'a>(
     case.slow_stores.iter().filter(move |node| stage(node) == wanted)
 }
 
+/// A claim that a store is slow by a stage hangs on what would tell it from another stage. A queue
+/// behind the disk makes threads wait, and a process without CPU makes its disk and its answers seem
+/// slow; only it does both.
+pub fn ruled_out(case: &Case<'_>, node: &SlowNode, cause: Stage, claim: Claim) -> Claim {
+    let known = &case.evidence.stores[node.node];
+    let measured = |stage: Stage| {
+        let instance = known.instance.as_deref();
+        instance.is_some_and(|name| is_measured(case.evidence, stage, name))
+    };
+    let answers_in_time = measured(Stage::Network) && !node.has(Stage::Network);
+    let what = match cause {
+        Stage::Threads if !measured(Stage::Device) && !node.has(Stage::Network) => "its disk",
+        Stage::Device if !measured(Stage::Threads) && !answers_in_time => "its threads",
+        Stage::Network if !measured(Stage::Threads) => "its threads",
+        _ => return claim,
+    };
+    let what = format!("{}: whether {what} made it slow", known.name());
+    claim.hangs_on(&what, "curl http://TIKV:20180/metrics")
+}
+
 /// Takes from a claim about a store what its load may explain.
 pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
@@ -108,16 +128,35 @@ const MAY_BE_WORK: f64 = 0.25;
 /// however many quantities agree.
 const IS_WORK: f64 = 0.5;
 
+fn probes_for_a_minute(node: &SlowNode, cause: Stage) -> bool {
+    let probes = |slow: &&Slow| slow.quantity.metric.contains("disk_probe");
+    cause == Stage::Device
+        && node.slow.iter().any(|slow| probes(&slow))
+        && node.lasted_ms() >= 60_000
+}
+
+/// Of what departed at the stage and may have begun when `first` did, what is looked at most often: it
+/// tells the onset best.
+fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
+    let (onset, slack) = (first.departure.onset, first.departure.uncertainty_ms);
+    let same = node.slow.iter().filter(|slow| {
+        slow.quantity.stage == first.quantity.stage && slow.departure.onset - onset <= slack
+    });
+    same.min_by_key(|slow| (slow.departure.uncertainty_ms, slow.departure.onset)).unwrap_or(first)
+}
+
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
 /// departure that is large.
 pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> Claim {
-    let first = node.first_of(cause).unwrap_or(&node.slow[0]);
+    let first = finest(node, node.first_of(cause).unwrap_or(&node.slow[0]));
     let agreeing = node.slow.iter().filter(|slow| slow.quantity.stage == cause).count();
     let confidence = match (agreeing, node.excess(cause)) {
         (2.., excess) if excess >= 4.0 => 0.95,
         (_, excess) if excess >= 8.0 => 0.9,
         (2.., _) => 0.85,
         (_, excess) if excess >= 4.0 => 0.7,
+        // The same small write each second, whatever there is to do: a minute of them is no noise.
+        _ if probes_for_a_minute(node, cause) => 0.6,
         // One quantity, and not far off: on a noisy machine that happens.
         _ => 0.45,
     };

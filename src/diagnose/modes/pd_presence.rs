@@ -1,14 +1,19 @@
 //! What the modes about a PD member's presence share.
 
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::{MemberOutage, View};
+use crate::diagnose::facts::{LEADS_ETCD, MemberOutage, View};
 use crate::diagnose::finding::Target;
 use crate::diagnose::mode::Claim;
 use crate::diagnose::stops::rolling_members;
 
 /// Metrics that tell whether a member is there.
-pub const METRICS: [&str; 4] =
-    ["up", "scrape_duration_seconds", "process_start_time_seconds", "process_cpu_seconds_total"];
+pub const METRICS: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    LEADS_ETCD,
+];
 
 /// Members that were gone: silent to all who asked, or replaced by a new process.
 pub fn gone<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a MemberOutage> + use<'a> {

@@ -16,7 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions have lost their quorum",
-    // Stores that fell out together are one fault, and this is what it means.
+    // Stores that fell out together and in the same way are one fault, and this is what it means.
     subsumes: &[
         "store_crash",
         "store_restart",
@@ -84,7 +84,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     target.concerns = regions;
     let mut claim = Claim::new(target.clone(), range.start, 20_000, 0.85);
     claim.end = end;
-    if second.onset - first.onset <= TOGETHER_MS {
+    if second.onset - first.onset <= TOGETHER_MS && presence(first) == presence(second) {
         claim.onset = first.onset;
         claim.onset_uncertainty_ms = first.uncertainty_ms();
         claim.confidence = 0.98;

@@ -45,7 +45,12 @@ fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
             claim.end = outage.end;
             claim.evidence.clone_from(&outage.findings);
-            if heard { claim } else { claim.unchecked("whether PD heard it", "pd-ctl store") }
+            if heard {
+                return claim;
+            }
+            let confidence = claim.confidence;
+            let what = format!("{}: whether PD heard it meanwhile", claim.target.name);
+            Claim { confidence, ..claim.hangs_on(&what, "pd-ctl store") }
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! A store's device is slow, and its load did not rise.
 
-use super::node_stage::{claim, slow_stores, weigh_load};
+use super::node_stage::{claim, ruled_out, slow_stores, weigh_load};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::{Slow, Stage};
 use crate::diagnose::finding::Target;
@@ -35,6 +35,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Device).map(|node| {
         let known = &case.evidence.stores[node.node];
         let claim = claim(case, node, Target::store(known), Stage::Device);
+        let claim = ruled_out(case, node, Stage::Device, claim);
         let mut claim = weigh_load(case, node, claim);
         claim.stores = vec![node.node];
         // What the store measures around its writes includes waiting for a thread.

@@ -1,6 +1,6 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
-use super::node_stage::{claim, member_stage, slow_stores, weigh_load};
+use super::node_stage::{claim, member_stage, ruled_out, slow_stores, weigh_load};
 use super::slow_link::slow_links;
 use std::collections::BTreeSet;
 
@@ -36,6 +36,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         .map(|node| {
             let known = &case.evidence.stores[node.node];
             let claim = claim(case, node, Target::store(known), Stage::Network);
+            let claim = ruled_out(case, node, Stage::Network, claim);
             let mut claim = weigh_load(case, node, claim);
             claim.stores = vec![node.node];
             // A scrape alone is one observer's view.

@@ -2,13 +2,15 @@
 
 use super::node_stage::stage;
 use crate::diagnose::case::Case;
+use crate::diagnose::evidence::HEARTBEATS;
 use crate::diagnose::facts::{Outage, Presence, Slow, Stage, View, presence};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
 use crate::diagnose::stops::plan_of;
 
 /// Metrics that tell who hears whom.
-pub const METRICS: [&str; 11] = [
+pub const METRICS: [&str; 12] = [
+    HEARTBEATS,
     "up",
     "scrape_duration_seconds",
     "process_start_time_seconds",

@@ -1,6 +1,7 @@
 //! Runs that are worse recorded than the bundled ones: the verdict stays, or says less.
 
 use operator::diagnose::{Outcome, Verdict};
+use operator::model::Labels;
 
 use super::run::Run;
 use super::{assert_cause, told};
@@ -75,9 +76,85 @@ fn half_of_the_members_unseen_changes_nothing() {
     }
 }
 
+/// PD's own metrics name its stores, count their heartbeats and tell who leads.
 #[test]
 fn without_pd_what_prometheus_saw_is_left() {
-    for_all(|run| run.pd.clear(), stays_or_says_less);
+    let same = |verdict: &Verdict, truth: Option<(&str, &str)>| match truth {
+        Some((mode, _)) => assert_eq!(verdict.causes[0].mode, mode, "{}", told(verdict)),
+        None => assert_eq!(verdict.outcome, Outcome::NoFault, "{}", told(verdict)),
+    };
+    for_all(
+        |run| run.pd.clear(),
+        |verdict, truth| {
+            same(verdict, truth);
+            stays_or_says_less(verdict, truth);
+        },
+    );
+}
+
+#[test]
+fn any_route_of_pd_may_be_missing() {
+    for route in ["/members", "/stores", "/hotspot/", "/regions/", "/health", "/schedulers"] {
+        for_all(|run| run.pd.retain(|one| !one.path.contains(route)), stays);
+    }
+}
+
+#[test]
+fn without_up_scrapes_are_told_by_what_they_brought() {
+    for_all(|run| run.drop_series(|labels| labels.metric() == "up"), stays);
+    let gone = |labels: &Labels| matches!(labels.metric(), "up" | "scrape_duration_seconds");
+    for_all(|run| run.drop_series(gone), stays_or_says_less);
+}
+
+/// What would show a fault, or tell it from another, may be missing as a whole, on all stores or on one.
+#[test]
+fn a_kind_of_evidence_that_is_missing_is_not_taken_for_health() {
+    let kinds: [&[&str]; 4] = [
+        &[
+            "tikv_raftstore_disk_probe",
+            "raft_engine_sync",
+            "tikv_raftstore_store_write",
+            "tikv_raftstore_append",
+        ],
+        &["tikv_batch_system", "tikv_yatp"],
+        &["tikv_pd_request", "scrape_duration"],
+        &["tikv_grpc_msg"],
+    ];
+    let is_honest = |verdict: &Verdict, truth: Option<(&str, &str)>| {
+        stays_or_says_less(verdict, truth);
+        let (silent, why) = (verdict.outcome == Outcome::NoFault, told(verdict));
+        assert!(!silent, "{why}");
+        assert!(verdict.causes.len() == 1 || !verdict.unchecked.is_empty(), "{why}");
+    };
+    for kind in kinds {
+        let of_kind =
+            |labels: &Labels| kind.iter().any(|prefix| labels.metric().starts_with(prefix));
+        for_all(|run| run.drop_series(of_kind), is_honest);
+        for index in 0..3 {
+            let of_one = |run: &mut Run| {
+                let instance = run.store(index).1;
+                run.drop_series(|one| of_kind(one) && one.get("instance") == Some(&instance));
+            };
+            for_all(of_one, is_honest);
+        }
+    }
+    for index in 0..3 {
+        let unseen = |run: &mut Run| {
+            let instance = run.store(index).1;
+            run.drop_series(|labels| labels.get("instance") == Some(&instance));
+        };
+        for_all(unseen, is_honest);
+    }
+    for_all(|run| run.drop_series(|one| one.get("job") == Some("tikv")), is_honest);
+}
+
+/// A process that nobody scrapes may stand still or be cut off: only its own counters tell.
+#[test]
+fn a_store_that_is_not_scraped_is_not_said_to_run() {
+    let mut run = Run::load("chaos-08");
+    let instance = run.store(0).1;
+    run.drop_series(|labels| labels.get("instance") == Some(&instance));
+    assert_cause(&run.verdict(), "store_unreachable", "store 1");
 }
 
 #[test]
