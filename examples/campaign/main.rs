@@ -18,6 +18,7 @@ mod fuzz;
 mod gate;
 mod grid;
 mod live;
+mod margins;
 mod mutate;
 mod official;
 mod peer;
@@ -151,6 +152,12 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
+    Margins {
+        /// Folders of captures
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+    },
     /// Judge faults that no capture holds, laid over the quiet parts of the bundled runs, and those of
     /// the bundled ones made shorter, milder, earlier and open
     Grid {
@@ -267,6 +274,7 @@ fn main() -> Result<()> {
             runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
         }
         Task::Perturb { folder, seed } => perturb::run(&folder, seed),
+        Task::Margins { folders } => margins::run(&folders),
         Task::Grid { folder, only } => grid::run(&folder, &only),
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;

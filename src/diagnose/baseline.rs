@@ -12,6 +12,8 @@ const BASELINE_POINTS: usize = 16;
 /// What counts as a departure. The numbers stand beside each use, with their reason.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
+    /// What its lines are called, with what they are of: `name.ratio`, `name.floor`.
+    pub name: &'static str,
     /// At least this many times the baseline.
     pub ratio: f64,
     /// And at least this much above it, in the track's unit: a ratio of two tiny numbers says
@@ -226,7 +228,7 @@ mod tests {
         Track(values.iter().enumerate().map(point).collect())
     }
 
-    const T: Threshold = Threshold { ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
+    const T: Threshold = Threshold { name: "test", ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
 
     #[test]
     fn a_median_is_not_moved_by_one_outlier() {

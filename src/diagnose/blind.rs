@@ -93,7 +93,8 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
         let list = evidence.series.scrapes().get(instance);
         list.is_some_and(|list| list.iter().filter(|scrape| scrape.up).count() >= 2)
     };
-    let kinds: [(&str, &dyn Fn(&str) -> bool); 4] = [
+    type Measured<'a> = &'a dyn Fn(&str) -> bool;
+    let kinds: [(&str, Measured<'_>); 4] = [
         ("how long its disk takes", &|name| is_measured(evidence, Stage::Device, name)),
         ("how long its threads wait", &|name| is_measured(evidence, Stage::Threads, name)),
         ("how long answers of PD take it", &|name| is_measured(evidence, Stage::Network, name)),

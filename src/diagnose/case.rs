@@ -4,8 +4,8 @@ use crate::model::{Labels, TimeRange, Timestamp};
 
 use super::evidence::Evidence;
 use super::facts::{
-    self, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
-    Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
+    self, ALONE, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage,
+    Presence, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
 };
 use super::finding::{FindingRef, Findings};
 use super::series::Track;
@@ -259,11 +259,12 @@ fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
 /// silence of the node explains.
 fn episodes(
     slow: Vec<Slow>,
-    as_of: Timestamp,
+    evidence: &Evidence,
     silent: &[TimeRange],
 ) -> Vec<(TimeRange, bool, Vec<Slow>)> {
-    let mut alone: Vec<Slow> =
-        slow.into_iter().filter(|slow| slow.alone() && !is_excused(slow, silent)).collect();
+    let (as_of, least) = (evidence.as_of, evidence.lines.at("alone", ALONE));
+    let alone = |slow: &Slow| slow.excess() >= least && !is_excused(slow, silent);
+    let mut alone: Vec<Slow> = slow.into_iter().filter(alone).collect();
     alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));
     let mut found: Vec<(TimeRange, bool, Vec<Slow>)> = Vec::new();
     for one in alone {
@@ -298,7 +299,7 @@ fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings)
             .collect();
         let excused = |slow: &Slow| own.iter().any(|outage| excuses(outage, slow, evidence.as_of));
         let slow = slow.into_iter().filter(|slow| !excused(slow)).collect();
-        for (range, ended, slow) in episodes(slow, evidence.as_of, &[]) {
+        for (range, ended, slow) in episodes(slow, evidence, &[]) {
             let told = slow.iter().map(|one| tell::slow_store(evidence, node, one, findings));
             let told = told.collect();
             found.push(SlowNode { node, range, ended, slow, findings: told });
@@ -325,7 +326,7 @@ fn slow_members(
         let own = outages.iter().filter(|one| one.member == names[node]);
         let silent: Vec<TimeRange> = own.map(|one| one.range(evidence.as_of)).collect();
         let slow = without_elections(evidence, outages, slow);
-        for (range, ended, slow) in episodes(slow, evidence.as_of, &silent) {
+        for (range, ended, slow) in episodes(slow, evidence, &silent) {
             let told =
                 slow.iter().map(|one| tell::slow_member(evidence, &names[node], one, findings));
             let told = told.collect();

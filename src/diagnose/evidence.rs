@@ -6,6 +6,7 @@ use crate::model::{
     Gap, GapReason, PdAnswer, SETTLE_MS, Series, Source, StoreId, TimeRange, Timestamp,
 };
 
+use super::lines::Lines;
 use super::pd_history::PdHistory;
 use super::series::SeriesTable;
 
@@ -43,6 +44,8 @@ pub struct Evidence {
     pub gaps: Vec<Gap>,
     /// Every store that PD or Prometheus knows.
     pub stores: Vec<StoreRef>,
+    /// Where lines are drawn.
+    pub lines: Lines,
 }
 
 /// A store and the scrape target that it is.
@@ -79,7 +82,7 @@ impl Evidence {
         gaps.sort();
         let window = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
         let stores = stores(&pd, &series);
-        Self { window, as_of, series, pd, gaps, stores }
+        Self { window, as_of, series, pd, gaps, stores, lines: Lines::default() }
     }
 
     /// The store with this id.

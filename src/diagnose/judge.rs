@@ -13,7 +13,7 @@ use super::modes::ALL;
 use super::verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
 
 /// A claim below this is an alternative and no cause: more speaks against it than for it.
-const CONFIDENT: f64 = 0.5;
+pub(super) const CONFIDENT: f64 = 0.5;
 
 /// Metrics that the modes and the facts read; only these need be loaded. Ascending.
 pub fn metrics() -> Vec<&'static str> {
@@ -42,7 +42,7 @@ pub fn diagnose(evidence: &Evidence) -> Verdict {
         let confidence = b.claim.confidence.total_cmp(&a.claim.confidence);
         order(a).cmp(&order(b)).then(confidence).then_with(|| a.claim.target.cmp(&b.claim.target))
     });
-    give_way(&mut claims, case.open());
+    give_way(&mut claims, case.open(), evidence.lines.at("confident", CONFIDENT));
     explain_away(&mut claims, case.open());
     verdict(case, claims)
 }
@@ -91,8 +91,8 @@ impl Made {
 }
 
 /// Names that say less of the same, and rivals for the same node and time: the surer one stays.
-fn give_way(claims: &mut [Made], open: Timestamp) {
-    for made in claims.iter_mut().filter(|made| made.claim.confidence < CONFIDENT) {
+fn give_way(claims: &mut [Made], open: Timestamp, confident: f64) {
+    for made in claims.iter_mut().filter(|made| made.claim.confidence < confident) {
         made.fate = Fate::Lost("more speaks against it than for it".to_owned());
     }
     for a in 0..claims.len() {
@@ -149,8 +149,8 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
         "config_change" | "scrape_loss" => true,
         // Another leader of PD changes only what its members have to do.
         "pd_leader_transfer" => !resource,
-        // Who leads less has less to write.
-        "planned_drain" => resource,
+        // Who leads less has less to write, and clients ask for no more because of it.
+        "planned_drain" => resource || shallow.mode.depth == Depth::Workload,
         _ => false,
     };
     if moves_nothing {

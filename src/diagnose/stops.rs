@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::case::Case;
 use crate::model::TimeRange;
 
-use super::facts::{Outage, Presence, leaving, presence};
+use super::facts::{Outage, Presence, Restart, leaving, presence};
 
 /// Why a process was stopped on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     }
     // A graceful stop leads its leaders away too, without a scheduler; of a short one that is
     // the only trace, and "stopped, and back at once" is a restart all the same.
-    let long = outage.restart.is_none_or(|restart| restart.at - outage.onset > SHORT_MS);
+    let long = outage.restart.is_none_or(|restart| !is_short(case, restart, outage));
     let drained = match case.drained_before(outage.store, outage.onset) {
         Some(drain) => drain.scheduler.is_some() || long,
         None => {
@@ -52,6 +52,12 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
 /// before, after 20 s and 40 s; TiKV replays its log for some more. It counts from the first sign that is
 /// missing, which may be a heartbeat (every 10 s) that was due just before the death.
 pub const SHORT_MS: i64 = 70_000;
+
+/// Whether a process was away for no longer than a restart takes.
+pub fn is_short(case: &Case<'_>, restart: Restart, outage: &Outage) -> bool {
+    let most = case.evidence.lines.at("restart-takes", SHORT_MS as f64);
+    (restart.at - outage.onset) as f64 <= most
+}
 
 /// Stores that were restarted one after the other, each once and never two at a time: all but
 /// one of them at least, or at least two whose leaders had been led away first. Faults do not

@@ -228,8 +228,8 @@ fn too_early(tally: &mut Tally, group: &str, base: &str, run: &Run) {
                 placed.lay(&mut run);
                 let name = format!("{base} {} node {node} {from}-{to}", fault.name);
                 let mut truth = placed.truth();
-                if fault.name == "crash" && from < 0 {
-                    // For how long it had been away cannot be seen.
+                if fault.name == "crash" && (from < 0 || to - from < 80) {
+                    // For how long it had been away cannot be seen, or it was no longer than a restart.
                     truth.broader = &["store_restart"];
                 }
                 tally.take(group, &Case { name, run, truths: vec![truth] });

@@ -47,7 +47,8 @@ pub struct Hot {
 /// does not do by itself, and what a single burst or the catching up after a stall does not last
 /// for. Three points have a median that one of them does not move; they are sums over all stores, and
 /// as steady as one store's are over four.
-const RISE: Threshold = Threshold { ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
+pub const RISE: Threshold =
+    Threshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
 
 /// Below this share of the usual load nobody works with the cluster.
 const IDLE: f64 = 0.05;
@@ -223,7 +224,7 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
         !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
-    departures(&all, RISE).into_iter().filter(news).map(rise).collect()
+    departures(&all, evidence.lines.of(RISE)).into_iter().filter(news).map(rise).collect()
 }
 
 /// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
@@ -343,8 +344,12 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
 
 /// Whether a store had clearly more to do in `range` than before, half as much again, and more
 /// than the others: one that only takes its fair share is not overloaded by it. `requests` are
-/// those of a [`Load`].
+/// those of a [`Load`]. Where nothing was seen before, nobody can say so.
 pub fn busier(requests: &[Track], store: usize, range: TimeRange) -> bool {
+    let earlier = TimeRange::new(Timestamp::MIN, range.start + 1);
+    if requests[store].within(earlier).is_empty() {
+        return false;
+    }
     let loads: Vec<(f64, f64)> = requests.iter().map(|track| before_and_in(track, range)).collect();
     let (before, now) = loads[store];
     let others = loads.iter().enumerate().filter(|(index, _)| *index != store);

@@ -62,7 +62,7 @@ impl MemberOutage {
 
 /// Requests that failed one after another, over at least this long: one lost request is a hiccup
 /// of the network or of the recorder.
-const SILENT_MS: i64 = 8_000;
+pub const MEMBER_SILENT_MS: i64 = 8_000;
 
 /// Members that did not answer the recorder or Prometheus, and those that restarted.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
@@ -95,7 +95,8 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
         }
         let next = history.asks.iter().find(|ask| ask.at > last.at && ask.failed.is_none());
         let next = next.map(|ask| ask.at);
-        if next.unwrap_or(evidence.as_of) - first.at < SILENT_MS {
+        let least = evidence.lines.at("member-silent", MEMBER_SILENT_MS as f64) as i64;
+        if next.unwrap_or(evidence.as_of) - first.at < least {
             continue;
         }
         let refused = run.iter().filter(|ask| ask.failed == Some(GapReason::Connect)).count();
@@ -262,7 +263,7 @@ pub fn leader_changes(evidence: &Evidence) -> Vec<LeaderChange> {
     for (at, leader) in &evidence.pd.leaders {
         match (led, leader) {
             (Some(from), Some(to)) => {
-                if from != to || leaderless.is_some_and(|since| *at - since >= SILENT_MS) {
+                if from != to || leaderless.is_some_and(|since| *at - since >= MEMBER_SILENT_MS) {
                     let (from, to) = (from.clone(), Some(to.clone()));
                     found.push(LeaderChange { at: *at, from, to, leaderless_since: leaderless });
                 }

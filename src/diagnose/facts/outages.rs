@@ -178,7 +178,7 @@ fn signs(evidence: &Evidence, store: usize) -> Signs {
     };
     Signs {
         store,
-        heartbeats: silences(SILENT_MS),
+        heartbeats: silences(evidence.lines.at("silent-to-pd", SILENT_MS as f64) as i64),
         missed: silences(MISSED_MS),
         scrapes: instance.map_or_else(Vec::new, |name| {
             let mut failed = failed_scrapes(evidence, name);

@@ -27,7 +27,8 @@ pub struct Shift {
 
 /// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
 /// What moves with leaders is left out beside it.
-const SHIFT: Threshold = Threshold { ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
+pub const SHIFT: Threshold =
+    Threshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
 
 /// Fewer requests a second than this are no load whose share means anything.
 const LEAST: f64 = 20.0;
@@ -37,7 +38,7 @@ const LEAST: f64 = 20.0;
 pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     let mut found = Vec::new();
     for (store, own) in load.requests.iter().enumerate() {
-        for departure in departures(&share(own, &load.all), SHIFT) {
+        for departure in departures(&share(own, &load.all), evidence.lines.of(SHIFT)) {
             let range = departure.range(evidence.as_of.saturating_add_millis(1));
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)

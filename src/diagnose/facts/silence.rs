@@ -146,7 +146,7 @@ pub struct Unreachable {
 
 /// A reconnection after a restart or an election costs a few reports; a link that stays broken
 /// gives several a second, since every heartbeat and vote fails.
-const REPORTS_AT_LEAST: f64 = 3.0;
+pub const REPORTS_AT_LEAST: f64 = 3.0;
 
 /// All stretches of undeliverable messages, by reporter and missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
@@ -194,7 +194,8 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
             found.push(open);
         }
     }
-    found.retain(|one| one.reports >= REPORTS_AT_LEAST);
+    let least = evidence.lines.at("undeliverable", REPORTS_AT_LEAST);
+    found.retain(|one| one.reports >= least);
     found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
     found
 }

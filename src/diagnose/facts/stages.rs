@@ -39,18 +39,22 @@ pub struct Quantity {
 
 /// A device that takes at least four times its usual time for an fsync, and 3 ms more: healthy
 /// ones take 0.1 to 5 ms and vary by a factor of two with load.
-const DEVICE: Threshold = Threshold { ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
+pub const DEVICE: Threshold =
+    Threshold { name: "device", ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
 
 /// A wait for a thread is tens of microseconds on an idle machine and a millisecond or two on a
 /// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms.
-const THREADS: Threshold = Threshold { ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
+pub const THREADS: Threshold =
+    Threshold { name: "threads", ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
 
 /// A round trip to PD takes a millisecond or two inside one site; 10 ms more, over many requests,
 /// is no queueing but distance or loss.
-const ROUND_TRIP: Threshold = Threshold { ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
+pub const ROUND_TRIP: Threshold =
+    Threshold { name: "round-trip", ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
 
 /// A scrape is one request and some hundreds of kilobytes; it doubles easily.
-const SCRAPE: Threshold = Threshold { ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
+pub const SCRAPE: Threshold =
+    Threshold { name: "scrape", ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
 
 fn any(_: &Labels) -> bool {
     true
@@ -136,18 +140,25 @@ pub const MEMBER_QUANTITIES: [Quantity; 6] = [
 const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
 
 /// etcd probes its peers every 30 s: two probes are a minute.
-const ROUND_TRIP_SPARSE: Threshold = Threshold { ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
+pub const ROUND_TRIP_SPARSE: Threshold =
+    Threshold { name: "probe", ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
 
 /// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
 /// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
-const GO_THREADS: Threshold = Threshold { ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
+pub const GO_THREADS: Threshold =
+    Threshold { name: "go-threads", ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
 
 /// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
 /// are a quarter of a minute.
-const PING_SLOW: Threshold = Threshold { ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
+pub const PING_SLOW: Threshold =
+    Threshold { name: "ping", ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
 
 /// A scrape of PD takes tens of milliseconds.
-const SCRAPE_PD: Threshold = Threshold { ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
+pub const SCRAPE_PD: Threshold =
+    Threshold { name: "scrape-pd", ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
+
+/// What stands out is so many times what the others did: two of them differ by less at the same time.
+pub const ALONE: f64 = 2.5;
 
 /// A quantity of one node that departed, beside what it did elsewhere.
 #[derive(Clone, Debug)]
@@ -166,11 +177,6 @@ impl Slow {
     /// How many times slower it became than the others did.
     pub fn excess(&self) -> f64 {
         self.departure.ratio() / self.elsewhere
-    }
-
-    /// Whether it stands out: two and a half times what the others did.
-    pub fn alone(&self) -> bool {
-        self.excess() >= 2.5
     }
 
     /// What to plot; of PD's answers, those of the member that findings name `node`.
@@ -235,7 +241,7 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         let tracks: Vec<Track> =
             instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
         for (index, own) in tracks.iter().enumerate() {
-            let mut departed = departures(own, quantity.threshold);
+            let mut departed = departures(own, evidence.lines.of(quantity.threshold));
             if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
                 && departed.iter().all(|one| one.onset > early.onset)
             {

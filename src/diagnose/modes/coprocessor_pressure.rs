@@ -59,7 +59,7 @@ fn refused(case: &Case<'_>) -> Vec<Claim> {
 }
 
 /// Three times the scans, and five a second more.
-const SCANS: Threshold = Threshold { ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
+const SCANS: Threshold = Threshold { name: "scans", ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
 
 /// The read pool must work for them: four times as much as before, and a quarter of a core more
 /// over all stores. Point reads take tens of microseconds each; scans are what fills it.

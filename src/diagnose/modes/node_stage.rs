@@ -4,6 +4,8 @@ use crate::diagnose::case::{Case, SlowNode};
 use crate::diagnose::facts::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::diagnose::finding::{Target, TargetKind};
 use crate::diagnose::mode::Claim;
+use crate::diagnose::series::Track;
+use crate::model::{TimeRange, Timestamp};
 
 /// The stage that slows a node down. A process that waits for the CPU answers late and waits for
 /// threads; one behind a bad link only answers late; one on a slow disk does neither, but its
@@ -109,6 +111,11 @@ fn under_load<'a>(
 /// How many times the load of the two minutes before there was while the node was slow; 1 where that is
 /// not clearly more. A rise soon after the beginning has too short a baseline to be told as one.
 fn load_grew(case: &Case<'_>, node: &SlowNode) -> f64 {
+    let earlier = TimeRange::new(Timestamp::MIN, node.range.start + 1);
+    let unseen = |track: &Track| !track.0.is_empty() && track.within(earlier).is_empty();
+    if case.requests.iter().any(unseen) {
+        return 1.0;
+    }
     let sums = case.requests.iter().map(|track| before_and_in(track, node.range));
     let (before, now) = sums.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
     let clearly = before > 0.0 && now >= ROSE * before && now - before >= 20.0;

@@ -4,7 +4,7 @@ use super::store_presence::{METRICS, claim, unplanned, witnesses};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::Presence;
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::stops::SHORT_MS;
+use crate::diagnose::stops::is_short;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -24,7 +24,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     for outage in unplanned(case, Presence::Died) {
         let claim = claim(case, outage, witnesses(outage));
         match outage.restart {
-            Some(restart) if restart.at - outage.onset <= SHORT_MS => {}
+            Some(restart) if is_short(case, restart, outage) => {}
             Some(_) => found.push(claim),
             None => {
                 let what = "whether it comes back: no new process was seen";

@@ -4,7 +4,7 @@ use super::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::case::Case;
 use crate::diagnose::facts::Presence;
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::stops::SHORT_MS;
+use crate::diagnose::stops::is_short;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -20,9 +20,8 @@ pub const MODE: Mode = Mode {
 };
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let short = unplanned(case, Presence::Died).filter(|outage| {
-        outage.restart.is_some_and(|restart| restart.at - outage.onset <= SHORT_MS)
-    });
+    let short = unplanned(case, Presence::Died)
+        .filter(|outage| outage.restart.is_some_and(|restart| is_short(case, restart, outage)));
     let unknown = "what ended the old process: neither Prometheus nor PD tells";
     short
         .map(|outage| {

@@ -9,6 +9,7 @@ mod members;
 mod perturbed;
 pub mod run;
 mod summary;
+mod together;
 mod unseen;
 
 use operator::diagnose::{Outcome, Verdict};
