@@ -9,6 +9,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture::{CaptureReader, Inventory};
+use crate::diagnose::counted;
 use crate::model::{Event, Gap, joined};
 
 /// Metrics listed without `--metrics`.
@@ -173,7 +174,7 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
 }
 
 fn happenings(gaps: &[Gap], events: &[Event]) -> String {
-    let mut text = format!("\n{}\n", counted(gaps.len(), "gap"));
+    let mut text = format!("\n{}\n", counted(gaps.len() as u64, "gap"));
     let rows: Vec<Vec<String>> = gaps
         .iter()
         .map(|gap| {
@@ -189,7 +190,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         })
         .collect();
     text.push_str(&output::table(&rows));
-    text.push_str(&format!("\n{}\n", counted(events.len(), "event")));
+    text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows: Vec<Vec<String>> = events
         .iter()
         .map(|event| {
@@ -200,8 +201,4 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         .collect();
     text.push_str(&output::table(&rows));
     text
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

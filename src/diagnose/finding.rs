@@ -273,6 +273,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// So many of something, for a person: `1 region`, `2 regions`.
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Seconds for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m 30s`.
 pub fn seconds(value: f64) -> String {
     match value {

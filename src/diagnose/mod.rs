@@ -28,7 +28,9 @@ mod verdict;
 
 pub use evidence::{Evidence, HORIZON_MS, Parts, StoreRef};
 pub use explain::{Drawn, draw};
-pub use finding::{Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind};
+pub use finding::{
+    Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted,
+};
 pub use judge::{diagnose, metrics};
 pub use lines::{LINES, Line, Lines};
 pub use mode::{Claim, Depth, Mode, Nature, Need, Unchecked};

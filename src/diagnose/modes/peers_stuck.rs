@@ -1,7 +1,7 @@
 //! Regions stay without enough peers, and PD creates no operator for them.
 
 use crate::diagnose::case::Case;
-use crate::diagnose::finding::{FindingKind, Target};
+use crate::diagnose::finding::{FindingKind, Target, counted};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::tell::{Crossing, crossing};
 use crate::model::TimeRange;
@@ -44,7 +44,10 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             range: TimeRange::new(*since, *last_at),
             uncertainty_ms: 60_000,
             lasts: true,
-            text: format!("{last} regions with {name}, not falling, without any operator"),
+            text: format!(
+                "{} with {name}, not falling, without any operator",
+                counted(*last, "region")
+            ),
             read: ("PD /regions/check", format!("{name} {last}")),
             plot: Vec::new(),
         }));

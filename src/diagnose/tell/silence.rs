@@ -6,7 +6,7 @@ use super::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::facts::{LeaderChange, Life, MemberOutage, Outage};
 use crate::diagnose::finding::{
-    FindingKind, FindingRef, Findings, Plot, PlotHow, Target, number, seconds,
+    FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number, seconds,
 };
 use crate::diagnose::pd_tracks::{ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS};
 use crate::model::Timestamp;
@@ -34,7 +34,10 @@ pub(in crate::diagnose) fn aftermath(
             uncertainty_ms: 5_000,
             end: None,
         };
-        let text = format!("the {had} regions that it led elect leaders elsewhere");
+        let text = match had {
+            1 => "the region that it led elects a leader elsewhere".to_owned(),
+            _ => format!("the {had} regions that it led elect leaders elsewhere"),
+        };
         let citations = vec![cite("PD /stores leader_count".to_owned(), *at, "0".to_owned())];
         let id = known.id.map_or_else(String::new, |id| id.to_string());
         findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]));
@@ -52,7 +55,8 @@ pub(in crate::diagnose) fn aftermath(
             uncertainty_ms: 60_000,
             end: over.map(|(at, _)| *at),
         };
-        let text = format!("{count} regions with {name}, {}", lasted(*at, over.map(|(at, _)| *at)));
+        let regions = counted(*count, "region");
+        let text = format!("{regions} with {name}, {}", lasted(*at, over.map(|(at, _)| *at)));
         let reference = format!("PD /regions/check/{name}");
         let citations = vec![cite(reference, *at, count.to_string())];
         findings.add(finding(about, text, citations, vec![of_pd(CHECKED, name)]));
