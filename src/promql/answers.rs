@@ -243,6 +243,16 @@ fn quantiles_are_told_apart_by_a_label() {
 }
 
 #[test]
+fn a_bucket_up_to_nan_moves_others_only_while_it_is_there() {
+    // Prometheus 2.42 sorts by bound at each step; beside NaN the last bucket is not that of +Inf.
+    let load = ["b{a='1',le='+Inf'} 4 4", "b{a='2',le='NaN'} _ 9", "b{a='3',le='1'} 2 2"];
+    let parsed = Expression::parse("histogram_quantile(0.5, sum by (le) (b))").expect("parses");
+    let range = (Timestamp::from_millis(0), Timestamp::from_millis(60_000));
+    let answer = engine(Dialect::V2).range(&parsed, &storage(&load), range, 60_000);
+    assert_eq!(shown(answer), ["{} 1 NaN"]);
+}
+
+#[test]
 fn what_prometheus_2_does_not_know_it_refuses() {
     for text in [
         "a + fill(0) a",

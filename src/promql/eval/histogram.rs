@@ -8,7 +8,7 @@ use super::super::engine::Dialect;
 use super::super::error::EvalError;
 use super::super::number::{ABSENT, almost_equal, is_absent, open_metrics};
 use super::column::{Column, Metric};
-use super::{Collision, Query, Steps, present};
+use super::{Collision, Query, Steps, present, unstable};
 
 /// Counts of neighbouring buckets that differ by less are equal but for rounding.
 const SMALL_DELTA: f64 = 1e-12;
@@ -28,10 +28,12 @@ struct Forced {
     largest: f64,
 }
 
-/// The buckets of one histogram: each its bound and its column, ascending by bound.
+/// The buckets of one histogram: each its bound and its column, ascending by bound unless one of
+/// them is NaN.
 struct Histogram {
     metric: Metric,
     drop_name: bool,
+    has_nan_bound: bool,
     buckets: Vec<(f64, Vec<f64>)>,
 }
 
@@ -132,6 +134,10 @@ impl Query<'_> {
                 let at = histogram.buckets.iter().map(|(bound, counts)| (*bound, counts[step]));
                 let at = at.filter(|(_, count)| !is_absent(*count));
                 buckets.extend(at.map(|(bound, count)| Bucket { bound, count }));
+                if histogram.has_nan_bound {
+                    // Nothing is less than NaN, so Go's steps decide, over those that are there.
+                    unstable::sort(&mut buckets, |a: &Bucket, b| a.bound < b.bound);
+                }
                 if !buckets.is_empty() {
                     *slot = f(step, &mut buckets);
                 }
@@ -164,28 +170,16 @@ impl Query<'_> {
             if place == next {
                 let metric = Metric::from_pairs(column.metric.pairs(|name| name != "le"));
                 let drop_name = column.drop_name;
-                found.push(Histogram { metric, drop_name, buckets: Vec::new() });
+                let (has_nan_bound, buckets) = (false, Vec::new());
+                found.push(Histogram { metric, drop_name, has_nan_bound, buckets });
             }
+            found[place].has_nan_bound |= parsed.is_nan();
             found[place].buckets.push((parsed, column.values));
         }
-        for histogram in &mut found {
-            sort(&mut histogram.buckets);
+        for histogram in found.iter_mut().filter(|histogram| !histogram.has_nan_bound) {
+            histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
         found
-    }
-}
-
-/// Sorts by bound, step by step as Go does with so few: a bound of NaN stays where it is met.
-fn sort(buckets: &mut [(f64, Vec<f64>)]) {
-    if buckets.iter().all(|(bound, _)| !bound.is_nan()) {
-        return buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-    }
-    for from in 1..buckets.len() {
-        let mut at = from;
-        while at > 0 && buckets[at].0 < buckets[at - 1].0 {
-            buckets.swap(at, at - 1);
-            at -= 1;
-        }
     }
 }
 
