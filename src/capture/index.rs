@@ -39,7 +39,7 @@ struct SeriesState {
 /// Prometheus sends series in the same order each time, so they stand in the order in which they
 /// arrive. The one that is expected is looked at first: to go through memory from one end to the
 /// other is several times as fast as a map, whose lookups miss the processor's caches. It is known
-/// by a check of 64 bits, which is half the work of a fingerprint; its key is drawn anew for each
+/// by a check of 64 bits, which is less work than a fingerprint; its key is drawn anew for each
 /// index, so no labels can be made to pass for others.
 #[derive(Default)]
 pub struct SeriesIndex {

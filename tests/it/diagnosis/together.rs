@@ -5,17 +5,8 @@ use operator::model::TimeRange;
 use super::run::Run;
 use super::{assert_cause, told};
 
-/// What precedes the injection in a run, four times over: eight minutes without a fault.
-fn base(name: &str, injected_ms: i64) -> Run {
-    let mut run = Run::load(name);
-    let injected = (injected_ms - run.window.start.as_millis()) / 1000;
-    run.cut(run.range(injected - 125, injected - 5));
-    run.repeat(4);
-    run
-}
-
 fn quiet() -> Run {
-    base("chaos-01", 1_795_537_269_202)
+    Run::before("chaos-01", 1_795_537_269_202)
 }
 
 fn assert_causes(run: &Run, expected: &[(&str, &str)]) {
@@ -96,7 +87,7 @@ fn a_slow_disk_is_told_beside_a_drain() {
         ("chaos-01", 1_795_537_269_202, 2),
         ("chaos-01", 1_795_537_269_202, 0),
     ] {
-        let mut run = base(name, injected_ms);
+        let mut run = Run::before(name, injected_ms);
         drain(&mut run, drained, 130);
         let range = run.range(200, 330);
         run.slow_device(0, range, 0.2);

@@ -9,18 +9,9 @@ use super::{assert_cause, assert_no_fault, told};
 
 const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
 
-/// What precedes the injection in a run, four times over: eight minutes without a fault.
-fn base(name: &str, injected_ms: i64) -> Run {
-    let mut run = Run::load(name);
-    let injected = (injected_ms - run.window.start.as_millis()) / 1000;
-    run.cut(run.range(injected - 125, injected - 5));
-    run.repeat(4);
-    run
-}
-
 /// One store of it holds few regions and leads none; stores are noisier than in `chaos-01`.
 fn noisy() -> Run {
-    base("chaos-08", 1_795_576_687_518)
+    Run::before("chaos-08", 1_795_576_687_518)
 }
 
 const IDLE: usize = 3;
@@ -28,7 +19,7 @@ const IDLE: usize = 3;
 #[test]
 fn the_bases_are_quiet() {
     assert_no_fault(&noisy().verdict(), None);
-    assert_no_fault(&base("chaos-10", 1_795_579_869_871).verdict(), None);
+    assert_no_fault(&Run::before("chaos-10", 1_795_579_869_871).verdict(), None);
 }
 
 /// A minute after the beginning, in the middle, and open at the end.
@@ -158,7 +149,7 @@ fn a_slow_link_between_two_stores_is_neither_store_s() {
 /// In the first minutes PD's averages still tell of the data set that was loaded.
 #[test]
 fn an_early_surge_is_no_hot_region_of_what_was_loaded() {
-    let mut run = base("chaos-07", 1_795_576_201_186);
+    let mut run = Run::before("chaos-07", 1_795_576_201_186);
     let range = run.range(65, 125);
     run.scale_rise(REQUESTS, range, 2.5);
     assert_cause(&run.verdict(), "traffic_surge", "workload");
@@ -184,7 +175,7 @@ fn a_surge_soon_after_the_data_set_was_loaded_is_told() {
 #[test]
 fn a_surge_a_minute_after_the_beginning_is_told() {
     for (name, injected_ms) in [("chaos-03", 1_795_538_433_779), ("chaos-10", 1_795_579_869_871)] {
-        let mut run = base(name, injected_ms);
+        let mut run = Run::before(name, injected_ms);
         let range = run.range(65, 125);
         run.scale_rise(REQUESTS, range, 1.6);
         assert_cause(&run.verdict(), "traffic_surge", "workload");
