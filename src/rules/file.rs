@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::template::Template;
+use crate::model::{is_label_name, is_metric_name};
 use crate::promql::{Expression, ValueType};
 
 /// A file of rules.
@@ -278,15 +279,6 @@ fn texts(
         }
     }
     read
-}
-
-fn is_label_name(name: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.chars().all(word) && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())
-}
-
-fn is_metric_name(name: &str) -> bool {
-    is_label_name(&name.replace(':', "_"))
 }
 
 /// Reads a duration as rule files spell it: units from `y` to `ms`, each once, larger ones first;

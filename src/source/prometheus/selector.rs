@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::{is_label_name, is_metric_name};
 use crate::source::SourceError;
 
 /// How a matcher compares.
@@ -128,7 +129,7 @@ impl fmt::Display for Selector {
         let plain = |matcher: &&Matcher| {
             matcher.name == "__name__"
                 && matcher.kind == MatchKind::Equal
-                && is_identifier(&matcher.value, IdentifierKind::Metric)
+                && is_metric_name(&matcher.value)
         };
         let metric = self.matchers.iter().find(plain);
         if let Some(metric) = metric {
@@ -140,7 +141,7 @@ impl fmt::Display for Selector {
                 continue;
             }
             write!(formatter, "{separator}")?;
-            if is_identifier(&matcher.name, IdentifierKind::Label) {
+            if is_label_name(&matcher.name) {
                 formatter.write_str(&matcher.name)?;
             } else {
                 write_quoted(formatter, &matcher.name)?;
@@ -188,12 +189,13 @@ impl IdentifierKind {
             || character == '_'
             || (character == ':' && self == Self::Metric)
     }
-}
 
-fn is_identifier(text: &str, kind: IdentifierKind) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|first: char| first.is_ascii_digit())
-        && text.chars().all(|character| kind.allows(character))
+    fn is_whole(self, word: &str) -> bool {
+        match self {
+            Self::Metric => is_metric_name(word),
+            Self::Label => is_label_name(word),
+        }
+    }
 }
 
 struct Parser<'a> {
@@ -229,7 +231,7 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let end = self.rest.find(|next| !kind.allows(next)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
-        if !is_identifier(word, kind) {
+        if !kind.is_whole(word) {
             return None;
         }
         self.rest = rest;
