@@ -17,6 +17,7 @@ mod formats;
 mod fuzz;
 mod gate;
 mod grid;
+mod hostile;
 mod live;
 mod margins;
 mod mutate;
@@ -231,6 +232,21 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Hostile files, servers and moments: a row for each thing tried, and what came of it
+    Hostile {
+        /// Only subjects with this in their name
+        #[arg(default_value = "")]
+        only: String,
+        /// The folder of the bundled captures
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// Decides everything that is drawn
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -295,6 +311,11 @@ fn main() -> Result<()> {
         Task::Mutate { folder, times, seed } => {
             println!("{:#?}", mutate::run(&folder, times, seed, bounds::Memory::Watched)?);
             Ok(())
+        }
+        Task::Hostile { only, data, seed, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            let scratch = tempfile::tempdir()?;
+            hostile::run(&hostile::Scene { operator, data, scratch, seed }, &only)
         }
     }
 }
