@@ -4,6 +4,7 @@ mod captures;
 mod cli;
 mod crash;
 mod diagnosis;
+mod frozen;
 mod layering;
 mod mutate;
 mod promql;
