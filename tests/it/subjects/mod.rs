@@ -3,6 +3,7 @@
 mod compose;
 mod dashboards;
 mod expressions;
+mod health;
 mod image;
 mod prometheus;
 
