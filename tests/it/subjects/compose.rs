@@ -21,7 +21,7 @@ fn services(compose: &Value) -> &Map<String, Value> {
 }
 
 /// The variables of `.env`.
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     let lines = text(".env");
     let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines

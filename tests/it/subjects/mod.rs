@@ -2,6 +2,7 @@
 
 mod compose;
 mod dashboards;
+mod demands;
 mod expressions;
 mod health;
 mod image;
