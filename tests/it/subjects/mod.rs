@@ -7,6 +7,7 @@ mod expressions;
 mod health;
 mod image;
 mod prometheus;
+mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
