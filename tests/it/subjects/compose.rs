@@ -21,7 +21,7 @@ fn services(compose: &Value) -> &Map<String, Value> {
 }
 
 /// The variables of `.env`.
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     let lines = text(".env");
     let lines = lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
@@ -214,6 +214,11 @@ fn the_recorder_asks_pd_and_prometheus_and_writes_into_captures() {
     assert_eq!(operator["environment"]["PD_ENDPOINT"], "http://pd0:2379");
     assert_eq!(operator["environment"]["PROMETHEUS_URL"], "http://prometheus:9090");
     assert_eq!(mounts(operator), [("./captures".to_owned(), "/captures".to_owned())]);
+    assert_eq!(operator["environment"]["OPERATOR_FILE_MODE"], "0640", "the group can read it");
+    let captures = &compose["services"]["captures"];
+    let gives = captures["entrypoint"][2].as_str().expect("a shell's command");
+    assert!(gives.contains("chmod g+rwxs /captures") && gives.contains("chown"), "{gives}");
+    assert_eq!(strings(&captures["cap_add"]), ["CHOWN", "FOWNER", "FSETID"]);
     let dockerfile = operator["build"]["dockerfile"].as_str().expect("it is built here");
     let root = folder().join(operator["build"]["context"].as_str().expect("from the top"));
     let recipe = fs::read_to_string(root.join(dockerfile)).expect("the recipe is there");

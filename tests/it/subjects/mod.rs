@@ -2,9 +2,12 @@
 
 mod compose;
 mod dashboards;
+mod demands;
 mod expressions;
+mod health;
 mod image;
 mod prometheus;
+mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
