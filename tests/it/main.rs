@@ -3,8 +3,10 @@
 mod captures;
 mod cli;
 mod crash;
+mod damage;
 mod diagnosis;
 mod layering;
+mod many_rows;
 mod mutate;
 mod promql;
 mod real_prometheus;
@@ -19,6 +21,8 @@ mod watch;
 #[expect(dead_code, reason = "the campaigns use the rest of it")]
 #[path = "../../examples/campaign/api.rs"]
 mod api;
+#[path = "../../examples/campaign/bounded.rs"]
+mod bounded;
 #[path = "../../examples/campaign/bounds.rs"]
 mod bounds;
 #[path = "../../examples/campaign/crash.rs"]
@@ -34,6 +38,8 @@ mod fuzz_campaign;
 mod gate;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
+#[path = "../../examples/campaign/overwrite.rs"]
+mod overwrite;
 #[path = "../../examples/campaign/peer.rs"]
 mod peer;
 #[path = "../../examples/campaign/power.rs"]
