@@ -5,6 +5,7 @@
 //! binary on loopback.
 
 mod api;
+mod bounded;
 mod bounds;
 mod cost;
 mod crash;
@@ -22,6 +23,7 @@ mod live;
 mod margins;
 mod mutate;
 mod official;
+mod overwrite;
 mod peer;
 mod perturb;
 mod power;

@@ -25,7 +25,8 @@ fn kept(verdict: &Verdict) -> Kept {
 }
 
 fn judged(run: &Run, lines: Lines) -> Kept {
-    let parts = Parts { series: run.series.clone(), pd: &run.pd, gaps: &run.gaps };
+    let parts =
+        Parts { series: run.series.clone(), pd: &run.pd, gaps: &run.gaps, ..Parts::default() };
     let mut evidence = Evidence::new(run.window, run.window.end, parts);
     evidence.lines = lines;
     kept(&diagnose(&evidence))

@@ -511,11 +511,18 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
 
 fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError> {
     let reader = CaptureReader::open(path)?;
-    let recording = Recording::load(&reader, reader.window())?;
+    let mut recording = Recording::load(&reader, reader.window())?;
     let op = MatchOp::Regex(METRICS.clone());
     let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
     let series = reader.select(&[matcher], recording.window)?;
-    let parts = Parts { series, pd: &recording.pd, gaps: &recording.gaps };
+    recording.note_damage(&reader)?;
+    let parts = Parts {
+        series,
+        pd: &recording.pd,
+        gaps: &recording.gaps,
+        unreadable: &recording.unreadable,
+        loss: recording.loss.as_ref(),
+    };
     let verdict = diagnose(&Evidence::new(recording.window, recording.window.end, parts));
     let digest = reader.digest()?;
     let damage = reader.damage();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::FORMAT;
 use super::{CaptureError, CaptureReader};
-use crate::model::{Labels, TargetKey, TimeRange};
+use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
 
 /// What a capture holds, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +37,30 @@ impl CaptureReader {
         let targets = (1..=self.target_count()).flat_map(|number| &self.target(number).sets);
         let names: BTreeSet<&str> = targets.map(Labels::metric).collect();
         names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The stretch of time in which most was observed, where stretches are more than `apart_ms` from
+    /// one another: without the samples of an exporter whose clock is off by years. The latest of
+    /// several; empty where nothing was observed.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn busiest_stretch(&self, apart_ms: i64) -> Result<TimeRange, CaptureError> {
+        let mut instants: Vec<i64> = Vec::new();
+        for number in 1..=self.target_count() {
+            instants.extend(self.times_of(number)?);
+        }
+        let answers = self.pd_answers(TimeRange::ALL)?;
+        instants.extend(answers.iter().map(|answer| answer.sent.as_millis()));
+        instants.sort_unstable();
+        let stretches = instants.chunk_by(|a, b| b.saturating_sub(*a) <= apart_ms);
+        let busiest = stretches.max_by_key(|stretch| stretch.len());
+        let at = Timestamp::from_millis;
+        Ok(match busiest.and_then(|stretch| stretch.first().zip(stretch.last())) {
+            Some((first, last)) => TimeRange::new(at(*first), at(*last).saturating_add_millis(1)),
+            None => TimeRange::new(at(0), at(0)),
+        })
     }
 
     /// What the capture holds.

@@ -12,6 +12,7 @@ mod index;
 mod inventory;
 mod journal;
 mod lock;
+mod loss;
 mod maintain;
 mod parallel;
 mod reader;

@@ -13,10 +13,11 @@ use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
 use super::journal::{JournalRows, PD_TARGET, columns_of};
+use super::loss::Counted;
 use super::scan::MetricIndex;
 use super::writer::{block_context, bounds_hash, pd_hash};
 use crate::model::{
-    Event, Gap, Labels, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
+    Event, Gap, Labels, Observed, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
 };
 
 /// Something that could not be read.
@@ -28,6 +29,8 @@ pub struct Damage {
     pub why: String,
     /// The time that it covered, where that is known.
     pub range: Option<TimeRange>,
+    /// Whose observations are lost with it; `None` where none are.
+    pub lost: Option<Observed>,
 }
 
 /// One target's series: which label set each ordinal has.
@@ -60,6 +63,10 @@ pub struct CaptureReader {
     /// Made when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
     damage: Mutex<Vec<Damage>>,
+    /// Blocks whose checksums have been looked at.
+    pub(super) checked: Mutex<HashSet<u64>>,
+    /// What a damaged capture still holds, once that has been counted.
+    pub(super) counted: OnceLock<Counted>,
     /// Cells that [`select`](Self::select) has decoded so far, wanted or not.
     pub(super) decoded: AtomicU64,
 }
@@ -99,6 +106,8 @@ impl CaptureReader {
             journal_pd: Vec::new(),
             metrics: OnceLock::new(),
             damage: Mutex::new(Vec::new()),
+            checked: Mutex::default(),
+            counted: OnceLock::new(),
             decoded: AtomicU64::new(0),
         };
         reader.read_segments()?;
@@ -153,7 +162,7 @@ impl CaptureReader {
         let marks = match self.file.marks() {
             Ok(marks) => marks,
             Err(CaptureError::Damaged { part, why, .. }) => {
-                self.note(part, why, None);
+                self.note_lost(part, why, None, None);
                 return Ok(Vec::new());
             }
             Err(error) => return Err(error),
@@ -171,7 +180,11 @@ impl CaptureReader {
                 .and_then(|json| serde_json::from_slice(json).map_err(|error| error.to_string()));
             match read {
                 Ok(value) => drop(found.insert(id, value)),
-                Err(why) => self.note(format!("{} {id}", table.name()), why, None),
+                Err(why) => {
+                    // Without a gap, what nobody observed looks absent; nothing rests on an event.
+                    let lost = (table == Table::Gap).then_some(Observed::Anything);
+                    self.note_lost(format!("{} {id}", table.name()), why, None, lost);
+                }
             }
         })?;
         Ok(found)
@@ -211,7 +224,8 @@ impl CaptureReader {
                     None => {
                         let range = TimeRange::new(answer.sent, answer.sent + 1);
                         let part = format!("PD document {number}");
-                        self.note(part, "it was in a damaged part".to_owned(), Some(range));
+                        let why = "it was in a damaged part".to_owned();
+                        self.note_lost(part, why, Some(range), Some(Observed::Pd));
                         continue;
                     }
                 }
@@ -228,27 +242,6 @@ impl CaptureReader {
         damage.sort();
         damage.dedup();
         damage
-    }
-
-    /// SHA-256 of the recorded content in hexadecimal: metadata, samples, PD answers, gaps and
-    /// events, whatever the order in which they were written. Compacting keeps it.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn digest(&self) -> Result<String, CaptureError> {
-        let mut hasher = Sha256::new();
-        let heads = serde_json::json!({
-            "meta": self.meta,
-            "samples": self.state.samples,
-            "samples_sum": self.state.samples_sum,
-            "pd_answers": self.state.pd_answers,
-            "pd_sum": self.state.pd_sum,
-            "gaps": self.gaps()?,
-            "events": self.events()?,
-        });
-        hasher.update(heads.to_string());
-        Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     pub(super) fn state(&self) -> &State {
@@ -311,6 +304,7 @@ impl CaptureReader {
     /// A block of samples has checksums of its own for the header and each group, so a damaged
     /// envelope does not condemn all of it.
     pub(super) fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
+        self.checked.lock().expect("nothing panics while it adds a number").insert(block.id);
         let sql = "SELECT body FROM block WHERE id = ?1";
         let body: Result<Vec<u8>, _> =
             self.file.connection.query_row(sql, [block.id as i64], |row| row.get(0));
@@ -325,9 +319,14 @@ impl CaptureReader {
         match open_envelope(&context, &body) {
             Ok(payload) => Ok(Some(payload.to_vec())),
             Err(why) => {
-                self.note_block(block, "", why);
                 let salvageable = block.target != PD_TARGET && body.len() > 4;
-                Ok(salvageable.then(|| body[4..].to_vec()))
+                if salvageable {
+                    // Its header and groups have checksums of their own, which tell what is lost.
+                    self.note_part(block, "", why, None);
+                    return Ok(Some(body[4..].to_vec()));
+                }
+                self.note_block(block, "", why);
+                Ok(None)
             }
         }
     }
@@ -444,7 +443,18 @@ impl CaptureReader {
         Ok(())
     }
 
+    /// Notes that a block, or a group of it, is lost.
     pub(super) fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
+        let target = block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize));
+        let lost = match target {
+            Some(target) => Observed::Target(target.key.clone()),
+            None if block.target == PD_TARGET => Observed::Pd,
+            None => Observed::Anything,
+        };
+        self.note_part(block, group, why, Some(lost));
+    }
+
+    fn note_part(&self, block: &BlockRow, group: &str, why: impl ToString, lost: Option<Observed>) {
         let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
             Some(target) => target.key.to_string(),
             None if block.target == PD_TARGET => "PD".to_owned(),
@@ -454,12 +464,24 @@ impl CaptureReader {
             Timestamp::from_millis(block.first),
             Timestamp::from_millis(block.last).saturating_add_millis(1),
         );
-        self.note(format!("block {} ({key}){group}", block.id), why.to_string(), Some(range));
+        let part = format!("block {} ({key}){group}", block.id);
+        self.note_lost(part, why.to_string(), Some(range), lost);
     }
 
+    /// Notes damage that may have cost anybody's observations.
     pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
+        self.note_lost(part, why, range, Some(Observed::Anything));
+    }
+
+    fn note_lost(
+        &self,
+        part: String,
+        why: String,
+        range: Option<TimeRange>,
+        lost: Option<Observed>,
+    ) {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
-        damage.push(Damage { part, why, range });
+        damage.push(Damage { part, why, range, lost });
     }
 }
 

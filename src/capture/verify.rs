@@ -24,7 +24,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     let reader = CaptureReader::open(path)?;
     let mut damage = Vec::new();
     let mut found = |part: &str, why: String| {
-        damage.push(Damage { part: part.to_owned(), why, range: None });
+        damage.push(Damage { part: part.to_owned(), why, range: None, lost: None });
     };
     let structure = reader
         .file()

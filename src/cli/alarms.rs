@@ -8,8 +8,8 @@ use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Guess, Target};
 use crate::model::{Labels, StoreId, Timestamp};
 use crate::promql::{Engine, EngineOptions};
-use crate::replay::CaptureStorage;
-use crate::rules::{self, AlertHistory, RuleReport, Settings, State};
+use crate::replay::{CaptureStorage, window_of_steps};
+use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
 
 /// The name in tables.
 pub const NAME: &str = "first critical alert";
@@ -30,7 +30,8 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let files = rules::bundled();
     storage.announce(rules::reads(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
-    let settings = Settings { window: reader.window(), interval_ms: INTERVAL_MS, metrics: &[] };
+    let window = window_of_steps(&reader, INTERVAL_MS, MOST_EVALUATIONS)?;
+    let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {

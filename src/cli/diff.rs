@@ -41,17 +41,26 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
     let (a, b) = (verdict(global, &args.a)?, verdict(global, &args.b)?);
     let (only_a, only_b) = (names(&a, &b), names(&b, &a));
     let same = a["outcome"] == b["outcome"] && only_a.is_empty() && only_b.is_empty();
+    let is_damaged = [&a, &b].iter().any(|side| !side["damage"].is_null());
     if global.format == Format::Json {
-        output::json(&json!({
+        let mut value = json!({
             "same": same,
             "outcome": [a["outcome"], b["outcome"]],
             "only_a": only_a,
             "only_b": only_b,
-        }))?;
+        });
+        if is_damaged {
+            value["damage"] = json!([a["damage"], b["damage"]]);
+        }
+        output::json(&value)?;
         return Ok(());
     }
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let mut lines = vec![format!("outcome  {} | {}", text(&a["outcome"]), text(&b["outcome"]))];
+    let damaged = [("A", &a), ("B", &b)].map(|(name, side)| (name, &side["damage"]["summary"]));
+    let damaged = damaged.iter().filter(|(_, summary)| summary.is_string());
+    let mut lines: Vec<String> =
+        damaged.map(|(name, summary)| format!("{name} is {}", text(summary))).collect();
+    lines.push(format!("outcome  {} | {}", text(&a["outcome"]), text(&b["outcome"])));
     lines.extend(only_a.iter().map(|name| format!("- {name}")));
     lines.extend(only_b.iter().map(|name| format!("+ {name}")));
     if same {

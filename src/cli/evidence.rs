@@ -15,6 +15,22 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
     regex::Regex::new(&format!("^(?:{names})$")).expect("metric names are words")
 });
 
+/// What diagnosis needs of a capture inside `range`: everything but samples, and the samples that
+/// it reads. [`TimeRange::ALL`] means the whole run.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be read.
+pub fn load(
+    reader: &CaptureReader,
+    range: TimeRange,
+) -> Result<(Recording, Vec<Series>), CaptureError> {
+    let mut recording = Recording::load(reader, range)?;
+    let series = series(reader, recording.window)?;
+    recording.note_damage(reader)?;
+    Ok((recording, series))
+}
+
 /// Series that diagnosis reads, inside `range`.
 ///
 /// # Errors
@@ -28,7 +44,13 @@ pub fn series(reader: &CaptureReader, range: TimeRange) -> Result<Vec<Series>, C
 
 /// The evidence of a recording as known at `as_of`.
 pub fn evidence(recording: &Recording, series: Vec<Series>, as_of: Timestamp) -> Evidence {
-    let parts = Parts { series, pd: &recording.pd, gaps: &recording.gaps };
+    let parts = Parts {
+        series,
+        pd: &recording.pd,
+        gaps: &recording.gaps,
+        unreadable: &recording.unreadable,
+        loss: recording.loss.as_ref(),
+    };
     Evidence::new(recording.window, as_of, parts)
 }
 
@@ -46,7 +68,13 @@ pub fn verify(
     series.reverse();
     let pd: Vec<_> = recording.pd.iter().rev().cloned().collect();
     let gaps: Vec<_> = recording.gaps.iter().rev().cloned().collect();
-    let parts = Parts { series, pd: &pd, gaps: &gaps };
+    let parts = Parts {
+        series,
+        pd: &pd,
+        gaps: &gaps,
+        unreadable: &recording.unreadable,
+        loss: recording.loss.as_ref(),
+    };
     let again = diagnose(&Evidence::new(recording.window, as_of, parts));
     let (first, second) = (canonical_json(verdict), canonical_json(&again));
     if first == second { Ok(()) } else { Err(CliError::Mismatch { first, second }) }

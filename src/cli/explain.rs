@@ -52,10 +52,19 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     };
     let drawn = draw(&evidence, finding);
     match global.format {
-        Format::Json => output::json(&json!({ "finding": finding, "quantities": drawn }))?,
+        Format::Json => {
+            let mut value = json!({ "finding": finding, "quantities": drawn });
+            if let Some(damage) = &verdict.damage {
+                value["damage"] = json!(damage);
+            }
+            output::json(&value)?;
+        }
         Format::Text => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
             let color = if colored { Color::Ansi } else { Color::Plain };
+            if let Some(damage) = &verdict.damage {
+                output::line(&damage.summary)?;
+            }
             output::write(explain_text(finding, &drawn, WIDTH, color).as_bytes())?;
         }
     }

@@ -27,8 +27,7 @@ impl Judged {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let cannot = || format!("cannot judge {}", path.display());
         let reader = CaptureReader::open(path)?;
-        let recording = Recording::load(&reader, TimeRange::ALL).with_context(cannot)?;
-        let series = evidence::series(&reader, recording.window).with_context(cannot)?;
+        let (recording, series) = evidence::load(&reader, TimeRange::ALL).with_context(cannot)?;
         Ok(Self { recording, series })
     }
 
@@ -40,5 +39,10 @@ impl Judged {
     /// The verdict on the whole.
     pub fn verdict(&self) -> Verdict {
         diagnose(&self.evidence(self.recording.window.end))
+    }
+
+    /// What damage has cost the capture, in a line; `None` where it is whole.
+    pub fn damage(&self) -> Option<String> {
+        self.recording.loss.as_ref().map(|loss| format!("damaged: {loss}"))
     }
 }

@@ -66,7 +66,8 @@ impl Monitor {
 
     fn judge(&mut self, as_of: Timestamp) {
         let known = self.recent.known(as_of);
-        let parts = Parts { series: known.series, pd: &known.pd, gaps: &known.gaps };
+        let parts =
+            Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
         let verdict = diagnose(&Evidence::new(known.window, as_of, parts));
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);

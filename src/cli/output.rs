@@ -141,11 +141,15 @@ pub fn duration(millis: i64) -> String {
     }
 }
 
+/// Columns are filled up to this width at most, so that one long cell does not pad every other row.
+const FILLED: usize = 120;
+
 /// Rows in columns two spaces apart, the last one as long as it likes.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count().min(FILLED)).max()
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
     let mut text = String::new();
@@ -153,7 +157,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             line.push_str(cell);
-            let fill = widths[column] - cell.chars().count() + 2;
+            let fill = widths[column].saturating_sub(cell.chars().count()) + 2;
             line.extend(std::iter::repeat_n(' ', fill));
         }
         text.push_str(line.trim_end());
@@ -174,5 +178,15 @@ mod tests {
         assert_eq!(size(12), "12 B");
         assert_eq!(duration(3_723_000), "1h02m03s");
         assert_eq!(duration(6_700), "6.7s");
+    }
+
+    #[test]
+    fn one_long_cell_does_not_pad_the_other_rows() {
+        let row = |name: &str| vec![name.to_owned(), "1".to_owned()];
+        let long = "x".repeat(100_000);
+        let rows = [vec![row(&long)], vec![row("y"); 1_000]].concat();
+        let text = table(&rows);
+        assert!(text.len() < long.len() + 1_000 * (FILLED + 4), "{} bytes", text.len());
+        assert_eq!(table(&[row("abc"), row("d")]), "abc  1\nd    1\n");
     }
 }

@@ -12,7 +12,7 @@ use crate::capture::CaptureReader;
 use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp};
 use crate::record::recent_window;
-use crate::replay::{Evaluation, Recording, report};
+use crate::replay::{Evaluation, report};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -70,9 +70,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let reader = CaptureReader::open(&path)?;
     let seen = View::new(reader.window(), args)?;
     let cannot = || format!("cannot replay {}", path.display());
-    let mut recording = Recording::load(&reader, seen.range).with_context(cannot)?;
+    let (mut recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
     recording.pd.retain(|answer| answer.observed() <= seen.as_of);
-    let series = evidence::series(&reader, recording.window).with_context(cannot)?;
     let as_of = seen.as_of.min(recording.window.end);
     let digest = reader.digest()?;
     if args.verify {
@@ -88,7 +87,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         evidence::verify(&recording, series, as_of, &verdict)?;
     }
     let damage = reader.damage();
-    let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let mut report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let report = Diagnosed::new(report, verdict);
     let bytes = match global.wide_format {
         AnyFormat::Json => replay_json(&report),

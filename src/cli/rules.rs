@@ -11,11 +11,14 @@ use super::record_config::read_small;
 use super::rules_test::TestArgs;
 use super::{Global, lookup, metrics, query, rules_test};
 use crate::capture::CaptureReader;
-use crate::model::{TimeRange, Timestamp, parse_duration_ms};
-use crate::promql::{Dialect, Engine, EngineOptions};
-use crate::replay::{CaptureStorage, canonical_json};
+use crate::diagnose::Damaged;
+use crate::model::{Loss, TimeRange, Timestamp, parse_duration_ms};
+use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
+use crate::replay::{CaptureStorage, canonical_json, window_of_steps};
 use crate::report;
-use crate::rules::{self, Outcome, RuleFile, RulesReport, Settings};
+use crate::rules::{
+    self, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
+};
 
 /// The version of the JSON.
 pub(super) const SCHEMA: &str = "operator.rules/1";
@@ -186,9 +189,15 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
             let mut value = serde_json::to_value(report)?;
             value["schema"] = json!(SCHEMA);
             value["run"] = json!(replayed.run);
+            if let Some(loss) = &replayed.loss {
+                value["damage"] = json!(Damaged::new(loss));
+            }
             output::line(&canonical_json(&value))?;
         }
         Format::Text => {
+            if let Some(loss) = &replayed.loss {
+                output::line(&Damaged::new(loss).summary)?;
+            }
             output::write(report::rules_text(&replayed.run, report).as_bytes())?;
         }
     }
@@ -207,6 +216,8 @@ struct Replayed {
     run: String,
     report: RulesReport,
     path: String,
+    /// What damage has cost the run; `None` where it cost nothing.
+    loss: Option<Loss>,
     damage: usize,
 }
 
@@ -228,17 +239,18 @@ impl Replayed {
             interrupt: Some(query::stop_after(&span.timeout)?),
             ..EngineOptions::new(dialect)
         });
+        let interval_ms = span.interval_ms()?;
         let settings = Settings {
-            window: span.window(reader.window())?,
-            interval_ms: span.interval_ms()?,
+            window: span.window(&reader, shortest_interval(files, interval_ms))?,
+            interval_ms,
             metrics: &metrics::names(&reader),
         };
-        let report = rules::replay(files, &storage, &engine, &settings)
-            .map_err(|error| anyhow::anyhow!(error).context("cannot read series"))?;
+        let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
             path: path.display().to_string(),
+            loss: reader.loss()?,
             damage: reader.damage().len(),
         })
     }
@@ -252,8 +264,41 @@ impl Replayed {
     }
 }
 
+/// The least interval of all groups.
+fn shortest_interval(files: &[RuleFile], otherwise: i64) -> i64 {
+    let groups = files.iter().flat_map(|file| &file.groups);
+    groups.map(|group| group.interval_ms.unwrap_or(otherwise)).min().unwrap_or(otherwise)
+}
+
+fn cannot_replay(error: StorageError) -> anyhow::Error {
+    match error.downcast::<TooManyEvaluations>() {
+        Ok(error) => {
+            let text = format!(
+                "{error}: narrow the window with --from and --to, or evaluate less often with --interval"
+            );
+            CliError::Usage(text).into()
+        }
+        Err(error) => anyhow::anyhow!(error).context("cannot read series"),
+    }
+}
+
 impl Span {
-    fn window(&self, whole: TimeRange) -> anyhow::Result<TimeRange> {
+    /// The window that was asked for; else that of the run, without samples years apart.
+    fn window(&self, reader: &CaptureReader, interval_ms: i64) -> anyhow::Result<TimeRange> {
+        let whole = reader.window();
+        if self.from.is_none() && self.to.is_none() {
+            let window = window_of_steps(reader, interval_ms, MOST_EVALUATIONS)?;
+            if window != whole {
+                tracing::warn!(
+                    "samples lie from {} to {}: evaluated where most was observed, from {} to {}",
+                    whole.start,
+                    whole.end,
+                    window.start,
+                    window.end
+                );
+            }
+            return Ok(window);
+        }
         let parse = |text: &Option<String>, otherwise| {
             text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
         };

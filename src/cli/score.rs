@@ -64,6 +64,9 @@ struct Line {
     named_after_ms: Option<i64>,
     /// Causes that are none.
     false_causes: usize,
+    /// What the capture has lost; absent where it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
     /// How each rival did.
     rivals: BTreeMap<&'static str, Standing>,
     #[serde(skip)]
@@ -223,6 +226,7 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         detected_after_ms: detected,
         named_after_ms,
         false_causes,
+        damage: judged.damage(),
         rivals: rivals.collect(),
         own,
     }
@@ -281,7 +285,11 @@ fn text(lines: &[Line]) -> String {
             line.false_causes.to_string(),
         ]
     }));
-    let mut text = output::table(&rows);
+    let damaged = lines.iter().filter_map(|line| Some((&line.run, line.damage.as_ref()?)));
+    let damaged: Vec<String> =
+        damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
+    let mut text = damaged.concat();
+    text.push_str(&output::table(&rows));
     text.push_str("\nBeside the baselines, which are told the true instant of the injection\n");
     text.push_str(&output::table(&comparison(lines)));
     text.push_str("\nConfusion: truth, said, runs\n");

@@ -14,6 +14,9 @@ use crate::model::{Event, Gap, joined};
 
 /// Metrics listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
+/// Targets listed, and gaps, events and damaged parts; JSON has all.
+const TARGETS_SHOWN: usize = 1_000;
+const HAPPENINGS_SHOWN: usize = 200;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,9 +53,11 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
             let mut text = head(&path, &reader, &inventory);
             text.push_str(&contents(&inventory, metrics));
             text.push_str(&happenings(&gaps, &events));
-            for damage in reader.damage() {
+            let damage = reader.damage();
+            for damage in damage.iter().take(HAPPENINGS_SHOWN) {
                 text.push_str(&format!("damaged: {}: {}\n", damage.part, damage.why));
             }
+            text.push_str(&and_more(damage.len(), HAPPENINGS_SHOWN));
             output::write(text.as_bytes())?;
         }
     }
@@ -144,11 +149,13 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
         per_sample(inventory.file_bytes)
     );
     let mut rows = vec![["JOB", "INSTANCE", "SERIES", "SAMPLES"].map(str::to_owned).to_vec()];
-    rows.extend(inventory.targets.iter().map(|(target, series, samples)| {
+    let targets = inventory.targets.iter().take(TARGETS_SHOWN);
+    rows.extend(targets.map(|(target, series, samples)| {
         let counts = [output::count(*series), output::count(*samples)];
         [vec![target.job.clone(), target.instance.clone()], counts.to_vec()].concat()
     }));
     text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&and_more(inventory.targets.len(), TARGETS_SHOWN));
     let mut metrics: Vec<_> = inventory.metrics.iter().collect();
     metrics.sort_by(|left, right| (right.1, &left.0).cmp(&(left.1, &right.0)));
     let mut rows = vec![["METRIC", "SERIES"].map(str::to_owned).to_vec()];
@@ -177,6 +184,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
     let mut text = format!("\n{}\n", counted(gaps.len() as u64, "gap"));
     let rows: Vec<Vec<String>> = gaps
         .iter()
+        .take(HAPPENINGS_SHOWN)
         .map(|gap| {
             let healed = if gap.healed_at.is_some() { "healed" } else { "" };
             vec![
@@ -190,9 +198,11 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         })
         .collect();
     text.push_str(&output::table(&rows));
+    text.push_str(&and_more(gaps.len(), HAPPENINGS_SHOWN));
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows: Vec<Vec<String>> = events
         .iter()
+        .take(HAPPENINGS_SHOWN)
         .map(|event| {
             let fields: Vec<String> =
                 event.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -200,5 +210,14 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         })
         .collect();
     text.push_str(&output::table(&rows));
+    text.push_str(&and_more(events.len(), HAPPENINGS_SHOWN));
     text
+}
+
+/// How many rows are left out where only so many are shown; empty where none are.
+fn and_more(rows: usize, shown: usize) -> String {
+    match rows.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("and {} more; --format json has all\n", output::count(more as u64)),
+    }
 }

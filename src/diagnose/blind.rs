@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::NodeState;
+use crate::model::{NodeState, TimeRange};
 
+use super::case::AFTERMATH_MS;
 use super::evidence::{Evidence, HEARTBEATS};
 use super::facts::{Rise, Stage, is_measured, measures_load};
 use super::finding::FindingRef;
@@ -16,7 +17,7 @@ const LEAST_MS: i64 = 90_000;
 /// Why nobody can say that nothing is wrong: somebody would have to have seen what could be, long
 /// enough. Who is there is seen by PD; what happens inside a store only by its own metrics.
 pub fn blind_spots(evidence: &Evidence) -> Vec<Unchecked> {
-    let mut found = Vec::new();
+    let mut found = Vec::from_iter(unreadable_beside(evidence, evidence.window));
     if evidence.window.millis() < LEAST_MS {
         let what = "the window is shorter than a baseline and a departure";
         found.push(Unchecked::new(what, "operator replay --from -10m"));
@@ -44,6 +45,29 @@ fn is_missing(evidence: &Evidence, need: Need) -> bool {
         Need::PdMetrics => evidence.series.instances("pd").is_empty(),
     }
 }
+
+/// What damage hides that could tell more of what happened in `range`: a deeper cause that began
+/// before it, or its traces after it.
+pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchecked> {
+    let beside = TimeRange::new(
+        range.start.saturating_add_millis(-AFTERMATH_MS),
+        range.end.saturating_add_millis(AFTERMATH_MS),
+    );
+    let parts = evidence.unreadable.iter().filter(|part| part.range.overlaps(&beside));
+    let sources: BTreeSet<String> = parts.map(|part| part.of.to_string()).collect();
+    let named: Vec<&str> = sources.iter().take(NAMED).map(String::as_str).collect();
+    let more = match sources.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| {
+        let what = format!("what damaged parts of the capture held of {}{more}", named.join(", "));
+        Unchecked::new(&what, "")
+    })
+}
+
+/// Sources of damaged parts that are named.
+const NAMED: usize = 3;
 
 /// Needs that are not met, each with the modes that wait for it.
 pub fn missing(evidence: &Evidence) -> Vec<Unchecked> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Gap, GapReason, PdAnswer, SETTLE_MS, Series, Source, StoreId, TimeRange, Timestamp,
+    Gap, GapReason, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange,
+    Timestamp, Unreadable,
 };
 
 use super::lines::Lines;
@@ -27,6 +28,10 @@ pub struct Parts<'a> {
     pub pd: &'a [PdAnswer],
     /// What was not observed.
     pub gaps: &'a [Gap],
+    /// What was recorded of the series and answers above and cannot be read any more.
+    pub unreadable: &'a [Unreadable],
+    /// What damage has cost the run as a whole.
+    pub loss: Option<&'a Loss>,
 }
 
 /// A window of a run, as known at an instant. Nothing in it is later than that.
@@ -44,6 +49,10 @@ pub struct Evidence {
     pub gaps: Vec<Gap>,
     /// Every store that PD or Prometheus knows.
     pub stores: Vec<StoreRef>,
+    /// What was recorded inside the window and cannot be read any more.
+    pub unreadable: Vec<Unreadable>,
+    /// What damage has cost the run as a whole, where a part of that lies inside the window.
+    pub loss: Option<Loss>,
     /// Where lines are drawn.
     pub lines: Lines,
 }
@@ -70,19 +79,26 @@ impl Evidence {
     /// Puts the parts in order and cuts off what was not known at `as_of`.
     pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
         let mut series = parts.series;
-        for hidden in parts.gaps.iter().filter_map(|gap| hidden_samples(gap, as_of)) {
+        let hidden = parts.gaps.iter().filter_map(|gap| hidden_samples(gap, as_of));
+        let hidden: Stretches = hidden.collect();
+        if !hidden.is_empty() {
             for one in &mut series {
                 one.samples.retain(|sample| !hidden.contains(sample.at));
             }
         }
-        let series = SeriesTable::new(series, as_of);
+        let seen = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
+        let within =
+            |part: &&Unreadable| part.range == TimeRange::ALL || part.range.overlaps(&seen);
+        let unreadable: Vec<Unreadable> = parts.unreadable.iter().filter(within).cloned().collect();
+        let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
+        let series = SeriesTable::new(series, as_of, &unreadable);
         let pd = PdHistory::new(parts.pd, as_of);
         let known = |gap: &&Gap| gap.range.start <= as_of;
         let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
         gaps.sort();
-        let window = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
         let stores = stores(&pd, &series);
-        Self { window, as_of, series, pd, gaps, stores, lines: Lines::default() }
+        let lines = Lines::default();
+        Self { window: seen, as_of, series, pd, gaps, stores, unreadable, loss, lines }
     }
 
     /// The store with this id.

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Timestamp;
+use crate::model::{TimeRange, Timestamp};
 
-use super::blind::{blind_spots, missing, untold_requests};
+use super::blind::{blind_spots, missing, unreadable_beside, untold_requests};
 use super::case::{AFTERMATH_MS, Case};
 use super::evidence::Evidence;
 use super::finding::{FindingKind, FindingRef, TargetKind};
 use super::mode::{Claim, Depth, Mode, Nature, Unchecked};
 use super::modes::ALL;
-use super::verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
+use super::verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
 
 /// A claim below this is an alternative and no cause: more speaks against it than for it.
 pub(super) const CONFIDENT: f64 = 0.5;
+
+/// How much of what makes a claim more likely than not stays where a part of what was recorded
+/// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
+/// nothing is as sure as 0.7; what is left still speaks for the claim, so it is not dropped.
+const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 
 /// Metrics that the modes and the facts read; only these need be loaded. Ascending.
 pub fn metrics() -> Vec<&'static str> {
@@ -175,6 +180,7 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
         hangs_on.filter_map(|made| made.claim.hangs_on.clone()).collect();
     open.extend(untold_requests(evidence, &case.rises));
     let (findings, ids) = case.findings.number();
+    let open_end = evidence.as_of;
     let reason = |reference: &FindingRef| {
         let id = &ids[reference.0];
         let text = findings.iter().find(|finding| finding.id == *id);
@@ -190,6 +196,12 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
                 let explains = claims
                     .iter()
                     .filter(|other| matches!(other.fate, Fate::Follows(cause) if cause == index));
+                let from = claim.onset.saturating_add_millis(-claim.onset_uncertainty_ms);
+                let damaged = unreadable_beside(evidence, TimeRange::new(from, made.end(open_end)));
+                let confidence = match damaged {
+                    Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
+                    None => claim.confidence,
+                };
                 let cause = Cause {
                     mode: made.mode.name,
                     says: made.mode.says,
@@ -197,10 +209,10 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
                     onset_ms: claim.onset,
                     onset_uncertainty_ms: claim.onset_uncertainty_ms,
                     end_ms: claim.end,
-                    confidence: (claim.confidence * 100.0).round() / 100.0,
+                    confidence: (confidence * 100.0).round() / 100.0,
                     evidence: claim.evidence.iter().map(reason).collect(),
                     against: claim.against.clone(),
-                    unchecked: claim.unchecked.clone(),
+                    unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
                     explains: explains.map(consequence).collect(),
                 };
                 let list =
@@ -238,6 +250,7 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
         outcome,
         as_of_ms: evidence.as_of,
         summary,
+        damage: evidence.loss.as_ref().map(Damaged::new),
         causes,
         changes,
         alternatives,

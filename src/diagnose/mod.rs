@@ -38,4 +38,4 @@ pub use modes::ALL as MODES;
 pub use notice::{Notice, Subject, Turn, notices};
 pub use rivals::{Guess, RIVALS, Rival};
 pub use series::{Point, Track};
-pub use verdict::{Alternative, Cause, Consequence, Outcome, Reason, SCHEMA, Verdict};
+pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

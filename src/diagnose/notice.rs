@@ -182,6 +182,7 @@ mod tests {
             outcome: if causes.is_empty() { Outcome::NoFault } else { Outcome::Fault },
             as_of_ms: at(1000),
             summary: String::new(),
+            damage: None,
             causes: causes.iter().map(cause).collect(),
             changes: Vec::new(),
             alternatives: Vec::new(),

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
+use super::evidence::HORIZON_MS;
+use crate::model::{
+    Labels, Observed, Sample, Series, Stretches, TimeRange, Timestamp, Unreadable, is_stale,
+};
 
 /// A value that holds over `(since, at]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +63,40 @@ pub struct SeriesTable {
     targets: BTreeSet<(String, String)>,
     scrapes: BTreeMap<String, Vec<Scrape>>,
     interval_ms: i64,
+    unreadable: UnreadableSamples,
+}
+
+/// When samples were recorded that cannot be read any more.
+#[derive(Clone, Debug, Default)]
+struct UnreadableSamples {
+    /// Those of a target, by instance.
+    of: BTreeMap<String, Stretches>,
+    /// Those of nobody knows which.
+    of_anything: Stretches,
+}
+
+impl UnreadableSamples {
+    fn new(parts: &[Unreadable]) -> Self {
+        let mut of: BTreeMap<String, Vec<TimeRange>> = BTreeMap::new();
+        for part in parts {
+            if let Observed::Target(key) = &part.of {
+                of.entry(key.instance.clone()).or_default().push(part.range);
+            }
+        }
+        let of_anything = parts.iter().filter(|part| part.of == Observed::Anything);
+        Self {
+            of: of
+                .into_iter()
+                .map(|(instance, all)| (instance, all.into_iter().collect()))
+                .collect(),
+            of_anything: of_anything.map(|part| part.range).collect(),
+        }
+    }
+
+    fn overlap(&self, instance: &str, range: TimeRange) -> bool {
+        self.of_anything.overlap(range)
+            || self.of.get(instance).is_some_and(|stretches| stretches.overlap(range))
+    }
 }
 
 /// One scrape of a target, after `up`; where that is missing, after its other series.
@@ -72,8 +109,10 @@ pub struct Scrape {
 }
 
 impl SeriesTable {
-    /// Takes series in any order; samples past `as_of` are cut off.
-    pub fn new(series: Vec<Series>, as_of: Timestamp) -> Self {
+    /// Takes series in any order; samples past `as_of` are cut off. `unreadable` tells what was
+    /// recorded besides.
+    pub fn new(series: Vec<Series>, as_of: Timestamp, unreadable: &[Unreadable]) -> Self {
+        let unreadable = UnreadableSamples::new(unreadable);
         let mut metrics: BTreeMap<String, Vec<Series>> = BTreeMap::new();
         for mut one in series {
             one.samples.retain(|sample| sample.at <= as_of);
@@ -95,7 +134,8 @@ impl SeriesTable {
         let target = |one: &Series| (label(one, "job"), label(one, "instance"));
         let targets: BTreeSet<(String, String)> = metrics.values().flatten().map(target).collect();
         for (_, instance) in targets.iter().filter(|(_, instance)| !instance.is_empty()) {
-            if !scrapes.contains_key(instance) {
+            // What is unreadable looks like what did not come, and so like a scrape that failed.
+            if !scrapes.contains_key(instance) && !unreadable.overlap(instance, TimeRange::ALL) {
                 let own = metrics.values().flatten();
                 let own = own.filter(|one| one.labels.get("instance") == Some(instance));
                 let found = scrapes_by_traces(own);
@@ -109,7 +149,13 @@ impl SeriesTable {
             list.dedup_by_key(|scrape| scrape.at);
         }
         let interval_ms = interval_ms(&scrapes);
-        Self { metrics, targets, scrapes, interval_ms }
+        Self { metrics, targets, scrapes, interval_ms, unreadable }
+    }
+
+    /// Whether samples of a target were recorded in `range` that cannot be read any more: what is
+    /// missing then tells nothing of the target.
+    pub fn is_unreadable(&self, instance: &str, range: TimeRange) -> bool {
+        self.unreadable.overlap(instance, range)
     }
 
     /// Series of a metric, ascending by labels.
@@ -175,11 +221,14 @@ impl SeriesTable {
         found
     }
 
-    /// The successful scrape of the same target just before `at`.
+    /// The successful scrape of the same target just before `at`, where all that it brought can be
+    /// read.
     fn scrape_before(&self, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
-        let list = self.scrapes.get(labels.get("instance")?)?;
+        let instance = labels.get("instance")?;
+        let list = self.scrapes.get(instance)?;
         let earlier = list.iter().rev().find(|scrape| scrape.at < at)?;
-        earlier.up.then_some(earlier.at)
+        let known = !self.is_unreadable(instance, TimeRange::new(earlier.at, at));
+        (earlier.up && known).then_some(earlier.at)
     }
 
     /// Sum over a target's series of the increase per second. Intervals that span more than
@@ -333,10 +382,17 @@ fn interval_ms(scrapes: &BTreeMap<String, Vec<Scrape>>) -> i64 {
     steps.get(steps.len() / 2).copied().unwrap_or(15_000).max(1_000)
 }
 
-/// A value that holds over several intervals, once for each; the value itself over fewer than two.
+/// Over a longer hole than this a mean says nothing of any scrape: as far as a judgement looks back.
+const LONGEST_HOLE_MS: i64 = HORIZON_MS;
+
+/// A value that holds over several intervals, once for each; the value itself over fewer than two,
+/// and nothing over a hole of more than [`LONGEST_HOLE_MS`].
 fn parts(point: Point, interval: i64) -> impl Iterator<Item = Point> {
     let span = point.at - point.since;
-    let count = ((span + interval / 2) / interval).max(1);
+    let count = match span > LONGEST_HOLE_MS {
+        true => 0,
+        false => ((span + interval / 2) / interval).max(1),
+    };
     let edge = move |number: i64| point.since.saturating_add_millis(span * number / count);
     (0..count).map(move |number| Point { since: edge(number), at: edge(number + 1), ..point })
 }
@@ -359,7 +415,7 @@ pub(super) mod tests {
         let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
         let mut all = vec![series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up)];
         all.extend(extra);
-        SeriesTable::new(all, Timestamp::MAX)
+        SeriesTable::new(all, Timestamp::MAX, &[])
     }
 
     const C: [(&str, &str); 2] = [("__name__", "c"), ("instance", "a")];
@@ -378,6 +434,27 @@ pub(super) mod tests {
         assert_eq!(rates, [2.0, 2.0]);
         let early = series(&C, &[(0, 30.0), (15, 60.0)]);
         assert_eq!(table.increments(&early).len(), 1);
+    }
+
+    #[test]
+    fn a_series_born_beside_unreadable_samples_has_no_known_beginning() {
+        let counter = series(&C, &[(45, 30.0), (60, 60.0)]);
+        let part =
+            |of: Observed, from, to| Unreadable { of, range: TimeRange::new(at(from), at(to)) };
+        let target = |instance: &str| {
+            let (job, instance) = ("t".to_owned(), instance.to_owned());
+            Observed::Target(crate::model::TargetKey { job, instance })
+        };
+        let increments = |part: Unreadable| {
+            let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
+            let up = series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up);
+            let table = SeriesTable::new(vec![up, counter.clone()], Timestamp::MAX, &[part]);
+            table.increments(&counter).len()
+        };
+        assert_eq!(increments(part(target("a"), 0, 31)), 1);
+        assert_eq!(increments(part(Observed::Anything, 0, 31)), 1);
+        assert_eq!(increments(part(target("a"), 0, 30)), 2);
+        assert_eq!(increments(part(target("b"), 0, 31)), 2);
     }
 
     #[test]
@@ -419,7 +496,7 @@ pub(super) mod tests {
         let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
         let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);
         let up = |all: Vec<Series>| -> Vec<(i64, bool)> {
-            let table = SeriesTable::new(all, Timestamp::MAX);
+            let table = SeriesTable::new(all, Timestamp::MAX, &[]);
             table.scrapes()["a"].iter().map(|one| (one.at.as_millis() / 1000, one.up)).collect()
         };
         let seen = [(0, true), (15, true), (30, false), (45, false), (60, true)];

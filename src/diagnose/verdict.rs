@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
+use crate::model::{Loss, Timestamp};
 
 use super::finding::{Finding, Target};
 use super::mode::Unchecked;
@@ -33,6 +33,9 @@ pub struct Verdict {
     pub as_of_ms: Timestamp,
     /// In a sentence.
     pub summary: String,
+    /// What the capture has lost; absent where it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damaged>,
     /// What broke, likeliest first. Several at once are several causes.
     pub causes: Vec<Cause>,
     /// What was planned, by onset.
@@ -43,6 +46,24 @@ pub struct Verdict {
     pub unchecked: Vec<Unchecked>,
     /// Everything that departed from normal, by onset.
     pub findings: Vec<Finding>,
+}
+
+/// What the capture that was judged has lost. What is missing is unknown: it is no sign of anything,
+/// and what was observed beside it is less sure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damaged {
+    /// `damaged: 43 % of the samples are missing, from … to …, at …`.
+    pub summary: String,
+    /// In figures.
+    #[serde(flatten)]
+    pub loss: Loss,
+}
+
+impl Damaged {
+    /// Tells a loss.
+    pub fn new(loss: &Loss) -> Self {
+        Self { summary: format!("damaged: {loss}"), loss: loss.clone() }
+    }
 }
 
 /// A cause, or a change.

@@ -1,5 +1,6 @@
 //! What was not observed, and why.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -132,20 +133,27 @@ pub fn joined<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> Vec<Gap> {
     let mut segments: Vec<&Gap> = gaps.into_iter().collect();
     segments.sort_unstable();
     let mut outages: Vec<Gap> = Vec::new();
+    // Where an outage ends and what it is, with its place among the outages: the first that a
+    // segment adjoins takes it.
+    let mut ends: BTreeSet<(Timestamp, &Source, GapReason, bool, usize)> = BTreeSet::new();
     for gap in segments {
-        let adjoins = |outage: &&mut Gap| {
-            outage.range.end == gap.range.start
-                && outage.source == gap.source
-                && outage.reason == gap.reason
-                && outage.healed_at.is_some() == gap.healed_at.is_some()
-        };
-        match outages.iter_mut().find(adjoins) {
-            Some(outage) => {
+        let key = |end, place| (end, &gap.source, gap.reason, gap.healed_at.is_some(), place);
+        let start = gap.range.start;
+        let adjoined = ends.range(key(start, 0)..=key(start, usize::MAX)).next().copied();
+        let place = match adjoined {
+            Some(found) => {
+                ends.remove(&found);
+                let outage = &mut outages[found.4];
                 outage.range.end = gap.range.end;
                 outage.healed_at = outage.healed_at.max(gap.healed_at);
+                found.4
             }
-            None => outages.push(gap.clone()),
-        }
+            None => {
+                outages.push(gap.clone());
+                outages.len() - 1
+            }
+        };
+        ends.insert(key(gap.range.end, place));
     }
     outages
 }

@@ -5,6 +5,7 @@
 mod event;
 mod gap;
 mod labels;
+mod loss;
 mod matcher;
 mod pd;
 mod pd_documents;
@@ -12,6 +13,7 @@ mod pd_documents;
 mod pd_properties;
 mod run;
 mod series;
+mod stretches;
 mod time;
 mod topology;
 
@@ -20,11 +22,13 @@ pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{
     EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
 };
+pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{LabelMatcher, MatchOp};
 pub use pd::{PdAnswer, PdOutcome};
 pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
+pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{
     Member, MemberId, MemberStatus, MemberView, NodeState, PdOperator, RegionId, Size, Store,

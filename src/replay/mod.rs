@@ -3,6 +3,7 @@
 //! Nothing here reads what a chaos run injected; nothing here reads a clock.
 
 mod bodies;
+mod canonical;
 mod clock;
 mod entry;
 mod order;
@@ -15,14 +16,13 @@ mod stored;
 mod summary;
 mod timeline;
 
+pub use canonical::canonical_json;
 pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
-pub use recording::Recording;
-pub use replay_report::{
-    DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, verify,
-};
+pub use recording::{Recording, window_of_steps};
+pub use replay_report::{DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, report, verify};
 pub use stored::CaptureStorage;
 pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};
 pub use timeline::timeline;

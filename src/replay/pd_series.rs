@@ -288,6 +288,9 @@ fn element(name: &str, labels: &[(&str, &str)], value: f64) -> (Labels, f64) {
     (Labels::from_pairs(&pairs), value)
 }
 
+/// Answers further apart than this are no cadence: what the last one said is not known for longer.
+const LONGEST_CADENCE_MS: i64 = 3_600_000;
+
 /// Lays what one source said along time.
 fn lay(
     observations: &[(Timestamp, Elements)],
@@ -295,7 +298,7 @@ fn lay(
     series: &mut BTreeMap<Labels, Vec<Sample>>,
 ) {
     let cadence = cadence_ms(observations);
-    let valid_ms = cadence.map_or(LONE_MS, |cadence| cadence.saturating_mul(3));
+    let valid_ms = cadence.map_or(LONE_MS, |cadence| cadence.min(LONGEST_CADENCE_MS) * 3);
     let repeats = cadence.is_some_and(|cadence| cadence > REPEAT_MS);
     let mut current: &[(Labels, f64)] = &[];
     for (position, (at, elements)) in observations.iter().enumerate() {

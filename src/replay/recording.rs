@@ -1,7 +1,9 @@
 //! What a replay works on, held in memory. Selecting and storing are `capture`'s.
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{Event, Gap, LabelMatcher, PdAnswer, RunMeta, Series, TimeRange};
+use crate::model::{
+    Event, Gap, LabelMatcher, Loss, PdAnswer, RunMeta, Series, TimeRange, Unreadable,
+};
 
 /// Metrics that the timeline reads, of all targets.
 const TIMELINE_METRICS: [&str; 2] = ["up", "process_start_time_seconds"];
@@ -21,6 +23,10 @@ pub struct Recording {
     pub gaps: Vec<Gap>,
     /// Series with their samples inside the window.
     pub series: Vec<Series>,
+    /// What was recorded of all that, and of what diagnosis reads, and cannot be read any more.
+    pub unreadable: Vec<Unreadable>,
+    /// What damage has cost the run as a whole; `None` where it cost nothing.
+    pub loss: Option<Loss>,
 }
 
 impl Recording {
@@ -30,7 +36,7 @@ impl Recording {
     /// # Errors
     ///
     /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out instead;
-    /// ask [`CaptureReader::damage`] afterwards.
+    /// [`note_damage`](Self::note_damage) adds what they held.
     pub fn load(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
         let whole = reader.window();
         let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
@@ -42,10 +48,47 @@ impl Recording {
         Ok(Self {
             meta: reader.meta().clone(),
             window,
+            unreadable: Vec::new(),
+            loss: None,
             pd: reader.pd_answers(window)?,
             events: reader.events()?.into_iter().filter(inside).collect(),
             gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&window)).collect(),
             series,
         })
     }
+
+    /// Notes what could not be read, once everything that is needed has been read.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn note_damage(&mut self, reader: &CaptureReader) -> Result<(), CaptureError> {
+        // Asked first: counting what is left reads parts that nobody needed.
+        self.unreadable = reader.unreadable();
+        self.loss = reader.loss()?;
+        Ok(())
+    }
+}
+
+/// Longer than any outage of a source that is still the same recording.
+const APART_MS: i64 = 24 * 3_600_000;
+
+/// The part of a run in which something is to be evaluated every `step_ms`, at most `most` times: the
+/// whole run, or, where samples years apart make that too long, the stretch in which most was
+/// observed.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be read.
+pub fn window_of_steps(
+    reader: &CaptureReader,
+    step_ms: i64,
+    most: u64,
+) -> Result<TimeRange, CaptureError> {
+    let whole = reader.window();
+    let millis = i128::from(whole.end.as_millis()) - i128::from(whole.start.as_millis());
+    if millis / i128::from(step_ms.max(1)) <= i128::from(most) {
+        return Ok(whole);
+    }
+    reader.busiest_stretch(APART_MS)
 }

@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::capture::Damage;
-use crate::model::{Gap, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, joined};
+use crate::model::{
+    Gap, Observed, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, joined,
+};
 
+use super::canonical::canonical_json;
 use super::entry::Entry;
 use super::order::{Evaluation, Ordered};
 use super::recording::Recording;
@@ -40,8 +42,11 @@ pub struct ReplayReport {
     pub last: StateSummary,
     /// What happened.
     pub timeline: Vec<Entry>,
-    /// Digest of the capture's content, hexadecimal SHA-256.
+    /// Digest of the content that was read, hexadecimal SHA-256.
     pub capture_digest: String,
+    /// Digest of the content that was recorded, where damage makes it another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_digest: Option<String>,
     /// SHA-256 of [`canonical_json`] of this report without this field, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report_digest: Option<String>,
@@ -71,6 +76,9 @@ pub struct DamageLine {
     pub why: String,
     /// The time it covered, where known.
     pub range: Option<TimeRange>,
+    /// Whose observations are lost with it; absent where none are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Observed>,
 }
 
 /// Two evaluations of the same recording that differ.
@@ -97,12 +105,13 @@ pub fn report(
     let mut ends = Ends::default();
     let see =
         |answer: &PdAnswer, document: Option<&PdDocument>| ends.see(&ordered, answer, document);
-    let timeline = timeline_of(&ordered, recording.window, evaluation.threads(), &gaps, see);
+    let timeline = timeline_of(&ordered, recording, evaluation.threads(), &gaps, see);
     let (initial, last) = ends.summaries(&ordered, recording.window);
     let damage_line = |damage: &Damage| DamageLine {
         part: damage.part.clone(),
         why: damage.why.clone(),
         range: damage.range,
+        lost: damage.lost.clone(),
     };
     let mut damage: Vec<DamageLine> = damage.iter().map(damage_line).collect();
     damage.sort();
@@ -117,6 +126,7 @@ pub fn report(
         last,
         timeline,
         capture_digest: capture_digest.to_owned(),
+        recorded_digest: None,
         report_digest: None,
     };
     let digest = Sha256::digest(canonical_json(&report).as_bytes());
@@ -201,45 +211,4 @@ impl Ends {
 fn last_seen(round: usize, ordered: &Ordered<'_>) -> Option<Timestamp> {
     let round: &[&PdAnswer] = ordered.pd.get(..round).unwrap_or_default();
     round.last().map(|answer| answer.observed())
-}
-
-/// JSON with keys in ascending order, no spaces, shortest round-trip numbers.
-///
-/// Keys are sorted here, since the order of `serde_json`'s maps depends on features that other
-/// crates may enable.
-pub fn canonical_json<T: Serialize>(value: &T) -> String {
-    let value = serde_json::to_value(value).expect("reports have only string keys");
-    let mut out = String::new();
-    write_canonical(&value, &mut out);
-    out
-}
-
-fn write_canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
-            out.push('{');
-            for (index, (name, field)) in fields.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::String(name.clone()).to_string());
-                out.push(':');
-                write_canonical(field, out);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_canonical(item, out);
-            }
-            out.push(']');
-        }
-        other => out.push_str(&other.to_string()),
-    }
 }

@@ -1,15 +1,45 @@
 //! What `up` and `process_start_time_seconds` put on the timeline.
 
-use crate::model::{Gap, Series, Source, TimeRange, Timestamp, is_stale};
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable, is_stale,
+};
 
 use super::entry::{Entry, EntryKind, Evidence, clock_text, duration_text};
 
 /// A target counts as absent once it missed this many scrapes without a recorded gap.
 const MISSED_SCRAPES: i64 = 3;
 
+/// When samples may be missing without anything being absent.
+pub(super) struct Unseen {
+    /// Nobody looked, or what was recorded may be anybody's and cannot be read.
+    anybody: Stretches,
+    /// What was recorded of a target cannot be read.
+    of: BTreeMap<TargetKey, Stretches>,
+}
+
+impl Unseen {
+    pub(super) fn new(gaps: &[&Gap], unreadable: &[Unreadable]) -> Self {
+        let blind = |gap: &&&Gap| matches!(gap.source, Source::Prometheus | Source::Recorder);
+        let blind = gaps.iter().filter(blind).map(|gap| gap.range);
+        let anything = unreadable.iter().filter(|part| part.of == Observed::Anything);
+        let mut of: BTreeMap<TargetKey, Vec<TimeRange>> = BTreeMap::new();
+        for part in unreadable {
+            if let Observed::Target(key) = &part.of {
+                of.entry(key.clone()).or_default().push(part.range);
+            }
+        }
+        Self {
+            anybody: blind.chain(anything.map(|part| part.range)).collect(),
+            of: of.into_iter().map(|(key, ranges)| (key, ranges.into_iter().collect())).collect(),
+        }
+    }
+}
+
 /// Entries out of one series; nothing where it is not one of the two.
-pub(super) fn series_entries(series: &Series, gaps: &[&Gap], window: TimeRange) -> Vec<Entry> {
-    let mut rules = SeriesRules { series, gaps, entries: Vec::new() };
+pub(super) fn series_entries(series: &Series, unseen: &Unseen, window: TimeRange) -> Vec<Entry> {
+    let mut rules = SeriesRules { series, unseen, entries: Vec::new() };
     match series.labels.metric() {
         "up" => rules.up(window),
         "process_start_time_seconds" => rules.process_start(),
@@ -25,13 +55,13 @@ pub(super) fn target(series: &Series) -> String {
 
 struct SeriesRules<'a> {
     series: &'a Series,
-    gaps: &'a [&'a Gap],
+    unseen: &'a Unseen,
     entries: Vec<Entry>,
 }
 
 impl SeriesRules<'_> {
     /// Down and up as Prometheus says it; absent where it ended the series, or where samples are
-    /// missing for more than three scrape intervals that no gap of Prometheus touches.
+    /// missing for more than three scrape intervals that no gap of Prometheus and no damage touches.
     fn up(&mut self, window: TimeRange) {
         let interval = median_interval(self.series);
         let mut up: Option<bool> = None;
@@ -117,11 +147,10 @@ impl SeriesRules<'_> {
 
     fn missing(&self, from: Timestamp, to: Timestamp, interval: i64) -> bool {
         let hole = TimeRange::new(from, to);
-        let explained = |gap: &&&Gap| {
-            matches!(gap.source, Source::Prometheus | Source::Recorder) && gap.range.overlaps(&hole)
-        };
+        let of = self.unseen.of.get(&self.series.labels.target());
         to - from > interval.saturating_mul(MISSED_SCRAPES)
-            && !self.gaps.iter().any(|gap| explained(&gap))
+            && !self.unseen.anybody.overlap(hole)
+            && !of.is_some_and(|stretches| stretches.overlap(hole))
     }
 
     fn absent(&mut self, last: Timestamp, interval: i64) {

@@ -3,26 +3,29 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on. What was knowable at an instant is [`Replay`](super::Replay)'s.
 
-use crate::model::{Event, Gap, PdAnswer, PdDocument, TimeRange, joined};
+use crate::model::{Event, Gap, PdAnswer, PdDocument, TimeRange, Timestamp, joined};
 
 use super::bodies::for_each_body;
 use super::entry::{Entry, EntryKind, Evidence, duration_text};
 use super::order::{Evaluation, Ordered, map_split};
 use super::pd_rules::PdRules;
 use super::recording::Recording;
-use super::series_rules::series_entries;
+use super::series_rules::{Unseen, series_entries};
+
+/// Gaps, and events, that are told one by one: a timeline of more is no use and takes memory.
+const MOST_TOLD: usize = 50_000;
 
 /// Entries in ascending order of time; ties by source, kind, subject, text.
 pub fn timeline(recording: &Recording) -> Vec<Entry> {
     let ordered = Ordered::new(recording, Evaluation::Sequential);
     let gaps = joined(ordered.gaps.iter().copied());
-    timeline_of(&ordered, recording.window, 1, &gaps, |_, _| ())
+    timeline_of(&ordered, recording, 1, &gaps, |_, _| ())
 }
 
 /// The same with `gaps` joined already; `also` sees each answer of PD's with its document.
 pub(super) fn timeline_of(
     ordered: &Ordered<'_>,
-    window: TimeRange,
+    recording: &Recording,
     threads: usize,
     gaps: &[Gap],
     mut also: impl FnMut(&PdAnswer, Option<&PdDocument>),
@@ -33,14 +36,38 @@ pub(super) fn timeline_of(
         rules.observe(answer, body);
     });
     let mut entries = rules.into_entries();
+    let window = recording.window;
+    let unseen = Unseen::new(&ordered.gaps, &recording.unreadable);
     let of_series =
-        map_split(&ordered.series, threads, |series| series_entries(series, &ordered.gaps, window));
+        map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
     entries.extend(of_series.into_iter().flatten());
-    entries.extend(ordered.events.iter().map(|event| event_entry(event)));
-    entries.extend(gaps.iter().flat_map(|gap| gap_entries(gap, window)));
+    let events = ordered.events.iter().take(MOST_TOLD);
+    entries.extend(events.map(|event| event_entry(event)));
+    if let Some(event) = ordered.events.get(MOST_TOLD) {
+        let more = ordered.events.len() - MOST_TOLD;
+        entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));
+    }
+    entries.extend(gaps.iter().take(MOST_TOLD).flat_map(|gap| gap_entries(gap, window)));
+    if let Some(gap) = gaps.get(MOST_TOLD) {
+        let at = gap.range.start.max(window.start);
+        let more = gaps.len() - MOST_TOLD;
+        entries.push(not_told(at, EntryKind::GapBegan, format!("{more} more gaps")));
+    }
     entries.sort();
     entries.dedup();
     entries
+}
+
+/// What is not told one by one from `at` on.
+fn not_told(at: Timestamp, kind: EntryKind, what: String) -> Entry {
+    Entry {
+        at,
+        source: "recorder".to_owned(),
+        kind,
+        subject: what,
+        text: "from here on, not told one by one".to_owned(),
+        evidence: Evidence { reference: "show --format json".to_owned(), at, value: String::new() },
+    }
 }
 
 fn event_entry(event: &Event) -> Entry {

@@ -3,8 +3,11 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
-use super::text::escape;
+use super::text::{ends, escape};
 use crate::diagnose::{Cause, Finding};
+
+/// Entries of the timeline that are told.
+const ENTRIES_TOLD: usize = 4_000;
 
 /// The verdict and its evidence as Markdown that a language model can be asked about.
 pub fn prompt_text(report: &Diagnosed) -> String {
@@ -24,6 +27,9 @@ pub fn prompt_text(report: &Diagnosed) -> String {
             .to_owned(),
     );
     line("## Verdict".to_owned());
+    if let Some(damage) = &verdict.damage {
+        line(damage.summary.clone());
+    }
     line(verdict.summary.clone());
     for (what, list) in [("cause", &verdict.causes), ("planned", &verdict.changes)] {
         for one in list {
@@ -41,7 +47,11 @@ pub fn prompt_text(report: &Diagnosed) -> String {
         line(format!("- {}", told(finding)));
     }
     line("## Timeline".to_owned());
-    for entry in &replay.timeline {
+    let (first, left_out, last) = ends(&replay.timeline, ENTRIES_TOLD);
+    for (number, entry) in first.iter().chain(last).enumerate() {
+        if number == first.len() {
+            line(format!("- {left_out} entries left out here"));
+        }
         line(format!("- {} {} {}: {}", entry.at, entry.source, entry.subject, entry.text));
     }
     out

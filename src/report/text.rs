@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
+use crate::diagnose::counted;
 use crate::model::{TimeRange, Timestamp};
 use crate::replay::{Entry, EntryKind, ReplayReport, StateSummary};
 
@@ -17,6 +18,22 @@ pub enum Color {
 
 /// Columns before the text of an entry: `16:30:50.274  +3m30s prometheus `.
 const INDENT: usize = 32;
+
+/// Gaps that are told, and parts that are damaged.
+const GAPS_TOLD: usize = 200;
+/// Lines of the timeline.
+const ENTRIES_TOLD: usize = 4_000;
+
+/// The first and the last of many items, together `most`, and how many lie between; all of a few.
+pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
+    match items.len().checked_sub(most) {
+        None | Some(0) => (items, 0, &[]),
+        Some(between) => {
+            let (first, rest) = items.split_at(most / 2);
+            (first, between, &rest[between..])
+        }
+    }
+}
 
 /// The report, the verdict first, in lines of at most `width` columns, where words allow; at least 60 are used.
 /// Control characters in what came from outside are escaped.
@@ -115,7 +132,11 @@ impl Page {
             return;
         }
         self.heading("Not recorded");
-        for gap in &report.gaps {
+        let (first, left_out, last) = ends(&report.gaps, GAPS_TOLD);
+        for (number, gap) in first.iter().chain(last).enumerate() {
+            if number == first.len() {
+                self.left_out(left_out);
+            }
             let healed = if gap.healed_at.is_some() { ", fetched later" } else { "" };
             let text = format!(
                 "{}  {}  {}{healed}: {}",
@@ -190,7 +211,12 @@ impl Page {
         if report.timeline.is_empty() {
             self.line(2, "nothing changed", Ink::Dim);
         }
-        for group in report.timeline.chunk_by(told_together) {
+        let groups: Vec<&[Entry]> = report.timeline.chunk_by(told_together).collect();
+        let (first, left_out, last) = ends(&groups, ENTRIES_TOLD);
+        for (number, group) in first.iter().chain(last).enumerate() {
+            if number == first.len() {
+                self.left_out(left_out);
+            }
             self.entries(group, report.window.start);
         }
     }
@@ -230,7 +256,11 @@ impl Page {
             return;
         }
         self.heading("Damaged, and left out");
-        for damage in &report.damage {
+        let (first, left_out, last) = ends(&report.damage, GAPS_TOLD);
+        for (number, damage) in first.iter().chain(last).enumerate() {
+            if number == first.len() {
+                self.left_out(left_out);
+            }
             let range =
                 damage.range.map_or_else(String::new, |range| format!(", {}", range_text(range)));
             self.line(2, &format!("{}: {}{range}", damage.part, damage.why), Ink::Red);
@@ -240,9 +270,17 @@ impl Page {
     fn digests(&mut self, report: &ReplayReport) {
         self.heading("Digests (SHA-256)");
         self.field("capture", &report.capture_digest);
+        if let Some(digest) = &report.recorded_digest {
+            self.field("recorded", digest);
+        }
         if let Some(digest) = &report.report_digest {
             self.field("report", digest);
         }
+    }
+
+    fn left_out(&mut self, count: usize) {
+        let count = counted(count as u64, "line");
+        self.line(2, &format!("{count} left out here; --format json has all"), Ink::Dim);
     }
 
     pub(super) fn heading(&mut self, text: &str) {
@@ -467,6 +505,13 @@ mod tests {
     fn control_characters_and_turning_marks_are_visible() {
         assert_eq!(escape("a\u{1b}[2J\u{202e}\r\n"), "a\\u{1b}[2J\\u{202e}\\r\\n");
         assert_eq!(escape("größer"), "größer");
+    }
+
+    #[test]
+    fn of_many_the_first_and_the_last_are_told() {
+        assert_eq!(ends(&[1, 2, 3, 4], 4), (&[1, 2, 3, 4][..], 0, &[][..]));
+        assert_eq!(ends(&[1, 2, 3, 4, 5, 6, 7], 4), (&[1, 2][..], 3, &[6, 7][..]));
+        assert_eq!(ends::<u8>(&[], 4), (&[][..], 0, &[][..]));
     }
 
     #[test]

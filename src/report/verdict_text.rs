@@ -121,7 +121,10 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
     };
     let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
-    let mut pieces = vec![piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink)];
+    let damage = verdict.damage.iter();
+    let mut pieces: Vec<Piece> =
+        damage.map(|one| piece(Weight::Claim, 0, one.summary.clone(), Ink::Red)).collect();
+    pieces.push(piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink));
     for cause in &verdict.causes {
         let text = format!("{}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));

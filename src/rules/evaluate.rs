@@ -40,11 +40,30 @@ pub struct Settings<'a> {
     pub metrics: &'a [String],
 }
 
-/// Evaluates all rules over the window.
+/// Evaluations of one group that a replay takes at most: 86 days every 15 s.
+pub const MOST_EVALUATIONS: u64 = 500_000;
+
+/// A window that holds more instants than a group may be evaluated at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "group {group:?} would be evaluated {evaluations} times from {} to {}, and {most} times are the most",
+    .window.start, .window.end, most = MOST_EVALUATIONS
+)]
+pub struct TooManyEvaluations {
+    /// The group.
+    pub group: String,
+    /// How many instants the window holds for it.
+    pub evaluations: u64,
+    /// The window.
+    pub window: TimeRange,
+}
+
+/// Evaluates all rules over the window. Memory grows with what rules yield, and not with the window.
 ///
 /// # Errors
 ///
-/// [`StorageError`] where series cannot be read. A rule that cannot be evaluated is no error: its
+/// [`StorageError`] where series cannot be read, and [`TooManyEvaluations`] where the window is too
+/// long for the interval of a group. A rule that cannot be evaluated is no error: its
 /// report says so.
 pub fn replay(
     files: &[RuleFile],
@@ -66,6 +85,9 @@ fn replay_in(
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
     let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
+    for group in files.iter().flat_map(|file| &file.groups) {
+        walk.bounded(group)?;
+    }
     let mut running: Vec<Running<'_>> =
         order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
     let mut reports = Vec::with_capacity(running.len());
@@ -146,6 +168,11 @@ impl<'a> Running<'a> {
     }
 }
 
+/// The first multiple of `interval` at or after `start`.
+fn next_multiple(start: i64, interval: i64) -> Option<i64> {
+    start.checked_add((interval - start.rem_euclid(interval)) % interval)
+}
+
 struct Walk<'a> {
     layers: Layered<'a>,
     engine: &'a Engine,
@@ -158,18 +185,38 @@ impl Walk<'_> {
         group.interval_ms.unwrap_or(self.settings.interval_ms).max(1)
     }
 
+    fn bounded(&self, group: &Group) -> Result<(), TooManyEvaluations> {
+        let window = self.settings.window;
+        // The window may be as long as all of time, which is more than a length can be.
+        let millis = i128::from(window.end.as_millis()) - i128::from(window.start.as_millis());
+        let evaluations = (millis.max(0) / i128::from(self.interval(group))) as u64;
+        if evaluations <= MOST_EVALUATIONS {
+            return Ok(());
+        }
+        Err(TooManyEvaluations { group: group.name.clone(), evaluations, window })
+    }
+
     fn ticks(&self, group: &Group) -> impl Iterator<Item = Timestamp> + use<> {
         let interval = self.interval(group);
         let window = self.settings.window;
-        let start = window.start.as_millis();
-        let first = start.saturating_add((interval - start.rem_euclid(interval)) % interval);
+        let first = next_multiple(window.start.as_millis(), interval);
         let next = move |at: &i64| at.checked_add(interval);
-        let all = std::iter::successors(Some(first), next).map(Timestamp::from_millis);
+        let all = std::iter::successors(first, next).map(Timestamp::from_millis);
         all.take_while(move |at| window.contains(*at))
     }
 
-    fn instants(&self, running: &[Running<'_>]) -> BTreeSet<Timestamp> {
-        running.iter().flat_map(|rule| self.ticks(rule.group)).collect()
+    /// The instants of all groups, ascending, each once.
+    fn instants(&self, running: &[Running<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
+        let intervals: BTreeSet<i64> =
+            running.iter().map(|rule| self.interval(rule.group)).collect();
+        let window = self.settings.window;
+        let from = move |start: i64| {
+            let next = intervals.iter().filter_map(|interval| next_multiple(start, *interval));
+            next.min()
+        };
+        let first = from(window.start.as_millis());
+        let all = std::iter::successors(first, move |at| from(at.checked_add(1)?));
+        all.map(Timestamp::from_millis).take_while(move |at| window.contains(*at))
     }
 
     /// Evaluates all rules whose turn it is.
@@ -185,12 +232,16 @@ impl Walk<'_> {
 
     /// Evaluates one rule at all its instants.
     fn whole(&mut self, rule: &mut Running<'_>) -> Result<(), StorageError> {
-        let ticks: Vec<Timestamp> = self.ticks(rule.group).collect();
-        for ticks in ticks.chunks(STEPS_AT_ONCE) {
+        let mut ticks = self.ticks(rule.group);
+        loop {
+            let together: Vec<Timestamp> = ticks.by_ref().take(STEPS_AT_ONCE).collect();
+            if together.is_empty() {
+                break;
+            }
             // What fails over a range may do so at one instant only.
-            let vectors = self.range(rule, ticks);
+            let vectors = self.range(rule, &together);
             let mut vectors = vectors.ok().map(Vec::into_iter);
-            for &at in ticks {
+            for at in together {
                 let found = match &mut vectors {
                     Some(vectors) => Ok(vectors.next().unwrap_or_default()),
                     None => self.instant(rule, at),

@@ -20,7 +20,7 @@ mod unit;
 pub use absence::Missing;
 pub use alerts::State;
 pub use bundled::bundled;
-pub use evaluate::{Settings, replay};
+pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
 pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use order::reads;
 pub use outcome::{

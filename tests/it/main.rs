@@ -3,9 +3,11 @@
 mod captures;
 mod cli;
 mod crash;
+mod damage;
 mod diagnosis;
 mod frozen;
 mod layering;
+mod many_rows;
 mod mutate;
 mod promql;
 mod real_prometheus;
@@ -20,6 +22,8 @@ mod watch;
 #[expect(dead_code, reason = "the campaigns use the rest of it")]
 #[path = "../../examples/campaign/api.rs"]
 mod api;
+#[path = "../../examples/campaign/bounded.rs"]
+mod bounded;
 #[path = "../../examples/campaign/bounds.rs"]
 mod bounds;
 #[path = "../../examples/campaign/crash.rs"]
@@ -35,6 +39,8 @@ mod fuzz_campaign;
 mod gate;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
+#[path = "../../examples/campaign/overwrite.rs"]
+mod overwrite;
 #[path = "../../examples/campaign/peer.rs"]
 mod peer;
 #[path = "../../examples/campaign/power.rs"]

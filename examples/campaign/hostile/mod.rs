@@ -3,7 +3,10 @@
 //! A module a subject; each makes its own input. `rows` of a module never stops at the first thing
 //! that falls short: it says so in its row.
 
+mod damage;
 mod frozen;
+mod many_rows;
+mod windows;
 
 use std::path::PathBuf;
 
@@ -39,7 +42,12 @@ struct Subject {
 }
 
 /// All subjects, in the order in which they are printed.
-const SUBJECTS: &[Subject] = &[Subject { name: "frozen", rows: frozen::rows }];
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "frozen", rows: frozen::rows },
+    Subject { name: "damage", rows: damage::rows },
+    Subject { name: "windows", rows: windows::rows },
+    Subject { name: "many_rows", rows: many_rows::rows },
+];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
 pub fn run(scene: &Scene, only: &str) -> Result<()> {

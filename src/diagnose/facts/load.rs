@@ -158,8 +158,9 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
 /// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
 /// track's points say of it, weighted by how much of the step each holds for. Steps of which a track
 /// that was seen before tells nothing are left out, so that a store that cannot be scraped is not
-/// taken for load that fell. Targets that are there from the beginning are scraped in turn: the grid
-/// begins where all of them are known.
+/// taken for load that fell; and so are those in which what a store told is unreadable. Targets that
+/// are there from the beginning are scraped in turn: the grid begins where all of them are known.
+/// `tracks` are in the order of [`Evidence::stores`].
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let interval = evidence.series.scrape_interval_ms();
     let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
@@ -171,17 +172,37 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let (mut since, mut at) = (start, start.saturating_add_millis(interval));
     while Some(at) <= end {
         let step = TimeRange::new(since, at);
-        let value = |track: &Track| match track.0.first() {
-            Some(first) if first.since < at => mean_over(track, step),
-            _ => Some(0.0),
+        let unreadable = |store: &StoreRef| {
+            let instance = store.instance.as_deref();
+            instance.is_some_and(|name| evidence.series.is_unreadable(name, step))
         };
-        let values: Option<Vec<f64>> = tracks.iter().map(value).collect();
-        if let Some(values) = values {
-            points.push(Point { since, at, value: values.iter().sum() });
+        let value = |(store, track): (&StoreRef, &Track)| match track.0.first() {
+            Some(first) if first.since < at => mean_over(track, step),
+            _ => (!unreadable(store)).then_some(0.0),
+        };
+        let values: Option<Vec<f64>> = evidence.stores.iter().zip(tracks).map(value).collect();
+        let mut steps = 1;
+        match values {
+            Some(values) => points.push(Point { since, at, value: values.iter().sum() }),
+            // Years without a sample are passed over at once.
+            None => match next_point(tracks, at) {
+                Some(next) => steps = ((next - since) / interval).max(1),
+                None => break,
+            },
         }
-        (since, at) = (at, at.saturating_add_millis(interval));
+        since = since.saturating_add_millis(interval.saturating_mul(steps));
+        at = since.saturating_add_millis(interval);
     }
     Track(points)
+}
+
+/// From when on the first point holds that ends after an instant, of all tracks.
+fn next_point(tracks: &[Track], after: Timestamp) -> Option<Timestamp> {
+    let next = |track: &Track| {
+        let place = track.0.partition_point(|point| point.at <= after);
+        track.0.get(place).map(|point| point.since)
+    };
+    tracks.iter().filter_map(next).min()
 }
 
 /// The mean of a track over a stretch, each point weighted by how much of the stretch it holds for;

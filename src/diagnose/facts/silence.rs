@@ -114,14 +114,19 @@ pub fn failed_scrapes(evidence: &Evidence, instance: &str) -> Vec<FailedScrapes>
 }
 
 /// Stretches without any sample of `up`: Prometheus did not look, or its samples are lost. Three
-/// intervals are granted, the least that cannot be one late scrape.
+/// intervals are granted, the least that cannot be one late scrape. What was recorded and cannot be
+/// read is no such stretch.
 pub fn missing_scrapes(evidence: &Evidence, instance: &str) -> Vec<Silence> {
     let Some(scrapes) = evidence.series.scrapes().get(instance) else { return Vec::new() };
     let interval = evidence.series.scrape_interval_ms();
     let mut ends: Vec<Timestamp> = scrapes.iter().map(|scrape| scrape.at).collect();
     ends.push(evidence.window.end);
-    let hole =
-        |pair: &[Timestamp]| (pair[1] - pair[0] > 3 * interval).then_some((pair[0], pair[1]));
+    let hole = |pair: &[Timestamp]| {
+        let (last, next) = (pair[0], pair[1]);
+        let long = next - last > 3 * interval;
+        let read = !evidence.series.is_unreadable(instance, TimeRange::new(last, next));
+        (long && read).then_some((last, next))
+    };
     let silence = |(last, next): (Timestamp, Timestamp)| Silence {
         last,
         missed: last.saturating_add_millis(interval),

@@ -16,7 +16,16 @@ pub(in crate::replay) fn recording() -> Recording {
         clock_offsets: vec![],
     };
     let window = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(600_000));
-    Recording { meta, window, pd: vec![], events: vec![], gaps: vec![], series: vec![] }
+    Recording {
+        meta,
+        window,
+        pd: vec![],
+        events: vec![],
+        gaps: vec![],
+        series: vec![],
+        unreadable: vec![],
+        loss: None,
+    }
 }
 
 pub(in crate::replay) fn answer(at: i64, member: &str, route: &str, body: &str) -> PdAnswer {

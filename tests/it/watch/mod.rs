@@ -73,7 +73,8 @@ fn live(news: Vec<News>) -> Vec<(Timestamp, Verdict)> {
         recent.take(one);
         let Some(as_of) = settled else { continue };
         let known = recent.known(as_of);
-        let parts = Parts { series: known.series, pd: &known.pd, gaps: &known.gaps };
+        let parts =
+            Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
         verdicts.push((as_of, diagnose(&Evidence::new(known.window, as_of, parts))));
     }
     verdicts

@@ -70,7 +70,12 @@ impl Run {
 
     /// The verdict as of an instant.
     pub fn verdict_at(&self, as_of: Timestamp) -> Verdict {
-        let parts = Parts { series: self.series.clone(), pd: &self.pd, gaps: &self.gaps };
+        let parts = Parts {
+            series: self.series.clone(),
+            pd: &self.pd,
+            gaps: &self.gaps,
+            ..Parts::default()
+        };
         diagnose(&Evidence::new(self.window, as_of, parts))
     }
 

@@ -1,0 +1,178 @@
+//! Damage is told first, and what it hides is unknown: seconds of the campaign `hostile damage`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use operator::capture::{CaptureWriter, Tick};
+use operator::diagnose::Outcome;
+use operator::model::{EncodedLabels, Sample, Timestamp};
+use serde_json::Value;
+
+use crate::bounded::{BEGIN_MS, up};
+use crate::overwrite::{Effect, Part, Place, Rows, judge, overwrite, try_place};
+
+fn bundled(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(format!("{name}.capture"))
+}
+
+/// Exit code and stdout of the program.
+fn operator(args: &[&str]) -> (Option<i32>, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_operator")).args(args).output().expect("it starts");
+    (output.status.code(), String::from_utf8(output.stdout).expect("text is UTF-8"))
+}
+
+/// A bundled run of which the largest block of samples is overwritten.
+fn damaged(name: &str, scratch: &Path) -> PathBuf {
+    let path = scratch.join(format!("{name}.capture"));
+    std::fs::copy(bundled(name), &path).expect("a bundled capture can be copied");
+    let connection = rusqlite::Connection::open(&path).expect("it opens");
+    let largest = "SELECT id FROM block WHERE target > 0 ORDER BY length(body) DESC LIMIT 1";
+    let id = connection.query_row(largest, [], |row| row.get(0)).expect("there are blocks");
+    drop(connection);
+    let place = Place { table: "block", id, part: Part::First };
+    overwrite(&path, place).expect("the row can be overwritten");
+    path
+}
+
+#[test]
+fn no_overwritten_row_makes_another_cause_believed() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let mut random = fastrand::Rng::with_seed(11);
+    for name in ["chaos-01", "chaos-06", "pd/pd-03"] {
+        let path = bundled(name);
+        let whole = judge(&path).expect("the whole is judged");
+        let rows = Rows::of(&path).expect("rows are listed");
+        for _ in 0..8 {
+            let place = rows.draw(&mut random).expect("there are rows");
+            let effect = try_place(&path, &whole, place, scratch.path()).expect("it is judged");
+            assert_ne!(effect, Effect::Misled, "{name} {place:?}");
+        }
+    }
+}
+
+#[test]
+fn a_report_begins_with_what_is_missing_and_its_digest_is_that_of_what_is_left() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let path = damaged("chaos-06", scratch.path());
+    let path = path.to_str().expect("a path of ours is text");
+    let (code, text) = operator(&["replay", path]);
+    assert_eq!(code, Some(3));
+    let first = text.lines().next().expect("something is told");
+    assert!(first.starts_with("damaged: "), "{first}");
+    let head: String = text.lines().take(3).collect::<Vec<_>>().join(" ");
+    for part in ["% of the samples are missing", "from 20", " to 20", "at tikv/"] {
+        assert!(head.contains(part), "{part} in {head}");
+    }
+    let json = |path: &str| -> Value {
+        let (_, text) = operator(&["replay", path, "--format", "json"]);
+        serde_json::from_str(&text).expect("a report is JSON")
+    };
+    let report = json(path);
+    let damage = &report["verdict"]["damage"];
+    assert!(damage["summary"].as_str().is_some_and(|one| one.starts_with("damaged: ")));
+    assert!(damage["samples"]["read"].as_u64() < damage["samples"]["recorded"].as_u64());
+    assert!(damage["parts"][0]["of"]["instance"].is_string(), "{damage}");
+    let whole = json(bundled("chaos-06").to_str().expect("a path of ours is text"));
+    assert_eq!(report["recorded_digest"], whole["capture_digest"]);
+    assert_ne!(report["capture_digest"], whole["capture_digest"]);
+    assert!(whole.get("recorded_digest").is_none() && whole["verdict"].get("damage").is_none());
+}
+
+#[test]
+fn every_command_that_judges_tells_the_damage() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let path = damaged("chaos-02", scratch.path());
+    let whole = bundled("chaos-02");
+    let text = |path: &Path| path.to_str().expect("a path of ours is text").to_owned();
+    let (path, whole) = (text(&path), text(&whole));
+    let folder = text(scratch.path());
+    for args in [
+        &["explain", &path, "F1"][..],
+        &["diff", &whole, &path],
+        &["score", &folder],
+        &["rules", "replay", &path],
+        &["replay", &path, "--format", "prompt"],
+    ] {
+        let (_, told) = operator(args);
+        assert!(told.contains("damaged: "), "{args:?} told {told}");
+        let (_, told) = operator(
+            &args
+                .iter()
+                .map(|arg| if *arg == path { whole.as_str() } else { arg })
+                .collect::<Vec<_>>(),
+        );
+        assert!(args[0] == "score" || !told.contains("damaged: "), "{args:?} told {told}");
+    }
+}
+
+#[test]
+fn what_is_said_beside_damage_is_not_believed() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    for name in ["chaos-01", "chaos-02"] {
+        let path = damaged(name, scratch.path());
+        let verdict = judge(&path).expect("it is judged").verdict;
+        for cause in verdict.causes.iter().chain(&verdict.changes) {
+            assert!(cause.confidence < 0.7, "{cause:?}");
+        }
+        assert_ne!(verdict.outcome, Outcome::NoFault);
+    }
+}
+
+/// Three targets over two blocks each; the second block of the first one does not hold the target's
+/// samples, or holds them and is overwritten.
+fn three_targets(path: &Path, second: Second) {
+    let meta = serde_json::json!({"run": "made", "subject": "tikv", "created": BEGIN_MS});
+    let meta = serde_json::from_value(meta).expect("a run's metadata");
+    let mut writer = CaptureWriter::create(path, meta).expect("the capture can be made");
+    for block in 0..2 {
+        let mut tick = Tick::default();
+        for (number, job) in ["tikv", "pd", "node"].into_iter().enumerate() {
+            if (block, number, second) == (1, 0, Second::Missing) {
+                continue;
+            }
+            let instance = format!("10.0.0.{number}:20180");
+            let labels = up(job).with(&[("instance", &instance)]).encode();
+            let sample = |scrape: i64| Sample {
+                at: Timestamp::from_millis(BEGIN_MS + (block * 40 + scrape) * 15_000),
+                value: 1.0,
+            };
+            let samples: Vec<Sample> = (0..40).map(sample).collect();
+            let pushed = tick.samples.push(writer.index(), EncodedLabels(&labels), &samples);
+            pushed.expect("labels read");
+        }
+        writer.commit(tick).expect("commits");
+        writer.seal().expect("seals");
+    }
+    writer.finish().expect("finishes");
+    if second == Second::Overwritten {
+        let place = Place { table: "block", id: 4, part: Part::First };
+        overwrite(path, place).expect("the row can be overwritten");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Second {
+    Whole,
+    Missing,
+    Overwritten,
+}
+
+#[test]
+fn samples_that_are_unreadable_are_no_lost_scrapes() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let lost = |second: Second| {
+        let path = scratch.path().join("three.capture");
+        let _ = std::fs::remove_file(&path);
+        three_targets(&path, second);
+        let judged = judge(&path).expect("it is judged");
+        let lost = judged.verdict.changes.iter().any(|change| change.mode == "scrape_loss");
+        let path = path.to_str().expect("a path of ours is text");
+        let (_, text) = operator(&["replay", path]);
+        assert_eq!(text.contains("no samples from here on"), lost, "{text}");
+        lost
+    };
+    assert!(!lost(Second::Whole));
+    assert!(lost(Second::Missing));
+    assert!(!lost(Second::Overwritten));
+}
