@@ -7,6 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::stand::accept;
+
 /// What becomes of connections, those that are open included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -48,6 +50,38 @@ impl Gate {
 }
 
 impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A PD of one member that is reached through a gate alone, until dropped. It knows its members and
+/// nothing else.
+pub struct GatedPd {
+    /// What leads to it.
+    pub gate: Gate,
+    task: JoinHandle<()>,
+}
+
+impl GatedPd {
+    /// An open one.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let gate = Gate::before(&format!("http://{}", listener.local_addr()?)).await?;
+        let member = serde_json::json!({ "name": "pd0", "client_urls": [gate.url] });
+        let members = serde_json::json!({
+            "header": { "cluster_id": 7 }, "members": [member], "leader": member,
+        });
+        let members = members.to_string().into_bytes();
+        let task = tokio::spawn(accept(listener, move |path, _| {
+            let body = if path.ends_with("/members") { members.clone() } else { b"{}".to_vec() };
+            Some((200, "application/json", body))
+        }));
+        Ok(Self { gate, task })
+    }
+}
+
+impl Drop for GatedPd {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -1,13 +1,14 @@
 //! The system clock, and signals: what only the command line may ask the machine for.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::model::Timestamp;
-use crate::record::Stop;
+use crate::record::{Clock, Stop};
 
 /// The current instant.
 #[expect(clippy::disallowed_methods, reason = "the command line owns the clock")]
@@ -17,6 +18,47 @@ pub fn now() -> Timestamp {
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
     Timestamp::from_millis(millis)
+}
+
+/// A clock that nobody steps and that goes on while the machine is suspended. That of macOS and its
+/// kin does so by the name of the monotonic one; where a system has neither, suspensions do not show.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "openbsd"))]
+const BOOT_CLOCK: ClockId = ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "openbsd")))]
+const BOOT_CLOCK: ClockId = ClockId::Monotonic;
+
+/// How long the machine has been running, including the time it was suspended.
+pub fn since_boot() -> Duration {
+    let read = clock_gettime(BOOT_CLOCK);
+    // The clock begins at zero and its nanoseconds are below a second.
+    let seconds = u64::try_from(read.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(read.tv_nsec).unwrap_or_default())
+}
+
+/// The clocks of this machine.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        now()
+    }
+
+    fn since_boot(&self) -> Duration {
+        since_boot()
+    }
+}
+
+/// Awaits `work`, or the first request to stop: then `None`.
+pub async fn unless_stopped<T>(
+    stop: &watch::Receiver<Stop>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        Ok(_) = stop.wait_for(|stop| *stop > Stop::No) => None,
+        done = work => Some(done),
+    }
 }
 
 /// Turns SIGINT and SIGTERM into requests to stop: the first one after the tick, the second one

@@ -145,9 +145,8 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
 async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
-    for member in &pd.members {
+    for (member, answer) in pd.members.iter().zip(pd.ask_all("/pd/api/v1/members").await) {
         let what = format!("PD {} {}", member.name, member.url);
-        let answer = pd.ask(member, "/pd/api/v1/members").await;
         checks.push(match &answer.outcome {
             PdOutcome::Answered { status: 200..=299, body } => {
                 leader = leader.or(members_view(body).and_then(|view| view.leader));
@@ -257,8 +256,8 @@ impl fmt::Display for Parts<'_> {
 
 impl SeriesSink for Parts<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
-        let labels =
-            labels.decode().map_err(|error| SourceError::Sink { why: error.to_string() })?;
+        // A recording leaves out what cannot be read, and so does this.
+        let Ok(labels) = labels.decode() else { return Ok(()) };
         let target = labels.target();
         let part = self.subject.part(&target.job).unwrap_or(&target.job).to_owned();
         let node = self.subject.node(&labels).unwrap_or(target.instance);
@@ -267,6 +266,8 @@ impl SeriesSink for Parts<'_> {
     }
 
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+
+    fn unreadable(&mut self, _: &str, _: &str) {}
 }
 
 /// The directory itself, or the nearest one above it that is there.

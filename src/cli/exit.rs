@@ -99,6 +99,9 @@ pub enum CliError {
     /// A recorder answers, and does not commit.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
+    /// Stopped while the sources were being found.
+    #[error("stopped before the recording began")]
+    NotBegun,
     /// Left at once, on a second signal.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
@@ -132,7 +135,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::DamageFound { .. } => Code::Damaged,
             CliError::Mismatch { .. } => Code::Mismatch,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
-            CliError::Interrupted => Code::Interrupted,
+            CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });
     }
     if let Some(error) = cause.downcast_ref::<CaptureError>() {

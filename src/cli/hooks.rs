@@ -1,26 +1,35 @@
 //! Tells a command or a webhook of a new verdict.
 //!
 //! On a thread of its own and one at a time: what hangs holds up neither the recording nor the
-//! judging. While one runs, the newest verdict waits and older ones are dropped.
+//! judging, and it hangs no longer than its time limit. While one runs, the newest verdict waits and
+//! older ones are dropped.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
+use crate::record::Stop;
 use crate::source::Webhook;
 
 /// How long an ending watch waits for whoever is being told.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a command has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Who is told.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     /// A command of the shell, which gets the JSON on its standard input.
     pub command: Option<String>,
+    /// How long the command may run.
+    pub command_timeout: Duration,
     /// A URL, to which the JSON is posted.
     pub webhook: Option<Webhook>,
 }
@@ -32,12 +41,13 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Starts the thread. `None` where nobody is to be told.
+    /// Starts the thread. `None` where nobody is to be told. Where `stop` says to leave at once,
+    /// nobody is waited for.
     ///
     /// # Errors
     ///
     /// Where no thread can be started.
-    pub fn start(told: Told) -> anyhow::Result<Option<Self>> {
+    pub fn start(told: Told, stop: watch::Receiver<Stop>) -> anyhow::Result<Option<Self>> {
         if told.command.is_none() && told.webhook.is_none() {
             return Ok(None);
         }
@@ -45,7 +55,7 @@ impl Hooks {
         let (ended, done) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("hooks".to_owned()).spawn(move || {
-            runtime.block_on(serve(&told, receiver));
+            runtime.block_on(serve(&told, receiver, stop));
             // Nobody waits where the watch left without.
             let _ = ended.send(());
         })?;
@@ -57,69 +67,211 @@ impl Hooks {
         self.newest.send_replace(json);
     }
 
-    /// Waits a little for whoever is being told.
+    /// Waits a little for whoever is being told. A command that still runs then is ended.
     pub fn finish(self) {
         drop(self.newest);
-        if self.done.recv_timeout(GRACE) == Err(mpsc::RecvTimeoutError::Timeout) {
+        // The thread ends itself; this only keeps a defect of its from holding up the end.
+        if self.done.recv_timeout(GRACE * 2) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("left while a hook was running");
         }
     }
 }
 
-async fn serve(told: &Told, mut newest: watch::Receiver<String>) {
+async fn serve(told: &Told, mut newest: watch::Receiver<String>, mut stop: watch::Receiver<Stop>) {
+    let closed = newest.clone();
+    let mut leave = std::pin::pin!(leave(closed, &mut stop));
     while newest.changed().await.is_ok() {
         let json = newest.borrow_and_update().clone();
-        if let Some(command) = &told.command
-            && let Err(error) = execute(command, &json)
-        {
-            tracing::warn!("--exec: {error:#}");
-        }
-        if let Some(webhook) = &told.webhook
-            && let Err(error) = webhook.post(&json).await
-        {
-            tracing::warn!(%error, "--webhook");
+        tokio::select! {
+            biased;
+            () = &mut leave => {
+                tracing::warn!("a verdict was not told to the end");
+                return;
+            }
+            () = tell(told, &json) => {}
         }
     }
 }
 
-/// Runs a command of the shell with `json` on its standard input. Its output goes to stderr, since
-/// stdout is for results.
-fn execute(command: &str, json: &str) -> anyhow::Result<()> {
+/// Resolves when nobody is waited for any more: a while after the last verdict, or at once where the
+/// caller leaves at once.
+async fn leave(mut closed: watch::Receiver<String>, stop: &mut watch::Receiver<Stop>) {
+    let ended = async {
+        while closed.changed().await.is_ok() {}
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        () = ended => {}
+        Ok(_) = stop.wait_for(|stop| *stop >= Stop::AtOnce) => {}
+    }
+}
+
+async fn tell(told: &Told, json: &str) {
+    if let Some(command) = &told.command
+        && let Err(error) = execute(command, json, told.command_timeout).await
+    {
+        tracing::warn!("--exec: {error:#}");
+    }
+    if let Some(webhook) = &told.webhook
+        && let Err(error) = webhook.post(json).await
+    {
+        tracing::warn!(%error, "--webhook");
+    }
+}
+
+/// A command with all that it started. It does not outlive this.
+struct Group(Child);
+
+impl Group {
+    async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            if let Some(id) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+                // It may end by itself meanwhile.
+                let _ = kill_process_group(id, Signal::KILL);
+            }
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// Runs a command of the shell with `json` on its standard input, for at most `limit`. Its output
+/// goes to stderr, since stdout is for results.
+async fn execute(command: &str, json: &str, limit: Duration) -> anyhow::Result<()> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::piped())
         .stdout(std::io::stderr())
+        .process_group(0)
         .spawn()
         .context("cannot start sh")?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not read its input is free not to.
-        let _ = stdin.write_all(json.as_bytes());
+        let json = json.to_owned();
+        // A command that does not read its input is free not to, and holds up nobody but this.
+        let write = move || drop(stdin.write_all(json.as_bytes()));
+        std::thread::Builder::new().name("hook input".to_owned()).spawn(write)?;
     }
-    let status = child.wait().context("cannot wait for the command")?;
+    let mut group = Group(child);
+    let ended = tokio::time::timeout(limit, group.ended()).await;
+    let status = ended
+        .with_context(|| format!("the command did not end within {limit:?} and was killed"))?
+        .context("cannot wait for the command")?;
     anyhow::ensure!(status.success(), "the command ended with {status}");
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn told(command: String, command_timeout: Duration) -> Told {
+        Told { command: Some(command), command_timeout, webhook: None }
+    }
+
+    fn start(told: Told) -> (Hooks, watch::Sender<Stop>) {
+        let (stop, stopped) = watch::channel(Stop::No);
+        let hooks = Hooks::start(told, stopped).expect("a thread starts");
+        (hooks.expect("there is somebody to tell"), stop)
+    }
+
+    /// Waits for a file to hold this, for ten seconds at most.
+    fn wait_for(file: &Path, content: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let held = || std::fs::read_to_string(file).is_ok_and(|held| held == content);
+        runtime.expect("a runtime").block_on(async {
+            for _ in 0..500 {
+                if held() {
+                    return;
+                }
+                sleep(LOOK).await;
+            }
+        });
+        assert!(held(), "{content}");
+    }
+
+    /// Whether any process of a group runs; what nobody has waited for yet does not.
+    fn lives(group: &str) -> bool {
+        let runs = |stat: String| {
+            let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+            fields.next() != Some("Z") && fields.nth(1) == Some(group.trim())
+        };
+        let processes = std::fs::read_dir("/proc").expect("processes are listed");
+        processes
+            .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+            .any(runs)
+    }
 
     #[test]
     fn a_command_gets_the_verdict_on_its_input() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("told");
-        let command = Some(format!("cat > {}", file.display()));
-        let hooks = Hooks::start(Told { command, webhook: None }).expect("a thread starts");
-        let hooks = hooks.expect("there is somebody to tell");
+        let (hooks, _stop) = start(told(format!("cat > {}", file.display()), LIMIT));
         hooks.tell("{\"verdict\":1}".to_owned());
         hooks.finish();
         assert_eq!(std::fs::read_to_string(file).expect("it was told"), "{\"verdict\":1}");
     }
 
-    #[test]
-    fn a_command_that_fails_or_does_not_read_is_an_error_of_its_own() {
+    #[tokio::test]
+    async fn a_command_that_fails_or_does_not_read_is_an_error_of_its_own() {
         let long = "x".repeat(1 << 20);
-        assert!(execute("exit 3", &long).is_err_and(|error| error.to_string().contains('3')));
-        assert!(execute("exit 0", &long).is_ok());
+        let failed = execute("exit 3", &long, LIMIT).await;
+        assert!(failed.is_err_and(|error| error.to_string().contains('3')));
+        assert!(execute("exit 0", &long, LIMIT).await.is_ok());
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed_with_its_children_and_the_next_verdict_is_told() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (file, group) = (dir.path().join("told"), dir.path().join("group"));
+        let command = format!(
+            "read -r verdict; test $verdict = 2 && echo $verdict > {}; \
+             test $verdict = 1 && echo $$ > {} && {{ sleep 600 & sleep 600; }}",
+            file.display(),
+            group.display()
+        );
+        let (hooks, _stop) = start(told(command, Duration::from_millis(300)));
+        hooks.tell("1\n".to_owned());
+        let id = || std::fs::read_to_string(&group).unwrap_or_default();
+        while id().trim().is_empty() {
+            std::thread::yield_now();
+        }
+        hooks.tell("2\n".to_owned());
+        wait_for(&file, "2\n");
+        assert!(!lives(&id()));
+        hooks.finish();
+    }
+
+    #[test]
+    fn a_command_does_not_outlive_the_watch() {
+        for at_once in [false, true] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let group = dir.path().join("group");
+            let (hooks, stop) =
+                start(told(format!("echo $$ > {}; sleep 600", group.display()), LIMIT));
+            hooks.tell(String::new());
+            let id = || std::fs::read_to_string(&group).unwrap_or_default();
+            while id().trim().is_empty() {
+                std::thread::yield_now();
+            }
+            if at_once {
+                stop.send_replace(Stop::AtOnce);
+            }
+            hooks.finish();
+            assert!(!lives(&id()), "{at_once}");
+        }
     }
 }

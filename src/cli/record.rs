@@ -12,7 +12,7 @@ use super::exit::CliError;
 use super::output::{self, Format};
 use super::plan::{self, LiveArgs, PastArgs, Plan};
 use super::progress::Reporter;
-use super::recording::{self, Followers, Watchers};
+use super::recording::{self, Followers, Sources, Watchers};
 use super::{Global, clock, sources};
 use crate::capture::CaptureWriter;
 use crate::model::RunName;
@@ -59,19 +59,18 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<()> {
 async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let pd = sources::find_pd(&plan.sources, clock::now()).await?;
-    let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
+    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Reporter::new(global, clock::now());
     reporter.line(&format!("recording {} into {}", plan.run, plan.path.display()));
     for log in &plan.pd_logs {
         import(&mut writer, log, &reporter)?;
     }
-    let copier = prometheus.map(|found| found.copier(&plan.selectors));
+    let sources = Sources::of(&plan, pd, prometheus);
     let reporter = Mutex::new(reporter);
     let watchers = Watchers { reporter: &reporter, exporter };
     let ending =
-        recording::phases(&plan, writer, (copier, pd), stop, &watchers, Followers::default()).await;
+        recording::phases(&plan, writer, sources, stop, &watchers, Followers::default()).await;
     watchers.reporter().finish();
     let ending = ending?;
     report(global, &plan.path, &plan.run, ending)?;

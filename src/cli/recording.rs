@@ -60,8 +60,28 @@ impl Watchers<'_> {
         let now = clock::now();
         self.reporter().history(progress, now);
         if let Some(exporter) = &self.exporter {
-            exporter.alive(now);
+            exporter.alive();
         }
+    }
+}
+
+/// The sources of a recording.
+pub struct Sources {
+    /// Copies Prometheus, if there is one.
+    pub copier: Option<Copier>,
+    /// How far Prometheus's clock stands from ours, in milliseconds.
+    pub prometheus_offset_ms: i64,
+    /// PD, if it is recorded.
+    pub pd: Option<PdFound>,
+}
+
+impl Sources {
+    /// What was found, and of Prometheus what the plan selects.
+    pub fn of(plan: &Plan, pd: Option<PdFound>, prometheus: Option<PrometheusFound>) -> Self {
+        let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
+        let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
+        let copier = prometheus.map(|found| found.copier(&plan.selectors));
+        Self { copier, prometheus_offset_ms, pd }
     }
 }
 
@@ -78,11 +98,12 @@ pub struct Followers {
 pub async fn phases(
     plan: &Plan,
     mut writer: CaptureWriter,
-    (copier, pd): (Option<Copier>, Option<PdFound>),
+    sources: Sources,
     stop: watch::Receiver<Stop>,
     watchers: &Watchers<'_>,
     followers: Followers,
 ) -> anyhow::Result<Ending> {
+    let Sources { copier, prometheus_offset_ms, pd } = sources;
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
         let (back, ending) = history(plan, writer, copier, range, &stop, watchers).await?;
         writer = back;
@@ -99,12 +120,13 @@ pub async fn phases(
         pd: pd.map(PdFound::into_sampler),
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
+        prometheus_offset_ms,
         until: live.until,
         feed: followers.feed,
         succession: followers.succession,
     };
     let mut progress = |progress: &_| watchers.live(progress);
-    Ok(record::run(recording, writer, &clock::now, stop, &mut progress).await?)
+    Ok(record::run(recording, writer, &clock::SystemClock, stop, &mut progress).await?)
 }
 
 /// Copies the past of the plan.
@@ -126,11 +148,12 @@ pub async fn history(
     }
     let copied = writer.copied_through().filter(|through| range.contains(*through));
     let rest = TimeRange::new(copied.unwrap_or(range.start), range.end);
-    match copier.estimate(rest).await {
-        Ok(estimate) => {
+    match clock::unless_stopped(stop, copier.estimate(rest)).await {
+        Some(Ok(estimate)) => {
             watchers.reporter().estimate(&estimate, rest.millis(), clock::now());
         }
-        Err(error) => tracing::debug!(%error, "nothing is estimated before the first slice"),
+        Some(Err(error)) => tracing::debug!(%error, "nothing is estimated before the first slice"),
+        None => {}
     }
     let mut progress = |progress: &_| watchers.history(progress);
     let copied =

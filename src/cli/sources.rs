@@ -1,20 +1,26 @@
 //! Finds the sources of a recording: PD's members, and Prometheus where PD says it is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::watch;
 
 use super::clock;
 use super::exit::CliError;
 use super::record_config::SourceArgs;
 use crate::model::{ClockOffset, PdAnswer, Timestamp};
-use crate::record::Copier;
 use crate::record::pd_sampler::PdSampler;
+use crate::record::{Copier, Stop};
 use crate::source::pd::{
-    Addresses, Discovered, Member, PdCadence, PdClient, PdRequest, PdSchedule, cluster_id,
-    metric_storage, version,
+    Addresses, Discovered, MEMBERS_AT_ONCE, Member, PdCadence, PdClient, PdRequest, PdSchedule,
+    cluster_id, metric_storage, version,
 };
 use crate::source::{PrometheusClient, ReadMode, Selector, public_url};
+
+/// How long the members together may take to tell one thing about the cluster.
+const TOLD_WITHIN: Duration = Duration::from_secs(15);
 
 /// PD's members and what they said of the cluster.
 pub struct PdFound {
@@ -49,19 +55,33 @@ impl PdFound {
     }
 
     /// Asks one member one thing.
-    pub async fn ask(&self, member: &Member, path: &str) -> PdAnswer {
+    async fn ask(&self, member: &Member, path: &str) -> PdAnswer {
         self.client.ask(member, &PdRequest::get(path), clock::now()).await
     }
 
-    /// The first success among the members' answers, read by `read`.
+    /// Asks every member one thing, a few at a time. The answers come in the members' order.
+    pub async fn ask_all(&self, path: &str) -> Vec<PdAnswer> {
+        self.answers(path).collect().await
+    }
+
+    fn answers<'a>(&'a self, path: &'a str) -> impl Stream<Item = PdAnswer> + 'a {
+        let asked = stream::iter(&self.members).map(move |member| self.ask(member, path));
+        asked.buffered(MEMBERS_AT_ONCE)
+    }
+
+    /// The first success among the members' answers in their order, read by `read`; `None` also
+    /// where none has come within [`TOLD_WITHIN`].
     async fn first<T>(&self, path: &str, read: fn(&[u8]) -> Option<T>) -> Option<T> {
-        for member in &self.members {
-            let answer = self.ask(member, path).await;
-            if let Some(found) = answer.success().and_then(read) {
-                return Some(found);
+        let mut answers = std::pin::pin!(self.answers(path));
+        let first = async {
+            while let Some(answer) = answers.next().await {
+                if let Some(found) = answer.success().and_then(read) {
+                    return Some(found);
+                }
             }
-        }
-        None
+            None
+        };
+        tokio::time::timeout(TOLD_WITHIN, first).await.ok().flatten()
     }
 }
 
@@ -84,6 +104,23 @@ impl PrometheusFound {
     pub fn copier(self, selectors: &[Selector]) -> Copier {
         Copier { client: self.client, mode: self.mode, selectors: selectors.to_vec() }
     }
+}
+
+/// What a recording finds: PD, and Prometheus.
+pub type Found = (Option<PdFound>, Option<PrometheusFound>);
+
+/// Finds the sources, unless somebody wants to stop first.
+///
+/// # Errors
+///
+/// As [`find_pd`] and [`find_prometheus`]; and [`CliError::NotBegun`] where somebody stops.
+pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Result<Found> {
+    let finding = async {
+        let pd = find_pd(args, clock::now()).await?;
+        let prometheus = find_prometheus(args, pd.as_ref()).await?;
+        Ok((pd, prometheus))
+    };
+    clock::unless_stopped(stop, finding).await.unwrap_or_else(|| Err(CliError::NotBegun.into()))
 }
 
 /// Discovers PD's members, and asks them for the cluster's id, their version, and where the

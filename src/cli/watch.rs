@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -13,7 +14,7 @@ use super::plan::{self, LiveArgs, Plan};
 use super::progress::Reporter;
 use super::record;
 use super::record_config::ConfigFile;
-use super::recording::{self, Followers, Watchers};
+use super::recording::{self, Followers, Sources, Watchers};
 use super::ring::{self, Incident, Ring, Segment};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
@@ -42,7 +43,8 @@ RUN-incident-TIME.capture and stays. The first Ctrl-C seals, a second one leaves
 
 --exec and --webhook get one JSON document when a cause begins, changes, ends or is withdrawn:
 `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs at a
-time; while it does, the newest verdict waits.";
+time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or than
+10 s for each of three attempts to post, is ended.";
 
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
@@ -56,6 +58,9 @@ pub struct WatchArgs {
     /// A command of the shell that gets each new verdict as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
+    /// How long that command may run before it is killed, with all that it started
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "exec")]
+    exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
@@ -77,7 +82,10 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     }
     let webhook = args.webhook.as_deref();
     let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
-    let told = Told { command: args.exec, webhook };
+    let command_timeout = Duration::from_millis(
+        u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
+    );
+    let told = Told { command: args.exec, command_timeout, webhook };
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
@@ -98,14 +106,13 @@ struct Watched {
 async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let pd = sources::find_pd(&plan.sources, clock::now()).await?;
-    let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
+    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     lock(&reporter).line(&format!("watching {} into {}", watched.run, plan.path.display()));
-    let copier = prometheus.map(|found| found.copier(&plan.selectors));
+    let sources = Sources::of(&plan, pd, prometheus);
     let watchers = Watchers { reporter: &reporter, exporter };
-    if let Some((copier, range)) = copier.as_ref().zip(past(&writer, clock::now())) {
+    if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
         let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
         writer = past.0;
         if past.1 == Ending::Abandoned {
@@ -118,7 +125,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
         recent: remembered(&plan.path, clock::now())?,
         reporter: Arc::clone(&reporter),
         incident: Arc::clone(&incident),
-        hooks: Hooks::start(watched.told)?,
+        hooks: Hooks::start(watched.told, stop.clone())?,
         run: watched.run.clone(),
         begun: watched.segment.begun,
         format: global.format,
@@ -128,7 +135,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let Watched { run, keep_ms, segment, .. } = watched;
     let ring = Ring::new(&global.dir, run.clone(), keep_ms, segment, Arc::clone(&incident));
     let followers = Followers { feed: Some(feed), succession: Some(Box::new(ring)) };
-    let ending = recording::phases(&plan, writer, (copier, pd), stop, &watchers, followers).await;
+    let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
     // The feed went with the recording, so the judge comes to its end.
     let judged = judging.join();
     lock(&reporter).finish();

@@ -146,12 +146,7 @@ impl Evidence {
 /// Where a gap leaves samples unknown at `as_of`, which came later or in part: from the last that
 /// had settled before an outage of Prometheus to its end. Other gaps leave out single metrics.
 fn hidden_samples(gap: &Gap, as_of: Timestamp) -> Option<TimeRange> {
-    let in_part = matches!(
-        gap.reason,
-        GapReason::NativeHistogram | GapReason::TooLarge | GapReason::NotRetained
-    );
-    let open = gap.range.start <= as_of && gap.healed_at.is_none_or(|healed| healed > as_of);
-    (gap.source == Source::Prometheus && !in_part && open)
+    (gap.source == Source::Prometheus && !gap.is_partial() && gap.is_open(as_of))
         .then(|| TimeRange::new(gap.range.start.saturating_add_millis(-SETTLE_MS), gap.range.end))
 }
 

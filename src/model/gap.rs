@@ -63,7 +63,7 @@ pub enum GapReason {
     RecorderDown,
     /// The source no longer holds, or never held, what was asked for.
     NotRetained,
-    /// Anything else; the detail says what.
+    /// Anything else; the detail says what. Of Prometheus, series that cannot be read.
     Other,
 }
 
@@ -124,6 +124,24 @@ pub struct Gap {
     /// When the recorder fetched what had been missing after all; until then, and for good
     /// where this is `None`, nothing in `range` may be read as zero or as absence.
     pub healed_at: Option<Timestamp>,
+}
+
+impl Gap {
+    /// Whether it leaves out single metrics or series of a source that answered otherwise.
+    pub fn is_partial(&self) -> bool {
+        matches!(
+            self.reason,
+            GapReason::NativeHistogram
+                | GapReason::TooLarge
+                | GapReason::NotRetained
+                | GapReason::Other
+        )
+    }
+
+    /// Whether at an instant nothing was known of what it leaves out.
+    pub fn is_open(&self, at: Timestamp) -> bool {
+        self.range.start <= at && self.healed_at.is_none_or(|healed| healed > at)
+    }
 }
 
 /// Outages: segments of one source and reason that adjoin are one, with the first one's detail.

@@ -285,6 +285,22 @@ impl EncodedLabels<'_> {
     }
 }
 
+impl fmt::Display for EncodedLabels<'_> {
+    /// As much of the label set as can be read, as it was sent: `{name="value",…}`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        let mut separator = "{";
+        while let Ok(mut label) = take_field(&mut rest, 0x0a) {
+            let name = take_field(&mut label, 0x0a).unwrap_or_default();
+            let value = take_field(&mut label, 0x12).unwrap_or_default();
+            write!(formatter, "{separator}{}=", String::from_utf8_lossy(name))?;
+            write_quoted(formatter, &String::from_utf8_lossy(value))?;
+            separator = ",";
+        }
+        formatter.write_str(if separator == "{" { "{}" } else { "}" })
+    }
+}
+
 fn text(bytes: &[u8]) -> Result<&str, LabelsError> {
     std::str::from_utf8(bytes).map_err(|_| LabelsError::Encoding)
 }

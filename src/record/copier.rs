@@ -25,6 +25,12 @@ const MAX_REFUSALS: u32 = 24;
 /// The same for refusals that each cost a whole timeout.
 const MAX_TIMEOUTS: u32 = 4;
 
+/// How many series that cannot be read a gap names.
+const MOST_NAMED: usize = 8;
+
+/// How much of such a series' labels it quotes, in characters.
+const MOST_NAME_CHARS: usize = 200;
+
 /// What asks Prometheus, and for what.
 #[derive(Clone, Debug)]
 pub struct Copier {
@@ -57,6 +63,60 @@ pub struct WindowStats {
     pub samples: u64,
     /// Bytes received.
     pub bytes: u64,
+    /// The window without the series that captures do not hold or that cannot be read.
+    pub left_out: Vec<Gap>,
+}
+
+/// Series that are left out of a window.
+#[derive(Default)]
+struct LeftOut {
+    /// Metrics with native histograms.
+    histograms: BTreeSet<String>,
+    /// Series that cannot be read, and why.
+    unreadable: BTreeSet<String>,
+    /// How many cannot be read beside these.
+    further: u64,
+}
+
+impl LeftOut {
+    fn unreadable(&mut self, series: &str, why: &str) {
+        let mut name = series.to_owned();
+        if let Some((cut, _)) = name.char_indices().nth(MOST_NAME_CHARS) {
+            name.truncate(cut);
+            name.push('…');
+        }
+        if self.unreadable.len() < MOST_NAMED {
+            self.unreadable.insert(format!("{name} ({why})"));
+        } else {
+            self.further += 1;
+        }
+    }
+
+    fn gaps(&self, range: TimeRange) -> Vec<Gap> {
+        let gap = |reason, detail| Gap {
+            range,
+            source: Source::Prometheus,
+            reason,
+            detail,
+            healed_at: None,
+        };
+        let mut gaps = Vec::new();
+        if !self.histograms.is_empty() {
+            let names: Vec<&str> = self.histograms.iter().map(String::as_str).collect();
+            let detail = format!("native histograms are not recorded: {}", names.join(", "));
+            gaps.push(gap(GapReason::NativeHistogram, detail));
+        }
+        if !self.unreadable.is_empty() {
+            let names: Vec<&str> = self.unreadable.iter().map(String::as_str).collect();
+            let further = match self.further {
+                0 => String::new(),
+                further => format!(", and {further} more"),
+            };
+            let detail = format!("series that cannot be read: {}{further}", names.join(", "));
+            gaps.push(gap(GapReason::Other, detail));
+        }
+        gaps
+    }
 }
 
 /// A part of a window: a shorter range, or some of its metrics.
@@ -67,7 +127,8 @@ struct Piece {
 }
 
 impl Copier {
-    /// Copies `range` into the ledger's tick: samples, and gaps for what cannot be copied at all.
+    /// Copies `range` into the ledger's tick: samples, and gaps for what the server refuses to send.
+    /// Series that are left out are told in what is returned.
     ///
     /// Samples that arrived before a failure stay in the tick; they may be committed, because a
     /// later call for the same range skips them.
@@ -81,13 +142,13 @@ impl Copier {
         range: TimeRange,
     ) -> Result<WindowStats, SourceError> {
         let mut stats = WindowStats::default();
-        let mut histograms = BTreeSet::new();
+        let mut left_out = LeftOut::default();
         let mut refusals_in_a_row = 0;
         let whole = Piece { range, selectors: self.selectors.clone(), names: None };
         let mut pieces = VecDeque::from([whole]);
         while let Some(piece) = pieces.pop_front() {
             stats.requests += 1;
-            match self.read(&piece, ledger, &mut stats, &mut histograms).await {
+            match self.read(&piece, ledger, &mut stats, &mut left_out).await {
                 Ok(()) => refusals_in_a_row = 0,
                 Err(error) if error.is_limit() && refusals_in_a_row < refusals_borne(&error) => {
                     refusals_in_a_row += 1;
@@ -100,9 +161,7 @@ impl Copier {
                 Err(error) => return Err(error),
             }
         }
-        if !histograms.is_empty() {
-            lock(ledger).tick.gaps.push(histogram_gap(range, &histograms));
-        }
+        stats.left_out = left_out.gaps(range);
         Ok(stats)
     }
 
@@ -111,9 +170,9 @@ impl Copier {
         piece: &Piece,
         ledger: &Mutex<Ledger>,
         stats: &mut WindowStats,
-        histograms: &mut BTreeSet<String>,
+        left_out: &mut LeftOut,
     ) -> Result<(), SourceError> {
-        let mut sink = LedgerSink { ledger, samples: 0, histograms };
+        let mut sink = LedgerSink { ledger, samples: 0, left_out };
         let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
         stats.samples += sink.samples;
         stats.bytes += read?.bytes;
@@ -191,17 +250,20 @@ fn refusals_borne(error: &SourceError) -> u32 {
 struct LedgerSink<'a> {
     ledger: &'a Mutex<Ledger>,
     samples: u64,
-    histograms: &'a mut BTreeSet<String>,
+    left_out: &'a mut LeftOut,
 }
 
 impl SeriesSink for LedgerSink<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
         let mut ledger = lock(self.ledger);
         let Ledger { writer, tick, feed } = &mut *ledger;
-        let new = tick
-            .samples
-            .push(writer.index(), labels, samples)
-            .map_err(|error| SourceError::Sink { why: error.to_string() })?;
+        let new = match tick.samples.push(writer.index(), labels, samples) {
+            Ok(new) => new,
+            Err(error) => {
+                self.left_out.unreadable(&labels.to_string(), &error.to_string());
+                return Ok(());
+            }
+        };
         if let Some(feed) = feed {
             feed.series(labels, samples);
         }
@@ -212,18 +274,11 @@ impl SeriesSink for LedgerSink<'_> {
     fn native_histogram(&mut self, labels: EncodedLabels<'_>) {
         // What cannot be decoded is refused by `series`; here only the name is of interest.
         let name = labels.decode().map(|labels| labels.metric().to_owned()).unwrap_or_default();
-        self.histograms.insert(name);
+        self.left_out.histograms.insert(name);
     }
-}
 
-fn histogram_gap(range: TimeRange, names: &BTreeSet<String>) -> Gap {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Gap {
-        range,
-        source: Source::Prometheus,
-        reason: GapReason::NativeHistogram,
-        detail: format!("native histograms are not recorded: {}", names.join(", ")),
-        healed_at: None,
+    fn unreadable(&mut self, series: &str, why: &str) {
+        self.left_out.unreadable(series, why);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::copier::{Copier, Ledger, WindowStats, lock};
 use super::error::RecordError;
 use super::outages::healed;
-use super::recorder::{Clock, Ending, Stop};
+use super::recorder::{Ending, Stop};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 use crate::source::SourceError;
@@ -28,6 +28,9 @@ const RETRIES: [Duration; 4] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
 ];
+
+/// How long a slice that is under way may take when the caller wants to stop.
+const GRACE: Duration = Duration::from_millis(1_500);
 
 /// How far a copy of history has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,8 @@ impl HistoryProgress {
 
 /// Copies `range` into `writer`, going on where an earlier copy stopped, and seals the capture.
 ///
+/// Who stops it waits for a slice that is nearly done, and else for a second or two.
+///
 /// Every slice is one durable transaction. A slice that fails is tried again with growing waits;
 /// then the rest of the window becomes a gap, and the copy ends with an error. Recording the
 /// same range into the same capture again goes on from there and heals the gap.
@@ -71,7 +76,7 @@ pub async fn copy_history(
     copier: &Copier,
     writer: CaptureWriter,
     range: TimeRange,
-    clock: Clock,
+    now: &(dyn Fn() -> Timestamp + Sync),
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&HistoryProgress),
 ) -> Result<(CaptureWriter, Ending), RecordError> {
@@ -86,15 +91,20 @@ pub async fn copy_history(
     while start < range.end {
         let end = start.saturating_add_millis(slice_ms).min(range.end);
         let slice = TimeRange::new(start, end);
+        let mut stopping = stop.clone();
         let result = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop >= Stop::AtOnce) => { ending = Ending::Abandoned; break }
+            Ok(_) = stop.wait_for(|stop| *stop >= Stop::AtOnce) => {
+                ending = Ending::Abandoned;
+                break;
+            }
+            () = late(&mut stopping) => break,
             result = copy_slice(copier, &ledger, slice) => result,
         };
         match result {
             Ok(stats) => {
                 let covered = TimeRange::new(first, end);
-                commit(&ledger, covered, &stats, clock(), &mut standing)?;
+                commit(&ledger, covered, &stats, now(), &mut standing)?;
                 standing.done_ms = end - range.start;
                 progress(&standing);
                 slice_ms = next_slice_ms(slice.millis(), stats.samples);
@@ -112,6 +122,15 @@ pub async fn copy_history(
     }
     let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
     Ok((ledger.writer, ending))
+}
+
+/// Resolves a while after the caller wanted to stop. What a slice has brought by then is left out: a
+/// copy that goes on brings it again.
+async fn late(stop: &mut watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop > Stop::No).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep(GRACE).await;
 }
 
 /// What lies between an earlier copy and this one: nobody asked for it.
@@ -151,6 +170,7 @@ fn commit(
     let mut ledger = lock(ledger);
     let healed = healed(ledger.writer.open_gaps(), covered);
     let mut tick = std::mem::take(&mut ledger.tick);
+    tick.gaps.extend(stats.left_out.iter().cloned());
     tick.copied_from = Some(covered.start);
     tick.copied_through = Some(covered.end);
     tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));

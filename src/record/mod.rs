@@ -1,5 +1,6 @@
 //! Each tick: sample, write what came and what did not come.
 
+mod clock;
 mod copier;
 mod error;
 mod estimate;
@@ -11,9 +12,11 @@ mod own;
 mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
+mod pd_sampling;
 mod recorder;
 mod subject;
 
+pub use clock::Clock;
 pub use copier::Copier;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
@@ -22,5 +25,5 @@ pub use feed::{Feed, Known, News, Recent, recent_window};
 pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
 pub use pd_import::{PdImport, import_pd_log};
-pub use recorder::{Clock, Ending, Progress, Recording, Stop, Succession, run};
+pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

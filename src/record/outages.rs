@@ -1,72 +1,282 @@
-//! Which sources do not answer at the moment, and the gaps that follow from it.
+//! What each source has been observed through, and the gaps that follow from what was due.
+//!
+//! A gap is what was due and did not come. Whether a request failed, hangs, or was never sent because
+//! the recorder did not run makes no difference to its extent: that only supplies the reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::clock::Reading;
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 
 /// A long outage is written in segments of this length, so that a crash of the recorder loses
 /// the end of an outage and not the knowledge of it.
 const SEGMENT_MS: i64 = 60_000;
+/// Readings whose two clocks differ by more than this have a step of the wall clock between them.
+const STEP_MS: i64 = 1_000;
 
-/// Sources that are failing.
+/// Why nothing came, and what was asked and said.
+pub type Cause = (GapReason, String);
+
+/// The present, by the clocks by which sources are stamped.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// By the recorder's wall clock.
+    pub recorder: Reading,
+    /// By Prometheus's.
+    pub prometheus: Reading,
+}
+
+impl Now {
+    fn of(&self, source: &Source) -> Reading {
+        if *source == Source::Prometheus { self.prometheus } else { self.recorder }
+    }
+}
+
+/// Up to where each source has been observed.
 #[derive(Clone, Debug, Default)]
-pub struct Outages {
-    failing: BTreeMap<Source, Failing>,
+pub struct Coverage {
+    sources: BTreeMap<Source, Covered>,
+    /// When the recorder itself did not run, by steady time.
+    pauses: Vec<TimeRange>,
 }
 
 #[derive(Clone, Debug)]
-struct Failing {
-    written_to: Timestamp,
-    reason: GapReason,
-    detail: String,
+struct Covered {
+    /// So long after the last observation the next one is overdue.
+    allowance_ms: i64,
+    /// When the source was last heard, or first due, by steady time.
+    heard: Timestamp,
+    /// Everything before is observed or written as a gap.
+    accounted: Reading,
+    /// A request is under way.
+    asked: bool,
+    /// Of the silence that lasts, a first gap has been written, for this reason.
+    written: Option<GapReason>,
+    failure: Option<Cause>,
 }
 
-impl Outages {
-    /// Notes that `source` did not answer at `now`, having last been covered up to `since`.
-    /// Returns the gap to write now: the first failure is written at once, later ones as
-    /// adjoining segments.
-    pub fn failed(
-        &mut self,
-        source: Source,
-        (reason, detail): (GapReason, String),
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Option<Gap> {
-        let known = self.failing.get(&source);
-        let start = known.map_or(since, |failing| failing.written_to);
-        let same = known.is_some_and(|failing| failing.reason == reason);
-        if now <= start || (same && now - start < SEGMENT_MS) {
+impl Coverage {
+    /// From `since` on, `source` has to be heard every `allowance_ms` of steady time.
+    pub fn expect(&mut self, source: Source, allowance_ms: i64, since: Reading) {
+        self.sources.entry(source).or_insert_with(|| Covered {
+            allowance_ms,
+            heard: since.steady,
+            accounted: since,
+            asked: false,
+            written: None,
+            failure: None,
+        });
+    }
+
+    /// Nothing is due any more of members that are not among `members`. Returns the last segments
+    /// of those that were silent.
+    pub fn keep_members(&mut self, members: &BTreeSet<Source>, now: Now) -> Vec<Gap> {
+        let gone =
+            |source: &&Source| matches!(source, Source::PdMember(_)) && !members.contains(*source);
+        let gone: Vec<Source> = self.sources.keys().filter(gone).cloned().collect();
+        let mut gaps = Vec::new();
+        for source in gone {
+            let silent = self.sources.get(&source).is_some_and(|covered| covered.written.is_some());
+            gaps.extend(silent.then(|| self.write(&source, now.of(&source))).flatten());
+            self.sources.remove(&source);
+        }
+        gaps
+    }
+
+    /// A request to `source` is under way.
+    pub fn asked(&mut self, source: &Source) {
+        if let Some(covered) = self.sources.get_mut(source) {
+            covered.asked = true;
+        }
+    }
+
+    /// Every PD member is about to be asked.
+    pub fn members_asked(&mut self) {
+        for (source, covered) in &mut self.sources {
+            covered.asked |= matches!(source, Source::PdMember(_));
+        }
+    }
+
+    /// No request to `source` is under way any more.
+    pub fn settled(&mut self, source: &Source) {
+        if let Some(covered) = self.sources.get_mut(source) {
+            covered.asked = false;
+        }
+    }
+
+    /// The recorder did not run for this long, by steady time.
+    pub fn paused(&mut self, pause: TimeRange) {
+        let needed = self.sources.values().map(|covered| covered.accounted.steady).min();
+        self.pauses.retain(|pause| needed.is_some_and(|needed| pause.end > needed));
+        self.pauses.push(pause);
+    }
+
+    /// A request to `source` failed. Returns the gap to write now: the first failure is written at
+    /// once, later ones as adjoining segments.
+    pub fn failed(&mut self, source: &Source, cause: Cause, now: Reading) -> Option<Gap> {
+        let covered = self.sources.get_mut(source)?;
+        covered.asked = false;
+        let same = covered.written == Some(cause.0);
+        covered.failure = Some(cause);
+        if same && now.steady - covered.accounted.steady < SEGMENT_MS {
             return None;
         }
-        let failing = Failing { written_to: now, reason, detail: detail.clone() };
-        self.failing.insert(source.clone(), failing);
-        let range = TimeRange::new(start, now);
-        Some(Gap { range, source, reason, detail, healed_at: None })
+        self.write(source, now)
     }
 
-    /// Notes that `source` answers again. Returns the outage's last segment.
-    pub fn recovered(&mut self, source: &Source, now: Timestamp) -> Option<Gap> {
-        let failing = self.failing.remove(source)?;
-        let range = TimeRange::new(failing.written_to, now);
-        (!range.is_empty()).then(|| Gap {
-            range,
-            source: source.clone(),
-            reason: failing.reason,
-            detail: failing.detail,
-            healed_at: None,
-        })
+    /// `source` was observed from `from` up to `through`, which is known at `now`. Returns the last
+    /// segment of a silence before, which may be all of it.
+    ///
+    /// Where a copy of Prometheus still lags by more than its allowance, the silence goes on.
+    pub fn observed(
+        &mut self,
+        source: &Source,
+        from: Reading,
+        through: Reading,
+        now: Reading,
+    ) -> Option<Gap> {
+        let covered = self.sources.get(source)?;
+        let silent = covered.written.is_some() || covered.is_overdue(from);
+        let gap = silent.then(|| self.write(source, from)).flatten();
+        let covered = self.sources.get_mut(source)?;
+        covered.failure = None;
+        covered.heard = covered.heard.max(through.steady);
+        if !covered.is_overdue(now) {
+            covered.written = None;
+        }
+        // What a catching up copy has not reached is accounted for already.
+        if *source != Source::Prometheus || covered.accounted.at < through.at {
+            covered.accounted = through;
+        }
+        gap
     }
 
-    /// The last segments of everything that still fails when the recording ends.
-    pub fn close(&mut self, now: Timestamp) -> Vec<Gap> {
-        let sources: Vec<Source> = self.failing.keys().cloned().collect();
-        sources.iter().filter_map(|source| self.recovered(source, now)).collect()
+    /// The gaps of sources that are overdue at `now`, in segments.
+    pub fn overdue(&mut self, now: Now) -> Vec<Gap> {
+        let sources: Vec<Source> = self
+            .sources
+            .iter()
+            .filter(|(source, covered)| {
+                let now = now.of(source);
+                let segment = now.steady - covered.accounted.steady >= SEGMENT_MS;
+                covered.is_overdue(now) && (covered.written.is_none() || segment)
+            })
+            .map(|(source, _)| source.clone())
+            .collect();
+        sources.iter().filter_map(|source| self.write(source, now.of(source))).collect()
     }
 
-    /// How many sources fail at the moment.
-    pub fn count(&self) -> usize {
-        self.failing.len()
+    /// What is missing when the recording ends: the last segments of what is silent, and what is
+    /// overdue, or was asked for and has not come.
+    pub fn end(&mut self, now: Now) -> Vec<Gap> {
+        let sources: Vec<Source> = self
+            .sources
+            .iter()
+            .filter(|(source, covered)| {
+                covered.written.is_some() || covered.asked || covered.is_overdue(now.of(source))
+            })
+            .map(|(source, _)| source.clone())
+            .collect();
+        sources.iter().filter_map(|source| self.write(source, now.of(source))).collect()
     }
+
+    /// How many sources are silent at the moment.
+    pub fn silent(&self) -> usize {
+        self.sources.values().filter(|covered| covered.written.is_some()).count()
+    }
+
+    /// Accounts for the time up to `now` as a gap.
+    fn write(&mut self, source: &Source, now: Reading) -> Option<Gap> {
+        let covered = self.sources.get(source)?;
+        let range = match source {
+            // Where its copying ended is an instant of the samples', and it goes on from there.
+            Source::Prometheus => TimeRange::new(covered.accounted.at, now.at),
+            _ => stretch(covered.accounted, now),
+        };
+        let passed = TimeRange::new(covered.accounted.steady, now.steady);
+        let (reason, detail) = self.cause(covered, passed);
+        let covered = self.sources.get_mut(source)?;
+        covered.written = Some(covered.failure.as_ref().map_or(reason, |(reason, _)| *reason));
+        if range.is_empty() {
+            return None;
+        }
+        covered.accounted = now;
+        Some(Gap { range, source: source.clone(), reason, detail, healed_at: None })
+    }
+
+    /// Why nothing came in a stretch of steady time. A recorder that did not run for most of it asked
+    /// nothing, and what was under way timed out without any fault of the source's.
+    fn cause(&self, covered: &Covered, passed: TimeRange) -> Cause {
+        let within = |pause: &TimeRange| pause.end.min(passed.end) - pause.start.max(passed.start);
+        let paused_ms: i64 = self.pauses.iter().map(|pause| within(pause).max(0)).sum();
+        if 2 * paused_ms > passed.millis() {
+            let seconds = paused_ms / 1000;
+            let detail = format!("the recorder was stopped or suspended for {seconds} s");
+            return (GapReason::RecorderDown, detail);
+        }
+        match &covered.failure {
+            Some(cause) => cause.clone(),
+            None if covered.asked => {
+                (GapReason::Timeout, "it was asked and has not answered".to_owned())
+            }
+            None => (GapReason::Timeout, "what was due did not come in time".to_owned()),
+        }
+    }
+}
+
+impl Covered {
+    fn is_overdue(&self, now: Reading) -> bool {
+        now.steady - self.heard > self.allowance_ms
+    }
+}
+
+/// Parts of Prometheus's windows that are left out again and again, such as native histograms. Windows
+/// overlap; their gaps are written as adjoining segments.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// By reason and detail: up to where it is written, and what comes next.
+    parts: BTreeMap<Cause, (Timestamp, Option<Gap>)>,
+}
+
+impl LeftOut {
+    /// Takes the gaps of one window. Returns those to write now: a first one at once.
+    pub fn seen(&mut self, window: Vec<Gap>) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for gap in window {
+            let cause = (gap.reason, gap.detail.clone());
+            let Some((written_to, next)) = self.parts.get_mut(&cause) else {
+                self.parts.insert(cause, (gap.range.end, None));
+                gaps.push(gap);
+                continue;
+            };
+            let start = gap.range.start.max(*written_to);
+            let start = next.as_ref().map_or(start, |next| next.range.start);
+            let whole = Gap { range: TimeRange::new(start, gap.range.end), ..gap };
+            if whole.range.millis() >= SEGMENT_MS {
+                *written_to = whole.range.end;
+                *next = None;
+                gaps.push(whole);
+            } else {
+                *next = Some(whole);
+            }
+        }
+        gaps
+    }
+
+    /// What is left to write when the recording ends.
+    pub fn end(&mut self) -> Vec<Gap> {
+        let parts = std::mem::take(&mut self.parts).into_values();
+        parts.filter_map(|(_, next)| next).filter(|gap| !gap.range.is_empty()).collect()
+    }
+}
+
+/// The stretch from one reading to another, by the clock that stamps. Where that was stepped
+/// meanwhile, it is as long as the time that passed, and ends where the clock now stands.
+fn stretch(from: Reading, to: Reading) -> TimeRange {
+    let passed_ms = to.steady - from.steady;
+    let stepped = ((to.at - from.at) - passed_ms).abs() > STEP_MS;
+    let start = if stepped { to.at.saturating_add_millis(-passed_ms) } else { from.at };
+    TimeRange::new(start, to.at)
 }
 
 /// From where on a recording that starts at `started` copies Prometheus: where the copy stopped; or
@@ -85,10 +295,7 @@ pub fn healed(open: Vec<Gap>, copied: TimeRange) -> Vec<Gap> {
             gap.source == Source::Prometheus
                 && copied.start <= gap.range.start
                 && gap.range.end <= copied.end
-                && !matches!(
-                    gap.reason,
-                    GapReason::NativeHistogram | GapReason::TooLarge | GapReason::NotRetained
-                )
+                && !gap.is_partial()
         })
         .collect()
 }
@@ -101,19 +308,148 @@ mod tests {
         Timestamp::from_millis(seconds * 1000)
     }
 
+    fn reading(seconds: i64) -> Reading {
+        Reading { at: at(seconds), steady: at(seconds) }
+    }
+
+    fn now(seconds: i64) -> Now {
+        Now { recorder: reading(seconds), prometheus: reading(seconds) }
+    }
+
+    fn member() -> Source {
+        Source::PdMember("pd0".to_owned())
+    }
+
+    fn refused() -> Cause {
+        (GapReason::Connect, "refused".to_owned())
+    }
+
+    fn coverage(source: Source) -> Coverage {
+        let mut coverage = Coverage::default();
+        coverage.expect(source, 20_000, reading(0));
+        coverage
+    }
+
+    fn hear(coverage: &mut Coverage, source: &Source, seconds: i64) -> Option<Gap> {
+        let now = reading(seconds);
+        coverage.observed(source, now, now, now)
+    }
+
+    fn told(gaps: impl IntoIterator<Item = Gap>) -> Vec<(i64, i64, GapReason)> {
+        let seconds = |at: Timestamp| at.as_millis() / 1000;
+        let told = |gap: Gap| (seconds(gap.range.start), seconds(gap.range.end), gap.reason);
+        gaps.into_iter().map(told).collect()
+    }
+
     #[test]
     fn an_outage_is_written_at_once_then_in_adjoining_segments() {
-        let mut outages = Outages::default();
-        let fail = |outages: &mut Outages, now| {
-            let cause = (GapReason::Connect, "refused".to_owned());
-            outages.failed(Source::Prometheus, cause, at(0), at(now)).map(|gap| gap.range)
+        let mut coverage = coverage(Source::Prometheus);
+        let mut fail = |now| told(coverage.failed(&Source::Prometheus, refused(), reading(now)));
+        assert_eq!(fail(15), [(0, 15, GapReason::Connect)]);
+        assert_eq!(fail(30), []);
+        assert_eq!(fail(75), [(15, 75, GapReason::Connect)]);
+        assert_eq!(coverage.silent(), 1);
+        let last = hear(&mut coverage, &Source::Prometheus, 90);
+        assert_eq!(told(last), [(75, 90, GapReason::Connect)]);
+        assert_eq!(coverage.silent(), 0);
+    }
+
+    #[test]
+    fn what_is_due_and_does_not_come_is_a_gap_without_any_failure() {
+        let mut coverage = coverage(member());
+        assert_eq!(told(hear(&mut coverage, &member(), 10)), []);
+        assert_eq!(told(coverage.overdue(now(30))), []);
+        assert_eq!(told(coverage.overdue(now(31))), [(10, 31, GapReason::Timeout)]);
+        assert_eq!(told(coverage.overdue(now(80))), []);
+        assert_eq!(told(coverage.overdue(now(91))), [(31, 91, GapReason::Timeout)]);
+        let last = hear(&mut coverage, &member(), 95);
+        assert_eq!(told(last), [(91, 95, GapReason::Timeout)]);
+        assert_eq!(told(hear(&mut coverage, &member(), 105)), []);
+    }
+
+    #[test]
+    fn an_observation_after_more_than_the_allowance_leaves_a_gap_before_it() {
+        let mut coverage = coverage(member());
+        assert_eq!(told(hear(&mut coverage, &member(), 20)), []);
+        let gap = hear(&mut coverage, &member(), 41);
+        assert_eq!(told(gap), [(20, 41, GapReason::Timeout)]);
+    }
+
+    #[test]
+    fn a_request_under_way_when_the_recording_ends_is_a_gap_from_the_last_answer_on() {
+        let mut coverage = coverage(Source::Prometheus);
+        coverage.expect(member(), 20_000, reading(0));
+        for source in [&Source::Prometheus, &member()] {
+            hear(&mut coverage, source, 10);
+            coverage.asked(source);
+        }
+        coverage.settled(&member());
+        let gaps = coverage.end(now(15));
+        assert!(gaps.iter().all(|gap| gap.source == Source::Prometheus), "{gaps:?}");
+        assert_eq!(told(gaps), [(10, 15, GapReason::Timeout)]);
+    }
+
+    #[test]
+    fn a_recorder_that_did_not_run_is_the_reason_whatever_failed_meanwhile() {
+        let mut coverage = coverage(member());
+        hear(&mut coverage, &member(), 10);
+        coverage.paused(TimeRange::new(at(12), at(82)));
+        let gap = coverage.failed(&member(), refused(), reading(82)).expect("a gap");
+        assert_eq!(gap.detail, "the recorder was stopped or suspended for 70 s");
+        assert_eq!(told([gap]), [(10, 82, GapReason::RecorderDown)]);
+    }
+
+    #[test]
+    fn a_gap_over_a_step_of_the_clock_is_as_long_as_the_time_that_passed() {
+        for step in [-3600, 7200] {
+            let mut coverage = coverage(member());
+            let stepped = Reading { at: at(30 + step), steady: at(30) };
+            let gap = coverage.observed(&member(), stepped, stepped, stepped);
+            assert_eq!(told(gap), [(step, 30 + step, GapReason::Timeout)]);
+        }
+    }
+
+    #[test]
+    fn a_copy_that_catches_up_leaves_segments_for_what_it_has_not_reached() {
+        let mut coverage = coverage(Source::Prometheus);
+        let copied = |coverage: &mut Coverage, through, now| {
+            coverage.observed(&Source::Prometheus, reading(through), reading(through), reading(now))
         };
-        assert_eq!(fail(&mut outages, 15), Some(TimeRange::new(at(0), at(15))));
-        assert_eq!(fail(&mut outages, 30), None);
-        assert_eq!(fail(&mut outages, 75), Some(TimeRange::new(at(15), at(75))));
-        let last = outages.recovered(&Source::Prometheus, at(90)).map(|gap| gap.range);
-        assert_eq!(last, Some(TimeRange::new(at(75), at(90))));
-        assert_eq!(outages.count(), 0);
+        assert_eq!(told(coverage.overdue(now(3600))), [(0, 3600, GapReason::Timeout)]);
+        assert_eq!(told(copied(&mut coverage, 300, 3601)), []);
+        assert_eq!(told(coverage.overdue(now(3602))), []);
+        assert_eq!(coverage.silent(), 1);
+        assert_eq!(told(coverage.overdue(now(3660))), [(3600, 3660, GapReason::Timeout)]);
+        let last = copied(&mut coverage, 3670, 3671);
+        assert_eq!(told(last), [(3660, 3670, GapReason::Timeout)]);
+        assert_eq!(coverage.silent(), 0);
+    }
+
+    #[test]
+    fn of_a_member_that_left_nothing_is_due() {
+        let mut coverage = coverage(member());
+        assert_eq!(told(coverage.failed(&member(), refused(), reading(5))).len(), 1);
+        let last = coverage.keep_members(&BTreeSet::new(), now(9));
+        assert_eq!(told(last), [(5, 9, GapReason::Connect)]);
+        assert_eq!(told(coverage.end(now(900))), []);
+    }
+
+    #[test]
+    fn what_is_left_out_of_every_window_is_written_once_and_in_segments() {
+        let mut left_out = LeftOut::default();
+        let gap = |start, end| Gap {
+            range: TimeRange::new(at(start), at(end)),
+            source: Source::Prometheus,
+            reason: GapReason::NativeHistogram,
+            detail: "h".to_owned(),
+            healed_at: None,
+        };
+        let mut seen = |end| left_out.seen(vec![gap(end - 75, end)]);
+        assert_eq!(seen(75), [gap(0, 75)]);
+        assert_eq!([seen(90), seen(105), seen(120)].concat(), []);
+        assert_eq!(seen(135), [gap(75, 135)]);
+        assert_eq!(seen(150), []);
+        assert_eq!(left_out.end(), [gap(135, 150)]);
     }
 
     #[test]
@@ -125,8 +461,7 @@ mod tests {
             detail: String::new(),
             healed_at: None,
         };
-        let member = Source::PdMember("pd0".to_owned());
-        let open = [gap(member, 1), gap(Source::Prometheus, 9), gap(Source::Prometheus, 5)];
+        let open = [gap(member(), 1), gap(Source::Prometheus, 9), gap(Source::Prometheus, 5)];
         assert_eq!(copy_from(None, &open, at(60)), at(5));
         assert_eq!(copy_from(None, &open[..1], at(60)), at(60));
         assert_eq!(copy_from(Some(at(30)), &open, at(60)), at(30));

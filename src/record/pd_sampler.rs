@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, stream};
 
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
 use crate::source::pd::{
-    Addresses, Discovered, MEMBERS, Member, MembersView, PING, PdClient, PdRequest, PdSchedule,
-    Scope, members_view,
+    Addresses, Discovered, MEMBERS, MOST_MEMBERS, Member, MembersView, PING, PdClient, PdRequest,
+    PdSchedule, Scope, members_view,
 };
 
 /// How many requests one member has to answer at once.
@@ -51,9 +52,9 @@ impl PdSampler {
         self.leader.as_deref()
     }
 
-    /// When something is due next.
-    pub fn next_due(&self, now: Timestamp) -> Timestamp {
-        if self.last.is_none() { now } else { self.schedule.next_due(now) }
+    /// How often every member is asked whether it lives.
+    pub fn member_cadence(&self) -> Duration {
+        self.schedule.cadence().member
     }
 
     /// Asks whatever is due at `now` and returns the answers in order of sending, member and
@@ -68,9 +69,18 @@ impl PdSampler {
     /// last `/ping` or nobody leads, of the first member that did: it passes the request on,
     /// and its refusal is recorded.
     pub async fn tick(&mut self, now: Timestamp) -> Vec<PdAnswer> {
+        let mut answers = Vec::new();
+        self.tick_each(now, |mut of_member| answers.append(&mut of_member)).await;
+        answers.sort_by(|a, b| (a.sent, &a.member, &a.path).cmp(&(b.sent, &b.member, &b.path)));
+        answers
+    }
+
+    /// The same, but hands over each member's answers as soon as it has been asked everything: one
+    /// that hangs holds up no other.
+    pub async fn tick_each(&mut self, now: Timestamp, mut answered: impl FnMut(Vec<PdAnswer>)) {
         let due = self.schedule.due(self.last, now);
         self.last = Some(now);
-        let clock = Clock { now, started: tokio::time::Instant::now() };
+        let clock = TickClock { now, started: tokio::time::Instant::now() };
         let leader_scoped = self.target_of_leader_requests();
         let members = self.members.iter().map(|member| {
             let requests = due
@@ -83,11 +93,16 @@ impl PdSampler {
                 .collect();
             ask_member(&self.client, member, requests, clock)
         });
-        let mut answers: Vec<PdAnswer> =
-            future::join_all(members).await.into_iter().flatten().collect();
-        self.follow(&answers);
-        answers.sort_by(|a, b| (a.sent, &a.member, &a.path).cmp(&(b.sent, &b.member, &b.path)));
-        answers
+        let mut members: FuturesUnordered<_> = members.collect();
+        let mut of_members: Vec<PdAnswer> = Vec::new();
+        while let Some(of_member) = members.next().await {
+            let tells = |answer: &&PdAnswer| answer.path == PING || answer.path == MEMBERS;
+            of_members.extend(of_member.iter().filter(tells).cloned());
+            answered(of_member);
+        }
+        drop(members);
+        of_members.sort_by(|a, b| (a.sent, &a.member, &a.path).cmp(&(b.sent, &b.member, &b.path)));
+        self.follow(&of_members);
     }
 
     fn target_of_leader_requests(&self) -> Option<String> {
@@ -169,19 +184,21 @@ fn merge(members: &mut Vec<Member>, listed: Vec<Member>, missing: Missing) {
     }
     for member in listed {
         members.retain(|known| known.url != member.url && known.name != member.name);
-        members.push(member);
+        if members.len() < MOST_MEMBERS {
+            members.push(member);
+        }
     }
     members.sort();
 }
 
 /// Instants within a tick, without the system's clock.
 #[derive(Clone, Copy)]
-struct Clock {
+struct TickClock {
     now: Timestamp,
     started: tokio::time::Instant,
 }
 
-impl Clock {
+impl TickClock {
     fn read(self) -> Timestamp {
         let millis = self.started.elapsed().as_millis();
         self.now.saturating_add_millis(i64::try_from(millis).unwrap_or(i64::MAX))
@@ -192,7 +209,7 @@ async fn ask_member(
     client: &PdClient,
     member: &Member,
     mut requests: Vec<PdRequest>,
-    clock: Clock,
+    clock: TickClock,
 ) -> Vec<PdAnswer> {
     let mut answers = Vec::with_capacity(requests.len());
     if let Some(position) = requests.iter().position(|request| request.path == PING) {

@@ -1,22 +1,25 @@
 //! The recording loop: PD and Prometheus on their cadences, every tick one durable transaction.
 //!
-//! Sources that fail leave gaps and never end the loop. When to stop is the caller's to say.
+//! What is due and does not come leaves gaps and never ends the loop. When to stop is the caller's to
+//! say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
+use super::clock::{Clock, ClockWatch, Clocks, Reading};
 use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
 use super::error::RecordError;
 use super::feed::Feed;
-use super::outages::{Outages, copy_from, healed};
+use super::outages::{Coverage, LeftOut, Now, copy_from, healed};
 use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
+use super::pd_sampling::{self, PdAnswers, PdNews};
 use crate::capture::{CaptureError, CaptureWriter, CommitStats, Tick};
 use crate::model::{
     Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange,
@@ -28,13 +31,18 @@ use crate::source::SourceError;
 const LONGEST_SLICE_MS: i64 = 300_000;
 /// While a copy is under way for longer than this, PD answers are committed without it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an ending recording waits for a copy that is under way. With the sealing after it this
-/// stays well below the 10 s after which container runtimes kill; what was not copied is still in
-/// Prometheus, for a recording that resumes.
-const GRACE: Duration = Duration::from_secs(3);
-
-/// The recorder's clock. It is the caller's, so that tests can turn it.
-pub type Clock = &'static (dyn Fn() -> Timestamp + Sync);
+/// How long an ending recording waits for requests that are under way. With the sealing after it
+/// this stays within a second or two of what a person waits for, and well below the 10 s after which
+/// container runtimes kill; what was not copied is still in Prometheus, for a recording that resumes.
+const GRACE: Duration = Duration::from_millis(1_500);
+/// Prometheus is overdue when its copy ends this much longer ago than the interval: as long as one
+/// request may take. What is written as a gap by then is healed when the copy comes after all.
+const LATE_COPY_MS: i64 = 30_000;
+/// A PD member is overdue when it was last heard this much longer ago than its cadence: as long as
+/// its `/ping` may take. The interval at which the recorder looks for what is due comes on top.
+const LATE_PING_MS: i64 = 5_000;
+/// How long Prometheus may take to tell its time before the copy goes by what is known of it.
+const TIME_TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is recorded, how often and for how long.
 pub struct Recording {
@@ -46,6 +54,9 @@ pub struct Recording {
     pub pd_interval: Duration,
     /// From one copy of Prometheus to the next.
     pub prometheus_interval: Duration,
+    /// How far Prometheus's clock stands from the recorder's, in milliseconds; measured anew at
+    /// every copy.
+    pub prometheus_offset_ms: i64,
     /// When to end by itself.
     pub until: Option<Timestamp>,
     /// Who follows the recording, if anybody.
@@ -119,8 +130,10 @@ pub enum Ending {
 
 type Copying<'a> = Pin<Box<dyn Future<Output = Copied> + 'a>>;
 
+/// What came of copying one window.
 struct Copied {
     range: TimeRange,
+    offset_ms: i64,
     result: Result<WindowStats, SourceError>,
     seconds: f64,
 }
@@ -136,76 +149,89 @@ struct Copied {
 pub async fn run(
     recording: Recording,
     writer: CaptureWriter,
-    clock: Clock,
+    clock: &'static dyn Clock,
     mut stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
-    let Recording { copier, pd, pd_interval, prometheus_interval, until, feed, succession } =
-        recording;
-    let mut succession = succession;
-    let started = clock();
+    let clocks = Clocks::start(clock);
+    let Recording { copier, pd, until, feed, mut succession, .. } = recording;
     let ledger = Mutex::new(Ledger { writer, tick: Tick::default(), feed });
-    let mut state = State::new(&ledger, clock, started, progress);
+    let mut state = State::new(&ledger, clocks, recording.prometheus_offset_ms, progress);
+    let ends = until.map(|until| state.started.shifted(until - state.started.at).steady);
+    let copy_ms = millis(recording.prometheus_interval);
+    if copier.is_some() {
+        state.expect_prometheus(copy_ms);
+    }
     state.begin()?;
 
-    let (answers, mut pd_answers) = mpsc::channel(16);
+    let (news, mut pd_news) = mpsc::unbounded_channel();
     if let Some(pd) = pd {
-        sample_apart(pd, pd_interval, clock, answers)?;
+        state.expect_members(&pd, millis(recording.pd_interval));
+        pd_sampling::start(pd, recording.pd_interval, clocks, news)?;
     }
-    let mut prometheus = interval(prometheus_interval);
-    prometheus.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = state.started.steady;
     let mut copying: Option<Copying<'_>> = None;
     let mut copying_since = Instant::now();
-    let deadline = tokio::time::sleep(remaining(until, started));
-    tokio::pin!(deadline);
-
     loop {
+        let now = state.look()?.recorder.steady;
+        if ends.is_some_and(|ends| ends <= now) {
+            break;
+        }
+        if due <= now && copying.is_none() {
+            due = now.saturating_add_millis(copy_ms);
+            match &copier {
+                Some(copier) => {
+                    copying_since = Instant::now();
+                    copying = Some(state.copy(copier));
+                }
+                None => state.asked_nobody()?,
+            }
+        }
+        let next = if copying.is_some() { Timestamp::MAX } else { due };
         tokio::select! {
             biased;
             () = stopped(&mut stop, Stop::AfterTick) => break,
             copied = wait(&mut copying), if copying.is_some() => {
                 copying = None;
                 if state.copied(copied)? == Behind::Yes {
-                    prometheus.reset_immediately();
+                    due = now;
                 } else if let Some(succession) = &mut succession {
                     state.pass_on(succession.as_mut())?;
                 }
             }
-            Some(answers) = pd_answers.recv() => {
-                state.answered(answers);
-                if copying.is_none() || copying_since.elapsed() > PATIENCE {
+            Some(news) = pd_news.recv() => {
+                let came = state.heard(news);
+                if came && (copying.is_none() || copying_since.elapsed() > PATIENCE) {
                     state.commit()?;
                 }
             }
-            () = &mut deadline, if until.is_some() => break,
-            _ = prometheus.tick(), if copying.is_none() => match &copier {
-                Some(copier) => {
-                    copying_since = Instant::now();
-                    copying = Some(Box::pin(copy(copier, &ledger, state.window())));
-                }
-                None => {
-                    state.asked(clock());
-                    state.commit_own()?;
-                }
-            },
+            () = clocks.sleep_until(ends.map_or(next, |ends| ends.min(next))) => {}
         }
     }
 
-    if copying.is_none() && *stop.borrow() < Stop::AtOnce {
-        copying = copier
-            .as_ref()
-            .map(|copier| -> Copying<'_> { Box::pin(copy(copier, &ledger, state.window())) });
-    }
-    tokio::select! {
-        biased;
-        () = stopped(&mut stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
-        copied = wait(&mut copying), if copying.is_some() => { state.copied(copied)?; }
-        () = tokio::time::sleep(GRACE) => {}
+    // What is due at the end is a last copy, and whatever is under way.
+    let mut last = copier.as_ref();
+    let grace = tokio::time::sleep(GRACE);
+    tokio::pin!(grace);
+    loop {
+        if copying.is_none() {
+            copying = last.take().map(|copier| state.copy(copier));
+        }
+        if copying.is_none() && !state.pd_is_asked {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
+            copied = wait(&mut copying), if copying.is_some() => {
+                copying = None;
+                state.copied(copied)?;
+            }
+            Some(news) = pd_news.recv() => { state.heard(news); }
+            () = &mut grace => break,
+        }
     }
     drop(copying);
-    while let Ok(answers) = pd_answers.try_recv() {
-        state.answered(answers);
-    }
     state.end()?;
     drop(state);
     let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
@@ -227,45 +253,31 @@ async fn wait(copying: &mut Option<Copying<'_>>) -> Copied {
     }
 }
 
-async fn copy(copier: &Copier, ledger: &Mutex<Ledger>, range: TimeRange) -> Copied {
+/// Copies on from `copied`, up to the present by Prometheus's own clock. Neither a wrong clock here
+/// nor a step of either one then leaves out samples.
+async fn copy(
+    copier: &Copier,
+    ledger: &Mutex<Ledger>,
+    clocks: Clocks,
+    (copied, offset_ms): (Timestamp, i64),
+) -> Copied {
     let started = Instant::now();
-    let result = copier.copy_window(ledger, range).await;
-    Copied { range, result, seconds: started.elapsed().as_secs_f64() }
-}
-
-/// Samples PD on a thread of its own, until nobody receives the answers: neither a commit nor a
-/// large answer of Prometheus's may show in PD's latencies.
-fn sample_apart(
-    mut pd: PdSampler,
-    every: Duration,
-    clock: Clock,
-    answers: mpsc::Sender<Vec<PdAnswer>>,
-) -> Result<(), RecordError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(RecordError::Thread)?;
-    let sampling = async move {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let tick = pd.tick(clock()).await;
-            if answers.send(tick).await.is_err() {
-                return;
-            }
-        }
+    let steady = || clocks.read().steady;
+    let told = copier.client.clock_offset(&steady);
+    let told = tokio::time::timeout(TIME_TOLD_WITHIN, told).await;
+    let offset_ms = match told {
+        Ok(Ok(told)) => told.offset_ms,
+        // Whatever is wrong with the server, reading from it will tell.
+        Ok(Err(_)) | Err(_) => offset_ms,
     };
-    std::thread::Builder::new()
-        .name("pd".to_owned())
-        .spawn(move || runtime.block_on(sampling))
-        .map(drop)
-        .map_err(RecordError::Thread)
+    let now = steady().saturating_add_millis(offset_ms);
+    let range = live_window(copied.min(now), now, LONGEST_SLICE_MS);
+    let result = copier.copy_window(ledger, range).await;
+    Copied { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
 }
 
-fn remaining(until: Option<Timestamp>, now: Timestamp) -> Duration {
-    let millis = until.map_or(0, |until| (until - now).max(0));
-    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether the copy still lags so far that the next one should follow at once.
@@ -277,12 +289,19 @@ enum Behind {
 
 struct State<'a> {
     ledger: &'a Mutex<Ledger>,
-    clock: Clock,
-    started: Timestamp,
+    clocks: Clocks,
+    watch: ClockWatch,
+    started: Reading,
+    /// How far Prometheus's clock stands from steady time.
+    prometheus_offset_ms: i64,
     /// From here on Prometheus is copied without a hole, up to where it has been copied.
     contiguous_from: Timestamp,
-    outages: Outages,
-    member_seen: BTreeMap<Source, Timestamp>,
+    /// Up to where Prometheus has been copied.
+    copied: Timestamp,
+    coverage: Coverage,
+    left_out: LeftOut,
+    member_allowance_ms: i64,
+    pd_is_asked: bool,
     own: OwnMetrics,
     standing: Progress,
     progress: &'a mut dyn FnMut(&Progress),
@@ -291,38 +310,106 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn new(
         ledger: &'a Mutex<Ledger>,
-        clock: Clock,
-        started: Timestamp,
+        clocks: Clocks,
+        prometheus_offset_ms: i64,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {
+        let started = clocks.read();
         let contiguous_from = {
             let ledger = lock(ledger);
+            let started = started.steady.saturating_add_millis(prometheus_offset_ms);
             copy_from(ledger.writer.copied_through(), &ledger.writer.open_gaps(), started)
         };
         Self {
             ledger,
-            clock,
+            clocks,
+            watch: ClockWatch::new(started),
             started,
+            prometheus_offset_ms,
             contiguous_from,
-            outages: Outages::default(),
-            member_seen: BTreeMap::new(),
+            copied: contiguous_from,
+            coverage: Coverage::default(),
+            left_out: LeftOut::default(),
+            member_allowance_ms: i64::MAX,
+            pd_is_asked: false,
             own: OwnMetrics::default(),
             standing: Progress::default(),
             progress,
         }
     }
 
+    /// The present by Prometheus's clock.
+    fn prometheus_now(&self, now: Reading) -> Reading {
+        Reading { at: now.steady.saturating_add_millis(self.prometheus_offset_ms), ..now }
+    }
+
+    fn now(&self) -> Now {
+        let recorder = self.clocks.read();
+        Now { recorder, prometheus: self.prometheus_now(recorder) }
+    }
+
+    fn expect_prometheus(&mut self, interval_ms: i64) {
+        let since = Reading { at: self.copied, ..self.started };
+        let allowance_ms = interval_ms.saturating_add(LATE_COPY_MS);
+        self.coverage.expect(Source::Prometheus, allowance_ms, since);
+    }
+
+    fn expect_members(&mut self, pd: &PdSampler, interval_ms: i64) {
+        let cadence_ms = millis(pd.member_cadence());
+        self.member_allowance_ms = cadence_ms.saturating_add(interval_ms) + LATE_PING_MS;
+        for member in pd_sampling::sources(pd) {
+            self.coverage.expect(member, self.member_allowance_ms, self.started);
+        }
+    }
+
+    /// Looks at the clocks, and writes what follows from the time that has passed: that the wall clock
+    /// was stepped, and which sources are overdue.
+    fn look(&mut self) -> Result<Now, RecordError> {
+        let now = self.notice();
+        let gaps = self.coverage.overdue(now);
+        if gaps.iter().any(|gap| gap.source == Source::Prometheus) {
+            // An instant before the silence is judged by what is known of it.
+            self.asked(now.prometheus.at);
+        }
+        let is_news = {
+            let mut ledger = lock(self.ledger);
+            let is_news = !gaps.is_empty() || !ledger.tick.events.is_empty();
+            ledger.tick.gaps.extend(gaps);
+            is_news
+        };
+        if is_news {
+            self.commit()?;
+        }
+        Ok(now)
+    }
+
+    /// Looks at the clocks, and notes pauses of the recorder and steps of the wall clock.
+    fn notice(&mut self) -> Now {
+        let now = self.now();
+        let passed = self.watch.look(now.recorder);
+        if let Some(pause) = passed.pause {
+            self.coverage.paused(pause);
+        }
+        if let Some(step_ms) = passed.step_ms {
+            self.mark(now.recorder.at, &format!("the clock was stepped by {}", seconds(step_ms)));
+        }
+        now
+    }
+
     /// The first commit: says that a recorder runs, and since when none did.
     fn begin(&mut self) -> Result<(), RecordError> {
+        let started = self.started.at;
         let last = {
             let mut ledger = lock(self.ledger);
             // A recorder that ran and observed nothing wrote no more than such a gap.
             let gaps = ledger.writer.open_gaps();
-            let down = gaps.iter().filter(|gap| gap.reason == GapReason::RecorderDown);
+            let down = gaps.iter().filter(|gap| {
+                gap.source == Source::Recorder && gap.reason == GapReason::RecorderDown
+            });
             let last = ledger.writer.last_observed().max(down.map(|gap| gap.range.end).max());
-            if let Some(last) = last.filter(|last| *last < self.started) {
+            if let Some(last) = last.filter(|last| *last < started) {
                 ledger.tick.gaps.push(Gap {
-                    range: TimeRange::new(last, self.started),
+                    range: TimeRange::new(last, started),
                     source: Source::Recorder,
                     reason: GapReason::RecorderDown,
                     detail: "no recorder was running".to_owned(),
@@ -332,14 +419,14 @@ impl<'a> State<'a> {
             last
         };
         let text = if last.is_some() { "recording resumed" } else { "recording began" };
-        self.mark(self.started, text);
+        self.mark(started, text);
         self.commit()
     }
 
     /// Goes on in another capture where it is time.
     fn pass_on(&mut self, succession: &mut dyn Succession) -> Result<(), RecordError> {
         let mut ledger = lock(self.ledger);
-        let Some(next) = succession.successor(&mut ledger.writer, (self.clock)())? else {
+        let Some(next) = succession.successor(&mut ledger.writer, self.clocks.read().at)? else {
             return Ok(());
         };
         std::mem::replace(&mut ledger.writer, next).finish()?;
@@ -349,10 +436,14 @@ impl<'a> State<'a> {
 
     /// The last commit before the capture is sealed.
     fn end(&mut self) -> Result<(), RecordError> {
-        let now = (self.clock)();
-        let gaps = self.outages.close(now);
-        lock(self.ledger).tick.gaps.extend(gaps);
-        self.mark(now, "recording ended");
+        let now = self.notice();
+        let gaps = self.coverage.end(now);
+        {
+            let mut ledger = lock(self.ledger);
+            ledger.tick.gaps.extend(gaps);
+            ledger.tick.gaps.extend(self.left_out.end());
+        }
+        self.mark(now.recorder.at, "recording ended");
         self.commit()
     }
 
@@ -365,46 +456,43 @@ impl<'a> State<'a> {
         });
     }
 
-    fn window(&self) -> TimeRange {
-        let copied = lock(self.ledger).writer.copied_through().unwrap_or(self.contiguous_from);
-        live_window(copied, (self.clock)(), LONGEST_SLICE_MS)
+    /// Begins a copy of what Prometheus has gathered since the last one.
+    fn copy<'b>(&mut self, copier: &'b Copier) -> Copying<'b>
+    where
+        'a: 'b,
+    {
+        self.coverage.asked(&Source::Prometheus);
+        let known = (self.copied, self.prometheus_offset_ms);
+        Box::pin(copy(copier, self.ledger, self.clocks, known))
     }
 
     fn copied(&mut self, copied: Copied) -> Result<Behind, RecordError> {
-        let now = (self.clock)();
-        let Copied { range, result, seconds } = copied;
+        let Copied { range, offset_ms, result, seconds } = copied;
+        self.prometheus_offset_ms = offset_ms;
+        self.coverage.settled(&Source::Prometheus);
+        let now = self.notice();
         let (behind, asked) = match result {
             Ok(stats) => {
                 self.own.request("prometheus", "ok", seconds);
                 for _ in 0..stats.refused {
                     self.own.request("prometheus", "limit", 0.0);
                 }
-                let last = self.outages.recovered(&Source::Prometheus, range.end);
-                let mut ledger = lock(self.ledger);
-                ledger.tick.copied_from = Some(range.start);
-                ledger.tick.copied_through = Some(range.end);
-                // The outage's last segment is healed by this very copy, so it is written as such.
-                ledger.tick.gaps.extend(last.map(|gap| Gap { healed_at: Some(now), ..gap }));
-                let open = ledger.writer.open_gaps();
-                let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
-                ledger
-                    .tick
-                    .healed
-                    .extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
-                let lags = now - range.end > LONGEST_SLICE_MS / 10;
+                self.covered(range, now);
+                let left_out = self.left_out.seen(stats.left_out);
+                lock(self.ledger).tick.gaps.extend(left_out);
+                let lags = now.prometheus.at - range.end > LONGEST_SLICE_MS / 10;
                 // While a copy catches up, what it has not reached must not be taken for silence.
                 if lags { (Behind::Yes, None) } else { (Behind::No, Some(range.end)) }
             }
             Err(error) => {
                 self.own.request("prometheus", error.gap_reason().name(), seconds);
                 tracing::warn!(%error, "Prometheus was not copied");
-                let copied = lock(self.ledger).writer.copied_through();
-                let since = copied.unwrap_or(self.contiguous_from);
                 let cause = (error.gap_reason(), error.to_string());
-                let gap = self.outages.failed(Source::Prometheus, cause, since, now);
+                let gap = self.coverage.failed(&Source::Prometheus, cause, now.prometheus);
                 lock(self.ledger).tick.gaps.extend(gap);
                 // An instant before the outage is judged by what is known of it, once it settles.
-                (Behind::No, Some(now).filter(|now| *now - since >= SETTLE_MS))
+                let settles = now.prometheus.at - self.copied >= SETTLE_MS;
+                (Behind::No, settles.then_some(now.prometheus.at))
             }
         };
         if let Some(asked) = asked {
@@ -414,55 +502,110 @@ impl<'a> State<'a> {
         Ok(behind)
     }
 
+    /// Takes note of a window that was copied, and of the gaps that this heals.
+    fn covered(&mut self, range: TimeRange, now: Now) {
+        self.copied = range.end;
+        let lag_ms = now.prometheus.at - range.end;
+        let through = now.prometheus.shifted(-lag_ms);
+        let last = self.coverage.observed(&Source::Prometheus, through, through, now.prometheus);
+        let healed_at = Some(now.recorder.at);
+        let mut ledger = lock(self.ledger);
+        ledger.tick.copied_from = Some(range.start);
+        ledger.tick.copied_through = Some(range.end);
+        // The outage's last segment is healed by this very copy, so it is written as such.
+        ledger.tick.gaps.extend(last.map(|gap| Gap { healed_at, ..gap }));
+        let open = ledger.writer.open_gaps();
+        let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
+        ledger.tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at, ..gap }));
+    }
+
+    /// There is no Prometheus to copy: only the recorder's own metrics are due.
+    fn asked_nobody(&mut self) -> Result<(), RecordError> {
+        self.asked(self.now().prometheus.at);
+        self.commit_own()
+    }
+
     fn asked(&mut self, asked: Timestamp) {
         if let Some(feed) = &mut lock(self.ledger).feed {
             feed.asked(asked);
         }
     }
 
-    /// Takes one tick of PD answers. A member none of whose requests was answered is out.
-    fn answered(&mut self, answers: Vec<PdAnswer>) {
-        let mut members: BTreeMap<Source, (Timestamp, Option<(GapReason, String)>)> =
-            BTreeMap::new();
-        for answer in &answers {
-            let source = Source::PdMember(answer.member.clone());
-            let (result, failure) = match &answer.outcome {
-                PdOutcome::Answered { status: 200..=299, .. } => ("ok", None),
-                PdOutcome::Answered { .. } => ("status", None),
-                PdOutcome::Failed { reason, detail } => {
-                    (reason.name(), Some((*reason, detail.clone())))
-                }
-            };
-            let seconds = f64::from(answer.elapsed_us) / 1e6;
-            self.own.request(&source.to_string(), result, seconds);
-            let member = members.entry(source).or_insert((answer.observed(), failure.clone()));
-            member.0 = member.0.max(answer.observed());
-            if failure.is_none() {
-                member.1 = None;
+    /// Takes what the thread that samples PD says. Returns whether it is time to commit.
+    fn heard(&mut self, news: PdNews) -> bool {
+        match news {
+            PdNews::Asking => {
+                self.pd_is_asked = true;
+                self.coverage.members_asked();
+                false
+            }
+            PdNews::Answered(answers) => {
+                self.answered(answers);
+                false
+            }
+            PdNews::Asked(members) => {
+                self.pd_is_asked = false;
+                self.all_asked(&members)
             }
         }
+    }
+
+    /// Takes what one PD member answered. One none of whose requests was answered is out.
+    fn answered(&mut self, came: PdAnswers) {
+        let Some(member) = came.answers.first().map(|answer| answer.member.clone()) else {
+            return;
+        };
+        self.notice();
+        let source = Source::PdMember(member);
+        self.coverage.expect(source.clone(), self.member_allowance_ms, came.began);
+        self.coverage.settled(&source);
         let mut gaps = Vec::new();
-        for (source, (observed, failure)) in members {
-            match failure {
-                Some(cause) => {
-                    let since = *self.member_seen.get(&source).unwrap_or(&self.started);
-                    gaps.extend(self.outages.failed(source, cause, since, observed));
-                }
-                None => {
-                    gaps.extend(self.outages.recovered(&source, observed));
-                    self.member_seen.insert(source, observed);
-                }
+        let mut failure = None;
+        let mut is_heard = false;
+        for answer in &came.answers {
+            let seconds = f64::from(answer.elapsed_us) / 1e6;
+            self.own.request(&source.to_string(), result_name(&answer.outcome), seconds);
+            if let PdOutcome::Failed { reason, detail } = &answer.outcome {
+                failure.get_or_insert((*reason, detail.clone()));
+                continue;
             }
+            is_heard = true;
+            let from = came.reading(answer.sent);
+            let through = came.reading(answer.observed());
+            gaps.extend(self.coverage.observed(&source, from, through, through));
         }
-        self.standing.pd_answers += answers.len() as u64;
+        let last = came.answers.iter().map(PdAnswer::observed).max();
+        if let (false, Some(cause), Some(last)) = (is_heard, failure, last) {
+            gaps.extend(self.coverage.failed(&source, cause, came.reading(last)));
+        }
+        self.standing.pd_answers += came.answers.len() as u64;
         let mut ledger = lock(self.ledger);
         ledger.tick.gaps.extend(gaps);
-        ledger.tick.pd.extend(answers);
+        ledger.tick.pd.extend(came.answers);
+    }
+
+    /// All PD members have been asked what was due. Returns whether anything came of it.
+    fn all_asked(&mut self, members: &BTreeSet<Source>) -> bool {
+        let now = self.notice();
+        let gaps = self.coverage.keep_members(members, now);
+        for member in members {
+            self.coverage.expect(member.clone(), self.member_allowance_ms, now.recorder);
+            self.coverage.settled(member);
+        }
+        let mut ledger = lock(self.ledger);
+        ledger.tick.gaps.extend(gaps);
+        ledger
+            .tick
+            .pd
+            .sort_by(|a, b| (a.sent, &a.member, &a.path).cmp(&(b.sent, &b.member, &b.path)));
+        !ledger.tick.pd.is_empty() || !ledger.tick.gaps.is_empty()
     }
 
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
-        let now = (self.clock)();
+        // Among Prometheus's samples they stand by its clock; one that was stepped back would have
+        // them refused as old.
+        let now = self.now().prometheus.at;
         {
             let mut ledger = lock(self.ledger);
             let Ledger { writer, tick, feed } = &mut *ledger;
@@ -493,14 +636,29 @@ impl<'a> State<'a> {
         };
         let seconds = started.elapsed().as_secs_f64();
         self.own.commit(seconds, stats.samples as u64, stats.file_bytes);
-        self.standing.at = (self.clock)();
+        self.standing.at = self.clocks.read().at;
         self.standing.new_samples = stats.samples as u64;
         self.standing.samples += stats.samples as u64;
         self.standing.gaps += gaps as u64;
-        self.standing.failing = self.outages.count() as u64;
+        self.standing.failing = self.coverage.silent() as u64;
         self.standing.file_bytes = stats.file_bytes;
         self.standing.own = self.own.series();
         (self.progress)(&self.standing);
         Ok(())
     }
+}
+
+/// How a request to PD ended, as the recorder's own metrics name it.
+fn result_name(outcome: &PdOutcome) -> &'static str {
+    match outcome {
+        PdOutcome::Answered { status: 200..=299, .. } => "ok",
+        PdOutcome::Answered { .. } => "status",
+        PdOutcome::Failed { reason, .. } => reason.name(),
+    }
+}
+
+/// Milliseconds as seconds, with a sign and at most one decimal: `+7200 s`.
+fn seconds(millis: i64) -> String {
+    let tenths = (millis as f64 / 100.0).round() / 10.0;
+    format!("{tenths:+} s")
 }

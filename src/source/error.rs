@@ -99,14 +99,15 @@ impl SourceError {
             Self::Connect { .. } => GapReason::Connect,
             Self::Timeout { .. } => GapReason::Timeout,
             Self::Status { .. } | Self::Redirect { .. } => GapReason::Status,
-            // What the receiver refuses is series whose labels are none.
-            Self::Reported { .. } | Self::Malformed { .. } | Self::Sink { .. } => {
-                GapReason::Malformed
-            }
+            // What the receiver refuses is series whose labels are none, and what cannot be asked for
+            // is no answer.
+            Self::Reported { .. }
+            | Self::Malformed { .. }
+            | Self::Sink { .. }
+            | Self::Options(_) => GapReason::Malformed,
             Self::TooLarge { .. } => GapReason::TooLarge,
             Self::Unauthorized { .. } => GapReason::Unauthorized,
             Self::NativeHistogram { .. } => GapReason::NativeHistogram,
-            Self::Options(_) => GapReason::Other,
         }
     }
 

@@ -152,6 +152,8 @@ impl operator::source::SeriesSink for Nothing {
     }
 
     fn native_histogram(&mut self, _: operator::model::EncodedLabels<'_>) {}
+
+    fn unreadable(&mut self, _: &str, _: &str) {}
 }
 
 /// A certificate authority, and what it signed for the server and for the recorder.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::watch::playback::faster;
 use operator::capture::{CaptureReader, CaptureWriter};
 use operator::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
 use operator::record::pd_sampler::PdSampler;
@@ -315,15 +316,13 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
     let meta = serde_json::json!({"run": "test", "subject": "tikv", "created": 0});
     let meta = serde_json::from_value(meta).expect("a run's metadata");
     let writer = CaptureWriter::create(&path, meta).expect("the capture can be made");
-    let begun = tokio::time::Instant::now();
-    let clock = Box::leak(Box::new(move || {
-        at(0).saturating_add_millis(i64::try_from(begun.elapsed().as_millis()).expect("short"))
-    }));
+    let clock = faster(at(0), 1);
     let recording = Recording {
         copier: None,
         pd: Some(sampler),
         pd_interval: Duration::from_millis(200),
         prometheus_interval: Duration::from_secs(1),
+        prometheus_offset_ms: 0,
         until: Some(at(1)),
         feed: None,
         succession: None,

@@ -313,4 +313,6 @@ impl SeriesSink for Collect {
     }
 
     fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+
+    fn unreadable(&mut self, _: &str, _: &str) {}
 }

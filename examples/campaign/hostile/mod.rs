@@ -7,6 +7,8 @@ mod damage;
 mod frozen;
 mod many_rows;
 mod windows;
+mod starting;
+mod unobserved;
 
 use std::path::PathBuf;
 
@@ -47,6 +49,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "damage", rows: damage::rows },
     Subject { name: "windows", rows: windows::rows },
     Subject { name: "many_rows", rows: many_rows::rows },
+    Subject { name: "unobserved", rows: unobserved::rows },
+    Subject { name: "starting", rows: starting::rows },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.

@@ -27,7 +27,7 @@ pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use shift::{SHIFT, Shift, shifts};
-pub use silence::{REPORTS_AT_LEAST, SILENT_MS};
+pub use silence::{REPORTS_AT_LEAST, SILENT_MS, Silence};
 pub use stages::{
     ALONE, DEVICE, GO_THREADS, MEMBER_QUANTITIES, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE,
     SCRAPE_PD, STORE_QUANTITIES, Slow, Stage, THREADS, is_measured, slow,

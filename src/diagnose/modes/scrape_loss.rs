@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::store_presence::{is_badly_connected, is_starved, unplanned};
 use crate::diagnose::case::Case;
-use crate::diagnose::facts::{Presence, View, unscraped};
+use crate::diagnose::facts::{Presence, Silence, View, unscraped};
 use crate::diagnose::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::tell::{Crossing, crossing};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -73,10 +73,29 @@ fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
         .collect()
 }
 
+/// Whether the recorder says itself that it did not see these scrapes. Then nobody knows whether
+/// Prometheus made them.
+fn is_recorded(case: &Case<'_>, silence: &Silence) -> bool {
+    let evidence = case.evidence;
+    let range = silence.range(evidence.as_of);
+    let open = evidence.gaps.iter().filter(|gap| {
+        matches!(gap.source, Source::Prometheus | Source::Recorder)
+            && !gap.is_partial()
+            && gap.is_open(evidence.as_of)
+    });
+    let within =
+        |gap: &Gap| (gap.range.end.min(range.end) - gap.range.start.max(range.start)).max(0);
+    let recorded_ms: i64 = open.map(within).sum();
+    // Beside that, as much may be missing as passes for no silence, and what had not settled.
+    let rest_ms = range.millis() - recorded_ms;
+    recorded_ms > 0 && rest_ms <= 3 * evidence.series.scrape_interval_ms() + SETTLE_MS
+}
+
 /// Samples that are missing altogether, of all targets at once: Prometheus itself was away.
 fn blind(case: &Case<'_>) -> Vec<Claim> {
     let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
-    for (instance, silence) in unscraped(case.evidence) {
+    let silences = unscraped(case.evidence).into_iter();
+    for (instance, silence) in silences.filter(|(_, silence)| !is_recorded(case, silence)) {
         // Targets are scraped within one interval of each other.
         let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= 20_000);
         by_start.entry(near.unwrap_or(silence.last)).or_default().push((instance, silence.next));

@@ -12,8 +12,13 @@ use super::schedule::{CONFIG, MEMBERS, PdRequest, Scope};
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
 use crate::source::{Http, HttpOptions, SourceError};
 
-/// How many seeds are asked at once.
-const SEEDS_AT_ONCE: usize = 8;
+/// How many members are asked at once while they are being found.
+pub(crate) const MEMBERS_AT_ONCE: usize = 8;
+/// How many members a cluster is believed to have. Real ones have three to seven; what lists
+/// thousands would have the recorder ask each of them every few seconds.
+pub(crate) const MOST_MEMBERS: usize = 64;
+/// How long all of them together are waited for while it is found out whether any answers.
+const ANY_WITHIN: Duration = Duration::from_secs(15);
 /// Keeps a follower from passing the request on to the leader.
 const ANSWER_YOURSELF: (&str, &str) = ("PD-Allow-follower-handle", "true");
 
@@ -194,7 +199,7 @@ impl PdClient {
                 let answer = self.ask(seed, &request, Timestamp::default()).await;
                 Some(Self::members_of(answer.success()?, seed))
             })
-            .buffered(SEEDS_AT_ONCE);
+            .buffered(MEMBERS_AT_ONCE);
         while let Some(view) = views.next().await {
             if let Some(members) = view.filter(|members| !members.is_empty()) {
                 return Some(members);
@@ -211,13 +216,16 @@ impl PdClient {
                 let answer = self.ask(member, &request, Timestamp::default()).await;
                 answer.success().is_some_and(|body| !Self::members_of(body, member).is_empty())
             })
-            .buffer_unordered(SEEDS_AT_ONCE);
-        while let Some(answers) = answers.next().await {
-            if answers {
-                return true;
+            .buffer_unordered(MEMBERS_AT_ONCE);
+        let any = async {
+            while let Some(answers) = answers.next().await {
+                if answers {
+                    return true;
+                }
             }
-        }
-        false
+            false
+        };
+        tokio::time::timeout(ANY_WITHIN, any).await.unwrap_or(false)
     }
 
     /// The seeds under the names that they give themselves in their configuration; each listed
@@ -242,9 +250,19 @@ impl PdClient {
     }
 
     /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of
-    /// the member that was asked. Empty where it is not such an answer.
+    /// the member that was asked: the first 64 of them, with a warning where it lists more. Empty
+    /// where it is not such an answer.
     pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
-        let members = members_view(body).unwrap_or_default().members.into_iter();
+        let members = members_view(body).unwrap_or_default().members;
+        if members.len() > MOST_MEMBERS {
+            let listed = members.len();
+            tracing::warn!(
+                listed,
+                "{} lists more than {MOST_MEMBERS} members, of which the first are asked",
+                asked.url
+            );
+        }
+        let members = members.into_iter().take(MOST_MEMBERS);
         members.map(|member| member.with_scheme_of(asked)).collect()
     }
 }
@@ -274,6 +292,17 @@ mod tests {
         let seed = Member::of_url("https://proxy").expect("an url");
         assert_eq!(seed.name, "proxy:443");
         assert_eq!(member.with_scheme_of(&seed).url, "https://h:2379");
+    }
+
+    #[test]
+    fn of_a_list_of_thousands_the_first_are_believed() {
+        let member = |number| serde_json::json!({"name": format!("m{number}"), "client_urls": [format!("http://h{number}:2379")]});
+        let members: Vec<_> = (0..5_000).map(member).collect();
+        let body = serde_json::json!({"members": members}).to_string();
+        let asked = Member::of_url("h0:2379").expect("an url");
+        let listed = PdClient::members_of(body.as_bytes(), &asked);
+        assert_eq!(listed.len(), MOST_MEMBERS);
+        assert_eq!(listed[0].name, "m0");
     }
 
     #[test]

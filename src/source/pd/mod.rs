@@ -8,5 +8,6 @@ mod schedule;
 
 pub use body::{MembersView, cluster_id, members_view, metric_storage, version, without_userinfo};
 pub use client::{Addresses, Discovered, Member, PdClient};
+pub(crate) use client::{MEMBERS_AT_ONCE, MOST_MEMBERS};
 pub(crate) use schedule::{MEMBERS, PING};
 pub use schedule::{PdCadence, PdRequest, PdSchedule, Scope};

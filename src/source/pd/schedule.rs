@@ -200,6 +200,11 @@ impl PdSchedule {
         Self { cadence, anchor }
     }
 
+    /// How often each group is asked.
+    pub fn cadence(&self) -> PdCadence {
+        self.cadence
+    }
+
     /// What is due at `now` when it was last asked at `last`: everything, and the history of
     /// hot regions before `now`, when never.
     ///

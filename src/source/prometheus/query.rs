@@ -75,14 +75,32 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
+/// A series that cannot be read.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    /// Its labels, as they stand.
+    pub(super) series: String,
+    /// What is wrong with it.
+    pub(super) why: String,
+}
+
 impl MatrixSeries<'_> {
     /// The series inside `range`, ascending, and whether it has native histograms too.
-    pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), String> {
-        let labels = Labels::new(self.metric.0).map_err(|error| error.to_string())?;
+    pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), Unreadable> {
+        let pairs = self.metric.0;
+        let unreadable = |why: String| {
+            let pairs = pairs.iter().map(|(name, value)| format!("{name}={value:?}"));
+            Unreadable { series: format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")), why }
+        };
+        let mut borrowed: Vec<_> =
+            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let labels = Labels::of(&mut borrowed).map_err(|error| unreadable(error.to_string()))?;
         let mut samples = Vec::with_capacity(self.values.len());
         for (seconds, text) in self.values {
-            let at = timestamp(seconds).ok_or_else(|| format!("{seconds} is not an instant"))?;
-            let value = value(&text).ok_or_else(|| format!("{text:?} is not a value"))?;
+            let at = timestamp(seconds)
+                .ok_or_else(|| unreadable(format!("{seconds} is not an instant")))?;
+            let value =
+                value(&text).ok_or_else(|| unreadable(format!("{text:?} is not a value")))?;
             if range.contains(at) {
                 samples.push(Sample { at, value });
             }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::client::PrometheusClient;
 use super::frames::Frames;
 use super::proto::{self, Accept, BrokenMessage, Chunk, ChunkKind, Histograms};
-use super::query::{self, MatrixData, infer_staleness, put_in_order};
+use super::query::{self, MatrixData, Unreadable, infer_staleness, put_in_order};
 use super::selector::Selector;
 use super::xor;
 use crate::model::{EncodedLabels, Sample, Series, TimeRange};
@@ -72,6 +72,10 @@ pub trait SeriesSink: Send {
 
     /// Learns of a series that has native histograms in or near the window. They are left out.
     fn native_histogram(&mut self, labels: EncodedLabels<'_>);
+
+    /// Learns of a series that cannot be read, by as much of its name as can, and why. It is left out,
+    /// and others are not.
+    fn unreadable(&mut self, series: &str, why: &str);
 }
 
 /// What a read brought.
@@ -301,8 +305,13 @@ impl PrometheusClient {
         }
         let mut found = Vec::with_capacity(data.result.len());
         for series in data.result {
-            let (series, has_histograms) =
-                series.read(range).map_err(|why| self.malformed(&url, why))?;
+            let (series, has_histograms) = match series.read(range) {
+                Ok(read) => read,
+                Err(Unreadable { series, why }) => {
+                    counted.sink.unreadable(&series, &why);
+                    continue;
+                }
+            };
             if has_histograms {
                 let mut encoded = Vec::new();
                 series.labels.encode(&mut encoded);
@@ -326,6 +335,7 @@ impl PrometheusClient {
                 Ok(())
             }
             fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+            fn unreadable(&mut self, _: &str, _: &str) {}
         }
         let now = self.server_time().await?;
         let up = [Selector::parse("up")?];
@@ -385,6 +395,7 @@ fn take_chunked_series(
     let labels = proto::chunked_series(series, &mut chunks)?;
     samples.clear();
     let mut has_histograms = false;
+    let mut broken = None;
     for chunk in &chunks {
         match chunk.kind {
             ChunkKind::Histogram => has_histograms = true,
@@ -395,12 +406,19 @@ fn take_chunked_series(
                         samples.push(sample);
                     }
                 };
-                xor::decode(chunk.data, keep).map_err(|error| Stop::Broken(error.to_string()))?;
+                broken = xor::decode(chunk.data, keep).err().map(|error| error.to_string());
             }
             ChunkKind::Unknown(kind) => {
-                return Err(Stop::Broken(format!("a chunk has the unknown encoding {kind}")));
+                broken = Some(format!("a chunk has the unknown encoding {kind}"));
             }
         }
+        if broken.is_some() {
+            break;
+        }
+    }
+    if let Some(why) = broken {
+        counted.sink.unreadable(&labels.labels().to_string(), &why);
+        return Ok(());
     }
     if has_histograms {
         counted.sink.native_histogram(labels.labels());

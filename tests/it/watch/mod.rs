@@ -1,17 +1,18 @@
 //! Diagnosis of a recording while it is made.
 
-mod playback;
+pub mod playback;
 mod program;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, excerpt};
 use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
 use operator::model::{TimeRange, Timestamp};
 use operator::record::pd_sampler::PdSampler;
-use operator::record::{self, Copier, Feed, News, Recent, Recording, Stop};
+use operator::record::{self, Clock, Copier, Feed, News, Recent, Recording, Stop};
 use operator::source::pd::{Addresses, Discovered, PdCadence, PdClient, PdSchedule};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
@@ -22,12 +23,12 @@ use playback::Playback;
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
 /// How many seconds of a run pass in one.
-const SPEED: i64 = 24;
+const SPEED: u32 = 24;
 
 /// Records a part of a bundled run as it is served back, and returns what the recorder told.
 async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<News> {
     let clock = playback::faster(part.start, SPEED);
-    let playback = Playback::start(run, clock, outage).await;
+    let playback = Playback::start(run, Arc::new(|| clock.wall()), outage).await;
     let options = HttpOptions::default();
     let client = PrometheusClient::new(&playback.prometheus, &options).expect("a URL");
     let selectors = vec![Selector::parse("{__name__=~'.+'}").expect("a selector")];
@@ -35,12 +36,12 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let schedule = PdSchedule::new(PdCadence::default(), part.start);
     let found = Discovered { members: playback.members.clone(), addresses: Addresses::Advertised };
     let (feed, mut news) = Feed::new(&metrics());
-    let faster = |seconds: u64| Duration::from_millis(seconds * 1000 / SPEED as u64);
     let recording = Recording {
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
         pd: Some(PdSampler::new(pd, found, schedule)),
-        pd_interval: faster(5),
-        prometheus_interval: faster(15),
+        pd_interval: Duration::from_secs(5),
+        prometheus_interval: Duration::from_secs(15),
+        prometheus_offset_ms: 0,
         until: None,
         feed: Some(feed),
         succession: None,
@@ -49,7 +50,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let meta = serde_json::from_value(meta).expect("a run's metadata");
     let writer = CaptureWriter::create(path, meta).expect("the capture can be made");
     let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
-    let end = tokio::time::Instant::now() + faster(part.millis() as u64 / 1000);
+    let end = tokio::time::Instant::now() + Duration::from_millis(part.millis() as u64) / SPEED;
     let ended = async {
         tokio::time::sleep_until(end).await;
         stop.send_replace(Stop::AfterTick);

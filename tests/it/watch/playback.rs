@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use operator::diagnose::metrics;
 use operator::model::{Labels, PdAnswer, PdOutcome, Sample, Series, TimeRange, Timestamp};
@@ -18,13 +19,34 @@ use crate::stand::{Answer, accept, put_series, read_response, read_window};
 const LATEST_MS: i64 = 9_000;
 
 /// A clock that begins at an instant and runs `speed` times as fast as the real one.
-pub fn faster(from: Timestamp, speed: i64) -> Clock {
-    let begun = tokio::time::Instant::now();
-    Box::leak(Box::new(move || {
-        let real = i64::try_from(begun.elapsed().as_millis()).expect("a test is short");
-        from.saturating_add_millis(real * speed)
-    }))
+pub fn faster(from: Timestamp, speed: u32) -> &'static Faster {
+    Box::leak(Box::new(Faster { from, speed, begun: tokio::time::Instant::now() }))
 }
+
+/// A machine on which everything goes faster.
+pub struct Faster {
+    from: Timestamp,
+    speed: u32,
+    begun: tokio::time::Instant,
+}
+
+impl Clock for Faster {
+    fn wall(&self) -> Timestamp {
+        let passed = i64::try_from(self.since_boot().as_millis()).expect("a test is short");
+        self.from.saturating_add_millis(passed)
+    }
+
+    fn since_boot(&self) -> Duration {
+        self.begun.elapsed() * self.speed
+    }
+
+    fn sleep(&self, wait: Duration) -> tokio::time::Sleep {
+        tokio::time::sleep(wait / self.speed)
+    }
+}
+
+/// What tells the servers the time.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Both servers, until dropped.
 pub struct Playback {
@@ -37,7 +59,7 @@ pub struct Playback {
 
 impl Playback {
     /// Serves `run` by a clock. While `outage` lasts, Prometheus breaks every connection.
-    pub async fn start(run: Run, clock: Clock, outage: TimeRange) -> Self {
+    pub async fn start(run: Run, clock: Now, outage: TimeRange) -> Self {
         let names: BTreeMap<String, String> =
             run.pd.iter().map(|answer| (answer.member.clone(), answer.url.clone())).collect();
         let mut tasks = Vec::new();
@@ -51,7 +73,7 @@ impl Playback {
         }
         let shelf = Arc::new(Shelf::new(run, &moved));
         for (name, listener) in listeners {
-            let shelf = shelf.clone();
+            let (shelf, clock) = (shelf.clone(), clock.clone());
             let answer = move |path: &str, _: &[u8]| shelf.pd(&name, path, clock());
             tasks.push(tokio::spawn(accept(listener, answer)));
         }
