@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Gap, GapReason, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange,
+    Gap, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange,
     Timestamp, Unreadable,
 };
 
