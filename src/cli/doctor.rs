@@ -14,7 +14,7 @@ use super::record_config::{ConfigFile, SourceArgs};
 use super::sources::{self, PdFound, PrometheusFound};
 use super::subjects::{self, Asking};
 use super::{Global, clock};
-use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange};
+use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
 use crate::record::Subject;
 use crate::source::pd::{Addresses, members_view};
 use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
@@ -107,7 +107,7 @@ fn text(checks: &[Check]) -> String {
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        text.push_str(&format!("{verdict}  {}: {}\n", check.what, check.found));
+        text.push_str(&format!("{verdict}  {}: {}\n", escape(&check.what), escape(&check.found)));
         if let Some(fix) = &check.fix {
             text.push_str(&format!("      fix: {fix}\n"));
         }
@@ -146,7 +146,7 @@ async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
     for member in &pd.members {
-        let what = format!("PD {} {}", member.name, member.url);
+        let what = format!("PD {} {}", member.name, member.public_url());
         let answer = pd.ask(member, "/pd/api/v1/members").await;
         checks.push(match &answer.outcome {
             PdOutcome::Answered { status: 200..=299, body } => {
@@ -275,7 +275,7 @@ fn existing(dir: &Path) -> &Path {
 }
 
 fn writable(dir: &Path) -> Check {
-    let what = format!("directory {}", dir.display());
+    let what = format!("directory {}", escape_path(dir));
     match tempfile::tempfile_in(existing(dir)) {
         Ok(_) => Check::ok(what, "can be written"),
         Err(error) => Check::fail(

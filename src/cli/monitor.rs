@@ -13,9 +13,8 @@ use super::ring::Incident;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
-use crate::model::{RunName, Timestamp};
+use crate::model::{RunName, Timestamp, escape};
 use crate::record::{News, Recent};
-use crate::report::escape;
 
 /// The judge of a recording.
 pub struct Monitor {

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::exit::CliError;
 use super::output::{self, AnyFormat};
+use super::remarks::remark;
 use super::{Global, lookup, metrics};
 use crate::capture::CaptureReader;
 use crate::model::{TimeRange, Timestamp, parse_duration_ms};
@@ -173,10 +174,10 @@ fn tell(
         return Ok(());
     }
     for text in answer.annotations.warnings().chain(answer.annotations.infos()) {
-        eprintln!("{text}");
+        remark(text);
     }
     for damage in reader.damage() {
-        eprintln!("damaged: {}: {}", damage.part, damage.why);
+        remark(&format!("damaged: {}: {}", damage.part, damage.why));
     }
     let mut asked: Vec<&str> =
         expression.selectors().iter().filter_map(|selector| selector.metric()).collect();
@@ -186,7 +187,7 @@ fn tell(
         let matcher = crate::model::LabelMatcher::equal("__name__", name);
         let found = storage.select(&[matcher], TimeRange::ALL);
         if found.is_ok_and(|series| series.is_empty()) {
-            eprintln!("{}", metrics::missing(reader, name));
+            remark(&metrics::missing(reader, name));
         }
     }
     Ok(())

@@ -20,10 +20,16 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SourceArgs {
     /// URL of any PD member; the others are discovered. Repeatable, or separated by commas
-    #[arg(long, value_name = "URL", env = "PD_ENDPOINT", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PD_ENDPOINT",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub pd: Vec<String>,
     /// Base URL of Prometheus; without it, PD is asked where its metrics live
-    #[arg(long, value_name = "URL", env = "PROMETHEUS_URL")]
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_URL", hide_env_values = true)]
     pub prometheus: Option<String>,
     /// PEM file of the certificate authorities to trust, for PD and Prometheus
     #[arg(long, value_name = "FILE")]
@@ -169,7 +175,8 @@ impl ConfigFile {
     pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read_small(path)?;
-        toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
+        let usage = |error| CliError::Usage(format!("{}: {}", path.display(), told(&text, &error)));
+        toml::from_str(&text).map_err(|error| usage(error).into())
     }
 
     /// What the file says about sources.
@@ -186,6 +193,12 @@ impl ConfigFile {
             header_file: self.header_file.clone(),
         }
     }
+}
+
+/// What is wrong and in which line, which is never quoted: it may hold a secret.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 fn environment(name: &str) -> Option<Secret> {
@@ -246,6 +259,17 @@ mod tests {
         assert_eq!(both.pd, ["http://a:2379"]);
         assert_eq!(file.r#for.as_deref(), Some("10m"));
         assert!(toml::from_str::<ConfigFile>("password = \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_line_of_the_configuration_is_named_and_not_quoted() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("operator.toml");
+        for text in ["run = 'a'\nbasic-password = 'hunter2'", "run = 'a'\npd = 'hunter2' x"] {
+            fs::write(&path, text).expect("the directory is writable");
+            let error = ConfigFile::read(Some(&path)).expect_err("no such key").to_string();
+            assert!(error.contains("line 2: ") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

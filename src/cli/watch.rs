@@ -14,6 +14,7 @@ use super::progress::Reporter;
 use super::record;
 use super::record_config::ConfigFile;
 use super::recording::{self, Followers, Watchers};
+use super::remarks;
 use super::ring::{self, Incident, Ring, Segment};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
@@ -57,7 +58,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
     /// A URL to which each new verdict is posted as JSON
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
     webhook: Option<String>,
 }
 
@@ -77,6 +78,9 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     }
     let webhook = args.webhook.as_deref();
     let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
+    if let Some(webhook) = &webhook {
+        remarks::hide(webhook.redactor());
+    }
     let told = Told { command: args.exec, webhook };
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;

@@ -8,7 +8,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::capture::Damage;
-use crate::model::{Gap, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, joined};
+use crate::model::{
+    Gap, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, escape_json, joined,
+};
 
 use super::entry::Entry;
 use super::order::{Evaluation, Ordered};
@@ -203,7 +205,8 @@ fn last_seen(round: usize, ordered: &Ordered<'_>) -> Option<Timestamp> {
     round.last().map(|answer| answer.observed())
 }
 
-/// JSON with keys in ascending order, no spaces, shortest round-trip numbers.
+/// JSON with keys in ascending order, no spaces, shortest round-trip numbers, and
+/// [what is escaped](crate::model::is_escaped) in escapes.
 ///
 /// Keys are sorted here, since the order of `serde_json`'s maps depends on features that other
 /// crates may enable.
@@ -211,7 +214,7 @@ pub fn canonical_json<T: Serialize>(value: &T) -> String {
     let value = serde_json::to_value(value).expect("reports have only string keys");
     let mut out = String::new();
     write_canonical(&value, &mut out);
-    out
+    escape_json(&out).into_owned()
 }
 
 fn write_canonical(value: &Value, out: &mut String) {

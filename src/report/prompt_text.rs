@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
-use super::text::escape;
 use crate::diagnose::{Cause, Finding};
+use crate::model::escape;
 
 /// The verdict and its evidence as Markdown that a language model can be asked about.
 pub fn prompt_text(report: &Diagnosed) -> String {

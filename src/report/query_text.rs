@@ -5,8 +5,7 @@ use std::fmt::Write;
 
 use textplots::{Chart, Plot, Shape};
 
-use super::escape;
-use crate::model::{Labels, Sample, Series};
+use crate::model::{Labels, Sample, Series, escape};
 use crate::promql::{Answer, Value, format_value};
 
 /// Series that a plot shows; more lines would hide each other.
