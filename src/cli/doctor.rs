@@ -1,6 +1,7 @@
 //! `operator doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,7 @@ pub struct DoctorArgs {
     config: Option<PathBuf>,
     /// A subject that is built in, or the path of a subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE")]
-    subject: Option<String>,
+    subject: Option<OsString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +87,8 @@ impl Check {
 /// Where the arguments cannot be understood, or a check fails.
 pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     let file = ConfigFile::read(args.config.as_deref())?;
-    let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
+    let subject =
+        subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = args.sources.or(file.sources());
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];

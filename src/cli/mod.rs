@@ -189,11 +189,11 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     done.map(|()| Code::Ok)
 }
 
-/// An error with its causes; a cause that the message before it ends with is left out.
+/// An error with its causes in one line; a cause that the message before it ends with is left out.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let message = cause.to_string();
+        let message = first_and_last_line(&cause.to_string());
         if text.is_empty() {
             text = message;
         } else if !text.ends_with(&message) {
@@ -202,6 +202,16 @@ fn chain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// What parsers of TOML and of regular expressions say: what failed, then what they read, which is
+/// left out, then why.
+fn first_and_last_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{}: {last}", first.trim_end_matches(':')),
+        _ => message.to_owned(),
+    }
 }
 
 fn start_logging(global: &Global) {
@@ -228,6 +238,13 @@ fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_error_is_one_line() {
+        let error = regex::Regex::new("a(").expect_err("the group is open");
+        let text = super::chain(&anyhow::Error::new(error).context("cannot read"));
+        assert_eq!(text, "cannot read: regex parse error: error: unclosed group");
+    }
+
     #[test]
     fn the_command_line_is_well_formed() {
         super::command().debug_assert();

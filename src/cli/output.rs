@@ -96,14 +96,9 @@ pub fn line(text: &str) -> io::Result<()> {
     write(format!("{}\n", escape(text)).as_bytes())
 }
 
-/// A value as one line of JSON, [escaped](escape_json).
-///
-/// # Errors
-///
-/// Where the value has no form in JSON.
-pub fn json_text(value: &impl Serialize) -> io::Result<String> {
-    let text = serde_json::to_string(value).map_err(io::Error::other)?;
-    Ok(escape_json(&text).into_owned())
+/// A document as one line of JSON, [escaped](escape_json).
+pub fn json_text(document: &serde_json::Value) -> String {
+    escape_json(&document.to_string()).into_owned()
 }
 
 /// Writes `value` to stdout as one line of JSON.
@@ -112,7 +107,8 @@ pub fn json_text(value: &impl Serialize) -> io::Result<String> {
 ///
 /// As [`write`].
 pub fn json_line(value: &impl Serialize) -> io::Result<()> {
-    line(&json_text(value)?)
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    line(&escape_json(&text))
 }
 
 /// Writes `value` to stdout as an indented JSON document.

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::exit::CliError;
+use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
 
 /// Configuration files and secrets are small; more is a mistake.
@@ -175,7 +176,8 @@ impl ConfigFile {
     pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read_small(path)?;
-        let usage = |error| CliError::Usage(format!("{}: {}", path.display(), told(&text, &error)));
+        let usage =
+            |error| CliError::Usage(format!("{}: {}", escape_path(path), told(&text, &error)));
         toml::from_str(&text).map_err(|error| usage(error).into())
     }
 
@@ -208,7 +210,7 @@ fn environment(name: &str) -> Option<Secret> {
 fn secret(path: &Path) -> anyhow::Result<Secret> {
     let text = read_small(path)?;
     let text = text.trim();
-    anyhow::ensure!(!text.is_empty(), CliError::Usage(format!("{} is empty", path.display())));
+    anyhow::ensure!(!text.is_empty(), CliError::Usage(format!("{} is empty", escape_path(path))));
     Ok(Secret::new(text))
 }
 
@@ -219,7 +221,7 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
     lines
         .map(|(number, line)| {
             let (name, value) = line.split_once(':').ok_or_else(|| {
-                let path = path.display();
+                let path = escape_path(path);
                 CliError::Usage(format!("{path}: line {} is not `Name: value`", number + 1))
             })?;
             Ok((name.trim().to_owned(), Secret::new(value.trim())))
@@ -233,11 +235,11 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
 ///
 /// Where it is larger or cannot be read.
 pub fn read_small(path: &Path) -> anyhow::Result<String> {
-    let cannot_read = || format!("cannot read {}", path.display());
+    let cannot_read = || format!("cannot read {}", escape_path(path));
     let bytes = fs::metadata(path).with_context(cannot_read)?.len();
     anyhow::ensure!(
         bytes <= MAX_FILE_BYTES,
-        CliError::Usage(format!("{} is larger than 1 MiB", path.display()))
+        CliError::Usage(format!("{} is larger than 1 MiB", escape_path(path)))
     );
     fs::read_to_string(path).with_context(cannot_read)
 }

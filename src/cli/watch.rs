@@ -19,7 +19,7 @@ use super::ring::{self, Incident, Ring, Segment};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::diagnose::{HORIZON_MS, metrics};
-use crate::model::{RunName, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{Ending, Feed, News, Recent};
 use crate::source::{HttpOptions, Webhook};
 
@@ -106,7 +106,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let prometheus = sources::find_prometheus(&plan.sources, pd.as_ref()).await?;
     let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
-    lock(&reporter).line(&format!("watching {} into {}", watched.run, plan.path.display()));
+    lock(&reporter).line(&format!("watching {} into {}", watched.run, escape_path(&plan.path)));
     let copier = prometheus.map(|found| found.copier(&plan.selectors));
     let watchers = Watchers { reporter: &reporter, exporter };
     if let Some((copier, range)) = copier.as_ref().zip(past(&writer, clock::now())) {

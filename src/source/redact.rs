@@ -56,10 +56,7 @@ impl Redactor {
         match &options.auth {
             Auth::None => {}
             Auth::Bearer(token) => drop(secrets.insert(token.expose().trim().to_owned())),
-            Auth::Basic { user, password } => {
-                secrets.insert(format!("{user}:{}", password.expose()));
-                secrets.insert(password.expose().to_owned());
-            }
+            Auth::Basic { user, password } => secrets.extend(basic(user, password.expose())),
         }
         for (_, value) in &options.headers {
             let value = value.expose().trim();
@@ -78,9 +75,7 @@ impl Redactor {
         let mut secrets = BTreeSet::new();
         match url.password() {
             Some(password) => {
-                let password = decoded(password);
-                secrets.insert(format!("{}:{password}", decoded(url.username())));
-                secrets.insert(password);
+                secrets.extend(basic(&decoded(url.username()), &decoded(password)));
             }
             None => drop(secrets.insert(decoded(url.username()))),
         }
@@ -165,6 +160,12 @@ impl fmt::Debug for Redactor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} secrets", self.secrets.len())
     }
+}
+
+/// What basic authentication sends, and what that is made of.
+fn basic(user: &str, password: &str) -> [String; 3] {
+    let both = format!("{user}:{password}");
+    [STANDARD.encode(&both), both, password.to_owned()]
 }
 
 /// A pattern of all forms of these secrets; the longest come first, since one may hold another.

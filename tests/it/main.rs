@@ -6,6 +6,7 @@ mod crash;
 mod diagnosis;
 mod layering;
 mod mutate;
+mod printing;
 mod promql;
 mod real_prometheus;
 mod record_loop;

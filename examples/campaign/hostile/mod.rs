@@ -3,7 +3,14 @@
 //! A module a subject; each makes its own input. `rows` of a module never stops at the first thing
 //! that falls short: it says so in its row.
 
+mod closed_output;
+#[path = "../../../tests/it/printing/echo.rs"]
+mod echo;
+mod escapes;
 mod frozen;
+mod secrets;
+#[path = "../../../tests/it/printing/stage.rs"]
+mod stage;
 
 use std::path::PathBuf;
 
@@ -39,7 +46,12 @@ struct Subject {
 }
 
 /// All subjects, in the order in which they are printed.
-const SUBJECTS: &[Subject] = &[Subject { name: "frozen", rows: frozen::rows }];
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "frozen", rows: frozen::rows },
+    Subject { name: "closed_output", rows: closed_output::rows },
+    Subject { name: "secrets", rows: secrets::rows },
+    Subject { name: "escapes", rows: escapes::rows },
+];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
 pub fn run(scene: &Scene, only: &str) -> Result<()> {
