@@ -10,21 +10,22 @@ use super::{Row, Scene};
 
 /// Records and looks for the secrets in the capture and in all that was printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
-    let source = Echo::start(Manner::Fails);
     let stage = Stage::new();
     let token = scene.scratch.path().join("token");
     fs::write(&token, "SECRETTOKEN123")?;
-    let with_secrets = source.url.replace("http://", "http://ann:SECRETPASS456@");
-    let with_secrets = format!("{with_secrets}/SECRETPATH789/prometheus?token=SECRETQUERY0");
     let mut rows = Vec::new();
-    for (tried, url, file) in
-        [("a bearer token", &source.url, true), ("secrets of a URL", &with_secrets, false)]
-    {
+    for (tried, in_url) in [("a bearer token", false), ("secrets of a URL", true)] {
+        // It is found to be a Prometheus once.
+        let mut url = Echo::start(Manner::Fails).url;
+        if in_url {
+            let with_password = url.replace("http://", "http://ann:SECRETPASS456@");
+            url = format!("{with_password}/SECRETPATH789/prometheus?token=SECRETQUERY0");
+        }
         let dir = scene.scratch.path().join(format!("secrets-{}", rows.len()));
         let mut command = stage.operator(&scene.operator);
         command.env("PROMETHEUS_URL", url).args(["record", "--run", "run", "-vvv"]);
         command.args(["--for", "5s", "--interval", "200ms", "--dir"]).arg(&dir);
-        if file {
+        if !in_url {
             command.arg("--bearer-file").arg(&token);
         }
         let printed = command.output()?;

@@ -69,7 +69,7 @@ fn results_that_cannot_be_written_are_an_error_and_unread_ones_are_none() {
 
 /// Records for a few seconds with both outputs at such ends. Returns the exit code.
 fn recorded(subcommand: &str, format: &str, (out, errors): (End, End), dir: &Path) -> Option<i32> {
-    let source = Echo::start(Manner::Fails);
+    let source = Echo::start(Manner::Serves);
     let stage = Stage::new();
     let mut command = stage.operator(program());
     command.args([subcommand, "--format", format, "--for", "3s", "--interval", "200ms", "-vv"]);

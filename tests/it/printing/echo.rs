@@ -13,6 +13,8 @@ use serde_json::json;
 /// What it does when it is asked for samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
+    /// Answers, and has no samples.
+    Serves,
     /// Answers with errors of all kinds, each of which repeats the request, once it has been found to
     /// be a Prometheus.
     Fails,
@@ -58,6 +60,7 @@ fn serve(stream: &TcpStream, manner: Manner, asked: &AtomicU32) -> std::io::Resu
         reader.read_exact(&mut body)?;
         let request = format!("{head}{}", String::from_utf8_lossy(&body));
         let (status, answer) = match manner {
+            Manner::Serves => prometheus(&request, &AtomicU32::new(0)),
             Manner::Fails => prometheus(&request, asked),
             Manner::Pd => pd(&request),
         };

@@ -23,9 +23,11 @@ pub const HOSTILE: &str = "=x\u{1b}]0;PWN\u{7}\u{1b}[2J\u{8}\u{0}\t\u{7f}\u{9b}3
     \u{e0041}\u{e0100}\r\nFORGED ß日🦀";
 
 /// Every subcommand with arguments that it accepts, but for those that need a source.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 29] = [
     &["runs"],
     &["runs", "--format", "json"],
+    &["runs", "--dir", "DIR"],
+    &["runs", "--dir", "DIR", "--format", "json"],
     &["show", "RUN", "--metrics"],
     &["show", "RUN", "--format", "json"],
     &["verify", "RUN"],
