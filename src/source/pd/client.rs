@@ -146,9 +146,10 @@ impl PdClient {
         let outcome = match answer {
             Ok(answer) => PdOutcome::Answered {
                 status: answer.status,
-                body: match answer.status {
-                    200..=299 => without_secrets(&request.path, answer.body).into(),
-                    _ => self.redactor().redact_body(answer.body).into(),
+                body: {
+                    let body = without_secrets(&request.path, answer.body);
+                    let is_success = (200..300).contains(&answer.status);
+                    if is_success { body } else { self.redactor().redact_body(body) }.into()
                 },
             },
             Err(error) => PdOutcome::Failed {

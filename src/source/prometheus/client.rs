@@ -8,10 +8,14 @@ use serde::Deserialize;
 use super::query::{self, ApiAnswer};
 use super::read::{ScalarData, VectorData, seconds};
 use super::selector::Selector;
-use crate::model::{ClockOffset, Source, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{ClockOffset, Source, TimeRange, Timestamp, cut, parse_duration_ms};
 use crate::source::SourceError;
 use crate::source::http::{AnswerStream, Ask, Http, HttpOptions};
 use crate::source::redact::{Redactor, public_url};
+
+/// What is kept of an error that a server reports, in characters: it may quote a long query before
+/// it says which limit was met.
+const LONGEST_MESSAGE: usize = 4096;
 
 /// A Prometheus server, or anything that speaks like one.
 #[derive(Clone, Debug)]
@@ -265,8 +269,8 @@ impl PrometheusClient {
             ApiAnswer { status, error_type, error, .. } if status == "error" => {
                 Err(SourceError::Reported {
                     url: public_url(url),
-                    kind: self.redactor().redact(&error_type).into_owned(),
-                    message: self.redactor().redact(&error).into_owned(),
+                    kind: cut(&self.redactor().redact(&error_type), LONGEST_MESSAGE).into_owned(),
+                    message: cut(&self.redactor().redact(&error), LONGEST_MESSAGE).into_owned(),
                 })
             }
             ApiAnswer { status, .. } => {
