@@ -191,7 +191,8 @@ fn the_help_does_not_show_what_the_environment_holds() {
     let dir = empty_dir();
     let url = "http://ann:hunter2@127.0.0.1:9";
     let names = ["PROMETHEUS_URL", "PD_ENDPOINT", "OPERATOR_WEBHOOK"];
-    let help = operator(dir.path()).args(["watch", "--help"]).envs(names.map(|name| (name, url)));
+    let mut watch = operator(dir.path());
+    let help = watch.args(["watch", "--help"]).envs(names.map(|name| (name, url)));
     let help = help.output().expect("the program starts").stdout;
     let help = String::from_utf8(help).expect("the program prints UTF-8");
     assert!(names.iter().all(|name| help.contains(name)) && !help.contains("hunter2"), "{help}");
