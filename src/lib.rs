@@ -4,6 +4,9 @@
 //! answers of every PD member, events, and *gaps*, which say what was not observed. The recorder
 //! writes captures; replay walks them against a virtual clock. Modules stand in reading order.
 
+// These macros panic where nobody reads: `cli` has functions that do not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod model;
 
 pub mod capture;

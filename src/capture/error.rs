@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
+use crate::model::escape_path;
+
 /// An operation on a capture failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// No file of that name.
-    #[error("no capture at {path}", path = path.display())]
+    #[error("no capture at {path}", path = escape_path(path))]
     NotFound {
         /// The file.
         path: PathBuf,
     },
     /// Not a capture: another kind of file, or a foreign database.
-    #[error("{path} is not a capture: {why}", path = path.display())]
+    #[error("{path} is not a capture: {why}", path = escape_path(path))]
     NotACapture {
         /// The file.
         path: PathBuf,
@@ -20,7 +22,7 @@ pub enum CaptureError {
         why: String,
     },
     /// Written by a later version of the program.
-    #[error("{path} has capture format {found}, but this version reads formats 1 to {supported}", path = path.display())]
+    #[error("{path} has capture format {found}, but this version reads formats 1 to {supported}", path = escape_path(path))]
     Newer {
         /// The file.
         path: PathBuf,
@@ -30,7 +32,7 @@ pub enum CaptureError {
         supported: u32,
     },
     /// Another recorder holds the run.
-    #[error("another recorder (pid {pid}) is writing {path}", path = path.display())]
+    #[error("another recorder (pid {pid}) is writing {path}", path = escape_path(path))]
     Locked {
         /// The file.
         path: PathBuf,
@@ -38,13 +40,13 @@ pub enum CaptureError {
         pid: String,
     },
     /// The file exists where a new one was to be made.
-    #[error("{path} exists already", path = path.display())]
+    #[error("{path} exists already", path = escape_path(path))]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// Stored bytes do not match their checksum or their form.
-    #[error("{path}: {part} is damaged: {why}", path = path.display())]
+    #[error("{path}: {part} is damaged: {why}", path = escape_path(path))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -54,13 +56,13 @@ pub enum CaptureError {
         why: String,
     },
     /// The disk is full.
-    #[error("no space left on the disk that holds {path}", path = path.display())]
+    #[error("no space left on the disk that holds {path}", path = escape_path(path))]
     Full {
         /// The file.
         path: PathBuf,
     },
     /// The disk, or a limit of the system, refused to read or write.
-    #[error("the system refused to read or write {path}", path = path.display())]
+    #[error("the system refused to read or write {path}", path = escape_path(path))]
     Refused {
         /// The file.
         path: PathBuf,
@@ -68,7 +70,7 @@ pub enum CaptureError {
         source: rusqlite::Error,
     },
     /// The operating system refused.
-    #[error("cannot access {path}", path = path.display())]
+    #[error("cannot access {path}", path = escape_path(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -76,7 +78,7 @@ pub enum CaptureError {
         source: std::io::Error,
     },
     /// SQLite refused.
-    #[error("SQLite failed on {path}", path = path.display())]
+    #[error("SQLite failed on {path}", path = escape_path(path))]
     Sqlite {
         /// The file.
         path: PathBuf,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Guess, Target};
-use crate::model::{Labels, StoreId, Timestamp};
+use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
 use crate::replay::{CaptureStorage, window_of_steps};
 use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
@@ -24,7 +24,7 @@ const INTERVAL_MS: i64 = 15_000;
 ///
 /// Where the capture cannot be read.
 pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<Option<Guess>> {
-    let cannot = || format!("cannot replay rules over {}", path.display());
+    let cannot = || format!("cannot replay rules over {}", escape_path(path));
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
     let files = rules::bundled();

@@ -1,5 +1,6 @@
 //! `operator copy` and `operator compact`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use serde_json::json;
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture;
+use crate::model::escape_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +26,7 @@ An existing file is never overwritten.";
 pub struct CopyArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     /// The file to write; it must not exist
     #[arg(value_name = "FILE")]
     to: PathBuf,
@@ -50,16 +52,16 @@ pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
         Form::AsIs => capture::copy(&from, &args.to),
         Form::Smallest => capture::compact(&from, &args.to),
     }
-    .with_context(|| format!("cannot copy {}", from.display()))?;
+    .with_context(|| format!("cannot copy {}", escape_path(&from)))?;
     let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let (before, after) = (bytes(&from), bytes(&args.to));
     match global.format {
         Format::Json => output::json(&json!({
-            "from": from, "to": args.to, "from_bytes": before, "to_bytes": after,
+            "from": lookup::path_text(&from), "to": lookup::path_text(&args.to), "from_bytes": before, "to_bytes": after,
         }))?,
         Format::Text => output::line(&format!(
             "wrote {} ({}; {} before)",
-            args.to.display(),
+            escape_path(&args.to),
             output::size(after),
             output::size(before)
         ))?,

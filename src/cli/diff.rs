@@ -1,5 +1,6 @@
 //! `operator diff`.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::judged::Judged;
 use super::output::{self, Format};
 use super::{Global, lookup};
+use crate::model::escape_path;
 use crate::replay::canonical_json;
 
 const EXAMPLES: &str = "\
@@ -26,10 +28,10 @@ Each side is a run, a capture, or a file that `operator replay --format json` wr
 pub struct DiffArgs {
     /// One side
     #[arg(value_name = "A")]
-    a: String,
+    a: OsString,
     /// The other
     #[arg(value_name = "B")]
-    b: String,
+    b: OsString,
 }
 
 /// Compares two verdicts.
@@ -66,20 +68,20 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
     if same {
         lines.push("the verdicts name the same causes and changes".to_owned());
     }
-    output::line(&lines.join("\n"))?;
+    lines.iter().try_for_each(|line| output::line(line))?;
     Ok(())
 }
 
 /// The verdict of a run, or out of a report that was saved.
-fn verdict(global: &Global, side: &str) -> anyhow::Result<Value> {
+fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
     let path = Path::new(side);
     let saved = path.extension().is_some_and(|extension| extension == "json") && path.is_file();
     if saved {
-        let cannot = || format!("cannot read {side}");
+        let cannot = || format!("cannot read {}", escape_path(path));
         let bytes = fs::read(path).with_context(cannot)?;
         let report: Value = serde_json::from_slice(&bytes).with_context(cannot)?;
         let verdict = report.get("verdict").cloned();
-        return verdict.with_context(|| format!("{side} holds no verdict"));
+        return verdict.with_context(|| format!("{} holds no verdict", escape_path(path)));
     }
     let judged = Judged::load(&lookup::find(&global.dir, side)?)?;
     Ok(serde_json::from_str(&canonical_json(&judged.verdict()))?)

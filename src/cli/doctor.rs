@@ -1,6 +1,7 @@
 //! `operator doctor`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::record_config::{ConfigFile, SourceArgs};
 use super::sources::{self, PdFound, PrometheusFound};
 use super::subjects::{self, Asking};
 use super::{Global, clock};
-use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange};
+use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
 use crate::record::Subject;
 use crate::source::pd::{Addresses, members_view};
 use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
@@ -44,7 +45,7 @@ pub struct DoctorArgs {
     config: Option<PathBuf>,
     /// A subject that is built in, or the path of a subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE")]
-    subject: Option<String>,
+    subject: Option<OsString>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +87,8 @@ impl Check {
 /// Where the arguments cannot be understood, or a check fails.
 pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     let file = ConfigFile::read(args.config.as_deref())?;
-    let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
+    let subject =
+        subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = args.sources.or(file.sources());
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
@@ -107,7 +109,7 @@ fn text(checks: &[Check]) -> String {
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        text.push_str(&format!("{verdict}  {}: {}\n", check.what, check.found));
+        text.push_str(&format!("{verdict}  {}: {}\n", escape(&check.what), escape(&check.found)));
         if let Some(fix) = &check.fix {
             text.push_str(&format!("      fix: {fix}\n"));
         }
@@ -146,7 +148,7 @@ async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
     for (member, answer) in pd.members.iter().zip(pd.ask_all("/pd/api/v1/members").await) {
-        let what = format!("PD {} {}", member.name, member.url);
+        let what = format!("PD {} {}", member.name, member.public_url());
         checks.push(match &answer.outcome {
             PdOutcome::Answered { status: 200..=299, body } => {
                 leader = leader.or(members_view(body).and_then(|view| view.leader));
@@ -276,7 +278,7 @@ fn existing(dir: &Path) -> &Path {
 }
 
 fn writable(dir: &Path) -> Check {
-    let what = format!("directory {}", dir.display());
+    let what = format!("directory {}", escape_path(dir));
     match tempfile::tempfile_in(existing(dir)) {
         Ok(_) => Check::ok(what, "can be written"),
         Err(error) => Check::fail(

@@ -1,5 +1,6 @@
 //! `operator explain`.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 
 use clap::Args;
@@ -28,7 +29,7 @@ The findings of a run are named by `operator replay`.";
 pub struct ExplainArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     /// The finding, such as F3
     #[arg(value_name = "FINDING")]
     finding: String,

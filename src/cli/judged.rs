@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::evidence;
 use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Verdict, diagnose};
-use crate::model::{Series, TimeRange, Timestamp};
+use crate::model::{Series, TimeRange, Timestamp, escape_path};
 use crate::replay::Recording;
 
 /// A capture in memory.
@@ -25,7 +25,7 @@ impl Judged {
     ///
     /// Where the capture cannot be read.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let cannot = || format!("cannot judge {}", path.display());
+        let cannot = || format!("cannot judge {}", escape_path(path));
         let reader = CaptureReader::open(path)?;
         let (recording, series) = evidence::load(&reader, TimeRange::ALL).with_context(cannot)?;
         Ok(Self { recording, series })

@@ -1,11 +1,12 @@
 //! Finds the capture that a name or a path means.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
-use crate::model::RunName;
+use crate::model::{RunName, escape_path};
 
 /// The suffix of captures.
 pub const SUFFIX: &str = ".capture";
@@ -17,13 +18,15 @@ pub const SUFFIX: &str = ".capture";
 ///
 /// [`CliError::RunNotFound`] with the nearest names, or [`CliError::Usage`] where `text` is
 /// neither a file nor a possible name.
-pub fn find(dir: &Path, text: &str) -> Result<PathBuf, CliError> {
-    let path = Path::new(text);
+pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
+    let path = Path::new(text.as_ref());
     if path.is_file() {
         return Ok(path.to_owned());
     }
     let not_found =
-        |nearest| CliError::RunNotFound { name: text.to_owned(), searched: searched(dir), nearest };
+        |nearest| CliError::RunNotFound { name: path_text(path), searched: searched(dir), nearest };
+    // What is not UTF-8 can name a file and no run.
+    let Some(text) = path.to_str() else { return Err(not_found(Vec::new())) };
     if text == "latest" {
         return latest(dir).ok_or_else(|| not_found(Vec::new()));
     }
@@ -63,13 +66,18 @@ pub fn captures(dir: &Path) -> Vec<PathBuf> {
 
 /// The name of the run that a file holds, going by the file's name.
 pub fn run_name(path: &Path) -> String {
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = path_text(Path::new(path.file_name().unwrap_or_default()));
     file.strip_suffix(SUFFIX).unwrap_or(&file).to_owned()
+}
+
+/// A path as the text that JSON holds: itself, or, where it is not UTF-8, as it is shown.
+pub fn path_text(path: &Path) -> String {
+    path.to_str().map_or_else(|| escape_path(path), str::to_owned)
 }
 
 /// Where runs are looked for, for a person.
 pub fn searched(dir: &Path) -> String {
-    let names: Vec<String> = places(dir).iter().map(|place| place.display().to_string()).collect();
+    let names: Vec<String> = places(dir).iter().map(|place| escape_path(place)).collect();
     names.join(", ")
 }
 

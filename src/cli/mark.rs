@@ -1,6 +1,7 @@
 //! `operator mark`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use clap::Args;
 
@@ -24,7 +25,7 @@ Works during a recording too.";
 pub struct MarkArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     /// What happened, for a person
     #[arg(value_name = "TEXT", required_unless_present = "event")]
     text: Option<String>,

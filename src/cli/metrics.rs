@@ -8,10 +8,9 @@ use super::Global;
 use super::exit::CliError;
 use super::output::{self, AnyFormat};
 use crate::capture::CaptureReader;
-use crate::model::{Series, TimeRange};
+use crate::model::{Series, TimeRange, escape};
 use crate::promql::{Comparison, Condition, Dialect, MatcherCache};
 use crate::replay::{CaptureStorage, PD_METRICS};
-use crate::report::escape;
 
 /// Suggestions for a name that does not exist.
 const SUGGESTIONS: usize = 5;

@@ -3,6 +3,7 @@
 //! The only module that prints and that reads the system clock.
 
 mod alarms;
+mod arguments;
 mod clock;
 mod completions;
 mod copy;
@@ -26,6 +27,7 @@ mod query;
 mod record;
 mod record_config;
 mod recording;
+mod remarks;
 mod replay;
 mod ring;
 mod rules;
@@ -40,14 +42,14 @@ mod subjects;
 mod verify;
 mod watch;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 pub use exit::Code;
 use output::{AnyFormat, Color, Format};
+use remarks::remark;
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
@@ -127,26 +129,30 @@ enum Command {
 
 /// Runs the program by the process's arguments. Returns its exit code, a [`Code`].
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Where stderr is closed, nobody is left to be told.
-            let _ = error.print();
-            return if error.use_stderr() { Code::Usage } else { Code::Ok }.into();
-        }
+    let understood = command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let done = match understood {
+        Ok((cli, matches)) => started(cli, &matches),
+        Err(error) => arguments::explain(error),
     };
-    start_logging(&cli.global);
-    match dispatch(cli) {
+    match done {
         Ok(code) => code.into(),
         Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            remark(&format!("error: {}", chain(&error)));
             if let Some(hint) = exit::hint(&error) {
-                eprintln!("hint: {hint}");
+                remark(&format!("hint: {hint}"));
             }
             exit::code(&error).into()
         }
     }
+}
+
+fn started(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Code> {
+    arguments::refuse_passwords(matches)?;
+    start_logging(&cli.global);
+    dispatch(cli)
 }
 
 fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
@@ -183,11 +189,11 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     done.map(|()| Code::Ok)
 }
 
-/// An error with its causes; a cause that the message before it ends with is left out.
+/// An error with its causes in one line; a cause that the message before it ends with is left out.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let message = cause.to_string();
+        let message = first_and_last_line(&cause.to_string());
         if text.is_empty() {
             text = message;
         } else if !text.ends_with(&message) {
@@ -198,6 +204,16 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// What parsers of TOML and of regular expressions say: what failed, then what they read, which is
+/// left out, then why.
+fn first_and_last_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{}: {last}", first.trim_end_matches(':')),
+        _ => message.to_owned(),
+    }
+}
+
 fn start_logging(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -206,16 +222,7 @@ fn start_logging(global: &Global) {
         (false, 2) => "operator=debug,info",
         (false, _) => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OPERATOR_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let stderr = std::io::stderr();
-    // A second subscriber in one process, as in a test, changes nothing.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(global.color.enabled(stderr.is_terminal()))
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .try_init();
+    remarks::start_log(level, global.color);
 }
 
 /// Runs a future on this thread alone. An answer of Prometheus's comes in tens of thousands of
@@ -231,6 +238,13 @@ fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_error_is_one_line() {
+        let error = regex::Regex::new("a(").expect_err("the group is open");
+        let text = super::chain(&anyhow::Error::new(error).context("cannot read"));
+        assert_eq!(text, "cannot read: regex parse error: error: unclosed group");
+    }
+
     #[test]
     fn the_command_line_is_well_formed() {
         super::command().debug_assert();

@@ -7,15 +7,14 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::hooks::Hooks;
-use super::output::Format;
+use super::output::{Format, json_text};
 use super::progress::Reporter;
 use super::ring::Incident;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
-use crate::model::{RunName, Timestamp};
+use crate::model::{RunName, Timestamp, escape};
 use crate::record::{News, Recent};
-use crate::report::escape;
 
 /// The judge of a recording.
 pub struct Monitor {
@@ -75,7 +74,7 @@ impl Monitor {
         let turned = before != verdict.outcome || new.iter().any(|one| one.about == Subject::Cause);
         self.say(&verdict, &new, turned);
         if turned && let Some(hooks) = &self.hooks {
-            hooks.tell(self.document(&verdict, &new).to_string());
+            hooks.tell(json_text(&self.document(&verdict, &new)));
         }
         self.before = Some(verdict);
     }
@@ -108,13 +107,13 @@ impl Monitor {
     fn say(&self, verdict: &Verdict, new: &[Notice], turned: bool) {
         let mut reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner);
         let said = match self.format {
-            Format::Json if turned => reporter.result(&self.document(verdict, new).to_string()),
+            Format::Json if turned => reporter.result(&json_text(&self.document(verdict, new))),
             Format::Json => new.iter().try_for_each(|notice| {
                 let event = json!({
                     "schema": 1, "event": "notice", "run": self.run, "at": verdict.as_of_ms,
                     "notice": notice,
                 });
-                reporter.result(&event.to_string())
+                reporter.result(&json_text(&event))
             }),
             Format::Text => {
                 new.iter().try_for_each(|notice| reporter.result(&line(verdict.as_of_ms, notice)))

@@ -1,9 +1,16 @@
 //! Results on stdout, in text or JSON; sizes and counts for people.
+//!
+//! Remarks on stderr are of [`remarks`](super::remarks).
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
+
+use crate::model::{cut, escape, escape_json};
+
+/// The widest cell of a table, in characters: an error with the start of an answer fits.
+const CELL: usize = 512;
 
 /// What results look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,42 +75,50 @@ impl Color {
     }
 }
 
-/// Writes bytes to stdout.
+/// Writes bytes to stdout as they are: pages of which every part was escaped, and Parquet.
 ///
 /// # Errors
 ///
-/// Where stdout is closed.
+/// Where stdout is closed or its disk is full.
 pub fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write to stdout: {error}")))
 }
 
-/// Writes one line to stdout.
+/// Writes one line to stdout, [escaped](escape).
 ///
 /// # Errors
 ///
-/// Where stdout is closed.
+/// As [`write`].
 pub fn line(text: &str) -> io::Result<()> {
-    write(format!("{text}\n").as_bytes())
+    write(format!("{}\n", escape(text)).as_bytes())
+}
+
+/// A document as one line of JSON, [escaped](escape_json).
+pub fn json_text(document: &serde_json::Value) -> String {
+    escape_json(&document.to_string()).into_owned()
 }
 
 /// Writes `value` to stdout as one line of JSON.
 ///
 /// # Errors
 ///
-/// Where stdout is closed.
+/// As [`write`].
 pub fn json_line(value: &impl Serialize) -> io::Result<()> {
-    line(&serde_json::to_string(value).map_err(io::Error::other)?)
+    let text = serde_json::to_string(value).map_err(io::Error::other)?;
+    line(&escape_json(&text))
 }
 
 /// Writes `value` to stdout as an indented JSON document.
 ///
 /// # Errors
 ///
-/// Where stdout is closed.
+/// As [`write`].
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    line(&serde_json::to_string_pretty(value).map_err(io::Error::other)?)
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    write(format!("{}\n", escape_json(&text)).as_bytes())
 }
 
 /// A size for people: `1.4 MiB`.
@@ -144,8 +159,11 @@ pub fn duration(millis: i64) -> String {
 /// Columns are filled up to this width at most, so that one long cell does not pad every other row.
 const FILLED: usize = 120;
 
-/// Rows in columns two spaces apart, the last one as long as it likes.
+/// Rows in columns two spaces apart, every cell [escaped](escape) and at most [`CELL`] characters
+/// wide. The last column is not filled up.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let shown = |cell: &String| cut(&escape(cell), CELL).into_owned();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -153,7 +171,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             line.push_str(cell);
@@ -186,7 +204,19 @@ mod tests {
         let long = "x".repeat(100_000);
         let rows = [vec![row(&long)], vec![row("y"); 1_000]].concat();
         let text = table(&rows);
-        assert!(text.len() < long.len() + 1_000 * (FILLED + 4), "{} bytes", text.len());
+        assert!(text.len() < CELL + 1_000 * (FILLED + 4), "{} bytes", text.len());
         assert_eq!(table(&[row("abc"), row("d")]), "abc  1\nd    1\n");
+    }
+
+    #[test]
+    fn tables_escape_and_cut_their_cells() {
+        let rows = [
+            vec!["a\nb".to_owned(), "x".repeat(600)],
+            vec!["c".to_owned(), "\u{1b}[2J".to_owned()],
+        ];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], format!("a\\nb  {}…", "x".repeat(CELL - 1)));
+        assert_eq!(lines[1..], ["c     \\u{1b}[2J"]);
     }
 }

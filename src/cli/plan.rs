@@ -1,5 +1,6 @@
 //! What is to be recorded: arguments and configuration file put together, nothing left open.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub struct LiveArgs {
     /// What belongs to the system under observation: a name that is built in, or the path of a
     /// subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE")]
-    pub subject: Option<String>,
+    pub subject: Option<OsString>,
     /// Serve the recorder's own metrics (/metrics) and whether it commits (/healthz) on this
     /// address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
@@ -109,7 +110,8 @@ pub fn plan(
 ) -> anyhow::Result<Plan> {
     let PastArgs { from, to, pd_log } = past;
     let file = ConfigFile::read(args.config.as_deref())?;
-    let subject = subjects::find(args.subject.or(file.subject.clone()).as_deref())?;
+    let subject =
+        subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = args.sources.or(file.sources());
     let listen = args.listen.or(file.listen);
     let run = match args.run.or(file.run) {

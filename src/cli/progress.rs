@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::Global;
 use super::output::{self, Format};
-use crate::model::Timestamp;
+use super::remarks::remark;
+use crate::model::{Timestamp, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 
 /// Plain lines come no more often than this.
@@ -174,8 +175,8 @@ impl Reporter {
     /// A remark that stays on the screen.
     pub fn line(&self, text: &str) {
         match &self.face {
-            Face::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Face::Plain => eprintln!("{text}"),
+            Face::Bar(bar) => bar.suspend(|| remark(text)),
+            Face::Plain => remark(text),
             Face::Quiet | Face::Json => {}
         }
     }
@@ -208,12 +209,12 @@ impl Reporter {
         match &self.face {
             Face::Bar(bar) => {
                 bar.enable_steady_tick(Duration::from_millis(250));
-                bar.set_message(text.to_owned());
+                bar.set_message(escape(text));
             }
             Face::Plain => {
                 if self.last_line.is_none_or(|last| at - last >= PLAIN_EVERY_MS) {
                     self.last_line = Some(at);
-                    eprintln!("{text}");
+                    remark(text);
                 }
             }
             Face::Quiet | Face::Json => {}

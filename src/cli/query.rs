@@ -1,5 +1,6 @@
 //! `operator query`.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +10,10 @@ use clap::Args;
 
 use super::exit::CliError;
 use super::output::{self, AnyFormat};
+use super::remarks::remark;
 use super::{Global, lookup, metrics};
 use crate::capture::CaptureReader;
-use crate::model::{TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{TimeRange, Timestamp, escape_json, parse_duration_ms};
 use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, Storage};
 use crate::replay::CaptureStorage;
 use crate::report;
@@ -30,7 +32,10 @@ Examples:
   operator query chaos-02 up --start -5m --step 15s --format csv
   operator query chaos-02 --metrics 'tikv_raftstore_.*'
 
-Times are RFC 3339, Unix seconds, or relative to the end of the run (-5m).";
+Times are RFC 3339, Unix seconds, or relative to the end of the run (-5m).
+
+In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would take
+for a formula has a ' before it; numbers stand as they are.";
 
 /// Arguments of `query`.
 #[derive(Debug, Args)]
@@ -38,7 +43,7 @@ Times are RFC 3339, Unix seconds, or relative to the end of the run (-5m).";
 pub struct QueryArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     /// A PromQL expression
     #[arg(value_name = "EXPR", required_unless_present = "metrics")]
     expression: Option<String>,
@@ -145,7 +150,7 @@ fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
 
 fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<()> {
     let bytes = match global.wide_format {
-        AnyFormat::Json => (answer.to_api_json() + "\n").into_bytes(),
+        AnyFormat::Json => format!("{}\n", escape_json(&answer.to_api_json())).into_bytes(),
         AnyFormat::Csv => report::query_csv(answer).into_bytes(),
         AnyFormat::Parquet if std::io::stdout().is_terminal() => {
             let why = "parquet is not for a terminal: redirect stdout into a file";
@@ -173,10 +178,10 @@ fn tell(
         return Ok(());
     }
     for text in answer.annotations.warnings().chain(answer.annotations.infos()) {
-        eprintln!("{text}");
+        remark(text);
     }
     for damage in reader.damage() {
-        eprintln!("damaged: {}: {}", damage.part, damage.why);
+        remark(&format!("damaged: {}: {}", damage.part, damage.why));
     }
     let mut asked: Vec<&str> =
         expression.selectors().iter().filter_map(|selector| selector.metric()).collect();
@@ -186,7 +191,7 @@ fn tell(
         let matcher = crate::model::LabelMatcher::equal("__name__", name);
         let found = storage.select(&[matcher], TimeRange::ALL);
         if found.is_ok_and(|series| series.is_empty()) {
-            eprintln!("{}", metrics::missing(reader, name));
+            remark(&metrics::missing(reader, name));
         }
     }
     Ok(())

@@ -9,13 +9,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::CliError;
+use super::lookup::path_text;
 use super::output::{self, Format};
 use super::plan::{self, LiveArgs, PastArgs, Plan};
 use super::progress::Reporter;
 use super::recording::{self, Followers, Sources, Watchers};
 use super::{Global, clock, sources};
 use crate::capture::CaptureWriter;
-use crate::model::RunName;
+use crate::model::{RunName, escape_path};
 use crate::record::{self, Ending, PdImport};
 
 const EXAMPLES: &str = "\
@@ -33,7 +34,9 @@ once, without loss. The same --run again goes on where it stopped.
 Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
 
 The keys of --config are the long flags: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
-Secrets come from files or the environment and are never written anywhere.";
+Secrets come from files or the environment and are never written anywhere: a URL with a user and
+a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture keeps scheme,
+host, port and the path, with *** for each part of the path that does not read as words.";
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]
@@ -62,7 +65,7 @@ async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Reporter::new(global, clock::now());
-    reporter.line(&format!("recording {} into {}", plan.run, plan.path.display()));
+    reporter.line(&format!("recording {} into {}", plan.run, escape_path(&plan.path)));
     for log in &plan.pd_logs {
         import(&mut writer, log, &reporter)?;
     }
@@ -79,16 +82,16 @@ async fn record(global: &Global, plan: Plan) -> anyhow::Result<()> {
 
 /// Imports a log of PD answers and says what it brought.
 fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyhow::Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = File::open(path).with_context(|| format!("cannot read {}", escape_path(path)))?;
     let PdImport { read, written, broken } = record::import_pd_log(writer, file)?;
-    anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", path.display());
+    anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
     let left_out = match broken {
         0 => String::new(),
         broken => format!(", {} broken lines left out as gaps", output::count(broken)),
     };
     reporter.line(&format!(
         "{}: {} new PD answers{left_out}",
-        path.display(),
+        escape_path(path),
         output::count(written)
     ));
     Ok(())
@@ -100,11 +103,11 @@ pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> an
     let sealed = ending == Ending::Sealed;
     match global.format {
         Format::Json => output::json_line(&json!({
-            "schema": 1, "event": "end", "run": run, "file": path,
+            "schema": 1, "event": "end", "run": run, "file": path_text(path),
             "file_bytes": bytes, "sealed": sealed,
         }))?,
         Format::Text => {
-            output::line(&format!("{} ({})", path.display(), output::size(bytes)))?;
+            output::line(&format!("{} ({})", escape_path(path), output::size(bytes)))?;
         }
     }
     Ok(())

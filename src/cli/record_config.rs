@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::exit::CliError;
+use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
 
 /// Configuration files and secrets are small; more is a mistake.
@@ -20,10 +21,16 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SourceArgs {
     /// URL of any PD member; the others are discovered. Repeatable, or separated by commas
-    #[arg(long, value_name = "URL", env = "PD_ENDPOINT", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PD_ENDPOINT",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub pd: Vec<String>,
     /// Base URL of Prometheus; without it, PD is asked where its metrics live
-    #[arg(long, value_name = "URL", env = "PROMETHEUS_URL")]
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_URL", hide_env_values = true)]
     pub prometheus: Option<String>,
     /// PEM file of the certificate authorities to trust, for PD and Prometheus
     #[arg(long, value_name = "FILE")]
@@ -169,7 +176,9 @@ impl ConfigFile {
     pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read_small(path)?;
-        toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
+        let usage =
+            |error| CliError::Usage(format!("{}: {}", escape_path(path), told(&text, &error)));
+        toml::from_str(&text).map_err(|error| usage(error).into())
     }
 
     /// What the file says about sources.
@@ -188,6 +197,12 @@ impl ConfigFile {
     }
 }
 
+/// What is wrong and in which line, which is never quoted: it may hold a secret.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
 fn environment(name: &str) -> Option<Secret> {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map(Secret::new)
 }
@@ -195,7 +210,7 @@ fn environment(name: &str) -> Option<Secret> {
 fn secret(path: &Path) -> anyhow::Result<Secret> {
     let text = read_small(path)?;
     let text = text.trim();
-    anyhow::ensure!(!text.is_empty(), CliError::Usage(format!("{} is empty", path.display())));
+    anyhow::ensure!(!text.is_empty(), CliError::Usage(format!("{} is empty", escape_path(path))));
     Ok(Secret::new(text))
 }
 
@@ -206,7 +221,7 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
     lines
         .map(|(number, line)| {
             let (name, value) = line.split_once(':').ok_or_else(|| {
-                let path = path.display();
+                let path = escape_path(path);
                 CliError::Usage(format!("{path}: line {} is not `Name: value`", number + 1))
             })?;
             Ok((name.trim().to_owned(), Secret::new(value.trim())))
@@ -220,11 +235,11 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
 ///
 /// Where it is larger or cannot be read.
 pub fn read_small(path: &Path) -> anyhow::Result<String> {
-    let cannot_read = || format!("cannot read {}", path.display());
+    let cannot_read = || format!("cannot read {}", escape_path(path));
     let bytes = fs::metadata(path).with_context(cannot_read)?.len();
     anyhow::ensure!(
         bytes <= MAX_FILE_BYTES,
-        CliError::Usage(format!("{} is larger than 1 MiB", path.display()))
+        CliError::Usage(format!("{} is larger than 1 MiB", escape_path(path)))
     );
     fs::read_to_string(path).with_context(cannot_read)
 }
@@ -246,6 +261,17 @@ mod tests {
         assert_eq!(both.pd, ["http://a:2379"]);
         assert_eq!(file.r#for.as_deref(), Some("10m"));
         assert!(toml::from_str::<ConfigFile>("password = \"x\"").is_err());
+    }
+
+    #[test]
+    fn a_line_of_the_configuration_is_named_and_not_quoted() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("operator.toml");
+        for text in ["run = 'a'\nbasic-password = 'hunter2'", "run = 'a'\npd = 'hunter2' x"] {
+            fs::write(&path, text).expect("the directory is writable");
+            let error = ConfigFile::read(Some(&path)).expect_err("no such key").to_string();
+            assert!(error.contains("line 2: ") && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

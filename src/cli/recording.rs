@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::progress::Reporter;
 use super::sources::{PdFound, PrometheusFound};
 use crate::capture::CaptureWriter;
-use crate::model::{Endpoints, RunMeta, TimeRange, Versions};
+use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape_path};
 use crate::record::{
     self, Copier, Ending, Feed, HistoryProgress, Progress, Recording, Stop, Succession,
 };
@@ -168,7 +168,8 @@ pub fn open(
     prometheus: Option<&PrometheusFound>,
 ) -> anyhow::Result<CaptureWriter> {
     let parent = plan.path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    std::fs::create_dir_all(parent)
+        .with_context(|| format!("cannot make {}", escape_path(parent)))?;
     let mut meta = RunMeta {
         run: plan.run.clone(),
         subject: plan.subject.name().to_owned(),
@@ -201,7 +202,7 @@ pub fn open(
     {
         let text = format!(
             "{} holds another cluster ({} and not {}): record under another --run",
-            plan.path.display(),
+            escape_path(&plan.path),
             before.cluster_id.unwrap_or_default(),
             meta.cluster_id.unwrap_or_default()
         );

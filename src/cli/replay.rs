@@ -1,5 +1,6 @@
 //! `operator replay`.
 
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 
 use anyhow::Context;
@@ -10,7 +11,7 @@ use super::output::{self, AnyFormat};
 use super::{Global, evidence, lookup};
 use crate::capture::CaptureReader;
 use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{TimeRange, Timestamp, escape_path};
 use crate::record::recent_window;
 use crate::replay::{Evaluation, report};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
@@ -37,10 +38,10 @@ END of the capture and not from now. The same capture gives the same bytes on ev
 pub struct ReplayArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN", required_unless_present = "run_flag", conflicts_with = "run_flag")]
-    run: Option<String>,
+    run: Option<OsString>,
     /// The same as RUN
     #[arg(long = "run", id = "run_flag", value_name = "RUN")]
-    run_flag: Option<String>,
+    run_flag: Option<OsString>,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     from: Option<String>,
@@ -65,11 +66,11 @@ pub struct ReplayArgs {
 ///
 /// Where there is no such run, it cannot be read, or two evaluations differ.
 pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
-    let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or("latest");
+    let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
     let path = lookup::find(&global.dir, name)?;
     let reader = CaptureReader::open(&path)?;
     let seen = View::new(reader.window(), args)?;
-    let cannot = || format!("cannot replay {}", path.display());
+    let cannot = || format!("cannot replay {}", escape_path(&path));
     let (mut recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
     recording.pd.retain(|answer| answer.observed() <= seen.as_of);
     let as_of = seen.as_of.min(recording.window.end);
@@ -101,7 +102,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     };
     output::write(bytes.as_bytes())?;
     if !damage.is_empty() {
-        let path = path.display().to_string();
+        let path = escape_path(&path);
         return Err(CliError::DamageFound { path, count: damage.len() }.into());
     }
     Ok(match report.verdict.outcome {

@@ -12,7 +12,7 @@ use super::lookup::{self, SUFFIX};
 use super::plan::generated_name;
 use crate::capture::{CaptureError, CaptureReader, CaptureWriter, Tick, excerpt};
 use crate::diagnose::HORIZON_MS;
-use crate::model::{RunMeta, RunName, RunNameError, TimeRange, Timestamp};
+use crate::model::{RunMeta, RunName, RunNameError, TimeRange, Timestamp, escape_path};
 use crate::record::{Ending, Succession};
 
 /// How long after a fault its segment goes on: recovery is part of the story.
@@ -157,7 +157,7 @@ impl Ring {
             if pair[0].path != self.segment.path
                 && let Err(error) = fs::remove_file(&pair[0].path)
             {
-                tracing::warn!(%error, path = %pair[0].path.display(), "an old segment stays");
+                tracing::warn!(%error, path = %escape_path(&pair[0].path), "an old segment stays");
             }
         }
     }
@@ -238,7 +238,7 @@ fn rename(from: &Path, to: &Path) -> bool {
     }
     let renamed = fs::rename(from, to);
     if let Err(error) = &renamed {
-        tracing::warn!(%error, path = %from.display(), "the segment keeps its name");
+        tracing::warn!(%error, path = %escape_path(from), "the segment keeps its name");
     }
     renamed.is_ok()
 }

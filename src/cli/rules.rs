@@ -1,18 +1,20 @@
 //! `operator rules`.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Code};
+use super::lookup::path_text;
 use super::output::{self, Format};
 use super::record_config::read_small;
 use super::rules_test::TestArgs;
 use super::{Global, lookup, metrics, query, rules_test};
 use crate::capture::CaptureReader;
 use crate::diagnose::Damaged;
-use crate::model::{Loss, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{Loss, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::replay::{CaptureStorage, canonical_json, window_of_steps};
 use crate::report;
@@ -91,7 +93,7 @@ struct RuleSet {
 struct CheckArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: Option<String>,
+    run: Option<OsString>,
     #[command(flatten)]
     set: RuleSet,
 }
@@ -102,7 +104,7 @@ struct CheckArgs {
 struct ReplayArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     #[command(flatten)]
     set: RuleSet,
     #[command(flatten)]
@@ -143,8 +145,7 @@ fn load(set: &RuleSet) -> anyhow::Result<Vec<RuleFile>> {
     if set.files.is_empty() {
         return Ok(rules::bundled());
     }
-    let read =
-        |path: &PathBuf| Ok(RuleFile::parse(&path.display().to_string(), &read_small(path)?)?);
+    let read = |path: &PathBuf| Ok(RuleFile::parse(&escape_path(path), &read_small(path)?)?);
     set.files.iter().map(read).collect()
 }
 
@@ -173,7 +174,9 @@ fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
             let rules = report.rules().count();
             output::json(&json!({ "schema": SCHEMA, "rules": rules, "lacking": lacking }))?;
         }
-        Format::Text => output::write(report::rules_check_text(run, report).as_bytes())?,
+        Format::Text => {
+            output::write(report::rules_check_text(&path_text(Path::new(run)), report).as_bytes())?
+        }
     }
     replayed.tell_damage()?;
     let lacks = report.count(Outcome::CannotFire) > 0;
@@ -224,7 +227,7 @@ struct Replayed {
 impl Replayed {
     fn new(
         global: &Global,
-        run: &str,
+        run: &OsStr,
         set: &RuleSet,
         files: &[RuleFile],
         span: &Span,
@@ -249,7 +252,7 @@ impl Replayed {
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
-            path: path.display().to_string(),
+            path: escape_path(&path),
             loss: reader.loss()?,
             damage: reader.damage().len(),
         })

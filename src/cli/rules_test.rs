@@ -9,6 +9,7 @@ use super::Global;
 use super::exit::Code;
 use super::output::{self, Format};
 use super::record_config::read_small;
+use crate::model::escape_path;
 use crate::promql::{Dialect, Engine, EngineOptions};
 use crate::rules::{RuleFile, RuleTests};
 
@@ -43,12 +44,12 @@ pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
     let engine = Engine::new(EngineOptions::new(dialect));
     let (mut tested, mut failed) = (Vec::new(), false);
     for path in &args.files {
-        let name = path.display().to_string();
+        let name = escape_path(path);
         let tests = RuleTests::parse(&name, &read_small(path)?)?;
         let mut rules = Vec::new();
         for pattern in &tests.rule_files {
             for file in named(path, pattern)? {
-                rules.push(RuleFile::parse(&file.display().to_string(), &read_small(&file)?)?);
+                rules.push(RuleFile::parse(&escape_path(&file), &read_small(&file)?)?);
             }
         }
         let outcome = tests
@@ -85,7 +86,9 @@ pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
 /// Where none matches, reading what was named tells so.
 fn named(tests: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     let folder = tests.parent().unwrap_or(Path::new(""));
-    let whole = Path::new(&*glob::Pattern::escape(&folder.to_string_lossy())).join(pattern);
+    // A folder whose name is not UTF-8 cannot stand in a pattern: its files are named one by one.
+    let Some(name) = folder.to_str() else { return Ok(vec![folder.join(pattern)]) };
+    let whole = Path::new(&glob::Pattern::escape(name)).join(pattern);
     let found: Vec<PathBuf> = glob::glob(&whole.to_string_lossy())?.collect::<Result<_, _>>()?;
     Ok(if found.is_empty() { vec![folder.join(pattern)] } else { found })
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::output::{self, Format};
 use super::{DEFAULT_DIR, Global, lookup};
 use crate::capture::CaptureReader;
-use crate::model::joined;
+use crate::model::{escape_path, joined};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +29,7 @@ pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
     let given = global.dir != Path::new(DEFAULT_DIR);
     if given {
         std::fs::read_dir(&global.dir).map_err(|error| {
-            anyhow::Error::new(error).context(format!("cannot list {}", global.dir.display()))
+            anyhow::Error::new(error).context(format!("cannot list {}", escape_path(&global.dir)))
         })?;
     }
     let list = if given { lookup::captures } else { lookup::all };
@@ -40,7 +40,7 @@ pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
             output::json(&json!({ "schema": 1, "runs": runs }))?;
         }
         Format::Text if paths.is_empty() => {
-            let searched = global.dir.display().to_string();
+            let searched = escape_path(&global.dir);
             let searched = if given { searched } else { lookup::searched(&global.dir) };
             output::line(&format!("no runs in {searched}; `operator record` makes one"))?;
         }
@@ -59,7 +59,7 @@ fn bytes(path: &Path) -> u64 {
 }
 
 fn describe(path: &Path) -> Value {
-    let mut run = json!({ "file": path, "run": lookup::run_name(path), "bytes": bytes(path) });
+    let mut run = json!({ "file": lookup::path_text(path), "run": lookup::run_name(path), "bytes": bytes(path) });
     match CaptureReader::open(path) {
         Ok(reader) => {
             run["subject"] = json!(reader.meta().subject);

@@ -16,7 +16,7 @@ use super::standings::{self, Contest, Standing};
 use super::{Global, alarms, lookup};
 use crate::capture::unseal_truth;
 use crate::diagnose::{Cause, Guess, MODES, Nature, Outcome, RIVALS, Target, Verdict, diagnose};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, escape_path};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,7 +96,7 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
             lines.push(line);
         }
     }
-    anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", args.folder.display());
+    anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", escape_path(&args.folder));
     match global.format {
         Format::Json => output::json(&lines)?,
         Format::Text => output::write(text(&lines).as_bytes())?,
@@ -106,7 +106,7 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
 
 fn truth(path: &Path) -> anyhow::Result<Option<Truth>> {
     let Some(bytes) = unseal_truth(path)? else { return Ok(None) };
-    let cannot = || format!("the truth in {} is unreadable", path.display());
+    let cannot = || format!("the truth in {} is unreadable", escape_path(path));
     Ok(Some(serde_json::from_slice(&bytes).with_context(cannot)?))
 }
 

@@ -1,16 +1,18 @@
 //! `operator show`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
 
+use super::lookup::path_text;
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, Gap, joined};
+use crate::model::{Event, Gap, escape, escape_path, joined};
 
 /// Metrics listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -30,7 +32,7 @@ Examples:
 pub struct ShowArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
     /// List every metric, not only those with the most series
     #[arg(long)]
     metrics: bool,
@@ -55,7 +57,11 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
             text.push_str(&happenings(&gaps, &events));
             let damage = reader.damage();
             for damage in damage.iter().take(HAPPENINGS_SHOWN) {
-                text.push_str(&format!("damaged: {}: {}\n", damage.part, damage.why));
+                text.push_str(&format!(
+                    "damaged: {}: {}\n",
+                    escape(&damage.part),
+                    escape(&damage.why)
+                ));
             }
             text.push_str(&and_more(damage.len(), HAPPENINGS_SHOWN));
             output::write(text.as_bytes())?;
@@ -86,7 +92,7 @@ fn show_json(
         .collect();
     Ok(output::json(&json!({
         "schema": 1,
-        "file": path,
+        "file": path_text(path),
         "format": inventory.format,
         "file_bytes": inventory.file_bytes,
         "bytes": parts,
@@ -110,7 +116,7 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     let unknown = || "unknown".to_owned();
     let mut rows = vec![
         ("run", format!("{} ({}, format {})", meta.run, meta.subject, inventory.format)),
-        ("file", format!("{} ({})", path.display(), output::size(inventory.file_bytes))),
+        ("file", format!("{} ({})", escape_path(path), output::size(inventory.file_bytes))),
         (
             "window",
             format!("{} to {} ({})", window.start, window.end, output::duration(window.millis())),

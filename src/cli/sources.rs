@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::clock;
 use super::exit::CliError;
 use super::record_config::SourceArgs;
+use super::remarks;
 use crate::model::{ClockOffset, PdAnswer, Timestamp};
 use crate::record::pd_sampler::PdSampler;
 use crate::record::{Copier, Stop};
@@ -42,9 +43,9 @@ pub struct PdFound {
 }
 
 impl PdFound {
-    /// The members' URLs by their names.
+    /// The members' URLs by their names, as they may be stored.
     pub fn urls(&self) -> BTreeMap<String, String> {
-        self.members.iter().map(|member| (member.name.clone(), member.url.clone())).collect()
+        self.members.iter().map(|member| (member.name.clone(), member.public_url())).collect()
     }
 
     /// What asks them on their cadences.
@@ -91,7 +92,7 @@ pub struct PrometheusFound {
     pub client: PrometheusClient,
     /// How raw samples are fetched.
     pub mode: ReadMode,
-    /// Its URL without credentials.
+    /// Its URL as it may be stored.
     pub url: String,
     /// Its version, where it tells one.
     pub version: Option<String>,
@@ -134,12 +135,13 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
     if args.pd.is_empty() {
         return Ok(None);
     }
-    let client = PdClient::new(&args.pd_options())?;
+    let client = PdClient::new(&args.pd_options())?.hiding(&args.pd);
+    remarks::hide(client.redactor());
     let Discovered { members, addresses } =
         client.discover(&args.pd).await.context("cannot find PD's members")?;
     let mut found = PdFound {
         client,
-        sampling_client: PdClient::new(&args.pd_options())?,
+        sampling_client: PdClient::new(&args.pd_options())?.hiding(&args.pd),
         members,
         addresses,
         cluster_id: None,
@@ -177,6 +179,7 @@ pub async fn find_prometheus(
         return Err(CliError::Usage(text).into());
     }
     let client = PrometheusClient::new(url, &args.prometheus_options()?)?;
+    remarks::hide(client.redactor());
     let mode = client.probe().await.context("Prometheus cannot be read")?;
     let version = client.version().await;
     let clock_offset = client.clock_offset(&clock::now).await.ok();

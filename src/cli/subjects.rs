@@ -1,11 +1,13 @@
 //! Finds the subject that a name or a path means, and takes from it what the user leaves open.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Context;
 
 use super::exit::CliError;
 use super::record_config::{SourceArgs, read_small};
+use crate::model::escape_path;
 use crate::record::Subject;
 
 /// The subject of a recording where the user names none.
@@ -17,9 +19,9 @@ const DEFAULT: &str = "tikv";
 ///
 /// [`CliError::Usage`] where it is neither, or one of its rule files is not there; and where the
 /// file cannot be read or understood.
-pub fn find(text: Option<&str>) -> anyhow::Result<Subject> {
-    let text = text.unwrap_or(DEFAULT);
-    if let Some(subject) = Subject::built_in(text) {
+pub fn find(text: Option<&OsStr>) -> anyhow::Result<Subject> {
+    let text = text.unwrap_or(OsStr::new(DEFAULT));
+    if let Some(subject) = text.to_str().and_then(Subject::built_in) {
         return Ok(subject);
     }
     let path = Path::new(text);
@@ -27,15 +29,16 @@ pub fn find(text: Option<&str>) -> anyhow::Result<Subject> {
         let known: Vec<&str> = Subject::built_in_names().collect();
         let known = known.join(", ");
         return Err(CliError::Usage(format!(
-            "{text:?} is neither a subject that is built in ({known}) nor a file"
+            "{} is neither a subject that is built in ({known}) nor a file",
+            escape_path(path)
         ))
         .into());
     }
     let subject = Subject::parse(&read_small(path)?)
-        .with_context(|| format!("cannot understand {}", path.display()))?;
+        .with_context(|| format!("cannot understand {}", escape_path(path)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     if let Some(missing) = subject.rules().iter().find(|rules| !folder.join(rules).is_file()) {
-        let text = format!("{}: there is no file {missing:?} beside it", path.display());
+        let text = format!("{}: there is no file {missing:?} beside it", escape_path(path));
         return Err(CliError::Usage(text).into());
     }
     Ok(subject)
@@ -90,16 +93,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("subject.toml");
         fs::write(&path, ETCD).expect("the directory is writable");
-        let text = path.to_str().expect("the path is UTF-8");
-        let error = find(Some(text)).expect_err("the rules are not there").to_string();
+        let text = Some(path.as_os_str());
+        let error = find(text).expect_err("the rules are not there").to_string();
         assert!(error.contains("etcd.yaml"), "{error}");
         fs::write(dir.path().join("etcd.yaml"), "groups: []").expect("writable");
-        assert_eq!(find(Some(text)).expect("all is there").name(), "etcd");
+        assert_eq!(find(text).expect("all is there").name(), "etcd");
     }
 
     #[test]
     fn an_unknown_name_is_told_which_are_known() {
-        let error = find(Some("tidb")).expect_err("not built in").to_string();
+        let error = find(Some(OsStr::new("tidb"))).expect_err("not built in").to_string();
         assert!(error.contains("tikv"), "{error}");
         assert_eq!(find(None).expect("the default is built in").name(), "tikv");
     }

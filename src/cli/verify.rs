@@ -2,11 +2,13 @@
 
 use clap::Args;
 use serde_json::json;
+use std::ffi::OsString;
 
 use super::exit::CliError;
 use super::output::{self, Format};
 use super::{Global, lookup};
 use crate::capture;
+use crate::model::escape_path;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +23,7 @@ Exits with 3 where something is damaged, after naming all of it.";
 pub struct VerifyArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
-    run: String,
+    run: OsString,
 }
 
 /// Checks a capture.
@@ -40,7 +42,7 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
                 .map(|damage| json!({ "part": damage.part, "why": damage.why, "range": damage.range }))
                 .collect();
             output::json(&json!({
-                "schema": 1, "capture": path, "checked": report.checked, "damage": damage,
+                "schema": 1, "capture": lookup::path_text(&path), "checked": report.checked, "damage": damage,
             }))?;
         }
         Format::Text => {
@@ -53,13 +55,13 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             }
             let checked = output::count(report.checked);
             if report.damage.is_empty() {
-                output::line(&format!("{}: {checked} checks, all good", path.display()))?;
+                output::line(&format!("{}: {checked} checks, all good", escape_path(&path)))?;
             }
         }
     }
     if report.damage.is_empty() {
         return Ok(());
     }
-    let path = path.display().to_string();
+    let path = escape_path(&path);
     Err(CliError::DamageFound { path, count: report.damage.len() }.into())
 }

@@ -15,11 +15,12 @@ use super::progress::Reporter;
 use super::record;
 use super::record_config::ConfigFile;
 use super::recording::{self, Followers, Sources, Watchers};
+use super::remarks;
 use super::ring::{self, Incident, Ring, Segment};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::diagnose::{HORIZON_MS, metrics};
-use crate::model::{RunName, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{Ending, Feed, News, Recent};
 use crate::source::{HttpOptions, Webhook};
 
@@ -62,7 +63,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", requires = "exec")]
     exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
     webhook: Option<String>,
 }
 
@@ -82,6 +83,9 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     }
     let webhook = args.webhook.as_deref();
     let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
+    if let Some(webhook) = &webhook {
+        remarks::hide(webhook.redactor());
+    }
     let command_timeout = Duration::from_millis(
         u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
     );
@@ -109,7 +113,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
-    lock(&reporter).line(&format!("watching {} into {}", watched.run, plan.path.display()));
+    lock(&reporter).line(&format!("watching {} into {}", watched.run, escape_path(&plan.path)));
     let sources = Sources::of(&plan, pd, prometheus);
     let watchers = Watchers { reporter: &reporter, exporter };
     if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {

@@ -1,7 +1,9 @@
-//! Values only: time, series, samples, gaps, PD answers and topology, events, run metadata.
+//! Values only: time, series, samples, gaps, PD answers and topology, events, run metadata; and how
+//! text from outside is shown.
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
+mod escape;
 mod event;
 mod gap;
 mod labels;
@@ -17,6 +19,7 @@ mod stretches;
 mod time;
 mod topology;
 
+pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{

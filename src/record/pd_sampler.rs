@@ -242,7 +242,7 @@ fn not_asked(member: &Member, request: PdRequest, sent: Timestamp, why: &str) ->
     PdAnswer {
         sent,
         member: member.name.clone(),
-        url: member.url.clone(),
+        url: member.public_url(),
         path: request.path,
         elapsed_us: 0,
         outcome: PdOutcome::Failed { reason: GapReason::Timeout, detail: why.to_owned() },

@@ -11,15 +11,17 @@ use serde::ser::{
 };
 use serde_json::{Error, Number, Value};
 
-/// JSON with keys in ascending order, no spaces, shortest round-trip numbers. What is no number is
-/// `null`.
+use crate::model::escape_json;
+
+/// JSON with keys in ascending order, no spaces, shortest round-trip numbers, and
+/// [what is escaped](crate::model::is_escaped) in escapes. What is no number is `null`.
 ///
 /// Keys are sorted here, since the order of `serde_json`'s maps depends on features that other
 /// crates may enable.
 pub fn canonical_json<T: Serialize + ?Sized>(value: &T) -> String {
     let mut out = String::new();
     value.serialize(Writer { out: &mut out }).expect("reports have only string keys");
-    out
+    escape_json(&out).into_owned()
 }
 
 /// Appends one value.

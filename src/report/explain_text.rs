@@ -1,8 +1,8 @@
 //! A finding for a person: its readings and a plot of what it rests on.
 
-use super::text::{Color, Ink, Page, clock, escape};
+use super::text::{Color, Ink, Page, clock};
 use crate::diagnose::{Drawn, Finding, PlotHow};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, escape};
 
 /// Rows of a plot.
 const ROWS: usize = 8;

@@ -19,4 +19,4 @@ pub use prompt_text::prompt_text;
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
 pub use rules_text::{rules_check_text, rules_text};
-pub use text::{Color, escape, replay_text};
+pub use text::{Color, replay_text};

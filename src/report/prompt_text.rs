@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
-use super::text::{ends, escape};
+use super::text::ends;
 use crate::diagnose::{Cause, Finding};
+use crate::model::escape;
 
 /// Entries of the timeline that are told.
 const ENTRIES_TOLD: usize = 4_000;

@@ -5,8 +5,7 @@ use std::fmt::Write;
 
 use textplots::{Chart, Plot, Shape};
 
-use super::escape;
-use crate::model::{Labels, Sample, Series};
+use crate::model::{Labels, Sample, Series, escape};
 use crate::promql::{Answer, Value, format_value};
 
 /// Series that a plot shows; more lines would hide each other.
@@ -87,6 +86,10 @@ fn columns(rows: &[Vec<String>]) -> String {
 
 /// The result as CSV (RFC 4180): a line for each sample with `time` (RFC 3339, UTC), `value` and a
 /// column for each label that any series has, `__name__` first, the others ascending.
+///
+/// Names and values of labels, and a result that is text, are [escaped](escape), so that no cell
+/// holds a line break; and where a spreadsheet would take one for a formula, a `'` stands before it
+/// (OWASP, CSV injection). Text that is a number, such as `+Inf` under `le`, is no formula.
 pub fn query_csv(answer: &Answer) -> String {
     let rows = rows(answer);
     let names: BTreeSet<&str> =
@@ -132,12 +135,17 @@ pub(super) fn rows(answer: &Answer) -> Vec<(&Labels, &[Sample])> {
     }
 }
 
-fn quoted(cell: &str) -> String {
-    if cell.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
-    }
+/// A cell of text.
+fn quoted(text: &str) -> String {
+    let guard = if begins_formula(text) { "'" } else { "" };
+    let cell = format!("{guard}{}", escape(text));
+    if cell.contains(['"', ',']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+/// Whether a spreadsheet may take a cell for a formula: by its first character, also in the wide
+/// forms that some locales know. Tabs and line breaks before it are escaped.
+fn begins_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) && text.parse::<f64>().is_err()
 }
 
 /// Plots the first series of a range result, each under its labels, `width` columns wide.
@@ -193,8 +201,26 @@ mod tests {
     fn csv_has_a_column_for_each_label() {
         assert_eq!(
             query_csv(&answer()),
-            "time,value,__name__,job,zone\r\n1970-01-01T00:00:01.000Z,1,up,\"a,b\",\r\n1970-01-01T00:00:01.000Z,NaN,,,\u{1b}x\r\n"
+            "time,value,__name__,job,zone\r\n1970-01-01T00:00:01.000Z,1,up,\"a,b\",\r\n1970-01-01T00:00:01.000Z,NaN,,,\\u{1b}x\r\n"
         );
+    }
+
+    #[test]
+    fn no_cell_of_csv_is_a_formula_or_two_lines() {
+        for (text, cell) in [
+            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("-2+3", "'-2+3"),
+            ("＝1", "'＝1"),
+            ("\t=1", "\\t=1"),
+            ("\r\n=1", "\\r\\n=1"),
+            ("+Inf", "+Inf"),
+            ("-1.5", "-1.5"),
+            ("a=b", "a=b"),
+        ] {
+            assert_eq!(quoted(text), cell);
+        }
     }
 
     #[test]

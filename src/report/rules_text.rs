@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::escape;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{TimeRange, Timestamp, escape};
 use crate::rules::{AlertHistory, Change, Outcome, RuleReport, RulesReport, State};
 
 /// Columns of the text, the same on every terminal, so that its bytes are too.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
 use crate::diagnose::counted;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{TimeRange, Timestamp, cut, escape};
 use crate::replay::{Entry, EntryKind, ReplayReport, StateSummary};
 
 /// Whether to emphasise with ANSI escapes.
@@ -50,20 +50,6 @@ pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String 
     page.damage(report);
     page.digests(report);
     page.out
-}
-
-/// Makes control characters, and the marks that turn the direction of text, visible.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 pub(super) struct Page {
@@ -224,7 +210,8 @@ impl Page {
     /// One line of the timeline, which tells one entry or several that belong together.
     fn entries(&mut self, group: &[Entry], start: Timestamp) {
         let Some(entry) = group.first() else { return };
-        let source: String = escape(&entry.source).chars().take(10).collect();
+        let source = escape(&entry.source);
+        let source = cut(&source, 10);
         let stamp = format!("{} {:>7} {source:<10} ", clock(entry.at), offset(entry.at - start));
         let room = self.width - INDENT;
         let lines = wrap(&escape(&group_text(group)), room);
@@ -314,11 +301,7 @@ impl Page {
     /// Text that is cut rather than broken where it is too long.
     pub(super) fn one_line(&mut self, text: &str, ink: Ink) {
         let text = escape(text);
-        let cut: String = match text.chars().count() > self.width {
-            true => text.chars().take(self.width - 3).chain("...".chars()).collect(),
-            false => text,
-        };
-        self.ink(&cut, ink);
+        self.ink(&cut(&text, self.width), ink);
         self.out.push('\n');
     }
 
@@ -499,12 +482,6 @@ mod tests {
         assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
         assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
         assert_eq!(wrap("", 10), [""]);
-    }
-
-    #[test]
-    fn control_characters_and_turning_marks_are_visible() {
-        assert_eq!(escape("a\u{1b}[2J\u{202e}\r\n"), "a\\u{1b}[2J\\u{202e}\\r\\n");
-        assert_eq!(escape("größer"), "größer");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The verdict for a person at a terminal: ten lines first, the evidence last.
 
-use super::text::{Ink, Page, clock, escape, length};
+use super::text::{Ink, Page, clock, length};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, escape};
 
 /// Lines of the summary, at most.
 const SUMMARY_LINES: usize = 10;

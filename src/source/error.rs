@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::model::GapReason;
 
-/// One exchange with a source failed. Every URL stands without its credentials.
+/// One exchange with a source failed. URLs stand as they may be stored, and the secrets that the
+/// recorder sent are taken out of what a server said ([`Redactor`](super::Redactor)).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// No connection, or one that broke off in the middle of an exchange.
@@ -109,6 +110,22 @@ impl SourceError {
             Self::Unauthorized { .. } => GapReason::Unauthorized,
             Self::NativeHistogram { .. } => GapReason::NativeHistogram,
         }
+    }
+
+    /// The same error of an exchange with `place`.
+    pub(super) fn at(mut self, place: &str) -> Self {
+        match &mut self {
+            Self::Connect { url, .. }
+            | Self::Timeout { url, .. }
+            | Self::Status { url, .. }
+            | Self::Reported { url, .. }
+            | Self::Malformed { url, .. }
+            | Self::TooLarge { url, .. }
+            | Self::Unauthorized { url, .. }
+            | Self::Redirect { url, .. } => place.clone_into(url),
+            Self::NativeHistogram { .. } | Self::Sink { .. } | Self::Options(_) => {}
+        }
+        self
     }
 
     /// Whether asking for less, by a shorter window or fewer series, may succeed: time-outs,

@@ -5,19 +5,21 @@
 use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Response, Url, redirect};
 
 use super::error::SourceError;
+use super::redact::{Redactor, public_url};
 
 /// How long a connection may take to be established.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many redirects are followed; a fourth is an error, so that a circle ends.
 const MAX_REDIRECTS: usize = 3;
-/// How much of an unwelcome body an error quotes.
-const BODY_START_BYTES: usize = 300;
 
 /// Text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,6 +105,7 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// From the request's departure to the body's last byte.
     pub elapsed: Duration,
+    redactor: Arc<Redactor>,
 }
 
 impl HttpAnswer {
@@ -111,9 +114,9 @@ impl HttpAnswer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The start of the body on one line, for messages.
+    /// The start of the body on one line, for messages, without the secrets that were sent.
     pub fn body_start(&self) -> String {
-        body_start(&self.body)
+        self.redactor.body_start(&self.body)
     }
 
     /// Insists on a 2xx status.
@@ -141,6 +144,7 @@ impl HttpAnswer {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    redactor: Arc<Redactor>,
 }
 
 impl Http {
@@ -187,7 +191,18 @@ impl Http {
         let client = builder
             .build()
             .map_err(|error| SourceError::Options(format!("cannot set up TLS: {}", why(&error))))?;
-        Ok(Self { client })
+        Ok(Self { client, redactor: Arc::new(Redactor::of_options(options)) })
+    }
+
+    /// The same client, which also keeps the secrets inside `url` out of what it reports.
+    pub fn hiding(self, url: &str) -> Self {
+        let redactor = Redactor::clone(&self.redactor).and(&Redactor::of_url(url));
+        Self { redactor: Arc::new(redactor), ..self }
+    }
+
+    /// What this client keeps out of texts.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// One GET, with a body where PD wants one. Any status is an answer.
@@ -239,9 +254,10 @@ impl Http {
             .timeout(timeout)
             .send()
             .await
-            .map_err(|error| classify(&error, url, timeout))?;
+            .map_err(|error| classify(&error, url, timeout, &self.redactor))?;
         Ok(AnswerStream {
             response,
+            redactor: Arc::clone(&self.redactor),
             url: url.to_owned(),
             started,
             timeout,
@@ -264,6 +280,7 @@ pub(super) enum Ask {
 /// An answer whose body is still arriving.
 pub(super) struct AnswerStream {
     response: Response,
+    redactor: Arc<Redactor>,
     url: String,
     started: Instant,
     timeout: Duration,
@@ -291,7 +308,9 @@ impl AnswerStream {
     ) -> Result<Option<impl Deref<Target = [u8]> + use<>>, SourceError> {
         let chunk = match self.response.chunk().await {
             Ok(chunk) => chunk,
-            Err(error) => return Err(classify(&error, &self.url, self.timeout)),
+            Err(error) => {
+                return Err(classify(&error, &self.url, self.timeout, &self.redactor));
+            }
         };
         self.taken += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         if self.taken > self.limit {
@@ -306,7 +325,7 @@ impl AnswerStream {
             return Ok(self);
         }
         let mut body = Vec::new();
-        while body.len() < BODY_START_BYTES {
+        while body.len() < Redactor::body_start_bytes() {
             // A status without its body is still a status.
             match self.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
@@ -318,6 +337,7 @@ impl AnswerStream {
             headers: self.response.headers().clone(),
             body,
             elapsed: self.started.elapsed(),
+            redactor: self.redactor,
         };
         Err(answer.into_success(&self.url).expect_err("the status is not a success"))
     }
@@ -333,6 +353,7 @@ impl AnswerStream {
             headers: self.response.headers().clone(),
             body,
             elapsed: self.started.elapsed(),
+            redactor: self.redactor,
         })
     }
 }
@@ -343,36 +364,6 @@ impl AnswerStream {
 )]
 fn instant_now() -> Instant {
     Instant::now()
-}
-
-/// `url` without user, password and fragment, and cut where it is long.
-pub fn public_url(url: &str) -> String {
-    let mut text = match Url::parse(url) {
-        Ok(mut parsed) if parsed.has_host() => {
-            // Both fail only for URLs that have no host.
-            let _ = parsed.set_username("");
-            let _ = parsed.set_password(None);
-            parsed.set_fragment(None);
-            parsed.to_string()
-        }
-        // What is not a proper URL may hide a password before its last `@`.
-        _ => url.rsplit('@').next().unwrap_or_default().to_owned(),
-    };
-    if let Some((cut, _)) = text.char_indices().nth(BODY_START_BYTES) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
-}
-
-/// The first few hundred bytes of a body on one line.
-pub(super) fn body_start(body: &[u8]) -> String {
-    let start = String::from_utf8_lossy(&body[..body.len().min(BODY_START_BYTES)]);
-    let words: Vec<&str> = start
-        .split(|character: char| character.is_whitespace() || character.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ")
 }
 
 fn same_origin_redirects() -> redirect::Policy {
@@ -397,7 +388,7 @@ fn default_headers(options: &HttpOptions) -> Result<HeaderMap, SourceError> {
         Auth::None => None,
         Auth::Bearer(token) => Some(format!("Bearer {}", token.expose())),
         Auth::Basic { user, password } => {
-            Some(format!("Basic {}", base64(format!("{user}:{}", password.expose()).as_bytes())))
+            Some(format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose()))))
         }
     };
     if let Some(credentials) = credentials {
@@ -419,25 +410,6 @@ fn sensitive(name: &str, text: &str) -> Result<HeaderValue, SourceError> {
     Ok(value)
 }
 
-/// Base64 with padding (RFC 4648 section 4), for basic authentication.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let at = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for position in 0..4 {
-            if position <= group.len() {
-                let digit = (bits >> (18 - 6 * position)) & 63;
-                text.push(char::from(ALPHABET[digit as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
 fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     std::fs::read(path)
         .map_err(|error| SourceError::Options(format!("cannot read {}: {error}", path.display())))
@@ -447,8 +419,14 @@ fn unusable(path: &Path, what: &str, error: &reqwest::Error) -> SourceError {
     SourceError::Options(format!("{} does not hold {what}: {}", path.display(), why(error)))
 }
 
-fn classify(error: &reqwest::Error, url: &str, timeout: Duration) -> SourceError {
-    let why = why(error);
+fn classify(
+    error: &reqwest::Error,
+    url: &str,
+    timeout: Duration,
+    redactor: &Redactor,
+) -> SourceError {
+    // A redirect quotes the server.
+    let why = redactor.redact(&why(error)).into_owned();
     let url = public_url(url);
     if error.is_timeout() {
         // A connection that cannot be established has its own, shorter limit.
@@ -502,21 +480,6 @@ mod tests {
         assert!(!format!("{options:?}").contains("hunter2"));
         let http = Http::new(&options).expect("the options are valid");
         assert!(!format!("{http:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn urls_lose_their_credentials() {
-        assert_eq!(public_url("http://ann:hunter2@host:9090/a?b=c#d"), "http://host:9090/a?b=c");
-        assert_eq!(public_url("ann:hunter2@[host"), "[host");
-    }
-
-    #[test]
-    fn base64_pads_as_the_rfc_does() {
-        let pairs =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
-        for (plain, encoded) in pairs {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
     }
 
     #[test]

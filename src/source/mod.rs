@@ -6,12 +6,14 @@ mod error;
 mod http;
 pub mod pd;
 mod prometheus;
+mod redact;
 mod webhook;
 
 pub use error::SourceError;
-pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret, public_url};
+pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use prometheus::{
     MatchKind, Matcher, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink,
     infer_staleness,
 };
+pub use redact::{REDACTED, Redactor, names_user, public_url};
 pub use webhook::Webhook;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::SourceError;
 use super::http::{Ask, Http, HttpOptions};
+use super::redact::{REDACTED, Redactor, public_url};
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +27,12 @@ impl Webhook {
     ///
     /// [`SourceError::Options`] where no client can be made of these options.
     pub fn new(url: &str, options: &HttpOptions) -> Result<Self, SourceError> {
-        Ok(Self { http: Http::new(options)?, url: url.to_owned() })
+        Ok(Self { http: Http::new(options)?.hiding(url), url: url.to_owned() })
+    }
+
+    /// What this client keeps out of texts.
+    pub fn redactor(&self) -> &Redactor {
+        self.http.redactor()
     }
 
     /// Posts a JSON document, three times at most.
@@ -46,9 +52,50 @@ impl Webhook {
     }
 
     async fn attempt(&self, json: &str) -> Result<(), SourceError> {
+        self.exchange(json).await.map_err(|error| error.at(&self.public_url()))
+    }
+
+    /// The URL without its path, which is the secret of most webhooks, also where it reads as words.
+    fn public_url(&self) -> String {
+        let url = public_url(&self.url);
+        let host = url.find("://").map_or(0, |at| at + 3);
+        match url[host..].find('/') {
+            Some(path) if url.len() > host + path + 1 => {
+                format!("{}/{REDACTED}", &url[..host + path])
+            }
+            _ => url,
+        }
+    }
+
+    async fn exchange(&self, json: &str) -> Result<(), SourceError> {
         let headers = [("content-type", "application/json")];
         let ask = Ask::Post(json.as_bytes().to_vec());
         let answer = self.http.open(&self.url, &headers, ask, TIMEOUT, MAX_BODY).await?;
         answer.read_whole().await?.into_success(&self.url).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_never_shown() {
+        for (url, shown) in [
+            ("https://hooks.example.com/services/T0/B0/x", "https://hooks.example.com/***"),
+            ("https://ann:pw@h:1/?token=x", "https://h:1/"),
+            ("http://h", "http://h/"),
+        ] {
+            let webhook = Webhook::new(url, &HttpOptions::default()).expect("a URL");
+            assert_eq!(webhook.public_url(), shown);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_does_not_name_the_path() {
+        let url = "http://127.0.0.1:9/services/hook/T0KEN";
+        let webhook = Webhook::new(url, &HttpOptions::default()).expect("a URL");
+        let error = webhook.attempt("{}").await.expect_err("nobody listens").to_string();
+        assert!(error.contains("127.0.0.1:9/***") && !error.contains("hook"), "{error}");
     }
 }

@@ -141,11 +141,81 @@ fn the_doctor_names_what_fails_and_what_to_do() {
 fn secrets_do_not_show_in_errors() {
     let dir = empty_dir();
     fs::write(dir.path().join("token"), "hunter2").expect("the directory is writable");
+    let args = ["record", "--bearer-file", "token", "--from", "-1h", "-vvv"];
     let url = "http://ann:hunter2@127.0.0.1:9";
-    let args = ["record", "--prometheus", url, "--bearer-file", "token", "--from", "-1h", "-vvv"];
-    let (code, out, errors) = run(dir.path(), &args);
-    assert_eq!(code, Some(6), "{errors}");
-    assert!(!out.contains("hunter2") && !errors.contains("hunter2"), "{errors}");
+    let output = operator(dir.path()).args(args).env("PROMETHEUS_URL", url).output();
+    let output = output.expect("the program starts");
+    let errors = String::from_utf8(output.stderr).expect("the program prints UTF-8");
+    assert_eq!(output.status.code(), Some(6), "{errors}");
+    assert!(output.stdout.is_empty() && !errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_password_in_an_argument_is_refused_and_not_repeated() {
+    let url = "http://ann:hunter2@127.0.0.1:9";
+    for args in [
+        &["record", "--prometheus", url][..],
+        &["record", "--pd", &format!("http://127.0.0.1:9,{url}")],
+        &["doctor", "--prometheus", url],
+        &["watch", "--webhook", url, "--prometheus", "http://127.0.0.1:9"],
+        &["health", "--url", url],
+        &["runs", url],
+    ] {
+        let (code, out, errors) = run(empty_dir().path(), args);
+        assert_eq!(code, Some(2), "{args:?}: {errors}");
+        assert!(!out.contains("hunter2") && !errors.contains("hunter2"), "{errors}");
+    }
+    let (_, _, errors) = run(empty_dir().path(), &["record", "--prometheus", url]);
+    for way in ["--basic-password-file", "OPERATOR_BASIC_PASSWORD", "PROMETHEUS_URL", "--config"] {
+        assert!(errors.contains(way), "{errors}");
+    }
+}
+
+#[test]
+fn a_password_for_pd_is_refused_wherever_it_stands() {
+    let dir = empty_dir();
+    let url = "http://ann:hunter2@127.0.0.1:9";
+    fs::write(dir.path().join("operator.toml"), format!("pd = ['{url}']")).expect("writable");
+    let by_file = operator(dir.path()).args(["record", "--config", "operator.toml"]).output();
+    let by_environment = operator(dir.path()).arg("record").env("PD_ENDPOINT", url).output();
+    for output in [by_file, by_environment] {
+        let output = output.expect("the program starts");
+        let errors = String::from_utf8(output.stderr).expect("the program prints UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("PD does not take") && !errors.contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
+fn the_help_does_not_show_what_the_environment_holds() {
+    let dir = empty_dir();
+    let url = "http://ann:hunter2@127.0.0.1:9";
+    let names = ["PROMETHEUS_URL", "PD_ENDPOINT", "OPERATOR_WEBHOOK"];
+    let mut watch = operator(dir.path());
+    let help = watch.args(["watch", "--help"]).envs(names.map(|name| (name, url)));
+    let help = help.output().expect("the program starts").stdout;
+    let help = String::from_utf8(help).expect("the program prints UTF-8");
+    assert!(names.iter().all(|name| help.contains(name)) && !help.contains("hunter2"), "{help}");
+}
+
+#[test]
+fn a_file_whose_name_is_not_utf8_can_be_named() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = empty_dir();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture");
+    let name = OsStr::from_bytes(b"a\xff.capture");
+    fs::copy(capture, dir.path().join(name)).expect("the directory is writable");
+    for format in ["text", "json"] {
+        let show = operator(dir.path()).arg("show").arg(name).args(["--format", format]).output();
+        let show = show.expect("the program starts");
+        assert_eq!(show.status.code(), Some(0), "{:?}", show.stderr);
+        let runs = operator(dir.path()).args(["runs", "--dir", ".", "--format", format]).output();
+        for output in [show.stdout, runs.expect("the program starts").stdout] {
+            let text = String::from_utf8(output).expect("the program prints UTF-8");
+            assert!(text.contains(if format == "json" { "a\\\\xff" } else { "a\\xff" }), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod frozen;
 mod layering;
 mod many_rows;
 mod mutate;
+mod printing;
 mod promql;
 mod real_prometheus;
 mod record_loop;

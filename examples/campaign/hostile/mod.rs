@@ -3,12 +3,20 @@
 //! A module a subject; each makes its own input. `rows` of a module never stops at the first thing
 //! that falls short: it says so in its row.
 
+mod closed_output;
 mod damage;
+#[expect(dead_code, reason = "the tests use the rest of it")]
+#[path = "../../../tests/it/printing/echo.rs"]
+mod echo;
+mod escapes;
 mod frozen;
 mod many_rows;
-mod windows;
+mod secrets;
+#[path = "../../../tests/it/printing/stage.rs"]
+mod stage;
 mod starting;
 mod unobserved;
+mod windows;
 
 use std::path::PathBuf;
 
@@ -51,6 +59,9 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "many_rows", rows: many_rows::rows },
     Subject { name: "unobserved", rows: unobserved::rows },
     Subject { name: "starting", rows: starting::rows },
+    Subject { name: "closed_output", rows: closed_output::rows },
+    Subject { name: "secrets", rows: secrets::rows },
+    Subject { name: "escapes", rows: escapes::rows },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.

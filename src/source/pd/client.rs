@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::body::{member_name, members_view, without_userinfo};
 use super::schedule::{CONFIG, MEMBERS, PdRequest, Scope};
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
-use crate::source::{Http, HttpOptions, SourceError};
+use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
 
 /// How many members are asked at once while they are being found.
 pub(crate) const MEMBERS_AT_ONCE: usize = 8;
@@ -61,6 +61,11 @@ impl Member {
         })
     }
 
+    /// Its URL as it may be stored.
+    pub fn public_url(&self) -> String {
+        public_url(&self.url).trim_end_matches('/').to_owned()
+    }
+
     /// The same member under the scheme of `other`: PD's members advertise `http` even where
     /// something in front of them speaks TLS.
     fn with_scheme_of(self, other: &Member) -> Self {
@@ -109,11 +114,23 @@ impl PdClient {
         Ok(Self { http: Http::new(options)? })
     }
 
+    /// The same client, which keeps what is secret in these URLs out of what it reports.
+    pub fn hiding(self, seeds: &[String]) -> Self {
+        Self { http: seeds.iter().fold(self.http, |http, seed| http.hiding(seed)) }
+    }
+
+    /// What this client keeps out of texts.
+    pub fn redactor(&self) -> &Redactor {
+        self.http.redactor()
+    }
+
     /// Sends one request to one member. Never fails: the lack of an answer is an outcome, and
     /// so is an answer of any status.
     ///
     /// In the body of `/pd/api/v1/config` and its parts, user and password are taken out of
-    /// URLs; every other body is kept as it came. `sent` is what the answer is stamped with.
+    /// URLs; every other body of a success is kept as it came. Other bodies are often of a proxy, which
+    /// may repeat what it was sent: the client's own secrets are taken out of those. `sent` is what the
+    /// answer is stamped with.
     pub async fn ask(&self, member: &Member, request: &PdRequest, sent: Timestamp) -> PdAnswer {
         let started = tokio::time::Instant::now();
         let url = format!("{}{}", member.url, request.path);
@@ -134,7 +151,11 @@ impl PdClient {
         let outcome = match answer {
             Ok(answer) => PdOutcome::Answered {
                 status: answer.status,
-                body: without_secrets(&request.path, answer.body).into(),
+                body: {
+                    let body = without_secrets(&request.path, answer.body);
+                    let is_success = (200..300).contains(&answer.status);
+                    if is_success { body } else { self.redactor().redact_body(body) }.into()
+                },
             },
             Err(error) => PdOutcome::Failed {
                 reason: error.gap_reason(),
@@ -144,7 +165,7 @@ impl PdClient {
         PdAnswer {
             sent,
             member: member.name.clone(),
-            url: member.url.clone(),
+            url: member.public_url(),
             path: request.path.clone(),
             elapsed_us: micros(started.elapsed()),
             outcome,
@@ -162,10 +183,17 @@ impl PdClient {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Options`] where a seed is not an HTTP URL or there is none.
+    /// [`SourceError::Options`] where a seed is not an HTTP URL, names a user or has a query, or there
+    /// is none.
     pub async fn discover(&self, seeds: &[String]) -> Result<Discovered, SourceError> {
         let mut known = Vec::with_capacity(seeds.len());
         for seed in seeds {
+            if names_user(seed) || seed.contains(['?', '#']) {
+                let seed = public_url(seed);
+                return Err(SourceError::Options(format!(
+                    "the URL of PD at {seed} has a user, a password or a query, which PD does not take"
+                )));
+            }
             known.push(Member::of_url(seed).ok_or_else(|| {
                 SourceError::Options(format!("{:?} is not an HTTP URL", without_userinfo(seed)))
             })?);

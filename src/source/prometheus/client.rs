@@ -8,48 +8,67 @@ use serde::Deserialize;
 use super::query::{self, ApiAnswer};
 use super::read::{ScalarData, VectorData, seconds};
 use super::selector::Selector;
-use crate::model::{ClockOffset, Source, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{ClockOffset, Source, TimeRange, Timestamp, cut, parse_duration_ms};
 use crate::source::SourceError;
-use crate::source::http::{AnswerStream, Ask, Http, HttpOptions, public_url};
+use crate::source::http::{AnswerStream, Ask, Http, HttpOptions};
+use crate::source::redact::{Redactor, public_url};
+
+/// What is kept of an error that a server reports, in characters: it may quote a long query before
+/// it says which limit was met.
+const LONGEST_MESSAGE: usize = 4096;
 
 /// A Prometheus server, or anything that speaks like one.
 #[derive(Clone, Debug)]
 pub struct PrometheusClient {
     http: Http,
     base: String,
+    /// What stands behind every path: empty, or a `?` and the rest.
+    query: String,
     public_base: String,
     timeout: Duration,
     max_body_bytes: u64,
 }
 
 impl PrometheusClient {
-    /// A client for the server at `base_url`, to which `/api/v1/…` is appended.
+    /// A client for the server at `base_url`, to whose path `/api/v1/…` is appended; a query in it,
+    /// such as `?extra_label=team=a`, is sent along with every request.
     ///
     /// # Errors
     ///
     /// [`SourceError::Options`] where no client can be made of these options.
     pub fn new(base_url: &str, options: &HttpOptions) -> Result<Self, SourceError> {
-        let base = base_url.trim().trim_end_matches('/').to_owned();
-        let public_base = public_url(&base).trim_end_matches('/').to_owned();
-        match Url::parse(&base) {
+        let base_url = base_url.trim();
+        let public_base = public_url(base_url).trim_end_matches('/').to_owned();
+        match Url::parse(base_url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
             _ => {
                 let why = format!("{public_base:?} is not the URL of an HTTP server");
                 return Err(SourceError::Options(why));
             }
         }
+        let without_fragment = base_url.split('#').next().unwrap_or_default();
+        let (base, query) = match without_fragment.split_once('?') {
+            Some((base, query)) => (base, format!("?{query}")),
+            None => (without_fragment, String::new()),
+        };
         Ok(Self {
-            http: Http::new(options)?,
-            base,
+            http: Http::new(options)?.hiding(base_url),
+            base: base.trim_end_matches('/').to_owned(),
+            query,
             public_base,
             timeout: options.timeout,
             max_body_bytes: options.max_body_bytes,
         })
     }
 
-    /// The base URL without credentials.
+    /// The base URL as it may be stored: see [`public_url`].
     pub fn public_base(&self) -> &str {
         &self.public_base
+    }
+
+    /// What this client keeps out of texts.
+    pub fn redactor(&self) -> &Redactor {
+        self.http.redactor()
     }
 
     /// The server's version, such as `2.42.0`; the major alone where the server does not tell it,
@@ -68,7 +87,8 @@ impl PrometheusClient {
             version: String,
         }
         let (url, body) = self.get("/api/v1/status/buildinfo", &[]).await?;
-        Ok(self.api_data::<BuildInfo>(&url, &body)?.version)
+        let version = self.api_data::<BuildInfo>(&url, &body)?.version;
+        Ok(self.redactor().redact(&version).into_owned())
     }
 
     /// Told by whether a window holds its earlier end, as before version 3: asked of a subquery
@@ -188,7 +208,7 @@ impl PrometheusClient {
     }
 
     pub(super) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        format!("{}{path}{}", self.base, self.query)
     }
 
     pub(super) fn max_body_bytes(&self) -> u64 {
@@ -212,7 +232,7 @@ impl PrometheusClient {
     ) -> Result<(String, Vec<u8>), SourceError> {
         let mut url = self.url(path);
         if !query.is_empty() {
-            url.push('?');
+            url.push(if self.query.is_empty() { '?' } else { '&' });
             url.push_str(&form(query));
         }
         let answer = self.http.open(&url, &[], Ask::Get, self.timeout, self.max_body_bytes).await?;
@@ -237,19 +257,20 @@ impl PrometheusClient {
         body: &'a [u8],
     ) -> Result<T, SourceError> {
         let answer: ApiAnswer<T> = serde_json::from_slice(body).map_err(|error| {
-            let start = crate::source::http::body_start(body);
+            let start = self.redactor().body_start(body);
             self.malformed(url, format!("{error}, in {start:?}"))
         })?;
         for warning in &answer.warnings {
-            tracing::warn!(url = public_url(url), warning, "the source warns");
+            let warning = self.redactor().redact(warning);
+            tracing::warn!(url = public_url(url), %warning, "the source warns");
         }
         match answer {
             ApiAnswer { data: Some(data), status, .. } if status == "success" => Ok(data),
             ApiAnswer { status, error_type, error, .. } if status == "error" => {
                 Err(SourceError::Reported {
                     url: public_url(url),
-                    kind: error_type,
-                    message: error,
+                    kind: cut(&self.redactor().redact(&error_type), LONGEST_MESSAGE).into_owned(),
+                    message: cut(&self.redactor().redact(&error), LONGEST_MESSAGE).into_owned(),
                 })
             }
             ApiAnswer { status, .. } => {
@@ -259,6 +280,7 @@ impl PrometheusClient {
     }
 
     pub(super) fn malformed(&self, url: &str, why: String) -> SourceError {
+        let why = self.redactor().redact(&why).into_owned();
         SourceError::Malformed { url: public_url(url), why }
     }
 
@@ -303,5 +325,14 @@ mod tests {
             .expect("the URL is valid");
         assert_eq!(client.public_base(), "http://p:9090/x");
         assert_eq!(client.url("/api"), "http://ann:hunter2@p:9090/x/api");
+    }
+
+    #[test]
+    fn a_query_in_the_base_url_is_sent_and_not_shown() {
+        let url = "http://p:9090/x/?token=hunter2";
+        let client = PrometheusClient::new(url, &HttpOptions::default()).expect("it is valid");
+        assert_eq!(client.url("/api"), "http://p:9090/x/api?token=hunter2");
+        assert_eq!(client.public_base(), "http://p:9090/x");
+        assert_eq!(client.redactor().redact("got hunter2"), "got ***");
     }
 }

@@ -10,7 +10,8 @@ use super::selector::Selector;
 use super::xor;
 use crate::model::{EncodedLabels, Sample, Series, TimeRange};
 use crate::source::SourceError;
-use crate::source::http::{AnswerStream, public_url};
+use crate::source::http::AnswerStream;
+use crate::source::redact::public_url;
 
 /// How far before a window scrapes are looked for, to tell series that end at its first scrape:
 /// Prometheus's default lookback.
@@ -373,12 +374,12 @@ impl PrometheusClient {
         error: &dyn std::error::Error,
         frames: &Frames,
     ) -> SourceError {
-        let start = crate::source::http::body_start(frames.remainder());
+        let start = self.redactor().body_start(frames.remainder());
         match told(frames.remainder()) {
             Some(message) => SourceError::Reported {
                 url: public_url(url),
                 kind: "an error midway".to_owned(),
-                message: crate::source::http::body_start(message.as_bytes()),
+                message: self.redactor().body_start(message.as_bytes()),
             },
             None => self.malformed(url, format!("{error}, at {start:?}")),
         }
