@@ -4,6 +4,7 @@
 //! that falls short: it says so in its row.
 
 mod frozen;
+mod opened;
 
 use std::path::PathBuf;
 
@@ -39,7 +40,10 @@ struct Subject {
 }
 
 /// All subjects, in the order in which they are printed.
-const SUBJECTS: &[Subject] = &[Subject { name: "frozen", rows: frozen::rows }];
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "frozen", rows: frozen::rows },
+    Subject { name: "opened", rows: opened::rows },
+];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
 pub fn run(scene: &Scene, only: &str) -> Result<()> {
