@@ -98,10 +98,15 @@ impl SeriesSegment {
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let part = |(start, end): (usize, usize)| {
             let within = |set: &&u32| (start..end).contains(&(**set as usize));
-            let listed = |list: &[u32]| list.iter().filter(within).map(|set| set - start as u32).collect();
+            let listed =
+                |list: &[u32]| list.iter().filter(within).map(|set| set - start as u32).collect();
             Self {
                 sets: self.sets[start..end].to_vec(),
-                targets: self.targets.iter().map(|(key, list)| (key.clone(), listed(list))).collect(),
+                targets: self
+                    .targets
+                    .iter()
+                    .map(|(key, list)| (key.clone(), listed(list)))
+                    .collect(),
             }
         };
         starts.zip(ends.iter().copied()).map(part).collect()

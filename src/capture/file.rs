@@ -228,7 +228,9 @@ impl CaptureFile {
         self.connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
         self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_BLOB_BYTES).map_err(fail)?;
         self.run("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
-        for runs in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
+        for runs in
+            [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW]
+        {
             self.connection.set_db_config(runs, false).map_err(fail)?;
         }
         let pragma = |name: &str| {

@@ -80,7 +80,9 @@ fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<Entry>
 /// A value as text; what is no text becomes what no table of the format has.
 fn as_text(value: ValueRef<'_>) -> String {
     match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
         ValueRef::Null => String::new(),
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),

@@ -71,7 +71,10 @@ impl<'a> Pick<'a> {
             self.target.sets[ordinal as usize].text_len() + job.len() + instance.len()
         };
         let found = self.ordinals.iter().zip(&self.samples);
-        found.filter(|(_, samples)| !samples.is_empty()).map(|(ordinal, _)| of_series(*ordinal)).sum()
+        found
+            .filter(|(_, samples)| !samples.is_empty())
+            .map(|(ordinal, _)| of_series(*ordinal))
+            .sum()
     }
 
     /// The wanted samples of a group by ordinal, each list with room for others behind them.

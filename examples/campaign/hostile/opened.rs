@@ -50,9 +50,14 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
         rows.push(row(scene, &kind, &path, |_, code| code == 3)?);
         std::fs::remove_file(pipe)?;
     }
-    for (head, count) in
-        [(2, "segments"), (2, "gaps"), (2, "journal_next"), (2, "blocks"), (3, "events"), (3, "truths")]
-    {
+    for (head, count) in [
+        (2, "segments"),
+        (2, "gaps"),
+        (2, "journal_next"),
+        (2, "blocks"),
+        (3, "events"),
+        (3, "truths"),
+    ] {
         let path = made(scene, |connection| {
             change_head(connection, head, |value| value[count] = json!(1_u64 << 60))
         })?;

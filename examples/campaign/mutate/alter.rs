@@ -123,9 +123,8 @@ impl Capture {
         random: &mut Rng,
     ) -> Result<Option<Place>> {
         let sql = format!("SELECT id FROM {table} WHERE {condition} ORDER BY id");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let ids: Vec<i64> =
-            statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut statement = self.connection.prepare(&sql)?;
+        let ids: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         if ids.is_empty() {
             return Ok(None);
         }
@@ -265,21 +264,7 @@ fn alter_json(payload: &[u8], random: &mut Rng) -> Result<Vec<u8>> {
         alter(&mut text, random);
         return Ok(text);
     }
-    let mut place = &mut document;
-    // A walk from the root that ends at a leaf, or before it.
-    while random.u8(..10) > 0 {
-        place = match place {
-            Value::Object(map) if !map.is_empty() => {
-                let nth = random.usize(..map.len());
-                map.values_mut().nth(nth).context("the number is below the length")?
-            }
-            Value::Array(list) if !list.is_empty() => {
-                let nth = random.usize(..list.len());
-                &mut list[nth]
-            }
-            _ => break,
-        };
-    }
+    let place = drawn(&mut document, random);
     *place = match (&*place, random.u8(..8)) {
         (_, 0) => Value::Null,
         (_, 1) => json!([]),
@@ -293,10 +278,35 @@ fn alter_json(payload: &[u8], random: &mut Rng) -> Result<Vec<u8>> {
             let other = number(held.as_u64().unwrap_or(7), random);
             if turn % 2 == 0 { json!(other) } else { json!(other as i64) }
         }
-        (Value::Array(list), _) => json!(list.repeat(random.usize(..50))),
+        (Value::Array(list), _) => repeated(list, random.usize(..50)),
         _ => json!(number(1, random)),
     };
     Ok(serde_json::to_vec(&document)?)
+}
+
+/// A value somewhere in a document, mostly a leaf.
+fn drawn<'a>(value: &'a mut Value, random: &mut Rng) -> &'a mut Value {
+    let length = match value {
+        Value::Object(map) => map.len(),
+        Value::Array(list) => list.len(),
+        _ => 0,
+    };
+    if length == 0 || random.u8(..10) == 0 {
+        return value;
+    }
+    let nth = random.usize(..length);
+    match value {
+        Value::Array(list) => drawn(&mut list[nth], random),
+        Value::Object(map) => {
+            let inner = map.values_mut().nth(nth);
+            drawn(inner.expect("the number is below the length"), random)
+        }
+        leaf => leaf,
+    }
+}
+
+fn repeated(list: &[Value], times: usize) -> Value {
+    Value::Array(std::iter::repeat_n(list, times).flatten().cloned().collect())
 }
 
 /// Alters the targets in front of a segment, or the label sets behind them.

@@ -69,9 +69,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let parts = Parts { series, pd: &recording.pd, gaps: &recording.gaps };
     let (start, end) = (recording.window.start, recording.window.end);
     let as_of = part.map_or(end, |part| {
-        Timestamp::from_millis(
-            start.as_millis() / part + end.as_millis() / part,
-        )
+        Timestamp::from_millis(start.as_millis() / part + end.as_millis() / part)
     });
     let evidence = Evidence::new(recording.window, as_of, parts);
     let verdict = diagnose(&evidence);
@@ -135,7 +133,8 @@ fn rules_replay(path: &Path) -> Result<()> {
     let engine = engine(&storage);
     let metrics = reader.metrics();
     let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };
-    let report = rules::replay(&RULES, &storage, &engine, &settings)?;
+    let report = rules::replay(&RULES, &storage, &engine, &settings)
+        .map_err(|error| anyhow::anyhow!(error))?;
     rules_text("mutant", &report);
     Ok(())
 }

@@ -167,7 +167,8 @@ struct Mutant {
 impl Mutant {
     /// The mutant of a number, whatever was made before it.
     fn make(originals: &[Vec<u8>], scratch: &Path, (seed, number): (u64, u32)) -> Result<Self> {
-        let mut random = Rng::with_seed(seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random =
+            Rng::with_seed(seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let folder = tempfile::tempdir_in(scratch)?;
         let path = folder.path().join("mutant.capture");
         std::fs::write(&path, &originals[random.usize(..originals.len())])?;

@@ -78,8 +78,8 @@ pub fn decode_label_sets(blob: &[u8], budget: &mut Budget) -> Result<Vec<Labels>
     let mut expanded = 0_usize;
     for _ in 0..cursor.count()? {
         let (length, width) = (cursor.varint()? as usize, cursor.count()?);
-        expanded =
-            length.checked_mul(width.max(1)).map_or(usize::MAX, |n| n.saturating_add(expanded));
+        let labels = length.max(1).saturating_mul(width.max(1));
+        expanded = expanded.saturating_add(labels);
         if expanded > MAX_LABELS || (width > 0 && length > cursor.remaining()) {
             return Err(DecodeError("has more labels than the format allows"));
         }
@@ -104,6 +104,7 @@ fn decode_run(
         let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
         found.copied().ok_or(DecodeError("a string is missing"))
     };
+    budget.allow(width, 3 * size_of::<(&str, &str)>())?;
     let mut names = Vec::with_capacity(width);
     for _ in 0..width {
         names.push(string(cursor.varint()? as i64)?);

@@ -14,10 +14,10 @@ mod range_coder;
 mod values;
 
 pub use block::{ABSENT, BlockHeader, Columns, STALE, VALUE, decode_group, encode_block};
-pub use bytes::{Cursor, put_bytes, put_varint};
-pub use bytes::{DecodeError, open_envelope, seal_envelope};
 #[cfg(test)]
 pub use bytes::pack;
+pub use bytes::{Cursor, put_bytes, put_varint};
+pub use bytes::{DecodeError, open_envelope, seal_envelope};
 pub use journal::{JournalRow, decode_journal, encode_journal};
 pub use labels::{decode_label_sets, encode_label_sets};
 pub use pd::{PdBatch, decode_pd, encode_pd};
