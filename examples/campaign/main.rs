@@ -233,6 +233,15 @@ enum Task {
         /// Decides every damage
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Alter what rows say instead, make every checksum right again, and run each command
+        #[arg(long)]
+        resealed: bool,
+        /// How many of these are given to the built program as well
+        #[arg(long, default_value_t = 500, requires = "resealed")]
+        processes: u32,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
     },
     /// Hostile files, servers and moments: a row for each thing tried, and what came of it
     Hostile {
@@ -310,7 +319,15 @@ fn main() -> Result<()> {
             print!("{}", determinism::Table(&determinism::run(&campaign)?));
             Ok(())
         }
-        Task::Mutate { folder, times, seed } => {
+        Task::Mutate { folder, times, seed, resealed: true, processes, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            let exits = mutate::resealed::run_processes(&folder, &operator, processes, seed)?;
+            println!("{exits:#?}");
+            let tally = mutate::resealed::run(&folder, times, seed, bounds::Memory::Watched)?;
+            println!("{tally:#?}");
+            Ok(())
+        }
+        Task::Mutate { folder, times, seed, .. } => {
             println!("{:#?}", mutate::run(&folder, times, seed, bounds::Memory::Watched)?);
             Ok(())
         }

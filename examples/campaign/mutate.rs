@@ -4,6 +4,17 @@
 //! minutes, in the two forms that files have: with a journal, as a recorder leaves them that was
 //! killed, and compacted.
 
+#[path = "mutate/alter.rs"]
+mod alter;
+#[path = "mutate/block.rs"]
+mod block;
+#[path = "mutate/bytes.rs"]
+pub mod bytes;
+#[path = "mutate/commands.rs"]
+mod commands;
+#[path = "mutate/resealed.rs"]
+pub mod resealed;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,9 +38,19 @@ use operator::report::{Color, Diagnosed, replay_json, replay_text};
 use super::bounds::{Memory, Watchdog};
 use super::stand::captures_in;
 
-/// Series of a small capture, and one PD answer in so many.
-const SERIES: usize = 120;
-const EVERY_ANSWER: usize = 12;
+/// How much of a capture is cut out.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// About how many series.
+    series: usize,
+    /// One PD answer in so many.
+    every_answer: usize,
+    /// The first ticks.
+    ticks: usize,
+}
+
+/// Small captures with all that happened.
+const WHOLE: Extent = Extent { series: 120, every_answer: 12, ticks: usize::MAX };
 /// The scrape interval of the bundled runs.
 const STEP_MS: i64 = 15_000;
 /// The size of a capture's pages.
@@ -348,7 +369,7 @@ fn originals(folder: &Path, scratch: &Path) -> Result<Vec<Original>> {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let recorded = scratch.join("recorded.capture");
         let (journal, compacted) = (scratch.join("journal"), scratch.join("compacted"));
-        cut(&path, &recorded).with_context(|| format!("cannot cut {}", path.display()))?;
+        cut(&path, &recorded, WHOLE).with_context(|| format!("cannot cut {}", path.display()))?;
         copy(&recorded, &journal)?;
         compact(&recorded, &compacted)?;
         for (form, path) in [("with journal", journal), ("compacted", compacted)] {
@@ -368,10 +389,10 @@ fn originals(folder: &Path, scratch: &Path) -> Result<Vec<Original>> {
 }
 
 /// Records a part of a capture anew, and leaves it as a recorder that is killed: half sealed.
-fn cut(capture: &Path, to: &Path) -> Result<()> {
+fn cut(capture: &Path, to: &Path, extent: Extent) -> Result<()> {
     let reader = CaptureReader::open(capture)?;
     let all = reader.select(&[], TimeRange::ALL)?;
-    let every = (all.len() / SERIES).max(1);
+    let every = (all.len() / extent.series).max(1);
     let of_timeline = |metric: &str| matches!(metric, "up" | "process_start_time_seconds");
     let kept = all
         .iter()
@@ -385,11 +406,11 @@ fn cut(capture: &Path, to: &Path) -> Result<()> {
         }
     }
     let answers: Vec<PdAnswer> =
-        reader.pd_answers(TimeRange::ALL)?.into_iter().step_by(EVERY_ANSWER).collect();
+        reader.pd_answers(TimeRange::ALL)?.into_iter().step_by(extent.every_answer).collect();
     let mut answers = answers.chunks(answers.len().div_ceil(ticks.len().max(1)).max(1));
     let mut writer = CaptureWriter::create(to, reader.meta().clone())?;
-    let half = ticks.len() / 2;
-    for (number, samples) in ticks.into_values().enumerate() {
+    let half = ticks.len().min(extent.ticks) / 2;
+    for (number, samples) in ticks.into_values().take(extent.ticks).enumerate() {
         let mut tick = Tick { pd: answers.next().unwrap_or_default().to_vec(), ..Tick::default() };
         let at = samples.first().map(|(_, sample)| sample.at).unwrap_or_default();
         for (labels, sample) in samples {

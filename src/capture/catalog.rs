@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
 use super::by_fingerprint::ByFingerprint;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
@@ -13,6 +14,16 @@ use crate::model::{Labels, TargetKey};
 
 /// The labels by which a target's series differ from another target's.
 const OF_TARGET: [&str; 2] = ["job", "instance"];
+
+/// Bytes of label sets, not compressed, that one segment holds at most where it can be cut: a
+/// quarter of what a reader unpacks.
+const MOST_BYTES: usize = 1 << 26;
+/// Bytes that a label takes at most beside its text: two lengths, and its numbers in a run.
+const SIZE_OF_LABEL: usize = 20;
+/// Series that one segment lists at most where it can be cut: half of what a reader takes.
+const MOST_SERIES: usize = 1 << 23;
+/// One in so many bytes of text that series share is taken from a budget for each of them.
+const SHARED_TEXT: usize = 16;
 
 /// New series of one commit, sorted as the format demands.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -75,6 +86,53 @@ impl SeriesSegment {
         (segment, places)
     }
 
+    /// Cuts a segment into such as every reader takes, in order; mostly it is one already.
+    ///
+    /// Each part names all targets, so that they are numbered in the order in which they stand
+    /// here, and lists those of its sets that a target has.
+    pub fn cut(self) -> Vec<Self> {
+        let ends = self.ends();
+        if ends.len() < 2 {
+            return vec![self];
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let part = |(start, end): (usize, usize)| {
+            let within = |set: &&u32| (start..end).contains(&(**set as usize));
+            let listed =
+                |list: &[u32]| list.iter().filter(within).map(|set| set - start as u32).collect();
+            Self {
+                sets: self.sets[start..end].to_vec(),
+                targets: self
+                    .targets
+                    .iter()
+                    .map(|(key, list)| (key.clone(), listed(list)))
+                    .collect(),
+            }
+        };
+        starts.zip(ends.iter().copied()).map(part).collect()
+    }
+
+    /// Where the parts of [`cut`](Self::cut) end.
+    fn ends(&self) -> Vec<usize> {
+        let mut listed = vec![0; self.sets.len()];
+        for &set in self.targets.iter().flat_map(|(_, list)| list) {
+            listed[set as usize] += 1;
+        }
+        let mut ends = Vec::new();
+        let (mut bytes, mut series) = (0, 0);
+        for (number, (set, listed)) in self.sets.iter().zip(&listed).enumerate() {
+            // A name and a value may each stand here for the first time, behind their lengths.
+            let own = set.text_len() + set.len() * SIZE_OF_LABEL;
+            if number > 0 && (bytes + own > MOST_BYTES || series + listed > MOST_SERIES) {
+                ends.push(number);
+                (bytes, series) = (0, 0);
+            }
+            (bytes, series) = (bytes + own, series + listed);
+        }
+        ends.push(self.sets.len());
+        ends
+    }
+
     /// The segment as bytes, its labels compressed at one of zstd's levels.
     pub fn encode(&self, level: i32) -> Vec<u8> {
         let mut out = Vec::new();
@@ -95,12 +153,12 @@ impl SeriesSegment {
         out
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
+    /// Reads what [`encode`](Self::encode) wrote. What the series hold is taken from `budget`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where the bytes have another form.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    /// [`DecodeError`] where the bytes have another form, or expand to more than the budget allows.
+    pub fn decode(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let mut targets = Vec::new();
         let mut highest = 0;
@@ -128,11 +186,27 @@ impl SeriesSegment {
             highest = highest.max(next);
             targets.push((key, sets));
         }
-        let sets = decode_label_sets(cursor.take(cursor.remaining())?)?;
+        let sets = decode_label_sets(cursor.take(cursor.remaining())?, budget)?;
         if highest as usize > sets.len() {
             return Err(DecodeError("names a label set that is missing"));
         }
-        Ok(Self { sets, targets })
+        let segment = Self { sets, targets };
+        segment.take_from(budget)?;
+        Ok(segment)
+    }
+
+    /// Takes what each target's series hold beside the label sets that they share.
+    ///
+    /// Whoever goes through all series hashes or copies their labels one after the other, so that
+    /// a long text which many series share costs time instead: a part of it is taken as well.
+    fn take_from(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+        for (key, sets) in &self.targets {
+            let own = size_of::<Labels>() + key.job.len() + key.instance.len();
+            budget.take(sets.len(), own)?;
+            let shared: usize = sets.iter().map(|&set| self.sets[set as usize].text_len()).sum();
+            budget.take(shared / SHARED_TEXT, 1)?;
+        }
+        Ok(())
     }
 }
 
@@ -200,7 +274,41 @@ mod tests {
                 "h_bucket{le=\"0.5\"}"
             ]
         );
-        assert_eq!(SeriesSegment::decode(&segment.encode(1)), Ok(segment));
+        let mut budget = Budget::of_bytes(10_000);
+        assert_eq!(SeriesSegment::decode(&segment.encode(1), &mut budget), Ok(segment));
+    }
+
+    #[test]
+    fn a_segment_of_long_labels_is_cut_and_its_series_keep_their_places() {
+        let series: Vec<Labels> = (0..2_000_u32)
+            .map(|n| {
+                let (metric, long) = (format!("m{n:04}"), n.to_string() + &"x".repeat(80_000));
+                let instance = ["a", "b", "c"][n as usize % 3];
+                Labels::from_pairs(&[("__name__", &metric), ("l", &long), ("instance", instance)])
+            })
+            .collect();
+        let whole = SeriesSegment::new(&series);
+        let expected: BTreeMap<TargetKey, Vec<Labels>> = whole
+            .targets
+            .iter()
+            .map(|(key, list)| {
+                (key.clone(), list.iter().map(|set| whole.sets[*set as usize].clone()).collect())
+            })
+            .collect();
+        let keys: Vec<TargetKey> = expected.keys().cloned().collect();
+        let mut found: BTreeMap<TargetKey, Vec<Labels>> = BTreeMap::new();
+        let parts = whole.cut();
+        assert_eq!(parts.len(), 3);
+        for part in parts {
+            let mut budget = Budget::of_file(0);
+            let part = SeriesSegment::decode(&part.encode(1), &mut budget).expect("reads");
+            assert!(part.targets.iter().map(|(key, _)| key).eq(&keys));
+            for (key, list) in part.targets {
+                let sets = list.iter().map(|set| part.sets[*set as usize].clone());
+                found.entry(key).or_default().extend(sets);
+            }
+        }
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -21,6 +21,25 @@ pub enum CaptureError {
         /// What it is instead.
         why: String,
     },
+    /// A capture's database that holds tables, views or triggers which are not the format's, or
+    /// lacks some that are. SQLite would run what such a file brings, so nothing else is read.
+    #[error("{path} holds what does not belong to a capture: {what}", path = path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is there or missing, by name.
+        what: String,
+    },
+    /// What was asked for takes more memory than a reader gives to a file of this size.
+    #[error("{path}: {part} takes more memory than a file of its size is given ({limit_bytes} bytes)", path = path.display())]
+    Oversized {
+        /// The file.
+        path: PathBuf,
+        /// What was to be held.
+        part: String,
+        /// How much a reader of this file holds at most.
+        limit_bytes: u64,
+    },
     /// Written by a later version of the program.
     #[error("{path} has capture format {found}, but this version reads formats 1 to {supported}", path = escape_path(path))]
     Newer {

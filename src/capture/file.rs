@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, limits::Limit};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::CaptureError;
 use super::codec::{open_envelope, seal_envelope};
+use super::{CaptureError, schema};
 use crate::model::{RunMeta, Timestamp};
 
 /// SQLite's `application_id` of a capture: "opcp".
@@ -142,8 +143,8 @@ impl CaptureFile {
 
     /// As [`open_to_write`](Self::open_to_write), where these steps lead to the newest format.
     pub fn open_to_write_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
-        let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let version = file.check_identity(steps)?;
+        let mut file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = file.check(steps)?;
         file.run("PRAGMA journal_mode = WAL;")?;
         file.settle()?;
         file.migrate(version, steps)?;
@@ -158,11 +159,11 @@ impl CaptureFile {
 
     /// As [`open_to_read`](Self::open_to_read), where these steps lead to the newest format.
     pub fn open_to_read_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
-        let file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // Without this SQLite refuses a file that ends early as a whole. Nothing is ever written
         // through this connection, and every row that is read has its own checksum.
         file.run("PRAGMA writable_schema = ON;")?;
-        match file.check_identity(steps) {
+        match file.check(steps) {
             Ok(version) if version as usize == steps.len() => Ok(file),
             Ok(_) => Self::open_copy(path, steps),
             Err(CaptureError::Sqlite { source, .. }) if needs_copy(&source) => {
@@ -179,8 +180,9 @@ impl CaptureFile {
         std::fs::copy(path, &copy).map_err(io)?;
         // What a process that died left behind belongs to the content: the write-ahead log, or
         // the journal that undoes the step it died in.
+        let beside = path.canonicalize().map_err(io)?;
         for suffix in ["-wal", "-journal"] {
-            let log = side_file(path, suffix);
+            let log = side_file(&beside, suffix);
             if log.exists() {
                 std::fs::copy(&log, side_file(&copy, suffix)).map_err(io)?;
             }
@@ -200,10 +202,21 @@ impl CaptureFile {
             let why = "it is a directory or a device".to_owned();
             return Err(CaptureError::NotACapture { path: path.to_owned(), why });
         }
+        check_side_files(path)?;
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags);
         let connection = connection.map_err(|source| sqlite(path, source))?;
         Ok(Self { connection, path: path.to_owned(), _copy: None })
+    }
+
+    /// Checks what the file is before anything in it is believed; returns its format.
+    fn check(&mut self, steps: &[&str]) -> Result<u32, CaptureError> {
+        let version = self.check_identity(steps)?;
+        let foreign = schema::foreign(&mut self.connection, &steps[..version as usize]);
+        match foreign.map_err(|source| self.sqlite(source))? {
+            None => Ok(version),
+            Some(what) => Err(CaptureError::Foreign { path: self.path.clone(), what }),
+        }
     }
 
     fn settle(&self) -> Result<(), CaptureError> {
@@ -215,6 +228,11 @@ impl CaptureFile {
         self.connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
         self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_BLOB_BYTES).map_err(fail)?;
         self.run("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+        for runs in
+            [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW]
+        {
+            self.connection.set_db_config(runs, false).map_err(fail)?;
+        }
         let pragma = |name: &str| {
             self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
         };
@@ -243,6 +261,12 @@ impl CaptureFile {
         Ok(())
     }
 
+    /// Bytes on disk, with the write-ahead log.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+        size(&self.path).saturating_add(size(&side_file(&self.path, "-wal")))
+    }
+
     /// Runs statements that return nothing of interest.
     pub fn run(&self, sql: &str) -> Result<(), CaptureError> {
         self.connection.execute_batch(sql).map_err(|source| self.sqlite(source))
@@ -260,13 +284,17 @@ impl CaptureFile {
 
     fn head<T: DeserializeOwned>(&self, id: i64) -> Result<Option<T>, CaptureError> {
         let query = "SELECT body FROM head WHERE id = ?1";
-        let body: Option<Vec<u8>> = self
+        let as_blob = |row: &rusqlite::Row<'_>| {
+            Ok(row.get_ref(0)?.as_blob().map(<[u8]>::to_vec).map_err(|_| "the body is not a blob"))
+        };
+        let body = self
             .connection
-            .query_row(query, [id], |row| row.get(0))
+            .query_row(query, [id], as_blob)
             .optional()
             .map_err(|source| self.sqlite(source))?;
-        let Some(body) = body else { return Ok(None) };
         let part = format!("head {id}");
+        let Some(body) = body else { return Ok(None) };
+        let body = body.map_err(|why| self.damaged(&part, why))?;
         let json = open_envelope(&part, &body).map_err(|why| self.damaged(&part, why))?;
         serde_json::from_slice(json).map(Some).map_err(|why| self.damaged(&part, why))
     }
@@ -334,7 +362,8 @@ impl CaptureFile {
     }
 
     /// Reads all rows of a table in ascending order of id. A row that is damaged is handed over
-    /// as its error; a row that is missing among `expected` counts as one.
+    /// as its error, and so is each run of rows that are missing among `expected`, however long,
+    /// under the id of its first.
     pub fn rows(
         &self,
         table: Table,
@@ -360,8 +389,8 @@ impl CaptureFile {
                 each(next, Err("a row has an unexpected id".to_owned()));
                 return Ok(());
             };
-            for missing in next..id {
-                each(missing, Err("the row is missing".to_owned()));
+            if next < id {
+                each(next, Err(missing(id - next)));
             }
             next = id + 1;
             let part = format!("{} {id}", table.name());
@@ -370,10 +399,34 @@ impl CaptureFile {
                 _ => each(id, Err("the body is not a blob".to_owned())),
             }
         }
-        for missing in next..expected.end {
-            each(missing, Err("the row is missing".to_owned()));
+        if next < expected.end {
+            each(next, Err(missing(expected.end - next)));
         }
         Ok(())
+    }
+
+    /// The id of a table's next row, where `count` rows are there.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Damaged`] where the last of the rows is another one.
+    pub fn next_id(&self, table: Table, count: u64) -> Result<u64, CaptureError> {
+        let sql = format!("SELECT coalesce(max(id), 0) FROM {}", table.name());
+        let last = self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        let last = last.map_err(|source| self.sqlite(source))?;
+        if u64::try_from(last) == Ok(count) {
+            return Ok(count.saturating_add(1));
+        }
+        let why = format!("{count} rows were committed, and the last that is there is {last}");
+        Err(self.damaged(table.name(), why))
+    }
+}
+
+/// What is said of rows that follow one another and are missing.
+fn missing(rows: u64) -> String {
+    match rows {
+        1 => "the row is missing".to_owned(),
+        more => format!("{more} rows are missing"),
     }
 }
 
@@ -397,6 +450,29 @@ impl Table {
             Self::Truth => "truth",
         }
     }
+}
+
+/// The files beside a database that SQLite opens by itself.
+const SIDE_FILES: [&str; 3] = ["-wal", "-journal", "-shm"];
+
+/// Refuses a capture beside which stands something else than SQLite's own files: opening a named
+/// pipe would wait for ever, and a link would have another file read or written.
+fn check_side_files(path: &Path) -> Result<(), CaptureError> {
+    let io = |source| CaptureError::Io { path: path.to_owned(), source };
+    // SQLite follows links to the database, and then looks beside what they lead to.
+    let database = path.canonicalize().map_err(io)?;
+    for suffix in SIDE_FILES {
+        match std::fs::symlink_metadata(side_file(&database, suffix)) {
+            Ok(data) if data.is_file() => {}
+            Ok(_) => {
+                let why = format!("the {suffix} beside it is a link, a directory or a device");
+                return Err(CaptureError::NotACapture { path: path.to_owned(), why });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(io(source)),
+        }
+    }
+    Ok(())
 }
 
 /// Appends to a file's name, as SQLite names its side files.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
 use super::codec::{
     ABSENT, Columns, Cursor, DecodeError, JournalRow, PdBatch, STALE, VALUE, decode_journal,
     decode_pd,
@@ -21,13 +22,26 @@ pub struct JournalRows {
 }
 
 impl JournalRows {
-    /// Adds what one row's payload holds, and tells whose it is.
+    /// Adds what one row's payload holds, and tells whose it is; for rows that this program wrote.
     pub fn read(&mut self, payload: &[u8]) -> Result<u32, DecodeError> {
+        self.read_within(payload, |_| Some(usize::MAX), &mut Budget::of_bytes(u64::MAX))
+    }
+
+    /// As [`read`](Self::read), for rows of a stranger's: `series` tells how many a target has,
+    /// and what the rows hold is taken from `budget`.
+    pub fn read_within(
+        &mut self,
+        payload: &[u8],
+        series: impl Fn(u32) -> Option<usize>,
+        budget: &mut Budget,
+    ) -> Result<u32, DecodeError> {
         let mut cursor = Cursor::new(payload);
         let target = cursor.u32()?;
         let blob = cursor.take(cursor.remaining())?;
         if target != PD_TARGET {
-            self.scrapes.entry(target).or_default().extend(decode_journal(blob)?);
+            let series = series(target).ok_or(DecodeError("its target is not in the capture"))?;
+            let rows = decode_journal(blob, series, budget)?;
+            self.scrapes.entry(target).or_default().extend(rows);
             return Ok(target);
         }
         let batch = decode_pd(blob)?;
@@ -40,12 +54,48 @@ impl JournalRows {
     }
 }
 
+/// Samples of one row of the journal, where it has more than one instant: unpacked, they take half
+/// of what a reader allows one row.
+const ROW_SAMPLES: usize = 1 << 23;
+
+/// Cuts what one tick brought for one target into rows of the journal; mostly it is one.
+pub fn rows_of(scrapes: &[JournalRow]) -> Vec<&[JournalRow]> {
+    let mut rows = Vec::new();
+    let (mut start, mut samples) = (0, 0);
+    for (place, scrape) in scrapes.iter().enumerate() {
+        if place > start && samples + scrape.samples.len() > ROW_SAMPLES {
+            rows.push(&scrapes[start..place]);
+            (start, samples) = (place, 0);
+        }
+        samples += scrape.samples.len();
+    }
+    rows.push(&scrapes[start..]);
+    rows
+}
+
 /// Instants of a sealed block.
 pub const BLOCK_INSTANTS: usize = 480;
+/// Series × instants of a sealed block, where it has more than one instant: what a reader decodes
+/// it into stays below 150 MB, and its bytes below what a reader takes in one row.
+pub const BLOCK_CELLS: usize = 1 << 24;
+/// Bytes that a cell of columns takes.
+const SIZE_OF_CELL: usize = size_of::<u8>() + size_of::<u64>();
 
-/// Turns scrapes into columns, cut at a number of instants. Of two samples of one series at one
-/// instant the first stays.
-pub fn columns_of(mut rows: Vec<JournalRow>) -> Vec<Columns> {
+/// Turns scrapes into columns, cut at a number of instants and of cells. Of two samples of one
+/// series at one instant the first stays.
+pub fn columns_of(rows: Vec<JournalRow>) -> Vec<Columns> {
+    columns_within(rows, &mut Budget::of_bytes(u64::MAX)).expect("the budget is that of any memory")
+}
+
+/// As [`columns_of`], where what the columns hold is taken from `budget`.
+///
+/// # Errors
+///
+/// [`DecodeError`] where the budget does not allow it.
+pub fn columns_within(
+    mut rows: Vec<JournalRow>,
+    budget: &mut Budget,
+) -> Result<Vec<Columns>, DecodeError> {
     rows.sort_by_key(|row| row.at);
     for JournalRow { samples, .. } in &mut rows {
         if !samples.is_sorted_by(|a, b| a.0 < b.0) {
@@ -54,15 +104,36 @@ pub fn columns_of(mut rows: Vec<JournalRow>) -> Vec<Columns> {
         }
     }
     let instants: Vec<&[JournalRow]> = rows.chunk_by(|a, b| a.at == b.at).collect();
-    instants.chunks(BLOCK_INSTANTS).map(columns_of_slice).collect()
+    let mut columns = Vec::new();
+    for instants in instants.chunks(BLOCK_INSTANTS) {
+        push_columns(instants, &mut columns, budget)?;
+    }
+    Ok(columns)
+}
+
+fn push_columns(
+    instants: &[&[JournalRow]],
+    columns: &mut Vec<Columns>,
+    budget: &mut Budget,
+) -> Result<(), DecodeError> {
+    let ordinals = ordinals_of(instants);
+    let cells = ordinals.len() * instants.len();
+    // Where each instant brings other series, most cells hold nothing.
+    if cells > BLOCK_CELLS && instants.len() > 1 {
+        let (early, late) = instants.split_at(instants.len() / 2);
+        push_columns(early, columns, budget)?;
+        return push_columns(late, columns, budget);
+    }
+    budget.take(cells, SIZE_OF_CELL)?;
+    columns.push(columns_of_slice(instants, ordinals));
+    Ok(())
 }
 
 /// Instants that are put into columns at once: their values of one series share a cache line.
 const INSTANTS_TOGETHER: usize = 8;
 
-fn columns_of_slice(instants: &[&[JournalRow]]) -> Columns {
+fn columns_of_slice(instants: &[&[JournalRow]], ordinals: Vec<u32>) -> Columns {
     let times: Vec<i64> = instants.iter().map(|rows| rows[0].at).collect();
-    let ordinals = ordinals_of(instants);
     let mut states = vec![ABSENT; ordinals.len() * times.len()];
     let mut bits = vec![0; states.len()];
     let mut put = |cell: usize, value: u64| {
@@ -111,6 +182,29 @@ fn ordinals_of(instants: &[&[JournalRow]]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tick_of_many_millions_of_samples_is_cut_into_rows_that_can_be_read() {
+        let scrape = |at| JournalRow { at, samples: vec![(0, 0); ROW_SAMPLES / 4] };
+        let scrapes: Vec<JournalRow> = (0..10).map(scrape).collect();
+        let lengths: Vec<usize> = rows_of(&scrapes).iter().map(|row| row.len()).collect();
+        assert_eq!(lengths, [4, 4, 2]);
+        assert_eq!(rows_of(&scrapes[..1]), [&scrapes[..1]]);
+    }
+
+    #[test]
+    fn instants_of_which_each_brings_other_series_are_cut_into_more_blocks() {
+        let row = |at: i64| {
+            let first = at as u32 * 1_000;
+            JournalRow { at, samples: (first..first + 1_000).map(|ordinal| (ordinal, 7)).collect() }
+        };
+        let columns = columns_of((0..400).map(row).collect());
+        assert!(columns.len() > 1);
+        assert!(columns.iter().all(|columns| columns.states.len() <= BLOCK_CELLS));
+        assert_eq!(columns.iter().map(Columns::sample_count).sum::<u64>(), 400_000);
+        let rows = (0..400).map(row).collect();
+        assert!(columns_within(rows, &mut Budget::of_bytes(1 << 20)).is_err());
+    }
 
     #[test]
     fn every_sample_finds_its_cell_and_the_first_of_an_instant_stays() {

@@ -8,7 +8,7 @@ use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, PdBatch, encode_block, encode_pd};
 use super::file::{CaptureFile, State, Table};
 use super::index::{Place, SeriesIndex};
-use super::journal::{BLOCK_INSTANTS, PD_TARGET, columns_of};
+use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, PD_TARGET, columns_of};
 use super::reader::Target;
 use super::writer::{put_block, write_events};
 use super::{CaptureError, CaptureReader};
@@ -91,6 +91,13 @@ fn write_sorted_series(
 ) -> Result<(), CaptureError> {
     let targets: Vec<&Target> =
         (1..=reader.target_count()).map(|number| reader.target(number)).collect();
+    let mut budget = reader.budget();
+    for target in &targets {
+        for set in &target.sets {
+            let text = set.text_len() + target.key.job.len() + target.key.instance.len();
+            budget.take(1, text).map_err(|_| reader.oversized("the labels of all series"))?;
+        }
+    }
     let labels: Vec<Labels> = targets
         .iter()
         .flat_map(|target| (0..target.sets.len()).map(|ordinal| target.labels(ordinal)))
@@ -99,10 +106,12 @@ fn write_sorted_series(
     if segment.sets.is_empty() {
         return Ok(());
     }
-    state.segments = 1;
-    file.put_row(Table::Series, 1, &segment.encode(LABELS_LEVEL))?;
     let mut index = SeriesIndex::default();
     index.add_segment(&segment);
+    for part in segment.cut() {
+        state.segments += 1;
+        file.put_row(Table::Series, state.segments, &part.encode(LABELS_LEVEL))?;
+    }
     let mut pending = Vec::new();
     for (number, target) in (1..).zip(targets) {
         let extra = target_labels(&target.key);
@@ -115,7 +124,8 @@ fn write_sorted_series(
     }
     pending.sort_unstable();
     for (target, number, ordinals) in pending {
-        for times in reader.times_of(number)?.chunks(BLOCK_INSTANTS) {
+        let instants = (BLOCK_CELLS / ordinals.len()).clamp(1, BLOCK_INSTANTS);
+        for times in reader.times_of(number)?.chunks(instants) {
             for columns in columns_of(rows_at(reader, number, &ordinals, times)?) {
                 let bounds = (columns.times[0], columns.times[columns.times.len() - 1]);
                 put_block(file, state, target, bounds, &encode_block(&columns))?;
@@ -198,7 +208,7 @@ fn read_truths(file: &CaptureFile) -> Result<Vec<Vec<u8>>, CaptureError> {
 
 fn put_truth(file: &CaptureFile, truth: &[u8]) -> Result<(), CaptureError> {
     let mut marks = file.marks()?;
-    marks.truths += 1;
+    marks.truths = file.next_id(Table::Truth, marks.truths)?;
     file.put_row(Table::Truth, marks.truths, truth)?;
     file.set_marks(&marks)
 }

@@ -2,6 +2,7 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
+mod budget;
 mod by_fingerprint;
 mod catalog;
 mod codec;
@@ -17,6 +18,7 @@ mod maintain;
 mod parallel;
 mod reader;
 mod scan;
+mod schema;
 mod select;
 mod verify;
 mod writer;

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
+use super::budget::Budget;
 use super::catalog::SeriesSegment;
 use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
-use super::journal::{JournalRows, PD_TARGET, columns_of};
+use super::journal::{JournalRows, PD_TARGET, columns_within};
 use super::loss::Counted;
 use super::scan::MetricIndex;
 use super::writer::{block_context, bounds_hash, pd_hash};
@@ -110,10 +111,22 @@ impl CaptureReader {
             counted: OnceLock::new(),
             decoded: AtomicU64::new(0),
         };
-        reader.read_segments()?;
+        let mut budget = reader.budget();
+        reader.read_segments(&mut budget)?;
         reader.read_block_rows()?;
-        reader.read_journal()?;
+        reader.read_journal(&mut budget)?;
         Ok(reader)
+    }
+
+    /// An error that says what is more than may be held of the file at once.
+    pub(super) fn oversized(&self, part: &str) -> CaptureError {
+        let (path, part) = (self.file.path.clone(), part.to_owned());
+        CaptureError::Oversized { path, part, limit_bytes: self.budget().limit_bytes() }
+    }
+
+    /// What may be held of the file at once.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::of_file(self.file.bytes_on_disk())
     }
 
     /// What is known of the run.
@@ -268,9 +281,14 @@ impl CaptureReader {
     }
 
     pub(super) fn contents_to_resume(&self) -> Result<Contents, CaptureError> {
-        let mut index = SeriesIndex::default();
-        self.file.rows(Table::Series, 1..self.state.segments + 1, |_, payload| {
-            if let Some(segment) = payload.ok().and_then(|p| SeriesSegment::decode(p).ok()) {
+        // What is missing of these is named while they are read.
+        self.gap_rows()?;
+        self.events()?;
+        let (mut index, mut budget) = (SeriesIndex::default(), self.budget());
+        let segments = 1..self.state.segments.saturating_add(1);
+        self.file.rows(Table::Series, segments, |_, payload| {
+            let segment = payload.ok().and_then(|p| SeriesSegment::decode(p, &mut budget).ok());
+            if let Some(segment) = segment {
                 index.add_segment(&segment);
             }
         })?;
@@ -293,7 +311,7 @@ impl CaptureReader {
         if let Some(damage) = self.damage().into_iter().next() {
             return Err(self.file.damaged(damage.part, damage.why));
         }
-        let journal_ticks = self.state.journal_next - self.state.journal_first;
+        let journal_ticks = self.state.journal_next.saturating_sub(self.state.journal_first);
         let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
         let journal = self.journal_ids.clone();
         Ok(Contents { index, journal, documents, pd_written, journal_ticks })
@@ -331,7 +349,7 @@ impl CaptureReader {
         }
     }
 
-    fn read_segments(&mut self) -> Result<(), CaptureError> {
+    fn read_segments(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
         let mut numbers: BTreeMap<TargetKey, usize> = BTreeMap::new();
         let mut targets: Vec<Target> = Vec::new();
         let mut damaged = false;
@@ -339,11 +357,14 @@ impl CaptureReader {
             Table::Series,
             1..self.state.segments.saturating_add(1),
             |id, payload| {
-                let read = payload
-                    .and_then(|bytes| SeriesSegment::decode(bytes).map_err(|why| why.to_string()));
+                // Later segments number on from earlier ones, so none is usable past a hole.
+                if damaged {
+                    return;
+                }
+                let read = payload.and_then(|bytes| {
+                    SeriesSegment::decode(bytes, budget).map_err(|why| why.to_string())
+                });
                 match read {
-                    // Later segments number on from earlier ones, so none is usable past a hole.
-                    Ok(_) if damaged => {}
                     Ok(segment) => {
                         for (key, list) in segment.targets {
                             let number = *numbers.entry(key.clone()).or_insert_with(|| {
@@ -417,17 +438,27 @@ impl CaptureReader {
             let why = "the bounds of the rows are not those that were committed".to_owned();
             self.note("block".to_owned(), why, None);
         }
+        for block in blocks.iter().filter(|block| block.target > self.target_count()) {
+            self.note_block(block, "", "its target is not in the capture");
+        }
         self.blocks = blocks;
         Ok(())
     }
 
-    fn read_journal(&mut self) -> Result<(), CaptureError> {
+    fn read_journal(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
         let mut rows = JournalRows::default();
         let mut batches = Vec::new();
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
+        let series = |target: u32| {
+            let index = (target as usize).checked_sub(1)?;
+            Some(self.targets.get(index)?.sets.len())
+        };
         self.file.rows(Table::Journal, range, |id, payload| {
-            match payload.and_then(|row| rows.read(row).map_err(|why| why.to_string())) {
+            let read = payload.and_then(|row| {
+                rows.read_within(row, series, budget).map_err(|why| why.to_string())
+            });
+            match read {
                 Ok(target) => ids.entry(target).or_default().push(id),
                 Err(why) => self.note(format!("journal {id}"), why, None),
             }
@@ -436,8 +467,14 @@ impl CaptureReader {
                 batches.push(batch);
             }
         })?;
-        let scrapes = rows.scrapes.into_iter();
-        self.journal = scrapes.map(|(target, rows)| (target, columns_of(rows))).collect();
+        let mut journal = BTreeMap::new();
+        for (target, rows) in rows.scrapes {
+            match columns_within(rows, budget) {
+                Ok(columns) => drop(journal.insert(target, columns)),
+                Err(why) => self.note(format!("journal of target {target}"), why.to_string(), None),
+            }
+        }
+        self.journal = journal;
         self.journal_ids = ids;
         self.journal_pd = batches;
         Ok(())

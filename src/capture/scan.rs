@@ -211,7 +211,7 @@ impl CaptureReader {
                 }
             }
         };
-        for columns in self.journal_columns(number, newest.len()) {
+        for columns in self.journal_columns(number) {
             raise(&mut newest, columns);
         }
         let mut blocks: Vec<&BlockRow> = self.blocks_in(number, TimeRange::ALL).collect();
@@ -247,7 +247,7 @@ impl CaptureReader {
                 }
             }
         }
-        self.journal_columns(number, wanted.len()).for_each(each);
+        self.journal_columns(number).for_each(each);
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl CaptureReader {
                 times.extend(header.times);
             }
         }
-        for columns in self.journal_columns(number, series) {
+        for columns in self.journal_columns(number) {
             times.extend(&columns.times);
         }
         Ok(times.into_iter().collect())
@@ -277,18 +277,19 @@ impl CaptureReader {
             .filter(move |block| block.target == number && block.last >= start && block.first < end)
     }
 
-    /// A block and its header; `None` where it is damaged or names ordinals past `series`.
+    /// A block and its header; `None` where it is damaged, names ordinals past `series`, or has
+    /// other bounds than its row says.
     pub(super) fn block_header(
         &self,
         block: &BlockRow,
         series: usize,
     ) -> Result<Option<(Vec<u8>, BlockHeader)>, CaptureError> {
         let Some(body) = self.block_body(block)? else { return Ok(None) };
-        match BlockHeader::decode(&body) {
-            Ok(header) if header.ordinals.last().is_none_or(|last| (*last as usize) < series) => {
+        match BlockHeader::decode(&body, series) {
+            Ok(header) if header.is_within(block.first, block.last) => {
                 return Ok(Some((body, header)));
             }
-            Ok(_) => self.note_block(block, "", "it names a series that is not in the capture"),
+            Ok(_) => self.note_block(block, "", "it has instants outside its row's bounds"),
             Err(why) => self.note_block(block, "", why),
         }
         Ok(None)
@@ -305,19 +306,9 @@ impl CaptureReader {
         columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
     }
 
-    pub(super) fn journal_columns(
-        &self,
-        number: u32,
-        series: usize,
-    ) -> impl Iterator<Item = &Columns> {
-        self.journal.get(&number).into_iter().flatten().filter(move |columns| {
-            let whole = columns.ordinals.last().is_none_or(|last| (*last as usize) < series);
-            if !whole {
-                let why = "it names a series that is not in the capture".to_owned();
-                self.note(format!("journal of target {number}"), why, None);
-            }
-            whole
-        })
+    /// What the journal holds of a target.
+    pub(super) fn journal_columns(&self, number: u32) -> impl Iterator<Item = &Columns> {
+        self.journal.get(&number).into_iter().flatten()
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::sync::atomic::Ordering;
 
+use super::budget::Budget;
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
 use super::reader::{BlockRow, CaptureReader, Target};
 use super::scan::{MetricIndex, SampleRun, touched};
 use super::{CaptureError, parallel};
-use crate::model::{LabelMatcher, Sample, Series, TimeRange, Timestamp};
+use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 
 /// Bytes of blocks that are read before they are decoded.
 const BYTES_AT_ONCE: usize = 16 << 20;
+/// What is said to be too much.
+const SELECTED: &str = "what was selected";
 /// Cells that are decoded before their samples are put to those before them.
 const CELLS_AT_ONCE: usize = 4 << 20;
 
@@ -54,6 +57,24 @@ impl<'a> Pick<'a> {
         let ordinals = (0..).zip(&wanted).filter(|(_, wanted)| **wanted);
         let ordinals: Vec<u32> = ordinals.map(|(ordinal, _)| ordinal).collect();
         Self { number, target, wanted, samples: vec![Vec::new(); ordinals.len()], ordinals }
+    }
+
+    /// How many of the ordinals are wanted.
+    fn wanted_of(&self, ordinals: &[u32]) -> usize {
+        ordinals.iter().filter(|ordinal| self.wanted[**ordinal as usize]).count()
+    }
+
+    /// Bytes that the labels of the series with samples take.
+    fn bytes_of_labels(&self) -> usize {
+        let TargetKey { job, instance } = &self.target.key;
+        let of_series = |ordinal: u32| {
+            self.target.sets[ordinal as usize].text_len() + job.len() + instance.len()
+        };
+        let found = self.ordinals.iter().zip(&self.samples);
+        found
+            .filter(|(_, samples)| !samples.is_empty())
+            .map(|(ordinal, _)| of_series(*ordinal))
+            .sum()
     }
 
     /// The wanted samples of a group by ordinal, each list with room for others behind them.
@@ -108,7 +129,8 @@ impl CaptureReader {
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file cannot be read.
+    /// [`CaptureError`] where the file cannot be read; [`CaptureError::Oversized`] where what is
+    /// selected is more than the program holds of a file of its size.
     pub fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -123,14 +145,24 @@ impl CaptureReader {
             .filter(|(.., wanted)| wanted.contains(&true))
             .map(|(number, target, wanted)| Pick::new(number, target, wanted))
             .collect();
-        self.fill(&mut picks, range)?;
+        let mut budget = self.budget();
+        self.fill(&mut picks, range, &mut budget)?;
+        for pick in &picks {
+            budget.take(pick.bytes_of_labels(), 1).map_err(|_| self.oversized(SELECTED))?;
+        }
         let mut found: Vec<Series> = picks.into_iter().flat_map(Pick::series).collect();
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
     }
 
     /// Decodes the samples in `range` of what is picked, on several threads.
-    fn fill(&self, picks: &mut [Pick<'_>], range: TimeRange) -> Result<(), CaptureError> {
+    /// What they take is taken from `budget`.
+    fn fill(
+        &self,
+        picks: &mut [Pick<'_>],
+        range: TimeRange,
+        budget: &mut Budget,
+    ) -> Result<(), CaptureError> {
         let blocks = picks.iter().enumerate().flat_map(|(pick, picked)| {
             self.blocks_in(picked.number, range).map(move |block| (pick, block))
         });
@@ -142,17 +174,33 @@ impl CaptureReader {
                 let series = picks[pick].wanted.len();
                 if let Some((body, header)) = self.block_header(block, series)? {
                     bytes += body.len();
-                    parts.push(Part { pick, block, body, header });
+                    let part = Part { pick, block, body, header };
+                    let wanted = picks[pick].wanted_of(&part.header.ordinals);
+                    self.take_samples(budget, wanted, part.instants_in(range))?;
+                    parts.push(part);
                 }
             }
             self.fill_from(picks, &parts, range);
         }
         for pick in picks {
-            for columns in self.journal_columns(pick.number, pick.wanted.len()) {
+            for columns in self.journal_columns(pick.number) {
+                let wanted = pick.wanted_of(&columns.ordinals);
+                self.take_samples(budget, wanted, columns.times.len())?;
                 pick.take(pick.cut(columns, range, columns.times.len()));
             }
         }
         Ok(())
+    }
+
+    /// Takes room for samples of so many series at so many instants.
+    fn take_samples(
+        &self,
+        budget: &mut Budget,
+        series: usize,
+        instants: usize,
+    ) -> Result<(), CaptureError> {
+        let cells = series.saturating_mul(instants);
+        budget.take(cells, size_of::<Sample>()).map_err(|_| self.oversized(SELECTED))
     }
 
     /// Decodes what blocks hold of the picks, so many groups at once that what they hold is small

@@ -1,5 +1,6 @@
 //! Behaviour of a capture file as a whole.
 
+mod hostile;
 mod migrations;
 
 use std::path::PathBuf;

@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use super::CaptureError;
 use super::catalog::SeriesSegment;
 use super::codec::{PdBatch, encode_block, encode_journal, encode_pd, put_varint, seal_envelope};
-use super::file::{CaptureFile, State, Table, side_file};
+use super::file::{CaptureFile, State, Table};
 use super::index::{SampleBatch, SeriesIndex};
-use super::journal::{JournalRows, PD_TARGET, columns_of};
+use super::journal::{JournalRows, PD_TARGET, columns_of, rows_of};
 use super::lock::LockFile;
 use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
@@ -216,7 +216,7 @@ impl CaptureWriter {
         }
         self.write_state()?;
         self.file.run("COMMIT")?;
-        Ok(CommitStats { samples, pd_answers, file_bytes: self.bytes_on_disk(), sealed })
+        Ok(CommitStats { samples, pd_answers, file_bytes: self.file.bytes_on_disk(), sealed })
     }
 
     /// Seals what the journal holds.
@@ -244,11 +244,6 @@ impl CaptureWriter {
         Ok(())
     }
 
-    fn bytes_on_disk(&self) -> u64 {
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        size(&self.file.path) + size(&side_file(&self.file.path, "-wal"))
-    }
-
     fn write_state(&mut self) -> Result<(), CaptureError> {
         self.state.samples_sum = format!("{:032x}", self.samples_sum);
         self.state.pd_sum = format!("{:032x}", self.pd_sum);
@@ -257,7 +252,7 @@ impl CaptureWriter {
 
     fn write_samples(&mut self, batch: &mut SampleBatch) -> Result<usize, CaptureError> {
         if let Some(segment) = batch.settle(&mut self.index) {
-            self.write_segment(&segment)?;
+            self.write_segment(segment)?;
         }
         self.samples_sum = self.samples_sum.wrapping_add(batch.take_sum());
         let mut written = 0;
@@ -266,16 +261,21 @@ impl CaptureWriter {
             let newest = rows.last().map(|row| Timestamp::from_millis(row.at));
             self.state.last_observed = self.state.last_observed.max(newest);
             *self.journal.scrapes.entry(target + 1).or_default() += rows.len();
-            self.append_journal(target + 1, &encode_journal(&rows))?;
+            for row in rows_of(&rows) {
+                self.append_journal(target + 1, &encode_journal(row))?;
+            }
         }
         self.journal.samples += written;
         self.state.samples += written as u64;
         Ok(written)
     }
 
-    fn write_segment(&mut self, segment: &SeriesSegment) -> Result<(), CaptureError> {
-        self.state.segments += 1;
-        self.file.put_row(Table::Series, self.state.segments, &segment.encode(LABELS_LEVEL))
+    fn write_segment(&mut self, segment: SeriesSegment) -> Result<(), CaptureError> {
+        for part in segment.cut() {
+            self.state.segments += 1;
+            self.file.put_row(Table::Series, self.state.segments, &part.encode(LABELS_LEVEL))?;
+        }
+        Ok(())
     }
 
     fn append_journal(&mut self, target: u32, blob: &[u8]) -> Result<(), CaptureError> {
@@ -415,7 +415,7 @@ pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureE
     }
     let mut marks = file.marks()?;
     for event in events {
-        marks.events += 1;
+        marks.events = file.next_id(Table::Event, marks.events)?;
         file.put_row(Table::Event, marks.events, &json(event))?;
     }
     file.set_marks(&marks)

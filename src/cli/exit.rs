@@ -142,6 +142,8 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         return Some(match error {
             CaptureError::NotFound { .. } => Code::NotFound,
             CaptureError::NotACapture { .. }
+            | CaptureError::Foreign { .. }
+            | CaptureError::Oversized { .. }
             | CaptureError::Newer { .. }
             | CaptureError::Damaged { .. } => Code::Damaged,
             CaptureError::Locked { .. } => Code::Locked,

@@ -172,6 +172,11 @@ impl Labels {
         self.ends.is_empty()
     }
 
+    /// Bytes of all names and values.
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Appends the canonical encoding: what Prometheus's remote protocols send for the labels of
     /// a `TimeSeries` (field 1, length-delimited, a `Label` message of name 1 and value 2).
     ///

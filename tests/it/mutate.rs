@@ -5,7 +5,7 @@ use std::path::Path;
 use operator::capture::{CaptureReader, verify};
 
 use crate::bounds::Memory;
-use crate::mutate_campaign;
+use crate::mutate_campaign::{self, resealed};
 
 #[test]
 fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
@@ -18,6 +18,34 @@ fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
     let counts: Vec<u32> = tally.mutants.values().flatten().copied().collect();
     assert_eq!(counts.iter().sum::<u32>(), 300);
     assert!(tally.samples_read > tally.samples_of_damaged / 2, "{tally:?}");
+}
+
+/// A folder with one of the bundled captures.
+fn one_capture() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    std::fs::copy(data.join("chaos-10.capture"), folder.path().join("chaos-10.capture"))
+        .expect("a bundled capture can be copied");
+    folder
+}
+
+#[test]
+fn captures_that_were_altered_and_sealed_again_neither_crash_nor_hang_a_command() {
+    let tally = resealed::run(one_capture().path(), 60, 3, Memory::Unwatched)
+        .expect("every command ends in bounds");
+    for (command, [taken, refused]) in &tally.commands {
+        assert_eq!(taken + refused, 60, "{command}");
+    }
+    let [read, refused] = tally.commands["show"];
+    assert!(read > refused, "decoders are reached: {tally:?}");
+}
+
+#[test]
+fn the_program_ends_with_a_documented_code_whatever_a_capture_says() {
+    let program = Path::new(env!("CARGO_BIN_EXE_operator"));
+    let exits = resealed::run_processes(one_capture().path(), program, 32, 3)
+        .expect("every process ends with a documented code");
+    assert_eq!(exits.values().flat_map(|codes| codes.values()).sum::<u32>(), 32);
 }
 
 #[test]

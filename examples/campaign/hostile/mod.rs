@@ -11,6 +11,7 @@ mod echo;
 mod escapes;
 mod frozen;
 mod many_rows;
+mod opened;
 mod secrets;
 #[path = "../../../tests/it/printing/stage.rs"]
 mod stage;
@@ -62,6 +63,7 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "closed_output", rows: closed_output::rows },
     Subject { name: "secrets", rows: secrets::rows },
     Subject { name: "escapes", rows: escapes::rows },
+    Subject { name: "opened", rows: opened::rows },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.

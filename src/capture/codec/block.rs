@@ -19,6 +19,9 @@ const GROUP_SAMPLES: usize = 128 * 1024;
 const MAX_GROUP_CELLS: usize = 1 << 21;
 /// Series × instants that a decoder accepts in one block, which bounds the time it takes.
 const MAX_BLOCK_CELLS: usize = 1 << 30;
+/// Series × instants that a block may have for each of its bytes. The arithmetic coder needs more
+/// than a byte for 6,000 of them even where all are zero, so more is a claim and no content.
+const MAX_CELLS_PER_BYTE: usize = 1 << 14;
 /// Instants of one block.
 const MAX_INSTANTS: usize = 4096;
 
@@ -79,12 +82,13 @@ struct Group {
 }
 
 impl BlockHeader {
-    /// Reads the header of a block.
+    /// Reads the header of a block of a target that has so many `series`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where the header is damaged or exceeds what the format allows.
-    pub fn decode(block: &[u8]) -> Result<Self, DecodeError> {
+    /// [`DecodeError`] where the header is damaged, names a series that the target does not have,
+    /// or exceeds what the format allows or the block's bytes can hold.
+    pub fn decode(block: &[u8], series: usize) -> Result<Self, DecodeError> {
         let (stored, rest) =
             block.split_first_chunk::<4>().ok_or(DecodeError("shorter than its checksum"))?;
         let mut outer = Cursor::new(rest);
@@ -95,9 +99,13 @@ impl BlockHeader {
         let body_start = block.len() - outer.remaining();
         let mut cursor = Cursor::new(header);
         let times = decode_times(&mut cursor)?;
-        let ordinals = decode_ordinals(&mut cursor)?;
-        if ordinals.len().saturating_mul(times.len()) > MAX_BLOCK_CELLS {
+        let ordinals = decode_ordinals(&mut cursor, series)?;
+        let cells = ordinals.len().saturating_mul(times.len());
+        if cells > MAX_BLOCK_CELLS {
             return Err(DecodeError("a block has more cells than the format allows"));
+        }
+        if cells / MAX_CELLS_PER_BYTE > block.len() {
+            return Err(DecodeError("a block has more cells than its bytes can hold"));
         }
         let count = cursor.count()?;
         let mut groups = Vec::with_capacity(count);
@@ -121,6 +129,11 @@ impl BlockHeader {
             return Err(DecodeError("the directory does not cover the block"));
         }
         Ok(Self { times, ordinals, groups })
+    }
+
+    /// Whether all instants are within these, both inclusive.
+    pub fn is_within(&self, first: i64, last: i64) -> bool {
+        self.times.first() >= Some(&first) && self.times.last() <= Some(&last)
     }
 
     /// How many groups there are.
@@ -155,6 +168,9 @@ fn encode_header(columns: &Columns, groups: &[(usize, Vec<u8>)]) -> Vec<u8> {
 
 fn decode_times(cursor: &mut Cursor<'_>) -> Result<Vec<i64>, DecodeError> {
     let count = cursor.count()?;
+    if count == 0 {
+        return Err(DecodeError("a block has no instant"));
+    }
     if count > MAX_INSTANTS {
         return Err(DecodeError("a block has more instants than the format allows"));
     }
@@ -187,7 +203,7 @@ fn encode_ordinals(out: &mut Vec<u8>, ordinals: &[u32]) {
     }
 }
 
-fn decode_ordinals(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
+fn decode_ordinals(cursor: &mut Cursor<'_>, series: usize) -> Result<Vec<u32>, DecodeError> {
     const MAX_SERIES: usize = 1 << 23;
     let mut ordinals = Vec::new();
     let mut next = 0_u32;
@@ -197,6 +213,9 @@ fn decode_ordinals(cursor: &mut Cursor<'_>) -> Result<Vec<u32>, DecodeError> {
         let (start, end) = start
             .and_then(|start| Some((start, start.checked_add(length)?)))
             .ok_or(DecodeError("an ordinal exceeds 32 bits"))?;
+        if end as usize > series {
+            return Err(DecodeError("it names a series that is not in the capture"));
+        }
         if ordinals.len() + length as usize > MAX_SERIES {
             return Err(DecodeError("a block has more series than the format allows"));
         }
@@ -277,7 +296,7 @@ mod tests {
 
     fn read_back(columns: &Columns) -> Columns {
         let block = encode_block(columns);
-        let header = BlockHeader::decode(&block).expect("a fresh header reads");
+        let header = BlockHeader::decode(&block, usize::MAX).expect("a fresh header reads");
         let mut whole = Columns { times: header.times.clone(), ..Columns::default() };
         for group in 0..header.group_count() {
             let part =
@@ -326,13 +345,58 @@ mod tests {
         assert_eq!(written.samples(0).last(), Some((written.times[2], STALE_NAN_BITS)));
     }
 
+    /// A block whose groups are empty: the decoder reads zeros past the end.
+    fn claimed(instants: u64, series: u64, per_group: u64) -> Vec<u8> {
+        let mut header = Vec::new();
+        put_varint(&mut header, instants);
+        (0..instants).for_each(|_| put_signed(&mut header, 1));
+        for number in [1, 0, series, series.div_ceil(per_group)] {
+            put_varint(&mut header, number);
+        }
+        for first in (0..series).step_by(per_group as usize) {
+            put_varint(&mut header, per_group.min(series - first));
+            put_varint(&mut header, 0);
+            header.extend(crc32c::crc32c(&[]).to_le_bytes());
+        }
+        let mut block = crc32c::crc32c(&header).to_le_bytes().to_vec();
+        super::super::put_bytes(&mut block, &header);
+        block
+    }
+
+    #[test]
+    fn a_block_has_instants_known_series_and_bytes_for_its_cells() {
+        let decoded = |block: &[u8], series| BlockHeader::decode(block, series).map(|_| ());
+        assert_eq!(decoded(&claimed(3, 5, 5), 5), Ok(()));
+        assert_eq!(decoded(&claimed(0, 5, 5), 5), Err(DecodeError("a block has no instant")));
+        assert!(decoded(&claimed(3, 5, 5), 4).is_err_and(|why| why.0.contains("not in the")));
+        let bomb = claimed(4096, 1 << 18, 512);
+        let error = Err(DecodeError("a block has more cells than its bytes can hold"));
+        assert_eq!(decoded(&bomb, usize::MAX), error);
+    }
+
+    #[test]
+    fn blocks_of_nothing_but_zeros_have_bytes_for_their_cells() {
+        for (instants, series) in [(1, 200_000), (480, 3_000), (4096, 500)] {
+            let written = Columns {
+                times: (0..instants).collect(),
+                ordinals: (0..series).collect(),
+                states: vec![VALUE; instants as usize * series as usize],
+                bits: vec![0; instants as usize * series as usize],
+            };
+            let block = encode_block(&written);
+            let cells = written.states.len();
+            assert!(cells / block.len() < MAX_CELLS_PER_BYTE / 2, "{} bytes", block.len());
+            assert!(BlockHeader::decode(&block, series as usize).is_ok());
+        }
+    }
+
     #[test]
     fn a_flipped_bit_is_noticed_wherever_it_is() {
         let block = encode_block(&columns(&[&[1.5, 2.5, 3.5], &[1.0, 7.0, 7.0]]));
         for position in 0..block.len() * 8 {
             let mut damaged = block.clone();
             damaged[position / 8] ^= 1 << (position % 8);
-            let read = BlockHeader::decode(&damaged)
+            let read = BlockHeader::decode(&damaged, usize::MAX)
                 .and_then(|header| decode_group(&damaged, &header, 0, usize::MAX));
             assert!(read.is_err(), "bit {position}");
         }
@@ -368,7 +432,7 @@ mod tests {
             let mut states = vec![ABSENT; 40];
             let mut bits = vec![0; 40];
             code_group(&mut Decoder::new(&bytes), 8, &mut states, &mut bits, Direction::Decode);
-            let _ = BlockHeader::decode(&bytes);
+            let _ = BlockHeader::decode(&bytes, 1_000_000);
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The journal's blob: what one tick brought for one target, scrape by scrape.
 
+use super::super::budget::Budget;
 use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
 
 /// Bytes that a journal blob may unpack to.
 const MAX_UNPACKED: usize = 1 << 28;
+
+/// An ordinal that no series of the target has.
+const UNKNOWN_SERIES: DecodeError = DecodeError("it names a series that is not in the capture");
 
 /// Samples of one target at one instant: ordinals ascending, each with the value's bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +52,18 @@ fn value_before(
     before.next_if(|(candidate, _)| *candidate == ordinal).map_or(0, |&(_, bits)| bits)
 }
 
-/// Decodes what [`encode_journal`] wrote.
+/// Decodes what [`encode_journal`] wrote for a target with so many `series`. What the rows hold is
+/// taken from `budget`.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the bytes have another form.
-pub fn decode_journal(blob: &[u8]) -> Result<Vec<JournalRow>, DecodeError> {
+/// [`DecodeError`] where the bytes have another form, name a series that the target does not have,
+/// or expand to more than the budget allows.
+pub fn decode_journal(
+    blob: &[u8],
+    series: usize,
+    budget: &mut Budget,
+) -> Result<Vec<JournalRow>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
     let mut rows: Vec<JournalRow> = Vec::new();
@@ -61,13 +71,19 @@ pub fn decode_journal(blob: &[u8]) -> Result<Vec<JournalRow>, DecodeError> {
     for _ in 0..cursor.count()? {
         at = at.wrapping_add(cursor.signed()?);
         let count = cursor.count()?;
+        if count > series {
+            return Err(UNKNOWN_SERIES);
+        }
+        budget.take(1, size_of::<JournalRow>())?;
+        budget.take(count, size_of::<(u32, u64)>())?;
         let mut samples = Vec::with_capacity(count);
         let mut next = 0_u32;
         for _ in 0..count {
             let ordinal = next.checked_add(cursor.u32()?);
-            let ordinal = ordinal.ok_or(DecodeError("an ordinal exceeds 32 bits"))?;
+            let ordinal = ordinal.filter(|ordinal| (*ordinal as usize) < series);
+            let ordinal = ordinal.ok_or(UNKNOWN_SERIES)?;
             samples.push((ordinal, 0));
-            next = ordinal.checked_add(1).ok_or(DecodeError("an ordinal exceeds 32 bits"))?;
+            next = ordinal.saturating_add(1);
         }
         let mut before = rows.last().map_or(&[][..], |row| &row.samples).iter().peekable();
         for (ordinal, bits) in &mut samples {
@@ -89,6 +105,28 @@ mod tests {
             JournalRow { at: 1_795_537_024_127, samples: vec![(0, 5), (8, 1), (900, 3)] },
             JournalRow { at: 12, samples: vec![] },
         ];
-        assert_eq!(decode_journal(&encode_journal(&rows)), Ok(rows));
+        let mut budget = Budget::of_bytes(1_000);
+        assert_eq!(decode_journal(&encode_journal(&rows), 901, &mut budget), Ok(rows));
+    }
+
+    #[test]
+    fn a_series_that_the_target_does_not_have_is_refused_before_room_is_made_for_it() {
+        let row = |samples| [JournalRow { at: 1, samples }];
+        let mut budget = Budget::of_bytes(1 << 20);
+        for samples in [vec![(u32::MAX - 1, 5)], (0..1_000).map(|n| (n, 0)).collect()] {
+            let error = decode_journal(&encode_journal(&row(samples)), 999, &mut budget);
+            assert_eq!(error, Err(UNKNOWN_SERIES));
+        }
+    }
+
+    #[test]
+    fn rows_that_expand_to_more_than_the_budget_are_refused() {
+        let rows: Vec<JournalRow> = (0..1_000)
+            .map(|at| JournalRow { at, samples: (0..100).map(|n| (n, 0)).collect() })
+            .collect();
+        let blob = encode_journal(&rows);
+        assert!(blob.len() < 2_000);
+        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_700_000)).is_ok());
+        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_600_000)).is_err());
     }
 }

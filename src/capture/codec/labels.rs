@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::budget::Budget;
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::Labels;
 
@@ -9,6 +10,10 @@ use crate::model::Labels;
 const MAX_UNPACKED: usize = 1 << 28;
 /// Labels that one blob may expand to, which bounds what a decoder allocates.
 const MAX_LABELS: usize = 1 << 26;
+/// Bytes that a label set takes beside its text, with what the allocator adds.
+const SIZE_OF_SET: usize = size_of::<Labels>() + 48;
+/// Bytes that a label takes beside its text.
+const SIZE_OF_LABEL: usize = 8;
 
 /// Encodes label sets in the order given, compressed at one of zstd's levels.
 pub fn encode_label_sets(sets: &[Labels], level: i32) -> Vec<u8> {
@@ -53,57 +58,82 @@ fn same_names_and_metric(a: &Labels, b: &Labels) -> bool {
     a.metric() == b.metric() && a.iter().map(|(name, _)| name).eq(b.iter().map(|(name, _)| name))
 }
 
-/// Decodes what [`encode_label_sets`] wrote.
+/// Decodes what [`encode_label_sets`] wrote. What the sets hold is taken from `budget`.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the bytes have another form or are not label sets.
-pub fn decode_label_sets(blob: &[u8]) -> Result<Vec<Labels>, DecodeError> {
+/// [`DecodeError`] where the bytes have another form, are not label sets, or expand to more than
+/// the budget allows.
+pub fn decode_label_sets(blob: &[u8], budget: &mut Budget) -> Result<Vec<Labels>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
-    let mut strings = Vec::new();
-    for _ in 0..cursor.count()? {
+    let count = cursor.count()?;
+    budget.allow(count, size_of::<&str>())?;
+    let mut strings = Vec::with_capacity(count);
+    for _ in 0..count {
         let text = std::str::from_utf8(cursor.bytes()?);
         strings.push(text.map_err(|_| DecodeError("a label is not UTF-8"))?);
     }
-    let string = |id: i64| {
-        let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
-        found.copied().ok_or(DecodeError("a string is missing"))
-    };
     let mut sets = Vec::new();
     let mut expanded = 0_usize;
     for _ in 0..cursor.count()? {
         let (length, width) = (cursor.varint()? as usize, cursor.count()?);
-        expanded =
-            length.checked_mul(width.max(1)).map_or(usize::MAX, |n| n.saturating_add(expanded));
+        let labels = length.max(1).saturating_mul(width.max(1));
+        expanded = expanded.saturating_add(labels);
         if expanded > MAX_LABELS || (width > 0 && length > cursor.remaining()) {
             return Err(DecodeError("has more labels than the format allows"));
         }
-        let mut names = Vec::with_capacity(width);
-        for _ in 0..width {
-            names.push(string(cursor.varint()? as i64)?);
-        }
-        let mut values = Vec::with_capacity(width * length);
-        for _ in 0..width {
-            let mut id = 0_i64;
-            for _ in 0..length {
-                id = id.wrapping_add(cursor.signed()?);
-                values.push(string(id)?);
-            }
-        }
-        let mut pairs = Vec::with_capacity(width);
-        for row in 0..length {
-            pairs.clear();
-            let values = values.iter().skip(row).step_by(length);
-            pairs.extend(names.iter().copied().zip(values.copied()));
-            sets.push(Labels::of(&mut pairs).map_err(|_| DecodeError("a label stands twice"))?);
-        }
+        decode_run(&mut cursor, &strings, (length, width), &mut sets, budget)?;
     }
     if cursor.is_empty() {
         Ok(sets)
     } else {
         Err(DecodeError("has bytes after its last label set"))
     }
+}
+
+/// Decodes `length` label sets that have the same `width` names.
+fn decode_run(
+    cursor: &mut Cursor<'_>,
+    strings: &[&str],
+    (length, width): (usize, usize),
+    sets: &mut Vec<Labels>,
+    budget: &mut Budget,
+) -> Result<(), DecodeError> {
+    let string = |id: i64| {
+        let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
+        found.copied().ok_or(DecodeError("a string is missing"))
+    };
+    budget.allow(width, 3 * size_of::<(&str, &str)>())?;
+    let mut names = Vec::with_capacity(width);
+    for _ in 0..width {
+        names.push(string(cursor.varint()? as i64)?);
+    }
+    // The columns stand one after another: each is read from its own beginning, row by row.
+    let mut columns = Vec::with_capacity(width);
+    for _ in 0..width {
+        columns.push((*cursor, 0_i64));
+        for _ in 0..length {
+            cursor.varint()?;
+        }
+    }
+    let mut pairs = Vec::with_capacity(width);
+    for _ in 0..length {
+        pairs.clear();
+        for (name, (column, id)) in names.iter().zip(&mut columns) {
+            *id = id.wrapping_add(column.signed()?);
+            pairs.push((*name, string(*id)?));
+        }
+        let text: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        budget.take(1, text + width * SIZE_OF_LABEL + SIZE_OF_SET)?;
+        let set = Labels::of(&mut pairs).map_err(|_| DecodeError("a label stands twice"))?;
+        // Sets are sorted, so equal ones are neighbours.
+        if sets.last() == Some(&set) {
+            return Err(DecodeError("a label set stands twice"));
+        }
+        sets.push(set);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,6 +148,40 @@ mod tests {
             Labels::default(),
             Labels::from_pairs(&[("__name__", "a"), ("type", "λ\n")]),
         ];
-        assert_eq!(decode_label_sets(&encode_label_sets(&sets, 1)), Ok(sets));
+        let mut budget = Budget::of_bytes(10_000);
+        assert_eq!(decode_label_sets(&encode_label_sets(&sets, 1), &mut budget), Ok(sets));
+    }
+
+    /// A blob of one run of label sets with these names, whose values are the first string.
+    fn run_of(length: u64, names: &[&str]) -> Vec<u8> {
+        let mut plain = Vec::new();
+        put_varint(&mut plain, names.len() as u64);
+        names.iter().for_each(|name| put_bytes(&mut plain, name.as_bytes()));
+        put_varint(&mut plain, 1);
+        put_varint(&mut plain, length);
+        put_varint(&mut plain, names.len() as u64);
+        (0..names.len() as u64).for_each(|id| put_varint(&mut plain, id));
+        plain.extend(vec![0; length as usize * names.len()]);
+        pack(&plain, 3)
+    }
+
+    #[test]
+    fn a_label_set_stands_once_though_a_run_of_them_takes_no_bytes() {
+        let mut budget = Budget::of_bytes(1 << 20);
+        assert_eq!(decode_label_sets(&run_of(1, &[]), &mut budget), Ok(vec![Labels::default()]));
+        for bomb in [run_of(1 << 24, &[]), run_of(1 << 20, &["__name__"])] {
+            let error = decode_label_sets(&bomb, &mut budget);
+            assert_eq!(error, Err(DecodeError("a label set stands twice")));
+        }
+    }
+
+    #[test]
+    fn a_long_text_that_many_sets_share_is_taken_from_the_budget_for_each() {
+        let long = "x".repeat(100_000);
+        let set = |n: u32| Labels::from_pairs(&[("long", &long), ("n", &n.to_string())]);
+        let blob = encode_label_sets(&(0..50).map(set).collect::<Vec<_>>(), 3);
+        assert!(blob.len() < 1_000);
+        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(6_000_000)).is_ok());
+        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(4_000_000)).is_err());
     }
 }

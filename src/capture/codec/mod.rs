@@ -14,6 +14,8 @@ mod range_coder;
 mod values;
 
 pub use block::{ABSENT, BlockHeader, Columns, STALE, VALUE, decode_group, encode_block};
+#[cfg(test)]
+pub use bytes::pack;
 pub use bytes::{Cursor, put_bytes, put_varint};
 pub use bytes::{DecodeError, open_envelope, seal_envelope};
 pub use journal::{JournalRow, decode_journal, encode_journal};
