@@ -14,8 +14,10 @@ mod journal;
 mod lock;
 mod maintain;
 mod parallel;
+mod pd;
 mod reader;
 mod scan;
+mod sealing;
 mod select;
 mod verify;
 mod writer;
@@ -29,6 +31,7 @@ pub use file::FORMAT;
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
 pub use maintain::{add_event, compact, copy, seal_truth, unseal_truth};
+pub use pd::{PdOrder, PdVisit};
 
 pub use reader::{CaptureReader, Damage};
 pub use scan::SampleRun;

@@ -1,6 +1,7 @@
 //! Behaviour of a capture file as a whole.
 
 mod migrations;
+mod pd_scale;
 
 use std::path::PathBuf;
 
