@@ -73,7 +73,7 @@ fn verdict(global: &Global, side: &str) -> anyhow::Result<Value> {
         return verdict.with_context(|| format!("{side} holds no verdict"));
     }
     let judged = Judged::load(&lookup::find(&global.dir, side)?)?;
-    Ok(serde_json::from_str(&canonical_json(&judged.verdict()))?)
+    Ok(serde_json::from_str(&canonical_json(&judged.verdict()?))?)
 }
 
 /// Causes and changes of one side that the other does not name.

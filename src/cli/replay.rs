@@ -12,7 +12,7 @@ use crate::capture::CaptureReader;
 use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp};
 use crate::record::recent_window;
-use crate::replay::{Evaluation, Recording, report};
+use crate::replay::{Evaluation, PdSource, Recording, report_of};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -70,25 +70,28 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let reader = CaptureReader::open(&path)?;
     let seen = View::new(reader.window(), args)?;
     let cannot = || format!("cannot replay {}", path.display());
-    let mut recording = Recording::load(&reader, seen.range).with_context(cannot)?;
-    recording.pd.retain(|answer| answer.observed() <= seen.as_of);
+    let recording = Recording::load_without_pd(&reader, seen.range).with_context(cannot)?;
+    let pd = PdSource::Stored { reader: &reader, range: recording.window, as_of: seen.as_of };
     let series = evidence::series(&reader, recording.window).with_context(cannot)?;
     let as_of = seen.as_of.min(recording.window.end);
     let digest = reader.digest()?;
     if args.verify {
-        crate::replay::verify(&recording)?;
+        crate::replay::verify(&recording, pd).with_context(cannot)??;
         let again = CaptureReader::open(&path)?.digest()?;
         if digest != again {
             return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
     let kept = args.verify.then(|| series.clone());
-    let verdict = diagnose(&evidence::evidence(&recording, series, as_of));
+    let (evidence, told) =
+        evidence::evidence_and_told(&recording, pd, series, as_of).with_context(cannot)?;
+    let verdict = diagnose(&evidence);
+    drop(evidence);
     if let Some(series) = kept {
-        evidence::verify(&recording, series, as_of, &verdict)?;
+        evidence::verify(&recording, pd, series, as_of, &verdict)?;
     }
     let damage = reader.damage();
-    let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let report = report_of(&recording, told, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
     let bytes = match global.wide_format {
         AnyFormat::Json => replay_json(&report),

@@ -8,6 +8,7 @@ mod entry;
 mod order;
 mod pd_rules;
 mod pd_series;
+mod pd_told;
 mod recording;
 mod replay_report;
 mod series_rules;
@@ -15,13 +16,15 @@ mod stored;
 mod summary;
 mod timeline;
 
+pub use bodies::{PdBody, PdSource};
 pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
+pub use pd_told::PdTold;
 pub use recording::Recording;
 pub use replay_report::{
-    DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, verify,
+    DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, canonical_json, report, report_of, verify,
 };
 pub use stored::CaptureStorage;
 pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};

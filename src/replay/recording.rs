@@ -32,6 +32,17 @@ impl Recording {
     /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out instead;
     /// ask [`CaptureReader::damage`] afterwards.
     pub fn load(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
+        let recording = Self::load_without_pd(reader, range)?;
+        Ok(Self { pd: reader.pd_answers(recording.window)?, ..recording })
+    }
+
+    /// The same without PD's answers, which [`PdSource::Stored`](super::PdSource) reads as they are
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_without_pd(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
         let whole = reader.window();
         let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
         let mut series = Vec::new();
@@ -42,7 +53,7 @@ impl Recording {
         Ok(Self {
             meta: reader.meta().clone(),
             window,
-            pd: reader.pd_answers(window)?,
+            pd: Vec::new(),
             events: reader.events()?.into_iter().filter(inside).collect(),
             gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&window)).collect(),
             series,
