@@ -4,6 +4,9 @@
 //! that falls short: it says so in its row.
 
 mod frozen;
+mod pd;
+mod pd_cluster;
+mod pd_old_block;
 
 use std::path::PathBuf;
 
@@ -39,7 +42,11 @@ struct Subject {
 }
 
 /// All subjects, in the order in which they are printed.
-const SUBJECTS: &[Subject] = &[Subject { name: "frozen", rows: frozen::rows }];
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "frozen", rows: frozen::rows },
+    Subject { name: "pd_stores", rows: pd::rows },
+    Subject { name: "pd_day", rows: pd::day },
+];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
 pub fn run(scene: &Scene, only: &str) -> Result<()> {
