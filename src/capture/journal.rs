@@ -4,53 +4,42 @@ use std::collections::BTreeMap;
 
 use super::budget::Budget;
 use super::codec::{
-    ABSENT, Columns, Cursor, DecodeError, JournalRow, PdBatch, STALE, VALUE, decode_journal,
-    decode_pd,
+    ABSENT, Columns, Cursor, DecodeError, JournalRow, STALE, VALUE, decode_journal,
 };
 use crate::model::STALE_NAN_BITS;
 
 /// The target number under which PD answers stand; scrape targets are counted from 1.
 pub const PD_TARGET: u32 = 0;
 
-/// What rows of the journal hold.
-#[derive(Default)]
-pub struct JournalRows {
-    /// Scrapes by target number.
-    pub scrapes: BTreeMap<u32, Vec<JournalRow>>,
-    /// PD answers.
-    pub pd: PdBatch,
+/// Splits the payload of a row of the journal into the number of its target and what is the
+/// target's.
+pub fn split_row(payload: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
+    let mut cursor = Cursor::new(payload);
+    let target = cursor.u32()?;
+    Ok((target, cursor.take(cursor.remaining())?))
 }
 
-impl JournalRows {
-    /// Adds what one row's payload holds, and tells whose it is; for rows that this program wrote.
-    pub fn read(&mut self, payload: &[u8]) -> Result<u32, DecodeError> {
-        self.read_within(payload, |_| Some(usize::MAX), &mut Budget::of_bytes(u64::MAX))
+/// Scrapes that rows of the journal hold, by target number.
+#[derive(Default)]
+pub struct JournalScrapes(pub BTreeMap<u32, Vec<JournalRow>>);
+
+impl JournalScrapes {
+    /// Adds what one row holds, of a row that this program wrote.
+    pub fn read(&mut self, target: u32, blob: &[u8]) -> Result<(), DecodeError> {
+        self.read_within(target, blob, usize::MAX, &mut Budget::of_bytes(u64::MAX))
     }
 
-    /// As [`read`](Self::read), for rows of a stranger's: `series` tells how many a target has,
-    /// and what the rows hold is taken from `budget`.
+    /// As [`read`](Self::read), for a row of a stranger's: its target has so many series, and what it
+    /// holds is taken from `budget`.
     pub fn read_within(
         &mut self,
-        payload: &[u8],
-        series: impl Fn(u32) -> Option<usize>,
+        target: u32,
+        blob: &[u8],
+        series: usize,
         budget: &mut Budget,
-    ) -> Result<u32, DecodeError> {
-        let mut cursor = Cursor::new(payload);
-        let target = cursor.u32()?;
-        let blob = cursor.take(cursor.remaining())?;
-        if target != PD_TARGET {
-            let series = series(target).ok_or(DecodeError("its target is not in the capture"))?;
-            let rows = decode_journal(blob, series, budget)?;
-            self.scrapes.entry(target).or_default().extend(rows);
-            return Ok(target);
-        }
-        let batch = decode_pd(blob)?;
-        if self.pd.answers.is_empty() {
-            self.pd.first_document = batch.first_document;
-        }
-        self.pd.documents.extend(batch.documents);
-        self.pd.answers.extend(batch.answers);
-        Ok(target)
+    ) -> Result<(), DecodeError> {
+        self.0.entry(target).or_default().extend(decode_journal(blob, series, budget)?);
+        Ok(())
     }
 }
 

@@ -1,21 +1,22 @@
 //! What is done to a whole capture: copying, compacting, marking, sealing a truth.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
+use sha2::{Digest, Sha256};
 
 use super::catalog::{SeriesSegment, target_labels};
-use super::codec::{JournalRow, PdBatch, encode_block, encode_pd};
+use super::codec::{JournalRow, Packing};
 use super::file::{CaptureFile, State, Table};
 use super::index::{Place, SeriesIndex};
-use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, PD_TARGET, columns_of};
+use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, columns_of};
 use super::reader::Target;
-use super::writer::{put_block, write_events};
-use super::{CaptureError, CaptureReader};
+use super::sealing::{PdBlocks, put_samples};
+use super::writer::write_events;
+use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
 use crate::model::{Event, Labels, PdOutcome, TimeRange, Timestamp};
 
-/// zstd's level for PD documents in a compacted capture.
-const PD_LEVEL: i32 = 19;
 /// zstd's level for labels in a compacted capture.
 const LABELS_LEVEL: i32 = 19;
 
@@ -127,8 +128,7 @@ fn write_sorted_series(
         let instants = (BLOCK_CELLS / ordinals.len()).clamp(1, BLOCK_INSTANTS);
         for times in reader.times_of(number)?.chunks(instants) {
             for columns in columns_of(rows_at(reader, number, &ordinals, times)?) {
-                let bounds = (columns.times[0], columns.times[columns.times.len() - 1]);
-                put_block(file, state, target, bounds, &encode_block(&columns))?;
+                put_samples(file, state, target, &columns)?;
             }
         }
     }
@@ -166,28 +166,24 @@ fn write_pd(
     file: &CaptureFile,
     state: &mut State,
 ) -> Result<(), CaptureError> {
-    let answers = reader.pd_answers(TimeRange::ALL)?;
-    let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return Ok(()) };
-    let bounds = (first.sent.as_millis(), last.sent.as_millis());
-    let mut numbers = std::collections::HashMap::new();
-    let mut batch = PdBatch::default();
-    for mut answer in answers {
-        let document = match &mut answer.outcome {
-            PdOutcome::Failed { .. } => None,
-            PdOutcome::Answered { body, .. } => {
-                let body = std::mem::take(body);
-                let next = batch.documents.len() as u64;
-                let number = *numbers.entry(body.clone()).or_insert(next);
-                if number == next {
-                    batch.documents.push(body);
-                }
-                Some(number)
-            }
+    let mut numbers: HashMap<[u8; 32], u64> = HashMap::new();
+    let mut blocks = PdBlocks::new(file, state, Packing::Compacted);
+    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
+    reader.visit_pd_answers(visit, |mut answer| {
+        let PdOutcome::Answered { body, .. } = &mut answer.outcome else {
+            return blocks.answer(answer, None);
         };
-        batch.answers.push((answer, document));
-    }
-    state.documents = batch.documents.len() as u64;
-    put_block(file, state, PD_TARGET, bounds, &encode_pd(&batch, PD_LEVEL))
+        let body = std::mem::take(body);
+        let next = numbers.len() as u64;
+        let number = *numbers.entry(Sha256::digest(&body).into()).or_insert(next);
+        if number == next {
+            blocks.document(number, body)?;
+        }
+        blocks.answer(answer, Some(number))
+    })?;
+    blocks.finish()?;
+    state.documents = numbers.len() as u64;
+    Ok(())
 }
 
 fn copy_truths(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {

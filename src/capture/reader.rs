@@ -3,23 +3,27 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::budget::Budget;
 use super::catalog::SeriesSegment;
-use super::codec::{Columns, PdBatch, decode_pd, open_envelope};
+use super::codec::{Columns, DecodeError, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
-use super::journal::{JournalRows, PD_TARGET, columns_within};
+use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
 use super::loss::Counted;
+use super::pd::{PdBlob, Unpacking};
 use super::scan::MetricIndex;
 use super::writer::{block_context, bounds_hash, pd_hash};
-use crate::model::{
-    Event, Gap, Labels, Observed, PdAnswer, PdOutcome, RunMeta, TargetKey, TimeRange, Timestamp,
-};
+use super::{PdOrder, PdVisit};
+use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
+
+/// All answers of a capture.
+pub(super) const EVERY_ANSWER: PdVisit =
+    PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
 
 /// Something that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -60,7 +64,8 @@ pub struct CaptureReader {
     /// Samples that are not sealed yet, by target number.
     pub(super) journal: BTreeMap<u32, Vec<Columns>>,
     journal_ids: BTreeMap<u32, Vec<u64>>,
-    journal_pd: Vec<PdBatch>,
+    /// PD answers that are not sealed yet.
+    pub(super) journal_pd: Vec<PdBlob>,
     /// Made when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
     damage: Mutex<Vec<Damage>>,
@@ -140,8 +145,7 @@ impl CaptureReader {
         let journal = self.journal.values().flatten();
         let journal =
             journal.map(|columns| (columns.times[0], columns.times[columns.times.len() - 1]));
-        let pd = self.journal_pd.iter().flat_map(|batch| &batch.answers);
-        let pd = pd.map(|(answer, _)| (answer.sent.as_millis(), answer.sent.as_millis()));
+        let pd = self.journal_pd.iter().map(|blob| (blob.first, blob.last));
         let bounds = blocks.chain(journal).chain(pd);
         match bounds.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
             Some((first, last)) => TimeRange::new(
@@ -203,52 +207,6 @@ impl CaptureReader {
         Ok(found)
     }
 
-    /// PD answers sent in `range`, ordered by when, by member and by path.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn pd_answers(&self, range: TimeRange) -> Result<Vec<PdAnswer>, CaptureError> {
-        let mut documents: HashMap<u64, Arc<[u8]>> = HashMap::new();
-        let mut answers = Vec::new();
-        let mut take = |batch: &PdBatch| {
-            let numbers = batch.first_document..;
-            documents.extend(numbers.zip(batch.documents.iter().cloned()));
-            answers.extend(
-                batch.answers.iter().filter(|(answer, _)| range.contains(answer.sent)).cloned(),
-            );
-        };
-        for block in self.blocks.iter().filter(|block| block.target == PD_TARGET) {
-            let batch = self.block_body(block)?.and_then(|body| {
-                decode_pd(&body).map_err(|why| self.note_block(block, "", why)).ok()
-            });
-            if let Some(batch) = batch {
-                take(&batch);
-            }
-        }
-        self.journal_pd.iter().for_each(&mut take);
-        let mut whole = Vec::with_capacity(answers.len());
-        for (mut answer, document) in answers {
-            if let (PdOutcome::Answered { body, .. }, Some(number)) =
-                (&mut answer.outcome, document)
-            {
-                match documents.get(&number) {
-                    Some(document) => body.clone_from(document),
-                    None => {
-                        let range = TimeRange::new(answer.sent, answer.sent + 1);
-                        let part = format!("PD document {number}");
-                        let why = "it was in a damaged part".to_owned();
-                        self.note_lost(part, why, Some(range), Some(Observed::Pd));
-                        continue;
-                    }
-                }
-            }
-            whole.push(answer);
-        }
-        whole.sort();
-        Ok(whole)
-    }
-
     /// What has been found damaged so far, each once.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
@@ -275,9 +233,13 @@ impl CaptureReader {
 
     /// Sums the PD answers and their hashes.
     pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
-        let answers = self.pd_answers(TimeRange::ALL)?;
-        let sum = answers.iter().fold(0_u128, |sum, answer| sum.wrapping_add(pd_hash(answer)));
-        Ok((answers.len() as u64, sum))
+        let (mut count, mut sum) = (0, 0_u128);
+        self.visit_pd_answers(EVERY_ANSWER, |answer| {
+            count += 1;
+            sum = sum.wrapping_add(pd_hash(&answer));
+            Ok(())
+        })?;
+        Ok((count, sum))
     }
 
     pub(super) fn contents_to_resume(&self) -> Result<Contents, CaptureError> {
@@ -296,18 +258,14 @@ impl CaptureReader {
         let newest: Result<Vec<_>, _> = numbers.map(|number| self.scan_newest(number)).collect();
         index.set_newest(&newest?);
         let mut documents = HashMap::new();
-        let mut learn = |batch: &PdBatch| {
-            for (number, document) in (batch.first_document..).zip(&batch.documents) {
-                documents.insert(Sha256::digest(document).into(), number);
-            }
-        };
-        for block in self.blocks.iter().filter(|block| block.target == PD_TARGET) {
-            if let Some(batch) = self.block_body(block)?.and_then(|body| decode_pd(&body).ok()) {
-                learn(&batch);
-            }
-        }
-        self.journal_pd.iter().for_each(&mut learn);
-        let pd_written = self.pd_answers(TimeRange::ALL)?.iter().map(pd_hash).collect();
+        self.visit_pd_documents(|number, document| {
+            documents.insert(Sha256::digest(document).into(), number);
+        })?;
+        let mut pd_written = HashSet::new();
+        self.visit_pd_answers(EVERY_ANSWER, |answer| {
+            pd_written.insert(pd_hash(&answer));
+            Ok(())
+        })?;
         if let Some(damage) = self.damage().into_iter().next() {
             return Err(self.file.damaged(damage.part, damage.why));
         }
@@ -446,8 +404,8 @@ impl CaptureReader {
     }
 
     fn read_journal(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
-        let mut rows = JournalRows::default();
-        let mut batches = Vec::new();
+        let mut scrapes = JournalScrapes::default();
+        let (mut answers, mut unpacking) = (Vec::new(), Unpacking::default());
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
         let series = |target: u32| {
@@ -455,20 +413,24 @@ impl CaptureReader {
             Some(self.targets.get(index)?.sets.len())
         };
         self.file.rows(Table::Journal, range, |id, payload| {
-            let read = payload.and_then(|row| {
-                rows.read_within(row, series, budget).map_err(|why| why.to_string())
-            });
-            match read {
+            let mut read = |row| -> Result<u32, DecodeError> {
+                let (target, blob) = split_row(row)?;
+                if target == PD_TARGET {
+                    answers.extend(PdBlob::in_journal(id, blob, &mut unpacking)?);
+                } else {
+                    let series =
+                        series(target).ok_or(DecodeError("its target is not in the capture"))?;
+                    scrapes.read_within(target, blob, series, budget)?;
+                }
+                Ok(target)
+            };
+            match payload.and_then(|row| read(row).map_err(|why| why.to_string())) {
                 Ok(target) => ids.entry(target).or_default().push(id),
                 Err(why) => self.note(format!("journal {id}"), why, None),
             }
-            let batch = std::mem::take(&mut rows.pd);
-            if !batch.answers.is_empty() {
-                batches.push(batch);
-            }
         })?;
         let mut journal = BTreeMap::new();
-        for (target, rows) in rows.scrapes {
+        for (target, rows) in scrapes.0 {
             match columns_within(rows, budget) {
                 Ok(columns) => drop(journal.insert(target, columns)),
                 Err(why) => self.note(format!("journal of target {target}"), why.to_string(), None),
@@ -476,7 +438,7 @@ impl CaptureReader {
         }
         self.journal = journal;
         self.journal_ids = ids;
-        self.journal_pd = batches;
+        self.journal_pd = answers;
         Ok(())
     }
 
@@ -510,7 +472,7 @@ impl CaptureReader {
         self.note_lost(part, why, range, Some(Observed::Anything));
     }
 
-    fn note_lost(
+    pub(super) fn note_lost(
         &self,
         part: String,
         why: String,

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod migrations;
+mod pd_scale;
 
 use std::path::PathBuf;
 

@@ -7,12 +7,15 @@ use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::catalog::SeriesSegment;
-use super::codec::{PdBatch, encode_block, encode_journal, encode_pd, put_varint, seal_envelope};
+use super::codec::{
+    MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
+};
 use super::file::{CaptureFile, State, Table};
 use super::index::{SampleBatch, SeriesIndex};
-use super::journal::{JournalRows, PD_TARGET, columns_of, rows_of};
+use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
-use crate::model::{Event, Gap, PdAnswer, PdOutcome, RunMeta, Timestamp};
+use super::sealing::{PdBlocks, put_samples};
+use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
 /// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
 const SEAL_TICKS: u64 = 240;
@@ -22,9 +25,9 @@ const SEAL_ROWS: usize = 480;
 const SEAL_SAMPLES: usize = 16 << 20;
 /// Compression of labels as they arrive; `compact` takes the time for more.
 const LABELS_LEVEL: i32 = 6;
-/// Compression of PD documents in the journal and in blocks.
-const PD_JOURNAL_LEVEL: i32 = 1;
-const PD_BLOCK_LEVEL: i32 = 17;
+/// Bytes of PD answers after which the journal is sealed: sealing them takes less than a second of
+/// processor time, and a cluster of a thousand stores gets there in minutes.
+const SEAL_PD_BYTES: usize = 32 << 20;
 
 /// What one transaction writes.
 #[derive(Default)]
@@ -85,11 +88,15 @@ struct Journal {
     /// Scrapes, by target number.
     scrapes: BTreeMap<u32, usize>,
     samples: usize,
+    /// Plain bytes of PD answers and of their new documents.
+    pd_bytes: usize,
 }
 
 impl Journal {
     fn is_long(&self) -> bool {
-        self.samples >= SEAL_SAMPLES || self.scrapes.values().any(|&count| count >= SEAL_ROWS)
+        self.samples >= SEAL_SAMPLES
+            || self.pd_bytes >= SEAL_PD_BYTES
+            || self.scrapes.values().any(|&count| count >= SEAL_ROWS)
     }
 }
 
@@ -200,7 +207,7 @@ impl CaptureWriter {
     pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         let samples = self.write_samples(&mut tick.samples)?;
-        let pd_answers = self.write_pd(&tick.pd)?;
+        let pd_answers = self.write_pd(tick.pd)?;
         self.write_gaps(tick.gaps, &tick.healed)?;
         write_events(&self.file, &tick.events)?;
         self.state.copied_through = tick.copied_through.max(self.state.copied_through);
@@ -288,38 +295,47 @@ impl CaptureWriter {
         Ok(())
     }
 
-    fn write_pd(&mut self, answers: &[PdAnswer]) -> Result<usize, CaptureError> {
-        let mut batch = PdBatch { first_document: self.state.documents, ..PdBatch::default() };
+    /// Writes what is new among the answers, in as many rows as it takes.
+    fn write_pd(&mut self, answers: Vec<PdAnswer>) -> Result<usize, CaptureError> {
+        let mut batch = PdBatch::new(self.state.documents);
+        let mut written = 0;
         for answer in answers {
-            let hash = pd_hash(answer);
+            let mut answer = storable(answer);
+            let hash = pd_hash(&answer);
             if !self.pd_written.insert(hash) {
                 continue;
             }
+            written += 1;
             self.pd_sum = self.pd_sum.wrapping_add(hash);
             self.state.last_observed = self.state.last_observed.max(Some(answer.observed()));
-            let mut answer = answer.clone();
-            let document = match &mut answer.outcome {
-                PdOutcome::Failed { .. } => None,
-                PdOutcome::Answered { body, .. } => {
-                    let body = std::mem::take(body);
-                    let next = self.state.documents;
-                    let number =
-                        *self.documents.entry(Sha256::digest(&body).into()).or_insert(next);
-                    if number == next {
-                        self.state.documents += 1;
-                        batch.documents.push(body);
-                    }
-                    Some(number)
-                }
+            let PdOutcome::Answered { body, .. } = &mut answer.outcome else {
+                batch.push_answer(answer, None);
+                continue;
             };
-            batch.answers.push((answer, document));
+            let body = std::mem::take(body);
+            if batch.is_full_with(body.len()) {
+                let next = PdBatch::new(self.state.documents);
+                self.append_pd(&std::mem::replace(&mut batch, next))?;
+            }
+            let next = self.state.documents;
+            let number = *self.documents.entry(Sha256::digest(&body).into()).or_insert(next);
+            if number == next {
+                self.state.documents += 1;
+                batch.push_document(body);
+            }
+            batch.push_answer(answer, Some(number));
         }
-        let written = batch.answers.len();
-        if written > 0 {
-            self.state.pd_answers += written as u64;
-            self.append_journal(PD_TARGET, &encode_pd(&batch, PD_JOURNAL_LEVEL))?;
-        }
+        self.state.pd_answers += written as u64;
+        self.append_pd(&batch)?;
         Ok(written)
+    }
+
+    fn append_pd(&mut self, batch: &PdBatch) -> Result<(), CaptureError> {
+        if batch.answers.is_empty() {
+            return Ok(());
+        }
+        self.journal.pd_bytes += batch.bytes();
+        self.append_journal(PD_TARGET, &encode_pd(batch, Packing::Journal))
     }
 
     fn write_gaps(&mut self, gaps: Vec<Gap>, healed: &[Gap]) -> Result<(), CaptureError> {
@@ -340,16 +356,10 @@ impl CaptureWriter {
 
     fn seal_journal(&mut self) -> Result<(), CaptureError> {
         for (target, ids) in std::mem::take(&mut self.journal).ids {
-            let mut rows = JournalRows::default();
-            for id in ids {
-                let payload = self.file.row(Table::Journal, id)?;
-                rows.read(&payload)
-                    .map_err(|why| self.file.damaged(format!("journal {id}"), why))?;
-            }
-            self.seal_pd(&rows.pd)?;
-            for columns in rows.scrapes.remove(&target).into_iter().flat_map(columns_of) {
-                let (first, last) = (columns.times[0], columns.times[columns.times.len() - 1]);
-                self.write_block(target, first, last, &encode_block(&columns))?;
+            if target == PD_TARGET {
+                self.seal_pd(ids)?;
+            } else {
+                self.seal_scrapes(target, ids)?;
             }
         }
         self.file.run("DELETE FROM journal")?;
@@ -358,22 +368,41 @@ impl CaptureWriter {
         Ok(())
     }
 
-    fn seal_pd(&mut self, pd: &PdBatch) -> Result<(), CaptureError> {
-        let times = pd.answers.iter().map(|(answer, _)| answer.sent.as_millis());
-        let bounds = times.map(|at| (at, at)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        let Some((first, last)) = bounds else { return Ok(()) };
-        self.write_block(PD_TARGET, first, last, &encode_pd(pd, PD_BLOCK_LEVEL))
+    fn seal_scrapes(&mut self, target: u32, ids: Vec<u64>) -> Result<(), CaptureError> {
+        let mut scrapes = JournalScrapes::default();
+        for id in ids {
+            let payload = self.file.row(Table::Journal, id)?;
+            let read = split_row(&payload).and_then(|(target, blob)| scrapes.read(target, blob));
+            read.map_err(|why| self.file.damaged(format!("journal {id}"), why))?;
+        }
+        for columns in scrapes.0.remove(&target).into_iter().flat_map(columns_of) {
+            put_samples(&self.file, &mut self.state, target, &columns)?;
+        }
+        Ok(())
     }
 
-    fn write_block(
-        &mut self,
-        target: u32,
-        first: i64,
-        last: i64,
-        body: &[u8],
-    ) -> Result<(), CaptureError> {
-        put_block(&self.file, &mut self.state, target, (first, last), body)
+    fn seal_pd(&mut self, ids: Vec<u64>) -> Result<(), CaptureError> {
+        let Self { file, state, .. } = self;
+        let mut blocks = PdBlocks::new(file, state, Packing::Sealed);
+        for id in ids {
+            let part = format!("journal {id}");
+            let payload = file.row(Table::Journal, id)?;
+            let (_, blob) = split_row(&payload).map_err(|why| file.damaged(&part, why))?;
+            blocks.take(&part, blob)?;
+        }
+        blocks.finish()
     }
+}
+
+/// An answer as a capture can hold it. No source hands over a body that it cannot hold.
+fn storable(mut answer: PdAnswer) -> PdAnswer {
+    if let PdOutcome::Answered { body, .. } = &answer.outcome
+        && body.len() > MAX_DOCUMENT
+    {
+        let detail = format!("{} bytes, more than a capture holds of one answer", body.len());
+        answer.outcome = PdOutcome::Failed { reason: GapReason::TooLarge, detail };
+    }
+    answer
 }
 
 /// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
@@ -427,21 +456,31 @@ fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 /// Identifies a PD answer, for the digest of a capture's content.
 pub fn pd_hash(answer: &PdAnswer) -> u128 {
-    let mut bytes = Vec::new();
-    put_varint(&mut bytes, answer.sent.as_millis() as u64);
-    put_varint(&mut bytes, u64::from(answer.elapsed_us));
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    let mut numbers = Vec::new();
+    put_varint(&mut numbers, answer.sent.as_millis() as u64);
+    put_varint(&mut numbers, u64::from(answer.elapsed_us));
+    hash.update(&numbers);
+    let mut put_bytes = |hash: &mut xxhash_rust::xxh3::Xxh3, bytes: &[u8]| {
+        numbers.clear();
+        put_varint(&mut numbers, bytes.len() as u64);
+        hash.update(&numbers);
+        hash.update(bytes);
+    };
     for text in [&answer.member, &answer.url, &answer.path] {
-        super::codec::put_bytes(&mut bytes, text.as_bytes());
+        put_bytes(&mut hash, text.as_bytes());
     }
     match &answer.outcome {
         PdOutcome::Answered { status, body } => {
-            put_varint(&mut bytes, u64::from(*status));
-            super::codec::put_bytes(&mut bytes, body);
+            let mut number = Vec::new();
+            put_varint(&mut number, u64::from(*status));
+            hash.update(&number);
+            put_bytes(&mut hash, body);
         }
         PdOutcome::Failed { reason, detail } => {
-            super::codec::put_bytes(&mut bytes, reason.name().as_bytes());
-            super::codec::put_bytes(&mut bytes, detail.as_bytes());
+            put_bytes(&mut hash, reason.name().as_bytes());
+            put_bytes(&mut hash, detail.as_bytes());
         }
     }
-    xxhash_rust::xxh3::xxh3_128(&bytes)
+    hash.digest128()
 }

@@ -84,7 +84,7 @@ fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
         return verdict.with_context(|| format!("{} holds no verdict", escape_path(path)));
     }
     let judged = Judged::load(&lookup::find(&global.dir, side)?)?;
-    Ok(serde_json::from_str(&canonical_json(&judged.verdict()))?)
+    Ok(serde_json::from_str(&canonical_json(&judged.verdict()?))?)
 }
 
 /// Causes and changes of one side that the other does not name.

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::diagnose::{Evidence, Parts, Verdict, diagnose, metrics};
-use crate::model::{LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
-use crate::replay::{Recording, canonical_json};
+use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
+use crate::model::{LabelMatcher, MatchOp, PdDocument, Series, TimeRange, Timestamp};
+use crate::replay::{Evaluation, PdBody, PdSource, PdTold, Recording, canonical_json};
 
 use super::exit::CliError;
 
@@ -15,8 +15,8 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
     regex::Regex::new(&format!("^(?:{names})$")).expect("metric names are words")
 });
 
-/// What diagnosis needs of a capture inside `range`: everything but samples, and the samples that
-/// it reads. [`TimeRange::ALL`] means the whole run.
+/// What diagnosis needs of a capture inside `range`, without PD's answers: everything but samples, and
+/// the samples that it reads. [`TimeRange::ALL`] means the whole run.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn load(
     reader: &CaptureReader,
     range: TimeRange,
 ) -> Result<(Recording, Vec<Series>), CaptureError> {
-    let mut recording = Recording::load(reader, range)?;
+    let mut recording = Recording::load_without_pd(reader, range)?;
     let series = series(reader, recording.window)?;
     recording.note_damage(reader)?;
     Ok((recording, series))
@@ -42,40 +42,88 @@ pub fn series(reader: &CaptureReader, range: TimeRange) -> Result<Vec<Series>, C
     reader.select(&[matcher], range)
 }
 
-/// The evidence of a recording as known at `as_of`.
-pub fn evidence(recording: &Recording, series: Vec<Series>, as_of: Timestamp) -> Evidence {
+/// The evidence of a recording as known at `as_of`, with PD's answers from elsewhere.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the answers cannot be read.
+pub fn evidence(
+    recording: &Recording,
+    pd: PdSource<'_>,
+    series: Vec<Series>,
+    as_of: Timestamp,
+) -> Result<Evidence, CaptureError> {
+    let mut history = PdReading::new(as_of);
+    pd.for_each(Evaluation::Sequential, |answer, body| history.observe(answer, document(body)))?;
+    Ok(with_history(recording, history.finish(), series, as_of))
+}
+
+/// The same, with what there is to tell of the answers: they are read once for both.
+///
+/// # Errors
+///
+/// As [`evidence`].
+pub fn evidence_and_told(
+    recording: &Recording,
+    pd: PdSource<'_>,
+    series: Vec<Series>,
+    as_of: Timestamp,
+) -> Result<(Evidence, PdTold), CaptureError> {
+    let (mut history, mut told) = (PdReading::new(as_of), PdTold::default());
+    pd.for_each(Evaluation::Sequential, |answer, body| {
+        told.observe(answer, body);
+        history.observe(answer, document(body));
+    })?;
+    Ok((with_history(recording, history.finish(), series, as_of), told))
+}
+
+fn document(body: &PdBody) -> Option<&PdDocument> {
+    body.as_ref().ok().and_then(Option::as_ref)
+}
+
+fn with_history(
+    recording: &Recording,
+    history: PdHistory,
+    series: Vec<Series>,
+    as_of: Timestamp,
+) -> Evidence {
     let parts = Parts {
         series,
-        pd: &recording.pd,
+        pd: &[],
         gaps: &recording.gaps,
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
     };
-    Evidence::new(recording.window, as_of, parts)
+    Evidence::with_history(recording.window, as_of, history, parts)
 }
 
-/// Judges again with everything in the opposite order of arrival.
+/// Judges again with everything in another order of arrival.
 ///
 /// # Errors
 ///
-/// [`CliError::Mismatch`] where that changes the verdict: a defect of this program.
+/// [`CliError::Mismatch`] where that changes the verdict: a defect of this program. Where the
+/// answers cannot be read.
 pub fn verify(
     recording: &Recording,
+    pd: PdSource<'_>,
     mut series: Vec<Series>,
     as_of: Timestamp,
     verdict: &Verdict,
-) -> Result<(), CliError> {
+) -> anyhow::Result<()> {
     series.reverse();
-    let pd: Vec<_> = recording.pd.iter().rev().cloned().collect();
     let gaps: Vec<_> = recording.gaps.iter().rev().cloned().collect();
+    let mut history = PdReading::new(as_of);
+    let disordered = Evaluation::Shuffled { seed: 1, threads: 1 };
+    pd.for_each(disordered, |answer, body| history.observe(answer, document(body)))?;
     let parts = Parts {
         series,
-        pd: &pd,
+        pd: &[],
         gaps: &gaps,
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
     };
-    let again = diagnose(&Evidence::new(recording.window, as_of, parts));
+    let evidence = Evidence::with_history(recording.window, as_of, history.finish(), parts);
+    let again = diagnose(&evidence);
     let (first, second) = (canonical_json(verdict), canonical_json(&again));
-    if first == second { Ok(()) } else { Err(CliError::Mismatch { first, second }) }
+    if first == second { Ok(()) } else { Err(CliError::Mismatch { first, second }.into()) }
 }

@@ -42,7 +42,7 @@ pub struct ExplainArgs {
 /// Where there is no such run or finding, or the capture cannot be read.
 pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let judged = Judged::load(&lookup::find(&global.dir, &args.run)?)?;
-    let evidence = judged.evidence(judged.recording.window.end);
+    let evidence = judged.evidence(judged.recording.window.end)?;
     let verdict = diagnose(&evidence);
     let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(&args.finding));
     let Some(finding) = found else {

@@ -8,11 +8,13 @@ use super::evidence;
 use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Verdict, diagnose};
 use crate::model::{Series, TimeRange, Timestamp, escape_path};
-use crate::replay::Recording;
+use crate::replay::{PdSource, Recording};
 
-/// A capture in memory.
+/// A capture that is judged at one instant or at many.
 pub struct Judged {
-    /// Everything but samples.
+    reader: CaptureReader,
+    /// Everything but samples and PD's answers, which are read anew for each instant: a day of a
+    /// large cluster's do not fit into memory.
     pub recording: Recording,
     /// Samples that diagnosis reads.
     pub series: Vec<Series>,
@@ -28,17 +30,27 @@ impl Judged {
         let cannot = || format!("cannot judge {}", escape_path(path));
         let reader = CaptureReader::open(path)?;
         let (recording, series) = evidence::load(&reader, TimeRange::ALL).with_context(cannot)?;
-        Ok(Self { recording, series })
+        Ok(Self { reader, recording, series })
     }
 
     /// The evidence as known at `as_of`.
-    pub fn evidence(&self, as_of: Timestamp) -> Evidence {
-        evidence::evidence(&self.recording, self.series.clone(), as_of)
+    ///
+    /// # Errors
+    ///
+    /// Where the capture cannot be read.
+    pub fn evidence(&self, as_of: Timestamp) -> anyhow::Result<Evidence> {
+        let Self { reader, recording, series } = self;
+        let pd = PdSource::Stored { reader, range: recording.window, as_of };
+        Ok(evidence::evidence(recording, pd, series.clone(), as_of)?)
     }
 
     /// The verdict on the whole.
-    pub fn verdict(&self) -> Verdict {
-        diagnose(&self.evidence(self.recording.window.end))
+    ///
+    /// # Errors
+    ///
+    /// Where the capture cannot be read.
+    pub fn verdict(&self) -> anyhow::Result<Verdict> {
+        Ok(diagnose(&self.evidence(self.recording.window.end)?))
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.

@@ -41,8 +41,11 @@ pub fn list(
     let matchers =
         MatcherCache::default().matchers(&[condition], dialect).map_err(CliError::Usage)?;
     let mut series = reader.select(&matchers, TimeRange::ALL)?;
-    let pd = storage.pd()?.series().iter();
-    let pd = pd.filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)));
+    let pd = storage.pd()?;
+    let pd = pd
+        .series()
+        .iter()
+        .filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)));
     series.extend(pd.map(|series| Series::clone(series)));
     let metrics = metrics(&series);
     match global.wide_format {

@@ -13,7 +13,7 @@ use crate::capture::CaptureReader;
 use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
 use crate::model::{TimeRange, Timestamp, escape_path};
 use crate::record::recent_window;
-use crate::replay::{Evaluation, report};
+use crate::replay::{Evaluation, PdSource, report_of};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -71,24 +71,27 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let reader = CaptureReader::open(&path)?;
     let seen = View::new(reader.window(), args)?;
     let cannot = || format!("cannot replay {}", escape_path(&path));
-    let (mut recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
-    recording.pd.retain(|answer| answer.observed() <= seen.as_of);
+    let (recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
+    let pd = PdSource::Stored { reader: &reader, range: recording.window, as_of: seen.as_of };
     let as_of = seen.as_of.min(recording.window.end);
     let digest = reader.digest()?;
     if args.verify {
-        crate::replay::verify(&recording)?;
+        crate::replay::verify(&recording, pd).with_context(cannot)??;
         let again = CaptureReader::open(&path)?.digest()?;
         if digest != again {
             return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
     let kept = args.verify.then(|| series.clone());
-    let verdict = diagnose(&evidence::evidence(&recording, series, as_of));
+    let (evidence, told) =
+        evidence::evidence_and_told(&recording, pd, series, as_of).with_context(cannot)?;
+    let verdict = diagnose(&evidence);
+    drop(evidence);
     if let Some(series) = kept {
-        evidence::verify(&recording, series, as_of, &verdict)?;
+        evidence::verify(&recording, pd, series, as_of, &verdict)?;
     }
     let damage = reader.damage();
-    let mut report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let mut report = report_of(&recording, told, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let report = Diagnosed::new(report, verdict);
     let bytes = match global.wide_format {

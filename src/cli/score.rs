@@ -85,11 +85,11 @@ pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for path in lookup::captures(&args.folder) {
         let judged = Judged::load(&path)?;
-        let verdict = judged.verdict();
+        let verdict = judged.verdict()?;
         if let Some(truth) = truth(&path)? {
-            let mut line = line(lookup::run_name(&path), &judged, &verdict, &truth);
+            let mut line = line(lookup::run_name(&path), &judged, &verdict, &truth)?;
             if let Some(at) = truth.t_inject_ms.map(Timestamp::from_millis) {
-                let evidence = judged.evidence(judged.recording.window.end);
+                let evidence = judged.evidence(judged.recording.window.end)?;
                 let guess = alarms::guess(&path, &evidence, at)?;
                 line.rivals.insert(alarms::NAME, truth.judges(guess.as_ref()));
             }
@@ -165,7 +165,7 @@ impl Truth {
     }
 }
 
-fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line {
+fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> anyhow::Result<Line> {
     let injected = truth.t_inject_ms.map(Timestamp::from_millis);
     let right = |cause: &&Cause| truth.is_named_by(cause) && truth.is_at(&cause.target);
     let hit = verdict.causes.iter().find(right);
@@ -184,10 +184,10 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         ),
     };
     let (detected, named) = match injected.filter(|_| !quiet) {
-        Some(at) => live(judged, truth, at),
+        Some(at) => live(judged, truth, at)?,
         None => (None, None),
     };
-    let evidence = judged.evidence(judged.recording.window.end);
+    let evidence = judged.evidence(judged.recording.window.end)?;
     let rivals = RIVALS.iter().map(|rival| {
         let guess = injected.and_then(|at| (rival.guess)(&evidence, at));
         (rival.name, truth.judges(guess.as_ref()))
@@ -214,7 +214,7 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         named_after_ms,
         onset_error_ms,
     };
-    Line {
+    Ok(Line {
         run,
         truth: truth.name().to_owned(),
         is_fault: !quiet,
@@ -229,16 +229,20 @@ fn line(run: String, judged: &Judged, verdict: &Verdict, truth: &Truth) -> Line 
         damage: judged.damage(),
         rivals: rivals.collect(),
         own,
-    }
+    })
 }
 
 /// When a fault, and when the right one, was named by somebody who watches.
-fn live(judged: &Judged, truth: &Truth, injected: Timestamp) -> (Option<i64>, Option<i64>) {
+fn live(
+    judged: &Judged,
+    truth: &Truth,
+    injected: Timestamp,
+) -> anyhow::Result<(Option<i64>, Option<i64>)> {
     let (mut detected, mut named) = (None, None);
     let mut at = injected;
     while at < judged.recording.window.end && named.is_none() {
         at = at.saturating_add_millis(TICK_MS).min(judged.recording.window.end);
-        let verdict = diagnose(&judged.evidence(at));
+        let verdict = diagnose(&judged.evidence(at)?);
         if verdict.outcome == Outcome::Fault {
             detected = detected.or(Some(at - injected));
         }
@@ -247,7 +251,7 @@ fn live(judged: &Judged, truth: &Truth, injected: Timestamp) -> (Option<i64>, Op
             named = Some(at - injected);
         }
     }
-    (detected, named)
+    Ok((detected, named))
 }
 
 fn text(lines: &[Line]) -> String {

@@ -78,6 +78,17 @@ impl StoreRef {
 impl Evidence {
     /// Puts the parts in order and cuts off what was not known at `as_of`.
     pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
+        let pd = PdHistory::new(parts.pd, as_of);
+        Self::with_history(window, as_of, pd, Parts { pd: &[], ..parts })
+    }
+
+    /// The same where PD's answers have been read already: `pd` stands in place of `parts.pd`.
+    pub fn with_history(
+        window: TimeRange,
+        as_of: Timestamp,
+        pd: PdHistory,
+        parts: Parts<'_>,
+    ) -> Self {
         let mut series = parts.series;
         let hidden = parts.gaps.iter().filter_map(|gap| hidden_samples(gap, as_of));
         let hidden: Stretches = hidden.collect();
@@ -92,7 +103,6 @@ impl Evidence {
         let unreadable: Vec<Unreadable> = parts.unreadable.iter().filter(within).cloned().collect();
         let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
         let series = SeriesTable::new(series, as_of, &unreadable);
-        let pd = PdHistory::new(parts.pd, as_of);
         let known = |gap: &&Gap| gap.range.start <= as_of;
         let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
         gaps.sort();

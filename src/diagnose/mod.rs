@@ -36,6 +36,7 @@ pub use lines::{LINES, Line, Lines};
 pub use mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use modes::ALL as MODES;
 pub use notice::{Notice, Subject, Turn, notices};
+pub use pd_history::{PdHistory, PdReading};
 pub use rivals::{Guess, RIVALS, Rival};
 pub use series::{Point, Track};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

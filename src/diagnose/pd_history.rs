@@ -1,7 +1,7 @@
 //! PD's answers as histories: each store's heartbeats and counts, each member's availability,
 //! who led when, what was scheduled and configured.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{
     GapReason, NodeState, PdAnswer, PdDocument, PdOperator, PdOutcome, RegionId, Store, StoreId,
@@ -129,45 +129,50 @@ fn is_decided(key: &str) -> bool {
         && !key.starts_with("schedule.store-limit.")
 }
 
+/// Whether an answer that says what it said before has to be read again. A health row or a list
+/// changes nothing then but the fact that the member answers; in `/members` and `/stores` time
+/// passes.
+fn counts_again(answer: &PdAnswer) -> bool {
+    let route = answer.path.trim_start_matches("/pd/api/v1/");
+    route.starts_with("members") || route.starts_with("stores?")
+}
+
 impl PdHistory {
     /// Takes answers in any order; those observed past `as_of` are left out.
     pub fn new(answers: &[PdAnswer], as_of: Timestamp) -> Self {
         let mut ordered: Vec<&PdAnswer> =
             answers.iter().filter(|answer| answer.observed() <= as_of).collect();
         ordered.sort_unstable_by_key(|answer| (answer.observed(), *answer));
-        let mut history = Self::default();
-        let mut topology = Topology::default();
-        let mut bodies: BTreeMap<(&str, &str), &[u8]> = BTreeMap::new();
+        let mut reading = PdReading::new(as_of);
         for answer in ordered {
-            let key = (answer.member.as_str(), answer.path.as_str());
-            let repeats =
-                answer.success().is_some() && bodies.get(&key).copied() == answer.success();
-            if let Some(body) = answer.success() {
-                bodies.insert(key, body);
-            }
-            history.take(answer, &mut topology, repeats);
+            let body = answer.success().filter(|_| reading.needs_body(answer));
+            let parsed = body.map(|body| PdDocument::parse(&answer.path, body));
+            let document = parsed.and_then(Result::ok).flatten();
+            reading.observe(answer, document.as_ref());
         }
-        for member in history.members.values_mut() {
-            member.asks.sort_by_key(|ask| ask.at);
-        }
-        history
+        reading.finish()
     }
 
-    fn take(&mut self, answer: &PdAnswer, topology: &mut Topology, repeats: bool) {
+    fn take(
+        &mut self,
+        answer: &PdAnswer,
+        document: Option<&PdDocument>,
+        topology: &mut Topology,
+        repeats: bool,
+    ) {
         self.ask(answer);
-        let route = answer.path.trim_start_matches("/pd/api/v1/");
-        // A health row or a list that says what it said before changes nothing but the fact that
-        // the member answers; `/members` and `/stores` are read again, since time passes in them.
-        if repeats && !route.starts_with("members") && !route.starts_with("stores?") {
+        if repeats && !counts_again(answer) {
             return;
         }
-        let parsed = answer.success().and_then(|body| PdDocument::parse(&answer.path, body).ok());
-        topology.apply_parsed(answer, parsed.as_ref().and_then(Option::as_ref));
+        let route = answer.path.trim_start_matches("/pd/api/v1/");
+        // Only who leads is needed of the topology, and the stores are most of it.
+        let told = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
+        topology.apply_parsed(answer, told);
         let at = answer.observed();
         if self.leaders.last().map(|(_, leader)| leader) != Some(&topology.leader) {
             self.leaders.push((at, topology.leader.clone()));
         }
-        match parsed.flatten() {
+        match document {
             Some(document) => self.document(at, answer, topology, document),
             None => self.other(at, route, answer),
         }
@@ -190,25 +195,26 @@ impl PdHistory {
         at: Timestamp,
         answer: &PdAnswer,
         topology: &Topology,
-        document: PdDocument,
+        document: &PdDocument,
     ) {
         match document {
             PdDocument::Members(members) => {
-                let listed = members.members.into_values().map(|member| {
-                    (member.name, member.client_urls.into_iter().next().unwrap_or_default())
+                let listed = members.members.values().map(|member| {
+                    let url = member.client_urls.first().cloned().unwrap_or_default();
+                    (member.name.clone(), url)
                 });
                 self.listed.extend(listed);
             }
             PdDocument::Status(status) => {
                 let member = self.members.entry(answer.member.clone()).or_default();
                 if let Some(start) = status.started_unix_s {
-                    push_changed(&mut member.starts, at, start);
+                    push_changed(&mut member.starts, at, &start);
                 }
             }
             PdDocument::Stores(stores) => {
                 self.listings.push(at);
                 for (id, store) in stores {
-                    self.stores.entry(id).or_default().take(at, store);
+                    self.stores.entry(*id).or_default().take(at, store);
                 }
             }
             PdDocument::Schedulers(names) => push_changed(&mut self.schedulers, at, names),
@@ -217,10 +223,10 @@ impl PdHistory {
                 self.config(at, config);
             }
             PdDocument::Operators(operators) if !operators.is_empty() => {
-                self.operators.push((at, operators));
+                self.operators.push((at, operators.clone()));
             }
             PdDocument::RegionCheck { name, count } => {
-                push_changed(self.checks.entry(name).or_default(), at, count);
+                push_changed(self.checks.entry(name.clone()).or_default(), at, count);
             }
             _ => {}
         }
@@ -245,23 +251,23 @@ impl PdHistory {
         } else if route == "gc/safepoint"
             && let Some(safe_point) = safe_point(body)
         {
-            push_changed(&mut self.safe_points, at, safe_point);
+            push_changed(&mut self.safe_points, at, &safe_point);
         }
     }
 
-    fn config(&mut self, at: Timestamp, config: BTreeMap<String, String>) {
+    fn config(&mut self, at: Timestamp, config: &BTreeMap<String, String>) {
         if !self.config.is_empty() {
             let keys: BTreeSet<&String> = self.config.keys().chain(config.keys()).collect();
             for key in keys.into_iter().filter(|key| is_decided(key)) {
                 let value =
                     |map: &BTreeMap<String, String>| map.get(key).cloned().unwrap_or_default();
-                let (from, to) = (value(&self.config), value(&config));
+                let (from, to) = (value(&self.config), value(config));
                 if from != to {
                     self.config_changes.push(ConfigChange { at, key: key.clone(), from, to });
                 }
             }
         }
-        self.config = config;
+        self.config.clone_from(config);
     }
 
     /// Who led at `instant`.
@@ -278,13 +284,74 @@ impl PdHistory {
     }
 }
 
+/// Makes a history of answers that come one by one, in the order in which they were known. No body
+/// is held.
+pub struct PdReading {
+    history: PdHistory,
+    topology: Topology,
+    as_of: Timestamp,
+    /// By whom was asked and for what, the hash of the last body.
+    bodies: HashMap<String, HashMap<String, u128>>,
+}
+
+impl PdReading {
+    /// Nothing has been answered yet; answers observed past `as_of` are going to be left out.
+    pub fn new(as_of: Timestamp) -> Self {
+        Self {
+            history: PdHistory::default(),
+            topology: Topology::default(),
+            as_of,
+            bodies: HashMap::new(),
+        }
+    }
+
+    /// Whether the next answer tells more by its body than that it came.
+    pub fn needs_body(&self, answer: &PdAnswer) -> bool {
+        let before = self.bodies.get(&answer.member).and_then(|one| one.get(&answer.path));
+        let repeats = |body| before == Some(&xxhash_rust::xxh3::xxh3_128(body));
+        counts_again(answer) || !answer.success().is_some_and(repeats)
+    }
+
+    /// Takes the next answer and what its body says, where that can be read and is needed.
+    pub fn observe(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
+        if answer.observed() > self.as_of {
+            return;
+        }
+        let repeats = self.repeats(answer);
+        self.history.take(answer, document, &mut self.topology, repeats);
+    }
+
+    /// Whether a success says what the last one said.
+    fn repeats(&mut self, answer: &PdAnswer) -> bool {
+        let Some(body) = answer.success() else { return false };
+        let hash = xxhash_rust::xxh3::xxh3_128(body);
+        let known = self.bodies.get_mut(&answer.member).and_then(|one| one.get_mut(&answer.path));
+        match known {
+            Some(before) => std::mem::replace(before, hash) == hash,
+            None => {
+                let of_member = self.bodies.entry(answer.member.clone()).or_default();
+                of_member.insert(answer.path.clone(), hash);
+                false
+            }
+        }
+    }
+
+    /// What the answers tell.
+    pub fn finish(mut self) -> PdHistory {
+        for member in self.history.members.values_mut() {
+            member.asks.sort_by_key(|ask| ask.at);
+        }
+        self.history
+    }
+}
+
 impl StoreHistory {
-    fn take(&mut self, at: Timestamp, store: Store) {
+    fn take(&mut self, at: Timestamp, store: &Store) {
         if self.address.is_empty() {
             self.first_seen = at;
         }
-        self.address = store.address;
-        self.status_address = store.status_address;
+        self.address.clone_from(&store.address);
+        self.status_address.clone_from(&store.status_address);
         if let Some(nanos) = store.last_heartbeat_unix_ns {
             let sent = Timestamp::from_millis(nanos / 1_000_000);
             // A new PD leader shows what was persisted, which may be minutes old.
@@ -293,22 +360,24 @@ impl StoreHistory {
             }
         }
         let counts = Counts { leaders: store.leader_count, regions: store.region_count };
-        push_changed(&mut self.counts, at, counts);
+        push_changed(&mut self.counts, at, &counts);
         let state = (&store.state_name, store.node_state);
         if self.states.last().is_none_or(|(_, name, node)| (name, *node) != state) {
-            self.states.push((at, store.state_name, store.node_state));
+            self.states.push((at, store.state_name.clone(), store.node_state));
         }
-        if let Some(start) = store.started_unix_s {
+        if let Some(start) = &store.started_unix_s {
             push_changed(&mut self.starts, at, start);
         }
-        if let Some(score) = store.slow_score {
+        if let Some(score) = &store.slow_score {
             push_changed(&mut self.slow, at, score);
         }
-        let bytes = |size: Option<crate::model::Size>| size.and_then(|size| size.approximate_bytes);
-        if let (Some(free), Some(all)) = (bytes(store.available), bytes(store.capacity))
+        let bytes = |size: &Option<crate::model::Size>| {
+            size.as_ref().and_then(|size| size.approximate_bytes)
+        };
+        if let (Some(free), Some(all)) = (bytes(&store.available), bytes(&store.capacity))
             && all > 0
         {
-            push_changed(&mut self.free, at, free as f64 / all as f64);
+            push_changed(&mut self.free, at, &(free as f64 / all as f64));
         }
     }
 
@@ -319,9 +388,9 @@ impl StoreHistory {
     }
 }
 
-fn push_changed<T: PartialEq>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: T) {
-    if list.last().is_none_or(|(_, last)| *last != value) {
-        list.push((at, value));
+fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {
+    if list.last().is_none_or(|(_, last)| last != value) {
+        list.push((at, value.clone()));
     }
 }
 

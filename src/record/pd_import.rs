@@ -6,8 +6,9 @@ use super::pd_log::{PdLogError, read_pd_log};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 
-/// Answers that go into one transaction.
+/// Answers that go into one transaction, and bytes of their bodies.
 const ANSWERS_PER_COMMIT: usize = 1_000;
+const BYTES_PER_COMMIT: usize = 16 << 20;
 /// Whose answer a line would have been, where it does not say.
 const UNKNOWN_MEMBER: &str = "unknown";
 
@@ -35,6 +36,7 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
     let (mut tick, mut done) = (Tick::default(), PdImport::default());
     let mut stretch: Option<Stretch> = None;
     let mut last = None;
+    let mut bytes = 0;
     for answer in read_pd_log(log) {
         match answer {
             Ok(answer) => {
@@ -43,6 +45,7 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
                     add_gap(writer, &mut tick, stretch.gap(last, Some(answer.sent)));
                 }
                 last = Some(answer.sent);
+                bytes += answer.success().map_or(0, <[u8]>::len);
                 tick.pd.push(answer);
             }
             Err(error) => {
@@ -51,7 +54,8 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
                 stretch = Some(stretch.map_or_else(|| Stretch::new(&error), Stretch::longer));
             }
         }
-        if tick.pd.len() >= ANSWERS_PER_COMMIT {
+        if tick.pd.len() >= ANSWERS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
+            bytes = 0;
             done.written += writer.commit(std::mem::take(&mut tick))?.pd_answers as u64;
         }
     }

@@ -8,7 +8,7 @@ use crate::model::{
     Timestamp, Topology,
 };
 
-use super::order::{Evaluation, Ordered};
+use super::order::{Evaluation, Ordered, ordered_pd};
 use super::recording::Recording;
 
 /// What rules and diagnosis may look at: the past as known at [`now`](Self::now).
@@ -80,7 +80,7 @@ impl<'a> Replay<'a> {
         for event in &ordered.events {
             observations.push((event.at, Observation::Event(event)));
         }
-        for answer in &ordered.pd {
+        for answer in ordered_pd(&recording.pd, Evaluation::Sequential) {
             observations.push((answer.observed(), Observation::Pd(answer)));
         }
         for series in &ordered.series {
@@ -157,7 +157,7 @@ impl<'a> AsOf for Replay<'a> {
 /// PD's state as known at `instant`.
 pub fn topology_at(recording: &Recording, instant: Timestamp) -> Topology {
     let mut topology = Topology::default();
-    for answer in Ordered::new(recording, Evaluation::Sequential).pd {
+    for answer in ordered_pd(&recording.pd, Evaluation::Sequential) {
         if answer.observed() > instant {
             break;
         }

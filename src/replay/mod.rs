@@ -9,6 +9,7 @@ mod entry;
 mod order;
 mod pd_rules;
 mod pd_series;
+mod pd_told;
 mod recording;
 mod replay_report;
 mod series_rules;
@@ -16,13 +17,17 @@ mod stored;
 mod summary;
 mod timeline;
 
+pub use bodies::{PdBody, PdSource};
 pub use canonical::canonical_json;
 pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
+pub use pd_told::PdTold;
 pub use recording::{Recording, window_of_steps};
-pub use replay_report::{DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, report, verify};
+pub use replay_report::{
+    DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, report, report_of, verify,
+};
 pub use stored::CaptureStorage;
 pub use summary::{Imbalance, StateSummary, StoreLine, TargetLine};
 pub use timeline::timeline;

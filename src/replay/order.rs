@@ -28,31 +28,37 @@ impl Evaluation {
     }
 }
 
-/// A recording's observations by reference, each kind in its total order.
+/// A recording's observations but PD's answers, by reference, each kind in its total order.
 pub(super) struct Ordered<'a> {
-    pub(super) pd: Vec<&'a PdAnswer>,
     pub(super) events: Vec<&'a Event>,
     pub(super) gaps: Vec<&'a Gap>,
     pub(super) series: Vec<&'a Series>,
+}
+
+/// PD's answers in the order in which they were known; ties by everything else that they say.
+pub(super) fn ordered_pd(answers: &[PdAnswer], evaluation: Evaluation) -> Vec<&PdAnswer> {
+    let mut ordered: Vec<&PdAnswer> = answers.iter().collect();
+    if let Evaluation::Shuffled { seed, .. } = evaluation {
+        XorShift::new(seed).shuffle(&mut ordered);
+    }
+    ordered.sort_unstable_by_key(|answer| (answer.observed(), *answer));
+    ordered
 }
 
 impl<'a> Ordered<'a> {
     /// Sorts by instant of observation; ties by everything else that the observation says.
     pub(super) fn new(recording: &'a Recording, evaluation: Evaluation) -> Self {
         let mut ordered = Self {
-            pd: recording.pd.iter().collect(),
             events: recording.events.iter().collect(),
             gaps: recording.gaps.iter().collect(),
             series: recording.series.iter().collect(),
         };
         if let Evaluation::Shuffled { seed, .. } = evaluation {
             let mut random = XorShift::new(seed);
-            random.shuffle(&mut ordered.pd);
             random.shuffle(&mut ordered.events);
             random.shuffle(&mut ordered.gaps);
             random.shuffle(&mut ordered.series);
         }
-        ordered.pd.sort_unstable_by_key(|answer| (answer.observed(), *answer));
         ordered.events.sort_unstable();
         ordered.gaps.sort_unstable();
         ordered.series.sort_unstable_by(|a, b| {

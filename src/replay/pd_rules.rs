@@ -14,7 +14,7 @@ use crate::model::{
     PdAnswer, PdDocument, PdOutcome, RegionId, Store, StoreId, Timestamp, Topology,
 };
 
-use super::bodies::Body;
+use super::bodies::PdBody;
 use super::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// Observers of one change in the health matrix answer within this of each other: two rounds of
@@ -115,8 +115,13 @@ impl PdRules {
         self.entries
     }
 
+    /// The cluster as the answers so far tell it.
+    pub(super) fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// Takes the next answer.
-    pub(super) fn observe(&mut self, answer: &PdAnswer, document: &Body) {
+    pub(super) fn observe(&mut self, answer: &PdAnswer, document: &PdBody) {
         self.reachability(answer);
         self.errors(answer);
         match document {

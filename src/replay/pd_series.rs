@@ -4,14 +4,18 @@
 //! request fails, where a later answer does not have it any more, and where answers stay away:
 //! what was not observed is never zero.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::capture::CaptureError;
 use crate::model::{
     Labels, PdAnswer, PdDocument, PdOutcome, Sample, Series, Store, Timestamp, Topology,
     stale_marker,
 };
 use crate::promql::MemoryStorage;
+
+use super::bodies::PdSource;
+use super::order::Evaluation;
 
 /// A metric made of PD's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,37 +117,56 @@ const REPEAT_MS: i64 = 60_000;
 
 /// The series of all answers of a run that ends at `end`.
 pub fn pd_series(answers: &[PdAnswer], end: Timestamp) -> MemoryStorage {
-    let mut ordered: Vec<&PdAnswer> = answers.iter().collect();
-    ordered.sort_by_key(|answer| (answer.observed(), *answer));
-    let mut reader = Reader::default();
-    for answer in ordered {
-        reader.observe(answer);
-    }
-    let mut series: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
-    for observations in reader.sources.into_values() {
-        lay(&observations, end, &mut series);
-    }
-    let series = series.into_iter().map(|(labels, samples)| Arc::new(Series { labels, samples }));
-    MemoryStorage::new(series)
+    let made = series_of(PdSource::Held(answers), end, None);
+    made.expect("answers in memory are read from no capture")
 }
 
-/// Elements of one answer; `None` where there was none.
-type Elements = Option<Vec<(Labels, f64)>>;
+/// The series of a source's answers; those of one metric where `only` names it. All series of a
+/// day of a large cluster do not fit into memory, those of a metric do.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be read.
+pub(super) fn series_of(
+    source: PdSource<'_>,
+    end: Timestamp,
+    only: Option<&'static str>,
+) -> Result<MemoryStorage, CaptureError> {
+    let mut reader = Reader { only, ..Reader::default() };
+    source.for_each(Evaluation::Sequential, |answer, body| {
+        reader.observe(answer, body.as_ref().ok().and_then(Option::as_ref));
+    })?;
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); reader.labels.len()];
+    for observations in std::mem::take(&mut reader.sources).into_values() {
+        lay(&observations, end, &mut samples);
+    }
+    let series = reader.labels.into_iter().filter_map(|(labels, id)| {
+        let samples = std::mem::take(&mut samples[id as usize]);
+        (!samples.is_empty()).then(|| Arc::new(Series { labels, samples }))
+    });
+    Ok(MemoryStorage::new(series))
+}
+
+/// Elements of one answer by the number of their labels; `None` where there was no answer.
+type Elements = Option<Box<[(u32, f64)]>>;
 
 #[derive(Default)]
 struct Reader {
     topology: Topology,
     paused: BTreeSet<String>,
+    only: Option<&'static str>,
+    /// Numbers of label sets, in the order in which they first occurred.
+    labels: HashMap<Labels, u32>,
     /// By what was asked of whom, what came when.
     sources: BTreeMap<String, Vec<(Timestamp, Elements)>>,
 }
 
 impl Reader {
-    fn observe(&mut self, answer: &PdAnswer) {
+    fn observe(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
         let at = answer.observed();
-        let parsed = answer.success().and_then(|body| PdDocument::parse(&answer.path, body).ok());
-        let document = parsed.flatten();
-        self.topology.apply_parsed(answer, document.as_ref());
+        // Elements of stores are made of the document alone, and the stores are most of a topology.
+        let told = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
+        self.topology.apply_parsed(answer, told);
         let member = answer.member.as_str();
         let answering = matches!(answer.outcome, PdOutcome::Answered { .. });
         let answering =
@@ -160,7 +183,7 @@ impl Reader {
                 }
             }
             "status" | "health" => {
-                let elements = document.map(|document| of_member(&document, member));
+                let elements = document.map(|document| of_member(document, member));
                 self.push(format!("{route} {member}"), at, elements);
             }
             // Needs the list of all schedulers, which is asked for in the same round.
@@ -168,14 +191,24 @@ impl Reader {
                 self.paused = self.topology.paused_schedulers.clone().unwrap_or_default();
             }
             _ => {
-                let elements = document.map(|document| self.of_cluster(&document, member));
+                let elements = document.map(|document| self.of_cluster(document, member));
                 self.push(route.to_owned(), at, elements);
             }
         }
     }
 
-    fn push(&mut self, source: String, at: Timestamp, elements: Elements) {
-        self.sources.entry(source).or_default().push((at, elements));
+    fn push(&mut self, source: String, at: Timestamp, elements: Option<Vec<(Labels, f64)>>) {
+        let wanted =
+            |(labels, _): &(Labels, f64)| self.only.is_none_or(|only| labels.metric() == only);
+        let mut number = |labels| {
+            let next = self.labels.len() as u32;
+            *self.labels.entry(labels).or_insert(next)
+        };
+        let numbered = elements.map(|elements| {
+            let wanted = elements.into_iter().filter(wanted);
+            wanted.map(|(labels, value)| (number(labels), value)).collect()
+        });
+        self.sources.entry(source).or_default().push((at, numbered));
     }
 
     fn members(&self) -> Vec<(Labels, f64)> {
@@ -189,7 +222,9 @@ impl Reader {
 
     fn of_cluster(&self, document: &PdDocument, member: &str) -> Vec<(Labels, f64)> {
         match document {
-            PdDocument::Stores(stores) => stores.values().flat_map(of_store).collect(),
+            PdDocument::Stores(stores) => {
+                stores.values().flat_map(|store| of_store(store, self.only)).collect()
+            }
             PdDocument::RegionCount(count) => {
                 vec![element("operator_pd_region_count", &[], *count as f64)]
             }
@@ -248,11 +283,15 @@ fn of_member(document: &PdDocument, member: &str) -> Vec<(Labels, f64)> {
     }
 }
 
-fn of_store(store: &Store) -> Vec<(Labels, f64)> {
+/// A store's elements, of one metric where `only` names it: a day of a large cluster has a hundred
+/// million of all.
+fn of_store(store: &Store, only: Option<&str>) -> Vec<(Labels, f64)> {
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
     let id = store.id.to_string();
     let labels = [("store", id.as_str()), ("address", store.address.as_str())];
-    let with_state =
-        |name, state: &str| element(name, &[labels[0], labels[1], ("state", state)], 1.0);
+    let with_state = |name, state: &str| {
+        wanted(name).then(|| element(name, &[labels[0], labels[1], ("state", state)], 1.0))
+    };
     let size = |size: &Option<crate::model::Size>| {
         size.as_ref().and_then(|size| size.approximate_bytes).map(|bytes| bytes as f64)
     };
@@ -273,13 +312,14 @@ fn of_store(store: &Store) -> Vec<(Labels, f64)> {
             store.last_heartbeat_unix_ns.map(|at| at as f64 / 1e9),
         ),
     ];
-    let numbers = numbers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let numbers = numbers.into_iter().filter(|(name, _)| wanted(name));
+    let numbers = numbers.filter_map(|(name, value)| Some((name, value?)));
     let numbers = numbers.map(|(name, value)| element(name, &labels, value));
     let states = [
         with_state("operator_pd_store_state", &store.state_name),
         with_state("operator_pd_store_node_state", &store.node_state.to_string()),
     ];
-    states.into_iter().chain(numbers).collect()
+    states.into_iter().flatten().chain(numbers).collect()
 }
 
 fn element(name: &str, labels: &[(&str, &str)], value: f64) -> (Labels, f64) {
@@ -292,23 +332,19 @@ fn element(name: &str, labels: &[(&str, &str)], value: f64) -> (Labels, f64) {
 const LONGEST_CADENCE_MS: i64 = 3_600_000;
 
 /// Lays what one source said along time.
-fn lay(
-    observations: &[(Timestamp, Elements)],
-    end: Timestamp,
-    series: &mut BTreeMap<Labels, Vec<Sample>>,
-) {
+fn lay(observations: &[(Timestamp, Elements)], end: Timestamp, series: &mut [Vec<Sample>]) {
     let cadence = cadence_ms(observations);
     let valid_ms = cadence.map_or(LONE_MS, |cadence| cadence.min(LONGEST_CADENCE_MS) * 3);
     let repeats = cadence.is_some_and(|cadence| cadence > REPEAT_MS);
-    let mut current: &[(Labels, f64)] = &[];
+    let mut current: &[(u32, f64)] = &[];
     for (position, (at, elements)) in observations.iter().enumerate() {
         let now = elements.as_deref().unwrap_or_default();
-        let kept: BTreeSet<&Labels> = now.iter().map(|(labels, _)| labels).collect();
+        let kept: HashSet<u32> = now.iter().map(|(labels, _)| *labels).collect();
         for (labels, _) in current.iter().filter(|(labels, _)| !kept.contains(labels)) {
-            push(series, labels, *at, stale_marker());
+            push(&mut series[*labels as usize], *at, stale_marker());
         }
         for (labels, value) in now {
-            push(series, labels, *at, *value);
+            push(&mut series[*labels as usize], *at, *value);
         }
         current = now;
         let next = observations.get(position + 1).map_or(end, |(at, _)| *at);
@@ -316,13 +352,13 @@ fn lay(
         let mut again = at.saturating_add_millis(REPEAT_MS);
         while repeats && again < next.min(expires) {
             for (labels, value) in current {
-                push(series, labels, again, *value);
+                push(&mut series[*labels as usize], again, *value);
             }
             again = again.saturating_add_millis(REPEAT_MS);
         }
         if expires < next {
             for (labels, _) in current {
-                push(series, labels, expires, stale_marker());
+                push(&mut series[*labels as usize], expires, stale_marker());
             }
             current = &[];
         }
@@ -337,11 +373,7 @@ fn cadence_ms(observations: &[(Timestamp, Elements)]) -> Option<i64> {
     between.get(between.len() / 2).copied()
 }
 
-fn push(series: &mut BTreeMap<Labels, Vec<Sample>>, labels: &Labels, at: Timestamp, value: f64) {
-    let samples = match series.get_mut(labels) {
-        Some(samples) => samples,
-        None => series.entry(labels.clone()).or_default(),
-    };
+fn push(samples: &mut Vec<Sample>, at: Timestamp, value: f64) {
     match samples.last_mut() {
         // Of two answers in one millisecond, the later one holds.
         Some(last) if last.at >= at => last.value = value,

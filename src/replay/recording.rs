@@ -38,6 +38,17 @@ impl Recording {
     /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out instead;
     /// [`note_damage`](Self::note_damage) adds what they held.
     pub fn load(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
+        let recording = Self::load_without_pd(reader, range)?;
+        Ok(Self { pd: reader.pd_answers(recording.window)?, ..recording })
+    }
+
+    /// The same without PD's answers, which [`PdSource::Stored`](super::PdSource) reads as they are
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_without_pd(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
         let whole = reader.window();
         let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
         let mut series = Vec::new();
@@ -50,7 +61,7 @@ impl Recording {
             window,
             unreadable: Vec::new(),
             loss: None,
-            pd: reader.pd_answers(window)?,
+            pd: Vec::new(),
             events: reader.events()?.into_iter().filter(inside).collect(),
             gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&window)).collect(),
             series,
@@ -63,6 +74,8 @@ impl Recording {
     ///
     /// [`CaptureError`] where the capture cannot be read.
     pub fn note_damage(&mut self, reader: &CaptureReader) -> Result<(), CaptureError> {
+        // PD's answers are read as they are needed, by when it is too late to note what is lost.
+        reader.find_damaged_pd_answers()?;
         // Asked first: counting what is left reads parts that nobody needed.
         self.unreadable = reader.unreadable();
         self.loss = reader.loss()?;

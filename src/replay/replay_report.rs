@@ -1,21 +1,19 @@
 //! The report of a replay as a value, its digest, and the proof that it does not depend on the
 //! order of computing.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::capture::Damage;
-use crate::model::{
-    Gap, Observed, PdAnswer, PdDocument, RunMeta, TimeRange, Timestamp, Topology, joined,
-};
+use crate::capture::{CaptureError, Damage};
+use crate::model::{Gap, Observed, RunMeta, TimeRange, joined};
 
+use super::bodies::PdSource;
 use super::canonical::canonical_json;
 use super::entry::Entry;
 use super::order::{Evaluation, Ordered};
+use super::pd_told::PdTold;
 use super::recording::Recording;
-use super::summary::{End, StateSummary, summary};
+use super::summary::StateSummary;
 use super::timeline::timeline_of;
 
 /// Version of the report's JSON.
@@ -93,20 +91,32 @@ pub struct Mismatch {
     pub shuffled: String,
 }
 
-/// Makes the report. `damage` and `capture_digest` are the reader's.
+/// Makes the report of a recording that holds PD's answers. `damage` and `capture_digest` are the
+/// reader's.
 pub fn report(
     recording: &Recording,
     damage: &[Damage],
     capture_digest: &str,
     evaluation: Evaluation,
 ) -> ReplayReport {
+    let told = PdTold::of(PdSource::Held(&recording.pd), evaluation);
+    let told = told.expect("answers in memory are read from no capture");
+    report_of(recording, told, damage, capture_digest, evaluation)
+}
+
+/// The same where PD's answers have been read already, and may not be in the recording.
+pub fn report_of(
+    recording: &Recording,
+    told: PdTold,
+    damage: &[Damage],
+    capture_digest: &str,
+    evaluation: Evaluation,
+) -> ReplayReport {
     let ordered = Ordered::new(recording, evaluation);
     let gaps = joined(ordered.gaps.iter().copied());
-    let mut ends = Ends::default();
-    let see =
-        |answer: &PdAnswer, document: Option<&PdDocument>| ends.see(&ordered, answer, document);
-    let timeline = timeline_of(&ordered, recording, evaluation.threads(), &gaps, see);
-    let (initial, last) = ends.summaries(&ordered, recording.window);
+    let recorded = recorded(&ordered, &told);
+    let [initial, last] = told.ends(&ordered.series, recording.window);
+    let timeline = timeline_of(&ordered, recording, evaluation.threads(), &gaps, told);
     let damage_line = |damage: &Damage| DamageLine {
         part: damage.part.clone(),
         why: damage.why.clone(),
@@ -119,7 +129,7 @@ pub fn report(
         schema: SCHEMA,
         meta: recording.meta.clone(),
         window: recording.window,
-        recorded: recorded(&ordered),
+        recorded,
         gaps,
         damage,
         initial,
@@ -138,17 +148,24 @@ pub fn report(
 ///
 /// # Errors
 ///
-/// [`Mismatch`] where the two are not the same bytes: a defect of this program.
-pub fn verify(recording: &Recording) -> Result<(), Mismatch> {
-    let with = |evaluation| canonical_json(&report(recording, &[], "", evaluation));
-    let sequential = with(Evaluation::Sequential);
+/// [`CaptureError`] where the capture cannot be read; within, [`Mismatch`] where the two are not
+/// the same bytes: a defect of this program.
+pub fn verify(
+    recording: &Recording,
+    pd: PdSource<'_>,
+) -> Result<Result<(), Mismatch>, CaptureError> {
+    let with = |evaluation| -> Result<String, CaptureError> {
+        let told = PdTold::of(pd, evaluation)?;
+        Ok(canonical_json(&report_of(recording, told, &[], "", evaluation)))
+    };
+    let sequential = with(Evaluation::Sequential)?;
     for (seed, threads) in [(0x9e37_79b9_7f4a_7c15, 2), (0xd1b5_4a32_d192_ed03, 5)] {
-        let shuffled = with(Evaluation::Shuffled { seed, threads });
+        let shuffled = with(Evaluation::Shuffled { seed, threads })?;
         if let Some(mismatch) = first_difference(&sequential, &shuffled) {
-            return Err(mismatch);
+            return Ok(Err(mismatch));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn first_difference(sequential: &str, shuffled: &str) -> Option<Mismatch> {
@@ -164,51 +181,12 @@ fn first_difference(sequential: &str, shuffled: &str) -> Option<Mismatch> {
     Some(Mismatch { offset, sequential: around(a), shuffled: around(b) })
 }
 
-fn recorded(ordered: &Ordered<'_>) -> Recorded {
-    let good = ordered.pd.iter().filter(|answer| answer.success().is_some()).count();
-    let mut members: Vec<String> = ordered.pd.iter().map(|answer| answer.member.clone()).collect();
-    members.sort();
-    members.dedup();
+fn recorded(ordered: &Ordered<'_>, told: &PdTold) -> Recorded {
     Recorded {
-        pd_answers: good,
-        pd_failures: ordered.pd.len() - good,
-        pd_members: members,
+        pd_answers: told.good(),
+        pd_failures: told.failed(),
+        pd_members: told.members(),
         series: ordered.series.len(),
         samples: ordered.series.iter().map(|series| series.samples.len()).sum(),
     }
-}
-
-/// The first state is taken once some member has answered the same path twice: then the first
-/// round is over.
-#[derive(Default)]
-struct Ends {
-    topology: Topology,
-    seen: BTreeSet<(String, String)>,
-    initial: Option<StateSummary>,
-}
-
-impl Ends {
-    /// Takes the next answer.
-    fn see(&mut self, ordered: &Ordered<'_>, answer: &PdAnswer, document: Option<&PdDocument>) {
-        if self.initial.is_none() && !self.seen.insert((answer.member.clone(), answer.path.clone()))
-        {
-            let at = last_seen(self.seen.len(), ordered).unwrap_or_default();
-            self.initial = Some(summary(&self.topology, &ordered.series, End::First, at));
-        }
-        // What cannot be read stands on the timeline; the state does without.
-        self.topology.apply_parsed(answer, document);
-    }
-
-    fn summaries(self, ordered: &Ordered<'_>, window: TimeRange) -> (StateSummary, StateSummary) {
-        let at = ordered.pd.last().map_or(window.end, |answer| answer.observed());
-        let last = summary(&self.topology, &ordered.series, End::Last, at);
-        let whole = || summary(&self.topology, &ordered.series, End::First, window.start);
-        (self.initial.unwrap_or_else(whole), last)
-    }
-}
-
-/// When the first round ended, of so many answers.
-fn last_seen(round: usize, ordered: &Ordered<'_>) -> Option<Timestamp> {
-    let round: &[&PdAnswer] = ordered.pd.get(..round).unwrap_or_default();
-    round.last().map(|answer| answer.observed())
 }

@@ -1,14 +1,16 @@
 //! A capture as a storage of series for PromQL.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
 
-use super::pd_series::{PD_METRICS, pd_series};
+use super::bodies::PdSource;
+use super::pd_series::{PD_METRICS, series_of};
 
 /// Samples that are kept decoded; past that everything is forgotten.
 const KEPT_SAMPLES: u64 = 16 << 20;
@@ -24,7 +26,8 @@ const NAME: &str = "__name__";
 pub struct CaptureStorage<'a> {
     reader: &'a CaptureReader,
     kept: RefCell<Kept>,
-    pd: OnceCell<MemoryStorage>,
+    /// Series made of PD's answers, by metric; without one, all.
+    pd: RefCell<HashMap<Option<&'static str>, Rc<MemoryStorage>>>,
     /// What others had made the reader decode before.
     decoded_before: u64,
 }
@@ -45,7 +48,7 @@ impl<'a> CaptureStorage<'a> {
     /// A storage over an open capture.
     pub fn new(reader: &'a CaptureReader) -> Self {
         let decoded_before = reader.decoded_samples();
-        Self { reader, kept: RefCell::default(), pd: OnceCell::new(), decoded_before }
+        Self { reader, kept: RefCell::default(), pd: RefCell::default(), decoded_before }
     }
 
     /// Whose answers expressions over this capture should give: those of the Prometheus that it
@@ -115,12 +118,28 @@ impl<'a> CaptureStorage<'a> {
     /// # Errors
     ///
     /// [`CaptureError`] where the capture cannot be read.
-    pub fn pd(&self) -> Result<&MemoryStorage, CaptureError> {
-        if let Some(known) = self.pd.get() {
-            return Ok(known);
+    pub fn pd(&self) -> Result<Rc<MemoryStorage>, CaptureError> {
+        self.pd_of(None)
+    }
+
+    /// The series of one metric made of PD's answers, of all where none is named.
+    fn pd_of(&self, metric: Option<&'static str>) -> Result<Rc<MemoryStorage>, CaptureError> {
+        if let Some(known) = self.pd.borrow().get(&metric) {
+            return Ok(Rc::clone(known));
         }
-        let answers = self.reader.pd_answers(TimeRange::ALL)?;
-        Ok(self.pd.get_or_init(|| pd_series(&answers, self.reader.window().end)))
+        let (range, as_of) = (TimeRange::ALL, Timestamp::MAX);
+        let source = PdSource::Stored { reader: self.reader, range, as_of };
+        let made = Rc::new(series_of(source, self.reader.window().end, metric)?);
+        let samples = |made: &MemoryStorage| -> u64 {
+            made.series().iter().map(|series| series.samples.len() as u64).sum()
+        };
+        let mut kept = self.pd.borrow_mut();
+        let held: u64 = kept.values().map(|one| samples(one)).sum();
+        if held + samples(&made) > KEPT_SAMPLES {
+            kept.clear();
+        }
+        kept.insert(metric, Rc::clone(&made));
+        Ok(made)
     }
 
     /// Holds the samples of a metric in `range`.
@@ -220,8 +239,8 @@ impl Storage for CaptureStorage<'_> {
             }
             return Ok(series);
         };
-        if PD_METRICS.iter().any(|metric| metric.name == name.value) {
-            return self.pd()?.select(matchers, range);
+        if let Some(metric) = PD_METRICS.iter().find(|metric| metric.name == name.value) {
+            return self.pd_of(Some(metric.name))?.select(matchers, range);
         }
         let mut kept = self.kept.borrow_mut();
         self.keep(&mut kept, &name.value, range)?;

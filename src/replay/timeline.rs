@@ -3,12 +3,12 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on. What was knowable at an instant is [`Replay`](super::Replay)'s.
 
-use crate::model::{Event, Gap, PdAnswer, PdDocument, TimeRange, Timestamp, joined};
+use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
 
-use super::bodies::for_each_body;
+use super::bodies::PdSource;
 use super::entry::{Entry, EntryKind, Evidence, duration_text};
 use super::order::{Evaluation, Ordered, map_split};
-use super::pd_rules::PdRules;
+use super::pd_told::PdTold;
 use super::recording::Recording;
 use super::series_rules::{Unseen, series_entries};
 
@@ -19,23 +19,20 @@ const MOST_TOLD: usize = 50_000;
 pub fn timeline(recording: &Recording) -> Vec<Entry> {
     let ordered = Ordered::new(recording, Evaluation::Sequential);
     let gaps = joined(ordered.gaps.iter().copied());
-    timeline_of(&ordered, recording, 1, &gaps, |_, _| ())
+    let told = PdTold::of(PdSource::Held(&recording.pd), Evaluation::Sequential);
+    let told = told.expect("answers in memory are read from no capture");
+    timeline_of(&ordered, recording, 1, &gaps, told)
 }
 
-/// The same with `gaps` joined already; `also` sees each answer of PD's with its document.
+/// The same with `gaps` joined and PD's answers read already.
 pub(super) fn timeline_of(
     ordered: &Ordered<'_>,
     recording: &Recording,
     threads: usize,
     gaps: &[Gap],
-    mut also: impl FnMut(&PdAnswer, Option<&PdDocument>),
+    told: PdTold,
 ) -> Vec<Entry> {
-    let mut rules = PdRules::default();
-    for_each_body(&ordered.pd, threads, |answer, body| {
-        also(answer, body.as_ref().ok().and_then(Option::as_ref));
-        rules.observe(answer, body);
-    });
-    let mut entries = rules.into_entries();
+    let mut entries = told.into_entries();
     let window = recording.window;
     let unseen = Unseen::new(&ordered.gaps, &recording.unreadable);
     let of_series =

@@ -12,6 +12,9 @@ mod escapes;
 mod frozen;
 mod many_rows;
 mod opened;
+mod pd;
+mod pd_cluster;
+mod pd_old_block;
 mod secrets;
 #[path = "../../../tests/it/printing/stage.rs"]
 mod stage;
@@ -64,6 +67,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "secrets", rows: secrets::rows },
     Subject { name: "escapes", rows: escapes::rows },
     Subject { name: "opened", rows: opened::rows },
+    Subject { name: "pd_stores", rows: pd::rows },
+    Subject { name: "pd_day", rows: pd::day },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.

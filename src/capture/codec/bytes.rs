@@ -120,16 +120,30 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The base-2 logarithm of the longest window of a zstd frame.
+pub const MAX_WINDOW_LOG: u32 = 27;
+
 /// Compresses with zstd; the length of the plain bytes goes first.
 pub fn pack(plain: &[u8], level: i32) -> Vec<u8> {
+    pack_with(plain, level, false)
+}
+
+/// As [`pack`], with zstd's long-distance matching: what repeats megabytes later is found at a
+/// low level too.
+pub fn pack_long_distance(plain: &[u8], level: i32) -> Vec<u8> {
+    pack_with(plain, level, true)
+}
+
+fn pack_with(plain: &[u8], level: i32, long_distance: bool) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(&mut out, plain.len() as u64);
     let mut compressor =
         zstd::bulk::Compressor::new(level).expect("the levels in use are zstd's own");
-    let window = (usize::BITS - plain.len().max(1).leading_zeros()).clamp(17, 27);
+    let window = (usize::BITS - plain.len().max(1).leading_zeros()).clamp(17, MAX_WINDOW_LOG);
     for parameter in [
         zstd::zstd_safe::CParameter::WindowLog(window),
         zstd::zstd_safe::CParameter::ContentSizeFlag(false),
+        zstd::zstd_safe::CParameter::EnableLongDistanceMatching(long_distance),
     ] {
         compressor.set_parameter(parameter).expect("parameters are within zstd's limits");
     }
@@ -147,7 +161,7 @@ pub fn unpack(cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<u8>, DecodeEr
     let mut decompressor =
         zstd::bulk::Decompressor::new().map_err(|_| DecodeError("no memory to unpack"))?;
     decompressor
-        .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(27))
+        .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(MAX_WINDOW_LOG))
         .map_err(|_| DecodeError("no memory to unpack"))?;
     let plain = decompressor
         .decompress(frame, length)

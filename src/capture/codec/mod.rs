@@ -20,4 +20,4 @@ pub use bytes::{Cursor, put_bytes, put_varint};
 pub use bytes::{DecodeError, open_envelope, seal_envelope};
 pub use journal::{JournalRow, decode_journal, encode_journal};
 pub use labels::{decode_label_sets, encode_label_sets};
-pub use pd::{PdBatch, decode_pd, encode_pd};
+pub use pd::{MAX_DOCUMENT, Packing, PdBatch, PdLimits, PdReader, PdRows, encode_pd};

@@ -85,18 +85,18 @@ impl PdRules {
     pub(super) fn slowness(&mut self, answer: &PdAnswer, store: &Store) {
         let at = answer.observed();
         let score = store.slow_score.unwrap_or(0);
-        let value = format!("slow_score {score}");
+        let value = || format!("slow_score {score}");
         if score >= SLOW_SCORE {
             if let std::collections::btree_map::Entry::Vacant(slow) = self.slow.entry(store.id) {
                 slow.insert(at);
                 let text = format!("slow: score {score} of 100 ({SLOW_SCORE} counts as slow)");
-                self.push(answer, EntryKind::StoreSlow, subject(store), text, &value);
+                self.push(answer, EntryKind::StoreSlow, subject(store), text, &value());
             }
         } else if score == 1
             && let Some(since) = self.slow.remove(&store.id)
         {
             let text = format!("no longer slow after {}", duration_text(at - since));
-            self.push(answer, EntryKind::StoreNotSlow, subject(store), text, &value);
+            self.push(answer, EntryKind::StoreNotSlow, subject(store), text, &value());
         }
     }
 

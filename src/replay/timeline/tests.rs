@@ -69,7 +69,8 @@ fn told(pd: Vec<PdAnswer>) -> Vec<String> {
 }
 
 fn lines(recording: &Recording) -> Vec<String> {
-    crate::replay::verify(recording).unwrap();
+    let pd = crate::replay::PdSource::Held(&recording.pd);
+    crate::replay::verify(recording, pd).unwrap().unwrap();
     timeline(recording)
         .iter()
         .map(|e| format!("{} {} {}: {}", e.at.as_millis(), e.source, e.subject, e.text))
