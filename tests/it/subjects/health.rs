@@ -7,7 +7,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -34,10 +33,13 @@ fn path() -> TempDir {
 
 /// Puts a program of this machine into the directory.
 fn link(path: &TempDir, program: &str) {
+    symlink(installed(program), path.path().join(program)).expect("the directory is writable");
+}
+
+fn installed(program: &str) -> PathBuf {
     let all = std::env::var("PATH").expect("there is a PATH");
-    let found = std::env::split_paths(&all).map(|folder| folder.join(program));
-    let found: PathBuf = found.into_iter().find(|file| file.is_file()).expect("it is installed");
-    symlink(found, path.path().join(program)).expect("the directory is writable");
+    let mut files = std::env::split_paths(&all).map(|folder| folder.join(program));
+    files.find(|file| file.is_file()).expect("it is installed")
 }
 
 /// Puts a client into the directory that notes its arguments and does what `body` says.
@@ -54,9 +56,10 @@ fn answering(path: &TempDir, program: &str) {
     stub(path, program, &format!("cat {}", path.path().join("answer").display()));
 }
 
+/// Runs a script for 6 s at most; 124 is the exit code of one that was ended.
 fn run(path: &TempDir, script: &str, argument: &str, store: &str) -> Output {
-    let mut command = Command::new("/bin/sh");
-    command.arg(folder().join("health").join(script)).arg(argument);
+    let mut command = Command::new(installed("timeout"));
+    command.args(["6", "/bin/sh"]).arg(folder().join("health").join(script)).arg(argument);
     command.env("PATH", path.path()).env("STORE", store).output().expect("there is a shell")
 }
 
@@ -147,10 +150,8 @@ fn bash_alone_asks_as_well() {
 }
 
 #[test]
-fn bash_waits_two_seconds_for_an_answer() {
-    let started = Instant::now();
+fn bash_does_not_wait_for_a_silent_server() {
     assert_eq!(by_bash(serve(None)).status.code(), Some(1));
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
 #[test]
