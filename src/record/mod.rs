@@ -12,6 +12,9 @@ mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
 mod recorder;
+mod segment;
+mod segments;
+mod shortage;
 mod subject;
 
 pub use copier::Copier;
@@ -23,4 +26,8 @@ pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
 pub use pd_import::{PdImport, import_pd_log};
 pub use recorder::{Clock, Ending, Progress, Recording, Stop, Succession, run};
+pub use segment::{
+    CAPTURE_SUFFIX, GoOn, Retention, Segment, current_segment, segments, stamped_name,
+};
+pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

@@ -17,6 +17,7 @@ use super::feed::Feed;
 use super::outages::{Outages, copy_from, healed};
 use super::own::OwnMetrics;
 use super::pd_sampler::PdSampler;
+use super::shortage::Shortage;
 use crate::capture::{CaptureError, CaptureWriter, CommitStats, Tick};
 use crate::model::{
     Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange,
@@ -56,7 +57,8 @@ pub struct Recording {
 
 /// Lets a recording go on in another capture without a hole.
 pub trait Succession {
-    /// The capture to go on with; `None` while `writer` is the one.
+    /// The capture to go on with; `None` while `writer` is the one. A full disk is no error: the
+    /// recording goes on in `writer` then.
     ///
     /// # Errors
     ///
@@ -67,8 +69,16 @@ pub trait Succession {
         now: Timestamp,
     ) -> Result<Option<CaptureWriter>, CaptureError>;
 
-    /// The capture before is sealed and closed.
-    fn sealed(&mut self);
+    /// Seals the capture before. One that a full disk keeps from being sealed may wait.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where it cannot be written, which ends the recording.
+    fn seal(&mut self, before: CaptureWriter) -> Result<(), CaptureError>;
+
+    /// The disk is full: gives up the oldest of what need not be kept. Returns whether there was
+    /// anything.
+    fn make_room(&mut self) -> bool;
 }
 
 /// What the caller wants of a running recorder.
@@ -102,6 +112,8 @@ pub struct Progress {
     pub failing: u64,
     /// Size of the capture.
     pub file_bytes: u64,
+    /// Whether nothing can be committed for lack of space; `at` is the last commit's.
+    pub disk_full: bool,
     /// Up to where Prometheus has been copied.
     pub copied_through: Option<Timestamp>,
     /// The recorder's own metrics, as they stand in the capture.
@@ -130,9 +142,13 @@ struct Copied {
 /// A resumed capture first gets a gap for the time in which no recorder ran. Every commit is
 /// reported to `progress`.
 ///
+/// While the disk is full, PD's answers are held up to a bound, Prometheus holds its own, and what is
+/// not in the capture in the end is a gap. The recording goes on when there is room.
+///
 /// # Errors
 ///
-/// [`RecordError`] where the capture cannot be written. Sources that fail are no error.
+/// [`RecordError`] where the capture cannot be written for another reason than a full disk, or the
+/// disk is full when the recording ends. Sources that fail are no error.
 pub async fn run(
     recording: Recording,
     writer: CaptureWriter,
@@ -142,10 +158,9 @@ pub async fn run(
 ) -> Result<Ending, RecordError> {
     let Recording { copier, pd, pd_interval, prometheus_interval, until, feed, succession } =
         recording;
-    let mut succession = succession;
     let started = clock();
     let ledger = Mutex::new(Ledger { writer, tick: Tick::default(), feed });
-    let mut state = State::new(&ledger, clock, started, progress);
+    let mut state = State::new(&ledger, clock, succession, progress);
     state.begin()?;
 
     let (answers, mut pd_answers) = mpsc::channel(16);
@@ -167,31 +182,35 @@ pub async fn run(
                 copying = None;
                 if state.copied(copied)? == Behind::Yes {
                     prometheus.reset_immediately();
-                } else if let Some(succession) = &mut succession {
-                    state.pass_on(succession.as_mut())?;
+                } else {
+                    state.pass_on()?;
                 }
             }
             Some(answers) = pd_answers.recv() => {
                 state.answered(answers);
-                if copying.is_none() || copying_since.elapsed() > PATIENCE {
-                    state.commit()?;
+                let alone = copying.is_none() || copying_since.elapsed() > PATIENCE;
+                if alone && state.commit()? == Committed::WithoutSamples {
+                    // What this copy has brought so far is gone: it begins anew.
+                    copying = None;
                 }
             }
             () = &mut deadline, if until.is_some() => break,
             _ = prometheus.tick(), if copying.is_none() => match &copier {
-                Some(copier) => {
+                Some(copier) if state.has_room()? => {
                     copying_since = Instant::now();
                     copying = Some(Box::pin(copy(copier, &ledger, state.window())));
                 }
+                Some(_) => {}
                 None => {
                     state.asked(clock());
                     state.commit_own()?;
+                    state.pass_on()?;
                 }
             },
         }
     }
 
-    if copying.is_none() && *stop.borrow() < Stop::AtOnce {
+    if copying.is_none() && *stop.borrow() < Stop::AtOnce && state.shortage.is_none() {
         copying = copier
             .as_ref()
             .map(|copier| -> Copying<'_> { Box::pin(copy(copier, &ledger, state.window())) });
@@ -275,9 +294,24 @@ enum Behind {
     No,
 }
 
+/// What a commit brought into the capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Committed {
+    /// All that had gathered.
+    All,
+    /// The disk was full: the samples are gone, and have to be copied again. The rest is in the
+    /// capture or is held.
+    WithoutSamples,
+}
+
+/// What a gap says that a full disk left.
+const DISK_FULL: &str = "no space left on the disk that holds the capture";
+
 struct State<'a> {
     ledger: &'a Mutex<Ledger>,
     clock: Clock,
+    succession: Option<Box<dyn Succession>>,
+    shortage: Option<Shortage>,
     started: Timestamp,
     /// From here on Prometheus is copied without a hole, up to where it has been copied.
     contiguous_from: Timestamp,
@@ -292,9 +326,10 @@ impl<'a> State<'a> {
     fn new(
         ledger: &'a Mutex<Ledger>,
         clock: Clock,
-        started: Timestamp,
+        succession: Option<Box<dyn Succession>>,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {
+        let started = clock();
         let contiguous_from = {
             let ledger = lock(ledger);
             copy_from(ledger.writer.copied_through(), &ledger.writer.open_gaps(), started)
@@ -302,6 +337,8 @@ impl<'a> State<'a> {
         Self {
             ledger,
             clock,
+            succession,
+            shortage: None,
             started,
             contiguous_from,
             outages: Outages::default(),
@@ -333,27 +370,29 @@ impl<'a> State<'a> {
         };
         let text = if last.is_some() { "recording resumed" } else { "recording began" };
         self.mark(self.started, text);
-        self.commit()
+        self.commit().map(drop)
     }
 
     /// Goes on in another capture where it is time.
-    fn pass_on(&mut self, succession: &mut dyn Succession) -> Result<(), RecordError> {
-        let mut ledger = lock(self.ledger);
-        let Some(next) = succession.successor(&mut ledger.writer, (self.clock)())? else {
+    fn pass_on(&mut self) -> Result<(), RecordError> {
+        let Some(succession) = &mut self.succession else { return Ok(()) };
+        if self.shortage.is_some() {
             return Ok(());
-        };
-        std::mem::replace(&mut ledger.writer, next).finish()?;
-        succession.sealed();
+        }
+        let mut ledger = lock(self.ledger);
+        if let Some(next) = succession.successor(&mut ledger.writer, (self.clock)())? {
+            succession.seal(std::mem::replace(&mut ledger.writer, next))?;
+        }
         Ok(())
     }
 
-    /// The last commit before the capture is sealed.
+    /// The last commit before the capture is sealed. A full disk is an error here.
     fn end(&mut self) -> Result<(), RecordError> {
         let now = (self.clock)();
         let gaps = self.outages.close(now);
         lock(self.ledger).tick.gaps.extend(gaps);
         self.mark(now, "recording ended");
-        self.commit()
+        self.write().map(drop)
     }
 
     fn mark(&mut self, at: Timestamp, text: &str) {
@@ -422,6 +461,9 @@ impl<'a> State<'a> {
 
     /// Takes one tick of PD answers. A member none of whose requests was answered is out.
     fn answered(&mut self, answers: Vec<PdAnswer>) {
+        if self.shortage.as_mut().is_some_and(|shortage| !shortage.holds(&answers)) {
+            return self.not_held(&answers);
+        }
         let mut members: BTreeMap<Source, (Timestamp, Option<(GapReason, String)>)> =
             BTreeMap::new();
         for answer in &answers {
@@ -460,10 +502,44 @@ impl<'a> State<'a> {
         ledger.tick.pd.extend(answers);
     }
 
+    /// Answers that a full disk leaves no place for are gaps.
+    fn not_held(&mut self, answers: &[PdAnswer]) {
+        for answer in answers {
+            let source = Source::PdMember(answer.member.clone());
+            let since = *self.member_seen.get(&source).unwrap_or(&self.started);
+            let cause = (GapReason::Other, DISK_FULL.to_owned());
+            let gap = self.outages.failed(source, cause, since, answer.observed());
+            lock(self.ledger).tick.gaps.extend(gap);
+        }
+    }
+
+    /// Whether there is room for what Prometheus would be asked for. While there is not, what is not
+    /// copied is an outage, healed once it is.
+    fn has_room(&mut self) -> Result<bool, RecordError> {
+        if self.shortage.is_none() {
+            return Ok(true);
+        }
+        self.commit_own()?;
+        if self.shortage.is_none() {
+            return Ok(true);
+        }
+        let mut ledger = lock(self.ledger);
+        let since = ledger.writer.copied_through().unwrap_or(self.contiguous_from);
+        let cause = (GapReason::Other, DISK_FULL.to_owned());
+        let gap = self.outages.failed(Source::Prometheus, cause, since, (self.clock)());
+        ledger.tick.gaps.extend(gap);
+        Ok(false)
+    }
+
+    /// Whether the disk is full and it is not yet time to try again.
+    fn waits(&self) -> bool {
+        self.shortage.as_ref().is_some_and(|shortage| !shortage.is_due(Instant::now()))
+    }
+
     /// Commits, with a sample of the recorder's own metrics.
-    fn commit_own(&mut self) -> Result<(), RecordError> {
+    fn commit_own(&mut self) -> Result<Committed, RecordError> {
         let now = (self.clock)();
-        {
+        if !self.waits() {
             let mut ledger = lock(self.ledger);
             let Ledger { writer, tick, feed } = &mut *ledger;
             self.own.push(&mut tick.samples, writer.index(), now)?;
@@ -474,23 +550,81 @@ impl<'a> State<'a> {
         self.commit()
     }
 
-    fn commit(&mut self) -> Result<(), RecordError> {
+    /// Commits what has gathered, unless the disk is full.
+    fn commit(&mut self) -> Result<Committed, RecordError> {
+        if self.waits() {
+            return Ok(Committed::WithoutSamples);
+        }
+        match self.write() {
+            Err(RecordError::Capture(error)) if error.is_full() => {
+                self.wait_for_room(&error);
+                Ok(Committed::WithoutSamples)
+            }
+            written => written,
+        }
+    }
+
+    /// The disk is full, and nothing may go.
+    fn wait_for_room(&mut self, error: &CaptureError) {
+        let now = Instant::now();
+        match &mut self.shortage {
+            Some(shortage) => shortage.lasts(now),
+            shortage => {
+                *shortage = Some(Shortage::new(now));
+                tracing::warn!(%error, "recording goes on when there is room");
+            }
+        }
+        self.standing.disk_full = true;
+        (self.progress)(&self.standing);
+    }
+
+    /// Writes what has gathered; where the disk is full, what need not be kept goes first.
+    fn write(&mut self) -> Result<Committed, RecordError> {
+        let mut committed = Committed::All;
+        while let Err(error) = self.try_to_write() {
+            let mut make_room = || self.succession.as_mut().is_some_and(|one| one.make_room());
+            if !error.is_full() || !make_room() {
+                return Err(error.into());
+            }
+            committed = Committed::WithoutSamples;
+        }
+        if self.shortage.take().is_some() {
+            self.standing.disk_full = false;
+            tracing::warn!("the disk has room again");
+        }
+        (self.progress)(&self.standing);
+        Ok(committed)
+    }
+
+    /// One attempt. After a full disk the writer is as it was before, and what had gathered is held,
+    /// but for the samples: their places in the capture went with the attempt.
+    fn try_to_write(&mut self) -> Result<(), CaptureError> {
         let started = Instant::now();
-        let (stats, gaps) = {
-            let mut ledger = lock(self.ledger);
-            let tick = std::mem::take(&mut ledger.tick);
-            let gaps = tick.gaps.len();
-            if let Some(feed) = &mut ledger.feed {
-                feed.tick(&tick);
-            }
-            let stats: CommitStats = ledger.writer.commit(tick)?;
-            if let Some(feed) = &mut ledger.feed {
-                feed.send();
-            }
-            self.standing.series = ledger.writer.index().len() as u64;
-            self.standing.copied_through = ledger.writer.copied_through();
-            (stats, gaps)
+        let mut ledger = lock(self.ledger);
+        let Ledger { writer, tick, feed } = &mut *ledger;
+        let tick = std::mem::take(tick);
+        let held = Tick {
+            pd: tick.pd.clone(),
+            gaps: tick.gaps.clone(),
+            events: tick.events.clone(),
+            ..Tick::default()
         };
+        let healed = tick.healed.clone();
+        let gaps = held.gaps.len();
+        let stats: CommitStats = match writer.commit(tick) {
+            Err(error) if error.is_full() => {
+                writer.reload()?;
+                ledger.tick = Tick { gaps: reopened(held.gaps), ..held };
+                return Err(error);
+            }
+            committed => committed?,
+        };
+        if let Some(feed) = feed {
+            feed.tick(&Tick { healed, ..held });
+            feed.send();
+        }
+        self.standing.series = writer.index().len() as u64;
+        self.standing.copied_through = writer.copied_through();
         let seconds = started.elapsed().as_secs_f64();
         self.own.commit(seconds, stats.samples as u64, stats.file_bytes);
         self.standing.at = (self.clock)();
@@ -500,7 +634,11 @@ impl<'a> State<'a> {
         self.standing.failing = self.outages.count() as u64;
         self.standing.file_bytes = stats.file_bytes;
         self.standing.own = self.own.series();
-        (self.progress)(&self.standing);
         Ok(())
     }
+}
+
+/// Gaps that are to be healed by a copy that is gone: by the next one, then.
+fn reopened(gaps: Vec<Gap>) -> Vec<Gap> {
+    gaps.into_iter().map(|gap| Gap { healed_at: None, ..gap }).collect()
 }
