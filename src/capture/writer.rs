@@ -180,6 +180,13 @@ impl CaptureWriter {
         Ok(())
     }
 
+    /// Lets the disk be full for this writer alone.
+    #[cfg(test)]
+    pub(super) fn may_not_grow(&self, full: bool) {
+        let pages = if full { 1 } else { i32::MAX };
+        self.file.run(&format!("PRAGMA max_page_count = {pages}")).expect("it is a pragma");
+    }
+
     /// The file that is written.
     pub fn path(&self) -> &Path {
         &self.file.path

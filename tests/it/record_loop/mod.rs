@@ -286,7 +286,7 @@ async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothin
     let gaps = reader.gaps().expect("gaps read");
     assert!(!gaps.is_empty(), "the time without room is told");
     for gap in gaps {
-        assert_eq!((gap.source, gap.reason), (Source::Prometheus, GapReason::Other));
+        assert_eq!((&gap.source, gap.reason), (&Source::Prometheus, GapReason::Other));
         assert!(gap.detail.contains("no space left") && gap.healed_at.is_some(), "{gap:?}");
     }
     let asked = reader.pd_answers(TimeRange::ALL).expect("answers read");
