@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{Global, clock, lookup};
 use crate::capture;
 
 const EXAMPLES: &str = "\
@@ -47,6 +47,7 @@ pub enum Form {
 /// Where there is no such run, or either file cannot be accessed.
 pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
     let from = lookup::find(&global.dir, &args.run)?;
+    super::block_on(async { Ok(clock::let_writes_fail()?) })?;
     match form {
         Form::AsIs => capture::copy_as(&from, &args.to, global.file_mode),
         Form::Smallest => capture::compact_as(&from, &args.to, global.file_mode),

@@ -3,7 +3,9 @@
 //! A module a subject; each makes its own input. `rows` of a module never stops at the first thing
 //! that falls short: it says so in its row.
 
+mod files;
 mod frozen;
+mod retention;
 
 use std::path::PathBuf;
 
@@ -39,7 +41,11 @@ struct Subject {
 }
 
 /// All subjects, in the order in which they are printed.
-const SUBJECTS: &[Subject] = &[Subject { name: "frozen", rows: frozen::rows }];
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "frozen", rows: frozen::rows },
+    Subject { name: "files", rows: files::rows },
+    Subject { name: "retention", rows: retention::rows },
+];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
 pub fn run(scene: &Scene, only: &str) -> Result<()> {
