@@ -1,5 +1,6 @@
 //! Behaviour of a capture file as a whole.
 
+mod files;
 mod migrations;
 
 use std::path::PathBuf;

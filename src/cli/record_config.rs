@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::exit::CliError;
+use super::ring::RetentionArgs;
 use crate::source::{Auth, HttpOptions, Secret};
 
 /// Configuration files and secrets are small; more is a mistake.
@@ -132,6 +133,10 @@ pub struct ConfigFile {
     pub interval: Option<String>,
     /// `--subject`
     pub subject: Option<String>,
+    /// `--keep`
+    pub keep: Option<String>,
+    /// `--max-bytes`
+    pub max_bytes: Option<String>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
     /// `--match`
@@ -170,6 +175,11 @@ impl ConfigFile {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read_small(path)?;
         toml::from_str(&text).with_context(|| format!("cannot understand {}", path.display()))
+    }
+
+    /// What the file says about how much is kept.
+    pub fn retention(&self) -> RetentionArgs {
+        RetentionArgs { keep: self.keep.clone(), max_bytes: self.max_bytes.clone() }
     }
 
     /// What the file says about sources.

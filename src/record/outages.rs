@@ -48,6 +48,8 @@ struct Covered {
     heard: Timestamp,
     /// Everything before is observed or written as a gap.
     accounted: Reading,
+    /// The same before the last observation, should that not be stored.
+    accounted_before: Reading,
     /// A request is under way.
     asked: bool,
     /// Of the silence that lasts, a first gap has been written, for this reason.
@@ -62,6 +64,7 @@ impl Coverage {
             allowance_ms,
             heard: since.steady,
             accounted: since,
+            accounted_before: since,
             asked: false,
             written: None,
             failure: None,
@@ -144,11 +147,20 @@ impl Coverage {
         if !covered.is_overdue(now) {
             covered.written = None;
         }
+        covered.accounted_before = covered.accounted;
         // What a catching up copy has not reached is accounted for already.
         if *source != Source::Prometheus || covered.accounted.at < through.at {
             covered.accounted = through;
         }
         gap
+    }
+
+    /// The last observation of `source` could not be stored: what it covered is due again.
+    pub fn lost(&mut self, source: &Source) {
+        if let Some(covered) = self.sources.get_mut(source) {
+            covered.accounted = covered.accounted_before;
+            covered.heard = covered.heard.min(covered.accounted.steady);
+        }
     }
 
     /// The gaps of sources that are overdue at `now`, in segments.
@@ -423,6 +435,29 @@ mod tests {
         let last = copied(&mut coverage, 3670, 3671);
         assert_eq!(told(last), [(3660, 3670, GapReason::Timeout)]);
         assert_eq!(coverage.silent(), 0);
+    }
+
+    #[test]
+    fn what_a_lost_copy_covered_is_due_again() {
+        let mut coverage = coverage(Source::Prometheus);
+        hear(&mut coverage, &Source::Prometheus, 15);
+        hear(&mut coverage, &Source::Prometheus, 30);
+        coverage.lost(&Source::Prometheus);
+        let full = (GapReason::RecorderDown, "no space".to_owned());
+        let gap = coverage.failed(&Source::Prometheus, full, reading(31));
+        assert_eq!(told(gap), [(15, 31, GapReason::RecorderDown)]);
+    }
+
+    #[test]
+    fn a_lost_copy_leaves_what_is_written_as_a_gap() {
+        let mut coverage = coverage(Source::Prometheus);
+        coverage.failed(&Source::Prometheus, refused(), reading(15));
+        let last = hear(&mut coverage, &Source::Prometheus, 30);
+        assert_eq!(told(last), [(15, 30, GapReason::Connect)]);
+        coverage.lost(&Source::Prometheus);
+        let full = (GapReason::RecorderDown, "no space".to_owned());
+        let gap = coverage.failed(&Source::Prometheus, full, reading(31));
+        assert_eq!(told(gap), [(30, 31, GapReason::RecorderDown)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod mutate;
 mod promql;
 mod real_prometheus;
 mod record_loop;
+mod retention;
 mod rules;
 mod source_pd;
 mod source_prometheus;
@@ -45,6 +46,9 @@ mod overwrite;
 mod peer;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
+#[path = "../../examples/campaign/retained.rs"]
+mod retained;
 #[expect(dead_code, reason = "the campaigns use the rest of it")]
 #[path = "../../examples/campaign/server.rs"]
 mod server;

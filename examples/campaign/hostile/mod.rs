@@ -4,11 +4,13 @@
 //! that falls short: it says so in its row.
 
 mod damage;
+mod files;
 mod frozen;
 mod many_rows;
-mod windows;
+mod retention;
 mod starting;
 mod unobserved;
+mod windows;
 
 use std::path::PathBuf;
 
@@ -51,6 +53,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "many_rows", rows: many_rows::rows },
     Subject { name: "unobserved", rows: unobserved::rows },
     Subject { name: "starting", rows: starting::rows },
+    Subject { name: "files", rows: files::rows },
+    Subject { name: "retention", rows: retention::rows },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.
