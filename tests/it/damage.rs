@@ -132,7 +132,8 @@ fn three_targets(path: &Path, second: Second) {
                 continue;
             }
             let instance = format!("10.0.0.{number}:20180");
-            let labels = up(job).with(&[("instance", &instance)]).encode();
+            let mut labels = Vec::new();
+            up(job).with(&[("instance", &instance)]).encode(&mut labels);
             let sample = |scrape: i64| Sample {
                 at: Timestamp::from_millis(BEGIN_MS + (block * 40 + scrape) * 15_000),
                 value: 1.0,
