@@ -254,8 +254,7 @@ impl PdClient {
     /// a warning. Empty where it is not such an answer.
     pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
         let members = members_view(body).unwrap_or_default().members.into_iter();
-        let mut members: Vec<Member> =
-            members.map(|member| member.with_scheme_of(asked)).collect();
+        let mut members: Vec<Member> = members.map(|member| member.with_scheme_of(asked)).collect();
         if members.len() > MOST_MEMBERS {
             let listed = members.len();
             tracing::warn!(
@@ -267,7 +266,6 @@ impl PdClient {
             members.truncate(MOST_MEMBERS);
         }
         members
-    }
     }
 }
 
