@@ -29,6 +29,7 @@ mod perturb;
 mod power;
 mod promql;
 mod promqltest;
+mod retained;
 mod rules;
 #[expect(dead_code, reason = "the tests' toolkit, of which a campaign needs a part")]
 #[path = "../../tests/it/diagnosis/run/mod.rs"]

@@ -1,6 +1,7 @@
 //! What can go wrong with a capture file.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::model::escape_path;
 
@@ -64,6 +65,14 @@ pub enum CaptureError {
         /// The file.
         path: PathBuf,
     },
+    /// Something else than a regular file stands where one is to be written.
+    #[error("{path} is {what}, and nothing is written through that", path = path.display())]
+    NotAFile {
+        /// What was to be written.
+        path: PathBuf,
+        /// What stands there.
+        what: &'static str,
+    },
     /// Stored bytes do not match their checksum or their form.
     #[error("{path}: {part} is damaged: {why}", path = escape_path(path))]
     Damaged {
@@ -74,7 +83,7 @@ pub enum CaptureError {
         /// What does not hold.
         why: String,
     },
-    /// The disk is full.
+    /// The disk is full, or a quota is used up.
     #[error("no space left on the disk that holds {path}", path = escape_path(path))]
     Full {
         /// The file.
@@ -104,4 +113,20 @@ pub enum CaptureError {
         /// Why.
         source: rusqlite::Error,
     },
+}
+
+impl CaptureError {
+    /// Wraps an error of the operating system.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// Whether there would be none with more space on the disk.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
 }

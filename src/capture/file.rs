@@ -1,6 +1,5 @@
 //! Opening the SQLite file: identity, format version, migrations, and rows with checksums.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +8,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, limits::Limi
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::codec::{open_envelope, seal_envelope};
+use super::new_file::{
+    FileMode, SIDE_SUFFIXES, create_new, folder_of, is_taken, refuse_special, sync_folder,
+};
 use super::{CaptureError, schema};
 use crate::model::{RunMeta, Timestamp};
 
@@ -20,6 +22,9 @@ pub const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_capture.s
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
 /// The longest blob that is read, which bounds what a damaged file can make a reader allocate.
 const MAX_BLOB_BYTES: i32 = 1 << 28;
+
+/// What is written to see whether a disk is full: as much as SQLite's shared memory begins with.
+const PROBE_BYTES: usize = 1 << 15;
 
 const META: i64 = 1;
 const STATE: i64 = 2;
@@ -97,37 +102,36 @@ impl CaptureFile {
     ///
     /// It is made under another name, so that a process that dies here leaves either nothing at
     /// `path` or a whole capture. The caller holds the run's lock.
-    pub fn create(path: &Path, meta: &RunMeta) -> Result<Self, CaptureError> {
-        if path.exists() {
+    pub fn create(path: &Path, meta: &RunMeta, mode: FileMode) -> Result<Self, CaptureError> {
+        if is_taken(path) {
             return Err(CaptureError::Exists { path: path.to_owned() });
         }
-        let io = |source| CaptureError::Io { path: path.to_owned(), source };
         let making = side_file(path, ".making");
-        for suffix in ["", "-journal"] {
-            match std::fs::remove_file(side_file(&making, suffix)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(io(error));
-                }
-                _ => {}
-            }
+        remove_with_side_files(&making)?;
+        let made = Self::begin(&making, meta, mode);
+        if made.is_err() {
+            // The first error is the one that counts.
+            let _ = remove_with_side_files(&making);
         }
-        let file = Self::create_empty(&making)?;
-        file.set_meta(meta)?;
-        file.set_state(&State::empty())?;
-        drop(file);
-        std::fs::rename(&making, path).map_err(io)?;
-        let parent = path.parent().filter(|parent| *parent != Path::new(""));
-        let directory = File::open(parent.unwrap_or(Path::new("."))).map_err(io)?;
-        directory.sync_all().map_err(io)?;
+        made?;
+        std::fs::rename(&making, path).map_err(|source| CaptureError::io(path, source))?;
+        sync_folder(path)?;
         Self::open_to_write(path)
     }
 
-    /// Makes a new file of the newest format with empty tables.
-    pub fn create_empty(path: &Path) -> Result<Self, CaptureError> {
-        if path.exists() {
-            return Err(CaptureError::Exists { path: path.to_owned() });
-        }
-        let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
+    fn begin(making: &Path, meta: &RunMeta, mode: FileMode) -> Result<(), CaptureError> {
+        drop(create_new(making, mode)?);
+        let file = Self::fill_empty(making)?;
+        file.set_meta(meta)?;
+        file.set_state(&State::empty())
+    }
+
+    /// Turns an empty file into one of the newest format with empty tables. SQLite's side files
+    /// take over its permissions.
+    pub fn fill_empty(path: &Path) -> Result<Self, CaptureError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection =
+            Connection::open_with_flags(path, flags).map_err(|source| sqlite(path, source))?;
         let file = Self { connection, path: path.to_owned(), _copy: None };
         file.run("PRAGMA page_size = 1024;")?;
         file.run(&format!("PRAGMA application_id = {APPLICATION_ID};"))?;
@@ -143,6 +147,9 @@ impl CaptureFile {
 
     /// As [`open_to_write`](Self::open_to_write), where these steps lead to the newest format.
     pub fn open_to_write_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
+        for suffix in SIDE_SUFFIXES {
+            refuse_special(&side_file(path, suffix))?;
+        }
         let mut file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = file.check(steps)?;
         file.run("PRAGMA journal_mode = WAL;")?;
@@ -263,8 +270,7 @@ impl CaptureFile {
 
     /// Bytes on disk, with the write-ahead log.
     pub fn bytes_on_disk(&self) -> u64 {
-        let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        size(&self.path).saturating_add(size(&side_file(&self.path, "-wal")))
+        bytes_on_disk(&self.path)
     }
 
     /// Runs statements that return nothing of interest.
@@ -482,6 +488,37 @@ pub fn side_file(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// What a capture takes on the disk, with the write-ahead log; 0 where there is none.
+pub fn bytes_on_disk(path: &Path) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    size(path).saturating_add(size(&side_file(path, "-wal")))
+}
+
+/// Whether something is left in a capture's write-ahead log: a recorder is writing it, or ended
+/// without sealing it.
+pub fn is_unsealed(path: &Path) -> bool {
+    side_file(path, "-wal").exists()
+}
+
+/// Removes a file and what SQLite left beside it; what is not there is removed already.
+///
+/// # Errors
+///
+/// What the operating system refuses.
+pub fn remove_with_side_files(path: &Path) -> Result<(), CaptureError> {
+    // The file first: what remains of it after a failure must not look whole.
+    for suffix in [""].iter().chain(&SIDE_SUFFIXES) {
+        let path = side_file(path, suffix);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(CaptureError::io(&path, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn needs_copy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -493,6 +530,9 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CaptureError::Full { path },
+        Some(ErrorCode::SystemIoFailure) if lacks_space(&path, &source) => {
+            CaptureError::Full { path }
+        }
         Some(ErrorCode::SystemIoFailure) => CaptureError::Refused { path, source },
         Some(ErrorCode::NotADatabase) => {
             CaptureError::NotACapture { path, why: "it is not a SQLite database".to_owned() }
@@ -502,4 +542,26 @@ pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
         }
         _ => CaptureError::Sqlite { path, source },
     }
+}
+
+/// Whether SQLite failed to write for lack of space where it does not say so: it calls only `ENOSPC`
+/// of a file's own pages a full disk, and neither a used-up quota nor a full disk under its shared
+/// memory. So a few pages are written to see.
+fn lacks_space(path: &Path, source: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let failed = source.sqlite_error().map_or(0, |error| error.extended_code);
+    let writing = [
+        ffi::SQLITE_IOERR_WRITE,
+        ffi::SQLITE_IOERR_FSYNC,
+        ffi::SQLITE_IOERR_SHMOPEN,
+        ffi::SQLITE_IOERR_SHMSIZE,
+    ];
+    if !writing.contains(&failed) {
+        return false;
+    }
+    let written = tempfile::tempfile_in(folder_of(path)).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, &[1; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    written.is_err_and(|error| CaptureError::io(path, error).is_full())
 }

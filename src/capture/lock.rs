@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::CaptureError;
 use super::file::side_file;
+use super::new_file::{FileMode, open_or_create};
 
 /// The lock that a recorder holds: a side file, so that SQLite's own locks stay untouched.
 pub struct LockFile {
@@ -18,13 +19,12 @@ impl LockFile {
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Locked`] where another recorder has it.
+    /// [`CaptureError::Locked`] where another recorder has it, [`CaptureError::NotAFile`] where its
+    /// place is taken by something that leads elsewhere.
     pub fn take(capture: &Path) -> Result<Self, CaptureError> {
         let path = side_file(capture, ".lock");
-        let io = |source| CaptureError::Io { path: path.clone(), source };
-        let mut options = File::options();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        let io = |source| CaptureError::io(&path, source);
+        let mut file = open_or_create(&path, FileMode::default())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -55,7 +55,7 @@ impl LockFile {
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |data: std::fs::Metadata| (data.dev(), data.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(open), Ok(there)) => identity(open) == identity(there),
         _ => false,
     }

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use sha2::{Digest, Sha256};
 
 use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, Packing};
-use super::file::{CaptureFile, State, Table};
+use super::file::{CaptureFile, State, Table, bytes_on_disk, is_unsealed, remove_with_side_files};
 use super::index::{Place, SeriesIndex};
 use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, columns_of};
+use super::lock::LockFile;
+use super::new_file::{FileMode, Unfinished};
 use super::reader::Target;
 use super::sealing::{PdBlocks, put_samples};
 use super::writer::write_events;
@@ -24,14 +27,21 @@ const LABELS_LEVEL: i32 = 19;
 ///
 /// # Errors
 ///
-/// [`CaptureError::Exists`], or what SQLite or the disk refuse.
+/// [`CaptureError::Exists`], or what SQLite or the disk refuse; nothing remains at `to` then.
 pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
-    if to.exists() {
-        return Err(CaptureError::Exists { path: to.to_owned() });
-    }
+    copy_as(from, to, FileMode::default())
+}
+
+/// As [`copy`]; the copy may be read by whom `mode` and the source's own permissions both allow.
+///
+/// # Errors
+///
+/// As [`copy`].
+pub fn copy_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let source = CaptureFile::open_to_read(from)?;
+    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
     let target_error = |error| super::file::sqlite(to, error);
-    let mut target = rusqlite::Connection::open(to).map_err(target_error)?;
+    let mut target = Connection::open(unfinished.path()).map_err(target_error)?;
     {
         let backup = Backup::new(&source.connection, &mut target).map_err(target_error)?;
         loop {
@@ -41,7 +51,9 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
             }
         }
     }
-    target.execute_batch("PRAGMA journal_mode = DELETE").map_err(target_error)
+    target.execute_batch("PRAGMA journal_mode = DELETE").map_err(target_error)?;
+    drop(target);
+    unfinished.finish()
 }
 
 /// Writes the same content to `to` in the fewest bytes: series sorted, blocks joined, documents
@@ -50,11 +62,31 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
 /// # Errors
 ///
 /// [`CaptureError::Damaged`] where the source is damaged, [`CaptureError::Exists`], or what
-/// SQLite or the disk refuse.
+/// SQLite or the disk refuse; nothing remains at `to` then.
 pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
+    compact_as(from, to, FileMode::default())
+}
+
+/// As [`compact`]; the result may be read by whom `mode` and the source's own permissions both allow.
+///
+/// # Errors
+///
+/// As [`compact`].
+pub fn compact_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let reader = CaptureReader::open(from)?;
-    let file = CaptureFile::create_empty(to)?;
+    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
+    let mut file = CaptureFile::fill_empty(unfinished.path())?;
+    // Errors speak of the file that was asked for.
+    file.path = to.to_owned();
     file.run("BEGIN IMMEDIATE")?;
+    write_compact(&reader, &file)?;
+    file.run("COMMIT")?;
+    file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE; VACUUM;")?;
+    drop(file);
+    unfinished.finish()
+}
+
+fn write_compact(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {
     file.set_meta(reader.meta())?;
     let mut state = State {
         journal_first: 1,
@@ -66,23 +98,32 @@ pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
         documents: 0,
         ..reader.state().clone()
     };
-    write_sorted_series(&reader, &file, &mut state)?;
-    write_pd(&reader, &file, &mut state)?;
+    write_sorted_series(reader, file, &mut state)?;
+    write_pd(reader, file, &mut state)?;
     for gap in reader.gaps()? {
         state.gaps += 1;
         let json = serde_json::to_vec(&gap).expect("gaps are plain structures");
         file.put_row(Table::Gap, state.gaps, &json)?;
     }
-    write_events(&file, &reader.events()?)?;
-    copy_truths(&reader, &file)?;
+    write_events(file, &reader.events()?)?;
+    copy_truths(reader, file)?;
     if let Some(damage) = reader.damage().into_iter().next() {
-        drop(file);
-        let _ = std::fs::remove_file(to);
         return Err(reader.file().damaged(damage.part, damage.why));
     }
-    file.set_state(&state)?;
-    file.run("COMMIT")?;
-    file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE; VACUUM;")
+    file.set_state(&state)
+}
+
+/// Removes a capture and its side files. Returns how many bytes that freed.
+///
+/// # Errors
+///
+/// [`CaptureError::Locked`] where a recorder writes it, or what the operating system refuses.
+pub fn remove(path: &Path) -> Result<u64, CaptureError> {
+    let lock = LockFile::take(path)?;
+    let bytes = bytes_on_disk(path);
+    let removed = remove_with_side_files(path);
+    lock.release();
+    removed.map(|()| bytes)
 }
 
 fn write_sorted_series(
@@ -243,7 +284,7 @@ fn alter(
     path: &Path,
     change: impl FnOnce(&CaptureFile) -> Result<(), CaptureError>,
 ) -> Result<(), CaptureError> {
-    let live = super::file::side_file(path, "-wal").exists();
+    let live = is_unsealed(path);
     let file = CaptureFile::open_to_write(path)?;
     file.run("BEGIN IMMEDIATE")?;
     change(&file)?;

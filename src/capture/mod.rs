@@ -15,6 +15,7 @@ mod journal;
 mod lock;
 mod loss;
 mod maintain;
+mod new_file;
 mod parallel;
 mod pd;
 mod reader;
@@ -30,12 +31,14 @@ mod tests;
 
 pub use error::CaptureError;
 pub use excerpt::excerpt;
-pub use file::FORMAT;
+pub use file::{FORMAT, bytes_on_disk, is_unsealed};
 pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
-pub use maintain::{add_event, compact, copy, seal_truth, unseal_truth};
+pub use maintain::{
+    add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
+};
+pub use new_file::FileMode;
 pub use pd::{PdOrder, PdVisit};
-
 pub use reader::{CaptureReader, Damage};
 pub use scan::SampleRun;
 pub use verify::{VerifyReport, verify};

@@ -1,5 +1,6 @@
 //! Behaviour of a capture file as a whole.
 
+mod files;
 mod hostile;
 mod migrations;
 mod pd_scale;

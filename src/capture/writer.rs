@@ -14,6 +14,7 @@ use super::file::{CaptureFile, State, Table};
 use super::index::{SampleBatch, SeriesIndex};
 use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
+use super::new_file::FileMode;
 use super::sealing::{PdBlocks, put_samples};
 use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
@@ -101,16 +102,50 @@ impl Journal {
 }
 
 impl CaptureWriter {
-    /// Makes a new capture.
+    /// Makes a new capture that nobody but its owner may read.
     ///
     /// # Errors
     ///
     /// [`CaptureError::Exists`] where the file is there, [`CaptureError::Locked`] where another
     /// recorder has the run.
     pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
+        Self::create_as(path, meta, FileMode::default())
+    }
+
+    /// As [`create`](Self::create); the file may be read by whom `mode` allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_as(path: &Path, meta: RunMeta, mode: FileMode) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
-        Ok(Self {
-            file: CaptureFile::create(path, &meta)?,
+        match CaptureFile::create(path, &meta, mode) {
+            Ok(file) => Ok(Self::empty(file, lock, meta)),
+            Err(error) => {
+                lock.release();
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a capture to go on with it; a crash's committed ticks are all there.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Locked`] where another recorder has the run, [`CaptureError::Damaged`]
+    /// where a part that going on depends on is damaged.
+    pub fn resume(path: &Path) -> Result<Self, CaptureError> {
+        let lock = LockFile::take(path)?;
+        let file = CaptureFile::open_to_write(path)?;
+        let meta = file.meta()?;
+        let mut writer = Self::empty(file, lock, meta);
+        writer.reload()?;
+        Ok(writer)
+    }
+
+    fn empty(file: CaptureFile, lock: LockFile, meta: RunMeta) -> Self {
+        Self {
+            file,
             lock,
             meta,
             meta_changed: false,
@@ -123,37 +158,54 @@ impl CaptureWriter {
             gaps: BTreeMap::new(),
             ticks_since_seal: 0,
             journal: Journal::default(),
-        })
+        }
     }
 
-    /// Opens a capture to go on with it; a crash's committed ticks are all there.
+    /// Goes back to what is committed, after a commit that failed. What was pushed into a batch by
+    /// this writer's index must not be committed any more; what is known of the run is kept.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Locked`] where another recorder has the run, [`CaptureError::Damaged`]
-    /// where a part that going on depends on is damaged.
-    pub fn resume(path: &Path) -> Result<Self, CaptureError> {
-        let lock = LockFile::take(path)?;
-        let file = CaptureFile::open_to_write(path)?;
-        let (meta, state) = (file.meta()?, file.state()?);
-        let reader = super::CaptureReader::over(CaptureFile::open_to_read(path)?)?;
+    /// As [`resume`](Self::resume).
+    pub fn reload(&mut self) -> Result<(), CaptureError> {
+        if !self.file.connection.is_autocommit() {
+            self.file.run("ROLLBACK")?;
+        }
+        self.meta_changed = self.file.meta()? != self.meta;
+        self.state = self.file.state()?;
+        let reader = super::CaptureReader::over(CaptureFile::open_to_read(&self.file.path)?)?;
         let contents = reader.contents_to_resume()?;
         let sum = |text: &str| u128::from_str_radix(text, 16).unwrap_or(0);
-        Ok(Self {
-            lock,
-            meta,
-            meta_changed: false,
-            samples_sum: sum(&state.samples_sum),
-            pd_sum: sum(&state.pd_sum),
-            ticks_since_seal: contents.journal_ticks,
-            index: contents.index,
-            documents: contents.documents,
-            pd_written: contents.pd_written,
-            gaps: reader.gap_rows()?,
-            journal: Journal { ids: contents.journal, ..Journal::default() },
-            file,
-            state,
-        })
+        self.samples_sum = sum(&self.state.samples_sum);
+        self.pd_sum = sum(&self.state.pd_sum);
+        self.ticks_since_seal = contents.journal_ticks;
+        self.index = contents.index;
+        self.documents = contents.documents;
+        self.pd_written = contents.pd_written;
+        self.gaps = reader.gap_rows()?;
+        self.journal = Journal { ids: contents.journal, ..Journal::default() };
+        Ok(())
+    }
+
+    /// Lets the disk be full for this writer alone.
+    #[cfg(test)]
+    pub(super) fn may_not_grow(&self, full: bool) {
+        let pages = if full { 1 } else { i32::MAX };
+        self.file.run(&format!("PRAGMA max_page_count = {pages}")).expect("it is a pragma");
+    }
+
+    /// The file that is written.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Who may read it.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Io`] where it is gone.
+    pub fn mode(&self) -> Result<FileMode, CaptureError> {
+        FileMode::of(&self.file.path)
     }
 
     /// What is known of the run.
@@ -203,7 +255,7 @@ impl CaptureWriter {
     /// # Errors
     ///
     /// [`CaptureError`] where the disk refuses; nothing of the tick is in the file then, and the
-    /// writer must not be used further.
+    /// writer must not be used further before it is [reloaded](Self::reload).
     pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         let samples = self.write_samples(&mut tick.samples)?;
@@ -245,7 +297,12 @@ impl CaptureWriter {
     /// As [`commit`](Self::commit).
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.seal()?;
-        self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE; VACUUM;")?;
+        self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")?;
+        match self.file.run("VACUUM") {
+            // A copy of all pages is written on the way: without room for one they stay as they are.
+            Err(error) if error.is_full() => {}
+            vacuumed => vacuumed?,
+        }
         drop(self.file);
         self.lock.release();
         Ok(())

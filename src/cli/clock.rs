@@ -61,9 +61,18 @@ pub async fn unless_stopped<T>(
     }
 }
 
+/// A file that outgrows the limit of the process (`ulimit -f`) becomes an error of the write instead
+/// of a signal that kills. Needs a runtime for the moment of the call alone.
+///
+/// # Errors
+///
+/// Where the signal handler cannot be installed.
+pub fn let_writes_fail() -> std::io::Result<()> {
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// Turns SIGINT and SIGTERM into requests to stop: the first one after the tick, the second one
-/// at once. A file that outgrows the limit of the process (`ulimit -f`) becomes an error of the
-/// write instead of a signal that kills.
+/// at once; and lets writes fail as [`let_writes_fail`] does.
 ///
 /// # Errors
 ///
@@ -71,8 +80,7 @@ pub async fn unless_stopped<T>(
 pub fn stop_on_signals() -> std::io::Result<watch::Receiver<Stop>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut too_large = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
-    tokio::spawn(async move { while too_large.recv().await.is_some() {} });
+    let_writes_fail()?;
     let (sender, receiver) = watch::channel(Stop::No);
     tokio::spawn(async move {
         for stop in [Stop::AfterTick, Stop::AtOnce] {

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{self, Format};
-use super::{Global, lookup};
+use super::{Global, clock, lookup};
 use crate::capture;
 use crate::model::escape_path;
 
@@ -18,7 +18,8 @@ Examples:
   operator copy chaos-01 evidence.capture           a consistent copy, also while recording
   operator compact chaos-01 chaos-01-small.capture  the smallest form, for attaching
 
-An existing file is never overwritten.";
+An existing file is never overwritten, and where the disk is full, nothing is left of the new one. It
+may be read by nobody who may not read the capture; --file-mode lets others than the owner.";
 
 /// Arguments of `copy` and `compact`.
 #[derive(Debug, Args)]
@@ -48,9 +49,10 @@ pub enum Form {
 /// Where there is no such run, or either file cannot be accessed.
 pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
     let from = lookup::find(&global.dir, &args.run)?;
+    super::block_on(async { Ok(clock::let_writes_fail()?) })?;
     match form {
-        Form::AsIs => capture::copy(&from, &args.to),
-        Form::Smallest => capture::compact(&from, &args.to),
+        Form::AsIs => capture::copy_as(&from, &args.to, global.file_mode),
+        Form::Smallest => capture::compact_as(&from, &args.to, global.file_mode),
     }
     .with_context(|| format!("cannot copy {}", escape_path(&from)))?;
     let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());

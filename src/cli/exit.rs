@@ -148,6 +148,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             | CaptureError::Damaged { .. } => Code::Damaged,
             CaptureError::Locked { .. } => Code::Locked,
             CaptureError::Exists { .. }
+            | CaptureError::NotAFile { .. }
             | CaptureError::Full { .. }
             | CaptureError::Refused { .. }
             | CaptureError::Io { .. }
@@ -182,6 +183,18 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
             format!("did you mean {}?", nearest.join(" or "))
         });
     }
+    if let Some(RecordError::Capture(error)) = cause.downcast_ref::<RecordError>() {
+        let text = match error {
+            CaptureError::Full { .. } => {
+                "free some space and start the same --run again: it goes on where it stopped"
+            }
+            CaptureError::Refused { .. } => {
+                "see the disk's health and `ulimit -f`; the same --run again goes on where it stopped"
+            }
+            _ => return None,
+        };
+        return Some(text.to_owned());
+    }
     let text = match cause.downcast_ref::<CaptureError>() {
         Some(CaptureError::Newer { .. }) => "a later version of operator reads it",
         Some(CaptureError::Damaged { .. }) => {
@@ -191,12 +204,11 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
             "record under another name with --run, or stop the other recorder"
         }
         Some(CaptureError::Exists { .. }) => "name another file, or remove this one first",
-        Some(CaptureError::Full { .. }) => {
-            "free some space and start the same --run again: it goes on where it stopped"
+        Some(CaptureError::NotAFile { .. }) => {
+            "remove it, if nothing else needs it, or work in another directory"
         }
-        Some(CaptureError::Refused { .. }) => {
-            "see the disk's health, quotas, and `ulimit -f`; the same --run again goes on where it stopped"
-        }
+        Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
+        Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
         _ => match cause.downcast_ref::<SourceError>()? {
             SourceError::Unauthorized { .. } => {
                 "see --ca-file, --cert-file and --key-file, --bearer-file, --basic-user"

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
 use crate::model::{RunName, escape_path};
+use crate::record::{CAPTURE_SUFFIX, segments};
 
 /// The suffix of captures.
-pub const SUFFIX: &str = ".capture";
+pub const SUFFIX: &str = CAPTURE_SUFFIX;
 
 /// The capture that `text` means: an existing file, `latest`, or the name of a run in `dir`, in
-/// the current directory, in `captures/` or in `data/`.
+/// the current directory, in `captures/` or in `data/`. The name of a run that is recorded in
+/// segments means the newest one.
 ///
 /// # Errors
 ///
@@ -39,11 +41,12 @@ pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
         )));
     };
-    places(dir)
-        .iter()
-        .map(|place| place.join(format!("{name}{SUFFIX}")))
-        .find(|path| path.is_file())
-        .ok_or_else(|| not_found(nearest(dir, name.as_str())))
+    let whole =
+        |place: &PathBuf| Some(place.join(format!("{name}{SUFFIX}"))).filter(|path| path.is_file());
+    let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
+    let places = places(dir);
+    let found = places.iter().find_map(whole).or_else(|| places.iter().find_map(newest));
+    found.ok_or_else(|| not_found(nearest(dir, name.as_str())))
 }
 
 /// The captures of the runs that a name finds, place by place in the order of their names.
@@ -151,6 +154,23 @@ mod tests {
         );
         assert_eq!(runs.first(), Some(&found));
         assert!(runs.contains(&PathBuf::from("data/chaos-02.capture")), "{runs:?}");
+    }
+
+    #[test]
+    fn the_name_of_a_run_in_segments_means_the_newest_one() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let make = |name: &str| {
+            let path = dir.path().join(format!("{name}.capture"));
+            fs::write(&path, b"").expect("the directory is writable");
+            path
+        };
+        make("prod-20261123T161709Z");
+        let newest = make("prod-20261124T161709Z");
+        make("prod-incident-20261125T161709Z");
+        make("prod-2-20261126T161709Z");
+        assert_eq!(find(dir.path(), "prod").expect("it has segments"), newest);
+        let whole = make("prod");
+        assert_eq!(find(dir.path(), "prod").expect("it is there"), whole);
     }
 
     #[test]

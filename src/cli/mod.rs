@@ -47,6 +47,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
+use crate::capture::FileMode;
 pub use exit::Code;
 use output::{AnyFormat, Color, Format};
 use remarks::remark;
@@ -70,6 +71,9 @@ struct Global {
     /// Where the captures of runs live
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
+    /// Who may read the captures that are made: an octal number, from which the umask takes more away
+    #[arg(long, global = true, value_name = "MODE", env = "OPERATOR_FILE_MODE", default_value = "0600", value_parser = file_mode)]
+    file_mode: FileMode,
     /// What results look like
     #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
     wide_format: AnyFormat,
@@ -85,6 +89,11 @@ struct Global {
     /// Say less on stderr: no progress, only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+}
+
+fn file_mode(text: &str) -> Result<FileMode, String> {
+    let why = "give an octal number such as 0640, by which the owner reads and writes and nobody executes";
+    FileMode::parse(text).ok_or_else(|| why.to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,13 +11,19 @@ use super::Global;
 use super::exit::CliError;
 use super::lookup::SUFFIX;
 use super::record_config::{ConfigFile, SourceArgs};
+use super::ring::{self, RetentionArgs};
 use super::subjects::{self, Asking};
-use crate::model::{RunName, RunNameError, TimeRange, Timestamp, parse_duration_ms};
-use crate::record::Subject;
+use crate::capture::FileMode;
+use crate::model::{RunName, TimeRange, Timestamp, parse_duration_ms};
+use crate::record::{Retention, Subject, stamped_name};
 use crate::source::Selector;
 
 /// The scrape interval of a TiKV deployment.
 const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The run's name where none is given and only a part of it is kept: the time stands in the names of
+/// its segments.
+const ENDLESS_RUN: &str = "record";
 
 /// Arguments of whatever records live: `record` and `watch`.
 #[derive(Debug, Default, Args)]
@@ -47,6 +53,8 @@ pub struct LiveArgs {
     /// address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub retention: RetentionArgs,
     /// A TOML file whose keys are these flags; flags come first
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -72,6 +80,8 @@ pub struct Plan {
     pub run: RunName,
     /// Where its capture lies.
     pub path: PathBuf,
+    /// Who may read it.
+    pub mode: FileMode,
     /// What is recorded.
     pub subject: Subject,
     /// Where from.
@@ -88,6 +98,8 @@ pub struct Plan {
     pub pd_logs: Vec<PathBuf>,
     /// Where the recorder's own metrics are served.
     pub listen: Option<SocketAddr>,
+    /// How much is kept, where the recording lies in segments.
+    pub retention: Option<Retention>,
 }
 
 /// The live part of a recording.
@@ -114,9 +126,11 @@ pub fn plan(
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = args.sources.or(file.sources());
     let listen = args.listen.or(file.listen);
+    let retention = args.retention.clone().or(file.retention()).retention()?;
     let run = match args.run.or(file.run) {
         Some(name) => RunName::new(&name)?,
-        None => generated_name(subject.name(), now)?,
+        None if retention.is_some() => RunName::new(ENDLESS_RUN)?,
+        None => stamped_name(subject.name(), now)?,
     };
     let from = from.or(file.from);
     // A flag that contradicts the file wins over it.
@@ -145,7 +159,27 @@ pub fn plan(
     let only_logs = sources.pd.is_empty() && sources.prometheus.is_none();
     let live = live.filter(|_| !only_logs);
     let path = global.dir.join(format!("{run}{SUFFIX}"));
-    Ok(Plan { run, path, subject, sources, selectors, history, live, interval, pd_logs, listen })
+    if retention.is_some() {
+        ring::check_name(&run, subject.name())?;
+        if live.is_none() {
+            let text = "--keep and --max-bytes are for what is recorded live";
+            return Err(CliError::Usage(text.to_owned()).into());
+        }
+    }
+    Ok(Plan {
+        run,
+        path,
+        mode: global.file_mode,
+        subject,
+        sources,
+        selectors,
+        history,
+        live,
+        interval,
+        pd_logs,
+        listen,
+        retention,
+    })
 }
 
 /// What `watch` records: no past but what the caller adds, live until somebody ends it.
@@ -199,12 +233,6 @@ fn positive_duration(text: &str) -> anyhow::Result<Duration> {
     }
 }
 
-/// A name from the subject and the time.
-pub fn generated_name(subject: &str, now: Timestamp) -> Result<RunName, RunNameError> {
-    let time: String = now.to_string().chars().take(19).filter(|c| !"-:".contains(*c)).collect();
-    RunName::new(&format!("{subject}-{time}Z"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,11 +272,5 @@ mod tests {
         ] {
             assert!(spans(from, to, None, now()).is_err(), "{from:?} {to:?}");
         }
-    }
-
-    #[test]
-    fn a_generated_name_tells_subject_and_time() {
-        let name = generated_name("tikv", now()).expect("the name is valid");
-        assert_eq!(name.as_str(), "tikv-20261124T161709Z");
     }
 }

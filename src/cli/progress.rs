@@ -73,7 +73,7 @@ impl Reporter {
                 "series": progress.series, "pd_answers": progress.pd_answers,
                 "gaps": progress.gaps, "failing": progress.failing,
                 "file_bytes": progress.file_bytes, "bytes_per_hour": per_hour,
-                "copied_through": progress.copied_through,
+                "copied_through": progress.copied_through, "disk_full": progress.disk_full,
             }));
             return;
         }
@@ -81,11 +81,12 @@ impl Reporter {
             0 => String::new(),
             failing => format!(", {failing} failing"),
         };
+        let full = if progress.disk_full { "  THE DISK IS FULL" } else { "" };
         let projected =
             per_hour.map(|bytes| format!(" ({}/h)", output::size(bytes))).unwrap_or_default();
         let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
-            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}",
+            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
             output::duration(elapsed_ms),
             output::count(progress.samples),
             output::count(progress.series),

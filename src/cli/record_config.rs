@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::exit::CliError;
+use super::ring::RetentionArgs;
 use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
 
@@ -139,6 +140,10 @@ pub struct ConfigFile {
     pub interval: Option<String>,
     /// `--subject`
     pub subject: Option<String>,
+    /// `--keep`
+    pub keep: Option<String>,
+    /// `--max-bytes`
+    pub max_bytes: Option<String>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
     /// `--match`
@@ -179,6 +184,11 @@ impl ConfigFile {
         let usage =
             |error| CliError::Usage(format!("{}: {}", escape_path(path), told(&text, &error)));
         toml::from_str(&text).map_err(|error| usage(error).into())
+    }
+
+    /// What the file says about how much is kept.
+    pub fn retention(&self) -> RetentionArgs {
+        RetentionArgs { keep: self.keep.clone(), max_bytes: self.max_bytes.clone() }
     }
 
     /// What the file says about sources.

@@ -192,7 +192,7 @@ pub fn open(
             .collect(),
     };
     if !plan.path.exists() {
-        return Ok(CaptureWriter::create(&plan.path, meta)?);
+        return Ok(CaptureWriter::create_as(&plan.path, meta, plan.mode)?);
     }
     let mut writer = CaptureWriter::resume(&plan.path)?;
     let before = writer.meta().clone();

@@ -1,346 +1,179 @@
-//! The captures of a watched run: a ring of segments by time, and those that hold an incident.
-//!
-//! A segment begins with a copy of the hour before it, so each replays by itself, every instant
-//! with the same past that the live judgement had. A segment with a fault inside ends once the
-//! fault has been over for a while, takes a name of its own and is never removed.
+//! What of a recording is kept: the arguments that say so, and what is said of its files.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::lookup::{self, SUFFIX};
-use super::plan::generated_name;
-use crate::capture::{CaptureError, CaptureReader, CaptureWriter, Tick, excerpt};
+use bytesize::ByteSize;
+use clap::Args;
+use serde_json::json;
+
+use super::exit::CliError;
+use super::output::{self, Format};
+use super::progress::Reporter;
+use crate::capture::CaptureError;
 use crate::diagnose::HORIZON_MS;
-use crate::model::{RunMeta, RunName, RunNameError, TimeRange, Timestamp, escape_path};
-use crate::record::{Ending, Succession};
+use crate::model::{RunName, escape_path, parse_duration_ms};
+pub use crate::record::Incident;
+use crate::record::{Retention, SegmentChange, SegmentListener, Segments, Succession};
 
-/// How long after a fault its segment goes on: recovery is part of the story.
-const AFTER_MS: i64 = 180_000;
-/// The shortest and the longest segment; in between it is an eighth of what is kept, so that the
-/// ring holds at most that much too long.
-const SEGMENT_MS: (i64, i64) = (HORIZON_MS, 6 * HORIZON_MS);
-/// What is copied beyond the hour that a judgement sees.
-const MARGIN_MS: i64 = 120_000;
-
-/// What the monitor knows of faults, for the ring to act on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Incident {
-    /// When a cause was first told, since the last segment began.
-    pub since: Option<Timestamp>,
-    /// When none lasted any more; `None` while one does.
-    pub over: Option<Timestamp>,
+/// How much is kept.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RetentionArgs {
+    /// How long segments are kept, such as 7d; at least 1h. Incidents stay
+    #[arg(long, value_name = "DURATION")]
+    pub keep: Option<String>,
+    /// How much all captures of the run may take, such as 20GB or 500MiB: the oldest segments go
+    #[arg(long, value_name = "SIZE")]
+    pub max_bytes: Option<String>,
 }
 
-/// The ring of one run.
-pub struct Ring {
-    dir: PathBuf,
-    run: RunName,
-    keep_ms: i64,
-    segment: Segment,
-    incident: Arc<Mutex<Incident>>,
-    /// The segment before, and the name that it takes once it is closed.
-    closing: Option<(PathBuf, PathBuf)>,
-}
-
-/// A capture of the ring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// Its name as a run.
-    pub name: RunName,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// When it began.
-    pub begun: Timestamp,
-}
-
-impl Segment {
-    fn new(dir: &Path, run: &RunName, now: Timestamp) -> Result<Self, RunNameError> {
-        let name = generated_name(run.as_str(), now)?;
-        let path = dir.join(format!("{name}{SUFFIX}"));
-        Ok(Self { name, path, begun: now })
+impl RetentionArgs {
+    /// Takes from `file` what these flags leave open.
+    pub fn or(self, file: Self) -> Self {
+        Self { keep: self.keep.or(file.keep), max_bytes: self.max_bytes.or(file.max_bytes) }
     }
 
-    /// A file that is a segment of this run, by its name.
-    fn of(path: &Path, run: &RunName) -> Option<Self> {
-        let name = lookup::run_name(path);
-        let stamp = name.strip_prefix(run.as_str())?.strip_prefix('-')?;
-        let begun = from_stamp(stamp)?;
-        Some(Self { name: RunName::new(&name).ok()?, path: path.to_owned(), begun })
+    /// What they say; `None` where everything is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::Usage`] where one is no duration or no size, or is too little.
+    pub fn retention(&self) -> anyhow::Result<Option<Retention>> {
+        let keep_ms = self.keep.as_deref().map(parse_duration_ms).transpose()?;
+        if keep_ms.is_some_and(|keep| keep < HORIZON_MS) {
+            let text = "--keep is at least 1h: that is what a judgement looks at";
+            return Err(CliError::Usage(text.to_owned()).into());
+        }
+        let max_bytes = self.max_bytes.as_deref().map(size).transpose()?;
+        let limited = keep_ms.is_some() || max_bytes.is_some();
+        Ok(limited.then_some(Retention { keep_ms, max_bytes, past_ms: HORIZON_MS }))
     }
 }
 
-/// Reads `20261124T161709Z`.
-fn from_stamp(stamp: &str) -> Option<Timestamp> {
-    let digits = |from: usize, to: usize| stamp.get(from..to);
-    if stamp.len() != 16 {
-        return None;
+fn size(text: &str) -> Result<u64, CliError> {
+    let size: ByteSize = text.parse().map_err(|_| {
+        CliError::Usage(format!("{text:?} is not a size: write 20GB, 500MiB or a number of bytes"))
+    })?;
+    match size.as_u64() {
+        0 => Err(CliError::Usage("--max-bytes is more than 0".to_owned())),
+        bytes => Ok(bytes),
     }
-    let (date, time) = (digits(0, 8)?, digits(8, 16)?);
-    let text = format!(
-        "{}-{}-{}{}:{}:{}",
-        date.get(..4)?,
-        date.get(4..6)?,
-        date.get(6..)?,
-        time.get(..3)?,
-        time.get(3..5)?,
-        time.get(5..)?
-    );
-    Timestamp::parse(&text, Timestamp::default()).ok()
 }
 
-/// The segments of a run in a directory, by when they began.
-fn segments(dir: &Path, run: &RunName) -> Vec<Segment> {
-    let captures = lookup::captures(dir);
-    let mut found: Vec<Segment> =
-        captures.iter().filter_map(|path| Segment::of(path, run)).collect();
-    found.sort_by_key(|segment| segment.begun);
-    found
-}
-
-/// The segment to go on with: the newest, where what it holds has not slid out of sight and it is
-/// not too long; else a new one.
+/// Refuses names whose segments could be taken for other captures, which would be removed then.
 ///
 /// # Errors
 ///
-/// Where the run's name leaves no room for a time.
-pub fn current(
-    dir: &Path,
-    run: &RunName,
-    keep_ms: i64,
-    now: Timestamp,
-) -> Result<Segment, RunNameError> {
-    let newest = segments(dir, run).pop().filter(|newest| {
-        let end = CaptureReader::open(&newest.path).map(|reader| reader.window().end);
-        let recent = end.is_ok_and(|end| now - end < HORIZON_MS);
-        recent && now - newest.begun < segment_ms(keep_ms)
-    });
-    newest.map_or_else(|| Segment::new(dir, run, now), Ok)
-}
-
-fn segment_ms(keep_ms: i64) -> i64 {
-    (keep_ms / 8).clamp(SEGMENT_MS.0, SEGMENT_MS.1)
-}
-
-impl Ring {
-    /// A ring that goes on with `segment`.
-    pub fn new(
-        dir: &Path,
-        run: RunName,
-        keep_ms: i64,
-        segment: Segment,
-        incident: Arc<Mutex<Incident>>,
-    ) -> Self {
-        let ring = Self { dir: dir.to_owned(), run, keep_ms, segment, incident, closing: None };
-        ring.prune(ring.segment.begun);
-        ring
-    }
-
-    /// What the segment is called when it ends now: `None` where it goes on.
-    fn end_of_segment(&self, now: Timestamp) -> Option<End> {
-        let incident = *self.incident.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = now - self.segment.begun;
-        match incident {
-            Incident { since: None, .. } => (age >= segment_ms(self.keep_ms)).then_some(End::Quiet),
-            Incident { since: Some(since), over } => {
-                let over = over.is_some_and(|over| now - over >= AFTER_MS);
-                (over || age >= self.keep_ms.max(SEGMENT_MS.0)).then_some(End::Incident(since))
-            }
-        }
-    }
-
-    /// Removes segments that ended before what is kept. A file that cannot be removed stays.
-    fn prune(&self, now: Timestamp) {
-        let all = segments(&self.dir, &self.run);
-        let oldest = now.saturating_add_millis(-self.keep_ms);
-        for pair in all.windows(2).filter(|pair| pair[1].begun < oldest) {
-            if pair[0].path != self.segment.path
-                && let Err(error) = fs::remove_file(&pair[0].path)
-            {
-                tracing::warn!(%error, path = %escape_path(&pair[0].path), "an old segment stays");
-            }
-        }
-    }
-}
-
-/// Why a segment ends.
-enum End {
-    Quiet,
-    /// A fault that was told since.
-    Incident(Timestamp),
-}
-
-/// The name of a segment with an incident.
-fn incident_name(run: &RunName, since: Timestamp) -> Result<RunName, RunNameError> {
-    generated_name(&format!("{run}-incident"), since)
-}
-
-impl Succession for Ring {
-    fn successor(
-        &mut self,
-        writer: &mut CaptureWriter,
-        now: Timestamp,
-    ) -> Result<Option<CaptureWriter>, CaptureError> {
-        let Some(end) = self.end_of_segment(now) else { return Ok(None) };
-        let Ok(next) = Segment::new(&self.dir, &self.run, now) else { return Ok(None) };
-        let meta = RunMeta { run: next.name.clone(), created: now, ..writer.meta().clone() };
-        let mut successor = CaptureWriter::create(&next.path, meta)?;
-        let seen = TimeRange::new(now.saturating_add_millis(-HORIZON_MS - MARGIN_MS), now);
-        excerpt(&CaptureReader::open(&self.segment.path)?, seen, &mut successor)?;
-        let name = match end {
-            End::Quiet => self.segment.name.clone(),
-            End::Incident(since) => named_after_incident(&self.run, since, writer)?,
-        };
-        let path = self.dir.join(format!("{name}{SUFFIX}"));
-        self.closing = Some((std::mem::replace(&mut self.segment, next).path, path));
-        *self.incident.lock().unwrap_or_else(PoisonError::into_inner) = Incident::default();
-        Ok(Some(successor))
-    }
-
-    fn sealed(&mut self) {
-        if let Some((from, to)) = self.closing.take() {
-            rename(&from, &to);
-        }
-        self.prune(self.segment.begun);
-    }
-}
-
-/// Gives the last segment of a recording that has ended the name of its incident, if it had one,
-/// and returns where it lies. An abandoned one keeps its name, so that the next watch goes on with
-/// it.
-pub fn close(dir: &Path, run: &RunName, incident: Incident, ending: Ending) -> Option<PathBuf> {
-    let last = segments(dir, run).pop()?;
-    let name = incident.since.filter(|_| ending == Ending::Sealed);
-    let Some(Ok(name)) = name.map(|since| incident_name(run, since)) else {
-        return Some(last.path);
+/// [`CliError::Usage`].
+pub fn check_name(run: &RunName, subject: &str) -> Result<(), CliError> {
+    let text = if run.as_str() == subject {
+        format!("{run}-TIME is what recordings without a name are called: give another --run")
+    } else if run.as_str().ends_with("-incident") {
+        format!("{run}-TIME is what incidents of another run are called: give another --run")
+    } else {
+        return Ok(());
     };
-    let path = dir.join(format!("{name}{SUFFIX}"));
-    Some(if rename(&last.path, &path) { path } else { last.path })
+    Err(CliError::Usage(text))
 }
 
-/// Gives what a writer holds the name of its incident.
-fn named_after_incident(
-    run: &RunName,
-    since: Timestamp,
-    writer: &mut CaptureWriter,
-) -> Result<RunName, CaptureError> {
-    let before = writer.meta().clone();
-    let Ok(name) = incident_name(run, since) else { return Ok(before.run) };
-    writer.set_meta(RunMeta { run: name.clone(), ..before });
-    writer.commit(Tick::default())?;
-    Ok(name)
+/// Says what happens to the files of a run.
+pub fn listener(run: RunName, format: Format, reporter: Arc<Mutex<Reporter>>) -> SegmentListener {
+    Box::new(move |change| {
+        let reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
+        match format {
+            Format::Json => {
+                let mut event = described(change);
+                event["schema"] = json!(1);
+                event["run"] = json!(run);
+                // A reader that went away does not end a recording.
+                if let Err(error) = reporter.result(&event.to_string()) {
+                    tracing::debug!(%error, "nobody reads what becomes of the segments");
+                }
+            }
+            Format::Text => reporter.line(&told(change)),
+        }
+    })
 }
 
-/// Renames a sealed segment, unless something has that name. Returns whether it did.
-fn rename(from: &Path, to: &Path) -> bool {
-    if from == to || to.exists() {
-        return false;
+fn described(change: &SegmentChange) -> serde_json::Value {
+    match change {
+        SegmentChange::Began { path } => json!({ "event": "segment", "file": path }),
+        SegmentChange::Sealed { path, bytes } => {
+            json!({ "event": "sealed", "file": path, "file_bytes": bytes })
+        }
+        SegmentChange::Dropped { path, bytes, why } => {
+            json!({ "event": "dropped", "file": path, "file_bytes": bytes, "reason": why.name() })
+        }
     }
-    let renamed = fs::rename(from, to);
-    if let Err(error) = &renamed {
-        tracing::warn!(%error, path = %escape_path(from), "the segment keeps its name");
+}
+
+fn told(change: &SegmentChange) -> String {
+    match change {
+        SegmentChange::Began { path } => format!("goes on in {}", escape_path(path)),
+        SegmentChange::Sealed { path, bytes } => {
+            format!("sealed {} ({})", escape_path(path), output::size(*bytes))
+        }
+        SegmentChange::Dropped { path, bytes, why } => {
+            format!("removed {} ({}): {}", escape_path(path), output::size(*bytes), why.text())
+        }
     }
-    renamed.is_ok()
+}
+
+/// Opens the first capture of a recording; where the disk is full, what need not be kept goes first.
+///
+/// # Errors
+///
+/// Those of `open`.
+pub fn open_making_room<T>(
+    segments: &mut Segments,
+    mut open: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    loop {
+        match open() {
+            Err(error) if is_full(&error) && segments.make_room() => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<CaptureError>().is_some_and(CaptureError::is_full)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EncodedLabels, Labels, Sample};
 
-    fn run() -> RunName {
-        RunName::new("watch").expect("a name")
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(1_795_537_029_000 + seconds * 1000)
-    }
-
-    fn ring(dir: &Path, begun: Timestamp) -> Ring {
-        let segment = Segment::new(dir, &run(), begun).expect("a name");
-        Ring::new(dir, run(), 24 * HORIZON_MS, segment, Arc::default())
+    fn retention(keep: Option<&str>, max_bytes: Option<&str>) -> anyhow::Result<Option<Retention>> {
+        let text = |text: &str| text.to_owned();
+        RetentionArgs { keep: keep.map(text), max_bytes: max_bytes.map(text) }.retention()
     }
 
     #[test]
-    fn a_segment_tells_by_its_name_when_it_began() {
-        let segment = Segment::new(Path::new("d"), &run(), at(0)).expect("a name");
-        assert_eq!(Segment::of(&segment.path, &run()), Some(segment));
-        for name in ["watch-incident-20261124T161709Z", "watch", "other-20261124T161709Z"] {
-            let path = PathBuf::from(format!("d/{name}{SUFFIX}"));
-            assert_eq!(Segment::of(&path, &run()), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_segment_ends_by_time_or_a_while_after_an_incident() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let ring = ring(dir.path(), at(0));
-        let ends = |seconds| ring.end_of_segment(at(seconds)).is_some();
-        assert!(!ends(3 * 3600 - 1) && ends(3 * 3600));
-        let tell = |incident| *ring.incident.lock().expect("nobody panicked") = incident;
-        tell(Incident { since: Some(at(100)), over: None });
-        assert!(!ends(3 * 3600) && ends(24 * 3600));
-        tell(Incident { since: Some(at(100)), over: Some(at(200)) });
-        assert!(!ends(379) && ends(380));
-    }
-
-    #[test]
-    fn what_is_kept_is_spared_and_incidents_are_too() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let make = |name: &str| {
-            let path = dir.path().join(format!("{name}{SUFFIX}"));
-            fs::write(path, b"").expect("the directory is writable");
+    fn sizes_are_decimal_or_binary_as_they_say() {
+        let bytes = |text| {
+            let retention = retention(None, Some(text)).expect("a size").expect("it limits");
+            retention.max_bytes.expect("it is given")
         };
-        for hours in [0, 3, 6, 40] {
-            make(generated_name("watch", at(hours * 3600)).expect("a name").as_str());
+        assert_eq!(bytes("20GB"), 20_000_000_000);
+        assert_eq!(bytes("500MiB"), 500 << 20);
+        assert_eq!(bytes("4096"), 4096);
+        for wrong in ["", "many", "-1GB", "0"] {
+            assert!(retention(None, Some(wrong)).is_err(), "{wrong}");
         }
-        make(incident_name(&run(), at(10)).expect("a name").as_str());
-        make("other");
-        drop(ring(dir.path(), at(29 * 3600)));
-        let left: Vec<String> =
-            lookup::captures(dir.path()).iter().map(|path| lookup::run_name(path)).collect();
-        assert_eq!(left.len(), 5, "{left:?}");
-        assert!(left.iter().any(|name| name.starts_with("watch-incident-")));
-        assert!(!left.contains(&generated_name("watch", at(0)).expect("a name").to_string()));
-    }
-
-    /// A writer of a segment that holds a sample every 15 s of the four hours since it began.
-    fn four_hours(segment: &Segment) -> CaptureWriter {
-        let meta = serde_json::json!({"run": segment.name, "subject": "tikv", "created": 0});
-        let meta = serde_json::from_value(meta).expect("a run's metadata");
-        let mut writer = CaptureWriter::create(&segment.path, meta).expect("it can be made");
-        let mut labels = Vec::new();
-        let pairs = [("__name__", "up"), ("job", "tikv"), ("instance", "a")];
-        Labels::from_pairs(&pairs).encode(&mut labels);
-        let sample = |step: i64| Sample { at: segment.begun + step * 15_000, value: 1.0 };
-        let samples: Vec<Sample> = (0..960).map(sample).collect();
-        let mut tick = Tick { copied_through: Some(at(4 * 3600)), ..Tick::default() };
-        let labels = EncodedLabels(&labels);
-        tick.samples.push(writer.index(), labels, &samples).expect("labels are well formed");
-        writer.commit(tick).expect("it can be written");
-        writer
     }
 
     #[test]
-    fn a_segment_with_an_incident_is_followed_by_one_that_begins_an_hour_earlier() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut ring = ring(dir.path(), at(0));
-        let mut writer = four_hours(&ring.segment);
-        let over = Incident { since: Some(at(13_000)), over: Some(at(14_000)) };
-        *ring.incident.lock().expect("nobody panicked") = over;
-        let next = ring.successor(&mut writer, at(4 * 3600)).expect("it can be written");
-        let next = next.expect("it is time");
-        assert_eq!(next.copied_through(), Some(at(4 * 3600)));
-        writer.finish().expect("it can be sealed");
-        ring.sealed();
-        next.finish().expect("it can be sealed");
+    fn nothing_said_keeps_everything_and_less_than_an_hour_is_refused() {
+        assert_eq!(retention(None, None).expect("nothing is wrong"), None);
+        assert!(retention(Some("59m"), None).is_err());
+        let week = retention(Some("7d"), None).expect("a duration").expect("it limits");
+        assert_eq!(week.keep_ms, Some(7 * 24 * HORIZON_MS));
+    }
 
-        let name = incident_name(&run(), at(13_000)).expect("a name");
-        let kept = dir.path().join(format!("{name}{SUFFIX}"));
-        let kept = CaptureReader::open(&kept).expect("the incident is kept");
-        assert_eq!((kept.meta().run.clone(), kept.window().start), (name, at(0)));
-        let next = CaptureReader::open(&ring.segment.path).expect("the next segment is there");
-        assert_eq!(next.window().start, at(3 * 3600 - 120));
-        assert_eq!(*ring.incident.lock().expect("nobody panicked"), Incident::default());
+    #[test]
+    fn names_that_would_mix_segments_with_other_captures_are_refused() {
+        let check = |name| check_name(&RunName::new(name).expect("a name"), "tikv");
+        assert!(check("prod").is_ok());
+        assert!(check("tikv").is_err() && check("prod-incident").is_err());
     }
 }

@@ -12,20 +12,22 @@ use super::hooks::{Hooks, Told};
 use super::monitor::Monitor;
 use super::plan::{self, LiveArgs, Plan};
 use super::progress::Reporter;
-use super::record;
+use super::record::report;
 use super::record_config::ConfigFile;
 use super::recording::{self, Followers, Sources, Watchers};
 use super::remarks;
-use super::ring::{self, Incident, Ring, Segment};
+use super::ring::{self, Incident};
 use super::{Global, clock, evidence, sources};
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::diagnose::{HORIZON_MS, metrics};
 use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
-use crate::record::{Ending, Feed, News, Recent};
+use crate::record::{self, Ending, Feed, GoOn, News, Recent, Retention, Segment, Segments, close};
 use crate::source::{HttpOptions, Webhook};
 
 /// The run's name where none is given.
 const RUN: &str = "watch";
+/// How long segments are kept where nothing is said.
+const KEEP: &str = "24h";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,8 +41,9 @@ capture as of that instant, which lies 11 s back, when every scrape has shown. I
 hour, so what has lasted longer counts as normal unless PD or Raft know better.
 
 The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments
-older than --keep are removed. One with a fault inside ends three minutes after the fault, becomes
-RUN-incident-TIME.capture and stays. The first Ctrl-C seals, a second one leaves at once.
+older than --keep (24h, if not said) are removed, and the oldest where all take more than --max-bytes
+or the disk is full. One with a fault inside ends three minutes after the fault, becomes
+RUN-incident-TIME.capture and stays, as does one with an `operator mark --event kind=incident`. The first Ctrl-C seals, a second one leaves at once.
 
 --exec and --webhook get one JSON document when a cause begins, changes, ends or is withdrawn:
 `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs at a
@@ -53,9 +56,6 @@ time; while it does, the newest verdict waits. One that takes longer than --exec
 pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
-    /// How long segments without a fault are kept
-    #[arg(long, value_name = "DURATION", default_value = "24h")]
-    keep: String,
     /// A command of the shell that gets each new verdict as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
@@ -73,13 +73,12 @@ pub struct WatchArgs {
 ///
 /// As `record`; and where a hook cannot be set up.
 pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
-    let keep_ms = parse_duration_ms(&args.keep)?;
-    if keep_ms < HORIZON_MS {
-        let text = "--keep is at least 1h: that is what a judgement looks at";
-        return Err(CliError::Usage(text.to_owned()).into());
-    }
-    if args.live.run.is_none() && ConfigFile::read(args.live.config.as_deref())?.run.is_none() {
+    let file = ConfigFile::read(args.live.config.as_deref())?;
+    if args.live.run.is_none() && file.run.is_none() {
         args.live.run = Some(RUN.to_owned());
+    }
+    if args.live.retention.keep.is_none() && file.keep.is_none() {
+        args.live.retention.keep = Some(KEEP.to_owned());
     }
     let webhook = args.webhook.as_deref();
     let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
@@ -93,16 +92,17 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
-    let segment = ring::current(&global.dir, &run, keep_ms, now)?;
+    let retention = plan.retention.context("what is watched is kept for a time")?;
+    let segment = record::current_segment(&global.dir, &run, &retention, GoOn::WhileRecent, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
-    super::block_on(watch(global, plan, Watched { run, keep_ms, segment, told }))
+    super::block_on(watch(global, plan, Watched { run, retention, segment, told }))
 }
 
 /// What is watched, beside what is recorded.
 struct Watched {
     run: RunName,
-    keep_ms: i64,
+    retention: Retention,
     segment: Segment,
     told: Told,
 }
@@ -111,9 +111,22 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    let mut writer = recording::open(&plan, pd.as_ref(), prometheus.as_ref())?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
-    lock(&reporter).line(&format!("watching {} into {}", watched.run, escape_path(&plan.path)));
+    let incident = Arc::new(Mutex::new(Incident::default()));
+    let Watched { run, retention, segment, told } = watched;
+    let begun = segment.begun;
+    let listener = ring::listener(run.clone(), global.format, Arc::clone(&reporter));
+    let mut segments = Segments::new(
+        &global.dir,
+        run.clone(),
+        retention,
+        segment,
+        Arc::clone(&incident),
+        listener,
+    );
+    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let mut writer = ring::open_making_room(&mut segments, open)?;
+    lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let sources = Sources::of(&plan, pd, prometheus);
     let watchers = Watchers { reporter: &reporter, exporter };
     if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
@@ -124,21 +137,18 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
         }
     }
     let (feed, news) = Feed::new(&metrics());
-    let incident = Arc::new(Mutex::new(Incident::default()));
     let monitor = Monitor {
         recent: remembered(&plan.path, clock::now())?,
         reporter: Arc::clone(&reporter),
         incident: Arc::clone(&incident),
-        hooks: Hooks::start(watched.told, stop.clone())?,
-        run: watched.run.clone(),
-        begun: watched.segment.begun,
+        hooks: Hooks::start(told, stop.clone())?,
+        run: run.clone(),
+        begun,
         format: global.format,
         before: None,
     };
     let judging = monitor.start(news).context("cannot start a thread")?;
-    let Watched { run, keep_ms, segment, .. } = watched;
-    let ring = Ring::new(&global.dir, run.clone(), keep_ms, segment, Arc::clone(&incident));
-    let followers = Followers { feed: Some(feed), succession: Some(Box::new(ring)) };
+    let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
     // The feed went with the recording, so the judge comes to its end.
     let judged = judging.join();
@@ -146,8 +156,8 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let ending = ending?;
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = ring::close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
-    record::report(global, &last, &run, ending)?;
+    let last = close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
+    report(global, &last, &run, ending)?;
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
 }
 

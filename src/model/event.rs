@@ -17,6 +17,8 @@ impl EventKind {
     pub const NOTE: &'static str = "note";
     /// The recorder began, resumed or ended.
     pub const RECORDER: &'static str = "recorder";
+    /// Something that somebody wants to keep: what holds it is never removed for its age.
+    pub const INCIDENT: &'static str = "incident";
 }
 
 impl fmt::Display for EventKind {

@@ -59,7 +59,7 @@ pub enum GapReason {
     Unauthorized,
     /// Native histograms, which captures do not hold.
     NativeHistogram,
-    /// The recorder was not running.
+    /// The recorder was not running, or had no space to store what came.
     RecorderDown,
     /// The source no longer holds, or never held, what was asked for.
     NotRetained,

@@ -8,7 +8,7 @@ use super::Progress;
 pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Families in the order in which they are written: name, type and help.
-const FAMILIES: [(&str, &str, &str); 11] = [
+const FAMILIES: [(&str, &str, &str); 12] = [
     ("operator_source_requests_total", "counter", "Requests to a source, by how they ended."),
     ("operator_source_request_seconds", "summary", "Time that requests to a source took."),
     ("operator_commit_seconds", "summary", "Time that commits to the capture took."),
@@ -18,6 +18,7 @@ const FAMILIES: [(&str, &str, &str); 11] = [
     ("operator_capture_bytes", "gauge", "Size of the capture."),
     ("operator_capture_series", "gauge", "Series in the capture."),
     ("operator_failing_sources", "gauge", "Sources that do not answer at the moment."),
+    ("operator_disk_full", "gauge", "Whether nothing can be committed for lack of space."),
     ("operator_last_commit_timestamp_seconds", "gauge", "When the last commit ended."),
     (
         "operator_copied_through_timestamp_seconds",
@@ -47,6 +48,7 @@ pub fn exposition(progress: &Progress) -> String {
     plain("operator_gaps_total", progress.gaps as f64);
     plain("operator_capture_series", progress.series as f64);
     plain("operator_failing_sources", progress.failing as f64);
+    plain("operator_disk_full", f64::from(u8::from(progress.disk_full)));
     plain("operator_last_commit_timestamp_seconds", progress.at.as_millis() as f64 / 1000.0);
     if let Some(through) = progress.copied_through {
         plain("operator_copied_through_timestamp_seconds", through.as_millis() as f64 / 1000.0);

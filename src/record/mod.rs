@@ -1,6 +1,7 @@
 //! Each tick: sample, write what came and what did not come.
 
 mod clock;
+mod commit;
 mod copier;
 mod error;
 mod estimate;
@@ -14,6 +15,10 @@ pub mod pd_log;
 pub mod pd_sampler;
 mod pd_sampling;
 mod recorder;
+mod segment;
+mod segments;
+mod shortage;
+mod state;
 mod subject;
 
 pub use clock::Clock;
@@ -26,4 +31,8 @@ pub use history::{HistoryProgress, copy_history};
 pub use own::OwnMetrics;
 pub use pd_import::{PdImport, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
+pub use segment::{
+    CAPTURE_SUFFIX, GoOn, Retention, Segment, current_segment, segments, stamped_name,
+};
+pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

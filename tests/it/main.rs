@@ -13,6 +13,7 @@ mod printing;
 mod promql;
 mod real_prometheus;
 mod record_loop;
+mod retention;
 mod rules;
 mod source_pd;
 mod source_prometheus;
@@ -46,6 +47,9 @@ mod overwrite;
 mod peer;
 #[path = "../../examples/campaign/power.rs"]
 mod power_campaign;
+#[expect(dead_code, reason = "the campaigns use the rest of it")]
+#[path = "../../examples/campaign/retained.rs"]
+mod retained;
 #[expect(dead_code, reason = "the campaigns use the rest of it")]
 #[path = "../../examples/campaign/server.rs"]
 mod server;

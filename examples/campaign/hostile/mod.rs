@@ -9,12 +9,14 @@ mod damage;
 #[path = "../../../tests/it/printing/echo.rs"]
 mod echo;
 mod escapes;
+mod files;
 mod frozen;
 mod many_rows;
 mod opened;
 mod pd;
 mod pd_cluster;
 mod pd_old_block;
+mod retention;
 mod secrets;
 #[path = "../../../tests/it/printing/stage.rs"]
 mod stage;
@@ -69,6 +71,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "opened", rows: opened::rows },
     Subject { name: "pd_stores", rows: pd::rows },
     Subject { name: "pd_day", rows: pd::day },
+    Subject { name: "files", rows: files::rows },
+    Subject { name: "retention", rows: retention::rows },
 ];
 
 /// Tries everything, or the subjects with `only` in their names, and prints a row for each.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use operator::capture::{CaptureReader, verify};
+use operator::capture::{CaptureReader, CaptureWriter, verify};
 use operator::model::{GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
@@ -29,11 +29,14 @@ struct Scene {
     gate: Gate,
 }
 
+fn bundled() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture")
+}
+
 impl Scene {
     async fn new() -> Self {
-        let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture");
         let epoch = wall_clock() + -300_000;
-        let supply = Supply::load(&capture, 60, epoch, STEP_MS).expect("a bundled capture");
+        let supply = Supply::load(&bundled(), 60, epoch, STEP_MS).expect("a bundled capture");
         let supply = Arc::new(supply);
         let stand = Stand::start(supply.clone(), wall_clock).await.expect("ports are free");
         let gate = Gate::before(&stand.prometheus).await.expect("a port is free");
@@ -60,8 +63,12 @@ impl Scene {
     /// Opens what was recorded, and checks that it is whole: every sample of the source from the
     /// first one on up to `through`, and no other.
     fn check(&self, through: Timestamp) -> CaptureReader {
-        assert_eq!(verify(&self.path()).expect("it opens").damage, []);
-        let reader = CaptureReader::open(&self.path()).expect("it opens");
+        self.check_at(&self.path(), through)
+    }
+
+    fn check_at(&self, path: &Path, through: Timestamp) -> CaptureReader {
+        assert_eq!(verify(path).expect("it opens").damage, []);
+        let reader = CaptureReader::open(path).expect("it opens");
         let held = reader.select(&[], TimeRange::ALL).expect("samples read");
         let theirs = || held.iter().filter(|one| one.labels.get("job") != Some("operator"));
         let first = theirs().filter_map(|one| Some(one.samples.first()?.at)).min();
@@ -204,37 +211,121 @@ async fn a_file_that_may_not_grow_ends_the_recording_and_keeps_what_is_committed
     scene.check(through(&later));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_ends_the_recording_and_keeps_what_is_committed() {
-    let scene = Scene::new().await;
+/// The recorder on a disk of its own of 4 MiB that holds the scene's captures and is taken but for
+/// `free_kib`, until a file `room` stands in the scene's folder. What is recorded is copied there.
+/// `None` where this system does not let its users mount a file system.
+fn on_a_full_disk(scene: &Scene, free_kib: u32, arguments: Vec<String>) -> Option<Program> {
     // A file system of its own, which only this process and its children see.
     let own = ["--map-root-user", "--mount", "sh", "-c"];
     let possible = program::clean("unshare").args(own).arg("mount -t tmpfs none /mnt").status();
     if !possible.is_ok_and(|status| status.success()) {
         eprintln!("not tested: this system does not let its users mount a file system");
-        return;
+        return None;
     }
-    let script = "mount -t tmpfs -o size=300k none \"$1\" && shift && \"$0\" \"$@\"; code=$?
-        cp \"$KEPT\"/mounted/run.capture* \"$KEPT\"; exit $code";
+    let script = "mount -t tmpfs -o size=4096k none \"$1\" || exit 99
+        disk=$1; free=$2; shift 2
+        cp \"$KEPT\"/*.capture \"$disk\" 2>/dev/null
+        taken=$((4096 - free - $(du -sk \"$disk\" | cut -f1)))
+        head -c \"${taken}k\" /dev/zero > \"$disk/taken\"
+        \"$0\" \"$@\" & recorder=$!
+        trap 'kill -TERM $recorder' TERM
+        (while [ ! -e \"$KEPT/room\" ]; do sleep 0.1; done; rm \"$disk/taken\") & waiting=$!
+        wait $recorder; wait $recorder; code=$?
+        kill $waiting 2>/dev/null
+        cp \"$disk\"/*.capture* \"$KEPT\"; exit $code";
     let mounted = scene.directory.path().join("mounted");
-    std::fs::create_dir(&mounted).expect("the directory is writable");
-    let mut arguments = scene.arguments();
+    std::fs::create_dir_all(&mounted).expect("the directory is writable");
     let here = scene.directory.path().display().to_string();
     let there = mounted.display().to_string();
-    arguments.iter_mut().filter(|text| **text == here).for_each(|text| text.clone_from(&there));
-    let mut recorder = Program::start(
+    let moved = arguments.iter().map(|text| if *text == here { &there } else { text });
+    Some(Program::start(
         program::clean("unshare")
             .args(own)
-            .args([script, env!("CARGO_BIN_EXE_operator"), &there])
-            .args(arguments)
+            .args([script, env!("CARGO_BIN_EXE_operator"), &there, &free_kib.to_string()])
+            .args(moved)
             .env("KEPT", &here),
-    );
+    ))
+}
+
+fn is_full(event: &Value) -> bool {
+    event["event"] == "tick" && event["disk_full"] == true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_ends_on_a_full_disk_says_so_and_keeps_what_is_committed() {
+    let scene = Scene::new().await;
+    let Some(mut recorder) = on_a_full_disk(&scene, 300, scene.arguments()) else { return };
+    recorder.event("a full disk", is_full).await;
+    recorder.signal("TERM");
     let ended = recorder.wait().await;
     assert_eq!(ended.code, Some(8), "{}", ended.errors);
     assert!(ended.errors.contains("no space left"), "{}", ended.errors);
     assert!(ended.errors.contains("the same --run again"), "{}", ended.errors);
     let last = recorder.last(copied).expect("something was committed before");
     scene.check(through(&last));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothing() {
+    let scene = Scene::new().await;
+    let mut arguments = scene.arguments();
+    arguments.extend(["--pd".to_owned(), scene.stand.pd.clone()]);
+    let Some(mut recorder) = on_a_full_disk(&scene, 300, arguments) else { return };
+    let full = recorder.event("a full disk", is_full).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    std::fs::write(scene.directory.path().join("room"), "").expect("the directory is writable");
+    let later = |event: &Value| copied(event) && event["disk_full"] == false;
+    let room = recorder.event("a commit", later).await;
+    let reached = |event: &Value| later(event) && through(event) > through(&room);
+    let after = recorder.event("a copy afterwards", reached).await;
+    recorder.signal("TERM");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(through(&after) - through(&full) > 3_000);
+
+    let reader = scene.check(through(&after));
+    let gaps = reader.gaps().expect("gaps read");
+    assert!(!gaps.is_empty(), "the time without room is told");
+    for gap in gaps {
+        assert_eq!((&gap.source, gap.reason), (&Source::Prometheus, GapReason::RecorderDown));
+        assert!(gap.detail.contains("no space left") && gap.healed_at.is_some(), "{gap:?}");
+    }
+    let asked = reader.pd_answers(TimeRange::ALL).expect("answers read");
+    let pings: Vec<_> = asked.iter().filter(|one| one.path.ends_with("/ping")).collect();
+    let longest = pings.windows(2).map(|pair| pair[1].sent - pair[0].sent).max();
+    assert!(longest.is_some_and(|longest| longest < 9_000), "{longest:?} of {}", pings.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_first_takes_the_oldest_segment_and_none_that_is_marked() {
+    let scene = Scene::new().await;
+    let segment = |day| scene.directory.path().join(format!("run-202601{day}T000000Z.capture"));
+    let [marked, oldest, newest] = ["01", "02", "03"].map(segment);
+    for path in [&marked, &oldest] {
+        std::fs::copy(bundled(), path).expect("the directory is writable");
+    }
+    let meta = serde_json::json!({"run": "run-20260103T000000Z", "subject": "tikv", "created": 0});
+    let meta = serde_json::from_value(meta).expect("a run's metadata");
+    let began = CaptureWriter::create(&newest, meta).and_then(CaptureWriter::finish);
+    began.expect("the directory is writable");
+    let event = serde_json::json!({"at": 0, "kind": "incident", "text": "look at this again"});
+    let event = serde_json::from_value(event).expect("an event");
+    operator::capture::add_event(&marked, event).expect("it can be marked");
+    let mut arguments = scene.arguments();
+    arguments.extend(["--keep".to_owned(), "9999d".to_owned()]);
+    let Some(mut recorder) = on_a_full_disk(&scene, 300, arguments) else { return };
+    let dropped = recorder.event("a full disk", |event| event["event"] == "dropped").await;
+    assert_eq!(dropped["reason"], "disk_full", "{dropped}");
+    let file = dropped["file"].as_str().expect("it is a path");
+    assert_eq!(Path::new(file).file_name(), oldest.file_name(), "{dropped}");
+    assert_eq!(dropped["file_bytes"], std::fs::metadata(bundled()).expect("it is there").len());
+    let room = recorder.event("a commit", copied).await;
+    let after = recorder.event("a copy", |event| copied(event) && through(event) > through(&room));
+    let after = after.await;
+    recorder.signal("TERM");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    scene.check_at(&newest, through(&after));
 }
 
 #[tokio::test(flavor = "multi_thread")]
