@@ -176,8 +176,10 @@ fn a_password_for_pd_is_refused_wherever_it_stands() {
     let dir = empty_dir();
     let url = "http://ann:hunter2@127.0.0.1:9";
     fs::write(dir.path().join("operator.toml"), format!("pd = ['{url}']")).expect("writable");
-    let by_file = operator(dir.path()).args(["record", "--config", "operator.toml"]).output();
-    let by_environment = operator(dir.path()).arg("record").env("PD_ENDPOINT", url).output();
+    let by_file =
+        operator(dir.path()).args(["record", "--for", "1s", "--config", "operator.toml"]).output();
+    let by_environment =
+        operator(dir.path()).args(["record", "--for", "1s"]).env("PD_ENDPOINT", url).output();
     for output in [by_file, by_environment] {
         let output = output.expect("the program starts");
         let errors = String::from_utf8(output.stderr).expect("the program prints UTF-8");

@@ -68,7 +68,12 @@ fn results_that_cannot_be_written_are_an_error_and_unread_ones_are_none() {
 }
 
 /// Records for a few seconds with both outputs at such ends. Returns the exit code.
-fn recorded(subcommand: &str, format: &str, (out, errors): (End, End), dir: &Path) -> Option<i32> {
+async fn recorded(
+    subcommand: &str,
+    format: &str,
+    (out, errors): (End, End),
+    dir: &Path,
+) -> Option<i32> {
     let source = Echo::start(Manner::Serves);
     let stage = Stage::new();
     let mut command = stage.operator(program());
@@ -80,21 +85,21 @@ fn recorded(subcommand: &str, format: &str, (out, errors): (End, End), dir: &Pat
         if let Some(status) = child.try_wait().expect("it is our child") {
             return status.code();
         }
-        std::thread::sleep(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let _ = child.kill();
     panic!("{subcommand} does not end");
 }
 
-#[test]
-fn a_recorder_goes_on_and_seals_where_nobody_reads() {
+#[tokio::test]
+async fn a_recorder_goes_on_and_seals_where_nobody_reads() {
     for subcommand in ["record", "watch"] {
         for (ends, expected) in
             [((End::Read, End::Full), 0), ((End::Gone, End::Gone), 0), ((End::Full, End::Full), 8)]
         {
             for format in ["text", "json"] {
                 let dir = tempfile::tempdir().expect("a temporary directory can be made");
-                let code = recorded(subcommand, format, ends, dir.path());
+                let code = recorded(subcommand, format, ends, dir.path()).await;
                 assert_eq!(code, Some(expected), "{subcommand} as {format} to {ends:?}");
                 let left: Vec<_> = std::fs::read_dir(dir.path())
                     .expect("it can be listed")

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+
+/// Its clock stands still: nothing that is tried here hangs on it.
+const NOW: f64 = 1_795_537_020.0;
 
 /// What it does when it is asked for samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +79,7 @@ fn prometheus(request: &str, asked: &AtomicU32) -> (u16, String) {
         return said(success(json!({ "version": format!("2.42 {request}") })));
     }
     if path.contains("/api/v1/query") && request.contains("time%28%29") {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
-        let now = now.as_secs_f64();
-        return said(success(json!({ "resultType": "scalar", "result": [now, now.to_string()] })));
+        return said(success(json!({ "resultType": "scalar", "result": [NOW, NOW.to_string()] })));
     }
     if path.contains("/api/v1/query") && asked.load(Ordering::Relaxed) < 4 {
         asked.fetch_add(1, Ordering::Relaxed);
