@@ -356,7 +356,7 @@ impl StoreHistory {
             let sent = Timestamp::from_millis(nanos / 1_000_000);
             // A new PD leader shows what was persisted, which may be minutes old.
             if self.heartbeats.last().is_none_or(|(_, last)| sent > *last) {
-                self.heartbeats.push((at, sent));
+                push(&mut self.heartbeats, (at, sent));
             }
         }
         let counts = Counts { leaders: store.leader_count, regions: store.region_count };
@@ -390,8 +390,17 @@ impl StoreHistory {
 
 fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {
     if list.last().is_none_or(|(_, last)| last != value) {
-        list.push((at, value.clone()));
+        push(list, (at, value.clone()));
     }
+}
+
+/// Adds to a list that thousands of stores have each, a day long: were each to double when it is
+/// full, all of them would do so at once, and hold nothing in half of their memory.
+fn push<T>(list: &mut Vec<T>, value: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 16);
+    }
+    list.push(value);
 }
 
 #[derive(serde::Deserialize)]
