@@ -85,8 +85,9 @@ async fn a_stopped_recorder_leaves_a_gap_of_what_pd_was_not_asked() {
     recorder.signal("STOP");
     let stopped_at = wall_clock();
     tokio::time::sleep(Duration::from_millis(MEMBER_ALLOWANCE_MS as u64 + 2_000)).await;
-    recorder.signal("CONT");
+    // It may go on before the signal's sender has returned.
     let continued_at = wall_clock();
+    recorder.signal("CONT");
     let behind = |event: &serde_json::Value| copied(event) && through(event) > continued_at;
     let last = recorder.event("a copy afterwards", behind).await;
     recorder.signal("TERM");
