@@ -13,6 +13,8 @@ use super::{Row, Scene};
 use crate::mutate::bytes::{put_varint, seal};
 use crate::mutate::resealed;
 
+/// The capture that is made hostile.
+const BUNDLED: &str = "chaos-10.capture";
 /// Kilobytes of address space that the program may ask for.
 const ADDRESS_SPACE: &str = "2500000";
 /// How long a command may take over a file of a few kilobytes.
@@ -70,7 +72,9 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
         let names = |command: &str, code| command != "verify" || code == 3;
         rows.push(row(scene, kind, &path, names)?);
     }
-    let seen = resealed::run_processes(&scene.data, &scene.operator, PROCESSES, scene.seed);
+    let folder = tempfile::tempdir_in(scene.scratch.path())?;
+    std::fs::copy(scene.data.join(BUNDLED), folder.path().join(BUNDLED))?;
+    let seen = resealed::run_processes(folder.path(), &scene.operator, PROCESSES, scene.seed);
     rows.push(Row {
         tried: format!("{PROCESSES} captures altered and sealed again"),
         holds: seen.is_ok(),
@@ -144,7 +148,7 @@ const EXPANSIONS: &[(&str, Expansion)] = &[
 /// A bundled capture that was changed.
 fn made(scene: &Scene, change: impl FnOnce(&Connection) -> Result<()>) -> Result<PathBuf> {
     let path = scene.scratch.path().join("stranger.capture");
-    std::fs::copy(scene.data.join("chaos-10.capture"), &path)?;
+    std::fs::copy(scene.data.join(BUNDLED), &path)?;
     let connection = Connection::open(&path)?;
     connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")?;
     change(&connection)?;

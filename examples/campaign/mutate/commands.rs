@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use operator::capture::{
@@ -13,7 +14,7 @@ use operator::capture::{
 };
 use operator::diagnose::{Evidence, Parts, diagnose, draw, metrics};
 use operator::model::{Event, EventKind, LabelMatcher, MatchOp, TimeRange, Timestamp, joined};
-use operator::promql::{Engine, EngineOptions, Expression, Limits};
+use operator::promql::{Engine, EngineOptions, Expression};
 use operator::replay::{CaptureStorage, Evaluation, Recording, canonical_json, report};
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
@@ -92,12 +93,32 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     Ok(())
 }
 
-fn engine(storage: &CaptureStorage<'_>) -> Engine {
-    Engine::new(EngineOptions {
-        limits: Limits::default(),
-        interrupt: Some(Arc::new(AtomicBool::new(false))),
-        ..EngineOptions::new(storage.dialect())
-    })
+/// How long expressions may be evaluated, as with `--timeout`.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// An engine that gives up after a while, and what it is told by.
+fn engine(storage: &CaptureStorage<'_>) -> (Engine, Timer) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        std::thread::park_timeout(TIMEOUT);
+        flag.store(true, Ordering::Relaxed);
+    });
+    let interrupt = Some(stop);
+    let engine = Engine::new(EngineOptions { interrupt, ..EngineOptions::new(storage.dialect()) });
+    (engine, Timer(Some(thread)))
+}
+
+/// Ends with whoever waits.
+struct Timer(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Expressions over everything that a capture holds.
@@ -115,7 +136,7 @@ static EXPRESSIONS: LazyLock<Vec<Expression>> = LazyLock::new(|| {
 fn query(path: &Path) -> Result<()> {
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
-    let engine = engine(&storage);
+    let (engine, _timer) = engine(&storage);
     let window = reader.window();
     let last = window.end.saturating_add_millis(-1).max(window.start);
     for expression in EXPRESSIONS.iter() {
@@ -137,7 +158,7 @@ fn rules_replay(path: &Path) -> Result<()> {
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
     storage.announce(rules::reads(&RULES));
-    let engine = engine(&storage);
+    let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
     let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };
     let report = rules::replay(&RULES, &storage, &engine, &settings)
