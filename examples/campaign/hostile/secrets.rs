@@ -3,6 +3,8 @@
 use std::fs;
 
 use anyhow::Result;
+use operator::capture::CaptureReader;
+use operator::model::{PdOutcome, TimeRange};
 
 use super::echo::{Echo, Manner};
 use super::stage::Stage;
@@ -21,7 +23,7 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
             let with_password = url.replace("http://", "http://ann:SECRETPASS456@");
             url = format!("{with_password}/SECRETPATH789/prometheus?token=SECRETQUERY0");
         }
-        let dir = scene.scratch.path().join(format!("secrets-{}", rows.len()));
+        let dir = scene.scratch.path().join(format!("repeated-{}", rows.len()));
         let mut command = stage.operator(&scene.operator);
         command.env("PROMETHEUS_URL", url).args(["record", "--run", "run", "-vvv"]);
         command.args(["--for", "5s", "--interval", "200ms", "--dir"]).arg(&dir);
@@ -48,5 +50,32 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
             holds: found == [0; 3] && quoted > 0,
         });
     }
+    rows.push(path_of_pd(scene, &stage)?);
     Ok(rows)
+}
+
+/// A proxy before PD whose path is its secret, and which repeats it in what it refuses.
+fn path_of_pd(scene: &Scene, stage: &Stage) -> Result<Row> {
+    let dir = scene.scratch.path().join("proxy");
+    let mut command = stage.operator(&scene.operator);
+    command.args(["record", "--run", "run", "-vvv", "--for", "3s", "--dir"]).arg(&dir);
+    command.arg("--pd").arg(format!("{}/SECRETPATH", Echo::start(Manner::Pd).url));
+    let printed = command.output()?;
+    let reader = CaptureReader::open(&dir.join("run.capture"))?;
+    let answers = reader.pd_answers(TimeRange::ALL)?;
+    let bodies = answers.iter().filter_map(|answer| match &answer.outcome {
+        PdOutcome::Answered { body, .. } => Some(String::from_utf8_lossy(body)),
+        PdOutcome::Failed { detail, .. } => Some(detail.into()),
+    });
+    let stored = format!("{:?}{:?}{:?}", bodies.collect::<Vec<_>>(), reader.meta(), reader.gaps()?);
+    let urls: String = answers.iter().map(|answer| answer.url.as_str()).collect();
+    let outputs = [&printed.stdout, &printed.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    let texts = [stored.as_str(), urls.as_str(), &*outputs[0], &*outputs[1]];
+    let found: usize = texts.iter().map(|text| text.matches("SECRET").count()).sum();
+    let taken_out = stored.matches("***").count();
+    Ok(Row {
+        tried: "the path of a proxy before PD".to_owned(),
+        seen: format!("{found} found in {} answers; {taken_out} taken out", answers.len()),
+        holds: found == 0 && taken_out > 0,
+    })
 }
