@@ -50,6 +50,8 @@ pub enum CaptureError {
         found: u32,
         /// The newest format that this version reads.
         supported: u32,
+        /// The oldest version of `operator` that reads it, where the file says so.
+        reads_since: Option<String>,
     },
     /// Another recorder holds the run.
     #[error("another recorder (pid {pid}) is writing {path}", path = escape_path(path))]

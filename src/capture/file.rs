@@ -29,6 +29,8 @@ const PROBE_BYTES: usize = 1 << 15;
 const META: i64 = 1;
 const STATE: i64 = 2;
 const MARKS: i64 = 3;
+/// Written by the migrations to format 2 and later ones.
+const READS_SINCE: i64 = 4;
 
 /// What the writer has committed so far; a reader checks the rows against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,8 +258,22 @@ impl CaptureFile {
                 why: "its making was cut short".to_owned(),
             }),
             known if known <= supported => Ok(known),
-            found => Err(CaptureError::Newer { path: self.path.clone(), found, supported }),
+            found => {
+                let (path, reads_since) = (self.path.clone(), self.reads_since());
+                Err(CaptureError::Newer { path, found, supported, reads_since })
+            }
         }
+    }
+
+    /// The version of `operator` that a capture of a later format asks for. Nothing else of such a
+    /// file is known, so whatever is not as `docs/capture-format.md` promises is no answer.
+    fn reads_since(&self) -> Option<String> {
+        let version: String = self.head(READS_SINCE).ok()??;
+        let is_version = |text: &str| {
+            text.len() <= 32
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte))
+        };
+        Some(version).filter(|version| is_version(version))
     }
 
     fn migrate(&self, from: u32, steps: &[&str]) -> Result<(), CaptureError> {

@@ -195,8 +195,13 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         };
         return Some(text.to_owned());
     }
+    if let Some(CaptureError::Newer { reads_since, .. }) = cause.downcast_ref::<CaptureError>() {
+        return Some(match reads_since {
+            Some(version) => format!("operator {version} and later read it"),
+            None => "a later version of operator reads it".to_owned(),
+        });
+    }
     let text = match cause.downcast_ref::<CaptureError>() {
-        Some(CaptureError::Newer { .. }) => "a later version of operator reads it",
         Some(CaptureError::Damaged { .. }) => {
             "`operator verify` names what is damaged; `show` and `replay` read the rest"
         }

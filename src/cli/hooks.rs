@@ -188,19 +188,24 @@ mod tests {
         (hooks.expect("there is somebody to tell"), stop)
     }
 
-    /// Waits for a file to hold this, for ten seconds at most.
-    fn wait_for(file: &Path, content: &str) {
+    /// Waits until something holds, for ten seconds at most, and tells whether it does.
+    fn comes(holds: impl Fn() -> bool) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let held = || std::fs::read_to_string(file).is_ok_and(|held| held == content);
         runtime.expect("a runtime").block_on(async {
             for _ in 0..500 {
-                if held() {
-                    return;
+                if holds() {
+                    break;
                 }
                 sleep(LOOK).await;
             }
         });
-        assert!(held(), "{content}");
+        holds()
+    }
+
+    /// Waits for a file to hold this.
+    fn wait_for(file: &Path, content: &str) {
+        let held = || std::fs::read_to_string(file).is_ok_and(|held| held == content);
+        assert!(comes(held), "{content}");
     }
 
     /// Whether any process of a group runs; what nobody has waited for yet does not.
@@ -251,7 +256,7 @@ mod tests {
         }
         hooks.tell("2\n".to_owned());
         wait_for(&file, "2\n");
-        assert!(!lives(&id()));
+        assert!(comes(|| !lives(&id())));
         hooks.finish();
     }
 
@@ -271,7 +276,7 @@ mod tests {
                 stop.send_replace(Stop::AtOnce);
             }
             hooks.finish();
-            assert!(!lives(&id()), "{at_once}");
+            assert!(comes(|| !lives(&id())), "{at_once}");
         }
     }
 }

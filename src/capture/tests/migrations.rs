@@ -119,6 +119,25 @@ fn recording_goes_on_in_an_older_capture_once_it_is_migrated_in_place() {
 }
 
 #[test]
+fn a_capture_of_a_later_format_says_which_version_reads_it() {
+    for (json, expected) in
+        [(&b"\"0.9.1\""[..], Some("0.9.1")), (b"\"\\u001b[2J\"", None), (b"7", None)]
+    {
+        let (_scene, path) = finished();
+        let file = CaptureFile::open_to_write_by(&path, &with_next()).expect("migrates");
+        let body = super::super::codec::seal_envelope("head 4", json);
+        file.connection
+            .execute("INSERT INTO head (id, body) VALUES (4, ?1)", [body])
+            .expect("writes");
+        drop(file);
+        let Some(CaptureError::Newer { reads_since, .. }) = CaptureReader::open(&path).err() else {
+            panic!("this program reads a format that it does not know")
+        };
+        assert_eq!(reads_since.as_deref(), expected);
+    }
+}
+
+#[test]
 fn a_step_that_fails_leaves_the_capture_as_it_was() {
     let (_scene, path) = finished();
     let content = dump(&path);
