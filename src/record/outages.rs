@@ -52,8 +52,8 @@ struct Covered {
     accounted_before: Reading,
     /// A request is under way.
     asked: bool,
-    /// Of the silence that lasts, a first gap has been written, for this reason.
-    written: Option<GapReason>,
+    /// Of the silence that lasts, a gap has been written, for this reason.
+    written: Option<Cause>,
     failure: Option<Cause>,
 }
 
@@ -119,8 +119,8 @@ impl Coverage {
     pub fn failed(&mut self, source: &Source, cause: Cause, now: Reading) -> Option<Gap> {
         let covered = self.sources.get_mut(source)?;
         covered.asked = false;
-        let same = covered.written == Some(cause.0);
-        covered.failure = Some(cause);
+        let before = covered.failure.replace(cause.clone());
+        let same = covered.written.is_some() && before.is_some_and(|before| before.0 == cause.0);
         if same && now.steady - covered.accounted.steady < SEGMENT_MS {
             return None;
         }
@@ -208,7 +208,7 @@ impl Coverage {
         let passed = TimeRange::new(covered.accounted.steady, now.steady);
         let (reason, detail) = self.cause(covered, passed);
         let covered = self.sources.get_mut(source)?;
-        covered.written = Some(covered.failure.as_ref().map_or(reason, |(reason, _)| *reason));
+        covered.written = Some((reason, detail.clone()));
         if range.is_empty() {
             return None;
         }
@@ -226,12 +226,12 @@ impl Coverage {
             let detail = format!("the recorder was stopped or suspended for {seconds} s");
             return (GapReason::RecorderDown, detail);
         }
-        match &covered.failure {
-            Some(cause) => cause.clone(),
-            None if covered.asked => {
+        match (&covered.failure, &covered.written) {
+            (Some(cause), _) | (None, Some(cause)) => cause.clone(),
+            (None, None) if covered.asked => {
                 (GapReason::Timeout, "it was asked and has not answered".to_owned())
             }
-            None => (GapReason::Timeout, "what was due did not come in time".to_owned()),
+            (None, None) => (GapReason::Timeout, "what was due did not come in time".to_owned()),
         }
     }
 }
@@ -409,6 +409,17 @@ mod tests {
         let gap = coverage.failed(&member(), refused(), reading(82)).expect("a gap");
         assert_eq!(gap.detail, "the recorder was stopped or suspended for 70 s");
         assert_eq!(told([gap]), [(10, 82, GapReason::RecorderDown)]);
+        let next = coverage.failed(&member(), refused(), reading(150));
+        assert_eq!(told(next), [(82, 150, GapReason::Connect)]);
+    }
+
+    #[test]
+    fn the_last_segment_of_a_silence_has_its_reason() {
+        let mut coverage = coverage(member());
+        coverage.paused(TimeRange::new(at(2), at(82)));
+        assert_eq!(told(coverage.overdue(now(82))), [(0, 82, GapReason::RecorderDown)]);
+        let last = hear(&mut coverage, &member(), 83);
+        assert_eq!(told(last), [(82, 83, GapReason::RecorderDown)]);
     }
 
     #[test]

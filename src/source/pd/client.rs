@@ -250,20 +250,22 @@ impl PdClient {
     }
 
     /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of
-    /// the member that was asked: the first 64 of them, with a warning where it lists more. Empty
-    /// where it is not such an answer.
+    /// the member that was asked. Where it lists more than 64, that member and the first others, with
+    /// a warning. Empty where it is not such an answer.
     pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
-        let members = members_view(body).unwrap_or_default().members;
+        let members = members_view(body).unwrap_or_default().members.into_iter();
+        let mut members: Vec<Member> = members.map(|member| member.with_scheme_of(asked)).collect();
         if members.len() > MOST_MEMBERS {
             let listed = members.len();
             tracing::warn!(
                 listed,
-                "{} lists more than {MOST_MEMBERS} members, of which the first are asked",
+                "{} lists more than {MOST_MEMBERS} members, of which that many are asked",
                 asked.url
             );
+            members.sort_by_key(|member| member.url != asked.url);
+            members.truncate(MOST_MEMBERS);
         }
-        let members = members.into_iter().take(MOST_MEMBERS);
-        members.map(|member| member.with_scheme_of(asked)).collect()
+        members
     }
 }
 
@@ -295,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_thousands_the_first_are_believed() {
+    fn of_a_list_of_thousands_a_few_are_believed_whoever_was_asked_among_them() {
         let member = |number| serde_json::json!({"name": format!("m{number}"), "client_urls": [format!("http://h{number}:2379")]});
         let members: Vec<_> = (0..5_000).map(member).collect();
         let body = serde_json::json!({"members": members}).to_string();
-        let asked = Member::of_url("h0:2379").expect("an url");
+        let asked = Member::of_url("h4000:2379").expect("an url");
         let listed = PdClient::members_of(body.as_bytes(), &asked);
         assert_eq!(listed.len(), MOST_MEMBERS);
-        assert_eq!(listed[0].name, "m0");
+        assert_eq!(listed[0].name, "m4000");
     }
 
     #[test]
