@@ -71,7 +71,8 @@ impl Made {
         let mut writer = CaptureWriter::create(path, serde_json::from_value(meta)?)?;
         let mut tick = Tick { gaps: self.gaps, events: self.events, ..Tick::default() };
         for (labels, samples) in &self.series {
-            let encoded = labels.encode();
+            let mut encoded = Vec::new();
+            labels.encode(&mut encoded);
             let sample =
                 |&(at, value): &(i64, f64)| Sample { at: Timestamp::from_millis(at), value };
             let samples: Vec<Sample> = samples.iter().map(sample).collect();

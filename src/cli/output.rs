@@ -186,7 +186,7 @@ mod tests {
         let long = "x".repeat(100_000);
         let rows = [vec![row(&long)], vec![row("y"); 1_000]].concat();
         let text = table(&rows);
-        assert!(text.len() < long.len() + 1_000 * (FILLED + 4), "{} bytes", text.len());
+        assert!(text.len() < long.len() + 1_000 * (FILLED + 8), "{} bytes", text.len());
         assert_eq!(table(&[row("abc"), row("d")]), "abc  1\nd    1\n");
     }
 }

@@ -27,14 +27,19 @@ struct Piece {
 }
 
 impl Page {
-    /// What is wrong, in at most [`SUMMARY_LINES`] lines. A piece of text is told whole or, where
+    /// What is wrong, in at most [`SUMMARY_LINES`] lines, after what damage has taken. A piece of text is told whole or, where
     /// weightier ones leave no room, not at all.
     pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
         let next = next_steps(run, verdict);
         let pieces = pieces(verdict);
         let mut order: Vec<usize> = (0..pieces.len()).collect();
         order.sort_by_key(|&place| pieces[place].weight);
-        let mut room = SUMMARY_LINES - next.len();
+        let mut room = SUMMARY_LINES - next.len() - usize::from(verdict.damage.is_some());
+        // Whoever reads one line only, or looks for one, reads all of this.
+        if let Some(damage) = &verdict.damage {
+            self.ink(&escape(&damage.summary), Ink::Red);
+            self.out.push('\n');
+        }
         let mut told = vec![false; pieces.len()];
         for place in order {
             let piece = &pieces[place];
@@ -121,10 +126,7 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
     };
     let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
-    let damage = verdict.damage.iter();
-    let mut pieces: Vec<Piece> =
-        damage.map(|one| piece(Weight::Claim, 0, one.summary.clone(), Ink::Red)).collect();
-    pieces.push(piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink));
+    let mut pieces = vec![piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink)];
     for cause in &verdict.causes {
         let text = format!("{}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
