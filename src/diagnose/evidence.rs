@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Gap, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange,
-    Timestamp, Unreadable,
+    Gap, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange, Timestamp,
+    Unreadable,
 };
 
 use super::lines::Lines;
