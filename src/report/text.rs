@@ -326,7 +326,7 @@ impl Page {
         self.out.push('\n');
     }
 
-    fn ink(&mut self, text: &str, ink: Ink) {
+    pub(super) fn ink(&mut self, text: &str, ink: Ink) {
         let code = match (self.color, ink) {
             (Color::Plain, _) | (_, Ink::Plain) => return self.out.push_str(text),
             (_, Ink::Bold) => 1,
