@@ -12,9 +12,8 @@ use operator::model::{
 
 /// When made-up runs begin, in milliseconds since 1970: in November 2026.
 pub const BEGIN_MS: i64 = 1_795_537_620_000;
-/// What one command may take of memory and of CPU time.
-pub const MOST_KIB: u64 = 2 << 20;
-pub const MOST_CPU_S: u64 = 60;
+/// Address space that one command may take, in KiB.
+const MOST_KIB: u64 = 2 << 20;
 
 /// What a made-up capture holds.
 #[derive(Clone, Debug, Default)]
@@ -88,8 +87,8 @@ pub fn up(job: &str) -> Labels {
     Labels::from_pairs(&[("__name__", "up"), ("instance", "10.0.0.1:20180"), ("job", job)])
 }
 
-/// Runs the program under limits of memory and CPU time.
-pub fn limited(program: &Path, args: &[&str]) -> Result<Output> {
-    let limits = format!("ulimit -v {MOST_KIB}; ulimit -t {MOST_CPU_S}; exec \"$0\" \"$@\"");
+/// Runs the program under limits of memory and of CPU time in seconds.
+pub fn limited(program: &Path, args: &[&str], cpu_s: u32) -> Result<Output> {
+    let limits = format!("ulimit -v {MOST_KIB}; ulimit -t {cpu_s}; exec \"$0\" \"$@\"");
     Ok(Command::new("sh").arg("-c").arg(limits).arg(program).args(args).output()?)
 }

@@ -13,7 +13,7 @@ use super::recording::Recording;
 use super::series_rules::{Unseen, series_entries};
 
 /// Gaps, and events, that are told one by one: a timeline of more is no use and takes memory.
-const MOST_TOLD: usize = 50_000;
+const MOST_TOLD: usize = 20_000;
 
 /// Entries in ascending order of time; ties by source, kind, subject, text.
 pub fn timeline(recording: &Recording) -> Vec<Entry> {

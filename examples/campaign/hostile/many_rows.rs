@@ -8,6 +8,8 @@ use operator::model::Labels;
 use super::{Row, Scene};
 use crate::bounded::{BEGIN_MS, Made, limited};
 
+/// CPU time that one command may take, in seconds.
+const MOST_CPU_S: u32 = 30;
 /// Bytes that a command may print for a person.
 const MOST_TEXT: usize = 24 << 20;
 
@@ -61,7 +63,7 @@ fn row(scene: &Scene, name: &str, command: &[&str], path: &Path) -> Result<Row> 
     if command == ["diff"] {
         args.push(&capture);
     }
-    let output = limited(&scene.operator, &args)?;
+    let output = limited(&scene.operator, &args, MOST_CPU_S)?;
     let code = output.status.code();
     Ok(Row {
         tried: format!("{name}: {}", command.join(" ")),

@@ -8,6 +8,8 @@ use super::{Row, Scene};
 use crate::bounded::{BEGIN_MS, Made, limited, up};
 use operator::model::Labels;
 
+/// CPU time that one command may take, in seconds.
+const MOST_CPU_S: u32 = 10;
 /// Ends of the window beside the run, in milliseconds since 1970.
 const FAR: [(&str, i64); 3] = [
     ("1970", 0),
@@ -68,7 +70,7 @@ fn far(far_ms: i64) -> Made {
 }
 
 fn bounded(scene: &Scene, tried: &str, args: &[&str]) -> Result<Row> {
-    let output = limited(&scene.operator, args)?;
+    let output = limited(&scene.operator, args, MOST_CPU_S)?;
     let code = output.status.code();
     let told = matches!(code, Some(0 | 10 | 11));
     Ok(Row {
@@ -81,7 +83,7 @@ fn bounded(scene: &Scene, tried: &str, args: &[&str]) -> Result<Row> {
 /// The whole window is refused where somebody asks for it, and what to do is said.
 fn refused(scene: &Scene, name: &str, capture: &str) -> Result<Row> {
     let args = ["rules", "replay", capture, "--from", "1900-01-01T00:00:00Z"];
-    let output = limited(&scene.operator, &args)?;
+    let output = limited(&scene.operator, &args, MOST_CPU_S)?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let says = ["--from", "--to", "--interval"].iter().all(|flag| text.contains(flag));
     Ok(Row {
