@@ -5,7 +5,6 @@
 
 mod closed_output;
 mod damage;
-#[expect(dead_code, reason = "the tests use the rest of it")]
 #[path = "../../../tests/it/printing/echo.rs"]
 mod echo;
 mod escapes;
