@@ -27,7 +27,7 @@ const JOURNAL_LEVEL: i32 = 1;
 const FAST_LEVEL: i32 = 1;
 /// zstd's level for blobs in between, and up to which length they are.
 const MIDDLE_LEVEL: i32 = 9;
-const MIDDLE: usize = 1 << 20;
+const MIDDLE: usize = 512 << 10;
 /// What an answer takes in the columns, about.
 const BYTES_OF_ANSWER: usize = 64;
 
