@@ -1,9 +1,10 @@
 //! Exit codes, and what the user can do about an error.
 
 use std::io;
+use std::path::Path;
 
 use crate::capture::CaptureError;
-use crate::model::{RunNameError, TimeParseError};
+use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
 use crate::rules::{RuleFileError, RuleTestsError};
@@ -77,7 +78,7 @@ pub enum CliError {
         /// Names that are close to it.
         nearest: Vec<String>,
     },
-    /// `verify` found damage.
+    /// Parts of the capture are damaged; the rest was told.
     #[error("{path}: {count} parts are damaged")]
     DamageFound {
         /// The file.
@@ -105,6 +106,20 @@ pub enum CliError {
     /// Left at once, on a second signal.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
+}
+
+impl CliError {
+    /// The end of a command that has told what it could read of a capture.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::DamageFound`] where parts could not be read.
+    pub fn unless_whole(path: &Path, damaged_parts: usize) -> Result<(), Self> {
+        match damaged_parts {
+            0 => Ok(()),
+            count => Err(Self::DamageFound { path: escape_path(path), count }),
+        }
+    }
 }
 
 /// The exit code of an error, by the first cause that has one.

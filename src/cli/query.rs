@@ -89,7 +89,8 @@ enum When {
 ///
 /// # Errors
 ///
-/// Where there is no such run, where the expression is not PromQL, or where it cannot be evaluated.
+/// Where there is no such run, where the expression is not PromQL, or where it cannot be evaluated, and
+/// where a part that was read is damaged.
 pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     let reader = CaptureReader::open(&path)?;
@@ -111,7 +112,8 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         }
     };
     write(global, args, &answer)?;
-    tell(global, &reader, &storage, &expression, &answer)
+    tell(global, &reader, &storage, &expression, &answer)?;
+    Ok(CliError::unless_whole(&path, reader.damage().len())?)
 }
 
 /// A flag that turns true once the time is over.

@@ -104,10 +104,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         }
     };
     output::write(bytes.as_bytes())?;
-    if !damage.is_empty() {
-        let path = escape_path(&path);
-        return Err(CliError::DamageFound { path, count: damage.len() }.into());
-    }
+    CliError::unless_whole(&path, damage.len())?;
     Ok(match report.verdict.outcome {
         Outcome::Fault => Code::Fault,
         Outcome::NoFault => Code::Ok,

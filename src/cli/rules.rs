@@ -218,7 +218,7 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
 struct Replayed {
     run: String,
     report: RulesReport,
-    path: String,
+    path: PathBuf,
     /// What damage has cost the run; `None` where it cost nothing.
     loss: Option<Loss>,
     damage: usize,
@@ -252,7 +252,7 @@ impl Replayed {
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
-            path: escape_path(&path),
+            path,
             loss: reader.loss()?,
             damage: reader.damage().len(),
         })
@@ -260,10 +260,7 @@ impl Replayed {
 
     /// Fails where parts of the capture could not be read.
     fn tell_damage(&self) -> Result<(), CliError> {
-        match self.damage {
-            0 => Ok(()),
-            count => Err(CliError::DamageFound { path: self.path.clone(), count }),
-        }
+        CliError::unless_whole(&self.path, self.damage)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
+use super::exit::CliError;
 use super::lookup::path_text;
 use super::output::{self, Format};
 use super::{Global, lookup};
@@ -42,7 +43,7 @@ pub struct ShowArgs {
 ///
 /// # Errors
 ///
-/// Where there is no such run or it cannot be read.
+/// Where there is no such run or it cannot be read, and where a part of it is damaged.
 pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     let reader = CaptureReader::open(&path)?;
@@ -67,7 +68,7 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
             output::write(text.as_bytes())?;
         }
     }
-    Ok(())
+    Ok(CliError::unless_whole(&path, reader.damage().len())?)
 }
 
 fn show_json(

@@ -59,9 +59,5 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             }
         }
     }
-    if report.damage.is_empty() {
-        return Ok(());
-    }
-    let path = escape_path(&path);
-    Err(CliError::DamageFound { path, count: report.damage.len() }.into())
+    Ok(CliError::unless_whole(&path, report.damage.len())?)
 }

@@ -293,7 +293,7 @@ async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothin
     let asked = reader.pd_answers(TimeRange::ALL).expect("answers read");
     let pings: Vec<_> = asked.iter().filter(|one| one.path.ends_with("/ping")).collect();
     let longest = pings.windows(2).map(|pair| pair[1].sent - pair[0].sent).max();
-    assert!(longest.is_some_and(|longest| longest < 9_000), "{longest:?} of {}", pings.len());
+    assert!(longest.is_some_and(|longest| longest < 15_000), "{longest:?} of {}", pings.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
