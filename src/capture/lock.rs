@@ -40,8 +40,11 @@ impl LockFile {
             return Self::take(capture);
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
-        write!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { file, path })
+        match write!(file, "{}", std::process::id()).map_err(io) {
+            // The lock holds without the number, and whoever makes room on a full disk needs locks.
+            Err(error) if !error.is_full() => Err(error),
+            _ => Ok(Self { file, path }),
+        }
     }
 
     /// Gives it back, and removes its file.

@@ -119,10 +119,16 @@ fn write_compact(reader: &CaptureReader, file: &CaptureFile) -> Result<(), Captu
 ///
 /// [`CaptureError::Locked`] where a recorder writes it, or what the operating system refuses.
 pub fn remove(path: &Path) -> Result<u64, CaptureError> {
-    let lock = LockFile::take(path)?;
+    let lock = match LockFile::take(path) {
+        // A disk may be too full for another file; this is what makes room.
+        Err(error) if error.is_full() => None,
+        lock => Some(lock?),
+    };
     let bytes = bytes_on_disk(path);
     let removed = remove_with_side_files(path);
-    lock.release();
+    if let Some(lock) = lock {
+        lock.release();
+    }
     removed.map(|()| bytes)
 }
 

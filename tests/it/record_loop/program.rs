@@ -112,7 +112,8 @@ impl Program {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{what} did not come within a minute");
+        let last = self.last(|_| true);
+        panic!("{what} did not come within a minute; the last of {}: {last:?}", self.seen);
     }
 
     /// The last event of those that it has said.
