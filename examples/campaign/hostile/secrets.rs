@@ -63,9 +63,9 @@ fn path_of_pd(scene: &Scene, stage: &Stage) -> Result<Row> {
     let printed = command.output()?;
     let reader = CaptureReader::open(&dir.join("run.capture"))?;
     let answers = reader.pd_answers(TimeRange::ALL)?;
-    let bodies = answers.iter().filter_map(|answer| match &answer.outcome {
-        PdOutcome::Answered { body, .. } => Some(String::from_utf8_lossy(body)),
-        PdOutcome::Failed { detail, .. } => Some(detail.into()),
+    let bodies = answers.iter().map(|answer| match &answer.outcome {
+        PdOutcome::Answered { body, .. } => String::from_utf8_lossy(body),
+        PdOutcome::Failed { detail, .. } => detail.into(),
     });
     let stored = format!("{:?}{:?}{:?}", bodies.collect::<Vec<_>>(), reader.meta(), reader.gaps()?);
     let urls: String = answers.iter().map(|answer| answer.url.as_str()).collect();

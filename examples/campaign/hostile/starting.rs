@@ -174,7 +174,7 @@ fn lives(group: &str) -> Result<bool> {
         let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         fields.next() != Some("Z") && fields.nth(1) == Some(group)
     };
-    let stats = std::fs::read_dir("/proc")?
+    let mut stats = std::fs::read_dir("/proc")?
         .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok());
-    Ok(stats.map(runs).any(|runs| runs))
+    Ok(stats.any(runs))
 }

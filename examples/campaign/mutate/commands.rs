@@ -50,7 +50,9 @@ fn show(path: &Path) -> Result<()> {
     reader.inventory()?;
     joined(&reader.gaps()?);
     reader.events()?;
-    (reader.window(), reader.metrics(), reader.damage());
+    reader.window();
+    reader.metrics();
+    reader.damage();
     reader.digest()?;
     Ok(())
 }

@@ -40,7 +40,8 @@ fn a_lock_that_leads_elsewhere_is_refused_and_what_it_leads_to_is_not_touched() 
     let pipe = |at: &Path| {
         mknodat(CWD, at, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
     };
-    let ways: [(&str, &dyn Fn(&Path)); 5] = [
+    type Way<'a> = (&'a str, &'a dyn Fn(&Path));
+    let ways: [Way<'_>; 5] = [
         ("a symbolic link", &|at| symlink("victim", at).expect("a link")),
         ("a symbolic link", &|at| symlink("made-by-nobody", at).expect("a link")),
         ("a hard link", &|at| std::fs::hard_link(&victim, at).expect("a link")),

@@ -194,7 +194,8 @@ fn what_stands_beside_a_capture_in_place_of_a_log_is_never_opened() {
 #[test]
 fn counts_that_no_rows_stand_behind_are_damage_and_cost_nothing() {
     const MANY: u64 = 1 << 60;
-    let counts: [(&str, fn(&mut State)); 6] = [
+    type Claim = (&'static str, fn(&mut State));
+    let counts: [Claim; 6] = [
         ("series", |state| state.segments = MANY),
         ("gap", |state| state.gaps = MANY),
         ("gap", |state| state.gaps = u64::MAX),
