@@ -21,8 +21,8 @@ const LONGEST_PATTERN: usize = 1 << 16;
 const NAME: &str = "__name__";
 
 /// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
-/// expressions over it share the samples. PD's answers are there as series too ([`pd_series`]),
-/// for selectors that name them.
+/// expressions over it share the samples. PD's answers are there as series too
+/// ([`pd_series`](super::pd_series())), for selectors that name them.
 pub struct CaptureStorage<'a> {
     reader: &'a CaptureReader,
     kept: RefCell<Kept>,
