@@ -119,6 +119,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The digest of the content that was read.
     pub digest: String,
+    /// Whether something of the capture is named as damaged, also where no observation is lost.
+    pub is_damaged: bool,
 }
 
 /// Judges a capture as `replay` does.
@@ -137,7 +139,7 @@ pub fn judge(path: &Path) -> Result<Judged> {
         loss: recording.loss.as_ref(),
     };
     let verdict = diagnose(&Evidence::new(recording.window, recording.window.end, parts));
-    Ok(Judged { verdict, digest: reader.digest()? })
+    Ok(Judged { verdict, digest: reader.digest()?, is_damaged: !reader.damage().is_empty() })
 }
 
 /// What damage made of a verdict.
@@ -169,7 +171,7 @@ pub fn effect(whole: &Judged, damaged: &Judged) -> Effect {
     let all: BTreeSet<_> = all.iter().map(name).collect();
     let believed = lists(&damaged.verdict);
     let mut believed = believed.iter().filter(|cause| cause.confidence >= BELIEVED);
-    let unnoticed = damaged.verdict.damage.is_none() && whole.digest != damaged.digest;
+    let unnoticed = !damaged.is_damaged && whole.digest != damaged.digest;
     if believed.any(|cause| !all.contains(&name(cause))) || unnoticed {
         return Effect::Misled;
     }

@@ -73,9 +73,13 @@ impl Timestamp {
         if trimmed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             return parse_unix_seconds(trimmed).ok_or_else(unreadable);
         }
-        DateTime::parse_from_rfc3339(trimmed)
-            .map(|instant| Self(instant.timestamp_millis()))
-            .map_err(|_| unreadable())
+        // RFC 3339 ends with the year 9999; instants beyond it are printed with a sign and read so.
+        let is_beyond = trimmed.starts_with('+');
+        let instant = match DateTime::parse_from_rfc3339(trimmed) {
+            Err(_) if is_beyond => trimmed.parse::<DateTime<chrono::FixedOffset>>(),
+            instant => instant,
+        };
+        instant.map(|instant| Self(instant.timestamp_millis())).map_err(|_| unreadable())
     }
 }
 
@@ -222,6 +226,15 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, TimeParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_beyond_the_year_9999_are_read_as_they_are_printed() {
+        for millis in [253_402_300_800_000, 1_795_537_000_000_123] {
+            let instant = Timestamp::from_millis(millis);
+            assert_eq!(Timestamp::parse(&instant.to_string(), Timestamp::default()), Ok(instant));
+        }
+        assert!(Timestamp::parse("+123", Timestamp::default()).is_err());
+    }
 
     #[test]
     fn durations_want_descending_units() {

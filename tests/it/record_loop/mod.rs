@@ -278,6 +278,9 @@ async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothin
     let room = recorder.event("a commit", later).await;
     let reached = |event: &Value| later(event) && through(event) > through(&room);
     let after = recorder.event("a copy afterwards", reached).await;
+    let answers = |event: &Value| event["pd_answers"].as_u64();
+    let again = |event: &Value| event["event"] == "tick" && answers(event) > answers(&room);
+    recorder.event("further answers of PD", again).await;
     recorder.signal("TERM");
     let ended = recorder.wait().await;
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
