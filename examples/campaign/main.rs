@@ -20,6 +20,7 @@ mod gate;
 mod grid;
 mod hostile;
 mod live;
+mod loaded;
 mod margins;
 mod mutate;
 mod official;

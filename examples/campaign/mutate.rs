@@ -15,11 +15,11 @@ mod commands;
 #[path = "mutate/resealed.rs"]
 pub mod resealed;
 
+use super::loaded::Loaded;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -27,12 +27,12 @@ use fastrand::Rng;
 use operator::capture::{
     CaptureError, CaptureReader, CaptureWriter, Damage, Tick, add_event, compact, copy, verify,
 };
-use operator::diagnose::{Evidence, Parts, diagnose, metrics};
+use operator::diagnose::diagnose;
 use operator::model::{
-    EncodedLabels, Event, EventKind, Gap, GapReason, LabelMatcher, Labels, MatchOp, PdAnswer,
-    RunMeta, Sample, Source, TimeRange,
+    EncodedLabels, Event, EventKind, Gap, GapReason, Labels, PdAnswer, RunMeta, Sample, Source,
+    TimeRange,
 };
-use operator::replay::{Evaluation, Recording, report};
+use operator::replay::{Evaluation, report};
 use operator::report::{Color, Diagnosed, replay_json, replay_text};
 
 use super::bounds::{Memory, Watchdog};
@@ -525,26 +525,10 @@ fn show(path: &Path) -> Result<(Content, Vec<Damage>), CaptureError> {
     Ok((content, reader.damage()))
 }
 
-/// The metrics that diagnosis reads.
-static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
-    regex::Regex::new(&format!("^(?:{})$", metrics().join("|"))).expect("metrics are words")
-});
-
 fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError> {
-    let reader = CaptureReader::open(path)?;
-    let mut recording = Recording::load(&reader, reader.window())?;
-    let op = MatchOp::Regex(METRICS.clone());
-    let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-    let series = reader.select(&[matcher], recording.window)?;
-    recording.note_damage(&reader)?;
-    let parts = Parts {
-        series,
-        pd: &recording.pd,
-        gaps: &recording.gaps,
-        unreadable: &recording.unreadable,
-        loss: recording.loss.as_ref(),
-    };
-    let verdict = diagnose(&Evidence::new(recording.window, recording.window.end, parts));
+    let loaded = Loaded::open(path)?;
+    let verdict = diagnose(&loaded.evidence(loaded.recording.window.end));
+    let Loaded { reader, recording, .. } = loaded;
     let digest = reader.digest()?;
     let damage = reader.damage();
     let report = report(&recording, &damage, &digest, Evaluation::Sequential);

@@ -1,16 +1,13 @@
 //! Overwrites single rows of captures, and compares what diagnosis then says with what it says of the
 //! whole.
 
+use super::loaded::Loaded;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
-use operator::capture::CaptureReader;
-use operator::diagnose::{Cause, Evidence, Outcome, Parts, Verdict, diagnose, metrics};
-use operator::model::{LabelMatcher, MatchOp, TimeRange};
-use operator::replay::Recording;
+use operator::diagnose::{Cause, Outcome, Verdict, diagnose};
 
 /// From this confidence on a verdict is believed.
 const BELIEVED: f64 = 0.7;
@@ -107,11 +104,6 @@ pub fn overwrite(path: &Path, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// The metrics that diagnosis reads.
-static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
-    regex::Regex::new(&format!("^(?:{})$", metrics().join("|"))).expect("metrics are words")
-});
-
 /// What is said of a capture.
 #[derive(Debug)]
 pub struct Judged {
@@ -125,20 +117,9 @@ pub struct Judged {
 
 /// Judges a capture as `replay` does.
 pub fn judge(path: &Path) -> Result<Judged> {
-    let reader = CaptureReader::open(path)?;
-    let mut recording = Recording::load(&reader, TimeRange::ALL)?;
-    let op = MatchOp::Regex(METRICS.clone());
-    let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-    let series = reader.select(&[matcher], recording.window)?;
-    recording.note_damage(&reader)?;
-    let parts = Parts {
-        series,
-        pd: &recording.pd,
-        gaps: &recording.gaps,
-        unreadable: &recording.unreadable,
-        loss: recording.loss.as_ref(),
-    };
-    let verdict = diagnose(&Evidence::new(recording.window, recording.window.end, parts));
+    let loaded = Loaded::open(path)?;
+    let verdict = diagnose(&loaded.evidence(loaded.recording.window.end));
+    let reader = loaded.reader;
     Ok(Judged { verdict, digest: reader.digest()?, is_damaged: !reader.damage().is_empty() })
 }
 

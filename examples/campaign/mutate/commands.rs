@@ -1,5 +1,6 @@
 //! What each command does with a capture, by the library's functions.
 
+use super::super::loaded::Loaded;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use operator::capture::{
     CaptureReader, CaptureWriter, Tick, add_event, compact, copy, excerpt, seal_truth,
     unseal_truth, verify,
 };
-use operator::diagnose::{Evidence, Parts, diagnose, draw, metrics};
-use operator::model::{Event, EventKind, LabelMatcher, MatchOp, TimeRange, Timestamp, joined};
+use operator::diagnose::{diagnose, draw};
+use operator::model::{Event, EventKind, TimeRange, Timestamp, joined};
 use operator::promql::{Engine, EngineOptions, Expression};
-use operator::replay::{CaptureStorage, Evaluation, Recording, canonical_json, report};
+use operator::replay::{CaptureStorage, Evaluation, canonical_json, report};
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
 };
@@ -57,38 +58,22 @@ fn show(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The metrics that diagnosis reads.
-static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
-    regex::Regex::new(&format!("^(?:{})$", metrics().join("|"))).expect("metrics are words")
-});
-
 /// Replays as of the end, or of a part of the way to it; with what `diff` and `explain` do.
 fn replay(path: &Path, part: Option<i64>) -> Result<()> {
-    let reader = CaptureReader::open(path)?;
-    let mut recording = Recording::load(&reader, TimeRange::ALL)?;
-    let op = MatchOp::Regex(METRICS.clone());
-    let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-    let series = reader.select(&[matcher], recording.window)?;
-    recording.note_damage(&reader)?;
-    let parts = Parts {
-        series,
-        pd: &recording.pd,
-        gaps: &recording.gaps,
-        unreadable: &recording.unreadable,
-        loss: recording.loss.as_ref(),
-    };
+    let loaded = Loaded::open(path)?;
+    let (reader, recording) = (&loaded.reader, &loaded.recording);
     let (start, end) = (recording.window.start, recording.window.end);
     let as_of = part.map_or(end, |part| {
         Timestamp::from_millis(start.as_millis() / part + end.as_millis() / part)
     });
-    let evidence = Evidence::new(recording.window, as_of, parts);
+    let evidence = loaded.evidence(as_of);
     let verdict = diagnose(&evidence);
     canonical_json(&verdict);
     for finding in &verdict.findings {
         explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);
     }
     let (damage, digest) = (reader.damage(), reader.digest()?);
-    let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let report = report(recording, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
     replay_text(&report, 80, Color::Plain);
     replay_json(&report);
