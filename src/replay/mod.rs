@@ -4,7 +4,6 @@
 
 mod bodies;
 mod canonical;
-mod clock;
 mod entry;
 mod order;
 mod pd_rules;
@@ -19,7 +18,6 @@ mod timeline;
 
 pub use bodies::{PdBody, PdSource};
 pub use canonical::canonical_json;
-pub use clock::{AsOf, Observation, Replay, SeriesView, topology_at};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use order::Evaluation;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};

@@ -1,7 +1,7 @@
 //! Everything that happened in a window, in one order.
 //!
 //! The timeline is made after the fact: an entry stands where something was first observed, and
-//! may say how it went on. What was knowable at an instant is [`Replay`](super::Replay)'s.
+//! may say how it went on.
 
 use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
 
