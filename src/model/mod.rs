@@ -3,6 +3,7 @@
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
+mod cluster_state;
 mod escape;
 mod event;
 mod gap;
@@ -19,6 +20,7 @@ mod stretches;
 mod time;
 mod topology;
 
+pub use cluster_state::{MemberView, Topology};
 pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
@@ -34,6 +36,6 @@ pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_mark
 pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{
-    Member, MemberId, MemberStatus, MemberView, NodeState, PdOperator, RegionId, Size, Store,
-    StoreId, StoreLabel, Topology,
+    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionId, Size, Store,
+    StoreId, StoreLabel,
 };
