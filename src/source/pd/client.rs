@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use reqwest::Url;
 
 use super::body::{member_name, members_view, without_userinfo};
+use super::member::Member;
 use super::schedule::{CONFIG, MEMBERS, PdRequest, Scope};
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
 use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
@@ -22,59 +22,10 @@ const ANY_WITHIN: Duration = Duration::from_secs(15);
 /// Keeps a follower from passing the request on to the leader.
 const ANSWER_YOURSELF: (&str, &str) = ("PD-Allow-follower-handle", "true");
 
-/// One PD member.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Member {
-    /// Its name; host and port of its URL where that is not known.
-    pub name: String,
-    /// Its client URL without credentials and without a slash at its end.
-    pub url: String,
-}
-
 impl Member {
-    /// A member known by its URL alone; without a scheme, `http`. `None` where the text is not
-    /// an HTTP URL.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use operator::source::pd::Member;
-    /// let member = Member::of_url("https://root:secret@pd0:2379/").expect("an url");
-    /// assert_eq!((member.name.as_str(), member.url.as_str()), ("pd0:2379", "https://pd0:2379"));
-    /// assert_eq!(Member::of_url("pd0:2379").map(|pd| pd.url).as_deref(), Some("http://pd0:2379"));
-    /// assert_eq!(Member::of_url("unix://socket"), None);
-    /// ```
-    pub fn of_url(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let url = if text.contains("://") {
-            Url::parse(text)
-        } else {
-            Url::parse(&format!("http://{text}"))
-        };
-        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let host = url.host_str()?;
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let path = url.path().trim_end_matches('/');
-        Some(Self {
-            name: format!("{host}:{}", url.port_or_known_default()?),
-            url: format!("{}://{host}{port}{path}", url.scheme()),
-        })
-    }
-
     /// Its URL as it may be stored.
     pub fn public_url(&self) -> String {
         public_url(&self.url).trim_end_matches('/').to_owned()
-    }
-
-    /// The same member under the scheme of `other`: PD's members advertise `http` even where
-    /// something in front of them speaks TLS.
-    fn with_scheme_of(self, other: &Member) -> Self {
-        match (self.url.split_once("://"), other.url.split_once("://")) {
-            (Some((_, rest)), Some((scheme, _))) => {
-                Self { url: format!("{scheme}://{rest}"), ..self }
-            }
-            _ => self,
-        }
     }
 }
 
@@ -315,14 +266,6 @@ fn micros(elapsed: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn members_take_the_scheme_of_the_seed() {
-        let member = Member { name: "pd0".to_owned(), url: "http://h:2379".to_owned() };
-        let seed = Member::of_url("https://proxy").expect("an url");
-        assert_eq!(seed.name, "proxy:443");
-        assert_eq!(member.with_scheme_of(&seed).url, "https://h:2379");
-    }
 
     #[test]
     fn of_a_list_of_thousands_a_few_are_believed_whoever_was_asked_among_them() {
