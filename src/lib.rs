@@ -9,6 +9,8 @@
 
 pub mod model;
 
+pub mod pd;
+
 pub mod capture;
 
 pub mod source;
@@ -19,10 +21,16 @@ pub mod promql;
 
 pub mod rules;
 
-pub mod replay;
+pub mod timeline;
 
 pub mod diagnose;
 
+pub mod session;
+
 pub mod report;
+
+pub mod score;
+
+pub mod watch;
 
 pub mod cli;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use operator::capture::{CaptureError, CaptureReader};
 use operator::diagnose::{Evidence, Parts, metrics};
 use operator::model::{LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
-use operator::replay::Recording;
+use operator::timeline::Recording;
 
 /// The metrics that diagnosis reads.
 static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {

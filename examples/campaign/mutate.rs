@@ -32,8 +32,9 @@ use operator::model::{
     EncodedLabels, Event, EventKind, Gap, GapReason, Labels, PdAnswer, RunMeta, Sample, Source,
     TimeRange,
 };
-use operator::replay::{Evaluation, report};
+use operator::report::report;
 use operator::report::{Color, Diagnosed, replay_json, replay_text};
+use operator::timeline::Evaluation;
 
 use super::bounds::{Memory, Watchdog};
 use super::stand::captures_in;

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::replay::CaptureStorage;
 use operator::rules::{self, Outcome, RuleFile, Settings};
+use operator::session::CaptureStorage;
 use serde_json::json;
 
 /// The interval of evaluation: that of the subject's Prometheus.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange, Timestamp};
 use operator::promql::{Answer, Engine, EngineOptions, Expression};
-use operator::replay::CaptureStorage;
+use operator::session::CaptureStorage;
 
 use crate::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
 use crate::official;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use operator::capture::{CaptureReader, CaptureWriter, verify};
 use operator::model::{Labels, RunName, TimeRange, Timestamp};
+use operator::pd::{Member, PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{
     self, Clock, Copier, DropReason, Recording, Retention, Segment, SegmentChange, SegmentListener,
     Segments, Stop,
 };
-use operator::source::pd::{Addresses, Discovered, Member, PdCadence, PdClient, PdSchedule};
+use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
 use super::stand::{Stand, Supply};

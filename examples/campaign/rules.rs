@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::replay::CaptureStorage;
 use operator::rules::{self, Outcome, Settings};
+use operator::session::CaptureStorage;
 
 use super::cost::timed;
 

@@ -2,45 +2,12 @@
 //!
 //! The only module that prints and that reads the system clock.
 
-mod alarms;
-mod arguments;
-mod clock;
-mod completions;
-mod copy;
-mod diff;
-mod doctor;
-mod evidence;
-mod exit;
-mod explain;
-mod exporter;
-mod health;
-mod hooks;
-mod judged;
+pub(crate) mod clock;
+mod commands;
+pub(crate) mod config;
+pub(crate) mod exit;
 mod lookup;
-mod mark;
-mod metrics;
-mod monitor;
-mod output;
-mod plan;
-mod progress;
-mod query;
-mod record;
-mod record_config;
-mod recording;
-mod remarks;
-mod replay;
-mod ring;
-mod rules;
-mod rules_test;
-mod runs;
-mod score;
-mod seal;
-mod show;
-mod sources;
-mod standings;
-mod subjects;
-mod verify;
-mod watch;
+pub(crate) mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,9 +15,14 @@ use std::process::ExitCode;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use crate::capture::FileMode;
+use commands::{
+    completions, copy, diff, doctor, explain, health, mark, query, record, replay, rules, runs,
+    score, seal, show, verify, watch,
+};
+use config::arguments;
 pub use exit::Code;
-use output::{AnyFormat, Color, Format};
-use remarks::remark;
+use terminal::output::{AnyFormat, Color, Format};
+use terminal::remarks::{self, remark};
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
@@ -67,7 +39,7 @@ const DEFAULT_DIR: &str = "captures";
 
 /// What every subcommand understands.
 #[derive(Debug, Args)]
-struct Global {
+pub struct Global {
     /// Where the captures of runs live
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,

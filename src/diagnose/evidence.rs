@@ -7,9 +7,9 @@ use crate::model::{
     Unreadable,
 };
 
-use super::lines::Lines;
-use super::pd_history::PdHistory;
-use super::series::SeriesTable;
+use crate::diagnose::observations::pd_history::PdHistory;
+use crate::diagnose::observations::tracks::SeriesTable;
+use crate::diagnose::thresholds::Lines;
 
 /// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
 /// a baseline before a fault and for the half hour after which PD gives a silent store up, short

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::model::{Loss, Timestamp};
 
-use super::finding::{Finding, Target};
-use super::mode::Unchecked;
+use crate::diagnose::findings::finding::{Finding, Target};
+use crate::diagnose::hypotheses::mode::Unchecked;
 
 /// Version of the verdict's JSON.
 pub const SCHEMA: &str = "operator.verdict/1";

@@ -3,24 +3,19 @@
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
-mod cluster_state;
 mod escape;
 mod event;
 mod gap;
 mod labels;
 mod loss;
 mod matcher;
-mod pd;
-mod pd_documents;
-#[cfg(test)]
-mod pd_properties;
+mod pd_answer;
 mod run;
 mod series;
 mod stretches;
 mod time;
 mod topology;
 
-pub use cluster_state::{MemberView, Topology};
 pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
@@ -29,13 +24,12 @@ pub use labels::{
 };
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{LabelMatcher, MatchOp};
-pub use pd::{PdAnswer, PdOutcome};
-pub use pd_documents::{MembersDocument, PdDocument, PdDocumentError};
+pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{
-    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionId, Size, Store,
-    StoreId, StoreLabel,
+    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionId, Size, Store, StoreId,
+    StoreLabel,
 };

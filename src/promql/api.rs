@@ -4,9 +4,9 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::number;
 use super::value::{Answer, Value};
 use crate::model::{Labels, Sample, Timestamp};
+use crate::promql::go_compat::number;
 
 impl Answer {
     /// The body of a response of `/api/v1/query` or `/api/v1/query_range`, byte for byte as

@@ -2,7 +2,7 @@
 
 use crate::model::{Labels, Sample, Series};
 
-use super::annotation::Annotations;
+use crate::promql::annotations::Annotations;
 
 /// The result of a query.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::clock::Clocks;
 use super::copier::{Ledger, lock};
 use super::error::RecordError;
-use super::own::OwnMetrics;
 use super::recorder::{Progress, Succession};
-use super::shortage::Shortage;
 use crate::capture::{CaptureError, CommitStats, Tick};
 use crate::model::{Gap, PdAnswer, TimeRange, Timestamp};
+use crate::record::full_disk::Shortage;
+use crate::record::self_metrics::OwnMetrics;
 
 /// Writes the ledger's ticks, each as one durable transaction.
 pub struct Committer<'a> {

@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use super::copier::{Copier, Ledger, WindowStats, lock};
 use super::error::RecordError;
-use super::outages::healed;
 use super::recorder::{Ending, Stop};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
+use crate::record::coverage::healed;
 use crate::source::SourceError;
 
 /// The first slice is short: from it the rest is estimated.

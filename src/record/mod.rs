@@ -3,13 +3,13 @@
 mod clock;
 mod commit;
 mod copier;
+mod coverage;
 mod error;
 mod estimate;
 mod exposition;
 mod feed;
+mod full_disk;
 mod history;
-mod outages;
-mod own;
 mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
@@ -17,7 +17,7 @@ mod pd_sampling;
 mod recorder;
 mod segment;
 mod segments;
-mod shortage;
+mod self_metrics;
 mod state;
 mod subject;
 
@@ -28,11 +28,11 @@ pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{Feed, Known, News, Recent, recent_window};
 pub use history::{HistoryProgress, copy_history};
-pub use own::OwnMetrics;
 pub use pd_import::{PdImport, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use segment::{
     CAPTURE_SUFFIX, GoOn, Retention, Segment, current_segment, segments, stamped_name,
 };
 pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
+pub use self_metrics::OwnMetrics;
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

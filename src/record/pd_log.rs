@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
-use crate::source::pd::{Member, without_userinfo};
+use crate::pd::{Member, without_userinfo};
 
 /// The longest line that is read, in bytes. PD's largest answers stay far below.
 pub const MAX_LINE_BYTES: u64 = 64 << 20;

@@ -9,10 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
-use crate::source::pd::{
-    Addresses, Discovered, MEMBERS, MOST_MEMBERS, Member, MembersView, PING, PdClient, PdRequest,
-    PdSchedule, Scope, members_view,
-};
+use crate::pd::{MEMBERS, Member, MembersView, PING, PdRequest, PdSchedule, Scope, members_view};
+use crate::source::{Addresses, Discovered, MOST_MEMBERS, PdClient};
 
 /// How many requests one member has to answer at once.
 const REQUESTS_AT_ONCE: usize = 4;

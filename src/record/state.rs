@@ -12,12 +12,12 @@ use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
 use super::error::RecordError;
-use super::outages::{Cause, Coverage, LeftOut, Now, copy_from, healed};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdNews};
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
+use crate::record::coverage::{Cause, Coverage, LeftOut, Now, copy_from, healed};
 use crate::source::SourceError;
 
 /// After an outage the recorder reaches back in transactions of at most this length.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::diagnose::Verdict;
-use crate::replay::{ReplayReport, canonical_json};
+use crate::report::{ReplayReport, canonical_json};
 
 /// What a replay tells, and what is made of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

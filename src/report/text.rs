@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::diagnosed::Diagnosed;
 use crate::diagnose::counted;
 use crate::model::{TimeRange, Timestamp, cut, escape};
-use crate::replay::{Entry, EntryKind, ReplayReport, StateSummary};
+use crate::report::ReplayReport;
+use crate::timeline::{Entry, EntryKind, StateSummary};
 
 /// Whether to emphasise with ANSI escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,15 @@
 
 mod error;
 mod http;
-pub mod pd;
+mod pd_client;
 mod prometheus;
 mod redact;
 mod webhook;
 
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
+pub use pd_client::{Addresses, Discovered, PdClient};
+pub(crate) use pd_client::{MEMBERS_AT_ONCE, MOST_MEMBERS};
 pub use prometheus::{
     MatchKind, Matcher, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink,
     infer_staleness,

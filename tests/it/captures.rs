@@ -5,8 +5,9 @@ use std::process::Command;
 
 use operator::capture::{CaptureReader, compact, verify};
 use operator::model::{LabelMatcher, TimeRange, is_stale};
-use operator::replay::{Evaluation, Recording, report};
 use operator::report::replay_json;
+use operator::report::report;
+use operator::timeline::{Evaluation, Recording};
 
 use crate::determinism_campaign;
 

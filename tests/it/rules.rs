@@ -8,8 +8,8 @@ use std::process::Command;
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange};
 use operator::promql::{Engine, EngineOptions, Storage};
-use operator::replay::{CaptureStorage, PD_METRICS};
 use operator::rules::{self, Outcome, RuleFile, RulesReport, Settings};
+use operator::session::{CaptureStorage, PD_METRICS};
 use serde_json::Value;
 
 fn capture(name: &str) -> PathBuf {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::watch::playback::faster;
 use operator::capture::{CaptureReader, CaptureWriter};
 use operator::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
+use operator::pd::{Member, PdCadence, PdRequest, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Ending, Recording, Stop};
 use operator::source::HttpOptions;
-use operator::source::pd::{Addresses, Member, PdCadence, PdClient, PdRequest, PdSchedule};
+use operator::source::{Addresses, PdClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -13,9 +13,10 @@ use anyhow::{Context, Result, ensure};
 use flate2::{Compression, write::GzEncoder};
 use operator::capture::{CaptureReader, CaptureWriter, PdOrder, PdVisit, Tick, verify};
 use operator::model::{PdAnswer, PdOutcome, TimeRange, Timestamp};
+use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::source::HttpOptions;
-use operator::source::pd::{PdCadence, PdClient, PdSchedule};
+use operator::source::PdClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

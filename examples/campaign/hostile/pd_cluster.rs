@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use operator::model::{PdAnswer, PdOutcome, Timestamp};
-use operator::source::pd::{PdCadence, PdSchedule, Scope};
+use operator::pd::{PdCadence, PdSchedule, Scope};
 
 /// PD's members; the first one leads.
 pub const MEMBERS: [&str; 3] = ["pd-0", "pd-1", "pd-2"];

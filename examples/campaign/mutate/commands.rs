@@ -16,11 +16,13 @@ use operator::capture::{
 use operator::diagnose::{diagnose, draw};
 use operator::model::{Event, EventKind, TimeRange, Timestamp, joined};
 use operator::promql::{Engine, EngineOptions, Expression};
-use operator::replay::{CaptureStorage, Evaluation, canonical_json, report};
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
 };
+use operator::report::{canonical_json, report};
 use operator::rules::{self, RuleFile, Settings};
+use operator::session::CaptureStorage;
+use operator::timeline::Evaluation;
 
 /// A command: its name, and what it does with a capture in a folder of its own. That it refuses
 /// the capture is well; the folder is empty, but for the capture.

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::super::annotation::Remark;
-use super::super::ast::{Aggregate, AggregateOp, Expr, Grouping};
-use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, Kahan, is_absent, plain, quantile};
 use super::column::{Column, Metric, is_metadata};
 use super::labels::text;
 use super::over_time::Mean;
 use super::{Collision, Query, Steps, empty, present};
+use crate::promql::annotations::Remark;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::{ABSENT, Kahan, is_absent, plain, quantile};
+use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
 
 /// Which group each column belongs to. Groups are numbered as they are first met.
 pub struct Groups {

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::super::ast::{Binary, BinaryOp};
-use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, is_absent, power};
-use super::super::transcendental;
 use super::column::Column;
 use super::{Collision, Query, Steps, empty, present};
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::{ABSENT, is_absent, power};
+use crate::promql::go_compat::transcendental;
+use crate::promql::syntax::ast::{Binary, BinaryOp};
 
 /// On which side the vector stands.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::super::engine::EngineOptions;
 use super::super::error::EvalError;
+use crate::promql::eval::engine::EngineOptions;
 
 /// Items times steps from which on a second thread pays.
 const WORTH_A_THREAD: usize = 1 << 14;

@@ -1,20 +1,19 @@
 //! Function calls.
 
-use super::super::annotation::Remark;
-use super::super::ast::{Expr, ExprKind, Reach, Span, ValueType};
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, is_absent};
-use super::super::signature::Signature;
 use super::column::{Column, Metric};
 use super::labels::Direction;
 use super::over_time::Quadrature;
 use super::rate::RateKind;
 use super::select::Taken;
 use super::window::{Window, WindowFunction};
-use super::{
-    Computed, Query, Steps, empty, extended, is_value, labels, over_time, rate, simple, unstable,
-};
+use super::{Computed, Query, Steps, empty, extended, is_value, labels, over_time, rate, simple};
 use crate::model::Labels;
+use crate::promql::annotations::Remark;
+use crate::promql::go_compat::number::{ABSENT, is_absent};
+use crate::promql::go_compat::pdqsort;
+use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Span, ValueType};
+use crate::promql::syntax::functions::Signature;
 
 impl Query<'_> {
     pub(super) fn call(
@@ -373,9 +372,9 @@ fn sorted(name: &str, mut columns: Vec<Column>, names: &[&str]) -> Vec<Column> {
     let first = |column: &Column| column.values.first().copied().unwrap_or(f64::NAN);
     match name {
         // NaN goes to the end, whichever way.
-        "sort" => unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) > first(a)),
+        "sort" => pdqsort::sort(&mut columns, |a, b| first(b).is_nan() || first(b) > first(a)),
         "sort_desc" => {
-            unstable::sort(&mut columns, |a, b| first(b).is_nan() || first(b) < first(a));
+            pdqsort::sort(&mut columns, |a, b| first(b).is_nan() || first(b) < first(a));
         }
         "sort_by_label" => labels::sort_by_labels(&mut columns, names, Direction::Ascending),
         _ => labels::sort_by_labels(&mut columns, names, Direction::Descending),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::super::number::is_absent;
 use super::Steps;
 use crate::model::{Labels, Sample, Series, Timestamp};
+use crate::promql::go_compat::number::is_absent;
 
 /// The labels of metadata: dropped together with the metric's name.
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
@@ -132,7 +132,7 @@ pub struct Column {
     pub metric: Metric,
     /// Whether its name goes once the whole expression is evaluated.
     pub drop_name: bool,
-    /// Its values; [`ABSENT`](super::super::number::ABSENT) where there is none.
+    /// Its values; [`ABSENT`](crate::promql::go_compat::number::ABSENT) where there is none.
     pub values: Vec<f64>,
 }
 

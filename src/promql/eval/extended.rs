@@ -3,11 +3,11 @@
 //! An anchored window begins with the newest sample before it, and a smoothed one has values at
 //! both its ends, drawn between the samples on either side. Neither extrapolates.
 
-use super::super::ast::Reach;
 use super::super::error::EvalError;
 use super::rate::RateKind;
 use super::window::Window;
 use crate::model::{Sample, Timestamp};
+use crate::promql::syntax::ast::Reach;
 
 /// Whether a function may take a range vector with that reach.
 ///

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::super::ast::Matching;
 use super::super::error::EvalError;
-use super::super::number::is_absent;
 use super::column::{Column, Metric};
 use super::matching::{Sides, matched};
 use super::{Query, Steps, empty};
+use crate::promql::go_compat::number::is_absent;
+use crate::promql::syntax::ast::Matching;
 
 /// Whether a match fills any side.
 pub fn fills(matching: &Matching) -> bool {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::super::annotation::Remark;
-use super::super::ast::Span;
-use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{ABSENT, almost_equal, is_absent, open_metrics};
 use super::column::{Column, Metric};
-use super::{Collision, Query, Steps, present, unstable};
+use super::{Collision, Query, Steps, present};
+use crate::promql::annotations::Remark;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::{ABSENT, almost_equal, is_absent, open_metrics};
+use crate::promql::go_compat::pdqsort;
+use crate::promql::syntax::ast::Span;
 
 /// Counts of neighbouring buckets that differ by less are equal but for rounding.
 const SMALL_DELTA: f64 = 1e-12;
@@ -136,7 +137,7 @@ impl Query<'_> {
                 buckets.extend(at.map(|(bound, count)| Bucket { bound, count }));
                 if histogram.has_nan_bound {
                     // Nothing is less than NaN, so Go's steps decide, over those that are there.
-                    unstable::sort(&mut buckets, |a: &Bucket, b| a.bound < b.bound);
+                    pdqsort::sort(&mut buckets, |a: &Bucket, b| a.bound < b.bound);
                 }
                 if !buckets.is_empty() {
                     *slot = f(step, &mut buckets);

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::super::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
 use super::super::error::EvalError;
-use super::super::number::is_absent;
-use super::super::pattern::accepts_empty;
 use super::column::{Column, Metric, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
+use crate::promql::go_compat::number::is_absent;
+use crate::promql::go_compat::regexp::accepts_empty;
+use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
 
 /// Which series are info metrics where nothing else is asked for.
 const DEFAULT: &str = "target_info";

@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::super::ast::{Comparison, Expr, ExprKind};
 use super::super::error::EvalError;
-use super::super::pattern;
 use super::column::{Column, Metric, is_metadata};
-use super::{Collision, Query, Steps, unstable};
+use super::{Collision, Query, Steps};
 use crate::model::{Labels, is_label_name};
+use crate::promql::go_compat::pdqsort;
+use crate::promql::go_compat::regexp;
+use crate::promql::syntax::ast::{Comparison, Expr, ExprKind};
 
 /// The text of an argument that is a string literal.
 pub fn text(expr: &Expr) -> &str {
@@ -27,7 +28,7 @@ impl Query<'_> {
             return Err(EvalError::Expression("label_replace() takes five arguments".to_owned()));
         };
         let (target, template) = (text(target), text(template));
-        let regex = pattern::anchored(text(pattern), self.options.dialect).map_err(|_| {
+        let regex = regexp::anchored(text(pattern), self.options.dialect).map_err(|_| {
             let pattern = text(pattern);
             EvalError::Expression(format!(
                 "invalid regular expression in label_replace(): {pattern}"
@@ -122,7 +123,7 @@ pub enum Direction {
 /// Prometheus's order contradicts itself on labels that are absent and on numbers with leading
 /// zeros: there the steps of sorting decide.
 pub fn sort_by_labels(columns: &mut [Column], names: &[&str], direction: Direction) {
-    unstable::sort(columns, |a, b| stands_before(a, b, names, direction));
+    pdqsort::sort(columns, |a, b| stands_before(a, b, names, direction));
 }
 
 fn stands_before(a: &Column, b: &Column, names: &[&str], direction: Direction) -> bool {

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::ast::{Binary, Cardinality, Matching};
 use super::super::error::EvalError;
-use super::super::number::is_absent;
 use super::binary::changes_metric;
 use super::column::{Column, Metric, is_metadata};
 use super::fill::fills;
 use super::{Collision, Query, Steps, present};
+use crate::promql::go_compat::number::is_absent;
+use crate::promql::syntax::ast::{Binary, Cardinality, Matching};
 
 /// Series of both sides that share a signature.
 #[derive(Default)]

@@ -9,6 +9,9 @@ mod binary;
 mod budget;
 mod call;
 mod column;
+pub(in crate::promql) mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod extended;
 mod fill;
 mod histogram;
@@ -22,7 +25,6 @@ mod sampling;
 mod select;
 mod simple;
 mod top;
-mod unstable;
 mod window;
 
 use std::collections::HashMap;
@@ -30,13 +32,13 @@ use std::sync::Mutex;
 
 use self::budget::Budget;
 pub(super) use self::column::{Column, samples};
-use super::annotation::{Annotations, Remark};
-use super::ast::{Binary, Expr, ExprKind, Span, ValueType};
-use super::engine::{Dialect, EngineOptions, NameRemoval};
 use super::error::EvalError;
-use super::number::{ABSENT, is_absent};
 use super::storage::SeriesSet;
 use crate::model::LabelMatcher;
+use crate::promql::annotations::{Annotations, Remark};
+use crate::promql::eval::engine::{Dialect, EngineOptions, NameRemoval};
+use crate::promql::go_compat::number::{ABSENT, is_absent};
+use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span, ValueType};
 
 /// The instants of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Aggregations over the samples of a window.
 
-use super::super::engine::Dialect;
-use super::super::number::{Kahan, quantile};
 use super::window::Window;
 use crate::model::Sample;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::{Kahan, quantile};
 
 fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
     window.samples.iter().map(|sample| sample.value)

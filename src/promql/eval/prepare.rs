@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::super::annotation::Annotations;
-use super::super::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
-use super::super::engine::{EngineOptions, Expression};
 use super::super::error::EvalError;
-use super::super::pattern::MatcherCache;
 use super::super::storage::Storage;
 use super::budget::Budget;
 use super::{Query, Steps, info};
 use crate::model::{TimeRange, Timestamp};
+use crate::promql::annotations::Annotations;
+use crate::promql::eval::engine::{EngineOptions, Expression};
+use crate::promql::go_compat::regexp::MatcherCache;
+use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
 
 /// Functions whose value depends on the step even where their arguments do not.
 const STEP_BOUND: [&str; 12] = [

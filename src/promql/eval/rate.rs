@@ -1,9 +1,9 @@
 //! Functions on how a series moves: rates, deltas, trends.
 
-use super::super::engine::Dialect;
-use super::super::number::Kahan;
 use super::window::Window;
 use crate::model::Sample;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::Kahan;
 
 /// What `rate` and its kin differ in.
 #[derive(Clone, Copy, PartialEq, Eq)]

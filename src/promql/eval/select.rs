@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{Reach, Selector};
 use super::super::error::EvalError;
-use super::super::number::is_absent;
 use super::column::{Column, Metric};
 use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
+use crate::promql::go_compat::number::is_absent;
+use crate::promql::syntax::ast::{Reach, Selector};
 
 /// What a selector takes from a sample.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Functions of one value: mathematics and the calendar.
 
-use super::super::engine::Dialect;
-use super::super::transcendental;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::transcendental;
 
 /// The function of that name, where it maps each value alone.
 pub fn of_value(name: &str, dialect: Dialect) -> Option<fn(f64) -> f64> {

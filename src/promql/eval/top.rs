@@ -1,12 +1,13 @@
 //! Aggregation operators that choose some series of a group and leave their labels.
 
-use super::super::annotation::Remark;
-use super::super::ast::{Aggregate, AggregateOp, Span};
-use super::super::engine::Dialect;
 use super::super::error::EvalError;
-use super::super::number::{is_absent, plain};
 use super::column::Column;
-use super::{Query, Steps, empty, present, sampling, unstable};
+use super::{Query, Steps, empty, present, sampling};
+use crate::promql::annotations::Remark;
+use crate::promql::eval::engine::Dialect;
+use crate::promql::go_compat::number::{is_absent, plain};
+use crate::promql::go_compat::pdqsort;
+use crate::promql::syntax::ast::{Aggregate, AggregateOp, Span};
 
 /// An element of a heap: a value and the column that it is of.
 type Entry = (f64, usize);
@@ -146,7 +147,7 @@ fn best(op: AggregateOp, entries: &[Entry], k: usize, dialect: Dialect) -> Vec<E
         }
     }
     // The worst are before the others, so the order is reversed.
-    unstable::sort(&mut heap, |a, b| before(b.0, a.0));
+    pdqsort::sort(&mut heap, |a, b| before(b.0, a.0));
     heap
 }
 

@@ -3,13 +3,13 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::super::ast::{Expr, ExprKind, Reach, Subquery};
 use super::super::error::EvalError;
-use super::super::number::is_absent;
 use super::column::{Column, Metric, samples};
 use super::select::Cursor;
 use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
+use crate::promql::go_compat::number::is_absent;
+use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Subquery};
 
 /// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
 const LONG: usize = 64;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter};
 use operator::model::{Event, Gap, GapReason, Source, TimeRange, Timestamp, joined};
+use operator::pd::{Member, PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Clock, Recording, Stop};
 use operator::source::HttpOptions;
-use operator::source::pd::{Addresses, Discovered, Member, PdCadence, PdClient, PdSchedule};
+use operator::source::{Addresses, Discovered, PdClient};
 
 use super::{Scene, copied, program, through};
 use crate::crash::wall_clock;

@@ -11,9 +11,10 @@ use std::time::Duration;
 use operator::capture::{CaptureReader, CaptureWriter, excerpt};
 use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
 use operator::model::{TimeRange, Timestamp};
+use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Clock, Copier, Feed, News, Recent, Recording, Stop};
-use operator::source::pd::{Addresses, Discovered, PdCadence, PdClient, PdSchedule};
+use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
 use crate::diagnosis::run::Run;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use operator::diagnose::metrics;
 use operator::model::{Labels, PdAnswer, PdOutcome, Sample, Series, TimeRange, Timestamp};
+use operator::pd::Member;
 use operator::record::Clock;
-use operator::source::pd::Member;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

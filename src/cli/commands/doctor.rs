@@ -1,0 +1,309 @@
+//! `operator doctor`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::config::file::{ConfigFile, SourceArgs};
+use crate::cli::config::sources::{self, PdFound, PrometheusFound};
+use crate::cli::config::subjects::{self, Asking};
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::{Global, clock};
+use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
+use crate::pd::members_view;
+use crate::record::Subject;
+use crate::source::Addresses;
+use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
+
+/// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
+const FREE_BYTES_WANTED: u64 = 1 << 30;
+/// A clock that is off by more makes what happened first hard to tell.
+const OFFSET_BORNE_MS: i64 = 1_000;
+/// `up` is looked for in this window.
+const UP_WINDOW_MS: i64 = 300_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator doctor --pd http://pd0:2379
+  operator doctor --prometheus http://prometheus:9090 --bearer-file token
+
+Every check says ok, warn or fail, and what to fix. Exits with 6 where one fails.";
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// A TOML file whose keys are the flags of `record`
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A subject that is built in, or the path of a subject.toml [default: tikv]
+    #[arg(long, value_name = "NAME|FILE")]
+    subject: Option<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line of the examination.
+#[derive(Clone, Debug, Serialize)]
+struct Check {
+    what: String,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Check {
+    fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { what: what.into(), verdict: Verdict::Ok, found: found.into(), fix: None }
+    }
+
+    fn warn(what: impl Into<String>, found: impl Into<String>, fix: &str) -> Self {
+        Self { verdict: Verdict::Warn, fix: Some(fix.to_owned()), ..Self::ok(what, found) }
+    }
+
+    fn fail(what: impl Into<String>, found: impl Into<String>, fix: &str) -> Self {
+        Self { verdict: Verdict::Fail, fix: Some(fix.to_owned()), ..Self::ok(what, found) }
+    }
+}
+
+/// Checks what a recording needs.
+///
+/// # Errors
+///
+/// Where the arguments cannot be understood, or a check fails.
+pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
+    let file = ConfigFile::read(args.config.as_deref())?;
+    let subject =
+        subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
+    let sources = args.sources.or(file.sources());
+    let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
+    let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
+    checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    match global.format {
+        Format::Json => output::json(&json!({ "schema": 1, "checks": checks }))?,
+        Format::Text => output::write(text(&checks).as_bytes())?,
+    }
+    if failed == 0 { Ok(()) } else { Err(CliError::DoctorFailed(failed).into()) }
+}
+
+fn text(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        text.push_str(&format!("{verdict}  {}: {}\n", escape(&check.what), escape(&check.found)));
+        if let Some(fix) = &check.fix {
+            text.push_str(&format!("      fix: {fix}\n"));
+        }
+    }
+    text
+}
+
+async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    let pd = sources::find_pd(args, clock::now()).await?;
+    match &pd {
+        Some(pd) => checks.extend(pd_checks(pd).await),
+        None => checks.push(Check::warn(
+            "PD",
+            "no URL is given",
+            "give --pd or PD_ENDPOINT, unless only the past out of Prometheus is wanted",
+        )),
+    }
+    match sources::find_prometheus(args, pd.as_ref()).await {
+        Ok(Some(found)) => checks.extend(prometheus_checks(&found, subject).await),
+        Ok(None) => checks.push(Check::warn(
+            "Prometheus",
+            "no URL is given and PD knows none",
+            "give --prometheus or PROMETHEUS_URL; without it no metrics are recorded",
+        )),
+        Err(error) => checks.push(Check::fail(
+            "Prometheus",
+            crate::cli::chain(&error),
+            "check the URL, the network between, and the credentials",
+        )),
+    }
+    Ok(checks)
+}
+
+async fn pd_checks(pd: &PdFound) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut leader = None;
+    for (member, answer) in pd.members.iter().zip(pd.ask_all("/pd/api/v1/members").await) {
+        let what = format!("PD {} {}", member.name, member.public_url());
+        checks.push(match &answer.outcome {
+            PdOutcome::Answered { status: 200..=299, body } => {
+                leader = leader.or(members_view(body).and_then(|view| view.leader));
+                Check::ok(what, format!("answers in {} ms", answer.elapsed_us.div_ceil(1000)))
+            }
+            PdOutcome::Answered { status, .. } => {
+                let fix = "a 503 means no leader or no quorum; for 401 and 403 see --cert-file";
+                Check::fail(what, format!("answers with status {status}"), fix)
+            }
+            PdOutcome::Failed { detail, .. } => {
+                let fix = "start the member, or open the way to its client URL";
+                Check::fail(what, detail.clone(), fix)
+            }
+        });
+    }
+    if pd.addresses == Addresses::Seeds {
+        checks.push(Check::warn(
+            "PD addresses",
+            "nothing answers where the members say they are, so only the given URLs are asked",
+            "open the way to the members' client URLs, or give --pd once for each member",
+        ));
+    }
+    checks.push(match leader {
+        Some(leader) => Check::ok("PD leader", leader),
+        None => Check::fail("PD leader", "none", "see that a majority of the members runs"),
+    });
+    checks.push(match &pd.version {
+        Some(version) => Check::ok("PD version", version.clone()),
+        None => Check::warn("PD version", "unknown", "see why no member answers /version"),
+    });
+    checks
+}
+
+async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Check> {
+    let version = found.version.clone().unwrap_or_else(|| "of unknown version".to_owned());
+    let mut checks = vec![Check::ok(format!("Prometheus {}", found.url), version)];
+    checks.push(match found.mode {
+        ReadMode::Query => Check::warn(
+            "remote read",
+            "not to be had; queries are used and staleness is inferred",
+            "allow /api/v1/read on the way to Prometheus",
+        ),
+        mode => Check::ok("remote read", mode.name()),
+    });
+    checks.push(match &found.clock_offset {
+        Some(offset) => {
+            let text = format!("{} ms, to within {} ms", offset.offset_ms, offset.uncertainty_ms);
+            if offset.offset_ms.abs() > OFFSET_BORNE_MS + offset.uncertainty_ms {
+                Check::warn("Prometheus's clock", text, "let NTP set both clocks")
+            } else {
+                Check::ok("Prometheus's clock", text)
+            }
+        }
+        None => Check::warn("Prometheus's clock", "unknown", "see why `time()` has no answer"),
+    });
+    checks.push(match found.client.scrape_interval_ms().await {
+        Some(millis) if millis > 60_000 => Check::warn(
+            "scrape interval",
+            output::duration(millis),
+            "scrape every 15 s: what is shorter than an interval is not seen",
+        ),
+        Some(millis) => Check::ok("scrape interval", output::duration(millis)),
+        None => Check::warn("scrape interval", "unknown", "allow /api/v1/status/config"),
+    });
+    checks.push(targets(found, subject).await);
+    checks
+}
+
+/// Whether the subject's jobs have targets, and which nodes they are.
+async fn targets(found: &PrometheusFound, subject: &Subject) -> Check {
+    let now = clock::now();
+    let range = TimeRange::new(now + -UP_WINDOW_MS, now);
+    let selectors: Vec<Selector> = subject
+        .selectors()
+        .iter()
+        .map(|selector| selector.with_metrics(&["up".to_owned()]))
+        .collect();
+    let mut parts = Parts { subject, nodes: BTreeMap::new() };
+    match found.client.read(found.mode, &selectors, range, &mut parts).await {
+        Ok(_) if parts.nodes.is_empty() => Check::warn(
+            "targets",
+            format!("none of the jobs of {}", subject.name()),
+            "see Prometheus's targets, name another --subject, or select others with --match",
+        ),
+        Ok(_) => Check::ok("targets", parts.to_string()),
+        Err(error) => Check::fail("targets", error.to_string(), "see Prometheus's log"),
+    }
+}
+
+/// The nodes of each part of a subject.
+struct Parts<'a> {
+    subject: &'a Subject,
+    nodes: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl fmt::Display for Parts<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (part, nodes) in &self.nodes {
+            let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+            write!(formatter, "{separator}{part} ({})", nodes.join(", "))?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl SeriesSink for Parts<'_> {
+    fn series(&mut self, labels: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
+        // A recording leaves out what cannot be read, and so does this.
+        let Ok(labels) = labels.decode() else { return Ok(()) };
+        let target = labels.target();
+        let part = self.subject.part(&target.job).unwrap_or(&target.job).to_owned();
+        let node = self.subject.node(&labels).unwrap_or(target.instance);
+        self.nodes.entry(part).or_default().insert(node);
+        Ok(())
+    }
+
+    fn native_histogram(&mut self, _: EncodedLabels<'_>) {}
+
+    fn unreadable(&mut self, _: &str, _: &str) {}
+}
+
+/// The directory itself, or the nearest one above it that is there.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("."))
+}
+
+fn writable(dir: &Path) -> Check {
+    let what = format!("directory {}", escape_path(dir));
+    match tempfile::tempfile_in(existing(dir)) {
+        Ok(_) => Check::ok(what, "can be written"),
+        Err(error) => Check::fail(
+            what,
+            format!("cannot be written: {error}"),
+            "name another directory with --dir, or change its permissions",
+        ),
+    }
+}
+
+fn free_space(dir: &Path) -> Check {
+    match rustix::fs::statvfs(existing(dir)) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free < FREE_BYTES_WANTED {
+                Check::warn(
+                    "free space",
+                    output::size(free),
+                    "free some space or use another --dir",
+                )
+            } else {
+                Check::ok("free space", output::size(free))
+            }
+        }
+        Err(error) => Check::warn("free space", format!("unknown: {error}"), "see the mount"),
+    }
+}

@@ -1,0 +1,55 @@
+//! `operator health`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, Format};
+use crate::source::{Http, HttpOptions};
+
+/// An answer is one line.
+const MAX_BODY: u64 = 4096;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator health                                  of `operator record --listen 127.0.0.1:9464`
+  operator health --url http://recorder:9464
+
+Exits with 0 where the recorder commits, and with 6 where it does not or cannot be reached.";
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct HealthArgs {
+    /// Where the recorder listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
+    url: String,
+    /// How long to wait for an answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    timeout: u64,
+}
+
+/// Asks a recorder whether it commits.
+///
+/// # Errors
+///
+/// [`CliError::Unhealthy`] where it says no, a [`SourceError`](crate::source::SourceError) where it does not answer.
+pub fn run(global: &Global, args: &HealthArgs) -> anyhow::Result<()> {
+    let url = format!("{}/healthz", args.url.trim_end_matches('/'));
+    let timeout = Duration::from_secs(args.timeout);
+    let answer = crate::cli::block_on(async {
+        let http = Http::new(&HttpOptions::default())?;
+        Ok(http.get_bounded(&url, &[], None, timeout, MAX_BODY).await?)
+    })?;
+    let said = answer.body_start();
+    let healthy = answer.status == 200;
+    if global.format == Format::Json {
+        output::json(&json!({ "schema": 1, "healthy": healthy, "said": said }))?;
+    } else if healthy {
+        output::line(&said)?;
+    }
+    if healthy { Ok(()) } else { Err(CliError::Unhealthy(said).into()) }
+}

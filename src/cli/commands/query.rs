@@ -1,0 +1,201 @@
+//! `operator query`.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::capture::CaptureReader;
+use crate::cli::commands::metric_list;
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, AnyFormat};
+use crate::cli::terminal::remarks::remark;
+use crate::cli::{Global, lookup};
+use crate::model::{TimeRange, Timestamp, escape_json, parse_duration_ms};
+use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, Storage};
+use crate::report;
+use crate::session::CaptureStorage;
+
+/// Points that a range has where no step is given.
+const DEFAULT_POINTS: i64 = 250;
+
+/// Columns of a plot, the same on every terminal, so that its bytes are too.
+const PLOT_WIDTH: usize = 80;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator query chaos-02 'sum by (instance) (rate(tikv_grpc_msg_duration_seconds_count[1m]))'
+  operator query chaos-02 up --time -5m
+  operator query chaos-02 'rate(process_cpu_seconds_total[1m])' --plot
+  operator query chaos-02 up --start -5m --step 15s --format csv
+  operator query chaos-02 --metrics 'tikv_raftstore_.*'
+
+Times are RFC 3339, Unix seconds, or relative to the end of the run (-5m).
+
+In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would take
+for a formula has a ' before it; numbers stand as they are.";
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct QueryArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: OsString,
+    /// A PromQL expression
+    #[arg(value_name = "EXPR", required_unless_present = "metrics")]
+    expression: Option<String>,
+    /// The instant of evaluation [default: the end of the run]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
+    time: Option<String>,
+    /// Where a range query begins [default: the start of the run]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    start: Option<String>,
+    /// Where a range query ends [default: the end of the run]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    end: Option<String>,
+    /// The step of a range query [default: as many seconds as make 250 points]
+    #[arg(long, value_name = "DURATION")]
+    step: Option<String>,
+    /// Plot the series of a range query
+    #[arg(long)]
+    plot: bool,
+    /// List metrics instead: those that a regular expression matches
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        num_args = 0..=1,
+        default_missing_value = ".*",
+        conflicts_with_all = ["expression", "time", "start", "end", "step", "plot"]
+    )]
+    metrics: Option<String>,
+    /// Whose answers to give, such as 2.42 or 3 [default: those of the recorded server]
+    #[arg(long, value_name = "VERSION")]
+    prometheus_version: Option<String>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = "2m")]
+    timeout: String,
+}
+
+/// What is evaluated when.
+enum When {
+    At(Timestamp),
+    Range { start: Timestamp, end: Timestamp, step_ms: i64 },
+}
+
+/// Evaluates an expression over a capture.
+///
+/// # Errors
+///
+/// Where there is no such run, where the expression is not PromQL, or where it cannot be evaluated, and
+/// where a part that was read is damaged.
+pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
+    let path = lookup::find(&global.dir, &args.run)?;
+    let reader = CaptureReader::open(&path)?;
+    let storage = CaptureStorage::new(&reader);
+    let dialect = args.prometheus_version.as_deref().map_or(storage.dialect(), Dialect::of_version);
+    if let Some(pattern) = &args.metrics {
+        return metric_list::list(global, (&reader, &storage), pattern, dialect);
+    }
+    let text = args.expression.as_deref().unwrap_or_default();
+    let expression = Expression::parse(text)?;
+    let engine = Engine::new(EngineOptions {
+        interrupt: Some(stop_after(&args.timeout)?),
+        ..EngineOptions::new(dialect)
+    });
+    let answer = match when(args, reader.window())? {
+        When::At(at) => engine.instant(&expression, &storage, at)?,
+        When::Range { start, end, step_ms } => {
+            engine.range(&expression, &storage, (start, end), step_ms)?
+        }
+    };
+    write(global, args, &answer)?;
+    tell(global, &reader, &storage, &expression, &answer)?;
+    Ok(CliError::unless_whole(&path, reader.damage().len())?)
+}
+
+/// A flag that turns true once the time is over.
+///
+/// # Errors
+///
+/// Where the text is no duration.
+pub fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
+    let limit = Duration::from_millis(parse_duration_ms(timeout)?.try_into()?);
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    // The thread ends with the program.
+    std::thread::spawn(move || {
+        std::thread::park_timeout(limit);
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(stop)
+}
+
+fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
+    let last = window.end.saturating_add_millis(-1).max(window.start);
+    let instant = |text: &Option<String>, default: Timestamp| match text {
+        Some(text) => Timestamp::parse(text, last),
+        None => Ok(default),
+    };
+    if args.start.is_none() && args.end.is_none() && args.step.is_none() && !args.plot {
+        return Ok(When::At(instant(&args.time, last)?));
+    }
+    let (start, end) = (instant(&args.start, window.start)?, instant(&args.end, last)?);
+    let step_ms = match &args.step {
+        Some(text) => parse_duration_ms(text)?,
+        None => ((end - start) / DEFAULT_POINTS / 1000 * 1000).max(1000),
+    };
+    Ok(When::Range { start, end, step_ms })
+}
+
+fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<()> {
+    let bytes = match global.wide_format {
+        AnyFormat::Json => format!("{}\n", escape_json(&answer.to_api_json())).into_bytes(),
+        AnyFormat::Csv => report::query_csv(answer).into_bytes(),
+        AnyFormat::Parquet if std::io::stdout().is_terminal() => {
+            let why = "parquet is not for a terminal: redirect stdout into a file";
+            return Err(CliError::Usage(why.to_owned()).into());
+        }
+        AnyFormat::Parquet => report::query_parquet(answer)?,
+        // Dispatch lets no other format through.
+        AnyFormat::Text | AnyFormat::Prompt if args.plot => {
+            report::query_plot(answer, PLOT_WIDTH).into_bytes()
+        }
+        AnyFormat::Text | AnyFormat::Prompt => report::query_text(answer).into_bytes(),
+    };
+    Ok(output::write(&bytes)?)
+}
+
+/// Says on stderr what the user should know of the answer.
+fn tell(
+    global: &Global,
+    reader: &CaptureReader,
+    storage: &CaptureStorage<'_>,
+    expression: &Expression,
+    answer: &Answer,
+) -> anyhow::Result<()> {
+    if global.quiet {
+        return Ok(());
+    }
+    for text in answer.annotations.warnings().chain(answer.annotations.infos()) {
+        remark(text);
+    }
+    for damage in reader.damage() {
+        remark(&format!("damaged: {}: {}", damage.part, damage.why));
+    }
+    let mut asked: Vec<&str> =
+        expression.selectors().iter().filter_map(|selector| selector.metric()).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    for name in asked {
+        let matcher = crate::model::LabelMatcher::equal("__name__", name);
+        let found = storage.select(&[matcher], TimeRange::ALL);
+        if found.is_ok_and(|series| series.is_empty()) {
+            remark(&metric_list::missing(reader, name));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! `operator replay`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::capture::CaptureReader;
+use crate::cli::exit::{CliError, Code};
+use crate::cli::terminal::output::{self, AnyFormat};
+use crate::cli::{Global, lookup};
+use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
+use crate::model::{TimeRange, Timestamp, escape_path};
+use crate::record::recent_window;
+use crate::report::report_of;
+use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
+use crate::session::PdSource;
+use crate::session::evidence;
+use crate::timeline::Evaluation;
+
+/// Columns of the text report, the same on every terminal, so that its bytes are too.
+const WIDTH: usize = 80;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator replay --run chaos-01
+  operator replay latest --format json
+  operator replay latest --format prompt                   to paste into an assistant
+  operator replay captures/chaos-01.capture --from -5m     the last five minutes of the capture
+  operator replay chaos-01 --at -3m                        as it looked three minutes before the end
+  operator replay chaos-01 --verify
+
+Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told.
+Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m, which counts back from the
+END of the capture and not from now. The same capture gives the same bytes on every machine.";
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReplayArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN", required_unless_present = "run_flag", conflicts_with = "run_flag")]
+    run: Option<OsString>,
+    /// The same as RUN
+    #[arg(long = "run", id = "run_flag", value_name = "RUN")]
+    run_flag: Option<OsString>,
+    /// Begin here instead of at the capture's start
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// End here instead of at the capture's end
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// Answer as of this instant, with nothing seen that was observed later. Looks back an hour, as
+    /// `watch` does, unless --from says more
+    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with_all = ["to", "post_mortem"])]
+    at: Option<String>,
+    /// See the whole window before judging; the default
+    #[arg(long)]
+    post_mortem: bool,
+    /// Evaluate twice, differently, and compare; exits with 4 where the two differ
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Replays a capture, prints what broke and what happened, and returns the verdict's exit code.
+///
+/// # Errors
+///
+/// Where there is no such run, it cannot be read, or two evaluations differ.
+pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
+    let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
+    let path = lookup::find(&global.dir, name)?;
+    let reader = CaptureReader::open(&path)?;
+    let seen = View::new(reader.window(), args)?;
+    let cannot = || format!("cannot replay {}", escape_path(&path));
+    let (recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
+    let pd = PdSource::Stored { reader: &reader, range: recording.window, as_of: seen.as_of };
+    let as_of = seen.as_of.min(recording.window.end);
+    let digest = reader.digest()?;
+    if args.verify {
+        crate::report::verify(&recording, pd).with_context(cannot)??;
+        let again = CaptureReader::open(&path)?.digest()?;
+        if digest != again {
+            return Err(CliError::Mismatch { first: digest, second: again }.into());
+        }
+    }
+    let kept = args.verify.then(|| series.clone());
+    let (evidence, told) =
+        evidence::evidence_and_told(&recording, pd, series, as_of).with_context(cannot)?;
+    let verdict = diagnose(&evidence);
+    drop(evidence);
+    if let Some(series) = kept {
+        evidence::verify(&recording, pd, series, as_of, &verdict)?;
+    }
+    let damage = reader.damage();
+    let mut report = report_of(&recording, told, &damage, &digest, Evaluation::Sequential);
+    report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
+    let report = Diagnosed::new(report, verdict);
+    let bytes = match global.wide_format {
+        AnyFormat::Json => replay_json(&report),
+        AnyFormat::Prompt => prompt_text(&report),
+        // Dispatch lets no other format through.
+        AnyFormat::Text | AnyFormat::Csv | AnyFormat::Parquet => {
+            let colored = global.color.enabled(std::io::stdout().is_terminal());
+            replay_text(&report, WIDTH, if colored { Color::Ansi } else { Color::Plain })
+        }
+    };
+    output::write(bytes.as_bytes())?;
+    CliError::unless_whole(&path, damage.len())?;
+    Ok(match report.verdict.outcome {
+        Outcome::Fault => Code::Fault,
+        Outcome::NoFault => Code::Ok,
+        Outcome::CannotTell => Code::CannotTell,
+    })
+}
+
+/// Which part of a capture is looked at, and from when.
+struct View {
+    range: TimeRange,
+    as_of: Timestamp,
+}
+
+impl View {
+    fn new(whole: TimeRange, args: &ReplayArgs) -> anyhow::Result<Self> {
+        let Some(at) = args.at.as_deref() else {
+            let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
+            return Ok(Self { range, as_of: Timestamp::MAX });
+        };
+        let as_of = Timestamp::parse(at, whole.end)?;
+        let range = match args.from.as_deref() {
+            Some(from) => {
+                let from = window(whole, Some(from), None)?;
+                TimeRange::new(from.start, as_of.saturating_add_millis(1))
+            }
+            None => recent_window(whole.start, as_of, HORIZON_MS),
+        };
+        if !range.overlaps(&whole) {
+            return Err(CliError::Usage(format!(
+                "nothing was known at {as_of}: the capture covers {} to {}",
+                whole.start, whole.end
+            ))
+            .into());
+        }
+        Ok(Self { range, as_of })
+    }
+}
+
+/// The part of the capture to replay; offsets count back from its end.
+fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow::Result<TimeRange> {
+    let parse = |text: Option<&str>, otherwise| {
+        text.map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
+    };
+    let range = TimeRange::new(parse(from, whole.start)?, parse(to, whole.end)?);
+    if (from.is_some() || to.is_some()) && !range.overlaps(&whole) {
+        return Err(CliError::Usage(format!(
+            "nothing was recorded between {} and {}: the capture covers {} to {}",
+            range.start, range.end, whole.start, whole.end
+        ))
+        .into());
+    }
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_count_back_from_the_end_of_the_capture() {
+        let at = Timestamp::from_millis;
+        let whole = TimeRange::new(at(1_000_000), at(2_000_000));
+        let range = window(whole, Some("-5m"), None).expect("the time is fine");
+        assert_eq!(range, TimeRange::new(at(1_700_000), at(2_000_000)));
+        assert!(window(whole, None, Some("-1h")).is_err());
+    }
+}

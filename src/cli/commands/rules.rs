@@ -1,0 +1,336 @@
+//! `operator rules`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::capture::CaptureReader;
+use crate::cli::commands::rules_test::TestArgs;
+use crate::cli::commands::{metric_list, query, rules_test};
+use crate::cli::config::file::read_small;
+use crate::cli::exit::{CliError, Code};
+use crate::cli::lookup::path_text;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::{Global, lookup};
+use crate::diagnose::Damaged;
+use crate::model::{Loss, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
+use crate::report;
+use crate::report::canonical_json;
+use crate::rules::{
+    self, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
+};
+use crate::{session::CaptureStorage, timeline::window_of_steps};
+
+/// The version of the JSON.
+pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";
+
+const DEFAULT_INTERVAL: &str = "15s";
+const DEFAULT_TIMEOUT: &str = "2m";
+
+const EXAMPLES: &str = "\
+Examples:
+  operator rules replay chaos-02                           the rules that are built in
+  operator rules replay chaos-02 --rules alerts.yaml --interval 30s
+  operator rules replay chaos-02 --format json
+  operator rules check --rules alerts.yaml                 whether the file can be read
+  operator rules check chaos-02 --rules alerts.yaml        and what the capture lacks for it
+  operator rules test alerts-test.yaml                     the tests that promtool runs
+
+Rules are evaluated at whole multiples of their group's interval since 1970, files, groups and
+rules in the order in which they stand. A rule that reads what is absent from the capture cannot
+fire, and that is said; it is not counted as quiet.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  operator rules check --rules alerts.yaml
+  operator rules check chaos-02 --rules alerts.yaml
+
+Exits with 0 where all is well, 2 where a file is no rule file, 11 where a rule cannot fire over
+the run because a metric, a label or a label's value is absent from it.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  operator rules replay chaos-02
+  operator rules replay chaos-02 --rules alerts.yaml --from -5m
+  operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
+
+Exits with 10 where an alert fired, 11 where none did and a rule could not be evaluated, else with
+0. Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m from the end of the capture.";
+
+/// Arguments of `rules`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check rule files, and what a run lacks for them
+    Check(CheckArgs),
+    /// Tell which alerts would have fired over a run, when and why
+    Replay(ReplayArgs),
+    /// Run the tests of rules that promtool runs
+    Test(TestArgs),
+}
+
+/// Which rules, and whose answers.
+#[derive(Debug, Args)]
+struct RuleSet {
+    /// A Prometheus rule file; may be given several times [default: the rules that are built in]
+    #[arg(long = "rules", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Whose answers to give, such as 2.42 or 3 [default: those of the recorded server]
+    #[arg(long, value_name = "VERSION")]
+    prometheus_version: Option<String>,
+}
+
+/// Arguments of `rules check`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+struct CheckArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: Option<OsString>,
+    #[command(flatten)]
+    set: RuleSet,
+}
+
+/// Arguments of `rules replay`.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+struct ReplayArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: OsString,
+    #[command(flatten)]
+    set: RuleSet,
+    #[command(flatten)]
+    span: Span,
+}
+
+/// When rules are evaluated.
+#[derive(Debug, Args)]
+struct Span {
+    /// The interval of groups that state none
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_INTERVAL)]
+    interval: String,
+    /// Begin here instead of at the capture's start
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    from: Option<String>,
+    /// End here instead of at the capture's end
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    to: Option<String>,
+    /// Give up after this long
+    #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
+    timeout: String,
+}
+
+/// Checks or replays rules.
+///
+/// # Errors
+///
+/// Where there is no such run, it cannot be read, or a file is no rule file.
+pub fn run(global: &Global, args: &RulesArgs) -> anyhow::Result<Code> {
+    match &args.command {
+        Command::Check(args) => check(global, args),
+        Command::Replay(args) => replay(global, args),
+        Command::Test(args) => rules_test::run(global, args),
+    }
+}
+
+fn load(set: &RuleSet) -> anyhow::Result<Vec<RuleFile>> {
+    if set.files.is_empty() {
+        return Ok(rules::bundled());
+    }
+    let read = |path: &PathBuf| Ok(RuleFile::parse(&escape_path(path), &read_small(path)?)?);
+    set.files.iter().map(read).collect()
+}
+
+fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
+    let files = load(&args.set)?;
+    let Some(run) = &args.run else {
+        let groups = files.iter().flat_map(|file| &file.groups);
+        let rules: usize = groups.map(|group| group.rules.len()).sum();
+        match global.format {
+            Format::Json => output::json(&json!({ "schema": SCHEMA, "rules": rules }))?,
+            Format::Text => output::line(&format!("{rules} rules can be read"))?,
+        }
+        return Ok(Code::Ok);
+    };
+    let replayed = Replayed::new(global, run, &args.set, &files, &Span::default())?;
+    let report = &replayed.report;
+    match global.format {
+        Format::Json => {
+            let rules = report.rules().filter(|rule| !rule.missing.is_empty());
+            let lacking: Vec<_> = rules
+                .map(|rule| {
+                    let cannot = rule.outcome == Outcome::CannotFire;
+                    json!({ "name": rule.name, "cannot_fire": cannot, "missing": rule.missing })
+                })
+                .collect();
+            let rules = report.rules().count();
+            output::json(&json!({ "schema": SCHEMA, "rules": rules, "lacking": lacking }))?;
+        }
+        Format::Text => {
+            output::write(report::rules_check_text(&path_text(Path::new(run)), report).as_bytes())?
+        }
+    }
+    replayed.tell_damage()?;
+    let lacks = report.count(Outcome::CannotFire) > 0;
+    Ok(if lacks { Code::CannotTell } else { Code::Ok })
+}
+
+fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
+    let files = load(&args.set)?;
+    let replayed = Replayed::new(global, &args.run, &args.set, &files, &args.span)?;
+    let report = &replayed.report;
+    match global.format {
+        Format::Json => {
+            let mut value = serde_json::to_value(report)?;
+            value["schema"] = json!(SCHEMA);
+            value["run"] = json!(replayed.run);
+            if let Some(loss) = &replayed.loss {
+                value["damage"] = json!(Damaged::new(loss));
+            }
+            output::line(&canonical_json(&value))?;
+        }
+        Format::Text => {
+            if let Some(loss) = &replayed.loss {
+                output::line(&Damaged::new(loss).summary)?;
+            }
+            output::write(report::rules_text(&replayed.run, report).as_bytes())?;
+        }
+    }
+    replayed.tell_damage()?;
+    Ok(if report.count(Outcome::Fired) > 0 {
+        Code::Fault
+    } else if report.count(Outcome::Error) > 0 {
+        Code::CannotTell
+    } else {
+        Code::Ok
+    })
+}
+
+/// Rules evaluated over a run.
+struct Replayed {
+    run: String,
+    report: RulesReport,
+    path: PathBuf,
+    /// What damage has cost the run; `None` where it cost nothing.
+    loss: Option<Loss>,
+    damage: usize,
+}
+
+impl Replayed {
+    fn new(
+        global: &Global,
+        run: &OsStr,
+        set: &RuleSet,
+        files: &[RuleFile],
+        span: &Span,
+    ) -> anyhow::Result<Self> {
+        let path = lookup::find(&global.dir, run)?;
+        let reader = CaptureReader::open(&path)?;
+        let storage = CaptureStorage::new(&reader);
+        storage.announce(rules::reads(files));
+        let version = set.prometheus_version.as_deref();
+        let dialect = version.map_or_else(|| storage.dialect(), Dialect::of_version);
+        let engine = Engine::new(EngineOptions {
+            interrupt: Some(query::stop_after(&span.timeout)?),
+            ..EngineOptions::new(dialect)
+        });
+        let interval_ms = span.interval_ms()?;
+        let settings = Settings {
+            window: span.window(&reader, shortest_interval(files, interval_ms))?,
+            interval_ms,
+            metrics: &metric_list::names(&reader),
+        };
+        let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
+        Ok(Self {
+            run: reader.meta().run.to_string(),
+            report,
+            path,
+            loss: reader.loss()?,
+            damage: reader.damage().len(),
+        })
+    }
+
+    /// Fails where parts of the capture could not be read.
+    fn tell_damage(&self) -> Result<(), CliError> {
+        CliError::unless_whole(&self.path, self.damage)
+    }
+}
+
+/// The least interval of all groups.
+fn shortest_interval(files: &[RuleFile], otherwise: i64) -> i64 {
+    let groups = files.iter().flat_map(|file| &file.groups);
+    groups.map(|group| group.interval_ms.unwrap_or(otherwise)).min().unwrap_or(otherwise)
+}
+
+fn cannot_replay(error: StorageError) -> anyhow::Error {
+    match error.downcast::<TooManyEvaluations>() {
+        Ok(error) => {
+            let text = format!(
+                "{error}: narrow the window with --from and --to, or evaluate less often with --interval"
+            );
+            CliError::Usage(text).into()
+        }
+        Err(error) => anyhow::anyhow!(error).context("cannot read series"),
+    }
+}
+
+impl Span {
+    /// The window that was asked for; else that of the run, without samples years apart.
+    fn window(&self, reader: &CaptureReader, interval_ms: i64) -> anyhow::Result<TimeRange> {
+        let whole = reader.window();
+        if self.from.is_none() && self.to.is_none() {
+            let window = window_of_steps(reader, interval_ms, MOST_EVALUATIONS)?;
+            if window != whole {
+                tracing::warn!(
+                    "samples lie from {} to {}: evaluated where most was observed, from {} to {}",
+                    whole.start,
+                    whole.end,
+                    window.start,
+                    window.end
+                );
+            }
+            return Ok(window);
+        }
+        let parse = |text: &Option<String>, otherwise| {
+            text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
+        };
+        let window = TimeRange::new(parse(&self.from, whole.start)?, parse(&self.to, whole.end)?);
+        let window = TimeRange::new(window.start.max(whole.start), window.end.min(whole.end));
+        if window.is_empty() && !whole.is_empty() {
+            let text = format!(
+                "nothing was recorded then: the capture covers {} to {}",
+                whole.start, whole.end
+            );
+            return Err(CliError::Usage(text).into());
+        }
+        Ok(window)
+    }
+
+    fn interval_ms(&self) -> anyhow::Result<i64> {
+        match parse_duration_ms(&self.interval)? {
+            interval @ 1.. => Ok(interval),
+            _ => Err(CliError::Usage("an interval of zero has no end".to_owned()).into()),
+        }
+    }
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            interval: DEFAULT_INTERVAL.to_owned(),
+            from: None,
+            to: None,
+            timeout: DEFAULT_TIMEOUT.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `operator runs`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::capture::CaptureReader;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::{DEFAULT_DIR, Global, lookup};
+use crate::model::{escape_path, joined};
+
+const EXAMPLES: &str = "\
+Examples:
+  operator runs
+  operator runs --dir data --format json";
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunsArgs {}
+
+/// Lists the captures of `--dir`, and, where that is not given, all runs that a name finds.
+///
+/// # Errors
+///
+/// Where a directory that was given cannot be read. A file that cannot is listed with the reason.
+pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
+    let given = global.dir != Path::new(DEFAULT_DIR);
+    if given {
+        std::fs::read_dir(&global.dir).map_err(|error| {
+            anyhow::Error::new(error).context(format!("cannot list {}", escape_path(&global.dir)))
+        })?;
+    }
+    let list = if given { lookup::captures } else { lookup::all };
+    let paths = list(&global.dir);
+    match global.format {
+        Format::Json => {
+            let runs: Vec<Value> = paths.iter().map(|path| describe(path)).collect();
+            output::json(&json!({ "schema": 1, "runs": runs }))?;
+        }
+        Format::Text if paths.is_empty() => {
+            let searched = escape_path(&global.dir);
+            let searched = if given { searched } else { lookup::searched(&global.dir) };
+            output::line(&format!("no runs in {searched}; `operator record` makes one"))?;
+        }
+        Format::Text => {
+            let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);
+            let mut rows = vec![head.to_vec()];
+            rows.extend(paths.iter().map(|path| row(path)));
+            output::write(output::table(&rows).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn describe(path: &Path) -> Value {
+    let mut run = json!({ "file": lookup::path_text(path), "run": lookup::run_name(path), "bytes": bytes(path) });
+    match CaptureReader::open(path) {
+        Ok(reader) => {
+            run["subject"] = json!(reader.meta().subject);
+            run["window"] = json!(reader.window());
+            run["gaps"] = json!(reader.gaps().map_or(0, |gaps| joined(&gaps).len()));
+        }
+        Err(error) => run["error"] = json!(error.to_string()),
+    }
+    run
+}
+
+fn row(path: &Path) -> Vec<String> {
+    let name = lookup::run_name(path);
+    match CaptureReader::open(path) {
+        Ok(reader) => {
+            let window = reader.window();
+            let gaps = reader
+                .gaps()
+                .map_or_else(|_| "?".to_owned(), |gaps| joined(&gaps).len().to_string());
+            vec![
+                name,
+                reader.meta().subject.clone(),
+                window.start.to_string(),
+                output::duration(window.millis()),
+                output::size(bytes(path)),
+                gaps,
+            ]
+        }
+        Err(error) => vec![name, format!("cannot be read: {error}")],
+    }
+}

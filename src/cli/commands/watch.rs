@@ -1,0 +1,194 @@
+//! `operator watch`.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::capture::{CaptureReader, CaptureWriter};
+use crate::cli::commands::record::report;
+use crate::cli::commands::recording::{self, Followers, Sources, Watchers};
+use crate::cli::config::file::ConfigFile;
+use crate::cli::config::plan::{self, LiveArgs, Plan};
+use crate::cli::config::retention::{self, Incident};
+use crate::cli::config::sources;
+use crate::cli::exit::CliError;
+use crate::cli::terminal::progress::Reporter;
+use crate::cli::terminal::remarks;
+use crate::cli::{Global, clock};
+use crate::diagnose::{HORIZON_MS, metrics};
+use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::record::{self, Ending, Feed, GoOn, News, Recent, Retention, Segment, Segments, close};
+use crate::session::evidence;
+use crate::source::{HttpOptions, Webhook};
+use crate::watch::Monitor;
+use crate::watch::{Hooks, Told};
+
+/// The run's name where none is given.
+const RUN: &str = "watch";
+/// How long segments are kept where nothing is said.
+const KEEP: &str = "24h";
+
+const EXAMPLES: &str = "\
+Examples:
+  operator watch --pd http://pd0:2379
+  operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 --keep 7d
+  operator watch --pd http://pd0:2379 --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
+  operator watch --pd http://pd0:2379 --webhook https://example.com/hook --format json
+
+Records and judges at once: what it says at an instant is what `operator replay --at` says of the
+capture as of that instant, which lies 11 s back, when every scrape has shown. It looks back an
+hour, so what has lasted longer counts as normal unless PD or Raft know better.
+
+The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments
+older than --keep (24h, if not said) are removed, and the oldest where all take more than --max-bytes
+or the disk is full. One with a fault inside ends three minutes after the fault, becomes
+RUN-incident-TIME.capture and stays, as does one with an `operator mark --event kind=incident`. The first Ctrl-C seals, a second one leaves at once.
+
+--exec and --webhook get one JSON document when a cause begins, changes, ends or is withdrawn:
+`verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs at a
+time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or than
+10 s for each of three attempts to post, is ended.";
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    live: LiveArgs,
+    /// A command of the shell that gets each new verdict as JSON on its standard input
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// How long that command may run before it is killed, with all that it started
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "exec")]
+    exec_timeout: String,
+    /// A URL to which each new verdict is posted as JSON
+    #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
+    webhook: Option<String>,
+}
+
+/// Records and judges until somebody ends it.
+///
+/// # Errors
+///
+/// As `record`; and where a hook cannot be set up.
+pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
+    let file = ConfigFile::read(args.live.config.as_deref())?;
+    if args.live.run.is_none() && file.run.is_none() {
+        args.live.run = Some(RUN.to_owned());
+    }
+    if args.live.retention.keep.is_none() && file.keep.is_none() {
+        args.live.retention.keep = Some(KEEP.to_owned());
+    }
+    let webhook = args.webhook.as_deref();
+    let webhook = webhook.map(|url| Webhook::new(url, &HttpOptions::default())).transpose()?;
+    if let Some(webhook) = &webhook {
+        remarks::hide(webhook.redactor());
+    }
+    let command_timeout = Duration::from_millis(
+        u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
+    );
+    let told = Told { command: args.exec, command_timeout, webhook };
+    let now = clock::now();
+    let mut plan = plan::live_plan(global, args.live, now)?;
+    let run = plan.run.clone();
+    let retention = plan.retention.context("what is watched is kept for a time")?;
+    let segment = record::current_segment(&global.dir, &run, &retention, GoOn::WhileRecent, now)?;
+    plan.run = segment.name.clone();
+    plan.path = segment.path.clone();
+    crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, told }))
+}
+
+/// What is watched, beside what is recorded.
+struct Watched {
+    run: RunName,
+    retention: Retention,
+    segment: Segment,
+    told: Told,
+}
+
+async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
+    let stop = clock::stop_on_signals()?;
+    let exporter = recording::exporter(&plan).await?;
+    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
+    let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
+    let incident = Arc::new(Mutex::new(Incident::default()));
+    let Watched { run, retention, segment, told } = watched;
+    let begun = segment.begun;
+    let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
+    let mut segments = Segments::new(
+        &global.dir,
+        run.clone(),
+        retention,
+        segment,
+        Arc::clone(&incident),
+        listener,
+    );
+    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let mut writer = retention::open_making_room(&mut segments, open)?;
+    lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
+    let sources = Sources::of(&plan, pd, prometheus);
+    let watchers = Watchers { reporter: &reporter, exporter };
+    if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
+        let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
+        writer = past.0;
+        if past.1 == Ending::Abandoned {
+            return Err(CliError::Interrupted.into());
+        }
+    }
+    let (feed, news) = Feed::new(&metrics());
+    let monitor = Monitor {
+        recent: remembered(&plan.path, clock::now())?,
+        reporter: Arc::clone(&reporter),
+        incident: Arc::clone(&incident),
+        hooks: Hooks::start(told, stop.clone())?,
+        run: run.clone(),
+        begun,
+        format: global.format,
+        before: None,
+    };
+    let judging = monitor.start(news).context("cannot start a thread")?;
+    let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
+    let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
+    // The feed went with the recording, so the judge comes to its end.
+    let judged = judging.join();
+    lock(&reporter).finish();
+    let ending = ending?;
+    judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
+    let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
+    report(global, &last, &run, ending)?;
+    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {
+    reporter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is copied out of Prometheus before a new recording begins, so that there is a baseline
+/// from the first judgement on.
+fn past(writer: &CaptureWriter, now: Timestamp) -> Option<TimeRange> {
+    let start = now.saturating_add_millis(-HORIZON_MS);
+    writer.copied_through().is_none().then(|| TimeRange::new(start, now))
+}
+
+/// The last hour of a capture that a recording goes on with.
+fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<Recent> {
+    let mut recent = Recent::new(HORIZON_MS);
+    let reader = CaptureReader::open(path)?;
+    let window = reader.window();
+    if window.is_empty() {
+        return Ok(recent);
+    }
+    let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
+    recent.take(News {
+        first: Some(window.start),
+        series: evidence::series(&reader, range)?,
+        pd: reader.pd_answers(range)?,
+        gaps: reader.gaps()?,
+        settled: None,
+    });
+    Ok(recent)
+}

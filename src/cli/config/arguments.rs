@@ -1,0 +1,90 @@
+//! The command line before it is understood: what clap says of it, and what may not stand in it.
+
+use std::io::IsTerminal;
+
+use clap::ArgMatches;
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+
+use crate::cli::exit::{CliError, Code};
+use crate::cli::terminal::output::{self, Color};
+use crate::cli::terminal::remarks;
+use crate::model::escape;
+use crate::pd::without_userinfo;
+use crate::source::names_user;
+
+/// Arguments that are URLs.
+const URLS: [&str; 4] = ["pd", "prometheus", "webhook", "url"];
+
+/// Prints what clap has to say: help and version, which are results, or an error.
+///
+/// # Errors
+///
+/// Where a result cannot be written.
+pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
+    if !error.use_stderr() {
+        let text = rendered(&error, std::io::stdout().is_terminal());
+        output::write(text.as_bytes())?;
+        return Ok(Code::Ok);
+    }
+    let quoted: Vec<(ContextKind, ContextValue)> =
+        error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    let text = rendered(&error, std::io::stderr().is_terminal());
+    remarks::to_stderr(text.as_bytes());
+    Ok(Code::Usage)
+}
+
+fn rendered(error: &clap::Error, is_terminal: bool) -> String {
+    let text = error.render();
+    if Color::Auto.enabled(is_terminal) { text.ansi().to_string() } else { text.to_string() }
+}
+
+/// What an error quotes of the command line, such as the name of a file that a pattern of the
+/// shell found. `None` where it quotes nothing.
+fn escaped(value: &ContextValue) -> Option<ContextValue> {
+    let shown = |text: &String| escape(&without_userinfo(text));
+    match value {
+        ContextValue::String(text) => Some(ContextValue::String(shown(text))),
+        ContextValue::Strings(texts) => {
+            Some(ContextValue::Strings(texts.iter().map(shown).collect()))
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a URL with a user or a password in an argument: whoever may list processes reads it.
+///
+/// # Errors
+///
+/// [`CliError::Usage`], which names the ways that do not show and never quotes the URL.
+pub fn refuse_passwords(matches: &ArgMatches) -> Result<(), CliError> {
+    for id in URLS.into_iter().filter(|id| matches.try_contains_id(id).is_ok()) {
+        let shows = matches.value_source(id) == Some(ValueSource::CommandLine)
+            && matches.get_raw(id).is_some_and(|values| {
+                values.into_iter().any(|urls| urls.to_string_lossy().split(',').any(names_user))
+            });
+        if shows {
+            return Err(CliError::Usage(format!(
+                "--{id}: a user or password in an argument shows in the list of processes: {}",
+                instead(id)
+            )));
+        }
+    }
+    matches.subcommand().map_or(Ok(()), |(_, inner)| refuse_passwords(inner))
+}
+
+/// Where the secret of a URL belongs.
+fn instead(id: &str) -> &'static str {
+    match id {
+        "prometheus" => {
+            "use --basic-user with --basic-password-file or OPERATOR_BASIC_PASSWORD, or put the URL \
+             into PROMETHEUS_URL or the file of --config"
+        }
+        "webhook" => "put the URL into OPERATOR_WEBHOOK",
+        "pd" => "PD takes certificates only, see --cert-file and --key-file",
+        _ => "it is not needed there",
+    }
+}

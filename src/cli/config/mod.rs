@@ -1,0 +1,8 @@
+//! What a command is to do, put together from arguments, environment and files.
+
+pub(super) mod arguments;
+pub(super) mod file;
+pub(super) mod plan;
+pub(crate) mod retention;
+pub(super) mod sources;
+pub(super) mod subjects;

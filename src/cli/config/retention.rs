@@ -1,0 +1,179 @@
+//! What of a recording is kept: the arguments that say so, and what is said of its files.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytesize::ByteSize;
+use clap::Args;
+use serde_json::json;
+
+use crate::capture::CaptureError;
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::progress::Reporter;
+use crate::diagnose::HORIZON_MS;
+use crate::model::{RunName, escape_path, parse_duration_ms};
+pub use crate::record::Incident;
+use crate::record::{Retention, SegmentChange, SegmentListener, Segments, Succession};
+
+/// How much is kept.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RetentionArgs {
+    /// How long segments are kept, such as 7d; at least 1h. Incidents stay
+    #[arg(long, value_name = "DURATION")]
+    pub keep: Option<String>,
+    /// How much all captures of the run may take, such as 20GB or 500MiB: the oldest segments go
+    #[arg(long, value_name = "SIZE")]
+    pub max_bytes: Option<String>,
+}
+
+impl RetentionArgs {
+    /// Takes from `file` what these flags leave open.
+    pub fn or(self, file: Self) -> Self {
+        Self { keep: self.keep.or(file.keep), max_bytes: self.max_bytes.or(file.max_bytes) }
+    }
+
+    /// What they say; `None` where everything is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::Usage`] where one is no duration or no size, or is too little.
+    pub fn retention(&self) -> anyhow::Result<Option<Retention>> {
+        let keep_ms = self.keep.as_deref().map(parse_duration_ms).transpose()?;
+        if keep_ms.is_some_and(|keep| keep < HORIZON_MS) {
+            let text = "--keep is at least 1h: that is what a judgement looks at";
+            return Err(CliError::Usage(text.to_owned()).into());
+        }
+        let max_bytes = self.max_bytes.as_deref().map(size).transpose()?;
+        let limited = keep_ms.is_some() || max_bytes.is_some();
+        Ok(limited.then_some(Retention { keep_ms, max_bytes, past_ms: HORIZON_MS }))
+    }
+}
+
+fn size(text: &str) -> Result<u64, CliError> {
+    let size: ByteSize = text.parse().map_err(|_| {
+        CliError::Usage(format!("{text:?} is not a size: write 20GB, 500MiB or a number of bytes"))
+    })?;
+    match size.as_u64() {
+        0 => Err(CliError::Usage("--max-bytes is more than 0".to_owned())),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Refuses names whose segments could be taken for other captures, which would be removed then.
+///
+/// # Errors
+///
+/// [`CliError::Usage`].
+pub fn check_name(run: &RunName, subject: &str) -> Result<(), CliError> {
+    let text = if run.as_str() == subject {
+        format!("{run}-TIME is what recordings without a name are called: give another --run")
+    } else if run.as_str().ends_with("-incident") {
+        format!("{run}-TIME is what incidents of another run are called: give another --run")
+    } else {
+        return Ok(());
+    };
+    Err(CliError::Usage(text))
+}
+
+/// Says what happens to the files of a run.
+pub fn listener(run: RunName, format: Format, reporter: Arc<Mutex<Reporter>>) -> SegmentListener {
+    Box::new(move |change| {
+        let reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
+        match format {
+            Format::Json => {
+                let mut event = described(change);
+                event["schema"] = json!(1);
+                event["run"] = json!(run);
+                // A reader that went away does not end a recording.
+                if let Err(error) = reporter.result(&event.to_string()) {
+                    tracing::debug!(%error, "nobody reads what becomes of the segments");
+                }
+            }
+            Format::Text => reporter.line(&told(change)),
+        }
+    })
+}
+
+fn described(change: &SegmentChange) -> serde_json::Value {
+    match change {
+        SegmentChange::Began { path } => json!({ "event": "segment", "file": path }),
+        SegmentChange::Sealed { path, bytes } => {
+            json!({ "event": "sealed", "file": path, "file_bytes": bytes })
+        }
+        SegmentChange::Dropped { path, bytes, why } => {
+            json!({ "event": "dropped", "file": path, "file_bytes": bytes, "reason": why.name() })
+        }
+    }
+}
+
+fn told(change: &SegmentChange) -> String {
+    match change {
+        SegmentChange::Began { path } => format!("goes on in {}", escape_path(path)),
+        SegmentChange::Sealed { path, bytes } => {
+            format!("sealed {} ({})", escape_path(path), output::size(*bytes))
+        }
+        SegmentChange::Dropped { path, bytes, why } => {
+            format!("removed {} ({}): {}", escape_path(path), output::size(*bytes), why.text())
+        }
+    }
+}
+
+/// Opens the first capture of a recording; where the disk is full, what need not be kept goes first.
+///
+/// # Errors
+///
+/// Those of `open`.
+pub fn open_making_room<T>(
+    segments: &mut Segments,
+    mut open: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    loop {
+        match open() {
+            Err(error) if is_full(&error) && segments.make_room() => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<CaptureError>().is_some_and(CaptureError::is_full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retention(keep: Option<&str>, max_bytes: Option<&str>) -> anyhow::Result<Option<Retention>> {
+        let text = |text: &str| text.to_owned();
+        RetentionArgs { keep: keep.map(text), max_bytes: max_bytes.map(text) }.retention()
+    }
+
+    #[test]
+    fn sizes_are_decimal_or_binary_as_they_say() {
+        let bytes = |text| {
+            let retention = retention(None, Some(text)).expect("a size").expect("it limits");
+            retention.max_bytes.expect("it is given")
+        };
+        assert_eq!(bytes("20GB"), 20_000_000_000);
+        assert_eq!(bytes("500MiB"), 500 << 20);
+        assert_eq!(bytes("4096"), 4096);
+        for wrong in ["", "many", "-1GB", "0"] {
+            assert!(retention(None, Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_said_keeps_everything_and_less_than_an_hour_is_refused() {
+        assert_eq!(retention(None, None).expect("nothing is wrong"), None);
+        assert!(retention(Some("59m"), None).is_err());
+        let week = retention(Some("7d"), None).expect("a duration").expect("it limits");
+        assert_eq!(week.keep_ms, Some(7 * 24 * HORIZON_MS));
+    }
+
+    #[test]
+    fn names_that_would_mix_segments_with_other_captures_are_refused() {
+        let check = |name| check_name(&RunName::new(name).expect("a name"), "tikv");
+        assert!(check("prod").is_ok());
+        assert!(check("tikv").is_err() && check("prod-incident").is_err());
+    }
+}

@@ -1,0 +1,236 @@
+//! How a recording stands: a status line on a terminal, plain lines elsewhere, JSON lines for
+//! machines.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use crate::cli::Global;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::remarks::remark;
+use crate::model::{Timestamp, escape};
+use crate::record::{HistoryEstimate, HistoryProgress, Progress};
+
+/// Plain lines come no more often than this.
+const PLAIN_EVERY_MS: i64 = 60_000;
+
+enum Face {
+    Quiet,
+    Bar(ProgressBar),
+    Plain,
+    Json,
+}
+
+/// Reports progress in the way that fits where it goes.
+pub struct Reporter {
+    face: Face,
+    started: Timestamp,
+    started_bytes: Option<u64>,
+    last_line: Option<Timestamp>,
+    estimated: bool,
+    copying: bool,
+    standing: Option<String>,
+}
+
+impl Reporter {
+    /// For a recording that starts now.
+    pub fn new(global: &Global, started: Timestamp) -> Self {
+        let face = if global.format == Format::Json {
+            Face::Json
+        } else if global.quiet {
+            Face::Quiet
+        } else if std::io::stderr().is_terminal() {
+            Face::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+        } else {
+            Face::Plain
+        };
+        Self {
+            face,
+            started,
+            started_bytes: None,
+            last_line: None,
+            estimated: false,
+            copying: false,
+            standing: None,
+        }
+    }
+
+    /// After a commit of a live recording.
+    pub fn live(&mut self, progress: &Progress) {
+        let first = *self.started_bytes.get_or_insert(progress.file_bytes);
+        let elapsed_ms = (progress.at - self.started).max(1);
+        let grown = progress.file_bytes.saturating_sub(first);
+        // The first minute is headers and label sets, so nothing is projected from it.
+        let per_hour = (elapsed_ms >= PLAIN_EVERY_MS)
+            .then(|| (grown as f64 * 3_600_000.0 / elapsed_ms as f64) as u64);
+        let rate = progress.samples as f64 * 1000.0 / elapsed_ms as f64;
+        if let Face::Json = self.face {
+            print_json(&json!({
+                "schema": 1, "event": "tick", "at": progress.at, "samples": progress.samples,
+                "new_samples": progress.new_samples, "samples_per_second": rate,
+                "series": progress.series, "pd_answers": progress.pd_answers,
+                "gaps": progress.gaps, "failing": progress.failing,
+                "file_bytes": progress.file_bytes, "bytes_per_hour": per_hour,
+                "copied_through": progress.copied_through, "disk_full": progress.disk_full,
+            }));
+            return;
+        }
+        let failing = match progress.failing {
+            0 => String::new(),
+            failing => format!(", {failing} failing"),
+        };
+        let full = if progress.disk_full { "  THE DISK IS FULL" } else { "" };
+        let projected =
+            per_hour.map(|bytes| format!(" ({}/h)", output::size(bytes))).unwrap_or_default();
+        let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
+        self.say(progress.at, &format!(
+            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
+            output::duration(elapsed_ms),
+            output::count(progress.samples),
+            output::count(progress.series),
+            output::count(progress.pd_answers),
+            progress.gaps,
+            output::size(progress.file_bytes),
+        ));
+    }
+
+    /// Before the first slice of `total_ms` of history.
+    pub fn estimate(&mut self, estimate: &HistoryEstimate, total_ms: i64, now: Timestamp) {
+        let HistoryEstimate { series, samples, file_bytes, copy_ms } = *estimate;
+        self.estimated = true;
+        if let Face::Json = self.face {
+            print_json(&json!({
+                "schema": 1, "event": "estimate", "at": now, "total_ms": total_ms,
+                "series": series, "samples": samples, "file_bytes": file_bytes,
+                "copy_ms": copy_ms,
+            }));
+        }
+        self.line(&format!(
+            "about {} samples of {} series, {} and {} for {} of history",
+            output::count(samples),
+            output::count(series),
+            output::size(file_bytes),
+            output::duration(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
+            output::duration(total_ms)
+        ));
+    }
+
+    /// After a slice of history.
+    pub fn history(&mut self, progress: &HistoryProgress, now: Timestamp) {
+        let elapsed_ms = (now - self.started).max(1);
+        let left_ms = (progress.done_ms > 0).then(|| {
+            let rest = (progress.total_ms - progress.done_ms) as f64;
+            (elapsed_ms as f64 * rest / progress.done_ms as f64) as i64
+        });
+        let estimate = progress.estimate();
+        match &self.face {
+            Face::Json => print_json(&json!({
+                "schema": 1, "event": "slice", "at": now, "done_ms": progress.done_ms,
+                "total_ms": progress.total_ms, "samples": progress.samples,
+                "received_bytes": progress.received_bytes, "series": progress.series,
+                "file_bytes": progress.file_bytes, "left_ms": left_ms,
+                "estimated_samples": estimate.map(|(samples, _)| samples),
+                "estimated_bytes": estimate.map(|(_, bytes)| bytes),
+            })),
+            Face::Quiet => {}
+            Face::Bar(bar) => {
+                if !self.copying {
+                    bar.set_style(bar_style());
+                    bar.set_length(u64::try_from(progress.total_ms).unwrap_or_default());
+                }
+                bar.set_position(u64::try_from(progress.done_ms).unwrap_or_default());
+                bar.set_message(format!(
+                    "{} samples, {}, {} left",
+                    output::count(progress.samples),
+                    output::size(progress.file_bytes),
+                    output::duration(left_ms.unwrap_or_default())
+                ));
+            }
+            Face::Plain => {}
+        }
+        if let (false, Some((samples, bytes))) = (self.estimated, estimate) {
+            self.line(&format!(
+                "about {} samples, {} and {} for {} of history",
+                output::count(samples),
+                output::size(bytes),
+                output::duration(left_ms.unwrap_or_default()),
+                output::duration(progress.total_ms)
+            ));
+        }
+        (self.estimated, self.copying) = (true, true);
+        if let Face::Plain = self.face {
+            self.say(
+                now,
+                &format!(
+                    "{:.0} %  {} samples  {}",
+                    progress.done_ms as f64 * 100.0 / progress.total_ms.max(1) as f64,
+                    output::count(progress.samples),
+                    output::size(progress.file_bytes)
+                ),
+            );
+        }
+    }
+
+    /// A remark that stays on the screen.
+    pub fn line(&self, text: &str) {
+        match &self.face {
+            Face::Bar(bar) => bar.suspend(|| remark(text)),
+            Face::Plain => remark(text),
+            Face::Quiet | Face::Json => {}
+        }
+    }
+
+    /// A result, on stdout, whatever the status line does.
+    ///
+    /// # Errors
+    ///
+    /// Where stdout is closed.
+    pub fn result(&self, text: &str) -> std::io::Result<()> {
+        match &self.face {
+            Face::Bar(bar) => bar.suspend(|| output::line(text)),
+            Face::Plain | Face::Quiet | Face::Json => output::line(text),
+        }
+    }
+
+    /// What the status line begins with from now on.
+    pub fn standing(&mut self, text: String) {
+        self.standing = Some(text);
+    }
+
+    /// Takes the status line away.
+    pub fn finish(&self) {
+        if let Face::Bar(bar) = &self.face {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&mut self, at: Timestamp, text: &str) {
+        match &self.face {
+            Face::Bar(bar) => {
+                bar.enable_steady_tick(Duration::from_millis(250));
+                bar.set_message(escape(text));
+            }
+            Face::Plain => {
+                if self.last_line.is_none_or(|last| at - last >= PLAIN_EVERY_MS) {
+                    self.last_line = Some(at);
+                    remark(text);
+                }
+            }
+            Face::Quiet | Face::Json => {}
+        }
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}")
+        .expect("the template is well formed")
+}
+
+/// A reader that went away does not end a recording.
+fn print_json(value: &serde_json::Value) {
+    if let Err(error) = output::json_line(value) {
+        tracing::debug!(%error, "nobody reads the progress");
+    }
+}

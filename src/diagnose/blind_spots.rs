@@ -1,0 +1,151 @@
+//! What nobody saw: why "nothing is wrong" cannot be said, and what each missing source would tell.
+
+use std::collections::BTreeSet;
+
+use crate::model::{NodeState, TimeRange};
+
+use super::evidence::{Evidence, HEARTBEATS};
+use crate::diagnose::failure_modes::ALL;
+use crate::diagnose::findings::finding::FindingRef;
+use crate::diagnose::hypotheses::mode::{Need, Unchecked};
+use crate::diagnose::hypotheses::observed::AFTERMATH_MS;
+use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
+
+/// A baseline and a departure take a minute and a half together.
+const LEAST_MS: i64 = 90_000;
+
+/// Why nobody can say that nothing is wrong: somebody would have to have seen what could be, long
+/// enough. Who is there is seen by PD; what happens inside a store only by its own metrics.
+pub fn blind_spots(evidence: &Evidence) -> Vec<Unchecked> {
+    let mut found = Vec::from_iter(unreadable_beside(evidence, evidence.window));
+    if evidence.window.millis() < LEAST_MS {
+        let what = "the window is shorter than a baseline and a departure";
+        found.push(Unchecked::new(what, "operator replay --from -10m"));
+    }
+    let heard = evidence.pd.listings.len() >= 3 || evidence.series.has(HEARTBEATS);
+    if !heard {
+        found.extend(need(Need::PdStores));
+    }
+    if is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics) {
+        found.extend(need(Need::PdMembers));
+    }
+    if evidence.stores.is_empty() {
+        found.extend(need(Need::TikvMetrics));
+    }
+    found.extend(unscraped_stores(evidence));
+    found.extend(unmeasured_stores(evidence));
+    found
+}
+
+fn is_missing(evidence: &Evidence, need: Need) -> bool {
+    match need {
+        Need::PdStores => evidence.pd.listings.is_empty(),
+        Need::PdMembers => evidence.pd.members.is_empty(),
+        Need::TikvMetrics => evidence.series.instances("tikv").is_empty(),
+        Need::PdMetrics => evidence.series.instances("pd").is_empty(),
+    }
+}
+
+/// What damage hides that could tell more of what happened in `range`: a deeper cause that began
+/// before it, or its traces after it.
+pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchecked> {
+    let beside = TimeRange::new(
+        range.start.saturating_add_millis(-AFTERMATH_MS),
+        range.end.saturating_add_millis(AFTERMATH_MS),
+    );
+    let parts = evidence.unreadable.iter().filter(|part| part.range.overlaps(&beside));
+    let sources: BTreeSet<String> = parts.map(|part| part.of.to_string()).collect();
+    let named: Vec<&str> = sources.iter().take(NAMED).map(String::as_str).collect();
+    let more = match sources.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!named.is_empty()).then(|| {
+        let what = format!("what damaged parts of the capture held of {}{more}", named.join(", "));
+        Unchecked::new(&what, "")
+    })
+}
+
+/// Sources of damaged parts that are named.
+const NAMED: usize = 3;
+
+/// Needs that are not met, each with the modes that wait for it.
+pub fn missing(evidence: &Evidence) -> Vec<Unchecked> {
+    let needs = [Need::PdStores, Need::PdMembers, Need::TikvMetrics, Need::PdMetrics];
+    let unmet = needs.into_iter().filter(|one| is_missing(evidence, *one));
+    unmet.filter_map(need).collect()
+}
+
+/// What an unmet need leaves open; `None` where no mode waits for it.
+fn need(need: Need) -> Option<Unchecked> {
+    let (name, command) = match need {
+        Need::PdStores => ("PD's list of stores", "operator record --pd http://PD:2379"),
+        Need::PdMembers => ("answers of PD's members", "operator record --pd http://PD:2379"),
+        Need::TikvMetrics => {
+            ("TiKV's metrics", "operator record --prometheus http://PROMETHEUS:9090")
+        }
+        Need::PdMetrics => ("PD's metrics", "operator record --prometheus http://PROMETHEUS:9090"),
+    };
+    let modes = ALL.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
+    let modes: Vec<&str> = modes.collect();
+    (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
+}
+
+/// Stores that serve metrics, by PD, and that Prometheus does not know. One that was removed need not
+/// be scraped any more.
+fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
+    let unseen = evidence.stores.iter().filter(|store| {
+        let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+        let serves = history.is_some_and(|history| {
+            let state = history.states.last().map(|(_, _, node)| *node);
+            let gone = matches!(state, Some(NodeState::Removed));
+            !history.status_address.is_empty() && !gone
+        });
+        store.instance.is_none() && serves
+    });
+    let names: Vec<String> = unseen.map(|store| store.name()).collect();
+    (!names.is_empty()).then(|| {
+        let what = format!("{}: no metrics, so what is slow inside", names.join(", "));
+        Unchecked::new(&what, "add it to Prometheus's scrape_configs")
+    })
+}
+
+/// Stores of which a whole kind of metrics is missing: what would tell whether their disk is slow,
+/// their threads wait, or what they are asked for.
+fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
+    let scraped = |instance: &str| {
+        let list = evidence.series.scrapes().get(instance);
+        list.is_some_and(|list| list.iter().filter(|scrape| scrape.up).count() >= 2)
+    };
+    type Measured<'a> = &'a dyn Fn(&str) -> bool;
+    let kinds: [(&str, Measured<'_>); 4] = [
+        ("how long its disk takes", &|name| is_measured(evidence, Stage::Device, name)),
+        ("how long its threads wait", &|name| is_measured(evidence, Stage::Threads, name)),
+        ("how long answers of PD take it", &|name| is_measured(evidence, Stage::Network, name)),
+        ("what it is asked for", &|name| measures_load(evidence, name)),
+    ];
+    let unmeasured = kinds.into_iter().filter_map(|(what, measured)| {
+        let lacks = evidence.stores.iter().filter(|store| {
+            store.instance.as_deref().is_some_and(|name| scraped(name) && !measured(name))
+        });
+        let names: Vec<String> = lacks.map(|store| store.name()).collect();
+        (!names.is_empty()).then(|| {
+            let what = format!("{}: {what}", names.join(", "));
+            Unchecked::new(&what, "curl http://TIKV:20180/metrics")
+        })
+    });
+    unmeasured.collect()
+}
+
+/// What a rise leaves open that stores may have handed on of which not all requests are seen.
+pub fn untold_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
+    let stores: BTreeSet<usize> =
+        rises.iter().flat_map(|(rise, _)| rise.handed_on.iter().copied()).collect();
+    let names: Vec<String> = stores.iter().map(|store| evidence.stores[*store].name()).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        let what =
+            format!("all requests of {names}: whether load rose elsewhere or came from there");
+        Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep tikv_grpc_msg_duration")
+    })
+}

@@ -1,0 +1,79 @@
+//! The GC safe point stands still.
+
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::model::{TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "gc_stall",
+    row: 29,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "the GC safe point stands still",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &[],
+    judge,
+};
+
+/// GC runs every ten minutes by default (`tidb_gc_run_interval`); three missed rounds are a
+/// stall. A cluster that never had a safe point has no GC, as one that is used raw.
+const STALL_MS: i64 = 30 * 60_000;
+
+/// A safe point that moved so many times in the window shows how often it does.
+const ROUNDS: usize = 3;
+
+/// PD is asked for it once a minute; three answers alike are the least that can be a stall.
+const SHORTEST_MS: i64 = 180_000;
+
+/// The stretch over which the cluster's safe point stood still, and whether it moved again.
+fn stall(moves: &[Timestamp], open: Timestamp) -> Option<(Timestamp, Option<Timestamp>)> {
+    for (index, since) in moves.iter().enumerate() {
+        let next = moves.get(index + 1).copied();
+        let mut rounds: Vec<i64> =
+            moves[..=index].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        rounds.sort_unstable();
+        // The first value seen was not seen to begin.
+        let usual = (rounds.len() >= ROUNDS).then(|| rounds[rounds.len() / 2]);
+        let longest = usual.map_or(STALL_MS, |usual| (3 * usual).max(SHORTEST_MS));
+        if next.unwrap_or(open) - *since >= longest {
+            return Some((*since, next));
+        }
+    }
+    None
+}
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let points: Vec<_> =
+        case.evidence.pd.safe_points.iter().filter(|(_, point)| point.cluster > 0).collect();
+    let moved = points.chunk_by(|a, b| a.1.cluster == b.1.cluster);
+    let moves: Vec<Timestamp> = moved.filter_map(|same| Some(same.first()?.0)).collect();
+    let Some((since, end)) = stall(&moves, case.open()) else { return Vec::new() };
+    let until = end.unwrap_or(case.open());
+    let Some((_, point)) = points.iter().rev().find(|(at, _)| *at < until) else {
+        return Vec::new();
+    };
+    let mut target = Target::cluster();
+    target.concerns.extend(point.holder.iter().map(|(service, _)| format!("service {service}")));
+    let mut claim = Claim::new(target.clone(), since, 60_000, 0.75);
+    claim.end = end;
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::SafePointStill,
+        target,
+        range: TimeRange::new(since, until),
+        uncertainty_ms: 60_000,
+        lasts: end.is_none(),
+        text: match &point.holder {
+            Some((service, _)) => {
+                format!("the safe point does not move; {service} holds the least")
+            }
+            None => "the safe point does not move, and no service holds it".to_owned(),
+        },
+        read: ("PD /gc/safepoint", point.cluster.to_string()),
+        plot: Vec::new(),
+    }));
+    vec![claim]
+}

@@ -1,0 +1,181 @@
+//! Leaders or regions unevenly placed, and nobody moves them.
+
+use std::collections::BTreeSet;
+
+use crate::diagnose::findings::finding::{FindingKind, Target, number};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::leaving;
+use crate::model::{TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "imbalance",
+    row: 16,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "leaders are unevenly placed, and PD does not move them",
+    subsumes: &[],
+    needs: &[Need::PdStores],
+    metrics: &[],
+    judge,
+};
+
+/// PD balances within minutes once it can; a spread that stands still for ten with the balancer
+/// away is no transition.
+const LASTS_MS: i64 = 600_000;
+
+/// A spread that came up while the balancer was away needs no such patience: `balance-leader` acts
+/// within seconds where it is at work.
+const GREW_MS: i64 = 60_000;
+const GREW_BY: u64 = 10;
+
+/// PD is asked for its schedulers once a minute.
+const ASKED_MS: i64 = 60_000;
+
+const BALANCER: &str = "balance-leader-scheduler";
+
+const GRANTS: &str = "grant-leader-scheduler";
+const LIMIT: &str = "schedule.leader-schedule-limit";
+
+/// How many operators that move leaders PD may have under way at once.
+fn limit_at<'a>(case: &'a Case<'_>, at: Timestamp) -> &'a str {
+    let pd = &case.evidence.pd;
+    let later = pd.config_changes.iter().find(|change| change.key == LIMIT && change.at > at);
+    match later {
+        Some(change) => &change.from,
+        None => pd.config.get(LIMIT).map_or("", String::as_str),
+    }
+}
+
+/// The least and the most that a store leads.
+#[derive(Clone, Copy)]
+struct Spread {
+    least: u64,
+    most: u64,
+}
+
+impl Spread {
+    fn at(case: &Case<'_>, at: Timestamp) -> Option<Self> {
+        let pd = &case.evidence.pd;
+        let leaves = leaving(case.evidence);
+        let stores = case.evidence.stores.iter().enumerate();
+        let serving = stores.filter(|(index, _)| !leaves.contains(index));
+        let counts: Vec<u64> = serving
+            .filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at))
+            .map(|counts| counts.leaders)
+            .collect();
+        Some(Self { least: *counts.iter().min()?, most: *counts.iter().max()? })
+    }
+
+    fn width(self) -> u64 {
+        self.most - self.least
+    }
+
+    /// Twice the least and ten more: what `balance-leader` would never leave.
+    fn is_wide(self) -> bool {
+        self.most >= 2 * self.least && self.width() >= 10
+    }
+}
+
+/// A stretch of time, open where it lasts.
+#[derive(Clone, Copy)]
+struct Stretch {
+    from: Timestamp,
+    end: Option<Timestamp>,
+}
+
+/// When leaders were not balanced: the balancer not among PD's schedulers, or paused, or without a
+/// single operator that it may make, or with another scheduler that grants leaders to one store.
+fn away(case: &Case<'_>) -> Vec<Stretch> {
+    let pd = &case.evidence.pd;
+    let works = |at: Timestamp| {
+        let held = |list: &[(Timestamp, BTreeSet<String>)]| {
+            let by = list.partition_point(|(changed, _)| *changed <= at);
+            list[..by].last().is_some_and(|(_, names)| names.contains(BALANCER))
+        };
+        let by = pd.schedulers.partition_point(|(changed, _)| *changed <= at);
+        let granted = pd.schedulers[..by]
+            .last()
+            .is_some_and(|(_, names)| names.iter().any(|name| name.starts_with(GRANTS)));
+        held(&pd.schedulers) && !held(&pd.paused) && !granted && limit_at(case, at) != "0"
+    };
+    let Some((listed, _)) = pd.schedulers.first() else { return Vec::new() };
+    let limits = pd.config_changes.iter().filter(|change| change.key == LIMIT);
+    let changes = pd.schedulers.iter().chain(&pd.paused).map(|(at, _)| *at);
+    let changes = changes.chain(limits.map(|change| change.at));
+    let mut instants: Vec<Timestamp> = changes.filter(|at| at >= listed).collect();
+    instants.sort_unstable();
+    let mut found: Vec<Stretch> = Vec::new();
+    for at in instants {
+        let open = found.last_mut().filter(|stretch| stretch.end.is_none());
+        match (open, works(at)) {
+            (Some(stretch), true) => stretch.end = Some(at),
+            (None, false) => found.push(Stretch { from: at, end: None }),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// When leaders were spread too widely, where that is a fault.
+fn too_wide(case: &Case<'_>, away: Stretch) -> Option<Stretch> {
+    let open = case.open();
+    let wide = |at: Timestamp| Spread::at(case, at).is_some_and(Spread::is_wide);
+    let long_ago = open.saturating_add_millis(-LASTS_MS);
+    if away.end.is_none() && away.from <= long_ago && wide(long_ago) && wide(open) {
+        return Some(Stretch { from: long_ago, end: None });
+    }
+    let from = away.from.saturating_add_millis(-ASKED_MS);
+    let before =
+        Spread::at(case, from.saturating_add_millis(-1)).or(Spread::at(case, away.from))?;
+    let grown = |at: &Timestamp| {
+        Spread::at(case, *at)
+            .is_some_and(|now| now.is_wide() && now.width() >= before.width() + GREW_BY)
+    };
+    let until = away.end.unwrap_or(open);
+    let listings = case.evidence.pd.listings.iter().copied();
+    let within: Vec<Timestamp> = listings.filter(|at| *at >= from && *at <= until).collect();
+    let stretch = within
+        .chunk_by(|a, b| grown(a) == grown(b))
+        .find(|run| grown(&run[0]) && run[run.len() - 1] - run[0] >= GREW_MS)?;
+    // What one store was told to lead away, or a missing one lost, nobody should bring back.
+    let from = stretch[0];
+    let drained = case
+        .drains
+        .iter()
+        .any(|drain| drain.at <= until && drain.end.is_none_or(|end| end >= from));
+    (!drained && !case.disturbed(from)).then_some(Stretch { from, end: away.end })
+}
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    away(case)
+        .into_iter()
+        .find_map(|stretch| too_wide(case, stretch))
+        .map(|one| told(case, one))
+        .into_iter()
+        .collect()
+}
+
+fn told(case: &Case<'_>, Stretch { from, end }: Stretch) -> Claim {
+    let at = end.map_or(case.open(), |end| end.saturating_add_millis(-1));
+    let Spread { least, most } = Spread::at(case, at).unwrap_or(Spread { least: 0, most: 0 });
+    let mut claim = Claim::new(Target::cluster(), from, 60_000, 0.7);
+    claim.end = end;
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::ScoresApart,
+        target: Target::cluster(),
+        range: TimeRange::new(from, end.unwrap_or(case.open())),
+        uncertainty_ms: 60_000,
+        lasts: end.is_none(),
+        text: format!(
+            "stores lead from {} to {} regions",
+            number(least as f64),
+            number(most as f64)
+        ),
+        read: ("PD /schedulers", "balance-leader-scheduler not at work".to_owned()),
+        plot: Vec::new(),
+    }));
+    claim
+}

@@ -1,0 +1,8 @@
+//! What follows from something else, and is named where nothing deeper is found.
+
+pub(super) mod gc_stall;
+pub(super) mod imbalance;
+pub(super) mod peers_stuck;
+pub(super) mod region_unavailable;
+pub(super) mod scheduling_halted;
+pub(super) mod snapshot_storm;

@@ -1,0 +1,111 @@
+//! Regions without a quorum: most of their peers are on stores that are gone.
+
+use std::collections::BTreeSet;
+
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Outage, Presence, presence};
+use crate::model::{StoreId, TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "region_unavailable",
+    row: 17,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "regions have lost their quorum",
+    // Stores that fell out together and in the same way are one fault, and this is what it means.
+    subsumes: &[
+        "store_crash",
+        "store_restart",
+        "store_pause",
+        "store_partition",
+        "store_unreachable",
+    ],
+    needs: &[Need::PdStores],
+    metrics: &[],
+    judge,
+};
+
+/// Raft elects within 20 s wherever it can (`raft-max-election-timeout-ticks`, 20 of a second); twice
+/// that without a majority is an outage.
+const LASTS_MS: i64 = 40_000;
+
+/// Signs of the same instant are missed up to a heartbeat or a scrape later, 15 s each.
+const TOGETHER_MS: i64 = 30_000;
+
+/// Regions that lost their quorum while two stores were gone.
+struct Loss<'a> {
+    first: &'a Outage,
+    second: &'a Outage,
+    range: TimeRange,
+    end: Option<Timestamp>,
+    regions: Vec<String>,
+}
+
+/// What two stores that are gone at once take along; `None` where that is no quorum, or not for
+/// long. Of the two, `first` fell out first.
+fn loss<'a>(case: &Case<'_>, first: &'a Outage, second: &'a Outage) -> Option<Loss<'a>> {
+    let ends = [first.end, second.end].into_iter().flatten();
+    let end = ends.min();
+    let range = TimeRange::new(second.onset, end.unwrap_or(case.open()).max(second.onset));
+    let ids = [first, second].map(|outage| case.evidence.stores[outage.store].id);
+    let missing = |stores: &BTreeSet<StoreId>| {
+        let lost = stores.iter().filter(|id| ids.contains(&Some(**id))).count();
+        2 * lost > stores.len()
+    };
+    let lost = case.evidence.pd.peers.iter().filter(|(_, stores)| missing(stores));
+    let regions: Vec<String> = lost.map(|(region, _)| format!("region {region}")).collect();
+    (range.millis() >= LASTS_MS && !regions.is_empty()).then_some(Loss {
+        first,
+        second,
+        range,
+        end,
+        regions,
+    })
+}
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let gone: Vec<&Outage> = case
+        .outages
+        .iter()
+        .filter(|outage| outage.link.is_none())
+        .filter(|outage| !matches!(presence(outage), Presence::Unseen | Presence::CutFromPd))
+        .collect();
+    let pairs = gone.iter().enumerate().flat_map(|(index, first)| {
+        let others = gone.iter().skip(index + 1).filter(|second| second.store != first.store);
+        others.filter_map(|second| loss(case, first, second))
+    });
+    let Some(found) = pairs.min_by_key(|loss| loss.range.start) else { return Vec::new() };
+    let Loss { first, second, range, end, regions } = found;
+    let mut target = Target::cluster();
+    target.concerns = regions;
+    let mut claim = Claim::new(target.clone(), range.start, 20_000, 0.85);
+    claim.end = end;
+    if second.onset - first.onset <= TOGETHER_MS && presence(first) == presence(second) {
+        claim.onset = first.onset;
+        claim.onset_uncertainty_ms = first.uncertainty_ms();
+        claim.confidence = 0.98;
+        claim.stores = vec![first.store, second.store];
+        claim.evidence = first.findings.iter().chain(&second.findings).copied().collect();
+    }
+    let text = format!(
+        "{} of the busiest regions have most peers on stores that are gone",
+        target.concerns.len()
+    );
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::RegionsAbnormal,
+        target,
+        range,
+        uncertainty_ms: 20_000,
+        lasts: end.is_none(),
+        text,
+        read: ("PD /regions/writeflow peers", "most on missing stores".to_owned()),
+        plot: Vec::new(),
+    }));
+    vec![
+        claim.unchecked("regions outside PD's lists of busy ones", "pd-ctl region check down-peer"),
+    ]
+}

@@ -1,0 +1,136 @@
+//! PD's operators do not progress, or PD was told not to make any while regions wait for it.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::model::{PdOperator, TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scheduling_halted",
+    row: 28,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "PD's operators do not progress",
+    subsumes: &["peers_stuck"],
+    needs: &[Need::PdStores],
+    metrics: &[STATUS],
+    judge,
+};
+
+/// PD gives up on a step that moves data after ten minutes.
+const STEP_MS: i64 = 600_000;
+
+/// Halted for this long while regions lack peers, nothing repairs them.
+const HALTED_MS: i64 = 60_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    stuck(case).into_iter().chain(halted(case)).collect()
+}
+
+fn stuck(case: &Case<'_>) -> Option<Claim> {
+    let mut first: BTreeMap<&PdOperator, Timestamp> = BTreeMap::new();
+    let mut oldest: Option<(Timestamp, Timestamp, &PdOperator)> = None;
+    for (at, operators) in &case.evidence.pd.operators {
+        first.retain(|operator, _| operators.contains(operator));
+        for operator in operators {
+            let since = *first.entry(operator).or_insert(*at);
+            if *at - since >= STEP_MS && oldest.is_none_or(|(known, _, _)| since < known) {
+                oldest = Some((since, *at, operator));
+            }
+        }
+    }
+    let (since, at, operator) = oldest?;
+    let text = format!(
+        "{}: {} is under way for longer than its step may take",
+        operator.desc, operator.brief
+    );
+    let mut claim = Claim::new(Target::cluster(), since, 5_000, 0.8);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::OperatorsStill,
+        target: Target::cluster(),
+        range: TimeRange::new(since, at),
+        uncertainty_ms: 5_000,
+        lasts: true,
+        text,
+        read: ("PD /operators", operator.brief.clone()),
+        plot: Vec::new(),
+    }));
+    Some(claim)
+}
+
+/// Halting alone is a decision; it is a fault once regions wait for what was halted.
+fn halted(case: &Case<'_>) -> Option<Claim> {
+    let pd = &case.evidence.pd;
+    let change = pd.config_changes.iter().find(|change| {
+        change.key == "schedule.halt-scheduling" && change.to == "true"
+            || change.key.ends_with("-schedule-limit") && change.to == "0"
+    })?;
+    let over = pd
+        .config_changes
+        .iter()
+        .find(|other| other.at > change.at && other.key == change.key && other.to != change.to);
+    let (from, uncertainty_ms) = onset(case, change);
+    let end = over.map(|other| onset(case, other).0);
+    let range = TimeRange::new(from, end.unwrap_or(case.open()).max(from));
+    let why = if lacks_peers(case, range) {
+        "regions lack peers"
+    } else if stopped_balancing(case, range) {
+        "regions are unevenly placed and were being moved"
+    } else {
+        return None;
+    };
+    if range.millis() < HALTED_MS {
+        return None;
+    }
+    let mut claim = Claim::new(Target::cluster(), from, uncertainty_ms, 0.8);
+    claim.end = end;
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::OperatorsStill,
+        target: Target::cluster(),
+        range,
+        uncertainty_ms,
+        lasts: end.is_none(),
+        text: format!("{} = {} while {why}", change.key, change.to),
+        read: ("PD /config", format!("{} {}", change.key, change.to)),
+        plot: Vec::new(),
+    }));
+    Some(claim)
+}
+
+fn lacks_peers(case: &Case<'_>, range: TimeRange) -> bool {
+    ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
+        case.evidence.pd.checks.get(*name).is_some_and(|counts| {
+            let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([range.end]);
+            let held = counts.iter().zip(ends);
+            held.into_iter()
+                .any(|((at, count), end)| *count > 0 && *at <= range.end && end >= range.start)
+        })
+    })
+}
+
+/// Whether PD was moving regions in the minutes before and moves none any more, though one store
+/// holds less than half as many as another. What was under way may take half a minute to finish.
+fn stopped_balancing(case: &Case<'_>, range: TimeRange) -> bool {
+    let pd = &case.evidence.pd;
+    let lists_in = |from: Timestamp, to: Timestamp| {
+        pd.operators.iter().filter(|(at, _)| *at >= from && *at < to).count()
+    };
+    let before = lists_in(range.start.saturating_add_millis(-180_000), range.start);
+    let since = lists_in(range.start.saturating_add_millis(30_000), range.end);
+    let regions: Vec<u64> = pd
+        .stores
+        .values()
+        .filter_map(|store| store.counts_at(range.end))
+        .map(|counts| counts.regions)
+        .collect();
+    let apart = match (regions.iter().max(), regions.iter().min()) {
+        (Some(most), Some(least)) => *most >= 2 * *least && most - least >= 10,
+        _ => false,
+    };
+    before >= 3 && since == 0 && apart
+}

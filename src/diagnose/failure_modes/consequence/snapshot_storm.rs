@@ -1,0 +1,36 @@
+//! Snapshots crowd out the rest.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "snapshot_storm",
+    row: 19,
+    nature: Nature::Fault,
+    depth: Depth::Consequence,
+    says: "snapshots crowd out the rest",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[TRAFFIC],
+    judge,
+};
+
+const TRAFFIC: &str = "tikv_raftstore_snapshot_traffic_total";
+
+/// PD lets a store send or receive at most 64 snapshots (`max-snapshot-count`) and adds peers at
+/// 15 a minute; half of the limit, for two minutes, is no rebalancing.
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let line = Line {
+        metric: TRAFFIC,
+        how: PlotHow::Gauge,
+        kind: FindingKind::SnapshotTraffic,
+        meaning: "snapshots being sent or received",
+        limit: 32.0,
+        hold: 8,
+        confidence: 0.7,
+    };
+    crossings(case, &line, |instance| case.evidence.series.gauge(TRAFFIC, instance, |_| true))
+}

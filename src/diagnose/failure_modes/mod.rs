@@ -1,0 +1,60 @@
+//! The catalogue of failure modes and of changes: one file each, listed here.
+//!
+//! A new mode is a file with a `MODE` constant and a line in [`ALL`].
+
+use crate::diagnose::hypotheses::mode::Mode;
+
+mod consequence;
+mod presence;
+mod resource;
+mod saturation;
+mod workload;
+
+/// Every mode, in the order of the catalogue.
+pub const ALL: &[Mode] = &[
+    presence::store_crash::MODE,
+    presence::store_restart::MODE,
+    presence::store_flap::MODE,
+    presence::store_pause::MODE,
+    presence::store_partition::MODE,
+    presence::store_unreachable::MODE,
+    presence::store_pd_partition::MODE,
+    presence::store_peer_partition::MODE,
+    presence::store_asymmetric_partition::MODE,
+    presence::oom_kill::MODE,
+    presence::disk_full::MODE,
+    resource::disk_hang::MODE,
+    resource::slow_disk::MODE,
+    resource::slow_network::MODE,
+    resource::cpu_starved::MODE,
+    saturation::write_stall::MODE,
+    saturation::raftstore_bound::MODE,
+    saturation::apply_bound::MODE,
+    workload::hot_region_write::MODE,
+    workload::hot_region_read::MODE,
+    saturation::scheduler_busy::MODE,
+    workload::coprocessor_pressure::MODE,
+    consequence::imbalance::MODE,
+    consequence::region_unavailable::MODE,
+    consequence::peers_stuck::MODE,
+    consequence::snapshot_storm::MODE,
+    presence::data_corruption::MODE,
+    presence::pd_leader_crash::MODE,
+    presence::pd_follower_crash::MODE,
+    presence::pd_leader_pause::MODE,
+    presence::pd_follower_unreachable::MODE,
+    presence::pd_quorum_loss::MODE,
+    resource::pd_overloaded::MODE,
+    resource::clock_drift::MODE,
+    saturation::grpc_saturation::MODE,
+    consequence::scheduling_halted::MODE,
+    consequence::gc_stall::MODE,
+    workload::traffic_surge::MODE,
+    presence::planned_drain::MODE,
+    presence::rolling_restart::MODE,
+    presence::scale_in::MODE,
+    presence::scale_out::MODE,
+    presence::pd_leader_transfer::MODE,
+    presence::config_change::MODE,
+    presence::scrape_loss::MODE,
+];

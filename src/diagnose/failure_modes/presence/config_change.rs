@@ -1,0 +1,85 @@
+//! Somebody changed PD's configuration or paused a scheduler.
+
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::pd_history::ConfigChange;
+use crate::model::{Series, TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "config_change",
+    row: 30,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "the configuration was changed",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &[STATUS],
+    judge,
+};
+
+/// PD exports the numbers and switches of its schedule's configuration.
+pub const STATUS: &str = "pd_config_status";
+
+/// PD is asked for its configuration once a minute.
+const ASKED_MS: i64 = 60_000;
+
+/// When a change happened and how far that may be off: PD exports many items, and is scraped more
+/// often than it is asked.
+pub fn onset(case: &Case<'_>, change: &ConfigChange) -> (Timestamp, i64) {
+    let item = change.key.rsplit('.').next().unwrap_or(&change.key);
+    let of_item = |series: &&Series| series.labels.get("type") == Some(item);
+    let from = change.at.saturating_add_millis(-ASKED_MS - 15_000);
+    let scraped = case.evidence.series.metric(STATUS).iter().filter(of_item);
+    let moved = scraped.flat_map(|series| {
+        let steps = series.samples.windows(2).filter(|pair| pair[0].value != pair[1].value);
+        steps.map(|pair| (pair[1].at, pair[1].at - pair[0].at)).collect::<Vec<_>>()
+    });
+    let near =
+        moved.filter(|(at, _)| *at >= from && *at <= change.at.saturating_add_millis(15_000));
+    near.min().map_or((change.at, ASKED_MS), |(at, apart)| (at.min(change.at), apart))
+}
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found = Vec::new();
+    for change in &case.evidence.pd.config_changes {
+        let (at, uncertainty_ms) = onset(case, change);
+        let mut claim = Claim::new(Target::cluster(), at, uncertainty_ms, 0.95);
+        let show =
+            |value: &str| if value.is_empty() { "unset".to_owned() } else { value.to_owned() };
+        let text = format!("{}: {} -> {}", change.key, show(&change.from), show(&change.to));
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::ConfigChanged,
+            target: Target::cluster(),
+            range: TimeRange::new(at, at),
+            uncertainty_ms,
+            lasts: false,
+            text,
+            read: ("PD /config", format!("{} {}", change.key, change.to)),
+            plot: Vec::new(),
+        }));
+        claim.target.concerns.push(change.key.clone());
+        found.push(claim);
+    }
+    found.extend(paused(case));
+    found
+}
+
+/// Schedulers that one answer lists as paused are one decision: `pd-ctl` pauses all at once.
+fn paused(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = Vec::new();
+    for (change, told) in case.schedulers.iter().filter(|(change, _)| change.paused) {
+        let same = |claim: &Claim| claim.onset == change.at && claim.end == change.end;
+        let index = found.iter().position(same).unwrap_or_else(|| {
+            let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.95);
+            claim.end = change.end;
+            found.push(claim);
+            found.len() - 1
+        });
+        found[index].target.concerns.push(format!("{} paused", change.name));
+        found[index].evidence.push(*told);
+    }
+    found
+}

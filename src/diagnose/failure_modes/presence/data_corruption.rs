@@ -1,0 +1,41 @@
+//! Panics, damaged files.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "data_corruption",
+    row: 20,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "data is damaged",
+    subsumes: &["store_flap", "store_restart", "store_crash"],
+    needs: &[Need::TikvMetrics],
+    metrics: &[CRITICAL, CORRUPT],
+    judge,
+};
+
+const CRITICAL: &str = "tikv_critical_error_total";
+const CORRUPT: &str = "tikv_engine_compaction_num_corrupt_keys";
+
+/// TiKV counts an error as critical only where an invariant is broken; RocksDB counts a key as
+/// corrupt only where it cannot be read. One is one too many.
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let line = Line {
+        metric: CRITICAL,
+        how: PlotHow::Rate,
+        kind: FindingKind::CriticalError,
+        meaning: "critical errors a second",
+        limit: f64::MIN_POSITIVE,
+        hold: 1,
+        confidence: 0.9,
+    };
+    let series = &case.evidence.series;
+    let mut found = crossings(case, &line, |instance| series.rate(CRITICAL, instance, |_| true));
+    let line = Line { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..line };
+    found.extend(crossings(case, &line, |instance| series.rate(CORRUPT, instance, |_| true)));
+    found
+}

@@ -1,0 +1,124 @@
+//! No space left on a store's disk.
+
+use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::invariants::{Stretch, below};
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::model::{Labels, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "disk_full",
+    row: 5,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store's disk is full",
+    subsumes: &["store_crash", "store_restart", "store_flap", "disk_hang", "slow_disk"],
+    needs: &[Need::TikvMetrics, Need::PdStores],
+    metrics: &[SIZE],
+    judge,
+};
+
+const SIZE: &str = "tikv_store_size_bytes";
+
+/// TiKV stops writing below its reserve, by default 5 GB or 5 % of the disk, whichever is less.
+const FREE_SHARE: f64 = 0.05;
+
+/// A tenth, where most of the disk was free before: half of what PD calls low space
+/// (`low-space-ratio` 0.8), and lost to something that will not stop there.
+const FILLING_SHARE: f64 = 0.1;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    (0..case.evidence.stores.len()).filter_map(|store| of_store(case, store)).collect()
+}
+
+/// Free share of the disk, exact, from Prometheus.
+fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
+    let instance = case.evidence.stores[store].instance.as_deref()?;
+    let of = |kind: &'static str| {
+        let keep = move |labels: &Labels| labels.get("type") == Some(kind);
+        case.evidence.series.gauge(SIZE, instance, keep)
+    };
+    let (available, capacity) = (of("available"), of("capacity"));
+    let share = |point: &Point| {
+        let capacity = capacity.last_by(point.at).filter(|all| all.value > 0.0)?;
+        Some(Point { value: point.value / capacity.value, ..*point })
+    };
+    let track = Track(available.0.iter().filter_map(share).collect());
+    Some((track, format!("{SIZE}{{type=\"available\",instance=\"{instance}\"}}")))
+}
+
+/// Free share of the disk from PD, to four digits, but also from a process that died before
+/// anybody scraped it.
+fn by_pd(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
+    let history = case.evidence.pd.stores.get(&case.evidence.stores[store].id?)?;
+    let mut before: Option<Timestamp> = None;
+    let point = |&(at, value): &(Timestamp, f64)| {
+        let since = before.replace(at).unwrap_or(at);
+        Point { since, at, value }
+    };
+    let track = Track(history.free.iter().map(point).collect());
+    Some((track, "PD /stores available".to_owned()))
+}
+
+/// The first stretch without space. A disk that lost most of what was free within the window is
+/// being filled, and near its end a little earlier than one that was always tight.
+fn without_space(track: &Track) -> Option<Stretch> {
+    let full = below(track, FREE_SHARE, 1).into_iter().next();
+    full.or_else(|| {
+        let usual = median(track.values())?.max(track.0.first()?.value);
+        let filling = usual >= 3.0 * FILLING_SHARE;
+        below(track, FILLING_SHARE, 2).into_iter().next().filter(|_| filling)
+    })
+}
+
+fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
+    let tracks = [by_metrics(case, store), by_pd(case, store)];
+    let found = tracks
+        .into_iter()
+        .flatten()
+        .find_map(|(track, reference)| Some((without_space(&track)?, track, reference)));
+    let (stretch, track, reference) = found?;
+    let known = &case.evidence.stores[store];
+    let most = track.values().fold(0.0, f64::max);
+    let mut claim = Claim::new(
+        Target::store(known),
+        stretch.range.start,
+        (stretch.range.start - stretch.since).max(1_000),
+        0.98,
+    );
+    claim.stores = vec![store];
+    claim.end = (!stretch.lasts).then_some(stretch.range.end);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::DiskFilled,
+        target: Target::store(known),
+        range: stretch.range,
+        uncertainty_ms: stretch.range.start - stretch.since,
+        lasts: stretch.lasts,
+        text: format!(
+            "{} % of the disk is free, {} % at best before",
+            number(stretch.peak * 100.0),
+            number(most * 100.0)
+        ),
+        read: (&reference, number(stretch.peak)),
+        plot: known
+            .instance
+            .iter()
+            .map(|instance| Plot {
+                metric: SIZE.to_owned(),
+                how: PlotHow::Gauge,
+                instance: instance.clone(),
+                label: Some(("type".to_owned(), "available".to_owned())),
+            })
+            .collect(),
+    }));
+    let address = &known.address;
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+    Some(claim.unchecked(
+        "what fills it",
+        &format!("ssh {host} 'df -h; du -xh --max-depth=2 / | sort -h | tail'"),
+    ))
+}

@@ -1,0 +1,86 @@
+//! Killed by memory pressure: memory rose to the limit just before the process died.
+
+use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned};
+use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Outage, Presence};
+use crate::model::{TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "oom_kill",
+    row: 4,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store's process was killed for its memory",
+    subsumes: &["store_crash", "store_restart", "store_flap"],
+    needs: &[Need::TikvMetrics],
+    metrics: &[RSS, QUOTA, START],
+    judge,
+};
+
+const RSS: &str = "process_resident_memory_bytes";
+const START: &str = "process_start_time_seconds";
+const QUOTA: &str = "tikv_server_memory_quota_bytes";
+
+/// The kernel kills at the limit; the last scrape may be one interval short of it.
+const NEAR_QUOTA: f64 = 0.8;
+
+/// Without a known limit, memory that doubled within the two minutes before and ended at its
+/// highest is what kills: block cache and memtables fill over hours, except in the first minute
+/// of a process.
+const GREW: f64 = 2.0;
+/// A process that is younger than this may still be filling its caches.
+const YOUNG_MS: i64 = 60_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    unplanned(case, Presence::Died).filter_map(|outage| of_outage(case, outage)).collect()
+}
+
+fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
+    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
+    let rss = case.evidence.series.gauge(RSS, instance, |_| true);
+    let quota = case.evidence.series.gauge(QUOTA, instance, |_| true);
+    let last = rss.last_by(outage.onset)?;
+    let before = TimeRange::new(last.at.saturating_add_millis(-150_000), last.at);
+    let usual = rss.within(before).iter().map(|point| point.value).min_by(f64::total_cmp)?;
+    let starts = case.evidence.series.gauge(START, instance, |_| true);
+    let young = starts.last_by(last.at).is_some_and(|start| {
+        last.at - Timestamp::from_millis((start.value * 1000.0) as i64) < YOUNG_MS
+    });
+    let highest = rss.values().fold(0.0, f64::max);
+    // The quota is read from the cgroup at start, so the new process may tell it better.
+    let limits = quota.values().filter(|limit| *limit > 0.0);
+    let limit = limits.fold(f64::INFINITY, f64::min);
+    let share = last.value / limit;
+    let grew = last.value / usual.max(1.0);
+    let near = share >= NEAR_QUOTA;
+    if !(near || grew >= GREW && last.value >= highest && !young) {
+        return None;
+    }
+    let mib = |bytes: f64| number(bytes / 1_048_576.0);
+    let mut found = claim(case, outage, if near { 0.98 } else { 0.8 });
+    found.readings.push(crossing(Crossing {
+        kind: FindingKind::MemoryRose,
+        target: Target::store(&case.evidence.stores[outage.store]),
+        range: TimeRange::new(last.at, outage.onset),
+        uncertainty_ms: outage.onset - last.at,
+        lasts: false,
+        text: format!(
+            "resident memory stood at {} MiB before it died, {} shortly before, limit {}",
+            mib(last.value),
+            mib(usual),
+            if limit.is_finite() { mib(limit) } else { "unknown".to_owned() }
+        ),
+        read: (&format!("{RSS}{{instance=\"{instance}\"}}"), number(last.value)),
+        plot: vec![Plot {
+            metric: RSS.to_owned(),
+            how: PlotHow::Gauge,
+            instance: instance.to_owned(),
+            label: None,
+        }],
+    }));
+    Some(found.unchecked("the kernel's log", "dmesg | grep -i 'killed process'"))
+}

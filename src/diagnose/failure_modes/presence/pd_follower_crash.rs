@@ -1,0 +1,23 @@
+//! A PD member that did not lead died.
+
+use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_follower_crash",
+    row: 21,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "a PD member that did not lead died",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let followers = gone(case).filter(|outage| !outage.led && died(outage));
+    followers.map(|outage| claim(case, outage)).collect()
+}

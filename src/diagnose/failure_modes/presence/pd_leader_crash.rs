@@ -1,0 +1,25 @@
+//! PD's leader died.
+
+use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_leader_crash",
+    row: 21,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "PD's leader died",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    gone(case)
+        .filter(|outage| outage.led && died(outage))
+        .map(|outage| claim(case, outage))
+        .collect()
+}

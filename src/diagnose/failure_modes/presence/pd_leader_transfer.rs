@@ -1,0 +1,50 @@
+//! PD's leader changed while the old one went on answering.
+
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_leader_transfer",
+    row: 21,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "PD's leader handed over to another member",
+    subsumes: &[],
+    needs: &[Need::PdMembers],
+    metrics: &[],
+    judge,
+};
+
+/// Handing over takes about a second; an election after a loss of the leader takes its lease
+/// (5 s by `lease`) and more.
+const HANDOVER_MS: i64 = 8_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found = Vec::new();
+    for (change, told) in &case.leader_changes {
+        let Some(to) = &change.to else { continue };
+        let since = change.leaderless_since.unwrap_or(change.at);
+        let missing = case.members.iter().any(|one| {
+            let from = one.last_sign.saturating_add_millis(-15_000);
+            let until = one.end.unwrap_or(case.open()).saturating_add_millis(30_000);
+            (one.is_silent() || one.restart.is_some()) && since >= from && since <= until
+        });
+        if missing || *to == change.from {
+            continue;
+        }
+        let from = &change.from;
+        let mut target = Target::member(from, case.evidence.member_address(from));
+        target.concerns.push(to.clone());
+        let mut claim = Claim::new(target, since, 5_000, 0.9);
+        claim.end = Some(change.at);
+        claim.evidence = vec![*told];
+        if change.at - since > HANDOVER_MS {
+            claim.confidence = 0.6;
+            claim = claim.but("nobody led for longer than a handover takes");
+        }
+        found.push(claim.unchecked("who asked for it", "grep -i 'resign\\|transfer' pd.log"));
+    }
+    found
+}

@@ -1,0 +1,46 @@
+//! What the modes about a PD member's presence share.
+
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::planned_stops::rolling_members;
+use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, View};
+
+/// Metrics that tell whether a member is there.
+pub const METRICS: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "process_start_time_seconds",
+    "process_cpu_seconds_total",
+    LEADS_ETCD,
+];
+
+/// Members that were gone: silent to all who asked, or replaced by a new process.
+pub fn gone<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a MemberOutage> + use<'a> {
+    let rolling = rolling_members(case);
+    case.members
+        .iter()
+        .filter(|one| one.is_silent() || one.restart.is_some())
+        .filter(move |one| !rolling.contains(&one.member))
+}
+
+/// Whether the process ended: a new one was seen, or its host refuses connections.
+pub fn died(outage: &MemberOutage) -> bool {
+    outage.restart.is_some() || outage.refused == Some(true)
+}
+
+/// The claim that a member's outage is.
+pub fn claim(case: &Case<'_>, outage: &MemberOutage) -> Claim {
+    let target = Target::member(&outage.member, case.evidence.member_address(&outage.member));
+    let both = outage.recorder == View::Silent && outage.prometheus == View::Silent;
+    let confidence = if both || outage.restart.is_some() { 0.95 } else { 0.75 };
+    let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
+    claim.end = outage.end;
+    claim.evidence.clone_from(&outage.findings);
+    let open = case.open();
+    let changes = case.leader_changes.iter().filter(|(change, _)| {
+        change.from == outage.member && outage.range(open).contains(change.at)
+    });
+    claim.evidence.extend(changes.map(|(_, told)| *told));
+    claim
+}

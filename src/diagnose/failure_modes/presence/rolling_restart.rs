@@ -1,0 +1,53 @@
+//! Nodes restarted one after the other, each once.
+
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::planned_stops::{rolling, rolling_members};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "rolling_restart",
+    row: 3,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "nodes were restarted one after the other",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &["process_start_time_seconds"],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let stores = rolling(case);
+    let members = rolling_members(case);
+    let mut found = Vec::new();
+    let stopped: Vec<_> = case
+        .outages
+        .iter()
+        .filter(|outage| stores.contains(&outage.store) && outage.restart.is_some())
+        .collect();
+    if let (Some(first), Some(last)) = (stopped.first(), stopped.last()) {
+        let mut target = Target::cluster();
+        target.concerns = stopped
+            .iter()
+            .map(|one| Target::store(&case.evidence.stores[one.store]).text())
+            .collect();
+        let mut claim = Claim::new(target, first.onset, first.uncertainty_ms(), 0.95);
+        claim.stores.clone_from(&stores);
+        claim.end = last.end;
+        claim.evidence = stopped.iter().flat_map(|one| one.findings.iter().copied()).collect();
+        found.push(claim);
+    }
+    let restarted: Vec<_> =
+        case.members.iter().filter(|one| members.contains(&one.member)).collect();
+    if let (Some(first), Some(last)) = (restarted.first(), restarted.last()) {
+        let mut target = Target::cluster();
+        target.concerns.clone_from(&members);
+        let mut claim = Claim::new(target, first.onset, first.uncertainty_ms(), 0.95);
+        claim.end = last.end;
+        claim.evidence = restarted.iter().flat_map(|one| one.findings.iter().copied()).collect();
+        found.push(claim);
+    }
+    found
+}

@@ -1,0 +1,31 @@
+//! A store joined and is being filled.
+
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scale_out",
+    row: 3,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "a store joined the cluster",
+    subsumes: &[],
+    needs: &[Need::PdStores],
+    metrics: &[],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let moved = case.moved.iter().filter(|(one, _)| !one.leaves);
+    moved
+        .map(|(one, told)| {
+            let target = Target::store(&case.evidence.stores[one.store]);
+            let mut claim = Claim::new(target, one.at, 5_000, 0.97);
+            claim.stores = vec![one.store];
+            claim.evidence = vec![*told];
+            claim
+        })
+        .collect()
+}

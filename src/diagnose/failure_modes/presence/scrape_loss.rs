@@ -1,0 +1,131 @@
+//! Prometheus or the recorder did not see what others saw.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::failure_modes::presence::store_presence::{
+    is_badly_connected, is_starved, unplanned,
+};
+use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Presence, Silence, View, unscraped};
+use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scrape_loss",
+    row: 32,
+    nature: Nature::Change,
+    depth: Depth::Presence,
+    says: "the observer went blind, the observed did not",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics, Need::PdStores],
+    metrics: &["up"],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = unseen_stores(case);
+    found.extend(unseen_members(case));
+    found.extend(blind(case));
+    found
+}
+
+/// A single failed scrape is a hiccup.
+const FAILED: usize = 2;
+
+fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
+    let unseen = unplanned(case, Presence::Unseen)
+        .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED))
+        .filter(|outage| !is_starved(case, outage) && !is_badly_connected(case, outage));
+    unseen
+        .map(|outage| {
+            let target = Target::store(&case.evidence.stores[outage.store]);
+            let heard = outage.pd == View::Heard;
+            let confidence = if heard { 0.95 } else { 0.6 };
+            let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
+            claim.end = outage.end;
+            claim.evidence.clone_from(&outage.findings);
+            if heard {
+                return claim;
+            }
+            let confidence = claim.confidence;
+            let what = format!("{}: whether PD heard it meanwhile", claim.target.name);
+            Claim { confidence, ..claim.hangs_on(&what, "pd-ctl store") }
+        })
+        .collect()
+}
+
+fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
+    let seen_by_one = case.members.iter().filter(|one| {
+        let views = [one.recorder, one.prometheus];
+        views.contains(&View::Silent) && views.contains(&View::Heard) && one.restart.is_none()
+    });
+    seen_by_one
+        .filter(|one| one.scrapes.as_ref().is_none_or(|scrapes| scrapes.failed >= FAILED))
+        .map(|one| {
+            let target = Target::member(&one.member, case.evidence.member_address(&one.member));
+            let mut claim = Claim::new(target, one.onset, one.uncertainty_ms(), 0.9);
+            claim.end = one.end;
+            claim.evidence.clone_from(&one.findings);
+            let who = if one.recorder == View::Silent { "the recorder" } else { "Prometheus" };
+            claim.but(&format!("only {who} does not hear it"))
+        })
+        .collect()
+}
+
+/// Whether the recorder says itself that it did not see these scrapes. Then nobody knows whether
+/// Prometheus made them.
+fn is_recorded(case: &Case<'_>, silence: &Silence) -> bool {
+    let evidence = case.evidence;
+    let range = silence.range(evidence.as_of);
+    let open = evidence.gaps.iter().filter(|gap| {
+        matches!(gap.source, Source::Prometheus | Source::Recorder)
+            && !gap.is_partial()
+            && gap.is_open(evidence.as_of)
+    });
+    let within =
+        |gap: &Gap| (gap.range.end.min(range.end) - gap.range.start.max(range.start)).max(0);
+    let recorded_ms: i64 = open.map(within).sum();
+    // Beside that, as much may be missing as passes for no silence, and what had not settled.
+    let rest_ms = range.millis() - recorded_ms;
+    recorded_ms > 0 && rest_ms <= 3 * evidence.series.scrape_interval_ms() + SETTLE_MS
+}
+
+/// Samples that are missing altogether, of all targets at once: Prometheus itself was away.
+fn blind(case: &Case<'_>) -> Vec<Claim> {
+    let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
+    let silences = unscraped(case.evidence).into_iter();
+    for (instance, silence) in silences.filter(|(_, silence)| !is_recorded(case, silence)) {
+        // Targets are scraped within one interval of each other.
+        let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= 20_000);
+        by_start.entry(near.unwrap_or(silence.last)).or_default().push((instance, silence.next));
+    }
+    let mut found = Vec::new();
+    for (start, instances) in by_start {
+        let all = instances.len() == case.evidence.series.scrapes().len();
+        let target = if all {
+            Target::named(TargetKind::Observer, "prometheus")
+        } else {
+            let mut target = Target::named(TargetKind::Observer, "prometheus targets");
+            target.concerns = instances.iter().map(|(instance, _)| instance.clone()).collect();
+            target
+        };
+        let end = instances.iter().map(|(_, next)| *next).min().flatten();
+        let mut claim = Claim::new(target.clone(), start, 15_000, 0.9);
+        claim.end = end;
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::ScrapesMissing,
+            target,
+            range: TimeRange::new(start, end.unwrap_or(case.open())),
+            uncertainty_ms: 15_000,
+            lasts: end.is_none(),
+            text: format!("{} targets have no samples", instances.len()),
+            read: ("up", "absent".to_owned()),
+            plot: Vec::new(),
+        }));
+        found.push(claim);
+    }
+    found
+}

@@ -1,0 +1,37 @@
+//! One direction between a store and the others works.
+
+use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Presence, View};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_asymmetric_partition",
+    row: 26,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "messages pass in one direction only",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+/// As for a store cut off from its peers: longer than an election.
+const LASTS_MS: i64 = 20_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let one_way = unplanned(case, Presence::OneWay);
+    let lasting =
+        one_way.filter(|outage| outage.end.unwrap_or(case.open()) - outage.last_sign > LASTS_MS);
+    lasting
+        .map(|outage| {
+            let claim = claim(case, outage, 0.85);
+            match outage.inbound {
+                View::Silent => claim.but("its own messages still reach its peers"),
+                _ => claim.but("messages of its peers still reach it"),
+            }
+        })
+        .collect()
+}

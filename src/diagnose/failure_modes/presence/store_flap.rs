@@ -1,0 +1,42 @@
+//! A process that restarts again and again.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Outage, Presence};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_flap",
+    row: 2,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store's process restarts again and again",
+    subsumes: &["store_restart", "store_crash"],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+/// Once is an accident, twice may be two; from three on it is a loop.
+const RESTARTS: usize = 3;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut by_store: BTreeMap<usize, Vec<&Outage>> = BTreeMap::new();
+    for outage in unplanned(case, Presence::Died).filter(|outage| outage.restart.is_some()) {
+        by_store.entry(outage.store).or_default().push(outage);
+    }
+    let times = |outages: &[&Outage]| outages.iter().map(|outage| outage.restarts).sum::<usize>();
+    let flaps = by_store.into_values().filter(|outages| times(outages) >= RESTARTS);
+    flaps
+        .map(|outages| {
+            let mut flap = claim(case, outages[0], 0.96);
+            flap.end = outages.last().and_then(|outage| outage.end);
+            let rest = outages.iter().skip(1).flat_map(|outage| outage.findings.iter().copied());
+            flap.evidence.extend(rest);
+            flap
+        })
+        .collect()
+}

@@ -1,0 +1,32 @@
+//! The store runs, and neither PD nor its peers hear it.
+
+use crate::diagnose::failure_modes::presence::store_presence::{
+    METRICS, claim, unplanned, witnesses,
+};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Presence, View};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_partition",
+    row: 25,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store runs and is cut off from PD and from its peers",
+    subsumes: &[],
+    needs: &[Need::PdStores, Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let cut = unplanned(case, Presence::CutOff).map(|outage| {
+        let claim = claim(case, outage, witnesses(outage));
+        match outage.prometheus {
+            View::Heard => claim.but("Prometheus hears it: it stands on the store's side"),
+            _ => claim,
+        }
+    });
+    cut.collect()
+}

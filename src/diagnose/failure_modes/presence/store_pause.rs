@@ -1,0 +1,27 @@
+//! The process exists and executes nothing: stopped, or on a frozen machine.
+
+use crate::diagnose::failure_modes::presence::store_presence::{
+    METRICS, claim, unplanned, witnesses,
+};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::Presence;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_pause",
+    row: 1,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store's process stood still: neither dead nor cut off",
+    subsumes: &[],
+    needs: &[Need::PdStores, Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let frozen =
+        unplanned(case, Presence::Frozen).map(|outage| claim(case, outage, witnesses(outage)));
+    frozen.collect()
+}

@@ -1,0 +1,45 @@
+//! The store runs and PD hears it; its peers do not. Or a single link between two stores broke.
+
+use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Presence, View};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_peer_partition",
+    row: 26,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store reaches PD and not its peers",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+/// A peer that restarts is missed for a few seconds; what stays undeliverable for longer than an
+/// election (20 s at most) is no hiccup.
+const LASTS_MS: i64 = 20_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let cut = unplanned(case, Presence::CutFromPeers);
+    let lasting =
+        cut.filter(|outage| outage.end.unwrap_or(case.open()) - outage.last_sign > LASTS_MS);
+    lasting
+        .filter(|outage| {
+            !case.outages.iter().any(|other| {
+                // Peers of a store that fell out report it, and it them: that store is the cause.
+                let touches =
+                    outage.row.contains(&other.store) || outage.column.contains(&other.store);
+                touches
+                    && other.pd == View::Silent
+                    && other.range(case.open()).overlaps(&outage.range(case.open()))
+            })
+        })
+        .map(|outage| {
+            let both = !outage.row.is_empty() && !outage.column.is_empty();
+            claim(case, outage, if both { 0.95 } else { 0.7 })
+        })
+        .collect()
+}

@@ -1,0 +1,32 @@
+//! The process died or was stopped, and a new one was there within a minute or so.
+
+use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::Presence;
+use crate::diagnose::observations::planned_stops::is_short;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_restart",
+    row: 2,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store's process was replaced by a new one at once",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let short = unplanned(case, Presence::Died)
+        .filter(|outage| outage.restart.is_some_and(|restart| is_short(case, restart, outage)));
+    let unknown = "what ended the old process: neither Prometheus nor PD tells";
+    short
+        .map(|outage| {
+            // A new start time is proof; only the reason is open.
+            claim(case, outage, 0.95).unchecked(unknown, "journalctl -u tikv; tail tikv.log")
+        })
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! The broader answer while a hole is open: the store is gone, and whether its process died,
+//! stands still or is cut off shows only when it comes back.
+
+use crate::diagnose::failure_modes::presence::store_presence::{
+    METRICS, claim, unplanned, witnesses,
+};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::Presence;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "store_unreachable",
+    row: 1,
+    nature: Nature::Fault,
+    depth: Depth::Presence,
+    says: "the store is gone: crashed hard, frozen or cut off",
+    subsumes: &[],
+    needs: &[Need::PdStores, Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let gone = unplanned(case, Presence::Gone).map(|outage| {
+        let address = &case.evidence.stores[outage.store].address;
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        claim(case, outage, witnesses(outage)).unchecked(
+            "whether its counters go on: store_pause and store_partition look alike until then",
+            &format!(
+                "ssh {host} 'pgrep -a tikv-server; grep State /proc/$(pgrep tikv-server)/status'"
+            ),
+        )
+    });
+    gone.collect()
+}

@@ -1,0 +1,133 @@
+//! Clocks that jump back or disagree, as PD itself counts it.
+
+use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::tracks::Point;
+use crate::model::{Labels, TimeRange};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "clock_drift",
+    row: 24,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the member's clock jumped or disagrees with the others'",
+    subsumes: &[],
+    needs: &[Need::PdMetrics],
+    metrics: &[JUMPS, EVENTS, TSO],
+    judge,
+};
+
+const JUMPS: &str = "pd_monitor_time_jump_back_total";
+const EVENTS: &str = "pd_tso_events";
+const TSO: &str = "pd_cluster_tso";
+
+/// PD's leader takes the physical part of its timestamps from its clock every 50 ms, so that the
+/// two run along with whoever scrapes them, some tens of milliseconds behind. Two seconds more, one
+/// way or the other, no busy machine makes.
+const STEP_MS: f64 = 2_000.0;
+
+/// When the clock of a leading member moved against Prometheus's, and by how many milliseconds.
+fn step(case: &Case<'_>, name: &str, instance: &str) -> Option<(Point, Point, f64)> {
+    let physical = |labels: &Labels| labels.get("type") == Some("tso");
+    let track = case.evidence.series.gauge(TSO, instance, physical);
+    // A member that leads no more goes on exporting its last timestamp.
+    let leads = |point: &&Point| {
+        let pd = &case.evidence.pd;
+        let settled = point.at.saturating_add_millis(-10_000);
+        point.value > 0.0
+            && pd.leader_at(point.at) == Some(name)
+            && pd.leads_since(point.at).is_some_and(|since| since <= settled)
+    };
+    let points: Vec<Point> = track.0.iter().filter(leads).copied().collect();
+    let offset = |point: &Point| point.value - point.at.as_millis() as f64;
+    let usual = median(points.iter().take(4).map(offset))?;
+    let off = |point: &Point| (offset(point) - usual).abs() >= STEP_MS;
+    let pair = points.windows(2).find(|pair| off(&pair[0]) && off(&pair[1]))?;
+    let last = points.iter().rev().find(|point| off(point)).copied().unwrap_or(pair[1]);
+    (points.len() > 4).then(|| (pair[0], last, offset(&pair[1]) - usual))
+}
+
+fn slow_clock(labels: &Labels) -> bool {
+    labels.get("type") == Some("system_time_slow")
+}
+
+/// Whether the member took over PD's leadership then. A new leader goes on from the last timestamp
+/// that the old one saved, up to `tso-save-interval` (3 s) ahead of any clock, and counts its own
+/// as slow until it has caught up.
+fn takes_over(case: &Case<'_>, name: &str, point: &Point) -> bool {
+    case.leader_changes.iter().any(|(change, _)| {
+        let since = change.leaderless_since.unwrap_or(change.at);
+        change.to.as_deref() == Some(name)
+            && point.at >= since.saturating_add_millis(-TOLD_LATE_MS)
+            && point.since <= change.at.saturating_add_millis(TOLD_LATE_MS)
+    })
+}
+
+/// Members are asked who leads every 10 s.
+const TOLD_LATE_MS: i64 = 10_000;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found = Vec::new();
+    for name in &case.member_names {
+        let Some(instance) = case.evidence.instance_of_member(name) else { continue };
+        let series = &case.evidence.series;
+        let counters = [
+            (JUMPS, series.rate(JUMPS, &instance, |_| true)),
+            (EVENTS, series.rate(EVENTS, &instance, slow_clock)),
+        ];
+        for (metric, rate) in counters {
+            // PD counts an event only where its clock went back by itself; one is one too many.
+            let went_back = |point: &&Point| {
+                point.value > 0.0 && (metric == JUMPS || !takes_over(case, name, point))
+            };
+            let Some(first) = rate.0.iter().find(went_back) else { continue };
+            let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
+            let target = Target::member(name, case.evidence.member_address(name));
+            let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
+            claim.end = Some(last.at);
+            claim.readings.push(crossing(Crossing {
+                kind: FindingKind::ClockJumped,
+                target,
+                range: TimeRange::new(first.at, last.at),
+                uncertainty_ms: first.at - first.since,
+                lasts: false,
+                text: format!("{metric} rises"),
+                read: (&format!("rate({metric}{{instance=\"{instance}\"}})"), number(first.value)),
+                plot: vec![Plot {
+                    metric: metric.to_owned(),
+                    how: PlotHow::Rate,
+                    instance: instance.clone(),
+                    label: None,
+                }],
+            }));
+            found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
+        }
+        if let Some((first, last, by)) = step(case, name, &instance) {
+            let target = Target::member(name, case.evidence.member_address(name));
+            let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
+            claim.end = (last.at < case.open().saturating_add_millis(-30_000)).then_some(last.at);
+            claim.readings.push(crossing(Crossing {
+                kind: FindingKind::ClockJumped,
+                target,
+                range: TimeRange::new(first.at, last.at),
+                uncertainty_ms: first.at - first.since,
+                lasts: claim.end.is_none(),
+                text: format!(
+                    "its timestamps move by {} s against Prometheus's clock",
+                    number(by / 1e3)
+                ),
+                read: (
+                    &format!("{TSO}{{type=\"tso\",instance=\"{instance}\"}}"),
+                    number(first.value),
+                ),
+                plot: Vec::new(),
+            }));
+            found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
+        }
+    }
+    found
+}

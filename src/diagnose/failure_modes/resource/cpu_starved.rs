@@ -1,0 +1,81 @@
+//! A store is not given the CPU that it asks for.
+
+use crate::diagnose::failure_modes::resource::node_stage::{
+    claim, ruled_out, slow_stores, weigh_load,
+};
+use crate::diagnose::findings::finding::{Target, number};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::{Case, SlowNode};
+use crate::diagnose::observations::{Stage, View};
+use crate::model::TimeRange;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "cpu_starved",
+    row: 10,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the store's process is not given the CPU that it asks for",
+    subsumes: &["slow_disk", "slow_network", "store_pd_partition"],
+    needs: &[Need::TikvMetrics],
+    metrics: &[
+        "tikv_batch_system_fsm_schedule_wait_seconds_sum",
+        "tikv_batch_system_fsm_schedule_wait_seconds_count",
+        "tikv_yatp_pool_schedule_wait_duration_sum",
+        "tikv_yatp_pool_schedule_wait_duration_count",
+        "tikv_grpc_msg_duration_seconds_sum",
+        "tikv_grpc_msg_duration_seconds_count",
+        CPU,
+    ],
+    judge,
+};
+
+const CPU: &str = "process_cpu_seconds_total";
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let slow = slow_stores(case, Stage::Threads).map(|node| {
+        let known = &case.evidence.stores[node.node];
+        let claim = claim(case, node, Target::store(known), Stage::Threads);
+        let claim = ruled_out(case, node, Stage::Threads, claim);
+        let mut claim = weigh_load(case, node, claim);
+        claim.stores = vec![node.node];
+        let hidden = case.outages.iter().any(|outage| {
+            outage.store == node.node
+                && outage.pd == View::Silent
+                && outage.range(case.open()).overlaps(&node.range)
+        });
+        if !node.has(Stage::Network) && !hidden {
+            claim.confidence -= 0.25;
+            claim = claim.but("scrapes and requests to PD take no longer than usual");
+        }
+        if let Some((before, now)) = cpu(case, node)
+            && now > 1.3 * before
+        {
+            claim.confidence -= 0.3;
+            let text = format!("it used more CPU, {} cores after {}", number(now), number(before));
+            claim = claim.but(&text);
+        }
+        let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
+        claim.unchecked(
+            "the throttling of its cgroup",
+            &format!("ssh {host} 'cat /sys/fs/cgroup/**/cpu.stat; top -b -n 1 | head -20'"),
+        )
+    });
+    slow.collect()
+}
+
+/// Cores that the process used before and meanwhile.
+fn cpu(case: &Case<'_>, node: &SlowNode) -> Option<(f64, f64)> {
+    let instance = case.evidence.stores[node.node].instance.as_deref()?;
+    let track = case.evidence.series.rate(CPU, instance, |_| true);
+    let before =
+        TimeRange::new(node.range.start.saturating_add_millis(-120_000), node.range.start + 1);
+    let inside = TimeRange::new(node.range.start + 1, node.range.end + 1);
+    let middle = |range| {
+        let points = track.within(range);
+        // Whole seconds of CPU are exported, so only a mean over minutes means something.
+        (!points.is_empty())
+            .then(|| points.iter().map(|point| point.value).sum::<f64>() / points.len() as f64)
+    };
+    Some((middle(before)?, middle(inside)?))
+}

@@ -1,0 +1,218 @@
+//! I/O stopped: the process runs, PD and Prometheus hear it, and nothing is written any more.
+
+use crate::diagnose::failure_modes::presence::store_presence::claim;
+use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::invariants::{above, below};
+use crate::diagnose::observations::tracks::Track;
+use crate::diagnose::observations::{Life, Outage, View};
+use crate::model::{Labels, TimeRange};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "disk_hang",
+    row: 6,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the store's disk does not answer",
+    // Behind a disk that stopped, heartbeats stop too, and so do a process's own inspections.
+    subsumes: &[
+        "slow_disk",
+        "cpu_starved",
+        "store_pd_partition",
+        "store_pause",
+        "store_unreachable",
+    ],
+    needs: &[Need::TikvMetrics],
+    metrics: &[SYNCS, SYNC_TIME, SCORE, MESSAGES, PROBES, PROBE_TIME],
+    judge,
+};
+
+/// TiKV's own probe of its disk, a small synced write a second; it counts what did not succeed.
+const PROBES: &str = "tikv_raftstore_disk_probe_duration_seconds_count";
+const PROBE_TIME: &str = "tikv_raftstore_disk_probe_duration_seconds_sum";
+const SYNC_TIME: &str = "raft_engine_sync_log_duration_seconds_sum";
+const SYNCS: &str = "raft_engine_sync_log_duration_seconds_count";
+const SCORE: &str = "tikv_raftstore_slow_score";
+const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
+
+/// An fsync that takes this long did not wait for a slow device but for one that had stopped:
+/// ten times the worst that TiKV's own inspection waits for (`inspect-interval` and its timeouts
+/// add up to a second).
+const HUNG_S: f64 = 10.0;
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let stores = 0..case.evidence.stores.len();
+    let mut found: Vec<Claim> = stores.filter_map(|store| of_store(case, store)).collect();
+    found.extend(case.outages.iter().filter_map(|outage| behind_a_hole(case, outage)));
+    found
+}
+
+/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed whole:
+/// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
+/// half of the hole or more.
+fn behind_a_hole(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
+    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
+    let Life::StoodStill { hole, .. } = outage.life else { return None };
+    let connected = outage.column.is_empty() && outage.outbound == View::Silent;
+    if !connected || outage.link.is_some() || !peers_reach(case, outage, hole) {
+        return None;
+    }
+    let spent = case.evidence.series.across(SYNC_TIME, instance, hole)?;
+    if spent.by * 2000.0 < hole.millis() as f64 {
+        return None;
+    }
+    let found = claim(case, outage, 0.97);
+    Some(found.but("its own inspections stood still, as they do behind a disk that stopped"))
+}
+
+/// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
+/// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
+fn peers_reach(case: &Case<'_>, outage: &Outage, hole: TimeRange) -> bool {
+    let others = case.evidence.stores.iter().enumerate();
+    let others = others.filter(|(store, _)| *store != outage.store);
+    let scores: Vec<f64> = others
+        .filter_map(|(_, known)| known.instance.as_deref())
+        .flat_map(|instance| {
+            let of_links = |labels: &Labels| labels.get("type") == Some("network");
+            let track = case.evidence.series.gauge(SCORE, instance, of_links);
+            track.within(hole).iter().map(|point| point.value).collect::<Vec<f64>>()
+        })
+        .collect();
+    !scores.is_empty() && scores.iter().all(|score| *score < 10.0)
+}
+
+/// A disk that stopped, as one measure shows it.
+struct Stop {
+    range: TimeRange,
+    lasts: bool,
+    text: String,
+    metric: &'static str,
+    value: f64,
+}
+
+fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
+    let instance = case.evidence.stores[store].instance.as_deref()?;
+    let stops = [
+        no_probes(case, instance),
+        failed_probes(case, instance),
+        no_syncs(case, instance),
+        endless(case, instance),
+    ];
+    let stop = stops.into_iter().flatten().min_by_key(|stop| stop.range.start)?;
+    let silent = case.outages.iter().any(|outage| {
+        outage.store == store
+            && outage.pd == View::Silent
+            && outage.range(case.open()).overlaps(&stop.range)
+    });
+    let known = &case.evidence.stores[store];
+    let mut claim = Claim::new(Target::store(known), stop.range.start, UNCERTAIN_MS, 0.95);
+    claim.stores = vec![store];
+    claim.end = (!stop.lasts).then_some(stop.range.end);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::DeviceStopped,
+        target: Target::store(known),
+        range: stop.range,
+        uncertainty_ms: UNCERTAIN_MS,
+        lasts: stop.lasts,
+        text: stop.text,
+        read: (&format!("rate({}{{instance=\"{instance}\"}})", stop.metric), number(stop.value)),
+        plot: vec![Plot {
+            metric: stop.metric.to_owned(),
+            how: PlotHow::Rate,
+            instance: instance.to_owned(),
+            label: None,
+        }],
+    }));
+    Some(if silent { claim.but("PD does not hear it either") } else { claim })
+}
+
+/// A counter is read at each scrape.
+const UNCERTAIN_MS: i64 = 15_000;
+
+/// A stretch without a single event of a counter that had so many a second before. The interval
+/// before it holds the events up to the stop: their share tells when that was.
+fn stands_still(track: &Track, at_least: f64) -> Option<Stop> {
+    below(track, 0.0, 2).into_iter().find_map(|stretch| {
+        let before =
+            TimeRange::new(stretch.since.saturating_add_millis(-120_000), stretch.since + 1);
+        let usual = median(track.within(before).iter().map(|point| point.value))?;
+        if usual < at_least {
+            return None;
+        }
+        let partly = track.last_by(stretch.since)?;
+        let share = (partly.value / usual).clamp(0.0, 1.0);
+        let since = partly
+            .at
+            .saturating_add_millis(-(((partly.at - partly.since) as f64 * (1.0 - share)) as i64));
+        let range = TimeRange::new(since, stretch.range.end);
+        let text = String::new();
+        Some(Stop { range, lasts: stretch.lasts, text, metric: PROBES, value: 0.0 })
+    })
+}
+
+fn succeeded(labels: &Labels) -> bool {
+    labels.get("outcome").is_none_or(|outcome| outcome == "success")
+}
+
+/// TiKV probes its disk once a second, whatever it has to do: two scrapes without one, and the
+/// last has not come back.
+fn no_probes(case: &Case<'_>, instance: &str) -> Option<Stop> {
+    let probes = case.evidence.series.rate(PROBES, instance, succeeded);
+    let text = "not one probe of the disk finishes".to_owned();
+    stands_still(&probes, 0.5).map(|stop| Stop { text, ..stop })
+}
+
+fn failed_probes(case: &Case<'_>, instance: &str) -> Option<Stop> {
+    let failed = |labels: &Labels| !succeeded(labels);
+    let rate = case.evidence.series.rate(PROBES, instance, failed);
+    let stretch = above(&rate, f64::MIN_POSITIVE, 2).into_iter().next()?;
+    let range = TimeRange::new(stretch.since, stretch.range.end);
+    let text = "probes of the disk fail".to_owned();
+    Some(Stop { range, lasts: stretch.lasts, text, metric: PROBES, value: stretch.peak })
+}
+
+/// Two intervals without a single fsync, where there had been at least two a second, while
+/// messages keep coming in and the store scores itself as slow.
+fn no_syncs(case: &Case<'_>, instance: &str) -> Option<Stop> {
+    let table = &case.evidence.series;
+    let stop = stands_still(&table.rate(SYNCS, instance, |_| true), 2.0)?;
+    let score = table.gauge(SCORE, instance, |labels| labels.get("type") == Some("raft"));
+    let messages = table.rate(MESSAGES, instance, |_| true);
+    let within = TimeRange::new(stop.range.start, stop.range.end + UNCERTAIN_MS + 1);
+    let most =
+        |track: &Track| track.within(within).iter().map(|point| point.value).fold(0.0, f64::max);
+    let text = "not one fsync finishes, while messages keep coming in and the store scores itself \
+                as slow";
+    (most(&messages) > 0.0 && most(&score) >= 80.0).then(|| Stop {
+        text: text.to_owned(),
+        metric: SYNCS,
+        ..stop
+    })
+}
+
+/// An operation that took as long as the disk was away. Probes follow one another, so that their
+/// times add up to no more than the time that passed, unless one had begun long before.
+fn endless(case: &Case<'_>, instance: &str) -> Option<Stop> {
+    let table = &case.evidence.series;
+    let spent = table.rate(PROBE_TIME, instance, succeeded);
+    let probe = spent.0.iter().find_map(|point| {
+        let span = (point.at - point.since) as f64 / 1000.0;
+        let took = point.value * span;
+        (took >= span + HUNG_S / 2.0).then_some((*point, took, PROBES, "probe of the disk"))
+    });
+    let syncs = table.mean("raft_engine_sync_log_duration_seconds", instance, 1.0, |_| true);
+    let sync = syncs.0.iter().find(|point| point.value >= HUNG_S);
+    let sync = sync.map(|point| (*point, point.value, SYNCS, "fsync"));
+    let (point, took, metric, what) = probe.into_iter().chain(sync).min_by_key(|(p, ..)| p.at)?;
+    Some(Stop {
+        range: TimeRange::new(point.at.saturating_add_millis(-((took * 1000.0) as i64)), point.at),
+        lasts: false,
+        text: format!("a single {what} takes {}", seconds(took)),
+        metric,
+        value: took,
+    })
+}

@@ -1,0 +1,38 @@
+//! A PD member whose etcd is slow, or which lacks CPU.
+
+use crate::diagnose::failure_modes::resource::node_stage::{claim, member_stage};
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::Stage;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "pd_overloaded",
+    row: 23,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the PD member cannot keep up: its log or its threads wait",
+    subsumes: &[],
+    needs: &[Need::PdMetrics],
+    metrics: &[
+        "etcd_disk_wal_fsync_duration_seconds_sum",
+        "etcd_disk_wal_fsync_duration_seconds_count",
+        "etcd_disk_backend_commit_duration_seconds_sum",
+        "etcd_disk_backend_commit_duration_seconds_count",
+        "go_sched_latencies_seconds_sum",
+        "go_sched_latencies_seconds_count",
+    ],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let slow = case.slow_members.iter().filter(|node| member_stage(node) != Stage::Network);
+    slow.map(|node| {
+        let name = &case.member_names[node.node];
+        let target = Target::member(name, case.evidence.member_address(name));
+        claim(case, node, target, member_stage(node))
+            .unchecked("the member's disk and CPU", "iostat -x 5 3; top -b -n 1 | head -20")
+    })
+    .collect()
+}

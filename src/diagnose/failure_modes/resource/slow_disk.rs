@@ -1,0 +1,57 @@
+//! A store's device is slow, and its load did not rise.
+
+use crate::diagnose::failure_modes::resource::node_stage::{
+    claim, ruled_out, slow_stores, weigh_load,
+};
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{Slow, Stage};
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "slow_disk",
+    row: 7,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the store's disk is slow",
+    // A store that writes for seconds misses heartbeats.
+    subsumes: &["store_pd_partition"],
+    needs: &[Need::TikvMetrics],
+    metrics: &[
+        "tikv_raftstore_disk_probe_duration_seconds_sum",
+        "tikv_raftstore_disk_probe_duration_seconds_count",
+        "raft_engine_sync_log_duration_seconds_sum",
+        "raft_engine_sync_log_duration_seconds_count",
+        "tikv_raftstore_store_write_raftdb_duration_seconds_sum",
+        "tikv_raftstore_store_write_raftdb_duration_seconds_count",
+        "tikv_raftstore_append_log_duration_seconds_sum",
+        "tikv_raftstore_append_log_duration_seconds_count",
+        "tikv_raftstore_slow_score",
+        "tikv_grpc_msg_duration_seconds_count",
+    ],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let slow = slow_stores(case, Stage::Device).map(|node| {
+        let known = &case.evidence.stores[node.node];
+        let claim = claim(case, node, Target::store(known), Stage::Device);
+        let claim = ruled_out(case, node, Stage::Device, claim);
+        let mut claim = weigh_load(case, node, claim);
+        claim.stores = vec![node.node];
+        // What the store measures around its writes includes waiting for a thread.
+        let device = ["disk_probe", "sync_log"];
+        let measured = |slow: &Slow| device.iter().any(|name| slow.quantity.metric.contains(name));
+        if !node.slow.iter().any(measured) {
+            claim.confidence -= 0.3;
+            claim = claim.but("neither probes nor synced writes of the disk take longer");
+        }
+        if node.has(Stage::Threads) {
+            claim = claim.but("threads wait too, as they do behind a slow disk");
+        }
+        let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
+        claim.unchecked("the device itself", &format!("ssh {host} iostat -x 5 3"))
+    });
+    slow.collect()
+}

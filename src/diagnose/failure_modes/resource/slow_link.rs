@@ -1,0 +1,57 @@
+//! The part of `slow_network` that is about the way between two stores.
+
+use crate::diagnose::findings::finding::{
+    FindingKind, Plot, PlotHow, Target, TargetKind, number, seconds,
+};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::{HEALTH, late_checks};
+use crate::model::TimeRange;
+
+/// Links between two stores whose health checks take long in both directions, while those with
+/// others do not: neither store is slow, the way between them is.
+pub fn slow_links(case: &Case<'_>) -> Vec<Claim> {
+    let late = late_checks(case.evidence);
+    let stores = &case.evidence.stores;
+    let pairs = late.iter().filter(|((by, whom), _)| by < whom);
+    let pairs = pairs.filter_map(|((a, b), stretch)| {
+        let back = late.get(&(*b, *a))?;
+        let others = late.keys().filter(|(by, whom)| {
+            let ends = [*by, *whom];
+            (ends.contains(a) || ends.contains(b)) && !(ends.contains(a) && ends.contains(b))
+        });
+        (stores.len() > 2 && others.count() == 0).then_some((*a, *b, stretch, back))
+    });
+    let claims = pairs.map(|(a, b, there, back)| {
+        let first = if there.range.start <= back.range.start { there } else { back };
+        let name = format!("{} - {}", stores[a].name(), stores[b].name());
+        let mut target = Target::named(TargetKind::Link, &name);
+        target.concerns = vec![Target::store(&stores[a]).text(), Target::store(&stores[b]).text()];
+        let uncertainty_ms = (first.range.start - first.since).max(1_000);
+        let mut claim = Claim::new(target.clone(), first.since, uncertainty_ms, 0.9);
+        claim.end = (!there.lasts && !back.lasts).then_some(there.range.end.max(back.range.end));
+        let instance = stores[a].instance.clone().unwrap_or_default();
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::SlowNetwork,
+            target,
+            range: TimeRange::new(first.since, there.range.end.max(back.range.end)),
+            uncertainty_ms,
+            lasts: claim.end.is_none(),
+            text: format!(
+                "health checks between the two take {} and {}",
+                seconds(there.peak),
+                seconds(back.peak)
+            ),
+            read: (&format!("{HEALTH}{{instance=\"{instance}\"}}"), number(there.peak)),
+            plot: vec![Plot {
+                metric: HEALTH.to_owned(),
+                how: PlotHow::Mean,
+                instance,
+                label: stores[b].id.map(|id| ("target".to_owned(), id.to_string())),
+            }],
+        }));
+        claim.unchecked("round trips and retransmissions", "ping; ss -ti")
+    });
+    claims.collect()
+}

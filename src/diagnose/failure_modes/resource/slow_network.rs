@@ -1,0 +1,74 @@
+//! Latency or loss on the links of one node, a store or a PD member.
+
+use crate::diagnose::failure_modes::resource::node_stage::{
+    claim, member_stage, ruled_out, slow_stores, weigh_load,
+};
+use crate::diagnose::failure_modes::resource::slow_link::slow_links;
+use std::collections::BTreeSet;
+
+use crate::diagnose::findings::finding::Target;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::observations::Stage;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "slow_network",
+    row: 8,
+    nature: Nature::Fault,
+    depth: Depth::Resource,
+    says: "the node's links are slow or lose packets",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[
+        "scrape_duration_seconds",
+        "tikv_pd_request_duration_seconds_sum",
+        "tikv_pd_request_duration_seconds_count",
+        "etcd_network_peer_round_trip_time_seconds_sum",
+        "etcd_network_peer_round_trip_time_seconds_count",
+        "tikv_raftstore_slow_score",
+        "tikv_raftstore_inspect_network_duration_seconds_sum",
+        "tikv_raftstore_inspect_network_duration_seconds_count",
+    ],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = slow_stores(case, Stage::Network)
+        .map(|node| {
+            let known = &case.evidence.stores[node.node];
+            let claim = claim(case, node, Target::store(known), Stage::Network);
+            let claim = ruled_out(case, node, Stage::Network, claim);
+            let mut claim = weigh_load(case, node, claim);
+            claim.stores = vec![node.node];
+            // A scrape alone is one observer's view.
+            let only_scrapes =
+                node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
+            if only_scrapes {
+                claim.confidence = 0.45;
+                claim = claim.but("only Prometheus waits longer; PD does not");
+            }
+            let host =
+                known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
+            claim.unchecked(
+                "round trips and retransmissions",
+                &format!("ping -c 20 {host}; ssh {host} ss -ti"),
+            )
+        })
+        .collect();
+    let members = case.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
+    found.extend(members.map(|node| {
+        let name = &case.member_names[node.node];
+        let target = Target::member(name, case.evidence.member_address(name));
+        let mut claim = claim(case, node, target, Stage::Network);
+        let witnesses: BTreeSet<&str> = node.slow.iter().map(|slow| slow.quantity.metric).collect();
+        // A scrape and a ping are one observer's view each.
+        if witnesses.len() == 1 && !witnesses.iter().any(|one| one.starts_with("etcd")) {
+            claim.confidence = 0.45;
+            claim = claim.but("only one observer waits longer");
+        }
+        claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
+    }));
+    found.extend(slow_links(case));
+    found
+}

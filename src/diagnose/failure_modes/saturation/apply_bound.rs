@@ -1,0 +1,22 @@
+//! Apply threads at their limit: committed entries wait to be applied.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "apply_bound",
+    row: 11,
+    nature: Nature::Fault,
+    depth: Depth::Saturation,
+    says: "the apply threads are saturated",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[THREADS],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    busy_pools(case, |name| name.starts_with("apply_") && !name.starts_with("apply_low"))
+}

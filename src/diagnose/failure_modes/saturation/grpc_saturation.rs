@@ -1,0 +1,22 @@
+//! gRPC threads at their limit: requests wait before any other stage sees them.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "grpc_saturation",
+    row: 27,
+    nature: Nature::Fault,
+    depth: Depth::Saturation,
+    says: "the gRPC threads are saturated",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[THREADS],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    busy_pools(case, |name| name.starts_with("grpc_server"))
+}

@@ -1,0 +1,22 @@
+//! Raftstore threads at their limit: proposals wait for a thread, not for the disk.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "raftstore_bound",
+    row: 10,
+    nature: Nature::Fault,
+    depth: Depth::Saturation,
+    says: "the raftstore's threads are saturated",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[THREADS],
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    busy_pools(case, |name| name.starts_with("raftstore_"))
+}

@@ -1,0 +1,36 @@
+//! Latches or the quota of pending writes: the scheduler refuses commands.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "scheduler_busy",
+    row: 14,
+    nature: Nature::Fault,
+    depth: Depth::Saturation,
+    says: "the transaction scheduler refuses commands",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[BUSY],
+    judge,
+};
+
+const BUSY: &str = "tikv_scheduler_too_busy_total";
+
+/// The scheduler refuses only once 100 MB of writes are pending
+/// (`scheduler-pending-write-threshold`), so any refusal over two scrapes counts.
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let line = Line {
+        metric: BUSY,
+        how: PlotHow::Rate,
+        kind: FindingKind::RequestsRefused,
+        meaning: "commands refused a second",
+        limit: f64::MIN_POSITIVE,
+        hold: 2,
+        confidence: 0.8,
+    };
+    crossings(case, &line, |instance| case.evidence.series.rate(BUSY, instance, |_| true))
+}

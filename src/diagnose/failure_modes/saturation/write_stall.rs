@@ -1,0 +1,53 @@
+//! RocksDB cannot keep up and slows writers down or stops them.
+
+use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::model::Labels;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "write_stall",
+    row: 9,
+    nature: Nature::Fault,
+    depth: Depth::Saturation,
+    says: "RocksDB stalls writers: compaction cannot keep up",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &[REASONS, THROTTLE],
+    judge,
+};
+
+const REASONS: &str = "tikv_engine_write_stall_reason";
+const THROTTLE: &str = "tikv_scheduler_throttle_flow";
+
+/// RocksDB counts each time that it slowed down or stopped a writer. Stopping is a stall whatever
+/// the load; slowing down must last two scrapes.
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let rate = |instance: &str, keep: fn(&Labels) -> bool| {
+        case.evidence.series.rate(REASONS, instance, keep)
+    };
+    let line = Line {
+        metric: REASONS,
+        how: PlotHow::Rate,
+        kind: FindingKind::EngineStalled,
+        meaning: "writers stopped or slowed down a second, over all reasons",
+        limit: f64::MIN_POSITIVE,
+        hold: 2,
+        confidence: 0.85,
+    };
+    let mut found = crossings(case, &line, |instance| rate(instance, |_| true));
+    // Flow control delays writers before RocksDB has to: its rate is set only then.
+    let line = Line {
+        metric: THROTTLE,
+        how: PlotHow::Gauge,
+        meaning: "flow control lets through, bytes a second",
+        confidence: 0.7,
+        ..line
+    };
+    found.extend(crossings(case, &line, |instance| {
+        case.evidence.series.gauge(THROTTLE, instance, |_| true)
+    }));
+    found
+}

@@ -1,0 +1,24 @@
+//! A few regions take most of the writes.
+
+use crate::diagnose::failure_modes::workload::hot_region::judge_kind;
+use crate::diagnose::failure_modes::workload::load_change::METRICS;
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::pd::FlowKind;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "hot_region_write",
+    row: 12,
+    nature: Nature::Fault,
+    depth: Depth::Workload,
+    says: "a few regions take most of the writes",
+    subsumes: &["traffic_surge"],
+    needs: &[Need::TikvMetrics, Need::PdStores],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    judge_kind(case, FlowKind::Write)
+}

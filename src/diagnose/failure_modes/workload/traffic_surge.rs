@@ -1,0 +1,38 @@
+//! More load everywhere, nothing broken.
+
+use crate::diagnose::failure_modes::workload::load_change::{METRICS, Spread, spread, weigh};
+use crate::diagnose::findings::finding::{Target, TargetKind};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::observed::Case;
+
+/// The mode.
+pub const MODE: Mode = Mode {
+    name: "traffic_surge",
+    row: 31,
+    nature: Nature::Fault,
+    depth: Depth::Workload,
+    says: "clients ask for much more, of all stores alike",
+    subsumes: &[],
+    needs: &[Need::TikvMetrics],
+    metrics: &METRICS,
+    judge,
+};
+
+fn judge(case: &Case<'_>) -> Vec<Claim> {
+    let even = case.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Even);
+    even.map(|(rise, told)| {
+        let departure = &rise.departure;
+        let target = Target::named(TargetKind::Workload, "workload");
+        // Twice the load is beyond doubt; a third more may be a busier minute.
+        let confidence = match departure.ratio() {
+            ratio if ratio >= 1.8 => 0.92,
+            ratio if ratio >= 1.5 => 0.75,
+            _ => 0.6,
+        };
+        let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
+        claim.end = departure.end;
+        claim.evidence = vec![*told];
+        weigh(case, rise, 0.3, claim)
+    })
+    .collect()
+}

@@ -1,0 +1,43 @@
+//! The samples behind a finding, drawn.
+
+use serde::Serialize;
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::findings::finding::{Finding, Plot, PlotHow};
+use crate::diagnose::observations::tracks::Track;
+use crate::model::Labels;
+
+/// A quantity behind a finding, with its values.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drawn {
+    /// Which quantity.
+    pub plot: Plot,
+    /// Its values: milliseconds since the epoch and the value, ascending in time.
+    pub points: Vec<(i64, f64)>,
+}
+
+/// Draws what a finding rests on; quantities that two plots share stand once.
+pub fn draw(evidence: &Evidence, finding: &Finding) -> Vec<Drawn> {
+    let mut plots: Vec<&Plot> = finding.plot.iter().collect();
+    plots.sort();
+    plots.dedup();
+    plots.into_iter().map(|plot| drawn(evidence, plot)).collect()
+}
+
+fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
+    let table = &evidence.series;
+    let keep = |labels: &Labels| {
+        plot.label.as_ref().is_none_or(|(name, value)| labels.get(name) == Some(value))
+    };
+    let track: Track = match plot.how {
+        PlotHow::Gauge => table.gauge(&plot.metric, &plot.instance, keep),
+        PlotHow::Rate => table.rate(&plot.metric, &plot.instance, keep),
+        PlotHow::Mean => table.mean(&plot.metric, &plot.instance, 1.0, keep),
+        PlotHow::Pd => evidence.pd.track(&plot.metric, &plot.instance),
+    };
+    let points = track.0.iter().filter(|point| point.value.is_finite());
+    Drawn {
+        plot: plot.clone(),
+        points: points.map(|point| (point.at.as_millis(), point.value)).collect(),
+    }
+}

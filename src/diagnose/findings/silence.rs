@@ -1,0 +1,296 @@
+//! Nodes that somebody did not hear, and who led PD meanwhile.
+
+use std::collections::BTreeSet;
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::findings::finding::{
+    FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number, seconds,
+};
+use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
+use crate::diagnose::observations::pd_tracks::{
+    ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
+};
+use crate::diagnose::observations::{LeaderChange, Life, MemberOutage, Outage};
+use crate::model::Timestamp;
+
+/// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
+pub(in crate::diagnose) fn aftermath(
+    evidence: &Evidence,
+    outages: &[Outage],
+    findings: &mut Findings,
+) {
+    for outage in outages {
+        let known = &evidence.stores[outage.store];
+        let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
+        let had = history.counts_at(outage.last_sign).map_or(0, |counts| counts.leaders);
+        let until = outage.end.unwrap_or(evidence.as_of);
+        let gone = history
+            .counts
+            .iter()
+            .find(|(at, counts)| *at > outage.onset && *at <= until && counts.leaders == 0);
+        let Some((at, _)) = gone.filter(|_| had > 0) else { continue };
+        let about = About {
+            kind: FindingKind::LeadersLeft,
+            target: Target::store(known),
+            onset: *at,
+            uncertainty_ms: 5_000,
+            end: None,
+        };
+        let text = match had {
+            1 => "the region that it led elects a leader elsewhere".to_owned(),
+            _ => format!("the {had} regions that it led elect leaders elsewhere"),
+        };
+        let citations = vec![cite("PD /stores leader_count".to_owned(), *at, "0".to_owned())];
+        let id = known.id.map_or_else(String::new, |id| id.to_string());
+        findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]));
+    }
+    for (name, counts) in &evidence.pd.checks {
+        let Some((at, count)) = counts.iter().skip(1).find(|(_, count)| *count > 0) else {
+            continue;
+        };
+        let over = counts.iter().find(|(later, count)| later > at && *count == 0);
+        let about = About {
+            kind: FindingKind::RegionsAbnormal,
+            target: Target::cluster(),
+            onset: *at,
+            // PD is asked for these once a minute.
+            uncertainty_ms: 60_000,
+            end: over.map(|(at, _)| *at),
+        };
+        let regions = counted(*count, "region");
+        let text = format!("{regions} with {name}, {}", lasted(*at, over.map(|(at, _)| *at)));
+        let reference = format!("PD /regions/check/{name}");
+        let citations = vec![cite(reference, *at, count.to_string())];
+        findings.add(finding(about, text, citations, vec![of_pd(CHECKED, name)]));
+    }
+}
+
+/// The findings of a store's outage: one per observer.
+pub(in crate::diagnose) fn outage(
+    evidence: &Evidence,
+    outage: &Outage,
+    findings: &mut Findings,
+) -> Vec<FindingRef> {
+    let store = &evidence.stores[outage.store];
+    let target = Target::store(store);
+    let about = |kind, onset: Timestamp, last: Timestamp, end| About {
+        kind,
+        target: target.clone(),
+        onset,
+        uncertainty_ms: (onset - last).max(0),
+        end,
+    };
+    let instance = store.instance.clone().unwrap_or_default();
+    let mut told = Vec::new();
+    if let Some(silence) = &outage.heartbeats {
+        let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
+        let path = "PD /stores last_heartbeat".to_owned();
+        let mut citations =
+            vec![cite(path.clone(), silence.last, "the last one before".to_owned())];
+        citations.extend(silence.next.map(|at| cite(path, at, "the next one".to_owned())));
+        let about = about(FindingKind::SilentToPd, silence.missed, silence.last, silence.next);
+        let id = store.id.map_or_else(String::new, |id| id.to_string());
+        let plots = vec![of_pd(HEARTBEAT_AGE, &id)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    if let Some(scrapes) = &outage.scrapes {
+        let silence = &scrapes.silence;
+        let how = match scrapes.took_s {
+            Some(took) if took < 1.0 => format!(", refused within {}", seconds(took)),
+            Some(took) => format!(", each given up after {}", seconds(took)),
+            None => String::new(),
+        };
+        let failed = scrapes.failed;
+        let text = format!("{failed} scrapes fail {}{how}", lasted(silence.missed, silence.next));
+        let series = format!("up{{instance=\"{instance}\"}}");
+        let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
+        citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
+        if let Some(took) = scrapes.took_s {
+            let series = format!("scrape_duration_seconds{{instance=\"{instance}\"}}");
+            citations.push(cite(series, silence.missed, number(took)));
+        }
+        let about = about(FindingKind::ScrapesFail, silence.missed, silence.last, silence.next);
+        let plots = vec![plot("up", PlotHow::Gauge, &instance)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    told.extend(peers(evidence, outage, &target, findings));
+    if let Some(restart) = outage.restart {
+        let text = format!(
+            "its process started anew, {} after the last sign of the old one",
+            seconds((restart.at - restart.last_sign).max(0) as f64 / 1000.0)
+        );
+        let series = format!("process_start_time_seconds{{instance=\"{instance}\"}}");
+        let value = number(restart.at.as_millis() as f64 / 1000.0);
+        let citations = vec![cite(series, restart.seen, value)];
+        let about =
+            about(FindingKind::Restarted, restart.at, restart.last_sign, Some(restart.seen));
+        let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, &instance)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    told.extend(life(&outage.life, &target, &instance, findings));
+    told
+}
+
+/// What peers and the store say of each other.
+fn peers(
+    evidence: &Evidence,
+    outage: &Outage,
+    target: &Target,
+    findings: &mut Findings,
+) -> Vec<FindingRef> {
+    let id = evidence.stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
+    let metric = "tikv_server_report_failure_msg_total";
+    let mut told = Vec::new();
+    let names = |stores: &BTreeSet<usize>| {
+        stores.iter().map(|store| evidence.stores[*store].name()).collect::<Vec<_>>().join(", ")
+    };
+    let mut add = |kind, text: String, by: &[usize], series: String| {
+        let instances = by.iter().filter_map(|store| evidence.stores[*store].instance.clone());
+        let plots = instances.map(|name| Plot {
+            label: Some(("store_id".to_owned(), id.clone()))
+                .filter(|_| kind == FindingKind::UnreachableForPeers),
+            ..plot(metric, PlotHow::Rate, &name)
+        });
+        let about = About {
+            kind,
+            target: target.clone(),
+            onset: outage.onset,
+            uncertainty_ms: outage.uncertainty_ms(),
+            end: outage.end,
+        };
+        let value = format!("rises, {} in all", number(outage.reports));
+        let citations = vec![cite(series, outage.onset, value)];
+        told.push(findings.add(finding(about, text, citations, plots.collect())));
+    };
+    if !outage.column.is_empty() {
+        let by: Vec<usize> = outage.column.iter().copied().collect();
+        let text = format!("{} cannot deliver raft messages to it", names(&outage.column));
+        let series = format!("{metric}{{type=\"unreachable\",store_id=\"{id}\"}}");
+        add(FindingKind::UnreachableForPeers, text, &by, series);
+    }
+    if !outage.row.is_empty() {
+        let text = format!("it cannot deliver raft messages to {}", names(&outage.row));
+        let instance = evidence.stores[outage.store].instance.clone().unwrap_or_default();
+        let series = format!("{metric}{{type=\"unreachable\",instance=\"{instance}\"}}");
+        add(FindingKind::ReachesNoPeers, text, &[outage.store], series);
+    }
+    told
+}
+
+fn life(
+    life: &Life,
+    target: &Target,
+    instance: &str,
+    findings: &mut Findings,
+) -> Option<FindingRef> {
+    let (kind, text, hole, counter) = match life {
+        Life::StoodStill { frozen_ms, hole, counter } => {
+            let frozen = seconds(*frozen_ms as f64 / 1000.0);
+            let text = format!("its own counters stood still for {frozen} of the hole");
+            (FindingKind::CountersStoodStill, text, *hole, *counter)
+        }
+        Life::MovedOn { share, hole, counter } => {
+            let share = number(share * 100.0);
+            let text =
+                format!("its own counters went on through the hole, at {share} % of their pace");
+            (FindingKind::CountersMovedOn, text, *hole, *counter)
+        }
+        Life::Unknown => return None,
+    };
+    let series = format!("{counter}{{instance=\"{instance}\"}}");
+    let about = About {
+        kind,
+        target: target.clone(),
+        onset: hole.start,
+        uncertainty_ms: 0,
+        end: Some(hole.end),
+    };
+    let citations = vec![cite(series, hole.end, "first sample after the hole".to_owned())];
+    let plots = vec![plot(counter, PlotHow::Gauge, instance)];
+    Some(findings.add(finding(about, text, citations, plots)))
+}
+
+/// The findings of a PD member's outage.
+pub(in crate::diagnose) fn member_outage(
+    evidence: &Evidence,
+    outage: &MemberOutage,
+    findings: &mut Findings,
+) -> Vec<FindingRef> {
+    let target = Target::member(&outage.member, evidence.member_address(&outage.member));
+    let instance = evidence.instance_of_member(&outage.member).unwrap_or_default();
+    let about = |kind, onset, end| About {
+        kind,
+        target: target.clone(),
+        onset,
+        uncertainty_ms: outage.uncertainty_ms(),
+        end,
+    };
+    let mut told = Vec::new();
+    if outage.failed_asks > 0 {
+        let how = match outage.refused {
+            Some(true) => "refused",
+            _ => "without an answer",
+        };
+        let led = if outage.led { "; it led until then" } else { "" };
+        let text = format!(
+            "{} requests {how} {}{led}",
+            outage.failed_asks,
+            lasted(outage.onset, outage.end)
+        );
+        let reference = format!("PD {} /ping", outage.member);
+        let citations = vec![cite(reference, outage.onset, how.to_owned())];
+        let about = about(FindingKind::NoAnswer, outage.onset, outage.end);
+        let plots = vec![of_pd(ANSWERS, &outage.member)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    if let Some(scrapes) = &outage.scrapes {
+        let silence = &scrapes.silence;
+        let failed = scrapes.failed;
+        let text = format!("{failed} scrapes fail {}", lasted(silence.missed, silence.next));
+        let series = format!("up{{instance=\"{instance}\"}}");
+        let citations = vec![cite(series, silence.missed, "0".to_owned())];
+        let about = about(FindingKind::ScrapesFail, silence.missed, silence.next);
+        let plots = vec![plot("up", PlotHow::Gauge, &instance)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    if let Some(restart) = outage.restart {
+        let reference = format!("PD {} /status start_timestamp", outage.member);
+        let value = (restart.at.as_millis() / 1000).to_string();
+        let citations = vec![cite(reference, restart.seen, value)];
+        let about = about(FindingKind::Restarted, restart.at, Some(restart.seen));
+        let text = "its process started anew".to_owned();
+        let plots = vec![of_pd(ANSWERS, &outage.member)];
+        told.push(findings.add(finding(about, text, citations, plots)));
+    }
+    told.extend(life(&outage.life, &target, &instance, findings));
+    told
+}
+
+pub(in crate::diagnose) fn leader_change(
+    evidence: &Evidence,
+    change: &LeaderChange,
+    findings: &mut Findings,
+) -> FindingRef {
+    let onset = change.leaderless_since.unwrap_or(change.at);
+    let (kind, text) = match &change.to {
+        Some(to) => {
+            let without = change.leaderless_since.map_or_else(String::new, |since| {
+                format!(", {} without one", seconds((change.at - since) as f64 / 1000.0))
+            });
+            (FindingKind::PdLeaderChanged, format!("PD's leader: {} -> {to}{without}", change.from))
+        }
+        None => (FindingKind::PdLeaderless, format!("nobody leads PD after {}", change.from)),
+    };
+    let about = About {
+        kind,
+        target: Target::member(&change.from, evidence.member_address(&change.from)),
+        onset,
+        uncertainty_ms: 5_000,
+        end: change.to.is_some().then_some(change.at),
+    };
+    let value = change.to.clone().unwrap_or_else(|| "none".to_owned());
+    let citations = vec![cite("PD /members leader".to_owned(), change.at, value)];
+    let members = std::iter::once(&change.from).chain(&change.to);
+    let plots = members.map(|member| of_pd(LEADS, member)).collect();
+    findings.add(finding(about, text, citations, plots))
+}

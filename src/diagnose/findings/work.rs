@@ -1,0 +1,130 @@
+//! Work that became more, that moved, or that takes longer.
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::findings::finding::{
+    Finding, FindingKind, FindingRef, Findings, PlotHow, Target, TargetKind, number, seconds,
+};
+use crate::diagnose::findings::{About, cite, finding, lasted, magnitude, plot};
+use crate::diagnose::observations::{REQUESTS, Rise, Shift, Slow, Stage};
+
+pub(in crate::diagnose) fn rise(
+    evidence: &Evidence,
+    rise: &Rise,
+    findings: &mut Findings,
+) -> FindingRef {
+    let departure = &rise.departure;
+    let about = About {
+        kind: FindingKind::LoadRose,
+        target: Target::named(TargetKind::Workload, "workload"),
+        onset: departure.onset,
+        uncertainty_ms: departure.uncertainty_ms,
+        end: departure.end,
+    };
+    let spread: Vec<String> = evidence
+        .stores
+        .iter()
+        .zip(&rise.by_store)
+        .map(|(store, (before, now))| {
+            format!("{} {} -> {}", store.name(), number(*before), number(*now))
+        })
+        .collect();
+    let text = format!(
+        "requests rise from {} to {} a second {}; {}",
+        number(departure.baseline),
+        number(departure.typical),
+        lasted(departure.onset, departure.end),
+        spread.join(", ")
+    );
+    let series = format!("sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}))");
+    let citations = vec![cite(series, departure.first, number(departure.typical))];
+    let instances = evidence.stores.iter().filter_map(|store| store.instance.as_deref());
+    let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
+    let mut told = finding(about, text, citations, plots);
+    told.magnitude = Some(magnitude(departure, "requests/s"));
+    findings.add(told)
+}
+
+pub(in crate::diagnose) fn shift(
+    evidence: &Evidence,
+    shift: &Shift,
+    findings: &mut Findings,
+) -> FindingRef {
+    let departure = &shift.departure;
+    let about = About {
+        kind: FindingKind::LoadShifted,
+        target: Target::store(&evidence.stores[shift.store]),
+        onset: departure.onset,
+        uncertainty_ms: departure.uncertainty_ms,
+        end: departure.end,
+    };
+    let text = format!(
+        "its share of all requests goes from {} to {} % {}, while there are no more of them",
+        number(departure.baseline * 100.0),
+        number(departure.typical * 100.0),
+        lasted(departure.onset, departure.end),
+    );
+    let instance = evidence.stores[shift.store].instance.clone().unwrap_or_default();
+    let series = format!(
+        "sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\",instance=\"{instance}\"}}))"
+    );
+    let citations = vec![cite(series, departure.first, number(shift.requests.1))];
+    let instances = evidence.stores.iter().filter_map(|store| store.instance.as_deref());
+    let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
+    findings.add(finding(about, text, citations, plots))
+}
+
+pub(in crate::diagnose) fn slow_store(
+    evidence: &Evidence,
+    store: usize,
+    slow: &Slow,
+    findings: &mut Findings,
+) -> FindingRef {
+    let known = &evidence.stores[store];
+    findings.add(slow_finding(Target::store(known), slow))
+}
+
+pub(in crate::diagnose) fn slow_member(
+    evidence: &Evidence,
+    member: &str,
+    slow: &Slow,
+    findings: &mut Findings,
+) -> FindingRef {
+    let target = Target::member(member, evidence.member_address(member));
+    findings.add(slow_finding(target, slow))
+}
+
+fn slow_finding(target: Target, slow: &Slow) -> Finding {
+    let departure = &slow.departure;
+    let (kind, what) = match slow.quantity.stage {
+        Stage::Device => (FindingKind::SlowDevice, "the disk"),
+        Stage::Threads => (FindingKind::SlowThreads, "waiting for a thread"),
+        Stage::Network => (FindingKind::SlowNetwork, "an answer"),
+    };
+    let plotted = slow.plot(&target.name);
+    let series = match slow.quantity.how {
+        PlotHow::Pd => format!("PD {} {}", target.name, slow.quantity.metric),
+        _ => format!("{}{{instance=\"{}\"}}", slow.quantity.metric, slow.instance),
+    };
+    let about = About {
+        kind,
+        target,
+        onset: departure.onset,
+        uncertainty_ms: departure.uncertainty_ms,
+        end: departure.end,
+    };
+    let elsewhere = match slow.elsewhere {
+        e if e < 1.2 => "as usual".to_owned(),
+        e => format!("{} times the usual", number(e)),
+    };
+    let text = format!(
+        "{what} takes {} instead of {} ({}) {}; elsewhere {elsewhere}",
+        seconds(departure.typical),
+        seconds(departure.baseline),
+        slow.quantity.metric,
+        lasted(departure.onset, departure.end),
+    );
+    let citations = vec![cite(series, departure.peak_at, number(departure.peak))];
+    let mut told = finding(about, text, citations, vec![plotted]);
+    told.magnitude = Some(magnitude(departure, "seconds"));
+    told
+}

@@ -1,0 +1,5 @@
+//! From findings to a verdict: which failure modes claim them, and which claim explains the others.
+
+pub(super) mod judge;
+pub(super) mod mode;
+pub(super) mod observed;

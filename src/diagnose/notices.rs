@@ -1,0 +1,225 @@
+//! What is new in a verdict beside the one before: what began, what is told differently, what
+//! ended.
+
+use serde::Serialize;
+
+use super::verdict::{Cause, Verdict};
+use crate::diagnose::findings::finding::Target;
+use crate::model::Timestamp;
+
+/// Two onsets of the same thing within this, and their uncertainties, are one onset that later
+/// samples moved.
+const SAME_ONSET_MS: i64 = 60_000;
+
+/// What a notice is about. The names are stable: they stand in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A cause.
+    Cause,
+    /// A planned change.
+    Change,
+    /// A finding.
+    Finding,
+}
+
+/// What happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// It was not told before.
+    Began,
+    /// A cause has another name at the same place and time.
+    Updated,
+    /// It lasts no more.
+    Ended,
+    /// It is not told any more: what has come to be known speaks against it.
+    Withdrawn,
+}
+
+/// Something new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// What it is about.
+    pub about: Subject,
+    /// What happened to it.
+    pub turn: Turn,
+    /// The mode, or the kind of finding.
+    pub what: String,
+    /// The mode before, of an update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// Where.
+    pub target: Target,
+    /// When it began.
+    pub onset_ms: Timestamp,
+    /// When it was over.
+    pub end_ms: Option<Timestamp>,
+    /// For a person.
+    pub text: String,
+}
+
+/// A line of a verdict, so that causes and findings are compared alike.
+#[derive(Clone)]
+struct Told {
+    notice: Notice,
+    uncertainty_ms: i64,
+}
+
+impl Told {
+    fn is(&self, other: &Self) -> bool {
+        let (a, b) = (&self.notice, &other.notice);
+        a.about == b.about
+            && a.target.name == b.target.name
+            && (a.onset_ms - b.onset_ms).abs()
+                <= SAME_ONSET_MS + self.uncertainty_ms + other.uncertainty_ms
+    }
+
+    fn turned(&self, turn: Turn) -> Notice {
+        Notice { turn, ..self.notice.clone() }
+    }
+}
+
+/// What `after` tells that `before` did not, causes first. What slides out of the window that a
+/// judgement looks at had ended or has become normal, so nothing is said of it.
+pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> Vec<Notice> {
+    let mut old = before.map(told).unwrap_or_default();
+    let new = told(after);
+    let mut found = Vec::new();
+    let mut unknown = Vec::new();
+    for one in new {
+        let same = |held: &Told| held.is(&one) && held.notice.what == one.notice.what;
+        match old.iter().position(same) {
+            Some(place) => found.extend(ended(&old.swap_remove(place), &one)),
+            None => unknown.push(one),
+        }
+    }
+    for one in unknown {
+        let renamed = |held: &Told| held.is(&one) && one.notice.about != Subject::Finding;
+        match old.iter().position(renamed) {
+            Some(place) => {
+                let held = old.swap_remove(place);
+                let was = Some(held.notice.what);
+                found.push(Notice { was, ..one.turned(Turn::Updated) });
+            }
+            None => found.push(one.turned(Turn::Began)),
+        }
+    }
+    let lost = old.iter().filter(|held| held.notice.onset_ms >= window);
+    found.extend(
+        lost.filter(|held| held.notice.end_ms.is_none()).map(|held| held.turned(Turn::Withdrawn)),
+    );
+    found.sort_by(|a, b| {
+        (a.about, a.onset_ms, &a.what, &a.target).cmp(&(b.about, b.onset_ms, &b.what, &b.target))
+    });
+    found
+}
+
+fn ended(held: &Told, now: &Told) -> Option<Notice> {
+    (held.notice.end_ms.is_none() && now.notice.end_ms.is_some()).then(|| now.turned(Turn::Ended))
+}
+
+fn told(verdict: &Verdict) -> Vec<Told> {
+    let causes = verdict.causes.iter().map(|one| of_cause(Subject::Cause, one));
+    let changes = verdict.changes.iter().map(|one| of_cause(Subject::Change, one));
+    let findings = verdict.findings.iter().map(|one| Told {
+        uncertainty_ms: one.onset_uncertainty_ms,
+        notice: Notice {
+            about: Subject::Finding,
+            turn: Turn::Began,
+            what: one.kind.name(),
+            was: None,
+            target: one.target.clone(),
+            onset_ms: one.onset_ms,
+            end_ms: one.end_ms,
+            text: one.text.clone(),
+        },
+    });
+    causes.chain(changes).chain(findings).collect()
+}
+
+fn of_cause(about: Subject, cause: &Cause) -> Told {
+    Told {
+        uncertainty_ms: cause.onset_uncertainty_ms,
+        notice: Notice {
+            about,
+            turn: Turn::Began,
+            what: cause.mode.to_owned(),
+            was: None,
+            target: cause.target.clone(),
+            onset_ms: cause.onset_ms,
+            end_ms: cause.end_ms,
+            text: cause.evidence.first().map_or(cause.says, |one| &one.text).to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::{Outcome, SCHEMA};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn verdict(causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
+        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
+            mode,
+            says: "it broke",
+            target: Target::cluster(),
+            onset_ms: at(onset),
+            onset_uncertainty_ms: 5_000,
+            end_ms: end.map(at),
+            confidence: 0.9,
+            evidence: Vec::new(),
+            against: Vec::new(),
+            unchecked: Vec::new(),
+            explains: Vec::new(),
+        };
+        Verdict {
+            schema: SCHEMA,
+            outcome: if causes.is_empty() { Outcome::NoFault } else { Outcome::Fault },
+            as_of_ms: at(1000),
+            summary: String::new(),
+            damage: None,
+            causes: causes.iter().map(cause).collect(),
+            changes: Vec::new(),
+            alternatives: Vec::new(),
+            unchecked: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn turns(before: &Verdict, after: &Verdict) -> Vec<(Turn, String, Option<String>)> {
+        let new = notices(Some(before), after, at(0));
+        new.into_iter().map(|one| (one.turn, one.what, one.was)).collect()
+    }
+
+    #[test]
+    fn what_stays_the_same_is_not_told_again_though_its_onset_moves() {
+        let (before, after) = (verdict(&[("crash", 100, None)]), verdict(&[("crash", 130, None)]));
+        assert_eq!(turns(&before, &after), []);
+        let other = verdict(&[("crash", 100, None), ("crash", 600, None)]);
+        assert_eq!(turns(&before, &other), [(Turn::Began, "crash".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_cause_begins_gets_another_name_and_ends() {
+        let none = verdict(&[]);
+        let open = verdict(&[("unreachable", 100, None)]);
+        let named = verdict(&[("crash", 102, None)]);
+        let over = verdict(&[("crash", 102, Some(200))]);
+        assert_eq!(turns(&none, &open), [(Turn::Began, "unreachable".to_owned(), None)]);
+        let was = Some("unreachable".to_owned());
+        assert_eq!(turns(&open, &named), [(Turn::Updated, "crash".to_owned(), was)]);
+        assert_eq!(turns(&named, &over), [(Turn::Ended, "crash".to_owned(), None)]);
+    }
+
+    #[test]
+    fn what_is_refuted_is_withdrawn_and_what_slides_out_of_sight_is_not() {
+        let (open, none) = (verdict(&[("crash", 100, None)]), verdict(&[]));
+        assert_eq!(turns(&open, &none), [(Turn::Withdrawn, "crash".to_owned(), None)]);
+        assert_eq!(notices(Some(&open), &none, at(101)), []);
+    }
+}

@@ -1,0 +1,75 @@
+//! Invariants: quantities that stay on one side of a line whatever the load.
+
+use crate::model::{TimeRange, Timestamp};
+
+use crate::diagnose::observations::tracks::Track;
+
+/// A stretch on the wrong side of a line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// From the first point to the last.
+    pub range: TimeRange,
+    /// The point before the first.
+    pub since: Timestamp,
+    /// Whether it lasts to the end of the track.
+    pub lasts: bool,
+    /// The extreme value.
+    pub peak: f64,
+    /// When that was seen.
+    pub peak_at: Timestamp,
+}
+
+/// Stretches of at least `hold` points at or above `limit`.
+pub fn above(track: &Track, limit: f64, hold: usize) -> Vec<Stretch> {
+    let mut found = Vec::new();
+    let mut index = 0;
+    for run in track.0.chunk_by(|a, b| (a.value >= limit) == (b.value >= limit)) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        index += run.len();
+        if first.value < limit || run.len() < hold {
+            continue;
+        }
+        let peak = run.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a });
+        let peak = peak.unwrap_or(first);
+        found.push(Stretch {
+            range: TimeRange::new(first.at, last.at),
+            since: first.since,
+            lasts: index == track.0.len(),
+            peak: peak.value,
+            peak_at: peak.at,
+        });
+    }
+    found
+}
+
+/// Stretches of at least `hold` points at or below `limit`.
+pub fn below(track: &Track, limit: f64, hold: usize) -> Vec<Stretch> {
+    let mut negated = track.clone();
+    for point in &mut negated.0 {
+        point.value = -point.value;
+    }
+    let back = |stretch: Stretch| Stretch { peak: -stretch.peak, ..stretch };
+    above(&negated, -limit, hold).into_iter().map(back).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::observations::tracks::Point;
+
+    fn track(values: &[f64]) -> Track {
+        let at = |k: usize| Timestamp::from_millis(k as i64 * 1000);
+        let point = |(k, &value): (usize, &f64)| Point { since: at(k), at: at(k + 1), value };
+        Track(values.iter().enumerate().map(point).collect())
+    }
+
+    #[test]
+    fn stretches_hold_and_end() {
+        let found = above(&track(&[0., 9., 0., 5., 8., 6., 0.]), 5.0, 2);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].peak, found[0].range.start.as_millis()), (8.0, 4000));
+        assert!(!found[0].lasts);
+        let found = below(&track(&[9., 1., 1.]), 2.0, 2);
+        assert_eq!((found[0].peak, found[0].lasts), (1.0, true));
+    }
+}

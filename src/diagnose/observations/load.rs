@@ -1,0 +1,379 @@
+//! What clients ask for: how much, of whom, and whether it gathers in one place.
+
+use std::collections::BTreeSet;
+
+use crate::diagnose::evidence::{Evidence, StoreRef};
+use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::model::{Labels, TimeRange, Timestamp};
+use crate::pd::{FlowKind, HotRegion};
+
+/// Load that rose for a while.
+#[derive(Clone, Debug)]
+pub struct Rise {
+    /// Requests a second over all stores.
+    pub departure: Departure,
+    /// Per store: requests a second before and meanwhile.
+    pub by_store: Vec<(f64, f64)>,
+    /// The same of writes alone.
+    pub writes: (f64, f64),
+    /// The store that took most of what was added, and its share of it.
+    pub greatest: Option<(usize, f64)>,
+    /// A region that took most of the flow, by PD.
+    pub hot: Option<Hot>,
+    /// Stores that may only have handed on what they served: not all of their requests are seen, and
+    /// others serve no more beyond that than came with their leaders.
+    pub handed_on: Vec<usize>,
+}
+
+/// A region that took an outsized share of the flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Hot {
+    /// Of reads or of writes.
+    pub kind: FlowKind,
+    /// Which, where its leader was, and how much.
+    pub region: HotRegion,
+    /// Its share of all flow.
+    pub share: f64,
+    /// Its share, or that of the greatest region, before.
+    pub before: f64,
+    /// Bytes a second of the greatest region before.
+    pub bytes_before: f64,
+    /// When PD showed it first.
+    pub at: Timestamp,
+}
+
+/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
+/// does not do by itself, and what a single burst or the catching up after a stall does not last
+/// for. Three points have a median that one of them does not move; they are sums over all stores, and
+/// as steady as one store's are over four.
+pub const RISE: Threshold =
+    Threshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
+
+/// Below this share of the usual load nobody works with the cluster.
+const IDLE: f64 = 0.05;
+
+/// Requests of clients. Internal ones and those of the control plane have other prefixes.
+fn client(labels: &Labels) -> bool {
+    let kind = labels.get("type").unwrap_or_default();
+    kind.starts_with("kv_") || kind.starts_with("raw_") || kind.starts_with("coprocessor")
+}
+
+/// Requests of clients that change data.
+fn client_write(labels: &Labels) -> bool {
+    matches!(
+        labels.get("type"),
+        Some(
+            "kv_prewrite"
+                | "kv_commit"
+                | "kv_pessimistic_lock"
+                | "kv_batch_rollback"
+                | "raw_put"
+                | "raw_batch_put"
+                | "raw_delete"
+                | "raw_batch_delete"
+                | "raw_compare_and_swap"
+        )
+    )
+}
+
+/// The histogram of requests that every TiKV exports.
+pub const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
+
+/// What clients ask for, once the data set that a test loads first stands.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Requests a second of each store, in the order of [`Evidence::stores`].
+    pub requests: Vec<Track>,
+    /// Of those, the ones that change data.
+    pub writes: Vec<Track>,
+    /// Requests a second over all stores.
+    pub all: Track,
+}
+
+impl Load {
+    /// Gathers it.
+    pub fn new(evidence: &Evidence) -> Self {
+        let mut requests = per_store(evidence, client);
+        let mut writes = per_store(evidence, client_write);
+        let mut all = total(evidence, &requests);
+        let begin = loaded(&all, &total(evidence, &writes));
+        for track in requests.iter_mut().chain(&mut writes).chain([&mut all]) {
+            track.0.retain(|point| point.since >= begin);
+        }
+        Self { requests, writes, all }
+    }
+}
+
+/// When the data set stood that was loaded first, where one was: nearly all that is asked for is
+/// writes, until clients ask for another mix and those writes stop. What loading takes tells nothing of
+/// what they ask for then.
+fn loaded(all: &Track, writes: &Track) -> Timestamp {
+    let mixed = |point: &Point| {
+        let written = writes.last_by(point.at).filter(|write| write.at == point.at)?.value;
+        // Nobody asks for anything: no mix.
+        (point.value >= 1.0).then(|| (point.since, written, written / point.value))
+    };
+    let mixes: Vec<(Timestamp, f64, f64)> = all.0.iter().filter_map(mixed).collect();
+    let loading = mixes.iter().take_while(|(.., share)| *share >= NEARLY_ALL).count();
+    let (first, rest) = mixes.split_at(loading);
+    // The points over which one mix goes over into the other hold some of both.
+    let settled = rest.windows(2).find(|pair| pair[0].2 - pair[1].2 <= SAME_MIX);
+    let (Some(settled), Some(usual)) = (settled, median(first.iter().map(|mix| mix.1))) else {
+        return Timestamp::MIN;
+    };
+    let (since, written, share) = settled[0];
+    let over = share <= NEARLY_ALL - OTHER_MIX && written <= usual / 2.0;
+    if over { since } else { Timestamp::MIN }
+}
+
+/// Of what a loader asks for, the share of writes: all but some reads of the program's own.
+const NEARLY_ALL: f64 = 0.9;
+/// Shares of writes in a load of one mix vary by a few hundredths.
+const SAME_MIX: f64 = 0.05;
+/// A mix with so many more reads is another program's, not the same one's that reads a little more.
+const OTHER_MIX: f64 = 0.2;
+
+/// Whether a store tells what clients ask it for.
+pub fn measures_load(evidence: &Evidence, instance: &str) -> bool {
+    evidence.series.of(REQUESTS, instance).any(|one| client(&one.labels))
+}
+
+/// Of those, scans: of ranges of keys, or pushed down to the coprocessor.
+pub fn scans(evidence: &Evidence) -> Vec<Track> {
+    per_store(evidence, |labels| {
+        let kind = labels.get("type").unwrap_or_default();
+        client(labels) && (kind.contains("scan") || kind.starts_with("coprocessor"))
+    })
+}
+
+fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
+    let of = |instance: &Option<String>| {
+        let rate = |name: &String| evidence.series.rate(REQUESTS, name, keep);
+        instance.as_ref().map(rate).unwrap_or_default()
+    };
+    evidence.stores.iter().map(|store| of(&store.instance)).collect()
+}
+
+/// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
+/// track's points say of it, weighted by how much of the step each holds for. Steps of which a track
+/// that was seen before tells nothing are left out, so that a store that cannot be scraped is not
+/// taken for load that fell; and so are those in which what a store told is unreadable. Targets that
+/// are there from the beginning are scraped in turn: the grid begins where all of them are known.
+/// `tracks` are in the order of [`Evidence::stores`].
+pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
+    let interval = evidence.series.scrape_interval_ms();
+    let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
+    let Some(earliest) = firsts().min() else { return Track::default() };
+    let together = earliest.saturating_add_millis(2 * interval);
+    let start = firsts().filter(|first| *first <= together).max().unwrap_or(earliest);
+    let end = tracks.iter().filter_map(|track| track.0.last()).map(|point| point.at).max();
+    let mut points = Vec::new();
+    let (mut since, mut at) = (start, start.saturating_add_millis(interval));
+    while Some(at) <= end {
+        let step = TimeRange::new(since, at);
+        let unreadable = |store: &StoreRef| {
+            let instance = store.instance.as_deref();
+            instance.is_some_and(|name| evidence.series.is_unreadable(name, step))
+        };
+        let value = |(store, track): (&StoreRef, &Track)| match track.0.first() {
+            Some(first) if first.since < at => mean_over(track, step),
+            _ => (!unreadable(store)).then_some(0.0),
+        };
+        let values: Option<Vec<f64>> = evidence.stores.iter().zip(tracks).map(value).collect();
+        let mut steps = 1;
+        match values {
+            Some(values) => points.push(Point { since, at, value: values.iter().sum() }),
+            // Years without a sample are passed over at once.
+            None => match next_point(tracks, at) {
+                Some(next) => steps = ((next - since) / interval).max(1),
+                None => break,
+            },
+        }
+        since = since.saturating_add_millis(interval.saturating_mul(steps));
+        at = since.saturating_add_millis(interval);
+    }
+    Track(points)
+}
+
+/// From when on the first point holds that ends after an instant, of all tracks.
+fn next_point(tracks: &[Track], after: Timestamp) -> Option<Timestamp> {
+    let next = |track: &Track| {
+        let place = track.0.partition_point(|point| point.at <= after);
+        track.0.get(place).map(|point| point.since)
+    };
+    tracks.iter().filter_map(next).min()
+}
+
+/// The mean of a track over a stretch, each point weighted by how much of the stretch it holds for;
+/// `None` where points cover less than half of it.
+pub fn mean_over(track: &Track, stretch: TimeRange) -> Option<f64> {
+    let from = track.0.partition_point(|point| point.at <= stretch.start);
+    let within = track.0[from..].iter().take_while(|point| point.since < stretch.end);
+    let (sum, covered) = within.fold((0.0, 0), |(sum, covered), point| {
+        let held = point.at.min(stretch.end) - point.since.max(stretch.start);
+        (sum + point.value * held as f64, covered + held)
+    });
+    (2 * covered >= stretch.millis() && covered > 0).then(|| sum / covered as f64)
+}
+
+/// Times in which the load was well above what went before.
+pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
+    let mut all = load.all.clone();
+    // An idle cluster has no load that could rise: a workload that begins is none that surges.
+    let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
+    all.0.retain(|point| point.value >= IDLE * usual);
+    let unseen = partly_unseen(evidence);
+    let rise = |departure: Departure| {
+        let range = departure.range(evidence.as_of.saturating_add_millis(1));
+        let by_store: Vec<(f64, f64)> =
+            load.requests.iter().map(|track| before_and_in(track, range)).collect();
+        let added: Vec<f64> =
+            by_store.iter().map(|(before, now)| (now - before).max(0.0)).collect();
+        let sum: f64 = added.iter().sum();
+        let most = (0..added.len()).max_by(|a, b| added[*a].total_cmp(&added[*b]));
+        let greatest = most.filter(|_| sum > 0.0).map(|store| (store, added[store] / sum));
+        let by_store_writes = load.writes.iter().map(|track| before_and_in(track, range));
+        let writes =
+            by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+        let hot = hot_region(evidence, range);
+        let brought = !unseen.is_empty() && brought_along(evidence, &by_store, range.start);
+        let handed_on = if brought { unseen.clone() } else { Vec::new() };
+        Rise { departure, by_store, writes, greatest, hot, handed_on }
+    };
+    let news = |departure: &Departure| {
+        let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
+        !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
+    };
+    departures(&all, evidence.lines.of(RISE)).into_iter().filter(news).map(rise).collect()
+}
+
+/// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
+/// kind from its start on, whether anybody asks for it or not.
+fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
+    let series = || evidence.series.metric(REQUESTS).iter().filter(|one| client(&one.labels));
+    let rose = series().filter(|one| {
+        let ends = (one.samples.first(), one.samples.last());
+        matches!(ends, (Some(first), Some(last)) if first.value != last.value)
+    });
+    let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
+    let tells = |store: &StoreRef| {
+        let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
+        let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
+        store.instance.is_some() && asked.is_subset(&own)
+    };
+    let stores = evidence.stores.iter().enumerate();
+    stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
+}
+
+/// Whether leaders that moved may have brought along what stores were asked for beyond their loads
+/// before, `by_store`, in the two minutes after `at`: each store serves as many times more as it leads
+/// more. Where PD does not tell who leads, they may.
+fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
+    let mut expected = 0.0;
+    for (store, &(before, now)) in evidence.stores.iter().zip(by_store) {
+        if now <= before {
+            expected += before;
+            continue;
+        }
+        let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+        let leaders = |steps: std::ops::RangeInclusive<i64>| {
+            let instants = steps.map(|step| at.saturating_add_millis(15_000 * step));
+            instants.filter_map(|at| Some(history?.counts_at(at)?.leaders as f64))
+        };
+        let led = leaders(-8..=0).min_by(f64::total_cmp);
+        let leads = leaders(0..=8).max_by(f64::total_cmp);
+        expected += match (led, leads) {
+            (Some(led), Some(leads)) if led > 0.0 => before * (leads / led).max(1.0),
+            (Some(_), Some(0.0)) => before,
+            (Some(_), Some(_)) => now,
+            _ => return true,
+        };
+    }
+    by_store.iter().map(|(_, now)| now).sum::<f64>() < RISE.ratio * expected
+}
+
+/// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
+/// fault that held clients up.
+fn was_as_high(before: &[Point], departure: &Departure) -> bool {
+    let high = before.iter().filter(|point| point.value * RISE.ratio >= departure.typical);
+    high.map(|point| point.at - point.since).sum::<i64>() >= AS_HIGH_MS
+}
+
+/// Two scrapes of 15 s: one point holds what a single burst left in it.
+const AS_HIGH_MS: i64 = 30_000;
+
+/// Whether clients ask for what they could not have before: what comes beyond the usual load is no
+/// more than what was missing from it in the minutes before. The usual load is what three quarters of
+/// the points before do not exceed.
+fn makes_up(all: &Track, before: &[Point], departure: &Departure, as_of: Timestamp) -> bool {
+    let mut values: Vec<f64> = before.iter().map(|point| point.value).collect();
+    values.sort_by(f64::total_cmp);
+    let Some(usual) = values.get(values.len() * 3 / 4).copied() else { return false };
+    let requests = |point: &Point, beyond: f64| beyond.max(0.0) * (point.at - point.since) as f64;
+    let recent = departure.onset.saturating_add_millis(-MISSED_MS);
+    let recent = before.iter().filter(|point| point.at >= recent);
+    let missed: f64 = recent.map(|point| requests(point, usual - point.value)).sum();
+    let until = departure.end.unwrap_or(as_of).saturating_add_millis(1);
+    let within = all.within(TimeRange::new(departure.onset, until)).iter();
+    missed >= within.map(|point| requests(point, point.value - usual)).sum()
+}
+
+/// Clients that are held up for longer than this give up.
+const MISSED_MS: i64 = 300_000;
+
+/// Medians of the two minutes before and of the stretch itself, or of its first two minutes:
+/// later, PD has moved what is hot.
+pub fn before_and_in(track: &Track, range: TimeRange) -> (f64, f64) {
+    let before = TimeRange::new(range.start.saturating_add_millis(-120_000), range.start + 1);
+    let until = range.end.min(range.start.saturating_add_millis(120_000));
+    let inside = TimeRange::new(range.start + 1, until.saturating_add_millis(1));
+    let middle = |range| median(track.within(range).iter().map(|point| point.value)).unwrap_or(0.0);
+    (middle(before), middle(inside))
+}
+
+/// The region that took most, where it takes at least half of all flow and three times what the
+/// greatest took in the two minutes before. Regions tell their flow once a minute and PD averages
+/// over some, so two minutes past the stretch still count.
+pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
+    let until = range.end.saturating_add_millis(120_000);
+    let from = range.start.saturating_add_millis(-120_000);
+    let mut found: Vec<Hot> = Vec::new();
+    for (kind, answers) in &evidence.pd.flows {
+        let near = answers.iter().filter(|answer| answer.at >= from);
+        let tops = near.filter_map(|answer| Some((answer.at, answer.top()?)));
+        let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
+        let (bytes_before, before) = earlier
+            .iter()
+            .map(|(_, (region, share))| (region.bytes, *share))
+            .fold((0.0_f64, 0.0_f64), |(a, b), (c, d)| (a.max(c), b.max(d)));
+        let grown = later.into_iter().filter(|(at, (region, share))| {
+            *at <= until && *share >= 0.5 && region.bytes >= 3.0 * bytes_before
+        });
+        let first = grown.map(|(at, (region, share))| Hot {
+            kind: *kind,
+            region,
+            share,
+            before,
+            bytes_before,
+            at,
+        });
+        found.extend(first.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes)));
+    }
+    found.into_iter().max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes))
+}
+
+/// Whether a store had clearly more to do in `range` than before, half as much again, and more
+/// than the others: one that only takes its fair share is not overloaded by it. `requests` are
+/// those of a [`Load`]. Where nothing was seen before, nobody can say so.
+pub fn busier(requests: &[Track], store: usize, range: TimeRange) -> bool {
+    let earlier = TimeRange::new(Timestamp::MIN, range.start + 1);
+    if requests[store].within(earlier).is_empty() {
+        return false;
+    }
+    let loads: Vec<(f64, f64)> = requests.iter().map(|track| before_and_in(track, range)).collect();
+    let (before, now) = loads[store];
+    let others = loads.iter().enumerate().filter(|(index, _)| *index != store);
+    let usual = median(others.map(|(_, (_, now))| *now)).unwrap_or(0.0);
+    now > before * 1.5 && now - before > 20.0 && now > usual * 1.2
+}

@@ -1,0 +1,122 @@
+//! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
+//! when, is found before.
+
+use crate::diagnose::evidence::{Evidence, HEARTBEATS, StoreRef};
+use crate::model::{TimeRange, Timestamp};
+
+use crate::diagnose::observations::health::health_checks;
+use crate::diagnose::observations::outages::{Outage, View};
+use crate::diagnose::observations::silence::{Unreachable, messages, row_and_column};
+
+/// Fills in the views that are not known yet.
+pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
+    by_pd_and_prometheus(evidence, outage);
+    by_peers(evidence, outage, own);
+}
+
+/// Whether PD or Prometheus, who were not seen to miss it, heard it.
+fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
+    let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
+    let known = &evidence.stores[outage.store];
+    if outage.pd == View::Unknown
+        && let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id))
+    {
+        let inside = |sent: Timestamp| sent > range.start && sent < range.end;
+        if history.heartbeats.iter().any(|(_, sent)| inside(*sent)) {
+            outage.pd = View::Heard;
+        }
+    }
+    if outage.pd == View::Unknown && evidence.pd.listings.is_empty() {
+        outage.pd = by_handled_heartbeats(evidence, known, range);
+    }
+    if outage.prometheus == View::Unknown
+        && let Some(scrapes) =
+            known.instance.as_ref().and_then(|i| evidence.series.scrapes().get(i))
+        && scrapes.iter().any(|scrape| scrape.up && range.contains(scrape.at))
+    {
+        outage.prometheus = View::Heard;
+    }
+}
+
+/// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
+/// comes every 10 s, so that two scrapes without any, while others had some, are silence.
+fn by_handled_heartbeats(evidence: &Evidence, known: &StoreRef, range: TimeRange) -> View {
+    let table = &evidence.series;
+    let interval = table.scrape_interval_ms();
+    let settled = TimeRange::new(
+        range.start.saturating_add_millis(interval),
+        range.end.saturating_add_millis(1),
+    );
+    let Some(id) = known.id.map(|id| id.to_string()) else { return View::Unknown };
+    let (mut own, mut others, mut points) = (0.0, 0.0, 0);
+    for series in table.metric(HEARTBEATS) {
+        let is_own = series.labels.get("store") == Some(&id);
+        for one in table.increments(series).iter().filter(|one| settled.contains(one.at)) {
+            *(if is_own { &mut own } else { &mut others }) += one.by;
+            points += usize::from(is_own);
+        }
+    }
+    match (own > 0.0, others > 0.0 && points >= 2) {
+        (true, _) => View::Heard,
+        (false, true) => View::Silent,
+        (false, false) => View::Unknown,
+    }
+}
+
+/// Whether messages go to and fro between the store and its peers.
+fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
+    let store = outage.store;
+    let (row, column) = row_and_column(own, store);
+    outage.reports = own.iter().map(|edge| edge.reports).sum();
+    let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
+    let interval = evidence.series.scrape_interval_ms();
+    // The interval in which it began is mixed, and so is the one in which it ended.
+    let settled = TimeRange::new(
+        range.start.saturating_add_millis(interval),
+        range.end.saturating_add_millis(-interval),
+    );
+    let messages = messages(evidence, settled);
+    let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
+        (true, _) => View::Unknown,
+        (_, true) => View::Heard,
+        (_, false) => View::Silent,
+    };
+    let of = |keep: &dyn Fn(&(usize, usize)) -> bool| {
+        messages.iter().filter(|(pair, _)| keep(pair)).map(|(_, any)| *any).collect::<Vec<bool>>()
+    };
+    let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
+    let received =
+        view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
+    // Who was scraped and counted no message as undeliverable had none to send: regions moved.
+    let peers_scraped = messages.keys().any(|pair| pair.1 != store);
+    let received = match received {
+        View::Silent if peers_scraped => View::Unknown,
+        view => view,
+    };
+    let sent = match sent {
+        View::Silent if row.is_empty() && outage.prometheus == View::Heard => View::Unknown,
+        view => view,
+    };
+    let checks = health_checks(evidence, settled);
+    let checked = |keep: &dyn Fn(&(usize, usize)) -> bool| {
+        let of_link = |pair: &(usize, usize)| {
+            outage.link.is_none_or(|other| pair.0 == other || pair.1 == other)
+        };
+        let kept = checks.iter().filter(|(pair, _)| keep(pair) && of_link(pair));
+        view(kept.map(|(_, answered)| *answered).collect())
+    };
+    let unknown_or = |known: View, checked: View| match known {
+        View::Unknown => checked,
+        view => view,
+    };
+    let received = unknown_or(received, checked(&|pair| pair.1 == store));
+    let sent = unknown_or(sent, checked(&|pair| pair.0 == store));
+    outage.inbound = if column.is_empty() { received } else { View::Silent };
+    // A store that cannot deliver to half of the others or more is not heard by them, whatever a
+    // straggler brings.
+    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
+    outage.outbound =
+        if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
+    outage.column = column;
+    outage.row = row;
+}

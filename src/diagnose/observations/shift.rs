@@ -1,0 +1,82 @@
+//! Load that gathers in one place while there is no more of it: clients turn to few regions.
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::findings::finding::FindingRef;
+use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::model::{TimeRange, Timestamp};
+
+use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
+
+/// Load that moved to one store.
+#[derive(Clone, Debug)]
+pub struct Shift {
+    /// The store's share of all requests.
+    pub departure: Departure,
+    /// Index of [`Evidence::stores`].
+    pub store: usize,
+    /// The store's requests a second, before and meanwhile.
+    pub requests: (f64, f64),
+    /// The same of writes alone.
+    pub writes: (f64, f64),
+    /// The region that takes most of the flow.
+    pub hot: Hot,
+    /// What shows it.
+    pub findings: Vec<FindingRef>,
+}
+
+/// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
+/// What moves with leaders is left out beside it.
+pub const SHIFT: Threshold =
+    Threshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
+
+/// Fewer requests a second than this are no load whose share means anything.
+const LEAST: f64 = 20.0;
+
+/// Shifts of load to a store where PD names a region that takes most of the flow and that the
+/// store leads. Leaders that moved bring their load along, and load that rose is a [`Rise`].
+pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
+    let mut found = Vec::new();
+    for (store, own) in load.requests.iter().enumerate() {
+        for departure in departures(&share(own, &load.all), evidence.lines.of(SHIFT)) {
+            let range = departure.range(evidence.as_of.saturating_add_millis(1));
+            let rose = rises.iter().any(|rise| {
+                rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
+            });
+            let Some(id) = evidence.stores[store].id else { continue };
+            let hot = hot_region(evidence, range).filter(|hot| hot.region.store == id);
+            let Some(hot) = hot.filter(|_| !rose && !led_more(evidence, store, range)) else {
+                continue;
+            };
+            found.push(Shift {
+                departure,
+                store,
+                requests: before_and_in(own, range),
+                writes: before_and_in(&load.writes[store], range),
+                hot,
+                findings: Vec::new(),
+            });
+        }
+    }
+    found
+}
+
+/// A store's share of all requests.
+fn share(own: &Track, all: &Track) -> Track {
+    let point = |total: &Point| {
+        let own = mean_over(own, TimeRange::new(total.since, total.at))?;
+        (total.value >= LEAST).then(|| Point { value: own / total.value, ..*total })
+    };
+    Track(all.0.iter().filter_map(point).collect())
+}
+
+/// Whether the store led clearly more regions in `range` than before.
+fn led_more(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
+    let history = evidence.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
+    let Some(history) = history else { return false };
+    let leaders = |at: Timestamp| history.counts_at(at).map(|counts| counts.leaders as f64);
+    let before = (1..=4).filter_map(|k| leaders(range.start.saturating_add_millis(-k * 15_000)));
+    let within = (1..=4).filter_map(|k| leaders(range.start.saturating_add_millis(k * 15_000)));
+    let (before, within) = (median(before).unwrap_or(0.0), median(within).unwrap_or(0.0));
+    within >= before * 1.3 + 1.0
+}

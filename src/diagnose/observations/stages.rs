@@ -1,0 +1,304 @@
+//! Which stage of a node's work became slow: its device, its threads, or the way to it.
+//!
+//! Each stage has quantities that only it slows down, and each is compared with the node's own
+//! past and with what the other nodes did at the same time. A machine that all share, or a load
+//! that rose for all, slows all of them alike and accuses nobody.
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::findings::finding::{Plot, PlotHow};
+use crate::diagnose::observations::departures::{
+    Departure, Threshold, departures, early_departure, median,
+};
+use crate::diagnose::observations::pd_tracks::PING;
+use crate::diagnose::observations::tracks::Track;
+use crate::model::{Labels, TimeRange, Timestamp};
+
+/// A stage of a node's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Writing to the disk: only the device waits.
+    Device,
+    /// Waiting for a thread: only the CPU is short.
+    Threads,
+    /// Getting an answer over the network; a starved process answers late too.
+    Network,
+}
+
+/// One quantity of a stage: the mean of a histogram, or a gauge, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantity {
+    /// The stage that it measures.
+    pub stage: Stage,
+    /// The histogram without suffix, or the gauge.
+    pub metric: &'static str,
+    /// How samples become seconds.
+    pub how: PlotHow,
+    /// Which series count.
+    keep: fn(&Labels) -> bool,
+    /// What counts as slow. See the constants.
+    threshold: Threshold,
+}
+
+/// A device that takes at least four times its usual time for an fsync, and 3 ms more: healthy
+/// ones take 0.1 to 5 ms and vary by a factor of two with load.
+pub const DEVICE: Threshold =
+    Threshold { name: "device", ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
+
+/// A wait for a thread is tens of microseconds on an idle machine and a millisecond or two on a
+/// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms.
+pub const THREADS: Threshold =
+    Threshold { name: "threads", ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
+
+/// A round trip to PD takes a millisecond or two inside one site; 10 ms more, over many requests,
+/// is no queueing but distance or loss.
+pub const ROUND_TRIP: Threshold =
+    Threshold { name: "round-trip", ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
+
+/// A scrape is one request and some hundreds of kilobytes; it doubles easily.
+pub const SCRAPE: Threshold =
+    Threshold { name: "scrape", ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
+
+fn any(_: &Labels) -> bool {
+    true
+}
+
+fn of_store(labels: &Labels) -> bool {
+    labels.get("type") == Some("store")
+}
+
+/// Requests that PD answers from memory. Watches last as long as they like, and those at the
+/// start of a process are rare.
+fn prompt(labels: &Labels) -> bool {
+    matches!(
+        labels.get("type"),
+        Some(
+            "tso" | "store_heartbeat" | "get_store_async" | "min_resolved_ts" | "get_gc_safe_point"
+        )
+    )
+}
+
+fn point_read(labels: &Labels) -> bool {
+    matches!(labels.get("type"), Some("raw_get" | "kv_get" | "raw_batch_get" | "kv_batch_get"))
+}
+
+const fn mean(
+    stage: Stage,
+    metric: &'static str,
+    keep: fn(&Labels) -> bool,
+    threshold: Threshold,
+) -> Quantity {
+    Quantity { stage, metric, how: PlotHow::Mean, keep, threshold }
+}
+
+fn succeeded(labels: &Labels) -> bool {
+    labels.get("outcome") == Some("success")
+}
+
+/// Quantities of a TiKV node, those that tell most first within each stage. TiKV probes its disk
+/// every second with a small synced write of its own, whatever the load.
+pub const STORE_QUANTITIES: [Quantity; 9] = [
+    mean(Stage::Device, "tikv_raftstore_disk_probe_duration_seconds", succeeded, DEVICE),
+    mean(Stage::Device, "raft_engine_sync_log_duration_seconds", any, DEVICE),
+    mean(Stage::Device, "tikv_raftstore_store_write_raftdb_duration_seconds", any, DEVICE),
+    mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", any, DEVICE),
+    mean(Stage::Threads, "tikv_batch_system_fsm_schedule_wait_seconds", of_store, THREADS),
+    mean(Stage::Threads, "tikv_yatp_pool_schedule_wait_duration", any, THREADS),
+    mean(Stage::Threads, READS, point_read, THREADS),
+    mean(Stage::Network, "tikv_pd_request_duration_seconds", prompt, ROUND_TRIP),
+    Quantity {
+        stage: Stage::Network,
+        metric: "scrape_duration_seconds",
+        how: PlotHow::Gauge,
+        keep: any,
+        threshold: SCRAPE,
+    },
+];
+
+const READS: &str = "tikv_grpc_msg_duration_seconds";
+
+/// Quantities of a PD member.
+pub const MEMBER_QUANTITIES: [Quantity; 6] = [
+    mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", any, DEVICE),
+    mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", any, DEVICE),
+    mean(Stage::Threads, "go_sched_latencies_seconds", any, GO_THREADS),
+    mean(Stage::Network, ROUND_TRIPS, any, ROUND_TRIP_SPARSE),
+    Quantity {
+        stage: Stage::Network,
+        metric: PING,
+        how: PlotHow::Pd,
+        keep: any,
+        threshold: PING_SLOW,
+    },
+    Quantity {
+        stage: Stage::Network,
+        metric: "scrape_duration_seconds",
+        how: PlotHow::Gauge,
+        keep: any,
+        threshold: SCRAPE_PD,
+    },
+];
+
+/// Round trips between PD members, by the peer that they go to.
+const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
+
+/// etcd probes its peers every 30 s: two probes are a minute.
+pub const ROUND_TRIP_SPARSE: Threshold =
+    Threshold { name: "probe", ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
+
+/// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
+/// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
+pub const GO_THREADS: Threshold =
+    Threshold { name: "go-threads", ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
+
+/// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
+/// are a quarter of a minute.
+pub const PING_SLOW: Threshold =
+    Threshold { name: "ping", ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
+
+/// A scrape of PD takes tens of milliseconds.
+pub const SCRAPE_PD: Threshold =
+    Threshold { name: "scrape-pd", ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
+
+/// What stands out is so many times what the others did: two of them differ by less at the same time.
+pub const ALONE: f64 = 2.5;
+
+/// A quantity of one node that departed, beside what it did elsewhere.
+#[derive(Clone, Debug)]
+pub struct Slow {
+    /// Which quantity.
+    pub quantity: Quantity,
+    /// What departed.
+    pub departure: Departure,
+    /// How many times its own normal the others' was, in the same time: their median, at least 1.
+    pub elsewhere: f64,
+    /// The scrape target.
+    pub instance: String,
+}
+
+impl Slow {
+    /// How many times slower it became than the others did.
+    pub fn excess(&self) -> f64 {
+        self.departure.ratio() / self.elsewhere
+    }
+
+    /// What to plot; of PD's answers, those of the member that findings name `node`.
+    pub fn plot(&self, node: &str) -> Plot {
+        let instance = match self.quantity.how {
+            PlotHow::Pd => node.to_owned(),
+            _ => self.instance.clone(),
+        };
+        let metric = self.quantity.metric.to_owned();
+        Plot { metric, how: self.quantity.how, instance, label: None }
+    }
+}
+
+/// Whether anything of a store tells of a stage. Reads that take long tell of no stage alone: they
+/// wait for threads, and for all that those wait for.
+pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
+    let of_stage = STORE_QUANTITIES.iter().filter(|quantity| quantity.stage == stage);
+    of_stage.filter(|quantity| quantity.metric != READS).any(|quantity| {
+        let name = match quantity.how {
+            PlotHow::Mean => format!("{}_count", quantity.metric),
+            _ => quantity.metric.to_owned(),
+        };
+        evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
+    })
+}
+
+/// A quantity's values for one node.
+pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track {
+    match quantity.how {
+        PlotHow::Gauge => {
+            let mut track = evidence.series.gauge(quantity.metric, instance, quantity.keep);
+            // A failed scrape took as long as Prometheus was willing to wait: no measurement.
+            let failed = evidence.series.scrapes().get(instance);
+            let up = |at: Timestamp| {
+                failed.is_none_or(|list| {
+                    list.binary_search_by_key(&at, |scrape| scrape.at)
+                        .is_ok_and(|index| list[index].up)
+                })
+            };
+            track.0.retain(|point| up(point.at));
+            track
+        }
+        PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
+        PlotHow::Pd => {
+            let names = evidence.pd.members.keys();
+            let mut same =
+                names.filter(|name| evidence.instance_of_member(name).as_deref() == Some(instance));
+            same.next().map_or_else(Track::default, |name| evidence.pd.track(PING, name))
+        }
+        // A member behind a bad link is slow for all its peers, and each of them for it alone.
+        PlotHow::Mean if quantity.metric == ROUND_TRIPS => {
+            evidence.series.least_mean(quantity.metric, instance, "To")
+        }
+        PlotHow::Mean => evidence.series.mean(quantity.metric, instance, 1.0, quantity.keep),
+    }
+}
+
+/// Everything that became slow on nodes that are compared with each other, by node.
+pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) -> Vec<Vec<Slow>> {
+    let mut found: Vec<Vec<Slow>> = vec![Vec::new(); instances.len()];
+    for quantity in quantities {
+        let tracks: Vec<Track> =
+            instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
+        for (index, own) in tracks.iter().enumerate() {
+            let mut departed = departures(own, evidence.lines.of(quantity.threshold));
+            if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
+                && departed.iter().all(|one| one.onset > early.onset)
+            {
+                departed.insert(0, early);
+            }
+            for departure in departed {
+                let range = departure.range(evidence.as_of.saturating_add_millis(1));
+                let others = tracks.iter().enumerate().filter(|(other, _)| *other != index);
+                let usual = departure.baseline;
+                let ratios = others.filter_map(|(_, track)| ratio_in(track, range, usual));
+                let elsewhere = median(ratios).unwrap_or(1.0).max(1.0);
+                let instance = instances[index].clone();
+                let quantity = *quantity;
+                found[index].push(Slow { quantity, departure, elsewhere, instance });
+            }
+        }
+    }
+    found
+}
+
+/// What was slow before it had a past to compare with, beside what it is elsewhere meanwhile. How far
+/// away a node is differs by more than that, so the network is left out.
+fn early<'a>(
+    quantity: &Quantity,
+    own: &Track,
+    tracks: impl Iterator<Item = (usize, &'a Track)>,
+    index: usize,
+) -> Option<Departure> {
+    if quantity.stage == Stage::Network {
+        return None;
+    }
+    let first = own.0.get(..quantity.threshold.baseline.min(own.0.len()))?;
+    let range = TimeRange::new(first.first()?.since, first.last()?.at.saturating_add_millis(1));
+    let others = tracks.filter(|(other, _)| *other != index);
+    let medians =
+        others.filter_map(|(_, track)| median(track.within(range).iter().map(|point| point.value)));
+    let medians: Vec<f64> = medians.collect();
+    // Of two, nobody can say which is usual.
+    if medians.len() < 2 {
+        return None;
+    }
+    early_departure(own, median(medians)?, quantity.threshold)
+}
+
+/// The median inside `range` over that of the four minutes before. With fewer than two points
+/// before, over `usual`: what the node that it is compared with had, since nodes of a kind do the
+/// same work. `None` where the track says nothing of the range.
+fn ratio_in(track: &Track, range: TimeRange, usual: f64) -> Option<f64> {
+    let before = TimeRange::new(range.start.saturating_add_millis(-240_000), range.start + 1);
+    let earlier = track.within(before);
+    let normal = match earlier.len() {
+        0 | 1 => usual,
+        _ => median(earlier.iter().map(|point| point.value))?,
+    };
+    let inside = TimeRange::new(range.start + 1, range.end.saturating_add_millis(1));
+    let now = median(track.within(inside).iter().map(|point| point.value))?;
+    (normal > 0.0).then(|| now / normal)
+}

@@ -1,0 +1,331 @@
+//! Evaluates expressions over a storage.
+
+use std::borrow::Cow;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::model::{Sample, Series, Timestamp};
+use crate::promql::annotations::Annotations;
+use crate::promql::error::{EvalError, ParseError};
+use crate::promql::eval::{self, Computed, Query, Steps};
+use crate::promql::go_compat::regexp::MatcherCache;
+use crate::promql::storage::Storage;
+use crate::promql::syntax::ast::{Expr, ExprKind, ValueType};
+use crate::promql::syntax::dialect;
+use crate::promql::syntax::duration::{self, QueryTimes};
+use crate::promql::syntax::parser;
+use crate::promql::value::{Answer, Value, VectorSample};
+
+/// Which generation of Prometheus an answer has to equal.
+///
+/// Before version 3 a window holds both its ends, `[t-r, t]`; since then it leaves out the earlier
+/// one. Summation, extrapolation and the regular expressions' dot differ as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dialect {
+    /// Prometheus 2.
+    V2,
+    /// Prometheus 3.
+    V3,
+}
+
+impl Dialect {
+    /// That of a server's version, such as `2.42.0`; an unknown one counts as the newest.
+    pub fn of_version(version: &str) -> Self {
+        let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
+        if matches!(major, "0" | "1" | "2") { Self::V2 } else { Self::V3 }
+    }
+}
+
+/// When the metric's name goes that a function or an operator drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameRemoval {
+    /// At once.
+    #[default]
+    Immediate,
+    /// At the end: Prometheus 3's feature `promql-delayed-name-removal`.
+    Delayed,
+}
+
+/// What a query may take. Past a limit it fails; nothing is cut silently.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Samples of intermediate and final results held at once.
+    pub samples: usize,
+    /// Steps of a range query.
+    pub steps: usize,
+    /// Samples looked at, one counted in each window that it falls into.
+    pub work: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { samples: 50_000_000, steps: 11_000, work: 20_000_000_000 }
+    }
+}
+
+/// How an [`Engine`] evaluates.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Whose answers to give.
+    pub dialect: Dialect,
+    /// How far back an instant selector looks for a sample.
+    pub lookback_ms: i64,
+    /// The step of subqueries that state none.
+    pub subquery_step_ms: i64,
+    /// When names are dropped.
+    pub name_removal: NameRemoval,
+    /// Bounds on what a query takes.
+    pub limits: Limits,
+    /// Threads; the answer does not depend on their number.
+    pub threads: NonZeroUsize,
+    /// Set by somebody who watches the clock: the query fails soon after it turns true.
+    pub interrupt: Option<Arc<AtomicBool>>,
+}
+
+impl EngineOptions {
+    /// Prometheus's defaults: five minutes of lookback, subqueries every minute.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            lookback_ms: 300_000,
+            subquery_step_ms: 60_000,
+            name_removal: NameRemoval::default(),
+            limits: Limits::default(),
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            interrupt: None,
+        }
+    }
+}
+
+/// A parsed and checked expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expression {
+    text: String,
+    root: Expr,
+    /// Whether a duration depends on the query.
+    is_computed: bool,
+    /// What of it Prometheus 2 does not know.
+    newer: Option<String>,
+}
+
+impl Expression {
+    /// Parses an expression.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError`] with line, column and Prometheus's words.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use operator::promql::Expression;
+    /// assert!(Expression::parse("sum by (job) (rate(tikv_grpc_msg_total[1m]))").is_ok());
+    /// let error = Expression::parse("sum(").unwrap_err();
+    /// assert_eq!((error.line, error.column), (1, 5));
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let root = parser::parse(text)?;
+        let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
+        let nodes = parsed.nodes();
+        let is_computed = nodes.iter().any(|node| node.computed.is_some());
+        let newer = nodes.into_iter().find_map(dialect::of_node);
+        (parsed.is_computed, parsed.newer) = (is_computed, newer);
+        Ok(parsed)
+    }
+
+    /// The text as it was given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The tree.
+    pub fn root(&self) -> &Expr {
+        &self.root
+    }
+
+    /// What it evaluates to.
+    pub fn value_type(&self) -> ValueType {
+        self.root.value_type()
+    }
+
+    /// All nodes, parents before children, from left to right.
+    pub fn nodes(&self) -> Vec<&Expr> {
+        let mut nodes = Vec::new();
+        let mut waiting = vec![&self.root];
+        while let Some(node) = waiting.pop() {
+            nodes.push(node);
+            waiting.extend(node.children().into_iter().rev());
+        }
+        nodes
+    }
+
+    /// All selectors, from left to right.
+    pub fn selectors(&self) -> Vec<&crate::promql::syntax::ast::Selector> {
+        self.nodes()
+            .into_iter()
+            .filter_map(|node| match &node.kind {
+                ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => Some(selector),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Evaluates expressions. Holds no series; one engine serves any number of storages.
+#[derive(Debug)]
+pub struct Engine {
+    options: EngineOptions,
+    matchers: MatcherCache,
+}
+
+impl Engine {
+    /// An engine with these options.
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options, matchers: MatcherCache::default() }
+    }
+
+    /// The options.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Evaluates at one instant.
+    ///
+    /// # Errors
+    ///
+    /// [`EvalError`] where series cannot be read, where the expression does not suit the data, or
+    /// past a limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use operator::model::{Labels, Sample, Series, Timestamp};
+    /// use operator::promql::{Dialect, Engine, EngineOptions, Expression, MemoryStorage, Value};
+    ///
+    /// let at = Timestamp::from_millis(60_000);
+    /// let labels = Labels::from_pairs(&[("__name__", "up"), ("job", "tikv")]);
+    /// let storage = MemoryStorage::new([Arc::new(Series {
+    ///     labels,
+    ///     samples: vec![Sample { at, value: 1.0 }],
+    /// })]);
+    /// let engine = Engine::new(EngineOptions::new(Dialect::V3));
+    /// let answer = engine.instant(&Expression::parse("sum(up) * 2")?, &storage, at)?;
+    /// let Value::Vector(vector) = answer.value else { panic!("a sum is a vector") };
+    /// assert_eq!(vector[0].sample.value, 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn instant(
+        &self,
+        expression: &Expression,
+        storage: &dyn Storage,
+        at: Timestamp,
+    ) -> Result<Answer, EvalError> {
+        let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
+        let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
+        let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
+        let root = expression.root.unwrapped();
+        if expression.value_type() == ValueType::Matrix {
+            let series = query.matrix(root)?;
+            return Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() });
+        }
+        let value = match query.evaluate(root)? {
+            Computed::Text(text) => Value::String { at, text },
+            Computed::Scalar(values) => Value::Scalar(Sample { at, value: values[0] }),
+            Computed::Vector(columns) => Value::Vector(
+                columns
+                    .iter()
+                    .map(|column| VectorSample {
+                        labels: column.metric.to_labels(),
+                        sample: Sample { at, value: column.values[0] },
+                    })
+                    .collect(),
+            ),
+        };
+        Ok(Answer { value, annotations: query.annotations() })
+    }
+
+    /// Evaluates at `start`, then every `step_ms`, up to and including `end`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::instant`]; also where the expression is neither a scalar nor an instant
+    /// vector, where `end` is before `start`, and where the step is not positive.
+    pub fn range(
+        &self,
+        expression: &Expression,
+        storage: &dyn Storage,
+        (start, end): (Timestamp, Timestamp),
+        step_ms: i64,
+    ) -> Result<Answer, EvalError> {
+        let steps = self.steps(start, end, step_ms)?;
+        if !parser::is_instant(expression.value_type()) {
+            let found = expression.value_type().documented();
+            return Err(EvalError::Expression(format!(
+                "invalid expression type {found:?} for range query, must be Scalar or instant Vector"
+            )));
+        }
+        let span = end - start;
+        let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
+        let query =
+            Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
+        let mut series = match query.evaluate(expression.root.unwrapped())? {
+            Computed::Text(_) => Vec::new(),
+            Computed::Scalar(values) => {
+                let labels = crate::model::Labels::default();
+                vec![Series { labels, samples: eval::samples(steps, &values) }]
+            }
+            Computed::Vector(columns) => columns
+                .iter()
+                .map(|column| Series {
+                    labels: column.metric.to_labels(),
+                    samples: eval::samples(steps, &column.values),
+                })
+                .collect(),
+        };
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() })
+    }
+
+    /// The expression as this query means it.
+    fn ready<'e>(
+        &self,
+        expression: &'e Expression,
+        times: QueryTimes,
+    ) -> Result<Cow<'e, Expression>, EvalError> {
+        if let (Dialect::V2, Some(what)) = (self.options.dialect, &expression.newer) {
+            let message = format!("{what} is not known to Prometheus 2");
+            return Err(EvalError::Expression(message));
+        }
+        if !expression.is_computed {
+            return Ok(Cow::Borrowed(expression));
+        }
+        let mut resolved = expression.clone();
+        duration::resolve(&mut resolved.root, times)?;
+        Ok(Cow::Owned(resolved))
+    }
+
+    fn steps(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Steps, EvalError> {
+        if step_ms <= 0 {
+            let why = "zero or negative query resolution step widths are not accepted; try a positive integer";
+            return Err(EvalError::BadRange(why));
+        }
+        if end < start {
+            return Err(EvalError::BadRange("end timestamp must not be before start time"));
+        }
+        let steps = ((end - start) / step_ms) as u64 + 1;
+        let limit = self.options.limits.steps;
+        if steps > limit as u64 {
+            return Err(EvalError::TooManySteps { steps, limit, start, end });
+        }
+        Ok(Steps { start: start.as_millis(), interval: step_ms, count: steps as usize })
+    }
+}
+
+impl Answer {
+    /// An answer without remarks.
+    pub fn new(value: Value) -> Self {
+        Self { value, annotations: Annotations::default() }
+    }
+}

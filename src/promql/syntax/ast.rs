@@ -1,0 +1,484 @@
+//! The tree that an expression's text is parsed into.
+
+use std::fmt;
+
+use crate::model::is_label_name;
+use crate::promql::syntax::duration::Computed;
+use crate::promql::syntax::functions::Signature;
+
+/// A part of an expression's text, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Where it starts.
+    pub start: usize,
+    /// Where it ends, exclusive.
+    pub end: usize,
+}
+
+/// What an expression evaluates to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// One number at each step.
+    Scalar,
+    /// A string.
+    String,
+    /// Series with at most one value at each step.
+    Vector,
+    /// Series with the samples of a window.
+    Matrix,
+}
+
+impl ValueType {
+    /// The name that users know from Prometheus's documentation.
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+        }
+    }
+}
+
+/// A node with its place in the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What the node is.
+    pub kind: ExprKind,
+    /// Where it stands.
+    pub span: Span,
+    /// Levels of nodes down to the deepest leaf; a leaf has 1.
+    pub(in crate::promql) depth: usize,
+    /// Its durations that are computed and not just written.
+    pub(in crate::promql) computed: Option<Box<Computed>>,
+}
+
+/// The kinds of node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// A number.
+    Number(f64),
+    /// A string.
+    String(String),
+    /// An instant vector selector.
+    Selector(Selector),
+    /// A range vector selector.
+    Range {
+        /// Which series.
+        selector: Selector,
+        /// The window's length.
+        range_ms: i64,
+    },
+    /// A subquery.
+    Subquery(Box<Subquery>),
+    /// A function call.
+    Call {
+        /// Which function.
+        function: &'static Signature,
+        /// Its arguments, as written.
+        args: Vec<Expr>,
+    },
+    /// An aggregation.
+    Aggregate(Box<Aggregate>),
+    /// A binary operation.
+    Binary(Box<Binary>),
+    /// A negation.
+    Negate(Box<Expr>),
+    /// Parentheses.
+    Paren(Box<Expr>),
+}
+
+/// How a matcher compares, before its regular expression is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex,
+    /// `!~`
+    NotRegex,
+}
+
+/// A condition on a label as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Condition {
+    /// The label.
+    pub name: String,
+    /// The comparison.
+    pub comparison: Comparison,
+    /// A value or a regular expression.
+    pub value: String,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comparison = match self.comparison {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "!=",
+            Comparison::Regex => "=~",
+            Comparison::NotRegex => "!~",
+        };
+        if is_label_name(&self.name) {
+            write!(f, "{}{comparison}{:?}", self.name, self.value)
+        } else {
+            write!(f, "{:?}{comparison}{:?}", self.name, self.value)
+        }
+    }
+}
+
+/// The instant that `@` fixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Milliseconds since the Unix epoch.
+    Millis(i64),
+    /// `start()`: the query's first step.
+    Start,
+    /// `end()`: the query's last step.
+    End,
+}
+
+/// Whether samples beyond a window's ends, or after an instant, have a say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// None has.
+    #[default]
+    Plain,
+    /// `anchored`: the newest one before the window has.
+    Anchored,
+    /// `smoothed`: those on either side of an end have.
+    Smoothed,
+}
+
+/// Which series, and as of when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// All conditions; that of the metric's name stands last where it was written as a name.
+    pub conditions: Vec<Condition>,
+    /// The `@` modifier.
+    pub at: Option<At>,
+    /// How far back; negative looks ahead.
+    pub offset_ms: i64,
+    /// Which samples beyond its own count.
+    pub reach: Reach,
+    /// Whether the metric's name stands in quotes among the conditions.
+    pub quotes_name: bool,
+}
+
+impl Selector {
+    /// The metric's name, where an equality fixes it.
+    pub fn metric(&self) -> Option<&str> {
+        self.conditions
+            .iter()
+            .find(|c| c.name == "__name__" && c.comparison == Comparison::Equal)
+            .map(|condition| condition.value.as_str())
+    }
+}
+
+/// An expression evaluated at steps of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subquery {
+    /// What is evaluated.
+    pub expr: Expr,
+    /// The window's length.
+    pub range_ms: i64,
+    /// The step, where one is written.
+    pub step_ms: Option<i64>,
+    /// The `@` modifier.
+    pub at: Option<At>,
+    /// How far back.
+    pub offset_ms: i64,
+}
+
+/// Aggregation operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregateOp {
+    /// `sum`
+    Sum,
+    /// `avg`
+    Avg,
+    /// `count`
+    Count,
+    /// `min`
+    Min,
+    /// `max`
+    Max,
+    /// `group`
+    Group,
+    /// `stddev`
+    Stddev,
+    /// `stdvar`
+    Stdvar,
+    /// `topk`
+    Topk,
+    /// `bottomk`
+    Bottomk,
+    /// `count_values`
+    CountValues,
+    /// `quantile`
+    Quantile,
+    /// `limitk`
+    Limitk,
+    /// `limit_ratio`
+    LimitRatio,
+}
+
+impl AggregateOp {
+    /// All of them, by name.
+    pub const ALL: [(&'static str, Self); 14] = [
+        ("sum", Self::Sum),
+        ("avg", Self::Avg),
+        ("count", Self::Count),
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("group", Self::Group),
+        ("stddev", Self::Stddev),
+        ("stdvar", Self::Stdvar),
+        ("topk", Self::Topk),
+        ("bottomk", Self::Bottomk),
+        ("count_values", Self::CountValues),
+        ("quantile", Self::Quantile),
+        ("limitk", Self::Limitk),
+        ("limit_ratio", Self::LimitRatio),
+    ];
+
+    /// The operator's name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, op)| *op == self).map_or("", |(name, _)| name)
+    }
+
+    /// The type of the parameter before the aggregated expression, where there is one.
+    pub fn parameter(self) -> Option<ValueType> {
+        match self {
+            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
+            Self::CountValues => Some(ValueType::String),
+            _ => None,
+        }
+    }
+}
+
+/// `by` or `without` and its labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Keep only these labels. Without a clause: none.
+    By(Vec<String>),
+    /// Keep all labels but these and the metric's name.
+    Without(Vec<String>),
+}
+
+/// An aggregation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The operator.
+    pub op: AggregateOp,
+    /// What is aggregated.
+    pub expr: Expr,
+    /// The operator's parameter.
+    pub param: Option<Expr>,
+    /// How series are grouped.
+    pub grouping: Grouping,
+}
+
+/// Binary operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `^`
+    Pow,
+    /// `atan2`
+    Atan2,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `>`
+    Gt,
+    /// `<`
+    Lt,
+    /// `>=`
+    Ge,
+    /// `<=`
+    Le,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+    /// `unless`
+    Unless,
+}
+
+impl BinaryOp {
+    /// As it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Eq => "==",
+            Self::Ne => "!=",
+            Self::Gt => ">",
+            Self::Lt => "<",
+            Self::Ge => ">=",
+            Self::Le => "<=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+        }
+    }
+
+    /// How strongly it binds.
+    pub(in crate::promql) fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And | Self::Unless => 2,
+            Self::Eq | Self::Ne | Self::Gt | Self::Lt | Self::Ge | Self::Le => 3,
+            Self::Add | Self::Sub => 4,
+            Self::Mul | Self::Div | Self::Mod | Self::Atan2 => 5,
+            Self::Pow => 6,
+        }
+    }
+
+    /// Whether it compares.
+    pub fn is_comparison(self) -> bool {
+        self.precedence() == 3
+    }
+
+    /// Whether it works on sets of series.
+    pub fn is_set(self) -> bool {
+        self.precedence() <= 2
+    }
+}
+
+/// Which side of a vector match may have several series for one of the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cardinality {
+    /// One series meets at most one.
+    OneToOne,
+    /// `group_left`: many on the left; the labels are copied from the right.
+    ManyToOne(Vec<String>),
+    /// `group_right`: many on the right; the labels are copied from the left.
+    OneToMany(Vec<String>),
+    /// Set operators.
+    ManyToMany,
+}
+
+impl Cardinality {
+    /// The labels that are copied from the side of one.
+    pub fn included(&self) -> &[String] {
+        match self {
+            Self::ManyToOne(labels) | Self::OneToMany(labels) => labels,
+            Self::OneToOne | Self::ManyToMany => &[],
+        }
+    }
+}
+
+/// How series of two vectors find each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matching {
+    /// `on` where true, `ignoring` where false.
+    pub on: bool,
+    /// The labels of the clause.
+    pub labels: Vec<String>,
+    /// Which side may have many.
+    pub cardinality: Cardinality,
+    /// `fill_left`: the value that stands for a missing series on the left.
+    pub fill_left: Option<f64>,
+    /// `fill_right`: the value that stands for a missing series on the right.
+    pub fill_right: Option<f64>,
+}
+
+/// A binary operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binary {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Its left side.
+    pub left: Expr,
+    /// Its right side.
+    pub right: Expr,
+    /// How series match; of use between two vectors only.
+    pub matching: Matching,
+    /// Whether a comparison returns 0 and 1 instead of filtering.
+    pub returns_bool: bool,
+}
+
+impl Expr {
+    /// What the node evaluates to.
+    pub fn value_type(&self) -> ValueType {
+        match &self.kind {
+            ExprKind::Number(_) => ValueType::Scalar,
+            ExprKind::String(_) => ValueType::String,
+            ExprKind::Selector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
+            ExprKind::Range { .. } | ExprKind::Subquery(_) => ValueType::Matrix,
+            ExprKind::Call { function, .. } => function.returns,
+            ExprKind::Negate(inner) | ExprKind::Paren(inner) => inner.value_type(),
+            ExprKind::Binary(binary) => {
+                let scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
+                if scalar(&binary.left) && scalar(&binary.right) {
+                    ValueType::Scalar
+                } else {
+                    ValueType::Vector
+                }
+            }
+        }
+    }
+
+    /// The node without parentheses around it.
+    pub fn unwrapped(&self) -> &Self {
+        let mut node = self;
+        while let ExprKind::Paren(inner) = &node.kind {
+            node = inner;
+        }
+        node
+    }
+
+    /// The same, to be changed.
+    pub(in crate::promql) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match &mut self.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Selector(_)
+            | ExprKind::Range { .. } => Vec::new(),
+            ExprKind::Subquery(subquery) => vec![&mut subquery.expr],
+            ExprKind::Call { args, .. } => args.iter_mut().collect(),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter_mut().chain([&mut aggregate.expr]).collect()
+            }
+            ExprKind::Binary(binary) => vec![&mut binary.left, &mut binary.right],
+            ExprKind::Negate(inner) | ExprKind::Paren(inner) => vec![inner],
+        }
+    }
+
+    /// The node's children, from left to right.
+    pub fn children(&self) -> Vec<&Self> {
+        match &self.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Selector(_)
+            | ExprKind::Range { .. } => Vec::new(),
+            ExprKind::Subquery(subquery) => vec![&subquery.expr],
+            ExprKind::Call { args, .. } => args.iter().collect(),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter().chain([&aggregate.expr]).collect()
+            }
+            ExprKind::Binary(binary) => vec![&binary.left, &binary.right],
+            ExprKind::Negate(inner) | ExprKind::Paren(inner) => vec![inner],
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What Prometheus 2 does not know yet, and therefore refuses.
+
+use crate::model::is_label_name;
+use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, Reach, Selector};
+
+/// What of a node itself, without its children, is new.
+pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
+    if node.computed.is_some() {
+        return Some("arithmetic with durations".to_owned());
+    }
+    match &node.kind {
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => of_selector(selector),
+        ExprKind::Call { function, .. }
+            if matches!(function.name, "info" | "histogram_quantiles") =>
+        {
+            Some(format!("{}()", function.name))
+        }
+        ExprKind::Aggregate(aggregate) => match &aggregate.grouping {
+            Grouping::By(labels) | Grouping::Without(labels) => quoted(labels),
+        },
+        ExprKind::Binary(binary) => {
+            let matching = &binary.matching;
+            if matching.fill_left.is_some() || matching.fill_right.is_some() {
+                return Some("the fill modifier".to_owned());
+            }
+            quoted(&matching.labels).or_else(|| quoted(matching.cardinality.included()))
+        }
+        _ => None,
+    }
+}
+
+fn of_selector(selector: &Selector) -> Option<String> {
+    match selector.reach {
+        Reach::Plain => {}
+        Reach::Anchored => return Some("anchored".to_owned()),
+        Reach::Smoothed => return Some("smoothed".to_owned()),
+    }
+    if selector.quotes_name {
+        return Some("a quoted metric name".to_owned());
+    }
+    quoted(selector.conditions.iter().map(|condition| &condition.name))
+}
+
+fn quoted<'l>(labels: impl IntoIterator<Item = &'l String>) -> Option<String> {
+    let mut labels = labels.into_iter();
+    labels.find(|label| !is_label_name(label)).map(|label| format!("the label name {label:?}"))
+}

@@ -1,0 +1,167 @@
+//! Durations that are computed: arithmetic in brackets and behind `offset`.
+
+use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::power;
+use crate::promql::syntax::ast::{Expr, ExprKind};
+
+/// A duration as it is computed, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Duration {
+    /// A number or a duration as written.
+    Seconds(f64),
+    /// `step()`: the query's step; zero at an instant.
+    Step,
+    /// `range()`: from the query's first step to its last one.
+    Range,
+    /// Of two others.
+    Of(DurationOp, Box<Self>, Box<Self>),
+}
+
+/// What makes a duration of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `^`
+    Pow,
+    /// `min_of`
+    Least,
+    /// `max_of`
+    Most,
+}
+
+impl DurationOp {
+    /// How strongly it binds.
+    pub(in crate::promql) fn precedence(self) -> u8 {
+        match self {
+            Self::Add | Self::Sub => 1,
+            Self::Mul | Self::Div | Self::Mod => 2,
+            Self::Pow => 3,
+            Self::Least | Self::Most => 4,
+        }
+    }
+}
+
+/// What a query knows of itself, in milliseconds.
+#[derive(Clone, Copy)]
+pub(in crate::promql) struct QueryTimes {
+    pub step: i64,
+    pub range: i64,
+}
+
+/// Which durations have a meaning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::promql) enum Sign {
+    /// Only those above zero: windows and steps.
+    Positive,
+    /// All: offsets.
+    Any,
+}
+
+impl Duration {
+    /// Whether it depends on the query.
+    pub(in crate::promql) fn depends_on_query(&self) -> bool {
+        match self {
+            Self::Seconds(_) => false,
+            Self::Step | Self::Range => true,
+            Self::Of(_, left, right) => left.depends_on_query() || right.depends_on_query(),
+        }
+    }
+
+    fn seconds(&self, times: QueryTimes) -> Result<f64, &'static str> {
+        use DurationOp as Op;
+        let (op, left, right) = match self {
+            Self::Seconds(seconds) => return Ok(*seconds),
+            Self::Step => return Ok(times.step as f64 / 1000.0),
+            Self::Range => return Ok(times.range as f64 / 1000.0),
+            Self::Of(op, left, right) => (*op, left.seconds(times)?, right.seconds(times)?),
+        };
+        Ok(match op {
+            Op::Add => left + right,
+            Op::Sub => left - right,
+            Op::Mul => left * right,
+            Op::Div if right == 0.0 => return Err("division by zero"),
+            Op::Div => left / right,
+            Op::Mod if right == 0.0 => return Err("modulo by zero"),
+            Op::Mod => left % right,
+            Op::Pow => power(left, right),
+            Op::Least if left.is_nan() || right.is_nan() => f64::NAN,
+            Op::Most if left.is_nan() || right.is_nan() => f64::NAN,
+            Op::Least => left.min(right),
+            Op::Most => left.max(right),
+        })
+    }
+
+    /// Whole milliseconds, cut like Go's durations: what is written to a nanosecond, what is
+    /// computed to a millisecond.
+    pub(in crate::promql) fn millis(
+        &self,
+        times: QueryTimes,
+        sign: Sign,
+    ) -> Result<i64, &'static str> {
+        // As far as Go's duration goes, in nanoseconds.
+        const MOST: f64 = 9_223_372_036.854_775;
+        let seconds = self.seconds(times)?;
+        if !seconds.is_finite() {
+            return Err("duration is NaN or infinite");
+        }
+        if sign == Sign::Positive && seconds <= 0.0 {
+            return Err("duration must be greater than 0");
+        }
+        if seconds.abs() > MOST {
+            return Err("duration out of range");
+        }
+        Ok(match self {
+            Self::Seconds(_) => (seconds * 1e9).round() as i64 / 1_000_000,
+            _ => (seconds * 1000.0) as i64,
+        })
+    }
+}
+
+/// Durations of a node that depend on the query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::promql) struct Computed {
+    pub range: Option<Duration>,
+    pub step: Option<Duration>,
+    pub offset: Option<Duration>,
+}
+
+/// Puts the query's own times into every duration that depends on them.
+pub(in crate::promql) fn resolve(expr: &mut Expr, times: QueryTimes) -> Result<(), EvalError> {
+    let fixed = |computed: &Option<Duration>, sign: Sign| match computed {
+        Some(duration) => {
+            let millis = duration.millis(times, sign);
+            millis.map(Some).map_err(|why| EvalError::Expression(why.to_owned()))
+        }
+        None => Ok(None),
+    };
+    if let Some(computed) = &expr.computed {
+        let range = fixed(&computed.range, Sign::Positive)?;
+        let step = fixed(&computed.step, Sign::Positive)?;
+        let offset = fixed(&computed.offset, Sign::Any)?;
+        match &mut expr.kind {
+            ExprKind::Selector(selector) => {
+                selector.offset_ms = offset.unwrap_or(selector.offset_ms);
+            }
+            ExprKind::Range { selector, range_ms } => {
+                selector.offset_ms = offset.unwrap_or(selector.offset_ms);
+                *range_ms = range.unwrap_or(*range_ms);
+            }
+            ExprKind::Subquery(subquery) => {
+                subquery.offset_ms = offset.unwrap_or(subquery.offset_ms);
+                subquery.range_ms = range.unwrap_or(subquery.range_ms);
+                subquery.step_ms = step.or(subquery.step_ms);
+            }
+            _ => {}
+        }
+    }
+    expr.children_mut().into_iter().try_for_each(|child| resolve(child, times))
+}

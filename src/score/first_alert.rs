@@ -1,0 +1,127 @@
+//! The bundled alert rules as a rival of diagnosis: the first critical alert names the cause.
+//!
+//! Like the other rivals it is told when the injection was; what fires before does not count.
+
+use std::path::Path;
+
+use crate::capture::CaptureReader;
+use crate::diagnose::{Evidence, Target};
+use crate::model::{Labels, StoreId, Timestamp, escape_path};
+use crate::promql::{Engine, EngineOptions};
+use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
+use crate::score::Guess;
+use crate::{session::CaptureStorage, timeline::window_of_steps};
+
+/// The name in tables.
+pub const NAME: &str = "first critical alert";
+
+/// The interval of evaluation, Prometheus's own default in the bundled environment.
+const INTERVAL_MS: i64 = 15_000;
+
+/// What the first critical alert at or after `at` would make somebody say; `None` where none
+/// fires. Alerts that fire at the same evaluation count in the order of the rule file.
+///
+/// # Errors
+///
+/// Where the capture cannot be read.
+pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<Option<Guess>> {
+    let cannot = || format!("cannot replay rules over {}", escape_path(path));
+    let reader = CaptureReader::open(path)?;
+    let storage = CaptureStorage::new(&reader);
+    let files = rules::bundled();
+    storage.announce(rules::reads(&files));
+    let engine = Engine::new(EngineOptions::new(storage.dialect()));
+    let window = window_of_steps(&reader, INTERVAL_MS, MOST_EVALUATIONS)?;
+    let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
+    let report = rules::replay(&files, &storage, &engine, &settings)
+        .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
+    let fired = report.rules().enumerate().flat_map(|(place, rule)| {
+        fires(rule, at).map(move |(when, alert)| (when, place, rule, alert))
+    });
+    let first = fired.min_by_key(|(when, place, ..)| (*when, *place));
+    Ok(first.map(|(when, _, rule, alert)| Guess {
+        mode: stands_for(&rule.name),
+        target: target(evidence, &alert.labels),
+        named_at: Some(when),
+        onset: alert
+            .changes
+            .iter()
+            .filter(|change| change.from == State::Inactive && change.at <= when)
+            .map(|change| change.at)
+            .max(),
+    }))
+}
+
+/// When each critical alert of a rule began to fire.
+fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &AlertHistory)> {
+    let critical = rule
+        .alerts
+        .iter()
+        .filter(|alert| matches!(alert.labels.get("severity"), Some("critical" | "emergency")));
+    critical.filter_map(move |alert| {
+        let mut began = alert.changes.iter().filter(|change| change.to == State::Firing);
+        began.find(|change| change.at >= at).map(|change| (change.at, alert))
+    })
+}
+
+fn target(evidence: &Evidence, labels: &Labels) -> Option<Target> {
+    let by_id = labels.get("store_id").or(labels.get("store")).and_then(|id| id.parse().ok());
+    let store = by_id
+        .and_then(|id| evidence.store(StoreId(id)))
+        .or_else(|| evidence.store_of_instance(labels.get("instance").unwrap_or_default()));
+    if let Some(store) = store {
+        return Some(Target::store(&evidence.stores[store]));
+    }
+    let member = labels.get("name").or(labels.get("instance"))?;
+    let is_it = |name: &&String| {
+        *name == member || evidence.instance_of_member(name).as_deref() == Some(member)
+    };
+    let name = evidence.pd.listed.keys().find(is_it)?;
+    Some(Target::member(name, evidence.member_address(name)))
+}
+
+/// The mode that somebody who sees only this alert would name, by what its rule says.
+fn stands_for(alert: &str) -> &'static str {
+    match alert {
+        "TargetDown" | "PeersUnreachable" | "StoreUnhealthy" | "StoreDown" => "store_crash",
+        "StoreSlow" | "RaftAppendSlow" | "RaftReadySlow" | "RaftLogLag" | "HostDiskSlow" => {
+            "slow_disk"
+        }
+        "PdNoLeader" => "pd_quorum_loss",
+        "PdMemberUnhealthy" => "pd_follower_crash",
+        "PdEtcdSlowDisk" => "pd_overloaded",
+        "PdClockJumped" => "clock_drift",
+        "PeersWithoutLeader" | "RegionsShortOfPeers" => "region_unavailable",
+        "CriticalError" => "data_corruption",
+        "RaftApplySlow" | "ApplyBusy" => "apply_bound",
+        "RaftstoreBusy" | "ChannelFull" => "raftstore_bound",
+        "LatchWaitSlow" => "scheduler_busy",
+        "WriteStall" | "Level0Files" | "EngineWriteSlow" | "EngineSnapshotSlow" => "write_stall",
+        "CoprocessorErrors" | "CoprocessorWaitSlow" => "coprocessor_pressure",
+        "GarbageStays" => "gc_stall",
+        "StoreLowSpace" | "HostLowSpace" => "disk_full",
+        "HostFilesystemReadOnly" => "disk_hang",
+        "MemoryNearQuota" | "MemoryGrowsFast" | "HostOutOfMemory" | "HostLowMemory" => "oom_kill",
+        "ProcessorsNearQuota" | "HostBusy" => "cpu_starved",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RuleKind;
+
+    /// Every critical rule that is bundled stands for a mode, unless it names none on purpose.
+    #[test]
+    fn every_critical_alert_stands_for_a_mode() {
+        let files = rules::bundled();
+        let rules = files.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules);
+        for rule in rules.filter(|rule| matches!(rule.kind, RuleKind::Alert { .. })) {
+            let critical = rule.labels.iter().any(|(name, value)| {
+                name == "severity" && format!("{value:?}").contains("critical")
+            });
+            assert!(!critical || !stands_for(&rule.name).is_empty(), "{}", rule.name);
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! PD's answers as series, so that PromQL can join them with what Prometheus scraped.
+//!
+//! A sample stands where its answer was observed. A series ends, by a staleness marker, where its
+//! request fails, where a later answer does not have it any more, and where answers stay away:
+//! what was not observed is never zero.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::capture::CaptureError;
+use crate::model::{Labels, PdAnswer, PdOutcome, Sample, Series, Store, Timestamp, stale_marker};
+use crate::pd::{PdDocument, Topology};
+use crate::promql::MemoryStorage;
+
+use crate::session::pd_bodies::PdSource;
+use crate::timeline::Evaluation;
+
+/// A metric made of PD's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PdMetric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, and its unit.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> PdMetric {
+    PdMetric { name, labels, help }
+}
+
+const STORE: &[&str] = &["store", "address"];
+const STORE_STATE: &[&str] = &["store", "address", "state"];
+
+/// All metrics made of PD's answers, in the order of their documentation.
+pub const PD_METRICS: [PdMetric; 25] = [
+    metric("operator_pd_leader", &["member"], "1 for the member that leads PD"),
+    metric("operator_pd_etcd_leader", &["member"], "1 for the member that leads etcd"),
+    metric("operator_pd_member", &["member"], "1 for each member that PD lists"),
+    metric(
+        "operator_pd_member_answering",
+        &["member"],
+        "1 where the member answered the last request, whatever the status, 0 where it did not",
+    ),
+    metric(
+        "operator_pd_member_health",
+        &["member", "by"],
+        "1 where the member `by` reaches `member`, 0 where it does not",
+    ),
+    metric(
+        "operator_pd_member_start_time_seconds",
+        &["member"],
+        "when the member's process started, in Unix seconds",
+    ),
+    metric(
+        "operator_pd_store_state",
+        STORE_STATE,
+        "1 for the state that the store is in: `Up`, `Disconnected`, `Down`, `Offline`, `Tombstone`",
+    ),
+    metric(
+        "operator_pd_store_node_state",
+        STORE_STATE,
+        "1 for where the store stands in its life: `Preparing`, `Serving`, `Removing`, `Removed`",
+    ),
+    metric("operator_pd_store_leader_count", STORE, "regions that the store leads"),
+    metric("operator_pd_store_leader_score", STORE, "PD's score of that"),
+    metric("operator_pd_store_region_count", STORE, "regions with a peer on the store"),
+    metric("operator_pd_store_region_score", STORE, "PD's score of that"),
+    metric("operator_pd_store_pending_peer_count", STORE, "peers that lag behind"),
+    metric("operator_pd_store_slow_score", STORE, "1 (well) to 100 (slow)"),
+    metric("operator_pd_store_busy", STORE, "1 where the store says that it is busy, else 0"),
+    metric("operator_pd_store_capacity_bytes", STORE, "size of its disk, to PD's four digits"),
+    metric("operator_pd_store_available_bytes", STORE, "free space, to PD's four digits"),
+    metric("operator_pd_store_used_bytes", STORE, "space that data takes, to PD's four digits"),
+    metric(
+        "operator_pd_store_start_time_seconds",
+        STORE,
+        "when its process started, in Unix seconds",
+    ),
+    metric(
+        "operator_pd_store_last_heartbeat_timestamp_seconds",
+        STORE,
+        "its last heartbeat, in Unix seconds; up to five minutes old after a change of PD's leader",
+    ),
+    metric("operator_pd_region_count", &[], "regions of the cluster"),
+    metric(
+        "operator_pd_region_check",
+        &["check"],
+        "regions that a check of PD's names, such as `down-peer`",
+    ),
+    metric("operator_pd_operators", &["desc"], "scheduling steps under way, by what made them"),
+    metric(
+        "operator_pd_scheduler",
+        &["scheduler"],
+        "1 where the scheduler runs, 0 where it is paused",
+    ),
+    metric(
+        "operator_pd_config",
+        &["key", "member"],
+        "a number or a boolean of the configuration, as the asked member has it",
+    ),
+];
+
+/// How long an answer counts where only one came, so that its cadence is not known: the lookback
+/// of PromQL.
+const LONE_MS: i64 = 300_000;
+/// What is asked less often than this is repeated in between, since a state that is asked for
+/// every five minutes would fall out of PromQL's lookback of five minutes.
+const REPEAT_MS: i64 = 60_000;
+
+/// The series of all answers of a run that ends at `end`.
+pub fn pd_series(answers: &[PdAnswer], end: Timestamp) -> MemoryStorage {
+    let made = series_of(PdSource::Held(answers), end, None);
+    made.expect("answers in memory are read from no capture")
+}
+
+/// The series of a source's answers; those of one metric where `only` names it. All series of a
+/// day of a large cluster do not fit into memory, those of a metric do.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be read.
+pub(crate) fn series_of(
+    source: PdSource<'_>,
+    end: Timestamp,
+    only: Option<&'static str>,
+) -> Result<MemoryStorage, CaptureError> {
+    let mut reader = Reader { only, ..Reader::default() };
+    source.for_each(Evaluation::Sequential, |answer, body| {
+        reader.observe(answer, body.as_ref().ok().and_then(Option::as_ref));
+    })?;
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); reader.labels.len()];
+    for observations in std::mem::take(&mut reader.sources).into_values() {
+        lay(&observations, end, &mut samples);
+    }
+    let series = reader.labels.into_iter().filter_map(|(labels, id)| {
+        let samples = std::mem::take(&mut samples[id as usize]);
+        (!samples.is_empty()).then(|| Arc::new(Series { labels, samples }))
+    });
+    Ok(MemoryStorage::new(series))
+}
+
+/// Elements of one answer by the number of their labels; `None` where there was no answer.
+type Elements = Option<Box<[(u32, f64)]>>;
+
+#[derive(Default)]
+struct Reader {
+    topology: Topology,
+    paused: BTreeSet<String>,
+    only: Option<&'static str>,
+    /// Numbers of label sets, in the order in which they first occurred.
+    labels: HashMap<Labels, u32>,
+    /// By what was asked of whom, what came when.
+    sources: BTreeMap<String, Vec<(Timestamp, Elements)>>,
+}
+
+impl Reader {
+    fn observe(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
+        let at = answer.observed();
+        // Elements of stores are made of the document alone, and the stores are most of a topology.
+        let told = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
+        self.topology.apply_parsed(answer, told);
+        let member = answer.member.as_str();
+        let answering = matches!(answer.outcome, PdOutcome::Answered { .. });
+        let answering =
+            element("operator_pd_member_answering", &[("member", member)], f64::from(answering));
+        self.push(format!("answering {member}"), at, Some(vec![answering]));
+        let route = answer.path.split('?').next().unwrap_or_default();
+        let route = route.strip_prefix("/pd/api/v1/").unwrap_or_default();
+        match route {
+            // One member's silence takes nothing from what the others say.
+            "members" => {
+                let elements = self.members();
+                if document.is_some() || self.topology.leader.is_none() {
+                    self.push(route.to_owned(), at, Some(elements).filter(|_| document.is_some()));
+                }
+            }
+            "status" | "health" => {
+                let elements = document.map(|document| of_member(document, member));
+                self.push(format!("{route} {member}"), at, elements);
+            }
+            // Needs the list of all schedulers, which is asked for in the same round.
+            "schedulers" if answer.path.contains("status=paused") => {
+                self.paused = self.topology.paused_schedulers.clone().unwrap_or_default();
+            }
+            _ => {
+                let elements = document.map(|document| self.of_cluster(document, member));
+                self.push(route.to_owned(), at, elements);
+            }
+        }
+    }
+
+    fn push(&mut self, source: String, at: Timestamp, elements: Option<Vec<(Labels, f64)>>) {
+        let wanted =
+            |(labels, _): &(Labels, f64)| self.only.is_none_or(|only| labels.metric() == only);
+        let mut number = |labels| {
+            let next = self.labels.len() as u32;
+            *self.labels.entry(labels).or_insert(next)
+        };
+        let numbered = elements.map(|elements| {
+            let wanted = elements.into_iter().filter(wanted);
+            wanted.map(|(labels, value)| (number(labels), value)).collect()
+        });
+        self.sources.entry(source).or_default().push((at, numbered));
+    }
+
+    fn members(&self) -> Vec<(Labels, f64)> {
+        let one = |name, member: &String| element(name, &[("member", member)], 1.0);
+        let leader = self.topology.leader.iter().map(|m| one("operator_pd_leader", m));
+        let etcd = self.topology.etcd_leader.iter().map(|m| one("operator_pd_etcd_leader", m));
+        let listed = self.topology.members.values();
+        let listed = listed.map(|member| one("operator_pd_member", &member.name));
+        leader.chain(etcd).chain(listed).collect()
+    }
+
+    fn of_cluster(&self, document: &PdDocument, member: &str) -> Vec<(Labels, f64)> {
+        match document {
+            PdDocument::Stores(stores) => {
+                stores.values().flat_map(|store| of_store(store, self.only)).collect()
+            }
+            PdDocument::RegionCount(count) => {
+                vec![element("operator_pd_region_count", &[], *count as f64)]
+            }
+            PdDocument::RegionCheck { name, count } => {
+                vec![element("operator_pd_region_check", &[("check", name)], *count as f64)]
+            }
+            PdDocument::Operators(operators) => {
+                let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+                for operator in operators {
+                    *counts.entry(&operator.desc).or_default() += 1;
+                }
+                let counts = counts.into_iter();
+                counts
+                    .map(|(desc, n)| element("operator_pd_operators", &[("desc", desc)], n as f64))
+                    .collect()
+            }
+            PdDocument::Schedulers(names) => {
+                let runs = |name: &String| f64::from(!self.paused.contains(name));
+                let one = |name: &String| {
+                    element("operator_pd_scheduler", &[("scheduler", name)], runs(name))
+                };
+                names.iter().map(one).collect()
+            }
+            PdDocument::Config(config) => config
+                .iter()
+                .filter_map(|(key, value)| {
+                    let number = match value.as_str() {
+                        "true" => 1.0,
+                        "false" => 0.0,
+                        text => text.parse().ok()?,
+                    };
+                    let labels = [("key", key.as_str()), ("member", member)];
+                    Some(element("operator_pd_config", &labels, number))
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn of_member(document: &PdDocument, member: &str) -> Vec<(Labels, f64)> {
+    match document {
+        PdDocument::Status(status) => {
+            let name = "operator_pd_member_start_time_seconds";
+            let started = status.started_unix_s.into_iter();
+            started.map(|at| element(name, &[("member", member)], at as f64)).collect()
+        }
+        PdDocument::Health(row) => row
+            .iter()
+            .map(|(name, healthy)| {
+                let labels = [("member", name.as_str()), ("by", member)];
+                element("operator_pd_member_health", &labels, f64::from(*healthy))
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A store's elements, of one metric where `only` names it: a day of a large cluster has a hundred
+/// million of all.
+fn of_store(store: &Store, only: Option<&str>) -> Vec<(Labels, f64)> {
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    let id = store.id.to_string();
+    let labels = [("store", id.as_str()), ("address", store.address.as_str())];
+    let with_state = |name, state: &str| {
+        wanted(name).then(|| element(name, &[labels[0], labels[1], ("state", state)], 1.0))
+    };
+    let size = |size: &Option<crate::model::Size>| {
+        size.as_ref().and_then(|size| size.approximate_bytes).map(|bytes| bytes as f64)
+    };
+    let numbers = [
+        ("operator_pd_store_leader_count", Some(store.leader_count as f64)),
+        ("operator_pd_store_leader_score", store.leader_score),
+        ("operator_pd_store_region_count", Some(store.region_count as f64)),
+        ("operator_pd_store_region_score", store.region_score),
+        ("operator_pd_store_pending_peer_count", Some(store.pending_peer_count as f64)),
+        ("operator_pd_store_slow_score", store.slow_score.map(|score| score as f64)),
+        ("operator_pd_store_busy", Some(f64::from(store.is_busy))),
+        ("operator_pd_store_capacity_bytes", size(&store.capacity)),
+        ("operator_pd_store_available_bytes", size(&store.available)),
+        ("operator_pd_store_used_bytes", size(&store.used)),
+        ("operator_pd_store_start_time_seconds", store.started_unix_s.map(|at| at as f64)),
+        (
+            "operator_pd_store_last_heartbeat_timestamp_seconds",
+            store.last_heartbeat_unix_ns.map(|at| at as f64 / 1e9),
+        ),
+    ];
+    let numbers = numbers.into_iter().filter(|(name, _)| wanted(name));
+    let numbers = numbers.filter_map(|(name, value)| Some((name, value?)));
+    let numbers = numbers.map(|(name, value)| element(name, &labels, value));
+    let states = [
+        with_state("operator_pd_store_state", &store.state_name),
+        with_state("operator_pd_store_node_state", &store.node_state.to_string()),
+    ];
+    states.into_iter().flatten().chain(numbers).collect()
+}
+
+fn element(name: &str, labels: &[(&str, &str)], value: f64) -> (Labels, f64) {
+    let mut pairs = vec![("__name__", name)];
+    pairs.extend(labels);
+    (Labels::from_pairs(&pairs), value)
+}
+
+/// Answers further apart than this are no cadence: what the last one said is not known for longer.
+const LONGEST_CADENCE_MS: i64 = 3_600_000;
+
+/// Lays what one source said along time.
+fn lay(observations: &[(Timestamp, Elements)], end: Timestamp, series: &mut [Vec<Sample>]) {
+    let cadence = cadence_ms(observations);
+    let valid_ms = cadence.map_or(LONE_MS, |cadence| cadence.min(LONGEST_CADENCE_MS) * 3);
+    let repeats = cadence.is_some_and(|cadence| cadence > REPEAT_MS);
+    let mut current: &[(u32, f64)] = &[];
+    for (position, (at, elements)) in observations.iter().enumerate() {
+        let now = elements.as_deref().unwrap_or_default();
+        let kept: HashSet<u32> = now.iter().map(|(labels, _)| *labels).collect();
+        for (labels, _) in current.iter().filter(|(labels, _)| !kept.contains(labels)) {
+            push(&mut series[*labels as usize], *at, stale_marker());
+        }
+        for (labels, value) in now {
+            push(&mut series[*labels as usize], *at, *value);
+        }
+        current = now;
+        let next = observations.get(position + 1).map_or(end, |(at, _)| *at);
+        let expires = at.saturating_add_millis(valid_ms);
+        let mut again = at.saturating_add_millis(REPEAT_MS);
+        while repeats && again < next.min(expires) {
+            for (labels, value) in current {
+                push(&mut series[*labels as usize], again, *value);
+            }
+            again = again.saturating_add_millis(REPEAT_MS);
+        }
+        if expires < next {
+            for (labels, _) in current {
+                push(&mut series[*labels as usize], expires, stale_marker());
+            }
+            current = &[];
+        }
+    }
+}
+
+/// The median time between two answers in a row.
+fn cadence_ms(observations: &[(Timestamp, Elements)]) -> Option<i64> {
+    let mut between: Vec<i64> =
+        observations.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|ms| *ms > 0).collect();
+    between.sort_unstable();
+    between.get(between.len() / 2).copied()
+}
+
+fn push(samples: &mut Vec<Sample>, at: Timestamp, value: f64) {
+    match samples.last_mut() {
+        // Of two answers in one millisecond, the later one holds.
+        Some(last) if last.at >= at => last.value = value,
+        _ => samples.push(Sample { at, value }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{GapReason, is_stale};
+
+    fn answer(at_s: i64, member: &str, path: &str, body: &str) -> PdAnswer {
+        PdAnswer {
+            sent: Timestamp::from_millis(at_s * 1000),
+            member: member.to_owned(),
+            url: String::new(),
+            path: format!("/pd/api/v1/{path}"),
+            elapsed_us: 0,
+            outcome: PdOutcome::Answered { status: 200, body: body.as_bytes().into() },
+        }
+    }
+
+    fn failed(at_s: i64, member: &str, path: &str) -> PdAnswer {
+        let detail = "refused".to_owned();
+        let outcome = PdOutcome::Failed { reason: GapReason::Connect, detail };
+        PdAnswer { outcome, ..answer(at_s, member, path, "") }
+    }
+
+    /// `second:value` of every sample of a series; a staleness marker is `-`.
+    fn told(answers: &[PdAnswer], end_s: i64, labels: &str) -> String {
+        let storage = pd_series(answers, Timestamp::from_millis(end_s * 1000));
+        let found = storage.series().iter().find(|series| series.labels.to_string() == labels);
+        let known: Vec<_> = storage.series().iter().map(|s| s.labels.to_string()).collect();
+        let samples = &found.unwrap_or_else(|| panic!("{labels} in {known:#?}")).samples;
+        let told = samples.iter().map(|sample| {
+            let value =
+                if is_stale(sample.value) { "-".to_owned() } else { sample.value.to_string() };
+            format!("{}:{value}", sample.at.as_millis() / 1000)
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+
+    fn stores(at_s: i64, state: &str) -> PdAnswer {
+        let body = format!(
+            r#"{{"stores":[{{"store":{{"id":4,"address":"kv0:20160","state_name":"{state}"}},
+            "status":{{"leader_count":7}}}}]}}"#
+        );
+        answer(at_s, "pd0", "stores?state=0", &body)
+    }
+
+    #[test]
+    fn a_state_that_is_left_becomes_stale_and_never_zero() {
+        let answers = [stores(10, "Up"), stores(20, "Up"), stores(30, "Down"), stores(40, "Up")];
+        let state = |name: &str| {
+            let labels = format!(
+                "operator_pd_store_state{{address=\"kv0:20160\",state=\"{name}\",store=\"4\"}}"
+            );
+            told(&answers, 45, &labels)
+        };
+        assert_eq!(state("Up"), "10:1 20:1 30:- 40:1");
+        assert_eq!(state("Down"), "30:1 40:-");
+    }
+
+    #[test]
+    fn a_failed_request_and_silence_make_series_stale() {
+        let path = "stores?state=0";
+        let answers = [
+            stores(10, "Up"),
+            stores(20, "Up"),
+            failed(30, "pd0", path),
+            stores(40, "Up"),
+            stores(100, "Up"),
+        ];
+        let labels = "operator_pd_store_leader_count{address=\"kv0:20160\",store=\"4\"}";
+        assert_eq!(told(&answers, 101, labels), "10:7 20:7 30:- 40:7 70:- 100:7");
+        assert_eq!(told(&answers, 200, labels), "10:7 20:7 30:- 40:7 70:- 100:7 130:-");
+    }
+
+    #[test]
+    fn what_is_asked_seldom_is_repeated_until_it_expires() {
+        let config = |at_s| answer(at_s, "pd0", "config", r#"{"schedule":{"limit":4,"on":true}}"#);
+        let labels = "operator_pd_config{key=\"schedule.limit\",member=\"pd0\"}";
+        let answers = [config(0), config(200), config(400)];
+        let repeated = "0:4 60:4 120:4 180:4 200:4 260:4 320:4 380:4 400:4 460:4 520:4 580:4";
+        assert_eq!(told(&answers, 600, labels), repeated);
+        let to_the_end = told(&answers, 2_000, labels);
+        assert!(to_the_end.ends_with(" 940:4 1000:-"), "{to_the_end}");
+    }
+
+    #[test]
+    fn the_health_matrix_and_the_leader_are_kept_by_who_said_so() {
+        let health = r#"[{"name":"pd0","health":true},{"name":"pd1","health":false}]"#;
+        let members = |leader: &str| {
+            format!(
+                r#"{{"members":[{{"name":"pd0","member_id":1}}],"leader":{{"name":"{leader}"}}}}"#
+            )
+        };
+        let answers = [
+            answer(1, "pd0", "health", health),
+            answer(2, "pd0", "members", &members("pd0")),
+            answer(12, "pd0", "members", &members("pd1")),
+            failed(22, "pd0", "members"),
+        ];
+        assert_eq!(
+            told(&answers, 23, "operator_pd_member_health{by=\"pd0\",member=\"pd1\"}"),
+            "1:0"
+        );
+        assert_eq!(told(&answers, 23, "operator_pd_leader{member=\"pd0\"}"), "2:1 12:-");
+        assert_eq!(told(&answers, 23, "operator_pd_leader{member=\"pd1\"}"), "12:1 22:-");
+        assert_eq!(
+            told(&answers, 23, "operator_pd_member_answering{member=\"pd0\"}"),
+            "1:1 2:1 12:1 22:0"
+        );
+    }
+
+    #[test]
+    fn every_series_is_one_of_the_documented_metrics() {
+        let answers = [
+            stores(1, "Up"),
+            answer(2, "pd0", "operators?object=true", r#"[{"desc":"balance-region"}]"#),
+            answer(2, "pd0", "schedulers", r#"["balance-leader-scheduler"]"#),
+            answer(3, "pd0", "regions/count", r#"{"count":3}"#),
+            answer(3, "pd0", "regions/check/down-peer", r#"{"count":0}"#),
+            answer(4, "pd0", "status", r#"{"start_timestamp":5}"#),
+        ];
+        let storage = pd_series(&answers, Timestamp::from_millis(10_000));
+        assert!(storage.series().len() >= 11, "{:#?}", storage.series());
+        for series in storage.series() {
+            let name = series.labels.metric();
+            let known = PD_METRICS.iter().find(|metric| metric.name == name);
+            let known = known.unwrap_or_else(|| panic!("{name} is not documented"));
+            let mut labels: Vec<_> = series.labels.iter().map(|(name, _)| name).collect();
+            labels.retain(|name| *name != "__name__");
+            let mut documented = known.labels.to_vec();
+            documented.sort_unstable();
+            assert_eq!(labels, documented, "{name}");
+        }
+    }
+}

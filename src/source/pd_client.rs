@@ -1,0 +1,288 @@
+//! Asks PD members, and finds out which there are.
+//!
+//! What fails is an answer too: PD without a leader, a member that is gone, a proxy's HTML.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use crate::model::{PdAnswer, PdOutcome, Timestamp};
+use crate::pd::Member;
+use crate::pd::{CONFIG, MEMBERS, PdRequest, Scope};
+use crate::pd::{member_name, members_view, without_userinfo};
+use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
+
+/// How many members are asked at once while they are being found.
+pub(crate) const MEMBERS_AT_ONCE: usize = 8;
+/// How many members a cluster is believed to have. Real ones have three to seven; what lists
+/// thousands would have the recorder ask each of them every few seconds.
+pub(crate) const MOST_MEMBERS: usize = 64;
+/// How long all of them together are waited for while it is found out whether any answers.
+const ANY_WITHIN: Duration = Duration::from_secs(15);
+/// Keeps a follower from passing the request on to the leader.
+const ANSWER_YOURSELF: (&str, &str) = ("PD-Allow-follower-handle", "true");
+
+impl Member {
+    /// Its URL as it may be stored.
+    pub fn public_url(&self) -> String {
+        public_url(&self.url).trim_end_matches('/').to_owned()
+    }
+}
+
+/// By which addresses PD's members are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// By those that they advertise.
+    Advertised,
+    /// By those of the seeds, since nothing answers where the members say they are: they lie
+    /// behind a forwarded port or a proxy.
+    Seeds,
+}
+
+/// The cluster's members, and how they are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// Ascending by name.
+    pub members: Vec<Member>,
+    /// Whose URLs these are.
+    pub addresses: Addresses,
+}
+
+/// A client for PD's members, all reached with the same options.
+#[derive(Clone, Debug)]
+pub struct PdClient {
+    http: Http,
+}
+
+impl PdClient {
+    /// A client by `options`. Their timeout and size limit do not apply: each request has its
+    /// own ([`PdRequest::timeout`], [`PdRequest::max_body_bytes`]).
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where no client can be made of them.
+    pub fn new(options: &HttpOptions) -> Result<Self, SourceError> {
+        Ok(Self { http: Http::new(options)? })
+    }
+
+    /// The same client, which keeps what is secret in these URLs out of what it reports.
+    pub fn hiding(self, seeds: &[String]) -> Self {
+        Self { http: seeds.iter().fold(self.http, |http, seed| http.hiding(seed)) }
+    }
+
+    /// What this client keeps out of texts.
+    pub fn redactor(&self) -> &Redactor {
+        self.http.redactor()
+    }
+
+    /// Sends one request to one member. Never fails: the lack of an answer is an outcome, and
+    /// so is an answer of any status.
+    ///
+    /// In the body of `/pd/api/v1/config` and its parts, user and password are taken out of
+    /// URLs; every other body of a success is kept as it came. Other bodies are often of a proxy, which
+    /// may repeat what it was sent: the client's own secrets are taken out of those. `sent` is what the
+    /// answer is stamped with.
+    pub async fn ask(&self, member: &Member, request: &PdRequest, sent: Timestamp) -> PdAnswer {
+        let started = tokio::time::Instant::now();
+        let url = format!("{}{}", member.url, request.path);
+        let headers: &[_] = match request.scope {
+            Scope::EveryMember => &[ANSWER_YOURSELF],
+            Scope::Leader => &[],
+        };
+        let answer = self
+            .http
+            .get_bounded(
+                &url,
+                headers,
+                request.body.clone(),
+                request.timeout(),
+                request.max_body_bytes(),
+            )
+            .await;
+        let outcome = match answer {
+            Ok(answer) => PdOutcome::Answered {
+                status: answer.status,
+                body: {
+                    let body = without_secrets(&request.path, answer.body);
+                    let is_success = (200..300).contains(&answer.status);
+                    if is_success { body } else { self.redactor().redact_body(body) }.into()
+                },
+            },
+            Err(error) => PdOutcome::Failed {
+                reason: error.gap_reason(),
+                detail: without_userinfo(&error.to_string()),
+            },
+        };
+        PdAnswer {
+            sent,
+            member: member.name.clone(),
+            url: member.public_url(),
+            path: request.path.clone(),
+            elapsed_us: micros(started.elapsed()),
+            outcome,
+        }
+    }
+
+    /// The cluster's members, ascending by name, as told by the first of `seeds` that knows
+    /// them; their URLs take that seed's scheme. A member counts whether or not it can be
+    /// reached. Where no seed answers, the seeds are the members, by host and port: a cluster
+    /// that is down is recorded as one that is down.
+    ///
+    /// Where a seed answers and PD at none of the URLs that the members advertise, the seeds are
+    /// the members, too, under the names that they give themselves: to ask through a forwarded
+    /// port what it leads to is better than to record an outage that nobody has.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Options`] where a seed is not an HTTP URL, names a user or has a query, or there
+    /// is none.
+    pub async fn discover(&self, seeds: &[String]) -> Result<Discovered, SourceError> {
+        let mut known = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            if names_user(seed) || seed.contains(['?', '#']) {
+                let seed = public_url(seed);
+                return Err(SourceError::Options(format!(
+                    "the URL of PD at {seed} has a user, a password or a query, which PD does not take"
+                )));
+            }
+            known.push(Member::of_url(seed).ok_or_else(|| {
+                SourceError::Options(format!("{:?} is not an HTTP URL", without_userinfo(seed)))
+            })?);
+        }
+        if known.is_empty() {
+            return Err(SourceError::Options("no PD URL is given".to_owned()));
+        }
+        let Some(listed) = self.listed_by(&known).await else {
+            known.sort();
+            known.dedup();
+            return Ok(Discovered { members: known, addresses: Addresses::Advertised });
+        };
+        if self.any_answers(&listed).await {
+            return Ok(Discovered { members: listed, addresses: Addresses::Advertised });
+        }
+        let members = self.named(known, &listed).await;
+        tracing::warn!(
+            advertised = ?listed.iter().map(|member| &member.url).collect::<Vec<_>>(),
+            "none of PD's advertised addresses answers, so only the given ones are asked"
+        );
+        Ok(Discovered { members, addresses: Addresses::Seeds })
+    }
+
+    /// What the first seed that lists members lists. All are asked at once, so that a seed that
+    /// never answers does not hold up the next; but in order, so that the same cluster gives the
+    /// same members.
+    async fn listed_by(&self, seeds: &[Member]) -> Option<Vec<Member>> {
+        let request = PdRequest::get(MEMBERS);
+        let mut views = stream::iter(seeds)
+            .map(|seed| async {
+                let answer = self.ask(seed, &request, Timestamp::default()).await;
+                Some(Self::members_of(answer.success()?, seed))
+            })
+            .buffered(MEMBERS_AT_ONCE);
+        while let Some(view) = views.next().await {
+            if let Some(members) = view.filter(|members| !members.is_empty()) {
+                return Some(members);
+            }
+        }
+        None
+    }
+
+    /// Whether PD answers at any of these URLs; a proxy that knows no such host answers, too.
+    async fn any_answers(&self, members: &[Member]) -> bool {
+        let request = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(MEMBERS) };
+        let mut answers = stream::iter(members)
+            .map(|member| async {
+                let answer = self.ask(member, &request, Timestamp::default()).await;
+                answer.success().is_some_and(|body| !Self::members_of(body, member).is_empty())
+            })
+            .buffer_unordered(MEMBERS_AT_ONCE);
+        let any = async {
+            while let Some(answers) = answers.next().await {
+                if answers {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(ANY_WITHIN, any).await.unwrap_or(false)
+    }
+
+    /// The seeds under the names that they give themselves in their configuration; each listed
+    /// name once. A seed that does not tell keeps host and port, unless it can be one member only.
+    async fn named(&self, seeds: Vec<Member>, listed: &[Member]) -> Vec<Member> {
+        let own = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(CONFIG) };
+        let mut members: Vec<Member> = Vec::new();
+        for seed in seeds {
+            let answer = self.ask(&seed, &own, Timestamp::default()).await;
+            let told = answer.success().and_then(member_name);
+            let name = match (told, listed) {
+                (Some(name), _) if listed.iter().any(|member| member.name == name) => name,
+                (_, [only]) => only.name.clone(),
+                _ => seed.name,
+            };
+            if members.iter().all(|member| member.name != name) {
+                members.push(Member { name, url: seed.url });
+            }
+        }
+        members.sort();
+        members
+    }
+
+    /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of
+    /// the member that was asked. Where it lists more than 64, that member and the first others, with
+    /// a warning. Empty where it is not such an answer.
+    pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
+        let members = members_view(body).unwrap_or_default().members.into_iter();
+        let mut members: Vec<Member> = members.map(|member| member.with_scheme_of(asked)).collect();
+        if members.len() > MOST_MEMBERS {
+            let listed = members.len();
+            tracing::warn!(
+                listed,
+                "{} lists more than {MOST_MEMBERS} members, of which that many are asked",
+                asked.url
+            );
+            members.sort_by_key(|member| member.url != asked.url);
+            members.truncate(MOST_MEMBERS);
+        }
+        members
+    }
+}
+
+/// `pd-server.metric-storage` and `dashboard` settings are URLs that may carry a password.
+fn without_secrets(path: &str, body: Vec<u8>) -> Vec<u8> {
+    if !path.starts_with("/pd/api/v1/config") {
+        return body;
+    }
+    match String::from_utf8(body) {
+        Ok(text) => without_userinfo(&text).into_bytes(),
+        Err(binary) => binary.into_bytes(),
+    }
+}
+
+fn micros(elapsed: Duration) -> u32 {
+    u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_list_of_thousands_a_few_are_believed_whoever_was_asked_among_them() {
+        let member = |number| serde_json::json!({"name": format!("m{number}"), "client_urls": [format!("http://h{number}:2379")]});
+        let members: Vec<_> = (0..5_000).map(member).collect();
+        let body = serde_json::json!({"members": members}).to_string();
+        let asked = Member::of_url("h4000:2379").expect("an url");
+        let listed = PdClient::members_of(body.as_bytes(), &asked);
+        assert_eq!(listed.len(), MOST_MEMBERS);
+        assert_eq!(listed[0].name, "m4000");
+    }
+
+    #[test]
+    fn a_configuration_is_kept_without_passwords_and_other_bodies_as_they_came() {
+        let body = br#"{"metric-storage": "http://u:p@h:9090"}"#;
+        let kept = without_secrets("/pd/api/v1/config", body.to_vec());
+        assert_eq!(kept, br#"{"metric-storage": "http://h:9090"}"#);
+        assert_eq!(without_secrets("/pd/api/v1/stores", body.to_vec()), body);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a report tells of PD's answers, gathered answer by answer.
+
+use std::collections::BTreeSet;
+
+use crate::capture::CaptureError;
+use crate::model::{PdAnswer, Series, TimeRange, Timestamp};
+use crate::pd::Topology;
+
+use crate::session::{PdBody, PdSource};
+use crate::timeline::cluster_summary::{End, StateSummary, summary};
+use crate::timeline::entry::Entry;
+use crate::timeline::ordering::Evaluation;
+use crate::timeline::pd_changes::PdRules;
+
+/// What there is to tell of PD's answers, without the answers.
+#[derive(Default)]
+pub struct PdTold {
+    rules: PdRules,
+    /// Whom was asked for what, until the first round is over.
+    asked: BTreeSet<(String, String)>,
+    initial: Option<(Timestamp, Topology)>,
+    last: Option<Timestamp>,
+    good: usize,
+    failed: usize,
+    members: BTreeSet<String>,
+}
+
+impl PdTold {
+    /// Of all answers of a source.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn of(source: PdSource<'_>, evaluation: Evaluation) -> Result<Self, CaptureError> {
+        let mut told = Self::default();
+        source.for_each(evaluation, |answer, body| told.observe(answer, body))?;
+        Ok(told)
+    }
+
+    /// Takes the next answer, in the order in which they were known.
+    pub fn observe(&mut self, answer: &PdAnswer, body: &PdBody) {
+        // The first state is taken once some member has answered the same path twice: then the
+        // first round is over.
+        if self.initial.is_none()
+            && !self.asked.insert((answer.member.clone(), answer.path.clone()))
+        {
+            let at = self.last.unwrap_or_default();
+            self.initial = Some((at, self.rules.topology().clone()));
+            self.asked.clear();
+        }
+        self.last = Some(answer.observed());
+        if !self.members.contains(&answer.member) {
+            self.members.insert(answer.member.clone());
+        }
+        match answer.success() {
+            Some(_) => self.good += 1,
+            None => self.failed += 1,
+        }
+        self.rules.observe(answer, body);
+    }
+
+    /// Answers with a success status.
+    pub(crate) fn good(&self) -> usize {
+        self.good
+    }
+
+    /// Requests that failed or were answered with an error.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Members that were asked.
+    pub(crate) fn members(&self) -> Vec<String> {
+        self.members.iter().cloned().collect()
+    }
+
+    /// The cluster at the first complete round of answers and at the end.
+    pub(crate) fn ends(&self, series: &[&Series], window: TimeRange) -> [StateSummary; 2] {
+        let topology = self.rules.topology();
+        let (at, first) = match &self.initial {
+            Some((at, first)) => (*at, first),
+            None => (window.start, topology),
+        };
+        let last = self.last.unwrap_or(window.end);
+        [summary(first, series, End::First, at), summary(topology, series, End::Last, last)]
+    }
+
+    /// What happened.
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.rules.into_entries()
+    }
+}

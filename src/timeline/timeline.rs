@@ -1,0 +1,105 @@
+//! Everything that happened in a window, in one order.
+//!
+//! The timeline is made after the fact: an entry stands where something was first observed, and
+//! may say how it went on.
+
+use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
+
+use crate::session::PdSource;
+use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
+use crate::timeline::ordering::{Evaluation, Ordered, map_split};
+use crate::timeline::pd_answers::PdTold;
+use crate::timeline::recording::Recording;
+use crate::timeline::target_changes::{Unseen, series_entries};
+
+/// Gaps, and events, that are told one by one: a timeline of more is no use and takes memory.
+const MOST_TOLD: usize = 20_000;
+
+/// Entries in ascending order of time; ties by source, kind, subject, text.
+pub fn timeline(recording: &Recording) -> Vec<Entry> {
+    let ordered = Ordered::new(recording, Evaluation::Sequential);
+    let gaps = joined(ordered.gaps.iter().copied());
+    let told = PdTold::of(PdSource::Held(&recording.pd), Evaluation::Sequential);
+    let told = told.expect("answers in memory are read from no capture");
+    timeline_of(&ordered, recording, 1, &gaps, told)
+}
+
+/// The same with `gaps` joined and PD's answers read already.
+pub(crate) fn timeline_of(
+    ordered: &Ordered<'_>,
+    recording: &Recording,
+    threads: usize,
+    gaps: &[Gap],
+    told: PdTold,
+) -> Vec<Entry> {
+    let mut entries = told.into_entries();
+    let window = recording.window;
+    let unseen = Unseen::new(&ordered.gaps, &recording.unreadable);
+    let of_series =
+        map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
+    entries.extend(of_series.into_iter().flatten());
+    let events = ordered.events.iter().take(MOST_TOLD);
+    entries.extend(events.map(|event| event_entry(event)));
+    if let Some(event) = ordered.events.get(MOST_TOLD) {
+        let more = ordered.events.len() - MOST_TOLD;
+        entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));
+    }
+    entries.extend(gaps.iter().take(MOST_TOLD).flat_map(|gap| gap_entries(gap, window)));
+    if let Some(gap) = gaps.get(MOST_TOLD) {
+        let at = gap.range.start.max(window.start);
+        let more = gaps.len() - MOST_TOLD;
+        entries.push(not_told(at, EntryKind::GapBegan, format!("{more} more gaps")));
+    }
+    entries.sort();
+    entries.dedup();
+    entries
+}
+
+/// What is not told one by one from `at` on.
+fn not_told(at: Timestamp, kind: EntryKind, what: String) -> Entry {
+    Entry {
+        at,
+        source: "recorder".to_owned(),
+        kind,
+        subject: what,
+        text: "from here on, not told one by one".to_owned(),
+        evidence: Evidence { reference: "show --format json".to_owned(), at, value: String::new() },
+    }
+}
+
+fn event_entry(event: &Event) -> Entry {
+    let fields: Vec<String> =
+        event.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Entry {
+        at: event.at,
+        source: "event".to_owned(),
+        kind: EntryKind::Marked,
+        subject: event.kind.to_string(),
+        text: event.text.clone(),
+        evidence: Evidence { reference: "event".to_owned(), at: event.at, value: fields.join(" ") },
+    }
+}
+
+/// A gap's end is told only where it lies inside the window.
+fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
+    let entry = |kind, at, text: String| Entry {
+        at,
+        source: "recorder".to_owned(),
+        kind,
+        subject: gap.source.to_string(),
+        text,
+        evidence: Evidence { reference: "gap".to_owned(), at, value: gap.reason.name().to_owned() },
+    };
+    let healed = if gap.healed_at.is_some() { "; fetched later" } else { "" };
+    let began = format!("nothing observed from here ({}: {}){healed}", gap.reason, gap.detail);
+    let mut entries = vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
+    if gap.range.end < window.end {
+        let lasted = duration_text(gap.range.millis());
+        let ended = format!("observed again after {lasted}");
+        entries.push(entry(EntryKind::GapEnded, gap.range.end, ended));
+    }
+    entries
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
