@@ -20,8 +20,13 @@ else
   program=$PWD/target/debug/operator
 fi
 
-printed=$(mktemp -d)
-trap 'rm -rf "$printed"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+printed=$scratch/printed
+mkdir "$printed"
+# Help texts name the program as it was called.
+ln -s "$program" "$scratch/operator"
+program=$scratch/operator
 export program printed
 export COLUMNS=80 NO_COLOR=1
 

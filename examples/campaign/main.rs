@@ -20,7 +20,6 @@ mod gate;
 mod grid;
 mod hostile;
 mod live;
-mod loaded;
 mod margins;
 mod mutate;
 mod official;

@@ -15,7 +15,6 @@ mod commands;
 #[path = "mutate/resealed.rs"]
 pub mod resealed;
 
-use super::loaded::Loaded;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,13 +26,13 @@ use fastrand::Rng;
 use operator::capture::{
     CaptureError, CaptureReader, CaptureWriter, Damage, Tick, add_event, compact, copy, verify,
 };
-use operator::diagnose::diagnose;
 use operator::model::{
     EncodedLabels, Event, EventKind, Gap, GapReason, Labels, PdAnswer, RunMeta, Sample, Source,
     TimeRange,
 };
-use operator::report::report;
+use operator::report::report_of;
 use operator::report::{Color, Diagnosed, replay_json, replay_text};
+use operator::session::{Judgement, Session, View};
 use operator::timeline::Evaluation;
 
 use super::bounds::{Memory, Watchdog};
@@ -527,12 +526,11 @@ fn show(path: &Path) -> Result<(Content, Vec<Damage>), CaptureError> {
 }
 
 fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError> {
-    let loaded = Loaded::open(path)?;
-    let verdict = diagnose(&loaded.evidence(loaded.recording.window.end));
-    let Loaded { reader, recording, .. } = loaded;
-    let digest = reader.digest()?;
-    let damage = reader.damage();
-    let report = report(&recording, &damage, &digest, Evaluation::Sequential);
+    let session = Session::open(path)?;
+    let Judgement { verdict, recording, pd } = session.load(View::WHOLE)?.judge()?;
+    let digest = session.reader().digest()?;
+    let damage = session.reader().damage();
+    let report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
     replay_text(&report, 80, Color::Plain);
     Ok((replay_json(&report), damage))

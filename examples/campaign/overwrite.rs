@@ -1,13 +1,13 @@
 //! Overwrites single rows of captures, and compares what diagnosis then says with what it says of the
 //! whole.
 
-use super::loaded::Loaded;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
-use operator::diagnose::{Cause, Outcome, Verdict, diagnose};
+use operator::diagnose::{Cause, Outcome, Verdict};
+use operator::session::Session;
 
 /// From this confidence on a verdict is believed.
 const BELIEVED: f64 = 0.7;
@@ -117,9 +117,9 @@ pub struct Judged {
 
 /// Judges a capture as `replay` does.
 pub fn judge(path: &Path) -> Result<Judged> {
-    let loaded = Loaded::open(path)?;
-    let verdict = diagnose(&loaded.evidence(loaded.recording.window.end));
-    let reader = loaded.reader;
+    let session = Session::open(path)?;
+    let verdict = session.verdict()?;
+    let reader = session.reader();
     Ok(Judged { verdict, digest: reader.digest()?, is_damaged: !reader.damage().is_empty() })
 }
 

@@ -2,12 +2,12 @@
 //!
 //! The only module that prints and that reads the system clock.
 
-pub(crate) mod clock;
+mod clock;
 mod commands;
-pub(crate) mod config;
-pub(crate) mod exit;
+mod config;
+mod exit;
 mod lookup;
-pub(crate) mod terminal;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,7 +39,7 @@ const DEFAULT_DIR: &str = "captures";
 
 /// What every subcommand understands.
 #[derive(Debug, Args)]
-pub struct Global {
+struct Global {
     /// Where the captures of runs live
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,

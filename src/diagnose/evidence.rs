@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{
-    Gap, Loss, PdAnswer, SETTLE_MS, Series, Source, StoreId, Stretches, TimeRange, Timestamp,
-    Unreadable,
-};
+use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 
 use crate::diagnose::observations::pd_history::PdHistory;
 use crate::diagnose::observations::tracks::SeriesTable;
@@ -78,33 +75,30 @@ impl StoreRef {
 impl Evidence {
     /// Puts the parts in order and cuts off what was not known at `as_of`.
     pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
-        let pd = PdHistory::new(parts.pd, as_of);
+        let seen = AsOf::new(as_of);
+        let pd = PdHistory::new(parts.pd.iter().filter(|answer| seen.knows_answer(answer)));
         Self::with_history(window, as_of, pd, Parts { pd: &[], ..parts })
     }
 
-    /// The same where PD's answers have been read already: `pd` stands in place of `parts.pd`.
+    /// The same where PD's answers have been read already: `pd` stands in place of `parts.pd`, and
+    /// holds no answer that was not known at `as_of`.
     pub fn with_history(
         window: TimeRange,
         as_of: Timestamp,
         pd: PdHistory,
         parts: Parts<'_>,
     ) -> Self {
+        let known = AsOf::new(as_of);
         let mut series = parts.series;
-        let hidden = parts.gaps.iter().filter_map(|gap| hidden_samples(gap, as_of));
-        let hidden: Stretches = hidden.collect();
-        if !hidden.is_empty() {
-            for one in &mut series {
-                one.samples.retain(|sample| !hidden.contains(sample.at));
-            }
-        }
-        let seen = TimeRange::new(window.start, window.end.min(as_of.saturating_add_millis(1)));
+        known.cut_samples(&mut series, parts.gaps);
+        let seen = known.within(window);
         let within =
             |part: &&Unreadable| part.range == TimeRange::ALL || part.range.overlaps(&seen);
         let unreadable: Vec<Unreadable> = parts.unreadable.iter().filter(within).cloned().collect();
         let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
-        let series = SeriesTable::new(series, as_of, &unreadable);
-        let known = |gap: &&Gap| gap.range.start <= as_of;
-        let mut gaps: Vec<Gap> = parts.gaps.iter().filter(known).cloned().collect();
+        let series = SeriesTable::new(series, &unreadable);
+        let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
+        let mut gaps: Vec<Gap> = begun.cloned().collect();
         gaps.sort();
         let stores = stores(&pd, &series);
         let lines = Lines::default();
@@ -151,13 +145,6 @@ impl Evidence {
         let address = url.split_once("://").map_or(url, |(_, rest)| rest);
         address.trim_end_matches('/').to_owned()
     }
-}
-
-/// Where a gap leaves samples unknown at `as_of`, which came later or in part: from the last that
-/// had settled before an outage of Prometheus to its end. Other gaps leave out single metrics.
-fn hidden_samples(gap: &Gap, as_of: Timestamp) -> Option<TimeRange> {
-    (gap.source == Source::Prometheus && !gap.is_partial() && gap.is_open(as_of))
-        .then(|| TimeRange::new(gap.range.start.saturating_add_millis(-SETTLE_MS), gap.range.end))
 }
 
 /// The host of `host:port`.

@@ -3,6 +3,8 @@
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
+mod as_of;
+mod canonical_json;
 mod escape;
 mod event;
 mod gap;
@@ -16,6 +18,8 @@ mod stretches;
 mod time;
 mod topology;
 
+pub use as_of::AsOf;
+pub use canonical_json::canonical_json;
 pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};

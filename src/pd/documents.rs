@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionId, Size, Store, StoreId,
-    StoreLabel,
+    Member, MemberId, MemberStatus, NodeState, PdAnswer, PdOperator, RegionId, Size, Store,
+    StoreId, StoreLabel,
 };
 
 /// A body of PD that could not be read.
@@ -68,7 +68,22 @@ pub struct MembersDocument {
     pub etcd_leader: Option<String>,
 }
 
+/// A body as parsed: `None` where the request failed or where nothing here reads its path.
+pub type ParsedBody = Result<Option<PdDocument>, PdDocumentError>;
+
 impl PdDocument {
+    /// Reads the body of an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn of(answer: &PdAnswer) -> ParsedBody {
+        match answer.success() {
+            Some(body) => Self::parse(&answer.path, body),
+            None => Ok(None),
+        }
+    }
+
     /// Reads the body of the answer to `path` (with its query).
     ///
     /// `Ok(None)` where the path is one that nothing here reads.

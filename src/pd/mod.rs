@@ -11,7 +11,7 @@ mod member;
 mod members;
 mod topology;
 
-pub use documents::{MembersDocument, PdDocument, PdDocumentError};
+pub use documents::{MembersDocument, ParsedBody, PdDocument, PdDocumentError};
 pub(crate) use endpoints::{CONFIG, MEMBERS, PING};
 pub use endpoints::{PdCadence, PdRequest, PdSchedule, Scope};
 pub use hot_regions::{FlowAnswer, FlowKind, HotRegion};

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::capture::Tick;
 use crate::model::{
-    EncodedLabels, Fingerprint, Gap, Labels, PdAnswer, SETTLE_MS, Sample, Series, TimeRange,
+    AsOf, EncodedLabels, Fingerprint, Gap, Labels, PdAnswer, SETTLE_MS, Sample, Series, TimeRange,
     Timestamp,
 };
 
@@ -166,7 +166,7 @@ impl Recent {
     /// The window that ends at `as_of`, and forgets what no later one holds.
     pub fn known(&mut self, as_of: Timestamp) -> Known {
         self.forget(as_of);
-        let window = recent_window(self.first.unwrap_or(as_of), as_of, self.horizon_ms);
+        let window = AsOf::new(as_of).recent(self.first.unwrap_or(as_of), self.horizon_ms);
         let within = |held: &Held| {
             let inside = |sample: &&Sample| window.contains(sample.at);
             let samples: Vec<Sample> = held.samples.iter().filter(inside).copied().collect();
@@ -193,11 +193,4 @@ impl Recent {
         }
         self.gaps.retain(|gap| gap.range.end > oldest);
     }
-}
-
-/// The window that a judgement as of an instant looks at: back to the first observation, and no
-/// further than the horizon.
-pub fn recent_window(first: Timestamp, as_of: Timestamp, horizon_ms: i64) -> TimeRange {
-    let start = first.max(as_of.saturating_add_millis(-horizon_ms));
-    TimeRange::new(start, as_of.saturating_add_millis(1))
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::diagnose::Verdict;
-use crate::report::{ReplayReport, canonical_json};
+use crate::model::canonical_json;
+use crate::report::ReplayReport;
 
 /// What a replay tells, and what is made of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

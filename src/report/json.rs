@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::canonical_json;
+use crate::model::canonical_json;
 
 /// The report as one line of canonical JSON (schema `operator.replay/1`; of a
 /// [`Diagnosed`](super::Diagnosed) one with the verdict under `verdict`, schema

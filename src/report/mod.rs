@@ -2,7 +2,6 @@
 //!
 //! The same report gives the same bytes in any time zone and any locale.
 
-mod canonical_json;
 mod diagnosed;
 mod explain_text;
 mod json;
@@ -14,7 +13,6 @@ mod rules_text;
 mod text;
 mod verdict_text;
 
-pub use canonical_json::canonical_json;
 pub use diagnosed::Diagnosed;
 pub use explain_text::explain_text;
 pub use json::replay_json;

@@ -5,16 +5,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Damage};
-use crate::model::{Gap, Observed, RunMeta, TimeRange, joined};
-
-use crate::report::canonical_json::canonical_json;
+use crate::model::{Gap, Observed, RunMeta, TimeRange, canonical_json, joined};
 use crate::session::PdSource;
-use crate::timeline::Entry;
-use crate::timeline::PdTold;
-use crate::timeline::Recording;
-use crate::timeline::StateSummary;
-use crate::timeline::timeline_of;
-use crate::timeline::{Evaluation, Ordered};
+use crate::timeline::{
+    Entry, Evaluation, Ordered, PdSummary, Recording, StateSummary, timeline_of,
+};
 
 /// Version of the report's JSON.
 pub const SCHEMA: &str = "operator.replay/1";
@@ -99,15 +94,14 @@ pub fn report(
     capture_digest: &str,
     evaluation: Evaluation,
 ) -> ReplayReport {
-    let told = PdTold::of(PdSource::Held(&recording.pd), evaluation);
-    let told = told.expect("answers in memory are read from no capture");
-    report_of(recording, told, damage, capture_digest, evaluation)
+    let pd = PdSummary::of(&recording.pd, evaluation);
+    report_of(recording, pd, damage, capture_digest, evaluation)
 }
 
 /// The same where PD's answers have been read already, and may not be in the recording.
 pub fn report_of(
     recording: &Recording,
-    told: PdTold,
+    told: PdSummary,
     damage: &[Damage],
     capture_digest: &str,
     evaluation: Evaluation,
@@ -155,8 +149,8 @@ pub fn verify(
     pd: PdSource<'_>,
 ) -> Result<Result<(), Mismatch>, CaptureError> {
     let with = |evaluation| -> Result<String, CaptureError> {
-        let told = PdTold::of(pd, evaluation)?;
-        Ok(canonical_json(&report_of(recording, told, &[], "", evaluation)))
+        let summary = pd.summary(evaluation)?;
+        Ok(canonical_json(&report_of(recording, summary, &[], "", evaluation)))
     };
     let sequential = with(Evaluation::Sequential)?;
     for (seed, threads) in [(0x9e37_79b9_7f4a_7c15, 2), (0xd1b5_4a32_d192_ed03, 5)] {
@@ -181,7 +175,7 @@ fn first_difference(sequential: &str, shuffled: &str) -> Option<Mismatch> {
     Some(Mismatch { offset, sequential: around(a), shuffled: around(b) })
 }
 
-fn recorded(ordered: &Ordered<'_>, told: &PdTold) -> Recorded {
+fn recorded(ordered: &Ordered<'_>, told: &PdSummary) -> Recorded {
     Recorded {
         pd_answers: told.good(),
         pd_failures: told.failed(),

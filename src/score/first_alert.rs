@@ -4,13 +4,12 @@
 
 use std::path::Path;
 
-use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
 use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
 use crate::score::Guess;
-use crate::{session::CaptureStorage, timeline::window_of_steps};
+use crate::session::{Session, window_of_steps};
 
 /// The name in tables.
 pub const NAME: &str = "first critical alert";
@@ -26,12 +25,12 @@ const INTERVAL_MS: i64 = 15_000;
 /// Where the capture cannot be read.
 pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<Option<Guess>> {
     let cannot = || format!("cannot replay rules over {}", escape_path(path));
-    let reader = CaptureReader::open(path)?;
-    let storage = CaptureStorage::new(&reader);
+    let session = Session::open(path)?;
+    let storage = session.storage();
     let files = rules::bundled();
     storage.announce(rules::reads(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
-    let window = window_of_steps(&reader, INTERVAL_MS, MOST_EVALUATIONS)?;
+    let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
     let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;

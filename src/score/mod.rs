@@ -2,7 +2,11 @@
 
 mod baselines;
 mod comparison;
-pub(crate) mod first_alert;
+mod first_alert;
+mod run_score;
+mod truth;
 
 pub use baselines::{Guess, RIVALS, Rival};
 pub use comparison::{Contest, Standing, rows};
+pub use run_score::RunScore;
+pub use truth::Truth;

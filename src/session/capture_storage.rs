@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
+use crate::model::{AsOf, LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
 
 use crate::session::pd_bodies::PdSource;
@@ -127,7 +127,7 @@ impl<'a> CaptureStorage<'a> {
         if let Some(known) = self.pd.borrow().get(&metric) {
             return Ok(Rc::clone(known));
         }
-        let (range, as_of) = (TimeRange::ALL, Timestamp::MAX);
+        let (range, as_of) = (TimeRange::ALL, AsOf::END);
         let source = PdSource::Stored { reader: self.reader, range, as_of };
         let made = Rc::new(series_of(source, self.reader.window().end, metric)?);
         let samples = |made: &MemoryStorage| -> u64 {

@@ -2,12 +2,15 @@
 //! PromQL storage, with PD's answers as series.
 
 mod capture_storage;
-pub(crate) mod evidence;
-mod judged;
+mod open;
 mod pd_bodies;
 mod pd_series;
+mod recording;
+mod window;
 
 pub use capture_storage::CaptureStorage;
-pub use judged::Judged;
-pub use pd_bodies::{PdBody, PdSource};
+pub use open::Session;
+pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
+pub use recording::{load_recording, note_damage, window_of_steps};
+pub use window::{Judgement, View, Window, diagnosis_series};

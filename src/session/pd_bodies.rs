@@ -5,13 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::capture::{CaptureError, CaptureReader, PdOrder, PdVisit};
-use crate::model::{PdAnswer, TimeRange, Timestamp};
-use crate::pd::{PdDocument, PdDocumentError};
-
-use crate::timeline::{Evaluation, map_split, ordered_pd};
-
-/// A body as read: nothing where there was none or where its path is not known.
-pub type PdBody = Result<Option<PdDocument>, PdDocumentError>;
+use crate::model::{AsOf, PdAnswer, TimeRange};
+use crate::pd::{ParsedBody, PdDocument};
+use crate::timeline::{Evaluation, PdSummary, map_split, ordered_pd};
 
 /// Bytes of bodies that are read at once where there are several threads.
 const BYTES_AT_ONCE: usize = 16 << 20;
@@ -32,11 +28,22 @@ pub enum PdSource<'a> {
         /// Those sent in this range.
         range: TimeRange,
         /// Of them, those known at this instant.
-        as_of: Timestamp,
+        as_of: AsOf,
     },
 }
 
 impl PdSource<'_> {
+    /// What there is to say of all answers, for the timeline.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn summary(self, evaluation: Evaluation) -> Result<PdSummary, CaptureError> {
+        let mut summary = PdSummary::default();
+        self.for_each(evaluation, |answer, body| summary.observe(answer, body))?;
+        Ok(summary)
+    }
+
     /// Lets `take` at each answer and its body, in the order in which they were known.
     ///
     /// # Errors
@@ -45,7 +52,7 @@ impl PdSource<'_> {
     pub fn for_each(
         self,
         evaluation: Evaluation,
-        take: impl FnMut(&PdAnswer, &PdBody),
+        take: impl FnMut(&PdAnswer, &ParsedBody),
     ) -> Result<(), CaptureError> {
         let mut bodies = Bodies::new(evaluation.threads(), take);
         match self {
@@ -61,7 +68,7 @@ impl PdSource<'_> {
                 };
                 let visit = PdVisit { range, order: PdOrder::Observed, disorder };
                 reader.visit_pd_answers(visit, |answer| {
-                    if answer.observed() <= as_of {
+                    if as_of.knows_answer(&answer) {
                         bodies.push(answer);
                     }
                     Ok(())
@@ -73,13 +80,6 @@ impl PdSource<'_> {
     }
 }
 
-fn read(answer: &PdAnswer) -> PdBody {
-    match answer.success() {
-        Some(body) => PdDocument::parse(&answer.path, body),
-        None => Ok(None),
-    }
-}
-
 /// Reads bodies, on one thread as they come, on several when enough of them wait.
 struct Bodies<F> {
     take: F,
@@ -87,11 +87,11 @@ struct Bodies<F> {
     waiting: Vec<PdAnswer>,
     waiting_bytes: usize,
     /// By whom was asked and for what: the hash of the last body, and what was read.
-    kept: HashMap<String, HashMap<String, (u128, Rc<PdBody>)>>,
+    kept: HashMap<String, HashMap<String, (u128, Rc<ParsedBody>)>>,
     kept_bytes: usize,
 }
 
-impl<F: FnMut(&PdAnswer, &PdBody)> Bodies<F> {
+impl<F: FnMut(&PdAnswer, &ParsedBody)> Bodies<F> {
     fn new(threads: usize, take: F) -> Self {
         let (waiting, kept) = (Vec::new(), HashMap::new());
         Self { take, threads, waiting, waiting_bytes: 0, kept, kept_bytes: 0 }
@@ -110,16 +110,16 @@ impl<F: FnMut(&PdAnswer, &PdBody)> Bodies<F> {
     }
 
     fn read_waiting(&mut self) {
-        let bodies = map_split(&self.waiting, self.threads, read);
+        let bodies = map_split(&self.waiting, self.threads, PdDocument::of);
         self.waiting.iter().zip(&bodies).for_each(|(answer, body)| (self.take)(answer, body));
         self.waiting.clear();
         self.waiting_bytes = 0;
     }
 
     /// A member that says what it said before is not read again.
-    fn read_or_recall(&mut self, answer: &PdAnswer) -> Rc<PdBody> {
+    fn read_or_recall(&mut self, answer: &PdAnswer) -> Rc<ParsedBody> {
         let Some(bytes) = answer.success().filter(|bytes| bytes.len() <= KEPT_BODY) else {
-            return Rc::new(read(answer));
+            return Rc::new(PdDocument::of(answer));
         };
         let hash = xxhash_rust::xxh3::xxh3_128(bytes);
         let of_member = self.kept.get(&answer.member);
@@ -128,7 +128,7 @@ impl<F: FnMut(&PdAnswer, &PdBody)> Bodies<F> {
         {
             return Rc::clone(body);
         }
-        let body = Rc::new(read(answer));
+        let body = Rc::new(PdDocument::of(answer));
         self.kept_bytes += bytes.len() + answer.path.len();
         if self.kept_bytes > KEPT {
             self.kept.clear();

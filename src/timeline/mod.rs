@@ -2,20 +2,22 @@
 //!
 //! Nothing here reads what a chaos run injected; nothing here reads a clock.
 
+mod build;
 mod cluster_summary;
 mod entry;
 mod ordering;
-mod pd_answers;
 mod pd_changes;
+mod pd_summary;
 mod recording;
 mod target_changes;
-mod timeline;
+#[cfg(test)]
+mod tests;
 
+pub use build::timeline;
+pub(crate) use build::timeline_of;
 pub use cluster_summary::{Imbalance, StateSummary, StoreLine, TargetLine};
 pub use entry::{Entry, EntryKind, Evidence};
 pub use ordering::Evaluation;
 pub(crate) use ordering::{Ordered, map_split, ordered_pd};
-pub use pd_answers::PdTold;
-pub use recording::{Recording, window_of_steps};
-pub use timeline::timeline;
-pub(crate) use timeline::timeline_of;
+pub use pd_summary::PdSummary;
+pub use recording::Recording;

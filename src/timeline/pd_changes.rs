@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{PdAnswer, PdOutcome, RegionId, Store, StoreId, Timestamp};
 use crate::pd::{PdDocument, Topology};
 
-use crate::session::PdBody;
+use crate::pd::ParsedBody;
 use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// Observers of one change in the health matrix answer within this of each other: two rounds of
@@ -120,7 +120,7 @@ impl PdRules {
     }
 
     /// Takes the next answer.
-    pub(crate) fn observe(&mut self, answer: &PdAnswer, document: &PdBody) {
+    pub(crate) fn observe(&mut self, answer: &PdAnswer, document: &ParsedBody) {
         self.reachability(answer);
         self.errors(answer);
         match document {

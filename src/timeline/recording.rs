@@ -1,12 +1,6 @@
-//! What a replay works on, held in memory. Selecting and storing are `capture`'s.
+//! What a replay works on, held in memory. Loading it out of a capture is `session`'s.
 
-use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{
-    Event, Gap, LabelMatcher, Loss, PdAnswer, RunMeta, Series, TimeRange, Unreadable,
-};
-
-/// Metrics that the timeline reads, of all targets.
-const TIMELINE_METRICS: [&str; 2] = ["up", "process_start_time_seconds"];
+use crate::model::{Event, Gap, Loss, PdAnswer, RunMeta, Series, TimeRange, Unreadable};
 
 /// The observations of one run, or of a part of it, in any order.
 #[derive(Clone, Debug)]
@@ -27,81 +21,4 @@ pub struct Recording {
     pub unreadable: Vec<Unreadable>,
     /// What damage has cost the run as a whole; `None` where it cost nothing.
     pub loss: Option<Loss>,
-}
-
-impl Recording {
-    /// Loads what the timeline needs: everything but samples, and of those `up` and
-    /// `process_start_time_seconds`. [`TimeRange::ALL`] means the whole run.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out instead;
-    /// [`note_damage`](Self::note_damage) adds what they held.
-    pub fn load(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
-        let recording = Self::load_without_pd(reader, range)?;
-        Ok(Self { pd: reader.pd_answers(recording.window)?, ..recording })
-    }
-
-    /// The same without PD's answers, which [`PdSource::Stored`](crate::session::PdSource) reads as they are
-    /// needed.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub fn load_without_pd(reader: &CaptureReader, range: TimeRange) -> Result<Self, CaptureError> {
-        let whole = reader.window();
-        let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
-        let mut series = Vec::new();
-        for metric in TIMELINE_METRICS {
-            series.extend(reader.select(&[LabelMatcher::equal("__name__", metric)], window)?);
-        }
-        let inside = |event: &Event| window.contains(event.at);
-        Ok(Self {
-            meta: reader.meta().clone(),
-            window,
-            unreadable: Vec::new(),
-            loss: None,
-            pd: Vec::new(),
-            events: reader.events()?.into_iter().filter(inside).collect(),
-            gaps: reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&window)).collect(),
-            series,
-        })
-    }
-
-    /// Notes what could not be read, once everything that is needed has been read.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the capture cannot be read.
-    pub fn note_damage(&mut self, reader: &CaptureReader) -> Result<(), CaptureError> {
-        // PD's answers are read as they are needed, by when it is too late to note what is lost.
-        reader.find_damaged_pd_answers()?;
-        // Asked first: counting what is left reads parts that nobody needed.
-        self.unreadable = reader.unreadable();
-        self.loss = reader.loss()?;
-        Ok(())
-    }
-}
-
-/// Longer than any outage of a source that is still the same recording.
-const APART_MS: i64 = 24 * 3_600_000;
-
-/// The part of a run in which something is to be evaluated every `step_ms`, at most `most` times: the
-/// whole run, or, where samples years apart make that too long, the stretch in which most was
-/// observed.
-///
-/// # Errors
-///
-/// [`CaptureError`] where the capture cannot be read.
-pub fn window_of_steps(
-    reader: &CaptureReader,
-    step_ms: i64,
-    most: u64,
-) -> Result<TimeRange, CaptureError> {
-    let whole = reader.window();
-    let millis = i128::from(whole.end.as_millis()) - i128::from(whole.start.as_millis());
-    if millis / i128::from(step_ms.max(1)) <= i128::from(most) {
-        return Ok(whole);
-    }
-    reader.busiest_stretch(APART_MS)
 }

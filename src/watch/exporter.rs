@@ -21,8 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::cli::clock;
-use crate::record::{EXPOSITION_TYPE, Progress, exposition};
+use crate::record::{Clock, EXPOSITION_TYPE, Progress, exposition};
 
 /// A connection is closed after this long, whatever it does.
 const CONNECTION: Duration = Duration::from_secs(30);
@@ -44,6 +43,7 @@ struct Standing {
 /// The server's other end: what is told here is served until the process ends.
 pub struct Exporter {
     standing: Arc<Mutex<Standing>>,
+    clock: &'static dyn Clock,
 }
 
 impl Exporter {
@@ -52,31 +52,41 @@ impl Exporter {
     /// # Errors
     ///
     /// Where the address cannot be listened on.
-    pub async fn start(address: SocketAddr, patience: Duration) -> anyhow::Result<Self> {
+    pub async fn start(
+        address: SocketAddr,
+        patience: Duration,
+        clock: &'static dyn Clock,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?;
         let first =
-            Standing { alive: clock::since_boot(), metrics: exposition(&Progress::default()) };
+            Standing { alive: clock.since_boot(), metrics: exposition(&Progress::default()) };
         let standing = Arc::new(Mutex::new(first));
-        tokio::spawn(serve(listener, Arc::clone(&standing), patience));
-        Ok(Self { standing })
+        tokio::spawn(serve(listener, Arc::clone(&standing), patience, clock));
+        Ok(Self { standing, clock })
     }
 
     /// After a commit.
     pub fn publish(&self, progress: &Progress) {
         let metrics = exposition(progress);
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        *standing = Standing { alive: clock::since_boot(), metrics };
+        *standing = Standing { alive: self.clock.since_boot(), metrics };
     }
 
     /// After something else that shows progress.
     pub fn alive(&self) {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).alive = clock::since_boot();
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).alive =
+            self.clock.since_boot();
     }
 }
 
-async fn serve(listener: TcpListener, standing: Arc<Mutex<Standing>>, patience: Duration) {
+async fn serve(
+    listener: TcpListener,
+    standing: Arc<Mutex<Standing>>,
+    patience: Duration,
+    clock: &'static dyn Clock,
+) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         match listener.accept().await {
@@ -89,7 +99,8 @@ async fn serve(listener: TcpListener, standing: Arc<Mutex<Standing>>, patience: 
                 }
                 let standing = Arc::clone(&standing);
                 let connection = tokio::spawn(async move {
-                    let connection = timeout(CONNECTION, converse(stream, &standing, patience));
+                    let connection =
+                        timeout(CONNECTION, converse(stream, &standing, patience, clock));
                     if let Ok(Err(error)) = connection.await {
                         tracing::debug!(%error, "a connection to the exporter broke");
                     }
@@ -109,11 +120,12 @@ async fn converse(
     stream: TcpStream,
     standing: &Mutex<Standing>,
     patience: Duration,
+    clock: &'static dyn Clock,
 ) -> hyper::Result<()> {
     let service = service_fn(|request: Request<Incoming>| {
         let response = {
             let standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
-            answer(request.method(), request.uri().path(), &standing, patience, clock::since_boot())
+            answer(request.method(), request.uri().path(), &standing, patience, clock.since_boot())
         };
         async { Ok::<_, Infallible>(response) }
     });
@@ -161,6 +173,20 @@ fn text(status: StatusCode, kind: &'static str, body: String) -> Response<Full<B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
+
+    /// A clock that stands still at the boot of its machine.
+    struct StoppedClock;
+
+    impl Clock for StoppedClock {
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+
+        fn since_boot(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -189,8 +215,9 @@ mod tests {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let standing = Standing { alive: clock::since_boot(), metrics: String::new() };
-        let server = tokio::spawn(serve(listener, Arc::new(Mutex::new(standing)), MINUTE));
+        let standing = Standing { alive: Duration::ZERO, metrics: String::new() };
+        let served = serve(listener, Arc::new(Mutex::new(standing)), MINUTE, &StoppedClock);
+        let server = tokio::spawn(served);
         let mut idle = Vec::new();
         for _ in 0..3 * CONNECTIONS {
             idle.push(TcpStream::connect(address).await.expect("it listens"));

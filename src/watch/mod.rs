@@ -5,5 +5,5 @@ mod monitor;
 mod notifiers;
 
 pub use exporter::Exporter;
-pub use monitor::Monitor;
-pub use notifiers::{Hooks, Told};
+pub use monitor::{Audience, Judged, Judging, Monitor};
+pub use notifiers::{Notified, Notifiers};

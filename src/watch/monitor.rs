@@ -6,32 +6,53 @@ use std::thread::JoinHandle;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::cli::config::retention::Incident;
-use crate::cli::terminal::output::{Format, json_text};
-use crate::cli::terminal::progress::Reporter;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
-use crate::model::{RunName, Timestamp, escape};
-use crate::record::{News, Recent};
-use crate::watch::notifiers::Hooks;
+use crate::model::{RunName, Timestamp, escape_json};
+use crate::record::{Incident, News, Recent};
 
-/// The judge of a recording.
+use super::notifiers::Notifiers;
+
+/// What a monitor found at one instant.
+pub struct Judged<'a> {
+    /// The run.
+    pub run: &'a RunName,
+    /// What holds.
+    pub verdict: &'a Verdict,
+    /// What is new in the verdict beside the one before.
+    pub notices: &'a [Notice],
+    /// Whether the outcome changed, or what is said of a cause.
+    pub is_turn: bool,
+}
+
+impl Judged<'_> {
+    /// The document that is printed and that notifiers get: event `verdict` of schema 1.
+    pub fn document(&self) -> serde_json::Value {
+        json!({
+            "schema": 1, "event": "verdict", "run": self.run, "at": self.verdict.as_of_ms,
+            "notices": self.notices, "verdict": self.verdict,
+        })
+    }
+}
+
+/// Shows a person what a monitor found.
+pub type Audience = Box<dyn FnMut(&Judged<'_>) + Send>;
+
+/// Judges a recording while it is made.
 pub struct Monitor {
     /// What is known of the last hour.
     pub recent: Recent,
-    /// Who tells a person.
-    pub reporter: Arc<Mutex<Reporter>>,
-    /// What the ring of captures acts on.
+    /// Who is shown each judgement.
+    pub audience: Audience,
+    /// What decides which segments of the recording stay.
     pub incident: Arc<Mutex<Incident>>,
     /// Who else is told.
-    pub hooks: Option<Hooks>,
+    pub notifiers: Option<Notifiers>,
     /// The run.
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
     pub begun: Timestamp,
-    /// What results look like.
-    pub format: Format,
     /// The verdict before.
     pub before: Option<Verdict>,
 }
@@ -56,8 +77,8 @@ impl Monitor {
                     self.judge(as_of);
                 }
             }
-            if let Some(hooks) = self.hooks {
-                hooks.finish();
+            if let Some(notifiers) = self.notifiers {
+                notifiers.finish();
             }
         };
         std::thread::Builder::new().name("monitor".to_owned()).spawn(judging)
@@ -72,9 +93,10 @@ impl Monitor {
         self.note_incident(&verdict, &new);
         let before = self.before.as_ref().map_or(Outcome::NoFault, |before| before.outcome);
         let turned = before != verdict.outcome || new.iter().any(|one| one.about == Subject::Cause);
-        self.say(&verdict, &new, turned);
-        if turned && let Some(hooks) = &self.hooks {
-            hooks.tell(json_text(&self.document(&verdict, &new)));
+        let judged = Judged { run: &self.run, verdict: &verdict, notices: &new, is_turn: turned };
+        (self.audience)(&judged);
+        if turned && let Some(notifiers) = &self.notifiers {
+            notifiers.tell(escape_json(&judged.document().to_string()).into_owned());
         }
         self.before = Some(verdict);
     }
@@ -96,81 +118,7 @@ impl Monitor {
             _ => None,
         };
     }
-
-    fn document(&self, verdict: &Verdict, new: &[Notice]) -> serde_json::Value {
-        json!({
-            "schema": 1, "event": "verdict", "run": self.run, "at": verdict.as_of_ms,
-            "notices": new, "verdict": verdict,
-        })
-    }
-
-    fn say(&self, verdict: &Verdict, new: &[Notice], turned: bool) {
-        let mut reporter = self.reporter.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = match self.format {
-            Format::Json if turned => reporter.result(&json_text(&self.document(verdict, new))),
-            Format::Json => new.iter().try_for_each(|notice| {
-                let event = json!({
-                    "schema": 1, "event": "notice", "run": self.run, "at": verdict.as_of_ms,
-                    "notice": notice,
-                });
-                reporter.result(&json_text(&event))
-            }),
-            Format::Text => {
-                new.iter().try_for_each(|notice| reporter.result(&line(verdict.as_of_ms, notice)))
-            }
-        };
-        // A reader that went away does not end a recording.
-        if let Err(error) = said {
-            tracing::debug!(%error, "nobody reads the results");
-        }
-        reporter.standing(standing(verdict));
-    }
 }
 
 /// The thread of a monitor.
 pub type Judging = JoinHandle<()>;
-
-/// A notice in a line: `16:31:02 FAULT store_crash, store 4 (…), since 16:30:50: …`.
-fn line(at: Timestamp, notice: &Notice) -> String {
-    let word = match (notice.about, notice.turn) {
-        (Subject::Cause, Turn::Began) => "FAULT    ",
-        (Subject::Cause, Turn::Updated) => "UPDATED  ",
-        (_, Turn::Ended) if notice.about != Subject::Finding => "ENDED    ",
-        (_, Turn::Withdrawn) if notice.about != Subject::Finding => "WITHDRAWN",
-        (Subject::Change, _) => "planned  ",
-        (_, Turn::Ended) => "  ended  ",
-        (_, Turn::Withdrawn) => "  gone   ",
-        (_, _) => "  finding",
-    };
-    let was = notice.was.as_ref().map_or(String::new(), |was| format!(" (was {was})"));
-    let span = match notice.end_ms {
-        Some(end) => format!("{} to {}", clock(notice.onset_ms), clock(end)),
-        None => format!("since {}", clock(notice.onset_ms)),
-    };
-    let text = format!(
-        "{} {word} {}{was}, {}, {span}: {}",
-        clock(at),
-        notice.what,
-        notice.target.text(),
-        notice.text
-    );
-    escape(&text)
-}
-
-/// What holds now, in a few words.
-fn standing(verdict: &Verdict) -> String {
-    let lasting = verdict.causes.iter().filter(|cause| cause.end_ms.is_none());
-    let lasting: Vec<String> =
-        lasting.map(|cause| format!("{} {}", cause.mode, cause.target.name)).collect();
-    match (verdict.outcome, lasting.is_empty()) {
-        (Outcome::CannotTell, _) => "CANNOT TELL".to_owned(),
-        (_, false) => format!("FAULT {}", escape(&lasting.join(", "))),
-        (Outcome::Fault, true) => "over".to_owned(),
-        (Outcome::NoFault, true) => "no fault".to_owned(),
-    }
-}
-
-/// `16:30:50`, UTC.
-fn clock(at: Timestamp) -> String {
-    at.to_string().chars().skip(11).take(8).collect()
-}

@@ -1,4 +1,4 @@
-//! Tells a command or a webhook of a new verdict.
+//! Notifies a command or a webhook of a new verdict.
 //!
 //! On a thread of its own and one at a time: what hangs holds up neither the recording nor the
 //! judging, and it hangs no longer than its time limit. While one runs, the newest verdict waits and
@@ -23,31 +23,33 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a command has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Who is told.
+/// Who is notified.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct Notified {
     /// A command of the shell, which gets the JSON on its standard input.
     pub command: Option<String>,
     /// How long the command may run.
     pub command_timeout: Duration,
+    /// Where the command's own output goes, since stdout is for results; nowhere without.
+    pub command_output: Option<fn() -> Stdio>,
     /// A URL, to which the JSON is posted.
     pub webhook: Option<Webhook>,
 }
 
 /// The thread that tells.
-pub struct Hooks {
+pub struct Notifiers {
     newest: watch::Sender<String>,
     done: mpsc::Receiver<()>,
 }
 
-impl Hooks {
+impl Notifiers {
     /// Starts the thread. `None` where nobody is to be told. Where `stop` says to leave at once,
     /// nobody is waited for.
     ///
     /// # Errors
     ///
     /// Where no thread can be started.
-    pub fn start(told: Told, stop: watch::Receiver<Stop>) -> anyhow::Result<Option<Self>> {
+    pub fn start(told: Notified, stop: watch::Receiver<Stop>) -> anyhow::Result<Option<Self>> {
         if told.command.is_none() && told.webhook.is_none() {
             return Ok(None);
         }
@@ -77,7 +79,11 @@ impl Hooks {
     }
 }
 
-async fn serve(told: &Told, mut newest: watch::Receiver<String>, mut stop: watch::Receiver<Stop>) {
+async fn serve(
+    told: &Notified,
+    mut newest: watch::Receiver<String>,
+    mut stop: watch::Receiver<Stop>,
+) {
     let closed = newest.clone();
     let mut leave = std::pin::pin!(leave(closed, &mut stop));
     while newest.changed().await.is_ok() {
@@ -106,9 +112,9 @@ async fn leave(mut closed: watch::Receiver<String>, stop: &mut watch::Receiver<S
     }
 }
 
-async fn tell(told: &Told, json: &str) {
+async fn tell(told: &Notified, json: &str) {
     if let Some(command) = &told.command
-        && let Err(error) = execute(command, json, told.command_timeout).await
+        && let Err(error) = execute(command, json, told).await
     {
         tracing::warn!("--exec: {error:#}");
     }
@@ -145,13 +151,13 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command of the shell with `json` on its standard input, for at most `limit`. Its output
-/// goes to stderr, since stdout is for results.
-async fn execute(command: &str, json: &str, limit: Duration) -> anyhow::Result<()> {
+/// Runs a command of the shell with `json` on its standard input, within its time limit.
+async fn execute(command: &str, json: &str, told: &Notified) -> anyhow::Result<()> {
+    let limit = told.command_timeout;
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::piped())
-        .stdout(std::io::stderr())
+        .stdout(told.command_output.map_or_else(Stdio::null, |output| output()))
         .process_group(0)
         .spawn()
         .context("cannot start sh")?;
@@ -178,13 +184,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    fn told(command: String, command_timeout: Duration) -> Told {
-        Told { command: Some(command), command_timeout, webhook: None }
+    fn told(command: String, command_timeout: Duration) -> Notified {
+        Notified { command: Some(command), command_timeout, ..Notified::default() }
     }
 
-    fn start(told: Told) -> (Hooks, watch::Sender<Stop>) {
+    fn start(told: Notified) -> (Notifiers, watch::Sender<Stop>) {
         let (stop, stopped) = watch::channel(Stop::No);
-        let hooks = Hooks::start(told, stopped).expect("a thread starts");
+        let hooks = Notifiers::start(told, stopped).expect("a thread starts");
         (hooks.expect("there is somebody to tell"), stop)
     }
 
@@ -233,9 +239,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_that_fails_or_does_not_read_is_an_error_of_its_own() {
         let long = "x".repeat(1 << 20);
-        let failed = execute("exit 3", &long, LIMIT).await;
+        let failed = execute("exit 3", &long, &told("exit 3".to_owned(), LIMIT)).await;
         assert!(failed.is_err_and(|error| error.to_string().contains('3')));
-        assert!(execute("exit 0", &long, LIMIT).await.is_ok());
+        assert!(execute("exit 0", &long, &told("exit 0".to_owned(), LIMIT)).await.is_ok());
     }
 
     #[test]

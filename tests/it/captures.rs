@@ -7,7 +7,8 @@ use operator::capture::{CaptureReader, compact, verify};
 use operator::model::{LabelMatcher, TimeRange, is_stale};
 use operator::report::replay_json;
 use operator::report::report;
-use operator::timeline::{Evaluation, Recording};
+use operator::session::load_recording;
+use operator::timeline::Evaluation;
 
 use crate::determinism_campaign;
 
@@ -48,7 +49,7 @@ fn a_crashed_store_is_seen_by_prometheus_and_by_pd() {
         .map(|series| series.labels.get("instance").unwrap_or_default())
         .collect();
     assert_eq!(down, ["10.77.0.20:20180"]);
-    let recording = Recording::load(&reader, reader.window()).expect("loads");
+    let recording = load_recording(&reader, reader.window()).expect("loads");
     let report = report(&recording, &[], "", Evaluation::Sequential);
     let json = replay_json(&report);
     assert!(json.contains("Up -> Disconnected"), "{json}");
@@ -69,7 +70,7 @@ fn staleness_markers_are_kept() {
 #[test]
 fn a_quiet_run_has_no_store_that_is_not_up() {
     let reader = CaptureReader::open(&capture("chaos-01.capture")).expect("opens");
-    let recording = Recording::load(&reader, reader.window()).expect("loads");
+    let recording = load_recording(&reader, reader.window()).expect("loads");
     let json = replay_json(&report(&recording, &[], "", Evaluation::Sequential));
     assert!(!json.contains("Disconnected"), "{json}");
 }

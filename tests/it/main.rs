@@ -39,8 +39,6 @@ mod differential;
 mod fuzz_campaign;
 #[path = "../../examples/campaign/gate.rs"]
 mod gate;
-#[path = "../../examples/campaign/loaded.rs"]
-mod loaded;
 #[path = "../../examples/campaign/mutate.rs"]
 mod mutate_campaign;
 #[path = "../../examples/campaign/overwrite.rs"]

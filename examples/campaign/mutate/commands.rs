@@ -1,6 +1,5 @@
 //! What each command does with a capture, by the library's functions.
 
-use super::super::loaded::Loaded;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +13,14 @@ use operator::capture::{
     unseal_truth, verify,
 };
 use operator::diagnose::{diagnose, draw};
-use operator::model::{Event, EventKind, TimeRange, Timestamp, joined};
+use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, joined};
 use operator::promql::{Engine, EngineOptions, Expression};
+use operator::report::report_of;
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
 };
-use operator::report::{canonical_json, report};
 use operator::rules::{self, RuleFile, Settings};
-use operator::session::CaptureStorage;
+use operator::session::{CaptureStorage, Session, View};
 use operator::timeline::Evaluation;
 
 /// A command: its name, and what it does with a capture in a folder of its own. That it refuses
@@ -62,20 +61,21 @@ fn show(path: &Path) -> Result<()> {
 
 /// Replays as of the end, or of a part of the way to it; with what `diff` and `explain` do.
 fn replay(path: &Path, part: Option<i64>) -> Result<()> {
-    let loaded = Loaded::open(path)?;
-    let (reader, recording) = (&loaded.reader, &loaded.recording);
-    let (start, end) = (recording.window.start, recording.window.end);
+    let session = Session::open(path)?;
+    let window = session.load(View::WHOLE)?;
+    let (start, end) = (window.recording().window.start, window.end());
     let as_of = part.map_or(end, |part| {
         Timestamp::from_millis(start.as_millis() / part + end.as_millis() / part)
     });
-    let evidence = loaded.evidence(as_of);
+    let evidence = window.evidence_as_of(as_of)?;
     let verdict = diagnose(&evidence);
     canonical_json(&verdict);
     for finding in &verdict.findings {
         explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);
     }
-    let (damage, digest) = (reader.damage(), reader.digest()?);
-    let report = report(recording, &damage, &digest, Evaluation::Sequential);
+    let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
+    let pd = window.pd().summary(Evaluation::Sequential)?;
+    let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
     replay_text(&report, 80, Color::Plain);
     replay_json(&report);

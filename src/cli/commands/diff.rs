@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::model::escape_path;
-use crate::report::canonical_json;
-use crate::session::Judged;
+use crate::model::{canonical_json, escape_path};
+use crate::session::{Session, View};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,8 +82,11 @@ fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
         let verdict = report.get("verdict").cloned();
         return verdict.with_context(|| format!("{} holds no verdict", escape_path(path)));
     }
-    let judged = Judged::load(&lookup::find(&global.dir, side)?)?;
-    Ok(serde_json::from_str(&canonical_json(&judged.verdict()?))?)
+    let path = lookup::find(&global.dir, side)?;
+    let session = Session::open(&path)?;
+    let cannot = || format!("cannot judge {}", escape_path(&path));
+    let window = session.load(View::WHOLE).with_context(cannot)?;
+    Ok(serde_json::from_str(&canonical_json(&window.verdict()?))?)
 }
 
 /// Causes and changes of one side that the other does not name.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
@@ -10,8 +11,9 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::{diagnose, draw};
+use crate::model::escape_path;
 use crate::report::{Color, explain_text};
-use crate::session::Judged;
+use crate::session::{Session, View};
 
 /// As wide as a replay.
 const WIDTH: usize = 80;
@@ -41,8 +43,11 @@ pub struct ExplainArgs {
 ///
 /// Where there is no such run or finding, or the capture cannot be read.
 pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
-    let judged = Judged::load(&lookup::find(&global.dir, &args.run)?)?;
-    let evidence = judged.evidence(judged.recording.window.end)?;
+    let path = lookup::find(&global.dir, &args.run)?;
+    let session = Session::open(&path)?;
+    let cannot = || format!("cannot judge {}", escape_path(&path));
+    let window = session.load(View::WHOLE).with_context(cannot)?;
+    let evidence = window.evidence()?;
     let verdict = diagnose(&evidence);
     let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(&args.finding));
     let Some(finding) = found else {

@@ -25,7 +25,9 @@ const PD_INTERVAL: Duration = Duration::from_secs(5);
 /// may take their time.
 pub async fn exporter(plan: &Plan) -> anyhow::Result<Option<Exporter>> {
     match plan.listen {
-        Some(address) => Ok(Some(Exporter::start(address, patience(plan.interval)).await?)),
+        Some(address) => {
+            Ok(Some(Exporter::start(address, patience(plan.interval), &clock::SystemClock).await?))
+        }
         None => Ok(None),
     }
 }

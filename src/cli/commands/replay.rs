@@ -6,17 +6,13 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use clap::Args;
 
-use crate::capture::CaptureReader;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{HORIZON_MS, Outcome, diagnose};
-use crate::model::{TimeRange, Timestamp, escape_path};
-use crate::record::recent_window;
-use crate::report::report_of;
-use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text};
-use crate::session::PdSource;
-use crate::session::evidence;
+use crate::diagnose::Outcome;
+use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path};
+use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text, report_of};
+use crate::session::{Judgement, Session, View};
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -71,30 +67,29 @@ pub struct ReplayArgs {
 pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
     let path = lookup::find(&global.dir, name)?;
-    let reader = CaptureReader::open(&path)?;
-    let seen = View::new(reader.window(), args)?;
+    let session = Session::open(&path)?;
+    let view = view(&session, args)?;
     let cannot = || format!("cannot replay {}", escape_path(&path));
-    let (recording, series) = evidence::load(&reader, seen.range).with_context(cannot)?;
-    let pd = PdSource::Stored { reader: &reader, range: recording.window, as_of: seen.as_of };
-    let as_of = seen.as_of.min(recording.window.end);
+    let window = session.load(view).with_context(cannot)?;
+    let reader = session.reader();
     let digest = reader.digest()?;
     if args.verify {
-        crate::report::verify(&recording, pd).with_context(cannot)??;
-        let again = CaptureReader::open(&path)?.digest()?;
+        crate::report::verify(window.recording(), window.pd()).with_context(cannot)??;
+        let again = Session::open(&path)?.reader().digest()?;
         if digest != again {
             return Err(CliError::Mismatch { first: digest, second: again }.into());
         }
     }
-    let kept = args.verify.then(|| series.clone());
-    let (evidence, told) =
-        evidence::evidence_and_told(&recording, pd, series, as_of).with_context(cannot)?;
-    let verdict = diagnose(&evidence);
-    drop(evidence);
-    if let Some(series) = kept {
-        evidence::verify(&recording, pd, series, as_of, &verdict)?;
+    let again = args.verify.then(|| window.verdict_out_of_order()).transpose()?;
+    let Judgement { verdict, recording, pd } = window.judge().with_context(cannot)?;
+    if let Some(again) = again {
+        let (first, second) = (canonical_json(&verdict), canonical_json(&again));
+        if first != second {
+            return Err(CliError::Mismatch { first, second }.into());
+        }
     }
     let damage = reader.damage();
-    let mut report = report_of(&recording, told, &damage, &digest, Evaluation::Sequential);
+    let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let report = Diagnosed::new(report, verdict);
     let bytes = match global.wide_format {
@@ -115,35 +110,30 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     })
 }
 
-/// Which part of a capture is looked at, and from when.
-struct View {
-    range: TimeRange,
-    as_of: Timestamp,
-}
-
-impl View {
-    fn new(whole: TimeRange, args: &ReplayArgs) -> anyhow::Result<Self> {
-        let Some(at) = args.at.as_deref() else {
-            let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
-            return Ok(Self { range, as_of: Timestamp::MAX });
-        };
-        let as_of = Timestamp::parse(at, whole.end)?;
-        let range = match args.from.as_deref() {
-            Some(from) => {
-                let from = window(whole, Some(from), None)?;
-                TimeRange::new(from.start, as_of.saturating_add_millis(1))
-            }
-            None => recent_window(whole.start, as_of, HORIZON_MS),
-        };
-        if !range.overlaps(&whole) {
-            return Err(CliError::Usage(format!(
-                "nothing was known at {as_of}: the capture covers {} to {}",
-                whole.start, whole.end
-            ))
-            .into());
+/// Which part of a capture is looked at, and as of which instant.
+fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
+    let whole = session.window();
+    let Some(at) = args.at.as_deref() else {
+        let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
+        return Ok(View { range, as_of: AsOf::END });
+    };
+    let at = Timestamp::parse(at, whole.end)?;
+    let view = session.view_as_of(at);
+    let view = match args.from.as_deref() {
+        Some(from) => {
+            let from = window(whole, Some(from), None)?.start;
+            View { range: view.as_of.within(TimeRange::new(from, Timestamp::MAX)), ..view }
         }
-        Ok(Self { range, as_of })
+        None => view,
+    };
+    if !view.range.overlaps(&whole) {
+        return Err(CliError::Usage(format!(
+            "nothing was known at {at}: the capture covers {} to {}",
+            whole.start, whole.end
+        ))
+        .into());
     }
+    Ok(view)
 }
 
 /// The part of the capture to replay; offsets count back from its end.

@@ -15,14 +15,14 @@ use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::Damaged;
+use crate::model::canonical_json;
 use crate::model::{Loss, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
-use crate::report::canonical_json;
 use crate::rules::{
     self, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
 };
-use crate::{session::CaptureStorage, timeline::window_of_steps};
+use crate::session::{CaptureStorage, window_of_steps};
 
 /// The version of the JSON.
 pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";

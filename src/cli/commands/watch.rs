@@ -1,6 +1,7 @@
 //! `operator watch`.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,15 +17,14 @@ use crate::cli::config::retention::{self, Incident};
 use crate::cli::config::sources;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
-use crate::cli::terminal::remarks;
+use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, metrics};
 use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{self, Ending, Feed, GoOn, News, Recent, Retention, Segment, Segments, close};
-use crate::session::evidence;
+use crate::session::diagnosis_series;
 use crate::source::{HttpOptions, Webhook};
-use crate::watch::Monitor;
-use crate::watch::{Hooks, Told};
+use crate::watch::{Monitor, Notified, Notifiers};
 
 /// The run's name where none is given.
 const RUN: &str = "watch";
@@ -90,7 +90,8 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let command_timeout = Duration::from_millis(
         u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
     );
-    let told = Told { command: args.exec, command_timeout, webhook };
+    let command_output: Option<fn() -> Stdio> = Some(|| std::io::stderr().into());
+    let notified = Notified { command: args.exec, command_timeout, command_output, webhook };
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
@@ -98,7 +99,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let segment = record::current_segment(&global.dir, &run, &retention, GoOn::WhileRecent, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
-    crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, told }))
+    crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, notified }))
 }
 
 /// What is watched, beside what is recorded.
@@ -106,7 +107,7 @@ struct Watched {
     run: RunName,
     retention: Retention,
     segment: Segment,
-    told: Told,
+    notified: Notified,
 }
 
 async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
@@ -115,7 +116,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, told } = watched;
+    let Watched { run, retention, segment, notified } = watched;
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
     let mut segments = Segments::new(
@@ -141,12 +142,11 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let (feed, news) = Feed::new(&metrics());
     let monitor = Monitor {
         recent: remembered(&plan.path, clock::now())?,
-        reporter: Arc::clone(&reporter),
+        audience: judgements::audience(Arc::clone(&reporter), global.format),
         incident: Arc::clone(&incident),
-        hooks: Hooks::start(told, stop.clone())?,
+        notifiers: Notifiers::start(notified, stop.clone())?,
         run: run.clone(),
         begun,
-        format: global.format,
         before: None,
     };
     let judging = monitor.start(news).context("cannot start a thread")?;
@@ -185,7 +185,7 @@ fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<Recent> {
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
     recent.take(News {
         first: Some(window.start),
-        series: evidence::series(&reader, range)?,
+        series: diagnosis_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
         settled: None,

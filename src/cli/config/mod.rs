@@ -3,6 +3,6 @@
 pub(super) mod arguments;
 pub(super) mod file;
 pub(super) mod plan;
-pub(crate) mod retention;
+pub(super) mod retention;
 pub(super) mod sources;
 pub(super) mod subjects;

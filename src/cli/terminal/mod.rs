@@ -1,5 +1,6 @@
 //! What people see: results on stdout, progress and remarks on stderr.
 
-pub(crate) mod output;
-pub(crate) mod progress;
+pub(super) mod judgements;
+pub(super) mod output;
+pub(super) mod progress;
 pub(super) mod remarks;

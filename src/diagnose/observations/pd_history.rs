@@ -138,12 +138,11 @@ fn counts_again(answer: &PdAnswer) -> bool {
 }
 
 impl PdHistory {
-    /// Takes answers in any order; those observed past `as_of` are left out.
-    pub fn new(answers: &[PdAnswer], as_of: Timestamp) -> Self {
-        let mut ordered: Vec<&PdAnswer> =
-            answers.iter().filter(|answer| answer.observed() <= as_of).collect();
+    /// Takes answers in any order.
+    pub fn new<'a>(answers: impl IntoIterator<Item = &'a PdAnswer>) -> Self {
+        let mut ordered: Vec<&PdAnswer> = answers.into_iter().collect();
         ordered.sort_unstable_by_key(|answer| (answer.observed(), *answer));
-        let mut reading = PdReading::new(as_of);
+        let mut reading = PdReading::default();
         for answer in ordered {
             let body = answer.success().filter(|_| reading.needs_body(answer));
             let parsed = body.map(|body| PdDocument::parse(&answer.path, body));
@@ -286,25 +285,15 @@ impl PdHistory {
 
 /// Makes a history of answers that come one by one, in the order in which they were known. No body
 /// is held.
+#[derive(Default)]
 pub struct PdReading {
     history: PdHistory,
     topology: Topology,
-    as_of: Timestamp,
     /// By whom was asked and for what, the hash of the last body.
     bodies: HashMap<String, HashMap<String, u128>>,
 }
 
 impl PdReading {
-    /// Nothing has been answered yet; answers observed past `as_of` are going to be left out.
-    pub fn new(as_of: Timestamp) -> Self {
-        Self {
-            history: PdHistory::default(),
-            topology: Topology::default(),
-            as_of,
-            bodies: HashMap::new(),
-        }
-    }
-
     /// Whether the next answer tells more by its body than that it came.
     pub fn needs_body(&self, answer: &PdAnswer) -> bool {
         let before = self.bodies.get(&answer.member).and_then(|one| one.get(&answer.path));
@@ -314,9 +303,6 @@ impl PdReading {
 
     /// Takes the next answer and what its body says, where that can be read and is needed.
     pub fn observe(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
-        if answer.observed() > self.as_of {
-            return;
-        }
         let repeats = self.repeats(answer);
         self.history.take(answer, document, &mut self.topology, repeats);
     }

@@ -109,13 +109,11 @@ pub struct Scrape {
 }
 
 impl SeriesTable {
-    /// Takes series in any order; samples past `as_of` are cut off. `unreadable` tells what was
-    /// recorded besides.
-    pub fn new(series: Vec<Series>, as_of: Timestamp, unreadable: &[Unreadable]) -> Self {
+    /// Takes series in any order. `unreadable` lists what was recorded besides.
+    pub fn new(series: Vec<Series>, unreadable: &[Unreadable]) -> Self {
         let unreadable = UnreadableSamples::new(unreadable);
         let mut metrics: BTreeMap<String, Vec<Series>> = BTreeMap::new();
-        for mut one in series {
-            one.samples.retain(|sample| sample.at <= as_of);
+        for one in series {
             if !one.samples.is_empty() {
                 metrics.entry(one.labels.metric().to_owned()).or_default().push(one);
             }
@@ -415,7 +413,7 @@ pub(in crate::diagnose) mod tests {
         let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
         let mut all = vec![series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up)];
         all.extend(extra);
-        SeriesTable::new(all, Timestamp::MAX, &[])
+        SeriesTable::new(all, &[])
     }
 
     const C: [(&str, &str); 2] = [("__name__", "c"), ("instance", "a")];
@@ -448,7 +446,7 @@ pub(in crate::diagnose) mod tests {
         let increments = |part: Unreadable| {
             let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
             let up = series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up);
-            let table = SeriesTable::new(vec![up, counter.clone()], Timestamp::MAX, &[part]);
+            let table = SeriesTable::new(vec![up, counter.clone()], &[part]);
             table.increments(&counter).len()
         };
         assert_eq!(increments(part(target("a"), 0, 31)), 1);
@@ -496,7 +494,7 @@ pub(in crate::diagnose) mod tests {
         let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
         let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);
         let up = |all: Vec<Series>| -> Vec<(i64, bool)> {
-            let table = SeriesTable::new(all, Timestamp::MAX, &[]);
+            let table = SeriesTable::new(all, &[]);
             table.scrapes()["a"].iter().map(|one| (one.at.as_millis() / 1000, one.up)).collect()
         };
         let seen = [(0, true), (15, true), (30, false), (45, false), (60, true)];

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::model::*;
-use crate::timeline::timeline::*;
+use crate::timeline::*;
 
 pub(in crate::timeline) fn recording() -> Recording {
     let meta = RunMeta {

@@ -1,20 +1,17 @@
-//! What a report tells of PD's answers, gathered answer by answer.
+//! What a report says of PD's answers, gathered answer by answer.
 
 use std::collections::BTreeSet;
 
-use crate::capture::CaptureError;
 use crate::model::{PdAnswer, Series, TimeRange, Timestamp};
-use crate::pd::Topology;
-
-use crate::session::{PdBody, PdSource};
+use crate::pd::{ParsedBody, PdDocument, Topology};
 use crate::timeline::cluster_summary::{End, StateSummary, summary};
 use crate::timeline::entry::Entry;
-use crate::timeline::ordering::Evaluation;
+use crate::timeline::ordering::{Evaluation, map_split, ordered_pd};
 use crate::timeline::pd_changes::PdRules;
 
 /// What there is to tell of PD's answers, without the answers.
 #[derive(Default)]
-pub struct PdTold {
+pub struct PdSummary {
     rules: PdRules,
     /// Whom was asked for what, until the first round is over.
     asked: BTreeSet<(String, String)>,
@@ -25,20 +22,18 @@ pub struct PdTold {
     members: BTreeSet<String>,
 }
 
-impl PdTold {
-    /// Of all answers of a source.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the capture cannot be read.
-    pub fn of(source: PdSource<'_>, evaluation: Evaluation) -> Result<Self, CaptureError> {
-        let mut told = Self::default();
-        source.for_each(evaluation, |answer, body| told.observe(answer, body))?;
-        Ok(told)
+impl PdSummary {
+    /// The summary of answers that are held in memory, in any order.
+    pub fn of(answers: &[PdAnswer], evaluation: Evaluation) -> Self {
+        let ordered = ordered_pd(answers, evaluation);
+        let bodies = map_split(&ordered, evaluation.threads(), |answer| PdDocument::of(answer));
+        let mut summary = Self::default();
+        ordered.iter().zip(&bodies).for_each(|(answer, body)| summary.observe(answer, body));
+        summary
     }
 
     /// Takes the next answer, in the order in which they were known.
-    pub fn observe(&mut self, answer: &PdAnswer, body: &PdBody) {
+    pub fn observe(&mut self, answer: &PdAnswer, body: &ParsedBody) {
         // The first state is taken once some member has answered the same path twice: then the
         // first round is over.
         if self.initial.is_none()

@@ -5,10 +5,9 @@
 
 use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
 
-use crate::session::PdSource;
 use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
-use crate::timeline::pd_answers::PdTold;
+use crate::timeline::pd_summary::PdSummary;
 use crate::timeline::recording::Recording;
 use crate::timeline::target_changes::{Unseen, series_entries};
 
@@ -19,9 +18,8 @@ const MOST_TOLD: usize = 20_000;
 pub fn timeline(recording: &Recording) -> Vec<Entry> {
     let ordered = Ordered::new(recording, Evaluation::Sequential);
     let gaps = joined(ordered.gaps.iter().copied());
-    let told = PdTold::of(PdSource::Held(&recording.pd), Evaluation::Sequential);
-    let told = told.expect("answers in memory are read from no capture");
-    timeline_of(&ordered, recording, 1, &gaps, told)
+    let pd = PdSummary::of(&recording.pd, Evaluation::Sequential);
+    timeline_of(&ordered, recording, 1, &gaps, pd)
 }
 
 /// The same with `gaps` joined and PD's answers read already.
@@ -30,7 +28,7 @@ pub(crate) fn timeline_of(
     recording: &Recording,
     threads: usize,
     gaps: &[Gap],
-    told: PdTold,
+    told: PdSummary,
 ) -> Vec<Entry> {
     let mut entries = told.into_entries();
     let window = recording.window;
@@ -100,6 +98,3 @@ fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
     }
     entries
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,0 +1,170 @@
+//! The score of one labelled capture.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::diagnose::{Cause, Outcome, Verdict, diagnose};
+use crate::model::{Timestamp, escape_path};
+use crate::session::{Session, View, Window};
+
+use super::baselines::RIVALS;
+use super::comparison::Standing;
+use super::first_alert;
+use super::truth::Truth;
+
+/// How diagnosis did on one capture.
+#[derive(Debug, Serialize)]
+pub struct RunScore {
+    /// The run.
+    pub run: String,
+    /// What was done: a mode, a change or `quiet`.
+    pub truth: String,
+    /// Something was broken; otherwise nothing, or it was planned.
+    pub is_fault: bool,
+    /// The mode of the first cause, or of the first change, or `quiet` or `cannot tell`.
+    pub said: String,
+    /// Whether the first cause is right in mode and place.
+    pub top1: bool,
+    /// Whether one of the first three causes is.
+    pub top3: bool,
+    /// Whether the first cause is at the right place.
+    pub component: bool,
+    /// Onset minus injection, in milliseconds.
+    pub onset_error_ms: Option<i64>,
+    /// From the injection to the first verdict of a fault, seen live.
+    pub detected_after_ms: Option<i64>,
+    /// From the injection to the first verdict that names the right cause.
+    pub named_after_ms: Option<i64>,
+    /// Causes that are none.
+    pub false_causes: usize,
+    /// What the capture has lost; absent where it is whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+    /// How each rival did.
+    pub rivals: BTreeMap<&'static str, Standing>,
+    /// How diagnosis did, to be compared with the baseline methods.
+    #[serde(skip)]
+    pub own: Standing,
+}
+
+/// Live verdicts are taken this often.
+const TICK_MS: i64 = 15_000;
+
+impl RunScore {
+    /// Judges a capture, then opens its truth and compares; `None` where it has no truth.
+    ///
+    /// # Errors
+    ///
+    /// Where the capture or its truth cannot be read.
+    pub fn of(run: String, path: &Path) -> anyhow::Result<Option<Self>> {
+        let session = Session::open(path)?;
+        let cannot = || format!("cannot judge {}", escape_path(path));
+        let window = session.load(View::WHOLE).with_context(cannot)?;
+        let verdict = window.verdict()?;
+        let Some(truth) = Truth::unseal(path)? else { return Ok(None) };
+        let mut score = score(run, &window, &verdict, &truth)?;
+        if let Some(at) = truth.t_inject_ms.map(Timestamp::from_millis) {
+            let evidence = window.evidence()?;
+            let guess = first_alert::guess(path, &evidence, at)?;
+            score.rivals.insert(first_alert::NAME, truth.judges(guess.as_ref()));
+        }
+        Ok(Some(score))
+    }
+}
+
+fn score(
+    run: String,
+    window: &Window<'_>,
+    verdict: &Verdict,
+    truth: &Truth,
+) -> anyhow::Result<RunScore> {
+    let injected = truth.t_inject_ms.map(Timestamp::from_millis);
+    let right = |cause: &&Cause| truth.is_named_by(cause) && truth.is_at(&cause.target);
+    let hit = verdict.causes.iter().find(right);
+    let quiet = truth.fault.is_none();
+    let right_change = truth.change.as_deref().is_none_or(|change| {
+        verdict.changes.iter().any(|one| one.mode == change && truth.is_at(&one.target))
+    });
+    let first = verdict.causes.first();
+    let clean = verdict.outcome == Outcome::NoFault;
+    let (top1, top3, component) = match quiet {
+        true => (clean && right_change, clean && right_change, clean && right_change),
+        false => (
+            first.as_ref().is_some_and(right),
+            verdict.causes.iter().take(3).any(|cause| right(&cause)),
+            first.is_some_and(|cause| truth.is_at(&cause.target)),
+        ),
+    };
+    let (detected, named) = match injected.filter(|_| !quiet) {
+        Some(at) => live(window, truth, at)?,
+        None => (None, None),
+    };
+    let evidence = window.evidence()?;
+    let rivals = RIVALS.iter().map(|rival| {
+        let guess = injected.and_then(|at| (rival.guess)(&evidence, at));
+        (rival.name, truth.judges(guess.as_ref()))
+    });
+    let said = first.map_or_else(
+        || match verdict.changes.first() {
+            Some(change) if clean => change.mode.to_owned(),
+            _ if clean => "quiet".to_owned(),
+            _ => "cannot tell".to_owned(),
+        },
+        |cause| cause.mode.to_owned(),
+    );
+    let false_causes = verdict.causes.iter().filter(|cause| !right(cause)).count();
+    let onset_error_ms = hit.zip(injected).map(|(cause, at)| cause.onset_ms - at);
+    let named_after_ms = named;
+    let own = Standing {
+        cause: match quiet {
+            true => clean,
+            false => first.is_some_and(|cause| truth.is_named_by(cause)),
+        },
+        component: if quiet { clean } else { component },
+        change: right_change,
+        false_causes,
+        named_after_ms,
+        onset_error_ms,
+    };
+    Ok(RunScore {
+        run,
+        truth: truth.name().to_owned(),
+        is_fault: !quiet,
+        said,
+        top1,
+        top3,
+        component,
+        onset_error_ms,
+        detected_after_ms: detected,
+        named_after_ms,
+        false_causes,
+        damage: window.damage(),
+        rivals: rivals.collect(),
+        own,
+    })
+}
+
+/// When a fault, and when the right one, was named by somebody who watches.
+fn live(
+    window: &Window<'_>,
+    truth: &Truth,
+    injected: Timestamp,
+) -> anyhow::Result<(Option<i64>, Option<i64>)> {
+    let (mut detected, mut named) = (None, None);
+    let mut at = injected;
+    while at < window.end() && named.is_none() {
+        at = at.saturating_add_millis(TICK_MS).min(window.end());
+        let verdict = diagnose(&window.evidence_as_of(at)?);
+        if verdict.outcome == Outcome::Fault {
+            detected = detected.or(Some(at - injected));
+        }
+        let first = verdict.causes.first();
+        if first.is_some_and(|cause| truth.is_named_by(cause) && truth.is_at(&cause.target)) {
+            named = Some(at - injected);
+        }
+    }
+    Ok((detected, named))
+}

@@ -1,0 +1,92 @@
+//! An open capture, and what can be asked of it.
+
+use std::path::Path;
+
+use crate::capture::{CaptureError, CaptureReader};
+use crate::diagnose::{HORIZON_MS, Verdict};
+use crate::model::{AsOf, TimeRange, Timestamp};
+
+use super::capture_storage::CaptureStorage;
+use super::window::{View, Window};
+
+/// An open capture.
+///
+/// # Examples
+///
+/// ```
+/// use operator::session::Session;
+///
+/// let session = Session::open("data/chaos-02.capture".as_ref())?;
+/// let verdict = session.verdict()?;
+/// let cause = &verdict.causes[0];
+/// assert_eq!(cause.mode, "store_crash");
+/// assert_eq!(cause.target.name, "store 4");
+/// // Four minutes into the run nothing was broken yet.
+/// let before = session.verdict_as_of(session.window().start + 180_000)?;
+/// assert!(before.causes.is_empty());
+/// # Ok::<(), operator::capture::CaptureError>(())
+/// ```
+pub struct Session {
+    reader: CaptureReader,
+}
+
+impl Session {
+    /// Opens a capture for reading, also one that is still being recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where there is no such file, it is no capture, it has a newer format, or it
+    /// cannot be read.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Ok(Self { reader: CaptureReader::open(path)? })
+    }
+
+    /// The capture itself: metadata, series, answers, events, gaps, damage, digest.
+    pub fn reader(&self) -> &CaptureReader {
+        &self.reader
+    }
+
+    /// From the first observation to just after the last.
+    pub fn window(&self) -> TimeRange {
+        self.reader.window()
+    }
+
+    /// Loads what the timeline and diagnosis read of a part of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out, and noted in
+    /// the [`Recording`](crate::timeline::Recording).
+    pub fn load(&self, view: View) -> Result<Window<'_>, CaptureError> {
+        Window::load(&self.reader, view)
+    }
+
+    /// The view as of `at` that looks back as far as `operator watch` does: [`HORIZON_MS`].
+    pub fn view_as_of(&self, at: Timestamp) -> View {
+        let as_of = AsOf::new(at);
+        View { range: as_of.recent(self.window().start, HORIZON_MS), as_of }
+    }
+
+    /// The verdict on the whole run.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn verdict(&self) -> Result<Verdict, CaptureError> {
+        self.load(View::WHOLE)?.verdict()
+    }
+
+    /// The verdict that `operator watch` would have given at `at`.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn verdict_as_of(&self, at: Timestamp) -> Result<Verdict, CaptureError> {
+        Ok(self.load(self.view_as_of(at))?.judge()?.verdict)
+    }
+
+    /// The capture as storage for PromQL, with PD's answers as series.
+    pub fn storage(&self) -> CaptureStorage<'_> {
+        CaptureStorage::new(&self.reader)
+    }
+}

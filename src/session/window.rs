@@ -1,0 +1,196 @@
+//! A window of a capture, loaded for judging: everything but samples, and the samples that the
+//! timeline and diagnosis read.
+
+use std::sync::LazyLock;
+
+use crate::capture::{CaptureError, CaptureReader};
+use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
+use crate::model::{AsOf, LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
+use crate::pd::{ParsedBody, PdDocument};
+use crate::timeline::{Evaluation, PdSummary, Recording};
+
+use super::pd_bodies::PdSource;
+use super::recording;
+
+/// One matcher on the metric's name, so that each block is decoded once.
+static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
+    let names = metrics().join("|");
+    regex::Regex::new(&format!("^(?:{names})$")).expect("metric names are words")
+});
+
+/// Which part of a capture is looked at, and as of which instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The part of the run; [`TimeRange::ALL`] means the whole.
+    pub range: TimeRange,
+    /// From when it is seen.
+    pub as_of: AsOf,
+}
+
+impl View {
+    /// The whole run, seen from its end.
+    pub const WHOLE: Self = Self { range: TimeRange::ALL, as_of: AsOf::END };
+}
+
+/// Series that diagnosis reads, inside `range`, ascending by labels.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be read.
+pub fn diagnosis_series(
+    reader: &CaptureReader,
+    range: TimeRange,
+) -> Result<Vec<Series>, CaptureError> {
+    let op = MatchOp::Regex(METRICS.clone());
+    let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
+    reader.select(&[matcher], range)
+}
+
+/// A loaded window. PD's answers are read anew for each judgement: a day of a large cluster's do
+/// not fit into memory.
+pub struct Window<'s> {
+    reader: &'s CaptureReader,
+    view: View,
+    recording: Recording,
+    series: Vec<Series>,
+}
+
+/// A window that was judged.
+pub struct Judgement {
+    /// What broke.
+    pub verdict: Verdict,
+    /// What was observed, without PD's answers.
+    pub recording: Recording,
+    /// What PD's answers say, for the timeline.
+    pub pd: PdSummary,
+}
+
+impl<'s> Window<'s> {
+    pub(super) fn load(reader: &'s CaptureReader, view: View) -> Result<Self, CaptureError> {
+        let mut recording = recording::load_without_pd(reader, view.range)?;
+        let series = diagnosis_series(reader, recording.window)?;
+        recording::note_damage(&mut recording, reader)?;
+        Ok(Self { reader, view, recording, series })
+    }
+
+    /// What was observed, without PD's answers.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// The end of the window, half-open: the latest instant that can be judged.
+    pub fn end(&self) -> Timestamp {
+        self.recording.window.end
+    }
+
+    /// PD's answers, read from the capture as they are needed.
+    pub fn pd(&self) -> PdSource<'_> {
+        self.pd_as_of(self.view.as_of)
+    }
+
+    fn pd_as_of(&self, as_of: AsOf) -> PdSource<'_> {
+        PdSource::Stored { reader: self.reader, range: self.recording.window, as_of }
+    }
+
+    /// The instant that a judgement of the view is about: no later than the end of the window.
+    fn judged_at(&self) -> Timestamp {
+        self.view.as_of.instant().min(self.end())
+    }
+
+    /// The evidence as known at `at`, whatever the view says.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where PD's answers cannot be read.
+    pub fn evidence_as_of(&self, at: Timestamp) -> Result<Evidence, CaptureError> {
+        let mut history = PdReading::default();
+        let source = self.pd_as_of(AsOf::new(at));
+        source.for_each(Evaluation::Sequential, |answer, body| {
+            history.observe(answer, document(body));
+        })?;
+        Ok(evidence(&self.recording, history.finish(), self.series.clone(), at))
+    }
+
+    /// The evidence of everything in the window.
+    ///
+    /// # Errors
+    ///
+    /// As [`evidence_as_of`](Self::evidence_as_of).
+    pub fn evidence(&self) -> Result<Evidence, CaptureError> {
+        self.evidence_as_of(self.end())
+    }
+
+    /// The verdict on everything in the window.
+    ///
+    /// # Errors
+    ///
+    /// As [`evidence_as_of`](Self::evidence_as_of).
+    pub fn verdict(&self) -> Result<Verdict, CaptureError> {
+        Ok(diagnose(&self.evidence()?))
+    }
+
+    /// Judges the view, and reads PD's answers once for the verdict and for the timeline.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where PD's answers cannot be read.
+    pub fn judge(self) -> Result<Judgement, CaptureError> {
+        let at = self.judged_at();
+        let known = AsOf::new(at);
+        let (mut history, mut pd) = (PdReading::default(), PdSummary::default());
+        self.pd().for_each(Evaluation::Sequential, |answer, body| {
+            pd.observe(answer, body);
+            if known.knows_answer(answer) {
+                history.observe(answer, document(body));
+            }
+        })?;
+        let verdict = diagnose(&evidence(&self.recording, history.finish(), self.series, at));
+        Ok(Judgement { verdict, recording: self.recording, pd })
+    }
+
+    /// The verdict of the view with everything in another order of arrival, which must be the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub fn verdict_out_of_order(&self) -> Result<Verdict, CaptureError> {
+        let at = self.judged_at();
+        let known = AsOf::new(at);
+        let mut history = PdReading::default();
+        let disordered = Evaluation::Shuffled { seed: 1, threads: 1 };
+        self.pd().for_each(disordered, |answer, body| {
+            if known.knows_answer(answer) {
+                history.observe(answer, document(body));
+            }
+        })?;
+        let series = self.series.iter().rev().cloned().collect();
+        let gaps = self.recording.gaps.iter().rev().cloned().collect();
+        let recording = Recording { gaps, ..self.recording.clone() };
+        Ok(diagnose(&evidence(&recording, history.finish(), series, at)))
+    }
+
+    /// What damage has cost the capture, in a line; `None` where it is whole.
+    pub fn damage(&self) -> Option<String> {
+        self.recording.loss.as_ref().map(|loss| format!("damaged: {loss}"))
+    }
+}
+
+fn document(body: &ParsedBody) -> Option<&PdDocument> {
+    body.as_ref().ok().and_then(Option::as_ref)
+}
+
+fn evidence(
+    recording: &Recording,
+    history: PdHistory,
+    series: Vec<Series>,
+    as_of: Timestamp,
+) -> Evidence {
+    let parts = Parts {
+        series,
+        pd: &[],
+        gaps: &recording.gaps,
+        unreadable: &recording.unreadable,
+        loss: recording.loss.as_ref(),
+    };
+    Evidence::with_history(recording.window, as_of, history, parts)
+}
