@@ -112,6 +112,9 @@ impl Topology {
                 self.region_checks.insert(name.clone(), *count);
             }
             PdDocument::Version(version) => self.version = Some(version.clone()),
+            PdDocument::HotRegions { .. }
+            | PdDocument::BusyRegions { .. }
+            | PdDocument::SafePoint(_) => {}
         }
     }
 

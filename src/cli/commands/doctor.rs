@@ -16,7 +16,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
-use crate::pd::members_view;
+use crate::pd::{MEMBERS, members_view};
 use crate::record::Subject;
 use crate::source::Addresses;
 use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
@@ -148,7 +148,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
 async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
-    for (member, answer) in pd.members.iter().zip(pd.ask_all("/pd/api/v1/members").await) {
+    for (member, answer) in pd.members.iter().zip(pd.ask_all(MEMBERS).await) {
         let what = format!("PD {} {}", member.name, member.public_url());
         checks.push(match &answer.outcome {
             PdOutcome::Answered { status: 200..=299, body } => {

@@ -340,8 +340,8 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
     let from = range.start.saturating_add_millis(-120_000);
     let mut found: Vec<Hot> = Vec::new();
     for (kind, answers) in &evidence.pd.flows {
-        let near = answers.iter().filter(|answer| answer.at >= from);
-        let tops = near.filter_map(|answer| Some((answer.at, answer.top()?)));
+        let near = answers.iter().filter(|(at, _)| *at >= from);
+        let tops = near.filter_map(|(at, flow)| Some((*at, flow.top()?)));
         let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
         let (bytes_before, before) = earlier
             .iter()

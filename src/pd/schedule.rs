@@ -1,20 +1,11 @@
 //! Which paths of PD's HTTP API are due when, and of whom they are asked.
 //!
 //! A pure function of time: the schedule holds no clock and does not know what was answered.
-//! `/regions`, whose answer has no bound, is not among the paths.
 
 use std::time::Duration;
 
+use super::endpoint::{ASKED, Asked, Endpoint, Group, HEALTH, Scope};
 use crate::model::Timestamp;
-
-/// Of whom a path is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Of every member, which answers for itself.
-    EveryMember,
-    /// Of the member that leads; a follower passes the request on to it.
-    Leader,
-}
 
 /// One request of PD's HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,16 +18,6 @@ pub struct PdRequest {
     pub body: Option<Vec<u8>>,
 }
 
-/// The liveness probe: an empty answer at next to no cost.
-pub(crate) const PING: &str = "/pd/api/v1/ping";
-/// What a member says of its own process.
-pub(crate) const STATUS: &str = "/pd/api/v1/status";
-/// The members and who leads.
-pub(crate) const MEMBERS: &str = "/pd/api/v1/members";
-/// The configuration, which names the member that answers for itself.
-pub(crate) const CONFIG: &str = "/pd/api/v1/config";
-const HEALTH: &str = "/pd/api/v1/health";
-const VERSION: &str = "/pd/api/v1/version";
 const HISTORY: &str = "/pd/api/v1/hotspot/regions/history";
 
 const MIB: u64 = 1 << 20;
@@ -47,16 +28,14 @@ impl PdRequest {
     /// # Examples
     ///
     /// ```
-    /// use operator::source::pd::{PdRequest, Scope};
+    /// use operator::pd::{PdRequest, Scope};
     /// assert_eq!(PdRequest::get("/pd/api/v1/ping").scope, Scope::EveryMember);
     /// assert_eq!(PdRequest::get("/pd/api/v1/config").scope, Scope::Leader);
     /// ```
     pub fn get(path: &str) -> Self {
-        let bare = path.split('?').next().unwrap_or(path);
-        let scope = match bare {
-            PING | STATUS | MEMBERS | HEALTH | VERSION => Scope::EveryMember,
-            _ => Scope::Leader,
-        };
+        let same = |asked: &&Asked| Endpoint::of(path) == asked.endpoint;
+        let known = ASKED.iter().filter(|asked| asked.scope == Scope::EveryMember).find(same);
+        let scope = known.map_or(Scope::Leader, |asked| asked.scope);
         Self { path: path.to_owned(), scope, body: None }
     }
 
@@ -126,7 +105,7 @@ impl Default for PdCadence {
 ///
 /// ```
 /// use operator::model::Timestamp;
-/// use operator::source::pd::{PdCadence, PdSchedule};
+/// use operator::pd::{PdCadence, PdSchedule};
 /// let at = Timestamp::from_millis;
 /// let schedule = PdSchedule::new(PdCadence::default(), at(0));
 /// assert!(schedule.due(Some(at(0)), at(9_999)).is_empty());
@@ -140,58 +119,6 @@ pub struct PdSchedule {
 
 /// How far back the history of hot regions is fetched at the start.
 const HISTORY_MILLIS: i64 = 24 * 3_600_000;
-
-const MEMBER_PATHS: [&str; 4] = [PING, HEALTH, STATUS, MEMBERS];
-
-const LEADER_PATHS: [&str; 6] = [
-    "/pd/api/v1/stores?state=0&state=1&state=2",
-    "/pd/api/v1/operators?object=true",
-    "/pd/api/v1/hotspot/stores",
-    "/pd/api/v1/hotspot/regions/read",
-    "/pd/api/v1/hotspot/regions/write",
-    "/pd/api/v1/min-resolved-ts?scope=cluster",
-];
-
-/// PD keeps finished operators for ten minutes, so asking for all of them every minute leaves
-/// room for missed rounds and keeps the path the same.
-const SLOW_PATHS: [&str; 36] = [
-    "/pd/api/v1/operators/records?from=0",
-    "/pd/api/v1/regions/count",
-    "/pd/api/v1/regions/writeflow?limit=16",
-    "/pd/api/v1/regions/readflow?limit=16",
-    "/pd/api/v1/regions/check/down-peer",
-    "/pd/api/v1/regions/check/pending-peer",
-    "/pd/api/v1/regions/check/miss-peer",
-    "/pd/api/v1/regions/check/extra-peer",
-    "/pd/api/v1/regions/check/offline-peer",
-    "/pd/api/v1/regions/check/learner-peer",
-    "/pd/api/v1/hotspot/buckets",
-    "/pd/api/v1/schedulers",
-    "/pd/api/v1/schedulers?status=paused",
-    "/pd/api/v1/schedulers/diagnostic/balance-region-scheduler",
-    "/pd/api/v1/schedulers/diagnostic/balance-leader-scheduler",
-    "/pd/api/v1/stores/progress?action=removing",
-    "/pd/api/v1/stores/progress?action=preparing",
-    "/pd/api/v1/gc/safepoint",
-    "/pd/api/v1/replication_mode/status",
-    "/pd/api/v1/cluster/status",
-    "/pd/api/v1/admin/unsafe/remove-failed-stores/show",
-    "/pd/api/v2/maintenance",
-    VERSION,
-    "/pd/api/v1/cluster",
-    CONFIG,
-    "/pd/api/v1/config/placement-rule",
-    "/pd/api/v1/config/region-label/rules",
-    "/pd/api/v1/scheduler-config",
-    "/pd/api/v1/stores/limit",
-    "/pd/api/v1/labels",
-    "/pd/api/v1/checker/learner",
-    "/pd/api/v1/checker/replica",
-    "/pd/api/v1/checker/rule",
-    "/pd/api/v1/checker/split",
-    "/pd/api/v1/checker/merge",
-    "/pd/api/v1/checker/joint-state",
-];
 
 impl PdSchedule {
     /// A schedule whose slots are counted from `anchor`. Recorders with different anchors do
@@ -212,11 +139,12 @@ impl PdSchedule {
     /// the old time to come round.
     pub fn due(&self, last: Option<Timestamp>, now: Timestamp) -> Vec<PdRequest> {
         let mut due = Vec::new();
-        for (interval, paths) in self.groups() {
+        for (group, interval) in self.groups() {
             let is_due =
                 last.is_none_or(|last| self.slot(last, interval) != self.slot(now, interval));
             if is_due {
-                due.extend(paths.iter().map(|path| PdRequest::get(path)));
+                let of_group = ASKED.iter().filter(|asked| asked.group == group);
+                due.extend(of_group.map(|asked| PdRequest::get(asked.path)));
             }
         }
         if last.is_none() {
@@ -229,7 +157,7 @@ impl PdSchedule {
     pub fn next_due(&self, now: Timestamp) -> Timestamp {
         self.groups()
             .into_iter()
-            .map(|(interval, _)| {
+            .map(|(_, interval)| {
                 let next = (self.slot(now, interval) + 1).saturating_mul(millis(interval));
                 self.anchor + next
             })
@@ -237,11 +165,11 @@ impl PdSchedule {
             .unwrap_or(Timestamp::MAX)
     }
 
-    fn groups(&self) -> [(Duration, &'static [&'static str]); 3] {
+    fn groups(&self) -> [(Group, Duration); 3] {
         [
-            (self.cadence.member, &MEMBER_PATHS),
-            (self.cadence.leader, &LEADER_PATHS),
-            (self.cadence.slow, &SLOW_PATHS),
+            (Group::Member, self.cadence.member),
+            (Group::Leader, self.cadence.leader),
+            (Group::Slow, self.cadence.slow),
         ]
     }
 
