@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{NodeState, TimeRange};
-
 use super::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Need, Unchecked};
 use crate::diagnose::hypotheses::observed::AFTERMATH_MS;
 use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
+use crate::model::{NodeState, TimeRange};
 
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
-
 use crate::diagnose::observations::pd_history::PdHistory;
 use crate::diagnose::observations::tracks::SeriesTable;
 use crate::diagnose::thresholds::Lines;
+use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 
 /// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
 /// a baseline before a fault and for the half hour after which PD gives a silent store up, short

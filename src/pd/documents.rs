@@ -13,7 +13,6 @@ use super::hot_regions::{Flow, FlowKind, RegionPeers, busy_and_peers};
 use super::members::{MembersDocument, health, members, status};
 use super::scheduling::{SafePoint, operators, safe_point, scheduler_names};
 use super::stores::stores;
-
 use crate::model::{MemberStatus, PdAnswer, PdOperator, Store, StoreId};
 
 /// A body of PD that could not be read.

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Timestamp;
-use crate::model::{Member, MemberId, MemberStatus, PdOperator, Store, StoreId};
-use crate::model::{PdAnswer, PdOutcome};
+use crate::model::{
+    Member, MemberId, MemberStatus, PdAnswer, PdOperator, PdOutcome, Store, StoreId, Timestamp,
+};
 use crate::pd::documents::{PdDocument, PdDocumentError};
 
 /// One member as the recorder and the member itself see it.

@@ -4,12 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::diagnose::{Evidence, Target, Track, deviation, median};
 use crate::model::{Series, TimeRange, Timestamp};
-
-use crate::diagnose::Evidence;
-use crate::diagnose::Target;
-use crate::diagnose::Track;
-use crate::diagnose::{deviation, median};
 
 /// What a rival names.
 #[derive(Clone, Debug, PartialEq)]

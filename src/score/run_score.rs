@@ -6,14 +6,13 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::diagnose::{Cause, Outcome, Verdict, diagnose};
-use crate::model::{Timestamp, escape_path};
-use crate::session::{Session, View, Window};
-
 use super::baselines::RIVALS;
 use super::comparison::Standing;
 use super::first_alert;
 use super::truth::Truth;
+use crate::diagnose::{Cause, Outcome, Verdict, diagnose};
+use crate::model::{Timestamp, escape_path};
+use crate::session::{Session, View, Window};
 
 /// How diagnosis did on one capture.
 #[derive(Debug, Serialize)]

@@ -8,12 +8,11 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::baselines::Guess;
+use super::comparison::Standing;
 use crate::capture::unseal_truth;
 use crate::diagnose::{Cause, Target};
 use crate::model::{Timestamp, escape_path};
-
-use super::baselines::Guess;
-use super::comparison::Standing;
 
 /// What was done to a cluster, as `operator seal` took it.
 #[derive(Debug, Deserialize)]

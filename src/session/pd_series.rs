@@ -11,7 +11,6 @@ use crate::capture::CaptureError;
 use crate::model::{Labels, PdAnswer, PdOutcome, Sample, Series, Store, Timestamp, stale_marker};
 use crate::pd::{Endpoint, PdDocument, Topology, short_path};
 use crate::promql::MemoryStorage;
-
 use crate::session::pd_bodies::PdSource;
 use crate::timeline::Evaluation;
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
-use crate::pd::{CONFIG, MEMBERS, Member, PdRequest, Scope};
-use crate::pd::{member_name, members_view, without_userinfo};
+use crate::pd::{
+    CONFIG, MEMBERS, Member, PdRequest, Scope, member_name, members_view, without_userinfo,
+};
 use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
 
 /// How many members are asked at once while they are being found.

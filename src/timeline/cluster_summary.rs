@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::model::{Series, Store, Timestamp, is_stale};
 use crate::pd::Topology;
-
 use crate::timeline::target_changes::target;
 
 /// One store.

@@ -11,9 +11,7 @@ mod stores;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{PdAnswer, PdOutcome, RegionId, Store, StoreId, Timestamp};
-use crate::pd::{PdDocument, Topology, short_path};
-
-use crate::pd::ParsedBody;
+use crate::pd::{ParsedBody, PdDocument, Topology, short_path};
 use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// Observers of one change in the health matrix answer within this of each other: two rounds of

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::model::{
     Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable, is_stale,
 };
-
 use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text, duration_text};
 
 /// A target counts as absent once it missed this many scrapes without a recorded gap.

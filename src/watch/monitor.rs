@@ -6,13 +6,12 @@ use std::thread::JoinHandle;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::notifiers::Notifiers;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
 use crate::model::{RunName, Timestamp, escape_json};
 use crate::record::{Incident, News, Recent};
-
-use super::notifiers::Notifiers;
 
 /// What a monitor found at one instant.
 pub struct Judged<'a> {

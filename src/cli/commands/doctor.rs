@@ -18,8 +18,7 @@ use crate::cli::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
 use crate::pd::{MEMBERS, members_view};
 use crate::record::Subject;
-use crate::source::Addresses;
-use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
+use crate::source::{Addresses, ReadMode, Selector, SeriesSink, SourceError};
 
 /// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
 const FREE_BYTES_WANTED: u64 = 1 << 30;

@@ -15,8 +15,7 @@ use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::Damaged;
-use crate::model::canonical_json;
-use crate::model::{Loss, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{

@@ -18,8 +18,10 @@ use crate::pd::{
 };
 use crate::record::pd_sampler::PdSampler;
 use crate::record::{Copier, Stop};
-use crate::source::{Addresses, Discovered, MEMBERS_AT_ONCE, PdClient};
-use crate::source::{PrometheusClient, ReadMode, Selector, public_url};
+use crate::source::{
+    Addresses, Discovered, MEMBERS_AT_ONCE, PdClient, PrometheusClient, ReadMode, Selector,
+    public_url,
+};
 
 /// How long the members together may take to tell one thing about the cluster.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);

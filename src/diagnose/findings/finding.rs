@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
-
 use crate::diagnose::evidence::StoreRef;
+use crate::model::Timestamp;
 
 /// What a finding or a cause is at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::blind_spots::{blind_spots, missing, unreadable_beside, untold_requests};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
@@ -13,6 +11,7 @@ use crate::diagnose::hypotheses::observed::{AFTERMATH_MS, Case};
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
+use crate::model::{TimeRange, Timestamp};
 
 /// A claim below this is an alternative and no cause: more speaks against it than for it.
 pub(in crate::diagnose) const CONFIDENT: f64 = 0.5;

@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
-
 use crate::diagnose::findings::finding::{Finding, FindingRef, Target};
 use crate::diagnose::hypotheses::observed::Case;
+use crate::model::Timestamp;
 
 /// Whether something is broken or was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,7 +1,5 @@
 //! A case: the facts of a window, each told as a finding, for the modes to judge.
 
-use crate::model::{Labels, TimeRange, Timestamp};
-
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
@@ -10,6 +8,7 @@ use crate::diagnose::observations::{
     self, ALONE, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage,
     Presence, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
 };
+use crate::model::{Labels, TimeRange, Timestamp};
 
 /// How long after a fault its traces may last: a restarted store replays its log and takes
 /// leaders back, clients catch up, scores decay by a point every few seconds.

@@ -1,9 +1,8 @@
 //! What is normal, taken from the run itself: a departure is a stretch of points that lies far
 //! from the median of the points before it.
 
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::model::{TimeRange, Timestamp};
 
 /// How far back normal is taken from, in points. Sixteen scrapes of 15 s are four minutes: long
 /// enough for a median that a burst does not move, short enough to follow a load that drifts.

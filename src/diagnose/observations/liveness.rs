@@ -3,9 +3,8 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::median;
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::outages::Outage;
+use crate::model::{TimeRange, Timestamp};
 
 /// What a process's own counters tell about a hole.
 #[derive(Clone, Copy, Debug, PartialEq)]

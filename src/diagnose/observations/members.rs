@@ -2,12 +2,11 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::model::{GapReason, TimeRange, Timestamp};
-
 use crate::diagnose::observations::liveness::{Life, PD_CLOCKS, life_in_hole};
 use crate::diagnose::observations::outages::View;
 use crate::diagnose::observations::restarts::{Restart, member_restarts};
 use crate::diagnose::observations::silence::{FailedScrapes, failed_scrapes};
+use crate::model::{GapReason, TimeRange, Timestamp};
 
 /// A PD member that somebody did not hear.
 #[derive(Clone, Debug)]

@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::observations::pd_history::StoreHistory;
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::liveness::{Life, life_across};
+use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::diagnose::observations::reachability::look_around;
 use crate::diagnose::observations::restarts::{Restart, restarts};
 use crate::diagnose::observations::silence::{
     FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
     row_and_column, silences_to_pd, unreachable,
 };
+use crate::model::{TimeRange, Timestamp};
 
 /// What one observer says of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

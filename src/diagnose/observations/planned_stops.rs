@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::hypotheses::observed::Case;
-use crate::model::TimeRange;
-
 use crate::diagnose::observations::{Outage, Presence, Restart, leaving, presence};
+use crate::model::TimeRange;
 
 /// Why a process was stopped on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::model::{NodeState, Timestamp};
-
 use crate::diagnose::observations::outages::{Outage, View};
+use crate::model::{NodeState, Timestamp};
 
 /// A store that gave its leaders away while it was well.
 #[derive(Clone, Debug)]

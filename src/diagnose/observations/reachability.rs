@@ -2,11 +2,10 @@
 //! when, is found before.
 
 use crate::diagnose::evidence::{Evidence, HEARTBEATS, StoreRef};
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::health::health_checks;
 use crate::diagnose::observations::outages::{Outage, View};
 use crate::diagnose::observations::silence::{Unreachable, messages, row_and_column};
+use crate::model::{TimeRange, Timestamp};
 
 /// Fills in the views that are not known yet.
 pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {

@@ -3,10 +3,9 @@
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::{TimeRange, Timestamp};
-
-use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
 
 /// Load that moved to one store.
 #[derive(Clone, Debug)]

@@ -1,11 +1,11 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, member_stage, ruled_out, slow_stores, weigh_load,
 };
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
-use std::collections::BTreeSet;
-
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::Case;
