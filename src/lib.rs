@@ -11,6 +11,8 @@ pub mod model;
 
 pub mod pd;
 
+pub mod nodes;
+
 pub mod capture;
 
 pub mod source;

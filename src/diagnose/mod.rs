@@ -14,7 +14,7 @@ mod observations;
 mod thresholds;
 mod verdict;
 
-pub use evidence::{Evidence, HORIZON_MS, Parts, StoreRef};
+pub use evidence::{Evidence, HORIZON_MS, Parts};
 pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{

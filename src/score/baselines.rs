@@ -108,16 +108,16 @@ fn values(evidence: &Evidence, series: &Series) -> Track {
 
 fn target(evidence: &Evidence, series: &Series) -> Option<Target> {
     let instance = series.labels.get("instance")?;
-    if let Some(store) = evidence.store_of_instance(instance) {
-        return Some(Target::store(&evidence.stores[store]));
+    if let Some(store) = evidence.nodes.store_of_instance(instance) {
+        return Some(Target::store(&evidence.nodes.stores[store]));
     }
     let members: BTreeMap<String, &String> = evidence
         .pd
         .listed
         .keys()
-        .filter_map(|name| Some((evidence.instance_of_member(name)?, name)))
+        .filter_map(|name| Some((evidence.nodes.instance_of_member(name)?, name)))
         .collect();
-    members.get(instance).map(|name| Target::member(name, evidence.member_address(name)))
+    members.get(instance).map(|name| Target::member(name, evidence.nodes.member_address(name)))
 }
 
 /// The mode that somebody who sees only this metric would name.

@@ -66,17 +66,17 @@ fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &
 fn target(evidence: &Evidence, labels: &Labels) -> Option<Target> {
     let by_id = labels.get("store_id").or(labels.get("store")).and_then(|id| id.parse().ok());
     let store = by_id
-        .and_then(|id| evidence.store(StoreId(id)))
-        .or_else(|| evidence.store_of_instance(labels.get("instance").unwrap_or_default()));
+        .and_then(|id| evidence.nodes.store(StoreId(id)))
+        .or_else(|| evidence.nodes.store_of_instance(labels.get("instance").unwrap_or_default()));
     if let Some(store) = store {
-        return Some(Target::store(&evidence.stores[store]));
+        return Some(Target::store(&evidence.nodes.stores[store]));
     }
     let member = labels.get("name").or(labels.get("instance"))?;
     let is_it = |name: &&String| {
-        *name == member || evidence.instance_of_member(name).as_deref() == Some(member)
+        *name == member || evidence.nodes.instance_of_member(name).as_deref() == Some(member)
     };
     let name = evidence.pd.listed.keys().find(is_it)?;
-    Some(Target::member(name, evidence.member_address(name)))
+    Some(Target::member(name, evidence.nodes.member_address(name)))
 }
 
 /// The mode that somebody who sees only this alert would name, by what its rule says.

@@ -5,16 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use.
-const TABLE: [(&str, &[&str]); 14] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("pd", &["model"]),
+    ("nodes", &["model"]),
     ("capture", &["model"]),
     ("source", &["model", "pd"]),
     ("record", &["model", "pd", "source", "capture"]),
     ("promql", &["model"]),
     ("rules", &["model", "promql"]),
     ("timeline", &["model", "pd"]),
-    ("diagnose", &["model", "pd"]),
+    ("diagnose", &["model", "pd", "nodes"]),
     ("session", &["model", "pd", "capture", "promql", "timeline", "diagnose"]),
     ("report", &["model", "capture", "promql", "rules", "timeline", "diagnose", "session"]),
     ("score", &["model", "capture", "promql", "rules", "diagnose", "session"]),

@@ -139,7 +139,7 @@ impl<'a> Case<'a> {
         }
         findings::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
-        let names: Vec<String> = evidence.member_names().into_iter().collect();
+        let names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
         let slow_members = slow_members(evidence, &names, &members, &mut findings);
         Self {
             evidence,
@@ -197,7 +197,9 @@ impl<'a> Case<'a> {
     /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
     /// what is left of a drain where PD's listings are missing.
     pub fn gave_leaders_away(&self, store: usize, at: Timestamp) -> bool {
-        let Some(instance) = self.evidence.stores[store].instance.as_deref() else { return false };
+        let Some(instance) = self.evidence.nodes.stores[store].instance.as_deref() else {
+            return false;
+        };
         let of_leaders = |labels: &Labels| labels.get("type") == Some("leader");
         let leaders = self.evidence.series.gauge(LEADERS, instance, of_leaders);
         let before = TimeRange::new(Timestamp::MIN, at);
@@ -283,6 +285,7 @@ fn episodes(
 
 fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) -> Vec<SlowNode> {
     let scraped: Vec<(usize, String)> = evidence
+        .nodes
         .stores
         .iter()
         .enumerate()
@@ -316,7 +319,7 @@ fn slow_members(
     let scraped: Vec<(usize, String)> = names
         .iter()
         .enumerate()
-        .filter_map(|(index, name)| Some((index, evidence.instance_of_member(name)?)))
+        .filter_map(|(index, name)| Some((index, evidence.nodes.instance_of_member(name)?)))
         .collect();
     let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
     let slow = observations::slow(evidence, &MEMBER_QUANTITIES, &instances);

@@ -64,7 +64,7 @@ pub const PD_CLOCKS: [Clock; 1] =
 
 /// What the counters of an outage's store tell.
 pub fn life_across(evidence: &Evidence, outage: &Outage) -> Life {
-    let Some(instance) = evidence.stores[outage.store].instance.as_deref() else {
+    let Some(instance) = evidence.nodes.stores[outage.store].instance.as_deref() else {
         return Life::Unknown;
     };
     let Some(scrapes) = &outage.scrapes else { return Life::Unknown };

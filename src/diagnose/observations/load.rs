@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnose::evidence::{Evidence, StoreRef};
+use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::{Labels, TimeRange, Timestamp};
+use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
 
 /// Load that rose for a while.
@@ -152,7 +153,7 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
         let rate = |name: &String| evidence.series.rate(REQUESTS, name, keep);
         instance.as_ref().map(rate).unwrap_or_default()
     };
-    evidence.stores.iter().map(|store| of(&store.instance)).collect()
+    evidence.nodes.stores.iter().map(|store| of(&store.instance)).collect()
 }
 
 /// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
@@ -172,15 +173,16 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let (mut since, mut at) = (start, start.saturating_add_millis(interval));
     while Some(at) <= end {
         let step = TimeRange::new(since, at);
-        let unreadable = |store: &StoreRef| {
+        let unreadable = |store: &StoreNode| {
             let instance = store.instance.as_deref();
             instance.is_some_and(|name| evidence.series.is_unreadable(name, step))
         };
-        let value = |(store, track): (&StoreRef, &Track)| match track.0.first() {
+        let value = |(store, track): (&StoreNode, &Track)| match track.0.first() {
             Some(first) if first.since < at => mean_over(track, step),
             _ => (!unreadable(store)).then_some(0.0),
         };
-        let values: Option<Vec<f64>> = evidence.stores.iter().zip(tracks).map(value).collect();
+        let values: Option<Vec<f64>> =
+            evidence.nodes.stores.iter().zip(tracks).map(value).collect();
         let mut steps = 1;
         match values {
             Some(values) => points.push(Point { since, at, value: values.iter().sum() }),
@@ -257,12 +259,12 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
         matches!(ends, (Some(first), Some(last)) if first.value != last.value)
     });
     let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
-    let tells = |store: &StoreRef| {
+    let tells = |store: &StoreNode| {
         let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
         let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
         store.instance.is_some() && asked.is_subset(&own)
     };
-    let stores = evidence.stores.iter().enumerate();
+    let stores = evidence.nodes.stores.iter().enumerate();
     stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
 }
 
@@ -271,7 +273,7 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
 /// more. Where PD does not tell who leads, they may.
 fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
     let mut expected = 0.0;
-    for (store, &(before, now)) in evidence.stores.iter().zip(by_store) {
+    for (store, &(before, now)) in evidence.nodes.stores.iter().zip(by_store) {
         if now <= before {
             expected += before;
             continue;

@@ -66,7 +66,7 @@ pub const MEMBER_SILENT_MS: i64 = 8_000;
 /// Members that did not answer the recorder or Prometheus, and those that restarted.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     let mut found = Vec::new();
-    for name in evidence.member_names() {
+    for name in evidence.nodes.member_names() {
         found.extend(of_member(evidence, &name));
     }
     found.sort_by(|a, b| (a.onset, &a.member).cmp(&(b.onset, &b.member)));
@@ -111,7 +111,7 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
 }
 
 fn of_member(evidence: &Evidence, name: &str) -> Vec<MemberOutage> {
-    let instance = evidence.instance_of_member(name);
+    let instance = evidence.nodes.instance_of_member(name);
     let scrapes = instance.as_deref().map_or_else(Vec::new, |name| failed_scrapes(evidence, name));
     let asks = failed_asks(evidence, name);
     let mut ranges: Vec<TimeRange> = asks
@@ -231,7 +231,7 @@ fn led(evidence: &Evidence, name: &str, at: Timestamp) -> bool {
     if let Some(leader) = evidence.pd.leader_at(at) {
         return leader == name;
     }
-    let leads = evidence.instance_of_member(name).and_then(|instance| {
+    let leads = evidence.nodes.instance_of_member(name).and_then(|instance| {
         let track = evidence.series.gauge(LEADS_ETCD, &instance, |_| true);
         track.last_by(at).map(|point| point.value)
     });

@@ -140,9 +140,9 @@ struct Signs {
 pub fn outages(evidence: &Evidence) -> Vec<Outage> {
     let edges = unreachable(evidence);
     let restarts: Vec<Vec<Restart>> =
-        (0..evidence.stores.len()).map(|store| restarts(evidence, store)).collect();
+        (0..evidence.nodes.stores.len()).map(|store| restarts(evidence, store)).collect();
     let signs: Vec<Signs> =
-        (0..evidence.stores.len()).map(|store| signs(evidence, store)).collect();
+        (0..evidence.nodes.stores.len()).map(|store| signs(evidence, store)).collect();
     let mut used = vec![false; edges.len()];
     let mut found = Vec::new();
     for one in &signs {
@@ -169,7 +169,7 @@ pub fn outages(evidence: &Evidence) -> Vec<Outage> {
 }
 
 fn signs(evidence: &Evidence, store: usize) -> Signs {
-    let known = &evidence.stores[store];
+    let known = &evidence.nodes.stores[store];
     let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
     let instance = known.instance.as_deref();
     let silences = |least_ms: i64| {
@@ -330,7 +330,7 @@ fn cut_from_peers(
         let others = links(store);
         let mutual =
             own.iter().any(|edge| edge.whom == store) && own.iter().any(|edge| edge.by == store);
-        let link = (others.len() == 1 && mutual && evidence.stores.len() > 2)
+        let link = (others.len() == 1 && mutual && evidence.nodes.stores.len() > 2)
             .then(|| others.first().copied())
             .flatten();
         let missed = if link.is_none() { signs[store].missed.as_slice() } else { &[] };

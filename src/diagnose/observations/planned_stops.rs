@@ -81,7 +81,7 @@ pub fn rolling(case: &Case<'_>) -> Vec<usize> {
     }
     let drained =
         once.iter().filter(|one| case.drained_before(one.store, one.onset).is_some()).count();
-    let all_but_one = once.len() >= 3 && once.len() + 1 >= case.evidence.stores.len();
+    let all_but_one = once.len() >= 3 && once.len() + 1 >= case.evidence.nodes.stores.len();
     let stores = || once.iter().map(|outage| outage.store).collect();
     if all_but_one || drained == once.len() { stores() } else { Vec::new() }
 }

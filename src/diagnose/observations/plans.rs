@@ -99,7 +99,7 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
     let from_start =
         evidence.pd.schedulers.first().filter(|(_, names)| names.iter().any(|n| is_drain(n)));
     let mut found = Vec::new();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         for (index, (at, counts)) in history.counts.iter().enumerate() {
             let Some((before_at, before)) = index.checked_sub(1).map(|i| history.counts[i]) else {
@@ -168,7 +168,7 @@ fn drained_of_nothing(
     // PD is asked for its schedulers once a minute.
     let since = eviction.at.saturating_add_millis(-60_000);
     let leads_nothing = |store: &usize| {
-        let history = evidence.stores[*store].id.and_then(|id| evidence.pd.stores.get(&id));
+        let history = evidence.nodes.stores[*store].id.and_then(|id| evidence.pd.stores.get(&id));
         let counts = history.and_then(|history| history.counts_at(since));
         counts.is_some_and(|counts| counts.leaders == 0 && counts.regions > 0)
     };
@@ -176,7 +176,8 @@ fn drained_of_nothing(
         let of = |one: &&Outage| one.store == store && one.pd == View::Silent;
         outages.iter().filter(of).any(|one| one.range(evidence.as_of).contains(since))
     };
-    let heard = (0..evidence.stores.len()).filter(leads_nothing).filter(|one| !is_silent(*one));
+    let heard =
+        (0..evidence.nodes.stores.len()).filter(leads_nothing).filter(|one| !is_silent(*one));
     let stores: Vec<usize> = heard.collect();
     let &[store] = stores.as_slice() else { return None };
     Some(Drain {
@@ -200,7 +201,7 @@ fn drained_from_the_start(
     scheduler: Timestamp,
 ) -> Vec<Drain> {
     let first_counts = |store: usize| {
-        let history = evidence.pd.stores.get(&evidence.stores[store].id?)?;
+        let history = evidence.pd.stores.get(&evidence.nodes.stores[store].id?)?;
         Some((history, history.counts.first()?.1))
     };
     let empty = |store: &usize| {
@@ -210,7 +211,7 @@ fn drained_from_the_start(
         let silent = |one: &&Outage| one.store == store && one.onset <= scheduler;
         outages.iter().any(|one| silent(&one) && one.pd == View::Silent)
     };
-    let empty: Vec<usize> = (0..evidence.stores.len()).filter(empty).collect();
+    let empty: Vec<usize> = (0..evidence.nodes.stores.len()).filter(empty).collect();
     let alone = empty.len() == 1;
     let drained = empty.into_iter().filter(|store| alone || !is_silent(*store));
     drained
@@ -237,7 +238,7 @@ fn drained_from_the_start(
 pub fn moved(evidence: &Evidence) -> Vec<Moved> {
     let first = evidence.pd.listings.first().copied();
     let mut found = Vec::new();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         // PD's first listing may precede the registration of the last store of a new cluster.
         let settled = first.map(|at| at.saturating_add_millis(30_000));
@@ -262,7 +263,7 @@ pub fn moved(evidence: &Evidence) -> Vec<Moved> {
 pub fn leaving(evidence: &Evidence) -> BTreeSet<usize> {
     let mut stores: BTreeSet<usize> =
         moved(evidence).into_iter().filter(|one| one.leaves).map(|one| one.store).collect();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
         let gone = history.is_some_and(|history| {
             history

@@ -1,11 +1,12 @@
 //! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
 //! when, is found before.
 
-use crate::diagnose::evidence::{Evidence, HEARTBEATS, StoreRef};
+use crate::diagnose::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::observations::health::health_checks;
 use crate::diagnose::observations::outages::{Outage, View};
 use crate::diagnose::observations::silence::{Unreachable, messages, row_and_column};
 use crate::model::{TimeRange, Timestamp};
+use crate::nodes::StoreNode;
 
 /// Fills in the views that are not known yet.
 pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
@@ -16,7 +17,7 @@ pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable
 /// Whether PD or Prometheus, who were not seen to miss it, heard it.
 fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
-    let known = &evidence.stores[outage.store];
+    let known = &evidence.nodes.stores[outage.store];
     if outage.pd == View::Unknown
         && let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id))
     {
@@ -39,7 +40,7 @@ fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
 
 /// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
 /// comes every 10 s, so that two scrapes without any, while others had some, are silence.
-fn by_handled_heartbeats(evidence: &Evidence, known: &StoreRef, range: TimeRange) -> View {
+fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRange) -> View {
     let table = &evidence.series;
     let interval = table.scrape_interval_ms();
     let settled = TimeRange::new(
@@ -113,7 +114,7 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     outage.inbound = if column.is_empty() { received } else { View::Silent };
     // A store that cannot deliver to half of the others or more is not heard by them, whatever a
     // straggler brings.
-    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
+    let most = 2 * row.len() >= evidence.nodes.stores.len().saturating_sub(1) && !row.is_empty();
     outage.outbound =
         if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
     outage.column = column;

@@ -42,7 +42,7 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
             });
-            let Some(id) = evidence.stores[store].id else { continue };
+            let Some(id) = evidence.nodes.stores[store].id else { continue };
             let hot = hot_region(evidence, range).filter(|hot| hot.region.store == id);
             let Some(hot) = hot.filter(|_| !rose && !led_more(evidence, store, range)) else {
                 continue;
@@ -71,7 +71,7 @@ fn share(own: &Track, all: &Track) -> Track {
 
 /// Whether the store led clearly more regions in `range` than before.
 fn led_more(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
-    let history = evidence.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
+    let history = evidence.nodes.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
     let Some(history) = history else { return false };
     let leaders = |at: Timestamp| history.counts_at(at).map(|counts| counts.leaders as f64);
     let before = (1..=4).filter_map(|k| leaders(range.start.saturating_add_millis(-k * 15_000)));

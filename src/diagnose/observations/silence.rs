@@ -161,8 +161,8 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     for series in table.metric("tikv_server_report_failure_msg_total") {
         let labels = &series.labels;
         let whom = labels.get("store_id").and_then(|id| id.parse().ok());
-        let whom = whom.and_then(|id| evidence.store(crate::model::StoreId(id)));
-        let by = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
+        let whom = whom.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
         let (Some(by), Some(whom), Some("unreachable")) = (by, whom, labels.get("type")) else {
             continue;
         };
@@ -214,8 +214,8 @@ pub fn messages(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, usize
     for series in table.metric("tikv_raftstore_message_recv_by_store") {
         let labels = &series.labels;
         let from = labels.get("store").and_then(|id| id.parse().ok());
-        let from = from.and_then(|id| evidence.store(crate::model::StoreId(id)));
-        let to = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
+        let from = from.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let to = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
         let (Some(from), Some(to)) = (from, to) else { continue };
         let increments = table.increments(series);
         let rate = |start: Timestamp, end: Timestamp| {

@@ -224,8 +224,9 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
         PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
         PlotHow::Pd => {
             let names = evidence.pd.members.keys();
-            let mut same =
-                names.filter(|name| evidence.instance_of_member(name).as_deref() == Some(instance));
+            let mut same = names.filter(|name| {
+                evidence.nodes.instance_of_member(name).as_deref() == Some(instance)
+            });
             same.next().map_or_else(Track::default, |name| evidence.pd.track(PING, name))
         }
         // A member behind a bad link is slow for all its peers, and each of them for it alone.

@@ -60,7 +60,7 @@ impl Spread {
     fn at(case: &Case<'_>, at: Timestamp) -> Option<Self> {
         let pd = &case.evidence.pd;
         let leaves = leaving(case.evidence);
-        let stores = case.evidence.stores.iter().enumerate();
+        let stores = case.evidence.nodes.stores.iter().enumerate();
         let serving = stores.filter(|(index, _)| !leaves.contains(index));
         let counts: Vec<u64> = serving
             .filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at))

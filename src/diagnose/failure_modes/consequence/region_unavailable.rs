@@ -51,7 +51,7 @@ fn loss<'a>(case: &Case<'_>, first: &'a Outage, second: &'a Outage) -> Option<Lo
     let ends = [first.end, second.end].into_iter().flatten();
     let end = ends.min();
     let range = TimeRange::new(second.onset, end.unwrap_or(case.open()).max(second.onset));
-    let ids = [first, second].map(|outage| case.evidence.stores[outage.store].id);
+    let ids = [first, second].map(|outage| case.evidence.nodes.stores[outage.store].id);
     let missing = |stores: &BTreeSet<StoreId>| {
         let lost = stores.iter().filter(|id| ids.contains(&Some(**id))).count();
         2 * lost > stores.len()

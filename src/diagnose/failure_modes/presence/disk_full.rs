@@ -32,12 +32,12 @@ const FREE_SHARE: f64 = 0.05;
 const FILLING_SHARE: f64 = 0.1;
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    (0..case.evidence.stores.len()).filter_map(|store| of_store(case, store)).collect()
+    (0..case.evidence.nodes.stores.len()).filter_map(|store| of_store(case, store)).collect()
 }
 
 /// Free share of the disk, exact, from Prometheus.
 fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
-    let instance = case.evidence.stores[store].instance.as_deref()?;
+    let instance = case.evidence.nodes.stores[store].instance.as_deref()?;
     let of = |kind: &'static str| {
         let keep = move |labels: &Labels| labels.get("type") == Some(kind);
         case.evidence.series.gauge(SIZE, instance, keep)
@@ -54,7 +54,7 @@ fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
 /// Free share of the disk from PD, to four digits, but also from a process that died before
 /// anybody scraped it.
 fn by_pd(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
-    let history = case.evidence.pd.stores.get(&case.evidence.stores[store].id?)?;
+    let history = case.evidence.pd.stores.get(&case.evidence.nodes.stores[store].id?)?;
     let mut before: Option<Timestamp> = None;
     let point = |&(at, value): &(Timestamp, f64)| {
         let since = before.replace(at).unwrap_or(at);
@@ -82,7 +82,7 @@ fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
         .flatten()
         .find_map(|(track, reference)| Some((without_space(&track)?, track, reference)));
     let (stretch, track, reference) = found?;
-    let known = &case.evidence.stores[store];
+    let known = &case.evidence.nodes.stores[store];
     let most = track.values().fold(0.0, f64::max);
     let mut claim = Claim::new(
         Target::store(known),

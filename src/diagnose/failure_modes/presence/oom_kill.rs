@@ -40,7 +40,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
 }
 
 fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
-    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
+    let instance = case.evidence.nodes.stores[outage.store].instance.as_deref()?;
     let rss = case.evidence.series.gauge(RSS, instance, |_| true);
     let quota = case.evidence.series.gauge(QUOTA, instance, |_| true);
     let last = rss.last_by(outage.onset)?;
@@ -64,7 +64,7 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
     let mut found = claim(case, outage, if near { 0.98 } else { 0.8 });
     found.readings.push(crossing(Crossing {
         kind: FindingKind::MemoryRose,
-        target: Target::store(&case.evidence.stores[outage.store]),
+        target: Target::store(&case.evidence.nodes.stores[outage.store]),
         range: TimeRange::new(last.at, outage.onset),
         uncertainty_ms: outage.onset - last.at,
         lasts: false,

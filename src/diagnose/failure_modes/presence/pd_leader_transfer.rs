@@ -35,7 +35,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             continue;
         }
         let from = &change.from;
-        let mut target = Target::member(from, case.evidence.member_address(from));
+        let mut target = Target::member(from, case.evidence.nodes.member_address(from));
         target.concerns.push(to.clone());
         let mut claim = Claim::new(target, since, 5_000, 0.9);
         claim.end = Some(change.at);

@@ -31,7 +31,7 @@ pub fn died(outage: &MemberOutage) -> bool {
 
 /// The claim that a member's outage is.
 pub fn claim(case: &Case<'_>, outage: &MemberOutage) -> Claim {
-    let target = Target::member(&outage.member, case.evidence.member_address(&outage.member));
+    let target = Target::member(&outage.member, case.evidence.nodes.member_address(&outage.member));
     let both = outage.recorder == View::Silent && outage.prometheus == View::Silent;
     let confidence = if both || outage.restart.is_some() { 0.95 } else { 0.75 };
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);

@@ -34,7 +34,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         if !ours || other {
             continue;
         }
-        let target = Target::store(&case.evidence.stores[drain.store]);
+        let target = Target::store(&case.evidence.nodes.stores[drain.store]);
         let onset = drain.scheduler.map_or(drain.at, |at| at.min(drain.at));
         let mut claim = Claim::new(target, onset, drain.at - drain.since, 0.95);
         claim.stores = vec![drain.store];
@@ -58,7 +58,7 @@ fn stopped_without_listings(case: &Case<'_>) -> Vec<Claim> {
     });
     stops
         .map(|outage| {
-            let target = Target::store(&case.evidence.stores[outage.store]);
+            let target = Target::store(&case.evidence.nodes.stores[outage.store]);
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), 0.75);
             claim.stores = vec![outage.store];
             claim.end = outage.end;

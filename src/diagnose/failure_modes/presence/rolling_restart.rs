@@ -31,7 +31,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let mut target = Target::cluster();
         target.concerns = stopped
             .iter()
-            .map(|one| Target::store(&case.evidence.stores[one.store]).text())
+            .map(|one| Target::store(&case.evidence.nodes.stores[one.store]).text())
             .collect();
         let mut claim = Claim::new(target, first.onset, first.uncertainty_ms(), 0.95);
         claim.stores.clone_from(&stores);

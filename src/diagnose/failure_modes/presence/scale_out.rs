@@ -21,7 +21,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let moved = case.moved.iter().filter(|(one, _)| !one.leaves);
     moved
         .map(|(one, told)| {
-            let target = Target::store(&case.evidence.stores[one.store]);
+            let target = Target::store(&case.evidence.nodes.stores[one.store]);
             let mut claim = Claim::new(target, one.at, 5_000, 0.97);
             claim.stores = vec![one.store];
             claim.evidence = vec![*told];

@@ -41,7 +41,7 @@ fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
         .filter(|outage| !is_starved(case, outage) && !is_badly_connected(case, outage));
     unseen
         .map(|outage| {
-            let target = Target::store(&case.evidence.stores[outage.store]);
+            let target = Target::store(&case.evidence.nodes.stores[outage.store]);
             let heard = outage.pd == View::Heard;
             let confidence = if heard { 0.95 } else { 0.6 };
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
@@ -65,7 +65,8 @@ fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
     seen_by_one
         .filter(|one| one.scrapes.as_ref().is_none_or(|scrapes| scrapes.failed >= FAILED))
         .map(|one| {
-            let target = Target::member(&one.member, case.evidence.member_address(&one.member));
+            let target =
+                Target::member(&one.member, case.evidence.nodes.member_address(&one.member));
             let mut claim = Claim::new(target, one.onset, one.uncertainty_ms(), 0.9);
             claim.end = one.end;
             claim.evidence.clone_from(&one.findings);

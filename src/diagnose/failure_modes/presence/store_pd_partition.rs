@@ -21,7 +21,7 @@ pub const MODE: Mode = Mode {
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let cut: Vec<_> = unplanned(case, Presence::CutFromPd).collect();
     // Where PD hears no store at all, it is PD that is cut off.
-    if cut.len() >= 2 && cut.len() == case.evidence.stores.len() {
+    if cut.len() >= 2 && cut.len() == case.evidence.nodes.stores.len() {
         return Vec::new();
     }
     let heard = |view: View| view == View::Heard;

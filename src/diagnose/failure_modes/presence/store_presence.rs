@@ -86,7 +86,7 @@ const SURELY: f64 = 8.0;
 
 /// The claim that an outage is, with the confidence that its witnesses are worth.
 pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
-    let stores = &case.evidence.stores;
+    let stores = &case.evidence.nodes.stores;
     let target = match outage.link {
         Some(other) => {
             let (a, b) = (&stores[outage.store], &stores[other]);

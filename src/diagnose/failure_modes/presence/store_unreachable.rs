@@ -23,7 +23,7 @@ pub const MODE: Mode = Mode {
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let gone = unplanned(case, Presence::Gone).map(|outage| {
-        let address = &case.evidence.stores[outage.store].address;
+        let address = &case.evidence.nodes.stores[outage.store].address;
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
         claim(case, outage, witnesses(outage)).unchecked(
             "whether its counters go on: store_pause and store_partition look alike until then",

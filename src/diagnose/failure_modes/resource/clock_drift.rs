@@ -73,7 +73,7 @@ const TOLD_LATE_MS: i64 = 10_000;
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
     for name in &case.member_names {
-        let Some(instance) = case.evidence.instance_of_member(name) else { continue };
+        let Some(instance) = case.evidence.nodes.instance_of_member(name) else { continue };
         let series = &case.evidence.series;
         let counters = [
             (JUMPS, series.rate(JUMPS, &instance, |_| true)),
@@ -86,7 +86,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             };
             let Some(first) = rate.0.iter().find(went_back) else { continue };
             let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
-            let target = Target::member(name, case.evidence.member_address(name));
+            let target = Target::member(name, case.evidence.nodes.member_address(name));
             let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
             claim.end = Some(last.at);
             claim.readings.push(crossing(Crossing {
@@ -107,7 +107,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
         }
         if let Some((first, last, by)) = step(case, name, &instance) {
-            let target = Target::member(name, case.evidence.member_address(name));
+            let target = Target::member(name, case.evidence.nodes.member_address(name));
             let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
             claim.end = (last.at < case.open().saturating_add_millis(-30_000)).then_some(last.at);
             claim.readings.push(crossing(Crossing {

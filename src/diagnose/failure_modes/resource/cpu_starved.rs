@@ -34,7 +34,7 @@ const CPU: &str = "process_cpu_seconds_total";
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Threads).map(|node| {
-        let known = &case.evidence.stores[node.node];
+        let known = &case.evidence.nodes.stores[node.node];
         let claim = claim(case, node, Target::store(known), Stage::Threads);
         let claim = ruled_out(case, node, Stage::Threads, claim);
         let mut claim = weigh_load(case, node, claim);
@@ -66,7 +66,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
 
 /// Cores that the process used before and meanwhile.
 fn cpu(case: &Case<'_>, node: &SlowNode) -> Option<(f64, f64)> {
-    let instance = case.evidence.stores[node.node].instance.as_deref()?;
+    let instance = case.evidence.nodes.stores[node.node].instance.as_deref()?;
     let track = case.evidence.series.rate(CPU, instance, |_| true);
     let before =
         TimeRange::new(node.range.start.saturating_add_millis(-120_000), node.range.start + 1);

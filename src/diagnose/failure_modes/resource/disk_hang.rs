@@ -45,7 +45,7 @@ const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 const HUNG_S: f64 = 10.0;
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let stores = 0..case.evidence.stores.len();
+    let stores = 0..case.evidence.nodes.stores.len();
     let mut found: Vec<Claim> = stores.filter_map(|store| of_store(case, store)).collect();
     found.extend(case.outages.iter().filter_map(|outage| behind_a_hole(case, outage)));
     found
@@ -55,7 +55,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
 /// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
 /// half of the hole or more.
 fn behind_a_hole(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
-    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
+    let instance = case.evidence.nodes.stores[outage.store].instance.as_deref()?;
     let Life::StoodStill { hole, .. } = outage.life else { return None };
     let connected = outage.column.is_empty() && outage.outbound == View::Silent;
     if !connected || outage.link.is_some() || !peers_reach(case, outage, hole) {
@@ -72,7 +72,7 @@ fn behind_a_hole(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
 /// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
 /// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
 fn peers_reach(case: &Case<'_>, outage: &Outage, hole: TimeRange) -> bool {
-    let others = case.evidence.stores.iter().enumerate();
+    let others = case.evidence.nodes.stores.iter().enumerate();
     let others = others.filter(|(store, _)| *store != outage.store);
     let scores: Vec<f64> = others
         .filter_map(|(_, known)| known.instance.as_deref())
@@ -95,7 +95,7 @@ struct Stop {
 }
 
 fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
-    let instance = case.evidence.stores[store].instance.as_deref()?;
+    let instance = case.evidence.nodes.stores[store].instance.as_deref()?;
     let stops = [
         no_probes(case, instance),
         failed_probes(case, instance),
@@ -108,7 +108,7 @@ fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
             && outage.pd == View::Silent
             && outage.range(case.open()).overlaps(&stop.range)
     });
-    let known = &case.evidence.stores[store];
+    let known = &case.evidence.nodes.stores[store];
     let mut claim = Claim::new(Target::store(known), stop.range.start, UNCERTAIN_MS, 0.95);
     claim.stores = vec![store];
     claim.end = (!stop.lasts).then_some(stop.range.end);

@@ -64,7 +64,7 @@ pub fn slow_stores<'a>(
 /// behind the disk makes threads wait, and a process without CPU makes its disk and its answers seem
 /// slow; only it does both.
 pub fn ruled_out(case: &Case<'_>, node: &SlowNode, cause: Stage, claim: Claim) -> Claim {
-    let known = &case.evidence.stores[node.node];
+    let known = &case.evidence.nodes.stores[node.node];
     let measured = |stage: Stage| {
         let instance = known.instance.as_deref();
         instance.is_some_and(|name| is_measured(case.evidence, stage, name))

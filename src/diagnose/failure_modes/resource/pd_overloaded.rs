@@ -30,7 +30,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = case.slow_members.iter().filter(|node| member_stage(node) != Stage::Network);
     slow.map(|node| {
         let name = &case.member_names[node.node];
-        let target = Target::member(name, case.evidence.member_address(name));
+        let target = Target::member(name, case.evidence.nodes.member_address(name));
         claim(case, node, target, member_stage(node))
             .unchecked("the member's disk and CPU", "iostat -x 5 3; top -b -n 1 | head -20")
     })

@@ -35,7 +35,7 @@ pub const MODE: Mode = Mode {
 
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let slow = slow_stores(case, Stage::Device).map(|node| {
-        let known = &case.evidence.stores[node.node];
+        let known = &case.evidence.nodes.stores[node.node];
         let claim = claim(case, node, Target::store(known), Stage::Device);
         let claim = ruled_out(case, node, Stage::Device, claim);
         let mut claim = weigh_load(case, node, claim);

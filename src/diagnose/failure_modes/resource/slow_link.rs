@@ -13,7 +13,7 @@ use crate::model::TimeRange;
 /// others do not: neither store is slow, the way between them is.
 pub fn slow_links(case: &Case<'_>) -> Vec<Claim> {
     let late = late_checks(case.evidence);
-    let stores = &case.evidence.stores;
+    let stores = &case.evidence.nodes.stores;
     let pairs = late.iter().filter(|((by, whom), _)| by < whom);
     let pairs = pairs.filter_map(|((a, b), stretch)| {
         let back = late.get(&(*b, *a))?;

@@ -36,7 +36,7 @@ pub const MODE: Mode = Mode {
 fn judge(case: &Case<'_>) -> Vec<Claim> {
     let mut found: Vec<Claim> = slow_stores(case, Stage::Network)
         .map(|node| {
-            let known = &case.evidence.stores[node.node];
+            let known = &case.evidence.nodes.stores[node.node];
             let claim = claim(case, node, Target::store(known), Stage::Network);
             let claim = ruled_out(case, node, Stage::Network, claim);
             let mut claim = weigh_load(case, node, claim);
@@ -59,7 +59,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
     let members = case.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
     found.extend(members.map(|node| {
         let name = &case.member_names[node.node];
-        let target = Target::member(name, case.evidence.member_address(name));
+        let target = Target::member(name, case.evidence.nodes.member_address(name));
         let mut claim = claim(case, node, target, Stage::Network);
         let witnesses: BTreeSet<&str> = node.slow.iter().map(|slow| slow.quantity.metric).collect();
         // A scrape and a ping are one observer's view each.

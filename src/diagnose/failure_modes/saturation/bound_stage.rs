@@ -29,7 +29,7 @@ pub struct Line<'a> {
 /// A claim per store whose quantity, as `of` computes it, crosses the line.
 pub fn crossings(case: &Case<'_>, line: &Line<'_>, of: impl Fn(&str) -> Track) -> Vec<Claim> {
     let mut found = Vec::new();
-    for (store, known) in case.evidence.stores.iter().enumerate() {
+    for (store, known) in case.evidence.nodes.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let track = of(instance);
         let Some(stretch) = above(&track, line.limit, line.hold).into_iter().next() else {

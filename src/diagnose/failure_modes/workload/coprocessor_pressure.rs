@@ -75,7 +75,7 @@ fn of_read_pool(labels: &Labels) -> bool {
 fn crowding(case: &Case<'_>) -> Vec<Claim> {
     let series = &case.evidence.series;
     let instances: Vec<&str> =
-        case.evidence.stores.iter().filter_map(|store| store.instance.as_deref()).collect();
+        case.evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref()).collect();
     let all = total(case.evidence, &scans(case.evidence));
     let found = departures(&all, SCANS).into_iter().filter_map(|departure| {
         let range = departure.range(case.open() + 1);

@@ -20,7 +20,7 @@ pub fn judge_kind(case: &Case<'_>, kind: FlowKind) -> Vec<Claim> {
             target.concerns.push(format!("region {}", hot.region.region));
         }
         if let Some((store, _)) = rise.greatest {
-            target.concerns.push(Target::store(&case.evidence.stores[store]).text());
+            target.concerns.push(Target::store(&case.evidence.nodes.stores[store]).text());
         }
         let sure = rise.hot.is_some();
         let confidence = if sure { 0.95 } else { 0.75 };
@@ -53,7 +53,7 @@ fn of_shift(case: &Case<'_>, shift: &Shift) -> Claim {
     let departure = &shift.departure;
     let mut target = Target::named(TargetKind::Workload, "workload");
     target.concerns.push(format!("region {}", shift.hot.region.region));
-    target.concerns.push(Target::store(&case.evidence.stores[shift.store]).text());
+    target.concerns.push(Target::store(&case.evidence.nodes.stores[shift.store]).text());
     let mut claim = Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, 0.9);
     claim.end = departure.end;
     claim.evidence.clone_from(&shift.findings);
