@@ -6,8 +6,8 @@ use super::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Need, Unchecked};
-use crate::diagnose::hypotheses::observed::AFTERMATH_MS;
 use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
+use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, NodeState, TimeRange};
 
 /// A baseline and a departure take a minute and a half together.

@@ -8,12 +8,6 @@ use crate::diagnose::thresholds::Lines;
 use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 use crate::nodes::{Listing, Nodes};
 
-/// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
-/// a baseline before a fault and for the half hour after which PD gives a silent store up, short
-/// enough that what a live judgement costs does not grow with the length of the recording. What
-/// has lasted longer than this is what the cluster is like, except where PD or Raft know better.
-pub const HORIZON_MS: i64 = 3_600_000;
-
 /// What was recorded, in any order, before it is put in order.
 ///
 /// Marks of people are not among it: they are shown on the timeline and never believed.

@@ -1,13 +1,105 @@
-//! The numbers at which diagnosis draws a line, in one table: each with its unit and where it comes
-//! from; the reasons stand at the constants. One of them can be moved, to see how much room it has.
+//! Detection thresholds: every number that decides whether something departed, with its unit and its
+//! source. The reasons stand at the constants; the table lists those that a measurement can move, to
+//! see how much room each has.
 
-use crate::diagnose::hypotheses::judge::CONFIDENT;
-use crate::diagnose::observations::departures::Threshold;
-use crate::diagnose::observations::planned_stops::SHORT_MS;
-use crate::diagnose::observations::{
-    ALONE, DEVICE, GO_THREADS, MEMBER_SILENT_MS, PING_SLOW, REPORTS_AT_LEAST, RISE, ROUND_TRIP,
-    ROUND_TRIP_SPARSE, SCRAPE, SCRAPE_PD, SHIFT, SILENT_MS, THREADS,
-};
+/// What counts as a departure. The numbers stand beside each use, with their reason.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// What its lines are called, with what they are of: `name.ratio`, `name.floor`.
+    pub name: &'static str,
+    /// At least this many times the baseline.
+    pub ratio: f64,
+    /// And at least this much above it, in the track's unit: a ratio of two tiny numbers says
+    /// nothing.
+    pub floor: f64,
+    /// For at least this many points in a row, one of which may fall back.
+    pub hold: usize,
+    /// Points that a baseline needs.
+    pub baseline: usize,
+}
+
+/// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
+/// a baseline before a fault and for the half hour after which PD gives a silent store up, short
+/// enough that what a live judgement costs does not grow with the length of the recording. What
+/// has lasted longer than this is what the cluster is like, except where PD or Raft know better.
+pub const HORIZON_MS: i64 = 3_600_000;
+
+/// How long after a fault its traces may last: a restarted store replays its log and takes
+/// leaders back, clients catch up, scores decay by a point every few seconds.
+pub const AFTERMATH_MS: i64 = 120_000;
+
+/// A device that takes at least four times its usual time for an fsync, and 3 ms more: healthy
+/// ones take 0.1 to 5 ms and vary by a factor of two with load.
+pub const DEVICE: Threshold =
+    Threshold { name: "device", ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
+
+/// A wait for a thread is tens of microseconds on an idle machine and a millisecond or two on a
+/// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms.
+pub const THREADS: Threshold =
+    Threshold { name: "threads", ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
+
+/// A round trip to PD takes a millisecond or two inside one site; 10 ms more, over many requests,
+/// is no queueing but distance or loss.
+pub const ROUND_TRIP: Threshold =
+    Threshold { name: "round-trip", ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
+
+/// etcd probes its peers every 30 s: two probes are a minute.
+pub const ROUND_TRIP_SPARSE: Threshold =
+    Threshold { name: "probe", ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
+
+/// A scrape is one request and some hundreds of kilobytes; it doubles easily.
+pub const SCRAPE: Threshold =
+    Threshold { name: "scrape", ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
+
+/// A scrape of PD takes tens of milliseconds.
+pub const SCRAPE_PD: Threshold =
+    Threshold { name: "scrape-pd", ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
+
+/// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
+/// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
+pub const GO_THREADS: Threshold =
+    Threshold { name: "go-threads", ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
+
+/// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
+/// are a quarter of a minute.
+pub const PING_SLOW: Threshold =
+    Threshold { name: "ping", ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
+
+/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
+/// does not do by itself, and what a single burst or the catching up after a stall does not last
+/// for. Three points have a median that one of them does not move; they are sums over all stores, and
+/// as steady as one store's are over four.
+pub const RISE: Threshold =
+    Threshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
+
+/// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
+/// What moves with leaders is left out beside it.
+pub const SHIFT: Threshold =
+    Threshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
+
+/// What stands out is so many times what the others did: two of them differ by less at the same time.
+pub const ALONE: f64 = 2.5;
+
+/// PD calls a store Disconnected 20 s after its last heartbeat. Another heartbeat's interval is
+/// granted, since a busy machine delays one without anything being broken.
+pub const SILENT_MS: i64 = 30_000;
+
+/// A reconnection after a restart or an election costs a few reports; a link that stays broken
+/// gives several a second, since every heartbeat and vote fails.
+pub const REPORTS_AT_LEAST: f64 = 3.0;
+
+/// Requests that failed one after another, over at least this long: one lost request is a hiccup
+/// of the network or of the recorder.
+pub const MEMBER_SILENT_MS: i64 = 8_000;
+
+/// The longest time that a restart takes, a minute and a heartbeat; what stays away for longer had died.
+/// TiUP's units start a process again after 15 s (`RestartSec`), Kubernetes after 10 s and, when it died
+/// before, after 20 s and 40 s; TiKV replays its log for some more. It counts from the first sign that is
+/// missing, which may be a heartbeat (every 10 s) that was due just before the death.
+pub const SHORT_MS: i64 = 70_000;
+
+/// A claim below this is an alternative and no cause: more speaks against it than for it.
+pub const CONFIDENT: f64 = 0.5;
 
 /// A number at which a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,14 +7,12 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{FindingKind, FindingRef, TargetKind};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Unchecked};
-use crate::diagnose::hypotheses::observed::{AFTERMATH_MS, Case};
+use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::thresholds::{AFTERMATH_MS, CONFIDENT};
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
 use crate::model::{TimeRange, Timestamp};
-
-/// A claim below this is an alternative and no cause: more speaks against it than for it.
-pub(in crate::diagnose) const CONFIDENT: f64 = 0.5;
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so

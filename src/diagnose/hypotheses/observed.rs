@@ -5,14 +5,11 @@ use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, ALONE, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage,
-    Presence, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
+    self, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
+    Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
 };
+use crate::diagnose::thresholds::{AFTERMATH_MS, ALONE};
 use crate::model::{Labels, TimeRange, Timestamp};
-
-/// How long after a fault its traces may last: a restarted store replays its log and takes
-/// leaders back, clients catch up, scores decay by a point every few seconds.
-pub const AFTERMATH_MS: i64 = 120_000;
 
 /// Regions that a store counts itself, by what it is to them.
 pub const LEADERS: &str = "tikv_raftstore_region_count";

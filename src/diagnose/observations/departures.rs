@@ -2,27 +2,12 @@
 //! from the median of the points before it.
 
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::Threshold;
 use crate::model::{TimeRange, Timestamp};
 
 /// How far back normal is taken from, in points. Sixteen scrapes of 15 s are four minutes: long
 /// enough for a median that a burst does not move, short enough to follow a load that drifts.
 const BASELINE_POINTS: usize = 16;
-
-/// What counts as a departure. The numbers stand beside each use, with their reason.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Threshold {
-    /// What its lines are called, with what they are of: `name.ratio`, `name.floor`.
-    pub name: &'static str,
-    /// At least this many times the baseline.
-    pub ratio: f64,
-    /// And at least this much above it, in the track's unit: a ratio of two tiny numbers says
-    /// nothing.
-    pub floor: f64,
-    /// For at least this many points in a row, one of which may fall back.
-    pub hold: usize,
-    /// Points that a baseline needs.
-    pub baseline: usize,
-}
 
 /// A stretch of points above the threshold.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
-use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::RISE;
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
@@ -43,13 +44,6 @@ pub struct Hot {
     /// When PD showed it first.
     pub at: Timestamp,
 }
-
-/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
-/// does not do by itself, and what a single burst or the catching up after a stall does not last
-/// for. Three points have a median that one of them does not move; they are sums over all stores, and
-/// as steady as one store's are over four.
-pub const RISE: Threshold =
-    Threshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
 
 /// Below this share of the usual load nobody works with the cluster.
 const IDLE: f64 = 0.05;

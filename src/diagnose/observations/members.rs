@@ -6,6 +6,7 @@ use crate::diagnose::observations::liveness::{Life, PD_CLOCKS, life_in_hole};
 use crate::diagnose::observations::outages::View;
 use crate::diagnose::observations::restarts::{Restart, member_restarts};
 use crate::diagnose::observations::silence::{FailedScrapes, failed_scrapes};
+use crate::diagnose::thresholds::MEMBER_SILENT_MS;
 use crate::model::{GapReason, TimeRange, Timestamp};
 
 /// A PD member that somebody did not hear.
@@ -58,10 +59,6 @@ impl MemberOutage {
         views.contains(&View::Silent) && !views.contains(&View::Heard)
     }
 }
-
-/// Requests that failed one after another, over at least this long: one lost request is a hiccup
-/// of the network or of the recorder.
-pub const MEMBER_SILENT_MS: i64 = 8_000;
 
 /// Members that did not answer the recorder or Prometheus, and those that restarted.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {

@@ -10,9 +10,10 @@ use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::diagnose::observations::reachability::look_around;
 use crate::diagnose::observations::restarts::{Restart, restarts};
 use crate::diagnose::observations::silence::{
-    FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
+    FailedScrapes, MISSED_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
     row_and_column, silences_to_pd, unreachable,
 };
+use crate::diagnose::thresholds::SILENT_MS;
 use crate::model::{TimeRange, Timestamp};
 
 /// What one observer says of a store.

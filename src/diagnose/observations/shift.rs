@@ -2,9 +2,10 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::SHIFT;
 use crate::model::{TimeRange, Timestamp};
 
 /// Load that moved to one store.
@@ -23,11 +24,6 @@ pub struct Shift {
     /// What shows it.
     pub findings: Vec<FindingRef>,
 }
-
-/// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
-/// What moves with leaders is left out beside it.
-pub const SHIFT: Threshold =
-    Threshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
 
 /// Fewer requests a second than this are no load whose share means anything.
 const LEAST: f64 = 20.0;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::pd_history::StoreHistory;
+use crate::diagnose::thresholds::REPORTS_AT_LEAST;
 use crate::model::{TimeRange, Timestamp};
 
 /// A stretch in which an observer did not hear somebody.
@@ -27,10 +28,6 @@ impl Silence {
 
 /// A store sends a heartbeat every 10 s (`pd-store-heartbeat-tick-interval`).
 const HEARTBEAT_MS: i64 = 10_000;
-
-/// PD calls a store Disconnected 20 s after its last heartbeat. Another heartbeat's interval is
-/// granted, since a busy machine delays one without anything being broken.
-pub const SILENT_MS: i64 = 30_000;
 
 /// Where somebody else misses the store at the same time, PD's own measure is enough.
 pub const MISSED_MS: i64 = 20_000;
@@ -148,10 +145,6 @@ pub struct Unreachable {
     /// Reports, in all.
     pub reports: f64,
 }
-
-/// A reconnection after a restart or an election costs a few reports; a link that stays broken
-/// gives several a second, since every heartbeat and vote fails.
-pub const REPORTS_AT_LEAST: f64 = 3.0;
 
 /// All stretches of undeliverable messages, by reporter and missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {

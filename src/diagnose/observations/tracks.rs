@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnose::evidence::HORIZON_MS;
+use crate::diagnose::thresholds::HORIZON_MS;
 use crate::model::{
     Labels, Observed, Sample, Series, Stretches, TimeRange, Timestamp, Unreadable, is_stale,
 };

@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::rolling_members;
+use crate::diagnose::hypotheses::planned_stops::rolling_members;
 use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, View};
 
 /// Metrics that tell whether a member is there.

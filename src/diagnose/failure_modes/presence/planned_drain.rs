@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::{Case, LEADERS};
-use crate::diagnose::observations::planned_stops::{Plan, plan_of};
+use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
 
 /// The mode.
 pub const MODE: Mode = Mode {

@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::{rolling, rolling_members};
+use crate::diagnose::hypotheses::planned_stops::{rolling, rolling_members};
 
 /// The mode.
 pub const MODE: Mode = Mode {

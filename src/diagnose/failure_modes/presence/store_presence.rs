@@ -5,7 +5,7 @@ use crate::diagnose::failure_modes::resource::node_stage::stage;
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::plan_of;
+use crate::diagnose::hypotheses::planned_stops::plan_of;
 use crate::diagnose::observations::{Outage, Presence, Slow, Stage, View, presence};
 
 /// Metrics that tell who hears whom.

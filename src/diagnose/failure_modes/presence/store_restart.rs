@@ -3,8 +3,8 @@
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
-use crate::diagnose::observations::planned_stops::is_short;
 
 /// The mode.
 pub const MODE: Mode = Mode {

@@ -5,8 +5,9 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, Tar
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::departures::{Threshold, departures};
+use crate::diagnose::observations::departures::departures;
 use crate::diagnose::observations::{REQUESTS, before_and_in, scans, total};
+use crate::diagnose::thresholds::Threshold;
 use crate::model::{Labels, TimeRange};
 
 /// The mode.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::hypotheses::observed::Case;
 use crate::diagnose::observations::{Outage, Presence, Restart, leaving, presence};
+use crate::diagnose::thresholds::SHORT_MS;
 use crate::model::TimeRange;
 
 /// Why a process was stopped on purpose.
@@ -45,12 +46,6 @@ pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
     };
     drained.then_some(Plan::Drain)
 }
-
-/// The longest time that a restart takes, a minute and a heartbeat; what stays away for longer had died.
-/// TiUP's units start a process again after 15 s (`RestartSec`), Kubernetes after 10 s and, when it died
-/// before, after 20 s and 40 s; TiKV replays its log for some more. It counts from the first sign that is
-/// missing, which may be a heartbeat (every 10 s) that was due just before the death.
-pub const SHORT_MS: i64 = 70_000;
 
 /// Whether a process was away for no longer than a restart takes.
 pub fn is_short(case: &Case<'_>, restart: Restart, outage: &Outage) -> bool {
