@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Parts, Verdict, diagnose};
+use operator::diagnose::{
+    Evidence, Outcome, Parts, THRESHOLDS, Threshold, Thresholds, Verdict, diagnose,
+};
 
 use crate::run::Run;
 
@@ -24,18 +26,18 @@ fn kept(verdict: &Verdict) -> Kept {
     (verdict.outcome, named)
 }
 
-fn judged(run: &Run, lines: Lines) -> Kept {
+fn judged(run: &Run, thresholds: Thresholds) -> Kept {
     let parts =
         Parts { series: run.series.clone(), pd: &run.pd, gaps: &run.gaps, ..Parts::default() };
     let mut evidence = Evidence::new(run.window, run.window.end, parts);
-    evidence.lines = lines;
+    evidence.thresholds = thresholds;
     kept(&diagnose(&evidence))
 }
 
 /// How far a line can be moved for one run: down and up, each 1 where not at all.
-fn room(run: &Run, line: &Line) -> [f64; 2] {
-    let usual = judged(run, Lines::default());
-    let stays = |factor: f64| judged(run, Lines::moved(line.name, factor)) == usual;
+fn room(run: &Run, threshold: &Threshold) -> [f64; 2] {
+    let usual = judged(run, Thresholds::default());
+    let stays = |factor: f64| judged(run, Thresholds::moved(threshold.name, factor)) == usual;
     let furthest = |down: bool| {
         let factor = |by: &f64| if down { 1.0 / by } else { *by };
         FACTORS.iter().take_while(|by| stays(factor(by))).last().copied().unwrap_or(1.0)
@@ -57,7 +59,7 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         for path in path? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let run = Run::open(&path);
-            let (outcome, named) = judged(&run, Lines::default());
+            let (outcome, named) = judged(&run, Thresholds::default());
             let class =
                 named.first().map_or(format!("{outcome:?}"), |(mode, _)| (*mode).to_owned());
             runs.push((class, name, run));
@@ -67,9 +69,9 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  source",
         "line", "at", "unit", "down", "up", "first to change", "down", "up"
     );
-    for line in &LINES {
+    for threshold in &THRESHOLDS {
         let of = |(class, name, run): &(String, String, Run)| {
-            (class.clone(), name.clone(), room(run, line))
+            (class.clone(), name.clone(), room(run, threshold))
         };
         let rooms: Vec<(String, String, [f64; 2])> = runs.iter().map(of).collect();
         let all = least(&rooms, None);
@@ -88,15 +90,15 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         };
         println!(
             "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  {}",
-            line.name,
-            line.value,
-            line.unit,
+            threshold.name,
+            threshold.value,
+            threshold.unit,
             far(all[0], true),
             far(all[1], false),
             class,
             far(without[0], true),
             far(without[1], false),
-            line.source
+            threshold.source
         );
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::observations::pd_history::PdHistory;
 use crate::diagnose::observations::tracks::SeriesTable;
-use crate::diagnose::thresholds::Lines;
+use crate::diagnose::thresholds::Thresholds;
 use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 use crate::nodes::{Listing, Nodes};
 
@@ -45,7 +45,7 @@ pub struct Evidence {
     /// What damage has cost the run as a whole, where a part of that lies inside the window.
     pub loss: Option<Loss>,
     /// Where lines are drawn.
-    pub lines: Lines,
+    pub thresholds: Thresholds,
 }
 
 impl Evidence {
@@ -78,8 +78,8 @@ impl Evidence {
         gaps.sort();
         let listing = Listing { stores: addresses(&pd, &series), members: members(&pd) };
         let nodes = Nodes::resolve(listing, series.targets());
-        let lines = Lines::default();
-        Self { window: seen, as_of, series, pd, gaps, nodes, unreadable, loss, lines }
+        let thresholds = Thresholds::default();
+        Self { window: seen, as_of, series, pd, gaps, nodes, unreadable, loss, thresholds }
     }
 }
 

@@ -26,5 +26,5 @@ pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::{PdHistory, PdReading};
 pub use observations::tracks::{Point, Track};
-pub use thresholds::{HORIZON_MS, LINES, Line, Lines};
+pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

@@ -21,7 +21,7 @@ pub enum Outcome {
     CannotTell,
 }
 
-/// The answer to a case.
+/// The answer to a observed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// [`SCHEMA`].

@@ -1,6 +1,6 @@
-//! The bundled alert rules as a rival of diagnosis: the first critical alert names the cause.
+//! The bundled alert rules as a baseline of diagnosis: the first critical alert names the cause.
 //!
-//! Like the other rivals it is told when the injection was; what fires before does not count.
+//! Like the other baselines it is told when the injection was; what fires before does not count.
 
 use std::path::Path;
 

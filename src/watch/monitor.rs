@@ -11,7 +11,7 @@ use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
 use crate::model::{RunName, Timestamp, escape_json};
-use crate::record::{Incident, News, Recent};
+use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
 pub struct Judged<'a> {
@@ -41,7 +41,7 @@ pub type Audience = Box<dyn FnMut(&Judged<'_>) + Send>;
 /// Judges a recording while it is made.
 pub struct Monitor {
     /// What is known of the last hour.
-    pub recent: Recent,
+    pub recent: RecentWindow,
     /// Who is shown each judgement.
     pub audience: Audience,
     /// What decides which segments of the recording stay.
@@ -63,7 +63,10 @@ impl Monitor {
     /// # Errors
     ///
     /// Where no thread can be started.
-    pub fn start(mut self, mut news: mpsc::UnboundedReceiver<News>) -> std::io::Result<Judging> {
+    pub fn start(
+        mut self,
+        mut news: mpsc::UnboundedReceiver<CommitIncrement>,
+    ) -> std::io::Result<Judging> {
         let judging = move || {
             while let Some(one) = news.blocking_recv() {
                 let mut settled = one.settled;

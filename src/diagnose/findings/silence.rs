@@ -10,7 +10,7 @@ use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
-use crate::diagnose::observations::{LeaderChange, Life, MemberOutage, Outage};
+use crate::diagnose::observations::{LeaderChange, Liveness, MemberOutage, Outage};
 use crate::model::Timestamp;
 
 /// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
@@ -127,7 +127,7 @@ pub(in crate::diagnose) fn outage(
         let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, &instance)];
         told.push(findings.add(finding(about, text, citations, plots)));
     }
-    told.extend(life(&outage.life, &target, &instance, findings));
+    told.extend(life(&outage.liveness, &target, &instance, findings));
     told
 }
 
@@ -183,24 +183,24 @@ fn peers(
 }
 
 fn life(
-    life: &Life,
+    liveness: &Liveness,
     target: &Target,
     instance: &str,
     findings: &mut Findings,
 ) -> Option<FindingRef> {
-    let (kind, text, hole, counter) = match life {
-        Life::StoodStill { frozen_ms, hole, counter } => {
+    let (kind, text, hole, counter) = match liveness {
+        Liveness::StoodStill { frozen_ms, hole, counter } => {
             let frozen = seconds(*frozen_ms as f64 / 1000.0);
             let text = format!("its own counters stood still for {frozen} of the hole");
             (FindingKind::CountersStoodStill, text, *hole, *counter)
         }
-        Life::MovedOn { share, hole, counter } => {
+        Liveness::MovedOn { share, hole, counter } => {
             let share = number(share * 100.0);
             let text =
                 format!("its own counters went on through the hole, at {share} % of their pace");
             (FindingKind::CountersMovedOn, text, *hole, *counter)
         }
-        Life::Unknown => return None,
+        Liveness::Unknown => return None,
     };
     let series = format!("{counter}{{instance=\"{instance}\"}}");
     let about = About {
@@ -267,7 +267,7 @@ pub(in crate::diagnose) fn member_outage(
         let plots = vec![of_pd(ANSWERS, &outage.member)];
         told.push(findings.add(finding(about, text, citations, plots)));
     }
-    told.extend(life(&outage.life, &target, &instance, findings));
+    told.extend(life(&outage.liveness, &target, &instance, findings));
     told
 }
 

@@ -1,12 +1,12 @@
-//! A case: the facts of a window, each told as a finding, for the modes to judge.
+//! A observed: the facts of a window, each told as a finding, for the modes to judge.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
-    Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
+    self, Drain, LeaderChange, Liveness, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
+    Reachability, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, presence,
 };
 use crate::diagnose::thresholds::{AFTERMATH_MS, ALONE};
 use crate::model::{Labels, TimeRange, Timestamp};
@@ -23,7 +23,7 @@ const BY_MORE_WORK: f64 = 10.0;
 /// A node of which something became slow, alone among its kind.
 #[derive(Clone, Debug)]
 pub struct SlowNode {
-    /// Index of [`Evidence::stores`] or of [`Case::member_names`].
+    /// Index of [`Evidence::stores`] or of [`ObservedWindow::member_names`].
     pub node: usize,
     /// When, from the first quantity to the last.
     pub range: TimeRange,
@@ -60,7 +60,7 @@ impl SlowNode {
 }
 
 /// Everything that the modes look at.
-pub struct Case<'a> {
+pub struct ObservedWindow<'a> {
     /// What was observed.
     pub evidence: &'a Evidence,
     /// What departed from normal.
@@ -91,7 +91,7 @@ pub struct Case<'a> {
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
 }
 
-impl<'a> Case<'a> {
+impl<'a> ObservedWindow<'a> {
     /// Gathers the facts and tells each.
     pub fn new(evidence: &'a Evidence) -> Self {
         let mut findings = Findings::default();
@@ -234,8 +234,8 @@ fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
     let runs = match presence(outage) {
         Presence::Unseen => {
             // Nobody knows whether PD heard it, or it stood still for a moment.
-            let unheard = slow.quantity.stage == Stage::Network && outage.pd != View::Heard;
-            let stood = matches!(outage.life, Life::StoodStill { .. });
+            let unheard = slow.quantity.stage == Stage::Network && outage.pd != Reachability::Heard;
+            let stood = matches!(outage.liveness, Liveness::StoodStill { .. });
             return (unheard || stood) && is_excused(slow, &[range]);
         }
         Presence::CutFromPeers | Presence::OneWay => true,
@@ -246,7 +246,7 @@ fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
         return is_excused(slow, &[range]);
     }
     match slow.quantity.stage {
-        Stage::Network => outage.pd == View::Silent && is_excused(slow, &[range]),
+        Stage::Network => outage.pd == Reachability::Silent && is_excused(slow, &[range]),
         Stage::Device | Stage::Threads => {
             outage.end.is_some_and(|end| is_excused(slow, &[TimeRange::new(end, end)]))
         }
@@ -260,7 +260,7 @@ fn episodes(
     evidence: &Evidence,
     silent: &[TimeRange],
 ) -> Vec<(TimeRange, bool, Vec<Slow>)> {
-    let (as_of, least) = (evidence.as_of, evidence.lines.at("alone", ALONE));
+    let (as_of, least) = (evidence.as_of, evidence.thresholds.at("alone", ALONE));
     let alone = |slow: &Slow| slow.excess() >= least && !is_excused(slow, silent);
     let mut alone: Vec<Slow> = slow.into_iter().filter(alone).collect();
     alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence, Restart, leaving, presence};
 use crate::diagnose::thresholds::SHORT_MS;
 use crate::model::TimeRange;
@@ -22,43 +22,43 @@ pub enum Plan {
 const ROLLING_DOWN_MS: i64 = 180_000;
 
 /// The plan behind a stop; `None` where there is no sign of one.
-pub fn plan_of(case: &Case<'_>, outage: &Outage) -> Option<Plan> {
+pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
     if presence(outage) == Presence::Unseen {
         return None;
     }
-    let leaves = leaving(case.evidence).contains(&outage.store);
+    let leaves = leaving(observed.evidence).contains(&outage.store);
     if leaves {
         return Some(Plan::Removal);
     }
-    if rolling(case).contains(&outage.store) && outage.restart.is_some() {
+    if rolling(observed).contains(&outage.store) && outage.restart.is_some() {
         return Some(Plan::Rolling);
     }
     // A graceful stop leads its leaders away too, without a scheduler; of a short one that is
     // the only trace, and "stopped, and back at once" is a restart all the same.
-    let long = outage.restart.is_none_or(|restart| !is_short(case, restart, outage));
-    let drained = match case.drained_before(outage.store, outage.onset) {
+    let long = outage.restart.is_none_or(|restart| !is_short(observed, restart, outage));
+    let drained = match observed.drained_before(outage.store, outage.onset) {
         Some(drain) => drain.scheduler.is_some() || long,
         None => {
             let minute = TimeRange::new(outage.onset.saturating_add_millis(-60_000), outage.onset);
-            let listed = case.evidence.pd.listings.iter().any(|at| minute.contains(*at));
-            !listed && long && case.gave_leaders_away(outage.store, outage.onset)
+            let listed = observed.evidence.pd.listings.iter().any(|at| minute.contains(*at));
+            !listed && long && observed.gave_leaders_away(outage.store, outage.onset)
         }
     };
     drained.then_some(Plan::Drain)
 }
 
 /// Whether a process was away for no longer than a restart takes.
-pub fn is_short(case: &Case<'_>, restart: Restart, outage: &Outage) -> bool {
-    let most = case.evidence.lines.at("restart-takes", SHORT_MS as f64);
+pub fn is_short(observed: &ObservedWindow<'_>, restart: Restart, outage: &Outage) -> bool {
+    let most = observed.evidence.thresholds.at("restart-takes", SHORT_MS as f64);
     (restart.at - outage.onset) as f64 <= most
 }
 
 /// Stores that were restarted one after the other, each once and never two at a time: all but
 /// one of them at least, or at least two whose leaders had been led away first. Faults do not
 /// take turns.
-pub fn rolling(case: &Case<'_>) -> Vec<usize> {
+pub fn rolling(observed: &ObservedWindow<'_>) -> Vec<usize> {
     let mut by_store: BTreeMap<usize, Vec<&Outage>> = BTreeMap::new();
-    for outage in case.outages.iter().filter(|outage| presence(outage) == Presence::Died) {
+    for outage in observed.outages.iter().filter(|outage| presence(outage) == Presence::Died) {
         by_store.entry(outage.store).or_default().push(outage);
     }
     let mut once: Vec<&Outage> =
@@ -75,8 +75,8 @@ pub fn rolling(case: &Case<'_>) -> Vec<usize> {
         return Vec::new();
     }
     let drained =
-        once.iter().filter(|one| case.drained_before(one.store, one.onset).is_some()).count();
-    let all_but_one = once.len() >= 3 && once.len() + 1 >= case.evidence.nodes.stores.len();
+        once.iter().filter(|one| observed.drained_before(one.store, one.onset).is_some()).count();
+    let all_but_one = once.len() >= 3 && once.len() + 1 >= observed.evidence.nodes.stores.len();
     let stores = || once.iter().map(|outage| outage.store).collect();
     if all_but_one || drained == once.len() { stores() } else { Vec::new() }
 }
@@ -86,14 +86,14 @@ fn once_only(outages: &[&Outage]) -> bool {
 }
 
 /// PD members that were restarted one after the other, each once: all of them.
-pub fn rolling_members(case: &Case<'_>) -> Vec<String> {
-    let restarted: Vec<_> = case.members.iter().filter(|one| one.restart.is_some()).collect();
+pub fn rolling_members(observed: &ObservedWindow<'_>) -> Vec<String> {
+    let restarted: Vec<_> = observed.members.iter().filter(|one| one.restart.is_some()).collect();
     let mut names: Vec<String> = restarted.iter().map(|one| one.member.clone()).collect();
     names.sort();
     names.dedup();
     let in_turn = restarted
         .windows(2)
         .all(|pair| pair[1].onset >= pair[0].restart.map_or(pair[0].onset, |restart| restart.at));
-    let all = names.len() >= 3 && names.len() == case.member_names.len();
+    let all = names.len() >= 3 && names.len() == observed.member_names.len();
     if all && in_turn && names.len() == restarted.len() { names } else { Vec::new() }
 }

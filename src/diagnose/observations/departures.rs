@@ -2,7 +2,7 @@
 //! from the median of the points before it.
 
 use crate::diagnose::observations::tracks::{Point, Track};
-use crate::diagnose::thresholds::Threshold;
+use crate::diagnose::thresholds::DepartureThreshold;
 use crate::model::{TimeRange, Timestamp};
 
 /// How far back normal is taken from, in points. Sixteen scrapes of 15 s are four minutes: long
@@ -63,7 +63,7 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
 /// Stretches of `track` far above what went before. The baseline slides and stands still while a
 /// departure lasts, so a long fault does not become normal; nothing later than a point is looked
 /// at to judge it, except that a departure is told only once it has held.
-pub fn departures(track: &Track, threshold: Threshold) -> Vec<Departure> {
+pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure> {
     let points: Vec<Point> =
         track.0.iter().copied().filter(|point| point.value.is_finite()).collect();
     let mut normal: Vec<f64> = Vec::new();
@@ -106,7 +106,7 @@ struct Normal {
 
 /// What the points before make normal. Six median deviations keep a noisy track quiet: for normal noise
 /// that is four standard deviations.
-fn normal_of(recent: &[f64], threshold: Threshold) -> Option<Normal> {
+fn normal_of(recent: &[f64], threshold: DepartureThreshold) -> Option<Normal> {
     if recent.len() < threshold.baseline {
         return None;
     }
@@ -126,7 +126,11 @@ const HOLD_OF_PEERS: usize = 4;
 
 /// A stretch that begins before the track has a baseline, far above `usual`, which is what others of
 /// its kind have meanwhile.
-pub fn early_departure(track: &Track, usual: f64, threshold: Threshold) -> Option<Departure> {
+pub fn early_departure(
+    track: &Track,
+    usual: f64,
+    threshold: DepartureThreshold,
+) -> Option<Departure> {
     let finite = track.0.iter().copied().filter(|point| point.value.is_finite());
     let points: Vec<Point> = finite.collect();
     let limit = (OF_PEERS * usual).max(usual + FLOOR_OF_PEERS * threshold.floor);
@@ -212,7 +216,8 @@ mod tests {
         Track(values.iter().enumerate().map(point).collect())
     }
 
-    const T: Threshold = Threshold { name: "test", ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
+    const T: DepartureThreshold =
+        DepartureThreshold { name: "test", ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
 
     #[test]
     fn a_median_is_not_moved_by_one_outlier() {
@@ -243,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_a_past_only_what_is_far_above_its_peers_departs() {
-        let threshold = Threshold { floor: 0.1, ..T };
+        let threshold = DepartureThreshold { floor: 0.1, ..T };
         let early = |values: &[f64]| early_departure(&track(values), 2.0, threshold);
         let found = early(&[2., 60., 60., 60., 60., 2.]).unwrap();
         assert_eq!((found.onset.as_millis(), found.baseline), (15_000, 2.0));

@@ -241,7 +241,7 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
         !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
-    departures(&all, evidence.lines.of(RISE)).into_iter().filter(news).map(rise).collect()
+    departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(news).map(rise).collect()
 }
 
 /// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every

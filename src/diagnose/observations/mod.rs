@@ -20,12 +20,12 @@ mod stages;
 pub(super) mod tracks;
 
 pub use health::{HEALTH, late_checks};
-pub use liveness::Life;
+pub use liveness::Liveness;
 pub use load::{
     Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rises, scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
-pub use outages::{Outage, View, outages, unscraped};
+pub use outages::{Outage, Reachability, outages, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;

@@ -43,7 +43,7 @@ pub struct StoreHistory {
     pub heartbeats: Vec<(Timestamp, Timestamp)>,
     /// Leaders and regions.
     pub counts: Vec<(Timestamp, Counts)>,
-    /// State name and place in its life.
+    /// State name and place in its liveness.
     pub states: Vec<(Timestamp, String, NodeState)>,
     /// Start of its process, in Unix seconds.
     pub starts: Vec<(Timestamp, i64)>,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::observations::outages::{Outage, View};
+use crate::diagnose::observations::outages::{Outage, Reachability};
 use crate::model::{NodeState, Timestamp};
 
 /// A store that gave its leaders away while it was well.
@@ -118,7 +118,7 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
                 .any(|(seen, score)| *score >= IS_SLOW && (*seen - *at).abs() <= BESIDE_MS);
             let silent = outages.iter().any(|outage| {
                 outage.store == store
-                    && (outage.pd == View::Silent || outage.peers_cut())
+                    && (outage.pd == Reachability::Silent || outage.peers_cut())
                     && outage.onset <= *at
                     && outage.end.is_none_or(|end| *at <= end.saturating_add_millis(BESIDE_MS))
             });
@@ -173,7 +173,7 @@ fn drained_of_nothing(
         counts.is_some_and(|counts| counts.leaders == 0 && counts.regions > 0)
     };
     let is_silent = |store: usize| {
-        let of = |one: &&Outage| one.store == store && one.pd == View::Silent;
+        let of = |one: &&Outage| one.store == store && one.pd == Reachability::Silent;
         outages.iter().filter(of).any(|one| one.range(evidence.as_of).contains(since))
     };
     let heard =
@@ -209,7 +209,7 @@ fn drained_from_the_start(
     };
     let is_silent = |store: usize| {
         let silent = |one: &&Outage| one.store == store && one.onset <= scheduler;
-        outages.iter().any(|one| silent(&one) && one.pd == View::Silent)
+        outages.iter().any(|one| silent(&one) && one.pd == Reachability::Silent)
     };
     let empty: Vec<usize> = (0..evidence.nodes.stores.len()).filter(empty).collect();
     let alone = empty.len() == 1;

@@ -33,7 +33,7 @@ const LEAST: f64 = 20.0;
 pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     let mut found = Vec::new();
     for (store, own) in load.requests.iter().enumerate() {
-        for departure in departures(&share(own, &load.all), evidence.lines.of(SHIFT)) {
+        for departure in departures(&share(own, &load.all), evidence.thresholds.of(SHIFT)) {
             let range = departure.range(evidence.as_of.saturating_add_millis(1));
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)

@@ -11,7 +11,7 @@ use crate::model::{TimeRange, Timestamp};
 /// A stretch in which an observer did not hear somebody.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
-    /// The last sign of life.
+    /// The last sign of liveness.
     pub last: Timestamp,
     /// The first sign that was missing.
     pub missed: Timestamp,
@@ -192,7 +192,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
             found.push(open);
         }
     }
-    let least = evidence.lines.at("undeliverable", REPORTS_AT_LEAST);
+    let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
     found.retain(|one| one.reports >= least);
     found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
     found

@@ -10,8 +10,8 @@ use crate::diagnose::observations::departures::{Departure, departures, early_dep
 use crate::diagnose::observations::pd_tracks::PING;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::thresholds::{
-    DEVICE, GO_THREADS, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE, SCRAPE_PD, THREADS,
-    Threshold,
+    DEVICE, DepartureThreshold, GO_THREADS, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE,
+    SCRAPE_PD, THREADS,
 };
 use crate::model::{Labels, TimeRange, Timestamp};
 
@@ -38,7 +38,7 @@ pub struct Quantity {
     /// Which series count.
     keep: fn(&Labels) -> bool,
     /// What counts as slow. See the constants.
-    threshold: Threshold,
+    threshold: DepartureThreshold,
 }
 
 fn any(_: &Labels) -> bool {
@@ -68,7 +68,7 @@ const fn mean(
     stage: Stage,
     metric: &'static str,
     keep: fn(&Labels) -> bool,
-    threshold: Threshold,
+    threshold: DepartureThreshold,
 ) -> Quantity {
     Quantity { stage, metric, how: PlotHow::Mean, keep, threshold }
 }
@@ -206,7 +206,7 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         let tracks: Vec<Track> =
             instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
         for (index, own) in tracks.iter().enumerate() {
-            let mut departed = departures(own, evidence.lines.of(quantity.threshold));
+            let mut departed = departures(own, evidence.thresholds.of(quantity.threshold));
             if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
                 && departed.iter().all(|one| one.onset > early.onset)
             {
