@@ -17,7 +17,7 @@ use crate::session::{Session, View, Window};
 /// How diagnosis did on one capture.
 #[derive(Debug, Serialize)]
 pub struct RunScore {
-    /// The run.
+    /// The name of the run.
     pub run: String,
     /// What was done: a mode, a change or `quiet`.
     pub truth: String,

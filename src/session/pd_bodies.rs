@@ -23,7 +23,7 @@ pub enum PdSource<'a> {
     Held(&'a [PdAnswer]),
     /// Out of a capture, as they are needed.
     Stored {
-        /// The capture.
+        /// The capture that holds them.
         reader: &'a CaptureReader,
         /// Those sent in this range.
         range: TimeRange,
