@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::budget::Budget;
 use super::by_fingerprint::ByFingerprint;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
 };
+use super::memory_budget::Budget;
 use crate::model::{Labels, TargetKey};
 
 /// The labels by which a target's series differ from another target's.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::budget::Budget;
 use super::codec::{
     ABSENT, Columns, Cursor, DecodeError, JournalRow, STALE, VALUE, decode_journal,
 };
+use super::memory_budget::Budget;
 use crate::model::STALE_NAN_BITS;
 
 /// The target number under which PD answers stand; scrape targets are counted from 1.

@@ -2,7 +2,6 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
-mod budget;
 mod by_fingerprint;
 mod catalog;
 mod codec;
@@ -15,6 +14,7 @@ mod journal;
 mod lock;
 mod loss;
 mod maintain;
+mod memory_budget;
 mod new_file;
 mod parallel;
 mod pd;

@@ -8,13 +8,13 @@ use std::sync::{Mutex, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::budget::Budget;
 use super::catalog::SeriesSegment;
 use super::codec::{Columns, DecodeError, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
 use super::loss::Counted;
+use super::memory_budget::Budget;
 use super::pd::{PdBlob, Unpacking};
 use super::scan::MetricIndex;
 use super::writer::{block_context, bounds_hash, pd_hash};

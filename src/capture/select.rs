@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::budget::Budget;
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
+use super::memory_budget::Budget;
 use super::reader::{BlockRow, CaptureReader, Target};
 use super::scan::{MetricIndex, SampleRun, touched};
 use super::{CaptureError, parallel};

@@ -1,6 +1,6 @@
 //! The journal's blob: what one tick brought for one target, scrape by scrape.
 
-use super::super::budget::Budget;
+use super::super::memory_budget::Budget;
 use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
 
 /// Bytes that a journal blob may unpack to.

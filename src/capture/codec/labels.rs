@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::budget::Budget;
+use super::super::memory_budget::Budget;
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::Labels;
 
