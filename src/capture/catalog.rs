@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::by_fingerprint::ByFingerprint;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
 };
+use super::fingerprint_map::ByFingerprint;
 use super::memory_budget::Budget;
 use crate::model::{Labels, TargetKey};
 

@@ -2,12 +2,12 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
-mod by_fingerprint;
 mod catalog;
 mod codec;
 mod error;
 mod excerpt;
 mod file;
+mod fingerprint_map;
 mod index;
 mod inventory;
 mod journal;
