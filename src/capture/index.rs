@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use super::catalog::{SeriesSegment, target_labels};
 use super::codec::JournalRow;
 use super::fingerprint_map::ByFingerprint;
+use super::series_segment::{SeriesSegment, target_labels};
 use crate::model::{EncodedLabels, Fingerprint, Labels, LabelsError, Sample, TargetKey, Timestamp};
 
 /// A series' place: its target and its number there.

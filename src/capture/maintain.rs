@@ -7,7 +7,6 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use sha2::{Digest, Sha256};
 
-use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, Packing};
 use super::file::{CaptureFile, State, Table, bytes_on_disk, is_unsealed, remove_with_side_files};
 use super::index::{Place, SeriesIndex};
@@ -16,6 +15,7 @@ use super::lock::LockFile;
 use super::new_file::{FileMode, Unfinished};
 use super::reader::Target;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_segment::{SeriesSegment, target_labels};
 use super::writer::write_events;
 use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
 use crate::model::{Event, Labels, PdOutcome, TimeRange, Timestamp};

@@ -2,7 +2,6 @@
 //!
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
-mod catalog;
 mod codec;
 mod error;
 mod excerpt;
@@ -23,6 +22,7 @@ mod scan;
 mod schema;
 mod sealing;
 mod select;
+mod series_segment;
 mod verify;
 mod writer;
 

@@ -8,7 +8,6 @@ use std::sync::{Mutex, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::catalog::SeriesSegment;
 use super::codec::{Columns, DecodeError, open_envelope};
 use super::file::{CaptureFile, State, Table};
 use super::index::SeriesIndex;
@@ -17,6 +16,7 @@ use super::loss::Counted;
 use super::memory_budget::Budget;
 use super::pd::{PdBlob, Unpacking};
 use super::scan::MetricIndex;
+use super::series_segment::SeriesSegment;
 use super::writer::{block_context, bounds_hash, pd_hash};
 use super::{PdOrder, PdVisit};
 use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};

@@ -6,7 +6,6 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::catalog::SeriesSegment;
 use super::codec::{
     MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
 };
@@ -16,6 +15,7 @@ use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
 use super::new_file::FileMode;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_segment::SeriesSegment;
 use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
 /// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
