@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::codec::{JournalRow, Packing};
 use super::file::{CaptureFile, State, Table, bytes_on_disk, is_unsealed, remove_with_side_files};
-use super::index::{Place, SeriesIndex};
 use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, columns_of};
 use super::lock::LockFile;
 use super::new_file::{FileMode, Unfinished};
 use super::reader::Target;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_index::{Place, SeriesIndex};
 use super::series_segment::{SeriesSegment, target_labels};
 use super::writer::write_events;
 use super::{CaptureError, CaptureReader, PdOrder, PdVisit};

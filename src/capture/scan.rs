@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CaptureError;
 use super::codec::{BlockHeader, Columns, decode_group};
-use super::index::sample_hash;
 use super::reader::{BlockRow, CaptureReader, Target};
+use super::series_index::sample_hash;
 use super::series_segment::target_labels;
 use crate::model::{
     Fingerprint, LabelMatcher, Labels, MatchOp, Sample, TargetKey, TimeRange, Timestamp,

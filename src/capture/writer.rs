@@ -10,11 +10,11 @@ use super::codec::{
     MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
 };
 use super::file::{CaptureFile, State, Table};
-use super::index::{SampleBatch, SeriesIndex};
 use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
 use super::new_file::FileMode;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_index::{SampleBatch, SeriesIndex};
 use super::series_segment::SeriesSegment;
 use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
