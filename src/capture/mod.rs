@@ -17,7 +17,7 @@ mod new_file;
 mod parallel;
 mod pd;
 mod reader;
-mod scan;
+mod scan_samples;
 mod schema;
 mod sealing;
 mod select;
@@ -39,7 +39,7 @@ pub use maintain::{
 pub use new_file::FileMode;
 pub use pd::{PdOrder, PdVisit};
 pub use reader::{CaptureReader, Damage};
-pub use scan::SampleRun;
+pub use scan_samples::SampleRun;
 pub use series_index::{SampleBatch, SeriesIndex};
 pub use verify::{VerifyReport, verify};
 pub use writer::{CaptureWriter, CommitStats, Tick};

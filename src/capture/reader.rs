@@ -14,7 +14,7 @@ use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
 use super::loss::Counted;
 use super::memory_budget::Budget;
 use super::pd::{PdBlob, Unpacking};
-use super::scan::MetricIndex;
+use super::scan_samples::MetricIndex;
 use super::series_index::SeriesIndex;
 use super::series_segment::SeriesSegment;
 use super::writer::{block_context, bounds_hash, pd_hash};

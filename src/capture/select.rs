@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
 use super::memory_budget::Budget;
 use super::reader::{BlockRow, CaptureReader, Target};
-use super::scan::{MetricIndex, SampleRun, touched};
+use super::scan_samples::{MetricIndex, SampleRun, touched};
 use super::{CaptureError, parallel};
 use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 
