@@ -20,7 +20,7 @@ mod reader;
 mod scan_samples;
 mod schema;
 mod sealing;
-mod select;
+mod select_series;
 mod series_index;
 mod series_segment;
 mod verify;
