@@ -15,7 +15,7 @@ mod maintain;
 mod memory_budget;
 mod new_file;
 mod parallel;
-mod pd;
+mod pd_answers;
 mod reader;
 mod scan_samples;
 mod schema;
@@ -37,7 +37,7 @@ pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
 };
 pub use new_file::FileMode;
-pub use pd::{PdOrder, PdVisit};
+pub use pd_answers::{PdOrder, PdVisit};
 pub use reader::{CaptureReader, Damage};
 pub use scan_samples::SampleRun;
 pub use series_index::{SampleBatch, SeriesIndex};

@@ -13,7 +13,7 @@ use super::file::{CaptureFile, State, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
 use super::loss::Counted;
 use super::memory_budget::Budget;
-use super::pd::{PdBlob, Unpacking};
+use super::pd_answers::{PdBlob, Unpacking};
 use super::scan_samples::MetricIndex;
 use super::series_index::SeriesIndex;
 use super::series_segment::SeriesSegment;
