@@ -3,8 +3,8 @@
 //! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
 
 mod codec;
+mod copy_range;
 mod error;
-mod excerpt;
 mod file;
 mod fingerprint_map;
 mod inventory;
@@ -29,8 +29,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use copy_range::excerpt;
 pub use error::CaptureError;
-pub use excerpt::excerpt;
 pub use file::{FORMAT, bytes_on_disk, is_unsealed};
 pub use inventory::Inventory;
 pub use maintain::{
