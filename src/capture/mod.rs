@@ -4,13 +4,13 @@
 
 mod codec;
 mod copy_range;
+mod digest;
 mod error;
 mod file;
 mod fingerprint_map;
 mod inventory;
 mod journal;
 mod lock;
-mod loss;
 mod maintain;
 mod memory_budget;
 mod new_file;

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::codec::{Columns, DecodeError, open_envelope};
+use super::digest::Counted;
 use super::file::{CaptureFile, State, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
-use super::loss::Counted;
 use super::memory_budget::Budget;
 use super::pd_answers::{PdBlob, Unpacking};
 use super::scan_samples::MetricIndex;
