@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::absence::{Known, cannot_yield, missing};
 use super::alerts::{Alerts, State, Step};
 use super::behind::Finder;
 use super::file::{Group, Rule, RuleFile, RuleKind};
@@ -17,6 +16,7 @@ use super::outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
 };
 use super::template::{Elements, Template, TemplateData};
+use super::unmatched_selectors::{Known, cannot_yield, missing};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{
     Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,

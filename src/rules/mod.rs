@@ -5,7 +5,6 @@
 //!
 //! [`Storage`]: crate::promql::Storage
 
-mod absence;
 mod alerts;
 mod behind;
 mod bundled;
@@ -16,8 +15,8 @@ mod order;
 mod outcome;
 mod template;
 mod unit;
+mod unmatched_selectors;
 
-pub use absence::Missing;
 pub use alerts::State;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
@@ -28,3 +27,4 @@ pub use outcome::{
 };
 pub use template::{Elements, Template, TemplateData, TemplateError};
 pub use unit::{RuleTests, RuleTestsError, RuleTestsOutcome};
+pub use unmatched_selectors::Missing;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::absence::Missing;
 use super::alerts::State;
+use super::unmatched_selectors::Missing;
 use crate::model::{Labels, TimeRange, Timestamp};
 
 /// How all rules did over one window.
