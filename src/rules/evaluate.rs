@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::{Alerts, State, Step};
-use super::behind::Finder;
+use super::evidence::Finder;
 use super::file::{Group, Rule, RuleFile, RuleKind};
 use super::layered::Layered;
 use super::order::{self, Order};

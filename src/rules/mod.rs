@@ -6,9 +6,9 @@
 //! [`Storage`]: crate::promql::Storage
 
 mod alerts;
-mod behind;
 mod bundled;
 mod evaluate;
+mod evidence;
 mod file;
 mod layered;
 mod order;
