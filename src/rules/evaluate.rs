@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::{Alerts, State, Step};
+use super::evaluation_order::{self, Order};
 use super::evidence::Finder;
 use super::file::{Group, Rule, RuleFile, RuleKind};
-use super::order::{self, Order};
 use super::outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
 };
@@ -72,7 +72,7 @@ pub fn replay(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let order = order::order(files, &cache, engine.options().dialect);
+    let order = evaluation_order::order(files, &cache, engine.options().dialect);
     replay_in(order, files, storage, engine, settings)
 }
 
@@ -89,7 +89,7 @@ fn replay_in(
         walk.bounded(group)?;
     }
     let mut running: Vec<Running<'_>> =
-        order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+        evaluation_order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
     let mut reports = Vec::with_capacity(running.len());
     match order {
         // What a rule reads is complete by then, and what is missing is told while it is at hand.
@@ -122,7 +122,8 @@ fn replay_in(
 
 /// `storage` under what these rules record.
 fn layers<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> Layered<'a> {
-    let names = order::all(files).flat_map(|(_, _, rule)| order::records(rule));
+    let names =
+        evaluation_order::all(files).flat_map(|(_, _, rule)| evaluation_order::records(rule));
     Layered::new(storage, names.map(str::to_owned))
 }
 

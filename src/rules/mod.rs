@@ -8,9 +8,9 @@
 mod alerts;
 mod bundled;
 mod evaluate;
+mod evaluation_order;
 mod evidence;
 mod file;
-mod order;
 mod outcome;
 mod overlay_storage;
 mod template;
@@ -20,8 +20,8 @@ mod unmatched_selectors;
 pub use alerts::State;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
+pub use evaluation_order::reads;
 pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
-pub use order::reads;
 pub use outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Running, Settings, Walk, layers, order};
+use super::{Running, Settings, Walk, evaluation_order, layers};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{Engine, MatcherCache, Storage, StorageError};
 use crate::rules::file::{RuleFile, RuleKind};
@@ -35,7 +35,7 @@ pub fn step_through(
     let cache = MatcherCache::default();
     let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
     let mut running: Vec<Running<'_>> =
-        order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+        evaluation_order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
     let mut fired = Vec::new();
     for at in walk.instants(&running) {
         walk.step(&mut running, at)?;
