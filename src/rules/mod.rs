@@ -13,8 +13,8 @@ mod evidence;
 mod file;
 mod outcome;
 mod overlay_storage;
+mod promtool_tests;
 mod template;
-mod unit;
 mod unmatched_selectors;
 
 pub use alerts::State;
@@ -25,6 +25,6 @@ pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use outcome::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };
+pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use template::{Elements, Template, TemplateData, TemplateError};
-pub use unit::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use unmatched_selectors::Missing;
