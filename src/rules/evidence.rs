@@ -1,6 +1,6 @@
 //! The samples behind a change of an alert.
 
-use super::outcome::{Behind, Seen};
+use super::report::{Behind, Seen};
 use crate::model::{LabelMatcher, Labels, Sample, TimeRange, Timestamp, is_stale};
 use crate::promql::{
     Dialect, Expr, ExprKind, Expression, MatcherCache, Selector, Storage, StorageError,

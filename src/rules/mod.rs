@@ -11,9 +11,9 @@ mod evaluate;
 mod evaluation_order;
 mod evidence;
 mod file;
-mod outcome;
 mod overlay_storage;
 mod promtool_tests;
+mod report;
 mod template;
 mod unmatched_selectors;
 
@@ -22,9 +22,9 @@ pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::reads;
 pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
-pub use outcome::{
+pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
+pub use report::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };
-pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use template::{Elements, Template, TemplateData, TemplateError};
 pub use unmatched_selectors::Missing;
