@@ -1,6 +1,6 @@
 //! The rules that the program carries.
 
-use super::file::RuleFile;
+use super::rule_file::RuleFile;
 
 /// Name and text of the rules for TiKV and PD, which Prometheus loads as well.
 const TIKV: (&str, &str) =

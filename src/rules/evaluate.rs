@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::alerts::{Alerts, State, Step};
 use super::evaluation_order::{self, Order};
 use super::evidence::Finder;
-use super::file::{Group, Rule, RuleFile, RuleKind};
 use super::overlay_storage::Layered;
 use super::report::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
 };
+use super::rule_file::{Group, Rule, RuleFile, RuleKind};
 use super::template::{Elements, Template, TemplateData};
 use super::unmatched_selectors::{Known, cannot_yield, missing};
 use crate::model::{Labels, TimeRange, Timestamp};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::file::{Group, Rule, RuleFile, RuleKind};
+use super::rule_file::{Group, Rule, RuleFile, RuleKind};
 use crate::promql::{Dialect, MatcherCache, Selector};
 
 /// How rules are walked.

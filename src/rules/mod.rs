@@ -10,10 +10,10 @@ mod bundled;
 mod evaluate;
 mod evaluation_order;
 mod evidence;
-mod file;
 mod overlay_storage;
 mod promtool_tests;
 mod report;
+mod rule_file;
 mod template;
 mod unmatched_selectors;
 
@@ -21,10 +21,10 @@ pub use alerts::State;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::reads;
-pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use report::{
     AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
 };
+pub use rule_file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use template::{Elements, Template, TemplateData, TemplateError};
 pub use unmatched_selectors::Missing;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::evaluate::{Fired, Settings, step_through};
-use super::file::{RuleFile, duration_ms};
+use super::rule_file::{RuleFile, duration_ms};
 use crate::model::{Labels, Sample, Series, TimeRange, Timestamp};
 use crate::promql::{
     Engine, Expression, MemoryStorage, Storage, StorageError, Value, almost_equal, format_value,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Running, Settings, Walk, evaluation_order, layers};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{Engine, MatcherCache, Storage, StorageError};
-use crate::rules::file::{RuleFile, RuleKind};
+use crate::rules::rule_file::{RuleFile, RuleKind};
 
 /// An alert that fires.
 pub struct Fired {
