@@ -16,7 +16,7 @@ use super::report::{
 };
 use super::rule_file::{Group, Rule, RuleFile, RuleKind};
 use super::template::{Elements, Template, TemplateData};
-use super::unmatched_selectors::{Known, cannot_yield, missing};
+use super::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{
     Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
@@ -458,14 +458,14 @@ impl Walk<'_> {
 
     fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {
         let expression = &rule.rule.expression;
-        let known = Known {
+        let known = AvailableSeries {
             storage: &self.layers,
             metrics: self.settings.metrics,
             window: self.settings.window,
             cache: self.cache,
             dialect: self.engine.options().dialect,
         };
-        let missing = missing(expression.root(), expression.text(), &known)?;
+        let missing = find_unmatched(expression.root(), expression.text(), &known)?;
         let cannot = cannot_yield(expression.root(), &missing);
         let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
         for alert in &mut alerts {

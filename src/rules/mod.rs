@@ -27,4 +27,4 @@ pub use report::{
 };
 pub use rule_file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use template::{Elements, Template, TemplateData, TemplateError};
-pub use unmatched_selectors::Missing;
+pub use unmatched_selectors::UnmatchedSelector;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::alerts::State;
-use super::unmatched_selectors::Missing;
+use super::unmatched_selectors::UnmatchedSelector;
 use crate::model::{Labels, TimeRange, Timestamp};
 
 /// How all rules did over one window.
@@ -60,7 +60,7 @@ pub struct RuleReport {
     /// How it ended.
     pub outcome: Outcome,
     /// What it reads and the storage lacks; not empty where it cannot fire, and possible elsewhere.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<UnmatchedSelector>,
     /// Instants at which it could not be evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,

@@ -17,7 +17,7 @@ const LIKENESS: f64 = 0.8;
 
 /// A selector that matches nothing, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Missing {
+pub struct UnmatchedSelector {
     /// The selector's text.
     pub selector: String,
     /// What is not there, for a person: a metric, a label, or a label's value.
@@ -27,7 +27,7 @@ pub struct Missing {
 }
 
 /// What is there to be read.
-pub struct Known<'a> {
+pub struct AvailableSeries<'a> {
     /// The series.
     pub storage: &'a dyn Storage,
     /// The names of all metrics, for suggestions.
@@ -45,11 +45,11 @@ pub struct Known<'a> {
 /// # Errors
 ///
 /// [`StorageError`] where series cannot be read.
-pub fn missing(
+pub fn find_unmatched(
     root: &Expr,
     text: &str,
-    known: &Known<'_>,
-) -> Result<BTreeMap<usize, Missing>, StorageError> {
+    known: &AvailableSeries<'_>,
+) -> Result<BTreeMap<usize, UnmatchedSelector>, StorageError> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![root];
     while let Some(node) = waiting.pop() {
@@ -68,7 +68,7 @@ pub fn missing(
 /// Whether an expression yields nothing at any instant, given the selectors that match nothing.
 ///
 /// Looks at presence alone: what values rule out is not seen.
-pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, Missing>) -> bool {
+pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, UnmatchedSelector>) -> bool {
     let cannot = |node: &Expr| cannot_yield(node, missing);
     match &node.kind {
         ExprKind::Number(_) | ExprKind::String(_) => false,
@@ -101,8 +101,12 @@ fn binary_cannot(binary: &Binary, cannot: impl Fn(&Expr) -> bool) -> bool {
     }
 }
 
-impl Known<'_> {
-    fn missing(&self, selector: &Selector, written: &str) -> Result<Option<Missing>, StorageError> {
+impl AvailableSeries<'_> {
+    fn missing(
+        &self,
+        selector: &Selector,
+        written: &str,
+    ) -> Result<Option<UnmatchedSelector>, StorageError> {
         let matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
         if !self.present(&matchers)?.is_empty() {
             return Ok(None);
@@ -118,7 +122,7 @@ impl Known<'_> {
                 }
             }
         };
-        Ok(Some(Missing { selector: written.to_owned(), why, hint }))
+        Ok(Some(UnmatchedSelector { selector: written.to_owned(), why, hint }))
     }
 
     fn present(&self, matchers: &[LabelMatcher]) -> Result<SeriesSet, StorageError> {
@@ -196,7 +200,7 @@ mod tests {
             series(&[("__name__", "threads"), ("name", "apply_0")]),
             series(&[("__name__", "regions"), ("type", "miss-peer-region-count")]),
         ]);
-        let known = Known {
+        let known = AvailableSeries {
             storage: &storage,
             metrics: &["regions".to_owned(), "threads".to_owned()],
             window: TimeRange::ALL,
@@ -204,8 +208,8 @@ mod tests {
             dialect: Dialect::V3,
         };
         let expression = Expression::parse(text).expect("it parses");
-        let found = missing(expression.root(), text, &known).expect("memory never fails");
-        let told = |missing: &Missing| match &missing.hint {
+        let found = find_unmatched(expression.root(), text, &known).expect("memory never fails");
+        let told = |missing: &UnmatchedSelector| match &missing.hint {
             Some(hint) => format!("{}; {hint}", missing.why),
             None => missing.why.clone(),
         };
