@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::{Alerts, State, Step};
 use super::evaluation_order::{self, Order};
-use super::evidence::Finder;
+use super::evidence::EvidenceFinder;
 use super::overlay_storage::Layered;
 use super::report::{
-    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
+    AlertHistory, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, SelectorEvidence,
 };
 use super::rule_file::{Group, Rule, RuleFile, RuleKind};
 use super::template::{Elements, Template, TemplateData};
@@ -411,7 +411,7 @@ impl Walk<'_> {
     fn note(&self, rule: &mut Running<'_>, at: Timestamp, step: Step) -> Result<(), StorageError> {
         rule.changes += 1;
         let element = rule.elements.get(&step.labels).cloned().unwrap_or_default();
-        let behind = self.behind(rule, at, &element)?;
+        let behind = self.evidence(rule, at, &element)?;
         let annotations = match (&rule.rule.kind, step.to) {
             (RuleKind::Alert { annotations, .. }, State::Pending | State::Firing) => {
                 let expand = |(name, template): &(String, Template)| {
@@ -436,24 +436,24 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn behind(
+    fn evidence(
         &self,
         rule: &Running<'_>,
         at: Timestamp,
         element: &Labels,
-    ) -> Result<Vec<Behind>, StorageError> {
+    ) -> Result<Vec<SelectorEvidence>, StorageError> {
         if rule.changes > EVIDENCED {
             return Ok(Vec::new());
         }
         let options = self.engine.options();
-        let finder = Finder {
+        let finder = EvidenceFinder {
             storage: &self.layers,
             cache: self.cache,
             dialect: options.dialect,
             lookback_ms: options.lookback_ms,
         };
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        finder.behind(&rule.rule.expression, element, at)
+        finder.find(&rule.rule.expression, element, at)
     }
 
     fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {

@@ -23,7 +23,8 @@ pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::reads;
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use report::{
-    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
+    AlertHistory, Change, EvidenceSample, Failures, GroupReport, Outcome, RuleReport, RulesReport,
+    SelectorEvidence,
 };
 pub use rule_file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use template::{Elements, Template, TemplateData, TemplateError};

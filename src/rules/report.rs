@@ -107,23 +107,23 @@ pub struct Change {
     /// What the expression yielded last, as Prometheus prints it.
     pub value: String,
     /// What each selector of the expression saw of this alert.
-    pub behind: Vec<Behind>,
+    pub behind: Vec<SelectorEvidence>,
 }
 
 /// What a selector saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Behind {
+pub struct SelectorEvidence {
     /// The selector's text.
     pub selector: String,
     /// How many series it saw of this alert.
     pub series: usize,
     /// Samples of the first ones: the newest of each, and of a window the oldest as well.
-    pub samples: Vec<Seen>,
+    pub samples: Vec<EvidenceSample>,
 }
 
 /// A sample that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Seen {
+pub struct EvidenceSample {
     /// The series.
     pub series: String,
     /// When it was scraped.
