@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::alerts::{Alerts, State, Step};
 use super::evaluation_order::{self, Order};
 use super::evidence::EvidenceFinder;
-use super::overlay_storage::Layered;
+use super::overlay_storage::OverlayStorage;
 use super::report::{
     AlertHistory, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, SelectorEvidence,
 };
@@ -84,7 +84,7 @@ fn replay_in(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
+    let mut walk = Walk { overlay: overlay(files, storage), engine, cache: &cache, settings };
     for group in files.iter().flat_map(|file| &file.groups) {
         walk.bounded(group)?;
     }
@@ -121,10 +121,10 @@ fn replay_in(
 }
 
 /// `storage` under what these rules record.
-fn layers<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> Layered<'a> {
+fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
     let names =
         evaluation_order::all(files).flat_map(|(_, _, rule)| evaluation_order::records(rule));
-    Layered::new(storage, names.map(str::to_owned))
+    OverlayStorage::new(storage, names.map(str::to_owned))
 }
 
 /// One rule under way.
@@ -175,7 +175,7 @@ fn next_multiple(start: i64, interval: i64) -> Option<i64> {
 }
 
 struct Walk<'a> {
-    layers: Layered<'a>,
+    overlay: OverlayStorage<'a>,
     engine: &'a Engine,
     cache: &'a MatcherCache,
     settings: &'a Settings<'a>,
@@ -262,7 +262,7 @@ impl Walk<'_> {
         let interval = self.interval(rule.group);
         let expression = &rule.rule.expression;
         let answer =
-            self.engine.range(expression, &self.layers, (back(first), back(last)), interval);
+            self.engine.range(expression, &self.overlay, (back(first), back(last)), interval);
         let Value::Matrix(matrix) = answer.map_err(|error| chain(&error))?.value else {
             return Err("a range query yields no matrix".to_owned());
         };
@@ -277,7 +277,7 @@ impl Walk<'_> {
 
     fn instant(&self, rule: &Running<'_>, at: Timestamp) -> Result<Elements, String> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        vector(self.engine.instant(&rule.rule.expression, &self.layers, at))
+        vector(self.engine.instant(&rule.rule.expression, &self.overlay, at))
     }
 
     /// Takes in what a rule's expression yields at one instant.
@@ -326,7 +326,7 @@ impl Walk<'_> {
         rule.recorded.extend(elements.keys().cloned());
         let elements: Elements = elements.into_iter().collect();
         let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.layers.record(stamped, &elements, &mut rule.current);
+        self.overlay.record(stamped, &elements, &mut rule.current);
         Ok(())
     }
 
@@ -385,7 +385,7 @@ impl Walk<'_> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
         let query = |text: &str| {
             let expression = Expression::parse(text).map_err(|error| error.to_string())?;
-            vector(self.engine.instant(&expression, &self.layers, at))
+            vector(self.engine.instant(&expression, &self.overlay, at))
         };
         let data = TemplateData { labels, value, query: &query };
         // Prometheus writes the error into the text as well.
@@ -404,7 +404,7 @@ impl Walk<'_> {
             elements.push((labels.with(&[("__name__", "ALERTS_FOR_STATE")]), since));
         }
         let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.layers.record(stamped, &elements, &mut rule.current);
+        self.overlay.record(stamped, &elements, &mut rule.current);
     }
 
     /// Notes a change with what is behind it.
@@ -447,7 +447,7 @@ impl Walk<'_> {
         }
         let options = self.engine.options();
         let finder = EvidenceFinder {
-            storage: &self.layers,
+            storage: &self.overlay,
             cache: self.cache,
             dialect: options.dialect,
             lookback_ms: options.lookback_ms,
@@ -459,7 +459,7 @@ impl Walk<'_> {
     fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {
         let expression = &rule.rule.expression;
         let known = AvailableSeries {
-            storage: &self.layers,
+            storage: &self.overlay,
             metrics: self.settings.metrics,
             window: self.settings.window,
             cache: self.cache,

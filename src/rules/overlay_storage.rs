@@ -10,13 +10,13 @@ use crate::promql::{SeriesSet, Storage, StorageError};
 
 /// A storage with the series of rules before those of another one. A metric that a rule records
 /// hides the other storage's metric of that name: an answer never mixes two evaluations.
-pub struct Layered<'a> {
+pub struct OverlayStorage<'a> {
     base: &'a dyn Storage,
     /// Metrics that rules record, with their series.
     recorded: HashMap<String, BTreeMap<Labels, Arc<Series>>>,
 }
 
-impl<'a> Layered<'a> {
+impl<'a> OverlayStorage<'a> {
     /// Over `base`, with nothing recorded yet under `names`.
     pub fn new(base: &'a dyn Storage, names: impl IntoIterator<Item = String>) -> Self {
         Self { base, recorded: names.into_iter().map(|name| (name, BTreeMap::new())).collect() }
@@ -53,7 +53,7 @@ impl<'a> Layered<'a> {
     }
 }
 
-impl Storage for Layered<'_> {
+impl Storage for OverlayStorage<'_> {
     fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -93,14 +93,14 @@ mod tests {
         let labels = Labels::from_pairs(&[("__name__", "a:b"), ("job", "x")]);
         let old = Series { labels: labels.clone(), samples: Vec::new() };
         let base = MemoryStorage::new([Arc::new(old)]);
-        let mut layered = Layered::new(&base, ["a:b".to_owned()]);
+        let mut overlay = OverlayStorage::new(&base, ["a:b".to_owned()]);
         let mut before = BTreeSet::new();
         let at = Timestamp::from_millis;
-        layered.record(at(1), &[(labels, 7.0)], &mut before);
-        layered.record(at(2), &[], &mut before);
-        layered.record(at(3), &[], &mut before);
+        overlay.record(at(1), &[(labels, 7.0)], &mut before);
+        overlay.record(at(2), &[], &mut before);
+        overlay.record(at(3), &[], &mut before);
         for matchers in [vec![LabelMatcher::equal("__name__", "a:b")], vec![]] {
-            let found = layered.select(&matchers, TimeRange::ALL).expect("memory never fails");
+            let found = overlay.select(&matchers, TimeRange::ALL).expect("memory never fails");
             assert_eq!(found.len(), 1);
             let samples = &found[0].samples;
             assert_eq!(samples[0], Sample { at: at(1), value: 7.0 });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Running, Settings, Walk, evaluation_order, layers};
+use super::{Running, Settings, Walk, evaluation_order, overlay};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{Engine, MatcherCache, Storage, StorageError};
 use crate::rules::rule_file::{RuleFile, RuleKind};
@@ -33,7 +33,7 @@ pub fn step_through(
     then: impl FnOnce(&[Fired], &dyn Storage),
 ) -> Result<(), StorageError> {
     let cache = MatcherCache::default();
-    let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
+    let mut walk = Walk { overlay: overlay(files, storage), engine, cache: &cache, settings };
     let mut running: Vec<Running<'_>> =
         evaluation_order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
     let mut fired = Vec::new();
@@ -43,7 +43,7 @@ pub fn step_through(
             fired.extend(running.iter().flat_map(|rule| firing(&walk, rule, at)));
         }
     }
-    then(&fired, &walk.layers);
+    then(&fired, &walk.overlay);
     Ok(())
 }
 
