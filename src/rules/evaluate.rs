@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::{Alerts, State, Step};
-use super::evaluation_order::{self, Order};
+use super::evaluation_order::{self, EvaluationOrder};
 use super::evidence::EvidenceFinder;
 use super::overlay_storage::OverlayStorage;
 use super::report::{
@@ -72,12 +72,12 @@ pub fn replay(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let order = evaluation_order::order(files, &cache, engine.options().dialect);
+    let order = evaluation_order::needed_order(files, &cache, engine.options().dialect);
     replay_in(order, files, storage, engine, settings)
 }
 
 fn replay_in(
-    order: Order,
+    order: EvaluationOrder,
     files: &[RuleFile],
     storage: &dyn Storage,
     engine: &Engine,
@@ -88,18 +88,19 @@ fn replay_in(
     for group in files.iter().flat_map(|file| &file.groups) {
         walk.bounded(group)?;
     }
-    let mut running: Vec<Running<'_>> =
-        evaluation_order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+    let mut running: Vec<Running<'_>> = evaluation_order::all_rules(files)
+        .map(|(_, group, rule)| Running::new(group, rule))
+        .collect();
     let mut reports = Vec::with_capacity(running.len());
     match order {
         // What a rule reads is complete by then, and what is missing is told while it is at hand.
-        Order::RuleByRule => {
+        EvaluationOrder::RuleByRule => {
             for mut rule in running {
                 walk.whole(&mut rule)?;
                 reports.push(walk.report(rule)?);
             }
         }
-        Order::InstantByInstant => {
+        EvaluationOrder::InstantByInstant => {
             for at in walk.instants(&running) {
                 walk.step(&mut running, at)?;
             }
@@ -122,8 +123,8 @@ fn replay_in(
 
 /// `storage` under what these rules record.
 fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
-    let names =
-        evaluation_order::all(files).flat_map(|(_, _, rule)| evaluation_order::records(rule));
+    let names = evaluation_order::all_rules(files)
+        .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
     OverlayStorage::new(storage, names.map(str::to_owned))
 }
 

@@ -11,7 +11,7 @@ use crate::promql::{Dialect, MatcherCache, Selector};
 
 /// How rules are walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum EvaluationOrder {
     /// Rule by rule, each over all instants.
     RuleByRule,
     /// Instant by instant, all rules at each.
@@ -22,7 +22,7 @@ pub enum Order {
 pub const ALERT_METRICS: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
 /// All rules, in the order of evaluation at one instant.
-pub fn all(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &Group, &Rule)> {
+pub fn all_rules(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &Group, &Rule)> {
     files.iter().flat_map(|file| {
         let groups = file.groups.iter();
         groups.flat_map(move |group| group.rules.iter().map(move |rule| (file, group, rule)))
@@ -30,7 +30,7 @@ pub fn all(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &Group, &Rule
 }
 
 /// The metrics that a rule records.
-pub fn records(rule: &Rule) -> Vec<&str> {
+pub fn recorded_metrics(rule: &Rule) -> Vec<&str> {
     match rule.kind {
         RuleKind::Recording => vec![&rule.name],
         RuleKind::Alert { .. } => ALERT_METRICS.to_vec(),
@@ -38,26 +38,26 @@ pub fn records(rule: &Rule) -> Vec<&str> {
 }
 
 /// The metrics that expressions of rules name, in the order in which the rules are evaluated.
-pub fn reads(files: &[RuleFile]) -> Vec<&str> {
-    let selectors = all(files).flat_map(|(_, _, rule)| rule.expression.selectors());
+pub fn metrics_read(files: &[RuleFile]) -> Vec<&str> {
+    let selectors = all_rules(files).flat_map(|(_, _, rule)| rule.expression.selectors());
     let mut metrics: Vec<&str> = selectors.filter_map(Selector::metric).collect();
     metrics.dedup();
     metrics
 }
 
 /// The order that these rules need.
-pub fn order(files: &[RuleFile], cache: &MatcherCache, dialect: Dialect) -> Order {
-    let rules: Vec<&Rule> = all(files).map(|(_, _, rule)| rule).collect();
+pub fn needed_order(files: &[RuleFile], cache: &MatcherCache, dialect: Dialect) -> EvaluationOrder {
+    let rules: Vec<&Rule> = all_rules(files).map(|(_, _, rule)| rule).collect();
     let mut later: BTreeSet<&str> = BTreeSet::new();
     for rule in rules.iter().rev() {
-        later.extend(records(rule));
+        later.extend(recorded_metrics(rule));
         let selectors = rule.expression.selectors();
         let reads = |name: &&str| selectors.iter().any(|s| may_read(s, name, cache, dialect));
         if later.iter().any(reads) {
-            return Order::InstantByInstant;
+            return EvaluationOrder::InstantByInstant;
         }
     }
-    Order::RuleByRule
+    EvaluationOrder::RuleByRule
 }
 
 fn may_read(selector: &Selector, name: &str, cache: &MatcherCache, dialect: Dialect) -> bool {
@@ -73,20 +73,32 @@ fn may_read(selector: &Selector, name: &str, cache: &MatcherCache, dialect: Dial
 mod tests {
     use super::*;
 
-    fn order_of(rules: &str) -> Order {
+    fn order_of(rules: &str) -> EvaluationOrder {
         let text = format!("groups: [{{name: g, rules: [{rules}]}}]");
         let file = RuleFile::parse("r", &text).expect("it is a rule file");
-        order(&[file], &MatcherCache::default(), Dialect::V3)
+        needed_order(&[file], &MatcherCache::default(), Dialect::V3)
     }
 
     #[test]
     fn only_what_reads_itself_or_later_rules_is_walked_instant_by_instant() {
         let (first, second) = ("{record: a, expr: up}", "{alert: B, expr: a > 0}");
-        assert_eq!(order_of(&format!("{first}, {second}")), Order::RuleByRule);
-        assert_eq!(order_of(&format!("{second}, {first}")), Order::InstantByInstant);
-        assert_eq!(order_of("{record: n, expr: n offset 1m + 1 or up}"), Order::InstantByInstant);
-        assert_eq!(order_of("{alert: A, expr: count(ALERTS) > 3}"), Order::InstantByInstant);
-        assert_eq!(order_of("{alert: A, expr: 'count({job=\"x\"}) > 3'}"), Order::InstantByInstant);
-        assert_eq!(order_of("{alert: A, expr: '{__name__=~\"u.*\"} > 3'}"), Order::RuleByRule);
+        assert_eq!(order_of(&format!("{first}, {second}")), EvaluationOrder::RuleByRule);
+        assert_eq!(order_of(&format!("{second}, {first}")), EvaluationOrder::InstantByInstant);
+        assert_eq!(
+            order_of("{record: n, expr: n offset 1m + 1 or up}"),
+            EvaluationOrder::InstantByInstant
+        );
+        assert_eq!(
+            order_of("{alert: A, expr: count(ALERTS) > 3}"),
+            EvaluationOrder::InstantByInstant
+        );
+        assert_eq!(
+            order_of("{alert: A, expr: 'count({job=\"x\"}) > 3'}"),
+            EvaluationOrder::InstantByInstant
+        );
+        assert_eq!(
+            order_of("{alert: A, expr: '{__name__=~\"u.*\"} > 3'}"),
+            EvaluationOrder::RuleByRule
+        );
     }
 }

@@ -20,7 +20,7 @@ mod unmatched_selectors;
 pub use alerts::State;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
-pub use evaluation_order::reads;
+pub use evaluation_order::metrics_read;
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use report::{
     AlertHistory, Change, EvidenceSample, Failures, GroupReport, Outcome, RuleReport, RulesReport,

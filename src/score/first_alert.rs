@@ -29,7 +29,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
     let files = rules::bundled();
-    storage.announce(rules::reads(&files));
+    storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(&reader, INTERVAL_MS, MOST_EVALUATIONS)?;
     let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };

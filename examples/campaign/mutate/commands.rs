@@ -146,7 +146,7 @@ static RULES: LazyLock<Vec<RuleFile>> = LazyLock::new(rules::bundled);
 fn rules_replay(path: &Path) -> Result<()> {
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
-    storage.announce(rules::reads(&RULES));
+    storage.announce(rules::metrics_read(&RULES));
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
     let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };

@@ -34,8 +34,9 @@ pub fn step_through(
 ) -> Result<(), StorageError> {
     let cache = MatcherCache::default();
     let mut walk = Walk { overlay: overlay(files, storage), engine, cache: &cache, settings };
-    let mut running: Vec<Running<'_>> =
-        evaluation_order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+    let mut running: Vec<Running<'_>> = evaluation_order::all_rules(files)
+        .map(|(_, group, rule)| Running::new(group, rule))
+        .collect();
     let mut fired = Vec::new();
     for at in walk.instants(&running) {
         walk.step(&mut running, at)?;

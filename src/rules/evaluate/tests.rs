@@ -35,7 +35,7 @@ fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesRep
     let settings = settings(ticks);
     let report = replay(files, storage, &engine, &settings).expect("memory never fails");
     // Walking instant by instant is always right; the shortcut has to agree.
-    let slow = replay_in(Order::InstantByInstant, files, storage, &engine, &settings);
+    let slow = replay_in(EvaluationOrder::InstantByInstant, files, storage, &engine, &settings);
     let json = |report: &RulesReport| serde_json::to_string(report).expect("it is JSON");
     assert_eq!(json(&report), json(&slow.expect("memory never fails")));
     report
