@@ -9,7 +9,7 @@ use crate::model::{Labels, Timestamp};
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum AlertState {
     /// Its element is gone before it fired, or it never was there.
     Inactive,
     /// Its element is there, and not yet for long enough.
@@ -20,7 +20,7 @@ pub enum State {
     Resolved,
 }
 
-impl State {
+impl AlertState {
     /// The name, as in `ALERTS`.
     pub fn name(self) -> &'static str {
         match self {
@@ -34,20 +34,20 @@ impl State {
 
 /// A step of one alert.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct AlertTransition {
     /// The alert.
     pub labels: Labels,
     /// Where it stood.
-    pub from: State,
+    pub from: AlertState,
     /// Where it stands now.
-    pub to: State,
+    pub to: AlertState,
     /// What its element last had as value.
     pub value: f64,
 }
 
 /// An alert that is pending or firing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Active {
+pub struct ActiveAlert {
     /// Since when its element is there.
     pub since: Timestamp,
     /// Whether it fires; pending otherwise.
@@ -60,32 +60,36 @@ pub struct Active {
 
 /// All alerts of one rule.
 #[derive(Clone, Debug)]
-pub struct Alerts {
+pub struct RuleAlerts {
     for_ms: i64,
     keep_firing_for_ms: i64,
-    active: BTreeMap<Labels, Active>,
+    active: BTreeMap<Labels, ActiveAlert>,
 }
 
-impl Alerts {
+impl RuleAlerts {
     /// No alert yet.
     pub fn new(for_ms: i64, keep_firing_for_ms: i64) -> Self {
         Self { for_ms, keep_firing_for_ms, active: BTreeMap::new() }
     }
 
     /// Those that are pending or firing.
-    pub fn active(&self) -> &BTreeMap<Labels, Active> {
+    pub fn active(&self) -> &BTreeMap<Labels, ActiveAlert> {
         &self.active
     }
 
     /// Forgets all of them, as Prometheus does where a rule exceeds its group's limit.
-    pub fn clear(&mut self) -> Vec<Step> {
+    pub fn clear(&mut self) -> Vec<AlertTransition> {
         let left = std::mem::take(&mut self.active);
         left.into_iter().map(|(labels, alert)| alert.ended(labels)).collect()
     }
 
     /// Takes in what the expression yields at `at`, by the alerts' labels; what changes, in the
     /// order of labels.
-    pub fn advance(&mut self, at: Timestamp, found: &BTreeMap<Labels, f64>) -> Vec<Step> {
+    pub fn advance(
+        &mut self,
+        at: Timestamp,
+        found: &BTreeMap<Labels, f64>,
+    ) -> Vec<AlertTransition> {
         let mut steps = Vec::new();
         let before = std::mem::take(&mut self.active);
         for (labels, mut alert) in before {
@@ -102,7 +106,7 @@ impl Alerts {
         }
         for (labels, &value) in found {
             let is_new = !self.active.contains_key(labels);
-            let alert = self.active.entry(labels.clone()).or_insert(Active {
+            let alert = self.active.entry(labels.clone()).or_insert(ActiveAlert {
                 since: at,
                 fires: false,
                 value,
@@ -110,14 +114,14 @@ impl Alerts {
             });
             alert.value = value;
             let from = match (is_new, alert.fires) {
-                (true, _) => State::Inactive,
+                (true, _) => AlertState::Inactive,
                 (false, true) => continue,
-                (false, false) => State::Pending,
+                (false, false) => AlertState::Pending,
             };
             alert.fires = at - alert.since >= self.for_ms;
-            let to = if alert.fires { State::Firing } else { State::Pending };
+            let to = if alert.fires { AlertState::Firing } else { AlertState::Pending };
             if from != to {
-                steps.push(Step { labels: labels.clone(), from, to, value });
+                steps.push(AlertTransition { labels: labels.clone(), from, to, value });
             }
         }
         steps.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -125,14 +129,14 @@ impl Alerts {
     }
 }
 
-impl Active {
-    fn ended(self, labels: Labels) -> Step {
+impl ActiveAlert {
+    fn ended(self, labels: Labels) -> AlertTransition {
         let (from, to) = if self.fires {
-            (State::Firing, State::Resolved)
+            (AlertState::Firing, AlertState::Resolved)
         } else {
-            (State::Pending, State::Inactive)
+            (AlertState::Pending, AlertState::Inactive)
         };
-        Step { labels, from, to, value: self.value }
+        AlertTransition { labels, from, to, value: self.value }
     }
 }
 
@@ -143,7 +147,7 @@ mod tests {
     /// Advances every 15 s; `1` is an element that is there. The states, a letter each.
     fn states(for_s: i64, keep_s: i64, there: &str) -> String {
         let labels = Labels::from_pairs(&[("alertname", "A")]);
-        let mut alerts = Alerts::new(for_s * 1000, keep_s * 1000);
+        let mut alerts = RuleAlerts::new(for_s * 1000, keep_s * 1000);
         let letters = (0..).zip(there.chars()).map(|(tick, there)| {
             let found = (there == '1').then(|| (labels.clone(), 1.0));
             let steps =
@@ -151,7 +155,7 @@ mod tests {
             match alerts.active().get(&labels) {
                 Some(alert) if alert.fires => 'F',
                 Some(_) => 'P',
-                None if steps.iter().any(|step| step.to == State::Resolved) => 'R',
+                None if steps.iter().any(|step| step.to == AlertState::Resolved) => 'R',
                 None => '.',
             }
         });

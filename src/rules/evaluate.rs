@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::alerts::{Alerts, State, Step};
+use super::alerts::{AlertState, AlertTransition, RuleAlerts};
 use super::evaluation_order::{self, EvaluationOrder};
 use super::evidence::EvidenceFinder;
 use super::overlay_storage::OverlayStorage;
 use super::report::{
-    AlertHistory, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, SelectorEvidence,
+    AlertChange, AlertHistory, EvaluationFailures, GroupReport, Outcome, RuleReport, RulesReport,
+    SelectorEvidence,
 };
 use super::rule_file::{Group, Rule, RuleFile, RuleKind};
 use super::template::{Elements, Template, TemplateData};
@@ -22,7 +23,7 @@ use crate::promql::{
     Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
 };
 
-pub(super) use stepwise::{Fired, step_through};
+pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
 
 /// Changes of one rule that come with the samples behind them.
 const EVIDENCED: usize = 200;
@@ -84,28 +85,28 @@ fn replay_in(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let mut walk = Walk { overlay: overlay(files, storage), engine, cache: &cache, settings };
+    let mut replay = Replay { overlay: overlay(files, storage), engine, cache: &cache, settings };
     for group in files.iter().flat_map(|file| &file.groups) {
-        walk.bounded(group)?;
+        replay.bounded(group)?;
     }
-    let mut running: Vec<Running<'_>> = evaluation_order::all_rules(files)
-        .map(|(_, group, rule)| Running::new(group, rule))
+    let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
+        .map(|(_, group, rule)| RunningRule::new(group, rule))
         .collect();
     let mut reports = Vec::with_capacity(running.len());
     match order {
         // What a rule reads is complete by then, and what is missing is told while it is at hand.
         EvaluationOrder::RuleByRule => {
             for mut rule in running {
-                walk.whole(&mut rule)?;
-                reports.push(walk.report(rule)?);
+                replay.whole(&mut rule)?;
+                reports.push(replay.report(rule)?);
             }
         }
         EvaluationOrder::InstantByInstant => {
-            for at in walk.instants(&running) {
-                walk.step(&mut running, at)?;
+            for at in replay.instants(&running) {
+                replay.step(&mut running, at)?;
             }
             for rule in running {
-                reports.push(walk.report(rule)?);
+                reports.push(replay.report(rule)?);
             }
         }
     }
@@ -114,8 +115,8 @@ fn replay_in(
     let groups = groups.map(|(file, group)| GroupReport {
         file: file.name.clone(),
         name: group.name.clone(),
-        interval_ms: walk.interval(group),
-        evaluations: walk.ticks(group).count(),
+        interval_ms: replay.interval(group),
+        evaluations: replay.ticks(group).count(),
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
     Ok(RulesReport { window: settings.window, groups: groups.collect() })
@@ -129,10 +130,10 @@ fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'
 }
 
 /// One rule under way.
-struct Running<'a> {
+struct RunningRule<'a> {
     group: &'a Group,
     rule: &'a Rule,
-    alerts: Alerts,
+    alerts: RuleAlerts,
     /// By the alerts' labels, those of their elements.
     elements: BTreeMap<Labels, Labels>,
     histories: BTreeMap<Labels, AlertHistory>,
@@ -140,15 +141,15 @@ struct Running<'a> {
     /// Series recorded at the last evaluation, and ever.
     current: BTreeSet<Labels>,
     recorded: BTreeSet<Labels>,
-    failures: Option<Failures>,
+    failures: Option<EvaluationFailures>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> RunningRule<'a> {
     fn new(group: &'a Group, rule: &'a Rule) -> Self {
         let alerts = match rule.kind {
-            RuleKind::Recording => Alerts::new(0, 0),
+            RuleKind::Recording => RuleAlerts::new(0, 0),
             RuleKind::Alert { for_ms, keep_firing_for_ms, .. } => {
-                Alerts::new(for_ms, keep_firing_for_ms)
+                RuleAlerts::new(for_ms, keep_firing_for_ms)
             }
         };
         Self {
@@ -165,7 +166,7 @@ impl<'a> Running<'a> {
     }
 
     fn fail(&mut self, at: Timestamp, why: String) {
-        let first = Failures { count: 0, first_at: at, first: why };
+        let first = EvaluationFailures { count: 0, first_at: at, first: why };
         self.failures.get_or_insert(first).count += 1;
     }
 }
@@ -175,14 +176,14 @@ fn next_multiple(start: i64, interval: i64) -> Option<i64> {
     start.checked_add((interval - start.rem_euclid(interval)) % interval)
 }
 
-struct Walk<'a> {
+struct Replay<'a> {
     overlay: OverlayStorage<'a>,
     engine: &'a Engine,
     cache: &'a MatcherCache,
     settings: &'a Settings<'a>,
 }
 
-impl Walk<'_> {
+impl Replay<'_> {
     fn interval(&self, group: &Group) -> i64 {
         group.interval_ms.unwrap_or(self.settings.interval_ms).max(1)
     }
@@ -208,7 +209,7 @@ impl Walk<'_> {
     }
 
     /// The instants of all groups, ascending, each once.
-    fn instants(&self, running: &[Running<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
+    fn instants(&self, running: &[RunningRule<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
         let intervals: BTreeSet<i64> =
             running.iter().map(|rule| self.interval(rule.group)).collect();
         let window = self.settings.window;
@@ -222,7 +223,7 @@ impl Walk<'_> {
     }
 
     /// Evaluates all rules whose turn it is.
-    fn step(&mut self, running: &mut [Running<'_>], at: Timestamp) -> Result<(), StorageError> {
+    fn step(&mut self, running: &mut [RunningRule<'_>], at: Timestamp) -> Result<(), StorageError> {
         for rule in running {
             if at.as_millis() % self.interval(rule.group) == 0 {
                 let found = self.instant(rule, at);
@@ -233,7 +234,7 @@ impl Walk<'_> {
     }
 
     /// Evaluates one rule at all its instants.
-    fn whole(&mut self, rule: &mut Running<'_>) -> Result<(), StorageError> {
+    fn whole(&mut self, rule: &mut RunningRule<'_>) -> Result<(), StorageError> {
         let mut ticks = self.ticks(rule.group);
         loop {
             let together: Vec<Timestamp> = ticks.by_ref().take(STEPS_AT_ONCE).collect();
@@ -254,7 +255,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn range(&self, rule: &Running<'_>, ticks: &[Timestamp]) -> Result<Vec<Elements>, String> {
+    fn range(&self, rule: &RunningRule<'_>, ticks: &[Timestamp]) -> Result<Vec<Elements>, String> {
         let mut vectors = vec![Elements::new(); ticks.len()];
         let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else {
             return Ok(vectors);
@@ -276,7 +277,7 @@ impl Walk<'_> {
         Ok(vectors)
     }
 
-    fn instant(&self, rule: &Running<'_>, at: Timestamp) -> Result<Elements, String> {
+    fn instant(&self, rule: &RunningRule<'_>, at: Timestamp) -> Result<Elements, String> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
         vector(self.engine.instant(&rule.rule.expression, &self.overlay, at))
     }
@@ -284,7 +285,7 @@ impl Walk<'_> {
     /// Takes in what a rule's expression yields at one instant.
     fn advance(
         &mut self,
-        rule: &mut Running<'_>,
+        rule: &mut RunningRule<'_>,
         at: Timestamp,
         found: Result<Elements, String>,
     ) -> Result<(), StorageError> {
@@ -305,7 +306,7 @@ impl Walk<'_> {
 
     fn record(
         &mut self,
-        rule: &mut Running<'_>,
+        rule: &mut RunningRule<'_>,
         at: Timestamp,
         found: Elements,
     ) -> Result<(), String> {
@@ -333,10 +334,10 @@ impl Walk<'_> {
 
     fn alert(
         &mut self,
-        rule: &mut Running<'_>,
+        rule: &mut RunningRule<'_>,
         at: Timestamp,
         found: Elements,
-    ) -> Result<Vec<Step>, String> {
+    ) -> Result<Vec<AlertTransition>, String> {
         let mut alerts = BTreeMap::new();
         for (labels, value) in found {
             let identity = self.identity(rule, at, &labels, value);
@@ -353,9 +354,10 @@ impl Walk<'_> {
         if limit > 0 && count > limit {
             rule.fail(at, format!("exceeded limit of {limit} with {count} alerts"));
             // What only began at this instant never was an alert.
-            steps.retain(|step| step.from != State::Inactive);
+            steps.retain(|step| step.from != AlertState::Inactive);
             let begun = rule.alerts.clear();
-            let was = |step: &Step| rule.histories.get(&step.labels).is_some_and(is_active);
+            let was =
+                |step: &AlertTransition| rule.histories.get(&step.labels).is_some_and(is_active);
             steps.extend(begun.into_iter().filter(was));
         }
         self.record_alerts(rule, at);
@@ -363,7 +365,13 @@ impl Walk<'_> {
     }
 
     /// The labels of an alert: its element's without the metric's name, the rule's, its own name.
-    fn identity(&self, rule: &Running<'_>, at: Timestamp, labels: &Labels, value: f64) -> Labels {
+    fn identity(
+        &self,
+        rule: &RunningRule<'_>,
+        at: Timestamp,
+        labels: &Labels,
+        value: f64,
+    ) -> Labels {
         let mut set = Vec::with_capacity(rule.rule.labels.len() + 2);
         for (name, template) in &rule.rule.labels {
             set.push((name.as_str(), self.expanded(rule, at, template, labels, value)));
@@ -377,7 +385,7 @@ impl Walk<'_> {
 
     fn expanded(
         &self,
-        rule: &Running<'_>,
+        rule: &RunningRule<'_>,
         at: Timestamp,
         template: &Template,
         labels: &Labels,
@@ -395,10 +403,10 @@ impl Walk<'_> {
             .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
     }
 
-    fn record_alerts(&mut self, rule: &mut Running<'_>, at: Timestamp) {
+    fn record_alerts(&mut self, rule: &mut RunningRule<'_>, at: Timestamp) {
         let mut elements = Elements::new();
         for (labels, alert) in rule.alerts.active() {
-            let state = if alert.fires { State::Firing } else { State::Pending };
+            let state = if alert.fires { AlertState::Firing } else { AlertState::Pending };
             let set = [("__name__", "ALERTS"), ("alertstate", state.name())];
             elements.push((labels.with(&set), 1.0));
             let since = alert.since.as_millis().div_euclid(1000) as f64;
@@ -409,12 +417,17 @@ impl Walk<'_> {
     }
 
     /// Notes a change with what is behind it.
-    fn note(&self, rule: &mut Running<'_>, at: Timestamp, step: Step) -> Result<(), StorageError> {
+    fn note(
+        &self,
+        rule: &mut RunningRule<'_>,
+        at: Timestamp,
+        step: AlertTransition,
+    ) -> Result<(), StorageError> {
         rule.changes += 1;
         let element = rule.elements.get(&step.labels).cloned().unwrap_or_default();
         let behind = self.evidence(rule, at, &element)?;
         let annotations = match (&rule.rule.kind, step.to) {
-            (RuleKind::Alert { annotations, .. }, State::Pending | State::Firing) => {
+            (RuleKind::Alert { annotations, .. }, AlertState::Pending | AlertState::Firing) => {
                 let expand = |(name, template): &(String, Template)| {
                     (name.clone(), self.expanded(rule, at, template, &element, step.value))
                 };
@@ -433,13 +446,13 @@ impl Walk<'_> {
             history.annotations = annotations;
         }
         let value = format_value(step.value);
-        history.changes.push(Change { at, from: step.from, to: step.to, value, behind });
+        history.changes.push(AlertChange { at, from: step.from, to: step.to, value, behind });
         Ok(())
     }
 
     fn evidence(
         &self,
-        rule: &Running<'_>,
+        rule: &RunningRule<'_>,
         at: Timestamp,
         element: &Labels,
     ) -> Result<Vec<SelectorEvidence>, StorageError> {
@@ -457,7 +470,7 @@ impl Walk<'_> {
         finder.find(&rule.rule.expression, element, at)
     }
 
-    fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {
+    fn report(&self, rule: RunningRule<'_>) -> Result<RuleReport, StorageError> {
         let expression = &rule.rule.expression;
         let known = AvailableSeries {
             storage: &self.overlay,
@@ -472,7 +485,7 @@ impl Walk<'_> {
         for alert in &mut alerts {
             alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
         }
-        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == State::Firing);
+        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
         let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
             (true, _) => Outcome::Fired,
             (false, true) => Outcome::Error,
@@ -500,16 +513,16 @@ impl Walk<'_> {
 
 fn is_active(history: &AlertHistory) -> bool {
     let last = history.changes.last();
-    last.is_some_and(|change| matches!(change.to, State::Pending | State::Firing))
+    last.is_some_and(|change| matches!(change.to, AlertState::Pending | AlertState::Firing))
 }
 
-fn fired_ms(changes: &[Change], end: Timestamp) -> i64 {
+fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
     let mut total = 0;
     let mut since = None;
     for change in changes {
         match (change.to, since) {
-            (State::Firing, None) => since = Some(change.at),
-            (State::Resolved, Some(from)) => {
+            (AlertState::Firing, None) => since = Some(change.at),
+            (AlertState::Resolved, Some(from)) => {
                 total += change.at - from;
                 since = None;
             }

@@ -17,14 +17,14 @@ mod rule_file;
 mod template;
 mod unmatched_selectors;
 
-pub use alerts::State;
+pub use alerts::AlertState;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::metrics_read;
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use report::{
-    AlertHistory, Change, EvidenceSample, Failures, GroupReport, Outcome, RuleReport, RulesReport,
-    SelectorEvidence,
+    AlertChange, AlertHistory, EvaluationFailures, EvidenceSample, GroupReport, Outcome,
+    RuleReport, RulesReport, SelectorEvidence,
 };
 pub use rule_file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
 pub use template::{Elements, Template, TemplateData, TemplateError};

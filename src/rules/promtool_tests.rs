@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::evaluate::{Fired, Settings, step_through};
+use super::evaluate::{FiringAlert, Settings, evaluate_stepwise};
 use super::rule_file::{RuleFile, duration_ms};
 use crate::model::{Labels, Sample, Series, TimeRange, Timestamp};
 use crate::promql::{
@@ -224,7 +224,7 @@ impl RuleTests {
             Timestamp::from_millis(at.as_millis() / self.interval_ms * self.interval_ms)
         };
         let ticks: BTreeSet<Timestamp> = test.alerts.iter().map(|alert| tick(alert.at)).collect();
-        step_through(rules, (&storage, engine), &settings, &ticks, |fired, recorded| {
+        evaluate_stepwise(rules, (&storage, engine), &settings, &ticks, |fired, recorded| {
             for alert in &test.alerts {
                 outcome.note(alert.check(&test.name, tick(alert.at), fired));
             }
@@ -269,7 +269,7 @@ impl RuleTestsOutcome {
 
 impl AlertTest {
     /// Compares with what fires at the evaluation that the test asks for.
-    fn check(&self, test: &str, tick: Timestamp, fired: &[Fired]) -> Result<(), String> {
+    fn check(&self, test: &str, tick: Timestamp, fired: &[FiringAlert]) -> Result<(), String> {
         let fired = fired.iter().filter(|fired| fired.at == tick && fired.rule == self.name);
         let mut found: Vec<Alert> =
             fired.map(|fired| (fired.labels.clone(), fired.annotations.clone())).collect();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::alerts::State;
+use super::alerts::AlertState;
 use super::unmatched_selectors::UnmatchedSelector;
 use crate::model::{Labels, TimeRange, Timestamp};
 
@@ -63,7 +63,7 @@ pub struct RuleReport {
     pub missing: Vec<UnmatchedSelector>,
     /// Instants at which it could not be evaluated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failures: Option<Failures>,
+    pub failures: Option<EvaluationFailures>,
     /// Its alerts, ascending by labels.
     pub alerts: Vec<AlertHistory>,
     /// Series that a recording rule recorded.
@@ -72,7 +72,7 @@ pub struct RuleReport {
 
 /// Evaluations that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failures {
+pub struct EvaluationFailures {
     /// How many.
     pub count: usize,
     /// When the first one.
@@ -92,18 +92,18 @@ pub struct AlertHistory {
     /// How long it fired in all; until the end of the window where it still does.
     pub fired_ms: i64,
     /// Every change of its state, in order.
-    pub changes: Vec<Change>,
+    pub changes: Vec<AlertChange>,
 }
 
 /// A change of an alert's state.
 #[derive(Clone, Debug, Serialize)]
-pub struct Change {
+pub struct AlertChange {
     /// When it was evaluated.
     pub at: Timestamp,
     /// The state before.
-    pub from: State,
+    pub from: AlertState,
     /// The state since.
-    pub to: State,
+    pub to: AlertState,
     /// What the expression yielded last, as Prometheus prints it.
     pub value: String,
     /// What each selector of the expression saw of this alert.

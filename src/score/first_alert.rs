@@ -8,7 +8,7 @@ use crate::capture::CaptureReader;
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
+use crate::rules::{self, AlertHistory, AlertState, MOST_EVALUATIONS, RuleReport, Settings};
 use crate::score::Guess;
 use crate::{session::CaptureStorage, timeline::window_of_steps};
 
@@ -46,7 +46,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
         onset: alert
             .changes
             .iter()
-            .filter(|change| change.from == State::Inactive && change.at <= when)
+            .filter(|change| change.from == AlertState::Inactive && change.at <= when)
             .map(|change| change.at)
             .max(),
     }))
@@ -59,7 +59,7 @@ fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &
         .iter()
         .filter(|alert| matches!(alert.labels.get("severity"), Some("critical" | "emergency")));
     critical.filter_map(move |alert| {
-        let mut began = alert.changes.iter().filter(|change| change.to == State::Firing);
+        let mut began = alert.changes.iter().filter(|change| change.to == AlertState::Firing);
         began.find(|change| change.at >= at).map(|change| (change.at, alert))
     })
 }

@@ -64,7 +64,7 @@ fn an_alert_goes_through_its_states_and_shows_the_samples() {
     assert_eq!(alert.labels.to_string(), "{alertname=\"Down\",job=\"tikv\",severity=\"tikv!\"}");
     assert_eq!(alert.annotations, [("summary".to_owned(), "tikv is 0".to_owned())]);
     assert_eq!(alert.fired_ms, STEP_MS);
-    let seen = |change: &Change| {
+    let seen = |change: &AlertChange| {
         let behind = &change.behind[0];
         let sample = &behind.samples[0];
         assert_eq!((behind.selector.as_str(), behind.series), ("up", 1));
