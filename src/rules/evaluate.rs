@@ -15,8 +15,8 @@ use super::report::{
     AlertChange, AlertHistory, EvaluationFailures, GroupReport, Outcome, RuleReport, RulesReport,
     SelectorEvidence,
 };
-use super::rule_file::{Group, Rule, RuleFile, RuleKind};
-use super::template::{Elements, Template, TemplateData};
+use super::rule_file::{Rule, RuleFile, RuleGroup, RuleKind};
+use super::template::{Template, TemplateData, VectorElements};
 use super::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{
@@ -131,7 +131,7 @@ fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'
 
 /// One rule under way.
 struct RunningRule<'a> {
-    group: &'a Group,
+    group: &'a RuleGroup,
     rule: &'a Rule,
     alerts: RuleAlerts,
     /// By the alerts' labels, those of their elements.
@@ -145,7 +145,7 @@ struct RunningRule<'a> {
 }
 
 impl<'a> RunningRule<'a> {
-    fn new(group: &'a Group, rule: &'a Rule) -> Self {
+    fn new(group: &'a RuleGroup, rule: &'a Rule) -> Self {
         let alerts = match rule.kind {
             RuleKind::Recording => RuleAlerts::new(0, 0),
             RuleKind::Alert { for_ms, keep_firing_for_ms, .. } => {
@@ -184,11 +184,11 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn interval(&self, group: &Group) -> i64 {
+    fn interval(&self, group: &RuleGroup) -> i64 {
         group.interval_ms.unwrap_or(self.settings.interval_ms).max(1)
     }
 
-    fn bounded(&self, group: &Group) -> Result<(), TooManyEvaluations> {
+    fn bounded(&self, group: &RuleGroup) -> Result<(), TooManyEvaluations> {
         let window = self.settings.window;
         // The window may be as long as all of time, which is more than a length can be.
         let millis = i128::from(window.end.as_millis()) - i128::from(window.start.as_millis());
@@ -199,7 +199,7 @@ impl Replay<'_> {
         Err(TooManyEvaluations { group: group.name.clone(), evaluations, window })
     }
 
-    fn ticks(&self, group: &Group) -> impl Iterator<Item = Timestamp> + use<> {
+    fn ticks(&self, group: &RuleGroup) -> impl Iterator<Item = Timestamp> + use<> {
         let interval = self.interval(group);
         let window = self.settings.window;
         let first = next_multiple(window.start.as_millis(), interval);
@@ -255,8 +255,12 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn range(&self, rule: &RunningRule<'_>, ticks: &[Timestamp]) -> Result<Vec<Elements>, String> {
-        let mut vectors = vec![Elements::new(); ticks.len()];
+    fn range(
+        &self,
+        rule: &RunningRule<'_>,
+        ticks: &[Timestamp],
+    ) -> Result<Vec<VectorElements>, String> {
+        let mut vectors = vec![VectorElements::new(); ticks.len()];
         let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else {
             return Ok(vectors);
         };
@@ -277,7 +281,7 @@ impl Replay<'_> {
         Ok(vectors)
     }
 
-    fn instant(&self, rule: &RunningRule<'_>, at: Timestamp) -> Result<Elements, String> {
+    fn instant(&self, rule: &RunningRule<'_>, at: Timestamp) -> Result<VectorElements, String> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
         vector(self.engine.instant(&rule.rule.expression, &self.overlay, at))
     }
@@ -287,7 +291,7 @@ impl Replay<'_> {
         &mut self,
         rule: &mut RunningRule<'_>,
         at: Timestamp,
-        found: Result<Elements, String>,
+        found: Result<VectorElements, String>,
     ) -> Result<(), StorageError> {
         let done = found.and_then(|found| match rule.rule.kind {
             RuleKind::Recording => self.record(rule, at, found).map(|()| Vec::new()),
@@ -308,7 +312,7 @@ impl Replay<'_> {
         &mut self,
         rule: &mut RunningRule<'_>,
         at: Timestamp,
-        found: Elements,
+        found: VectorElements,
     ) -> Result<(), String> {
         let limit = rule.group.limit;
         if limit > 0 && found.len() > limit {
@@ -326,7 +330,7 @@ impl Replay<'_> {
             }
         }
         rule.recorded.extend(elements.keys().cloned());
-        let elements: Elements = elements.into_iter().collect();
+        let elements: VectorElements = elements.into_iter().collect();
         let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
         self.overlay.record(stamped, &elements, &mut rule.current);
         Ok(())
@@ -336,7 +340,7 @@ impl Replay<'_> {
         &mut self,
         rule: &mut RunningRule<'_>,
         at: Timestamp,
-        found: Elements,
+        found: VectorElements,
     ) -> Result<Vec<AlertTransition>, String> {
         let mut alerts = BTreeMap::new();
         for (labels, value) in found {
@@ -404,7 +408,7 @@ impl Replay<'_> {
     }
 
     fn record_alerts(&mut self, rule: &mut RunningRule<'_>, at: Timestamp) {
-        let mut elements = Elements::new();
+        let mut elements = VectorElements::new();
         for (labels, alert) in rule.alerts.active() {
             let state = if alert.fires { AlertState::Firing } else { AlertState::Pending };
             let set = [("__name__", "ALERTS"), ("alertstate", state.name())];
@@ -532,7 +536,7 @@ fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
     total + since.map_or(0, |from| end - from)
 }
 
-fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<Elements, String> {
+fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<VectorElements, String> {
     match answer.map_err(|error| chain(&error))?.value {
         Value::Vector(vector) => {
             Ok(vector.into_iter().map(|e| (e.labels, e.sample.value)).collect())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::rule_file::{Group, Rule, RuleFile, RuleKind};
+use super::rule_file::{Rule, RuleFile, RuleGroup, RuleKind};
 use crate::promql::{Dialect, MatcherCache, Selector};
 
 /// How rules are walked.
@@ -22,7 +22,7 @@ pub enum EvaluationOrder {
 pub const ALERT_METRICS: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
 /// All rules, in the order of evaluation at one instant.
-pub fn all_rules(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &Group, &Rule)> {
+pub fn all_rules(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &RuleGroup, &Rule)> {
     files.iter().flat_map(|file| {
         let groups = file.groups.iter();
         groups.flat_map(move |group| group.rules.iter().map(move |rule| (file, group, rule)))

@@ -26,6 +26,6 @@ pub use report::{
     AlertChange, AlertHistory, EvaluationFailures, EvidenceSample, GroupReport, Outcome,
     RuleReport, RulesReport, SelectorEvidence,
 };
-pub use rule_file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
-pub use template::{Elements, Template, TemplateData, TemplateError};
+pub use rule_file::{Rule, RuleFile, RuleFileError, RuleGroup, RuleKind};
+pub use template::{Template, TemplateData, TemplateError, VectorElements};
 pub use unmatched_selectors::UnmatchedSelector;

@@ -14,12 +14,12 @@ pub struct RuleFile {
     /// What it is called in reports.
     pub name: String,
     /// Its groups, in the file's order.
-    pub groups: Vec<Group>,
+    pub groups: Vec<RuleGroup>,
 }
 
 /// Rules that are evaluated one after the other, at the same instants.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct RuleGroup {
     /// Its name.
     pub name: String,
     /// How often it is evaluated; the server's own interval where it does not say.
@@ -142,7 +142,7 @@ impl RuleFile {
 }
 
 impl RawGroup {
-    fn read(self, problems: &mut Vec<String>) -> Group {
+    fn read(self, problems: &mut Vec<String>) -> RuleGroup {
         let mut duration = |key: &str, text: &Option<String>| {
             let read = text.as_deref().map(duration_ms).transpose();
             read.unwrap_or_else(|why| {
@@ -162,7 +162,7 @@ impl RawGroup {
             rules.extend(rule.read(&shared, &mut found));
             problems.extend(found.into_iter().map(|why| format!("{place}: {why}")));
         }
-        Group {
+        RuleGroup {
             name: self.name,
             interval_ms,
             query_offset_ms,

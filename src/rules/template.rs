@@ -30,11 +30,11 @@ pub struct TemplateData<'a> {
     /// `$value`.
     pub value: f64,
     /// `query`: evaluates an expression at the instant of the rule's evaluation.
-    pub query: &'a dyn Fn(&str) -> Result<Elements, String>,
+    pub query: &'a dyn Fn(&str) -> Result<VectorElements, String>,
 }
 
-/// Elements of an instant vector.
-pub type Elements = Vec<(Labels, f64)>;
+/// VectorElements of an instant vector.
+pub type VectorElements = Vec<(Labels, f64)>;
 
 /// Why a template cannot be read or expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
