@@ -7,7 +7,7 @@ use crate::model::{Loss, Readable, TimeRange, Unreadable, joined_unreadable};
 
 /// Observations that can be read, with the sums of their hashes.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct ReadableContent {
     samples: u64,
     samples_sum: String,
     pd_answers: u64,
@@ -65,7 +65,7 @@ impl CaptureReader {
     /// [`CaptureError`] where the file cannot be read.
     pub fn recorded_digest(&self) -> Result<String, CaptureError> {
         let state = self.state();
-        self.digest_of(&Counted {
+        self.digest_of(&ReadableContent {
             samples: state.samples,
             samples_sum: state.samples_sum.clone(),
             pd_answers: state.pd_answers,
@@ -74,7 +74,7 @@ impl CaptureReader {
     }
 
     /// What can be read, where something is damaged.
-    fn counted(&self) -> Result<Option<&Counted>, CaptureError> {
+    fn counted(&self) -> Result<Option<&ReadableContent>, CaptureError> {
         if let Some(counted) = self.counted.get() {
             return Ok(Some(counted));
         }
@@ -91,7 +91,7 @@ impl CaptureReader {
         }
         let (samples, samples_sum) = self.recount()?;
         let (pd_answers, pd_sum) = self.recount_pd()?;
-        let counted = Counted {
+        let counted = ReadableContent {
             samples,
             samples_sum: format!("{samples_sum:032x}"),
             pd_answers,
@@ -100,7 +100,7 @@ impl CaptureReader {
         Ok(Some(self.counted.get_or_init(|| counted)))
     }
 
-    fn digest_of(&self, counted: &Counted) -> Result<String, CaptureError> {
+    fn digest_of(&self, counted: &ReadableContent) -> Result<String, CaptureError> {
         let mut hasher = Sha256::new();
         let heads = serde_json::json!({
             "meta": self.meta(),

@@ -34,7 +34,7 @@ const READS_SINCE: i64 = 4;
 
 /// What the writer has committed so far; a reader checks the rows against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct CommittedState {
     /// Rows of `series`.
     pub segments: u64,
     /// Rows of `block`.
@@ -69,7 +69,7 @@ pub struct State {
 
 /// What may be added while a recorder runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marks {
+pub struct AdditionCounts {
     /// Rows of `event`.
     pub events: u64,
     /// Rows of `truth`.
@@ -84,7 +84,7 @@ pub struct CaptureFile {
     _copy: Option<tempfile::TempDir>,
 }
 
-impl State {
+impl CommittedState {
     /// Of a capture that holds nothing yet.
     pub fn empty() -> Self {
         let none = format!("{:032x}", 0);
@@ -125,7 +125,7 @@ impl CaptureFile {
         drop(create_new(making, mode)?);
         let file = Self::fill_empty(making)?;
         file.set_meta(meta)?;
-        file.set_state(&State::empty())
+        file.set_state(&CommittedState::empty())
     }
 
     /// Turns an empty file into one of the newest format with empty tables. SQLite's side files
@@ -342,22 +342,22 @@ impl CaptureFile {
     }
 
     /// What has been committed.
-    pub fn state(&self) -> Result<State, CaptureError> {
+    pub fn state(&self) -> Result<CommittedState, CaptureError> {
         self.head(STATE)?.ok_or_else(|| self.damaged("head 2", "is missing"))
     }
 
     /// Replaces what has been committed.
-    pub fn set_state(&self, state: &State) -> Result<(), CaptureError> {
+    pub fn set_state(&self, state: &CommittedState) -> Result<(), CaptureError> {
         self.set_head(STATE, state)
     }
 
     /// Counts of what may be added while a recorder runs.
-    pub fn marks(&self) -> Result<Marks, CaptureError> {
+    pub fn marks(&self) -> Result<AdditionCounts, CaptureError> {
         Ok(self.head(MARKS)?.unwrap_or_default())
     }
 
     /// Replaces those counts.
-    pub fn set_marks(&self, marks: &Marks) -> Result<(), CaptureError> {
+    pub fn set_marks(&self, marks: &AdditionCounts) -> Result<(), CaptureError> {
         self.set_head(MARKS, marks)
     }
 

@@ -26,4 +26,4 @@ impl Hasher for FingerprintHasher {
 }
 
 /// A map by fingerprint.
-pub type ByFingerprint<T> = HashMap<Fingerprint, T, BuildHasherDefault<FingerprintHasher>>;
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<FingerprintHasher>>;

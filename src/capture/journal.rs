@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::codec::{
     ABSENT, Columns, Cursor, DecodeError, JournalRow, STALE, VALUE, decode_journal,
 };
-use super::memory_budget::Budget;
+use super::memory_budget::MemoryBudget;
 use crate::model::STALE_NAN_BITS;
 
 /// The target number under which PD answers stand; scrape targets are counted from 1.
@@ -26,7 +26,7 @@ pub struct JournalScrapes(pub BTreeMap<u32, Vec<JournalRow>>);
 impl JournalScrapes {
     /// Adds what one row holds, of a row that this program wrote.
     pub fn read(&mut self, target: u32, blob: &[u8]) -> Result<(), DecodeError> {
-        self.read_within(target, blob, usize::MAX, &mut Budget::of_bytes(u64::MAX))
+        self.read_within(target, blob, usize::MAX, &mut MemoryBudget::of_bytes(u64::MAX))
     }
 
     /// As [`read`](Self::read), for a row of a stranger's: its target has so many series, and what it
@@ -36,7 +36,7 @@ impl JournalScrapes {
         target: u32,
         blob: &[u8],
         series: usize,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
     ) -> Result<(), DecodeError> {
         self.0.entry(target).or_default().extend(decode_journal(blob, series, budget)?);
         Ok(())
@@ -73,7 +73,8 @@ const SIZE_OF_CELL: usize = size_of::<u8>() + size_of::<u64>();
 /// Turns scrapes into columns, cut at a number of instants and of cells. Of two samples of one
 /// series at one instant the first stays.
 pub fn columns_of(rows: Vec<JournalRow>) -> Vec<Columns> {
-    columns_within(rows, &mut Budget::of_bytes(u64::MAX)).expect("the budget is that of any memory")
+    columns_within(rows, &mut MemoryBudget::of_bytes(u64::MAX))
+        .expect("the budget is that of any memory")
 }
 
 /// As [`columns_of`], where what the columns hold is taken from `budget`.
@@ -83,7 +84,7 @@ pub fn columns_of(rows: Vec<JournalRow>) -> Vec<Columns> {
 /// [`DecodeError`] where the budget does not allow it.
 pub fn columns_within(
     mut rows: Vec<JournalRow>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<Columns>, DecodeError> {
     rows.sort_by_key(|row| row.at);
     for JournalRow { samples, .. } in &mut rows {
@@ -103,7 +104,7 @@ pub fn columns_within(
 fn push_columns(
     instants: &[&[JournalRow]],
     columns: &mut Vec<Columns>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<(), DecodeError> {
     let ordinals = ordinals_of(instants);
     let cells = ordinals.len() * instants.len();
@@ -192,7 +193,7 @@ mod tests {
         assert!(columns.iter().all(|columns| columns.states.len() <= BLOCK_CELLS));
         assert_eq!(columns.iter().map(Columns::sample_count).sum::<u64>(), 400_000);
         let rows = (0..400).map(row).collect();
-        assert!(columns_within(rows, &mut Budget::of_bytes(1 << 20)).is_err());
+        assert!(columns_within(rows, &mut MemoryBudget::of_bytes(1 << 20)).is_err());
     }
 
     #[test]

@@ -8,13 +8,15 @@ use rusqlite::backup::{Backup, StepResult};
 use sha2::{Digest, Sha256};
 
 use super::codec::{JournalRow, Packing};
-use super::file::{CaptureFile, State, Table, bytes_on_disk, is_unsealed, remove_with_side_files};
+use super::file::{
+    CaptureFile, CommittedState, Table, bytes_on_disk, is_unsealed, remove_with_side_files,
+};
 use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, columns_of};
 use super::lock::LockFile;
-use super::new_file::{FileMode, Unfinished};
+use super::new_file::{FileMode, UnfinishedFile};
 use super::reader::Target;
 use super::sealing::{PdBlocks, put_samples};
-use super::series_index::{Place, SeriesIndex};
+use super::series_index::{SeriesIndex, SeriesPlace};
 use super::series_segment::{SeriesSegment, target_labels};
 use super::writer::write_events;
 use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
@@ -39,7 +41,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
 /// As [`copy`].
 pub fn copy_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let source = CaptureFile::open_to_read(from)?;
-    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
+    let unfinished = UnfinishedFile::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
     let target_error = |error| super::file::sqlite(to, error);
     let mut target = Connection::open(unfinished.path()).map_err(target_error)?;
     {
@@ -74,7 +76,7 @@ pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
 /// As [`compact`].
 pub fn compact_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let reader = CaptureReader::open(from)?;
-    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
+    let unfinished = UnfinishedFile::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
     let mut file = CaptureFile::fill_empty(unfinished.path())?;
     // Errors speak of the file that was asked for.
     file.path = to.to_owned();
@@ -88,12 +90,12 @@ pub fn compact_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureE
 
 fn write_compact(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {
     file.set_meta(reader.meta())?;
-    let mut state = State {
+    let mut state = CommittedState {
         journal_first: 1,
         journal_next: 1,
         segments: 0,
         blocks: 0,
-        bounds_sum: State::empty().bounds_sum,
+        bounds_sum: CommittedState::empty().bounds_sum,
         gaps: 0,
         documents: 0,
         ..reader.state().clone()
@@ -135,7 +137,7 @@ pub fn remove(path: &Path) -> Result<u64, CaptureError> {
 fn write_sorted_series(
     reader: &CaptureReader,
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
 ) -> Result<(), CaptureError> {
     let targets: Vec<&Target> =
         (1..=reader.target_count()).map(|number| reader.target(number)).collect();
@@ -164,7 +166,7 @@ fn write_sorted_series(
     for (number, target) in (1..).zip(targets) {
         let extra = target_labels(&target.key);
         let place = |set: &Labels| index.place(set.fingerprint_with(&extra));
-        let places: Vec<Place> = target.sets.iter().filter_map(place).collect();
+        let places: Vec<SeriesPlace> = target.sets.iter().filter_map(place).collect();
         if let Some(first) = places.first() {
             let ordinals: Vec<u32> = places.iter().map(|place| place.ordinal).collect();
             pending.push((first.target + 1, number, ordinals));
@@ -211,7 +213,7 @@ fn rows_at(
 fn write_pd(
     reader: &CaptureReader,
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
 ) -> Result<(), CaptureError> {
     let mut numbers: HashMap<[u8; 32], u64> = HashMap::new();
     let mut blocks = PdBlocks::new(file, state, Packing::Compacted);

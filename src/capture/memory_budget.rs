@@ -14,12 +14,12 @@ const OF_EACH_BYTE: u64 = 256;
 
 /// Memory that a reader may still take for one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct MemoryBudget {
     limit_bytes: u64,
     left_bytes: u64,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// Of a file of so many bytes.
     pub fn of_file(file_bytes: u64) -> Self {
         Self::of_bytes(OF_EACH_FILE.saturating_add(file_bytes.saturating_mul(OF_EACH_BYTE)))
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_gone_and_what_does_not_fit_takes_nothing() {
-        let mut budget = Budget::of_bytes(100);
+        let mut budget = MemoryBudget::of_bytes(100);
         assert!(budget.take(3, 20).is_ok());
         assert!(budget.take(3, 20).is_err());
         assert!(budget.take(usize::MAX, usize::MAX).is_err());

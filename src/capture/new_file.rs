@@ -143,14 +143,14 @@ pub fn sync_folder(path: &Path) -> Result<(), CaptureError> {
 
 /// A file that is written beside where it belongs. It takes that name once it is whole; until then
 /// nothing stands there, and where it never comes to that, nothing remains.
-pub struct Unfinished {
+pub struct UnfinishedFile {
     file: NamedTempFile,
     target: PathBuf,
     /// Goes last, when whoever writes the file has closed it.
     _side_files: SideFiles,
 }
 
-impl Unfinished {
+impl UnfinishedFile {
     /// An empty file that becomes `target`.
     ///
     /// # Errors
@@ -225,15 +225,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let target = dir.path().join("a.capture");
         let left = || std::fs::read_dir(dir.path()).expect("it can be listed").count();
-        let given_up = Unfinished::beside(&target, FileMode::default()).expect("nothing is there");
+        let given_up =
+            UnfinishedFile::beside(&target, FileMode::default()).expect("nothing is there");
         std::fs::write(side_file(given_up.path(), "-journal"), "undo").expect("writes");
         drop(given_up);
         assert_eq!(left(), 0);
 
-        let late = Unfinished::beside(&target, FileMode::default()).expect("nothing is there");
+        let late = UnfinishedFile::beside(&target, FileMode::default()).expect("nothing is there");
         std::os::unix::fs::symlink("nowhere", &target).expect("a link can be made");
         assert!(matches!(late.finish(), Err(CaptureError::Exists { .. })));
-        let again = Unfinished::beside(&target, FileMode::default());
+        let again = UnfinishedFile::beside(&target, FileMode::default());
         assert!(matches!(again, Err(CaptureError::Exists { .. })));
         assert_eq!(left(), 1);
     }

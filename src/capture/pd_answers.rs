@@ -63,13 +63,13 @@ pub struct PdVisit {
 /// Where PD answers stand, and from when to when they were sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PdBlob {
-    place: Place,
+    place: BlobLocation,
     pub first: i64,
     pub last: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum BlobLocation {
     Block(BlockRow),
     Journal(u64),
 }
@@ -79,7 +79,7 @@ impl PdBlob {
     pub(super) fn in_journal(
         id: u64,
         blob: &[u8],
-        unpacking: &mut Unpacking,
+        unpacking: &mut UnpackAllowance,
     ) -> Result<Option<Self>, DecodeError> {
         let mut reader = PdReader::new(blob, PdLimits::default())?;
         unpacking.packed += blob.len() as u64;
@@ -87,7 +87,7 @@ impl PdBlob {
         let rows = reader.answers()?;
         let times = (0..rows.len()).map(|row| rows.sent(row));
         let bounds = times.map(|at| (at, at)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        Ok(bounds.map(|(first, last)| Self { place: Place::Journal(id), first, last }))
+        Ok(bounds.map(|(first, last)| Self { place: BlobLocation::Journal(id), first, last }))
     }
 
     fn overlaps(&self, range: TimeRange) -> bool {
@@ -97,12 +97,12 @@ impl PdBlob {
 
 /// What may still be unpacked.
 #[derive(Debug, Default)]
-pub(super) struct Unpacking {
+pub(super) struct UnpackAllowance {
     packed: u64,
     spent: u64,
 }
 
-impl Unpacking {
+impl UnpackAllowance {
     fn new(packed: u64) -> Self {
         Self { packed, spent: 0 }
     }
@@ -209,7 +209,7 @@ impl CaptureReader {
     fn pd_blobs(&self) -> Vec<PdBlob> {
         let blocks = self.blocks.iter().filter(|block| block.target == PD_TARGET);
         let block = |block: &BlockRow| PdBlob {
-            place: Place::Block(*block),
+            place: BlobLocation::Block(*block),
             first: block.first,
             last: block.last,
         };
@@ -219,8 +219,8 @@ impl CaptureReader {
     /// A blob's bytes; `None` where they are damaged.
     fn pd_body(&self, blob: PdBlob) -> Result<Option<Vec<u8>>, CaptureError> {
         let id = match blob.place {
-            Place::Block(block) => return self.block_body(&block),
-            Place::Journal(id) => id,
+            BlobLocation::Block(block) => return self.block_body(&block),
+            BlobLocation::Journal(id) => id,
         };
         match self.file().row(Table::Journal, id) {
             Ok(payload) => Ok(split_row(&payload).ok().map(|(_, blob)| blob.to_vec())),
@@ -234,8 +234,8 @@ impl CaptureReader {
 
     fn note_pd(&self, blob: PdBlob, why: DecodeError) {
         match blob.place {
-            Place::Block(block) => self.note_block(&block, "", why),
-            Place::Journal(id) => {
+            BlobLocation::Block(block) => self.note_block(&block, "", why),
+            BlobLocation::Journal(id) => {
                 let part = format!("journal {id}");
                 self.note_lost(part, why.to_string(), None, Some(Observed::Pd));
             }
@@ -346,11 +346,11 @@ struct Documents<'a> {
     blobs: Vec<PdBlob>,
     /// Which blob holds which numbers; made when a document is needed that was not kept.
     directory: Option<Vec<(Range<u64>, usize)>>,
-    small: Kept,
-    large: Kept,
+    small: DocumentCache,
+    large: DocumentCache,
     /// Blobs that are being read, with the plain bytes that they had in all.
     open: VecDeque<(usize, u64, PdReader)>,
-    unpacking: Unpacking,
+    unpacking: UnpackAllowance,
     missing: usize,
 }
 
@@ -364,10 +364,10 @@ impl<'a> Documents<'a> {
             reader,
             blobs: reader.pd_blobs(),
             directory: None,
-            small: Kept::new(KEPT_SMALL),
-            large: Kept::new(KEPT_LARGE),
+            small: DocumentCache::new(KEPT_SMALL),
+            large: DocumentCache::new(KEPT_LARGE),
             open: VecDeque::new(),
-            unpacking: Unpacking::new(packed),
+            unpacking: UnpackAllowance::new(packed),
             missing: 0,
         })
     }
@@ -549,7 +549,7 @@ impl<'a> Documents<'a> {
 }
 
 /// The documents that were used last.
-struct Kept {
+struct DocumentCache {
     held: HashMap<u64, (u64, Arc<[u8]>)>,
     by_use: BTreeMap<u64, u64>,
     uses: u64,
@@ -557,7 +557,7 @@ struct Kept {
     limit: usize,
 }
 
-impl Kept {
+impl DocumentCache {
     fn new(limit: usize) -> Self {
         Self { held: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0, limit }
     }

@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::codec::{Columns, DecodeError, open_envelope};
-use super::digest::Counted;
-use super::file::{CaptureFile, State, Table};
+use super::digest::ReadableContent;
+use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
-use super::memory_budget::Budget;
-use super::pd_answers::{PdBlob, Unpacking};
+use super::memory_budget::MemoryBudget;
+use super::pd_answers::{PdBlob, UnpackAllowance};
 use super::scan_samples::MetricIndex;
 use super::series_index::SeriesIndex;
 use super::series_segment::SeriesSegment;
@@ -58,7 +58,7 @@ pub struct BlockRow {
 pub struct CaptureReader {
     file: CaptureFile,
     meta: RunMeta,
-    state: State,
+    state: CommittedState,
     pub(super) targets: Vec<Target>,
     pub(super) blocks: Vec<BlockRow>,
     /// Samples that are not sealed yet, by target number.
@@ -72,13 +72,13 @@ pub struct CaptureReader {
     /// Blocks whose checksums have been looked at.
     pub(super) checked: Mutex<HashSet<u64>>,
     /// What a damaged capture still holds, once that has been counted.
-    pub(super) counted: OnceLock<Counted>,
+    pub(super) counted: OnceLock<ReadableContent>,
     /// Cells that [`select`](Self::select) has decoded so far, wanted or not.
     pub(super) decoded: AtomicU64,
 }
 
 /// What a writer needs to go on with a capture.
-pub(super) struct Contents {
+pub(super) struct ResumeContents {
     pub index: SeriesIndex,
     /// Rows of the journal by target number.
     pub journal: BTreeMap<u32, Vec<u64>>,
@@ -130,8 +130,8 @@ impl CaptureReader {
     }
 
     /// What may be held of the file at once.
-    pub(super) fn budget(&self) -> Budget {
-        Budget::of_file(self.file.bytes_on_disk())
+    pub(super) fn budget(&self) -> MemoryBudget {
+        MemoryBudget::of_file(self.file.bytes_on_disk())
     }
 
     /// What is known of the run.
@@ -215,7 +215,7 @@ impl CaptureReader {
         damage
     }
 
-    pub(super) fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &CommittedState {
         &self.state
     }
 
@@ -242,7 +242,7 @@ impl CaptureReader {
         Ok((count, sum))
     }
 
-    pub(super) fn contents_to_resume(&self) -> Result<Contents, CaptureError> {
+    pub(super) fn contents_to_resume(&self) -> Result<ResumeContents, CaptureError> {
         // What is missing of these is named while they are read.
         self.gap_rows()?;
         self.events()?;
@@ -272,7 +272,7 @@ impl CaptureReader {
         let journal_ticks = self.state.journal_next.saturating_sub(self.state.journal_first);
         let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
         let journal = self.journal_ids.clone();
-        Ok(Contents { index, journal, documents, pd_written, journal_ticks })
+        Ok(ResumeContents { index, journal, documents, pd_written, journal_ticks })
     }
 
     /// The body of a block without its envelope; `None` where it is damaged.
@@ -307,7 +307,7 @@ impl CaptureReader {
         }
     }
 
-    fn read_segments(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
+    fn read_segments(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
         let mut numbers: BTreeMap<TargetKey, usize> = BTreeMap::new();
         let mut targets: Vec<Target> = Vec::new();
         let mut damaged = false;
@@ -403,9 +403,9 @@ impl CaptureReader {
         Ok(())
     }
 
-    fn read_journal(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
+    fn read_journal(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
         let mut scrapes = JournalScrapes::default();
-        let (mut answers, mut unpacking) = (Vec::new(), Unpacking::default());
+        let (mut answers, mut unpacking) = (Vec::new(), UnpackAllowance::default());
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
         let series = |target: u32| {

@@ -20,7 +20,7 @@ const NAME_SHOWN: usize = 60;
 
 /// A row of `sqlite_schema`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct SchemaEntry {
     kind: String,
     name: String,
     table: String,
@@ -56,21 +56,26 @@ pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
 }
 
 /// The schema that the steps make.
-fn expected(steps: &[&str]) -> rusqlite::Result<Vec<Entry>> {
+fn expected(steps: &[&str]) -> rusqlite::Result<Vec<SchemaEntry>> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(&steps.concat())?;
     Ok(entries(&connection, usize::MAX)?.0)
 }
 
 /// So many entries of the schema in order, and the root pages of its tables.
-fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<Entry>, Vec<i64>)> {
+fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<SchemaEntry>, Vec<i64>)> {
     let sql = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema LIMIT ?1";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     let (mut entries, mut roots) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let text = |column| Ok::<_, rusqlite::Error>(as_text(row.get_ref(column)?));
-        entries.push(Entry { kind: text(0)?, name: text(1)?, table: text(2)?, sql: text(3)? });
+        entries.push(SchemaEntry {
+            kind: text(0)?,
+            name: text(1)?,
+            table: text(2)?,
+            sql: text(3)?,
+        });
         roots.push(row.get_ref(4)?.as_i64().unwrap_or(0));
     }
     entries.sort();
@@ -89,10 +94,10 @@ fn as_text(value: ValueRef<'_>) -> String {
     }
 }
 
-fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<String> {
+fn difference(expected: &[SchemaEntry], found: &[SchemaEntry], roots: &[i64]) -> Option<String> {
     if expected != found {
         let foreign = found.iter().filter(|entry| !expected.contains(entry));
-        let altered = |entry: &Entry| expected.iter().any(|known| known.name == entry.name);
+        let altered = |entry: &SchemaEntry| expected.iter().any(|known| known.name == entry.name);
         let mut named: Vec<String> = foreign
             .map(|entry| match altered(entry) {
                 true => format!("another {} than the format's", described(entry)),
@@ -100,7 +105,7 @@ fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<Stri
             })
             .collect();
         let missing = expected.iter().filter(|entry| !found.contains(entry));
-        let replaced = |entry: &&Entry| found.iter().any(|other| other.name == entry.name);
+        let replaced = |entry: &&SchemaEntry| found.iter().any(|other| other.name == entry.name);
         named.extend(
             missing.filter(|entry| !replaced(entry)).map(|e| format!("no {}", described(e))),
         );
@@ -113,7 +118,7 @@ fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<Stri
     (own.len() < roots.len()).then(|| "tables that share their pages".to_owned())
 }
 
-fn described(entry: &Entry) -> String {
+fn described(entry: &SchemaEntry) -> String {
     let kind = match entry.kind.as_str() {
         known @ ("table" | "index" | "view" | "trigger") => known,
         _ => "entry",

@@ -7,7 +7,7 @@ use super::codec::{
     BlockHeader, Columns, DecodeError, Packing, PdBatch, PdLimits, PdReader, decode_group,
     encode_block, encode_pd, open_envelope,
 };
-use super::file::{CaptureFile, State};
+use super::file::{CaptureFile, CommittedState};
 use super::journal::PD_TARGET;
 use super::writer::{block_context, put_block};
 use crate::model::PdAnswer;
@@ -23,7 +23,7 @@ const DECODED_OF: usize = 8;
 /// [`CaptureError`] where the disk refuses, or where a reader would not find the same samples.
 pub fn put_samples(
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
     target: u32,
     columns: &Columns,
 ) -> Result<(), CaptureError> {
@@ -60,7 +60,7 @@ fn holds_samples(
 /// Cuts PD answers into blocks of bounded size, and writes them.
 pub struct PdBlocks<'a> {
     file: &'a CaptureFile,
-    state: &'a mut State,
+    state: &'a mut CommittedState,
     packing: Packing,
     batch: PdBatch,
     next_document: u64,
@@ -68,7 +68,7 @@ pub struct PdBlocks<'a> {
 
 impl<'a> PdBlocks<'a> {
     /// Begins with the answers behind which no document stands yet.
-    pub fn new(file: &'a CaptureFile, state: &'a mut State, packing: Packing) -> Self {
+    pub fn new(file: &'a CaptureFile, state: &'a mut CommittedState, packing: Packing) -> Self {
         Self { file, state, packing, batch: PdBatch::default(), next_document: 0 }
     }
 
@@ -173,7 +173,7 @@ fn holds_answers(blob: &[u8], batch: &PdBatch) -> Result<bool, DecodeError> {
 /// Reads the newest block out of the file and lets `holds` look at its body.
 fn read_back(
     file: &CaptureFile,
-    state: &State,
+    state: &CommittedState,
     target: u32,
     (first, last): (i64, i64),
     holds: impl FnOnce(&[u8]) -> Result<bool, DecodeError>,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
-use super::memory_budget::Budget;
+use super::memory_budget::MemoryBudget;
 use super::reader::{BlockRow, CaptureReader, Target};
 use super::scan_samples::{MetricIndex, SampleRun, touched};
 use super::{CaptureError, parallel};
@@ -17,7 +17,7 @@ const SELECTED: &str = "what was selected";
 const CELLS_AT_ONCE: usize = 4 << 20;
 
 /// A target's series that are selected, with their samples as far as these are decoded.
-struct Pick<'a> {
+struct TargetSelection<'a> {
     number: u32,
     target: &'a Target,
     /// By ordinal.
@@ -29,7 +29,7 @@ struct Pick<'a> {
 }
 
 /// A block that holds series of a pick.
-struct Part<'a> {
+struct LoadedBlock<'a> {
     pick: usize,
     block: &'a BlockRow,
     body: Vec<u8>,
@@ -37,8 +37,8 @@ struct Part<'a> {
 }
 
 /// A group that is to be decoded.
-struct Job<'a> {
-    part: &'a Part<'a>,
+struct DecodeJob<'a> {
+    part: &'a LoadedBlock<'a>,
     group: usize,
     /// How many of its rows.
     rows: usize,
@@ -46,13 +46,13 @@ struct Job<'a> {
     room: usize,
 }
 
-impl Job<'_> {
+impl DecodeJob<'_> {
     fn cells(&self) -> usize {
         self.rows * self.part.header.times.len()
     }
 }
 
-impl<'a> Pick<'a> {
+impl<'a> TargetSelection<'a> {
     fn new(number: u32, target: &'a Target, wanted: Vec<bool>) -> Self {
         let ordinals = (0..).zip(&wanted).filter(|(_, wanted)| **wanted);
         let ordinals: Vec<u32> = ordinals.map(|(ordinal, _)| ordinal).collect();
@@ -115,7 +115,7 @@ impl<'a> Pick<'a> {
     }
 }
 
-impl Part<'_> {
+impl LoadedBlock<'_> {
     fn instants_in(&self, range: TimeRange) -> usize {
         let times = &self.header.times;
         let before = |end: Timestamp| times.partition_point(|at| *at < end.as_millis());
@@ -141,16 +141,16 @@ impl CaptureReader {
             .zip(&self.targets)
             .zip(&spans)
             .map(|((number, target), spans)| (number, target, target.matching(matchers, spans)));
-        let mut picks: Vec<Pick<'_>> = matching
+        let mut picks: Vec<TargetSelection<'_>> = matching
             .filter(|(.., wanted)| wanted.contains(&true))
-            .map(|(number, target, wanted)| Pick::new(number, target, wanted))
+            .map(|(number, target, wanted)| TargetSelection::new(number, target, wanted))
             .collect();
         let mut budget = self.budget();
         self.fill(&mut picks, range, &mut budget)?;
         for pick in &picks {
             budget.take(pick.bytes_of_labels(), 1).map_err(|_| self.oversized(SELECTED))?;
         }
-        let mut found: Vec<Series> = picks.into_iter().flat_map(Pick::series).collect();
+        let mut found: Vec<Series> = picks.into_iter().flat_map(TargetSelection::series).collect();
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
     }
@@ -159,9 +159,9 @@ impl CaptureReader {
     /// What they take is taken from `budget`.
     fn fill(
         &self,
-        picks: &mut [Pick<'_>],
+        picks: &mut [TargetSelection<'_>],
         range: TimeRange,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
     ) -> Result<(), CaptureError> {
         let blocks = picks.iter().enumerate().flat_map(|(pick, picked)| {
             self.blocks_in(picked.number, range).map(move |block| (pick, block))
@@ -174,7 +174,7 @@ impl CaptureReader {
                 let series = picks[pick].wanted.len();
                 if let Some((body, header)) = self.block_header(block, series)? {
                     bytes += body.len();
-                    let part = Part { pick, block, body, header };
+                    let part = LoadedBlock { pick, block, body, header };
                     let wanted = picks[pick].wanted_of(&part.header.ordinals);
                     self.take_samples(budget, wanted, part.instants_in(range))?;
                     parts.push(part);
@@ -195,7 +195,7 @@ impl CaptureReader {
     /// Takes room for samples of so many series at so many instants.
     fn take_samples(
         &self,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
         series: usize,
         instants: usize,
     ) -> Result<(), CaptureError> {
@@ -205,7 +205,12 @@ impl CaptureReader {
 
     /// Decodes what blocks hold of the picks, so many groups at once that what they hold is small
     /// beside the picks.
-    fn fill_from(&self, picks: &mut [Pick<'_>], parts: &[Part<'_>], range: TimeRange) {
+    fn fill_from(
+        &self,
+        picks: &mut [TargetSelection<'_>],
+        parts: &[LoadedBlock<'_>],
+        range: TimeRange,
+    ) {
         let mut to_come = vec![0; picks.len()];
         for part in parts {
             to_come[part.pick] += part.instants_in(range);
@@ -216,26 +221,26 @@ impl CaptureReader {
             let own = part.instants_in(range);
             let room = std::mem::replace(&mut to_come[part.pick], 0).max(own);
             for (group, rows) in touched(&part.header, &picks[part.pick].wanted) {
-                jobs.push(Job { part, group, rows, room });
+                jobs.push(DecodeJob { part, group, rows, room });
             }
         }
         let mut jobs = jobs.as_slice();
         while !jobs.is_empty() {
             let mut sum = 0;
-            let within = |job: &&Job<'_>| {
+            let within = |job: &&DecodeJob<'_>| {
                 sum += job.cells();
                 sum <= CELLS_AT_ONCE
             };
             let count = jobs.iter().take_while(within).count().max(1);
             let now;
             (now, jobs) = jobs.split_at(count);
-            let cells = now.iter().map(Job::cells).sum();
+            let cells = now.iter().map(DecodeJob::cells).sum();
             self.decoded.fetch_add(cells as u64, Ordering::Relaxed);
-            let cut = parallel::map(now, cells, |Job { part, group, rows, room }| {
+            let cut = parallel::map(now, cells, |DecodeJob { part, group, rows, room }| {
                 let columns = decode_group(&part.body, &part.header, *group, *rows)?;
                 Ok::<_, DecodeError>(picks[part.pick].cut(&columns, range, *room))
             });
-            for (cut, Job { part, group, .. }) in cut.into_iter().zip(now) {
+            for (cut, DecodeJob { part, group, .. }) in cut.into_iter().zip(now) {
                 match cut {
                     Ok(runs) => picks[part.pick].take(runs),
                     Err(why) => self.note_block(part.block, &format!(" group {group}"), why),

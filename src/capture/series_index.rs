@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use super::codec::JournalRow;
-use super::fingerprint_map::ByFingerprint;
+use super::fingerprint_map::FingerprintMap;
 use super::series_segment::{SeriesSegment, target_labels};
 use crate::model::{EncodedLabels, Fingerprint, Labels, LabelsError, Sample, TargetKey, Timestamp};
 
 /// A series' place: its target and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SeriesPlace {
     pub target: u32,
     pub ordinal: u32,
 }
 
-impl Place {
+impl SeriesPlace {
     /// So many series further on in the same target.
     fn ahead(self, series: usize) -> Self {
         Self { ordinal: self.ordinal + series as u32, ..self }
@@ -29,7 +29,7 @@ struct SeriesState {
     check: u64,
     /// Its newest sample.
     newest: Timestamp,
-    place: Place,
+    place: SeriesPlace,
 }
 
 /// Which series exist, and how far each has been written.
@@ -46,7 +46,7 @@ pub struct SeriesIndex {
     series: Vec<SeriesState>,
     checks: foldhash::quality::RandomState,
     /// Where a series stands.
-    positions: ByFingerprint<u32>,
+    positions: FingerprintMap<u32>,
     targets: BTreeMap<TargetKey, u32>,
     /// Series by target number.
     sizes: Vec<u32>,
@@ -76,7 +76,7 @@ impl SeriesIndex {
         self.len() == 0
     }
 
-    pub(super) fn place(&self, fingerprint: Fingerprint) -> Option<Place> {
+    pub(super) fn place(&self, fingerprint: Fingerprint) -> Option<SeriesPlace> {
         self.positions.get(&fingerprint).map(|&position| self.series[position as usize].place)
     }
 
@@ -163,7 +163,7 @@ impl SeriesIndex {
 
     /// Numbers the series of a segment in the order in which readers will; returns the place of
     /// each target's first.
-    fn number(&mut self, segment: &SeriesSegment) -> Vec<Place> {
+    fn number(&mut self, segment: &SeriesSegment) -> Vec<SeriesPlace> {
         let mut firsts = Vec::with_capacity(segment.targets.len());
         for (key, sets) in &segment.targets {
             let next = self.sizes.len() as u32;
@@ -172,13 +172,13 @@ impl SeriesIndex {
                 self.sizes.push(0);
             }
             let size = &mut self.sizes[target as usize];
-            firsts.push(Place { target, ordinal: *size });
+            firsts.push(SeriesPlace { target, ordinal: *size });
             *size += sets.len() as u32;
         }
         firsts
     }
 
-    fn add(&mut self, fingerprint: Fingerprint, check: u64, place: Place) -> usize {
+    fn add(&mut self, fingerprint: Fingerprint, check: u64, place: SeriesPlace) -> usize {
         let position = self.series.len();
         self.series.push(SeriesState { fingerprint, check, newest: Timestamp::MIN, place });
         self.positions.insert(fingerprint, position as u32);
@@ -187,7 +187,7 @@ impl SeriesIndex {
 }
 
 /// A new series on its way into the catalogue.
-struct Fresh {
+struct NewSeries {
     fingerprint: Fingerprint,
     check: u64,
     labels: Labels,
@@ -200,23 +200,23 @@ struct Fresh {
 #[derive(Default)]
 pub struct SampleBatch {
     /// By target number.
-    scrapes: Vec<Scrapes>,
+    scrapes: Vec<TargetScrapes>,
     placed: usize,
     /// Of the samples of known series, as [`sample_hash`] adds up.
     sum: u128,
-    by_fingerprint: ByFingerprint<usize>,
-    fresh: Vec<Fresh>,
+    by_fingerprint: FingerprintMap<usize>,
+    fresh: Vec<NewSeries>,
 }
 
 /// Samples of one target, ascending in time; within an instant as they came.
 #[derive(Default)]
-struct Scrapes {
+struct TargetScrapes {
     rows: Vec<JournalRow>,
     /// The row that the last sample went into: the next one mostly goes there or right behind.
     last: usize,
 }
 
-impl Scrapes {
+impl TargetScrapes {
     /// Adds a sample; the first row is made for `expected` ones.
     fn push(&mut self, at: i64, ordinal: u32, bits: u64, expected: u32) {
         let guess = self.last..(self.last + 2).min(self.rows.len());
@@ -267,7 +267,7 @@ impl SampleBatch {
                 let next = self.fresh.len();
                 let number = *self.by_fingerprint.entry(fingerprint).or_insert(next);
                 if number == next {
-                    self.fresh.push(Fresh { fingerprint, check, labels, samples: Vec::new() });
+                    self.fresh.push(NewSeries { fingerprint, check, labels, samples: Vec::new() });
                 }
                 self.by_fingerprint.insert(raw, number);
                 number
@@ -290,10 +290,10 @@ impl SampleBatch {
         samples: &[Sample],
     ) -> usize {
         let state = &mut index.series[position];
-        let Place { target, ordinal } = state.place;
+        let SeriesPlace { target, ordinal } = state.place;
         let size = index.sizes[target as usize];
         if self.scrapes.len() <= target as usize {
-            self.scrapes.resize_with(target as usize + 1, Scrapes::default);
+            self.scrapes.resize_with(target as usize + 1, TargetScrapes::default);
         }
         let scrapes = &mut self.scrapes[target as usize];
         let before = self.placed;
@@ -420,7 +420,7 @@ mod tests {
             for (target, rows) in batch.take_rows() {
                 for (ordinal, bits) in rows.iter().flat_map(|row| &row.samples) {
                     let n = f64::from_bits(*bits) as usize;
-                    assert_eq!(places[n], Some(Place { target, ordinal: *ordinal }));
+                    assert_eq!(places[n], Some(SeriesPlace { target, ordinal: *ordinal }));
                 }
             }
         }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
 };
-use super::fingerprint_map::ByFingerprint;
-use super::memory_budget::Budget;
+use super::fingerprint_map::FingerprintMap;
+use super::memory_budget::MemoryBudget;
 use crate::model::{Labels, TargetKey};
 
 /// The labels by which a target's series differ from another target's.
@@ -42,7 +42,7 @@ impl SeriesSegment {
 
     /// As [`new`](Self::new), with each series' place: its target in `targets`, its ordinal there.
     pub fn placed<'a>(series: impl IntoIterator<Item = &'a Labels>) -> (Self, Vec<(usize, usize)>) {
-        let mut numbers: ByFingerprint<u32> = ByFingerprint::default();
+        let mut numbers: FingerprintMap<u32> = FingerprintMap::default();
         let mut sets: Vec<Labels> = Vec::new();
         let mut targets: BTreeMap<[&str; 2], Vec<u32>> = BTreeMap::new();
         let mut arrived: Vec<([&str; 2], u32)> = Vec::new();
@@ -158,7 +158,7 @@ impl SeriesSegment {
     /// # Errors
     ///
     /// [`DecodeError`] where the bytes have another form, or expand to more than the budget allows.
-    pub fn decode(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: &[u8], budget: &mut MemoryBudget) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let mut targets = Vec::new();
         let mut highest = 0;
@@ -199,7 +199,7 @@ impl SeriesSegment {
     ///
     /// Whoever goes through all series hashes or copies their labels one after the other, so that
     /// a long text which many series share costs time instead: a part of it is taken as well.
-    fn take_from(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+    fn take_from(&self, budget: &mut MemoryBudget) -> Result<(), DecodeError> {
         for (key, sets) in &self.targets {
             let own = size_of::<Labels>() + key.job.len() + key.instance.len();
             budget.take(sets.len(), own)?;
@@ -274,7 +274,7 @@ mod tests {
                 "h_bucket{le=\"0.5\"}"
             ]
         );
-        let mut budget = Budget::of_bytes(10_000);
+        let mut budget = MemoryBudget::of_bytes(10_000);
         assert_eq!(SeriesSegment::decode(&segment.encode(1), &mut budget), Ok(segment));
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let parts = whole.cut();
         assert_eq!(parts.len(), 3);
         for part in parts {
-            let mut budget = Budget::of_file(0);
+            let mut budget = MemoryBudget::of_file(0);
             let part = SeriesSegment::decode(&part.encode(1), &mut budget).expect("reads");
             assert!(part.targets.iter().map(|(key, _)| key).eq(&keys));
             for (key, list) in part.targets {

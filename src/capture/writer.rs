@@ -9,7 +9,7 @@ use super::CaptureError;
 use super::codec::{
     MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
 };
-use super::file::{CaptureFile, State, Table};
+use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
 use super::new_file::FileMode;
@@ -68,7 +68,7 @@ pub struct CaptureWriter {
     lock: LockFile,
     meta: RunMeta,
     meta_changed: bool,
-    state: State,
+    state: CommittedState,
     samples_sum: u128,
     pd_sum: u128,
     index: SeriesIndex,
@@ -149,7 +149,7 @@ impl CaptureWriter {
             lock,
             meta,
             meta_changed: false,
-            state: State::empty(),
+            state: CommittedState::empty(),
             samples_sum: 0,
             pd_sum: 0,
             index: SeriesIndex::default(),
@@ -465,7 +465,7 @@ fn storable(mut answer: PdAnswer) -> PdAnswer {
 /// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
 pub fn put_block(
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
     target: u32,
     (first, last): (i64, i64),
     body: &[u8],
@@ -489,7 +489,7 @@ pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
     format!("block {id} {target} {first} {last}")
 }
 
-/// Identifies a block's row, for [`State::bounds_sum`].
+/// Identifies a block's row, for [`CommittedState::bounds_sum`].
 pub fn bounds_hash(context: &str) -> u128 {
     xxhash_rust::xxh3::xxh3_128(context.as_bytes())
 }

@@ -1,6 +1,6 @@
 //! The journal's blob: what one tick brought for one target, scrape by scrape.
 
-use super::super::memory_budget::Budget;
+use super::super::memory_budget::MemoryBudget;
 use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
 
 /// Bytes that a journal blob may unpack to.
@@ -62,7 +62,7 @@ fn value_before(
 pub fn decode_journal(
     blob: &[u8],
     series: usize,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<JournalRow>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
@@ -105,14 +105,14 @@ mod tests {
             JournalRow { at: 1_795_537_024_127, samples: vec![(0, 5), (8, 1), (900, 3)] },
             JournalRow { at: 12, samples: vec![] },
         ];
-        let mut budget = Budget::of_bytes(1_000);
+        let mut budget = MemoryBudget::of_bytes(1_000);
         assert_eq!(decode_journal(&encode_journal(&rows), 901, &mut budget), Ok(rows));
     }
 
     #[test]
     fn a_series_that_the_target_does_not_have_is_refused_before_room_is_made_for_it() {
         let row = |samples| [JournalRow { at: 1, samples }];
-        let mut budget = Budget::of_bytes(1 << 20);
+        let mut budget = MemoryBudget::of_bytes(1 << 20);
         for samples in [vec![(u32::MAX - 1, 5)], (0..1_000).map(|n| (n, 0)).collect()] {
             let error = decode_journal(&encode_journal(&row(samples)), 999, &mut budget);
             assert_eq!(error, Err(UNKNOWN_SERIES));
@@ -126,7 +126,7 @@ mod tests {
             .collect();
         let blob = encode_journal(&rows);
         assert!(blob.len() < 2_000);
-        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_700_000)).is_ok());
-        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_600_000)).is_err());
+        assert!(decode_journal(&blob, 100, &mut MemoryBudget::of_bytes(1_700_000)).is_ok());
+        assert!(decode_journal(&blob, 100, &mut MemoryBudget::of_bytes(1_600_000)).is_err());
     }
 }

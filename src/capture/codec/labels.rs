@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::memory_budget::Budget;
+use super::super::memory_budget::MemoryBudget;
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::Labels;
 
@@ -64,7 +64,10 @@ fn same_names_and_metric(a: &Labels, b: &Labels) -> bool {
 ///
 /// [`DecodeError`] where the bytes have another form, are not label sets, or expand to more than
 /// the budget allows.
-pub fn decode_label_sets(blob: &[u8], budget: &mut Budget) -> Result<Vec<Labels>, DecodeError> {
+pub fn decode_label_sets(
+    blob: &[u8],
+    budget: &mut MemoryBudget,
+) -> Result<Vec<Labels>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
     let count = cursor.count()?;
@@ -98,7 +101,7 @@ fn decode_run(
     strings: &[&str],
     (length, width): (usize, usize),
     sets: &mut Vec<Labels>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<(), DecodeError> {
     let string = |id: i64| {
         let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
@@ -148,7 +151,7 @@ mod tests {
             Labels::default(),
             Labels::from_pairs(&[("__name__", "a"), ("type", "λ\n")]),
         ];
-        let mut budget = Budget::of_bytes(10_000);
+        let mut budget = MemoryBudget::of_bytes(10_000);
         assert_eq!(decode_label_sets(&encode_label_sets(&sets, 1), &mut budget), Ok(sets));
     }
 
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_label_set_stands_once_though_a_run_of_them_takes_no_bytes() {
-        let mut budget = Budget::of_bytes(1 << 20);
+        let mut budget = MemoryBudget::of_bytes(1 << 20);
         assert_eq!(decode_label_sets(&run_of(1, &[]), &mut budget), Ok(vec![Labels::default()]));
         for bomb in [run_of(1 << 24, &[]), run_of(1 << 20, &["__name__"])] {
             let error = decode_label_sets(&bomb, &mut budget);
@@ -181,7 +184,7 @@ mod tests {
         let set = |n: u32| Labels::from_pairs(&[("long", &long), ("n", &n.to_string())]);
         let blob = encode_label_sets(&(0..50).map(set).collect::<Vec<_>>(), 3);
         assert!(blob.len() < 1_000);
-        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(6_000_000)).is_ok());
-        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(4_000_000)).is_err());
+        assert!(decode_label_sets(&blob, &mut MemoryBudget::of_bytes(6_000_000)).is_ok());
+        assert!(decode_label_sets(&blob, &mut MemoryBudget::of_bytes(4_000_000)).is_err());
     }
 }
