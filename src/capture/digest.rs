@@ -2,47 +2,22 @@
 
 use sha2::{Digest, Sha256};
 
+use super::codec::put_varint;
+use super::reader::EVERY_ANSWER;
+use super::series_segment::target_labels;
 use super::{CaptureError, CaptureReader};
-use crate::model::{Loss, Readable, TimeRange, Unreadable, joined_unreadable};
+use crate::model::{Fingerprint, PdAnswer, PdOutcome, TimeRange};
 
 /// Observations that can be read, with the sums of their hashes.
 #[derive(Clone, Debug)]
 pub struct ReadableContent {
-    samples: u64,
+    pub samples: u64,
     samples_sum: String,
-    pd_answers: u64,
+    pub pd_answers: u64,
     pd_sum: String,
 }
 
 impl CaptureReader {
-    /// What has been asked for so far and could not be read, ascending.
-    pub fn unreadable(&self) -> Vec<Unreadable> {
-        let lost = self.damage().into_iter().filter_map(|damage| {
-            Some(Unreadable { of: damage.lost?, range: damage.range.unwrap_or(TimeRange::ALL) })
-        });
-        joined_unreadable(lost)
-    }
-
-    /// What damage has cost the capture as a whole, asked for or not; `None` where it cost nothing.
-    /// Checks the blocks that nobody has read yet; of a damaged capture it then counts everything.
-    ///
-    /// # Errors
-    ///
-    /// [`CaptureError`] where the file cannot be read.
-    pub fn loss(&self) -> Result<Option<Loss>, CaptureError> {
-        let Some(counted) = self.counted()? else { return Ok(None) };
-        let state = self.state();
-        let loss = Loss {
-            samples: Readable { recorded: state.samples, read: counted.samples },
-            pd_answers: Readable { recorded: state.pd_answers, read: counted.pd_answers },
-            parts: self.unreadable(),
-        };
-        let is_whole = loss.samples.recorded == loss.samples.read
-            && loss.pd_answers.recorded == loss.pd_answers.read
-            && loss.parts.is_empty();
-        Ok((!is_whole).then_some(loss))
-    }
-
     /// SHA-256 of the content that can be read, in hexadecimal: metadata, samples, PD answers, gaps
     /// and events, whatever the order in which they were written. Compacting keeps it. Of a damaged
     /// capture it differs from [`recorded_digest`](Self::recorded_digest).
@@ -73,8 +48,40 @@ impl CaptureReader {
         })
     }
 
+    /// Sums the samples and their hashes by decoding everything.
+    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
+        let (mut count, mut sum) = (0_u64, 0_u128);
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let extra = target_labels(&target.key);
+            let fingerprints: Vec<Fingerprint> =
+                target.sets.iter().map(|set| set.fingerprint_with(&extra)).collect();
+            let wanted = vec![true; fingerprints.len()];
+            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
+                for (row, ordinal) in columns.ordinals.iter().enumerate() {
+                    let fingerprint = fingerprints[*ordinal as usize];
+                    for (at, bits) in columns.samples(row) {
+                        count += 1;
+                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
+                    }
+                }
+            })?;
+        }
+        Ok((count, sum))
+    }
+
+    /// Sums the PD answers and their hashes.
+    pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
+        let (mut count, mut sum) = (0, 0_u128);
+        self.visit_pd_answers(EVERY_ANSWER, |answer| {
+            count += 1;
+            sum = sum.wrapping_add(pd_hash(&answer));
+            Ok(())
+        })?;
+        Ok((count, sum))
+    }
+
     /// What can be read, where something is damaged.
-    fn counted(&self) -> Result<Option<&ReadableContent>, CaptureError> {
+    pub(super) fn counted(&self) -> Result<Option<&ReadableContent>, CaptureError> {
         if let Some(counted) = self.counted.get() {
             return Ok(Some(counted));
         }
@@ -114,4 +121,45 @@ impl CaptureReader {
         hasher.update(heads.to_string());
         Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// Identifies a PD answer, for the digest of a capture's content.
+pub fn pd_hash(answer: &PdAnswer) -> u128 {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    let mut numbers = Vec::new();
+    put_varint(&mut numbers, answer.sent.as_millis() as u64);
+    put_varint(&mut numbers, u64::from(answer.elapsed_us));
+    hash.update(&numbers);
+    let mut put_bytes = |hash: &mut xxhash_rust::xxh3::Xxh3, bytes: &[u8]| {
+        numbers.clear();
+        put_varint(&mut numbers, bytes.len() as u64);
+        hash.update(&numbers);
+        hash.update(bytes);
+    };
+    for text in [&answer.member, &answer.url, &answer.path] {
+        put_bytes(&mut hash, text.as_bytes());
+    }
+    match &answer.outcome {
+        PdOutcome::Answered { status, body } => {
+            let mut number = Vec::new();
+            put_varint(&mut number, u64::from(*status));
+            hash.update(&number);
+            put_bytes(&mut hash, body);
+        }
+        PdOutcome::Failed { reason, detail } => {
+            put_bytes(&mut hash, reason.name().as_bytes());
+            put_bytes(&mut hash, detail.as_bytes());
+        }
+    }
+    hash.digest128()
+}
+
+/// Adds up hashes of samples, so that a capture's content has one digest whatever the order in
+/// which it was written and however it is cut into blocks.
+pub fn sample_hash(fingerprint: Fingerprint, at: i64, bits: u64) -> u128 {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&fingerprint.0.to_le_bytes());
+    bytes[16..24].copy_from_slice(&at.to_le_bytes());
+    bytes[24..].copy_from_slice(&bits.to_le_bytes());
+    xxhash_rust::xxh3::xxh3_128(&bytes)
 }

@@ -15,7 +15,7 @@ use super::new_file::{FileMode, SIDE_SUFFIXES, create_new, is_taken, refuse_spec
 use super::{CaptureError, schema};
 use crate::model::RunMeta;
 
-pub use heads::{AdditionCounts, CommittedState};
+pub use heads::CommittedState;
 pub use rows::Table;
 use side_files::check_side_files;
 pub use side_files::{bytes_on_disk, is_unsealed, remove_with_side_files, side_file};

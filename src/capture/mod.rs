@@ -4,6 +4,7 @@
 
 mod codec;
 mod copy_range;
+mod damage;
 mod digest;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod journal;
 mod lock;
 mod maintain;
 mod memory_budget;
+mod metric_index;
 mod new_file;
 mod parallel;
 mod pd_answers;
@@ -30,6 +32,7 @@ mod writer;
 mod tests;
 
 pub use copy_range::excerpt;
+pub use damage::Damage;
 pub use error::CaptureError;
 pub use file::{FORMAT, bytes_on_disk, is_unsealed};
 pub use inventory::Inventory;
@@ -38,7 +41,7 @@ pub use maintain::{
 };
 pub use new_file::FileMode;
 pub use pd_answers::{PdOrder, PdVisit};
-pub use reader::{CaptureReader, Damage};
+pub use reader::CaptureReader;
 pub use scan_samples::SampleRun;
 pub use series_index::{SampleBatch, SeriesIndex};
 pub use verify::{VerifyReport, verify};

@@ -9,34 +9,22 @@ use sha2::{Digest, Sha256};
 
 use super::CaptureError;
 use super::codec::{Columns, DecodeError, open_envelope};
-use super::digest::ReadableContent;
+use super::damage::Damage;
+use super::digest::{ReadableContent, pd_hash};
 use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
 use super::memory_budget::MemoryBudget;
+use super::metric_index::MetricIndex;
 use super::pd_answers::{PdBlob, UnpackAllowance};
-use super::scan_samples::MetricIndex;
+use super::sealing::{block_context, bounds_hash};
 use super::series_index::SeriesIndex;
 use super::series_segment::SeriesSegment;
-use super::writer::{block_context, bounds_hash, pd_hash};
 use super::{PdOrder, PdVisit};
 use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
 
 /// All answers of a capture.
 pub(super) const EVERY_ANSWER: PdVisit =
     PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
-
-/// Something that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Damage {
-    /// Which row, block or group.
-    pub part: String,
-    /// What does not hold.
-    pub why: String,
-    /// The time that it covered, where that is known.
-    pub range: Option<TimeRange>,
-    /// Whose observations are lost with it; `None` where none are.
-    pub lost: Option<Observed>,
-}
 
 /// One target's series: which label set each ordinal has.
 pub struct Target {
@@ -68,7 +56,7 @@ pub struct CaptureReader {
     pub(super) journal_pd: Vec<PdBlob>,
     /// Made when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
-    damage: Mutex<Vec<Damage>>,
+    pub(super) damage: Mutex<Vec<Damage>>,
     /// Blocks whose checksums have been looked at.
     pub(super) checked: Mutex<HashSet<u64>>,
     /// What a damaged capture still holds, once that has been counted.
@@ -207,14 +195,6 @@ impl CaptureReader {
         Ok(found)
     }
 
-    /// What has been found damaged so far, each once.
-    pub fn damage(&self) -> Vec<Damage> {
-        let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
-        damage.sort();
-        damage.dedup();
-        damage
-    }
-
     pub(super) fn state(&self) -> &CommittedState {
         &self.state
     }
@@ -229,17 +209,6 @@ impl CaptureReader {
 
     pub(super) fn target(&self, number: u32) -> &Target {
         &self.targets[number as usize - 1]
-    }
-
-    /// Sums the PD answers and their hashes.
-    pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
-        let (mut count, mut sum) = (0, 0_u128);
-        self.visit_pd_answers(EVERY_ANSWER, |answer| {
-            count += 1;
-            sum = sum.wrapping_add(pd_hash(&answer));
-            Ok(())
-        })?;
-        Ok((count, sum))
     }
 
     pub(super) fn contents_to_resume(&self) -> Result<ResumeContents, CaptureError> {
@@ -440,47 +409,6 @@ impl CaptureReader {
         self.journal_ids = ids;
         self.journal_pd = answers;
         Ok(())
-    }
-
-    /// Notes that a block, or a group of it, is lost.
-    pub(super) fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
-        let target = block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize));
-        let lost = match target {
-            Some(target) => Observed::Target(target.key.clone()),
-            None if block.target == PD_TARGET => Observed::Pd,
-            None => Observed::Anything,
-        };
-        self.note_part(block, group, why, Some(lost));
-    }
-
-    fn note_part(&self, block: &BlockRow, group: &str, why: impl ToString, lost: Option<Observed>) {
-        let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
-            Some(target) => target.key.to_string(),
-            None if block.target == PD_TARGET => "PD".to_owned(),
-            None => format!("target {}", block.target),
-        };
-        let range = TimeRange::new(
-            Timestamp::from_millis(block.first),
-            Timestamp::from_millis(block.last).saturating_add_millis(1),
-        );
-        let part = format!("block {} ({key}){group}", block.id);
-        self.note_lost(part, why.to_string(), Some(range), lost);
-    }
-
-    /// Notes damage that may have cost anybody's observations.
-    pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
-        self.note_lost(part, why, range, Some(Observed::Anything));
-    }
-
-    pub(super) fn note_lost(
-        &self,
-        part: String,
-        why: String,
-        range: Option<TimeRange>,
-        lost: Option<Observed>,
-    ) {
-        let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
-        damage.push(Damage { part, why, range, lost });
     }
 }
 

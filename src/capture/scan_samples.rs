@@ -1,44 +1,13 @@
 //! Walks through a capture's samples, group by group, and finds where series stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::CaptureError;
 use super::codec::{BlockHeader, Columns, decode_group};
+use super::metric_index::{NAME, Span};
 use super::reader::{BlockRow, CaptureReader, Target};
-use super::series_index::sample_hash;
 use super::series_segment::target_labels;
-use crate::model::{
-    Fingerprint, LabelMatcher, Labels, MatchOp, Sample, TargetKey, TimeRange, Timestamp,
-};
-
-const NAME: &str = "__name__";
-
-/// Consecutive ordinals of one target.
-type Span = std::ops::Range<u32>;
-
-/// Where each metric's series stand: targets' indices with their ordinals.
-pub struct MetricIndex(pub(super) BTreeMap<String, Vec<(usize, Span)>>);
-
-impl MetricIndex {
-    pub(super) fn new(targets: &[Target]) -> Self {
-        let mut metrics: BTreeMap<String, Vec<(usize, Span)>> = BTreeMap::new();
-        for (index, target) in targets.iter().enumerate() {
-            let mut first = 0_u32;
-            for run in target.sets.chunk_by(|a, b| a.metric() == b.metric()) {
-                let end = first + run.len() as u32;
-                let span = (index, first..end);
-                match metrics.get_mut(run[0].metric()) {
-                    Some(spans) => spans.push(span),
-                    None => {
-                        metrics.insert(run[0].metric().to_owned(), vec![span]);
-                    }
-                }
-                first = end;
-            }
-        }
-        Self(metrics)
-    }
-}
+use crate::model::{LabelMatcher, Labels, Sample, TargetKey, TimeRange, Timestamp};
 
 /// Consecutive samples of one series, as they lie in one part of a capture.
 pub struct SampleRun<'a> {
@@ -148,55 +117,6 @@ impl CaptureReader {
             })?;
         }
         Ok(())
-    }
-
-    /// Where the metrics stand whose names match, by target.
-    pub(super) fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
-        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
-        let of_name: Vec<&LabelMatcher> =
-            matchers.iter().filter(|matcher| matcher.name == NAME).collect();
-        let mut found = vec![Vec::new(); self.targets.len()];
-        let mut take = |places: &[(usize, Span)]| {
-            for (target, span) in places {
-                found[*target].push(span.clone());
-            }
-        };
-        let exact = of_name.iter().find(|matcher| matches!(matcher.op, MatchOp::Equal));
-        match exact {
-            Some(exact) => {
-                let places = metrics.0.get(exact.value.as_str()).map_or(&[][..], Vec::as_slice);
-                if of_name.iter().all(|matcher| matcher.accepts(&exact.value)) {
-                    take(places);
-                }
-            }
-            None => {
-                let accepted = |name: &str| of_name.iter().all(|matcher| matcher.accepts(name));
-                let matching = metrics.0.iter().filter(|(name, _)| accepted(name));
-                matching.for_each(|(_, places)| take(places));
-            }
-        }
-        found
-    }
-
-    /// Sums the samples and their hashes by decoding everything.
-    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
-        let (mut count, mut sum) = (0_u64, 0_u128);
-        for (number, target) in (1_u32..).zip(&self.targets) {
-            let extra = target_labels(&target.key);
-            let fingerprints: Vec<Fingerprint> =
-                target.sets.iter().map(|set| set.fingerprint_with(&extra)).collect();
-            let wanted = vec![true; fingerprints.len()];
-            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
-                for (row, ordinal) in columns.ordinals.iter().enumerate() {
-                    let fingerprint = fingerprints[*ordinal as usize];
-                    for (at, bits) in columns.samples(row) {
-                        count += 1;
-                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
-                    }
-                }
-            })?;
-        }
-        Ok((count, sum))
     }
 
     /// The newest sample of each of a target's series, by ordinal; no part is decoded that is

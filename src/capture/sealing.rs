@@ -5,11 +5,10 @@ use std::sync::Arc;
 use super::CaptureError;
 use super::codec::{
     BlockHeader, Columns, DecodeError, Packing, PdBatch, PdLimits, PdReader, decode_group,
-    encode_block, encode_pd, open_envelope,
+    encode_block, encode_pd, open_envelope, seal_envelope,
 };
 use super::file::{CaptureFile, CommittedState};
 use super::journal::PD_TARGET;
-use super::writer::{block_context, put_block};
 use crate::model::PdAnswer;
 
 /// Of so many groups of samples one is decoded when it is read back: decoding all would take a tenth
@@ -168,6 +167,38 @@ fn holds_answers(blob: &[u8], batch: &PdBatch) -> Result<bool, DecodeError> {
         rows.answer(row, Arc::default()) == *answer && rows.document(row) == *document
     };
     Ok(rows.len() == batch.answers.len() && batch.answers.iter().enumerate().all(same))
+}
+
+/// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
+pub fn put_block(
+    file: &CaptureFile,
+    state: &mut CommittedState,
+    target: u32,
+    (first, last): (i64, i64),
+    body: &[u8],
+) -> Result<(), CaptureError> {
+    state.blocks += 1;
+    let id = state.blocks;
+    let context = block_context(id, target, first, last);
+    let held = u128::from_str_radix(&state.bounds_sum, 16).unwrap_or(0);
+    state.bounds_sum = format!("{:032x}", held.wrapping_add(bounds_hash(&context)));
+    let sealed = seal_envelope(&context, body);
+    let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+    file.connection
+        .prepare(sql)
+        .and_then(|mut statement| statement.execute((id as i64, target, first, last, sealed)))
+        .map(drop)
+        .map_err(|source| file.sqlite(source))
+}
+
+/// What the checksum of a block's row is bound to.
+pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
+    format!("block {id} {target} {first} {last}")
+}
+
+/// Identifies a block's row, for [`CommittedState::bounds_sum`].
+pub fn bounds_hash(context: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(context.as_bytes())
 }
 
 /// Reads the newest block out of the file and lets `holds` look at its body.

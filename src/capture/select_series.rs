@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
 use super::memory_budget::MemoryBudget;
+use super::metric_index::MetricIndex;
 use super::reader::{BlockRow, CaptureReader, Target};
-use super::scan_samples::{MetricIndex, SampleRun, touched};
+use super::scan_samples::{SampleRun, touched};
 use super::{CaptureError, parallel};
 use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 

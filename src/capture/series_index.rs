@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use super::codec::JournalRow;
+use super::digest::sample_hash;
 use super::fingerprint_map::FingerprintMap;
 use super::series_segment::{SeriesSegment, target_labels};
 use crate::model::{EncodedLabels, Fingerprint, Labels, LabelsError, Sample, TargetKey, Timestamp};
@@ -373,16 +374,6 @@ fn sort_by_ordinal(samples: &mut Vec<(u32, u64)>) {
     }
     samples.clear();
     samples.extend((0..).zip(placed).filter_map(|(ordinal, bits)| Some((ordinal, bits?))));
-}
-
-/// Adds up hashes of samples, so that a capture's content has one digest whatever the order in
-/// which it was written and however it is cut into blocks.
-pub fn sample_hash(fingerprint: Fingerprint, at: i64, bits: u64) -> u128 {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&fingerprint.0.to_le_bytes());
-    bytes[16..24].copy_from_slice(&at.to_le_bytes());
-    bytes[24..].copy_from_slice(&bits.to_le_bytes());
-    xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::codec::{
-    MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
-};
+use super::codec::{MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint};
+use super::digest::pd_hash;
 use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
@@ -462,38 +461,6 @@ fn storable(mut answer: PdAnswer) -> PdAnswer {
     answer
 }
 
-/// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
-pub fn put_block(
-    file: &CaptureFile,
-    state: &mut CommittedState,
-    target: u32,
-    (first, last): (i64, i64),
-    body: &[u8],
-) -> Result<(), CaptureError> {
-    state.blocks += 1;
-    let id = state.blocks;
-    let context = block_context(id, target, first, last);
-    let held = u128::from_str_radix(&state.bounds_sum, 16).unwrap_or(0);
-    state.bounds_sum = format!("{:032x}", held.wrapping_add(bounds_hash(&context)));
-    let sealed = seal_envelope(&context, body);
-    let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-    file.connection
-        .prepare(sql)
-        .and_then(|mut statement| statement.execute((id as i64, target, first, last, sealed)))
-        .map(drop)
-        .map_err(|source| file.sqlite(source))
-}
-
-/// What the checksum of a block's row is bound to.
-pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
-    format!("block {id} {target} {first} {last}")
-}
-
-/// Identifies a block's row, for [`CommittedState::bounds_sum`].
-pub fn bounds_hash(context: &str) -> u128 {
-    xxhash_rust::xxh3::xxh3_128(context.as_bytes())
-}
-
 /// Adds events; a recorder may be running.
 pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureError> {
     if events.is_empty() {
@@ -509,35 +476,4 @@ pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureE
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("gaps and events are plain structures")
-}
-
-/// Identifies a PD answer, for the digest of a capture's content.
-pub fn pd_hash(answer: &PdAnswer) -> u128 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    let mut numbers = Vec::new();
-    put_varint(&mut numbers, answer.sent.as_millis() as u64);
-    put_varint(&mut numbers, u64::from(answer.elapsed_us));
-    hash.update(&numbers);
-    let mut put_bytes = |hash: &mut xxhash_rust::xxh3::Xxh3, bytes: &[u8]| {
-        numbers.clear();
-        put_varint(&mut numbers, bytes.len() as u64);
-        hash.update(&numbers);
-        hash.update(bytes);
-    };
-    for text in [&answer.member, &answer.url, &answer.path] {
-        put_bytes(&mut hash, text.as_bytes());
-    }
-    match &answer.outcome {
-        PdOutcome::Answered { status, body } => {
-            let mut number = Vec::new();
-            put_varint(&mut number, u64::from(*status));
-            hash.update(&number);
-            put_bytes(&mut hash, body);
-        }
-        PdOutcome::Failed { reason, detail } => {
-            put_bytes(&mut hash, reason.name().as_bytes());
-            put_bytes(&mut hash, detail.as_bytes());
-        }
-    }
-    hash.digest128()
 }

@@ -263,7 +263,7 @@ fn rows_of_a_target_that_does_not_exist_are_damage() {
     drop(connection);
     let file = CaptureFile::open_to_write(&path).expect("opens");
     let mut state = file.state().expect("reads");
-    super::super::writer::put_block(&file, &mut state, 9, (first, last), &body[4..])
+    super::super::sealing::put_block(&file, &mut state, 9, (first, last), &body[4..])
         .expect("writes");
     file.set_state(&state).expect("writes");
     drop(file);
@@ -287,7 +287,7 @@ fn a_block_without_instants_or_with_others_than_its_row_says_is_damage() {
         block.push(0x40);
         let file = CaptureFile::open_to_write(&path).expect("opens");
         let mut state = file.state().expect("reads");
-        super::super::writer::put_block(&file, &mut state, 1, (first, last), &block)
+        super::super::sealing::put_block(&file, &mut state, 1, (first, last), &block)
             .expect("writes");
         file.set_state(&state).expect("writes");
         drop(file);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::codec::{Packing, PdBatch, encode_pd, put_varint};
+use super::super::digest::pd_hash;
 use super::super::file::{CaptureFile, Table};
 use super::super::journal::PD_TARGET;
-use super::super::writer::{pd_hash, put_block};
+use super::super::sealing::put_block;
 use super::*;
 
 const MIB: usize = 1 << 20;
