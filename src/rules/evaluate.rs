@@ -5,28 +5,24 @@
 //! group's interval since the Unix epoch: where a real server stands between two of them depends
 //! on a hash.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod apply;
+mod conclude;
+mod running_rule;
+mod stepwise;
 
-use super::alerts::{AlertState, AlertTransition, RuleAlerts};
+use std::collections::BTreeSet;
+
+use running_rule::RunningRule;
+
 use super::evaluation_order::{self, EvaluationOrder};
-use super::evidence::EvidenceFinder;
 use super::overlay_storage::OverlayStorage;
-use super::report::{
-    AlertChange, AlertHistory, EvaluationFailures, GroupReport, Outcome, RuleReport, RulesReport,
-    SelectorEvidence,
-};
-use super::rule_file::{Rule, RuleFile, RuleGroup, RuleKind};
-use super::template::{Template, TemplateData, VectorElements};
-use super::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
+use super::report::{GroupReport, RulesReport};
+use super::rule_file::{RuleFile, RuleGroup};
+use super::template::VectorElements;
 use crate::model::{Labels, TimeRange, Timestamp};
-use crate::promql::{
-    Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
-};
+use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
 
 pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
-
-/// Changes of one rule that come with the samples behind them.
-const EVIDENCED: usize = 200;
 /// Instants of one range query: more of them take more memory, fewer group the series more often.
 const STEPS_AT_ONCE: usize = 1_000;
 
@@ -127,48 +123,6 @@ fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'
     let names = evaluation_order::all_rules(files)
         .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
     OverlayStorage::new(storage, names.map(str::to_owned))
-}
-
-/// One rule under way.
-struct RunningRule<'a> {
-    group: &'a RuleGroup,
-    rule: &'a Rule,
-    alerts: RuleAlerts,
-    /// By the alerts' labels, those of their elements.
-    elements: BTreeMap<Labels, Labels>,
-    histories: BTreeMap<Labels, AlertHistory>,
-    changes: usize,
-    /// Series recorded at the last evaluation, and ever.
-    current: BTreeSet<Labels>,
-    recorded: BTreeSet<Labels>,
-    failures: Option<EvaluationFailures>,
-}
-
-impl<'a> RunningRule<'a> {
-    fn new(group: &'a RuleGroup, rule: &'a Rule) -> Self {
-        let alerts = match rule.kind {
-            RuleKind::Recording => RuleAlerts::new(0, 0),
-            RuleKind::Alert { for_ms, keep_firing_for_ms, .. } => {
-                RuleAlerts::new(for_ms, keep_firing_for_ms)
-            }
-        };
-        Self {
-            group,
-            rule,
-            alerts,
-            elements: BTreeMap::new(),
-            histories: BTreeMap::new(),
-            changes: 0,
-            current: BTreeSet::new(),
-            recorded: BTreeSet::new(),
-            failures: None,
-        }
-    }
-
-    fn fail(&mut self, at: Timestamp, why: String) {
-        let first = EvaluationFailures { count: 0, first_at: at, first: why };
-        self.failures.get_or_insert(first).count += 1;
-    }
 }
 
 /// The first multiple of `interval` at or after `start`.
@@ -285,255 +239,6 @@ impl Replay<'_> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
         vector(self.engine.instant(&rule.rule.expression, &self.overlay, at))
     }
-
-    /// Takes in what a rule's expression yields at one instant.
-    fn advance(
-        &mut self,
-        rule: &mut RunningRule<'_>,
-        at: Timestamp,
-        found: Result<VectorElements, String>,
-    ) -> Result<(), StorageError> {
-        let done = found.and_then(|found| match rule.rule.kind {
-            RuleKind::Recording => self.record(rule, at, found).map(|()| Vec::new()),
-            RuleKind::Alert { .. } => self.alert(rule, at, found),
-        });
-        match done {
-            Ok(steps) => {
-                for step in steps {
-                    self.note(rule, at, step)?;
-                }
-            }
-            Err(why) => rule.fail(at, why),
-        }
-        Ok(())
-    }
-
-    fn record(
-        &mut self,
-        rule: &mut RunningRule<'_>,
-        at: Timestamp,
-        found: VectorElements,
-    ) -> Result<(), String> {
-        let limit = rule.group.limit;
-        if limit > 0 && found.len() > limit {
-            return Err(format!("exceeded limit of {limit} with {} series", found.len()));
-        }
-        let mut set = vec![("__name__", rule.rule.name.as_str())];
-        set.extend(rule.rule.labels.iter().map(|(name, text)| (name.as_str(), text.text())));
-        let mut elements = BTreeMap::new();
-        for (labels, value) in found {
-            if elements.insert(labels.with(&set), value).is_some() {
-                return Err(
-                    "vector contains metrics with the same labelset after applying rule labels"
-                        .to_owned(),
-                );
-            }
-        }
-        rule.recorded.extend(elements.keys().cloned());
-        let elements: VectorElements = elements.into_iter().collect();
-        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.overlay.record(stamped, &elements, &mut rule.current);
-        Ok(())
-    }
-
-    fn alert(
-        &mut self,
-        rule: &mut RunningRule<'_>,
-        at: Timestamp,
-        found: VectorElements,
-    ) -> Result<Vec<AlertTransition>, String> {
-        let mut alerts = BTreeMap::new();
-        for (labels, value) in found {
-            let identity = self.identity(rule, at, &labels, value);
-            rule.elements.insert(identity.clone(), labels);
-            if alerts.insert(identity, value).is_some() {
-                return Err(
-                    "vector contains metrics with the same labelset after applying alert labels"
-                        .to_owned(),
-                );
-            }
-        }
-        let mut steps = rule.alerts.advance(at, &alerts);
-        let (limit, count) = (rule.group.limit, rule.alerts.active().len());
-        if limit > 0 && count > limit {
-            rule.fail(at, format!("exceeded limit of {limit} with {count} alerts"));
-            // What only began at this instant never was an alert.
-            steps.retain(|step| step.from != AlertState::Inactive);
-            let begun = rule.alerts.clear();
-            let was =
-                |step: &AlertTransition| rule.histories.get(&step.labels).is_some_and(is_active);
-            steps.extend(begun.into_iter().filter(was));
-        }
-        self.record_alerts(rule, at);
-        Ok(steps)
-    }
-
-    /// The labels of an alert: its element's without the metric's name, the rule's, its own name.
-    fn identity(
-        &self,
-        rule: &RunningRule<'_>,
-        at: Timestamp,
-        labels: &Labels,
-        value: f64,
-    ) -> Labels {
-        let mut set = Vec::with_capacity(rule.rule.labels.len() + 2);
-        for (name, template) in &rule.rule.labels {
-            set.push((name.as_str(), self.expanded(rule, at, template, labels, value)));
-        }
-        set.push(("__name__", String::new()));
-        set.push(("alertname", rule.rule.name.clone()));
-        let set: Vec<(&str, &str)> =
-            set.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        labels.with(&set)
-    }
-
-    fn expanded(
-        &self,
-        rule: &RunningRule<'_>,
-        at: Timestamp,
-        template: &Template,
-        labels: &Labels,
-        value: f64,
-    ) -> String {
-        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        let query = |text: &str| {
-            let expression = Expression::parse(text).map_err(|error| error.to_string())?;
-            vector(self.engine.instant(&expression, &self.overlay, at))
-        };
-        let data = TemplateData { labels, value, query: &query };
-        // Prometheus writes the error into the text as well.
-        template
-            .expand(&data)
-            .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
-    }
-
-    fn record_alerts(&mut self, rule: &mut RunningRule<'_>, at: Timestamp) {
-        let mut elements = VectorElements::new();
-        for (labels, alert) in rule.alerts.active() {
-            let state = if alert.fires { AlertState::Firing } else { AlertState::Pending };
-            let set = [("__name__", "ALERTS"), ("alertstate", state.name())];
-            elements.push((labels.with(&set), 1.0));
-            let since = alert.since.as_millis().div_euclid(1000) as f64;
-            elements.push((labels.with(&[("__name__", "ALERTS_FOR_STATE")]), since));
-        }
-        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.overlay.record(stamped, &elements, &mut rule.current);
-    }
-
-    /// Notes a change with what is behind it.
-    fn note(
-        &self,
-        rule: &mut RunningRule<'_>,
-        at: Timestamp,
-        step: AlertTransition,
-    ) -> Result<(), StorageError> {
-        rule.changes += 1;
-        let element = rule.elements.get(&step.labels).cloned().unwrap_or_default();
-        let behind = self.evidence(rule, at, &element)?;
-        let annotations = match (&rule.rule.kind, step.to) {
-            (RuleKind::Alert { annotations, .. }, AlertState::Pending | AlertState::Firing) => {
-                let expand = |(name, template): &(String, Template)| {
-                    (name.clone(), self.expanded(rule, at, template, &element, step.value))
-                };
-                Some(annotations.iter().map(expand).collect())
-            }
-            _ => None,
-        };
-        let labels = step.labels.clone();
-        let history = rule.histories.entry(step.labels).or_insert_with(|| AlertHistory {
-            labels,
-            annotations: Vec::new(),
-            fired_ms: 0,
-            changes: Vec::new(),
-        });
-        if let Some(annotations) = annotations {
-            history.annotations = annotations;
-        }
-        let value = format_value(step.value);
-        history.changes.push(AlertChange { at, from: step.from, to: step.to, value, behind });
-        Ok(())
-    }
-
-    fn evidence(
-        &self,
-        rule: &RunningRule<'_>,
-        at: Timestamp,
-        element: &Labels,
-    ) -> Result<Vec<SelectorEvidence>, StorageError> {
-        if rule.changes > EVIDENCED {
-            return Ok(Vec::new());
-        }
-        let options = self.engine.options();
-        let finder = EvidenceFinder {
-            storage: &self.overlay,
-            cache: self.cache,
-            dialect: options.dialect,
-            lookback_ms: options.lookback_ms,
-        };
-        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        finder.find(&rule.rule.expression, element, at)
-    }
-
-    fn report(&self, rule: RunningRule<'_>) -> Result<RuleReport, StorageError> {
-        let expression = &rule.rule.expression;
-        let known = AvailableSeries {
-            storage: &self.overlay,
-            metrics: self.settings.metrics,
-            window: self.settings.window,
-            cache: self.cache,
-            dialect: self.engine.options().dialect,
-        };
-        let missing = find_unmatched(expression.root(), expression.text(), &known)?;
-        let cannot = cannot_yield(expression.root(), &missing);
-        let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
-        for alert in &mut alerts {
-            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
-        }
-        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
-        let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
-            (true, _) => Outcome::Fired,
-            (false, true) => Outcome::Error,
-            _ if !rule.recorded.is_empty() => Outcome::Recorded,
-            _ if cannot => Outcome::CannotFire,
-            _ => Outcome::Quiet,
-        };
-        let (kind, for_ms) = match rule.rule.kind {
-            RuleKind::Recording => ("record", 0),
-            RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
-        };
-        Ok(RuleReport {
-            name: rule.rule.name.clone(),
-            kind,
-            expr: expression.text().to_owned(),
-            for_ms,
-            outcome,
-            missing: missing.into_values().collect(),
-            failures: rule.failures,
-            alerts,
-            recorded_series: rule.recorded.len(),
-        })
-    }
-}
-
-fn is_active(history: &AlertHistory) -> bool {
-    let last = history.changes.last();
-    last.is_some_and(|change| matches!(change.to, AlertState::Pending | AlertState::Firing))
-}
-
-fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
-    let mut total = 0;
-    let mut since = None;
-    for change in changes {
-        match (change.to, since) {
-            (AlertState::Firing, None) => since = Some(change.at),
-            (AlertState::Resolved, Some(from)) => {
-                total += change.at - from;
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    total + since.map_or(0, |from| end - from)
 }
 
 fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<VectorElements, String> {
@@ -559,6 +264,5 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-mod stepwise;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{Sample, Series};
 use crate::promql::{Dialect, EngineOptions, MemoryStorage};
+use crate::rules::report::{AlertChange, Outcome, RuleReport};
 
 const STEP_MS: i64 = 15_000;
 
