@@ -5,21 +5,21 @@ use super::reader::BlockRow;
 use super::{CaptureError, CaptureReader};
 use crate::model::{Loss, Observed, Readable, TimeRange, Timestamp, Unreadable, joined_unreadable};
 
-/// Something that could not be read.
+/// A part of the capture that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Damage {
-    /// Which row, block or group.
+    /// The row, block or group that is damaged.
     pub part: String,
-    /// What does not hold.
+    /// The check that failed.
     pub why: String,
-    /// The time that it covered, where that is known.
+    /// Range of time that it covered, if known.
     pub range: Option<TimeRange>,
-    /// Whose observations are lost with it; `None` where none are.
+    /// The source whose observations are lost with it; `None` where none are lost.
     pub lost: Option<Observed>,
 }
 
 impl CaptureReader {
-    /// What has been found damaged so far, each once.
+    /// The damage that was found so far, sorted and without duplicates.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
         damage.sort();
@@ -27,7 +27,7 @@ impl CaptureReader {
         damage
     }
 
-    /// What has been asked for so far and could not be read, ascending.
+    /// The ranges that were requested so far and could not be read, ascending.
     pub fn unreadable(&self) -> Vec<Unreadable> {
         let lost = self.damage().into_iter().filter_map(|damage| {
             Some(Unreadable { of: damage.lost?, range: damage.range.unwrap_or(TimeRange::ALL) })
@@ -35,8 +35,8 @@ impl CaptureReader {
         joined_unreadable(lost)
     }
 
-    /// What damage has cost the capture as a whole, asked for or not; `None` where it cost nothing.
-    /// Checks the blocks that nobody has read yet; of a damaged capture it then counts everything.
+    /// What is lost in the whole capture, requested or not; `None` where nothing is lost. Checks
+    /// the blocks that were not read yet, and counts everything if one is damaged.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl CaptureReader {
         self.note_lost(part, why.to_string(), Some(range), lost);
     }
 
-    /// Notes damage that may have cost anybody's observations.
+    /// Notes damage that may affect the observations of any source.
     pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
         self.note_lost(part, why, range, Some(Observed::Anything));
     }

@@ -1,4 +1,4 @@
-//! What damage has cost a capture, and the digest of what can still be read.
+//! The digest of the content of a capture, and the hashes that it is made of.
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use super::series_segment::target_labels;
 use super::{CaptureError, CaptureReader};
 use crate::model::{Fingerprint, PdAnswer, PdOutcome, TimeRange};
 
-/// Observations that can be read, with the sums of their hashes.
+/// Number of observations that can be read, with the sums of their hashes in hexadecimal.
 #[derive(Clone, Debug)]
 pub struct ReadableContent {
     pub samples: u64,
@@ -19,8 +19,8 @@ pub struct ReadableContent {
 
 impl CaptureReader {
     /// SHA-256 of the content that can be read, in hexadecimal: metadata, samples, PD answers, gaps
-    /// and events, whatever the order in which they were written. Compacting keeps it. Of a damaged
-    /// capture it differs from [`recorded_digest`](Self::recorded_digest).
+    /// and events. It does not depend on the order of writing, and compacting keeps it. For a
+    /// damaged capture it differs from [`recorded_digest`](Self::recorded_digest).
     ///
     /// # Errors
     ///
@@ -32,8 +32,8 @@ impl CaptureReader {
         }
     }
 
-    /// The digest by the counts and sums that were committed, whether the observations behind them
-    /// can still be read or not; gaps and events enter it as they are read.
+    /// The digest from the counts and sums that were committed, whether the observations can still
+    /// be read or not. Gaps and events are included as they are read.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl CaptureReader {
         })
     }
 
-    /// Sums the samples and their hashes by decoding everything.
+    /// Decodes all samples; returns their number and the sum of their hashes.
     pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
         let (mut count, mut sum) = (0_u64, 0_u128);
         for (number, target) in (1_u32..).zip(&self.targets) {
@@ -69,7 +69,7 @@ impl CaptureReader {
         Ok((count, sum))
     }
 
-    /// Sums the PD answers and their hashes.
+    /// Reads all PD answers; returns their number and the sum of their hashes.
     pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
         let (mut count, mut sum) = (0, 0_u128);
         self.visit_pd_answers(EVERY_ANSWER, |answer| {
@@ -80,7 +80,7 @@ impl CaptureReader {
         Ok((count, sum))
     }
 
-    /// What can be read, where something is damaged.
+    /// The content that can be read, if something is damaged; `None` for a whole capture.
     pub(super) fn counted(&self) -> Result<Option<&ReadableContent>, CaptureError> {
         if let Some(counted) = self.counted.get() {
             return Ok(Some(counted));
@@ -123,7 +123,7 @@ impl CaptureReader {
     }
 }
 
-/// Identifies a PD answer, for the digest of a capture's content.
+/// Hash of a PD answer, for the digest of the content of a capture.
 pub fn pd_hash(answer: &PdAnswer) -> u128 {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     let mut numbers = Vec::new();
@@ -154,8 +154,8 @@ pub fn pd_hash(answer: &PdAnswer) -> u128 {
     hash.digest128()
 }
 
-/// Adds up hashes of samples, so that a capture's content has one digest whatever the order in
-/// which it was written and however it is cut into blocks.
+/// Hash of a sample. The hashes of all samples are summed, so the digest does not depend on the
+/// order of writing or on the cut into blocks.
 pub fn sample_hash(fingerprint: Fingerprint, at: i64, bits: u64) -> u128 {
     let mut bytes = [0; 32];
     bytes[..16].copy_from_slice(&fingerprint.0.to_le_bytes());

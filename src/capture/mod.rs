@@ -1,6 +1,7 @@
 //! The capture: one SQLite file per run.
 //!
-//! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
+//! The format is specified in `docs/capture-format.md`. All SQL of the program is in this module.
+//! It does not know what metrics and PD answers mean, and evaluates nothing.
 
 mod codec;
 mod copy_range;
