@@ -1,4 +1,5 @@
-//! The states of one rule's alerts, as Prometheus moves them from one evaluation to the next.
+//! The states of one rule's alerts, and how Prometheus changes them from one evaluation to the
+//! next.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +7,22 @@ use serde::Serialize;
 
 use crate::model::{Labels, Timestamp};
 
-/// Where an alert stands.
+/// State of an alert, as in the label `alertstate` of the metric `ALERTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
-    /// Its element is gone before it fired, or it never was there.
+    /// Its expression yields no element, and the alert has not fired.
     Inactive,
-    /// Its element is there, and not yet for long enough.
+    /// Its element is there, but not yet for the duration `for`.
     Pending,
-    /// It fires.
+    /// Its element was there for the duration `for`, and the alert fires.
     Firing,
-    /// It fired, and does not any more.
+    /// The alert fired and does not fire any more.
     Resolved,
 }
 
 impl AlertState {
-    /// The name, as in `ALERTS`.
+    /// The name of the state in lower case, as in `ALERTS`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Inactive => "inactive",
@@ -32,33 +33,33 @@ impl AlertState {
     }
 }
 
-/// A step of one alert.
+/// A change of the state of one alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertTransition {
-    /// The alert.
+    /// Labels that identify the alert.
     pub labels: Labels,
-    /// Where it stood.
+    /// State before the change.
     pub from: AlertState,
-    /// Where it stands now.
+    /// State after the change.
     pub to: AlertState,
-    /// What its element last had as value.
+    /// Last value of its element.
     pub value: f64,
 }
 
 /// An alert that is pending or firing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveAlert {
-    /// Since when its element is there.
+    /// Evaluation at which its element appeared.
     pub since: Timestamp,
-    /// Whether it fires; pending otherwise.
+    /// Whether it is firing; otherwise it is pending.
     pub fires: bool,
-    /// What its element last had as value.
+    /// Last value of its element.
     pub value: f64,
-    /// Since when it fires without its element.
+    /// Evaluation since which it fires without its element.
     gone_since: Option<Timestamp>,
 }
 
-/// All alerts of one rule.
+/// The pending and firing alerts of one rule.
 #[derive(Clone, Debug)]
 pub struct RuleAlerts {
     for_ms: i64,
@@ -67,24 +68,24 @@ pub struct RuleAlerts {
 }
 
 impl RuleAlerts {
-    /// No alert yet.
+    /// Starts without alerts. Durations are in milliseconds.
     pub fn new(for_ms: i64, keep_firing_for_ms: i64) -> Self {
         Self { for_ms, keep_firing_for_ms, active: BTreeMap::new() }
     }
 
-    /// Those that are pending or firing.
+    /// The alerts that are pending or firing, by their labels.
     pub fn active(&self) -> &BTreeMap<Labels, ActiveAlert> {
         &self.active
     }
 
-    /// Forgets all of them, as Prometheus does where a rule exceeds its group's limit.
+    /// Removes all alerts, as Prometheus does when a rule exceeds the limit of its group.
     pub fn clear(&mut self) -> Vec<AlertTransition> {
         let left = std::mem::take(&mut self.active);
         left.into_iter().map(|(labels, alert)| alert.ended(labels)).collect()
     }
 
-    /// Takes in what the expression yields at `at`, by the alerts' labels; what changes, in the
-    /// order of labels.
+    /// Applies the elements that the expression yields at `at`, given by the labels of their
+    /// alerts. Returns the changes in the order of labels.
     pub fn advance(
         &mut self,
         at: Timestamp,

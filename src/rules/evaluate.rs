@@ -1,9 +1,8 @@
-//! Walks rules over recorded series.
+//! Replays rules over recorded series.
 //!
-//! At one instant, files, groups and rules are evaluated in the order in which they stand, so
-//! that a rule sees what earlier ones recorded at that instant. Instants are whole multiples of a
-//! group's interval since the Unix epoch: where a real server stands between two of them depends
-//! on a hash.
+//! At one instant, files, groups and rules are evaluated in their order in the files, so a rule
+//! sees what earlier rules recorded at that instant. Instants are whole multiples of the interval
+//! of a group since the Unix epoch; a real server adds an offset that depends on a hash.
 
 mod apply;
 mod conclude;
@@ -23,44 +22,46 @@ use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
 
 pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
-/// Instants of one range query: more of them take more memory, fewer group the series more often.
+/// Instants of one range query: more of them need more memory, fewer of them repeat the grouping of
+/// series more often.
 const STEPS_AT_ONCE: usize = 1_000;
 
-/// What rules are replayed over.
+/// Window and defaults of a replay.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// Instants of evaluation lie inside.
+    /// Rules are evaluated at instants inside this range.
     pub window: TimeRange,
-    /// The interval of groups that state none.
+    /// Interval in milliseconds of groups that do not state one.
     pub interval_ms: i64,
-    /// The names of all metrics that are there, for suggestions.
+    /// Names of all metrics of the storage, from which suggestions are made.
     pub metrics: &'a [String],
 }
 
-/// Evaluations of one group that a replay takes at most: 86 days every 15 s.
+/// Most evaluations of one group in a replay: 86 days every 15 s.
 pub const MOST_EVALUATIONS: u64 = 500_000;
 
-/// A window that holds more instants than a group may be evaluated at.
+/// The window contains more instants than a group may be evaluated at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "group {group:?} would be evaluated {evaluations} times from {} to {}, and {most} times are the most",
     .window.start, .window.end, most = MOST_EVALUATIONS
 )]
 pub struct TooManyEvaluations {
-    /// The group.
+    /// Name of the group.
     pub group: String,
-    /// How many instants the window holds for it.
+    /// Number of instants in the window at the interval of the group.
     pub evaluations: u64,
-    /// The window.
+    /// Window of the replay.
     pub window: TimeRange,
 }
 
-/// Evaluates all rules over the window. Memory grows with what rules yield, and not with the window.
+/// Evaluates all rules over the window. Memory grows with what the rules yield, not with the length
+/// of the window.
 ///
 /// # Errors
 ///
-/// [`StorageError`] where series cannot be read, and [`TooManyEvaluations`] where the window is too
-/// long for the interval of a group. A rule that cannot be evaluated is no error: its
+/// [`StorageError`] where series cannot be read, with [`TooManyEvaluations`] where the window is
+/// too long for the interval of a group. A rule that cannot be evaluated is not an error; its
 /// report says so.
 pub fn replay(
     files: &[RuleFile],
@@ -90,7 +91,8 @@ fn replay_in(
         .collect();
     let mut reports = Vec::with_capacity(running.len());
     match order {
-        // What a rule reads is complete by then, and what is missing is told while it is at hand.
+        // Everything that a rule reads is complete before it is evaluated, so its report can be
+        // made at once.
         EvaluationOrder::RuleByRule => {
             for mut rule in running {
                 replay.whole(&mut rule)?;
@@ -118,7 +120,7 @@ fn replay_in(
     Ok(RulesReport { window: settings.window, groups: groups.collect() })
 }
 
-/// `storage` under what these rules record.
+/// The storage of a replay: `storage` below the series that these rules record.
 fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
     let names = evaluation_order::all_rules(files)
         .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
@@ -176,7 +178,7 @@ impl Replay<'_> {
         all.map(Timestamp::from_millis).take_while(move |at| window.contains(*at))
     }
 
-    /// Evaluates all rules whose turn it is.
+    /// Evaluates all rules that are due at an instant.
     fn step(&mut self, running: &mut [RunningRule<'_>], at: Timestamp) -> Result<(), StorageError> {
         for rule in running {
             if at.as_millis() % self.interval(rule.group) == 0 {
@@ -187,7 +189,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Evaluates one rule at all its instants.
+    /// Evaluates one rule at all its instants with range queries.
     fn whole(&mut self, rule: &mut RunningRule<'_>) -> Result<(), StorageError> {
         let mut ticks = self.ticks(rule.group);
         loop {
@@ -195,7 +197,8 @@ impl Replay<'_> {
             if together.is_empty() {
                 break;
             }
-            // What fails over a range may do so at one instant only.
+            // A range query may fail because of one instant, so the instants are evaluated one by
+            // one then.
             let vectors = self.range(rule, &together);
             let mut vectors = vectors.ok().map(Vec::into_iter);
             for at in together {

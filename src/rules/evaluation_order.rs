@@ -1,24 +1,24 @@
-//! Whether each rule can be evaluated over all instants at once.
+//! Decides whether each rule can be evaluated over all instants at once.
 //!
-//! A rule that reads only what rules before it record may be: at each instant their samples are
-//! there already. Where one reads what itself or a later rule records, all rules have to be walked
-//! instant by instant.
+//! A rule that reads only what earlier rules record can be evaluated over all instants, because
+//! their samples are complete. If a rule reads what itself or a later rule records, all rules have
+//! to be evaluated instant by instant.
 
 use std::collections::BTreeSet;
 
 use super::rule_file::{Rule, RuleFile, RuleGroup, RuleKind};
 use crate::promql::{Dialect, MatcherCache, Selector};
 
-/// How rules are walked.
+/// Order of the evaluations of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvaluationOrder {
-    /// Rule by rule, each over all instants.
+    /// Rule by rule: each rule at all its instants, then the next rule.
     RuleByRule,
-    /// Instant by instant, all rules at each.
+    /// Instant by instant: all rules at one instant, then the next instant.
     InstantByInstant,
 }
 
-/// Metrics that alerts record.
+/// Metrics that Prometheus records for alerts.
 pub const ALERT_METRICS: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
 /// All rules, in the order of evaluation at one instant.
@@ -29,7 +29,7 @@ pub fn all_rules(files: &[RuleFile]) -> impl Iterator<Item = (&RuleFile, &RuleGr
     })
 }
 
-/// The metrics that a rule records.
+/// Names of the metrics that a rule records.
 pub fn recorded_metrics(rule: &Rule) -> Vec<&str> {
     match rule.kind {
         RuleKind::Recording => vec![&rule.name],
@@ -37,7 +37,8 @@ pub fn recorded_metrics(rule: &Rule) -> Vec<&str> {
     }
 }
 
-/// The metrics that expressions of rules name, in the order in which the rules are evaluated.
+/// Names of the metrics that the expressions of rules read, in the order of evaluation; a name may
+/// be repeated.
 pub fn metrics_read(files: &[RuleFile]) -> Vec<&str> {
     let selectors = all_rules(files).flat_map(|(_, _, rule)| rule.expression.selectors());
     let mut metrics: Vec<&str> = selectors.filter_map(Selector::metric).collect();
@@ -45,7 +46,7 @@ pub fn metrics_read(files: &[RuleFile]) -> Vec<&str> {
     metrics
 }
 
-/// The order that these rules need.
+/// The order of evaluation that these rules need.
 pub fn needed_order(files: &[RuleFile], cache: &MatcherCache, dialect: Dialect) -> EvaluationOrder {
     let rules: Vec<&Rule> = all_rules(files).map(|(_, _, rule)| rule).collect();
     let mut later: BTreeSet<&str> = BTreeSet::new();
@@ -64,7 +65,7 @@ fn may_read(selector: &Selector, name: &str, cache: &MatcherCache, dialect: Dial
     if let Some(metric) = selector.metric() {
         return metric == name;
     }
-    // What cannot be compiled fails when it is evaluated.
+    // A selector that cannot be compiled fails later, when it is evaluated.
     let Ok(matchers) = cache.matchers(&selector.conditions, dialect) else { return false };
     matchers.iter().filter(|matcher| matcher.name == "__name__").all(|m| m.accepts(name))
 }

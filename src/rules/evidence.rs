@@ -1,4 +1,4 @@
-//! The samples behind a change of an alert.
+//! Finds the samples that led to a change of an alert.
 
 use super::report::{EvidenceSample, SelectorEvidence};
 use crate::model::{LabelMatcher, Labels, Sample, TimeRange, Timestamp, is_stale};
@@ -7,40 +7,41 @@ use crate::promql::{
     format_value,
 };
 
-/// Series shown of each selector.
+/// Most series that are shown for each selector.
 const SHOWN: usize = 3;
 
-/// How a selector looks at time.
+/// Instant at which a node of the expression is evaluated.
 #[derive(Clone, Copy)]
 struct EvaluationTime {
     at: i64,
-    /// How far back the subqueries around it go; `None` outside of all.
+    /// Sum of the ranges of the subqueries around it; `None` outside subqueries.
     subquery_ms: Option<i64>,
 }
 
-/// The samples that a selector looks at.
+/// Range of time in which a selector reads samples.
 struct SampleWindow {
     end: i64,
     back_ms: i64,
-    /// Whether more than the newest sample counts.
+    /// Whether all samples of the window count, not only the newest one.
     is_window: bool,
 }
 
-/// What finds samples.
+/// Finds the samples that selectors read.
 pub struct EvidenceFinder<'a> {
-    /// Where they are.
+    /// Storage that holds the samples.
     pub storage: &'a dyn Storage,
-    /// Compiled matchers.
+    /// Cache of compiled matchers.
     pub cache: &'a MatcherCache,
-    /// Whose regular expressions.
+    /// Version of Prometheus whose semantics are used.
     pub dialect: Dialect,
-    /// How far back an instant selector looks.
+    /// How far back an instant selector reads, in milliseconds.
     pub lookback_ms: i64,
 }
 
 impl EvidenceFinder<'_> {
-    /// What each selector of an expression saw at `at` of the element with these labels: of each
-    /// series that contradicts none of them, the newest sample, and of a window the oldest too.
+    /// Returns for each selector of an expression the samples that it read at `at` for the element
+    /// with these labels. Only series without a conflicting label are included: of each the newest
+    /// sample, and for a range selector also the oldest one.
     ///
     /// # Errors
     ///
@@ -93,11 +94,11 @@ impl EvidenceFinder<'_> {
         element: &Labels,
         window: &SampleWindow,
     ) -> Result<Option<SelectorEvidence>, StorageError> {
-        // Where `@` fixes the instant, the sample says nothing about this change.
+        // If `@` fixes the instant, the sample does not depend on when the state changed.
         if selector.at.is_some() {
             return Ok(None);
         }
-        // Since Prometheus 3 a window leaves out its earlier end.
+        // Since Prometheus 3 a window excludes its earlier end.
         let open = i64::from(self.dialect == Dialect::V3);
         let range = TimeRange::new(
             Timestamp::from_millis(window.end.saturating_sub(window.back_ms).saturating_add(open)),

@@ -1,7 +1,8 @@
-//! Prometheus's rules over recorded series: which alerts would have fired, when and why.
+//! Evaluates Prometheus's rule files over recorded series: which alerts would have fired, when and
+//! why.
 //!
-//! Reads rule files as Prometheus does, and evaluates them over any [`Storage`]; opens no file and
-//! reads no clock.
+//! Reads rule files as Prometheus does, and evaluates them over any [`Storage`]. It opens no file
+//! and reads no clock.
 //!
 //! [`Storage`]: crate::promql::Storage
 

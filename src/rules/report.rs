@@ -1,4 +1,4 @@
-//! What comes out of a replay of rules.
+//! The report of a replay of rules; its fields are the JSON of `operator rules`.
 
 use serde::Serialize;
 
@@ -6,139 +6,141 @@ use super::alerts::AlertState;
 use super::unmatched_selectors::UnmatchedSelector;
 use crate::model::{Labels, TimeRange, Timestamp};
 
-/// How all rules did over one window.
+/// Result of all rules over one window.
 #[derive(Clone, Debug, Serialize)]
 pub struct RulesReport {
-    /// The window.
+    /// Window of the replay.
     pub window: TimeRange,
-    /// Groups, in the order of files.
+    /// Groups in the order of the rule files.
     pub groups: Vec<GroupReport>,
 }
 
-/// How one group did.
+/// Result of the rules of one group.
 #[derive(Clone, Debug, Serialize)]
 pub struct GroupReport {
-    /// The rule file.
+    /// Name of the rule file.
     pub file: String,
-    /// The group.
+    /// Name of the group.
     pub name: String,
-    /// How often it was evaluated.
+    /// Interval between evaluations, in milliseconds.
     pub interval_ms: i64,
-    /// At how many instants.
+    /// Number of instants at which it was evaluated.
     pub evaluations: usize,
-    /// Its rules, in the file's order.
+    /// Its rules in the order of the file.
     pub rules: Vec<RuleReport>,
 }
 
-/// How a rule ended.
+/// Overall result of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// An alert fired.
+    /// At least one alert fired.
     Fired,
-    /// A recording rule recorded something.
+    /// A recording rule recorded at least one series.
     Recorded,
-    /// It was evaluated, and nothing came of it.
+    /// The rule was evaluated; it recorded nothing and no alert fired.
     Quiet,
-    /// What it reads is not there, so nothing could come of it.
+    /// The series that it reads are absent, so it could not yield anything.
     CannotFire,
-    /// It could not be evaluated at one instant at least, and did not fire at the others.
+    /// Evaluation failed at one instant or more, and no alert fired at the others.
     Error,
 }
 
-/// How one rule did.
+/// Result of one rule.
 #[derive(Clone, Debug, Serialize)]
 pub struct RuleReport {
-    /// The alert's or the recorded metric's name.
+    /// Name of the alert or of the recorded metric.
     pub name: String,
     /// `alert` or `record`.
     pub kind: &'static str,
-    /// The expression.
+    /// Text of the PromQL expression.
     pub expr: String,
-    /// How long an element has to stay.
+    /// How long an element has to stay before its alert fires, in milliseconds.
     pub for_ms: i64,
-    /// How it ended.
+    /// Overall result of the rule.
     pub outcome: Outcome,
-    /// What it reads and the storage lacks; not empty where it cannot fire, and possible elsewhere.
+    /// Selectors that match no series. Not empty where the rule cannot fire; possible with other
+    /// results too.
     pub missing: Vec<UnmatchedSelector>,
-    /// Instants at which it could not be evaluated.
+    /// Evaluations that failed, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<EvaluationFailures>,
-    /// Its alerts, ascending by labels.
+    /// Alerts of the rule, ascending by labels.
     pub alerts: Vec<AlertHistory>,
-    /// Series that a recording rule recorded.
+    /// Number of series that a recording rule recorded.
     pub recorded_series: usize,
 }
 
 /// Evaluations that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EvaluationFailures {
-    /// How many.
+    /// Number of failed evaluations.
     pub count: usize,
-    /// When the first one.
+    /// Instant of the first failure.
     pub first_at: Timestamp,
-    /// Why.
+    /// Error message of the first failure.
     pub first: String,
 }
 
 /// One alert over time.
 #[derive(Clone, Debug, Serialize)]
 pub struct AlertHistory {
-    /// What identifies it.
+    /// Labels that identify the alert.
     #[serde(serialize_with = "as_map")]
     pub labels: Labels,
     /// Its annotations, as expanded when it last became pending or firing.
     pub annotations: Vec<(String, String)>,
-    /// How long it fired in all; until the end of the window where it still does.
+    /// Total time of firing in milliseconds, until the end of the window if it still fires.
     pub fired_ms: i64,
-    /// Every change of its state, in order.
+    /// All changes of its state, in order of time.
     pub changes: Vec<AlertChange>,
 }
 
 /// A change of an alert's state.
 #[derive(Clone, Debug, Serialize)]
 pub struct AlertChange {
-    /// When it was evaluated.
+    /// Instant of the evaluation.
     pub at: Timestamp,
-    /// The state before.
+    /// State before the change.
     pub from: AlertState,
-    /// The state since.
+    /// State after the change.
     pub to: AlertState,
-    /// What the expression yielded last, as Prometheus prints it.
+    /// Last value of the element, as Prometheus prints it.
     pub value: String,
-    /// What each selector of the expression saw of this alert.
+    /// Samples that each selector of the expression read for this alert.
     pub behind: Vec<SelectorEvidence>,
 }
 
-/// What a selector saw.
+/// Samples that a selector read for one alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SelectorEvidence {
-    /// The selector's text.
+    /// Text of the selector in the expression.
     pub selector: String,
-    /// How many series it saw of this alert.
+    /// Number of series that it matched for this alert.
     pub series: usize,
-    /// Samples of the first ones: the newest of each, and of a window the oldest as well.
+    /// Samples of the first few series: the newest of each, and for a range selector also the
+    /// oldest.
     pub samples: Vec<EvidenceSample>,
 }
 
-/// A sample that was seen.
+/// A sample that a selector read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EvidenceSample {
-    /// The series.
+    /// Metric name and labels of the series.
     pub series: String,
-    /// When it was scraped.
+    /// Timestamp of the sample.
     pub at: Timestamp,
-    /// Its value, as Prometheus prints it.
+    /// Value of the sample, as Prometheus prints it.
     pub value: String,
 }
 
 impl RulesReport {
-    /// All rules, in order.
+    /// All rules in the order of files and groups.
     pub fn rules(&self) -> impl Iterator<Item = &RuleReport> {
         self.groups.iter().flat_map(|group| &group.rules)
     }
 
-    /// How many rules ended like this.
+    /// Number of rules with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
         self.rules().filter(|rule| rule.outcome == outcome).count()
     }

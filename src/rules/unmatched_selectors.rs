@@ -1,4 +1,5 @@
-//! What an expression reads that is not there, and whether it can yield anything without it.
+//! Finds selectors of an expression that match no series, and whether the expression can yield
+//! anything without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,37 +11,37 @@ use crate::promql::{
     SeriesSet, Storage, StorageError,
 };
 
-/// Names suggested for one that is not there.
+/// Most names that are suggested for an unknown one.
 const SUGGESTIONS: usize = 3;
-/// How alike a suggestion has to be.
+/// Least similarity of a suggestion (normalized Damerau–Levenshtein, 0 to 1).
 const LIKENESS: f64 = 0.8;
 
-/// A selector that matches nothing, and why.
+/// A selector that matches no series, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UnmatchedSelector {
-    /// The selector's text.
+    /// Text of the selector in the expression.
     pub selector: String,
-    /// What is not there, for a person: a metric, a label, or a label's value.
+    /// What is absent, for people to read: a metric, a label, or a value of a label.
     pub why: String,
-    /// What may have been meant.
+    /// A suggestion of what may have been meant, if there is a similar name.
     pub hint: Option<String>,
 }
 
-/// What is there to be read.
+/// The series against which selectors are checked.
 pub struct AvailableSeries<'a> {
-    /// The series.
+    /// Storage that is searched for series.
     pub storage: &'a dyn Storage,
-    /// The names of all metrics, for suggestions.
+    /// Names of all metrics, from which suggestions are made.
     pub metrics: &'a [String],
-    /// When.
+    /// Range of time in which a series needs a sample.
     pub window: TimeRange,
-    /// Compiled matchers.
+    /// Cache of compiled matchers.
     pub cache: &'a MatcherCache,
-    /// Whose regular expressions.
+    /// Version of Prometheus whose regular expressions are used.
     pub dialect: Dialect,
 }
 
-/// The selectors that match nothing, by the place where each begins in the text.
+/// Selectors that match no series, by the byte offset at which each begins in `text`.
 ///
 /// # Errors
 ///
@@ -65,9 +66,9 @@ pub fn find_unmatched(
     Ok(found)
 }
 
-/// Whether an expression yields nothing at any instant, given the selectors that match nothing.
+/// Whether an expression yields nothing at all instants, given the selectors that match nothing.
 ///
-/// Looks at presence alone: what values rule out is not seen.
+/// Only presence is considered: a comparison that is never true is not detected.
 pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, UnmatchedSelector>) -> bool {
     let cannot = |node: &Expr| cannot_yield(node, missing);
     match &node.kind {
@@ -75,7 +76,7 @@ pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, UnmatchedSelector>) -
         ExprKind::Selector(_) | ExprKind::Range { .. } => missing.contains_key(&node.span.start),
         ExprKind::Subquery(subquery) => cannot(&subquery.expr),
         ExprKind::Negate(inner) | ExprKind::Paren(inner) => cannot(inner),
-        // These yield something just where their operand does not, or always.
+        // These functions yield something where their operand does not, or always.
         ExprKind::Call { function, .. }
             if matches!(function.name, "absent" | "absent_over_time" | "scalar" | "vector") =>
         {
@@ -135,7 +136,7 @@ impl AvailableSeries<'_> {
         suggestion(metric, self.metrics.iter().map(String::as_str))
     }
 
-    /// Which condition on a label no series of the metric meets.
+    /// Explains which condition on a label is met by no series of the metric.
     fn label(
         &self,
         metric: &str,

@@ -1,4 +1,4 @@
-//! What one evaluation changes: recorded series, alerts, and their histories.
+//! Applies the result of one evaluation: recorded series, states of alerts, and their histories.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::rules::report::{AlertChange, AlertHistory, SelectorEvidence};
 use crate::rules::rule_file::RuleKind;
 use crate::rules::template::{Template, TemplateData, VectorElements};
 
-/// Changes of one rule that come with the samples behind them.
+/// Most changes of one rule that are reported with their evidence.
 const EVIDENCED: usize = 200;
 
 impl Replay<'_> {
-    /// Takes in what a rule's expression yields at one instant.
+    /// Applies what the expression of a rule yields at one instant.
     pub(super) fn advance(
         &mut self,
         rule: &mut RunningRule<'_>,
@@ -87,7 +87,7 @@ impl Replay<'_> {
         let (limit, count) = (rule.group.limit, rule.alerts.active().len());
         if limit > 0 && count > limit {
             rule.fail(at, format!("exceeded limit of {limit} with {count} alerts"));
-            // What only began at this instant never was an alert.
+            // An alert that began at this instant never existed for Prometheus.
             steps.retain(|step| step.from != AlertState::Inactive);
             let begun = rule.alerts.clear();
             let was =
@@ -98,7 +98,8 @@ impl Replay<'_> {
         Ok(steps)
     }
 
-    /// The labels of an alert: its element's without the metric's name, the rule's, its own name.
+    /// The labels of an alert: those of its element without the metric name, those of the rule, and
+    /// `alertname`.
     fn identity(
         &self,
         rule: &RunningRule<'_>,
@@ -131,7 +132,7 @@ impl Replay<'_> {
             vector(self.engine.instant(&expression, &self.overlay, at))
         };
         let data = TemplateData { labels, value, query: &query };
-        // Prometheus writes the error into the text as well.
+        // Prometheus writes the error into the text in the same way.
         template
             .expand(&data)
             .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
@@ -150,7 +151,7 @@ impl Replay<'_> {
         self.overlay.record(stamped, &elements, &mut rule.current);
     }
 
-    /// Notes a change with what is behind it.
+    /// Adds a change to the history of an alert, with its evidence.
     fn note(
         &self,
         rule: &mut RunningRule<'_>,

@@ -1,4 +1,4 @@
-//! What is reported of a rule once it has been evaluated at all its instants.
+//! Builds the report of a rule after all its evaluations.
 
 use super::Replay;
 use super::running_rule::RunningRule;

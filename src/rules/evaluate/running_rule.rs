@@ -1,4 +1,4 @@
-//! What a replay keeps of one rule from one evaluation to the next.
+//! State of one rule during a replay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use crate::rules::alerts::RuleAlerts;
 use crate::rules::report::{AlertHistory, EvaluationFailures};
 use crate::rules::rule_file::{Rule, RuleGroup, RuleKind};
 
-/// One rule under way.
+/// A rule with its state during a replay.
 pub(super) struct RunningRule<'a> {
     pub(super) group: &'a RuleGroup,
     pub(super) rule: &'a Rule,
     pub(super) alerts: RuleAlerts,
-    /// By the alerts' labels, those of their elements.
+    /// Labels of the element behind each alert, by the labels of the alert.
     pub(super) elements: BTreeMap<Labels, Labels>,
     pub(super) histories: BTreeMap<Labels, AlertHistory>,
     pub(super) changes: usize,
-    /// Series recorded at the last evaluation, and ever.
+    /// Series recorded at the last evaluation, and at all evaluations.
     pub(super) current: BTreeSet<Labels>,
     pub(super) recorded: BTreeSet<Labels>,
     pub(super) failures: Option<EvaluationFailures>,

@@ -1,4 +1,4 @@
-//! All rules instant by instant, and what fires at some of them.
+//! Evaluates all rules instant by instant, and reports what fires at some of the instants.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,20 @@ use crate::model::{Labels, Timestamp};
 use crate::promql::{Engine, MatcherCache, Storage, StorageError};
 use crate::rules::rule_file::{RuleFile, RuleKind};
 
-/// An alert that fires.
+/// An alert that fires at one instant.
 pub struct FiringAlert {
-    /// When.
+    /// Instant of the evaluation.
     pub at: Timestamp,
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What identifies it.
+    /// Labels that identify the alert.
     pub labels: Labels,
     /// Its annotations at that instant, in ascending order of name.
     pub annotations: Vec<(String, String)>,
 }
 
-/// Evaluates all rules over the window; `then` is handed what fires at each of the `asked`
-/// instants, and the storage under what was recorded.
+/// Evaluates all rules over the window, then calls `then` with the alerts that fire at each of the
+/// `asked` instants, and with the storage that includes the recorded series.
 ///
 /// # Errors
 ///
