@@ -42,6 +42,18 @@ pub struct BlockRow {
     pub last: i64,
 }
 
+impl BlockRow {
+    /// Reads the columns id, target, first and last instant; `None` where one is out of range.
+    fn read(row: &rusqlite::Row<'_>) -> Option<Self> {
+        Some(Self {
+            id: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?,
+            target: u32::try_from(row.get::<_, i64>(1).ok()?).ok()?,
+            first: row.get(2).ok()?,
+            last: row.get(3).ok()?,
+        })
+    }
+}
+
 /// Reads a capture.
 pub struct CaptureReader {
     file: CaptureFile,
@@ -314,6 +326,30 @@ impl CaptureReader {
     }
 
     fn read_block_rows(&mut self) -> Result<(), CaptureError> {
+        let blocks = self.block_rows()?;
+        if (blocks.len() as u64) < self.state.blocks {
+            let missing = self.state.blocks - blocks.len() as u64;
+            self.note("block".to_owned(), format!("{missing} rows are missing"), None);
+        }
+        let sum = blocks.iter().fold(0_u128, |sum, block| {
+            let context = block_context(block.id, block.target, block.first, block.last);
+            sum.wrapping_add(bounds_hash(&context))
+        });
+        // Blocks are selected by their bounds, so wrong bounds would hide samples unnoticed.
+        let committed = &self.state.bounds_sum;
+        if !committed.is_empty() && *committed != format!("{sum:032x}") {
+            let why = "the bounds of the rows are not those that were committed".to_owned();
+            self.note("block".to_owned(), why, None);
+        }
+        for block in blocks.iter().filter(|block| block.target > self.target_count()) {
+            self.note_block(block, "", "its target is not in the capture");
+        }
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    /// Rows of `block` in ascending order of id, up to the first that is damaged, which is noted.
+    fn block_rows(&self) -> Result<Vec<BlockRow>, CaptureError> {
         let sql = "SELECT id, target, first_ms, last_ms FROM block ORDER BY id";
         let mut blocks: Vec<BlockRow> = Vec::new();
         let mut statement =
@@ -328,48 +364,18 @@ impl CaptureReader {
                     break;
                 }
             };
-            let read = (|| {
-                Some(BlockRow {
-                    id: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?,
-                    target: u32::try_from(row.get::<_, i64>(1).ok()?).ok()?,
-                    first: row.get(2).ok()?,
-                    last: row.get(3).ok()?,
-                })
-            })();
-            match read {
-                Some(block)
-                    if block.id <= self.state.blocks
-                        && blocks.last().is_none_or(|last| last.id < block.id) =>
-                {
-                    blocks.push(block);
-                }
-                _ => {
+            let follows = |block: &BlockRow| {
+                block.id <= self.state.blocks && blocks.last().is_none_or(|last| last.id < block.id)
+            };
+            match BlockRow::read(row).filter(follows) {
+                Some(block) => blocks.push(block),
+                None => {
                     self.note("block".to_owned(), "a row has an unexpected form".to_owned(), None);
                     break;
                 }
             }
         }
-        drop(rows);
-        drop(statement);
-        if (blocks.len() as u64) < self.state.blocks {
-            let missing = self.state.blocks - blocks.len() as u64;
-            self.note("block".to_owned(), format!("{missing} rows are missing"), None);
-        }
-        let sum = blocks.iter().fold(0_u128, |sum, block| {
-            let context = block_context(block.id, block.target, block.first, block.last);
-            sum.wrapping_add(bounds_hash(&context))
-        });
-        // Blocks are picked by their bounds, so wrong ones would hide what nobody then misses.
-        let committed = &self.state.bounds_sum;
-        if !committed.is_empty() && *committed != format!("{sum:032x}") {
-            let why = "the bounds of the rows are not those that were committed".to_owned();
-            self.note("block".to_owned(), why, None);
-        }
-        for block in blocks.iter().filter(|block| block.target > self.target_count()) {
-            self.note_block(block, "", "its target is not in the capture");
-        }
-        self.blocks = blocks;
-        Ok(())
+        Ok(blocks)
     }
 
     fn read_journal(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
