@@ -86,6 +86,15 @@ impl Encoder {
         self.low = (self.low & 0x00ff_ffff) << 8;
     }
 
+    /// Shifts bytes until the range is wide enough for the next bit.
+    #[inline]
+    fn normalize(&mut self) {
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+    }
+
     /// The coded bytes. Zeros at the end are left out: the decoder reads zeros past the end.
     pub fn finish(mut self) -> Vec<u8> {
         for _ in 0..5 {
@@ -109,10 +118,7 @@ impl Coder for Encoder {
             self.range = bound;
         }
         model.learn(bit);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
@@ -125,10 +131,7 @@ impl Coder for Encoder {
             let part = (value >> left) as u32 & ((1 << take) - 1);
             self.range >>= take;
             self.low += u64::from(part) * u64::from(self.range);
-            while self.range < TOP {
-                self.range <<= 8;
-                self.shift();
-            }
+            self.normalize();
         }
         value
     }
@@ -158,6 +161,15 @@ impl<'a> Decoder<'a> {
         self.code = (self.code << 8) | u32::from(byte);
     }
 
+    /// Shifts bytes until the range is wide enough for the next bit.
+    #[inline]
+    fn normalize(&mut self) {
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+    }
+
     /// Whether bytes remain that no decoder of a whole stream would have left.
     pub fn has_rest(&self) -> bool {
         self.position < self.bytes.len()
@@ -176,10 +188,7 @@ impl Coder for Decoder<'_> {
             self.range = bound;
         }
         model.learn(bit);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
@@ -192,10 +201,7 @@ impl Coder for Decoder<'_> {
         self.code -= bound & mask;
         self.range = (bound & !mask) | ((self.range - bound) & mask);
         model.learn_open(mask as u16);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
@@ -211,10 +217,7 @@ impl Coder for Decoder<'_> {
             let part = (self.code / self.range).min((1 << take) - 1);
             self.code = self.code.wrapping_sub(part.wrapping_mul(self.range));
             value = (value << take) | u64::from(part);
-            while self.range < TOP {
-                self.range <<= 8;
-                self.shift();
-            }
+            self.normalize();
         }
         value
     }
