@@ -24,11 +24,13 @@ pub use sqlite_error::sqlite;
 
 /// SQLite's `application_id` of a capture: "opcp".
 pub const APPLICATION_ID: i32 = 0x6f70_6370;
-/// Numbered steps from an empty file to the newest format. A released step is never edited.
+/// SQL of the numbered migrations from an empty file to the newest format. A released migration is
+/// never edited.
 pub const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_capture.sql")];
-/// The newest format.
+/// Number of the newest capture format, which is the number of migrations.
 pub const FORMAT: u32 = MIGRATIONS.len() as u32;
-/// The longest blob that is read, which bounds what a damaged file can make a reader allocate.
+/// Most bytes of a blob that is read, which bounds the memory that a damaged file can make a reader
+/// allocate.
 const MAX_BLOB_BYTES: i32 = 1 << 28;
 /// A capture's connection and its path, which every error names.
 pub struct CaptureFile {
@@ -39,10 +41,10 @@ pub struct CaptureFile {
 }
 
 impl CaptureFile {
-    /// Makes a new capture that holds `meta` and no observation, for writing.
+    /// Creates a new capture with `meta` and no observation, for writing.
     ///
-    /// It is made under another name, so that a process that dies here leaves either nothing at
-    /// `path` or a whole capture. The caller holds the run's lock.
+    /// It is created under another name and renamed, so a process that dies meanwhile leaves either
+    /// nothing at `path` or a whole capture. The caller holds the lock of the run.
     pub fn create(path: &Path, meta: &RunMeta, mode: FileMode) -> Result<Self, CaptureError> {
         if is_taken(path) {
             return Err(CaptureError::Exists { path: path.to_owned() });
@@ -51,7 +53,7 @@ impl CaptureFile {
         remove_with_side_files(&making)?;
         let made = Self::begin(&making, meta, mode);
         if made.is_err() {
-            // The first error is the one that counts.
+            // The first error is returned; an error of the removal is ignored.
             let _ = remove_with_side_files(&making);
         }
         made?;
@@ -67,8 +69,8 @@ impl CaptureFile {
         file.set_state(&CommittedState::empty())
     }
 
-    /// Turns an empty file into one of the newest format with empty tables. SQLite's side files
-    /// take over its permissions.
+    /// Turns an empty file into a capture of the newest format with empty tables. The side files of
+    /// SQLite get the permissions of the file.
     pub fn fill_empty(path: &Path) -> Result<Self, CaptureError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
@@ -86,7 +88,7 @@ impl CaptureFile {
         Self::open_to_write_by(path, &MIGRATIONS)
     }
 
-    /// As [`open_to_write`](Self::open_to_write), where these steps lead to the newest format.
+    /// As [`open_to_write`](Self::open_to_write), with these migrations instead of [`MIGRATIONS`].
     pub fn open_to_write_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         for suffix in SIDE_SUFFIXES {
             refuse_special(&side_file(path, suffix))?;
@@ -105,11 +107,11 @@ impl CaptureFile {
         Self::open_to_read_by(path, &MIGRATIONS)
     }
 
-    /// As [`open_to_read`](Self::open_to_read), where these steps lead to the newest format.
+    /// As [`open_to_read`](Self::open_to_read), with these migrations instead of [`MIGRATIONS`].
     pub fn open_to_read_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         let mut file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        // Without this SQLite refuses a file that ends early as a whole. Nothing is ever written
-        // through this connection, and every row that is read has its own checksum.
+        // Without this, SQLite refuses a truncated file as a whole. Nothing is written through this
+        // connection, and every row that is read has its own checksum.
         file.run("PRAGMA writable_schema = ON;")?;
         match file.check(steps) {
             Ok(version) if version as usize == steps.len() => Ok(file),
@@ -126,8 +128,8 @@ impl CaptureFile {
         let directory = tempfile::tempdir().map_err(io)?;
         let copy = directory.path().join("copy.capture");
         std::fs::copy(path, &copy).map_err(io)?;
-        // What a process that died left behind belongs to the content: the write-ahead log, or
-        // the journal that undoes the step it died in.
+        // The files that a killed process left behind are part of the content: the write-ahead log,
+        // or the journal that rolls back an incomplete migration.
         let beside = path.canonicalize().map_err(io)?;
         for suffix in ["-wal", "-journal"] {
             let log = side_file(&beside, suffix);
@@ -157,7 +159,7 @@ impl CaptureFile {
         Ok(Self { connection, path: path.to_owned(), _copy: None })
     }
 
-    /// Checks what the file is before anything in it is believed; returns its format.
+    /// Checks identity, version and schema before anything else is read; returns the format number.
     fn check(&mut self, steps: &[&str]) -> Result<u32, CaptureError> {
         let version = self.check_identity(steps)?;
         let foreign = schema::foreign(&mut self.connection, &steps[..version as usize]);
@@ -212,7 +214,7 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// Bytes on disk, with the write-ahead log.
+    /// Bytes on disk, including the write-ahead log.
     pub fn bytes_on_disk(&self) -> u64 {
         bytes_on_disk(&self.path)
     }
@@ -222,7 +224,7 @@ impl CaptureFile {
         self.connection.execute_batch(sql).map_err(|source| self.sqlite(source))
     }
 
-    /// Wraps an error of SQLite.
+    /// Converts an error of SQLite into an error that names this file.
     pub fn sqlite(&self, source: rusqlite::Error) -> CaptureError {
         sqlite(&self.path, source)
     }

@@ -12,7 +12,8 @@ pub(super) const NAME: &str = "__name__";
 /// Consecutive ordinals of one target.
 pub(super) type Span = std::ops::Range<u32>;
 
-/// Where each metric's series stand: targets' indices with their ordinals.
+/// For each metric, the indices of the targets that expose it, with the ordinals of its series
+/// there.
 pub struct MetricIndex(pub(super) BTreeMap<String, Vec<(usize, Span)>>);
 
 impl MetricIndex {
@@ -37,7 +38,7 @@ impl MetricIndex {
 }
 
 impl CaptureReader {
-    /// Where the metrics stand whose names match, by target.
+    /// The ordinals of the series whose metric name matches, by target index.
     pub(super) fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
         let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
         let of_name: Vec<&LabelMatcher> =

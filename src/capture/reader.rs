@@ -1,4 +1,7 @@
-//! Reads a capture. What is damaged is left out and named; the rest is read.
+//! Opens a capture for reading and keeps what every query needs: targets, block rows and the
+//! journal.
+//!
+//! Damaged parts are left out and named; the rest is read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -22,18 +25,18 @@ use super::series_segment::SeriesSegment;
 use super::{PdOrder, PdVisit};
 use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
 
-/// All answers of a capture.
+/// A visit of all PD answers of a capture in the order of sending.
 pub(super) const EVERY_ANSWER: PdVisit =
     PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
 
-/// One target's series: which label set each ordinal has.
+/// A scrape target and its series.
 pub struct Target {
     pub key: TargetKey,
     /// The label sets without `job` and `instance`, by ordinal.
     pub sets: Vec<Labels>,
 }
 
-/// A row of `block` without its body.
+/// A row of the table `block` without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRow {
     pub id: u64,
@@ -54,30 +57,30 @@ impl BlockRow {
     }
 }
 
-/// Reads a capture.
+/// An open capture, as it was at one commit.
 pub struct CaptureReader {
     file: CaptureFile,
     meta: RunMeta,
     state: CommittedState,
     pub(super) targets: Vec<Target>,
     pub(super) blocks: Vec<BlockRow>,
-    /// Samples that are not sealed yet, by target number.
+    /// Samples that are not sealed yet, by target number (from 1).
     pub(super) journal: BTreeMap<u32, Vec<Columns>>,
     journal_ids: BTreeMap<u32, Vec<u64>>,
-    /// PD answers that are not sealed yet.
+    /// Journal rows with PD answers that are not sealed yet.
     pub(super) journal_pd: Vec<PdBlob>,
-    /// Made when it is first needed.
+    /// Built when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
     pub(super) damage: Mutex<Vec<Damage>>,
-    /// Blocks whose checksums have been looked at.
+    /// Ids of the blocks whose checksums were checked.
     pub(super) checked: Mutex<HashSet<u64>>,
-    /// What a damaged capture still holds, once that has been counted.
+    /// The readable content of a damaged capture, once it was counted.
     pub(super) counted: OnceLock<ReadableContent>,
-    /// Cells that [`select`](Self::select) has decoded so far, wanted or not.
+    /// Number of cells that [`select`](Self::select) has decoded so far.
     pub(super) decoded: AtomicU64,
 }
 
-/// What a writer needs to go on with a capture.
+/// Everything that a writer needs to continue a capture.
 pub(super) struct ResumeContents {
     pub index: SeriesIndex,
     /// Rows of the journal by target number.
@@ -92,14 +95,14 @@ impl CaptureReader {
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file is no capture, is newer than this program, or is damaged
-    /// where nothing can be read without: the run's metadata and counters.
+    /// [`CaptureError`] where the file is not a capture, has a newer format, or its metadata or
+    /// counts are damaged, without which nothing can be read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         Self::over(CaptureFile::open_to_read(path)?)
     }
 
     pub(super) fn over(file: CaptureFile) -> Result<Self, CaptureError> {
-        // One transaction, so that a recorder's commits in between stay unseen.
+        // One transaction, so that later commits of a recorder are not seen.
         file.run("BEGIN")?;
         let mut reader = Self {
             meta: file.meta()?,
@@ -123,23 +126,23 @@ impl CaptureReader {
         Ok(reader)
     }
 
-    /// An error that says what is more than may be held of the file at once.
+    /// The error for a request that needs more memory than the budget of this file.
     pub(super) fn oversized(&self, part: &str) -> CaptureError {
         let (path, part) = (self.file.path.clone(), part.to_owned());
         CaptureError::Oversized { path, part, limit_bytes: self.budget().limit_bytes() }
     }
 
-    /// What may be held of the file at once.
+    /// The memory budget of this file, unspent.
     pub(super) fn budget(&self) -> MemoryBudget {
         MemoryBudget::of_file(self.file.bytes_on_disk())
     }
 
-    /// What is known of the run.
+    /// Metadata of the run.
     pub fn meta(&self) -> &RunMeta {
         &self.meta
     }
 
-    /// The smallest range that holds every sample and every PD answer; empty where there is none.
+    /// The smallest range that contains all samples and PD answers; empty where there are none.
     pub fn window(&self) -> TimeRange {
         let blocks = self.blocks.iter().map(|block| (block.first, block.last));
         let journal = self.journal.values().flatten();
@@ -165,7 +168,7 @@ impl CaptureReader {
         Ok(sorted(self.gap_rows()?))
     }
 
-    /// All gaps by the id of their row, which is that of a gap that is healed later.
+    /// All gaps by the id of their row, which stays the same when a gap is filled.
     pub(super) fn gap_rows(&self) -> Result<BTreeMap<u64, Gap>, CaptureError> {
         self.documents_of(Table::Gap, self.state.gaps)
     }
@@ -198,7 +201,8 @@ impl CaptureReader {
             match read {
                 Ok(value) => drop(found.insert(id, value)),
                 Err(why) => {
-                    // Without a gap, what nobody observed looks absent; nothing rests on an event.
+                    // Without its gap, data that was not observed would look absent. No observation
+                    // depends on an event.
                     let lost = (table == Table::Gap).then_some(Observed::Anything);
                     self.note_lost(format!("{} {id}", table.name()), why, None, lost);
                 }
@@ -224,7 +228,7 @@ impl CaptureReader {
     }
 
     pub(super) fn contents_to_resume(&self) -> Result<ResumeContents, CaptureError> {
-        // What is missing of these is named while they are read.
+        // Reading gaps and events notes those that are damaged.
         self.gap_rows()?;
         self.events()?;
         let (mut index, mut budget) = (SeriesIndex::default(), self.budget());
@@ -256,10 +260,10 @@ impl CaptureReader {
         Ok(ResumeContents { index, journal, documents, pd_written, journal_ticks })
     }
 
-    /// The body of a block without its envelope; `None` where it is damaged.
+    /// Reads the body of a block; `None` where it is damaged.
     ///
-    /// A block of samples has checksums of its own for the header and each group, so a damaged
-    /// envelope does not condemn all of it.
+    /// A block of samples has its own checksums for the header and each group, so after a failed
+    /// checksum of the body its intact groups can still be read.
     pub(super) fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
         self.checked.lock().expect("nothing panics while it adds a number").insert(block.id);
         let sql = "SELECT body FROM block WHERE id = ?1";
@@ -278,7 +282,7 @@ impl CaptureReader {
             Err(why) => {
                 let salvageable = block.target != PD_TARGET && body.len() > 4;
                 if salvageable {
-                    // Its header and groups have checksums of their own, which tell what is lost.
+                    // The checksums of header and groups show which parts are lost.
                     self.note_part(block, "", why, None);
                     return Ok(Some(body[4..].to_vec()));
                 }
@@ -296,7 +300,8 @@ impl CaptureReader {
             Table::Series,
             1..self.state.segments.saturating_add(1),
             |id, payload| {
-                // Later segments number on from earlier ones, so none is usable past a hole.
+                // Later segments continue the numbers of earlier ones, so none is usable after a
+                // damaged one.
                 if damaged {
                     return;
                 }

@@ -1,21 +1,22 @@
-//! Which tables a capture has: those that the migrations make, and nothing else.
+//! Checks that a database has exactly the tables that the migrations create.
 //!
-//! A stranger's file may bring views, triggers, generated columns or virtual tables. SQLite would
-//! run them as part of plain statements, so the schema is compared before anything else is read.
+//! An untrusted file may contain views, triggers, generated columns or virtual tables. SQLite would
+//! execute them as part of plain statements, so the schema is compared before anything else is
+//! read.
 
 use std::collections::BTreeSet;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, limits::Limit};
 
-/// Steps of SQLite's virtual machine that one statement may take while the schema is read: a
-/// capture's schema takes about a hundred, and SQLite parses all of it at once.
+/// Most steps of the virtual machine of SQLite for a statement that reads the schema: the schema of
+/// a capture needs about a hundred, and SQLite parses all of it at once.
 const MOST_STEPS: i32 = 2_000;
-/// Bytes of the longest entry of the schema that is read; a capture's take two hundred.
+/// Most bytes of a schema entry that is read; those of a capture have about two hundred.
 const LONGEST_ENTRY: i32 = 1 << 14;
-/// Entries beyond those of the format that are read in order to be named.
+/// Most foreign entries that are read and named in the error.
 const FOREIGN_NAMED: usize = 4;
-/// Characters that are shown of the name of an entry.
+/// Most characters that are shown of the name of an entry.
 const NAME_SHOWN: usize = 60;
 
 /// A row of `sqlite_schema`.
@@ -27,12 +28,12 @@ struct SchemaEntry {
     sql: String,
 }
 
-/// Says what a database holds that does not belong to a capture which `steps` made, or lacks;
-/// `None` where its schema is that of a capture.
+/// Describes what a database has beyond the schema that `steps` create, or lacks of it; `None`
+/// where the schemas are equal.
 ///
 /// # Errors
 ///
-/// What SQLite says of a schema that cannot be read at all.
+/// The error of SQLite where the schema cannot be read at all.
 pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<Option<String>> {
     let expected = expected(steps)?;
     let length = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
@@ -55,14 +56,14 @@ pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
     }
 }
 
-/// The schema that the steps make.
+/// The schema that the migrations in `steps` create.
 fn expected(steps: &[&str]) -> rusqlite::Result<Vec<SchemaEntry>> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(&steps.concat())?;
     Ok(entries(&connection, usize::MAX)?.0)
 }
 
-/// So many entries of the schema in order, and the root pages of its tables.
+/// Up to `most` entries of the schema in order, and the root pages of the tables.
 fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<SchemaEntry>, Vec<i64>)> {
     let sql = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema LIMIT ?1";
     let mut statement = connection.prepare(sql)?;
@@ -82,7 +83,7 @@ fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<Schema
     Ok((entries, roots))
 }
 
-/// A value as text; what is no text becomes what no table of the format has.
+/// A value as text; for other types a text that no table of the format has.
 fn as_text(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
@@ -113,7 +114,7 @@ fn difference(expected: &[SchemaEntry], found: &[SchemaEntry], roots: &[i64]) ->
         let doubled = || "a table that stands twice in the schema".to_owned();
         return Some(if named.is_empty() { doubled() } else { named.join(", ") });
     }
-    // The first page is the schema's own, and a page belongs to one table.
+    // The first page belongs to the schema itself, and each other page to one table.
     let own: BTreeSet<i64> = roots.iter().copied().filter(|root| *root > 1).collect();
     (own.len() < roots.len()).then(|| "tables that share their pages".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Writes sealed blocks, and reads back each before anything that it replaces may go.
+//! Writes sealed blocks, and reads back each one before the rows that it replaces are deleted.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use super::file::{CaptureFile, CommittedState};
 use super::journal::PD_TARGET;
 use crate::model::PdAnswer;
 
-/// Of so many groups of samples one is decoded when it is read back: decoding all would take a tenth
-/// of what recording takes. Checksums and limits, by which a reader refuses, are checked of all.
+/// One in this many groups of samples is decoded when a block is read back: decoding all would need
+/// a tenth of the time of recording. Checksums and limits are checked for all groups.
 const DECODED_OF: usize = 8;
 
 /// Writes samples of one target as a block.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where the disk refuses, or where a reader would not find the same samples.
+/// [`CaptureError`] where the disk refuses, or where reading back gives other samples.
 pub fn put_samples(
     file: &CaptureFile,
     state: &mut CommittedState,
@@ -44,7 +44,7 @@ fn holds_samples(
     }
     let mut from = 0;
     for group in 0..header.group_count() {
-        // Decoding no series of a group checks its checksum.
+        // Decoding zero series of a group still checks its checksum.
         let series = if is_decoded(group) { usize::MAX } else { 0 };
         let part = decode_group(block, &header, group, series)?;
         let cells = from..from + part.states.len();
@@ -66,12 +66,12 @@ pub struct PdBlocks<'a> {
 }
 
 impl<'a> PdBlocks<'a> {
-    /// Begins with the answers behind which no document stands yet.
+    /// Starts with no answer and no document.
     pub fn new(file: &'a CaptureFile, state: &'a mut CommittedState, packing: Packing) -> Self {
         Self { file, state, packing, batch: PdBatch::default(), next_document: 0 }
     }
 
-    /// Takes what one blob holds, the documents in the order in which its answers name them.
+    /// Adds the content of one blob, the documents in the order in which its answers refer to them.
     ///
     /// # Errors
     ///
@@ -101,11 +101,11 @@ impl<'a> PdBlocks<'a> {
         Ok(document.map_or(Ok(()), |document| self.document(number, document)))
     }
 
-    /// Takes a document, which an answer names next.
+    /// Adds a document, to which the next answer refers.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn document(&mut self, number: u64, document: Arc<[u8]>) -> Result<(), CaptureError> {
         let follows = number == self.next_document || self.batch.documents.is_empty();
         if self.batch.is_full_with(document.len()) || !follows {
@@ -119,11 +119,11 @@ impl<'a> PdBlocks<'a> {
         Ok(())
     }
 
-    /// Takes an answer without its body, and the document that is its body.
+    /// Adds an answer without its body, and the number of the document that is its body.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn answer(&mut self, answer: PdAnswer, document: Option<u64>) -> Result<(), CaptureError> {
         if self.batch.is_full_with(0) {
             self.write()?;
@@ -132,11 +132,11 @@ impl<'a> PdBlocks<'a> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining answers.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.write()
     }
@@ -169,7 +169,7 @@ fn holds_answers(blob: &[u8], batch: &PdBatch) -> Result<bool, DecodeError> {
     Ok(rows.len() == batch.answers.len() && batch.answers.iter().enumerate().all(same))
 }
 
-/// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
+/// Writes the next row of `block`. The checksum covers the columns by which queries select.
 pub fn put_block(
     file: &CaptureFile,
     state: &mut CommittedState,
@@ -191,17 +191,17 @@ pub fn put_block(
         .map_err(|source| file.sqlite(source))
 }
 
-/// What the checksum of a block's row is bound to.
+/// The text that the checksum of a block covers in addition to its body.
 pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
     format!("block {id} {target} {first} {last}")
 }
 
-/// Identifies a block's row, for [`CommittedState::bounds_sum`].
+/// Hash of the context of a block, for [`CommittedState::bounds_sum`].
 pub fn bounds_hash(context: &str) -> u128 {
     xxhash_rust::xxh3::xxh3_128(context.as_bytes())
 }
 
-/// Reads the newest block out of the file and lets `holds` look at its body.
+/// Reads the newest block from the file and checks its body with `holds`.
 fn read_back(
     file: &CaptureFile,
     state: &CommittedState,

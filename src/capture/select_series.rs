@@ -1,4 +1,4 @@
-//! Selects series: which blocks and groups hold them, and what these decode to.
+//! Selects series by matchers, and decodes only the groups that contain them.
 
 use std::sync::atomic::Ordering;
 
@@ -10,26 +10,26 @@ use super::scan_samples::{SampleRun, touched};
 use super::{CaptureError, parallel};
 use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 
-/// Bytes of blocks that are read before they are decoded.
+/// Bytes of blocks that are read before their groups are decoded.
 const BYTES_AT_ONCE: usize = 16 << 20;
-/// What is said to be too much.
+/// Name in the error of a selection that is too large.
 const SELECTED: &str = "what was selected";
-/// Cells that are decoded before their samples are put to those before them.
+/// Cells that are decoded together before their samples are appended.
 const CELLS_AT_ONCE: usize = 4 << 20;
 
-/// A target's series that are selected, with their samples as far as these are decoded.
+/// The selected series of one target, with the samples that are decoded so far.
 struct TargetSelection<'a> {
     number: u32,
     target: &'a Target,
-    /// By ordinal.
+    /// For each ordinal, whether it is selected.
     wanted: Vec<bool>,
-    /// The wanted ordinals, ascending.
+    /// The selected ordinals, ascending.
     ordinals: Vec<u32>,
-    /// Their samples.
+    /// Samples of each selected series, in the order of `ordinals`.
     samples: Vec<Vec<Sample>>,
 }
 
-/// A block that holds series of a pick.
+/// A block with selected series, read but not decoded.
 struct LoadedBlock<'a> {
     pick: usize,
     block: &'a BlockRow,
@@ -37,13 +37,13 @@ struct LoadedBlock<'a> {
     header: BlockHeader,
 }
 
-/// A group that is to be decoded.
+/// A group that has to be decoded.
 struct DecodeJob<'a> {
     part: &'a LoadedBlock<'a>,
     group: usize,
-    /// How many of its rows.
+    /// Number of its first rows that are needed.
     rows: usize,
-    /// For how many samples of each series room is made.
+    /// Number of samples per series for which memory is reserved.
     room: usize,
 }
 
@@ -60,12 +60,12 @@ impl<'a> TargetSelection<'a> {
         Self { number, target, wanted, samples: vec![Vec::new(); ordinals.len()], ordinals }
     }
 
-    /// How many of the ordinals are wanted.
+    /// Number of these ordinals that are selected.
     fn wanted_of(&self, ordinals: &[u32]) -> usize {
         ordinals.iter().filter(|ordinal| self.wanted[**ordinal as usize]).count()
     }
 
-    /// Bytes that the labels of the series with samples take.
+    /// Bytes of the labels of the series that have samples.
     fn bytes_of_labels(&self) -> usize {
         let TargetKey { job, instance } = &self.target.key;
         let of_series = |ordinal: u32| {
@@ -78,7 +78,7 @@ impl<'a> TargetSelection<'a> {
             .sum()
     }
 
-    /// The wanted samples of a group by ordinal, each list with room for others behind them.
+    /// The selected samples of a group by ordinal, each list with capacity for `room` samples.
     fn cut(&self, columns: &Columns, range: TimeRange, room: usize) -> Vec<(u32, Vec<Sample>)> {
         let rows = columns.ordinals.iter().enumerate();
         let rows = rows.filter(|(_, ordinal)| self.wanted[**ordinal as usize]);
@@ -130,8 +130,8 @@ impl CaptureReader {
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file cannot be read; [`CaptureError::Oversized`] where what is
-    /// selected is more than the program holds of a file of its size.
+    /// [`CaptureError`] where the file cannot be read; [`CaptureError::Oversized`] where the
+    /// selection exceeds the memory budget of the file.
     pub fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -156,8 +156,8 @@ impl CaptureReader {
         Ok(found)
     }
 
-    /// Decodes the samples in `range` of what is picked, on several threads.
-    /// What they take is taken from `budget`.
+    /// Decodes the selected samples in `range` on several threads, and charges their memory to
+    /// `budget`.
     fn fill(
         &self,
         picks: &mut [TargetSelection<'_>],
@@ -193,7 +193,7 @@ impl CaptureReader {
         Ok(())
     }
 
-    /// Takes room for samples of so many series at so many instants.
+    /// Charges the samples of `series` series at `instants` instants to `budget`.
     fn take_samples(
         &self,
         budget: &mut MemoryBudget,
@@ -204,8 +204,7 @@ impl CaptureReader {
         budget.take(cells, size_of::<Sample>()).map_err(|_| self.oversized(SELECTED))
     }
 
-    /// Decodes what blocks hold of the picks, so many groups at once that what they hold is small
-    /// beside the picks.
+    /// Decodes the selected series in these blocks, a bounded number of groups at a time.
     fn fill_from(
         &self,
         picks: &mut [TargetSelection<'_>],
@@ -218,7 +217,7 @@ impl CaptureReader {
         }
         let mut jobs = Vec::new();
         for part in parts {
-            // The first block of a series makes room for the others.
+            // The first block of a series reserves memory for the samples of the others.
             let own = part.instants_in(range);
             let room = std::mem::replace(&mut to_come[part.pick], 0).max(own);
             for (group, rows) in touched(&part.header, &picks[part.pick].wanted) {
@@ -250,18 +249,19 @@ impl CaptureReader {
         }
     }
 
-    /// How many samples there are.
+    /// Number of samples in the capture.
     pub fn samples(&self) -> u64 {
         self.state().samples
     }
 
-    /// How many samples [`select`](Self::select) has decoded so far, with those that had to be
-    /// decoded for others behind them.
+    /// Number of samples that [`select`](Self::select) has decoded so far, including those that
+    /// precede selected ones in a group.
     pub fn decoded_samples(&self) -> u64 {
         self.decoded.load(Ordering::Relaxed)
     }
 
-    /// About how many samples the series of a metric have in `range`: as many as the average.
+    /// Estimated number of samples of a metric in `range`, with the average number of samples per
+    /// series.
     pub fn estimated_samples(&self, metric: &str, range: TimeRange) -> u64 {
         let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
         let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);

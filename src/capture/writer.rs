@@ -1,4 +1,5 @@
-//! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
+//! Writes a capture: each tick durably into the journal, and the journal into sealed blocks from
+//! time to time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -17,45 +18,45 @@ use super::series_index::{SampleBatch, SeriesIndex};
 use super::series_segment::SeriesSegment;
 use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
-/// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
+/// Ticks after which the journal is sealed: one hour at 15 s per tick.
 const SEAL_TICKS: u64 = 240;
-/// Rows of one target after which the journal is sealed, whatever the number of ticks.
+/// Scrapes of one target after which the journal is sealed, independent of the number of ticks.
 const SEAL_ROWS: usize = 480;
-/// Samples after which the journal is sealed: what a reader holds of it stays below 300 MB.
+/// Samples after which the journal is sealed: a reader then holds less than 300 MB of it.
 const SEAL_SAMPLES: usize = 16 << 20;
-/// Compression of labels as they arrive; `compact` takes the time for more.
+/// zstd level for labels as they arrive; `compact` uses a higher one.
 const LABELS_LEVEL: i32 = 6;
 /// Bytes of PD answers after which the journal is sealed: sealing them takes less than a second of
-/// processor time, and a cluster of a thousand stores gets there in minutes.
+/// processor time. A cluster of a thousand stores produces them in minutes.
 const SEAL_PD_BYTES: usize = 32 << 20;
 
-/// What one transaction writes.
+/// The observations that one transaction writes.
 #[derive(Default)]
 pub struct Tick {
-    /// Samples.
+    /// Samples of all scraped series.
     pub samples: SampleBatch,
-    /// PD answers.
+    /// Answers of PD members, failures included.
     pub pd: Vec<PdAnswer>,
-    /// Gaps that are new.
+    /// Gaps that were not stored before.
     pub gaps: Vec<Gap>,
-    /// Gaps that are stored already and have been healed: `healed_at` is set.
+    /// Gaps that are stored and were filled since: `healed_at` is set.
     pub healed: Vec<Gap>,
-    /// Events.
+    /// Events for the timeline.
     pub events: Vec<Event>,
-    /// Prometheus has been copied from here on.
+    /// Start of the range that was copied from Prometheus.
     pub copied_from: Option<Timestamp>,
-    /// Prometheus has been copied up to here.
+    /// End of the range that was copied from Prometheus.
     pub copied_through: Option<Timestamp>,
 }
 
-/// What a commit did.
+/// Statistics of one commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitStats {
-    /// Samples written.
+    /// Number of samples written.
     pub samples: usize,
-    /// PD answers written; what the capture held already is not written again.
+    /// Number of PD answers written; answers that the capture has already are not written again.
     pub pd_answers: usize,
-    /// Bytes on disk, with the write-ahead log.
+    /// Bytes on disk, including the write-ahead log.
     pub file_bytes: u64,
     /// Whether the journal was sealed.
     pub sealed: bool,
@@ -72,23 +73,23 @@ pub struct CaptureWriter {
     pd_sum: u128,
     index: SeriesIndex,
     documents: HashMap<[u8; 32], u64>,
-    /// Hashes of the answers that are written: a log may be imported a second time.
+    /// Hashes of the answers that are written, so that a log can be imported twice.
     pd_written: HashSet<u128>,
-    /// By the id of their row.
+    /// Gaps by the id of their row.
     gaps: BTreeMap<u64, Gap>,
     ticks_since_seal: u64,
     journal: Journal,
 }
 
-/// What the journal holds: sealing goes through it target by target.
+/// Counts of what the journal holds, by target.
 #[derive(Default)]
 struct Journal {
-    /// Rows of the table, by target number.
+    /// Ids of rows, by target number.
     ids: BTreeMap<u32, Vec<u64>>,
-    /// Scrapes, by target number.
+    /// Number of scrapes, by target number.
     scrapes: BTreeMap<u32, usize>,
     samples: usize,
-    /// Plain bytes of PD answers and of their new documents.
+    /// Uncompressed bytes of PD answers and of their new documents.
     pd_bytes: usize,
 }
 
@@ -101,21 +102,21 @@ impl Journal {
 }
 
 impl CaptureWriter {
-    /// Makes a new capture that nobody but its owner may read.
+    /// Creates a new capture that only its owner may read.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Exists`] where the file is there, [`CaptureError::Locked`] where another
-    /// recorder has the run.
+    /// [`CaptureError::Exists`] where the file exists, [`CaptureError::Locked`] where another
+    /// recorder has locked the run.
     pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
         Self::create_as(path, meta, FileMode::default())
     }
 
-    /// As [`create`](Self::create); the file may be read by whom `mode` allows.
+    /// As [`create`](Self::create), with the permissions of the file in `mode`.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// The same errors as [`create`](Self::create).
     pub fn create_as(path: &Path, meta: RunMeta, mode: FileMode) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
         match CaptureFile::create(path, &meta, mode) {
@@ -127,12 +128,12 @@ impl CaptureWriter {
         }
     }
 
-    /// Opens a capture to go on with it; a crash's committed ticks are all there.
+    /// Opens a capture to continue it. All ticks that were committed before a crash are present.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Locked`] where another recorder has the run, [`CaptureError::Damaged`]
-    /// where a part that going on depends on is damaged.
+    /// [`CaptureError::Locked`] where another recorder has locked the run,
+    /// [`CaptureError::Damaged`] where a part that is needed to continue is damaged.
     pub fn resume(path: &Path) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
         let file = CaptureFile::open_to_write(path)?;
@@ -160,12 +161,12 @@ impl CaptureWriter {
         }
     }
 
-    /// Goes back to what is committed, after a commit that failed. What was pushed into a batch by
-    /// this writer's index must not be committed any more; what is known of the run is kept.
+    /// Returns to the committed state after a commit that failed. Batches that were filled before
+    /// must not be committed any more. The metadata of the run is kept.
     ///
     /// # Errors
     ///
-    /// As [`resume`](Self::resume).
+    /// The same errors as [`resume`](Self::resume).
     pub fn reload(&mut self) -> Result<(), CaptureError> {
         if !self.file.connection.is_autocommit() {
             self.file.run("ROLLBACK")?;
@@ -186,75 +187,75 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Lets the disk be full for this writer alone.
+    /// Simulates a full disk for this writer.
     #[cfg(test)]
     pub(super) fn may_not_grow(&self, full: bool) {
         let pages = if full { 1 } else { i32::MAX };
         self.file.run(&format!("PRAGMA max_page_count = {pages}")).expect("it is a pragma");
     }
 
-    /// The file that is written.
+    /// Path of the file that is written.
     pub fn path(&self) -> &Path {
         &self.file.path
     }
 
-    /// Who may read it.
+    /// Permissions of the file.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Io`] where it is gone.
+    /// [`CaptureError::Io`] where the file was removed.
     pub fn mode(&self) -> Result<FileMode, CaptureError> {
         FileMode::of(&self.file.path)
     }
 
-    /// What is known of the run.
+    /// Metadata of the run.
     pub fn meta(&self) -> &RunMeta {
         &self.meta
     }
 
-    /// Replaces what is known of the run; durable with the next commit.
+    /// Replaces the metadata of the run; durable with the next commit.
     pub fn set_meta(&mut self, meta: RunMeta) {
         self.meta_changed |= meta != self.meta;
         self.meta = meta;
     }
 
-    /// From when on Prometheus has been copied. Earlier samples of the series that are written
-    /// would be taken for repetitions.
+    /// Start of the range that was copied from Prometheus. Earlier samples of known series would be
+    /// dropped as repetitions.
     pub fn copied_from(&self) -> Option<Timestamp> {
         self.state.copied_from
     }
 
-    /// How far Prometheus has been copied.
+    /// End of the range that was copied from Prometheus.
     pub fn copied_through(&self) -> Option<Timestamp> {
         self.state.copied_through
     }
 
-    /// Gaps that have not been healed.
+    /// Gaps that were not filled yet.
     pub fn open_gaps(&self) -> Vec<Gap> {
         self.gaps.values().filter(|gap| gap.healed_at.is_none()).cloned().collect()
     }
 
-    /// When something was last observed.
+    /// Time of the newest observation.
     pub fn last_observed(&self) -> Option<Timestamp> {
         self.state.last_observed
     }
 
-    /// Samples written so far.
+    /// Number of samples written so far.
     pub fn samples(&self) -> u64 {
         self.state.samples
     }
 
-    /// The index that batches are filled with.
+    /// The index that is needed to fill a [`SampleBatch`].
     pub fn index(&mut self) -> &mut SeriesIndex {
         &mut self.index
     }
 
-    /// Writes a tick in one durable transaction, and seals the journal when it is long enough.
+    /// Writes a tick in one durable transaction, and seals the journal if it is long enough.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the disk refuses; nothing of the tick is in the file then, and the
-    /// writer must not be used further before it is [reloaded](Self::reload).
+    /// [`CaptureError`] where the disk refuses. Nothing of the tick is in the file then, and the
+    /// writer must be [reloaded](Self::reload) before further use.
     pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         let samples = self.write_samples(&mut tick.samples)?;
@@ -277,11 +278,11 @@ impl CaptureWriter {
         Ok(CommitStats { samples, pd_answers, file_bytes: self.file.bytes_on_disk(), sealed })
     }
 
-    /// Seals what the journal holds.
+    /// Moves the content of the journal into sealed blocks.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// The same errors as [`commit`](Self::commit).
     pub fn seal(&mut self) -> Result<(), CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         self.seal_journal()?;
@@ -289,16 +290,17 @@ impl CaptureWriter {
         self.file.run("COMMIT")
     }
 
-    /// Seals, and folds the write-ahead log into the file: one file remains.
+    /// Seals the journal and merges the write-ahead log into the file, so that one file remains.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// The same errors as [`commit`](Self::commit).
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.seal()?;
         self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")?;
         match self.file.run("VACUUM") {
-            // A copy of all pages is written on the way: without room for one they stay as they are.
+            // `VACUUM` writes a copy of all pages. Without room for the copy the file stays as it
+            // is.
             Err(error) if error.is_full() => {}
             vacuumed => vacuumed?,
         }
@@ -351,7 +353,7 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Writes what is new among the answers, in as many rows as it takes.
+    /// Writes the answers that are new, in as many rows as needed.
     fn write_pd(&mut self, answers: Vec<PdAnswer>) -> Result<usize, CaptureError> {
         let mut batch = PdBatch::new(self.state.documents);
         let mut written = 0;
@@ -450,7 +452,8 @@ impl CaptureWriter {
     }
 }
 
-/// An answer as a capture can hold it. No source hands over a body that it cannot hold.
+/// Replaces an answer whose body is too long for a capture by a failure. No source of the program
+/// returns such a body.
 fn storable(mut answer: PdAnswer) -> PdAnswer {
     if let PdOutcome::Answered { body, .. } = &answer.outcome
         && body.len() > MAX_DOCUMENT
@@ -461,7 +464,7 @@ fn storable(mut answer: PdAnswer) -> PdAnswer {
     answer
 }
 
-/// Adds events; a recorder may be running.
+/// Adds events to the timeline; a recorder may be running.
 pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureError> {
     if events.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The rows of `head`: one JSON document each about the capture as a whole.
+//! The rows of the table `head`: one JSON document each about the capture as a whole.
 
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -11,55 +11,56 @@ use crate::model::{RunMeta, Timestamp};
 const META: i64 = 1;
 const STATE: i64 = 2;
 const MARKS: i64 = 3;
-/// Written by the migrations to format 2 and later ones.
+/// Row that the migrations to format 2 and later write: the oldest version of the program that
+/// reads the file.
 const READS_SINCE: i64 = 4;
 
-/// What the writer has committed so far; a reader checks the rows against it.
+/// Counts and sums of what the writer has committed; a reader checks the rows against them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommittedState {
-    /// Rows of `series`.
+    /// Number of rows of `series`.
     pub segments: u64,
-    /// Rows of `block`.
+    /// Number of rows of `block`.
     pub blocks: u64,
-    /// Sum of the hashes of what the blocks' checksums are bound to, in hexadecimal: a reader picks
-    /// blocks by their bounds before it checks them. Empty where a capture was written without.
+    /// Sum of the hashes of the contexts of all blocks, in hexadecimal: a reader selects blocks by
+    /// their bounds before it checks their checksums. Empty in captures of early versions.
     #[serde(default)]
     pub bounds_sum: String,
-    /// Rows of `gap`.
+    /// Number of rows of `gap`.
     pub gaps: u64,
-    /// First id of `journal`.
+    /// Id of the first row of `journal`.
     pub journal_first: u64,
     /// Id that the next row of `journal` gets.
     pub journal_next: u64,
-    /// Samples.
+    /// Number of samples.
     pub samples: u64,
-    /// Sum of the samples' hashes, in hexadecimal.
+    /// Sum of the hashes of all samples, in hexadecimal.
     pub samples_sum: String,
-    /// PD answers.
+    /// Number of PD answers.
     pub pd_answers: u64,
-    /// Sum of the PD answers' hashes, in hexadecimal.
+    /// Sum of the hashes of all PD answers, in hexadecimal.
     pub pd_sum: String,
-    /// PD documents.
+    /// Number of distinct PD documents.
     pub documents: u64,
-    /// From when on Prometheus has been copied.
+    /// Start of the range that was copied from Prometheus.
     pub copied_from: Option<Timestamp>,
-    /// How far Prometheus has been copied.
+    /// End of the range that was copied from Prometheus.
     pub copied_through: Option<Timestamp>,
-    /// When something was last observed.
+    /// Time of the newest observation.
     pub last_observed: Option<Timestamp>,
 }
 
-/// What may be added while a recorder runs.
+/// Counts of the rows that other processes may add while a recorder runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdditionCounts {
-    /// Rows of `event`.
+    /// Number of rows of `event`.
     pub events: u64,
-    /// Rows of `truth`.
+    /// Number of rows of `truth`.
     pub truths: u64,
 }
 
 impl CommittedState {
-    /// Of a capture that holds nothing yet.
+    /// The state of an empty capture.
     pub fn empty() -> Self {
         let none = format!("{:032x}", 0);
         Self {
@@ -101,38 +102,39 @@ impl CaptureFile {
             .map_err(|source| self.sqlite(source))
     }
 
-    /// What is known of the run.
+    /// Reads the metadata of the run.
     pub fn meta(&self) -> Result<RunMeta, CaptureError> {
         self.head(META)?.ok_or_else(|| self.damaged("head 1", "is missing"))
     }
 
-    /// Replaces what is known of the run.
+    /// Replaces the metadata of the run.
     pub fn set_meta(&self, meta: &RunMeta) -> Result<(), CaptureError> {
         self.set_head(META, meta)
     }
 
-    /// What has been committed.
+    /// Reads the counts and sums that were committed.
     pub fn state(&self) -> Result<CommittedState, CaptureError> {
         self.head(STATE)?.ok_or_else(|| self.damaged("head 2", "is missing"))
     }
 
-    /// Replaces what has been committed.
+    /// Replaces the counts and sums that were committed.
     pub fn set_state(&self, state: &CommittedState) -> Result<(), CaptureError> {
         self.set_head(STATE, state)
     }
 
-    /// Counts of what may be added while a recorder runs.
+    /// Reads the counts of events and truths.
     pub fn marks(&self) -> Result<AdditionCounts, CaptureError> {
         Ok(self.head(MARKS)?.unwrap_or_default())
     }
 
-    /// Replaces those counts.
+    /// Replaces the counts of events and truths.
     pub fn set_marks(&self, marks: &AdditionCounts) -> Result<(), CaptureError> {
         self.set_head(MARKS, marks)
     }
 
-    /// The version of `operator` that a capture of a later format asks for. Nothing else of such a
-    /// file is known, so whatever is not as `docs/capture-format.md` promises is no answer.
+    /// The oldest version of `operator` that reads a capture of a later format. Nothing else of
+    /// such a file is known, so a row that is not as `docs/capture-format.md` specifies gives
+    /// `None`.
     pub(super) fn reads_since(&self) -> Option<String> {
         let version: String = self.head(READS_SINCE).ok()??;
         let is_version = |text: &str| {

@@ -6,7 +6,7 @@ use super::CaptureFile;
 use crate::capture::CaptureError;
 use crate::capture::codec::{open_envelope, seal_envelope};
 
-/// Tables whose rows are an id and a body.
+/// Tables with the two columns id and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
     Series,
@@ -29,7 +29,7 @@ impl Table {
 }
 
 impl CaptureFile {
-    /// Writes a row whose envelope is bound to the table and the id.
+    /// Writes a row. The checksum of its body covers the names of table and id too.
     pub fn put_row(&self, table: Table, id: u64, payload: &[u8]) -> Result<(), CaptureError> {
         let sql = format!("INSERT OR REPLACE INTO {0} (id, body) VALUES (?1, ?2)", table.name());
         let body = seal_envelope(&format!("{} {id}", table.name()), payload);
@@ -40,7 +40,7 @@ impl CaptureFile {
             .map_err(|source| self.sqlite(source))
     }
 
-    /// Reads the payload of one row.
+    /// Reads the payload of one row and checks its checksum.
     pub fn row(&self, table: Table, id: u64) -> Result<Vec<u8>, CaptureError> {
         let part = format!("{} {id}", table.name());
         let sql = format!("SELECT body FROM {} WHERE id = ?1", table.name());
@@ -51,9 +51,9 @@ impl CaptureFile {
         open_envelope(&part, &body).map(<[u8]>::to_vec).map_err(|why| self.damaged(part, why))
     }
 
-    /// Reads all rows of a table in ascending order of id. A row that is damaged is handed over
-    /// as its error, and so is each run of rows that are missing among `expected`, however long,
-    /// under the id of its first.
+    /// Calls `each` for all rows of a table in ascending order of id. A damaged row is passed as an
+    /// error. A run of rows that are missing among `expected` is passed as one error with the id of
+    /// its first row.
     pub fn rows(
         &self,
         table: Table,
@@ -95,11 +95,11 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// The id of a table's next row, where `count` rows are there.
+    /// The id of the next row of a table that has `count` rows.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Damaged`] where the last of the rows is another one.
+    /// [`CaptureError::Damaged`] where the id of the last row is not `count`.
     pub fn next_id(&self, table: Table, count: u64) -> Result<u64, CaptureError> {
         let sql = format!("SELECT coalesce(max(id), 0) FROM {}", table.name());
         let last = self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
@@ -112,7 +112,7 @@ impl CaptureFile {
     }
 }
 
-/// What is said of rows that follow one another and are missing.
+/// Message for a run of missing rows.
 fn missing(rows: u64) -> String {
     match rows {
         1 => "the row is missing".to_owned(),

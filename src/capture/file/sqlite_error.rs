@@ -1,4 +1,4 @@
-//! What an error of SQLite means for a capture.
+//! Converts errors of SQLite into errors of a capture.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use rusqlite::ErrorCode;
 use crate::capture::CaptureError;
 use crate::capture::new_file::folder_of;
 
-/// What is written to see whether a disk is full: as much as SQLite's shared memory begins with.
+/// Bytes that are written to test whether a disk is full: the initial size of the shared memory of
+/// SQLite.
 const PROBE_BYTES: usize = 1 << 15;
 
 pub fn sqlite(path: &Path, source: rusqlite::Error) -> CaptureError {
@@ -35,9 +36,9 @@ pub(super) fn needs_copy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether SQLite failed to write for lack of space where it does not say so: it calls only `ENOSPC`
-/// of a file's own pages a full disk, and neither a used-up quota nor a full disk under its shared
-/// memory. So a few pages are written to see.
+/// Whether SQLite failed to write for lack of space without saying so. SQLite reports a full disk
+/// only for `ENOSPC` on the pages of the database, but not for an exhausted quota or a full disk
+/// under its shared memory. So a few pages are written as a test.
 fn lacks_space(path: &Path, source: &rusqlite::Error) -> bool {
     use rusqlite::ffi;
     let failed = source.sqlite_error().map_or(0, |error| error.extended_code);
