@@ -1,8 +1,8 @@
-//! Streams PD's answers out of a capture, in an order of time.
+//! Streams the answers of PD out of a capture, in an order of time.
 //!
-//! Blobs are read in the order in which they begin, and an answer is handed over once no later
-//! blob can hold one before it. So what is held does not grow with the capture: the answers of the
-//! blobs that overlap, without their bodies, and the documents that were read last.
+//! Blobs are read in the order of their first answer, and an answer is delivered once no later blob
+//! can contain an earlier one. So memory does not grow with the capture: only the answers of
+//! overlapping blobs, without their bodies, and the documents that were used last are held.
 
 mod documents;
 mod pending;
@@ -20,33 +20,33 @@ use super::reader::{BlockRow, EVERY_ANSWER};
 use super::{CaptureError, CaptureReader};
 use crate::model::{Observed, PdAnswer, TimeRange};
 
-/// Answers that are held at once without their bodies, of blobs that overlap in time.
+/// Most answers, without their bodies, that are held at once because their blobs overlap in time.
 const MAX_PENDING: usize = 1 << 22;
-/// What all blobs together may unpack to: so much, and so many times their length. A day of a
-/// thousand stores unpacks to 12 GB and to some fifty times its length.
+/// Most bytes that all blobs together may unpack to: this many, and this many times their length. A
+/// day of a thousand stores unpacks to 12 GB, which is about fifty times its length.
 const UNPACKED: u64 = 16 << 30;
 const UNPACKED_RATIO: u64 = 8192;
-/// In which order answers are handed over. Ties are broken by all that the answer says.
+/// The order in which answers are visited. Ties are broken by all fields of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PdOrder {
-    /// By when they were asked for.
+    /// By the time when the request was sent.
     Sent,
-    /// By when they were known: [`PdAnswer::observed`].
+    /// By the time when the answer was received: [`PdAnswer::observed`].
     Observed,
 }
 
-/// Which answers are visited, and how.
+/// Selects which answers are visited, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub struct PdVisit {
-    /// Those sent in this range.
+    /// Answers whose request was sent in this range are visited.
     pub range: TimeRange,
-    /// In this order.
+    /// Order of the visit.
     pub order: PdOrder,
-    /// Disorders what is read before it is put in order, so that two visits can be compared.
+    /// Seed for shuffling the answers before they are sorted, so that tests can compare two visits.
     pub disorder: Option<u64>,
 }
 
-/// Where PD answers stand, and from when to when they were sent.
+/// A blob of PD answers: its location and the times of its first and last request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PdBlob {
     place: BlobLocation,
@@ -61,7 +61,7 @@ enum BlobLocation {
 }
 
 impl PdBlob {
-    /// A row of the journal; `None` where it holds no answer.
+    /// The blob in a row of the journal; `None` where it has no answer.
     pub(super) fn in_journal(
         id: u64,
         blob: &[u8],
@@ -81,7 +81,7 @@ impl PdBlob {
     }
 }
 
-/// What may still be unpacked.
+/// Counts the bytes that are unpacked, against the limit for the whole file.
 #[derive(Debug, Default)]
 pub(super) struct UnpackAllowance {
     packed: u64,
@@ -107,11 +107,11 @@ impl UnpackAllowance {
 }
 
 impl CaptureReader {
-    /// Hands over PD's answers one by one. What is damaged is left out and named.
+    /// Calls `each` with the answers of PD one by one. Damaged answers are left out and noted.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file cannot be read, and whatever `each` ends in.
+    /// [`CaptureError`] where the file cannot be read, and any error that `each` returns.
     pub fn visit_pd_answers(
         &self,
         visit: PdVisit,
@@ -140,8 +140,8 @@ impl CaptureReader {
         hand_over(&mut pending, None, &mut documents, &mut each)
     }
 
-    /// PD answers sent in `range`, ordered by when, by member and by path. For a part of a run that
-    /// fits into memory: [`visit_pd_answers`](Self::visit_pd_answers) holds no more than it has to.
+    /// PD answers sent in `range`, ordered by time, member and path. They have to fit into memory;
+    /// [`visit_pd_answers`](Self::visit_pd_answers) streams them instead.
     ///
     /// # Errors
     ///
@@ -156,8 +156,8 @@ impl CaptureReader {
         Ok(answers)
     }
 
-    /// Notes which parts of PD's answers are damaged and which answers are lost with them. Of a whole
-    /// capture only checksums are looked at.
+    /// Notes which parts of the answers of PD are damaged and which answers are lost with them. For
+    /// an intact capture only checksums are read.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl CaptureReader {
         if is_whole { Ok(()) } else { self.visit_pd_answers(EVERY_ANSWER, |_| Ok(())) }
     }
 
-    /// Lets `each` at every document and its number, blob by blob.
+    /// Calls `each` with every document and its number, blob by blob.
     pub(super) fn visit_pd_documents(
         &self,
         mut each: impl FnMut(u64, &[u8]),

@@ -1,25 +1,25 @@
 //! The coded bytes of one group: presence, kinds and numbers of neighbouring series.
 //!
-//! One function serves both directions: the coder decides whether bits are written or read.
+//! The same functions encode and decode: the coder decides whether bits are written or read.
 
 use super::block::{ABSENT, STALE, VALUE};
 use super::number::{NumberModel, TopBits, code_tree};
 use super::range_coder::{Bit, Coder};
 use super::values::{Kind, Scratch, bit_length};
 
-/// Whether a group is written or read.
+/// Whether a group is encoded or decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Encode,
     Decode,
 }
 
-/// What a series' increments are compared with.
+/// The prediction that the increments of a series are compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Nothing.
+    /// No prediction: the increment itself is coded.
     Plain,
-    /// The increment before.
+    /// The previous increment of the series.
     Previous,
     /// The neighbouring series' increment at the same instant.
     Neighbour,
@@ -80,7 +80,7 @@ impl Models {
     }
 }
 
-/// What is remembered of the numbers of one stream of a series: the context of the next.
+/// Statistics of the previous numbers of one stream, which are the context of the next one.
 #[derive(Default)]
 struct History {
     /// Sixteen times a moving average of bit lengths.
@@ -104,7 +104,7 @@ impl History {
     }
 }
 
-/// The class of each average; none exceeds sixteen times 64 bits.
+/// The class of each average; an average is at most sixteen times 64 bits.
 static CLASSES: [u8; 1025] = {
     let mut classes = [0; 1025];
     let mut average = 1;
@@ -131,7 +131,7 @@ fn neighbour_class(step: i64) -> usize {
     }
 }
 
-/// Codes a group in either direction. Decoding overwrites `states` and `bits`.
+/// Encodes or decodes a group. Decoding overwrites `states` and `bits`.
 pub fn code_group<C: Coder>(
     coder: &mut C,
     instants: usize,
@@ -312,7 +312,7 @@ fn code_steps<C: Coder>(
     models.neighbour_steps = steps;
 }
 
-/// Codes increments of numbers that no neighbour resembles.
+/// Codes the increments of numbers that are not predicted from a neighbour.
 fn code_inexact<C: Coder>(
     coder: &mut C,
     models: &mut Models,

@@ -1,4 +1,4 @@
-//! Label sets as a blob: strings once, then runs of label sets that have the same names.
+//! The blob of label sets: each string once, then runs of label sets that have the same names.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use super::super::memory_budget::MemoryBudget;
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::Labels;
 
-/// Bytes that a label blob may unpack to.
+/// Most bytes that a label blob may unpack to.
 const MAX_UNPACKED: usize = 1 << 28;
-/// Labels that one blob may expand to, which bounds what a decoder allocates.
+/// Most labels that one blob may expand to, which bounds what a decoder allocates.
 const MAX_LABELS: usize = 1 << 26;
-/// Bytes that a label set takes beside its text, with what the allocator adds.
+/// Bytes of memory of a label set beside its text, including the overhead of the allocator.
 const SIZE_OF_SET: usize = size_of::<Labels>() + 48;
-/// Bytes that a label takes beside its text.
+/// Bytes of memory of a label beside its text.
 const SIZE_OF_LABEL: usize = 8;
 
-/// Encodes label sets in the order given, compressed at one of zstd's levels.
+/// Encodes label sets in the given order, compressed at the given zstd level.
 pub fn encode_label_sets(sets: &[Labels], level: i32) -> Vec<u8> {
     let mut strings: Vec<&str> = Vec::new();
     let mut ids: HashMap<&str, u64> = HashMap::new();
@@ -58,12 +58,12 @@ fn same_names_and_metric(a: &Labels, b: &Labels) -> bool {
     a.metric() == b.metric() && a.iter().map(|(name, _)| name).eq(b.iter().map(|(name, _)| name))
 }
 
-/// Decodes what [`encode_label_sets`] wrote. What the sets hold is taken from `budget`.
+/// Decodes what [`encode_label_sets`] wrote, and charges the memory of the sets to `budget`.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the bytes have another form, are not label sets, or expand to more than
-/// the budget allows.
+/// [`DecodeError`] where the bytes are malformed, a set has a label twice, or they expand to more
+/// than the budget allows.
 pub fn decode_label_sets(
     blob: &[u8],
     budget: &mut MemoryBudget,
@@ -112,7 +112,8 @@ fn decode_run(
     for _ in 0..width {
         names.push(string(cursor.varint()? as i64)?);
     }
-    // The columns stand one after another: each is read from its own beginning, row by row.
+    // The columns are stored one after another, so each one has its own cursor, and rows are read
+    // from all of them.
     let mut columns = Vec::with_capacity(width);
     for _ in 0..width {
         columns.push((*cursor, 0_i64));

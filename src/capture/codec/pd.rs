@@ -1,7 +1,7 @@
-//! PD answers as a blob: new documents, then columns of what was asked and how it ended.
+//! The blob of PD answers: new documents, then columns of requests and results.
 //!
-//! A blob is read as a stream, document by document, so that what it unpacks to is never held
-//! whole: builds before this one sealed whatever had come, however much it was.
+//! A blob is read as a stream, document by document, and never held unpacked as a whole: early
+//! versions of the program sealed blobs of any size.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
@@ -19,30 +19,31 @@ mod rows;
 
 pub use rows::PdRows;
 
-/// The longest document, in bytes. Answers of PD are read up to 16 MiB, lines of a PD log up to
-/// this.
+/// Most bytes of a document. Answers of PD are read up to 16 MiB, lines of a PD log up to this
+/// length.
 pub const MAX_DOCUMENT: usize = 1 << 26;
-/// Plain bytes at which a writer begins the next blob. A single document may be longer.
+/// Uncompressed bytes at which a writer starts the next blob. A single document may be longer.
 pub const FULL_BLOB: usize = 32 << 20;
-/// zstd's level for blobs in the journal.
+/// zstd level for blobs in the journal.
 const JOURNAL_LEVEL: i32 = 1;
-/// zstd's level for blobs that a high level would take too long for. With long-distance matching
-/// it packs the successive stores of a large cluster as level 9 does.
+/// zstd level for blobs for which a high level would be too slow. With long-distance matching it
+/// compresses the successive stores of a large cluster as well as level 9.
 const FAST_LEVEL: i32 = 1;
-/// zstd's level for blobs in between, and up to which length they are.
+/// zstd level for blobs of medium length, and the length after fast compression up to which it is
+/// used.
 const MIDDLE_LEVEL: i32 = 9;
 const MIDDLE: usize = 512 << 10;
-/// What an answer takes in the columns, about.
+/// Approximate bytes of an answer in the columns.
 const BYTES_OF_ANSWER: usize = 64;
 
-/// What a decoder accepts, which bounds what it allocates.
+/// Limits of a decoder, which bound what it allocates.
 #[derive(Clone, Copy, Debug)]
 pub struct PdLimits {
-    /// Bytes of one document.
+    /// Most bytes of one document.
     pub document: usize,
-    /// Answers of one blob.
+    /// Most answers in one blob.
     pub answers: usize,
-    /// Bytes of all columns of a blob, and of all its strings.
+    /// Most bytes of all columns of a blob, and of all its strings.
     pub columns: usize,
 }
 
@@ -52,31 +53,31 @@ impl Default for PdLimits {
     }
 }
 
-/// How much time packing may take.
+/// How much time compression may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packing {
-    /// A row of the journal, which is packed again later.
+    /// A row of the journal, which is compressed again later.
     Journal,
-    /// A block that a recorder seals between two ticks: below a second of processor time.
+    /// A block that a recorder seals between two ticks: less than a second of processor time.
     Sealed,
-    /// A block of a compacted capture, where size comes first.
+    /// A block of a compacted capture, where size is more important than time.
     Compacted,
 }
 
-/// PD answers and the documents that stand in this blob for the first time.
+/// PD answers and the documents that are new in this blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PdBatch {
-    /// Number of the first document here; documents are numbered through the whole capture.
+    /// Number of the first document of this batch; documents are numbered across the whole capture.
     pub first_document: u64,
-    /// Documents, each once in the whole capture.
+    /// New documents; each is stored once in the whole capture.
     pub documents: Vec<Arc<[u8]>>,
-    /// Answers whose bodies are left out, and the document that is the body.
+    /// Answers without their bodies, each with the number of the document that is its body.
     pub answers: Vec<(PdAnswer, Option<u64>)>,
     bytes: usize,
 }
 
 impl PdBatch {
-    /// A batch without answers; `first_document` is the number of the next new document.
+    /// An empty batch; `first_document` is the number of the next new document.
     pub fn new(first_document: u64) -> Self {
         Self { first_document, ..Self::default() }
     }
@@ -87,30 +88,30 @@ impl PdBatch {
         self.documents.push(document);
     }
 
-    /// Adds an answer without its body, and the document that is its body.
+    /// Adds an answer without its body, and the number of the document that is its body.
     pub fn push_answer(&mut self, answer: PdAnswer, document: Option<u64>) {
         self.bytes += plain_bytes(&answer);
         self.answers.push((answer, document));
     }
 
-    /// Whether so many bytes more belong into the next blob.
+    /// Whether the batch would be too long with `bytes` more bytes.
     pub fn is_full_with(&self, bytes: usize) -> bool {
         !self.answers.is_empty() && self.bytes + bytes > FULL_BLOB
     }
 
-    /// Plain bytes, about.
+    /// Approximate number of uncompressed bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The instants of sending of the first and the last answer; `None` where there is none.
+    /// Earliest and latest time of sending, in milliseconds; `None` where there is no answer.
     pub fn bounds(&self) -> Option<(i64, i64)> {
         let times = self.answers.iter().map(|(answer, _)| answer.sent.as_millis());
         times.map(|at| (at, at)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 }
 
-/// Plain bytes that an answer takes without its body, about.
+/// Approximate uncompressed bytes of an answer without its body.
 fn plain_bytes(answer: &PdAnswer) -> usize {
     let detail = match &answer.outcome {
         PdOutcome::Answered { .. } => 0,
@@ -119,7 +120,7 @@ fn plain_bytes(answer: &PdAnswer) -> usize {
     BYTES_OF_ANSWER + answer.member.len() + answer.url.len() + answer.path.len() + detail
 }
 
-/// Encodes a batch.
+/// Encodes a batch as a blob.
 pub fn encode_pd(batch: &PdBatch, packing: Packing) -> Vec<u8> {
     let mut strings: Vec<&str> = Vec::new();
     let mut ids: HashMap<&str, u64> = HashMap::new();
@@ -169,9 +170,9 @@ pub fn encode_pd(batch: &PdBatch, packing: Packing) -> Vec<u8> {
     pack_within(&plain, packing)
 }
 
-/// A high level's time grows with what it cannot find twice, which the length after a low level
-/// tells: what that packs into 160 KiB takes 1.3 s at level 17, what it packs into 1 MiB 20 s at
-/// level 19.
+/// Chooses the zstd level by time. The time of a high level grows with the content that is not
+/// repeated, which the length after a low level shows: content that the low level packs into 160
+/// KiB takes 1.3 s at level 17, and content of 1 MiB takes 20 s at level 19.
 fn pack_within(plain: &[u8], packing: Packing) -> Vec<u8> {
     let (level, affordable) = match packing {
         Packing::Journal => return pack(plain, JOURNAL_LEVEL),
@@ -186,10 +187,10 @@ fn pack_within(plain: &[u8], packing: Packing) -> Vec<u8> {
     middle.filter(|middle| middle.len() < fast.len()).unwrap_or(fast)
 }
 
-/// Reads a blob of PD answers: the documents in order, then the answers.
+/// Decodes a blob of PD answers: first the documents in order, then the answers.
 pub struct PdReader {
     plain: BufReader<Decoder<'static, io::Cursor<Vec<u8>>>>,
-    /// Plain bytes that are still to come, as the blob claims.
+    /// Uncompressed bytes that remain, as the blob claims.
     remaining: u64,
     first_document: u64,
     next_document: u64,
@@ -198,12 +199,12 @@ pub struct PdReader {
 }
 
 impl PdReader {
-    /// Begins to read what [`encode_pd`] wrote.
+    /// Starts to decode what [`encode_pd`] wrote.
     ///
     /// # Errors
     ///
-    /// As all functions here: [`DecodeError`] where the bytes have another form or exceed
-    /// `limits`.
+    /// [`DecodeError`] where the bytes are malformed or exceed `limits`, as in all methods of this
+    /// type.
     pub fn new(blob: &[u8], limits: PdLimits) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(blob);
         let remaining = cursor.varint()?;
@@ -226,28 +227,28 @@ impl PdReader {
         Ok(reader)
     }
 
-    /// Plain bytes that have not been read yet, as the blob claims.
+    /// Uncompressed bytes that have not been read yet, as the blob claims.
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// The number of the document that comes next.
+    /// Number of the next document.
     pub fn next_number(&self) -> u64 {
         self.next_document
     }
 
-    /// The numbers of the documents that are still to come.
+    /// Numbers of the documents that have not been read yet.
     pub fn numbers(&self) -> std::ops::Range<u64> {
         self.next_document..self.next_document.saturating_add(self.documents_left)
     }
 
-    /// The next document; `None` after the last one.
+    /// Reads the next document; `None` after the last one.
     pub fn next_document(&mut self) -> Result<Option<Arc<[u8]>>, DecodeError> {
         let Some(length) = self.begin_document()? else { return Ok(None) };
         Ok(Some(self.bytes(length)?.into()))
     }
 
-    /// Passes over the next document; `false` after the last one.
+    /// Skips the next document; `false` after the last one.
     pub fn skip_document(&mut self) -> Result<bool, DecodeError> {
         let Some(length) = self.begin_document()? else { return Ok(false) };
         let skipped = io::copy(&mut self.plain.by_ref().take(length as u64), &mut io::sink());
@@ -271,7 +272,7 @@ impl PdReader {
         Ok(Some(length as usize))
     }
 
-    /// The answers, which stand behind the documents; those that are left are passed over.
+    /// Reads the answers, which follow the documents; the remaining documents are skipped.
     pub fn answers(&mut self) -> Result<PdRows, DecodeError> {
         while self.skip_document()? {}
         let mut room = self.limits.columns;
@@ -297,7 +298,7 @@ impl PdReader {
 
     fn bytes_within(&mut self, room: &mut usize) -> Result<Vec<u8>, DecodeError> {
         let length = self.count()? as usize;
-        // Strings take room even where they are empty.
+        // Strings need memory even where they are empty.
         let taken = length.saturating_add(size_of::<Arc<str>>());
         *room =
             room.checked_sub(taken).ok_or(DecodeError("has more text than the format allows"))?;
@@ -316,7 +317,8 @@ impl PdReader {
         self.plain.read_exact(bytes).map_err(not_a_frame)
     }
 
-    /// A count of things of which each takes at least one byte of what remains.
+    /// Reads a count of items that need at least one byte each, and checks it against the remaining
+    /// bytes.
     fn count(&mut self) -> Result<u64, DecodeError> {
         let count = self.varint()?;
         if count > self.remaining {

@@ -31,7 +31,7 @@ impl Bit {
         }
     }
 
-    /// As [`learn`](Self::learn), of a bit that fills `mask`.
+    /// As [`learn`](Self::learn), with the bit repeated in all bits of `mask`.
     #[inline]
     fn learn_open(&mut self, mask: u16) {
         let moved = |from: u16, by: u32| {
@@ -48,15 +48,15 @@ impl Bit {
 pub trait Coder {
     /// Codes one bit by an adaptive probability. The encoder takes `bit`; the decoder ignores it.
     fn bit(&mut self, model: &mut Bit, bit: bool) -> bool;
-    /// As [`bit`](Self::bit), for a bit that is as likely one as the other.
+    /// As [`bit`](Self::bit), for a bit that is unpredictable to the processor.
     fn open_bit(&mut self, model: &mut Bit, bit: bool) -> bool {
         self.bit(model, bit)
     }
-    /// Codes the low `count` (at most 64) bits of `value` as they are.
+    /// Codes the low `count` bits (at most 64) of `value` without a model.
     fn raw(&mut self, value: u64, count: u32) -> u64;
 }
 
-/// Writes.
+/// Encodes bits into bytes.
 pub struct Encoder {
     out: Vec<u8>,
     low: u64,
@@ -95,7 +95,8 @@ impl Encoder {
         }
     }
 
-    /// The coded bytes. Zeros at the end are left out: the decoder reads zeros past the end.
+    /// Returns the coded bytes without trailing zeros, which the decoder reads as if they were
+    /// there.
     pub fn finish(mut self) -> Vec<u8> {
         for _ in 0..5 {
             self.shift();
@@ -137,7 +138,7 @@ impl Coder for Encoder {
     }
 }
 
-/// Reads. Past the end it sees zeros; [`overrun`](Self::overrun) tells whether that was too far.
+/// Decodes bits from bytes. After the end it reads zeros.
 pub struct Decoder<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -170,7 +171,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Whether bytes remain that no decoder of a whole stream would have left.
+    /// Whether unread bytes remain, which a decoder of a whole stream never leaves.
     pub fn has_rest(&self) -> bool {
         self.position < self.bytes.len()
     }
@@ -192,7 +193,7 @@ impl Coder for Decoder<'_> {
         bit
     }
 
-    /// Without a branch on the bit, which a processor could not foresee.
+    /// Without a branch on the bit, because the processor could not predict it.
     #[inline]
     fn open_bit(&mut self, model: &mut Bit, _: bool) -> bool {
         let bound = (self.range >> 16) * model.zero();

@@ -1,4 +1,4 @@
-//! The bodies of PD's answers, read by their number and kept while they are used again.
+//! Reads the bodies of PD answers by their number, and caches those that were used last.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -11,37 +11,39 @@ use crate::capture::codec::{DecodeError, PdLimits, PdReader, PdRows};
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{Observed, PdAnswer, TimeRange, Timestamp};
 
-/// A blob that unpacks to so much at most is unpacked once, for answers and documents together.
+/// A blob that unpacks to at most this many bytes is unpacked once, for answers and documents
+/// together.
 const UNPACKED_ONCE: u64 = 40 << 20;
 
-/// Bytes of documents below [`SMALL`] that are kept, and of others. Documents that come again and
-/// again are small, and would be driven out by the stores of a large cluster.
+/// Bytes of documents shorter than [`SMALL`] that are cached, and of longer ones. Documents that
+/// are repeated often are small, and the stores of a large cluster would evict them from a common
+/// cache.
 const KEPT_SMALL: usize = 16 << 20;
 
 const KEPT_LARGE: usize = 96 << 20;
 
 const SMALL: usize = 4 << 10;
 
-/// Bytes of documents that are read further once a blob is read for one of them.
+/// Bytes of further documents that are read when a blob is read for one of them.
 const READ_AHEAD: usize = 16 << 20;
 
-/// Bytes of plain text of the blobs that are open to read documents: their windows.
+/// Most bytes of decompression windows of the blobs that are open at once.
 const OPEN_WINDOWS: u64 = 256 << 20;
 
 const LONGEST_WINDOW: u64 = 128 << 20;
 
-/// Missing documents that are named one by one.
+/// Most missing documents that are noted one by one.
 const MISSING_NAMED: usize = 1_000;
 
-/// The documents of a capture by their numbers.
+/// Access to the documents of a capture by their numbers.
 pub(super) struct Documents<'a> {
     reader: &'a CaptureReader,
     pub(super) blobs: Vec<PdBlob>,
-    /// Which blob holds which numbers; made when a document is needed that was not kept.
+    /// The numbers of documents in each blob; built when a document is needed that is not cached.
     directory: Option<Vec<(Range<u64>, usize)>>,
     small: DocumentCache,
     large: DocumentCache,
-    /// Blobs that are being read, with the plain bytes that they had in all.
+    /// Blobs that are being read, each with the size of its decompression window.
     open: VecDeque<(usize, u64, PdReader)>,
     unpacking: UnpackAllowance,
     missing: usize,
@@ -171,7 +173,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Reads up to a document and some way beyond, and keeps what comes.
+    /// Reads up to a document and [`READ_AHEAD`] bytes beyond, and caches what is read.
     fn read_to(
         &mut self,
         reader: &mut PdReader,
@@ -192,7 +194,7 @@ impl<'a> Documents<'a> {
         Ok(found)
     }
 
-    /// Puts a reader of the blob that has not passed the document at the end of the open ones.
+    /// Makes sure that the last open reader is one of this blob that has not passed the document.
     fn open_at(&mut self, blob: usize, number: u64) -> Result<bool, CaptureError> {
         let fits = |(of, _, reader): &(usize, u64, PdReader)| {
             *of == blob && reader.numbers().contains(&number)
@@ -236,12 +238,12 @@ impl<'a> Documents<'a> {
         let by = directory.partition_point(|(numbers, _)| numbers.start <= number);
         let holds =
             |(numbers, place): &(Range<u64>, usize)| numbers.contains(&number).then_some(*place);
-        // A blob without documents may begin at the same number as the one that holds it.
+        // A blob without documents may start at the same number as the blob that contains it.
         Ok(directory[..by].iter().rev().find_map(holds))
     }
 }
 
-/// The documents that were used last.
+/// A cache that keeps the documents that were used last.
 struct DocumentCache {
     held: HashMap<u64, (u64, Arc<[u8]>)>,
     by_use: BTreeMap<u64, u64>,
@@ -282,7 +284,7 @@ impl DocumentCache {
     }
 }
 
-/// What a document takes, with its place in the tables.
+/// Bytes of a document in memory, with its entries in the tables.
 fn weight(document: &[u8]) -> usize {
     document.len() + 128
 }

@@ -1,4 +1,4 @@
-//! Answers that wait until no earlier one can come, and the order in which they leave.
+//! Keeps answers until no earlier one can follow, and delivers them in order.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -10,10 +10,10 @@ use crate::capture::CaptureError;
 use crate::capture::codec::PdRows;
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
 
-/// Bytes of answers that differ in their bodies alone, up to which they are put in order by these.
+/// Most bytes of answers that differ only in their bodies and are sorted by these.
 const TWIN_BYTES: usize = 32 << 20;
 
-/// An answer that waits until none before it can come.
+/// An answer that waits until no earlier one can follow.
 pub(super) struct Pending {
     at: i64,
     pub(super) rows: Rc<PdRows>,
@@ -41,13 +41,13 @@ impl Pending {
         self.rows.document(self.row)
     }
 
-    /// Orders by all but the body.
+    /// Compares all fields but the body.
     fn cmp_without_body(&self, other: &Self) -> Ordering {
         self.at.cmp(&other.at).then_with(|| self.rows.cmp(self.row, &other.rows, other.row))
     }
 }
 
-/// The earliest is the greatest, which is what a heap gives first.
+/// The earliest answer is the greatest, because a heap returns the greatest first.
 impl Ord for Pending {
     fn cmp(&self, other: &Self) -> Ordering {
         let order = self.cmp_without_body(other);
@@ -69,7 +69,7 @@ impl PartialEq for Pending {
 
 impl Eq for Pending {}
 
-/// Hands over what waits and lies before `until`.
+/// Delivers the waiting answers before `until`; all of them for `None`.
 pub(super) fn hand_over(
     pending: &mut BinaryHeap<Pending>,
     until: Option<i64>,
@@ -81,7 +81,7 @@ pub(super) fn hand_over(
         let Some(next) = pending.pop() else { break };
         let mut answers = vec![documents.answer(&next)?];
         let mut bytes = held_bytes(&answers[0]);
-        // Answers that differ in their bodies alone are ordered by these.
+        // Answers that differ only in their bodies are sorted by these.
         while bytes < TWIN_BYTES
             && let Some(other) = pending.peek()
             && next.cmp_without_body(other).is_eq()
@@ -101,7 +101,7 @@ pub(super) fn hand_over(
     Ok(())
 }
 
-/// What an answer takes in memory, about.
+/// Approximate bytes of an answer in memory.
 fn held_bytes(answer: &Option<PdAnswer>) -> usize {
     let body = match answer {
         Some(PdAnswer { outcome: PdOutcome::Answered { body, .. }, .. }) => body.len(),

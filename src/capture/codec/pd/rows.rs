@@ -1,6 +1,6 @@
-//! The answers of one blob, row by row.
+//! The decoded answers of one blob, without their bodies.
 //!
-//! The documents that are their bodies are read before them, by `PdReader`.
+//! `PdReader` reads the documents, which are the bodies, before them.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl PdRows {
         };
         let mut columns = columns.each_ref().map(|column| Cursor::new(column));
         let [sent, member, url, path, elapsed, status, result] = &mut columns;
-        // Each answer takes a byte of the first column at least.
+        // Each answer needs at least one byte of the first column.
         let mut rows = Vec::with_capacity(count.min(sent.remaining()));
         let mut at = 0_i64;
         for _ in 0..count {
@@ -73,17 +73,17 @@ impl PdRows {
         }
     }
 
-    /// How many there are.
+    /// Number of answers in the blob.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// When a row's request was sent.
+    /// Time when the request of a row was sent, in milliseconds.
     pub fn sent(&self, row: usize) -> i64 {
         self.rows[row].sent
     }
 
-    /// The document that is a row's body; `None` of a failure.
+    /// Number of the document that is the body of a row; `None` for a failure.
     pub fn document(&self, row: usize) -> Option<u64> {
         match self.rows[row].result {
             PdResult::Answered { document, .. } => Some(document),
@@ -91,7 +91,7 @@ impl PdRows {
         }
     }
 
-    /// A row's answer with this body, which a failure has none of.
+    /// The answer of a row with this body, which is ignored for a failure.
     pub fn answer(&self, row: usize, body: Arc<[u8]>) -> PdAnswer {
         let row = &self.rows[row];
         let text = |id: u32| self.strings[id as usize].to_string();
@@ -110,13 +110,13 @@ impl PdRows {
         }
     }
 
-    /// When a row's answer was known, in milliseconds: see [`PdAnswer::observed`].
+    /// Time when the answer of a row was received, in milliseconds: see [`PdAnswer::observed`].
     pub fn observed(&self, row: usize) -> i64 {
         let row = &self.rows[row];
         row.sent.saturating_add(i64::from(row.elapsed_us.div_ceil(1000)))
     }
 
-    /// Orders two rows, of the same or of different blobs, as their answers without the bodies.
+    /// Compares two rows, of the same or of different blobs, by all fields but the body.
     pub fn cmp(&self, row: usize, other: &Self, other_row: usize) -> std::cmp::Ordering {
         self.key(row).cmp(&other.key(other_row))
     }
