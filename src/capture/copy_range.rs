@@ -15,7 +15,7 @@ const SLICE_MS: i64 = 300_000;
 /// # Errors
 ///
 /// [`CaptureError`] where one of the files cannot be read or written. Damaged parts are left out.
-pub fn excerpt(
+pub fn copy_range(
     reader: &CaptureReader,
     range: TimeRange,
     writer: &mut CaptureWriter,

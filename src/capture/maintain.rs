@@ -219,7 +219,7 @@ fn write_pd(
 ) -> Result<(), CaptureError> {
     let mut numbers: HashMap<[u8; 32], u64> = HashMap::new();
     let mut blocks = PdBlocks::new(file, state, Packing::Compacted);
-    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
+    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
     reader.visit_pd_answers(visit, |mut answer| {
         let PdOutcome::Answered { body, .. } = &mut answer.outcome else {
             return blocks.answer(answer, None);

@@ -32,7 +32,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use copy_range::excerpt;
+pub use copy_range::copy_range;
 pub use damage::Damage;
 pub use error::CaptureError;
 pub use file::{FORMAT, bytes_on_disk, is_unsealed};

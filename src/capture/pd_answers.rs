@@ -43,7 +43,7 @@ pub struct PdVisit {
     /// Order of the visit.
     pub order: PdOrder,
     /// Seed for shuffling the answers before they are sorted, so that tests can compare two visits.
-    pub disorder: Option<u64>,
+    pub shuffle_seed: Option<u64>,
 }
 
 /// A blob of PD answers: its location and the times of its first and last request.
@@ -148,7 +148,7 @@ impl CaptureReader {
     /// [`CaptureError`] where the file cannot be read.
     pub fn pd_answers(&self, range: TimeRange) -> Result<Vec<PdAnswer>, CaptureError> {
         let mut answers = Vec::new();
-        let visit = PdVisit { range, order: PdOrder::Sent, disorder: None };
+        let visit = PdVisit { range, order: PdOrder::Sent, shuffle_seed: None };
         self.visit_pd_answers(visit, |answer| {
             answers.push(answer);
             Ok(())

@@ -27,10 +27,11 @@ use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, 
 
 /// A visit of all PD answers of a capture in the order of sending.
 pub(super) const EVERY_ANSWER: PdVisit =
-    PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
+    PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
 
 /// A scrape target and its series.
 pub struct Target {
+    /// Labels `job` and `instance` of the target.
     pub key: TargetKey,
     /// The label sets without `job` and `instance`, by ordinal.
     pub sets: Vec<Labels>,
@@ -39,9 +40,13 @@ pub struct Target {
 /// A row of the table `block` without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRow {
+    /// Id of the row, ascending from 1.
     pub id: u64,
+    /// Number of the target; 0 for PD answers.
     pub target: u32,
+    /// First instant in the block, in milliseconds.
     pub first: i64,
+    /// Last instant in the block, in milliseconds.
     pub last: i64,
 }
 
@@ -82,11 +87,15 @@ pub struct CaptureReader {
 
 /// Everything that a writer needs to continue a capture.
 pub(super) struct ResumeContents {
+    /// All series with the time of their newest sample.
     pub index: SeriesIndex,
     /// Rows of the journal by target number.
     pub journal: BTreeMap<u32, Vec<u64>>,
+    /// Numbers of PD documents by their SHA-256.
     pub documents: HashMap<[u8; 32], u64>,
+    /// Hashes of the PD answers that are written.
     pub pd_written: HashSet<u128>,
+    /// About how many ticks the journal holds.
     pub journal_ticks: u64,
 }
 

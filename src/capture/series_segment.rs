@@ -123,7 +123,7 @@ impl SeriesSegment {
         let mut ends = Vec::new();
         let (mut bytes, mut series) = (0, 0);
         for (number, (set, listed)) in self.sets.iter().zip(&listed).enumerate() {
-            // A name and a value may each stand here for the first time, behind their lengths.
+            // The name and the value may both be new strings, each with its length.
             let own = set.text_len() + set.len() * SIZE_OF_LABEL;
             if number > 0 && (bytes + own > MOST_BYTES || series + listed > MOST_SERIES) {
                 ends.push(number);

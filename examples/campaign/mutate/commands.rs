@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use operator::capture::{
-    CaptureReader, CaptureWriter, Tick, add_event, compact, copy, excerpt, seal_truth,
+    CaptureReader, CaptureWriter, Tick, add_event, compact, copy, copy_range, seal_truth,
     unseal_truth, verify,
 };
 use operator::diagnose::{diagnose, draw};
@@ -168,7 +168,7 @@ fn excerpt_of(path: &Path) -> Result<()> {
     let mut writer = CaptureWriter::create(&beside(path, "next"), reader.meta().clone())?;
     let end = reader.window().end;
     let range = TimeRange::new(end.saturating_add_millis(-3_600_000), end);
-    excerpt(&reader, range, &mut writer)?;
+    copy_range(&reader, range, &mut writer)?;
     Ok(writer.finish()?)
 }
 

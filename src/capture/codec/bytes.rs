@@ -60,18 +60,22 @@ pub struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// Starts at the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
+    /// Whether all bytes were read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    /// Number of bytes that were not read yet.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
+    /// Reads the next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         if length > self.rest.len() {
             return Err(DecodeError("ends early"));
@@ -81,6 +85,7 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
+    /// Reads what [`put_varint`] wrote.
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
         if let [byte @ 0..0x80, rest @ ..] = self.rest {
             self.rest = rest;
@@ -97,11 +102,13 @@ impl<'a> Cursor<'a> {
         Err(DecodeError("an integer has more than ten bytes"))
     }
 
+    /// Reads what [`put_signed`] wrote.
     pub fn signed(&mut self) -> Result<i64, DecodeError> {
         let raw = self.varint()?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// Reads what [`put_varint`] wrote of an integer of 32 bits.
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         u32::try_from(self.varint()?).map_err(|_| DecodeError("an integer exceeds 32 bits"))
     }
@@ -115,6 +122,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads what [`put_bytes`] wrote.
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.count()?;
         self.take(length)

@@ -8,8 +8,11 @@ use crate::capture::CaptureError;
 use crate::capture::codec::{open_envelope, seal_envelope};
 use crate::model::{RunMeta, Timestamp};
 
+/// Id of the row with the metadata of the run ([`RunMeta`]).
 const META: i64 = 1;
+/// Id of the row with [`CommittedState`].
 const STATE: i64 = 2;
+/// Id of the row with [`AdditionCounts`].
 const MARKS: i64 = 3;
 /// Row that the migrations to format 2 and later write: the oldest version of the program that
 /// reads the file.

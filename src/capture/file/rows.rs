@@ -9,14 +9,20 @@ use crate::capture::codec::{open_envelope, seal_envelope};
 /// Tables with the two columns id and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
+    /// Segments of new series, one or more for each commit that has any.
     Series,
+    /// Scrapes and PD answers that are not sealed yet.
     Journal,
+    /// What was not observed, one gap a row.
     Gap,
+    /// Events of the timeline, which other processes may add.
     Event,
+    /// Sealed ground truths, which only scoring reads.
     Truth,
 }
 
 impl Table {
+    /// Name of the table in SQL, which is also part of the checksum of its rows.
     pub fn name(self) -> &'static str {
         match self {
             Self::Series => "series",

@@ -19,9 +19,7 @@ const UNPACKED_ONCE: u64 = 40 << 20;
 /// are repeated often are small, and the stores of a large cluster would evict them from a common
 /// cache.
 const KEPT_SMALL: usize = 16 << 20;
-
 const KEPT_LARGE: usize = 96 << 20;
-
 const SMALL: usize = 4 << 10;
 
 /// Bytes of further documents that are read when a blob is read for one of them.
@@ -29,7 +27,7 @@ const READ_AHEAD: usize = 16 << 20;
 
 /// Most bytes of decompression windows of the blobs that are open at once.
 const OPEN_WINDOWS: u64 = 256 << 20;
-
+/// Window of a blob at most: zstd frames are written with no larger one.
 const LONGEST_WINDOW: u64 = 128 << 20;
 
 /// Most missing documents that are noted one by one.

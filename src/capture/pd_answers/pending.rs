@@ -27,7 +27,7 @@ pub(super) fn add_pending(rows: &Rc<PdRows>, visit: PdVisit, pending: &mut Binar
         PdOrder::Observed => rows.observed(row),
     };
     let waiting = |row| Pending { at: at(row), rows: Rc::clone(rows), row };
-    let Some(seed) = visit.disorder else {
+    let Some(seed) = visit.shuffle_seed else {
         pending.extend((0..rows.len()).filter(inside).map(waiting));
         return;
     };

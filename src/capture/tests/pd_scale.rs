@@ -167,15 +167,15 @@ fn the_order_of_a_visit_does_not_depend_on_that_of_writing() {
     assert!(read(&path) == answers);
     answers.sort_by_key(|answer| (answer.observed(), answer.clone()));
     let reader = CaptureReader::open(&path).expect("opens");
-    for disorder in [None, Some(1), Some(2)] {
+    for shuffle_seed in [None, Some(1), Some(2)] {
         let mut visited = Vec::new();
-        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, disorder };
+        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, shuffle_seed };
         let each = |answer| {
             visited.push(answer);
             Ok(())
         };
         reader.visit_pd_answers(visit, each).expect("reads");
-        assert!(visited == answers, "{disorder:?}");
+        assert!(visited == answers, "{shuffle_seed:?}");
     }
 }
 
