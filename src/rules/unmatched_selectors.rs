@@ -1,4 +1,5 @@
-//! What an expression reads that is not there, and whether it can yield anything without it.
+//! Finds selectors of an expression that match no series, and whether the expression can yield
+//! anything without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,46 +11,46 @@ use crate::promql::{
     SeriesSet, Storage, StorageError,
 };
 
-/// Names suggested for one that is not there.
+/// Most names that are suggested for an unknown one.
 const SUGGESTIONS: usize = 3;
-/// How alike a suggestion has to be.
+/// Least similarity of a suggestion (normalized Damerau–Levenshtein, 0 to 1).
 const LIKENESS: f64 = 0.8;
 
-/// A selector that matches nothing, and why.
+/// A selector that matches no series, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Missing {
-    /// The selector's text.
+pub struct UnmatchedSelector {
+    /// Text of the selector in the expression.
     pub selector: String,
-    /// What is not there, for a person: a metric, a label, or a label's value.
+    /// What is absent, for people to read: a metric, a label, or a value of a label.
     pub why: String,
-    /// What may have been meant.
+    /// A suggestion of what may have been meant, if there is a similar name.
     pub hint: Option<String>,
 }
 
-/// What is there to be read.
-pub struct Known<'a> {
-    /// The series.
+/// The series against which selectors are checked.
+pub struct AvailableSeries<'a> {
+    /// Storage that is searched for series.
     pub storage: &'a dyn Storage,
-    /// The names of all metrics, for suggestions.
+    /// Names of all metrics, from which suggestions are made.
     pub metrics: &'a [String],
-    /// When.
+    /// Range of time in which a series needs a sample.
     pub window: TimeRange,
-    /// Compiled matchers.
+    /// Cache of compiled matchers.
     pub cache: &'a MatcherCache,
-    /// Whose regular expressions.
+    /// Version of Prometheus whose regular expressions are used.
     pub dialect: Dialect,
 }
 
-/// The selectors that match nothing, by the place where each begins in the text.
+/// Selectors that match no series, by the byte offset at which each begins in `text`.
 ///
 /// # Errors
 ///
 /// [`StorageError`] where series cannot be read.
-pub fn missing(
+pub fn find_unmatched(
     root: &Expr,
     text: &str,
-    known: &Known<'_>,
-) -> Result<BTreeMap<usize, Missing>, StorageError> {
+    known: &AvailableSeries<'_>,
+) -> Result<BTreeMap<usize, UnmatchedSelector>, StorageError> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![root];
     while let Some(node) = waiting.pop() {
@@ -65,17 +66,17 @@ pub fn missing(
     Ok(found)
 }
 
-/// Whether an expression yields nothing at any instant, given the selectors that match nothing.
+/// Whether an expression yields nothing at all instants, given the selectors that match nothing.
 ///
-/// Looks at presence alone: what values rule out is not seen.
-pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, Missing>) -> bool {
+/// Only presence is considered: a comparison that is never true is not detected.
+pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, UnmatchedSelector>) -> bool {
     let cannot = |node: &Expr| cannot_yield(node, missing);
     match &node.kind {
         ExprKind::Number(_) | ExprKind::String(_) => false,
         ExprKind::Selector(_) | ExprKind::Range { .. } => missing.contains_key(&node.span.start),
         ExprKind::Subquery(subquery) => cannot(&subquery.expr),
         ExprKind::Negate(inner) | ExprKind::Paren(inner) => cannot(inner),
-        // These yield something just where their operand does not, or always.
+        // These functions yield something where their operand does not, or always.
         ExprKind::Call { function, .. }
             if matches!(function.name, "absent" | "absent_over_time" | "scalar" | "vector") =>
         {
@@ -101,8 +102,12 @@ fn binary_cannot(binary: &Binary, cannot: impl Fn(&Expr) -> bool) -> bool {
     }
 }
 
-impl Known<'_> {
-    fn missing(&self, selector: &Selector, written: &str) -> Result<Option<Missing>, StorageError> {
+impl AvailableSeries<'_> {
+    fn missing(
+        &self,
+        selector: &Selector,
+        written: &str,
+    ) -> Result<Option<UnmatchedSelector>, StorageError> {
         let matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
         if !self.present(&matchers)?.is_empty() {
             return Ok(None);
@@ -118,7 +123,7 @@ impl Known<'_> {
                 }
             }
         };
-        Ok(Some(Missing { selector: written.to_owned(), why, hint }))
+        Ok(Some(UnmatchedSelector { selector: written.to_owned(), why, hint }))
     }
 
     fn present(&self, matchers: &[LabelMatcher]) -> Result<SeriesSet, StorageError> {
@@ -131,7 +136,7 @@ impl Known<'_> {
         suggestion(metric, self.metrics.iter().map(String::as_str))
     }
 
-    /// Which condition on a label no series of the metric meets.
+    /// Explains which condition on a label is met by no series of the metric.
     fn label(
         &self,
         metric: &str,
@@ -196,7 +201,7 @@ mod tests {
             series(&[("__name__", "threads"), ("name", "apply_0")]),
             series(&[("__name__", "regions"), ("type", "miss-peer-region-count")]),
         ]);
-        let known = Known {
+        let known = AvailableSeries {
             storage: &storage,
             metrics: &["regions".to_owned(), "threads".to_owned()],
             window: TimeRange::ALL,
@@ -204,8 +209,8 @@ mod tests {
             dialect: Dialect::V3,
         };
         let expression = Expression::parse(text).expect("it parses");
-        let found = missing(expression.root(), text, &known).expect("memory never fails");
-        let told = |missing: &Missing| match &missing.hint {
+        let found = find_unmatched(expression.root(), text, &known).expect("memory never fails");
+        let told = |missing: &UnmatchedSelector| match &missing.hint {
             Some(hint) => format!("{}; {hint}", missing.why),
             None => missing.why.clone(),
         };

@@ -1,48 +1,50 @@
-//! Which series a capture holds: distinct label sets, and the targets that expose them.
+//! Encodes the series of a capture: distinct label sets, and the targets that expose them.
 //!
-//! Stores of one cluster expose nearly the same metrics, so a label set without `job` and
-//! `instance` stands once, and each target lists the numbers of its sets.
+//! The stores of one cluster expose nearly the same metrics. So each label set, without `job` and
+//! `instance`, is stored once, and each target lists the numbers of its sets.
 
 use std::collections::BTreeMap;
 
-use super::budget::Budget;
-use super::by_fingerprint::ByFingerprint;
 use super::codec::{
     Cursor, DecodeError, decode_label_sets, encode_label_sets, put_bytes, put_varint,
 };
+use super::fingerprint_map::FingerprintMap;
+use super::memory_budget::MemoryBudget;
 use crate::model::{Labels, TargetKey};
 
-/// The labels by which a target's series differ from another target's.
+/// The labels that identify a target; the other labels are shared between targets.
 const OF_TARGET: [&str; 2] = ["job", "instance"];
 
-/// Bytes of label sets, not compressed, that one segment holds at most where it can be cut: a
-/// quarter of what a reader unpacks.
+/// Most uncompressed bytes of label sets in one segment, if it can be cut: a quarter of what a
+/// reader accepts.
 const MOST_BYTES: usize = 1 << 26;
-/// Bytes that a label takes at most beside its text: two lengths, and its numbers in a run.
+/// Most bytes that a label needs beside its text: two lengths, and its numbers in a run.
 const SIZE_OF_LABEL: usize = 20;
-/// Series that one segment lists at most where it can be cut: half of what a reader takes.
+/// Most series in one segment, if it can be cut: half of what a reader accepts.
 const MOST_SERIES: usize = 1 << 23;
-/// One in so many bytes of text that series share is taken from a budget for each of them.
+/// For each series, one in this many bytes of its shared text is charged to the memory budget.
 const SHARED_TEXT: usize = 16;
 
-/// New series of one commit, sorted as the format demands.
+/// The new series of one commit, sorted as the format requires.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SeriesSegment {
-    /// Label sets without `job` and `instance`, each once.
+    /// Distinct label sets without `job` and `instance`.
     pub sets: Vec<Labels>,
-    /// For each target the sets it exposes, ascending; their order is that of the ordinals.
+    /// For each target, the indices of its sets in `sets`, ascending. The position in this list is
+    /// the ordinal of the series.
     pub targets: Vec<(TargetKey, Vec<u32>)>,
 }
 
 impl SeriesSegment {
-    /// Sorts label sets into a segment. Series that are equal collapse into one.
+    /// Sorts label sets into a segment. Equal series become one.
     pub fn new<'a>(series: impl IntoIterator<Item = &'a Labels>) -> Self {
         Self::placed(series).0
     }
 
-    /// As [`new`](Self::new), with each series' place: its target in `targets`, its ordinal there.
+    /// As [`new`](Self::new), and returns for each series the index of its target in `targets` and
+    /// its ordinal within that target.
     pub fn placed<'a>(series: impl IntoIterator<Item = &'a Labels>) -> (Self, Vec<(usize, usize)>) {
-        let mut numbers: ByFingerprint<u32> = ByFingerprint::default();
+        let mut numbers: FingerprintMap<u32> = FingerprintMap::default();
         let mut sets: Vec<Labels> = Vec::new();
         let mut targets: BTreeMap<[&str; 2], Vec<u32>> = BTreeMap::new();
         let mut arrived: Vec<([&str; 2], u32)> = Vec::new();
@@ -57,7 +59,7 @@ impl SeriesSegment {
             arrived.push((key, number));
         }
         let mut order: Vec<(Vec<u8>, u32)> = sets.iter().map(sort_key).zip(0..).collect();
-        // Sets mostly come in long runs that are in order.
+        // A stable sort is fast here: sets usually arrive in long runs that are in order already.
         order.sort();
         let mut place = vec![0; sets.len()];
         for (new, (_, old)) in (0..).zip(&order) {
@@ -86,10 +88,10 @@ impl SeriesSegment {
         (segment, places)
     }
 
-    /// Cuts a segment into such as every reader takes, in order; mostly it is one already.
+    /// Cuts a segment into parts that every reader accepts, in order; usually there is one part.
     ///
-    /// Each part names all targets, so that they are numbered in the order in which they stand
-    /// here, and lists those of its sets that a target has.
+    /// Each part names all targets, so that targets are numbered in the same order as here, and
+    /// lists the sets of this part that each target has.
     pub fn cut(self) -> Vec<Self> {
         let ends = self.ends();
         if ends.len() < 2 {
@@ -112,7 +114,7 @@ impl SeriesSegment {
         starts.zip(ends.iter().copied()).map(part).collect()
     }
 
-    /// Where the parts of [`cut`](Self::cut) end.
+    /// The end indices in `sets` of the parts that [`cut`](Self::cut) returns.
     fn ends(&self) -> Vec<usize> {
         let mut listed = vec![0; self.sets.len()];
         for &set in self.targets.iter().flat_map(|(_, list)| list) {
@@ -121,7 +123,7 @@ impl SeriesSegment {
         let mut ends = Vec::new();
         let (mut bytes, mut series) = (0, 0);
         for (number, (set, listed)) in self.sets.iter().zip(&listed).enumerate() {
-            // A name and a value may each stand here for the first time, behind their lengths.
+            // The name and the value may both be new strings, each with its length.
             let own = set.text_len() + set.len() * SIZE_OF_LABEL;
             if number > 0 && (bytes + own > MOST_BYTES || series + listed > MOST_SERIES) {
                 ends.push(number);
@@ -133,7 +135,7 @@ impl SeriesSegment {
         ends
     }
 
-    /// The segment as bytes, its labels compressed at one of zstd's levels.
+    /// Encodes the segment, with its labels compressed at the given zstd level.
     pub fn encode(&self, level: i32) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.targets.len() as u64);
@@ -153,12 +155,13 @@ impl SeriesSegment {
         out
     }
 
-    /// Reads what [`encode`](Self::encode) wrote. What the series hold is taken from `budget`.
+    /// Decodes what [`encode`](Self::encode) wrote, and charges the memory of the series to
+    /// `budget`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where the bytes have another form, or expand to more than the budget allows.
-    pub fn decode(bytes: &[u8], budget: &mut Budget) -> Result<Self, DecodeError> {
+    /// [`DecodeError`] where the bytes are malformed, or expand to more than the budget allows.
+    pub fn decode(bytes: &[u8], budget: &mut MemoryBudget) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let mut targets = Vec::new();
         let mut highest = 0;
@@ -195,11 +198,11 @@ impl SeriesSegment {
         Ok(segment)
     }
 
-    /// Takes what each target's series hold beside the label sets that they share.
+    /// Charges what each target's series hold beside the label sets that they share.
     ///
-    /// Whoever goes through all series hashes or copies their labels one after the other, so that
-    /// a long text which many series share costs time instead: a part of it is taken as well.
-    fn take_from(&self, budget: &mut Budget) -> Result<(), DecodeError> {
+    /// Code that walks all series hashes or copies their labels, so a long text that many series
+    /// share costs time as well as memory. A part of it is charged for each of them.
+    fn take_from(&self, budget: &mut MemoryBudget) -> Result<(), DecodeError> {
         for (key, sets) in &self.targets {
             let own = size_of::<Labels>() + key.job.len() + key.instance.len();
             budget.take(sets.len(), own)?;
@@ -210,16 +213,16 @@ impl SeriesSegment {
     }
 }
 
-/// The labels that a target adds to its sets.
+/// The labels `instance` and `job`, which a target adds to each of its sets.
 pub fn target_labels(key: &TargetKey) -> [(&str, &str); 2] {
     [("instance", &key.instance), ("job", &key.job)]
 }
 
-/// The order of series within a target: a histogram's count, its sum, then its buckets from
-/// `+Inf` down, which is what the block codec compares neighbours in.
+/// The sort key of series within a target: the count of a histogram, its sum, then its buckets from
+/// `+Inf` down. The block codec compares neighbours in this order.
 ///
-/// A zero byte ends each part. Where a label holds one itself, the order stays total, because
-/// the whole set closes the key.
+/// A zero byte ends each part. The encoded set is the last part, so the order is total even where a
+/// label contains a zero byte.
 fn sort_key(set: &Labels) -> Vec<u8> {
     let metric = set.metric();
     let (family, part) = [("_count", 0), ("_sum", 1), ("_bucket", 2)]
@@ -274,7 +277,7 @@ mod tests {
                 "h_bucket{le=\"0.5\"}"
             ]
         );
-        let mut budget = Budget::of_bytes(10_000);
+        let mut budget = MemoryBudget::of_bytes(10_000);
         assert_eq!(SeriesSegment::decode(&segment.encode(1), &mut budget), Ok(segment));
     }
 
@@ -300,7 +303,7 @@ mod tests {
         let parts = whole.cut();
         assert_eq!(parts.len(), 3);
         for part in parts {
-            let mut budget = Budget::of_file(0);
+            let mut budget = MemoryBudget::of_file(0);
             let part = SeriesSegment::decode(&part.encode(1), &mut budget).expect("reads");
             assert!(part.targets.iter().map(|(key, _)| key).eq(&keys));
             for (key, list) in part.targets {

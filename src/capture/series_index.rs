@@ -1,82 +1,86 @@
-//! What the writer remembers of every series: its number, its fingerprint and its newest sample.
+//! The writer's index of all series: number, fingerprint and time of the newest sample of each.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use super::by_fingerprint::ByFingerprint;
-use super::catalog::{SeriesSegment, target_labels};
 use super::codec::JournalRow;
+use super::digest::sample_hash;
+use super::fingerprint_map::FingerprintMap;
+use super::series_segment::{SeriesSegment, target_labels};
 use crate::model::{EncodedLabels, Fingerprint, Labels, LabelsError, Sample, TargetKey, Timestamp};
 
-/// A series' place: its target and its number there.
+/// Where a series is stored: the index of its target, counted from 0, and its ordinal there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SeriesPlace {
     pub target: u32,
     pub ordinal: u32,
 }
 
-impl Place {
-    /// So many series further on in the same target.
+impl SeriesPlace {
+    /// The place this many series further on in the same target.
     fn ahead(self, series: usize) -> Self {
         Self { ordinal: self.ordinal + series as u32, ..self }
     }
 }
 
-/// What is known of a series.
+/// What the index keeps of one series.
 struct SeriesState {
     fingerprint: Fingerprint,
-    /// Of the bytes that its labels came as the last time.
+    /// Hash of the encoded labels with which the series arrived last.
     check: u64,
-    /// Its newest sample.
+    /// Time of its newest sample.
     newest: Timestamp,
-    place: Place,
+    place: SeriesPlace,
 }
 
-/// Which series exist, and how far each has been written.
+/// All series of a capture, and up to which time each has been written.
 ///
-/// Label sets are not kept: 500,000 series take about 90 bytes each.
+/// Label sets are not kept: with 500,000 series, each takes about 90 bytes.
 ///
-/// Prometheus sends series in the same order each time, so they stand in the order in which they
-/// arrive. The one that is expected is looked at first: to go through memory from one end to the
-/// other is several times as fast as a map, whose lookups miss the processor's caches. It is known
-/// by a check of 64 bits, which is less work than a fingerprint; its key is drawn anew for each
-/// index, so no labels can be made to pass for others.
+/// Prometheus sends series in the same order each time, so the index keeps them in the order of
+/// their arrival and looks at the expected one first. Sequential access is several times as fast as
+/// a map, whose lookups miss the caches of the processor. The expected series is recognized by a
+/// 64-bit hash of its encoded labels, which is cheaper than a fingerprint. The key of that hash is
+/// random for each index, so nobody can construct labels that collide.
 #[derive(Default)]
 pub struct SeriesIndex {
     series: Vec<SeriesState>,
     checks: foldhash::quality::RandomState,
-    /// Where a series stands.
-    positions: ByFingerprint<u32>,
+    /// Position in `series` by fingerprint.
+    positions: FingerprintMap<u32>,
     targets: BTreeMap<TargetKey, u32>,
-    /// Series by target number.
+    /// Number of series of each target, by target index.
     sizes: Vec<u32>,
-    /// Where the series that is expected stands.
+    /// Position in `series` of the series that is expected next.
     next: usize,
-    /// Series that arrived in this commit, and those of them that were not expected.
+    /// Number of series that arrived in this commit, and how many of them were not the expected
+    /// one.
     arrived: usize,
     unexpected: usize,
-    /// Who arrives in this commit, where the order that is known is no use.
+    /// Positions in the order of arrival, while the known order is out of date and is being
+    /// learned.
     learned: Option<Vec<u32>>,
 }
 
-/// What a series is checked by that has not arrived yet; as likely as any other check.
+/// Hash of a series that has not arrived since the file was opened. A real hash may equal it by
+/// chance, as any other.
 const UNCHECKED: u64 = 0;
 
-/// One unexpected series in so many and the order is learned anew.
+/// The order is learned anew when more than one in this many series was unexpected.
 const UNEXPECTED: usize = 16;
 
 impl SeriesIndex {
-    /// How many series there are.
+    /// Number of series in the capture.
     pub fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether there is none.
+    /// Whether the capture has no series.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn place(&self, fingerprint: Fingerprint) -> Option<Place> {
+    pub(super) fn place(&self, fingerprint: Fingerprint) -> Option<SeriesPlace> {
         self.positions.get(&fingerprint).map(|&position| self.series[position as usize].place)
     }
 
@@ -84,13 +88,13 @@ impl SeriesIndex {
         self.checks.hash_one(labels.0)
     }
 
-    /// Where a series that arrives stands, if it is the one that is expected.
+    /// Position of a series that arrives, if it is the expected one.
     fn arrive_expected(&mut self, check: u64) -> Option<usize> {
         let expected = self.series.get(self.next)?;
         (expected.check == check).then(|| self.arrive_at(self.next))
     }
 
-    /// Where a series that arrives stands.
+    /// Position of a series that arrives; `None` where it is new.
     fn arrive(&mut self, fingerprint: Fingerprint, check: u64) -> Option<usize> {
         let position = *self.positions.get(&fingerprint)? as usize;
         self.unexpected += usize::from(position != self.next);
@@ -107,7 +111,7 @@ impl SeriesIndex {
         position
     }
 
-    /// What arrives from here on belongs to the next commit.
+    /// Ends the commit: series that arrive from here on belong to the next one.
     fn end_of_commit(&mut self) {
         let arrived = std::mem::take(&mut self.arrived);
         let unexpected = std::mem::take(&mut self.unexpected);
@@ -122,7 +126,7 @@ impl SeriesIndex {
         }
     }
 
-    /// Puts series in the order in which they arrived, and those that did not behind them.
+    /// Sorts series by the order of their arrival; those that did not arrive come last.
     fn reorder(&mut self, arrived: Vec<u32>) {
         let mut before: Vec<Option<SeriesState>> =
             std::mem::take(&mut self.series).into_iter().map(Some).collect();
@@ -139,7 +143,7 @@ impl SeriesIndex {
         }
     }
 
-    /// Takes over each series' newest sample, by target number and ordinal.
+    /// Sets the time of the newest sample of each series, by target index and ordinal.
     pub(super) fn set_newest(&mut self, newest: &[Vec<Timestamp>]) {
         for SeriesState { newest: held, place, .. } in &mut self.series {
             let of_target = newest.get(place.target as usize);
@@ -161,9 +165,9 @@ impl SeriesIndex {
         }
     }
 
-    /// Numbers the series of a segment in the order in which readers will; returns the place of
-    /// each target's first.
-    fn number(&mut self, segment: &SeriesSegment) -> Vec<Place> {
+    /// Numbers the series of a segment in the same order as readers do. Returns the place of the
+    /// first series of each target.
+    fn number(&mut self, segment: &SeriesSegment) -> Vec<SeriesPlace> {
         let mut firsts = Vec::with_capacity(segment.targets.len());
         for (key, sets) in &segment.targets {
             let next = self.sizes.len() as u32;
@@ -172,13 +176,13 @@ impl SeriesIndex {
                 self.sizes.push(0);
             }
             let size = &mut self.sizes[target as usize];
-            firsts.push(Place { target, ordinal: *size });
+            firsts.push(SeriesPlace { target, ordinal: *size });
             *size += sets.len() as u32;
         }
         firsts
     }
 
-    fn add(&mut self, fingerprint: Fingerprint, check: u64, place: Place) -> usize {
+    fn add(&mut self, fingerprint: Fingerprint, check: u64, place: SeriesPlace) -> usize {
         let position = self.series.len();
         self.series.push(SeriesState { fingerprint, check, newest: Timestamp::MIN, place });
         self.positions.insert(fingerprint, position as u32);
@@ -186,38 +190,40 @@ impl SeriesIndex {
     }
 }
 
-/// A new series on its way into the catalogue.
-struct Fresh {
+/// A series of the current batch that the index does not have yet.
+struct NewSeries {
     fingerprint: Fingerprint,
     check: u64,
     labels: Labels,
     samples: Vec<Sample>,
 }
 
-/// Samples that go into one tick.
+/// Collects the samples of one tick.
 ///
-/// Only what is newer than its series' newest sample is kept, so windows may overlap.
+/// Samples that are not newer than the newest sample of their series are dropped, so the windows of
+/// successive ticks may overlap.
 #[derive(Default)]
 pub struct SampleBatch {
-    /// By target number.
-    scrapes: Vec<Scrapes>,
+    /// Samples of known series, by target index.
+    scrapes: Vec<TargetScrapes>,
     placed: usize,
-    /// Of the samples of known series, as [`sample_hash`] adds up.
+    /// Sum of [`sample_hash`] over the samples of known series.
     sum: u128,
-    by_fingerprint: ByFingerprint<usize>,
-    fresh: Vec<Fresh>,
+    by_fingerprint: FingerprintMap<usize>,
+    fresh: Vec<NewSeries>,
 }
 
-/// Samples of one target, ascending in time; within an instant as they came.
+/// Samples of one target, ascending in time; within an instant in the order of arrival.
 #[derive(Default)]
-struct Scrapes {
+struct TargetScrapes {
     rows: Vec<JournalRow>,
-    /// The row that the last sample went into: the next one mostly goes there or right behind.
+    /// Index of the row of the last sample: the next sample usually belongs to this row or the
+    /// next.
     last: usize,
 }
 
-impl Scrapes {
-    /// Adds a sample; the first row is made for `expected` ones.
+impl TargetScrapes {
+    /// Adds a sample. The first row is allocated for `expected` samples.
     fn push(&mut self, at: i64, ordinal: u32, bits: u64, expected: u32) {
         let guess = self.last..(self.last + 2).min(self.rows.len());
         let row = match self.rows[guess].iter().position(|row| row.at == at) {
@@ -235,8 +241,8 @@ impl Scrapes {
 }
 
 impl SampleBatch {
-    /// Adds samples of one series, ascending in time, skipping what has been written before.
-    /// Returns how many were new.
+    /// Adds samples of one series, ascending in time, and skips those that were written before.
+    /// Returns the number of new samples.
     ///
     /// # Errors
     ///
@@ -267,7 +273,7 @@ impl SampleBatch {
                 let next = self.fresh.len();
                 let number = *self.by_fingerprint.entry(fingerprint).or_insert(next);
                 if number == next {
-                    self.fresh.push(Fresh { fingerprint, check, labels, samples: Vec::new() });
+                    self.fresh.push(NewSeries { fingerprint, check, labels, samples: Vec::new() });
                 }
                 self.by_fingerprint.insert(raw, number);
                 number
@@ -290,10 +296,10 @@ impl SampleBatch {
         samples: &[Sample],
     ) -> usize {
         let state = &mut index.series[position];
-        let Place { target, ordinal } = state.place;
+        let SeriesPlace { target, ordinal } = state.place;
         let size = index.sizes[target as usize];
         if self.scrapes.len() <= target as usize {
-            self.scrapes.resize_with(target as usize + 1, Scrapes::default);
+            self.scrapes.resize_with(target as usize + 1, TargetScrapes::default);
         }
         let scrapes = &mut self.scrapes[target as usize];
         let before = self.placed;
@@ -309,17 +315,17 @@ impl SampleBatch {
         self.placed - before
     }
 
-    /// Samples held.
+    /// Number of samples in the batch.
     pub fn len(&self) -> usize {
         self.placed + self.fresh.iter().map(|fresh| fresh.samples.len()).sum::<usize>()
     }
 
-    /// Whether none is held.
+    /// Whether the batch has no sample.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Numbers the new series; returns their segment, or `None` where there are none.
+    /// Adds the new series to the index and returns their segment; `None` where there are none.
     pub(super) fn settle(&mut self, index: &mut SeriesIndex) -> Option<SeriesSegment> {
         let fresh = std::mem::take(&mut self.fresh);
         self.by_fingerprint.clear();
@@ -336,13 +342,13 @@ impl SampleBatch {
         Some(segment)
     }
 
-    /// Takes the sum of the hashes of known series' samples out.
+    /// Takes the sum of the sample hashes out of the batch.
     pub(super) fn take_sum(&mut self) -> u128 {
         std::mem::take(&mut self.sum)
     }
 
-    /// Takes the samples of known series out: target numbers, each with its rows in the
-    /// journal's order.
+    /// Takes the samples out of the batch: target indices, each with its rows in the order of the
+    /// journal.
     pub(super) fn take_rows(&mut self) -> impl Iterator<Item = (u32, Vec<JournalRow>)> {
         self.placed = 0;
         let scrapes = std::mem::take(&mut self.scrapes).into_iter();
@@ -356,8 +362,8 @@ impl SampleBatch {
     }
 }
 
-/// Sorts by ordinal, which are distinct. A scrape holds nearly all ordinals below its highest, so
-/// putting each in its place beats comparing.
+/// Sorts by ordinal; ordinals are distinct. A scrape holds nearly all ordinals below its highest
+/// one, so a counting sort is faster than a comparison sort.
 fn sort_by_ordinal(samples: &mut Vec<(u32, u64)>) {
     if samples.is_sorted_by_key(|(ordinal, _)| *ordinal) {
         return;
@@ -373,16 +379,6 @@ fn sort_by_ordinal(samples: &mut Vec<(u32, u64)>) {
     }
     samples.clear();
     samples.extend((0..).zip(placed).filter_map(|(ordinal, bits)| Some((ordinal, bits?))));
-}
-
-/// Adds up hashes of samples, so that a capture's content has one digest whatever the order in
-/// which it was written and however it is cut into blocks.
-pub fn sample_hash(fingerprint: Fingerprint, at: i64, bits: u64) -> u128 {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&fingerprint.0.to_le_bytes());
-    bytes[16..24].copy_from_slice(&at.to_le_bytes());
-    bytes[24..].copy_from_slice(&bits.to_le_bytes());
-    xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
 #[cfg(test)]
@@ -420,7 +416,7 @@ mod tests {
             for (target, rows) in batch.take_rows() {
                 for (ordinal, bits) in rows.iter().flat_map(|row| &row.samples) {
                     let n = f64::from_bits(*bits) as usize;
-                    assert_eq!(places[n], Some(Place { target, ordinal: *ordinal }));
+                    assert_eq!(places[n], Some(SeriesPlace { target, ordinal: *ordinal }));
                 }
             }
         }

@@ -1,30 +1,31 @@
-//! Prometheus's tests of rules: the files that `promtool test rules` takes.
+//! Runs unit tests of rules: the test files of `promtool test rules`.
 //!
-//! Reads them and runs them; opens no file. Native histograms and external labels are refused by
-//! name.
+//! It opens no file. Native histograms and external labels are refused with an error that names
+//! them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::evaluate::{Fired, Settings, step_through};
-use super::file::{RuleFile, duration_ms};
+use super::evaluate::{FiringAlert, Settings, evaluate_stepwise};
+use super::rule_file::{RuleFile, duration_ms};
 use crate::model::{Labels, Sample, Series, TimeRange, Timestamp};
 use crate::promql::{
     Engine, Expression, MemoryStorage, Storage, StorageError, Value, almost_equal, format_value,
     parse_labels, parse_series_values,
 };
 
-/// What Prometheus takes where a file does not say how often rules are evaluated.
+/// Default evaluation interval of promtool.
 const DEFAULT_INTERVAL_MS: i64 = 60_000;
-/// Relative error that a file may allow (`fuzzy_compare`).
+/// Relative error that is accepted with `fuzzy_compare`.
 const TOLERANCE: f64 = 1e-6;
 
-/// A file of tests.
+/// A parsed file of rule tests.
 #[derive(Clone, Debug)]
 pub struct RuleTests {
-    /// Rule files, as written: relative to the file of tests, the last part perhaps with `*`.
+    /// Paths of rule files as written: relative to the test file, with `*` allowed in the last
+    /// part.
     pub rule_files: Vec<String>,
     interval_ms: i64,
     order: Vec<String>,
@@ -32,22 +33,22 @@ pub struct RuleTests {
     tests: Vec<Test>,
 }
 
-/// A file of tests that cannot be run.
+/// A test file that cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {why}")]
 pub struct RuleTestsError {
-    /// The file's name.
+    /// Name of the test file.
     pub file: String,
-    /// What is wrong.
+    /// Reason why it cannot be run.
     pub why: String,
 }
 
-/// How the tests of one file went.
+/// Result of the tests of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleTestsOutcome {
-    /// Expectations that were checked.
+    /// Number of expectations that were checked.
     pub checked: usize,
-    /// Those that were not met, for a person.
+    /// A message for each expectation that was not met.
     pub failures: Vec<String>,
 }
 
@@ -150,11 +151,11 @@ struct ExprTest {
 }
 
 impl RuleTests {
-    /// Reads a file's text; `name` is what errors call it.
+    /// Parses the text of a test file; `name` is its name in errors.
     ///
     /// # Errors
     ///
-    /// [`RuleTestsError`] where it is no file of tests, or asks for what is left out.
+    /// [`RuleTestsError`] where it is not a test file, or uses a feature that is not supported.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleTestsError> {
         let error = |why: String| RuleTestsError { file: name.to_owned(), why };
         let raw: RawFile = serde_saphyr::from_str(text)
@@ -177,7 +178,7 @@ impl RuleTests {
         })
     }
 
-    /// Runs all tests over these rules.
+    /// Runs all tests with these rules.
     ///
     /// # Errors
     ///
@@ -195,7 +196,8 @@ impl RuleTests {
         Ok(outcome)
     }
 
-    /// As promtool has it: all groups at the interval of the tests, in the order that is asked for.
+    /// Prepares rules as promtool does: all groups at the interval of the tests, in the order of
+    /// `group_eval_order`.
     fn prepared(&self, rules: &[RuleFile]) -> [RuleFile; 1] {
         let mut groups: Vec<_> = rules.iter().flat_map(|file| file.groups.clone()).collect();
         for group in &mut groups {
@@ -219,12 +221,12 @@ impl RuleTests {
         let start = Timestamp::from_millis(0);
         let window = TimeRange::new(start, last.saturating_add_millis(1));
         let settings = Settings { window, interval_ms: self.interval_ms, metrics: &[] };
-        // An alert is asked for at the last evaluation before the instant of its test.
+        // An alert is checked at the last evaluation at or before the instant of its test.
         let tick = |at: Timestamp| {
             Timestamp::from_millis(at.as_millis() / self.interval_ms * self.interval_ms)
         };
         let ticks: BTreeSet<Timestamp> = test.alerts.iter().map(|alert| tick(alert.at)).collect();
-        step_through(rules, (&storage, engine), &settings, &ticks, |fired, recorded| {
+        evaluate_stepwise(rules, (&storage, engine), &settings, &ticks, |fired, recorded| {
             for alert in &test.alerts {
                 outcome.note(alert.check(&test.name, tick(alert.at), fired));
             }
@@ -268,8 +270,8 @@ impl RuleTestsOutcome {
 }
 
 impl AlertTest {
-    /// Compares with what fires at the evaluation that the test asks for.
-    fn check(&self, test: &str, tick: Timestamp, fired: &[Fired]) -> Result<(), String> {
+    /// Compares the expected alerts with those that fire at the evaluation `tick`.
+    fn check(&self, test: &str, tick: Timestamp, fired: &[FiringAlert]) -> Result<(), String> {
         let fired = fired.iter().filter(|fired| fired.at == tick && fired.rule == self.name);
         let mut found: Vec<Alert> =
             fired.map(|fired| (fired.labels.clone(), fired.annotations.clone())).collect();

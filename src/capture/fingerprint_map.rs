@@ -1,11 +1,11 @@
-//! A map whose keys are hashes already.
+//! A hash map keyed by fingerprints, which are hashes already and need no second hashing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::Fingerprint;
 
-/// Hashes a fingerprint to itself: it is a hash already.
+/// Uses the low 64 bits of a fingerprint as its hash.
 #[derive(Default)]
 pub struct FingerprintHasher(u64);
 
@@ -25,5 +25,5 @@ impl Hasher for FingerprintHasher {
     }
 }
 
-/// A map by fingerprint.
-pub type ByFingerprint<T> = HashMap<Fingerprint, T, BuildHasherDefault<FingerprintHasher>>;
+/// A hash map whose keys are series fingerprints.
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<FingerprintHasher>>;

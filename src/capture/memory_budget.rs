@@ -1,45 +1,45 @@
-//! How much memory a reader gives to one file.
+//! Limits the memory that a reader uses for one capture file.
 //!
-//! A few bytes that are compressed, or a run of numbers, may stand for gigabytes. What limits each
-//! row says nothing of a file with many of them, so whatever is held of a file at once is taken
-//! from one budget before it is allocated.
+//! A few compressed bytes, or a run of numbers, can expand to gigabytes. Limits per row do not
+//! bound a file with many rows, so everything that is held of a file at once is charged to one
+//! budget before it is allocated.
 
 use super::codec::DecodeError;
 
-/// What any file is given. A cluster of half a million series with long labels, and the longest
-/// journal that a recorder leaves of it, take three quarters of it.
+/// Bytes that every file may use. A cluster of half a million series with long labels, and the
+/// longest journal that a recorder leaves of it, use three quarters of them.
 const OF_EACH_FILE: u64 = 1 << 30;
-/// What a file is given in addition for each of its bytes.
+/// Bytes that a file may use in addition for each byte of its size.
 const OF_EACH_BYTE: u64 = 256;
 
-/// Memory that a reader may still take for one file.
+/// Memory that a reader may still use for one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct MemoryBudget {
     limit_bytes: u64,
     left_bytes: u64,
 }
 
-impl Budget {
-    /// Of a file of so many bytes.
+impl MemoryBudget {
+    /// The budget for a file of this size in bytes: 1 GiB and 256 times its size.
     pub fn of_file(file_bytes: u64) -> Self {
         Self::of_bytes(OF_EACH_FILE.saturating_add(file_bytes.saturating_mul(OF_EACH_BYTE)))
     }
 
-    /// Of so many bytes of memory.
+    /// A budget of this many bytes of memory.
     pub fn of_bytes(limit_bytes: u64) -> Self {
         Self { limit_bytes, left_bytes: limit_bytes }
     }
 
-    /// All of it, in bytes.
+    /// The whole budget in bytes, spent or not.
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Takes the memory of `count` things of `each` bytes that are held from now on.
+    /// Charges `count` items of `each` bytes that are held from now on.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where less is left; nothing is taken then.
+    /// [`DecodeError`] where less is left; nothing is charged then.
     pub fn take(&mut self, count: usize, each: usize) -> Result<(), DecodeError> {
         let bytes = (count as u64).saturating_mul(each as u64);
         match self.left_bytes.checked_sub(bytes) {
@@ -49,7 +49,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Checks that `count` things of `each` bytes can be held for a moment.
+    /// Checks that `count` items of `each` bytes fit for a moment, without charging them.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_gone_and_what_does_not_fit_takes_nothing() {
-        let mut budget = Budget::of_bytes(100);
+        let mut budget = MemoryBudget::of_bytes(100);
         assert!(budget.take(3, 20).is_ok());
         assert!(budget.take(3, 20).is_err());
         assert!(budget.take(usize::MAX, usize::MAX).is_err());

@@ -1,4 +1,4 @@
-//! What rules record, over the series that were there before.
+//! A storage of recorded series over another storage.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use crate::model::{
 };
 use crate::promql::{SeriesSet, Storage, StorageError};
 
-/// A storage with the series of rules before those of another one. A metric that a rule records
-/// hides the other storage's metric of that name: an answer never mixes two evaluations.
-pub struct Layered<'a> {
+/// Series that rules record, over a base storage. A metric that a rule records hides the metric of
+/// the same name in the base storage, so a result never mixes two evaluations.
+pub struct OverlayStorage<'a> {
     base: &'a dyn Storage,
-    /// Metrics that rules record, with their series.
+    /// Series by metric, for every metric that rules record.
     recorded: HashMap<String, BTreeMap<Labels, Arc<Series>>>,
 }
 
-impl<'a> Layered<'a> {
-    /// Over `base`, with nothing recorded yet under `names`.
+impl<'a> OverlayStorage<'a> {
+    /// Starts over `base`; the metrics in `names` will be recorded and have no series yet.
     pub fn new(base: &'a dyn Storage, names: impl IntoIterator<Item = String>) -> Self {
         Self { base, recorded: names.into_iter().map(|name| (name, BTreeMap::new())).collect() }
     }
 
-    /// Records what one rule yields at `at`: a sample for each element, and a staleness marker
-    /// for each that `before` had and that is gone. `before` becomes what there is now.
+    /// Records what one rule yields at `at`: a sample for each element, and a staleness marker for
+    /// each series in `before` that is gone. `before` is replaced by the series of this evaluation.
     pub fn record(
         &mut self,
         at: Timestamp,
@@ -45,15 +45,15 @@ impl<'a> Layered<'a> {
         let series = metric
             .entry(labels.clone())
             .or_insert_with(|| Arc::new(Series { labels: labels.clone(), samples: Vec::new() }));
-        // A second rule that records the same series at the same instant is refused by
-        // Prometheus too.
+        // Prometheus also drops the sample of a second rule that records the same series at the
+        // same instant.
         if series.samples.last().is_none_or(|last| last.at < sample.at) {
             Arc::make_mut(series).samples.push(sample);
         }
     }
 }
 
-impl Storage for Layered<'_> {
+impl Storage for OverlayStorage<'_> {
     fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -93,14 +93,14 @@ mod tests {
         let labels = Labels::from_pairs(&[("__name__", "a:b"), ("job", "x")]);
         let old = Series { labels: labels.clone(), samples: Vec::new() };
         let base = MemoryStorage::new([Arc::new(old)]);
-        let mut layered = Layered::new(&base, ["a:b".to_owned()]);
+        let mut overlay = OverlayStorage::new(&base, ["a:b".to_owned()]);
         let mut before = BTreeSet::new();
         let at = Timestamp::from_millis;
-        layered.record(at(1), &[(labels, 7.0)], &mut before);
-        layered.record(at(2), &[], &mut before);
-        layered.record(at(3), &[], &mut before);
+        overlay.record(at(1), &[(labels, 7.0)], &mut before);
+        overlay.record(at(2), &[], &mut before);
+        overlay.record(at(3), &[], &mut before);
         for matchers in [vec![LabelMatcher::equal("__name__", "a:b")], vec![]] {
-            let found = layered.select(&matchers, TimeRange::ALL).expect("memory never fails");
+            let found = overlay.select(&matchers, TimeRange::ALL).expect("memory never fails");
             assert_eq!(found.len(), 1);
             let samples = &found[0].samples;
             assert_eq!(samples[0], Sample { at: at(1), value: 7.0 });

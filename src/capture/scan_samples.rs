@@ -1,46 +1,15 @@
-//! Walks through a capture's samples, group by group, and finds where series stand.
+//! Reads the samples of a capture one group of series at a time, for readers of many samples.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::CaptureError;
-use super::catalog::target_labels;
 use super::codec::{BlockHeader, Columns, decode_group};
-use super::index::sample_hash;
+use super::metric_index::{NAME, Span};
 use super::reader::{BlockRow, CaptureReader, Target};
-use crate::model::{
-    Fingerprint, LabelMatcher, Labels, MatchOp, Sample, TargetKey, TimeRange, Timestamp,
-};
+use super::series_segment::target_labels;
+use crate::model::{LabelMatcher, Labels, Sample, TargetKey, TimeRange, Timestamp};
 
-const NAME: &str = "__name__";
-
-/// Consecutive ordinals of one target.
-type Span = std::ops::Range<u32>;
-
-/// Where each metric's series stand: targets' indices with their ordinals.
-pub struct MetricIndex(pub(super) BTreeMap<String, Vec<(usize, Span)>>);
-
-impl MetricIndex {
-    pub(super) fn new(targets: &[Target]) -> Self {
-        let mut metrics: BTreeMap<String, Vec<(usize, Span)>> = BTreeMap::new();
-        for (index, target) in targets.iter().enumerate() {
-            let mut first = 0_u32;
-            for run in target.sets.chunk_by(|a, b| a.metric() == b.metric()) {
-                let end = first + run.len() as u32;
-                let span = (index, first..end);
-                match metrics.get_mut(run[0].metric()) {
-                    Some(spans) => spans.push(span),
-                    None => {
-                        metrics.insert(run[0].metric().to_owned(), vec![span]);
-                    }
-                }
-                first = end;
-            }
-        }
-        Self(metrics)
-    }
-}
-
-/// Consecutive samples of one series, as they lie in one part of a capture.
+/// Samples of one series from one block or from the journal.
 pub struct SampleRun<'a> {
     target: &'a Target,
     ordinal: usize,
@@ -50,7 +19,7 @@ pub struct SampleRun<'a> {
 }
 
 impl<'a> SampleRun<'a> {
-    /// The samples in `range` of a row of columns, which are those of a target's series.
+    /// The samples in `range` of one row of columns, which belongs to a series of `target`.
     pub(super) fn new(
         target: &'a Target,
         ordinal: usize,
@@ -60,17 +29,17 @@ impl<'a> SampleRun<'a> {
         Self { target, ordinal, columns, row, range }
     }
 
-    /// The series' labels but for `job` and `instance`.
+    /// Labels of the series without `job` and `instance`.
     pub fn set(&self) -> &'a Labels {
         &self.target.sets[self.ordinal]
     }
 
-    /// What exposes the series.
+    /// The target that exposes the series.
     pub fn target(&self) -> &'a TargetKey {
         &self.target.key
     }
 
-    /// The series' labels.
+    /// All labels of the series.
     pub fn labels(&self) -> Labels {
         self.target.labels(self.ordinal)
     }
@@ -88,12 +57,13 @@ impl<'a> SampleRun<'a> {
 }
 
 impl Target {
-    /// The full labels of a series.
+    /// All labels of a series, with `job` and `instance`.
     pub fn labels(&self, ordinal: usize) -> Labels {
         self.sets[ordinal].with(&target_labels(&self.key))
     }
 
-    /// Which of the ordinals in `spans` match; nothing where the target itself does not.
+    /// For each ordinal, whether it is in `spans` and matches; empty where the target itself does
+    /// not match.
     pub(super) fn matching(&self, matchers: &[LabelMatcher], spans: &[Span]) -> Vec<bool> {
         let of_target = |name: &str| match name {
             "job" => Some(self.key.job.as_str()),
@@ -120,8 +90,8 @@ impl Target {
 }
 
 impl CaptureReader {
-    /// Hands over all samples in `range` of the series that match all matchers, in runs: target by
-    /// target, and for each series ascending in time, unless samples were appended late.
+    /// Calls `each` with all samples in `range` of the series that match all matchers, in runs:
+    /// target by target, and for each series ascending in time, unless samples were appended late.
     ///
     /// # Errors
     ///
@@ -150,57 +120,8 @@ impl CaptureReader {
         Ok(())
     }
 
-    /// Where the metrics stand whose names match, by target.
-    pub(super) fn spans(&self, matchers: &[LabelMatcher]) -> Vec<Vec<Span>> {
-        let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
-        let of_name: Vec<&LabelMatcher> =
-            matchers.iter().filter(|matcher| matcher.name == NAME).collect();
-        let mut found = vec![Vec::new(); self.targets.len()];
-        let mut take = |places: &[(usize, Span)]| {
-            for (target, span) in places {
-                found[*target].push(span.clone());
-            }
-        };
-        let exact = of_name.iter().find(|matcher| matches!(matcher.op, MatchOp::Equal));
-        match exact {
-            Some(exact) => {
-                let places = metrics.0.get(exact.value.as_str()).map_or(&[][..], Vec::as_slice);
-                if of_name.iter().all(|matcher| matcher.accepts(&exact.value)) {
-                    take(places);
-                }
-            }
-            None => {
-                let accepted = |name: &str| of_name.iter().all(|matcher| matcher.accepts(name));
-                let matching = metrics.0.iter().filter(|(name, _)| accepted(name));
-                matching.for_each(|(_, places)| take(places));
-            }
-        }
-        found
-    }
-
-    /// Sums the samples and their hashes by decoding everything.
-    pub(super) fn recount(&self) -> Result<(u64, u128), CaptureError> {
-        let (mut count, mut sum) = (0_u64, 0_u128);
-        for (number, target) in (1_u32..).zip(&self.targets) {
-            let extra = target_labels(&target.key);
-            let fingerprints: Vec<Fingerprint> =
-                target.sets.iter().map(|set| set.fingerprint_with(&extra)).collect();
-            let wanted = vec![true; fingerprints.len()];
-            self.scan_target(number, TimeRange::ALL, &wanted, |columns| {
-                for (row, ordinal) in columns.ordinals.iter().enumerate() {
-                    let fingerprint = fingerprints[*ordinal as usize];
-                    for (at, bits) in columns.samples(row) {
-                        count += 1;
-                        sum = sum.wrapping_add(sample_hash(fingerprint, at, bits));
-                    }
-                }
-            })?;
-        }
-        Ok((count, sum))
-    }
-
-    /// The newest sample of each of a target's series, by ordinal; no part is decoded that is
-    /// older than what is known already.
+    /// Time of the newest sample of each series of a target, by ordinal. Groups that cannot contain
+    /// a newer sample are not decoded.
     pub(super) fn scan_newest(&self, number: u32) -> Result<Vec<Timestamp>, CaptureError> {
         let mut newest = vec![Timestamp::MIN; self.target(number).sets.len()];
         let raise = |newest: &mut [Timestamp], columns: &Columns| {
@@ -230,8 +151,8 @@ impl CaptureReader {
         Ok(newest)
     }
 
-    /// Hands over every group of columns of a target that overlaps `range` and holds a wanted
-    /// ordinal, in the order of writing.
+    /// Calls `each` with every group of columns of a target that overlaps `range` and contains a
+    /// wanted ordinal, in the order of writing.
     pub(super) fn scan_target(
         &self,
         number: u32,
@@ -277,8 +198,8 @@ impl CaptureReader {
             .filter(move |block| block.target == number && block.last >= start && block.first < end)
     }
 
-    /// A block and its header; `None` where it is damaged, names ordinals past `series`, or has
-    /// other bounds than its row says.
+    /// Reads a block and its header; `None` where it is damaged, has ordinals from `series` on, or
+    /// has instants outside the bounds of its row.
     pub(super) fn block_header(
         &self,
         block: &BlockRow,
@@ -306,14 +227,14 @@ impl CaptureReader {
         columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
     }
 
-    /// What the journal holds of a target.
+    /// The samples of a target in the journal.
     pub(super) fn journal_columns(&self, number: u32) -> impl Iterator<Item = &Columns> {
         self.journal.get(&number).into_iter().flatten()
     }
 }
 
-/// The groups of a block that hold a wanted ordinal, each with how many of its rows lead up to the
-/// last one.
+/// The groups of a block that contain a wanted ordinal, each with the number of rows up to its last
+/// wanted one.
 pub(super) fn touched(header: &BlockHeader, wanted: &[bool]) -> Vec<(usize, usize)> {
     let is_wanted = |ordinal: &u32| wanted[*ordinal as usize];
     let last = |group| header.group_ordinals(group).iter().rposition(is_wanted);

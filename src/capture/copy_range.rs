@@ -1,21 +1,21 @@
-//! Copies a part of one capture into another that begins, so that a recording which goes on in the
-//! next file brings along what came before.
+//! Copies a range of time from one capture into a new one, so that a recording that continues in
+//! the next file includes the time before.
 
 use super::CaptureError;
 use super::reader::CaptureReader;
 use super::writer::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, TimeRange};
 
-/// What is copied in one transaction: bounds memory, whatever the range.
+/// Length of the range that is copied in one transaction, which bounds memory.
 const SLICE_MS: i64 = 300_000;
 
-/// Writes what `reader` holds of `range` into `writer`, which then goes on from where that capture
-/// had been copied to. Gaps and events that touch the range come along whole.
+/// Writes the observations of `reader` in `range` into `writer`, which then continues at the end of
+/// what that capture had copied. Gaps and events that touch the range are copied whole.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where either file refuses; damaged parts are left out.
-pub fn excerpt(
+/// [`CaptureError`] where one of the files cannot be read or written. Damaged parts are left out.
+pub fn copy_range(
     reader: &CaptureReader,
     range: TimeRange,
     writer: &mut CaptureWriter,

@@ -1,4 +1,4 @@
-//! Rule files, as Prometheus reads them.
+//! Parses rule files as Prometheus does, and reports everything that Prometheus would refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,55 +8,56 @@ use super::template::Template;
 use crate::model::{is_label_name, is_metric_name};
 use crate::promql::{Expression, ValueType};
 
-/// A file of rules.
+/// A parsed rule file.
 #[derive(Clone, Debug)]
 pub struct RuleFile {
-    /// What it is called in reports.
+    /// Name of the file in reports.
     pub name: String,
-    /// Its groups, in the file's order.
-    pub groups: Vec<Group>,
+    /// Groups in the order of the file.
+    pub groups: Vec<RuleGroup>,
 }
 
-/// Rules that are evaluated one after the other, at the same instants.
+/// A group of rules that are evaluated one after the other, at the same instants.
 #[derive(Clone, Debug)]
-pub struct Group {
-    /// Its name.
+pub struct RuleGroup {
+    /// Name of the group, unique within its file.
     pub name: String,
-    /// How often it is evaluated; the server's own interval where it does not say.
+    /// Interval between evaluations in milliseconds; `None` for the default of the server.
     pub interval_ms: Option<i64>,
-    /// How far its queries look back from the instant of evaluation.
+    /// Offset in milliseconds by which its queries are evaluated before the instant of evaluation.
     pub query_offset_ms: i64,
-    /// The most series or alerts that a rule may yield; 0 for any number.
+    /// Most series or alerts that a rule may yield; 0 for no limit.
     pub limit: usize,
-    /// Its rules, in the file's order.
+    /// Rules in the order of the file.
     pub rules: Vec<Rule>,
 }
 
-/// One rule.
+/// A recording rule or an alerting rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The alert's name, or the metric that is recorded.
+    /// Name of the alert or of the recorded metric.
     pub name: String,
-    /// What it does with what its expression yields.
+    /// Whether the result is recorded or makes alerts.
     pub kind: RuleKind,
-    /// The expression.
+    /// The parsed PromQL expression.
     pub expression: Expression,
-    /// Labels to set, in ascending order; those of a recording rule are plain text.
+    /// Labels to set, ascending by name, including those of the group. In a recording rule they are
+    /// plain text.
     pub labels: Vec<(String, Template)>,
 }
 
-/// What a rule does with what its expression yields.
+/// Kind of a rule: recording or alerting.
 #[derive(Clone, Debug)]
 pub enum RuleKind {
-    /// Records it as series.
+    /// Records the result as series.
     Recording,
-    /// Takes each element as an alert.
+    /// Makes an alert of each element of the result.
     Alert {
-        /// How long an element has to stay before its alert fires.
+        /// How long an element has to stay before its alert fires, in milliseconds.
         for_ms: i64,
-        /// How long an alert goes on firing without its element.
+        /// How long an alert continues to fire without its element, in milliseconds.
         keep_firing_for_ms: i64,
-        /// Texts for people, in ascending order of name.
+        /// Annotations, ascending by name.
         annotations: Vec<(String, Template)>,
     },
 }
@@ -65,9 +66,9 @@ pub enum RuleKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {}", .problems.join("; "))]
 pub struct RuleFileError {
-    /// The file's name.
+    /// Name of the file.
     pub file: String,
-    /// What is wrong, each with group and rule.
+    /// All problems that were found, each with its group and rule.
     pub problems: Vec<String>,
 }
 
@@ -142,7 +143,7 @@ impl RuleFile {
 }
 
 impl RawGroup {
-    fn read(self, problems: &mut Vec<String>) -> Group {
+    fn read(self, problems: &mut Vec<String>) -> RuleGroup {
         let mut duration = |key: &str, text: &Option<String>| {
             let read = text.as_deref().map(duration_ms).transpose();
             read.unwrap_or_else(|why| {
@@ -150,7 +151,7 @@ impl RawGroup {
                 None
             })
         };
-        // Prometheus takes an interval of zero for none.
+        // Prometheus treats an interval of zero as absent.
         let interval_ms = duration("interval", &self.interval).filter(|&interval| interval > 0);
         let query_offset_ms = duration("query_offset", &self.query_offset).unwrap_or(0);
         let shared = self.labels.unwrap_or_default();
@@ -162,7 +163,7 @@ impl RawGroup {
             rules.extend(rule.read(&shared, &mut found));
             problems.extend(found.into_iter().map(|why| format!("{place}: {why}")));
         }
-        Group {
+        RuleGroup {
             name: self.name,
             interval_ms,
             query_offset_ms,
@@ -281,8 +282,8 @@ fn texts(
     read
 }
 
-/// Reads a duration as rule files spell it: units from `y` to `ms`, each once, larger ones first;
-/// `0` needs none.
+/// Parses a duration as rule files write it: units from `y` to `ms`, each once, larger ones first;
+/// `0` needs no unit.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     match text {
         "0" => Ok(0),

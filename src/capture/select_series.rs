@@ -1,70 +1,71 @@
-//! Selects series: which blocks and groups hold them, and what these decode to.
+//! Selects series by matchers, and decodes only the groups that contain them.
 
 use std::sync::atomic::Ordering;
 
-use super::budget::Budget;
 use super::codec::{BlockHeader, Columns, DecodeError, decode_group};
+use super::memory_budget::MemoryBudget;
+use super::metric_index::MetricIndex;
 use super::reader::{BlockRow, CaptureReader, Target};
-use super::scan::{MetricIndex, SampleRun, touched};
+use super::scan_samples::{SampleRun, touched};
 use super::{CaptureError, parallel};
 use crate::model::{LabelMatcher, Sample, Series, TargetKey, TimeRange, Timestamp};
 
-/// Bytes of blocks that are read before they are decoded.
+/// Bytes of blocks that are read before their groups are decoded.
 const BYTES_AT_ONCE: usize = 16 << 20;
-/// What is said to be too much.
+/// Name in the error of a selection that is too large.
 const SELECTED: &str = "what was selected";
-/// Cells that are decoded before their samples are put to those before them.
+/// Cells that are decoded together before their samples are appended.
 const CELLS_AT_ONCE: usize = 4 << 20;
 
-/// A target's series that are selected, with their samples as far as these are decoded.
-struct Pick<'a> {
+/// The selected series of one target, with the samples that are decoded so far.
+struct TargetSelection<'a> {
     number: u32,
     target: &'a Target,
-    /// By ordinal.
+    /// For each ordinal, whether it is selected.
     wanted: Vec<bool>,
-    /// The wanted ordinals, ascending.
+    /// The selected ordinals, ascending.
     ordinals: Vec<u32>,
-    /// Their samples.
+    /// Samples of each selected series, in the order of `ordinals`.
     samples: Vec<Vec<Sample>>,
 }
 
-/// A block that holds series of a pick.
-struct Part<'a> {
+/// A block with selected series, read but not decoded.
+struct LoadedBlock<'a> {
     pick: usize,
     block: &'a BlockRow,
     body: Vec<u8>,
     header: BlockHeader,
 }
 
-/// A group that is to be decoded.
-struct Job<'a> {
-    part: &'a Part<'a>,
+/// A group that has to be decoded.
+struct DecodeJob<'a> {
+    part: &'a LoadedBlock<'a>,
     group: usize,
-    /// How many of its rows.
+    /// Number of its first rows that are needed.
     rows: usize,
-    /// For how many samples of each series room is made.
+    /// Number of samples per series for which memory is reserved.
     room: usize,
 }
 
-impl Job<'_> {
+impl DecodeJob<'_> {
     fn cells(&self) -> usize {
         self.rows * self.part.header.times.len()
     }
 }
 
-impl<'a> Pick<'a> {
+impl<'a> TargetSelection<'a> {
     fn new(number: u32, target: &'a Target, wanted: Vec<bool>) -> Self {
         let ordinals = (0..).zip(&wanted).filter(|(_, wanted)| **wanted);
         let ordinals: Vec<u32> = ordinals.map(|(ordinal, _)| ordinal).collect();
         Self { number, target, wanted, samples: vec![Vec::new(); ordinals.len()], ordinals }
     }
 
-    /// How many of the ordinals are wanted.
+    /// Number of these ordinals that are selected.
     fn wanted_of(&self, ordinals: &[u32]) -> usize {
         ordinals.iter().filter(|ordinal| self.wanted[**ordinal as usize]).count()
     }
 
-    /// Bytes that the labels of the series with samples take.
+    /// Bytes of the labels of the series that have samples.
     fn bytes_of_labels(&self) -> usize {
         let TargetKey { job, instance } = &self.target.key;
         let of_series = |ordinal: u32| {
@@ -77,7 +78,7 @@ impl<'a> Pick<'a> {
             .sum()
     }
 
-    /// The wanted samples of a group by ordinal, each list with room for others behind them.
+    /// The selected samples of a group by ordinal, each list with capacity for `room` samples.
     fn cut(&self, columns: &Columns, range: TimeRange, room: usize) -> Vec<(u32, Vec<Sample>)> {
         let rows = columns.ordinals.iter().enumerate();
         let rows = rows.filter(|(_, ordinal)| self.wanted[**ordinal as usize]);
@@ -115,7 +116,7 @@ impl<'a> Pick<'a> {
     }
 }
 
-impl Part<'_> {
+impl LoadedBlock<'_> {
     fn instants_in(&self, range: TimeRange) -> usize {
         let times = &self.header.times;
         let before = |end: Timestamp| times.partition_point(|at| *at < end.as_millis());
@@ -129,8 +130,8 @@ impl CaptureReader {
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file cannot be read; [`CaptureError::Oversized`] where what is
-    /// selected is more than the program holds of a file of its size.
+    /// [`CaptureError`] where the file cannot be read; [`CaptureError::Oversized`] where the
+    /// selection exceeds the memory budget of the file.
     pub fn select(
         &self,
         matchers: &[LabelMatcher],
@@ -141,27 +142,27 @@ impl CaptureReader {
             .zip(&self.targets)
             .zip(&spans)
             .map(|((number, target), spans)| (number, target, target.matching(matchers, spans)));
-        let mut picks: Vec<Pick<'_>> = matching
+        let mut picks: Vec<TargetSelection<'_>> = matching
             .filter(|(.., wanted)| wanted.contains(&true))
-            .map(|(number, target, wanted)| Pick::new(number, target, wanted))
+            .map(|(number, target, wanted)| TargetSelection::new(number, target, wanted))
             .collect();
         let mut budget = self.budget();
         self.fill(&mut picks, range, &mut budget)?;
         for pick in &picks {
             budget.take(pick.bytes_of_labels(), 1).map_err(|_| self.oversized(SELECTED))?;
         }
-        let mut found: Vec<Series> = picks.into_iter().flat_map(Pick::series).collect();
+        let mut found: Vec<Series> = picks.into_iter().flat_map(TargetSelection::series).collect();
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         Ok(found)
     }
 
-    /// Decodes the samples in `range` of what is picked, on several threads.
-    /// What they take is taken from `budget`.
+    /// Decodes the selected samples in `range` on several threads, and charges their memory to
+    /// `budget`.
     fn fill(
         &self,
-        picks: &mut [Pick<'_>],
+        picks: &mut [TargetSelection<'_>],
         range: TimeRange,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
     ) -> Result<(), CaptureError> {
         let blocks = picks.iter().enumerate().flat_map(|(pick, picked)| {
             self.blocks_in(picked.number, range).map(move |block| (pick, block))
@@ -174,7 +175,7 @@ impl CaptureReader {
                 let series = picks[pick].wanted.len();
                 if let Some((body, header)) = self.block_header(block, series)? {
                     bytes += body.len();
-                    let part = Part { pick, block, body, header };
+                    let part = LoadedBlock { pick, block, body, header };
                     let wanted = picks[pick].wanted_of(&part.header.ordinals);
                     self.take_samples(budget, wanted, part.instants_in(range))?;
                     parts.push(part);
@@ -192,10 +193,10 @@ impl CaptureReader {
         Ok(())
     }
 
-    /// Takes room for samples of so many series at so many instants.
+    /// Charges the samples of `series` series at `instants` instants to `budget`.
     fn take_samples(
         &self,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
         series: usize,
         instants: usize,
     ) -> Result<(), CaptureError> {
@@ -203,39 +204,43 @@ impl CaptureReader {
         budget.take(cells, size_of::<Sample>()).map_err(|_| self.oversized(SELECTED))
     }
 
-    /// Decodes what blocks hold of the picks, so many groups at once that what they hold is small
-    /// beside the picks.
-    fn fill_from(&self, picks: &mut [Pick<'_>], parts: &[Part<'_>], range: TimeRange) {
+    /// Decodes the selected series in these blocks, a bounded number of groups at a time.
+    fn fill_from(
+        &self,
+        picks: &mut [TargetSelection<'_>],
+        parts: &[LoadedBlock<'_>],
+        range: TimeRange,
+    ) {
         let mut to_come = vec![0; picks.len()];
         for part in parts {
             to_come[part.pick] += part.instants_in(range);
         }
         let mut jobs = Vec::new();
         for part in parts {
-            // The first block of a series makes room for the others.
+            // The first block of a series reserves memory for the samples of the others.
             let own = part.instants_in(range);
             let room = std::mem::replace(&mut to_come[part.pick], 0).max(own);
             for (group, rows) in touched(&part.header, &picks[part.pick].wanted) {
-                jobs.push(Job { part, group, rows, room });
+                jobs.push(DecodeJob { part, group, rows, room });
             }
         }
         let mut jobs = jobs.as_slice();
         while !jobs.is_empty() {
             let mut sum = 0;
-            let within = |job: &&Job<'_>| {
+            let within = |job: &&DecodeJob<'_>| {
                 sum += job.cells();
                 sum <= CELLS_AT_ONCE
             };
             let count = jobs.iter().take_while(within).count().max(1);
             let now;
             (now, jobs) = jobs.split_at(count);
-            let cells = now.iter().map(Job::cells).sum();
+            let cells = now.iter().map(DecodeJob::cells).sum();
             self.decoded.fetch_add(cells as u64, Ordering::Relaxed);
-            let cut = parallel::map(now, cells, |Job { part, group, rows, room }| {
+            let cut = parallel::map(now, cells, |DecodeJob { part, group, rows, room }| {
                 let columns = decode_group(&part.body, &part.header, *group, *rows)?;
                 Ok::<_, DecodeError>(picks[part.pick].cut(&columns, range, *room))
             });
-            for (cut, Job { part, group, .. }) in cut.into_iter().zip(now) {
+            for (cut, DecodeJob { part, group, .. }) in cut.into_iter().zip(now) {
                 match cut {
                     Ok(runs) => picks[part.pick].take(runs),
                     Err(why) => self.note_block(part.block, &format!(" group {group}"), why),
@@ -244,18 +249,19 @@ impl CaptureReader {
         }
     }
 
-    /// How many samples there are.
+    /// Number of samples in the capture.
     pub fn samples(&self) -> u64 {
         self.state().samples
     }
 
-    /// How many samples [`select`](Self::select) has decoded so far, with those that had to be
-    /// decoded for others behind them.
+    /// Number of samples that [`select`](Self::select) has decoded so far, including those that
+    /// precede selected ones in a group.
     pub fn decoded_samples(&self) -> u64 {
         self.decoded.load(Ordering::Relaxed)
     }
 
-    /// About how many samples the series of a metric have in `range`: as many as the average.
+    /// Estimated number of samples of a metric in `range`, with the average number of samples per
+    /// series.
     pub fn estimated_samples(&self, metric: &str, range: TimeRange) -> u64 {
         let metrics = self.metrics.get_or_init(|| MetricIndex::new(&self.targets));
         let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);
