@@ -22,7 +22,7 @@ pub use syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Condition, Expr,
     ExprKind, Grouping, Matching, Reach, Selector, Span, Subquery, ValueType,
 };
-pub use syntax::functions::{FUNCTIONS, Signature, function};
+pub use syntax::functions::{FUNCTIONS, Function, Signature};
 pub use syntax::parser::{MAX_BYTES, MAX_DEPTH, parse_selector};
 pub use syntax::series_notation::{
     parse_labels, parse_series, parse_values as parse_series_values,

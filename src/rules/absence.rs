@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::model::{LabelMatcher, TimeRange};
 use crate::promql::{
-    Binary, BinaryOp, Comparison, Condition, Dialect, Expr, ExprKind, MatcherCache, Selector,
-    SeriesSet, Storage, StorageError,
+    Binary, BinaryOp, Comparison, Condition, Dialect, Expr, ExprKind, Function, MatcherCache,
+    Selector, SeriesSet, Storage, StorageError,
 };
 
 /// Names suggested for one that is not there.
@@ -76,11 +76,11 @@ pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, Missing>) -> bool {
         ExprKind::Subquery(subquery) => cannot(&subquery.expr),
         ExprKind::Negate(inner) | ExprKind::Paren(inner) => cannot(inner),
         // These yield something just where their operand does not, or always.
-        ExprKind::Call { function, .. }
-            if matches!(function.name, "absent" | "absent_over_time" | "scalar" | "vector") =>
-        {
-            false
-        }
+        ExprKind::Call {
+            function:
+                Function::Absent | Function::AbsentOverTime | Function::Scalar | Function::Vector,
+            ..
+        } => false,
         ExprKind::Call { args, .. } => args.iter().any(cannot),
         ExprKind::Aggregate(aggregate) => cannot(&aggregate.expr),
         ExprKind::Binary(binary) => binary_cannot(binary, cannot),

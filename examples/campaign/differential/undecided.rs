@@ -59,7 +59,7 @@ pub async fn is_resorted(
         _ => node,
     };
     let ExprKind::Call { function, args } = &call.kind else { return Ok(false) };
-    let ("absent" | "absent_over_time", [arg]) = (function.name, args.as_slice()) else {
+    let ("absent" | "absent_over_time", [arg]) = (function.name(), args.as_slice()) else {
         return Ok(false);
     };
     let arg = arg.unwrapped();

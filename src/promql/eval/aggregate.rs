@@ -7,7 +7,6 @@ use super::column::{Column, Metric, is_metadata};
 use super::labels::text;
 use super::over_time::Mean;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::annotations::Remark;
 use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::number::{ABSENT, Kahan, is_absent, plain, quantile};
 use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
@@ -41,10 +40,7 @@ impl Query<'_> {
             Op::Quantile => {
                 let parameters = parameter(&aggregate.param)?;
                 if let Some(param) = &aggregate.param {
-                    let odd = |q: &&f64| q.is_nan() || **q < 0.0 || **q > 1.0;
-                    for q in parameters.iter().filter(odd) {
-                        self.remark(param.span, &Remark::InvalidQuantile(*q));
-                    }
+                    self.remark_quantiles(&parameters, param.span);
                 }
                 let columns = self.vector(&aggregate.expr, steps)?;
                 let groups = self.groups(&columns, &aggregate.grouping);

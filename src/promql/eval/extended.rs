@@ -3,31 +3,10 @@
 //! An anchored window begins with the newest sample before it, and a smoothed one has values at
 //! both its ends, drawn between the samples on either side. Neither extrapolates.
 
-use super::super::error::EvalError;
 use super::rate::RateKind;
 use super::window::Window;
 use crate::model::{Sample, Timestamp};
 use crate::promql::syntax::ast::Reach;
-
-/// Whether a function may take a range vector with that reach.
-///
-/// # Errors
-///
-/// Names the functions that may.
-pub fn check(reach: Reach, function: &str) -> Result<(), EvalError> {
-    let (name, known): (&str, &[&str]) = match reach {
-        Reach::Plain => return Ok(()),
-        Reach::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
-        Reach::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
-    };
-    if known.contains(&function) {
-        return Ok(());
-    }
-    Err(EvalError::Expression(format!(
-        "{name} modifier can only be used with: {} - not with {function}",
-        known.join(", ")
-    )))
-}
 
 /// What `rate`, `increase` and `delta` say of a window that reaches further than its ends.
 pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> {

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::error::EvalError;
+use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::go_compat::number::is_absent;
 use crate::promql::go_compat::regexp::accepts_empty;
 use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
+use crate::promql::syntax::functions::Function;
 
 /// Which series are info metrics where nothing else is asked for.
 const DEFAULT: &str = "target_info";
@@ -116,7 +118,7 @@ impl Query<'_> {
         }
         let mut children = expr.children();
         if let ExprKind::Call { function, .. } = &expr.kind
-            && function.name == "info"
+            && *function == Function::Info
         {
             children.truncate(1);
         }
@@ -130,13 +132,9 @@ impl Query<'_> {
         all
     }
 
-    /// Evaluates `info`, whose series were selected for `place`.
-    pub(super) fn info(
-        &self,
-        place: usize,
-        args: &[Expr],
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
+    /// Evaluates `info`, whose series were selected for the place of the call.
+    pub(super) fn info(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let (place, args, steps) = (call.span.start, call.args, call.steps);
         let base = self.vector(&args[0], steps)?;
         let (data, _) = conditions(args);
         let wanted: BTreeSet<&str> = data.iter().map(|condition| condition.name.as_str()).collect();

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::super::error::EvalError;
+use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
-use super::{Collision, Query, Steps};
+use super::{Collision, Query};
 use crate::model::{Labels, is_label_name};
 use crate::promql::go_compat::pdqsort;
 use crate::promql::go_compat::regexp;
@@ -19,14 +20,8 @@ pub fn text(expr: &Expr) -> &str {
 }
 
 impl Query<'_> {
-    pub(super) fn label_replace(
-        &self,
-        args: &[Expr],
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
-        let [vector, target, template, source, pattern] = args else {
-            return Err(EvalError::Expression("label_replace() takes five arguments".to_owned()));
-        };
+    pub(super) fn label_replace(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [vector, target, template, source, pattern] = call.first();
         let (target, template) = (text(target), text(template));
         let regex = regexp::anchored(text(pattern), self.options.dialect).map_err(|_| {
             let pattern = text(pattern);
@@ -35,7 +30,7 @@ impl Query<'_> {
             ))
         })?;
         self.check_label(target, "destination", "label_replace")?;
-        let mut columns = self.vector(vector, steps)?;
+        let mut columns = self.vector(vector, call.steps)?;
         for column in &mut columns {
             let Some(found) = regex.captures(column.metric.get(text(source))) else { continue };
             let mut value = String::new();
@@ -45,15 +40,13 @@ impl Query<'_> {
         self.merge(columns, Collision::Merges)
     }
 
-    pub(super) fn label_join(&self, args: &[Expr], steps: Steps) -> Result<Vec<Column>, EvalError> {
-        let [vector, target, separator, sources @ ..] = args else {
-            return Err(EvalError::Expression("label_join() takes three arguments".to_owned()));
-        };
+    pub(super) fn label_join(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let ([vector, target, separator], sources) = call.first_and_rest();
         for source in sources {
             self.check_label(text(source), "source", "label_join")?;
         }
         self.check_label(text(target), "destination", "label_join")?;
-        let mut columns = self.vector(vector, steps)?;
+        let mut columns = self.vector(vector, call.steps)?;
         for column in &mut columns {
             let values: Vec<&str> =
                 sources.iter().map(|source| column.metric.get(text(source))).collect();

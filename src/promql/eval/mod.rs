@@ -7,6 +7,7 @@
 mod aggregate;
 mod binary;
 mod budget;
+mod calendar;
 mod call;
 mod column;
 pub(in crate::promql) mod engine;
@@ -14,16 +15,18 @@ pub(in crate::promql) mod engine;
 mod engine_tests;
 mod extended;
 mod fill;
+mod functions;
 mod histogram;
 mod info;
 mod labels;
 mod matching;
+mod math;
 mod over_time;
 mod prepare;
+mod range_call;
 mod rate;
 mod sampling;
 mod select;
-mod simple;
 mod top;
 mod window;
 
@@ -31,6 +34,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use self::budget::Budget;
+use self::call::Call;
 pub(super) use self::column::{Column, samples};
 use super::error::EvalError;
 use super::storage::SeriesSet;
@@ -38,7 +42,7 @@ use crate::model::LabelMatcher;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::eval::engine::{Dialect, EngineOptions, NameRemoval};
 use crate::promql::go_compat::number::{ABSENT, is_absent};
-use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span, ValueType};
+use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 
 /// The instants of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +169,9 @@ impl Query<'_> {
                 self.aggregate(aggregate, steps).map(Computed::Vector)
             }
             ExprKind::Binary(binary) => self.binary(binary, steps),
-            ExprKind::Call { function, args } => self.call(function, args, expr.span, steps),
+            ExprKind::Call { function, args } => {
+                self.call(&Call { function: *function, args, span: expr.span, steps })
+            }
             ExprKind::Range { .. } | ExprKind::Subquery(_) => Err(EvalError::Expression(
                 "a range vector stands where an instant vector is expected".to_owned(),
             )),
@@ -328,9 +334,4 @@ fn present(mut columns: Vec<Column>) -> Vec<Column> {
 /// A column of nothing yet.
 fn empty(steps: Steps) -> Vec<f64> {
     vec![ABSENT; steps.count]
-}
-
-/// Whether an argument is evaluated, and not read as it is written.
-fn is_value(expr: &Expr) -> bool {
-    expr.value_type() != ValueType::String
 }

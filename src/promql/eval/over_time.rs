@@ -2,6 +2,7 @@
 
 use super::window::Window;
 use crate::model::Sample;
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::number::{Kahan, quantile};
 
@@ -113,6 +114,16 @@ fn chosen(window: &Window<'_>, replaces: impl Fn(f64, f64) -> bool) -> Sample {
     })
 }
 
+/// The oldest sample of a window, which holds at least one.
+pub fn first(samples: &[Sample]) -> Sample {
+    samples[0]
+}
+
+/// The newest sample of a window, which holds at least one.
+pub fn last(samples: &[Sample]) -> Sample {
+    samples[samples.len() - 1]
+}
+
 /// The largest value.
 pub fn maximum(window: &Window<'_>) -> f64 {
     chosen(window, |value, held| value > held).value
@@ -145,7 +156,7 @@ pub fn quantile_of(window: &Window<'_>, q: f64, dialect: Dialect) -> f64 {
 
 /// How neighbouring samples become an area under the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quadrature {
+enum Quadrature {
     /// The earlier sample holds until the later one.
     Left,
     /// The later sample held since the earlier one.
@@ -154,8 +165,23 @@ pub enum Quadrature {
     Trapezoid,
 }
 
+/// The integral over time in value times seconds. A first scalar of 0 or 1 asks for the left or the
+/// right sample's value between two samples; the trapezoid between both is the default.
+pub fn integral_by(
+    window: &Window<'_>,
+    strategy: &[f64],
+    _dialect: Dialect,
+) -> Result<Option<f64>, EvalError> {
+    let quadrature = match strategy.first() {
+        Some(0.0) => Quadrature::Left,
+        Some(1.0) => Quadrature::Right,
+        _ => Quadrature::Trapezoid,
+    };
+    Ok(Some(integral(window, quadrature)))
+}
+
 /// The integral over time, in seconds. What is no number counts as zero.
-pub fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
+fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
     let of = |value: f64| if value.is_nan() { 0.0 } else { value };
     let mut sum = Kahan::default();
     for pair in window.samples.windows(2) {

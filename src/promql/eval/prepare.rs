@@ -12,22 +12,7 @@ use crate::promql::annotations::Annotations;
 use crate::promql::eval::engine::{EngineOptions, Expression};
 use crate::promql::go_compat::regexp::MatcherCache;
 use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
-
-/// Functions whose value depends on the step even where their arguments do not.
-const STEP_BOUND: [&str; 12] = [
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "days_in_month",
-    "hour",
-    "info",
-    "minute",
-    "month",
-    "predict_linear",
-    "time",
-    "timestamp",
-    "year",
-];
+use crate::promql::syntax::functions::Function;
 
 /// Whether evaluating a node once saves anything.
 pub fn worth_fixing(expr: &Expr) -> bool {
@@ -44,12 +29,12 @@ pub fn is_fixed(expr: &Expr) -> bool {
         // As in Prometheus, the parameter does not count.
         ExprKind::Aggregate(aggregate) => is_fixed(&aggregate.expr),
         ExprKind::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
-        ExprKind::Call { function, args } if function.name == "timestamp" => {
+        ExprKind::Call { function, args } if *function == Function::Timestamp => {
             let selects = |arg: &Expr| matches!(arg.unwrapped().kind, ExprKind::Selector(_));
             args.iter().all(|arg| selects(arg) && is_fixed(arg))
         }
         ExprKind::Call { function, args } => {
-            !STEP_BOUND.contains(&function.name) && args.iter().all(is_fixed)
+            !function.signature().depends_on_step && args.iter().all(is_fixed)
         }
     }
 }
@@ -140,7 +125,7 @@ impl<'a> Query<'a> {
                 let inner = shifted(at, subquery.offset_ms, subquery.range_ms);
                 self.needs(&subquery.expr, inner, needs);
             }
-            ExprKind::Call { function, args } if function.name == "info" => {
+            ExprKind::Call { function, args } if *function == Function::Info => {
                 let reference = self.info_reference(&args[0]);
                 let lookback = self.options.lookback_ms;
                 let (start, end) = shifted(reference.fixed, reference.offset_ms, lookback);

@@ -2,6 +2,7 @@
 
 use super::window::Window;
 use crate::model::Sample;
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::number::Kahan;
 
@@ -77,15 +78,15 @@ fn seconds(millis: i64) -> f64 {
 }
 
 /// The change between the last two samples, per second for a counter.
-pub fn instantaneous(window: &Window<'_>, per_second: bool) -> Option<f64> {
+pub fn instantaneous(window: &Window<'_>, kind: RateKind) -> Option<f64> {
     let [.., before, last] = window.samples else { return None };
     let interval = last.at - before.at;
     if interval == 0 {
         return None;
     }
-    let was_reset = per_second && last.value < before.value;
+    let was_reset = kind != RateKind::Delta && last.value < before.value;
     let change = if was_reset { last.value } else { last.value - before.value };
-    Some(if per_second { change / seconds(interval) } else { change })
+    Some(if kind == RateKind::Rate { change / seconds(interval) } else { change })
 }
 
 /// How often the value fell.
@@ -146,9 +147,33 @@ fn regression(samples: &[Sample], origin: i64, dialect: Dialect) -> (f64, f64) {
     (slope, y_sum / n - slope * x_sum / n)
 }
 
-/// Double exponential smoothing, known as Holt-Winters before Prometheus 3. Both factors lie
-/// between 0 and 1.
-pub fn smoothed(window: &Window<'_>, smoothing: f64, trend: f64) -> Option<f64> {
+/// Double exponential smoothing, known as Holt-Winters before Prometheus 3. The factors are that of
+/// smoothing and that of the trend.
+///
+/// # Errors
+///
+/// Where a factor does not lie between 0 and 1.
+pub fn smoothed_by(
+    window: &Window<'_>,
+    factors: &[f64],
+    _dialect: Dialect,
+) -> Result<Option<f64>, EvalError> {
+    let (smoothing, trend) = (factors[0], factors[1]);
+    check_factor("smoothing", "sf", smoothing)?;
+    check_factor("trend", "tf", trend)?;
+    Ok(smoothed(window, smoothing, trend))
+}
+
+fn check_factor(name: &str, short: &str, factor: f64) -> Result<(), EvalError> {
+    if factor <= 0.0 || factor >= 1.0 {
+        return Err(EvalError::Expression(format!(
+            "invalid {name} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
+        )));
+    }
+    Ok(())
+}
+
+fn smoothed(window: &Window<'_>, smoothing: f64, trend: f64) -> Option<f64> {
     let [first, second, ..] = window.samples else { return None };
     let (mut before, mut level) = (0.0, first.value);
     let mut slope = second.value - first.value;
@@ -202,7 +227,7 @@ mod tests {
     fn one_sample_has_no_rate() {
         let samples = samples(&[(30, 1.0)]);
         assert_eq!(extrapolated(&window(&samples), RateKind::Rate, Dialect::V3), None);
-        assert_eq!(instantaneous(&window(&samples), true), None);
+        assert_eq!(instantaneous(&window(&samples), RateKind::Rate), None);
     }
 
     #[test]

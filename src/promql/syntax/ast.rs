@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::is_label_name;
 use crate::promql::syntax::duration::Computed;
-use crate::promql::syntax::functions::Signature;
+use crate::promql::syntax::functions::Function;
 
 /// A part of an expression's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub enum ExprKind {
     /// A function call.
     Call {
         /// Which function.
-        function: &'static Signature,
+        function: Function,
         /// Its arguments, as written.
         args: Vec<Expr>,
     },
@@ -149,6 +149,17 @@ pub enum Reach {
     Anchored,
     /// `smoothed`: those on either side of an end have.
     Smoothed,
+}
+
+impl Reach {
+    /// The modifier as it is written; empty where there is none.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
 }
 
 /// Which series, and as of when.
@@ -426,7 +437,7 @@ impl Expr {
             ExprKind::String(_) => ValueType::String,
             ExprKind::Selector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
             ExprKind::Range { .. } | ExprKind::Subquery(_) => ValueType::Matrix,
-            ExprKind::Call { function, .. } => function.returns,
+            ExprKind::Call { function, .. } => function.signature().returns,
             ExprKind::Negate(inner) | ExprKind::Paren(inner) => inner.value_type(),
             ExprKind::Binary(binary) => {
                 let scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;

@@ -6,13 +6,13 @@ use crate::promql::syntax::ast::{
     AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Reach, Selector,
     Span, ValueType,
 };
-use crate::promql::syntax::functions::Signature;
+use crate::promql::syntax::functions::Function;
 use crate::promql::syntax::parser::{Parser, is_instant};
 
 /// Checks a node whose children have been checked.
 pub(in crate::promql) fn node(parser: &Parser<'_>, expr: &Expr) -> Result<(), ParseError> {
     match &expr.kind {
-        ExprKind::Call { function, args } => call(parser, expr, function, args),
+        ExprKind::Call { function, args } => call(parser, expr, *function, args),
         ExprKind::Aggregate(aggregate) => {
             let context = "aggregation expression";
             wants(parser, &aggregate.expr, ValueType::Vector, context)?;
@@ -166,7 +166,7 @@ pub(in crate::promql) fn reach(
     reach: Reach,
 ) -> Result<(), ParseError> {
     let span = expr.span;
-    let name = if reach == Reach::Anchored { "anchored" } else { "smoothed" };
+    let name = reach.keyword();
     let selector = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector,
         ExprKind::Subquery(_) => {
@@ -186,25 +186,27 @@ pub(in crate::promql) fn reach(
 fn call(
     parser: &Parser<'_>,
     expr: &Expr,
-    function: &Signature,
+    function: Function,
     args: &[Expr],
 ) -> Result<(), ParseError> {
-    let (name, found) = (function.name, args.len());
+    let (signature, found) = (function.signature(), args.len());
+    let name = signature.name;
     let arity = |how: &str, wanted: usize| {
         let message =
             format!("expected {how}{wanted} argument(s) in call to {name:?}, got {found}");
         Err(parser.error_at(expr.span, message))
     };
-    if function.required == function.most && found != function.required {
-        return arity("", function.required);
+    let (required, most) = (signature.required, signature.most);
+    if required == most && found != required {
+        return arity("", required);
     }
-    if found < function.required {
-        return arity("at least ", function.required);
+    if found < required {
+        return arity("at least ", required);
     }
-    if found > function.most {
-        return arity("at most ", function.most);
+    if found > most {
+        return arity("at most ", most);
     }
-    if let ("info", Some(arg)) = (name, args.get(1)) {
+    if let (Function::Info, Some(arg)) = (function, args.get(1)) {
         let ExprKind::Selector(selector) = &arg.kind else {
             return Err(parser.error_at(arg.span, "expected label selectors only"));
         };
@@ -214,7 +216,7 @@ fn call(
         }
     }
     for (index, arg) in args.iter().enumerate() {
-        let wanted = function.args[index.min(function.args.len() - 1)];
+        let wanted = signature.args[index.min(signature.args.len() - 1)];
         wants(parser, arg, wanted, &format!("call to function {name:?}"))?;
         if wanted == ValueType::String && !matches!(arg.unwrapped().kind, ExprKind::String(_)) {
             return Err(parser.error_at(arg.span, "expected string literal"));

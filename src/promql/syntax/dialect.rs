@@ -1,6 +1,7 @@
 //! What Prometheus 2 does not know yet, and therefore refuses.
 
 use crate::model::is_label_name;
+use crate::promql::eval::engine::Dialect;
 use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, Reach, Selector};
 
 /// What of a node itself, without its children, is new.
@@ -10,10 +11,8 @@ pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
     }
     match &node.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => of_selector(selector),
-        ExprKind::Call { function, .. }
-            if matches!(function.name, "info" | "histogram_quantiles") =>
-        {
-            Some(format!("{}()", function.name))
+        ExprKind::Call { function, .. } if function.signature().since == Dialect::V3 => {
+            Some(format!("{function}()"))
         }
         ExprKind::Aggregate(aggregate) => match &aggregate.grouping {
             Grouping::By(labels) | Grouping::Without(labels) => quoted(labels),
@@ -32,8 +31,7 @@ pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
 fn of_selector(selector: &Selector) -> Option<String> {
     match selector.reach {
         Reach::Plain => {}
-        Reach::Anchored => return Some("anchored".to_owned()),
-        Reach::Smoothed => return Some("smoothed".to_owned()),
+        reach => return Some(reach.keyword().to_owned()),
     }
     if selector.quotes_name {
         return Some("a quoted metric name".to_owned());
