@@ -5,6 +5,7 @@
 
 mod annotations;
 mod api;
+mod dialect;
 mod error;
 mod eval;
 mod go_compat;
@@ -13,8 +14,9 @@ mod syntax;
 mod value;
 
 pub use annotations::Annotations;
+pub use dialect::Dialect;
 pub use error::{EvalError, ParseError, StorageError};
-pub use eval::engine::{Dialect, Engine, EngineOptions, Expression, Limits, NameRemoval};
+pub use eval::engine::{Engine, EngineOptions, Expression, Limits, NameRemoval};
 pub use go_compat::number::{almost_equal, api as format_value, short as format_short};
 pub use go_compat::regexp::MatcherCache;
 pub use storage::{MemoryStorage, SeriesSet, Storage};

@@ -7,7 +7,7 @@ use super::column::{Column, Metric, is_metadata};
 use super::labels::text;
 use super::over_time::Mean;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::number::{ABSENT, Kahan, is_absent, plain, quantile};
 use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
 

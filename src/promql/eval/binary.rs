@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::error::EvalError;
 use super::column::Column;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::number::{ABSENT, is_absent, power};
 use crate::promql::go_compat::transcendental;
 use crate::promql::syntax::ast::{Binary, BinaryOp};

@@ -7,35 +7,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::model::{Sample, Series, Timestamp};
 use crate::promql::annotations::Annotations;
+use crate::promql::dialect::Dialect;
 use crate::promql::error::{EvalError, ParseError};
 use crate::promql::eval::{self, Computed, Query, Steps};
 use crate::promql::go_compat::regexp::MatcherCache;
 use crate::promql::storage::Storage;
 use crate::promql::syntax::ast::{Expr, ExprKind, ValueType};
-use crate::promql::syntax::dialect;
 use crate::promql::syntax::duration::{self, QueryTimes};
 use crate::promql::syntax::parser;
+use crate::promql::syntax::v3_features;
 use crate::promql::value::{Answer, Value, VectorSample};
-
-/// Which generation of Prometheus an answer has to equal.
-///
-/// Before version 3 a window holds both its ends, `[t-r, t]`; since then it leaves out the earlier
-/// one. Summation, extrapolation and the regular expressions' dot differ as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dialect {
-    /// Prometheus 2.
-    V2,
-    /// Prometheus 3.
-    V3,
-}
-
-impl Dialect {
-    /// That of a server's version, such as `2.42.0`; an unknown one counts as the newest.
-    pub fn of_version(version: &str) -> Self {
-        let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
-        if matches!(major, "0" | "1" | "2") { Self::V2 } else { Self::V3 }
-    }
-}
 
 /// When the metric's name goes that a function or an operator drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,7 +110,7 @@ impl Expression {
         let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
         let nodes = parsed.nodes();
         let is_computed = nodes.iter().any(|node| node.computed.is_some());
-        let newer = nodes.into_iter().find_map(dialect::of_node);
+        let newer = nodes.into_iter().find_map(v3_features::of_node);
         (parsed.is_computed, parsed.newer) = (is_computed, newer);
         Ok(parsed)
     }

@@ -12,8 +12,8 @@ use super::rate::RateKind;
 use super::window::Window;
 use super::{Query, math, over_time, rate};
 use crate::model::Sample;
+use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::transcendental;
 use crate::promql::syntax::functions::Function;
 

@@ -7,7 +7,7 @@ use super::call::Call;
 use super::column::{Column, Metric};
 use super::{Collision, Query, Steps, labels, present};
 use crate::promql::annotations::Remark;
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::number::{ABSENT, almost_equal, is_absent, open_metrics};
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::Span;

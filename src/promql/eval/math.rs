@@ -1,6 +1,6 @@
 //! Functions of one value: rounding, signs, angles, and extremes as Go has them.
 
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::number::ABSENT;
 
 /// Radians to degrees. Prometheus 2 overflows where Prometheus 3 does not.

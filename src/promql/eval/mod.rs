@@ -40,7 +40,8 @@ use super::error::EvalError;
 use super::storage::SeriesSet;
 use crate::model::LabelMatcher;
 use crate::promql::annotations::{Annotations, Remark};
-use crate::promql::eval::engine::{Dialect, EngineOptions, NameRemoval};
+use crate::promql::dialect::Dialect;
+use crate::promql::eval::engine::{EngineOptions, NameRemoval};
 use crate::promql::go_compat::number::{ABSENT, is_absent};
 use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 

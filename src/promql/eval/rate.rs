@@ -2,8 +2,8 @@
 
 use super::window::Window;
 use crate::model::Sample;
+use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::number::Kahan;
 
 /// What `rate` and its kin differ in.

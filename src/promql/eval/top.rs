@@ -4,7 +4,7 @@ use super::super::error::EvalError;
 use super::column::Column;
 use super::{Query, Steps, empty, present, sampling};
 use crate::promql::annotations::Remark;
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::number::{is_absent, plain};
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Aggregate, AggregateOp, Span};

@@ -1,7 +1,7 @@
 //! Arithmetic as Prometheus does it, to the bit.
 
 use crate::model::{STALE_NAN_BITS, is_stale};
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::transcendental::{exp, ln};
 
 /// Stands for "no value at this step" in columns. Selectors leave out staleness markers, so

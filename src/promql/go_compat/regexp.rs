@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use regex::{Regex, RegexBuilder};
 
 use crate::model::{LabelMatcher, MatchOp};
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::syntax::ast::{Comparison, Condition};
 
 /// Bytes that a compiled expression may take.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::syntax::ast::ValueType::{self, Matrix, Scalar, String, Vector};
 
 /// What a function takes and returns, and where it is available.

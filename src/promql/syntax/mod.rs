@@ -4,9 +4,9 @@
 
 pub(super) mod ast;
 pub(super) mod check;
-pub(super) mod dialect;
 pub(super) mod duration;
 pub(super) mod functions;
 pub(super) mod lexer;
 pub(super) mod parser;
 pub(super) mod series_notation;
+pub(super) mod v3_features;

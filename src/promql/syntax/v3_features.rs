@@ -1,7 +1,7 @@
 //! What Prometheus 2 does not know yet, and therefore refuses.
 
 use crate::model::is_label_name;
-use crate::promql::eval::engine::Dialect;
+use crate::promql::dialect::Dialect;
 use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, Reach, Selector};
 
 /// What of a node itself, without its children, is new.
