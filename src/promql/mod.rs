@@ -16,7 +16,7 @@ mod value;
 pub use annotations::Annotations;
 pub use dialect::Dialect;
 pub use error::{EvalError, ParseError, StorageError};
-pub use eval::engine::{Engine, EngineOptions, Expression, Limits, NameRemoval};
+pub use eval::engine::{Engine, EngineOptions, Limits, NameRemoval};
 pub use go_compat::number::{almost_equal, api as format_value, short as format_short};
 pub use go_compat::regexp::MatcherCache;
 pub use storage::{MemoryStorage, SeriesSet, Storage};
@@ -24,6 +24,7 @@ pub use syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Condition, Expr,
     ExprKind, Grouping, Matching, Reach, Selector, Span, Subquery, ValueType,
 };
+pub use syntax::expression::Expression;
 pub use syntax::functions::{FUNCTIONS, Function, Signature};
 pub use syntax::parser::{MAX_BYTES, MAX_DEPTH, parse_selector};
 pub use syntax::series_notation::{

@@ -8,14 +8,14 @@ use std::sync::atomic::AtomicBool;
 use crate::model::{Sample, Series, Timestamp};
 use crate::promql::annotations::Annotations;
 use crate::promql::dialect::Dialect;
-use crate::promql::error::{EvalError, ParseError};
+use crate::promql::error::EvalError;
 use crate::promql::eval::{self, Computed, Query, Steps};
 use crate::promql::go_compat::regexp::MatcherCache;
 use crate::promql::storage::Storage;
-use crate::promql::syntax::ast::{Expr, ExprKind, ValueType};
-use crate::promql::syntax::duration::{self, QueryTimes};
+use crate::promql::syntax::ast::ValueType;
+use crate::promql::syntax::duration::QueryTimes;
+use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::parser;
-use crate::promql::syntax::v3_features;
 use crate::promql::value::{Answer, Value, VectorSample};
 
 /// When the metric's name goes that a function or an operator drops.
@@ -79,80 +79,6 @@ impl EngineOptions {
     }
 }
 
-/// A parsed and checked expression.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expression {
-    text: String,
-    root: Expr,
-    /// Whether a duration depends on the query.
-    is_computed: bool,
-    /// What of it Prometheus 2 does not know.
-    newer: Option<String>,
-}
-
-impl Expression {
-    /// Parses an expression.
-    ///
-    /// # Errors
-    ///
-    /// [`ParseError`] with line, column and Prometheus's words.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use operator::promql::Expression;
-    /// assert!(Expression::parse("sum by (job) (rate(tikv_grpc_msg_total[1m]))").is_ok());
-    /// let error = Expression::parse("sum(").unwrap_err();
-    /// assert_eq!((error.line, error.column), (1, 5));
-    /// ```
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let root = parser::parse(text)?;
-        let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
-        let nodes = parsed.nodes();
-        let is_computed = nodes.iter().any(|node| node.computed.is_some());
-        let newer = nodes.into_iter().find_map(v3_features::of_node);
-        (parsed.is_computed, parsed.newer) = (is_computed, newer);
-        Ok(parsed)
-    }
-
-    /// The text as it was given.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The tree.
-    pub fn root(&self) -> &Expr {
-        &self.root
-    }
-
-    /// What it evaluates to.
-    pub fn value_type(&self) -> ValueType {
-        self.root.value_type()
-    }
-
-    /// All nodes, parents before children, from left to right.
-    pub fn nodes(&self) -> Vec<&Expr> {
-        let mut nodes = Vec::new();
-        let mut waiting = vec![&self.root];
-        while let Some(node) = waiting.pop() {
-            nodes.push(node);
-            waiting.extend(node.children().into_iter().rev());
-        }
-        nodes
-    }
-
-    /// All selectors, from left to right.
-    pub fn selectors(&self) -> Vec<&crate::promql::syntax::ast::Selector> {
-        self.nodes()
-            .into_iter()
-            .filter_map(|node| match &node.kind {
-                ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => Some(selector),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
 /// Evaluates expressions. Holds no series; one engine serves any number of storages.
 #[derive(Debug)]
 pub struct Engine {
@@ -206,7 +132,7 @@ impl Engine {
         let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
         let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
         let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
-        let root = expression.root.unwrapped();
+        let root = expression.root().unwrapped();
         if expression.value_type() == ValueType::Matrix {
             let series = query.matrix(root)?;
             return Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() });
@@ -251,7 +177,7 @@ impl Engine {
         let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
         let query =
             Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
-        let mut series = match query.evaluate(expression.root.unwrapped())? {
+        let mut series = match query.evaluate(expression.root().unwrapped())? {
             Computed::Text(_) => Vec::new(),
             Computed::Scalar(values) => {
                 let labels = crate::model::Labels::default();
@@ -275,16 +201,11 @@ impl Engine {
         expression: &'e Expression,
         times: QueryTimes,
     ) -> Result<Cow<'e, Expression>, EvalError> {
-        if let (Dialect::V2, Some(what)) = (self.options.dialect, &expression.newer) {
+        if let (Dialect::V2, Some(what)) = (self.options.dialect, expression.v3_feature()) {
             let message = format!("{what} is not known to Prometheus 2");
             return Err(EvalError::Expression(message));
         }
-        if !expression.is_computed {
-            return Ok(Cow::Borrowed(expression));
-        }
-        let mut resolved = expression.clone();
-        duration::resolve(&mut resolved.root, times)?;
-        Ok(Cow::Owned(resolved))
+        expression.resolve(times)
     }
 
     fn steps(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Steps, EvalError> {

@@ -9,9 +9,10 @@ use super::budget::Budget;
 use super::{Query, Steps, info};
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
-use crate::promql::eval::engine::{EngineOptions, Expression};
+use crate::promql::eval::engine::EngineOptions;
 use crate::promql::go_compat::regexp::MatcherCache;
 use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
+use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;
 
 /// Whether evaluating a node once saves anything.

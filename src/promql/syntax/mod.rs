@@ -5,6 +5,7 @@
 pub(super) mod ast;
 pub(super) mod check;
 pub(super) mod duration;
+pub(super) mod expression;
 pub(super) mod functions;
 pub(super) mod lexer;
 pub(super) mod parser;
