@@ -8,7 +8,6 @@ use super::column::{Column, Metric, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::go_compat::number::is_absent;
-use crate::promql::go_compat::regexp::accepts_empty;
 use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
 use crate::promql::syntax::functions::Function;
 
@@ -162,7 +161,7 @@ impl Query<'_> {
         }
         let there = any(base.iter().chain(&ignored), steps);
         let newest = newest(&infos, &there)?;
-        let keeps_unmatched = data.iter().all(accepts_empty);
+        let keeps_unmatched = data.iter().all(Condition::accepts_empty);
         let search = Search { infos: &infos, newest, wanted, keeps_unmatched };
         let mut enriched = Vec::new();
         for column in base {

@@ -19,6 +19,7 @@ mod functions;
 mod histogram;
 mod info;
 mod labels;
+pub(in crate::promql) mod matchers;
 mod matching;
 mod math;
 mod over_time;

@@ -10,7 +10,7 @@ use super::{Query, Steps, info};
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
 use crate::promql::eval::engine::EngineOptions;
-use crate::promql::go_compat::regexp::MatcherCache;
+use crate::promql::eval::matchers::MatcherCache;
 use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
 use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;

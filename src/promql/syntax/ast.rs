@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::model::is_label_name;
+use crate::promql::dialect::Dialect;
+use crate::promql::go_compat::regexp;
 use crate::promql::syntax::duration::Computed;
 use crate::promql::syntax::functions::Function;
 
@@ -110,6 +112,20 @@ pub struct Condition {
     pub comparison: Comparison,
     /// A value or a regular expression.
     pub value: String,
+}
+
+impl Condition {
+    /// Whether a series without the label meets it.
+    pub(in crate::promql) fn accepts_empty(&self) -> bool {
+        let matches =
+            || regexp::anchored(&self.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
+        match self.comparison {
+            Comparison::Equal => self.value.is_empty(),
+            Comparison::NotEqual => !self.value.is_empty(),
+            Comparison::Regex => matches(),
+            Comparison::NotRegex => !matches(),
+        }
+    }
 }
 
 impl fmt::Display for Condition {

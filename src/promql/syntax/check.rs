@@ -245,7 +245,7 @@ fn selects_something(
     span: Span,
     selector: &Selector,
 ) -> Result<(), ParseError> {
-    let narrows = |condition: &Condition| !regexp::accepts_empty(condition);
+    let narrows = |condition: &Condition| !condition.accepts_empty();
     if parser.takes_any_selector || selector.conditions.iter().any(narrows) {
         return Ok(());
     }
