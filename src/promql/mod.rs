@@ -18,7 +18,8 @@ pub use dialect::Dialect;
 pub use error::{EvalError, ParseError, StorageError};
 pub use eval::engine::{Engine, EngineOptions, Limits, NameRemoval};
 pub use eval::matchers::MatcherCache;
-pub use go_compat::number::{almost_equal, api as format_value, short as format_short};
+pub use eval::statistics::almost_equal;
+pub use go_compat::number::{api as format_value, short as format_short};
 pub use storage::{MemoryStorage, SeriesSet, Storage};
 pub use syntax::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Condition, Expr,

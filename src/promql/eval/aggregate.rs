@@ -8,7 +8,9 @@ use super::labels::text;
 use super::over_time::Mean;
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::dialect::Dialect;
-use crate::promql::go_compat::number::{ABSENT, Kahan, is_absent, plain, quantile};
+use crate::promql::eval::column::{ABSENT, is_absent};
+use crate::promql::eval::statistics::{Kahan, quantile};
+use crate::promql::go_compat::number::plain;
 use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
 
 /// Which group each column belongs to. Groups are numbered as they are first met.

@@ -6,7 +6,8 @@ use super::super::error::EvalError;
 use super::column::Column;
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::dialect::Dialect;
-use crate::promql::go_compat::number::{ABSENT, is_absent, power};
+use crate::promql::eval::column::{ABSENT, is_absent};
+use crate::promql::go_compat::number::power;
 use crate::promql::go_compat::transcendental;
 use crate::promql::syntax::ast::{Binary, BinaryOp};
 

@@ -12,7 +12,7 @@ use super::{Collision, Computed, Query, Steps, empty, present};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::error::EvalError;
-use crate::promql::go_compat::number::{ABSENT, is_absent};
+use crate::promql::eval::column::{ABSENT, is_absent};
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Expr, ExprKind, Span};
 use crate::promql::syntax::functions::Function;

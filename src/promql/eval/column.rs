@@ -5,8 +5,16 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Steps;
-use crate::model::{Labels, Sample, Series, Timestamp};
-use crate::promql::go_compat::number::is_absent;
+use crate::model::{Labels, STALE_NAN_BITS, Sample, Series, Timestamp, is_stale};
+
+/// Stands for "no value at this step" in columns. Selectors leave out staleness markers, so
+/// these bits never are a value.
+pub const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
+
+/// Whether a column has no value at a step.
+pub fn is_absent(value: f64) -> bool {
+    is_stale(value)
+}
 
 /// The labels of metadata: dropped together with the metric's name.
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
@@ -132,7 +140,7 @@ pub struct Column {
     pub metric: Metric,
     /// Whether its name goes once the whole expression is evaluated.
     pub drop_name: bool,
-    /// Its values; [`ABSENT`](crate::promql::go_compat::number::ABSENT) where there is none.
+    /// Its values; [`ABSENT`] where there is none.
     pub values: Vec<f64>,
 }
 

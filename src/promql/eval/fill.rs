@@ -6,7 +6,7 @@ use super::super::error::EvalError;
 use super::column::{Column, Metric};
 use super::matching::{Sides, matched};
 use super::{Query, Steps, empty};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::Matching;
 
 /// Whether a match fills any side.

@@ -6,7 +6,6 @@
 use super::calendar::Date;
 use super::call::Call;
 use super::column::Column;
-use super::math::{least, most};
 use super::over_time::{first, last, time};
 use super::rate::RateKind;
 use super::window::Window;
@@ -14,6 +13,7 @@ use super::{Query, math, over_time, rate};
 use crate::model::Sample;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::{max, min};
 use crate::promql::go_compat::transcendental;
 use crate::promql::syntax::functions::Function;
 
@@ -118,8 +118,8 @@ implementations! {
 
     // Scalars.
     End => Scalar(Query::query_end);
-    MaxOf => Scalar(|query, call| query.scalar_pairs(call, most));
-    MinOf => Scalar(|query, call| query.scalar_pairs(call, least));
+    MaxOf => Scalar(|query, call| query.scalar_pairs(call, max));
+    MinOf => Scalar(|query, call| query.scalar_pairs(call, min));
     Pi => Scalar(|_, call| Ok(vec![std::f64::consts::PI; call.steps.count]));
     Range => Scalar(Query::query_range);
     Scalar => Scalar(Query::scalar_of_vector);
@@ -130,8 +130,8 @@ implementations! {
     // Instant vectors.
     Absent => Vector(Query::absent);
     Clamp => Vector(|query, call| query.bounded(call, math::clamp));
-    ClampMax => Vector(|query, call| query.bounded(call, |value, [most, _]| least(most, value)));
-    ClampMin => Vector(|query, call| query.bounded(call, |value, [least, _]| most(least, value)));
+    ClampMax => Vector(|query, call| query.bounded(call, |value, [most, _]| min(most, value)));
+    ClampMin => Vector(|query, call| query.bounded(call, |value, [least, _]| max(least, value)));
     HistogramAvg | HistogramCount | HistogramStddev | HistogramStdvar | HistogramSum =>
         NativeHistogram;
     HistogramFraction => Vector(Query::histogram_fraction);

@@ -8,7 +8,9 @@ use super::column::{Column, Metric};
 use super::{Collision, Query, Steps, labels, present};
 use crate::promql::annotations::Remark;
 use crate::promql::dialect::Dialect;
-use crate::promql::go_compat::number::{ABSENT, almost_equal, is_absent, open_metrics};
+use crate::promql::eval::column::{ABSENT, is_absent};
+use crate::promql::eval::statistics::almost_equal;
+use crate::promql::go_compat::number::open_metrics;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::Span;
 

@@ -7,7 +7,7 @@ use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
 use crate::promql::syntax::functions::Function;
 

@@ -7,7 +7,7 @@ use super::binary::changes_metric;
 use super::column::{Column, Metric, is_metadata};
 use super::fill::fills;
 use super::{Collision, Query, Steps, present};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Binary, Cardinality, Matching};
 
 /// Series of both sides that share a signature.

@@ -1,7 +1,8 @@
-//! Functions of one value: rounding, signs, angles, and extremes as Go has them.
+//! Functions of one value: rounding, bounds, signs and angles.
 
 use crate::promql::dialect::Dialect;
-use crate::promql::go_compat::number::ABSENT;
+use crate::promql::eval::column::ABSENT;
+use crate::promql::go_compat::number;
 
 /// Radians to degrees. Prometheus 2 overflows where Prometheus 3 does not.
 pub fn degrees(dialect: Dialect) -> fn(f64) -> f64 {
@@ -30,29 +31,9 @@ pub fn sign(value: f64) -> f64 {
     }
 }
 
-/// The smaller one; NaN where one is, as Go's `math.Min`.
-pub fn least(a: f64, b: f64) -> f64 {
-    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
-        f64::NEG_INFINITY
-    } else if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else if a == 0.0 && b == 0.0 {
-        if a.is_sign_negative() { a } else { b }
-    } else if a < b {
-        a
-    } else {
-        b
-    }
-}
-
-/// The larger one; NaN where one is, as Go's `math.Max`.
-pub fn most(a: f64, b: f64) -> f64 {
-    -least(-a, -b)
-}
-
 /// Limits a value to between two bounds; no value where the lower bound exceeds the upper one.
 pub fn clamp(value: f64, [lower, upper]: [f64; 2]) -> f64 {
-    if upper < lower { ABSENT } else { most(lower, least(upper, value)) }
+    if upper < lower { ABSENT } else { number::max(lower, number::min(upper, value)) }
 }
 
 /// Rounds to the nearest multiple; ties go up.
@@ -64,13 +45,6 @@ pub fn round(value: f64, nearest: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn extremes_follow_go() {
-        assert!(most(f64::NAN, 1.0).is_nan() && least(1.0, f64::NAN).is_nan());
-        assert_eq!(most(f64::NAN, f64::INFINITY), f64::INFINITY);
-        assert!(least(0.0, -0.0).is_sign_negative() && most(-0.0, 0.0).is_sign_positive());
-    }
 
     #[test]
     fn ties_round_up() {

@@ -28,6 +28,7 @@ mod range_call;
 mod rate;
 mod sampling;
 mod select;
+pub(in crate::promql) mod statistics;
 mod top;
 mod window;
 
@@ -42,8 +43,8 @@ use super::storage::SeriesSet;
 use crate::model::LabelMatcher;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::dialect::Dialect;
+use crate::promql::eval::column::{ABSENT, is_absent};
 use crate::promql::eval::engine::{EngineOptions, NameRemoval};
-use crate::promql::go_compat::number::{ABSENT, is_absent};
 use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 
 /// The instants of an evaluation.

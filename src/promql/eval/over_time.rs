@@ -4,7 +4,7 @@ use super::window::Window;
 use crate::model::Sample;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::go_compat::number::{Kahan, quantile};
+use crate::promql::eval::statistics::{Kahan, quantile};
 
 fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
     window.samples.iter().map(|sample| sample.value)

@@ -4,7 +4,7 @@ use super::window::Window;
 use crate::model::Sample;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::go_compat::number::Kahan;
+use crate::promql::eval::statistics::Kahan;
 
 /// What `rate` and its kin differ in.
 #[derive(Clone, Copy, PartialEq, Eq)]

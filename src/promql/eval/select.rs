@@ -6,7 +6,7 @@ use super::super::error::EvalError;
 use super::column::{Column, Metric};
 use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Reach, Selector};
 
 /// What a selector takes from a sample.

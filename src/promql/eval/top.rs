@@ -5,7 +5,8 @@ use super::column::Column;
 use super::{Query, Steps, empty, present, sampling};
 use crate::promql::annotations::Remark;
 use crate::promql::dialect::Dialect;
-use crate::promql::go_compat::number::{is_absent, plain};
+use crate::promql::eval::column::is_absent;
+use crate::promql::go_compat::number::plain;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Aggregate, AggregateOp, Span};
 

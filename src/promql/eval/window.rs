@@ -8,7 +8,7 @@ use super::column::{Column, Metric, samples};
 use super::select::Cursor;
 use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Subquery};
 
 /// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
