@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::{LabelMatcher, TimeRange};
 use crate::promql::{
-    Binary, BinaryOp, Comparison, Condition, Dialect, Expr, ExprKind, Function, MatcherCache,
+    Binary, BinaryOp, Comparison, Dialect, Expr, ExprKind, Function, MatcherCache, ParsedMatcher,
     Selector, SeriesSet, Storage, StorageError,
 };
 
@@ -103,7 +103,7 @@ fn binary_cannot(binary: &Binary, cannot: impl Fn(&Expr) -> bool) -> bool {
 
 impl Known<'_> {
     fn missing(&self, selector: &Selector, written: &str) -> Result<Option<Missing>, StorageError> {
-        let matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
+        let matchers = self.cache.matchers(&selector.matchers, self.dialect)?;
         if !self.present(&matchers)?.is_empty() {
             return Ok(None);
         }
@@ -114,7 +114,7 @@ impl Known<'_> {
                 if series.is_empty() {
                     (format!("no metric {metric}"), self.metric_hint(metric))
                 } else {
-                    self.label(metric, &series, &selector.conditions)?
+                    self.label(metric, &series, &selector.matchers)?
                 }
             }
         };
@@ -136,7 +136,7 @@ impl Known<'_> {
         &self,
         metric: &str,
         series: &SeriesSet,
-        conditions: &[Condition],
+        conditions: &[ParsedMatcher],
     ) -> Result<(String, Option<String>), StorageError> {
         for condition in conditions.iter().filter(|condition| condition.name != "__name__") {
             let name = &condition.name;
@@ -155,9 +155,9 @@ impl Known<'_> {
         Ok((format!("no series of {metric} meets all conditions at once"), None))
     }
 
-    fn value_hint(&self, condition: &Condition, values: &BTreeSet<&str>) -> Option<String> {
+    fn value_hint(&self, condition: &ParsedMatcher, values: &BTreeSet<&str>) -> Option<String> {
         if condition.comparison == Comparison::Equal {
-            let meant = Condition { comparison: Comparison::Regex, ..condition.clone() };
+            let meant = ParsedMatcher { comparison: Comparison::Regex, ..condition.clone() };
             let matchers = self.cache.matchers(&[meant], self.dialect).ok()?;
             let matched = values.iter().find(|value| matchers.iter().all(|m| m.accepts(value)));
             if let Some(matched) = matched {

@@ -97,7 +97,7 @@ impl Finder<'_> {
             Timestamp::from_millis(look.end.saturating_sub(look.back_ms).saturating_add(open)),
             Timestamp::from_millis(look.end.saturating_add(1)),
         );
-        let mut matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
+        let mut matchers = self.cache.matchers(&selector.matchers, self.dialect)?;
         let kept = matchers.len();
         let others = element.iter().filter(|(name, _)| *name != "__name__");
         matchers.extend(others.map(|(name, value)| LabelMatcher::equal(name, value)));

@@ -8,7 +8,7 @@ use super::column::{Column, Metric};
 use super::functions::{Implementation, implementation};
 use super::labels::{self, Direction};
 use super::select::Taken;
-use super::{Collision, Computed, Query, Steps, empty, present};
+use super::{Collision, Query, StepValues, Steps, empty, present};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::error::EvalError;
@@ -44,16 +44,16 @@ impl<'e> Call<'e> {
 }
 
 impl<'q> Query<'q> {
-    pub(super) fn call(&self, call: &Call<'_>) -> Result<Computed, EvalError> {
+    pub(super) fn call(&self, call: &Call<'_>) -> Result<StepValues, EvalError> {
         match implementation::<'q>(call.function) {
-            Implementation::PerValue(f) => self.map_argument(call, f).map(Computed::Vector),
+            Implementation::PerValue(f) => self.map_argument(call, f).map(StepValues::Vector),
             Implementation::PerValueOf(f) => {
-                self.map_argument(call, f(self.options.dialect)).map(Computed::Vector)
+                self.map_argument(call, f(self.options.dialect)).map(StepValues::Vector)
             }
-            Implementation::Calendar(f) => self.calendar(call, f).map(Computed::Vector),
-            Implementation::Scalar(f) => f(self, call).map(Computed::Scalar),
-            Implementation::Vector(f) => f(self, call).map(Computed::Vector),
-            Implementation::OverWindow(f) => self.range_call(call, f).map(Computed::Vector),
+            Implementation::Calendar(f) => self.calendar(call, f).map(StepValues::Vector),
+            Implementation::Scalar(f) => f(self, call).map(StepValues::Scalar),
+            Implementation::Vector(f) => f(self, call).map(StepValues::Vector),
+            Implementation::OverWindow(f) => self.range_call(call, f).map(StepValues::Vector),
             Implementation::NativeHistogram => Err(EvalError::Unsupported(format!(
                 "{}(), which is for native histograms,",
                 call.function

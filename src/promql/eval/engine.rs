@@ -10,7 +10,7 @@ use crate::promql::annotations::Annotations;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
 use crate::promql::eval::matchers::MatcherCache;
-use crate::promql::eval::{self, Computed, Query, Steps};
+use crate::promql::eval::{self, Query, StepValues, Steps};
 use crate::promql::storage::Storage;
 use crate::promql::syntax::ast::ValueType;
 use crate::promql::syntax::duration::QueryTimes;
@@ -138,9 +138,9 @@ impl Engine {
             return Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() });
         }
         let value = match query.evaluate(root)? {
-            Computed::Text(text) => Value::String { at, text },
-            Computed::Scalar(values) => Value::Scalar(Sample { at, value: values[0] }),
-            Computed::Vector(columns) => Value::Vector(
+            StepValues::Text(text) => Value::String { at, text },
+            StepValues::Scalar(values) => Value::Scalar(Sample { at, value: values[0] }),
+            StepValues::Vector(columns) => Value::Vector(
                 columns
                     .iter()
                     .map(|column| VectorSample {
@@ -178,12 +178,12 @@ impl Engine {
         let query =
             Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
         let mut series = match query.evaluate(expression.root().unwrapped())? {
-            Computed::Text(_) => Vec::new(),
-            Computed::Scalar(values) => {
+            StepValues::Text(_) => Vec::new(),
+            StepValues::Scalar(values) => {
                 let labels = crate::model::Labels::default();
                 vec![Series { labels, samples: eval::samples(steps, &values) }]
             }
-            Computed::Vector(columns) => columns
+            StepValues::Vector(columns) => columns
                 .iter()
                 .map(|column| Series {
                     labels: column.metric.to_labels(),

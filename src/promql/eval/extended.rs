@@ -6,13 +6,15 @@
 use super::rate::RateKind;
 use super::window::Window;
 use crate::model::{Sample, Timestamp};
-use crate::promql::syntax::ast::Reach;
+use crate::promql::syntax::ast::RangeExtension;
 
 /// What `rate`, `increase` and `delta` say of a window that reaches further than its ends.
-pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> {
+pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) -> Option<f64> {
     let is_counter = kind != RateKind::Delta;
-    let ends = Ends::of(window, reach, is_counter)?;
-    if reach == Reach::Smoothed && window.samples[ends.first].at.as_millis() > window.end {
+    let ends = Ends::of(window, extension, is_counter)?;
+    if extension == RangeExtension::Smoothed
+        && window.samples[ends.first].at.as_millis() > window.end
+    {
         return None;
     }
     let mut change = ends.right - ends.left;
@@ -33,8 +35,8 @@ pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> 
 }
 
 /// The window's samples with one at either end.
-pub fn with_ends(window: &Window<'_>, reach: Reach) -> Vec<Sample> {
-    let Some(ends) = Ends::of(window, reach, false) else { return Vec::new() };
+pub fn with_ends(window: &Window<'_>, extension: RangeExtension) -> Vec<Sample> {
+    let Some(ends) = Ends::of(window, extension, false) else { return Vec::new() };
     let at = Timestamp::from_millis;
     let mut samples = vec![Sample { at: at(window.start), value: ends.left }];
     samples.extend_from_slice(ends.inside(window));
@@ -73,10 +75,10 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(window: &Window<'_>, reach: Reach, is_counter: bool) -> Option<Self> {
+    fn of(window: &Window<'_>, extension: RangeExtension, is_counter: bool) -> Option<Self> {
         let samples = window.samples;
         let time = |place: usize| samples[place].at.as_millis();
-        let smoothed = reach == Reach::Smoothed;
+        let smoothed = extension == RangeExtension::Smoothed;
         let mut last = samples.len().checked_sub(1)?;
         let upto = |last: usize, holds: &dyn Fn(i64) -> bool| {
             samples[..last].partition_point(|sample| holds(sample.at.as_millis()))
@@ -134,7 +136,7 @@ mod tests {
     #[test]
     fn an_anchored_window_begins_before_it_begins() {
         let change = |values: &[f64]| {
-            with(values, |window| change(window, RateKind::Increase, Reach::Anchored))
+            with(values, |window| change(window, RateKind::Increase, RangeExtension::Anchored))
         };
         assert_eq!(change(&[1.0, 5.0, 6.0, 9.0]), Some(4.0));
         assert_eq!(change(&[1.0, 5.0, 2.0, 9.0]), Some(9.0), "a reset counts from zero");
@@ -146,20 +148,22 @@ mod tests {
 
     #[test]
     fn what_resets_lost_is_summed_up_on_its_own() {
-        let rate = |values: &[f64]| with(values, |w| change(w, RateKind::Rate, Reach::Anchored));
+        let rate =
+            |values: &[f64]| with(values, |w| change(w, RateKind::Rate, RangeExtension::Anchored));
         let found = rate(&[0.0, f64::MAX, f64::MAX * 0.9, f64::NEG_INFINITY]);
         assert!(found.is_some_and(f64::is_nan), "{found:?}");
     }
 
     #[test]
     fn a_smoothed_window_has_values_at_both_ends() {
-        let change =
-            |values: &[f64], kind| with(values, |window| change(window, kind, Reach::Smoothed));
+        let change = |values: &[f64], kind| {
+            with(values, |window| change(window, kind, RangeExtension::Smoothed))
+        };
         let values = [0.0, 4.0, 6.0, 9.0, 19.0];
         // 5 at 90 s and 14 at 210 s.
         assert_eq!(change(&values, RateKind::Delta), Some(9.0));
         assert_eq!(change(&values, RateKind::Rate), Some(9.0 / 120.0));
-        let ends = with(&values, |window| with_ends(window, Reach::Smoothed));
+        let ends = with(&values, |window| with_ends(window, RangeExtension::Smoothed));
         let ends: Vec<f64> = ends.iter().map(|sample| sample.value).collect();
         assert_eq!(ends, [5.0, 6.0, 9.0, 14.0]);
         let at = |at| with(&values, |window| smoothed_value(window.samples, at));

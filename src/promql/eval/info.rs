@@ -8,7 +8,7 @@ use super::column::{Column, Metric, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::eval::column::is_absent;
-use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
+use crate::promql::syntax::ast::{Comparison, Expr, ExprKind, ParsedMatcher, ValueType};
 use crate::promql::syntax::functions::Function;
 
 /// Which series are info metrics where nothing else is asked for.
@@ -34,17 +34,17 @@ impl Reference {
     }
 }
 
-/// The conditions that info metrics meet: those on their name after all others.
-pub fn conditions(args: &[Expr]) -> (Vec<Condition>, Vec<Condition>) {
+/// The matchers that info metrics meet: those on their name after all others.
+pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
     let selector = args.get(1).and_then(|arg| match &arg.kind {
         ExprKind::Selector(selector) => Some(selector),
         _ => None,
     });
-    let written = selector.map(|selector| selector.conditions.clone()).unwrap_or_default();
+    let written = selector.map(|selector| selector.matchers.clone()).unwrap_or_default();
     let (mut names, data): (Vec<_>, Vec<_>) =
-        written.into_iter().partition(|condition| condition.name == "__name__");
-    let asks = |condition: &Condition| {
-        matches!(condition.comparison, Comparison::Equal | Comparison::Regex)
+        written.into_iter().partition(|matcher| matcher.name == "__name__");
+    let asks = |matcher: &ParsedMatcher| {
+        matches!(matcher.comparison, Comparison::Equal | Comparison::Regex)
     };
     if !names.iter().any(asks) {
         let (comparison, value) = if names.is_empty() {
@@ -53,7 +53,7 @@ pub fn conditions(args: &[Expr]) -> (Vec<Condition>, Vec<Condition>) {
             (Comparison::Regex, ".+_info")
         };
         let name = "__name__".to_owned();
-        names.insert(0, Condition { name, comparison, value: value.to_owned() });
+        names.insert(0, ParsedMatcher { name, comparison, value: value.to_owned() });
     }
     (data, names)
 }
@@ -135,8 +135,8 @@ impl Query<'_> {
     pub(super) fn info(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
         let (place, args, steps) = (call.span.start, call.args, call.steps);
         let base = self.vector(&args[0], steps)?;
-        let (data, _) = conditions(args);
-        let wanted: BTreeSet<&str> = data.iter().map(|condition| condition.name.as_str()).collect();
+        let (data, _) = matchers(args);
+        let wanted: BTreeSet<&str> = data.iter().map(|matcher| matcher.name.as_str()).collect();
         let names = self.infos.get(&place).map_or(&[][..], Vec::as_slice);
         let is_info =
             |column: &Column| names.iter().all(|name| name.accepts(column.metric.get("__name__")));
@@ -161,7 +161,7 @@ impl Query<'_> {
         }
         let there = any(base.iter().chain(&ignored), steps);
         let newest = newest(&infos, &there)?;
-        let keeps_unmatched = data.iter().all(Condition::accepts_empty);
+        let keeps_unmatched = data.iter().all(ParsedMatcher::accepts_empty);
         let search = Search { infos: &infos, newest, wanted, keeps_unmatched };
         let mut enriched = Vec::new();
         for column in base {

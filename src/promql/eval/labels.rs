@@ -85,18 +85,18 @@ fn set_label(column: &mut Column, name: &str, value: String) {
 ///
 /// Prometheus 3 asks its newest samples for equalities first, and then sees them in that order.
 pub fn of_absent(expr: &Expr) -> Labels {
-    let conditions = match &expr.unwrapped().kind {
-        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.conditions,
+    let matchers = match &expr.unwrapped().kind {
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.matchers,
         _ => return Labels::default(),
     };
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    for condition in conditions.iter().filter(|condition| !is_metadata(&condition.name)) {
-        let known = seen.contains(&condition.name.as_str());
-        pairs.retain(|(name, _)| *name != condition.name);
-        if condition.comparison == Comparison::Equal && !known {
-            seen.push(&condition.name);
-            pairs.push((condition.name.clone(), condition.value.clone()));
+    for matcher in matchers.iter().filter(|matcher| !is_metadata(&matcher.name)) {
+        let known = seen.contains(&matcher.name.as_str());
+        pairs.retain(|(name, _)| *name != matcher.name);
+        if matcher.comparison == Comparison::Equal && !known {
+            seen.push(&matcher.name);
+            pairs.push((matcher.name.clone(), matcher.value.clone()));
         }
     }
     Labels::new(pairs).unwrap_or_default()

@@ -81,7 +81,7 @@ impl Steps {
 }
 
 /// What a node evaluates to.
-pub enum Computed {
+pub enum StepValues {
     /// A value at each step.
     Scalar(Vec<f64>),
     /// Columns with a value in at least one step.
@@ -90,7 +90,7 @@ pub enum Computed {
     Text(String),
 }
 
-impl Computed {
+impl StepValues {
     fn size(&self) -> usize {
         match self {
             Self::Scalar(values) => values.len(),
@@ -133,23 +133,25 @@ impl Query<'_> {
     }
 
     /// Evaluates the outermost node.
-    pub fn evaluate(&self, root: &Expr) -> Result<Computed, EvalError> {
+    pub fn evaluate(&self, root: &Expr) -> Result<StepValues, EvalError> {
         match self.eval(root, self.steps)? {
-            Computed::Vector(mut columns) if self.delayed() => {
+            StepValues::Vector(mut columns) if self.delayed() => {
                 for column in &mut columns {
                     if column.drop_name {
                         column.metric.hide_name();
                     }
                 }
-                Ok(Computed::Vector(self.merge(columns, Collision::Merges)?))
+                Ok(StepValues::Vector(self.merge(columns, Collision::Merges)?))
             }
             other => Ok(other),
         }
     }
 
-    fn eval(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn eval(&self, expr: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         let held = self.budget.held();
-        let computed = if steps.count > 1 && prepare::worth_fixing(expr) && prepare::is_fixed(expr)
+        let computed = if steps.count > 1
+            && prepare::worth_evaluating_once(expr)
+            && prepare::is_step_invariant(expr)
         {
             self.repeat(self.node(expr, steps.first())?, steps)?
         } else {
@@ -159,17 +161,17 @@ impl Query<'_> {
         Ok(computed)
     }
 
-    fn node(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn node(&self, expr: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         match &expr.kind {
-            ExprKind::Number(value) => Ok(Computed::Scalar(vec![*value; steps.count])),
-            ExprKind::String(text) => Ok(Computed::Text(text.clone())),
+            ExprKind::Number(value) => Ok(StepValues::Scalar(vec![*value; steps.count])),
+            ExprKind::String(text) => Ok(StepValues::Text(text.clone())),
             ExprKind::Paren(inner) => self.node(inner, steps),
             ExprKind::Selector(selector) => {
-                self.select(expr.span.start, selector, steps).map(Computed::Vector)
+                self.select(expr.span.start, selector, steps).map(StepValues::Vector)
             }
             ExprKind::Negate(inner) => self.negate(inner, steps),
             ExprKind::Aggregate(aggregate) => {
-                self.aggregate(aggregate, steps).map(Computed::Vector)
+                self.aggregate(aggregate, steps).map(StepValues::Vector)
             }
             ExprKind::Binary(binary) => self.binary(binary, steps),
             ExprKind::Call { function, args } => {
@@ -182,51 +184,53 @@ impl Query<'_> {
     }
 
     /// The same value at every step.
-    fn repeat(&self, once: Computed, steps: Steps) -> Result<Computed, EvalError> {
+    fn repeat(&self, once: StepValues, steps: Steps) -> Result<StepValues, EvalError> {
         self.budget.hold(once.size().saturating_mul(steps.count))?;
         Ok(match once {
-            Computed::Scalar(values) => Computed::Scalar(vec![values[0]; steps.count]),
-            Computed::Vector(mut columns) => {
+            StepValues::Scalar(values) => StepValues::Scalar(vec![values[0]; steps.count]),
+            StepValues::Vector(mut columns) => {
                 for column in &mut columns {
                     column.values = vec![column.values[0]; steps.count];
                 }
-                Computed::Vector(columns)
+                StepValues::Vector(columns)
             }
-            text @ Computed::Text(_) => text,
+            text @ StepValues::Text(_) => text,
         })
     }
 
-    fn negate(&self, inner: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn negate(&self, inner: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         match self.eval(inner, steps)? {
-            Computed::Scalar(values) => Ok(Computed::Scalar(values.iter().map(|v| -v).collect())),
-            Computed::Vector(columns) => {
-                let columns = self.map(columns, |value| -value);
-                self.merge_dropped(columns, self.collision()).map(Computed::Vector)
+            StepValues::Scalar(values) => {
+                Ok(StepValues::Scalar(values.iter().map(|v| -v).collect()))
             }
-            text @ Computed::Text(_) => Ok(text),
+            StepValues::Vector(columns) => {
+                let columns = self.map(columns, |value| -value);
+                self.merge_dropped(columns, self.collision()).map(StepValues::Vector)
+            }
+            text @ StepValues::Text(_) => Ok(text),
         }
     }
 
-    fn binary(&self, binary: &Binary, steps: Steps) -> Result<Computed, EvalError> {
+    fn binary(&self, binary: &Binary, steps: Steps) -> Result<StepValues, EvalError> {
         let left = self.eval(&binary.left, steps)?;
         let right = self.eval(&binary.right, steps)?;
         match (left, right) {
-            (Computed::Scalar(left), Computed::Scalar(right)) => {
+            (StepValues::Scalar(left), StepValues::Scalar(right)) => {
                 let values = left.iter().zip(&right);
                 let values = values.map(|(l, r)| binary::of_scalars(binary.op, *l, *r));
-                Ok(Computed::Scalar(values.collect()))
+                Ok(StepValues::Scalar(values.collect()))
             }
-            (Computed::Vector(left), Computed::Scalar(right)) => {
-                self.with_scalar(binary, left, &right, binary::Side::Left).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Scalar(right)) => {
+                self.with_scalar(binary, left, &right, binary::Side::Left).map(StepValues::Vector)
             }
-            (Computed::Scalar(left), Computed::Vector(right)) => {
-                self.with_scalar(binary, right, &left, binary::Side::Right).map(Computed::Vector)
+            (StepValues::Scalar(left), StepValues::Vector(right)) => {
+                self.with_scalar(binary, right, &left, binary::Side::Right).map(StepValues::Vector)
             }
-            (Computed::Vector(left), Computed::Vector(right)) if binary.op.is_set() => {
-                self.set_operation(binary, left, right, steps).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Vector(right)) if binary.op.is_set() => {
+                self.set_operation(binary, left, right, steps).map(StepValues::Vector)
             }
-            (Computed::Vector(left), Computed::Vector(right)) => {
-                self.match_vectors(binary, left, right, steps).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Vector(right)) => {
+                self.match_vectors(binary, left, right, steps).map(StepValues::Vector)
             }
             _ => Err(EvalError::Expression("an operand is a string".to_owned())),
         }
@@ -235,7 +239,7 @@ impl Query<'_> {
     /// Columns of an expression that is known to be an instant vector.
     fn vector(&self, expr: &Expr, steps: Steps) -> Result<Vec<Column>, EvalError> {
         match self.eval(expr, steps)? {
-            Computed::Vector(columns) => Ok(columns),
+            StepValues::Vector(columns) => Ok(columns),
             _ => Err(EvalError::Expression("expected an instant vector".to_owned())),
         }
     }
@@ -243,7 +247,7 @@ impl Query<'_> {
     /// Values of an expression that is known to be a scalar.
     fn scalar(&self, expr: &Expr, steps: Steps) -> Result<Vec<f64>, EvalError> {
         match self.eval(expr, steps)? {
-            Computed::Scalar(values) => Ok(values),
+            StepValues::Scalar(values) => Ok(values),
             _ => Err(EvalError::Expression("expected a scalar".to_owned())),
         }
     }

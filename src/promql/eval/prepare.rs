@@ -11,37 +11,39 @@ use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
 use crate::promql::eval::engine::EngineOptions;
 use crate::promql::eval::matchers::MatcherCache;
-use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
+use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector};
 use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;
 
 /// Whether evaluating a node once saves anything.
-pub fn worth_fixing(expr: &Expr) -> bool {
+pub fn worth_evaluating_once(expr: &Expr) -> bool {
     !matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Paren(_))
 }
 
 /// Whether a node has the same value at every step, because `@` fixes its instant.
-pub fn is_fixed(expr: &Expr) -> bool {
+pub fn is_step_invariant(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector.at.is_some(),
         ExprKind::Subquery(subquery) => subquery.at.is_some(),
-        ExprKind::Negate(inner) | ExprKind::Paren(inner) => is_fixed(inner),
+        ExprKind::Negate(inner) | ExprKind::Paren(inner) => is_step_invariant(inner),
         // As in Prometheus, the parameter does not count.
-        ExprKind::Aggregate(aggregate) => is_fixed(&aggregate.expr),
-        ExprKind::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
+        ExprKind::Aggregate(aggregate) => is_step_invariant(&aggregate.expr),
+        ExprKind::Binary(binary) => {
+            is_step_invariant(&binary.left) && is_step_invariant(&binary.right)
+        }
         ExprKind::Call { function, args } if *function == Function::Timestamp => {
             let selects = |arg: &Expr| matches!(arg.unwrapped().kind, ExprKind::Selector(_));
-            args.iter().all(|arg| selects(arg) && is_fixed(arg))
+            args.iter().all(|arg| selects(arg) && is_step_invariant(arg))
         }
         ExprKind::Call { function, args } => {
-            !function.signature().depends_on_step && args.iter().all(is_fixed)
+            !function.signature().depends_on_step && args.iter().all(is_step_invariant)
         }
     }
 }
 
 impl<'a> Query<'a> {
-    /// Selects the series of every selector, each set of conditions once.
+    /// Selects the series of every selector, each set of matchers once.
     pub fn prepare(
         options: &'a EngineOptions,
         cache: &MatcherCache,
@@ -62,25 +64,25 @@ impl<'a> Query<'a> {
         };
         let mut needs = Vec::new();
         query.needs(expression.root(), (steps.start, steps.end()), &mut needs);
-        let mut ranges: Vec<(Vec<Condition>, TimeRange, Vec<usize>)> = Vec::new();
-        for Need { place, mut conditions, names, range } in needs {
+        let mut ranges: Vec<(Vec<ParsedMatcher>, TimeRange, Vec<usize>)> = Vec::new();
+        for Need { place, mut parsed, names, range } in needs {
             if !names.is_empty() {
                 let matchers = cache.matchers(&names, options.dialect);
                 query.infos.insert(place, matchers.map_err(EvalError::Expression)?);
-                conditions.extend(names);
+                parsed.extend(names);
             }
-            match ranges.iter_mut().find(|(known, _, _)| *known == conditions) {
+            match ranges.iter_mut().find(|(known, _, _)| *known == parsed) {
                 Some((_, hull, places)) => {
                     hull.start = hull.start.min(range.start);
                     hull.end = hull.end.max(range.end);
                     places.push(place);
                 }
-                None => ranges.push((conditions, range, vec![place])),
+                None => ranges.push((parsed, range, vec![place])),
             }
         }
-        for (conditions, range, places) in ranges {
+        for (parsed, range, places) in ranges {
             let matchers =
-                cache.matchers(&conditions, options.dialect).map_err(EvalError::Expression)?;
+                cache.matchers(&parsed, options.dialect).map_err(EvalError::Expression)?;
             query.budget.work(0)?;
             let series = storage.select(&matchers, range)?;
             for place in places {
@@ -107,13 +109,16 @@ impl<'a> Query<'a> {
         };
         let mut need = |selector: &Selector, back: i64| {
             let lookback = self.options.lookback_ms;
-            let back =
-                if selector.reach == Reach::Plain { back } else { back.saturating_add(lookback) };
-            let ahead = if selector.reach == Reach::Smoothed { lookback } else { 0 };
+            let back = if selector.extension == RangeExtension::None {
+                back
+            } else {
+                back.saturating_add(lookback)
+            };
+            let ahead = if selector.extension == RangeExtension::Smoothed { lookback } else { 0 };
             let (start, end) = shifted(self.fixed(selector.at), selector.offset_ms, back);
             needs.push(Need {
                 place: expr.span.start,
-                conditions: selector.conditions.clone(),
+                parsed: selector.matchers.clone(),
                 names: Vec::new(),
                 range: up_to_and_with(start, end.saturating_add(ahead)),
             });
@@ -130,9 +135,9 @@ impl<'a> Query<'a> {
                 let reference = self.info_reference(&args[0]);
                 let lookback = self.options.lookback_ms;
                 let (start, end) = shifted(reference.fixed, reference.offset_ms, lookback);
-                let (conditions, names) = info::conditions(args);
+                let (parsed, names) = info::matchers(args);
                 let range = up_to_and_with(start, end);
-                needs.push(Need { place: expr.span.start, conditions, names, range });
+                needs.push(Need { place: expr.span.start, parsed, names, range });
                 self.needs(&args[0], window, needs);
             }
             _ => {
@@ -148,9 +153,9 @@ impl<'a> Query<'a> {
 struct Need {
     /// Where the node stands.
     place: usize,
-    conditions: Vec<Condition>,
-    /// Conditions on the name that are also asked of other series: those of `info`.
-    names: Vec<Condition>,
+    parsed: Vec<ParsedMatcher>,
+    /// Matchers of the metric's name that `info` also applies to the series it is given.
+    names: Vec<ParsedMatcher>,
     range: TimeRange,
 }
 

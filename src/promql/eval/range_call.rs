@@ -8,7 +8,7 @@ use super::{Query, extended, labels, over_time, rate};
 use crate::promql::annotations::Remark;
 use crate::promql::error::EvalError;
 use crate::promql::eval::rate::RateKind;
-use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Span, ValueType};
+use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Span, ValueType};
 use crate::promql::syntax::functions::Function;
 
 /// Endings of the names of counters; a rate of another metric earns a remark.
@@ -16,11 +16,11 @@ const COUNTER_ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
 
 impl OverWindow {
     /// Whether the function may take a range vector with this modifier.
-    fn accepts(self, reach: Reach) -> bool {
-        match reach {
-            Reach::Plain => true,
-            Reach::Anchored => matches!(self, Self::Change(_) | Self::Count(_)),
-            Reach::Smoothed => matches!(self, Self::Change(_)),
+    fn accepts(self, extension: RangeExtension) -> bool {
+        match extension {
+            RangeExtension::None => true,
+            RangeExtension::Anchored => matches!(self, Self::Change(_) | Self::Count(_)),
+            RangeExtension::Smoothed => matches!(self, Self::Change(_)),
         }
     }
 }
@@ -43,12 +43,12 @@ impl Query<'_> {
                 self.remark_quantiles(values, arg.span);
             }
         }
-        let reach = match &range.unwrapped().kind {
-            ExprKind::Range { selector, .. } => selector.reach,
-            _ => Reach::Plain,
+        let extension = match &range.unwrapped().kind {
+            ExprKind::Range { selector, .. } => selector.extension,
+            _ => RangeExtension::None,
         };
-        if !implementation.accepts(reach) {
-            return Err(refused(call.function, reach));
+        if !implementation.accepts(extension) {
+            return Err(refused(call.function, extension));
         }
         let windows = self.windows(range, call.steps)?;
         let mut columns = self.over_windows(call, implementation, &windows, &scalars)?;
@@ -81,13 +81,15 @@ impl Query<'_> {
         scalars: &[Vec<f64>],
     ) -> Result<Vec<Column>, EvalError> {
         let (steps, dialect) = (call.steps, self.options.dialect);
-        match (implementation, windows.reach) {
-            (OverWindow::Change(kind), Reach::Plain) => self
-                .over(windows, steps, &|_, window| Ok(rate::extrapolated(window, kind, dialect))),
-            (OverWindow::Change(kind), reach) => {
-                self.over(windows, steps, &|_, window| Ok(extended::change(window, kind, reach)))
+        match (implementation, windows.extension) {
+            (OverWindow::Change(kind), RangeExtension::None) => {
+                self.over(windows, steps, &|_, window| {
+                    Ok(rate::extrapolated(window, kind, dialect))
+                })
             }
-            (OverWindow::Count(count), Reach::Plain) => {
+            (OverWindow::Change(kind), extension) => self
+                .over(windows, steps, &|_, window| Ok(extended::change(window, kind, extension))),
+            (OverWindow::Count(count), RangeExtension::None) => {
                 self.over(windows, steps, &|_, window| Ok(Some(count(window))))
             }
             (OverWindow::Count(count), _) => self.over(windows, steps, &|_, window| {
@@ -137,13 +139,13 @@ impl Query<'_> {
 }
 
 /// Names the functions that may take a range vector with this modifier.
-fn refused(function: Function, reach: Reach) -> EvalError {
-    let accepts = |function: &&Function| matches!(implementation(**function), Implementation::OverWindow(f) if f.accepts(reach));
+fn refused(function: Function, extension: RangeExtension) -> EvalError {
+    let accepts = |function: &&Function| matches!(implementation(**function), Implementation::OverWindow(f) if f.accepts(extension));
     let known: Vec<&str> =
         Function::ALL.iter().filter(accepts).map(|function| function.name()).collect();
     EvalError::Expression(format!(
         "{} modifier can only be used with: {} - not with {function}",
-        reach.keyword(),
+        extension.keyword(),
         known.join(", ")
     ))
 }

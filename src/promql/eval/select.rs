@@ -7,7 +7,7 @@ use super::column::{Column, Metric};
 use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
 use crate::promql::eval::column::is_absent;
-use crate::promql::syntax::ast::{Reach, Selector};
+use crate::promql::syntax::ast::{RangeExtension, Selector};
 
 /// What a selector takes from a sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Query<'_> {
         selector: &Selector,
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
-        if selector.reach == Reach::Smoothed {
+        if selector.extension == RangeExtension::Smoothed {
             return self.select_smoothed(place, selector, steps);
         }
         self.select_taking(place, selector, steps, Taken::Value)
@@ -78,7 +78,7 @@ impl Query<'_> {
         taken: Taken,
     ) -> Result<Vec<Column>, EvalError> {
         let fixed = self.fixed(selector.at);
-        let is_smoothed = selector.reach == Reach::Smoothed;
+        let is_smoothed = selector.extension == RangeExtension::Smoothed;
         let ahead = if is_smoothed { self.options.lookback_ms } else { 0 };
         self.budget.each(self.series_at(place), steps.count, |series| {
             self.budget.work(steps.count as u64)?;

@@ -9,7 +9,7 @@ use super::select::Cursor;
 use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
 use crate::promql::eval::column::is_absent;
-use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Subquery};
+use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Subquery};
 
 /// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
 const LONG: usize = 64;
@@ -84,7 +84,7 @@ pub struct Windows {
     /// The windows' length.
     pub range_ms: i64,
     /// Which samples beyond their ends count.
-    pub reach: Reach,
+    pub extension: RangeExtension,
     fixed: Option<i64>,
     offset_ms: i64,
 }
@@ -100,7 +100,7 @@ impl Query<'_> {
             ExprKind::Range { selector, range_ms } => Ok(Windows {
                 series: self.series_at(expr.unwrapped().span.start).iter().map(ranged).collect(),
                 range_ms: *range_ms,
-                reach: selector.reach,
+                extension: selector.extension,
                 fixed: self.fixed(selector.at),
                 offset_ms: selector.offset_ms,
             }),
@@ -116,17 +116,17 @@ impl Query<'_> {
         for series in &windows.series {
             let end = windows.instant(self.steps.start);
             let start = end.saturating_sub(windows.range_ms);
-            let (before, last) = self.reached(windows.reach, (start, end));
+            let (before, last) = self.sample_bounds(windows.extension, (start, end));
             let held = series.samples();
             let inside = held.partition_point(|sample| sample.at.as_millis() <= before)
                 ..held.partition_point(|sample| sample.at.as_millis() <= last);
             let Some(samples) = held.get(inside) else { continue };
-            let samples = match windows.reach {
-                Reach::Plain => samples.to_vec(),
-                reach => {
+            let samples = match windows.extension {
+                RangeExtension::None => samples.to_vec(),
+                extension => {
                     let at = self.steps.start;
                     let window = Window { samples, at, start, end, falls: None };
-                    extended::with_ends(&window, reach)
+                    extended::with_ends(&window, extension)
                 }
             };
             self.budget.hold(samples.len())?;
@@ -142,13 +142,15 @@ impl Query<'_> {
     }
 
     /// After which instant, and up to which one, samples belong to a window.
-    fn reached(&self, reach: Reach, (start, end): (i64, i64)) -> (i64, i64) {
+    fn sample_bounds(&self, extension: RangeExtension, (start, end): (i64, i64)) -> (i64, i64) {
         let lookback = self.options.lookback_ms;
-        match reach {
-            Reach::Plain if self.is_v3() => (start, end),
-            Reach::Plain => (start.saturating_sub(1), end),
-            Reach::Anchored => (start.saturating_sub(lookback), end),
-            Reach::Smoothed => (start.saturating_sub(lookback), end.saturating_add(lookback)),
+        match extension {
+            RangeExtension::None if self.is_v3() => (start, end),
+            RangeExtension::None => (start.saturating_sub(1), end),
+            RangeExtension::Anchored => (start.saturating_sub(lookback), end),
+            RangeExtension::Smoothed => {
+                (start.saturating_sub(lookback), end.saturating_add(lookback))
+            }
         }
     }
 
@@ -178,7 +180,7 @@ impl Query<'_> {
         Ok(Windows {
             series: series.collect(),
             range_ms: subquery.range_ms,
-            reach: Reach::Plain,
+            extension: RangeExtension::None,
             fixed,
             offset_ms: subquery.offset_ms,
         })
@@ -200,7 +202,7 @@ impl Query<'_> {
             for (step, at) in steps.instants().enumerate() {
                 let end = windows.instant(at);
                 let start = end.saturating_sub(windows.range_ms);
-                let (before, last) = self.reached(windows.reach, (start, end));
+                let (before, last) = self.sample_bounds(windows.extension, (start, end));
                 let inside = early.count(before)..late.count(last);
                 let first = inside.start;
                 let Some(samples) = series.samples().get(inside).filter(|s| !s.is_empty()) else {

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::model::is_label_name;
 use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::regexp;
-use crate::promql::syntax::duration::Computed;
+use crate::promql::syntax::duration::ComputedDurations;
 use crate::promql::syntax::functions::Function;
 
 /// A part of an expression's text, in bytes.
@@ -52,7 +52,7 @@ pub struct Expr {
     /// Levels of nodes down to the deepest leaf; a leaf has 1.
     pub(in crate::promql) depth: usize,
     /// Its durations that are computed and not just written.
-    pub(in crate::promql) computed: Option<Box<Computed>>,
+    pub(in crate::promql) computed_durations: Option<Box<ComputedDurations>>,
 }
 
 /// The kinds of node.
@@ -105,7 +105,7 @@ pub enum Comparison {
 
 /// A condition on a label as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Condition {
+pub struct ParsedMatcher {
     /// The label.
     pub name: String,
     /// The comparison.
@@ -114,7 +114,7 @@ pub struct Condition {
     pub value: String,
 }
 
-impl Condition {
+impl ParsedMatcher {
     /// Whether a series without the label meets it.
     pub(in crate::promql) fn accepts_empty(&self) -> bool {
         let matches =
@@ -128,7 +128,7 @@ impl Condition {
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for ParsedMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let comparison = match self.comparison {
             Comparison::Equal => "=",
@@ -157,21 +157,21 @@ pub enum At {
 
 /// Whether samples beyond a window's ends, or after an instant, have a say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum RangeExtension {
     /// None has.
     #[default]
-    Plain,
+    None,
     /// `anchored`: the newest one before the window has.
     Anchored,
     /// `smoothed`: those on either side of an end have.
     Smoothed,
 }
 
-impl Reach {
+impl RangeExtension {
     /// The modifier as it is written; empty where there is none.
     pub fn keyword(self) -> &'static str {
         match self {
-            Self::Plain => "",
+            Self::None => "",
             Self::Anchored => "anchored",
             Self::Smoothed => "smoothed",
         }
@@ -182,13 +182,13 @@ impl Reach {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
     /// All conditions; that of the metric's name stands last where it was written as a name.
-    pub conditions: Vec<Condition>,
+    pub matchers: Vec<ParsedMatcher>,
     /// The `@` modifier.
     pub at: Option<At>,
     /// How far back; negative looks ahead.
     pub offset_ms: i64,
     /// Which samples beyond its own count.
-    pub reach: Reach,
+    pub extension: RangeExtension,
     /// Whether the metric's name stands in quotes among the conditions.
     pub quotes_name: bool,
 }
@@ -196,7 +196,7 @@ pub struct Selector {
 impl Selector {
     /// The metric's name, where an equality fixes it.
     pub fn metric(&self) -> Option<&str> {
-        self.conditions
+        self.matchers
             .iter()
             .find(|c| c.name == "__name__" && c.comparison == Comparison::Equal)
             .map(|condition| condition.value.as_str())

@@ -3,8 +3,8 @@
 use crate::promql::error::ParseError;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{
-    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Reach, Selector,
-    Span, ValueType,
+    AggregateOp, At, Binary, Cardinality, Comparison, Expr, ExprKind, ParsedMatcher,
+    RangeExtension, Selector, Span, ValueType,
 };
 use crate::promql::syntax::functions::Function;
 use crate::promql::syntax::parser::{Parser, is_instant};
@@ -107,15 +107,15 @@ pub(in crate::promql) fn operator(
 }
 
 /// A matcher, whose value stands at `span`.
-pub(in crate::promql) fn condition(
+pub(in crate::promql) fn matcher(
     parser: &Parser<'_>,
-    condition: &Condition,
+    matcher: &ParsedMatcher,
     span: Span,
 ) -> Result<(), ParseError> {
-    if matches!(condition.comparison, Comparison::Equal | Comparison::NotEqual) {
+    if matches!(matcher.comparison, Comparison::Equal | Comparison::NotEqual) {
         return Ok(());
     }
-    regexp::validate(&condition.value).map_err(|why| parser.error_at(span, why))
+    regexp::validate(&matcher.value).map_err(|why| parser.error_at(span, why))
 }
 
 /// Where an `@` modifier goes.
@@ -144,7 +144,8 @@ pub(in crate::promql) fn place_for_offset<'e>(
     expr: &'e mut Expr,
 ) -> Result<&'e mut i64, ParseError> {
     let span = expr.span;
-    let is_computed = expr.computed.as_ref().is_some_and(|computed| computed.offset.is_some());
+    let is_computed =
+        expr.computed_durations.as_ref().is_some_and(|computed| computed.offset.is_some());
     let slot = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &mut selector.offset_ms,
         ExprKind::Subquery(subquery) => &mut subquery.offset_ms,
@@ -160,13 +161,13 @@ pub(in crate::promql) fn place_for_offset<'e>(
 }
 
 /// Gives a selector a reach.
-pub(in crate::promql) fn reach(
+pub(in crate::promql) fn extend(
     parser: &Parser<'_>,
     expr: &mut Expr,
-    reach: Reach,
+    extension: RangeExtension,
 ) -> Result<(), ParseError> {
     let span = expr.span;
-    let name = reach.keyword();
+    let name = extension.keyword();
     let selector = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector,
         ExprKind::Subquery(_) => {
@@ -175,11 +176,11 @@ pub(in crate::promql) fn reach(
         }
         _ => return Err(parser.error_at(span, format!("{name} modifier not implemented"))),
     };
-    if selector.reach != Reach::Plain && selector.reach != reach {
+    if selector.extension != RangeExtension::None && selector.extension != extension {
         let message = "anchored and smoothed modifiers cannot be used together";
         return Err(parser.error_at(span, message));
     }
-    selector.reach = reach;
+    selector.extension = extension;
     Ok(())
 }
 
@@ -245,8 +246,8 @@ fn selects_something(
     span: Span,
     selector: &Selector,
 ) -> Result<(), ParseError> {
-    let narrows = |condition: &Condition| !condition.accepts_empty();
-    if parser.takes_any_selector || selector.conditions.iter().any(narrows) {
+    let narrows = |matcher: &ParsedMatcher| !matcher.accepts_empty();
+    if parser.takes_any_selector || selector.matchers.iter().any(narrows) {
         return Ok(());
     }
     Err(parser.error_at(span, "vector selector must contain at least one non-empty matcher"))

@@ -6,7 +6,7 @@ use crate::promql::syntax::ast::{Expr, ExprKind};
 
 /// A duration as it is computed, in seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Duration {
+pub enum DurationExpr {
     /// A number or a duration as written.
     Seconds(f64),
     /// `step()`: the query's step; zero at an instant.
@@ -14,7 +14,7 @@ pub enum Duration {
     /// `range()`: from the query's first step to its last one.
     Range,
     /// Of two others.
-    Of(DurationOp, Box<Self>, Box<Self>),
+    Binary(DurationOp, Box<Self>, Box<Self>),
 }
 
 /// What makes a duration of two.
@@ -59,20 +59,20 @@ pub(in crate::promql) struct QueryTimes {
 
 /// Which durations have a meaning.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::promql) enum Sign {
+pub(in crate::promql) enum AllowedSign {
     /// Only those above zero: windows and steps.
     Positive,
     /// All: offsets.
     Any,
 }
 
-impl Duration {
+impl DurationExpr {
     /// Whether it depends on the query.
     pub(in crate::promql) fn depends_on_query(&self) -> bool {
         match self {
             Self::Seconds(_) => false,
             Self::Step | Self::Range => true,
-            Self::Of(_, left, right) => left.depends_on_query() || right.depends_on_query(),
+            Self::Binary(_, left, right) => left.depends_on_query() || right.depends_on_query(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Duration {
             Self::Seconds(seconds) => return Ok(*seconds),
             Self::Step => return Ok(times.step as f64 / 1000.0),
             Self::Range => return Ok(times.range as f64 / 1000.0),
-            Self::Of(op, left, right) => (*op, left.seconds(times)?, right.seconds(times)?),
+            Self::Binary(op, left, right) => (*op, left.seconds(times)?, right.seconds(times)?),
         };
         Ok(match op {
             Op::Add => left + right,
@@ -105,7 +105,7 @@ impl Duration {
     pub(in crate::promql) fn millis(
         &self,
         times: QueryTimes,
-        sign: Sign,
+        sign: AllowedSign,
     ) -> Result<i64, &'static str> {
         // As far as Go's duration goes, in nanoseconds.
         const MOST: f64 = 9_223_372_036.854_775;
@@ -113,7 +113,7 @@ impl Duration {
         if !seconds.is_finite() {
             return Err("duration is NaN or infinite");
         }
-        if sign == Sign::Positive && seconds <= 0.0 {
+        if sign == AllowedSign::Positive && seconds <= 0.0 {
             return Err("duration must be greater than 0");
         }
         if seconds.abs() > MOST {
@@ -128,25 +128,25 @@ impl Duration {
 
 /// Durations of a node that depend on the query.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::promql) struct Computed {
-    pub range: Option<Duration>,
-    pub step: Option<Duration>,
-    pub offset: Option<Duration>,
+pub(in crate::promql) struct ComputedDurations {
+    pub range: Option<DurationExpr>,
+    pub step: Option<DurationExpr>,
+    pub offset: Option<DurationExpr>,
 }
 
 /// Puts the query's own times into every duration that depends on them.
 pub(in crate::promql) fn resolve(expr: &mut Expr, times: QueryTimes) -> Result<(), EvalError> {
-    let fixed = |computed: &Option<Duration>, sign: Sign| match computed {
+    let fixed = |computed: &Option<DurationExpr>, sign: AllowedSign| match computed {
         Some(duration) => {
             let millis = duration.millis(times, sign);
             millis.map(Some).map_err(|why| EvalError::Expression(why.to_owned()))
         }
         None => Ok(None),
     };
-    if let Some(computed) = &expr.computed {
-        let range = fixed(&computed.range, Sign::Positive)?;
-        let step = fixed(&computed.step, Sign::Positive)?;
-        let offset = fixed(&computed.offset, Sign::Any)?;
+    if let Some(computed) = &expr.computed_durations {
+        let range = fixed(&computed.range, AllowedSign::Positive)?;
+        let step = fixed(&computed.step, AllowedSign::Positive)?;
+        let offset = fixed(&computed.offset, AllowedSign::Any)?;
         match &mut expr.kind {
             ExprKind::Selector(selector) => {
                 selector.offset_ms = offset.unwrap_or(selector.offset_ms);

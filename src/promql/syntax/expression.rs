@@ -38,7 +38,7 @@ impl Expression {
         let mut parsed =
             Self { text: text.to_owned(), root, computes_durations: false, v3_feature: None };
         let nodes = parsed.nodes();
-        let computes_durations = nodes.iter().any(|node| node.computed.is_some());
+        let computes_durations = nodes.iter().any(|node| node.computed_durations.is_some());
         let v3_feature = nodes.into_iter().find_map(v3_features::of_node);
         (parsed.computes_durations, parsed.v3_feature) = (computes_durations, v3_feature);
         Ok(parsed)

@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
 
     pub(in crate::promql) fn node(&self, kind: ExprKind, start: usize) -> Result<Expr, ParseError> {
         let span = Span { start, end: self.last_end() };
-        let mut expr = Expr { kind, span, depth: 1, computed: None };
+        let mut expr = Expr { kind, span, depth: 1, computed_durations: None };
         let deepest = expr.children().iter().map(|child| child.depth).max().unwrap_or(0);
         expr.depth = deepest + 1;
         if expr.depth > MAX_DEPTH {

@@ -49,11 +49,11 @@ pub fn parse_labels(text: &str) -> Result<Labels, ParseError> {
         return Ok(Labels::default());
     }
     let bad = |why: &str| ParseError::at(text, 0, why);
-    let conditions = parser::parse_selector(text)?.conditions;
-    if conditions.iter().any(|condition| condition.comparison != Comparison::Equal) {
+    let matchers = parser::parse_selector(text)?.matchers;
+    if matchers.iter().any(|matcher| matcher.comparison != Comparison::Equal) {
         return Err(bad("labels of a series are written with ="));
     }
-    let pairs = conditions.into_iter().map(|condition| (condition.name, condition.value));
+    let pairs = matchers.into_iter().map(|matcher| (matcher.name, matcher.value));
     Labels::new(pairs.collect()).map_err(|error| bad(&error.to_string()))
 }
 

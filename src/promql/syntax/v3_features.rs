@@ -2,11 +2,11 @@
 
 use crate::model::is_label_name;
 use crate::promql::dialect::Dialect;
-use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, Reach, Selector};
+use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, RangeExtension, Selector};
 
 /// What of a node itself, without its children, is new.
 pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
-    if node.computed.is_some() {
+    if node.computed_durations.is_some() {
         return Some("arithmetic with durations".to_owned());
     }
     match &node.kind {
@@ -29,14 +29,14 @@ pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
 }
 
 fn of_selector(selector: &Selector) -> Option<String> {
-    match selector.reach {
-        Reach::Plain => {}
-        reach => return Some(reach.keyword().to_owned()),
+    match selector.extension {
+        RangeExtension::None => {}
+        extension => return Some(extension.keyword().to_owned()),
     }
     if selector.quotes_name {
         return Some("a quoted metric name".to_owned());
     }
-    quoted(selector.conditions.iter().map(|condition| &condition.name))
+    quoted(selector.matchers.iter().map(|matcher| &matcher.name))
 }
 
 fn quoted<'l>(labels: impl IntoIterator<Item = &'l String>) -> Option<String> {
