@@ -22,11 +22,12 @@ pub use eval::statistics::almost_equal;
 pub use go_compat::number::{api as format_value, short as format_short};
 pub use storage::{MemoryStorage, SeriesSet, Storage};
 pub use syntax::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Cardinality, Comparison, Expr, ExprKind,
-    Grouping, Matching, ParsedMatcher, RangeExtension, Selector, Span, Subquery, ValueType,
+    Aggregate, At, Binary, Cardinality, Comparison, Expr, ExprKind, Grouping, Matching,
+    ParsedMatcher, RangeExtension, Selector, Span, Subquery, ValueType,
 };
 pub use syntax::expression::Expression;
 pub use syntax::functions::{FUNCTIONS, Function, Signature};
+pub use syntax::operators::{AggregateOp, BinaryOp};
 pub use syntax::parser::{MAX_BYTES, MAX_DEPTH, parse_selector};
 pub use syntax::series_notation::{
     parse_labels, parse_series, parse_values as parse_series_values,

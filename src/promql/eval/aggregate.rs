@@ -11,7 +11,8 @@ use crate::promql::dialect::Dialect;
 use crate::promql::eval::column::{ABSENT, is_absent};
 use crate::promql::eval::statistics::{Kahan, quantile};
 use crate::promql::go_compat::number::plain;
-use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
+use crate::promql::syntax::ast::{Aggregate, Expr, Grouping};
+use crate::promql::syntax::operators::AggregateOp;
 
 /// Which group each column belongs to. Groups are numbered as they are first met.
 pub struct Groups {

@@ -9,7 +9,8 @@ use crate::promql::dialect::Dialect;
 use crate::promql::eval::column::{ABSENT, is_absent};
 use crate::promql::go_compat::number::power;
 use crate::promql::go_compat::transcendental;
-use crate::promql::syntax::ast::{Binary, BinaryOp};
+use crate::promql::syntax::ast::Binary;
+use crate::promql::syntax::operators::BinaryOp;
 
 /// On which side the vector stands.
 #[derive(Clone, Copy, PartialEq, Eq)]

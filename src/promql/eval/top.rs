@@ -8,7 +8,8 @@ use crate::promql::dialect::Dialect;
 use crate::promql::eval::column::is_absent;
 use crate::promql::go_compat::number::plain;
 use crate::promql::go_compat::pdqsort;
-use crate::promql::syntax::ast::{Aggregate, AggregateOp, Span};
+use crate::promql::syntax::ast::{Aggregate, Span};
+use crate::promql::syntax::operators::AggregateOp;
 
 /// An element of a heap: a value and the column that it is of.
 type Entry = (f64, usize);

@@ -3,10 +3,11 @@
 use crate::promql::error::ParseError;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{
-    AggregateOp, At, Binary, Cardinality, Comparison, Expr, ExprKind, ParsedMatcher,
-    RangeExtension, Selector, Span, ValueType,
+    At, Binary, Cardinality, Comparison, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector,
+    Span, ValueType,
 };
 use crate::promql::syntax::functions::Function;
+use crate::promql::syntax::operators::AggregateOp;
 use crate::promql::syntax::parser::{Parser, is_instant};
 
 /// Checks a node whose children have been checked.

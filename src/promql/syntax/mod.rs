@@ -8,6 +8,7 @@ pub(super) mod duration;
 pub(super) mod expression;
 pub(super) mod functions;
 pub(super) mod lexer;
+pub(super) mod operators;
 pub(super) mod parser;
 pub(super) mod series_notation;
 pub(super) mod v3_features;

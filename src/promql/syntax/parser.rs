@@ -9,12 +9,12 @@ mod selector;
 
 use crate::promql::error::ParseError;
 use crate::promql::syntax::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, Expr, ExprKind, Grouping, Matching,
-    Selector, Span, ValueType,
+    Aggregate, Binary, Cardinality, Expr, ExprKind, Grouping, Matching, Selector, Span, ValueType,
 };
 use crate::promql::syntax::check;
 use crate::promql::syntax::functions::Function;
 use crate::promql::syntax::lexer::{self, Token, TokenKind};
+use crate::promql::syntax::operators::{AggregateOp, BinaryOp};
 
 /// Levels of nodes that an expression may have.
 pub const MAX_DEPTH: usize = 300;
