@@ -3,20 +3,21 @@
 //! What differs between the two stands where it is evaluated; what Prometheus 2 refuses to parse
 //! stands in `syntax`.
 
-/// Which generation of Prometheus an answer has to equal.
+/// The generation of Prometheus whose answers are to be equalled to the bit.
 ///
 /// Before version 3 a window holds both its ends, `[t-r, t]`; since then it leaves out the earlier
 /// one. Summation, extrapolation and the regular expressions' dot differ as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
-    /// Prometheus 2.
+    /// The answers of Prometheus 2, up to its last release.
     V2,
-    /// Prometheus 3.
+    /// The answers of Prometheus 3.
     V3,
 }
 
 impl Dialect {
-    /// That of a server's version, such as `2.42.0`; an unknown one counts as the newest.
+    /// The dialect of a server by its version, such as `2.42.0` or `v3.1.0`. A version that is not
+    /// understood counts as the newest generation.
     pub fn of_version(version: &str) -> Self {
         let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
         if matches!(major, "0" | "1" | "2") { Self::V2 } else { Self::V3 }

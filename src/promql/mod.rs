@@ -1,4 +1,4 @@
-//! PromQL over series, with Prometheus's own answers.
+//! Evaluates PromQL over series, with the same answers as Prometheus.
 //!
 //! Knows nothing of where series live: a [`Storage`] hands them out, so that a capture, a live tick
 //! and a test share the evaluator. Covers float samples; native histograms are refused by name.

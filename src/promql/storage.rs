@@ -1,4 +1,4 @@
-//! Where series come from, as far as the evaluator cares.
+//! The interface through which the evaluator reads series, and an implementation in memory.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::model::{LabelMatcher, Series, TimeRange};
 /// what it has decoded and hand it out many times without copying samples.
 pub type SeriesSet = Vec<Arc<Series>>;
 
-/// Series by matchers: a capture, the last minutes of a live cluster, or a test's own.
+/// A source of series: a capture, the last minutes of a live cluster, or the series of a test.
 pub trait Storage {
     /// The series that match all matchers and have samples in `range`.
     ///
@@ -26,7 +26,7 @@ pub trait Storage {
     ) -> Result<SeriesSet, StorageError>;
 }
 
-/// Series in memory.
+/// A storage that holds its series in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStorage {
     series: SeriesSet,

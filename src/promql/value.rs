@@ -1,4 +1,4 @@
-//! What a query returns.
+//! The result of a query: a value and the remarks on it.
 
 use crate::model::{Labels, Sample, Series};
 
@@ -7,13 +7,13 @@ use crate::promql::annotations::Annotations;
 /// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// One number.
+    /// One number at the instant of evaluation.
     Scalar(Sample),
     /// A string at an instant.
     String {
         /// The instant of evaluation.
         at: crate::model::Timestamp,
-        /// The text.
+        /// The text of the string.
         text: String,
     },
     /// At most one value for each label set, all at the instant of evaluation, in the order in
@@ -26,17 +26,17 @@ pub enum Value {
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSample {
-    /// What identifies it.
+    /// The labels that identify the element.
     pub labels: Labels,
-    /// Its value.
+    /// The value at the instant of evaluation.
     pub sample: Sample,
 }
 
 /// A result with what the user should know about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The result.
+    /// The result of the query.
     pub value: Value,
-    /// Warnings and infos.
+    /// The warnings and infos that Prometheus adds to the result.
     pub annotations: Annotations,
 }

@@ -1,4 +1,6 @@
-//! Aggregation operators that make one value of a group.
+//! Aggregation operators that make one value of each group.
+//!
+//! Those that choose some series of a group are in `top`.
 
 use std::collections::HashMap;
 
@@ -14,7 +16,7 @@ use crate::promql::go_compat::number::plain;
 use crate::promql::syntax::ast::{Aggregate, Expr, Grouping};
 use crate::promql::syntax::operators::AggregateOp;
 
-/// Which group each column belongs to. Groups are numbered as they are first met.
+/// Which group each column belongs to. Groups are numbered in the order of their first columns.
 pub struct Groups {
     /// The group of each column.
     pub of: Vec<usize>,
@@ -218,7 +220,7 @@ fn has(sorted: &[String], name: &str) -> bool {
     sorted.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
 }
 
-/// An aggregation on its way, over all steps.
+/// The state of an aggregation while columns are added, over all steps.
 enum Fold {
     Sum {
         sums: Vec<Kahan>,
@@ -242,7 +244,7 @@ enum Fold {
     },
 }
 
-/// Welford's variance.
+/// A population variance by Welford's algorithm.
 #[derive(Clone, Copy, Default)]
 struct Spread {
     count: f64,

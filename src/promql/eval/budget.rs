@@ -1,4 +1,4 @@
-//! What a query has taken so far, against its limits.
+//! Counts what a query uses, and fails it where it exceeds a limit.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::super::error::EvalError;
 use crate::promql::eval::engine::EngineOptions;
 
-/// Items times steps from which on a second thread pays.
+/// From this product of items and steps on, a further thread saves time.
 const WORTH_A_THREAD: usize = 1 << 14;
 
-/// Counts what is held and what has been looked at.
+/// Counts the samples that are held and those that have been read.
 pub struct Budget<'a> {
     options: &'a EngineOptions,
     held: AtomicUsize,

@@ -18,24 +18,25 @@ use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::parser;
 use crate::promql::value::{Answer, Value, VectorSample};
 
-/// When the metric's name goes that a function or an operator drops.
+/// When the metric's name is removed from series that a function or an operator changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameRemoval {
-    /// At once.
+    /// By the function or the operator itself, as Prometheus does by default.
     #[default]
     Immediate,
-    /// At the end: Prometheus 3's feature `promql-delayed-name-removal`.
+    /// After the whole expression is evaluated: Prometheus 3's feature
+    /// `promql-delayed-name-removal`.
     Delayed,
 }
 
-/// What a query may take. Past a limit it fails; nothing is cut silently.
+/// Limits on what one query may use. A query that exceeds a limit fails; no result is cut off.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Samples of intermediate and final results held at once.
+    /// How many samples of intermediate and final results are held at once, at most.
     pub samples: usize,
-    /// Steps of a range query.
+    /// How many steps a range query has, at most.
     pub steps: usize,
-    /// Samples looked at, one counted in each window that it falls into.
+    /// How many samples are read, at most; a sample counts once for each window that holds it.
     pub work: u64,
 }
 
@@ -45,22 +46,22 @@ impl Default for Limits {
     }
 }
 
-/// How an [`Engine`] evaluates.
+/// The settings of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Whose answers to give.
+    /// The generation of Prometheus whose answers to give.
     pub dialect: Dialect,
-    /// How far back an instant selector looks for a sample.
+    /// How many milliseconds an instant selector looks back for a sample.
     pub lookback_ms: i64,
-    /// The step of subqueries that state none.
+    /// The step in milliseconds of subqueries that do not state one.
     pub subquery_step_ms: i64,
-    /// When names are dropped.
+    /// When the names of metrics are removed.
     pub name_removal: NameRemoval,
-    /// Bounds on what a query takes.
+    /// Limits on what each query may use.
     pub limits: Limits,
-    /// Threads; the answer does not depend on their number.
+    /// How many threads evaluate a query, at most; the answer does not depend on their number.
     pub threads: NonZeroUsize,
-    /// Set by somebody who watches the clock: the query fails soon after it turns true.
+    /// Cancels running queries: each fails with [`EvalError::Interrupted`] soon after this is set.
     pub interrupt: Option<Arc<AtomicBool>>,
 }
 
@@ -79,7 +80,8 @@ impl EngineOptions {
     }
 }
 
-/// Evaluates expressions. Holds no series; one engine serves any number of storages.
+/// Evaluates expressions over storages. It holds no series; one engine serves any number of
+/// storages.
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
@@ -87,12 +89,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with these options.
+    /// Makes an engine with these options and an empty cache of matchers.
     pub fn new(options: EngineOptions) -> Self {
         Self { options, matchers: MatcherCache::default() }
     }
 
-    /// The options.
+    /// The options with which it was made.
     pub fn options(&self) -> &EngineOptions {
         &self.options
     }
@@ -195,7 +197,7 @@ impl Engine {
         Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() })
     }
 
-    /// The expression as this query means it.
+    /// The expression with its computed durations replaced, unless the dialect does not know it.
     fn ready<'e>(
         &self,
         expression: &'e Expression,
@@ -226,7 +228,7 @@ impl Engine {
 }
 
 impl Answer {
-    /// An answer without remarks.
+    /// An answer without warnings and infos.
     pub fn new(value: Value) -> Self {
         Self { value, annotations: Annotations::default() }
     }

@@ -1,4 +1,4 @@
-//! `anchored` and `smoothed`: windows that know what lies beyond their ends.
+//! `anchored` and `smoothed`: windows extended by samples beyond their ends.
 //!
 //! An anchored window begins with the newest sample before it, and a smoothed one has values at
 //! both its ends, drawn between the samples on either side. Neither extrapolates.
@@ -8,7 +8,7 @@ use super::window::Window;
 use crate::model::{Sample, Timestamp};
 use crate::promql::syntax::ast::RangeExtension;
 
-/// What `rate`, `increase` and `delta` say of a window that reaches further than its ends.
+/// The value of `rate`, `increase` or `delta` of an extended window.
 pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) -> Option<f64> {
     let is_counter = kind != RateKind::Delta;
     let ends = Ends::of(window, extension, is_counter)?;
@@ -34,7 +34,7 @@ pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) ->
     Some(if kind == RateKind::Rate { change / seconds } else { change })
 }
 
-/// The window's samples with one at either end.
+/// The samples inside the window with one at each of its ends.
 pub fn with_ends(window: &Window<'_>, extension: RangeExtension) -> Vec<Sample> {
     let Some(ends) = Ends::of(window, extension, false) else { return Vec::new() };
     let at = Timestamp::from_millis;

@@ -1,4 +1,4 @@
-//! `fill`, `fill_left` and `fill_right`: what stands for a series that the other side lacks.
+//! The modifiers `fill`, `fill_left` and `fill_right`: the value of a series that one side lacks.
 
 use std::collections::HashMap;
 

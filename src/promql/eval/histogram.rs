@@ -14,17 +14,19 @@ use crate::promql::go_compat::number::open_metrics;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::Span;
 
-/// Counts of neighbouring buckets that differ by less are equal but for rounding.
+/// Counts of neighbouring buckets that differ relatively by less than this differ by rounding only;
+/// Prometheus's `smallDeltaTolerance`.
 const SMALL_DELTA: f64 = 1e-12;
 
-/// A bucket at one step.
+/// A bucket at one step: how many observations are at or below its bound.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     bound: f64,
     count: f64,
 }
 
-/// Where counts fell from one bucket to the next, and by how much at most.
+/// The range of bounds in which counts fell from one bucket to the next and were raised, and by how
+/// much at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Forced {
     from: f64,
@@ -42,7 +44,7 @@ struct Histogram {
 }
 
 impl Query<'_> {
-    /// Evaluates `histogram_quantile`.
+    /// Evaluates `histogram_quantile(φ, buckets)`.
     pub(super) fn histogram_quantile(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
         let [q, vector] = call.first();
         let quantiles = self.scalar(q, call.steps)?;
@@ -111,7 +113,7 @@ impl Query<'_> {
         self.merge(present(results), Collision::Merges)
     }
 
-    /// Evaluates `histogram_fraction`.
+    /// Evaluates `histogram_fraction(lower, upper, buckets)`.
     pub(super) fn histogram_fraction(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
         let [lower, upper, vector] = call.first();
         let (lower, upper) = (self.scalar(lower, call.steps)?, self.scalar(upper, call.steps)?);

@@ -11,9 +11,9 @@ use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Comparison, Expr, ExprKind, ParsedMatcher, ValueType};
 use crate::promql::syntax::functions::Function;
 
-/// Which series are info metrics where nothing else is asked for.
+/// The info metric that is taken where the call does not name another one.
 const DEFAULT: &str = "target_info";
-/// The labels by which series and info metrics meet.
+/// The labels by which series and info metrics are matched.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 
 /// As of when info metrics are looked up: at the instant that `@` fixes, or else at each step;
@@ -34,7 +34,7 @@ impl Reference {
     }
 }
 
-/// The matchers that info metrics meet: those on their name after all others.
+/// The matchers of info metrics: those of their data labels, and those of their name.
 pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
     let selector = args.get(1).and_then(|arg| match &arg.kind {
         ExprKind::Selector(selector) => Some(selector),

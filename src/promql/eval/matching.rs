@@ -1,4 +1,4 @@
-//! Arithmetic and comparisons between two vectors: which series meet.
+//! Arithmetic and comparisons between two instant vectors: which series match.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
-//! Evaluation, a node at a time over all steps.
+//! Evaluates an expression node by node, each node over all steps.
 //!
 //! A node's result is a column for each series, with one slot for each step, so that labels are
-//! looked at once for each series and not once for each step. Columns keep the order of the
+//! processed once for each series and not once for each step. Columns keep the order of the
 //! storage, ascending by labels, and every sum runs in that order.
 
 mod aggregate;
@@ -50,26 +50,26 @@ use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 /// The instants of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// The first one.
+    /// The first instant, in milliseconds since the Unix epoch.
     pub start: i64,
-    /// Milliseconds between two.
+    /// Milliseconds between two instants.
     pub interval: i64,
-    /// How many there are.
+    /// The number of instants.
     pub count: usize,
 }
 
 impl Steps {
-    /// The instant of a step.
+    /// The instant of a step, in milliseconds since the Unix epoch; the first step is 0.
     pub fn at(self, step: usize) -> i64 {
         self.start.saturating_add(self.interval.saturating_mul(step as i64))
     }
 
-    /// All instants.
+    /// The instants of all steps in ascending order, in milliseconds since the Unix epoch.
     pub fn instants(self) -> impl Iterator<Item = i64> {
         (0..self.count).map(move |step| self.at(step))
     }
 
-    /// The last instant.
+    /// The last instant, in milliseconds since the Unix epoch.
     fn end(self) -> i64 {
         self.at(self.count.saturating_sub(1))
     }
@@ -80,13 +80,14 @@ impl Steps {
     }
 }
 
-/// What a node evaluates to.
+/// The value of a node at each step of an evaluation. Not [`Value`](crate::promql::Value), which is
+/// the result of a whole query.
 pub enum StepValues {
-    /// A value at each step.
+    /// A number for each step.
     Scalar(Vec<f64>),
-    /// Columns with a value in at least one step.
+    /// Columns with a value at one step or more.
     Vector(Vec<Column>),
-    /// A text.
+    /// The text of a string, which is the same at every step.
     Text(String),
 }
 
@@ -100,15 +101,16 @@ impl StepValues {
     }
 }
 
-/// One evaluation of one expression, its series at hand.
+/// One evaluation of one expression, with the series that it needs.
 pub struct Query<'a> {
     options: &'a EngineOptions,
     text: &'a str,
     steps: Steps,
     span_ms: i64,
-    /// Series of each selector, by where it stands in the text.
+    /// The series of each selector, by its position in the text in bytes.
     series: HashMap<usize, SeriesSet>,
-    /// What the names of info metrics meet, by where each call of `info` stands.
+    /// The matchers of the names of info metrics, by the position of each call of `info` in the
+    /// text.
     infos: HashMap<usize, Vec<LabelMatcher>>,
     annotations: Mutex<Annotations>,
     budget: Budget<'a>,
@@ -117,10 +119,10 @@ pub struct Query<'a> {
 /// What the lock of the annotations relies on.
 const UNPOISONED: &str = "nothing panics while it adds a remark";
 
-/// What happens when two series have the same labels once the metric's name is gone.
+/// What happens when two series have the same labels after the metric's name is removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collision {
-    /// They become one, unless both have a value at the same step.
+    /// They become one series, unless both have a value at the same step.
     Merges,
     /// The query fails.
     Fails,
@@ -132,7 +134,7 @@ impl Query<'_> {
         self.annotations.lock().expect(UNPOISONED).clone()
     }
 
-    /// Evaluates the outermost node.
+    /// Evaluates the outermost node and removes names that are removed at the end.
     pub fn evaluate(&self, root: &Expr) -> Result<StepValues, EvalError> {
         match self.eval(root, self.steps)? {
             StepValues::Vector(mut columns) if self.delayed() => {
@@ -236,7 +238,7 @@ impl Query<'_> {
         }
     }
 
-    /// Columns of an expression that is known to be an instant vector.
+    /// The columns of an expression whose type is an instant vector.
     fn vector(&self, expr: &Expr, steps: Steps) -> Result<Vec<Column>, EvalError> {
         match self.eval(expr, steps)? {
             StepValues::Vector(columns) => Ok(columns),
@@ -244,7 +246,7 @@ impl Query<'_> {
         }
     }
 
-    /// Values of an expression that is known to be a scalar.
+    /// The values of an expression whose type is scalar, one for each step.
     fn scalar(&self, expr: &Expr, steps: Steps) -> Result<Vec<f64>, EvalError> {
         match self.eval(expr, steps)? {
             StepValues::Scalar(values) => Ok(values),
@@ -338,7 +340,7 @@ fn present(mut columns: Vec<Column>) -> Vec<Column> {
     columns
 }
 
-/// A column of nothing yet.
+/// The values of a column that has none yet.
 fn empty(steps: Steps) -> Vec<f64> {
     vec![ABSENT; steps.count]
 }

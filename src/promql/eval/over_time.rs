@@ -1,4 +1,4 @@
-//! Aggregations over the samples of a window.
+//! Aggregations over the samples of a window: the functions named `…_over_time`.
 
 use super::window::Window;
 use crate::model::Sample;
@@ -10,7 +10,7 @@ fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
     window.samples.iter().map(|sample| sample.value)
 }
 
-/// The sum, compensated.
+/// The sum of the samples, with compensation of what rounding loses.
 pub fn sum(window: &Window<'_>, dialect: Dialect) -> f64 {
     let mut sum = Kahan::default();
     match dialect {
@@ -57,7 +57,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Of one value.
+    /// The mean of one value.
     pub fn new(value: f64) -> Self {
         let sum = Kahan { sum: value, lost: 0.0 };
         Self { sum, mean: value, count: 1.0, incremental: false }
@@ -84,7 +84,7 @@ impl Mean {
         self.sum.lost = mean.lost;
     }
 
-    /// The mean.
+    /// The mean of the values added so far.
     pub fn value(&self) -> f64 {
         if self.incremental {
             self.mean + self.sum.lost
@@ -94,7 +94,7 @@ impl Mean {
     }
 }
 
-/// The population variance, compensated.
+/// The population variance of the samples, with compensation of what rounding loses.
 pub fn variance(window: &Window<'_>, dialect: Dialect) -> f64 {
     let (mut mean, mut squares, mut count) = (Kahan::default(), Kahan::default(), 0.0);
     for value in values(window) {

@@ -1,4 +1,4 @@
-//! Before evaluation: which parts do not depend on the step, and which series are needed.
+//! Preparation of a query: which nodes do not depend on the step, and which series are needed.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -15,12 +15,12 @@ use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtensi
 use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;
 
-/// Whether evaluating a node once saves anything.
+/// Whether evaluating a node once for all steps saves work.
 pub fn worth_evaluating_once(expr: &Expr) -> bool {
     !matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Paren(_))
 }
 
-/// Whether a node has the same value at every step, because `@` fixes its instant.
+/// Whether a node has the same value at every step, because an `@` modifier fixes its instant.
 pub fn is_step_invariant(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
@@ -92,7 +92,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// The instant that `@` means.
+    /// The instant of an `@` modifier in this query, in milliseconds since the Unix epoch.
     pub(super) fn fixed(&self, at: Option<At>) -> Option<i64> {
         Some(match at? {
             At::Millis(millis) => millis,
@@ -149,9 +149,9 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Series that a node asks for.
+/// The series that a node needs.
 struct Need {
-    /// Where the node stands.
+    /// The position of the node in the text.
     place: usize,
     parsed: Vec<ParsedMatcher>,
     /// Matchers of the metric's name that `info` also applies to the series it is given.

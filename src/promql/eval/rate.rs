@@ -1,4 +1,4 @@
-//! Functions on how a series moves: rates, deltas, trends.
+//! How a series changes over a window: rates, differences, trends.
 
 use super::window::Window;
 use crate::model::Sample;
@@ -6,14 +6,14 @@ use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
 use crate::promql::eval::statistics::Kahan;
 
-/// What `rate` and its kin differ in.
+/// Which change over a window is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RateKind {
-    /// Counter resets count, and the result is per second.
+    /// The growth of a counter per second; a fall is a reset to zero.
     Rate,
-    /// Counter resets count.
+    /// The growth of a counter; a fall is a reset to zero.
     Increase,
-    /// For gauges.
+    /// The difference of a gauge: a fall is no reset.
     Delta,
 }
 
@@ -89,7 +89,7 @@ pub fn instantaneous(window: &Window<'_>, kind: RateKind) -> Option<f64> {
     Some(if kind == RateKind::Rate { change / seconds(interval) } else { change })
 }
 
-/// How often the value fell.
+/// How often the value fell from one sample to the next.
 pub fn resets(window: &Window<'_>) -> f64 {
     window.samples.windows(2).filter(|pair| pair[1].value < pair[0].value).count() as f64
 }
@@ -103,7 +103,7 @@ pub fn changes(window: &Window<'_>) -> f64 {
     window.samples.windows(2).filter(differs).count() as f64
 }
 
-/// The slope, per second.
+/// The slope of the least-squares line, per second; needs two samples.
 pub fn derivative(window: &Window<'_>, dialect: Dialect) -> Option<f64> {
     let [first, _, ..] = window.samples else { return None };
     Some(regression(window.samples, first.at.as_millis(), dialect).0)

@@ -1,4 +1,4 @@
-//! Selectors: the newest sample at each step.
+//! Instant vector selectors: the newest sample within the lookback at each step.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::promql::syntax::ast::{RangeExtension, Selector};
 /// What a selector takes from a sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// Its value.
+    /// The value of the sample.
     Value,
-    /// Its own time, in seconds.
+    /// The time of the sample, in seconds since the Unix epoch.
     Time,
 }
 

@@ -3,17 +3,17 @@
 use super::column::is_absent;
 use crate::promql::dialect::Dialect;
 
-/// A sum with Neumaier's compensation.
+/// A running sum with Neumaier's compensation for rounding.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kahan {
-    /// The running sum.
+    /// The running sum, without compensation.
     pub sum: f64,
-    /// What rounding has lost.
+    /// The part of the terms that rounding has lost.
     pub lost: f64,
 }
 
 impl Kahan {
-    /// Adds one term.
+    /// Adds one term to the sum.
     #[inline]
     pub fn add(&mut self, term: f64) {
         let total = self.sum + term;

@@ -1,4 +1,4 @@
-//! Aggregation operators that choose some series of a group and leave their labels.
+//! Aggregation operators that choose some series of each group and keep their labels.
 
 use super::super::error::EvalError;
 use super::column::Column;
@@ -11,10 +11,10 @@ use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Aggregate, Span};
 use crate::promql::syntax::operators::AggregateOp;
 
-/// An element of a heap: a value and the column that it is of.
+/// An element of a heap: a value and the index of its column.
 type Entry = (f64, usize);
 
-/// Which of two entries stands nearer to the top of the heap: the worst one is on top.
+/// Whether the first of two values is nearer to the top of the heap, which holds the worst one.
 type Before = fn(f64, f64) -> bool;
 
 impl Query<'_> {

@@ -11,24 +11,25 @@ use crate::model::{Sample, Series, is_stale};
 use crate::promql::eval::column::is_absent;
 use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Subquery};
 
-/// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
+/// From this many windows of this many samples on, the falls of the whole series are searched once
+/// rather than in each window.
 const LONG: usize = 64;
 
 /// Samples of one series in one window.
 pub struct Window<'a> {
-    /// The samples; at least one, with those within its reach.
+    /// The samples, at least one; with a range extension also samples beyond the window's ends.
     pub samples: &'a [Sample],
-    /// The instant of evaluation.
+    /// The instant of evaluation, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The window's earlier end.
+    /// The window's earlier end, in milliseconds since the Unix epoch.
     pub start: i64,
-    /// The window's later end.
+    /// The window's later end, in milliseconds since the Unix epoch.
     pub end: i64,
-    /// Where the whole series falls, for windows of it that are long and many.
+    /// The falls of the whole series, where windows are long and many.
     pub falls: Option<Falls<'a>>,
 }
 
-/// Where a series falls, found when it is first asked for.
+/// The samples after which a lower one follows, searched when they are first needed.
 #[derive(Clone, Copy)]
 pub struct Falls<'a> {
     series: &'a [Sample],
@@ -53,11 +54,11 @@ impl<'a> Falls<'a> {
     }
 }
 
-/// A series whose samples windows are cut from.
+/// A series from whose samples windows are cut.
 pub struct Ranged {
-    /// What identifies it.
+    /// The labels of the series.
     pub metric: Metric,
-    /// Whether its name is to be dropped at the end.
+    /// Whether its metric's name is removed at the end.
     pub drop_name: bool,
     samples: Held,
 }
@@ -68,7 +69,7 @@ enum Held {
 }
 
 impl Ranged {
-    /// Its samples, without staleness markers.
+    /// The samples of the series, without staleness markers.
     pub fn samples(&self) -> &[Sample] {
         match &self.samples {
             Held::Stored(series) => &series.samples,
@@ -79,17 +80,17 @@ impl Ranged {
 
 /// The windows of a range selector or a subquery.
 pub struct Windows {
-    /// Its series.
+    /// The series from whose samples the windows are cut.
     pub series: Vec<Ranged>,
-    /// The windows' length.
+    /// The length of the windows in milliseconds.
     pub range_ms: i64,
-    /// Which samples beyond their ends count.
+    /// Which samples beyond the windows' ends count.
     pub extension: RangeExtension,
     fixed: Option<i64>,
     offset_ms: i64,
 }
 
-/// What a function makes of a window at a step; nothing where it has no value there.
+/// Makes a value of the window at a step; `None` where there is no value.
 pub type WindowFunction<'f> =
     dyn Fn(usize, &Window<'_>) -> Result<Option<f64>, EvalError> + Sync + 'f;
 
@@ -141,7 +142,7 @@ impl Query<'_> {
         Ok(found)
     }
 
-    /// After which instant, and up to which one, samples belong to a window.
+    /// The instant after which samples belong to a window, and the one up to which they do.
     fn sample_bounds(&self, extension: RangeExtension, (start, end): (i64, i64)) -> (i64, i64) {
         let lookback = self.options.lookback_ms;
         match extension {

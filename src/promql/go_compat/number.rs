@@ -77,7 +77,8 @@ pub fn max(a: f64, b: f64) -> f64 {
     -min(-a, -b)
 }
 
-/// Decimal digits without an exponent, as few as tell the number from its neighbours.
+/// Prints the fewest decimal digits that identify the number, without an exponent: Go's `%f` with
+/// the precision -1.
 pub fn plain(value: f64) -> String {
     match value {
         _ if value.is_nan() => "NaN".to_owned(),
@@ -100,19 +101,19 @@ fn in_digits(value: f64) -> String {
     if nearest.parse() == Ok(value) { nearest } else { text }
 }
 
-/// As few digits as tell the number from its neighbours, with an exponent below 1e-4 and from
-/// 1e21 on: Go's `%g`.
+/// Prints the fewest digits that identify the number, with an exponent below 1e-4 and from 1e21 on:
+/// Go's `%g` with the precision -1.
 pub fn short(value: f64) -> String {
     with_exponent_outside(value, 1e-4, 1e21)
 }
 
-/// As Prometheus's API prints values: an exponent below 1e-6 and from 1e21 on.
+/// Prints a number as Prometheus's HTTP API does: with an exponent below 1e-6 and from 1e21 on.
 pub fn api(value: f64) -> String {
     with_exponent_outside(value, 1e-6, 1e21)
 }
 
-/// As OpenMetrics writes bounds and quantiles: never as an integer, zero without a sign, with an
-/// exponent below 1e-4 and from 1e6 on.
+/// Prints a number as OpenMetrics writes bounds and quantiles: never as an integer, zero without a
+/// sign, with an exponent below 1e-4 and from 1e6 on.
 pub fn open_metrics(value: f64) -> String {
     let text = with_exponent_outside(if value == 0.0 { 0.0 } else { value }, 1e-4, 1e6);
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }

@@ -1,21 +1,22 @@
-//! Sorting step by step as Go's library does it, by a quicksort that watches for patterns.
+//! Pattern-defeating quicksort (pdqsort), step by step as Go's `sort.Sort` does it.
 //!
-//! Prometheus shows what that leaves of equal elements, and of a comparison that contradicts
-//! itself, so the steps decide there. No order is asked of `before`: whatever it says, the sort
-//! ends and keeps every element.
+//! Prometheus shows the order in which that sort leaves equal elements, and elements whose
+//! comparison contradicts itself, so each step has to be the same. `before` need not be an order:
+//! whatever it returns, the sort ends and keeps every element.
 
 use std::ops::Range;
 
-/// So few are sorted by insertion.
+/// Up to this length a part is sorted by insertion.
 const FEW: usize = 12;
-/// From so many on, a pivot is the median of medians, and almost sorted parts are mended.
+/// From this length on, a pivot is a median of medians, and almost sorted parts are repaired.
 const MANY: usize = 50;
-/// Pairs in the wrong order that are mended before a part counts as unsorted.
+/// How many pairs in the wrong order are repaired before a part counts as unsorted.
 const MENDED: usize = 5;
-/// Comparisons behind a pivot among many; where all ask for a swap, the part is descending.
+/// How many comparisons choose the pivot of a long part; where all ask for a swap, the part is
+/// descending.
 const ALL_SWAPPED: usize = 12;
 
-/// Sorts by what stands before what.
+/// Sorts so that no element is before the one to its left.
 pub fn sort<T>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
     let length = items.len();
     let mut sorter = Sorter { items, before };
@@ -27,7 +28,7 @@ struct Sorter<'a, T, F> {
     before: F,
 }
 
-/// What the choice of a pivot saw of a part.
+/// The order of the elements that the choice of a pivot compared.
 #[derive(PartialEq, Eq)]
 enum Seen {
     Ascending,
@@ -44,7 +45,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         self.items.swap(a, b);
     }
 
-    /// Sorts a part, by a heap once `patience` bad pivots were met.
+    /// Sorts a part; after `patience` unbalanced pivots, by heap sort.
     fn part(&mut self, mut part: Range<usize>, mut patience: usize) {
         let (mut balanced, mut untouched) = (true, true);
         while part.len() > FEW {
@@ -138,7 +139,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         }
     }
 
-    /// Mends a part that is almost sorted; says whether it is sorted then.
+    /// Repairs a part that is almost sorted; returns whether it is sorted then.
     fn is_mended(&mut self, part: &Range<usize>) -> bool {
         let mut at = part.start + 1;
         for _ in 0..MENDED {
@@ -167,7 +168,8 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         false
     }
 
-    /// Moves three elements from the middle of a part to where its length decides.
+    /// Swaps three elements in the middle of a part with others that a random number seeded by its
+    /// length chooses.
     fn scatter(&mut self, part: &Range<usize>) {
         let length = part.len();
         let mask = (1_u64 << (usize::BITS - length.leading_zeros())) - 1;

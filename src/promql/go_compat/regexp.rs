@@ -8,15 +8,19 @@ use regex::{Regex, RegexBuilder};
 
 use crate::promql::dialect::Dialect;
 
-/// Bytes that a compiled expression may take.
+/// The largest size of a compiled expression, in bytes.
 const SIZE_LIMIT: usize = 16 << 20;
 
-/// Checks that an expression is a regular expression.
+/// Checks that a pattern is a regular expression.
+///
+/// # Errors
+///
+/// The message of Prometheus where it is none, or where it is too large.
 pub fn validate(pattern: &str) -> Result<(), String> {
     anchored(pattern, Dialect::V3).map(|_| ())
 }
 
-/// Compiles an expression that has to match the whole text. Since Prometheus 3 a dot matches a
+/// Compiles a pattern that has to match the whole text. Since Prometheus 3 a dot matches a
 /// newline too.
 pub fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
     let body = translate(pattern);

@@ -12,18 +12,18 @@ use crate::promql::syntax::operators::{AggregateOp, BinaryOp};
 /// A part of an expression's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Where it starts.
+    /// The first byte, counted from 0.
     pub start: usize,
-    /// Where it ends, exclusive.
+    /// The byte after the last one.
     pub end: usize,
 }
 
-/// What an expression evaluates to.
+/// The type of the value of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     /// One number at each step.
     Scalar,
-    /// A string.
+    /// One text, the same at each step.
     String,
     /// Series with at most one value at each step.
     Vector,
@@ -43,75 +43,80 @@ impl ValueType {
     }
 }
 
-/// A node with its place in the text.
+/// A node of the tree with its place in the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What the node is.
+    /// The kind of the node.
     pub kind: ExprKind,
-    /// Where it stands.
+    /// The place of the node in the text.
     pub span: Span,
     /// Levels of nodes down to the deepest leaf; a leaf has 1.
     pub(in crate::promql) depth: usize,
-    /// Its durations that are computed and not just written.
+    /// The durations of the node that are computed, where there are any.
     pub(in crate::promql) computed_durations: Option<Box<ComputedDurations>>,
 }
 
 /// The kinds of node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
-    /// A number.
+    /// A number as written, or a duration in seconds.
     Number(f64),
-    /// A string.
+    /// A string without its quotes.
     String(String),
     /// An instant vector selector.
     Selector(Selector),
     /// A range vector selector.
     Range {
-        /// Which series.
+        /// The series whose samples are taken.
         selector: Selector,
-        /// The window's length.
+        /// The length of the window in milliseconds.
         range_ms: i64,
     },
-    /// A subquery.
+    /// A subquery such as `expr[1h:1m]`.
     Subquery(Box<Subquery>),
-    /// A function call.
+    /// A call of a function.
     Call {
-        /// Which function.
+        /// The function that is called.
         function: Function,
-        /// Its arguments, as written.
+        /// The arguments in the order in which they are written.
         args: Vec<Expr>,
     },
-    /// An aggregation.
+    /// An aggregation such as `sum by (job) (expr)`.
     Aggregate(Box<Aggregate>),
-    /// A binary operation.
+    /// A binary operation such as `left + right`.
     Binary(Box<Binary>),
-    /// A negation.
+    /// An operand with a minus sign before it.
     Negate(Box<Expr>),
-    /// Parentheses.
+    /// An expression in parentheses.
     Paren(Box<Expr>),
 }
 
-/// How a matcher compares, before its regular expression is compiled.
+/// How a parsed matcher compares. Unlike [`MatchOp`](crate::model::MatchOp) it holds no compiled
+/// regular expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
-    /// `=`
+    /// `=`: the value is equal.
     Equal,
-    /// `!=`
+    /// `!=`: the value is not equal.
     NotEqual,
-    /// `=~`
+    /// `=~`: the regular expression matches the whole value.
     Regex,
-    /// `!~`
+    /// `!~`: the regular expression does not match the whole value.
     NotRegex,
 }
 
-/// A condition on a label as written.
+/// A matcher on a label as it is written in a selector.
+///
+/// It is no [`LabelMatcher`](crate::model::LabelMatcher): which regular expression its text stands
+/// for depends on the dialect, which only the evaluator knows; and it can be compared, hashed and
+/// printed again. [`MatcherCache`](crate::promql::MatcherCache) compiles it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ParsedMatcher {
-    /// The label.
+    /// The name of the label.
     pub name: String,
-    /// The comparison.
+    /// How the value of the label is compared.
     pub comparison: Comparison,
-    /// A value or a regular expression.
+    /// A value, or a regular expression in RE2's notation.
     pub value: String,
 }
 
@@ -145,7 +150,7 @@ impl fmt::Display for ParsedMatcher {
     }
 }
 
-/// The instant that `@` fixes.
+/// The instant of an `@` modifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// Milliseconds since the Unix epoch.
@@ -156,15 +161,16 @@ pub enum At {
     End,
 }
 
-/// Whether samples beyond a window's ends, or after an instant, have a say.
+/// Whether samples beyond a window's ends, or after an instant, count: Prometheus's extended range
+/// selectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RangeExtension {
-    /// None has.
+    /// No modifier: no sample beyond the ends counts.
     #[default]
     None,
-    /// `anchored`: the newest one before the window has.
+    /// `anchored`: the newest sample before the window counts.
     Anchored,
-    /// `smoothed`: those on either side of an end have.
+    /// `smoothed`: the samples on both sides of each end count.
     Smoothed,
 }
 
@@ -179,18 +185,19 @@ impl RangeExtension {
     }
 }
 
-/// Which series, and as of when.
+/// A selector of series with its modifiers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// All conditions; that of the metric's name stands last where it was written as a name.
+    /// All matchers; that of the metric's name is the last one where it is written before the
+    /// braces.
     pub matchers: Vec<ParsedMatcher>,
     /// The `@` modifier.
     pub at: Option<At>,
-    /// How far back; negative looks ahead.
+    /// The `offset` in milliseconds; a negative one looks ahead.
     pub offset_ms: i64,
-    /// Which samples beyond its own count.
+    /// Which samples beyond the window count.
     pub extension: RangeExtension,
-    /// Whether the metric's name stands in quotes among the conditions.
+    /// Whether the metric's name is written in quotes among the matchers.
     pub quotes_name: bool,
 }
 
@@ -207,15 +214,15 @@ impl Selector {
 /// An expression evaluated at steps of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subquery {
-    /// What is evaluated.
+    /// The expression that is evaluated at each step of the subquery.
     pub expr: Expr,
-    /// The window's length.
+    /// The length of the window in milliseconds.
     pub range_ms: i64,
-    /// The step, where one is written.
+    /// The step in milliseconds, where one is written.
     pub step_ms: Option<i64>,
     /// The `@` modifier.
     pub at: Option<At>,
-    /// How far back.
+    /// The `offset` in milliseconds.
     pub offset_ms: i64,
 }
 
@@ -228,14 +235,14 @@ pub enum Grouping {
     Without(Vec<String>),
 }
 
-/// An aggregation.
+/// An aggregation of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
-    /// The operator.
+    /// The aggregation operator.
     pub op: AggregateOp,
-    /// What is aggregated.
+    /// The instant vector that is aggregated.
     pub expr: Expr,
-    /// The operator's parameter.
+    /// The operator's parameter, such as the number of `topk`.
     pub param: Option<Expr>,
     /// How series are grouped.
     pub grouping: Grouping,
@@ -246,11 +253,11 @@ pub struct Aggregate {
 pub enum Cardinality {
     /// One series meets at most one.
     OneToOne,
-    /// `group_left`: many on the left; the labels are copied from the right.
+    /// `group_left`: several series on the left; the labels are copied from the right.
     ManyToOne(Vec<String>),
-    /// `group_right`: many on the right; the labels are copied from the left.
+    /// `group_right`: several series on the right; the labels are copied from the left.
     OneToMany(Vec<String>),
-    /// Set operators.
+    /// Set operators, which match any number of series.
     ManyToMany,
 }
 
@@ -264,14 +271,14 @@ impl Cardinality {
     }
 }
 
-/// How series of two vectors find each other.
+/// Which series of two instant vectors match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matching {
     /// `on` where true, `ignoring` where false.
     pub on: bool,
     /// The labels of the clause.
     pub labels: Vec<String>,
-    /// Which side may have many.
+    /// Which side may have several series for one of the other.
     pub cardinality: Cardinality,
     /// `fill_left`: the value that stands for a missing series on the left.
     pub fill_left: Option<f64>,
@@ -282,20 +289,20 @@ pub struct Matching {
 /// A binary operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binary {
-    /// The operator.
+    /// The operator between both sides.
     pub op: BinaryOp,
-    /// Its left side.
+    /// The operand on the left.
     pub left: Expr,
-    /// Its right side.
+    /// The operand on the right.
     pub right: Expr,
-    /// How series match; of use between two vectors only.
+    /// How series match; has a meaning between two instant vectors only.
     pub matching: Matching,
     /// Whether a comparison returns 0 and 1 instead of filtering.
     pub returns_bool: bool,
 }
 
 impl Expr {
-    /// What the node evaluates to.
+    /// The type of the value of the node.
     pub fn value_type(&self) -> ValueType {
         match &self.kind {
             ExprKind::Number(_) => ValueType::Scalar,
@@ -324,7 +331,7 @@ impl Expr {
         node
     }
 
-    /// The same, to be changed.
+    /// The node's children, from left to right, to be changed.
     pub(in crate::promql) fn children_mut(&mut self) -> Vec<&mut Self> {
         match &mut self.kind {
             ExprKind::Number(_)

@@ -1,4 +1,4 @@
-//! Types and forms that the grammar alone does not catch, in Prometheus's words.
+//! Checks of types and forms that the grammar does not make, with the messages of Prometheus.
 
 use crate::promql::error::ParseError;
 use crate::promql::go_compat::regexp;
@@ -39,7 +39,7 @@ pub(in crate::promql) fn node(parser: &Parser<'_>, expr: &Expr) -> Result<(), Pa
     }
 }
 
-/// The operand of a sign.
+/// Checks the operand of a sign.
 pub(in crate::promql) fn sign(
     parser: &Parser<'_>,
     operand: &Expr,
@@ -55,7 +55,7 @@ pub(in crate::promql) fn sign(
     Err(parser.error_at(Span { start, end: start }, message))
 }
 
-/// A binary operation, whose operator stands at `span`.
+/// Checks a binary operation, whose operator is at `span`.
 pub(in crate::promql) fn operator(
     parser: &Parser<'_>,
     binary: &Binary,
@@ -107,7 +107,7 @@ pub(in crate::promql) fn operator(
     Ok(())
 }
 
-/// A matcher, whose value stands at `span`.
+/// Checks a matcher, whose value is at `span`.
 pub(in crate::promql) fn matcher(
     parser: &Parser<'_>,
     matcher: &ParsedMatcher,
@@ -119,7 +119,7 @@ pub(in crate::promql) fn matcher(
     regexp::validate(&matcher.value).map_err(|why| parser.error_at(span, why))
 }
 
-/// Where an `@` modifier goes.
+/// The field of a selector or a subquery that an `@` modifier sets.
 pub(in crate::promql) fn place_for_at<'e>(
     parser: &Parser<'_>,
     expr: &'e mut Expr,
@@ -139,7 +139,7 @@ pub(in crate::promql) fn place_for_at<'e>(
     Ok(slot)
 }
 
-/// Where an offset goes.
+/// The field of a selector or a subquery that an `offset` modifier sets.
 pub(in crate::promql) fn place_for_offset<'e>(
     parser: &Parser<'_>,
     expr: &'e mut Expr,
@@ -161,7 +161,7 @@ pub(in crate::promql) fn place_for_offset<'e>(
     Ok(slot)
 }
 
-/// Gives a selector a reach.
+/// Sets the range extension of a selector.
 pub(in crate::promql) fn extend(
     parser: &Parser<'_>,
     expr: &mut Expr,

@@ -1,10 +1,10 @@
-//! Durations that are computed: arithmetic in brackets and behind `offset`.
+//! Durations that are computed: arithmetic in brackets and after `offset`.
 
 use crate::promql::error::EvalError;
 use crate::promql::go_compat::number::power;
 use crate::promql::syntax::ast::{Expr, ExprKind};
 
-/// A duration as it is computed, in seconds.
+/// An expression whose value is a duration in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DurationExpr {
     /// A number or a duration as written.
@@ -13,33 +13,33 @@ pub enum DurationExpr {
     Step,
     /// `range()`: from the query's first step to its last one.
     Range,
-    /// Of two others.
+    /// An operation on two durations.
     Binary(DurationOp, Box<Self>, Box<Self>),
 }
 
-/// What makes a duration of two.
+/// An operator on two durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurationOp {
-    /// `+`
+    /// `+`: the sum.
     Add,
-    /// `-`
+    /// `-`: the difference.
     Sub,
-    /// `*`
+    /// `*`: the product.
     Mul,
-    /// `/`
+    /// `/`: the quotient.
     Div,
-    /// `%`
+    /// `%`: the remainder, with the sign of the dividend.
     Mod,
-    /// `^`
+    /// `^`: the power.
     Pow,
-    /// `min_of`
+    /// `min_of`: the smaller one of two durations.
     Least,
-    /// `max_of`
+    /// `max_of`: the larger one of two durations.
     Most,
 }
 
 impl DurationOp {
-    /// How strongly it binds.
+    /// How strongly the operator binds: from 1, the weakest, to 4.
     pub(in crate::promql) fn precedence(self) -> u8 {
         match self {
             Self::Add | Self::Sub => 1,
@@ -50,19 +50,19 @@ impl DurationOp {
     }
 }
 
-/// What a query knows of itself, in milliseconds.
+/// The times of a query on which durations may depend, in milliseconds.
 #[derive(Clone, Copy)]
 pub(in crate::promql) struct QueryTimes {
     pub step: i64,
     pub range: i64,
 }
 
-/// Which durations have a meaning.
+/// Which durations are allowed in a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::promql) enum AllowedSign {
-    /// Only those above zero: windows and steps.
+    /// Durations above zero only: windows and steps.
     Positive,
-    /// All: offsets.
+    /// Durations of any sign: offsets.
     Any,
 }
 
@@ -126,7 +126,7 @@ impl DurationExpr {
     }
 }
 
-/// Durations of a node that depend on the query.
+/// The durations of a node that are computed rather than written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::promql) struct ComputedDurations {
     pub range: Option<DurationExpr>,
@@ -134,7 +134,12 @@ pub(in crate::promql) struct ComputedDurations {
     pub offset: Option<DurationExpr>,
 }
 
-/// Puts the query's own times into every duration that depends on them.
+/// Replaces every computed duration of a tree by its value in a query.
+///
+/// # Errors
+///
+/// [`EvalError::Expression`] where a duration is not a number, out of range, or not positive where
+/// it must be.
 pub(in crate::promql) fn resolve(expr: &mut Expr, times: QueryTimes) -> Result<(), EvalError> {
     let fixed = |computed: &Option<DurationExpr>, sign: AllowedSign| match computed {
         Some(duration) => {

@@ -1,4 +1,5 @@
-//! The functions of PromQL: one row of one table for each, from which the type [`Function`] is made.
+//! The functions of PromQL: one row of one table for each, from which the type [`Function`] is
+//! made.
 //!
 //! How a function is evaluated stands in `eval::functions`, where the compiler demands an entry for
 //! every row of this table.

@@ -1,4 +1,4 @@
-//! Cuts the text of an expression into tokens.
+//! Splits the text of an expression into tokens.
 
 use crate::model::duration_ms;
 use crate::promql::error::ParseError;
@@ -24,11 +24,11 @@ pub enum TokenKind {
     Text(String),
     /// Punctuation or an operator.
     Mark(&'static str),
-    /// The end.
+    /// The end of the text.
     End,
 }
 
-/// Marks, those of two characters first.
+/// Punctuation and operators, those of two characters first.
 const MARKS: [&str; 24] = [
     "==", "!=", ">=", "<=", "=~", "!~", "+", "-", "*", "/", "%", "^", "=", ">", "<", "(", ")", "{",
     "}", "[", "]", ",", "@", ":",

@@ -1,4 +1,5 @@
-//! From the text of an expression to a typed tree, by Prometheus's grammar and in its error messages.
+//! From the text of an expression to a typed tree, by Prometheus's grammar and in its error
+//! messages.
 //!
 //! Knows nothing of samples: `eval` walks the tree.
 

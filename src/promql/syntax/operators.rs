@@ -2,41 +2,41 @@
 
 use crate::promql::syntax::ast::ValueType;
 
-/// Aggregation operators.
+/// An aggregation operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AggregateOp {
-    /// `sum`
+    /// `sum`: the sum of the values.
     Sum,
-    /// `avg`
+    /// `avg`: the mean of the values.
     Avg,
-    /// `count`
+    /// `count`: the number of series.
     Count,
-    /// `min`
+    /// `min`: the smallest value.
     Min,
-    /// `max`
+    /// `max`: the largest value.
     Max,
-    /// `group`
+    /// `group`: one for every group.
     Group,
-    /// `stddev`
+    /// `stddev`: the population standard deviation.
     Stddev,
-    /// `stdvar`
+    /// `stdvar`: the population variance.
     Stdvar,
-    /// `topk`
+    /// `topk`: the series with the largest values.
     Topk,
-    /// `bottomk`
+    /// `bottomk`: the series with the smallest values.
     Bottomk,
-    /// `count_values`
+    /// `count_values`: the number of series for each value.
     CountValues,
-    /// `quantile`
+    /// `quantile`: a quantile of the values.
     Quantile,
-    /// `limitk`
+    /// `limitk`: some number of series.
     Limitk,
-    /// `limit_ratio`
+    /// `limit_ratio`: some share of the series.
     LimitRatio,
 }
 
 impl AggregateOp {
-    /// All of them, by name.
+    /// All aggregation operators with their names.
     pub const ALL: [(&'static str, Self); 14] = [
         ("sum", Self::Sum),
         ("avg", Self::Avg),
@@ -54,7 +54,7 @@ impl AggregateOp {
         ("limit_ratio", Self::LimitRatio),
     ];
 
-    /// The operator's name.
+    /// The name as it is written in an expression.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, op)| *op == self).map_or("", |(name, _)| name)
     }
@@ -71,45 +71,45 @@ impl AggregateOp {
     }
 }
 
-/// Binary operators.
+/// An operator between two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BinaryOp {
-    /// `+`
+    /// `+`: the sum.
     Add,
-    /// `-`
+    /// `-`: the difference.
     Sub,
-    /// `*`
+    /// `*`: the product.
     Mul,
-    /// `/`
+    /// `/`: the quotient.
     Div,
-    /// `%`
+    /// `%`: the remainder, with the sign of the dividend.
     Mod,
-    /// `^`
+    /// `^`: the power.
     Pow,
-    /// `atan2`
+    /// `atan2`: the angle of a point in radians.
     Atan2,
-    /// `==`
+    /// `==`: whether both are equal.
     Eq,
-    /// `!=`
+    /// `!=`: whether they differ.
     Ne,
-    /// `>`
+    /// `>`: whether the left one is greater.
     Gt,
-    /// `<`
+    /// `<`: whether the left one is less.
     Lt,
-    /// `>=`
+    /// `>=`: whether the left one is greater or equal.
     Ge,
-    /// `<=`
+    /// `<=`: whether the left one is less or equal.
     Le,
-    /// `and`
+    /// `and`: the series of the left side that the right side has too.
     And,
-    /// `or`
+    /// `or`: the series of the left side, and those that only the right side has.
     Or,
-    /// `unless`
+    /// `unless`: the series of the left side that the right side lacks.
     Unless,
 }
 
 impl BinaryOp {
-    /// As it is written.
+    /// The operator as it is written in an expression.
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -131,7 +131,7 @@ impl BinaryOp {
         }
     }
 
-    /// How strongly it binds.
+    /// How strongly the operator binds: from 1, the weakest, to 6.
     pub(in crate::promql) fn precedence(self) -> u8 {
         match self {
             Self::Or => 1,
@@ -143,12 +143,12 @@ impl BinaryOp {
         }
     }
 
-    /// Whether it compares.
+    /// Whether it is a comparison, which filters or returns 0 and 1.
     pub fn is_comparison(self) -> bool {
         self.precedence() == 3
     }
 
-    /// Whether it works on sets of series.
+    /// Whether it is a set operator: `and`, `or`, `unless`.
     pub fn is_set(self) -> bool {
         self.precedence() <= 2
     }

@@ -1,10 +1,11 @@
-//! What Prometheus 2 does not know yet, and therefore refuses.
+//! The parts of PromQL that Prometheus 2 does not parse, and which are refused in its dialect.
 
 use crate::model::is_label_name;
 use crate::promql::dialect::Dialect;
 use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, RangeExtension, Selector};
 
-/// What of a node itself, without its children, is new.
+/// The part of a node, apart from its children, that only Prometheus 3 parses, as an error names
+/// it.
 pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
     if node.computed_durations.is_some() {
         return Some("arithmetic with durations".to_owned());

@@ -1,5 +1,5 @@
-//! Logarithms and the exponential function. Translations of FreeBSD's `msun` (logarithms) and of SLEEF
-//! (`exp`, with fused multiplication), in Go's order of evaluation.
+//! Logarithms and the exponential function. Translations of FreeBSD's `msun` (logarithms) and of
+//! SLEEF (`exp`, with fused multiplication), in Go's order of evaluation.
 
 use std::f64::consts::{LOG2_E, LOG10_E};
 

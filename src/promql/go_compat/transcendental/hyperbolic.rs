@@ -1,5 +1,5 @@
-//! Hyperbolic functions and their inverses. Translations of Cephes and of FreeBSD's `msun` in Go's order
-//! of evaluation.
+//! Hyperbolic functions and their inverses. Translations of Cephes and of FreeBSD's `msun` in Go's
+//! order of evaluation.
 
 use std::f64::consts::LN_2;
 

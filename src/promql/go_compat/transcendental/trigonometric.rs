@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
 
-/// An angle above zero as an octant and what is left of it.
+/// A positive angle as an octant, made even and modulo 8, and the remaining angle.
 fn octant(x: f64) -> (u64, f64) {
     const PI4_HIGH: f64 = 0.7853981256484985;
     const PI4_MIDDLE: f64 = 3.774894707930798e-08;
@@ -16,7 +16,7 @@ fn octant(x: f64) -> (u64, f64) {
     (octant & 7, ((x - whole * PI4_HIGH) - whole * PI4_MIDDLE) - whole * PI4_LOW)
 }
 
-/// Payne's and Hanek's reduction, for angles whose octant takes more digits of pi.
+/// Payne-Hanek reduction, for angles whose octant needs more digits of π.
 fn far_octant(x: f64) -> (u64, f64) {
     /// The digits of 4/pi.
     const DIGITS: [u64; 20] = [
@@ -63,7 +63,7 @@ fn far_octant(x: f64) -> (u64, f64) {
     (octant, rest * FRAC_PI_4)
 }
 
-/// The sine of what an octant leaves.
+/// The sine of the angle that remains beside an octant.
 fn sine_of_rest(z: f64) -> f64 {
     const S: [f64; 6] = [
         1.5896230157654656e-10,
@@ -77,7 +77,7 @@ fn sine_of_rest(z: f64) -> f64 {
     z + z * zz * (((((S[0] * zz + S[1]) * zz + S[2]) * zz + S[3]) * zz + S[4]) * zz + S[5])
 }
 
-/// The cosine of what an octant leaves.
+/// The cosine of the angle that remains beside an octant.
 fn cosine_of_rest(z: f64) -> f64 {
     const C: [f64; 6] = [
         -1.1358536521387682e-11,
@@ -92,7 +92,7 @@ fn cosine_of_rest(z: f64) -> f64 {
         + zz * zz * (((((C[0] * zz + C[1]) * zz + C[2]) * zz + C[3]) * zz + C[4]) * zz + C[5])
 }
 
-/// The sine.
+/// The sine of an angle in radians.
 pub fn sin(x: f64) -> f64 {
     if x == 0.0 || x.is_nan() {
         return x;
@@ -105,7 +105,7 @@ pub fn sin(x: f64) -> f64 {
     if (x < 0.0) != (octant > 3) { -y } else { y }
 }
 
-/// The cosine.
+/// The cosine of an angle in radians.
 pub fn cos(x: f64) -> f64 {
     if !x.is_finite() {
         return f64::NAN;
@@ -115,7 +115,7 @@ pub fn cos(x: f64) -> f64 {
     if (octant > 3) != (octant & 3 > 1) { -y } else { y }
 }
 
-/// The tangent.
+/// The tangent of an angle in radians.
 pub fn tan(x: f64) -> f64 {
     const P: [f64; 3] = [-13093.693918138379, 1153516.6483858742, -17956525.197648488];
     const Q: [f64; 4] =
@@ -174,7 +174,7 @@ fn atan_of_positive(x: f64) -> f64 {
     }
 }
 
-/// The arctangent.
+/// The arctangent, in radians between -π/2 and π/2.
 pub fn atan(x: f64) -> f64 {
     if x == 0.0 {
         x
@@ -185,7 +185,7 @@ pub fn atan(x: f64) -> f64 {
     }
 }
 
-/// The angle of a point.
+/// The angle of the point `(x, y)`, in radians between -π and π.
 pub fn atan2(y: f64, x: f64) -> f64 {
     if y.is_nan() || x.is_nan() {
         return f64::NAN;
@@ -210,7 +210,7 @@ pub fn atan2(y: f64, x: f64) -> f64 {
     }
 }
 
-/// The arcsine.
+/// The arcsine, in radians between -π/2 and π/2; NaN beyond -1 and 1.
 pub fn asin(x: f64) -> f64 {
     if x == 0.0 {
         return x;
@@ -228,7 +228,7 @@ pub fn asin(x: f64) -> f64 {
     if x < 0.0 { -angle } else { angle }
 }
 
-/// The arccosine.
+/// The arccosine, in radians between 0 and π; NaN beyond -1 and 1.
 pub fn acos(x: f64) -> f64 {
     FRAC_PI_2 - asin(x)
 }

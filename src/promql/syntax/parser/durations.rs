@@ -1,4 +1,4 @@
-//! Durations in brackets and behind `offset`, and arithmetic with them.
+//! Durations in brackets and after `offset`, and arithmetic with them.
 
 use crate::promql::error::ParseError;
 use crate::promql::syntax::duration::{AllowedSign, DurationExpr, DurationOp, QueryTimes};
@@ -22,8 +22,8 @@ impl Parser<'_> {
         self.known(duration, AllowedSign::Positive).map_err(|why| self.error_at(start, why))
     }
 
-    /// An offset. Arithmetic begins with a parenthesis and then goes on behind it: `x offset (1m) + 2`
-    /// looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
+    /// An offset. Arithmetic begins with a parenthesis and then goes on behind it: `x offset (1m) +
+    /// 2` looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
     pub(super) fn offset(&mut self) -> Result<Length, ParseError> {
         let (start, level) = (self.span(), self.level);
         let context = "offset";

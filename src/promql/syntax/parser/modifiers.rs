@@ -1,4 +1,4 @@
-//! What stands behind an expression: ranges, subqueries, `offset` and `@`.
+//! What follows an expression: ranges, subqueries, `offset` and `@`.
 
 use crate::promql::error::ParseError;
 use crate::promql::syntax::ast::{At, Expr, ExprKind, RangeExtension, Subquery};
