@@ -104,6 +104,43 @@ pub fn exp(x: f64) -> f64 {
     }
 }
 
+/// The number `1 + x`, taken apart as `2^k (1 + f)`.
+struct OnePlus {
+    k: i64,
+    f: f64,
+    /// The mantissa that decides whether the polynomial is needed; 0 where `f` is tiny.
+    mantissa: u64,
+    /// What rounding `1 + x` loses, relative to the sum.
+    lost: f64,
+}
+
+impl OnePlus {
+    fn of(x: f64) -> Self {
+        let size = x.abs();
+        if size < 0.41421356237309503 && x > -0.2928932188134525 {
+            return Self { k: 0, f: x, mantissa: 1, lost: 0.0 };
+        }
+        let sum = if size < 9007199254740992.0 { 1.0 + x } else { x };
+        let mut k = (sum.to_bits() >> 52) as i64 - 1023;
+        let mut lost = 0.0;
+        if size < 9007199254740992.0 {
+            lost = if k > 0 { 1.0 - (sum - x) } else { x - (sum - 1.0) };
+            lost /= sum;
+        }
+        let mut mantissa = sum.to_bits() & 0x000f_ffff_ffff_ffff;
+        let f;
+        if mantissa < 0x0006_a09e_667f_3bcd {
+            f = f64::from_bits(mantissa | 0x3ff0_0000_0000_0000) - 1.0;
+        } else {
+            k += 1;
+            f = f64::from_bits(mantissa | 0x3fe0_0000_0000_0000) - 1.0;
+            mantissa = (0x0010_0000_0000_0000 - mantissa) >> 2;
+        }
+        Self { k, f, mantissa, lost }
+    }
+}
+
+/// The natural logarithm of `1 + x`: FreeBSD's `s_log1p.c`.
 pub(super) fn log1p(x: f64) -> f64 {
     const LN2_HIGH: f64 = 0.6931471803691238;
     const LN2_LOW: f64 = 1.9082149292705877e-10;
@@ -125,34 +162,10 @@ pub(super) fn log1p(x: f64) -> f64 {
     if x == f64::INFINITY {
         return x;
     }
-    let size = x.abs();
-    // The exponent, the rest of the mantissa and what rounding `1 + x` loses.
-    let (mut k, mut f, mut mantissa, mut lost) = (1_i64, 0.0, 0_u64, 0.0);
-    if size < 0.41421356237309503 {
-        if size < 1.862645149230957e-09 {
-            return if size < 5.551115123125783e-17 { x } else { x - x * x * 0.5 };
-        }
-        if x > -0.2928932188134525 {
-            (k, f, mantissa) = (0, x, 1);
-        }
+    if x.abs() < 1.862645149230957e-09 {
+        return if x.abs() < 5.551115123125783e-17 { x } else { x - x * x * 0.5 };
     }
-    if k != 0 {
-        let sum = if size < 9007199254740992.0 { 1.0 + x } else { x };
-        mantissa = sum.to_bits();
-        k = (mantissa >> 52) as i64 - 1023;
-        if size < 9007199254740992.0 {
-            lost = if k > 0 { 1.0 - (sum - x) } else { x - (sum - 1.0) };
-            lost /= sum;
-        }
-        mantissa &= 0x000f_ffff_ffff_ffff;
-        if mantissa < 0x0006_a09e_667f_3bcd {
-            f = f64::from_bits(mantissa | 0x3ff0_0000_0000_0000) - 1.0;
-        } else {
-            k += 1;
-            f = f64::from_bits(mantissa | 0x3fe0_0000_0000_0000) - 1.0;
-            mantissa = (0x0010_0000_0000_0000 - mantissa) >> 2;
-        }
-    }
+    let OnePlus { k, f, mantissa, lost } = OnePlus::of(x);
     let half_square = 0.5 * f * f;
     let exponent = k as f64;
     if mantissa == 0 {
