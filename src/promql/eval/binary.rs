@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::Column;
+use super::column::{ABSENT, Column, is_absent};
 use super::{Collision, Query, Steps, empty, present};
 use crate::promql::dialect::Dialect;
-use crate::promql::eval::column::{ABSENT, is_absent};
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::number::power;
 use crate::promql::go_compat::transcendental;
 use crate::promql::syntax::ast::Binary;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::super::error::EvalError;
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::EngineOptions;
 
 /// From this product of items and steps on, a further thread saves time.

@@ -4,7 +4,7 @@
 //! histograms, info metrics) are in files of that name.
 
 use super::calendar::Date;
-use super::column::{Column, Metric};
+use super::column::{ABSENT, Column, Metric, is_absent};
 use super::functions::{Implementation, implementation};
 use super::labels::{self, Direction};
 use super::select::Taken;
@@ -12,7 +12,6 @@ use super::{Collision, Query, StepValues, Steps, empty, present};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
 use crate::promql::error::EvalError;
-use crate::promql::eval::column::{ABSENT, is_absent};
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Expr, ExprKind, Span};
 use crate::promql::syntax::functions::Function;

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
+use super::column::{Column, Metric, is_absent};
 use super::matching::{Sides, matched};
 use super::{Query, Steps, empty};
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::Matching;
 
 /// Whether a match fills any side.

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
 use super::call::Call;
-use super::column::{Column, Metric};
+use super::column::{ABSENT, Column, Metric, is_absent};
+use super::statistics::almost_equal;
 use super::{Collision, Query, Steps, labels, present};
 use crate::promql::annotations::Remark;
 use crate::promql::dialect::Dialect;
-use crate::promql::eval::column::{ABSENT, is_absent};
-use crate::promql::eval::statistics::almost_equal;
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::number::open_metrics;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::Span;

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::super::error::EvalError;
 use super::call::Call;
-use super::column::{Column, Metric, is_metadata};
+use super::column::{Column, Metric, is_absent, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{Comparison, Expr, ExprKind, ParsedMatcher, ValueType};
 use crate::promql::syntax::functions::Function;
 

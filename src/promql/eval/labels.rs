@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::super::error::EvalError;
 use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
 use super::{Collision, Query};
 use crate::model::{Labels, is_label_name};
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{Comparison, Expr, ExprKind};

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::error::EvalError;
 use super::binary::changes_metric;
-use super::column::{Column, Metric, is_metadata};
+use super::column::{Column, Metric, is_absent, is_metadata};
 use super::fill::fills;
 use super::{Collision, Query, Steps, present};
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{Binary, Cardinality, Matching};
 
 /// Series of both sides that share a signature.

@@ -1,7 +1,7 @@
 //! Functions of one value: rounding, bounds, signs and angles.
 
+use super::column::ABSENT;
 use crate::promql::dialect::Dialect;
-use crate::promql::eval::column::ABSENT;
 use crate::promql::go_compat::number;
 
 /// Radians to degrees. Prometheus 2 overflows where Prometheus 3 does not.

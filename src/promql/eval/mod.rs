@@ -15,6 +15,7 @@ pub(in crate::promql) mod engine;
 mod engine_tests;
 mod extended;
 mod fill;
+mod fold;
 mod functions;
 mod histogram;
 mod info;
@@ -37,14 +38,14 @@ use std::sync::Mutex;
 
 use self::budget::Budget;
 use self::call::Call;
+use self::column::{ABSENT, is_absent};
 pub(super) use self::column::{Column, samples};
-use super::error::EvalError;
-use super::storage::SeriesSet;
 use crate::model::LabelMatcher;
 use crate::promql::annotations::{Annotations, Remark};
 use crate::promql::dialect::Dialect;
-use crate::promql::eval::column::{ABSENT, is_absent};
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::{EngineOptions, NameRemoval};
+use crate::promql::storage::SeriesSet;
 use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 
 /// The instants of an evaluation.

@@ -1,10 +1,10 @@
 //! Aggregations over the samples of a window: the functions named `…_over_time`.
 
+use super::statistics::{Kahan, quantile};
 use super::window::Window;
 use crate::model::Sample;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::eval::statistics::{Kahan, quantile};
 
 fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
     window.samples.iter().map(|sample| sample.value)

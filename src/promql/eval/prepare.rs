@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::super::error::EvalError;
-use super::super::storage::Storage;
 use super::budget::Budget;
 use super::{Query, Steps, info};
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::EngineOptions;
 use crate::promql::eval::matchers::MatcherCache;
+use crate::promql::storage::Storage;
 use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector};
 use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;

@@ -1,10 +1,10 @@
 //! How a series changes over a window: rates, differences, trends.
 
+use super::statistics::Kahan;
 use super::window::Window;
 use crate::model::Sample;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
-use crate::promql::eval::statistics::Kahan;
 
 /// Which change over a window is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]

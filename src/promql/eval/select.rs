@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
+use super::column::{Column, Metric, is_absent};
 use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{RangeExtension, Selector};
 
 /// What a selector takes from a sample.

@@ -1,11 +1,10 @@
 //! Aggregation operators that choose some series of each group and keep their labels.
 
-use super::super::error::EvalError;
-use super::column::Column;
+use super::column::{Column, is_absent};
 use super::{Query, Steps, empty, present, sampling};
 use crate::promql::annotations::Remark;
 use crate::promql::dialect::Dialect;
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::number::plain;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::{Aggregate, Span};

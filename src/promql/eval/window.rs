@@ -3,12 +3,11 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric, samples};
+use super::column::{Column, Metric, is_absent, samples};
 use super::select::Cursor;
 use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
-use crate::promql::eval::column::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Subquery};
 
 /// From this many windows of this many samples on, the falls of the whole series are searched once
