@@ -1,9 +1,9 @@
-//! Which generation of Prometheus is spoken.
+//! The two generations of Prometheus whose answers differ.
 //!
-//! What differs between the two stands where it is evaluated; what Prometheus 2 refuses to parse
-//! stands in `syntax`.
+//! The differences between the two are in the evaluator, where each has an effect; what Prometheus
+//! 2 does not parse is listed in `syntax::v3_features`.
 
-/// The generation of Prometheus whose answers are to be equalled to the bit.
+/// The generation of Prometheus whose answers the engine gives, to the bit.
 ///
 /// Before version 3 a window holds both its ends, `[t-r, t]`; since then it leaves out the earlier
 /// one. Summation, extrapolation and the regular expressions' dot differ as well.

@@ -13,8 +13,8 @@ pub type SeriesSet = Vec<Arc<Series>>;
 pub trait Storage {
     /// The series that match all matchers and have samples in `range`.
     ///
-    /// Samples outside `range` may come along, and series without any inside as well: the
-    /// evaluator cuts its own windows. Staleness markers belong to the samples.
+    /// Samples outside `range` may be returned as well, and series without any inside: the
+    /// evaluator cuts its own windows. Staleness markers are part of the samples.
     ///
     /// # Errors
     ///

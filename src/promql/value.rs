@@ -17,7 +17,8 @@ pub enum Value {
         text: String,
     },
     /// At most one value for each label set, all at the instant of evaluation, in the order in
-    /// which Prometheus returns them: that of `sort` and `topk` where they stand outermost.
+    /// which Prometheus returns them: the order of `sort` and `topk` where they are the outermost
+    /// call.
     Vector(Vec<VectorSample>),
     /// Series, ascending by labels, none of them empty.
     Matrix(Vec<Series>),

@@ -7,7 +7,7 @@ use super::calendar::Date;
 use super::column::{ABSENT, Column, Metric, is_absent};
 use super::functions::{Implementation, implementation};
 use super::labels::{self, Direction};
-use super::select::Taken;
+use super::select::SampleField;
 use super::{Collision, Query, StepValues, Steps, empty, present};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
@@ -139,7 +139,7 @@ impl Query<'_> {
         let (inner, steps) = (vector.unwrapped(), call.steps);
         let mut columns = match &inner.kind {
             ExprKind::Selector(selector) => {
-                self.select_taking(inner.span.start, selector, steps, Taken::Time)?
+                self.select_field(inner.span.start, selector, steps, SampleField::Time)?
             }
             _ => {
                 let mut columns = self.vector(vector, steps)?;
@@ -181,7 +181,7 @@ impl Query<'_> {
     }
 
     pub(super) fn sort_ascending(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
-        // NaN goes to the end, whichever way.
+        // NaN comes last in both directions.
         self.sorted(call, |columns, _| {
             pdqsort::sort(columns, |a, b| first(b).is_nan() || first(b) > first(a));
         })

@@ -129,7 +129,7 @@ fn push(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// A label that goes with the metric's name.
+/// Whether a label is the metric's name or a label of its metadata.
 pub fn is_metadata(name: &str) -> bool {
     METADATA.contains(&name)
 }

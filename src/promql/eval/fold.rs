@@ -1,4 +1,5 @@
-//! The states of aggregations that go through columns once: sums, means, counts, extremes, variances.
+//! The states of aggregations that go through columns once: sums, means, counts, extremes,
+//! variances.
 
 use super::column::{ABSENT, is_absent};
 use super::over_time::Mean;

@@ -1,7 +1,7 @@
 //! How each function is evaluated: one row for each [`Function`], or this file does not compile.
 //!
-//! What a function takes and returns stands in `syntax::functions`. What the rows refer to stands
-//! in the files beside this one, by subject.
+//! What a function takes and returns is listed in `syntax::functions`. The functions that the rows
+//! name are in the other files of this folder, by subject.
 
 use super::calendar::Date;
 use super::call::Call;

@@ -80,10 +80,11 @@ fn set_label(column: &mut Column, name: &str, value: String) {
     }
 }
 
-/// Labels of what `absent` found missing: those that its selector fixes by one equality, after
-/// which it asks nothing else of them.
+/// The labels of the result of `absent`: those for which the selector has one equality matcher, and
+/// no other matcher after it.
 ///
-/// Prometheus 3 asks its newest samples for equalities first, and then sees them in that order.
+/// Prometheus 3 sorts the matchers, equalities first, where it selects from its head block, and then
+/// takes them in that order; that is not imitated.
 pub fn of_absent(expr: &Expr) -> Labels {
     let matchers = match &expr.unwrapped().kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.matchers,

@@ -8,7 +8,7 @@ use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::regexp::anchored;
 use crate::promql::syntax::ast::{Comparison, ParsedMatcher};
 
-/// Compiled matchers by their text, since expressions repeat them.
+/// Compiled matchers by their text, because expressions repeat them.
 #[derive(Debug, Default)]
 pub struct MatcherCache {
     compiled: Mutex<HashMap<ParsedMatcher, LabelMatcher>>,
@@ -18,7 +18,7 @@ pub struct MatcherCache {
 const CACHED: usize = 4096;
 
 impl MatcherCache {
-    /// Compiles matchers. Those that every series meets are left out, and those that compare with a
+    /// Compiles matchers. Those that match every series are left out, and those that compare with a
     /// plain text get no regular expression.
     ///
     /// # Errors

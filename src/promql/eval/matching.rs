@@ -18,7 +18,7 @@ struct Group {
 
 /// The two sides of a match. `one` is the right side, but for `group_right`.
 pub struct Sides {
-    /// The side of which several series may meet one of the other.
+    /// The side of which several series may match one series of the other side.
     pub many: Vec<Column>,
     /// The other side.
     pub one: Vec<Column>,
@@ -26,15 +26,15 @@ pub struct Sides {
     pub swapped: bool,
 }
 
-/// Which columns met, and what they have in common.
-struct Met {
+/// Two columns that match, and their signature.
+struct MatchedPair {
     key: u128,
     many: usize,
     one: usize,
 }
 
 impl Query<'_> {
-    /// What series have in common that match.
+    /// The signature of a series: a hash of the labels by which it is matched.
     pub(super) fn signature(&self, matching: &Matching) -> impl Fn(&Metric) -> u128 {
         let mut names = matching.labels.clone();
         names.sort();
@@ -83,24 +83,24 @@ impl Query<'_> {
         for (index, key) in order {
             let group = &groups[&key];
             if one_to_one && group.many.len() > 1 && group.many[0] == index {
-                check_alone(&sides, group, self.is_v3(), |many, one| {
-                    self.meet(binary, &sides, many, one, steps)
+                check_one_to_one(&sides, group, self.is_v3(), |many, one| {
+                    self.matched_values(binary, &sides, many, one, steps)
                 })?;
             }
             for &one in &group.one {
-                let met = Met { key, many: index, one };
-                results.push((met, self.met(binary, &sides, index, one, steps)));
+                let met = MatchedPair { key, many: index, one };
+                results.push((met, self.matched_column(binary, &sides, index, one, steps)));
                 self.budget.hold(steps.count)?;
             }
         }
         if !one_to_one {
-            check_distinct(&results, &sides, self.is_v3(), |key| groups[key].many.len() > 1)?;
+            check_unique_results(&results, &sides, self.is_v3(), |key| groups[key].many.len() > 1)?;
         }
         let columns = results.into_iter().map(|(_, column)| column).collect();
         self.merge(present(columns), Collision::Merges)
     }
 
-    fn meet(
+    fn matched_values(
         &self,
         binary: &Binary,
         sides: &Sides,
@@ -116,8 +116,15 @@ impl Query<'_> {
         }
     }
 
-    fn met(&self, binary: &Binary, sides: &Sides, many: usize, one: usize, steps: Steps) -> Column {
-        let values = self.meet(binary, sides, many, one, steps);
+    fn matched_column(
+        &self,
+        binary: &Binary,
+        sides: &Sides,
+        many: usize,
+        one: usize,
+        steps: Steps,
+    ) -> Column {
+        let values = self.matched_values(binary, sides, many, one, steps);
         let metric = self.matched_metric(binary, &sides.many[many].metric, &sides.one[one].metric);
         let drop_name = binary.returns_bool;
         Column { metric, drop_name, values }
@@ -175,13 +182,18 @@ impl Query<'_> {
                     group.one.iter().copied().filter(|index| at(&sides.one, *index)).collect();
                 let [first, second, ..] = there.as_slice() else { continue };
                 let metrics = (&sides.one[*first].metric, &sides.one[*second].metric);
-                return Err(self.crowded(matching, metrics, sides.swapped));
+                return Err(self.many_to_many(matching, metrics, sides.swapped));
             }
         }
         Ok(())
     }
 
-    fn crowded(&self, matching: &Matching, (a, b): (&Metric, &Metric), swapped: bool) -> EvalError {
+    fn many_to_many(
+        &self,
+        matching: &Matching,
+        (a, b): (&Metric, &Metric),
+        swapped: bool,
+    ) -> EvalError {
         let group = matched(matching, a);
         let side = if swapped { "left" } else { "right" };
         let mut names = [braced(a), braced(b)];
@@ -214,9 +226,9 @@ fn braced(metric: &Metric) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// Fails where two series of the many side meet one of the other at the same step. Prometheus 3
-/// counts those that a comparison then leaves out.
-fn check_alone(
+/// Fails where two series of the many side match one series of the other side at the same step.
+/// Prometheus 3 counts those that a comparison then leaves out.
+fn check_one_to_one(
     sides: &Sides,
     group: &Group,
     counts_filtered: bool,
@@ -247,8 +259,8 @@ fn check_alone(
 
 /// Fails where two results of one signature have the same labels at the same step. Prometheus 3
 /// counts those that a comparison leaves out.
-fn check_distinct(
-    results: &[(Met, Column)],
+fn check_unique_results(
+    results: &[(MatchedPair, Column)],
     sides: &Sides,
     counts_filtered: bool,
     crowded: impl Fn(&u128) -> bool,

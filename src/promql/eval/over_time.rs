@@ -165,8 +165,8 @@ enum Quadrature {
     Trapezoid,
 }
 
-/// The integral over time in value times seconds. A first scalar of 0 or 1 asks for the left or the
-/// right sample's value between two samples; the trapezoid between both is the default.
+/// The integral over time in value times seconds. Between two samples, a scalar of 0
+/// takes the left value, 1 the right one, and any other or none the trapezoid between both.
 pub fn integral_by(
     window: &Window<'_>,
     strategy: &[f64],

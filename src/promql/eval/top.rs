@@ -152,7 +152,7 @@ fn best(op: AggregateOp, entries: &[Entry], k: usize, dialect: Dialect) -> Vec<E
     heap
 }
 
-// The heap of Go's library, since which of equal values stays depends on how it sifts.
+// The heap of Go's `container/heap`: which of equal values it keeps depends on its steps.
 
 fn push(heap: &mut Vec<Entry>, entry: Entry, before: Before) {
     heap.push(entry);
@@ -193,7 +193,7 @@ fn sink(heap: &mut [Entry], from: usize, before: Before) {
 }
 
 /// Entries whose labels' hash falls into the ratio, as a share of all hashes; a negative ratio
-/// counts from the other end. They stand in the order of a heap.
+/// counts from the other end. They are in the order of a heap.
 fn sampled(columns: &[Column], entries: Vec<Entry>, ratio: f64) -> Vec<Entry> {
     let ratio = ratio.clamp(-1.0, 1.0);
     let chosen = |entry: &Entry| {

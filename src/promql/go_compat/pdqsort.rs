@@ -7,14 +7,14 @@
 use std::ops::Range;
 
 /// Up to this length a part is sorted by insertion.
-const FEW: usize = 12;
+const INSERTION_SORT_UP_TO: usize = 12;
 /// From this length on, a pivot is a median of medians, and almost sorted parts are repaired.
-const MANY: usize = 50;
+const MEDIAN_OF_MEDIANS_FROM: usize = 50;
 /// How many pairs in the wrong order are repaired before a part counts as unsorted.
-const MENDED: usize = 5;
+const MAX_REPAIRS: usize = 5;
 /// How many comparisons choose the pivot of a long part; where all ask for a swap, the part is
 /// descending.
-const ALL_SWAPPED: usize = 12;
+const MAX_SWAPS: usize = 12;
 
 /// Sorts so that no element is before the one to its left.
 pub fn sort<T>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
@@ -30,7 +30,7 @@ struct Sorter<'a, T, F> {
 
 /// The order of the elements that the choice of a pivot compared.
 #[derive(PartialEq, Eq)]
-enum Seen {
+enum Hint {
     Ascending,
     Descending,
     Neither,
@@ -45,62 +45,63 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         self.items.swap(a, b);
     }
 
-    /// Sorts a part; after `patience` unbalanced pivots, by heap sort.
-    fn part(&mut self, mut part: Range<usize>, mut patience: usize) {
-        let (mut balanced, mut untouched) = (true, true);
-        while part.len() > FEW {
-            if patience == 0 {
-                return self.by_heap(part);
+    /// Sorts a part; after `limit` unbalanced pivots, by heap sort.
+    fn part(&mut self, mut part: Range<usize>, mut limit: usize) {
+        let (mut was_balanced, mut was_partitioned) = (true, true);
+        while part.len() > INSERTION_SORT_UP_TO {
+            if limit == 0 {
+                return self.heap_sort(part);
             }
-            if !balanced {
-                self.scatter(&part);
-                patience -= 1;
+            if !was_balanced {
+                self.break_patterns(&part);
+                limit -= 1;
             }
-            let (mut pivot, mut seen) = self.pivot(&part);
-            if seen == Seen::Descending {
+            let (mut pivot, mut hint) = self.pivot(&part);
+            if hint == Hint::Descending {
                 self.items[part.clone()].reverse();
                 pivot = part.end - 1 - (pivot - part.start);
-                seen = Seen::Ascending;
+                hint = Hint::Ascending;
             }
-            if balanced && untouched && seen == Seen::Ascending && self.is_mended(&part) {
+            if was_balanced && was_partitioned && hint == Hint::Ascending && self.repair(&part) {
                 return;
             }
             if part.start > 0 && !self.before(part.start - 1, pivot) {
-                part.start = self.split_equal(&part, pivot);
+                part.start = self.partition_equal(&part, pivot);
                 continue;
             }
             let middle;
-            (middle, untouched) = self.split(&part, pivot);
+            (middle, was_partitioned) = self.partition(&part, pivot);
             let (left, right) = (part.start..middle, middle + 1..part.end);
-            balanced = left.len().min(part.end - middle) >= part.len() / 8;
+            was_balanced = left.len().min(part.end - middle) >= part.len() / 8;
             if left.len() < part.end - middle {
-                self.part(left, patience);
+                self.part(left, limit);
                 part = right;
             } else {
-                self.part(right, patience);
+                self.part(right, limit);
                 part = left;
             }
         }
         for from in part.start + 1..part.end {
-            self.sink_left(from, part.start);
+            self.insert_left(from, part.start);
         }
     }
 
-    /// Moves an element to the left, no further than `least`, as long as it stands before.
-    fn sink_left(&mut self, mut at: usize, least: usize) {
+    /// Moves an element to the left, no further than `least`, as long as it is before its
+    /// neighbour.
+    fn insert_left(&mut self, mut at: usize, least: usize) {
         while at > least && self.before(at, at - 1) {
             self.swap(at, at - 1);
             at -= 1;
         }
     }
 
-    /// Lesser elements to the left of the pivot; returns where it stands then, and whether they
-    /// were there already.
-    fn split(&mut self, part: &Range<usize>, pivot: usize) -> (usize, bool) {
+    /// Lesser elements to the left of the pivot; returns where the pivot is then, and whether
+    /// they were there already.
+    fn partition(&mut self, part: &Range<usize>, pivot: usize) -> (usize, bool) {
         let first = part.start;
         self.swap(first, pivot);
         let (mut low, mut high) = (first + 1, part.end - 1);
-        let mut untouched = true;
+        let mut was_partitioned = true;
         loop {
             while low <= high && self.before(low, first) {
                 low += 1;
@@ -113,14 +114,14 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
             }
             self.swap(low, high);
             (low, high) = (low + 1, high - 1);
-            untouched = false;
+            was_partitioned = false;
         }
         self.swap(high, first);
-        (high, untouched)
+        (high, was_partitioned)
     }
 
     /// Elements equal to the pivot to the left, where none is less; returns where they end.
-    fn split_equal(&mut self, part: &Range<usize>, pivot: usize) -> usize {
+    fn partition_equal(&mut self, part: &Range<usize>, pivot: usize) -> usize {
         let first = part.start;
         self.swap(first, pivot);
         let (mut low, mut high) = (first + 1, part.end - 1);
@@ -140,22 +141,22 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
     }
 
     /// Repairs a part that is almost sorted; returns whether it is sorted then.
-    fn is_mended(&mut self, part: &Range<usize>) -> bool {
+    fn repair(&mut self, part: &Range<usize>) -> bool {
         let mut at = part.start + 1;
-        for _ in 0..MENDED {
+        for _ in 0..MAX_REPAIRS {
             while at < part.end && !self.before(at, at - 1) {
                 at += 1;
             }
             if at == part.end {
                 return true;
             }
-            if part.len() < MANY {
+            if part.len() < MEDIAN_OF_MEDIANS_FROM {
                 return false;
             }
             self.swap(at, at - 1);
             if at - part.start >= 2 {
                 // As in Go, the part's start is no bound here.
-                self.sink_left(at - 1, 0);
+                self.insert_left(at - 1, 0);
             }
             if part.end - at >= 2 {
                 let mut right = at + 1;
@@ -170,7 +171,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
 
     /// Swaps three elements in the middle of a part with others that a random number seeded by its
     /// length chooses.
-    fn scatter(&mut self, part: &Range<usize>) {
+    fn break_patterns(&mut self, part: &Range<usize>) {
         let length = part.len();
         let mask = (1_u64 << (usize::BITS - length.leading_zeros())) - 1;
         let middle = part.start + length / 4 * 2;
@@ -185,20 +186,20 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         }
     }
 
-    fn pivot(&self, part: &Range<usize>) -> (usize, Seen) {
+    fn pivot(&self, part: &Range<usize>) -> (usize, Hint) {
         let quarter = part.len() / 4;
         let mut places = [1, 2, 3].map(|quarters| part.start + quarter * quarters);
         let mut swaps = 0;
-        if part.len() >= MANY {
+        if part.len() >= MEDIAN_OF_MEDIANS_FROM {
             places = places.map(|at| self.median([at - 1, at, at + 1], &mut swaps));
         }
         let pivot = self.median(places, &mut swaps);
-        let seen = match swaps {
-            0 => Seen::Ascending,
-            ALL_SWAPPED => Seen::Descending,
-            _ => Seen::Neither,
+        let hint = match swaps {
+            0 => Hint::Ascending,
+            MAX_SWAPS => Hint::Descending,
+            _ => Hint::Neither,
         };
-        (pivot, seen)
+        (pivot, hint)
     }
 
     fn median(&self, mut at: [usize; 3], swaps: &mut usize) -> usize {
@@ -211,7 +212,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         at[1]
     }
 
-    fn by_heap(&mut self, part: Range<usize>) {
+    fn heap_sort(&mut self, part: Range<usize>) {
         for root in (0..part.len().div_ceil(2)).rev() {
             self.sift(part.start, root, part.len());
         }
@@ -277,7 +278,7 @@ mod tests {
                     items: &mut shape(length),
                     before: |a: &(u64, usize), b: &(u64, usize)| a.0 < b.0,
                 };
-                sorter.by_heap(0..length);
+                sorter.heap_sort(0..length);
                 assert!(sorter.items.is_sorted_by_key(|item| item.0), "{length}");
                 items.sort_by_key(|item| item.1);
                 assert!(items.iter().enumerate().all(|(place, item)| item.1 == place));

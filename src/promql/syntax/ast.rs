@@ -121,7 +121,7 @@ pub struct ParsedMatcher {
 }
 
 impl ParsedMatcher {
-    /// Whether a series without the label meets it.
+    /// Whether a series without the label matches.
     pub(in crate::promql) fn accepts_empty(&self) -> bool {
         let matches =
             || regexp::anchored(&self.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
@@ -229,7 +229,7 @@ pub struct Subquery {
 /// `by` or `without` and its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grouping {
-    /// Keep only these labels. Without a clause: none.
+    /// Keep only these labels; none where no clause is written.
     By(Vec<String>),
     /// Keep all labels but these and the metric's name.
     Without(Vec<String>),
@@ -248,10 +248,10 @@ pub struct Aggregate {
     pub grouping: Grouping,
 }
 
-/// Which side of a vector match may have several series for one of the other.
+/// Which side of a vector match may have several series that match one series of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cardinality {
-    /// One series meets at most one.
+    /// A series matches at most one series of the other side.
     OneToOne,
     /// `group_left`: several series on the left; the labels are copied from the right.
     ManyToOne(Vec<String>),
@@ -262,7 +262,7 @@ pub enum Cardinality {
 }
 
 impl Cardinality {
-    /// The labels that are copied from the side of one.
+    /// The labels that are copied from the side that has one series.
     pub fn included(&self) -> &[String] {
         match self {
             Self::ManyToOne(labels) | Self::OneToMany(labels) => labels,
@@ -278,11 +278,11 @@ pub struct Matching {
     pub on: bool,
     /// The labels of the clause.
     pub labels: Vec<String>,
-    /// Which side may have several series for one of the other.
+    /// Which side may have several series that match one series of the other side.
     pub cardinality: Cardinality,
-    /// `fill_left`: the value that stands for a missing series on the left.
+    /// `fill_left`: the value of a series that is missing on the left.
     pub fill_left: Option<f64>,
-    /// `fill_right`: the value that stands for a missing series on the right.
+    /// `fill_right`: the value of a series that is missing on the right.
     pub fill_right: Option<f64>,
 }
 

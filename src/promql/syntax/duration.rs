@@ -100,14 +100,14 @@ impl DurationExpr {
         })
     }
 
-    /// Whole milliseconds, cut like Go's durations: what is written to a nanosecond, what is
-    /// computed to a millisecond.
+    /// The duration in whole milliseconds, truncated as in Go: a written one is first rounded to
+    /// nanoseconds, a computed one is not.
     pub(in crate::promql) fn millis(
         &self,
         times: QueryTimes,
         sign: AllowedSign,
     ) -> Result<i64, &'static str> {
-        // As far as Go's duration goes, in nanoseconds.
+        // The largest duration of Go, 2^63 - 1 nanoseconds.
         const MOST: f64 = 9_223_372_036.854_775;
         let seconds = self.seconds(times)?;
         if !seconds.is_finite() {

@@ -1,8 +1,8 @@
 //! The functions of PromQL: one row of one table for each, from which the type [`Function`] is
 //! made.
 //!
-//! How a function is evaluated stands in `eval::functions`, where the compiler demands an entry for
-//! every row of this table.
+//! How a function is evaluated is the subject of `eval::functions`, where the compiler demands an
+//! entry for every row of this table.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The operators of PromQL: aggregations, and what stands between two operands.
+//! The operators of PromQL: aggregation operators and binary operators.
 
 use crate::promql::syntax::ast::ValueType;
 

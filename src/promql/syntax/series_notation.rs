@@ -1,11 +1,11 @@
-//! Series as Prometheus's test files write them: `up{job="a"} 0+1x3 _ stale`.
+//! Reads series in the notation of Prometheus's test files: `up{job="a"} 0+1x3 _ stale`.
 
 use crate::model::{Labels, stale_marker};
 use crate::promql::error::ParseError;
 use crate::promql::syntax::ast::{Comparison, ExprKind};
 use crate::promql::syntax::{lexer, parser};
 
-/// Values that one word may stand for; Prometheus sets no bound.
+/// How many values one word may denote; Prometheus sets no limit.
 const MOST_REPEATED: usize = 10_000_000;
 
 /// Labels and values of a line such as `up{job="a"} 0+1x3 _ stale`.
@@ -18,7 +18,7 @@ pub fn parse_series(line: &str) -> Result<(Labels, Vec<Option<f64>>), ParseError
     Ok((parse_labels(metric)?, parse_values(values)?))
 }
 
-/// Where the labels end in a line that goes on with values.
+/// Where the labels of a line end and its values begin.
 fn end_of_metric(line: &str) -> usize {
     let (mut quote, mut escaped, mut braces) = (None, false, false);
     for (at, c) in line.char_indices() {

@@ -5,11 +5,11 @@ use crate::promql::syntax::duration::{AllowedSign, DurationExpr, DurationOp, Que
 use crate::promql::syntax::lexer::TokenKind;
 use crate::promql::syntax::parser::{MAX_DEPTH, Parser};
 
-/// A duration, as far as it is known before the query.
+/// A duration as it is known before a query is evaluated.
 pub(super) struct Length {
     /// Milliseconds; zero where they depend on the query.
     pub millis: i64,
-    /// How it is computed, where it is not just written.
+    /// How it is computed, where it is not written as one number.
     pub computed: Option<DurationExpr>,
 }
 
@@ -22,7 +22,7 @@ impl Parser<'_> {
         self.known(duration, AllowedSign::Positive).map_err(|why| self.error_at(start, why))
     }
 
-    /// An offset. Arithmetic begins with a parenthesis and then goes on behind it: `x offset (1m) +
+    /// An offset. Arithmetic begins with a parenthesis and may continue after it: `x offset (1m) +
     /// 2` looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
     pub(super) fn offset(&mut self) -> Result<Length, ParseError> {
         let (start, level) = (self.span(), self.level);
@@ -48,8 +48,8 @@ impl Parser<'_> {
         Ok(Length { millis, computed: (!written).then_some(duration) })
     }
 
-    /// Counts a level that only the end of the whole duration gives back, so that no duration has
-    /// more parts than an expression has levels.
+    /// Counts a level, which is released at the end of the whole duration only, so that no duration
+    /// has more parts than an expression may have levels.
     fn deepen(&mut self) -> Result<(), ParseError> {
         self.level += 1;
         if self.level > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
@@ -103,7 +103,7 @@ impl Parser<'_> {
                 let inner = self.duration(1, context)?;
                 self.expect(")", context)?;
                 return Ok(match inner {
-                    // No longer just written.
+                    // A duration in parentheses counts as computed.
                     DurationExpr::Seconds(_) => plus(DurationExpr::Seconds(0.0), inner),
                     inner => inner,
                 });
