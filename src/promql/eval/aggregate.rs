@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::column::{Column, Metric, is_absent, is_metadata};
+use super::column::{ABSENT, Column, Metric, is_absent, is_metadata};
 use super::fold::Fold;
 use super::labels::text;
 use super::statistics::quantile;
@@ -47,7 +47,7 @@ impl Query<'_> {
                 }
                 let columns = self.vector(&aggregate.expr, steps)?;
                 let groups = self.groups(&columns, &aggregate.grouping);
-                Ok(self.quantiles(aggregate, &parameters, &columns, &groups, steps))
+                Ok(self.quantiles(aggregate, &parameters, &columns, &groups))
             }
             Op::Sum
             | Op::Avg
@@ -143,7 +143,6 @@ impl Query<'_> {
         parameters: &[f64],
         columns: &[Column],
         groups: &Groups,
-        steps: Steps,
     ) -> Vec<Column> {
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.first.len()];
         for (index, group) in groups.of.iter().enumerate() {
@@ -152,7 +151,7 @@ impl Query<'_> {
         let mut held = Vec::new();
         let mut values = Vec::with_capacity(members.len());
         for group in &members {
-            let mut of_group = empty(steps);
+            let mut of_group = vec![ABSENT; parameters.len()];
             for (step, slot) in of_group.iter_mut().enumerate() {
                 held.clear();
                 held.extend(group.iter().map(|index| columns[*index].values[step]));

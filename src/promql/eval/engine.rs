@@ -10,7 +10,7 @@ use crate::promql::annotations::Annotations;
 use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
 use crate::promql::eval::matchers::MatcherCache;
-use crate::promql::eval::{self, Query, StepValues, Steps};
+use crate::promql::eval::{self, Period, Query, StepValues, Steps};
 use crate::promql::storage::Storage;
 use crate::promql::syntax::ast::ValueType;
 use crate::promql::syntax::duration::QueryTimes;
@@ -94,6 +94,11 @@ impl Engine {
         Self { options, matchers: MatcherCache::default() }
     }
 
+    /// The matchers that were compiled for queries so far.
+    pub(super) fn matchers(&self) -> &MatcherCache {
+        &self.matchers
+    }
+
     /// The options with which it was made.
     pub fn options(&self) -> &EngineOptions {
         &self.options
@@ -133,7 +138,7 @@ impl Engine {
     ) -> Result<Answer, EvalError> {
         let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
         let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
-        let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
+        let query = Query::prepare(self, expression, storage, Period { steps, span_ms: 0 })?;
         let root = expression.root().unwrapped();
         if expression.value_type() == ValueType::Matrix {
             let series = query.matrix(root)?;
@@ -177,8 +182,8 @@ impl Engine {
         }
         let span = end - start;
         let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
-        let query =
-            Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
+        let period = Period { steps, span_ms: span };
+        let query = Query::prepare(self, expression, storage, period)?;
         let mut series = match query.evaluate(expression.root().unwrapped())? {
             StepValues::Text(_) => Vec::new(),
             StepValues::Scalar(values) => {

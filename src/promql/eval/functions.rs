@@ -55,7 +55,7 @@ pub(super) enum OverWindow {
     /// A number that also depends on the scalar arguments at the step, in the order in which they
     /// are written.
     WithScalars(ByScalars),
-    /// The quantile that the scalar argument names.
+    /// The quantile of the samples that the scalar argument asks for.
     Quantile,
     /// One where no series has a sample in the window.
     Absent,

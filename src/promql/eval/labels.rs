@@ -1,4 +1,4 @@
-//! Functions on labels.
+//! Functions that read or set labels, and the order in which labels sort.
 
 use std::cmp::Ordering;
 
@@ -103,12 +103,12 @@ pub fn of_absent(expr: &Expr) -> Labels {
     Labels::new(pairs).unwrap_or_default()
 }
 
-/// Which way labels are sorted.
+/// The direction in which labels are sorted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The first one first.
+    /// From the first label value to the last one.
     Ascending,
-    /// The last one first.
+    /// From the last label value to the first one.
     Descending,
 }
 
@@ -132,7 +132,8 @@ fn stands_before(a: &Column, b: &Column, names: &[&str], direction: Direction) -
     }
 }
 
-/// Whether one text precedes another one to the library that Prometheus sorts with.
+/// Whether a text is before another one in natural order, as Prometheus's library `facette/natsort`
+/// decides.
 fn precedes(a: &str, b: &str) -> bool {
     let (left, right) = (chunks(a), chunks(b));
     for (place, x) in left.iter().enumerate() {

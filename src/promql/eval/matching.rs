@@ -84,12 +84,13 @@ impl Query<'_> {
             let group = &groups[&key];
             if one_to_one && group.many.len() > 1 && group.many[0] == index {
                 check_one_to_one(&sides, group, self.is_v3(), |many, one| {
-                    self.matched_values(binary, &sides, many, one, steps)
+                    self.matched_values(binary, &sides, &MatchedPair { key, many, one }, steps)
                 })?;
             }
             for &one in &group.one {
-                let met = MatchedPair { key, many: index, one };
-                results.push((met, self.matched_column(binary, &sides, index, one, steps)));
+                let pair = MatchedPair { key, many: index, one };
+                let column = self.matched_column(binary, &sides, &pair, steps);
+                results.push((pair, column));
                 self.budget.hold(steps.count)?;
             }
         }
@@ -104,11 +105,10 @@ impl Query<'_> {
         &self,
         binary: &Binary,
         sides: &Sides,
-        many: usize,
-        one: usize,
+        pair: &MatchedPair,
         steps: Steps,
     ) -> Vec<f64> {
-        let (many, one) = (&sides.many[many].values, &sides.one[one].values);
+        let (many, one) = (&sides.many[pair.many].values, &sides.one[pair.one].values);
         if sides.swapped {
             self.combine(binary, one, many, steps)
         } else {
@@ -120,12 +120,12 @@ impl Query<'_> {
         &self,
         binary: &Binary,
         sides: &Sides,
-        many: usize,
-        one: usize,
+        pair: &MatchedPair,
         steps: Steps,
     ) -> Column {
-        let values = self.matched_values(binary, sides, many, one, steps);
-        let metric = self.matched_metric(binary, &sides.many[many].metric, &sides.one[one].metric);
+        let values = self.matched_values(binary, sides, pair, steps);
+        let (many, one) = (&sides.many[pair.many].metric, &sides.one[pair.one].metric);
+        let metric = self.matched_metric(binary, many, one);
         let drop_name = binary.returns_bool;
         Column { metric, drop_name, values }
     }

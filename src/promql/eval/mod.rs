@@ -59,6 +59,15 @@ pub struct Steps {
     pub count: usize,
 }
 
+/// The time that a query covers.
+#[derive(Clone, Copy)]
+pub struct Period {
+    /// The steps at which it is evaluated.
+    pub steps: Steps,
+    /// Milliseconds from its start to its end, which need not be a step; zero at one instant.
+    pub span_ms: i64,
+}
+
 impl Steps {
     /// The instant of a step, in milliseconds since the Unix epoch; the first step is 0.
     pub fn at(self, step: usize) -> i64 {
@@ -75,7 +84,7 @@ impl Steps {
         self.at(self.count.saturating_sub(1))
     }
 
-    /// Only the first one.
+    /// These steps without all but the first one.
     fn first(self) -> Self {
         Self { count: self.count.min(1), ..self }
     }

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::budget::Budget;
-use super::{Query, Steps, info};
+use super::{Period, Query, info};
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
 use crate::promql::error::EvalError;
-use crate::promql::eval::engine::EngineOptions;
-use crate::promql::eval::matchers::MatcherCache;
+use crate::promql::eval::engine::Engine;
 use crate::promql::storage::Storage;
 use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector};
 use crate::promql::syntax::expression::Expression;
@@ -45,13 +44,12 @@ pub fn is_step_invariant(expr: &Expr) -> bool {
 impl<'a> Query<'a> {
     /// Selects the series of every selector, each set of matchers once.
     pub fn prepare(
-        options: &'a EngineOptions,
-        cache: &MatcherCache,
+        engine: &'a Engine,
         expression: &'a Expression,
         storage: &dyn Storage,
-        steps: Steps,
-        span_ms: i64,
+        Period { steps, span_ms }: Period,
     ) -> Result<Self, EvalError> {
+        let (options, cache) = (engine.options(), engine.matchers());
         let mut query = Self {
             options,
             text: expression.text(),

@@ -11,7 +11,7 @@ use crate::promql::eval::rate::RateKind;
 use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Span, ValueType};
 use crate::promql::syntax::functions::Function;
 
-/// Endings of the names of counters; a rate of another metric earns a remark.
+/// Endings of the names of counters; a rate of another metric gets an info.
 const COUNTER_ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
 
 impl OverWindow {
