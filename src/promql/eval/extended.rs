@@ -10,15 +10,14 @@ use crate::promql::syntax::ast::RangeExtension;
 
 /// The value of `rate`, `increase` or `delta` of an extended window.
 pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) -> Option<f64> {
-    let is_counter = kind != RateKind::Delta;
-    let ends = Ends::of(window, extension, is_counter)?;
+    let ends = Ends::of(window, extension, kind)?;
     if extension == RangeExtension::Smoothed
         && window.samples[ends.first].at.as_millis() > window.end
     {
         return None;
     }
     let mut change = ends.right - ends.left;
-    if is_counter {
+    if kind.is_counter() {
         // What was lost is summed up on its own first, which shows where there are infinities.
         let (mut before, mut lost) = (ends.left, 0.0);
         let inside = ends.inside(window).iter().map(|sample| sample.value);
@@ -36,7 +35,7 @@ pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) ->
 
 /// The samples inside the window with one at each of its ends.
 pub fn with_ends(window: &Window<'_>, extension: RangeExtension) -> Vec<Sample> {
-    let Some(ends) = Ends::of(window, extension, false) else { return Vec::new() };
+    let Some(ends) = Ends::of(window, extension, RateKind::Delta) else { return Vec::new() };
     let at = Timestamp::from_millis;
     let mut samples = vec![Sample { at: at(window.start), value: ends.left }];
     samples.extend_from_slice(ends.inside(window));
@@ -60,7 +59,7 @@ pub fn smoothed_value(samples: &[Sample], at: i64) -> Option<f64> {
     let next = samples.partition_point(|sample| sample.at.as_millis() < at);
     match (next.checked_sub(1).map(|last| &samples[last]), samples.get(next)) {
         (_, Some(sample)) if sample.at.as_millis() == at => Some(sample.value),
-        (Some(before), Some(after)) => Some(between(before, after, at, false)),
+        (Some(before), Some(after)) => Some(between(before, after, at, RateKind::Delta)),
         (Some(before), None) => Some(before.value),
         (None, _) => None,
     }
@@ -75,7 +74,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(window: &Window<'_>, extension: RangeExtension, is_counter: bool) -> Option<Self> {
+    fn of(window: &Window<'_>, extension: RangeExtension, kind: RateKind) -> Option<Self> {
         let samples = window.samples;
         let time = |place: usize| samples[place].at.as_millis();
         let smoothed = extension == RangeExtension::Smoothed;
@@ -91,12 +90,12 @@ impl Ends {
             return None;
         }
         let left = if smoothed && time(first) < window.start {
-            between(&samples[first], &samples[first + 1], window.start, is_counter)
+            between(&samples[first], &samples[first + 1], window.start, kind)
         } else {
             samples[first].value
         };
         let right = if time(last) > window.end && last > 0 {
-            between(&samples[last - 1], &samples[last], window.end, is_counter)
+            between(&samples[last - 1], &samples[last], window.end, kind)
         } else {
             samples[last].value
         };
@@ -113,8 +112,8 @@ impl Ends {
 }
 
 /// The value on the line between two samples. A counter that fell rose from zero.
-fn between(before: &Sample, after: &Sample, at: i64, is_counter: bool) -> f64 {
-    let from = if is_counter && after.value < before.value { 0.0 } else { before.value };
+fn between(before: &Sample, after: &Sample, at: i64, kind: RateKind) -> f64 {
+    let from = if kind.is_counter() && after.value < before.value { 0.0 } else { before.value };
     let passed = (at - before.at.as_millis()) as f64;
     from + (after.value - from) * passed / (after.at - before.at) as f64
 }

@@ -6,6 +6,7 @@ use super::binary::changes_metric;
 use super::column::{Column, Metric, is_absent, is_metadata};
 use super::fill::fills;
 use super::{Collision, Query, Steps, present};
+use crate::promql::dialect::Dialect;
 use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{Binary, Cardinality, Matching};
 
@@ -83,7 +84,7 @@ impl Query<'_> {
         for (index, key) in order {
             let group = &groups[&key];
             if one_to_one && group.many.len() > 1 && group.many[0] == index {
-                check_one_to_one(&sides, group, self.is_v3(), |many, one| {
+                check_one_to_one(&sides, group, self.options.dialect, |many, one| {
                     self.matched_values(binary, &sides, &MatchedPair { key, many, one }, steps)
                 })?;
             }
@@ -95,7 +96,9 @@ impl Query<'_> {
             }
         }
         if !one_to_one {
-            check_unique_results(&results, &sides, self.is_v3(), |key| groups[key].many.len() > 1)?;
+            check_unique_results(&results, &sides, self.options.dialect, |key| {
+                groups[key].many.len() > 1
+            })?;
         }
         let columns = results.into_iter().map(|(_, column)| column).collect();
         self.merge(present(columns), Collision::Merges)
@@ -182,7 +185,7 @@ impl Query<'_> {
                     group.one.iter().copied().filter(|index| at(&sides.one, *index)).collect();
                 let [first, second, ..] = there.as_slice() else { continue };
                 let metrics = (&sides.one[*first].metric, &sides.one[*second].metric);
-                return Err(self.many_to_many(matching, metrics, sides.swapped));
+                return Err(self.many_to_many(matching, metrics, sides));
             }
         }
         Ok(())
@@ -192,10 +195,10 @@ impl Query<'_> {
         &self,
         matching: &Matching,
         (a, b): (&Metric, &Metric),
-        swapped: bool,
+        sides: &Sides,
     ) -> EvalError {
         let group = matched(matching, a);
-        let side = if swapped { "left" } else { "right" };
+        let side = if sides.swapped { "left" } else { "right" };
         let mut names = [braced(a), braced(b)];
         if self.is_v3() {
             names.sort();
@@ -231,9 +234,10 @@ fn braced(metric: &Metric) -> String {
 fn check_one_to_one(
     sides: &Sides,
     group: &Group,
-    counts_filtered: bool,
+    dialect: Dialect,
     meet: impl Fn(usize, usize) -> Vec<f64>,
 ) -> Result<(), EvalError> {
+    let counts_filtered = dialect == Dialect::V3;
     let mut taken: HashSet<usize> = HashSet::new();
     for &many in &group.many {
         for &one in &group.one {
@@ -262,9 +266,10 @@ fn check_one_to_one(
 fn check_unique_results(
     results: &[(MatchedPair, Column)],
     sides: &Sides,
-    counts_filtered: bool,
+    dialect: Dialect,
     crowded: impl Fn(&u128) -> bool,
 ) -> Result<(), EvalError> {
+    let counts_filtered = dialect == Dialect::V3;
     let mut seen: HashMap<(u128, u128), HashSet<usize>> = HashMap::new();
     for (met, column) in results.iter().filter(|(met, _)| crowded(&met.key)) {
         let steps = seen.entry((met.key, column.metric.key())).or_default();

@@ -17,6 +17,13 @@ pub enum RateKind {
     Delta,
 }
 
+impl RateKind {
+    /// Whether a fall of the value is a reset to zero.
+    pub fn is_counter(self) -> bool {
+        self != Self::Delta
+    }
+}
+
 /// The change over the window, extrapolated to its ends.
 ///
 /// Where the first or last sample lies about an interval or less from the window's end, the
@@ -24,7 +31,7 @@ pub enum RateKind {
 /// extrapolated below zero. The two generations of Prometheus do the last two in different order.
 pub fn extrapolated(window: &Window<'_>, kind: RateKind, dialect: Dialect) -> Option<f64> {
     let [first, .., last] = window.samples else { return None };
-    let is_counter = kind != RateKind::Delta;
+    let is_counter = kind.is_counter();
     let mut change = last.value - first.value;
     if is_counter {
         match &window.falls {
@@ -84,7 +91,7 @@ pub fn instantaneous(window: &Window<'_>, kind: RateKind) -> Option<f64> {
     if interval == 0 {
         return None;
     }
-    let was_reset = kind != RateKind::Delta && last.value < before.value;
+    let was_reset = kind.is_counter() && last.value < before.value;
     let change = if was_reset { last.value } else { last.value - before.value };
     Some(if kind == RateKind::Rate { change / seconds(interval) } else { change })
 }
