@@ -66,7 +66,7 @@ fn may_read(selector: &Selector, name: &str, cache: &MatcherCache, dialect: Dial
         return metric == name;
     }
     // A selector that cannot be compiled fails later, when it is evaluated.
-    let Ok(matchers) = cache.matchers(&selector.conditions, dialect) else { return false };
+    let Ok(matchers) = cache.matchers(&selector.matchers, dialect) else { return false };
     matchers.iter().filter(|matcher| matcher.name == "__name__").all(|m| m.accepts(name))
 }
 

@@ -104,7 +104,7 @@ impl EvidenceFinder<'_> {
             Timestamp::from_millis(window.end.saturating_sub(window.back_ms).saturating_add(open)),
             Timestamp::from_millis(window.end.saturating_add(1)),
         );
-        let mut matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
+        let mut matchers = self.cache.matchers(&selector.matchers, self.dialect)?;
         let kept = matchers.len();
         let others = element.iter().filter(|(name, _)| *name != "__name__");
         matchers.extend(others.map(|(name, value)| LabelMatcher::equal(name, value)));

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::model::{LabelMatcher, TimeRange};
 use crate::promql::{
-    Binary, BinaryOp, Comparison, Condition, Dialect, Expr, ExprKind, MatcherCache, Selector,
-    SeriesSet, Storage, StorageError,
+    Binary, BinaryOp, Comparison, Dialect, Expr, ExprKind, Function, MatcherCache, ParsedMatcher,
+    Selector, SeriesSet, Storage, StorageError,
 };
 
 /// Most names that are suggested for an unknown one.
@@ -76,12 +76,12 @@ pub fn cannot_yield(node: &Expr, missing: &BTreeMap<usize, UnmatchedSelector>) -
         ExprKind::Selector(_) | ExprKind::Range { .. } => missing.contains_key(&node.span.start),
         ExprKind::Subquery(subquery) => cannot(&subquery.expr),
         ExprKind::Negate(inner) | ExprKind::Paren(inner) => cannot(inner),
-        // These functions yield something where their operand does not, or always.
-        ExprKind::Call { function, .. }
-            if matches!(function.name, "absent" | "absent_over_time" | "scalar" | "vector") =>
-        {
-            false
-        }
+        // These yield something just where their operand does not, or always.
+        ExprKind::Call {
+            function:
+                Function::Absent | Function::AbsentOverTime | Function::Scalar | Function::Vector,
+            ..
+        } => false,
         ExprKind::Call { args, .. } => args.iter().any(cannot),
         ExprKind::Aggregate(aggregate) => cannot(&aggregate.expr),
         ExprKind::Binary(binary) => binary_cannot(binary, cannot),
@@ -108,7 +108,7 @@ impl AvailableSeries<'_> {
         selector: &Selector,
         written: &str,
     ) -> Result<Option<UnmatchedSelector>, StorageError> {
-        let matchers = self.cache.matchers(&selector.conditions, self.dialect)?;
+        let matchers = self.cache.matchers(&selector.matchers, self.dialect)?;
         if !self.present(&matchers)?.is_empty() {
             return Ok(None);
         }
@@ -119,7 +119,7 @@ impl AvailableSeries<'_> {
                 if series.is_empty() {
                     (format!("no metric {metric}"), self.metric_hint(metric))
                 } else {
-                    self.label(metric, &series, &selector.conditions)?
+                    self.label(metric, &series, &selector.matchers)?
                 }
             }
         };
@@ -141,7 +141,7 @@ impl AvailableSeries<'_> {
         &self,
         metric: &str,
         series: &SeriesSet,
-        conditions: &[Condition],
+        conditions: &[ParsedMatcher],
     ) -> Result<(String, Option<String>), StorageError> {
         for condition in conditions.iter().filter(|condition| condition.name != "__name__") {
             let name = &condition.name;
@@ -160,9 +160,9 @@ impl AvailableSeries<'_> {
         Ok((format!("no series of {metric} meets all conditions at once"), None))
     }
 
-    fn value_hint(&self, condition: &Condition, values: &BTreeSet<&str>) -> Option<String> {
+    fn value_hint(&self, condition: &ParsedMatcher, values: &BTreeSet<&str>) -> Option<String> {
         if condition.comparison == Comparison::Equal {
-            let meant = Condition { comparison: Comparison::Regex, ..condition.clone() };
+            let meant = ParsedMatcher { comparison: Comparison::Regex, ..condition.clone() };
             let matchers = self.cache.matchers(&[meant], self.dialect).ok()?;
             let matched = values.iter().find(|value| matchers.iter().all(|m| m.accepts(value)));
             if let Some(matched) = matched {

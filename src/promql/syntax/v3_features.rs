@@ -1,19 +1,19 @@
-//! What Prometheus 2 does not know yet, and therefore refuses.
+//! The parts of PromQL that Prometheus 2 does not parse, and which are refused in its dialect.
 
 use crate::model::is_label_name;
-use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, Reach, Selector};
+use crate::promql::dialect::Dialect;
+use crate::promql::syntax::ast::{Expr, ExprKind, Grouping, RangeExtension, Selector};
 
-/// What of a node itself, without its children, is new.
+/// The part of a node, apart from its children, that only Prometheus 3 parses, as an error names
+/// it.
 pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
-    if node.computed.is_some() {
+    if node.computed_durations.is_some() {
         return Some("arithmetic with durations".to_owned());
     }
     match &node.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => of_selector(selector),
-        ExprKind::Call { function, .. }
-            if matches!(function.name, "info" | "histogram_quantiles") =>
-        {
-            Some(format!("{}()", function.name))
+        ExprKind::Call { function, .. } if function.signature().since == Dialect::V3 => {
+            Some(format!("{function}()"))
         }
         ExprKind::Aggregate(aggregate) => match &aggregate.grouping {
             Grouping::By(labels) | Grouping::Without(labels) => quoted(labels),
@@ -30,15 +30,14 @@ pub(in crate::promql) fn of_node(node: &Expr) -> Option<String> {
 }
 
 fn of_selector(selector: &Selector) -> Option<String> {
-    match selector.reach {
-        Reach::Plain => {}
-        Reach::Anchored => return Some("anchored".to_owned()),
-        Reach::Smoothed => return Some("smoothed".to_owned()),
+    match selector.extension {
+        RangeExtension::None => {}
+        extension => return Some(extension.keyword().to_owned()),
     }
     if selector.quotes_name {
         return Some("a quoted metric name".to_owned());
     }
-    quoted(selector.conditions.iter().map(|condition| &condition.name))
+    quoted(selector.matchers.iter().map(|matcher| &matcher.name))
 }
 
 fn quoted<'l>(labels: impl IntoIterator<Item = &'l String>) -> Option<String> {
