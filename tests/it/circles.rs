@@ -36,10 +36,18 @@ fn modules() -> BTreeMap<Module, Source> {
                 module.pop();
             }
             let text = fs::read_to_string(&path).expect("the source can be read");
-            found.insert(module, Source { folder: folder.clone(), code: without_tests(&text) });
+            found.insert(module, Source { folder: unit(&folder), code: without_tests(&text) });
         }
     }
     found
+}
+
+/// The folder that counts: what lies in `x/` beside `x.rs` was split out of that one file.
+fn unit(folder: &Path) -> PathBuf {
+    match folder.parent() {
+        Some(parent) if folder.with_extension("rs").is_file() => unit(parent),
+        _ => folder.to_owned(),
+    }
 }
 
 /// The code without comments and without the tests at its end.
