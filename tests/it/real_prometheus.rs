@@ -15,8 +15,8 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::peer::{self, Everything};
-use crate::server::{Prometheus, block_window};
+use testkit::peer::{self, Everything};
+use testkit::server::{Prometheus, block_window};
 
 const SAMPLES: usize = 13_765;
 

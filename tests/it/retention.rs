@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::crash::wall_clock;
-use crate::retained::{Retained, run};
+use testkit::clock::wall_clock;
+use testkit::retained::{Retained, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_in_segments_lose_no_sample_and_hold_no_more_and_more() {

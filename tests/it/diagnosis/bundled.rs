@@ -1,7 +1,7 @@
 //! The bundled runs: each has one cause or none, and that is found.
 
-use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
+use testkit::run::Run;
 
 /// Onsets are within this of the injection's first effect that anybody could observe: a scrape.
 const ONSET_MS: i64 = 15_000;

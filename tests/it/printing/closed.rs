@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use operator::capture::verify;
 
-use super::echo::{Echo, Manner};
 use super::program;
-use super::stage::Stage;
+use testkit::echo::{Echo, Manner};
+use testkit::stage::Stage;
 
 /// What stands at the other end of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

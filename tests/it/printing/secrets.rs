@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use operator::capture::CaptureReader;
 use operator::model::{PdOutcome, TimeRange};
 
-use super::echo::{Echo, Manner};
 use super::program;
-use super::stage::Stage;
+use testkit::echo::{Echo, Manner};
+use testkit::stage::Stage;
 
 /// How a recording is given its secrets.
 struct Given {

@@ -14,10 +14,10 @@ use operator::capture::{CaptureReader, CaptureWriter, verify};
 use operator::model::{GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
-use crate::crash::wall_clock;
-use crate::gate::{Door, Gate};
-use crate::stand::{Stand, Supply};
 use program::{Program, operator};
+use testkit::clock::wall_clock;
+use testkit::gate::{Door, Gate};
+use testkit::stand::{Stand, Supply};
 
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 200;

@@ -17,9 +17,9 @@ use operator::record::{self, Clock, Copier, Feed, News, Recent, Recording, Stop}
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
-use crate::diagnosis::run::Run;
 use crate::diagnosis::told;
 use playback::Playback;
+use testkit::run::Run;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 

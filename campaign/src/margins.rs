@@ -1,0 +1,103 @@
+//! How much room each line of diagnosis has: how far it can be moved while every labelled run keeps its
+//! verdict, and how far with each class of runs left out. A line that only one run holds in place was
+//! drawn for it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Parts, Verdict, diagnose};
+
+use testkit::run::Run;
+
+/// How far a line is moved, at most, either way.
+const FACTORS: [f64; 7] = [1.1, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0];
+
+/// What must stay of a verdict: its outcome, and what broke or was planned where.
+type Kept = (Outcome, Vec<(&'static str, String)>);
+
+fn kept(verdict: &Verdict) -> Kept {
+    let all = verdict.causes.iter().chain(&verdict.changes);
+    let mut named: Vec<(&str, String)> =
+        all.map(|one| (one.mode, one.target.name.clone())).collect();
+    named.sort_unstable();
+    (verdict.outcome, named)
+}
+
+fn judged(run: &Run, lines: Lines) -> Kept {
+    let parts =
+        Parts { series: run.series.clone(), pd: &run.pd, gaps: &run.gaps, ..Parts::default() };
+    let mut evidence = Evidence::new(run.window, run.window.end, parts);
+    evidence.lines = lines;
+    kept(&diagnose(&evidence))
+}
+
+/// How far a line can be moved for one run: down and up, each 1 where not at all.
+fn room(run: &Run, line: &Line) -> [f64; 2] {
+    let usual = judged(run, Lines::default());
+    let stays = |factor: f64| judged(run, Lines::moved(line.name, factor)) == usual;
+    let furthest = |down: bool| {
+        let factor = |by: &f64| if down { 1.0 / by } else { *by };
+        FACTORS.iter().take_while(|by| stays(factor(by))).last().copied().unwrap_or(1.0)
+    };
+    [furthest(true), furthest(false)]
+}
+
+/// The least room among runs.
+fn least(rooms: &[(String, String, [f64; 2])], but: Option<&str>) -> [f64; 2] {
+    let kept = rooms.iter().filter(|(class, ..)| but.is_none_or(|but| class != but));
+    kept.fold([f64::INFINITY; 2], |[down, up], (.., [a, b])| [down.min(*a), up.min(*b)])
+}
+
+/// Prints a row for each line: where it is, how far it can be moved, which run stops it, and how far
+/// it can be moved without the runs of that class.
+pub fn run(folders: &[PathBuf]) -> Result<()> {
+    let mut runs = Vec::new();
+    for path in folders.iter().map(|folder| testkit::stand::captures_in(folder)) {
+        for path in path? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let run = Run::open(&path);
+            let (outcome, named) = judged(&run, Lines::default());
+            let class =
+                named.first().map_or(format!("{outcome:?}"), |(mode, _)| (*mode).to_owned());
+            runs.push((class, name, run));
+        }
+    }
+    println!(
+        "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  source",
+        "line", "at", "unit", "down", "up", "first to change", "down", "up"
+    );
+    for line in &LINES {
+        let of = |(class, name, run): &(String, String, Run)| {
+            (class.clone(), name.clone(), room(run, line))
+        };
+        let rooms: Vec<(String, String, [f64; 2])> = runs.iter().map(of).collect();
+        let all = least(&rooms, None);
+        let mut classes: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+        for (class, ..) in &rooms {
+            classes.entry(class).or_insert_with(|| least(&rooms, Some(class)));
+        }
+        let most = |[down, up]: [f64; 2]| (down * up).ln();
+        let freed = classes.iter().max_by(|a, b| most(*a.1).total_cmp(&most(*b.1)));
+        let (class, without) =
+            freed.filter(|(_, room)| **room != all).map_or(("-", all), |(a, b)| (*a, *b));
+        let far = |factor: f64, down: bool| match (factor, down) {
+            (f, _) if f >= 16.0 => "any".to_owned(),
+            (f, true) => format!("/{f}"),
+            (f, false) => format!("x{f}"),
+        };
+        println!(
+            "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  {}",
+            line.name,
+            line.value,
+            line.unit,
+            far(all[0], true),
+            far(all[1], false),
+            class,
+            far(without[0], true),
+            far(without[1], false),
+            line.source
+        );
+    }
+    Ok(())
+}
