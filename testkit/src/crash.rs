@@ -435,6 +435,7 @@ async fn end(child: &mut Child, death: Death) -> Result<bool> {
     Ok(alive)
 }
 
+/// Sends a program SIGINT, which ends it as Ctrl-C does. It is an error where the program has ended before.
 pub fn interrupt(child: &Child) -> Result<()> {
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
     ensure!(sent.success(), "the recorder ended by itself");

@@ -14,11 +14,17 @@ pub type Everything = BTreeMap<Vec<(String, String)>, BTreeMap<i64, u64>>;
 /// How a capture compares with what the server returns.
 #[derive(Default)]
 pub struct Comparison {
+    /// Series that both hold.
     pub series: usize,
+    /// Samples that the capture holds of these series.
     pub samples: usize,
+    /// Of `samples`: staleness markers.
     pub stale: usize,
+    /// Samples that only the server returns.
     pub missing: usize,
+    /// Samples that only the capture holds.
     pub extra: usize,
+    /// Samples at the same instant with other bits.
     pub differ: usize,
     /// Samples that the capture holds as `-0` and that this module read as `0`: a sample answer
     /// leaves out a value that equals zero, so only chunks carry the sign.

@@ -23,9 +23,13 @@ use operator::model::{
 /// A run.
 #[derive(Clone)]
 pub struct Run {
+    /// What the capture covers.
     pub window: TimeRange,
+    /// The series that diagnosis reads, ascending by labels.
     pub series: Vec<Series>,
+    /// PD's answers, ascending by the instant they were asked for.
     pub pd: Vec<PdAnswer>,
+    /// The times that no source was observed in.
     pub gaps: Vec<Gap>,
 }
 
