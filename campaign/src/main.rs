@@ -24,7 +24,7 @@ mod victoria;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use operator::model::Timestamp;
 use testkit::clock::wall_clock;
@@ -326,7 +326,10 @@ fn main() -> Result<()> {
 /// `operator` as built with the same profile: it lies beside this program.
 fn built_operator() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    Ok(own.parent().context("this program lies in a folder")?.join("operator"))
+    let operator = own.parent().context("this program lies in a folder")?.join("operator");
+    let command = if cfg!(debug_assertions) { "cargo build" } else { "cargo build --release" };
+    ensure!(operator.is_file(), "{} is not there; build it first: {command}", operator.display());
+    Ok(operator)
 }
 
 fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
