@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use operator::model::Series;
 
 use super::formats::bytes_under;
+use testkit::listening::port_of;
 use testkit::stand::put_series;
 
 /// Series in one remote write: an answer of a megabyte or so.
@@ -43,10 +44,9 @@ pub async fn victoria_bytes(series: &[Series], scratch: &Path) -> Result<u64> {
 
 impl Victoria {
     async fn start(folder: &Path) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let child = Command::new("victoria-metrics")
             .arg(format!("-storageDataPath={}", folder.display()))
-            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg("-httpListenAddr=127.0.0.1:0")
             .arg("-retentionPeriod=100y")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -55,7 +55,9 @@ impl Victoria {
         // The provider is the process's; a second installation fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let server = Self { child, url: format!("http://127.0.0.1:{port}"), http };
+        let mut server = Self { child, url: String::new(), http };
+        let port = port_of(&mut server.child).await.context("victoria-metrics")?;
+        server.url = format!("http://127.0.0.1:{port}");
         for _ in 0..300 {
             if server.get("/health").await.is_ok() {
                 return Ok(server);

@@ -13,6 +13,7 @@ pub mod differential;
 pub mod echo;
 pub mod fuzz;
 pub mod gate;
+pub mod listening;
 pub mod mutate;
 pub mod overwrite;
 pub mod peer;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use operator::model::{TimeRange, Timestamp};
 
+use super::listening::port_of;
+
 /// A running server; it is killed when dropped.
 pub struct Prometheus {
     child: Child,
@@ -35,13 +37,12 @@ impl Prometheus {
     async fn run(config: &str, scratch: &Path, flags: &[String]) -> Result<Self> {
         let file = scratch.join("prometheus.yml");
         std::fs::write(&file, config)?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
         let child = Command::new(&program)
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", scratch.join("tsdb").display()))
             .arg("--storage.tsdb.retention.time=100y")
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.listen-address=127.0.0.1:0")
             .arg("--log.level=error")
             .args(flags)
             .stdout(Stdio::null())
@@ -50,7 +51,9 @@ impl Prometheus {
             .with_context(|| {
                 format!("cannot start {program}: install Debian's package prometheus")
             })?;
-        let server = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let mut server = Self { child, url: String::new() };
+        let port = port_of(&mut server.child).await.with_context(|| program.clone())?;
+        server.url = format!("http://127.0.0.1:{port}");
         for _ in 0..300 {
             if is_ready(port).await {
                 return Ok(server);

@@ -108,11 +108,9 @@ async fn many_members(scene: &Scene) -> Result<Row> {
 /// Two hundred connections that ask for nothing.
 async fn idle_connections(scene: &Scene) -> Result<Row> {
     let mut recorder = Recorder::new(scene, "idle").await?;
-    let free = TcpListener::bind("127.0.0.1:0").await?;
-    let address = free.local_addr()?;
-    drop(free);
     let mut command = recorder.command(scene);
-    recorder.start(command.args(["--listen", &address.to_string()]))?;
+    recorder.start(command.args(["--listen", "127.0.0.1:0"]))?;
+    let address = ("127.0.0.1", recorder.port().await?);
     sleep(Duration::from_secs(2)).await;
     let mut idle = Vec::new();
     for _ in 0..200 {

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::{Row, Scene};
 use testkit::clock::wall_clock;
 use testkit::gate::{Door, Gate, GatedPd};
+use testkit::listening::port_of;
 use testkit::stand::{Stand, Supply};
 
 /// From one scrape of the source to the next.
@@ -87,6 +88,11 @@ impl Recorder {
     pub fn start(&mut self, command: &mut Command) -> Result<()> {
         self.child = Some(command.spawn()?);
         Ok(())
+    }
+
+    /// The port that it listens on, once it does.
+    pub async fn port(&mut self) -> Result<u16> {
+        port_of(self.child.as_mut().context("no recorder runs")?).await
     }
 
     /// Sends it a signal.
