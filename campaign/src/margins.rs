@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Parts, Verdict, diagnose};
-
-use testkit::run::Run;
+use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Verdict, diagnose};
+use operator::session::{Session, View};
 
 /// How far a line is moved, at most, either way.
 const FACTORS: [f64; 7] = [1.1, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0];
@@ -24,19 +23,17 @@ fn kept(verdict: &Verdict) -> Kept {
     (verdict.outcome, named)
 }
 
-fn judged(run: &Run, lines: Lines) -> Kept {
-    let parts =
-        Parts { series: run.series.clone(), pd: &run.pd, gaps: &run.gaps, ..Parts::default() };
-    let mut evidence = Evidence::new(run.window, run.window.end, parts);
+/// A run's evidence under other lines.
+fn judged(evidence: &mut Evidence, lines: Lines) -> Kept {
     evidence.lines = lines;
-    kept(&diagnose(&evidence))
+    kept(&diagnose(evidence))
 }
 
 /// How far a line can be moved for one run: down and up, each 1 where not at all.
-fn room(run: &Run, line: &Line) -> [f64; 2] {
-    let usual = judged(run, Lines::default());
-    let stays = |factor: f64| judged(run, Lines::moved(line.name, factor)) == usual;
-    let furthest = |down: bool| {
+fn room(evidence: &mut Evidence, line: &Line) -> [f64; 2] {
+    let usual = judged(evidence, Lines::default());
+    let mut stays = |factor: f64| judged(evidence, Lines::moved(line.name, factor)) == usual;
+    let mut furthest = |down: bool| {
         let factor = |by: &f64| if down { 1.0 / by } else { *by };
         FACTORS.iter().take_while(|by| stays(factor(by))).last().copied().unwrap_or(1.0)
     };
@@ -56,8 +53,8 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
     for path in folders.iter().map(|folder| testkit::stand::captures_in(folder)) {
         for path in path? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let run = Run::open(&path);
-            let (outcome, named) = judged(&run, Lines::default());
+            let mut run = Session::open(&path)?.load(View::WHOLE)?.evidence()?;
+            let (outcome, named) = judged(&mut run, Lines::default());
             let class =
                 named.first().map_or(format!("{outcome:?}"), |(mode, _)| (*mode).to_owned());
             runs.push((class, name, run));
@@ -68,10 +65,10 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         "line", "at", "unit", "down", "up", "first to change", "down", "up"
     );
     for line in &LINES {
-        let of = |(class, name, run): &(String, String, Run)| {
+        let of = |(class, name, run): &mut (String, String, Evidence)| {
             (class.clone(), name.clone(), room(run, line))
         };
-        let rooms: Vec<(String, String, [f64; 2])> = runs.iter().map(of).collect();
+        let rooms: Vec<(String, String, [f64; 2])> = runs.iter_mut().map(of).collect();
         let all = least(&rooms, None);
         let mut classes: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
         for (class, ..) in &rooms {

@@ -12,6 +12,7 @@ use anyhow::Result;
 
 use operator::diagnose::{Cause, Outcome, Verdict, metrics};
 use operator::model::{Labels, PdOutcome, TimeRange};
+use operator::session::Session;
 use serde_json::Value;
 
 use testkit::run::Run;
@@ -235,7 +236,7 @@ pub fn run(folder: &Path, seed: u64) -> Result<()> {
     for path in testkit::stand::captures_in(folder)? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let run = Run::open(&path);
-        let verdict = run.verdict();
+        let verdict = Session::open(&path)?.verdict()?;
         println!("{name}: {}", verdict.summary);
         runs.push((name, run, verdict));
     }

@@ -13,14 +13,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use operator::capture::CaptureReader;
-use operator::diagnose::{Evidence, Parts, Verdict, diagnose, metrics};
+use operator::diagnose::{Evidence, Parts, Verdict, diagnose};
 use operator::model::{
-    Gap, LabelMatcher, Labels, MatchOp, PdAnswer, Sample, Series, TimeRange, Timestamp, is_stale,
-    stale_marker,
+    Gap, Labels, PdAnswer, Sample, Series, TimeRange, Timestamp, is_stale, stale_marker,
 };
+use operator::session::{Session, diagnosis_series};
 
-/// A run.
+/// Where `data/<name>.capture` is.
+fn bundled(name: &str) -> PathBuf {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../data");
+    Path::new(data).join(format!("{name}.capture"))
+}
+
+/// Opens `data/<name>.capture` as it is: what nobody tampers with is judged as the program judges it.
+pub fn session(name: &str) -> Session {
+    Session::open(&bundled(name)).expect("the bundled capture opens")
+}
+
+/// A run that can be changed, as far as diagnosis reads it.
 #[derive(Clone)]
 pub struct Run {
     /// What the capture covers.
@@ -37,9 +47,8 @@ impl Run {
     /// Loads `data/<name>.capture`, with the metrics that diagnosis reads.
     pub fn load(name: &str) -> Self {
         static LOADED: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
-        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../data"));
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Self::open(&folder.join(format!("{name}.capture")));
+        let open = || Self::open(&bundled(name));
         loaded.entry(name.to_owned()).or_insert_with(open).clone()
     }
 
@@ -54,20 +63,17 @@ impl Run {
 
     /// Opens any capture.
     pub fn open(path: &Path) -> Self {
-        let reader = CaptureReader::open(path).expect("the capture opens");
-        let names = format!("^(?:{})$", metrics().join("|"));
-        let op = MatchOp::Regex(regex::Regex::new(&names).expect("names are words"));
-        let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-        let window = reader.window();
+        let session = Session::open(path).expect("the capture opens");
+        let (reader, window) = (session.reader(), session.window());
         Self {
             window,
-            series: reader.select(&[matcher], window).expect("samples read"),
+            series: diagnosis_series(reader, window).expect("samples read"),
             pd: reader.pd_answers(window).expect("answers read"),
             gaps: reader.gaps().expect("gaps read"),
         }
     }
 
-    /// The verdict on the whole.
+    /// The verdict on the whole, as it was changed.
     pub fn verdict(&self) -> Verdict {
         self.verdict_at(self.window.end)
     }
