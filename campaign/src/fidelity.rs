@@ -10,8 +10,8 @@ use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
 };
 
-use testkit::peer::{self, Comparison};
-use testkit::server::{self, Prometheus};
+use testkit::prometheus::remote_read::{self, Comparison};
+use testkit::prometheus::server::{self, Prometheus};
 
 const MODES: [ReadMode; 3] =
     [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples, ReadMode::Query];
@@ -40,11 +40,11 @@ pub async fn run(runs: &[PathBuf]) -> Result<()> {
         let scratch = tempfile::tempdir()?;
         let server = Prometheus::start(&run.join("prometheus"), scratch.path()).await?;
         let window = server::block_window(&run.join("prometheus"))?;
-        let truth = peer::read_everything(&server.url, window).await?;
+        let truth = remote_read::read_everything(&server.url, window).await?;
         for mode in MODES {
             let path = scratch.path().join(format!("{}.capture", mode.name()));
             let took = record(&server, mode, window, &path).await?;
-            let found = peer::compare(&truth, &CaptureReader::open(&path)?)?;
+            let found = remote_read::compare(&truth, &CaptureReader::open(&path)?)?;
             line(run, mode, &found, took);
             sound &= is_sound(mode, &found);
             if mode == ReadMode::Query {

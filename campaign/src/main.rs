@@ -28,7 +28,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use operator::model::Timestamp;
 use testkit::clock::wall_clock;
-use testkit::{bounds, crash, determinism, differential, fuzz, mutate, power};
+use testkit::{crash, determinism, differential, fuzz, limits, mutate, power_loss};
 
 /// Measurements and proofs that take minutes.
 #[derive(Parser)]
@@ -272,7 +272,7 @@ fn main() -> Result<()> {
             runtime.block_on(ask(&blocks, seed, &text, when))
         }
         Task::Fuzz { times, seed } => {
-            println!("{:#?}", fuzz::run(times, seed, bounds::Memory::Watched)?);
+            println!("{:#?}", fuzz::run(times, seed, limits::Memory::Watched)?);
             Ok(())
         }
         Task::Promqltest { folder } => promqltest::run(&folder),
@@ -294,7 +294,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Power { times, seed, capture } => {
-            println!("{:#?}", power::run(&capture, times, seed)?);
+            println!("{:#?}", power_loss::run(&capture, times, seed)?);
             Ok(())
         }
         Task::Determinism { folder, times, seed } => {
@@ -307,12 +307,12 @@ fn main() -> Result<()> {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let exits = mutate::resealed::run_processes(&folder, &operator, processes, seed)?;
             println!("{exits:#?}");
-            let tally = mutate::resealed::run(&folder, times, seed, bounds::Memory::Watched)?;
+            let tally = mutate::resealed::run(&folder, times, seed, limits::Memory::Watched)?;
             println!("{tally:#?}");
             Ok(())
         }
         Task::Mutate { folder, times, seed, .. } => {
-            println!("{:#?}", mutate::run(&folder, times, seed, bounds::Memory::Watched)?);
+            println!("{:#?}", mutate::run(&folder, times, seed, limits::Memory::Watched)?);
             Ok(())
         }
         Task::Hostile { only, data, seed, operator } => {

@@ -50,7 +50,7 @@ fn least(rooms: &[(String, String, [f64; 2])], but: Option<&str>) -> [f64; 2] {
 /// it can be moved without the runs of that class.
 pub fn run(folders: &[PathBuf]) -> Result<()> {
     let mut runs = Vec::new();
-    for path in folders.iter().map(|folder| testkit::stand::captures_in(folder)) {
+    for path in folders.iter().map(|folder| testkit::capture_server::captures_in(folder)) {
         for path in path? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let mut run = Session::open(&path)?.load(View::WHOLE)?.evidence()?;

@@ -70,7 +70,7 @@ pub fn rule_file(rules: &[Official]) -> String {
 pub fn run(table: &Path, folder: &Path) -> Result<()> {
     let files = [RuleFile::parse("official.yaml", &rule_file(&read(table)?))?];
     let mut lacking: BTreeMap<String, usize> = BTreeMap::new();
-    let captures = testkit::stand::captures_in(folder)?;
+    let captures = testkit::capture_server::captures_in(folder)?;
     for path in &captures {
         let reader = CaptureReader::open(path)?;
         let storage = CaptureStorage::new(&reader);

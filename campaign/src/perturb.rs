@@ -233,7 +233,7 @@ fn left(whole: &Verdict, now: &Verdict) -> Left {
 /// Prints a line for every perturbation, and one for every verdict that is wrong.
 pub fn run(folder: &Path, seed: u64) -> Result<()> {
     let mut runs = Vec::new();
-    for path in testkit::stand::captures_in(folder)? {
+    for path in testkit::capture_server::captures_in(folder)? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let run = Run::open(&path);
         let verdict = Session::open(&path)?.verdict()?;

@@ -12,8 +12,10 @@ use operator::promql::{Answer, Engine, EngineOptions, Expression};
 use operator::session::CaptureStorage;
 
 use crate::official;
-use testkit::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
-use testkit::server::{Prometheus, block_window};
+use testkit::prometheus::api::{
+    Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of,
+};
+use testkit::prometheus::server::{Prometheus, block_window};
 
 /// Instants at which every expression is evaluated.
 const INSTANTS: i64 = 20;

@@ -20,7 +20,7 @@ pub fn run(folder: &Path) -> Result<()> {
         "capture", "wall ms", "cpu ms", "rules", "fired", "errors", "cannot fire"
     );
     let files = rules::bundled();
-    for path in testkit::stand::captures_in(folder)? {
+    for path in testkit::capture_server::captures_in(folder)? {
         let (report, cost) = timed(|| {
             let reader = CaptureReader::open(&path)?;
             let storage = CaptureStorage::new(&reader);

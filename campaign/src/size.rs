@@ -8,7 +8,7 @@ use operator::model::TimeRange;
 use operator::source::ReadMode;
 
 use super::{fidelity, formats, victoria};
-use testkit::server::{self, Prometheus};
+use testkit::prometheus::server::{self, Prometheus};
 
 /// The columns, in bytes.
 const COLUMNS: [&str; 8] =

@@ -57,7 +57,7 @@ pub fn run(folder: &Path) -> Result<()> {
         "{:<17} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8}",
         "capture", "samples", "ms", "ms", "ms", "M/s", "ms", "M/s", "M/s"
     );
-    for path in testkit::stand::captures_in(folder)? {
+    for path in testkit::capture_server::captures_in(folder)? {
         line(&path)?;
     }
     println!(

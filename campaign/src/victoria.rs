@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use operator::model::Series;
 
 use super::formats::bytes_under;
+use testkit::capture_server::put_series;
 use testkit::listening::port_of;
-use testkit::stand::put_series;
 
 /// Series in one remote write: an answer of a megabyte or so.
 const SERIES_PER_WRITE: usize = 2_000;

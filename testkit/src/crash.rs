@@ -18,8 +18,8 @@ use operator::capture::{CaptureReader, verify};
 use operator::model::{Gap, GapReason, Labels, PdAnswer, Sample, Source, TimeRange, Timestamp};
 use tokio::sync::oneshot;
 
-use super::gate::{Door, Gate};
-use super::stand::{Stand, Supply};
+use crate::capture_server::{Stand, Supply};
+use crate::gate::{Door, Gate};
 
 /// Series that the source serves.
 const SERIES: usize = 60;

@@ -13,7 +13,7 @@ use operator::capture::{CaptureReader, CaptureWriter, Tick};
 use operator::model::{EncodedLabels, Event, Gap, PdAnswer, Sample, TimeRange, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::stand::captures_in;
+use crate::capture_server::captures_in;
 
 /// Replays of one rewritten capture: to write one takes several times as long as to replay it.
 const REPLAYS_PER_ORDER: u32 = 4;

@@ -15,8 +15,8 @@ use operator::promql::{
 };
 use operator::rules;
 
-use super::bounds::{Memory, Watchdog};
-use super::differential::nasty;
+use crate::differential::nasty;
+use crate::limits::{Memory, Watchdog};
 
 /// Bounds of an evaluation: small, so that an expression that would exceed the real ones shows it
 /// in milliseconds.

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::stand::accept;
+use crate::capture_server::accept;
 
 /// What becomes of connections, those that are open included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,23 +3,21 @@
 //!
 //! Tests themselves lie in `tests/it`, and what only a campaign does in `campaign`.
 
-pub mod api;
-pub mod bounded;
-pub mod bounds;
+pub mod capture_server;
 pub mod clock;
 pub mod crash;
 pub mod determinism;
 pub mod differential;
-pub mod echo;
+pub mod echoing_server;
 pub mod fuzz;
 pub mod gate;
+pub mod hostile_files;
+pub mod limits;
 pub mod listening;
 pub mod mutate;
 pub mod overwrite;
-pub mod peer;
-pub mod power;
-pub mod retained;
+pub mod power_loss;
+pub mod prometheus;
+pub mod retention;
 pub mod run;
-pub mod server;
-pub mod stage;
-pub mod stand;
+pub mod synthetic;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use testkit::clock::wall_clock;
-use testkit::{crash, power};
+use testkit::{crash, power_loss};
 
 fn capture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture")
@@ -25,6 +25,6 @@ async fn a_recorder_that_is_killed_loses_nothing_it_has_committed() {
 
 #[test]
 fn a_disk_whose_power_fails_holds_whole_ticks() {
-    let tally = power::run(&capture(), 20, 5).expect("every image opens");
+    let tally = power_loss::run(&capture(), 20, 5).expect("every image opens");
     assert!(tally.with_the_last_tick < tally.torn_logs, "{tally:?}");
 }

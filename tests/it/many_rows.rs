@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use testkit::bounded::{BEGIN_MS, Made, limited, up};
+use testkit::synthetic::{BEGIN_MS, Made, limited, up};
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator");
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use operator::capture::{CaptureReader, verify};
 
-use testkit::bounds::Memory;
+use testkit::limits::Memory;
 use testkit::mutate::{self, resealed};
 
 #[test]

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use testkit::api::Verdict;
-use testkit::bounds::Memory;
 use testkit::differential::{self, Cause, When, World};
 use testkit::fuzz;
+use testkit::limits::Memory;
+use testkit::prometheus::api::Verdict;
 
 fn block() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tsdb")

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use testkit::clock::wall_clock;
-use testkit::retained::{Retained, run};
+use testkit::retention::{Retained, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_in_segments_lose_no_sample_and_hold_no_more_and_more() {

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use anyhow::Result;
 
 use super::{Row, Scene};
-use testkit::echo::{Echo, Manner};
-use testkit::stage::Stage;
+use testkit::echoing_server::{Echo, Manner};
+use testkit::hostile_files::Stage;
 
 /// What stands at the other end of an output.
 #[derive(Clone, Copy)]

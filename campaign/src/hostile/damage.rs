@@ -7,8 +7,8 @@ use anyhow::Result;
 use fastrand::Rng;
 
 use super::{Row, Scene};
+use testkit::capture_server::captures_in;
 use testkit::overwrite::{Effect, Part, Place, Rows, judge, try_place};
-use testkit::stand::captures_in;
 
 /// Places that are overwritten, one at a time.
 const PLACES: usize = 200;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{Row, Scene};
-use testkit::stage::{Stage, raw};
+use testkit::hostile_files::{Stage, raw};
 
 /// Runs every command over the capture and looks for raw characters in all that is printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {

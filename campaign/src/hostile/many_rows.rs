@@ -6,7 +6,7 @@ use anyhow::Result;
 use operator::model::Labels;
 
 use super::{Row, Scene};
-use testkit::bounded::{BEGIN_MS, Made, limited};
+use testkit::synthetic::{BEGIN_MS, Made, limited};
 
 /// CPU time that one command may take, in seconds.
 const MOST_CPU_S: u32 = 30;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{Row, Scene};
 use testkit::clock::wall_clock;
-use testkit::retained::{Retained, run};
+use testkit::retention::{Retained, run};
 
 /// How many seconds pass in one, where nothing is said.
 const SPEED: u32 = 600;

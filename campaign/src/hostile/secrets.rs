@@ -7,8 +7,8 @@ use operator::capture::CaptureReader;
 use operator::model::{PdOutcome, TimeRange};
 
 use super::{Row, Scene};
-use testkit::echo::{Echo, Manner};
-use testkit::stage::Stage;
+use testkit::echoing_server::{Echo, Manner};
+use testkit::hostile_files::Stage;
 
 /// Records and looks for the secrets in the capture and in all that was printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::unobserved::Recorder;
 use super::{Row, Scene};
+use testkit::capture_server::accept;
 use testkit::gate::Door;
-use testkit::stand::accept;
 
 /// A person who asks a program to stop waits this long.
 const SOON: Duration = Duration::from_millis(2_500);

@@ -12,10 +12,10 @@ use operator::model::{Gap, GapReason, Source, TimeRange};
 use tokio::time::sleep;
 
 use super::{Row, Scene};
+use testkit::capture_server::{Stand, Supply};
 use testkit::clock::wall_clock;
 use testkit::gate::{Door, Gate, GatedPd};
 use testkit::listening::port_of;
-use testkit::stand::{Stand, Supply};
 
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 500;

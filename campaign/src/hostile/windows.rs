@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Row, Scene};
 use operator::model::Labels;
-use testkit::bounded::{BEGIN_MS, Made, limited, up};
+use testkit::synthetic::{BEGIN_MS, Made, limited, up};
 
 /// CPU time that one command may take, in seconds.
 const MOST_CPU_S: u32 = 10;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use operator::promql::{At, Dialect, Expr, ExprKind};
 
 use super::{Compared, When, World};
-use crate::api::Points;
+use crate::prometheus::api::Points;
 
 /// How the server contradicts itself, where it does.
 pub async fn contradiction(

@@ -6,7 +6,7 @@ use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
 use super::contradictions::{contradiction, with_times_written_out};
 use super::undecided::{is_resorted, is_tie};
 use super::{Compared, When, World};
-use crate::api::{Points, Verdict};
+use crate::prometheus::api::{Points, Verdict};
 
 /// How often the server is asked again before we are suspected.
 const REPEATED: usize = 40;

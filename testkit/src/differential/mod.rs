@@ -28,8 +28,10 @@ use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
 };
 
-use super::api::{Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of};
-use super::server::{Prometheus, block_window};
+use crate::prometheus::api::{
+    Api, Points, Reply, Stats, Verdict, compare, first_difference, points_of,
+};
+use crate::prometheus::server::{Prometheus, block_window};
 pub use explain::{Cause, Difference};
 pub use words::When;
 use words::Words;

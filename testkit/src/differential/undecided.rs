@@ -6,7 +6,7 @@ use anyhow::Result;
 use operator::promql::{AggregateOp, Comparison, Condition, Expr, ExprKind, Grouping};
 
 use super::{Compared, When, World};
-use crate::api::Points;
+use crate::prometheus::api::Points;
 
 /// Whether both sides choose equally many equal values of each group at each instant. Which of the
 /// series that are tied stays depends on the order in which a server walks its hash maps.

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use operator::model::Series;
 use operator::promql::{AggregateOp, Dialect, FUNCTIONS, Signature, ValueType};
 
-use crate::api::Api;
+use crate::prometheus::api::Api;
 
 /// Functions of native histograms.
 const LEFT_OUT: [&str; 5] =

@@ -30,8 +30,8 @@ use operator::report::{Color, Diagnosed, replay_json, replay_text};
 use operator::session::{Judgement, Session, View};
 use operator::timeline::Evaluation;
 
-use super::bounds::{Memory, Watchdog};
-use super::stand::captures_in;
+use crate::capture_server::captures_in;
+use crate::limits::{Memory, Watchdog};
 
 /// How much of a capture is cut out.
 #[derive(Clone, Copy)]

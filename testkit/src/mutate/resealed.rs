@@ -14,8 +14,8 @@ use fastrand::Rng;
 use super::alter::{Edit, alter_capture};
 use super::commands::COMMANDS;
 use super::{Extent, cut, keep, now};
-use crate::bounds::{Memory, Watchdog};
-use crate::stand::captures_in;
+use crate::capture_server::captures_in;
+use crate::limits::{Memory, Watchdog};
 use operator::capture::{compact, copy};
 
 /// How much of a capture is cut out.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use operator::capture::verify;
 
 use super::program;
-use testkit::echo::{Echo, Manner};
-use testkit::stage::Stage;
+use testkit::echoing_server::{Echo, Manner};
+use testkit::hostile_files::Stage;
 
 /// What stands at the other end of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! No command prints what a terminal obeys or a person does not see.
 
 use super::program;
-use testkit::stage::{HOSTILE, Stage, raw};
+use testkit::hostile_files::{HOSTILE, Stage, raw};
 
 #[test]
 fn no_command_prints_a_raw_character_of_a_hostile_capture() {

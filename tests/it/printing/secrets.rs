@@ -9,8 +9,8 @@ use operator::capture::CaptureReader;
 use operator::model::{PdOutcome, TimeRange};
 
 use super::program;
-use testkit::echo::{Echo, Manner};
-use testkit::stage::Stage;
+use testkit::echoing_server::{Echo, Manner};
+use testkit::hostile_files::Stage;
 
 /// How a recording is given its secrets.
 struct Given {

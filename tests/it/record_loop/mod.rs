@@ -15,9 +15,9 @@ use operator::model::{GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
 use program::{Program, operator};
+use testkit::capture_server::{Stand, Supply};
 use testkit::clock::wall_clock;
 use testkit::gate::{Door, Gate};
-use testkit::stand::{Stand, Supply};
 
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 200;

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::playback::Playback;
+use testkit::capture_server::accept;
 use testkit::clock::wall_clock;
 use testkit::crash::interrupt;
 use testkit::run::Run;
-use testkit::stand::accept;
 
 /// A program that does not outlive its test.
 struct Watch(Child);

@@ -18,7 +18,7 @@ use operator::model::{
     EncodedLabels, PdAnswer, PdOutcome, RunMeta, RunName, TimeRange, Timestamp, Versions,
 };
 
-use super::stand::Supply;
+use crate::capture_server::Supply;
 
 const SECTOR: usize = 512;
 /// The header of a write-ahead log, which SQLite syncs before any frame follows.

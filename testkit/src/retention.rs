@@ -19,7 +19,7 @@ use operator::record::{
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
-use super::stand::{Stand, Supply};
+use crate::capture_server::{Stand, Supply};
 
 const HOUR_MS: i64 = 3_600_000;
 /// From one scrape of the source to the next.
