@@ -13,7 +13,8 @@ use fastrand::Rng;
 
 use super::alter::{Edit, alter_capture};
 use super::commands::COMMANDS;
-use super::{Extent, cut, keep, now};
+use super::damaged::{keep, now};
+use super::originals::{Extent, cut};
 use crate::capture_server::captures_in;
 use crate::limits::{Memory, Watchdog};
 use operator::capture::{compact, copy};
