@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::cost::peak_memory_mb;
 use super::enlarged::Enlarged;
-use testkit::crash::interrupt;
+use testkit::process::interrupt;
 use testkit::prometheus::server::Prometheus;
 
 /// What is recorded, and for how long.

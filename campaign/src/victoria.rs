@@ -9,7 +9,7 @@ use operator::model::Series;
 
 use super::formats::bytes_under;
 use testkit::capture_server::put_series;
-use testkit::listening::port_of;
+use testkit::process::{interrupt, port_of};
 
 /// Series in one remote write: an answer of a megabyte or so.
 const SERIES_PER_WRITE: usize = 2_000;
@@ -109,7 +109,7 @@ impl Victoria {
 
     /// Ends it as its init script would, so that all is on disk.
     fn stop(&mut self) -> Result<()> {
-        testkit::crash::interrupt(&self.child)?;
+        interrupt(&self.child)?;
         self.child.wait()?;
         Ok(())
     }

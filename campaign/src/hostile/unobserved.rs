@@ -15,7 +15,7 @@ use super::{Row, Scene};
 use testkit::capture_server::{Stand, Supply};
 use testkit::clock::wall_clock;
 use testkit::gate::{Door, Gate, GatedPd};
-use testkit::listening::port_of;
+use testkit::process::port_of;
 
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 500;

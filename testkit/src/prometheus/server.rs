@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use operator::model::{TimeRange, Timestamp};
 
-use crate::listening::port_of;
+use crate::process::port_of;
 
 /// A running server; it is killed when dropped.
 pub struct Prometheus {

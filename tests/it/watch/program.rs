@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::playback::Playback;
 use testkit::capture_server::accept;
 use testkit::clock::wall_clock;
-use testkit::crash::interrupt;
+use testkit::process::interrupt;
 use testkit::run::Run;
 
 /// A program that does not outlive its test.

@@ -1,17 +1,25 @@
-//! Which port a program listens on that was told to take any: port 0.
+//! Programs that a check starts: how they are asked to end, and which port they listen on where they were
+//! told to take any.
 //!
 //! A port that is asked for and let go may be another program's by the time it is used. So the program
 //! itself binds port 0, and Linux tells which one it has been given.
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// How long a program may take to listen.
 const LONGEST: Duration = Duration::from_secs(30);
 /// From one look to the next.
 const STEP: Duration = Duration::from_millis(50);
+
+/// Sends a program SIGINT, which ends it as Ctrl-C does. It is an error where the program has ended before.
+pub fn interrupt(child: &Child) -> Result<()> {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+    ensure!(sent.success(), "the program ended by itself");
+    Ok(())
+}
 
 /// Waits until a program listens on a port of IPv4, and returns that port: the first in the order of the
 /// kernel's table. It is an error where the program ends first, or does not listen within 30 s.
