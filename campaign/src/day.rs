@@ -33,8 +33,7 @@ pub async fn run(day: &Day) -> Result<()> {
     let source = Enlarged::load(&day.capture, day.copies)?;
     let mut answers = Answers::load(&day.capture)?;
     let folder = tempfile::tempdir()?;
-    let (path, compacted) =
-        (folder.path().join("day.capture"), folder.path().join("compact.capture"));
+    let path = folder.path().join("day.capture");
     let meta = CaptureReader::open(&day.capture)?.meta().clone();
     println!("{} series, a tick every {} s", source.len(), STEP_MS / 1000);
     print!("{:>8} {:>12} {:>9} {:>9} {:>7}", "minutes", "samples", "MB", "B/sample", "M/s");
@@ -77,16 +76,23 @@ pub async fn run(day: &Day) -> Result<()> {
     }
     let samples = writer.samples() as f64;
     writer.finish()?;
+    tell_end(day, &path, samples)
+}
+
+/// Prints what the finished capture takes, compacted too, and how soon it answers; keeps it where that is
+/// asked for.
+fn tell_end(day: &Day, path: &Path, samples: f64) -> Result<()> {
+    let compacted = path.with_file_name("compact.capture");
     let line = |name: &str, path: &Path| -> Result<()> {
         let bytes = std::fs::metadata(path)?.len() as f64;
         println!("{name:<10} {:>10.2} MB  {:.4} B/sample", bytes / 1e6, bytes / samples);
         Ok(())
     };
-    line("finished", &path)?;
+    line("finished", path)?;
     if day.peers == 0 {
         println!("peak memory while writing: {:.0} MB", peak_memory_mb("self")?);
     }
-    let ((), cost) = timed(|| Ok(compact(&path, &compacted)?))?;
+    let ((), cost) = timed(|| Ok(compact(path, &compacted)?))?;
     line("compacted", &compacted)?;
     println!(
         "compacting took {:.1} s; peak memory so far {:.0} MB",

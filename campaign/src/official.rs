@@ -66,6 +66,12 @@ pub fn rule_file(rules: &[Official]) -> String {
     serde_json::to_string_pretty(&json!({ "groups": groups })).expect("text is JSON")
 }
 
+/// Prints the rules of a table as a file that `operator rules` and Prometheus take.
+pub fn print(table: &Path) -> Result<()> {
+    println!("{}", rule_file(&read(table)?));
+    Ok(())
+}
+
 /// Replays the rules of a table over captures, and tells what each rule lacks in all of them.
 pub fn run(table: &Path, folder: &Path) -> Result<()> {
     let files = [RuleFile::parse("official.yaml", &rule_file(&read(table)?))?];

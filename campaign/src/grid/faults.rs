@@ -28,8 +28,20 @@ fn fault(
 
 pub const GONE: &[&str] = &["store_unreachable"];
 
+/// Faults of a store: those that it is or is not, and those that are slow by so much.
 pub fn store_faults() -> Vec<Fault> {
-    let mut all = vec![
+    let mut all = sudden_faults();
+    all.extend(slow_faults());
+    for one in &mut all {
+        if matches!(one.name, "pause" | "partition") {
+            one.broader = GONE;
+        }
+    }
+    all
+}
+
+fn sudden_faults() -> Vec<Fault> {
+    vec![
         fault("crash", &["store_crash"], 80, Run::kill),
         fault("restart", &["store_restart"], 0, |run, index, from, _| {
             run.kill(index, from, from + 8)
@@ -69,7 +81,11 @@ pub fn store_faults() -> Vec<Fault> {
         fault("oom and back", &["oom_kill"], 0, |run, i, from, _| {
             run.kill_for_memory(i, from, from + 12)
         }),
-    ];
+    ]
+}
+
+fn slow_faults() -> Vec<Fault> {
+    let mut all = Vec::new();
     for (name, seconds) in
         [("disk 8 ms", 0.008), ("disk 30 ms", 0.03), ("disk 200 ms", 0.2), ("disk 1 s", 1.0)]
     {
@@ -86,11 +102,6 @@ pub fn store_faults() -> Vec<Fault> {
         all.push(fault(name, &["cpu_starved"], 60, move |run, i, from, to| {
             run.starve(i, run.range(from, to), seconds);
         }));
-    }
-    for one in &mut all {
-        if matches!(one.name, "pause" | "partition") {
-            one.broader = GONE;
-        }
     }
     all
 }

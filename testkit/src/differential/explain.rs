@@ -58,16 +58,9 @@ pub async fn explain(
         when,
         why: compared.why(),
     };
-    for _ in 0..REPEATED {
-        let again = world.ask(text, when).await?;
-        let same = match (&again.server, &compared.server) {
-            (Ok(again), Ok(server)) => bits(again) == bits(server),
-            (again, server) => again.is_ok() == server.is_ok(),
-        };
-        if !same || again.verdict != compared.verdict {
-            let at = "when asked again".to_owned();
-            return Ok(Difference { cause: Cause::Server, at, ..difference });
-        }
+    if !repeats_itself(world, text, when, compared).await? {
+        let at = "when asked again".to_owned();
+        return Ok(Difference { cause: Cause::Server, at, ..difference });
     }
     // Parts are also asked for at instants, where `step()` and `range()` are zero.
     let written_out = with_times_written_out(text, when);
@@ -105,6 +98,26 @@ pub async fn explain(
         }
     }
     Ok(difference)
+}
+
+/// Whether the server says the same, and so compares the same, each time that it is asked again.
+async fn repeats_itself(
+    world: &World,
+    text: &str,
+    when: When,
+    compared: &Compared,
+) -> Result<bool> {
+    for _ in 0..REPEATED {
+        let again = world.ask(text, when).await?;
+        let same = match (&again.server, &compared.server) {
+            (Ok(again), Ok(server)) => bits(again) == bits(server),
+            (again, server) => again.is_ok() == server.is_ok(),
+        };
+        if !same || again.verdict != compared.verdict {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The values of an answer to the bit, in the order of labels and times.
