@@ -51,10 +51,7 @@ fn main() -> Result<()> {
         Task::Differential { blocks, seed, ask: Some(text), at, .. } => {
             runtime.block_on(ask(&blocks, seed, &text, when(&at)?))
         }
-        Task::Fuzz { times, seed } => {
-            println!("{:#?}", fuzz::run(times, seed, limits::Memory::Watched)?);
-            Ok(())
-        }
+        Task::Fuzz { times, seed } => tell(fuzz::run(times, seed, limits::Memory::Watched)?),
         Task::Promqltest { folder } => promqltest::run(&folder),
         Task::Live { capture, copies, minutes } => {
             let operator = built_operator()?;
@@ -70,13 +67,9 @@ fn main() -> Result<()> {
         Task::Crash { times, seed, capture, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let campaign = crash::Campaign { operator, capture, times, seed };
-            println!("{:#?}", runtime.block_on(crash::run(&campaign, wall_clock))?);
-            Ok(())
+            tell(runtime.block_on(crash::run(&campaign, wall_clock))?)
         }
-        Task::Power { times, seed, capture } => {
-            println!("{:#?}", power_loss::run(&capture, times, seed)?);
-            Ok(())
-        }
+        Task::Power { times, seed, capture } => tell(power_loss::run(&capture, times, seed)?),
         Task::Determinism { folder, times, seed } => {
             let operator = built_operator()?;
             let campaign = determinism::Campaign { operator, folder, times, seed };
@@ -88,8 +81,7 @@ fn main() -> Result<()> {
             mutate_and_reseal(&folder, &operator, (times, processes), seed)
         }
         Task::Mutate { folder, times, seed, .. } => {
-            println!("{:#?}", mutate::run(&folder, times, seed, limits::Memory::Watched)?);
-            Ok(())
+            tell(mutate::run(&folder, times, seed, limits::Memory::Watched)?)
         }
         Task::Hostile { only, data, seed, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
@@ -97,6 +89,12 @@ fn main() -> Result<()> {
             hostile::run(&hostile::Scene { operator, data, scratch, seed }, &only)
         }
     }
+}
+
+/// Prints what a campaign counted.
+fn tell(tally: impl std::fmt::Debug) -> Result<()> {
+    println!("{tally:#?}");
+    Ok(())
 }
 
 /// `operator` as built with the same profile: it lies beside this program.
@@ -134,8 +132,7 @@ fn mutate_and_reseal(
     let exits = mutate::resealed::run_processes(folder, operator, processes, seed)?;
     println!("{exits:#?}");
     let tally = mutate::resealed::run(folder, times, seed, limits::Memory::Watched)?;
-    println!("{tally:#?}");
-    Ok(())
+    tell(tally)
 }
 
 /// The instant, or the start, end and step, that `--at` names.

@@ -38,7 +38,7 @@ struct Supplied {
 }
 
 /// What the stand serves: the samples of a capture over and over, one scrape every step.
-pub struct Supply {
+pub struct LoopedCapture {
     series: Vec<Supplied>,
     scrapes: usize,
     documents: BTreeMap<String, Vec<u8>>,
@@ -48,7 +48,7 @@ pub struct Supply {
     pub step_ms: i64,
 }
 
-impl Supply {
+impl LoopedCapture {
     /// About `keep` series of a capture, spread over all of it, from `epoch` on every `step_ms`.
     pub fn load(capture: &Path, keep: usize, epoch: Timestamp, step_ms: i64) -> Result<Self> {
         let reader = CaptureReader::open(capture)?;
@@ -115,7 +115,7 @@ impl Supply {
 }
 
 /// Both servers, until dropped.
-pub struct Stand {
+pub struct CaptureServer {
     /// Base URL of Prometheus.
     pub prometheus: String,
     /// URL of the only PD member.
@@ -123,9 +123,9 @@ pub struct Stand {
     tasks: [JoinHandle<()>; 2],
 }
 
-impl Stand {
+impl CaptureServer {
     /// Serves `supply`; `now` is the clock of both servers.
-    pub async fn start(supply: Arc<Supply>, now: fn() -> Timestamp) -> Result<Self> {
+    pub async fn start(supply: Arc<LoopedCapture>, now: fn() -> Timestamp) -> Result<Self> {
         let prometheus = TcpListener::bind("127.0.0.1:0").await?;
         let pd = TcpListener::bind("127.0.0.1:0").await?;
         let url = |listener: &TcpListener| -> Result<String> {
@@ -143,7 +143,7 @@ impl Stand {
     }
 }
 
-impl Drop for Stand {
+impl Drop for CaptureServer {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
@@ -154,7 +154,7 @@ pub type Answer = (u16, &'static str, Vec<u8>);
 
 const JSON: &str = "application/json";
 
-fn prometheus_answer(supply: &Supply, path: &str, body: &[u8], now: Timestamp) -> Answer {
+fn prometheus_answer(supply: &LoopedCapture, path: &str, body: &[u8], now: Timestamp) -> Answer {
     let seconds = now.as_millis() as f64 / 1000.0;
     match path {
         "/api/v1/read" => match read_window(body) {
@@ -177,7 +177,7 @@ fn prometheus_answer(supply: &Supply, path: &str, body: &[u8], now: Timestamp) -
     }
 }
 
-fn pd_answer(supply: &Supply, own: &str, path: &str) -> Answer {
+fn pd_answer(supply: &LoopedCapture, own: &str, path: &str) -> Answer {
     if path == "/pd/api/v1/members" {
         let member = serde_json::json!({ "name": "pd0", "client_urls": [own] });
         let body = serde_json::json!({

@@ -26,12 +26,12 @@ pub enum Manner {
 }
 
 /// A server on loopback; it serves until the process ends.
-pub struct Echo {
+pub struct EchoingServer {
     /// Its URL, without a slash at its end.
     pub url: String,
 }
 
-impl Echo {
+impl EchoingServer {
     /// Starts it.
     pub fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");

@@ -65,12 +65,12 @@ const WRITING: [&[&str]; 5] = [
 ];
 
 /// A folder with a hostile capture, rules and a truth.
-pub struct Stage {
+pub struct HostileFiles {
     folder: tempfile::TempDir,
     made: std::cell::Cell<u32>,
 }
 
-impl Stage {
+impl HostileFiles {
     /// Makes all of it.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");

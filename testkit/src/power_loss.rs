@@ -18,7 +18,7 @@ use operator::model::{
     EncodedLabels, PdAnswer, PdOutcome, RunMeta, RunName, TimeRange, Timestamp, Versions,
 };
 
-use crate::capture_server::Supply;
+use crate::capture_server::LoopedCapture;
 
 const SECTOR: usize = 512;
 /// The header of a write-ahead log, which SQLite syncs before any frame follows.
@@ -78,7 +78,7 @@ type Counts = (u64, usize);
 /// Records a capture's content tick by tick and examines `times` images.
 pub fn run(capture: &Path, times: u32, seed: u64) -> Result<Tally> {
     let epoch = Timestamp::from_millis(1_795_537_000_000);
-    let supply = Supply::load(capture, SERIES, epoch, STEP_MS)?;
+    let supply = LoopedCapture::load(capture, SERIES, epoch, STEP_MS)?;
     let mut random = Rng::with_seed(seed);
     let mut tally = Tally::default();
     while tally.torn_logs + tally.torn_checkpoints < times {
@@ -89,7 +89,7 @@ pub fn run(capture: &Path, times: u32, seed: u64) -> Result<Tally> {
 
 /// Records one capture, with an image or two of every tick.
 fn record(
-    supply: &Supply,
+    supply: &LoopedCapture,
     epoch: Timestamp,
     times: u32,
     random: &mut Rng,
@@ -148,7 +148,7 @@ fn meta(created: Timestamp) -> Result<RunMeta> {
 }
 
 fn tick(
-    supply: &Supply,
+    supply: &LoopedCapture,
     writer: &mut CaptureWriter,
     start: Timestamp,
     random: &mut Rng,

@@ -19,7 +19,7 @@ use operator::record::{
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
-use crate::capture_server::{Stand, Supply};
+use crate::capture_server::{CaptureServer, LoopedCapture};
 
 const HOUR_MS: i64 = 3_600_000;
 /// From one scrape of the source to the next.
@@ -28,7 +28,7 @@ const STEP_MS: i64 = 15_000;
 const LATE_MS: i64 = 120_000;
 
 /// What is recorded, how fast and how much of it is kept.
-pub struct Retained {
+pub struct LongRecording {
     /// A capture whose content the source serves over and over.
     pub capture: PathBuf,
     /// How many series of it.
@@ -111,17 +111,17 @@ impl Clock for Faster {
 }
 
 /// Records, and looks at each segment once it is sealed.
-pub async fn run(retained: &Retained, from: Timestamp) -> Result<Tally> {
+pub async fn run(retained: &LongRecording, from: Timestamp) -> Result<Tally> {
     let begun = tokio::time::Instant::now();
     CLOCK.set((begun, from, retained.speed)).ok().context("one a process")?;
     let epoch = from.saturating_add_millis(-HOUR_MS);
-    let supply = Supply::load(&retained.capture, retained.series, epoch, STEP_MS)?;
-    let supply = Arc::new(supply);
-    let stand = Stand::start(Arc::clone(&supply), now).await?;
+    let looped = LoopedCapture::load(&retained.capture, retained.series, epoch, STEP_MS)?;
+    let looped = Arc::new(looped);
+    let server = CaptureServer::start(Arc::clone(&looped), now).await?;
     let directory = tempfile::tempdir()?;
     let tally = Arc::new(Mutex::new(Tally { apart_ms: i64::MIN, ..Tally::default() }));
     let (sealed, inbox) = mpsc::channel();
-    let checker = check_apart(supply, Arc::clone(&tally), inbox);
+    let checker = check_apart(looped, Arc::clone(&tally), inbox);
     let retention = Retention {
         keep_ms: Some(retained.keep_hours * HOUR_MS),
         max_bytes: None,
@@ -134,7 +134,7 @@ pub async fn run(retained: &Retained, from: Timestamp) -> Result<Tally> {
     let listener = listener(directory.path(), Arc::clone(&tally), sealed);
     let segments =
         Segments::new(directory.path(), run, retention, segment, Arc::default(), listener);
-    let recording = recording(&stand, segments)?;
+    let recording = recording(&server, segments)?;
     let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
     let real = Duration::from_millis((retained.hours * HOUR_MS / i64::from(retained.speed)) as u64);
     let ended = async {
@@ -149,11 +149,11 @@ pub async fn run(retained: &Retained, from: Timestamp) -> Result<Tally> {
     Ok(tally.into_inner().expect("nobody panicked"))
 }
 
-fn recording(stand: &Stand, segments: Segments) -> Result<Recording> {
+fn recording(server: &CaptureServer, segments: Segments) -> Result<Recording> {
     let options = HttpOptions::default();
-    let client = PrometheusClient::new(&stand.prometheus, &options)?;
+    let client = PrometheusClient::new(&server.prometheus, &options)?;
     let selectors = vec![Selector::parse("{__name__=~'.+'}")?];
-    let member = Member { name: "pd0".to_owned(), url: stand.pd.clone() };
+    let member = Member { name: "pd0".to_owned(), url: server.pd.clone() };
     let found = Discovered { members: vec![member], addresses: Addresses::Advertised };
     let schedule = PdSchedule::new(PdCadence::default(), now());
     Ok(Recording {
@@ -206,14 +206,14 @@ fn held(directory: &Path) -> Held {
 
 /// Looks at segments on a thread of its own, so that the recorder does not wait for it.
 fn check_apart(
-    supply: Arc<Supply>,
+    looped: Arc<LoopedCapture>,
     tally: Arc<Mutex<Tally>>,
     sealed: mpsc::Receiver<PathBuf>,
 ) -> JoinHandle<Result<()>> {
     std::thread::spawn(move || {
         let mut before: Option<TimeRange> = None;
         for path in sealed {
-            let (window, samples, found) = check(&supply, &path)?;
+            let (window, samples, found) = check(&looped, &path)?;
             let mut tally = tally.lock().expect("nobody panicked");
             tally.samples += samples;
             tally.found += found;
@@ -228,7 +228,7 @@ fn check_apart(
 
 /// The window of a segment without what may have come too late for it, how many samples the source
 /// has there, and how many of them are in the file.
-fn check(supply: &Supply, path: &Path) -> Result<(TimeRange, u64, u64)> {
+fn check(looped: &LoopedCapture, path: &Path) -> Result<(TimeRange, u64, u64)> {
     ensure!(verify(path)?.damage.is_empty(), "{} is damaged", path.display());
     let reader = CaptureReader::open(path)?;
     let window = reader.window();
@@ -236,8 +236,8 @@ fn check(supply: &Supply, path: &Path) -> Result<(TimeRange, u64, u64)> {
     let (mut samples, mut found) = (0, 0);
     let held = reader.select(&[], window)?;
     let place = |labels: &Labels| held.binary_search_by(|one| one.labels.cmp(labels)).ok();
-    for (number, labels) in supply.labels().enumerate() {
-        let theirs = supply.samples(number, window);
+    for (number, labels) in looped.labels().enumerate() {
+        let theirs = looped.samples(number, window);
         samples += theirs.len() as u64;
         let ours = place(labels).map(|place| &held[place].samples[..]).unwrap_or_default();
         let same = |sample: &&operator::model::Sample| {

@@ -17,7 +17,7 @@ const MOST_KIB: u64 = 2 << 20;
 
 /// What a made-up capture holds.
 #[derive(Clone, Debug, Default)]
-pub struct Made {
+pub struct SyntheticCapture {
     /// Series, each with its samples: milliseconds since 1970, value.
     pub series: Vec<(Labels, Vec<(i64, f64)>)>,
     /// Gaps.
@@ -26,7 +26,7 @@ pub struct Made {
     pub events: Vec<Event>,
 }
 
-impl Made {
+impl SyntheticCapture {
     /// `up` of one target over ten minutes, beside nothing else.
     pub fn ten_minutes() -> Self {
         let samples = (0..40).map(|scrape| (BEGIN_MS + scrape * 15_000, 1.0)).collect();

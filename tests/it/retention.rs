@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use testkit::clock::wall_clock;
-use testkit::retention::{Retained, run};
+use testkit::retention::{LongRecording, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_in_segments_lose_no_sample_and_hold_no_more_and_more() {
-    let retained = Retained {
+    let retained = LongRecording {
         capture: Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture"),
         series: 60,
         hours: 10,

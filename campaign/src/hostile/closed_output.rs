@@ -7,8 +7,8 @@ use std::process::Stdio;
 use anyhow::Result;
 
 use super::{Row, Scene};
-use testkit::echoing_server::{Echo, Manner};
-use testkit::hostile_files::Stage;
+use testkit::echoing_server::{EchoingServer, Manner};
+use testkit::hostile_files::HostileFiles;
 
 /// What stands at the other end of an output.
 #[derive(Clone, Copy)]
@@ -41,9 +41,9 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 
 /// Records for a few seconds with both outputs at such an end.
 fn recorder(scene: &Scene, subcommand: &str, (end, name): (End, &str)) -> Result<Row> {
-    let source = Echo::start(Manner::Serves);
+    let source = EchoingServer::start(Manner::Serves);
     let dir = tempfile::tempdir_in(scene.scratch.path())?;
-    let stage = Stage::new();
+    let stage = HostileFiles::new();
     let mut command = stage.operator(&scene.operator);
     command
         .args([subcommand, "-vv", "--for", "5s", "--interval", "200ms", "--dir"])
@@ -64,7 +64,7 @@ fn recorder(scene: &Scene, subcommand: &str, (end, name): (End, &str)) -> Result
 }
 
 fn commands(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = Stage::new();
+    let stage = HostileFiles::new();
     let mut rows = Vec::new();
     for (end, name) in End::ALL {
         for output in ["stdout", "stderr", "both"] {

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::{Row, Scene};
-use testkit::hostile_files::{Stage, raw};
+use testkit::hostile_files::{HostileFiles, raw};
 
 /// Runs every command over the capture and looks for raw characters in all that is printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = Stage::new();
+    let stage = HostileFiles::new();
     let (mut tried, mut bytes, mut found) = (0, 0, Vec::new());
     for arguments in stage.commands() {
         let mut command = stage.operator(&scene.operator);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use operator::model::Labels;
 
 use super::{Row, Scene};
-use testkit::synthetic::{BEGIN_MS, Made, limited};
+use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited};
 
 /// CPU time that one command may take, in seconds.
 const MOST_CPU_S: u32 = 30;
@@ -17,10 +17,13 @@ const MOST_TEXT: usize = 24 << 20;
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
     let mut found = Vec::new();
     for (name, made) in [
-        ("100,000 gaps", Made::ten_minutes().gaps(100_000)),
-        ("1,000,000 gaps", Made::ten_minutes().gaps(1_000_000)),
-        ("1,000,000 events", Made::ten_minutes().events(1_000_000, 1)),
-        ("3,000 events beside one of 10 MB", Made::ten_minutes().events(3_000, 10_000_000)),
+        ("100,000 gaps", SyntheticCapture::ten_minutes().gaps(100_000)),
+        ("1,000,000 gaps", SyntheticCapture::ten_minutes().gaps(1_000_000)),
+        ("1,000,000 events", SyntheticCapture::ten_minutes().events(1_000_000, 1)),
+        (
+            "3,000 events beside one of 10 MB",
+            SyntheticCapture::ten_minutes().events(3_000, 10_000_000),
+        ),
         ("2,000 targets beside one of 5 MB", targets(2_000, 5_000_000)),
         ("20 metrics beside one of 10 MB", metrics(20, 10_000_000)),
     ] {
@@ -36,24 +39,24 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
     Ok(found)
 }
 
-fn targets(count: usize, longest: usize) -> Made {
+fn targets(count: usize, longest: usize) -> SyntheticCapture {
     let target = |job: &str| {
         let labels = Labels::from_pairs(&[("__name__", "up"), ("instance", "i"), ("job", job)]);
         (labels, vec![(BEGIN_MS, 1.0), (BEGIN_MS + 15_000, 1.0)])
     };
     let mut series: Vec<_> = (0..count).map(|number| target(&format!("j{number}"))).collect();
     series.push(target(&"j".repeat(longest)));
-    Made { series, ..Made::default() }
+    SyntheticCapture { series, ..SyntheticCapture::default() }
 }
 
-fn metrics(count: usize, longest: usize) -> Made {
+fn metrics(count: usize, longest: usize) -> SyntheticCapture {
     let metric = |name: &str| {
         let labels = Labels::from_pairs(&[("__name__", name), ("instance", "i"), ("job", "j")]);
         (labels, vec![(BEGIN_MS, 1.0), (BEGIN_MS + 15_000, 1.0)])
     };
     let mut series: Vec<_> = (0..count).map(|number| metric(&format!("m{number}"))).collect();
     series.push(metric(&"m".repeat(longest)));
-    Made { series, ..Made::default() }
+    SyntheticCapture { series, ..SyntheticCapture::default() }
 }
 
 /// One command under its limits.

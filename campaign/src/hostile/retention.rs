@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{Row, Scene};
 use testkit::clock::wall_clock;
-use testkit::retention::{Retained, run};
+use testkit::retention::{LongRecording, run};
 
 /// How many seconds pass in one, where nothing is said.
 const SPEED: u32 = 600;
@@ -21,7 +21,7 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
     let speed = std::env::var("OPERATOR_CAMPAIGN_SPEED").ok();
     let speed = speed.map(|text| text.parse()).transpose().context("no speed")?.unwrap_or(SPEED);
     let capture = scene.data.join("chaos-01.capture");
-    let retained = Retained { capture, series: 3_000, hours: 24, speed, keep_hours: 6 };
+    let retained = LongRecording { capture, series: 3_000, hours: 24, speed, keep_hours: 6 };
     let tally = tokio::runtime::Runtime::new()?.block_on(run(&retained, wall_clock()))?;
     for (number, held) in tally.held.iter().enumerate() {
         println!(

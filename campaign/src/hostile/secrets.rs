@@ -7,18 +7,18 @@ use operator::capture::CaptureReader;
 use operator::model::{PdOutcome, TimeRange};
 
 use super::{Row, Scene};
-use testkit::echoing_server::{Echo, Manner};
-use testkit::hostile_files::Stage;
+use testkit::echoing_server::{EchoingServer, Manner};
+use testkit::hostile_files::HostileFiles;
 
 /// Records and looks for the secrets in the capture and in all that was printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = Stage::new();
+    let stage = HostileFiles::new();
     let token = scene.scratch.path().join("token");
     fs::write(&token, "SECRETTOKEN123")?;
     let mut rows = Vec::new();
     for (tried, in_url) in [("a bearer token", false), ("secrets of a URL", true)] {
         // It is found to be a Prometheus once.
-        let mut url = Echo::start(Manner::Fails).url;
+        let mut url = EchoingServer::start(Manner::Fails).url;
         if in_url {
             let with_password = url.replace("http://", "http://ann:SECRETPASS456@");
             url = format!("{with_password}/SECRETPATH789/prometheus?token=SECRETQUERY0");
@@ -55,11 +55,11 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 }
 
 /// A proxy before PD whose path is its secret, and which repeats it in what it refuses.
-fn path_of_pd(scene: &Scene, stage: &Stage) -> Result<Row> {
+fn path_of_pd(scene: &Scene, stage: &HostileFiles) -> Result<Row> {
     let dir = scene.scratch.path().join("proxy");
     let mut command = stage.operator(&scene.operator);
     command.args(["record", "--run", "run", "-vvv", "--for", "3s", "--dir"]).arg(&dir);
-    command.arg("--pd").arg(format!("{}/SECRETPATH", Echo::start(Manner::Pd).url));
+    command.arg("--pd").arg(format!("{}/SECRETPATH", EchoingServer::start(Manner::Pd).url));
     let printed = command.output()?;
     let reader = CaptureReader::open(&dir.join("run.capture"))?;
     let answers = reader.pd_answers(TimeRange::ALL)?;

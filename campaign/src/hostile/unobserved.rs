@@ -12,7 +12,7 @@ use operator::model::{Gap, GapReason, Source, TimeRange};
 use tokio::time::sleep;
 
 use super::{Row, Scene};
-use testkit::capture_server::{Stand, Supply};
+use testkit::capture_server::{CaptureServer, LoopedCapture};
 use testkit::clock::wall_clock;
 use testkit::gate::{Door, Gate, GatedPd};
 use testkit::process::port_of;
@@ -38,8 +38,8 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 
 /// A recorder of a made Prometheus and a made PD, each behind a gate.
 pub struct Recorder {
-    _stand: Stand,
-    supply: Arc<Supply>,
+    _stand: CaptureServer,
+    supply: Arc<LoopedCapture>,
     /// Before Prometheus.
     pub prometheus: Gate,
     /// PD, behind a gate of its own.
@@ -61,9 +61,9 @@ impl Recorder {
     /// Two servers and no recorder yet.
     pub async fn new(scene: &Scene, name: &str) -> Result<Self> {
         let epoch = wall_clock() + -300_000;
-        let supply = Supply::load(&scene.data.join("chaos-10.capture"), 60, epoch, STEP_MS)?;
+        let supply = LoopedCapture::load(&scene.data.join("chaos-10.capture"), 60, epoch, STEP_MS)?;
         let supply = Arc::new(supply);
-        let stand = Stand::start(supply.clone(), wall_clock).await?;
+        let stand = CaptureServer::start(supply.clone(), wall_clock).await?;
         let prometheus = Gate::before(&stand.prometheus).await?;
         let pd = GatedPd::start().await?;
         let directory = scene.scratch.path().join(name);

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Row, Scene};
 use operator::model::Labels;
-use testkit::synthetic::{BEGIN_MS, Made, limited, up};
+use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, up};
 
 /// CPU time that one command may take, in seconds.
 const MOST_CPU_S: u32 = 10;
@@ -49,8 +49,8 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 }
 
 /// Ten minutes of a run, and series with one sample far from it.
-fn far(far_ms: i64) -> Made {
-    let mut made = Made::ten_minutes();
+fn far(far_ms: i64) -> SyntheticCapture {
+    let mut made = SyntheticCapture::ten_minutes();
     let histogram = |suffix: &str| {
         let name = format!("tikv_pd_request_duration_seconds{suffix}");
         up("tikv").with(&[("__name__", &name), ("type", "tso")])

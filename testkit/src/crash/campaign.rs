@@ -9,7 +9,7 @@ use fastrand::Rng;
 use operator::model::{Gap, PdAnswer, Source, TimeRange, Timestamp};
 
 use super::session::{Death, Ended, Outage, Since};
-use crate::capture_server::{Stand, Supply};
+use crate::capture_server::{CaptureServer, LoopedCapture};
 use crate::gate::{Door, Gate};
 
 /// Series that the source serves.
@@ -81,9 +81,9 @@ pub(super) struct Found {
 /// Runs the campaign. Stops at the first capture that is not as it must be.
 pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
     let epoch = now() + -HISTORY_MS;
-    let supply = Arc::new(Supply::load(&campaign.capture, SERIES, epoch, STEP_MS)?);
-    let stand = Stand::start(supply.clone(), now).await?;
-    let gate = Gate::before(&stand.prometheus).await?;
+    let looped = Arc::new(LoopedCapture::load(&campaign.capture, SERIES, epoch, STEP_MS)?);
+    let server = CaptureServer::start(looped.clone(), now).await?;
+    let gate = Gate::before(&server.prometheus).await?;
     let mut random = Rng::with_seed(campaign.seed);
     let mut tally = Tally::default();
     while tally.kills.iter().sum::<u32>() < campaign.times {
@@ -95,9 +95,9 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
         };
         let mut run = Run {
             campaign,
-            stand: &stand,
+            server: &server,
             gate: &gate,
-            supply: &supply,
+            looped: &looped,
             directory: scratch.path(),
             kind,
             said: Said::default(),
@@ -115,9 +115,9 @@ pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
 
 pub(super) struct Run<'a> {
     pub(super) campaign: &'a Campaign,
-    pub(super) stand: &'a Stand,
+    pub(super) server: &'a CaptureServer,
     pub(super) gate: &'a Gate,
-    pub(super) supply: &'a Supply,
+    pub(super) looped: &'a LoopedCapture,
     pub(super) directory: &'a Path,
     pub(super) kind: Kind,
     pub(super) said: Said,

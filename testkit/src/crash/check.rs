@@ -67,22 +67,22 @@ impl Run<'_> {
             (Kind::Live, None) => Timestamp::MAX,
         };
         if let (Kind::Live, Some(through)) = (self.kind, self.said.first_through) {
-            let latest = through + (2 * self.supply.step_ms - OVERLAP_MS);
+            let latest = through + (2 * self.looped.step_ms - OVERLAP_MS);
             ensure!(start <= latest, "the first window began at {start}, after {latest}");
         }
         // What shows late may not have shown yet when the window that ends there was copied.
         let through = self.said.through.map_or(Timestamp::MIN, |through| match self.kind {
-            Kind::Live => through + -self.supply.step_ms,
+            Kind::Live => through + -self.looped.step_ms,
             Kind::History(_) => through,
         });
         // Targets are scraped at different moments of a step, so the first window's first step
         // may hold some of them only.
         let whole =
             if self.kind == Kind::Live { start.saturating_add_millis(STEP_MS) } else { start };
-        for (number, labels) in self.supply.labels().enumerate() {
+        for (number, labels) in self.looped.labels().enumerate() {
             let samples = held.remove(labels).unwrap_or_default();
             let end = samples.last().map_or(through, |last| (last.at + 1).max(through));
-            let expected = self.supply.samples(number, TimeRange::new(start, end));
+            let expected = self.looped.samples(number, TimeRange::new(start, end));
             let committed =
                 expected.iter().filter(|sample| whole <= sample.at && sample.at < through);
             let there = samples.iter().filter(|sample| whole <= sample.at && sample.at < through);

@@ -68,7 +68,7 @@ impl Run<'_> {
             .args(["record", "--run", "run", "--prometheus", &self.gate.url])
             .args(["--no-default-match", "--match", "{job=~\".+\"}"]);
         match self.kind {
-            Kind::Live => command.args(["--pd", &self.stand.pd, "--interval", "10ms"]),
+            Kind::Live => command.args(["--pd", &self.server.pd, "--interval", "10ms"]),
             Kind::History(range) => {
                 command.args(["--from", &range.start.to_string(), "--to", &range.end.to_string()])
             }
