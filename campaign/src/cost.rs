@@ -1,4 +1,4 @@
-//! Processor time, time by the wall's clock, and memory.
+//! Measures CPU time, wall-clock time and memory.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What a long recording of a large cluster takes: bytes, memory, and time to its first answer and
-//! to its verdict.
+//! What a synthetic day of a large cluster needs, made of one run repeated: bytes, memory, and the time to the
+//! first answer.
 
 use std::path::{Path, PathBuf};
 

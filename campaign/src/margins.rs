@@ -1,6 +1,5 @@
-//! How much room each line of diagnosis has: how far it can be moved while every labelled run keeps its
-//! verdict, and how far with each class of runs left out. A line that only one run holds in place was
-//! drawn for it.
+//! How far each detection threshold can be moved while every labelled run keeps its verdict, and how far with
+//! each class of runs left out. A threshold that only one run holds in place is fitted to that run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use anyhow::Result;
 use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Verdict, diagnose};
 use operator::session::{Session, View};
 
-/// How far a line is moved, at most, either way.
+/// The factors by which a threshold is moved, up and down.
 const FACTORS: [f64; 7] = [1.1, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0];
 
 /// What must stay of a verdict: its outcome, and what broke or was planned where.
@@ -23,13 +22,13 @@ fn kept(verdict: &Verdict) -> Kept {
     (verdict.outcome, named)
 }
 
-/// A run's evidence under other lines.
+/// What is kept of the verdict on a run's evidence under other thresholds.
 fn judged(evidence: &mut Evidence, lines: Lines) -> Kept {
     evidence.lines = lines;
     kept(&diagnose(evidence))
 }
 
-/// How far a line can be moved for one run: down and up, each 1 where not at all.
+/// The factors by which a threshold can be moved for one run, down and up; each is 1 where it cannot be moved.
 fn room(evidence: &mut Evidence, line: &Line) -> [f64; 2] {
     let usual = judged(evidence, Lines::default());
     let mut stays = |factor: f64| judged(evidence, Lines::moved(line.name, factor)) == usual;
@@ -40,13 +39,13 @@ fn room(evidence: &mut Evidence, line: &Line) -> [f64; 2] {
     [furthest(true), furthest(false)]
 }
 
-/// The least room among runs.
+/// The smallest factors among runs, without those of one class where it is named.
 fn least(rooms: &[(String, String, [f64; 2])], but: Option<&str>) -> [f64; 2] {
     let kept = rooms.iter().filter(|(class, ..)| but.is_none_or(|but| class != but));
     kept.fold([f64::INFINITY; 2], |[down, up], (.., [a, b])| [down.min(*a), up.min(*b)])
 }
 
-/// Prints a row for each line: where it is, how far it can be moved, which run stops it, and how far
+/// Prints a row for each threshold: its value, how far it can be moved, which run stops it, and how far
 /// it can be moved without the runs of that class.
 pub fn run(folders: &[PathBuf]) -> Result<()> {
     let mut runs = Vec::new();

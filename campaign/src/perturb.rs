@@ -1,4 +1,4 @@
-//! Captures that are worse recorded than they were: what of the verdict is left.
+//! Verdicts on degraded recordings: how much of the verdict on the whole capture remains.
 //!
 //! The verdict on the capture as it is stands for the truth (`operator score` tells whether it is).
 //! A worse recording may say less: that it cannot tell, or a broader name at the same place. That
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use testkit::run::Run;
 
-/// A way to record worse.
+/// A way to degrade a recording.
 struct Perturbation {
     name: &'static str,
     change: Box<dyn Fn(&mut Run)>,
@@ -84,7 +84,7 @@ const KINDS: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// Worse recordings of one run that are as many as it has metrics, targets and routes of PD's API.
+/// Degraded recordings of one run that are as many as it has metrics, targets and routes of PD's API.
 fn one_by_one(run: &Run) -> Vec<(&'static str, String, Run)> {
     let without = |drop: &dyn Fn(&Labels) -> bool| {
         let mut less = run.clone();

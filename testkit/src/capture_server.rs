@@ -37,7 +37,7 @@ struct Supplied {
     bits: Vec<Option<u64>>,
 }
 
-/// What the stand serves: the samples of a capture over and over, one scrape every step.
+/// The samples of a capture over and over, one scrape every step, and PD's last answers.
 pub struct LoopedCapture {
     series: Vec<Supplied>,
     scrapes: usize,
@@ -78,12 +78,12 @@ impl LoopedCapture {
         Ok(Self { series, scrapes, documents, epoch, step_ms })
     }
 
-    /// The series' labels.
+    /// The labels of every series, in the order of their numbers.
     pub fn labels(&self) -> impl Iterator<Item = &Labels> {
         self.series.iter().map(|series| &series.labels)
     }
 
-    /// Every sample of a series in `range`.
+    /// Every sample of the series with this number in `range`.
     pub fn samples(&self, series: usize, range: TimeRange) -> Vec<Sample> {
         let series = &self.series[series];
         let start = range.start.max(self.epoch) - self.epoch - series.phase_ms;
@@ -114,9 +114,9 @@ impl LoopedCapture {
     }
 }
 
-/// Both servers, until dropped.
+/// A Prometheus and a PD of one member, served until this is dropped.
 pub struct CaptureServer {
-    /// Base URL of Prometheus.
+    /// Base URL of Prometheus, without a slash at the end.
     pub prometheus: String,
     /// URL of the only PD member.
     pub pd: String,
@@ -124,7 +124,7 @@ pub struct CaptureServer {
 }
 
 impl CaptureServer {
-    /// Serves `supply`; `now` is the clock of both servers.
+    /// Serves `looped`; `now` is the clock of both servers.
     pub async fn start(supply: Arc<LoopedCapture>, now: fn() -> Timestamp) -> Result<Self> {
         let prometheus = TcpListener::bind("127.0.0.1:0").await?;
         let pd = TcpListener::bind("127.0.0.1:0").await?;
@@ -149,7 +149,7 @@ impl Drop for CaptureServer {
     }
 }
 
-/// Status, content type and body.
+/// An HTTP answer: status, content type and body.
 pub type Answer = (u16, &'static str, Vec<u8>);
 
 const JSON: &str = "application/json";

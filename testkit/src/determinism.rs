@@ -31,7 +31,7 @@ const ZONES: [&str; 8] = [
 const LOCALES: [&str; 7] =
     ["C", "C.UTF-8", "POSIX", "de_DE.UTF-8", "tr_TR.UTF-8", "ar_EG.UTF-8", "ja_JP.eucJP"];
 
-/// What to replay, how often, and in which order of chance.
+/// What to replay, how often, and with which seed.
 pub struct Campaign {
     /// The `operator` program.
     pub operator: PathBuf,
@@ -39,16 +39,16 @@ pub struct Campaign {
     pub folder: PathBuf,
     /// How many replays.
     pub times: u32,
-    /// Decides every order and every environment.
+    /// The seed that decides every order and every environment.
     pub seed: u64,
 }
 
-/// What became of one capture.
+/// How one capture was replayed.
 #[derive(Default)]
 pub struct Tally {
-    /// Replays.
+    /// Replays of this capture.
     pub replays: u32,
-    /// Orders of insertion.
+    /// Distinct orders of insertion.
     pub orders: u32,
     /// Digests of what was printed, by format.
     pub digests: BTreeMap<&'static str, BTreeMap<String, u32>>,

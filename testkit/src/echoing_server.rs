@@ -1,4 +1,4 @@
-//! A Prometheus, or a PD, that repeats in its errors what it was sent.
+//! A fake Prometheus or PD that repeats in its errors what it was sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use serde_json::json;
 const NOW: f64 = 1_795_537_020.0;
 static SECONDS: AtomicU32 = AtomicU32::new(0);
 
-/// What it does when it is asked for samples.
+/// How it answers requests for samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Answers, and has no samples.
@@ -21,7 +21,7 @@ pub enum Manner {
     /// Answers with errors of all kinds, each of which repeats the request, once it has been found to
     /// be a Prometheus.
     Fails,
-    /// The same as PD.
+    /// Answers with such errors as PD does.
     Pd,
 }
 
@@ -32,7 +32,7 @@ pub struct EchoingServer {
 }
 
 impl EchoingServer {
-    /// Starts it.
+    /// Starts it on a free port of the loopback interface.
     pub fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));

@@ -1,5 +1,5 @@
-//! Expressions that nobody would write, parsed and evaluated: none may crash, run without end or
-//! take memory without bound, whatever its text and whenever it is evaluated.
+//! Fuzzing of PromQL: meaningless and mutated expressions are parsed and evaluated. None may panic, run
+//! without end or need unbounded memory, whatever its text and whatever its evaluation time.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -122,7 +122,7 @@ const WORDS: [&str; 92] = [
     "\"",
 ];
 
-/// What a tower is built of: what stands before its inmost part, and what after it.
+/// What deeply nested expressions are built of: the text before the innermost part, and the text after it.
 const TOWERS: [(&str, &str, &str); 22] = [
     ("(", "1", ")"),
     ("(", "", ""),
@@ -148,7 +148,7 @@ const TOWERS: [(&str, &str, &str); 22] = [
     ("topk(", "1", ", nasty_level)"),
 ];
 
-/// Towers of one matcher's regular expression.
+/// Deeply nested regular expressions of one matcher.
 const PATTERNS: [(&str, &str, &str); 7] = [
     ("(", "a", ")"),
     ("(", "a", ")*"),
@@ -161,22 +161,22 @@ const PATTERNS: [(&str, &str, &str); 7] = [
 
 const HEIGHTS: [usize; 9] = [2, 3, 10, 100, 298, 300, 301, 5_000, 100_000];
 
-/// What came of the expressions.
+/// How many expressions came to which end, and what the most expensive one needed.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// By how they were made: no expression; refused in evaluation; answered.
+    /// Counts by how the expressions were made: not parsed; refused in evaluation; answered.
     pub expressions: BTreeMap<&'static str, [u32; 3]>,
     /// The most bytes that one of them added to the memory of the process.
     pub most_bytes: u64,
-    /// The longest that one of them took.
+    /// The longest time that one of them needed.
     pub longest: Duration,
 }
 
-/// Makes and evaluates so many expressions.
+/// Makes and evaluates `times` expressions.
 ///
 /// # Errors
 ///
-/// Where one panics, takes too long or takes too much memory.
+/// An error names the first expression that panics, needs too long or needs too much memory.
 pub fn run(times: u32, seed: u64, memory: Memory) -> Result<Tally> {
     memory.limit()?;
     let mut random = Rng::with_seed(seed);
@@ -253,7 +253,7 @@ fn moment(random: &mut Rng) -> Moment {
     (start, one(start.saturating_add(60_000), &far), one(15_000, &steps))
 }
 
-/// Expressions that mean something: those of the bundled rules, and some that use the rest of the
+/// Meaningful expressions: those of the bundled rules, and some that use the rest of the
 /// language.
 fn sources() -> Vec<String> {
     let files = rules::bundled();
@@ -297,7 +297,7 @@ fn words(random: &mut Rng) -> String {
     words.join(if random.bool() { " " } else { "" })
 }
 
-/// An expression that means something, changed in a few places.
+/// A meaningful expression, changed in a few places.
 fn altered(texts: &[String], random: &mut Rng) -> String {
     let mut text = texts[random.usize(..texts.len())].clone();
     for _ in 0..random.usize(1..5) {
@@ -328,7 +328,7 @@ fn altered(texts: &[String], random: &mut Rng) -> String {
     text
 }
 
-/// Expressions that mean something, one after the other or one inside the other.
+/// Meaningful expressions, one after the other or one inside the other.
 fn joined(texts: &[String], random: &mut Rng) -> String {
     let mut text = texts[random.usize(..texts.len())].clone();
     for _ in 0..random.usize(1..60) {

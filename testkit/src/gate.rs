@@ -1,4 +1,4 @@
-//! What stands between a recorder and its source, and can be shut.
+//! A proxy between a recorder and its source, which can be shut to play an outage.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use tokio::task::JoinHandle;
 
 use crate::capture_server::accept;
 
-/// What becomes of connections, those that are open included.
+/// How a gate treats connections, also those that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// They lead to the source.
+    /// They are passed on to the source.
     Open,
-    /// They break.
+    /// They are closed at once.
     Shut,
-    /// Nothing is said on new ones, and the others break.
+    /// New ones are accepted and never answered; the others are closed.
     Silent,
 }
 
-/// A gate before a source, until dropped.
+/// A gate before a source, which lasts until it is dropped.
 pub struct Gate {
     /// The URL that leads through it.
     pub url: String,
@@ -29,7 +29,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open one before the server at `url`.
+    /// Starts an open gate before the server at `url`.
     pub async fn before(url: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let own = format!("http://{}", listener.local_addr()?);
@@ -43,7 +43,7 @@ impl Gate {
         Ok(Self { url: own, door, task })
     }
 
-    /// Opens or shuts it.
+    /// Opens or shuts it, for open connections too.
     pub fn set(&self, door: Door) {
         self.door.send_replace(door);
     }
@@ -58,13 +58,13 @@ impl Drop for Gate {
 /// A PD of one member that is reached through a gate alone, until dropped. It knows its members and
 /// nothing else.
 pub struct GatedPd {
-    /// What leads to it.
+    /// The gate that leads to it.
     pub gate: Gate,
     task: JoinHandle<()>,
 }
 
 impl GatedPd {
-    /// An open one.
+    /// Starts a PD behind an open gate.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let gate = Gate::before(&format!("http://{}", listener.local_addr()?)).await?;

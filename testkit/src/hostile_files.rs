@@ -1,5 +1,5 @@
-//! What the tests and the campaign of everything printed begin with: a capture whose every text is
-//! hostile, the commands that print it, and what is raw in what they print.
+//! A capture whose every text holds terminal escapes and invisible characters, the commands that print it,
+//! and a check that finds such characters in their output.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -72,7 +72,7 @@ pub struct HostileFiles {
 
 impl HostileFiles {
     /// Makes all of it.
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let stage = Self { folder, made: std::cell::Cell::new(0) };
         write_capture(&stage.capture());

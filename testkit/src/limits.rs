@@ -1,4 +1,4 @@
-//! What one case of a campaign may take: memory and time.
+//! Limits of memory and time for one case of a campaign.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,14 @@ const ENDED: u64 = u64::MAX;
 /// Whether the memory of the process is watched: only where nothing else runs in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// As `/proc/self` tells it, with what C libraries take.
+    /// As `/proc/self` reports it, allocations of C libraries included.
     Watched,
-    /// Not at all.
+    /// Neither limited nor measured.
     Unwatched,
 }
 
 impl Memory {
-    /// Bounds what the process may ask for.
+    /// Limits the address space of the process, where memory is watched.
     pub fn limit(self) -> Result<()> {
         if self == Self::Watched {
             let limit = Rlimit { current: Some(ADDRESS_SPACE), maximum: None };
@@ -79,7 +79,7 @@ impl Watchdog {
         Self(beat)
     }
 
-    /// A case begins.
+    /// Notes that the case with this number begins.
     pub fn begin(&self, number: u32) {
         self.0.store(number.into(), Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Overwrites single rows of captures, and compares what diagnosis then says with what it says of the
-//! whole.
+//! Overwrites single rows of captures, and compares the verdict on the damaged capture with the verdict on
+//! the whole one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,27 +28,27 @@ pub enum Part {
 /// What is overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The table.
+    /// The name of the table.
     pub table: &'static str,
-    /// The row.
+    /// The id of the row.
     pub id: i64,
-    /// Where in its body.
+    /// Which part of its body.
     pub part: Part,
 }
 
 /// Rows of a capture that can be overwritten, by what they hold.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// Blocks of samples.
+    /// Ids of blocks of samples, ascending.
     pub samples: Vec<i64>,
-    /// Blocks of PD's answers.
+    /// Ids of blocks of PD's answers, ascending.
     pub pd: Vec<i64>,
-    /// Rows of other tables.
+    /// Table and id of rows of other tables.
     pub others: Vec<(&'static str, i64)>,
 }
 
 impl Rows {
-    /// Lists them.
+    /// Lists the rows of the capture at `path`.
     pub fn of(path: &Path) -> Result<Self> {
         let connection = rusqlite::Connection::open(path)?;
         let ids = |from: &str| -> Result<Vec<i64>> {
@@ -104,10 +104,10 @@ pub fn overwrite(path: &Path, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// What is said of a capture.
+/// How a capture is judged.
 #[derive(Debug)]
 pub struct Judged {
-    /// The verdict.
+    /// The verdict on everything that can be read.
     pub verdict: Verdict,
     /// The digest of the content that was read.
     pub digest: String,
@@ -174,7 +174,7 @@ pub fn effect(whole: &Judged, damaged: &Judged) -> Effect {
     }
 }
 
-/// Damages a copy of a capture at one place and tells what that makes of the verdict.
+/// Damages a copy of a capture at one place and compares the verdicts.
 pub fn try_place(original: &Path, whole: &Judged, place: Place, scratch: &Path) -> Result<Effect> {
     let path = scratch.join("overwritten.capture");
     std::fs::copy(original, &path)?;

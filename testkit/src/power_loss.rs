@@ -36,7 +36,7 @@ const COMMITS_AN_IMAGE: u32 = 3;
 const IMAGES_A_RESUME: u32 = 12;
 const STEP_MS: i64 = 15_000;
 
-/// What a campaign did.
+/// What a campaign examined.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Images of a log in the middle of a commit.
@@ -45,11 +45,11 @@ pub struct Tally {
     pub torn_checkpoints: u32,
     /// Images that held the commit that was under way.
     pub with_the_last_tick: u32,
-    /// Commits.
+    /// Commits of all captures.
     pub ticks: u32,
     /// Commits that sealed the journal.
     pub seals: u32,
-    /// Samples at the end.
+    /// Samples in all captures at their end.
     pub samples: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A recording without an end, faster than time: how much memory and how many files it holds while
+//! A long recording in segments, faster than real time: how much memory and how many files it holds while
 //! segments come and go, and whether every sample of the source is in one of them.
 
 use std::path::{Path, PathBuf};
@@ -31,13 +31,13 @@ const LATE_MS: i64 = 120_000;
 pub struct LongRecording {
     /// A capture whose content the source serves over and over.
     pub capture: PathBuf,
-    /// How many series of it.
+    /// How many series of it are served.
     pub series: usize,
-    /// How long is recorded.
+    /// How many hours are recorded, by the faster clock.
     pub hours: i64,
-    /// How many seconds pass in one.
+    /// How many seconds of the faster clock pass in one second.
     pub speed: u32,
-    /// How much is kept.
+    /// How many hours are kept before segments are removed.
     pub keep_hours: i64,
 }
 
@@ -46,18 +46,18 @@ pub struct LongRecording {
 pub struct Held {
     /// Resident memory, in megabytes.
     pub memory_mb: f64,
-    /// Open files.
+    /// Open files of the process.
     pub files: usize,
     /// Captures in the folder.
     pub captures: usize,
 }
 
-/// What came of it.
+/// What a recording held, and what was found in its segments.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// One for each segment.
     pub held: Vec<Held>,
-    /// Segments that were sealed, and that were removed for their age.
+    /// Segments that were sealed.
     pub sealed: usize,
     /// Segments that were removed for their age.
     pub dropped: usize,

@@ -1,5 +1,5 @@
-//! Captures with far-off times, many rows and long texts, and the program under limits of memory and
-//! CPU time.
+//! Synthetic captures with distant times, many rows and long texts, and the program under limits of memory
+//! and CPU time.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,19 +10,19 @@ use operator::model::{
     EncodedLabels, Event, EventKind, Gap, GapReason, Labels, Sample, Source, TimeRange, Timestamp,
 };
 
-/// When made-up runs begin, in milliseconds since 1970: in November 2026.
+/// When synthetic runs begin, in milliseconds since 1970: in November 2026.
 pub const BEGIN_MS: i64 = 1_795_537_620_000;
 /// Address space that one command may take, in KiB.
 const MOST_KIB: u64 = 2 << 20;
 
-/// What a made-up capture holds.
+/// What a synthetic capture holds, before it is written.
 #[derive(Clone, Debug, Default)]
 pub struct SyntheticCapture {
     /// Series, each with its samples: milliseconds since 1970, value.
     pub series: Vec<(Labels, Vec<(i64, f64)>)>,
-    /// Gaps.
+    /// Gaps, in any order.
     pub gaps: Vec<Gap>,
-    /// Events.
+    /// Events, in any order.
     pub events: Vec<Event>,
 }
 
@@ -64,7 +64,7 @@ impl SyntheticCapture {
         self
     }
 
-    /// Writes it, sealed.
+    /// Writes it to a new file and seals it.
     pub fn write(self, path: &Path) -> Result<()> {
         let meta = serde_json::json!({"run": "made", "subject": "tikv", "created": BEGIN_MS});
         let mut writer = CaptureWriter::create(path, serde_json::from_value(meta)?)?;

@@ -1,4 +1,4 @@
-//! Whether diagnosis finds faults that it never saw: each mechanism laid over the quiet part of each
+//! Whether diagnosis finds faults that no capture holds: each mechanism is laid over the quiet part of each
 //! run, at each node, at several times, lengths and magnitudes; and real faults made shorter,
 //! milder, earlier and open.
 

@@ -43,7 +43,7 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 fn recorder(scene: &Scene, subcommand: &str, (end, name): (End, &str)) -> Result<Row> {
     let source = EchoingServer::start(Manner::Serves);
     let dir = tempfile::tempdir_in(scene.scratch.path())?;
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let mut command = stage.operator(&scene.operator);
     command
         .args([subcommand, "-vv", "--for", "5s", "--interval", "200ms", "--dir"])
@@ -64,7 +64,7 @@ fn recorder(scene: &Scene, subcommand: &str, (end, name): (End, &str)) -> Result
 }
 
 fn commands(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let mut rows = Vec::new();
     for (end, name) in End::ALL {
         for output in ["stdout", "stderr", "both"] {

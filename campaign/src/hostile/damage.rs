@@ -1,4 +1,5 @@
-//! Overwritten blocks, journals, series, gaps and events: what is lost is told, and misleads nobody.
+//! Overwritten blocks, journals, series, gaps and events: what is lost is named in the verdict, and no wrong
+//! cause is given.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use testkit::hostile_files::{HostileFiles, raw};
 
 /// Runs every command over the capture and looks for raw characters in all that is printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let (mut tried, mut bytes, mut found) = (0, 0, Vec::new());
     for arguments in stage.commands() {
         let mut command = stage.operator(&scene.operator);

@@ -1,4 +1,4 @@
-//! Captures of builds that were handed out: they open, whole, for ever.
+//! Captures that released builds wrote: every later build opens them, undamaged.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! A made-up cluster of many stores, as PD tells of it: what changes in PD's answers changes here.
+//! A synthetic cluster of many stores, as PD reports it: what changes in PD's answers changes here.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -12,7 +12,7 @@ use testkit::hostile_files::HostileFiles;
 
 /// Records and looks for the secrets in the capture and in all that was printed.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let token = scene.scratch.path().join("token");
     fs::write(&token, "SECRETTOKEN123")?;
     let mut rows = Vec::new();

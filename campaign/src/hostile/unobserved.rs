@@ -1,4 +1,4 @@
-//! Time that nobody observed is a gap: sources that hang, a recorder that is stopped, clocks that are
+//! Times without observation are recorded as gaps: sources that hang, a recorder that is stopped, clocks that are
 //! stepped.
 
 use std::path::{Path, PathBuf};

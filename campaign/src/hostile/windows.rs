@@ -1,4 +1,4 @@
-//! Samples years apart: nothing takes time or memory by the length of a window.
+//! Samples years apart: time and memory do not grow with the length of a window.
 
 use std::path::Path;
 

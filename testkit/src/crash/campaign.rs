@@ -1,4 +1,4 @@
-//! What is killed when, and the order of a campaign.
+//! A campaign of kills: what is recorded, when it is killed, and what is counted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) const STEP_MS: i64 = 200;
 /// How long before a campaign the source's history begins.
 const HISTORY_MS: i64 = 1_200_000;
 
-/// What to kill, how often, and in which order of chance.
+/// What to kill, how often, and with which seed.
 pub struct Campaign {
     /// The `operator` program.
     pub operator: PathBuf,
@@ -27,11 +27,11 @@ pub struct Campaign {
     pub capture: PathBuf,
     /// How many kills.
     pub times: u32,
-    /// Decides every moment.
+    /// The seed that decides every moment.
     pub seed: u64,
 }
 
-/// What a campaign did.
+/// What a campaign killed, and what its captures hold.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// Kills of a live recording, of one that was sealing after SIGINT, and of a copy of history.
@@ -125,7 +125,7 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Records one capture through a number of kills, and lets the last session end in peace.
+    /// Records one capture through a number of kills, and lets the last session end by itself.
     async fn record(&mut self, random: &mut Rng, tally: &mut Tally) -> Result<()> {
         let sessions = random.u32(2..25);
         for session in 0..sessions {

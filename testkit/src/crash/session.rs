@@ -1,4 +1,4 @@
-//! One session of a recorder: started, listened to, and ended as it was drawn.
+//! One session of a recorder: it is started, its output is read, and it is ended at the drawn moment.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! Where in an expression the two sides part, and how small an expression shows it.
+//! Finds the part of an expression at which the two sides begin to differ, and a small expression that shows it.
 
 use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
@@ -29,10 +29,10 @@ pub enum Cause {
     Ours,
 }
 
-/// A difference, looked into.
+/// A difference that was explained.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// Why.
+    /// Why the answers differ.
     pub cause: Cause,
     /// The function or operator in which it arises, or how the server contradicts itself.
     pub at: String,

@@ -1,5 +1,5 @@
-//! Random expressions on both sides: a real Prometheus that holds a block of a real run and
-//! made-up series beside it, and ours over the same samples.
+//! Differential tests of PromQL: random expressions are evaluated by a real Prometheus, which holds a block of
+//! a real run and synthetic series beside it, and by `operator` over the same samples.
 //!
 //! Everything that is drawn depends on the seed alone, and on which functions the server knows.
 

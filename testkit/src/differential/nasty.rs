@@ -1,4 +1,4 @@
-//! Made-up series that are hard on an evaluator, and how a server comes to hold them.
+//! Synthetic series that are hard to evaluate, and how they are written to a server.
 //!
 //! Every series draws the shape of its values and when it is there. What is drawn depends on the
 //! seed alone.
@@ -12,7 +12,7 @@ pub const STEP_MS: i64 = 15_000;
 /// Scrapes of a series that is always there.
 const TICKS: i64 = 40;
 
-/// Values that arithmetic stumbles over. Neither NaN is the staleness marker.
+/// Edge cases of floating-point arithmetic. Neither NaN is the staleness marker.
 const ODD: [f64; 14] = [
     f64::NAN,
     f64::from_bits(0x7ff8_0000_0000_0001),

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 8;
 /// Differences that are explained; the others are counted.
 const EXPLAINED: usize = 200;
 
-/// What a campaign found.
+/// How the answers to many expressions compare.
 #[derive(Default)]
 pub struct Tally {
     /// Expressions, each evaluated at an instant and over a range.
@@ -30,13 +30,13 @@ pub struct Tally {
     pub amplified: BTreeMap<String, usize>,
     /// Differences in what the language leaves open, by where they arise.
     pub undecided: BTreeMap<String, usize>,
-    /// The others, as small as they get.
+    /// The other differences, each reduced to a small expression.
     pub wrong: Vec<Difference>,
     /// Differences that nobody looked into, since there were too many.
     pub unexplained: usize,
 }
 
-/// Compares so many expressions.
+/// Draws and compares `count` expressions.
 pub async fn run(world: &World, count: usize, seed: u64) -> Result<Tally> {
     let mut random = Rng::with_seed(seed);
     let mut tally = Tally::default();

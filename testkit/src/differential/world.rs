@@ -1,4 +1,4 @@
-//! Both sides: a real Prometheus, and ours over the samples that it returns.
+//! Both evaluators: a real Prometheus, and `operator` over the samples that it returns.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -24,27 +24,27 @@ use crate::prometheus::server::{Prometheus, block_window};
 /// The made-up series begin at a whole minute after the block.
 const MINUTE_MS: i64 = 60_000;
 
-/// A server and ourselves, over the same samples.
+/// A real Prometheus and our evaluator, over the same samples.
 pub struct World {
     server: Prometheus,
     pub(super) api: Api,
     storage: MemoryStorage,
     pub(super) engine: Engine,
     pub(super) words: Words,
-    /// When the made-up series begin, in milliseconds since the Unix epoch.
+    /// When the synthetic series begin, in milliseconds since the Unix epoch.
     pub made_from: i64,
-    /// Series of a real run, and made-up ones.
+    /// Numbers of series: of a real run, and synthetic ones.
     pub series: [usize; 2],
     _scratch: tempfile::TempDir,
 }
 
-/// What both sides say.
+/// What both sides answer to one query.
 pub struct Compared {
     /// How the answers compare.
     pub verdict: Verdict,
-    /// The server's.
+    /// The server's answer, or its error.
     pub server: Result<Points, String>,
-    /// Ours.
+    /// Our answer, or our error.
     pub ours: Result<Points, String>,
 }
 
@@ -54,7 +54,7 @@ impl Compared {
         self.verdict >= Verdict::ServerFails
     }
 
-    /// What differs first, for a person.
+    /// The first difference, as a text for a person.
     pub fn why(&self) -> String {
         match (&self.server, &self.ours) {
             (Ok(server), Ok(ours)) => first_difference(server, ours),
@@ -69,7 +69,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// Where there is no server, and where it does not return what it was given.
+    /// An error where the server does not start, or does not return what it was given.
     pub async fn start(blocks: &Path, seed: u64) -> Result<Self> {
         let scratch = tempfile::tempdir()?;
         let flags = [
@@ -107,22 +107,22 @@ impl World {
         Ok(Self { server, api, storage, engine, words, made_from, series, _scratch: scratch })
     }
 
-    /// Whose answers the server gives.
+    /// The generation of PromQL that the server evaluates.
     pub fn dialect(&self) -> operator::promql::Dialect {
         self.words.dialect
     }
 
-    /// Ends the server.
+    /// Kills the server and waits for its end.
     pub async fn stop(self) -> Result<()> {
         self.server.stop().await
     }
 
-    /// Evaluates on both sides.
+    /// Evaluates an expression on both sides and compares the answers.
     pub async fn ask(&self, text: &str, when: When) -> Result<Compared> {
         Ok(self.judge(text, when, self.reply(text, when).await?))
     }
 
-    /// Looks into a difference.
+    /// Finds the smallest part of an expression that shows a difference, and its cause.
     pub async fn explain(&self, text: &str, when: When, compared: &Compared) -> Result<Difference> {
         explain::explain(self, text, when, compared).await
     }

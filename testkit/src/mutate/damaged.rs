@@ -18,7 +18,7 @@ const MOST_BYTES: u64 = 64 << 20;
 /// How long one capture may take, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What a campaign found.
+/// How many damaged captures were read in which way, and what the most expensive one needed.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// By how they were damaged: refused as a whole; read, with the damage named; read as if
@@ -26,7 +26,7 @@ pub struct Tally {
     pub mutants: BTreeMap<Mutation, [u32; 3]>,
     /// Samples in all captures that could be opened though damaged, and how many were read.
     pub samples_of_damaged: u64,
-    /// See above.
+    /// Samples of these that were read.
     pub samples_read: u64,
     /// The most bytes that reading one capture added to the memory of the process.
     pub most_bytes: u64,

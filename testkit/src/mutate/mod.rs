@@ -1,4 +1,4 @@
-//! Damages captures in many ways and watches what becomes of reading them.
+//! Damages captures in many ways and checks how they are read afterwards.
 //!
 //! The captures are cut out of real ones, small enough that a hundred thousand are read in
 //! minutes, in the two forms that files have: with a journal, as a recorder leaves them that was

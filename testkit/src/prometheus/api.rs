@@ -1,4 +1,4 @@
-//! Prometheus's HTTP API as a second opinion, and how two answers compare.
+//! Queries over Prometheus's HTTP API, and how its answers compare with ours.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 /// Values by time in milliseconds, by labels. A string is the value of a label without a name.
 pub type Points = BTreeMap<Vec<(String, String)>, BTreeMap<i64, f64>>;
 
-/// What a server says to a query, and its own account of the time, in seconds.
+/// A server's answer to a query, and how long that took, in seconds.
 pub struct Reply {
     /// The answer, or the error's text.
     pub answer: Result<Points, String>,
@@ -29,20 +29,20 @@ pub enum Verdict {
     Equal,
     /// The same but for rounding: relative differences up to 1e-12.
     Rounded,
-    /// Both refuse.
+    /// Both sides return an error.
     BothFail,
-    /// Only the server refuses.
+    /// Only the server returns an error.
     ServerFails,
-    /// Only we refuse.
+    /// Only `operator` returns an error.
     WeFail,
     /// Series, times or values differ.
     Different,
 }
 
-/// Whether a server gives account of the time that a query takes.
+/// Whether a server is asked for the statistics of each query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stats {
-    /// It does.
+    /// It is asked, and returns them.
     Asked,
     /// It is not asked to.
     Unasked,
@@ -56,7 +56,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// For the server at a base URL.
+    /// A client for the server at a base URL.
     pub fn new(url: &str, stats: Stats) -> Result<Self> {
         // A second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -64,7 +64,7 @@ impl Api {
         Ok(Self { client, url: url.to_owned(), stats })
     }
 
-    /// The server's generation.
+    /// The generation of PromQL that the server evaluates, by its version.
     pub async fn dialect(&self) -> Result<Dialect> {
         let url = format!("{}/api/v1/status/buildinfo", self.url);
         let answer = self.client.get(url).send().await?.bytes().await?;
@@ -73,13 +73,13 @@ impl Api {
         Ok(Dialect::of_version(version))
     }
 
-    /// Evaluates at an instant.
+    /// Evaluates an expression at an instant, in milliseconds since the Unix epoch.
     pub async fn instant(&self, expression: &str, at_ms: i64) -> Result<Reply> {
         let time = ("time", seconds(at_ms));
         self.query("query", &[("query", expression.to_owned()), time]).await
     }
 
-    /// Evaluates over a range.
+    /// Evaluates an expression over a range: start, end and step in milliseconds.
     pub async fn range(
         &self,
         expression: &str,

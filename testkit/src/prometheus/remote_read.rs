@@ -1,5 +1,5 @@
-//! What Prometheus itself returns, read by code that shares nothing with the recorder: remote
-//! read's sample answers over a bare socket, decoded by a second, plain protobuf walk.
+//! What Prometheus itself returns over remote read, by code that shares nothing with the recorder: sample
+//! answers over a bare socket, decoded by a second, plain protobuf decoder.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use operator::capture::CaptureReader;
 use operator::model::{TimeRange, is_stale};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Samples by instant, by series.
+/// The bits of each sample by instant in milliseconds, by the labels of its series.
 pub type Everything = BTreeMap<Vec<(String, String)>, BTreeMap<i64, u64>>;
 
 /// How a capture compares with what the server returns.
@@ -37,7 +37,7 @@ pub struct Comparison {
     pub nan_payload: usize,
 }
 
-/// Compares every sample.
+/// Compares every sample of a capture with what the server returned.
 pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison> {
     let mut result = Comparison::default();
     let (mut seen, mut stale_met) = (0, 0);

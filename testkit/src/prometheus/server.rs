@@ -1,4 +1,4 @@
-//! A real Prometheus over a copy of a run's blocks.
+//! The process of a real Prometheus, over a copy of a run's TSDB blocks or scraping.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use crate::process::port_of;
 /// A running server; it is killed when dropped.
 pub struct Prometheus {
     child: Child,
-    /// Its base URL.
+    /// Its base URL, without a slash at the end.
     pub url: String,
 }
 
@@ -63,12 +63,12 @@ impl Prometheus {
         bail!("{program} did not become ready in 30 s")
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends the server.
+    /// Kills the server and waits for its end.
     pub async fn stop(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -83,7 +83,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// Whether the server says that it is ready, or that it does not speak to strangers.
+/// Whether the server answers that it is ready, or that it needs TLS or a password.
 async fn is_ready(port: u16) -> bool {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let Ok(mut socket) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else {

@@ -1,4 +1,4 @@
-//! Tampering with what PD answered.
+//! Changes of PD's answers.
 
 use operator::model::{GapReason, PdAnswer, PdOutcome, TimeRange, Timestamp};
 use serde_json::Value;
@@ -55,7 +55,7 @@ impl Run {
         });
     }
 
-    /// Stops a store's heartbeats over a stretch, as PD tells it.
+    /// Stops a store's heartbeats over a stretch, as PD reports it.
     pub fn stop_heartbeats(&mut self, id: u64, range: TimeRange) {
         let mut last = None;
         self.store_entries(id, range, |at, store| {
@@ -75,7 +75,7 @@ impl Run {
         }
     }
 
-    /// Lets everybody name another leader of PD from an instant on.
+    /// Makes every member name another leader of PD from an instant on.
     pub fn move_pd_leader(&mut self, to: &str, from: Timestamp) {
         let range = TimeRange::new(from, Timestamp::MAX);
         self.bodies("/members", range, |_, body| {
@@ -111,7 +111,7 @@ impl Run {
         found
     }
 
-    /// One of them: id, instance and what verdicts call it.
+    /// The store at this index of [`stores`](Self::stores): id, instance and its name in verdicts.
     pub fn store(&self, index: usize) -> (u64, String, String) {
         let (id, instance) = self.stores()[index].clone();
         (id, instance, format!("store {id}"))

@@ -1,4 +1,4 @@
-//! Faults laid over a stretch of a run, as their mechanism would show in the samples.
+//! Synthetic faults over a stretch of a run, as their mechanism would show in the samples.
 
 use operator::model::{GapReason, TimeRange};
 
@@ -51,7 +51,7 @@ impl Run {
         }
     }
 
-    /// A process that stands still over a stretch, as its peers show it too.
+    /// A process that is paused over a stretch, as its peers see it too.
     pub fn stop_process(&mut self, index: usize, from: i64, to: i64) {
         self.pause(index, from, to);
         self.fall_out(index, self.range(from, to), 2.0);

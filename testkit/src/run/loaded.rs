@@ -14,7 +14,7 @@ fn bundled(name: &str) -> PathBuf {
     Path::new(data).join(format!("{name}.capture"))
 }
 
-/// Opens `data/<name>.capture` as it is: what nobody tampers with is judged as the program judges it.
+/// Opens `data/<name>.capture` unchanged, to be judged as the program does.
 pub fn session(name: &str) -> Session {
     Session::open(&bundled(name)).expect("the bundled capture opens")
 }
@@ -28,7 +28,7 @@ pub struct Run {
     pub series: Vec<Series>,
     /// PD's answers, ascending by the instant they were asked for.
     pub pd: Vec<PdAnswer>,
-    /// The times that no source was observed in.
+    /// The gaps of every source.
     pub gaps: Vec<Gap>,
 }
 
@@ -41,7 +41,7 @@ impl Run {
         loaded.entry(name.to_owned()).or_insert_with(open).clone()
     }
 
-    /// What precedes the injection in a run, four times over: eight minutes without a fault.
+    /// The two minutes before the injection in a run, repeated four times: eight minutes without a fault.
     pub fn before(name: &str, injected_ms: i64) -> Self {
         let mut run = Self::load(name);
         let injected = (injected_ms - run.window.start.as_millis()) / 1000;
@@ -50,7 +50,7 @@ impl Run {
         run
     }
 
-    /// Opens any capture.
+    /// Loads any capture, with the metrics that diagnosis reads.
     pub fn open(path: &Path) -> Self {
         let session = Session::open(path).expect("the capture opens");
         let (reader, window) = (session.reader(), session.window());
@@ -67,7 +67,7 @@ impl Run {
         self.verdict_at(self.window.end)
     }
 
-    /// The verdict as of an instant.
+    /// The verdict on the changed run as of an instant.
     pub fn verdict_at(&self, as_of: Timestamp) -> Verdict {
         let parts = Parts {
             series: self.series.clone(),
@@ -78,12 +78,12 @@ impl Run {
         diagnose(&Evidence::new(self.window, as_of, parts))
     }
 
-    /// `seconds` after the start of the window.
+    /// The instant `seconds` after the start of the window.
     pub fn at(&self, seconds: i64) -> Timestamp {
         self.window.start.saturating_add_millis(seconds * 1000)
     }
 
-    /// From and to, in seconds after the start.
+    /// The range between two instants, in seconds after the start of the window.
     pub fn range(&self, from: i64, to: i64) -> TimeRange {
         TimeRange::new(self.at(from), self.at(to))
     }

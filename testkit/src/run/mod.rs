@@ -1,4 +1,4 @@
-//! A bundled run in memory, and ways to tamper with it.
+//! A bundled run in memory, and ways to change it.
 //!
 //! What a mode looks like is derived from real samples: a node's counters are slowed, stopped or
 //! raised over a stretch, a member's answers are taken away, a field of PD's documents is changed.

@@ -1,4 +1,4 @@
-//! Changes of when and how much: stretches cut out of the middle, faults made milder.
+//! Changes of duration and magnitude: stretches cut out of the middle, faults made milder.
 
 use operator::model::{PdOutcome, Sample, TimeRange, Timestamp, is_stale};
 use serde_json::Value;
@@ -31,7 +31,7 @@ impl Run {
             let last = live.iter().rev().find(|s| s.at < out.end);
             let next = live.iter().find(|s| s.at >= out.end);
             let rose = match (before, last, next) {
-                // Nothing was scraped inside: what it rose by over the hole shrinks with the hole.
+                // Nothing was scraped inside: what it rose by over the scrape gap shrinks with the gap.
                 (Some(a), Some(b), Some(c)) if a.at == b.at && c.value >= a.value => {
                     (c.value - a.value) * by as f64 / (c.at - a.at) as f64
                 }

@@ -1,4 +1,4 @@
-//! Changes of a run as a whole: longer, smaller, worse recorded, under other names.
+//! Changes of a run as a whole: repeated, smaller, with degraded recording, under other names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,7 @@ impl Run {
         });
     }
 
-    /// Takes a store away as if it had never been.
+    /// Removes a store from series and answers, as if it had never existed.
     pub fn remove_store(&mut self, id: u64) {
         let stores = self.stores();
         let (_, instance) = stores.iter().find(|(one, _)| *one == id).expect("it is listed");
@@ -127,7 +127,7 @@ impl Run {
         });
     }
 
-    /// Drops series.
+    /// Drops the series that `drop` accepts.
     pub fn drop_series(&mut self, drop: impl Fn(&Labels) -> bool) {
         self.series.retain(|one| !drop(&one.labels));
     }
@@ -178,7 +178,7 @@ impl Run {
         }
     }
 
-    /// Cuts the window.
+    /// Keeps only what lies in `range`.
     pub fn cut(&mut self, range: TimeRange) {
         self.window = range;
         for series in &mut self.series {

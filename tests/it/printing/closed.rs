@@ -40,7 +40,7 @@ fn full() -> File {
 
 #[test]
 fn no_command_panics_where_an_output_is_full_or_gone() {
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     for (out, errors) in [(End::Full, End::Read), (End::Read, End::Full), (End::Gone, End::Gone)] {
         for arguments in stage.commands() {
             let mut command = stage.operator(program());
@@ -55,7 +55,7 @@ fn no_command_panics_where_an_output_is_full_or_gone() {
 
 #[test]
 fn results_that_cannot_be_written_are_an_error_and_unread_ones_are_none() {
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     for arguments in [&["--help"][..], &["--version"], &["completions", "bash"], &["runs"]] {
         let code = |out: End| {
             let mut command = stage.operator(program());
@@ -75,7 +75,7 @@ async fn recorded(
     dir: &Path,
 ) -> Option<i32> {
     let source = EchoingServer::start(Manner::Serves);
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let mut command = stage.operator(program());
     command.args([subcommand, "--format", format, "--for", "3s", "--interval", "200ms", "-vv"]);
     command.arg("--prometheus").arg(&source.url).arg("--dir").arg(dir);

@@ -93,7 +93,7 @@ fn found(secret: &str, bytes: &[u8]) -> Vec<String> {
 #[test]
 fn a_server_that_repeats_what_it_is_sent_makes_nothing_public() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     for number in 0..WAYS {
         let mut secrets = Vec::new();
         for subcommand in ["record", "doctor"] {
@@ -139,7 +139,7 @@ fn a_server_that_repeats_what_it_is_sent_makes_nothing_public() {
 fn the_path_of_a_proxy_before_pd_is_asked_and_not_stored() {
     let pd = EchoingServer::start(Manner::Pd);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let stage = HostileFiles::new();
+    let stage = HostileFiles::make();
     let mut command = stage.operator(program());
     command.args(["record", "--run", "run", "--for", "3s", "-vvv", "--dir"]).arg(dir.path());
     let url = format!("{}/proxy/SECRETPATH", pd.url);
