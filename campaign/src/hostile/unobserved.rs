@@ -1,5 +1,5 @@
-//! Times without observation are recorded as gaps: sources that hang, a recorder that is stopped, clocks that are
-//! stepped.
+//! Times without observation are recorded as gaps: sources that hang, a recorder that is stopped, clocks
+//! that are stepped.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,5 @@
-//! Finds the part of an expression at which the two sides begin to differ, and a small expression that shows it.
+//! Finds the part of an expression at which the two sides begin to differ, and a small expression that
+//! shows it.
 
 use anyhow::Result;
 use operator::promql::{Expr, ExprKind, Expression, Span, ValueType};
