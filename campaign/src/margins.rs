@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use operator::diagnose::{Evidence, LINES, Line, Lines, Outcome, Verdict, diagnose};
+use operator::diagnose::{Evidence, Outcome, THRESHOLDS, Threshold, Thresholds, Verdict, diagnose};
 use operator::session::{Session, View};
 
 /// The factors by which a threshold is moved, up and down.
@@ -23,15 +23,16 @@ fn kept(verdict: &Verdict) -> Kept {
 }
 
 /// What is kept of the verdict on a run's evidence under other thresholds.
-fn judged(evidence: &mut Evidence, lines: Lines) -> Kept {
-    evidence.lines = lines;
+fn judged(evidence: &mut Evidence, thresholds: Thresholds) -> Kept {
+    evidence.thresholds = thresholds;
     kept(&diagnose(evidence))
 }
 
 /// The factors by which a threshold can be moved for one run, down and up; each is 1 where it cannot be moved.
-fn room(evidence: &mut Evidence, line: &Line) -> [f64; 2] {
-    let usual = judged(evidence, Lines::default());
-    let mut stays = |factor: f64| judged(evidence, Lines::moved(line.name, factor)) == usual;
+fn room(evidence: &mut Evidence, threshold: &Threshold) -> [f64; 2] {
+    let usual = judged(evidence, Thresholds::default());
+    let mut stays =
+        |factor: f64| judged(evidence, Thresholds::moved(threshold.name, factor)) == usual;
     let mut furthest = |down: bool| {
         let factor = |by: &f64| if down { 1.0 / by } else { *by };
         FACTORS.iter().take_while(|by| stays(factor(by))).last().copied().unwrap_or(1.0)
@@ -53,7 +54,7 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         for path in path? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let mut run = Session::open(&path)?.load(View::WHOLE)?.evidence()?;
-            let (outcome, named) = judged(&mut run, Lines::default());
+            let (outcome, named) = judged(&mut run, Thresholds::default());
             let class =
                 named.first().map_or(format!("{outcome:?}"), |(mode, _)| (*mode).to_owned());
             runs.push((class, name, run));
@@ -63,9 +64,9 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  source",
         "line", "at", "unit", "down", "up", "first to change", "down", "up"
     );
-    for line in &LINES {
+    for threshold in &THRESHOLDS {
         let of = |(class, name, run): &mut (String, String, Evidence)| {
-            (class.clone(), name.clone(), room(run, line))
+            (class.clone(), name.clone(), room(run, threshold))
         };
         let rooms: Vec<(String, String, [f64; 2])> = runs.iter_mut().map(of).collect();
         let all = least(&rooms, None);
@@ -84,15 +85,15 @@ pub fn run(folders: &[PathBuf]) -> Result<()> {
         };
         println!(
             "{:<18}{:>9} {:<16}{:>7}{:>7}  {:<24}{:>7}{:>7}  {}",
-            line.name,
-            line.value,
-            line.unit,
+            threshold.name,
+            threshold.value,
+            threshold.unit,
             far(all[0], true),
             far(all[1], false),
             class,
             far(without[0], true),
             far(without[1], false),
-            line.source
+            threshold.source
         );
     }
     Ok(())

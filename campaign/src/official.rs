@@ -80,7 +80,7 @@ pub fn run(table: &Path, folder: &Path) -> Result<()> {
     for path in &captures {
         let reader = CaptureReader::open(path)?;
         let storage = CaptureStorage::new(&reader);
-        storage.announce(rules::reads(&files));
+        storage.announce(rules::metrics_read(&files));
         let engine = Engine::new(EngineOptions::new(storage.dialect()));
         let mut metrics = reader.metrics();
         metrics.sort();

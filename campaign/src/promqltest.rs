@@ -182,7 +182,7 @@ impl File {
         }
         let Ok(parsed) = parsed else { return Kind::Stable };
         let experimental = parsed.nodes().iter().any(|node| match &node.kind {
-            ExprKind::Call { function, .. } => function.experimental,
+            ExprKind::Call { function, .. } => function.signature().experimental,
             ExprKind::Aggregate(aggregate) => {
                 matches!(aggregate.op, AggregateOp::Limitk | AggregateOp::LimitRatio)
             }

@@ -24,7 +24,7 @@ pub fn run(folder: &Path) -> Result<()> {
         let (report, cost) = timed(|| {
             let reader = CaptureReader::open(&path)?;
             let storage = CaptureStorage::new(&reader);
-            storage.announce(rules::reads(&files));
+            storage.announce(rules::metrics_read(&files));
             let engine = Engine::new(EngineOptions::new(storage.dialect()));
             let settings =
                 Settings { window: reader.window(), interval_ms: INTERVAL_MS, metrics: &[] };

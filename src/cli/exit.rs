@@ -122,6 +122,31 @@ impl CliError {
     }
 }
 
+/// An error with its causes in one line; a cause that the message before it ends with is left out.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let message = first_and_last_line(&cause.to_string());
+        if text.is_empty() {
+            text = message;
+        } else if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+    }
+    text
+}
+
+/// What parsers of TOML and of regular expressions say: what failed, then what they read, which is
+/// left out, then why.
+fn first_and_last_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{}: {last}", first.trim_end_matches(':')),
+        _ => message.to_owned(),
+    }
+}
+
 /// The exit code of an error, by the first cause that has one.
 pub fn code(error: &anyhow::Error) -> Code {
     error.chain().find_map(code_of).unwrap_or(Code::Other)
@@ -245,6 +270,13 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error = regex::Regex::new(&"(".repeat(2)).expect_err("the group is open");
+        let text = chain(&anyhow::Error::new(error).context("cannot read"));
+        assert_eq!(text, "cannot read: regex parse error: error: unclosed group");
+    }
 
     #[test]
     fn the_first_cause_with_a_code_decides() {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{NodeState, TimeRange};
-
 use super::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Need, Unchecked};
-use crate::diagnose::hypotheses::observed::AFTERMATH_MS;
 use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
+use crate::diagnose::thresholds::AFTERMATH_MS;
+use crate::model::{Component, NodeState, TimeRange};
 
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;
@@ -29,7 +28,7 @@ pub fn blind_spots(evidence: &Evidence) -> Vec<Unchecked> {
     if is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics) {
         found.extend(need(Need::PdMembers));
     }
-    if evidence.stores.is_empty() {
+    if evidence.nodes.stores.is_empty() {
         found.extend(need(Need::TikvMetrics));
     }
     found.extend(unscraped_stores(evidence));
@@ -41,8 +40,8 @@ fn is_missing(evidence: &Evidence, need: Need) -> bool {
     match need {
         Need::PdStores => evidence.pd.listings.is_empty(),
         Need::PdMembers => evidence.pd.members.is_empty(),
-        Need::TikvMetrics => evidence.series.instances("tikv").is_empty(),
-        Need::PdMetrics => evidence.series.instances("pd").is_empty(),
+        Need::TikvMetrics => evidence.nodes.targets.lacks(Component::Tikv),
+        Need::PdMetrics => evidence.nodes.targets.lacks(Component::Pd),
     }
 }
 
@@ -94,7 +93,7 @@ fn need(need: Need) -> Option<Unchecked> {
 /// Stores that serve metrics, by PD, and that Prometheus does not know. One that was removed need not
 /// be scraped any more.
 fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
-    let unseen = evidence.stores.iter().filter(|store| {
+    let unseen = evidence.nodes.stores.iter().filter(|store| {
         let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
         let serves = history.is_some_and(|history| {
             let state = history.states.last().map(|(_, _, node)| *node);
@@ -125,7 +124,7 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
         ("what it is asked for", &|name| measures_load(evidence, name)),
     ];
     let unmeasured = kinds.into_iter().filter_map(|(what, measured)| {
-        let lacks = evidence.stores.iter().filter(|store| {
+        let lacks = evidence.nodes.stores.iter().filter(|store| {
             store.instance.as_deref().is_some_and(|name| scraped(name) && !measured(name))
         });
         let names: Vec<String> = lacks.map(|store| store.name()).collect();
@@ -141,7 +140,8 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
 pub fn untold_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
     let stores: BTreeSet<usize> =
         rises.iter().flat_map(|(rise, _)| rise.handed_on.iter().copied()).collect();
-    let names: Vec<String> = stores.iter().map(|store| evidence.stores[*store].name()).collect();
+    let names: Vec<String> =
+        stores.iter().map(|store| evidence.nodes.stores[*store].name()).collect();
     (!names.is_empty()).then(|| {
         let names = names.join(", ");
         let what =

@@ -14,7 +14,7 @@ mod observations;
 mod thresholds;
 mod verdict;
 
-pub use evidence::{Evidence, HORIZON_MS, Parts, StoreRef};
+pub use evidence::{Evidence, Parts};
 pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{
@@ -26,5 +26,5 @@ pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::{PdHistory, PdReading};
 pub use observations::tracks::{Point, Track};
-pub use thresholds::{LINES, Line, Lines};
+pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

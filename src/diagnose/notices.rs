@@ -61,12 +61,12 @@ pub struct Notice {
 
 /// A line of a verdict, so that causes and findings are compared alike.
 #[derive(Clone)]
-struct Told {
+struct ToldItem {
     notice: Notice,
     uncertainty_ms: i64,
 }
 
-impl Told {
+impl ToldItem {
     fn is(&self, other: &Self) -> bool {
         let (a, b) = (&self.notice, &other.notice);
         a.about == b.about
@@ -88,14 +88,14 @@ pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> 
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for one in new {
-        let same = |held: &Told| held.is(&one) && held.notice.what == one.notice.what;
+        let same = |held: &ToldItem| held.is(&one) && held.notice.what == one.notice.what;
         match old.iter().position(same) {
             Some(place) => found.extend(ended(&old.swap_remove(place), &one)),
             None => unknown.push(one),
         }
     }
     for one in unknown {
-        let renamed = |held: &Told| held.is(&one) && one.notice.about != Subject::Finding;
+        let renamed = |held: &ToldItem| held.is(&one) && one.notice.about != Subject::Finding;
         match old.iter().position(renamed) {
             Some(place) => {
                 let held = old.swap_remove(place);
@@ -115,14 +115,14 @@ pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> 
     found
 }
 
-fn ended(held: &Told, now: &Told) -> Option<Notice> {
+fn ended(held: &ToldItem, now: &ToldItem) -> Option<Notice> {
     (held.notice.end_ms.is_none() && now.notice.end_ms.is_some()).then(|| now.turned(Turn::Ended))
 }
 
-fn told(verdict: &Verdict) -> Vec<Told> {
+fn told(verdict: &Verdict) -> Vec<ToldItem> {
     let causes = verdict.causes.iter().map(|one| of_cause(Subject::Cause, one));
     let changes = verdict.changes.iter().map(|one| of_cause(Subject::Change, one));
-    let findings = verdict.findings.iter().map(|one| Told {
+    let findings = verdict.findings.iter().map(|one| ToldItem {
         uncertainty_ms: one.onset_uncertainty_ms,
         notice: Notice {
             about: Subject::Finding,
@@ -138,8 +138,8 @@ fn told(verdict: &Verdict) -> Vec<Told> {
     causes.chain(changes).chain(findings).collect()
 }
 
-fn of_cause(about: Subject, cause: &Cause) -> Told {
-    Told {
+fn of_cause(about: Subject, cause: &Cause) -> ToldItem {
+    ToldItem {
         uncertainty_ms: cause.onset_uncertainty_ms,
         notice: Notice {
             about,

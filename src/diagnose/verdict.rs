@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use crate::model::{Loss, Timestamp};
-
 use crate::diagnose::findings::finding::{Finding, Target};
 use crate::diagnose::hypotheses::mode::Unchecked;
+use crate::model::{Loss, Timestamp};
 
 /// Version of the verdict's JSON.
 pub const SCHEMA: &str = "operator.verdict/1";
@@ -22,7 +21,7 @@ pub enum Outcome {
     CannotTell,
 }
 
-/// The answer to a case.
+/// The answer to a observed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
     /// [`SCHEMA`].

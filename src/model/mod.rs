@@ -5,6 +5,7 @@
 
 mod as_of;
 mod canonical_json;
+mod component;
 mod escape;
 mod event;
 mod gap;
@@ -20,6 +21,7 @@ mod topology;
 
 pub use as_of::AsOf;
 pub use canonical_json::canonical_json;
+pub use component::Component;
 pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};

@@ -1,25 +1,23 @@
-//! PD's hot regions: how much of a store's flow one region takes.
+//! What `/hotspot/regions/*` and `/regions/*flow` say: how much of the flow one region takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::model::{RegionId, StoreId, Timestamp};
+use crate::model::{RegionId, StoreId};
 
-/// Which flow.
+/// Which flow an answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FlowKind {
-    /// `/hotspot/regions/read`.
+    /// Bytes that are read.
     Read,
-    /// `/hotspot/regions/write`.
+    /// Bytes that are written.
     Write,
 }
 
-/// One answer about hot regions, by leader.
+/// The flow of regions by their leaders, as one answer lists it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FlowAnswer {
-    /// When it was observed.
-    pub at: Timestamp,
+pub struct Flow {
     /// Bytes a second over all stores' leaders.
     pub total_bytes: f64,
     /// Hot regions, with the leader's store and bytes a second, greatest first.
@@ -29,7 +27,7 @@ pub struct FlowAnswer {
 /// A region that PD lists as hot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HotRegion {
-    /// The region.
+    /// The region that is listed.
     pub region: RegionId,
     /// Where its leader is.
     pub store: StoreId,
@@ -61,11 +59,12 @@ struct RawRegionFlow {
     flow_bytes: f64,
 }
 
-impl FlowAnswer {
-    /// Reads the body of an answer; `None` where it is not one.
-    pub fn parse(at: Timestamp, body: &[u8]) -> Option<Self> {
+impl Flow {
+    /// Reads the body of `/hotspot/regions/read` or `/hotspot/regions/write`; `None` where it is
+    /// neither.
+    pub(super) fn of_hot_regions(body: &[u8]) -> Option<Self> {
         let raw: RawFlows = serde_json::from_slice(body).ok()?;
-        let mut answer = Self { at, ..Self::default() };
+        let mut answer = Self::default();
         for store in raw.as_leader.unwrap_or_default().into_values() {
             answer.total_bytes += store.store_bytes.max(store.total_flow_bytes);
             let region = |raw: RawRegionFlow| HotRegion {
@@ -119,8 +118,7 @@ struct RawPeer {
 
 /// What the regions of a list of busy ones wrote or read: their heartbeats tell the bytes of a
 /// minute, and `total_bytes` is only that of the regions listed. `None` where there are none.
-pub(crate) fn busy_regions(at: Timestamp, kind: FlowKind, body: &[u8]) -> Option<FlowAnswer> {
-    let raw: RawRegions = serde_json::from_slice(body).ok()?;
+fn busy_regions(kind: FlowKind, raw: Vec<RawRegion>) -> Option<Flow> {
     let region = |raw: RawRegion| HotRegion {
         region: RegionId(raw.id),
         store: StoreId(raw.leader.map_or(0, |leader| leader.store_id)),
@@ -129,23 +127,27 @@ pub(crate) fn busy_regions(at: Timestamp, kind: FlowKind, body: &[u8]) -> Option
             FlowKind::Write => raw.written_bytes / REGION_HEARTBEAT_S,
         },
     };
-    let mut regions: Vec<HotRegion> = raw.regions?.into_iter().map(region).collect();
+    let mut regions: Vec<HotRegion> = raw.into_iter().map(region).collect();
     regions.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.region.cmp(&b.region)));
     let total_bytes = regions.iter().map(|region| region.bytes).sum();
-    (!regions.is_empty()).then_some(FlowAnswer { at, total_bytes, regions })
+    (!regions.is_empty()).then_some(Flow { total_bytes, regions })
 }
 
-/// `pd-heartbeat-tick-interval`.
+/// Seconds between two heartbeats of a region: TiKV's `pd-heartbeat-tick-interval`.
 const REGION_HEARTBEAT_S: f64 = 60.0;
 
 /// Which stores hold a peer of each region that a list of regions names.
-pub(crate) fn region_peers(body: &[u8]) -> BTreeMap<RegionId, BTreeSet<StoreId>> {
-    let raw: RawRegions = serde_json::from_slice(body).unwrap_or(RawRegions { regions: None });
-    let stores = |peers: Option<Vec<RawPeer>>| {
-        peers.unwrap_or_default().into_iter().map(|peer| StoreId(peer.store_id)).collect()
+pub type RegionPeers = BTreeMap<RegionId, BTreeSet<StoreId>>;
+
+/// Reads the body of `/regions/writeflow` or `/regions/readflow`; `None` where it is neither.
+pub(super) fn busy_and_peers(kind: FlowKind, body: &[u8]) -> Option<(Option<Flow>, RegionPeers)> {
+    let raw: RawRegions = serde_json::from_slice(body).ok()?;
+    let regions = raw.regions.unwrap_or_default();
+    let stores = |region: &RawRegion| {
+        region.peers.iter().flatten().map(|peer| StoreId(peer.store_id)).collect()
     };
-    let region = |raw: RawRegion| (RegionId(raw.id), stores(raw.peers));
-    raw.regions.unwrap_or_default().into_iter().map(region).collect()
+    let peers = regions.iter().map(|region| (RegionId(region.id), stores(region))).collect();
+    Some((busy_regions(kind, regions), peers))
 }
 
 #[cfg(test)]
@@ -157,22 +159,23 @@ mod tests {
         let body = br#"{"as_leader":{"1":{"store_bytes":100.0,"statistics":[
             {"store_id":1,"region_id":51,"flow_bytes":8}]},"4":{"store_bytes":900,"statistics":[
             {"store_id":4,"region_id":95,"flow_bytes":800},{"store_id":4,"region_id":71,"flow_bytes":20}]}}}"#;
-        let (top, share) = FlowAnswer::parse(Timestamp::default(), body).unwrap().top().unwrap();
+        let (top, share) = Flow::of_hot_regions(body).unwrap().top().unwrap();
         assert_eq!((top.region, top.store, share), (RegionId(95), StoreId(4), 0.8));
-        assert_eq!(FlowAnswer::parse(Timestamp::default(), b"null["), None);
+        assert_eq!(Flow::of_hot_regions(b"null["), None);
     }
 
     #[test]
     fn busy_regions_tell_the_flow_of_a_minute() {
-        let body = br#"{"count":2,"regions":[
+        let body: &[u8] = br#"{"count":2,"regions":[
             {"id":7,"leader":{"store_id":1},"written_bytes":60,"read_bytes":600},
             {"id":9,"leader":{"store_id":4},"written_bytes":540}]}"#;
-        let top = |kind| busy_regions(Timestamp::default(), kind, body).unwrap().top().unwrap();
+        let busy = |kind, body| busy_and_peers(kind, body).unwrap().0;
+        let top = |kind| busy(kind, body).unwrap().top().unwrap();
         let (region, share) = top(FlowKind::Write);
         assert_eq!((region.region, region.store, region.bytes), (RegionId(9), StoreId(4), 9.0));
         assert_eq!(share, 0.9);
         assert_eq!(top(FlowKind::Read).0.region, RegionId(7));
-        let none = br#"{"count":0,"regions":[]}"#;
-        assert_eq!(busy_regions(Timestamp::default(), FlowKind::Read, none), None);
+        let none: &[u8] = br#"{"count":0,"regions":[]}"#;
+        assert_eq!(busy(FlowKind::Read, none), None);
     }
 }

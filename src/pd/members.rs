@@ -1,13 +1,24 @@
-//! The few facts that the recorder itself needs out of PD's answers.
-//!
-//! What an answer says about the cluster's state is read elsewhere.
+//! What the answers about members say: `/members`, `/health`, `/status`, `/cluster` and `/version`.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
 
-use regex::Regex;
 use serde::Deserialize;
 
-use crate::pd::Member;
+use super::Member;
+use crate::model::{self, MemberId, MemberStatus};
+
+/// What `/members` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MembersDocument {
+    /// The cluster's id.
+    pub cluster_id: Option<u64>,
+    /// All members by id.
+    pub members: BTreeMap<MemberId, model::Member>,
+    /// Name of PD's leader; `None` where there is none.
+    pub leader: Option<String>,
+    /// Name of etcd's leader, which normally is PD's too.
+    pub etcd_leader: Option<String>,
+}
 
 /// What one member's `/pd/api/v1/members` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,78 +35,94 @@ pub struct MembersView {
 }
 
 #[derive(Deserialize)]
-struct MembersBody {
-    header: Option<HeaderBody>,
-    members: Vec<MemberBody>,
-    leader: Option<MemberBody>,
-    etcd_leader: Option<MemberBody>,
+pub(super) struct RawMembers {
+    header: Option<RawHeader>,
+    members: Option<Vec<RawMember>>,
+    leader: Option<RawMember>,
+    etcd_leader: Option<RawMember>,
 }
 
 #[derive(Deserialize)]
-struct HeaderBody {
+struct RawHeader {
     cluster_id: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct MemberBody {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    client_urls: Vec<String>,
+pub(super) struct RawMember {
+    name: Option<String>,
+    member_id: Option<u64>,
+    client_urls: Option<Vec<String>>,
+    binary_version: Option<String>,
+    health: Option<bool>,
+}
+
+/// PD names the lack of a leader by `null`, by leaving it out, or by an empty object.
+fn leader_name(raw: Option<RawMember>) -> Option<String> {
+    raw.and_then(|member| member.name).filter(|name| !name.is_empty())
+}
+
+pub(super) fn members(raw: RawMembers) -> MembersDocument {
+    let members = raw.members.unwrap_or_default().into_iter().map(|member| {
+        let id = MemberId(member.member_id.unwrap_or_default());
+        let member = model::Member {
+            id,
+            name: member.name.unwrap_or_default(),
+            client_urls: member.client_urls.unwrap_or_default(),
+            version: member.binary_version.unwrap_or_default(),
+        };
+        (id, member)
+    });
+    MembersDocument {
+        cluster_id: raw.header.and_then(|header| header.cluster_id),
+        members: members.collect(),
+        leader: leader_name(raw.leader),
+        etcd_leader: leader_name(raw.etcd_leader),
+    }
+}
+
+pub(super) fn health(raw: Option<Vec<RawMember>>) -> BTreeMap<String, bool> {
+    // `health` is left out by some versions where it is false.
+    let row = |member: RawMember| {
+        let id = member.member_id.unwrap_or_default();
+        let name = member.name.filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
+        (name, member.health.unwrap_or(false))
+    };
+    raw.unwrap_or_default().into_iter().map(row).collect()
 }
 
 /// Reads an answer of `/pd/api/v1/members`; `None` where it is not one.
 pub fn members_view(body: &[u8]) -> Option<MembersView> {
-    let body: MembersBody = serde_json::from_slice(body).ok()?;
-    let name = |member: Option<MemberBody>| {
-        member.map(|member| member.name).filter(|name| !name.is_empty())
-    };
-    let mut members: Vec<Member> = body
-        .members
-        .into_iter()
-        .filter_map(|member| {
-            let named = Member::of_url(member.client_urls.first()?)?;
-            let name = if member.name.is_empty() { named.name } else { member.name };
-            Some(Member { name, url: named.url })
-        })
-        .collect();
+    let raw: RawMembers = serde_json::from_slice(body).ok()?;
+    let mut members: Vec<Member> = raw.members?.into_iter().filter_map(reached).collect();
     members.sort();
     members.dedup_by(|a, b| a.name == b.name);
     Some(MembersView {
-        cluster_id: body.header.and_then(|header| header.cluster_id),
+        cluster_id: raw.header.and_then(|header| header.cluster_id),
         members,
-        leader: name(body.leader),
-        etcd_leader: name(body.etcd_leader),
+        leader: leader_name(raw.leader),
+        etcd_leader: leader_name(raw.etcd_leader),
     })
 }
 
-/// The base URL of Prometheus that PD's dashboard uses: `pd-server.metric-storage` of
-/// `/pd/api/v1/config`, without credentials. `None` where it is not set or the body is not a
-/// configuration.
-pub fn metric_storage(config_body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(rename = "pd-server")]
-        pd_server: Server,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    struct Server {
-        metric_storage: String,
-    }
-    let config: Config = serde_json::from_slice(config_body).ok()?;
-    let url = config.pd_server.metric_storage;
-    (!url.is_empty()).then(|| without_userinfo(&url))
+/// The member by its first client URL; `None` where it has none.
+fn reached(raw: RawMember) -> Option<Member> {
+    let urls = raw.client_urls.unwrap_or_default();
+    let by_url = Member::of_url(urls.first()?)?;
+    let name = raw.name.filter(|name| !name.is_empty()).unwrap_or(by_url.name);
+    Some(Member { name, url: by_url.url })
 }
 
-/// The name of the member whose `/pd/api/v1/config` this is.
-pub(crate) fn member_name(config_body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Config {
-        name: String,
+#[derive(Deserialize)]
+pub(super) struct RawStatus {
+    version: Option<String>,
+    start_timestamp: Option<i64>,
+}
+
+pub(super) fn status(raw: RawStatus) -> MemberStatus {
+    MemberStatus {
+        version: raw.version.unwrap_or_default(),
+        started_unix_s: raw.start_timestamp.filter(|&seconds| seconds != 0),
     }
-    let config: Config = serde_json::from_slice(config_body).ok()?;
-    Some(config.name).filter(|name| !name.is_empty())
 }
 
 /// The cluster's id as decimal digits, out of `/pd/api/v1/cluster` or `/pd/api/v1/members`.
@@ -103,7 +130,7 @@ pub fn cluster_id(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Cluster {
         id: Option<u64>,
-        header: Option<HeaderBody>,
+        header: Option<RawHeader>,
     }
     let cluster: Cluster = serde_json::from_slice(body).ok()?;
     let id = cluster.id.or(cluster.header.and_then(|header| header.cluster_id));
@@ -120,22 +147,6 @@ pub fn version(body: &[u8]) -> Option<String> {
     (!version.version.is_empty()).then_some(version.version)
 }
 
-static USERINFO: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"([A-Za-z][A-Za-z0-9+.\-]*://)[^/?#\s"'<>\\]*@"#).expect("the pattern is valid")
-});
-
-/// A text with the user and password taken out of every URL in it.
-///
-/// # Examples
-///
-/// ```
-/// use operator::pd::without_userinfo;
-/// assert_eq!(without_userinfo("get http://root:p@ss@pd0:2379/x"), "get http://pd0:2379/x");
-/// ```
-pub fn without_userinfo(text: &str) -> String {
-    USERINFO.replace_all(text, "$1").into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,14 +157,6 @@ mod tests {
         assert_eq!(cluster_id(cluster).as_deref(), Some("7711772636774947891"));
         let members = br#"{"header":{"cluster_id":7711772636774947891},"members":[]}"#;
         assert_eq!(cluster_id(members).as_deref(), Some("7711772636774947891"));
-    }
-
-    #[test]
-    fn the_address_of_prometheus_comes_without_credentials() {
-        let config = br#"{"pd-server":{"metric-storage":"http://u:p@10.0.0.1:9090"}}"#;
-        assert_eq!(metric_storage(config).as_deref(), Some("http://10.0.0.1:9090"));
-        assert_eq!(metric_storage(br#"{"pd-server":{"metric-storage":""}}"#), None);
-        assert_eq!(metric_storage(b"<html>"), None);
     }
 
     #[test]

@@ -2,23 +2,28 @@
 //!
 //! Nothing here opens a socket; answers are kept as they came.
 
+mod configuration;
 mod documents;
 #[cfg(test)]
 mod documents_properties;
-mod endpoints;
+mod endpoint;
 mod hot_regions;
 mod member;
 mod members;
+mod schedule;
+mod scheduling;
+mod stores;
 mod topology;
 
-pub use documents::{MembersDocument, ParsedBody, PdDocument, PdDocumentError};
-pub(crate) use endpoints::{CONFIG, MEMBERS, PING};
-pub use endpoints::{PdCadence, PdRequest, PdSchedule, Scope};
-pub use hot_regions::{FlowAnswer, FlowKind, HotRegion};
-pub(crate) use hot_regions::{busy_regions, region_peers};
-pub use member::Member;
-pub(crate) use members::member_name;
-pub use members::{
-    MembersView, cluster_id, members_view, metric_storage, version, without_userinfo,
+pub(crate) use configuration::member_name;
+pub use configuration::{metric_storage, without_userinfo};
+pub use documents::{ParsedBody, PdDocument, PdDocumentError};
+pub use endpoint::{
+    ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, Scope, VERSION, short_path,
 };
+pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
+pub use member::Member;
+pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
+pub use schedule::{PdCadence, PdRequest, PdSchedule};
+pub use scheduling::SafePoint;
 pub use topology::{MemberView, Topology};

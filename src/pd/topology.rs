@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Timestamp;
-use crate::model::{Member, MemberId, MemberStatus, PdOperator, Store, StoreId};
-use crate::model::{PdAnswer, PdOutcome};
+use crate::model::{
+    Member, MemberId, MemberStatus, PdAnswer, PdOperator, PdOutcome, Store, StoreId, Timestamp,
+};
 use crate::pd::documents::{PdDocument, PdDocumentError};
 
 /// One member as the recorder and the member itself see it.
@@ -51,7 +51,7 @@ pub struct Topology {
     pub region_count: Option<u64>,
     /// How many regions each check names, by check.
     pub region_checks: BTreeMap<String, u64>,
-    /// PD's version.
+    /// The version of PD, such as `v8.5.8`.
     pub version: Option<String>,
 }
 
@@ -112,6 +112,9 @@ impl Topology {
                 self.region_checks.insert(name.clone(), *count);
             }
             PdDocument::Version(version) => self.version = Some(version.clone()),
+            PdDocument::HotRegions { .. }
+            | PdDocument::BusyRegions { .. }
+            | PdDocument::SafePoint(_) => {}
         }
     }
 

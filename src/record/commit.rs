@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use tokio::time::Instant;
 
 use super::clock::Clocks;
-use super::copier::{Ledger, lock};
+use super::copier::{OpenTick, lock};
 use super::error::RecordError;
 use super::recorder::{Progress, Succession};
 use crate::capture::{CaptureError, CommitStats, Tick};
@@ -15,9 +15,9 @@ use crate::model::{Gap, PdAnswer, TimeRange, Timestamp};
 use crate::record::full_disk::Shortage;
 use crate::record::self_metrics::OwnMetrics;
 
-/// Writes the ledger's ticks, each as one durable transaction.
+/// Writes the open_tick's ticks, each as one durable transaction.
 pub struct Committer<'a> {
-    ledger: &'a Mutex<Ledger>,
+    open_tick: &'a Mutex<OpenTick>,
     clocks: Clocks,
     succession: Option<Box<dyn Succession>>,
     shortage: Option<Shortage>,
@@ -32,13 +32,13 @@ pub struct Committer<'a> {
 impl<'a> Committer<'a> {
     /// Reports every commit to `progress`.
     pub fn new(
-        ledger: &'a Mutex<Ledger>,
+        open_tick: &'a Mutex<OpenTick>,
         clocks: Clocks,
         succession: Option<Box<dyn Succession>>,
         progress: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         Self {
-            ledger,
+            open_tick,
             clocks,
             succession,
             shortage: None,
@@ -79,9 +79,9 @@ impl<'a> Committer<'a> {
         if self.shortage.is_some() {
             return Ok(());
         }
-        let mut ledger = lock(self.ledger);
-        if let Some(next) = succession.successor(&mut ledger.writer, self.clocks.read().at)? {
-            succession.seal(std::mem::replace(&mut ledger.writer, next))?;
+        let mut open_tick = lock(self.open_tick);
+        if let Some(next) = succession.successor(&mut open_tick.writer, self.clocks.read().at)? {
+            succession.seal(std::mem::replace(&mut open_tick.writer, next))?;
         }
         Ok(())
     }
@@ -93,8 +93,8 @@ impl<'a> Committer<'a> {
     /// As [`commit`](Self::commit).
     pub fn commit_own(&mut self, at: Timestamp) -> Result<(), RecordError> {
         if !self.waits() {
-            let mut ledger = lock(self.ledger);
-            let Ledger { writer, tick, feed } = &mut *ledger;
+            let mut open_tick = lock(self.open_tick);
+            let OpenTick { writer, tick, feed } = &mut *open_tick;
             self.own.push(&mut tick.samples, writer.index(), at)?;
             if let Some(feed) = feed {
                 feed.seen(at);
@@ -166,8 +166,8 @@ impl<'a> Committer<'a> {
     /// but for the samples: their places in the capture went with the attempt.
     fn try_to_write(&mut self) -> Result<Result<(), CaptureError>, RecordError> {
         let started = Instant::now();
-        let mut ledger = lock(self.ledger);
-        let Ledger { writer, tick, feed } = &mut *ledger;
+        let mut open_tick = lock(self.open_tick);
+        let OpenTick { writer, tick, feed } = &mut *open_tick;
         let tick = std::mem::take(tick);
         let held = Tick {
             pd: tick.pd.clone(),
@@ -182,7 +182,7 @@ impl<'a> Committer<'a> {
                 self.copy_is_lost = true;
                 // One that cannot be read back either must not be written to any more.
                 writer.reload()?;
-                ledger.tick = Tick { gaps: held_back(held.gaps), ..held };
+                open_tick.tick = Tick { gaps: held_back(held.gaps), ..held };
                 return Ok(Err(full));
             }
             committed => committed?,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
-use super::feed::Feed;
+use super::feed::LiveFeed;
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
 use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
@@ -43,13 +43,13 @@ pub struct Copier {
 }
 
 /// The writer and the transaction that fills up, shared between what reads and what commits.
-pub struct Ledger {
+pub struct OpenTick {
     /// The capture.
     pub writer: CaptureWriter,
     /// What the next commit writes.
     pub tick: Tick,
     /// Who is told of it, if anybody.
-    pub feed: Option<Feed>,
+    pub feed: Option<LiveFeed>,
 }
 
 /// What one window cost and brought.
@@ -127,7 +127,7 @@ struct Piece {
 }
 
 impl Copier {
-    /// Copies `range` into the ledger's tick: samples, and gaps for what the server refuses to send.
+    /// Copies `range` into the open_tick's tick: samples, and gaps for what the server refuses to send.
     /// Series that are left out are told in what is returned.
     ///
     /// Samples that arrived before a failure stay in the tick; they may be committed, because a
@@ -138,7 +138,7 @@ impl Copier {
     /// [`SourceError`] where the server does not answer, or answers with anything but a limit.
     pub async fn copy_window(
         &self,
-        ledger: &Mutex<Ledger>,
+        open_tick: &Mutex<OpenTick>,
         range: TimeRange,
     ) -> Result<WindowStats, SourceError> {
         let mut stats = WindowStats::default();
@@ -148,13 +148,13 @@ impl Copier {
         let mut pieces = VecDeque::from([whole]);
         while let Some(piece) = pieces.pop_front() {
             stats.requests += 1;
-            match self.read(&piece, ledger, &mut stats, &mut left_out).await {
+            match self.read(&piece, open_tick, &mut stats, &mut left_out).await {
                 Ok(()) => refusals_in_a_row = 0,
                 Err(error) if error.is_limit() && refusals_in_a_row < refusals_borne(&error) => {
                     refusals_in_a_row += 1;
                     stats.refused += 1;
                     tracing::debug!(range = ?piece.range, %error, "the server refused a window");
-                    for part in self.divide(piece, &error, ledger).await?.into_iter().rev() {
+                    for part in self.divide(piece, &error, open_tick).await?.into_iter().rev() {
                         pieces.push_front(part);
                     }
                 }
@@ -168,11 +168,11 @@ impl Copier {
     async fn read(
         &self,
         piece: &Piece,
-        ledger: &Mutex<Ledger>,
+        open_tick: &Mutex<OpenTick>,
         stats: &mut WindowStats,
         left_out: &mut LeftOut,
     ) -> Result<(), SourceError> {
-        let mut sink = LedgerSink { ledger, samples: 0, left_out };
+        let mut sink = LedgerSink { open_tick, samples: 0, left_out };
         let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
         stats.samples += sink.samples;
         stats.bytes += read?.bytes;
@@ -184,7 +184,7 @@ impl Copier {
         &self,
         piece: Piece,
         error: &SourceError,
-        ledger: &Mutex<Ledger>,
+        open_tick: &Mutex<OpenTick>,
     ) -> Result<Vec<Piece>, SourceError> {
         let Piece { range, selectors, names } = piece;
         if names.is_none() && range.millis() > SHORTEST_WINDOW_MS {
@@ -200,7 +200,7 @@ impl Copier {
             None => self.names_in(range).await?,
         };
         if names.len() < 2 {
-            lock(ledger).tick.gaps.push(limit_gap(range, &names, error));
+            lock(open_tick).tick.gaps.push(limit_gap(range, &names, error));
             return Ok(Vec::new());
         }
         Ok(names
@@ -226,13 +226,13 @@ impl Copier {
     }
 }
 
-/// Locks the ledger.
+/// Locks the open_tick.
 ///
 /// # Panics
 ///
 /// Where a holder of the lock panicked: what it left half done must not be committed.
-pub fn lock(ledger: &Mutex<Ledger>) -> std::sync::MutexGuard<'_, Ledger> {
-    ledger.lock().expect("nobody panics while holding the ledger")
+pub fn lock(open_tick: &Mutex<OpenTick>) -> std::sync::MutexGuard<'_, OpenTick> {
+    open_tick.lock().expect("nobody panics while holding the open_tick")
 }
 
 /// The window that a live tick copies: from [`OVERLAP_MS`] before what has been copied to `now`,
@@ -248,15 +248,15 @@ fn refusals_borne(error: &SourceError) -> u32 {
 }
 
 struct LedgerSink<'a> {
-    ledger: &'a Mutex<Ledger>,
+    open_tick: &'a Mutex<OpenTick>,
     samples: u64,
     left_out: &'a mut LeftOut,
 }
 
 impl SeriesSink for LedgerSink<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
-        let mut ledger = lock(self.ledger);
-        let Ledger { writer, tick, feed } = &mut *ledger;
+        let mut open_tick = lock(self.open_tick);
+        let OpenTick { writer, tick, feed } = &mut *open_tick;
         let new = match tick.samples.push(writer.index(), labels, samples) {
             Ok(new) => new,
             Err(error) => {

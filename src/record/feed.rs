@@ -1,7 +1,7 @@
 //! What a recording hands to whoever judges it while it is made.
 //!
-//! The recorder's side is a [`Feed`], which sends what is new after every commit and waits for
-//! nobody; the other side is a [`Recent`], which holds a window of bounded length. Judging is the
+//! The recorder's side is a [`LiveFeed`], which sends what is new after every commit and waits for
+//! nobody; the other side is a [`RecentWindow`], which holds a window of bounded length. Judging is the
 //! caller's.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -19,7 +19,7 @@ const LONGEST_WAIT_MS: i64 = 60_000;
 
 /// What one commit brought.
 #[derive(Clone, Debug, Default)]
-pub struct News {
+pub struct CommitIncrement {
     /// The earliest instant observed, of any series.
     pub first: Option<Timestamp>,
     /// New samples of the series that are followed, and some that came before.
@@ -33,20 +33,29 @@ pub struct News {
 }
 
 /// The recorder's end.
-pub struct Feed {
+pub struct LiveFeed {
     metrics: BTreeSet<&'static str>,
-    news: News,
+    news: CommitIncrement,
     pd_through: Option<Timestamp>,
     asked: Option<Timestamp>,
-    sender: mpsc::UnboundedSender<News>,
+    sender: mpsc::UnboundedSender<CommitIncrement>,
 }
 
-impl Feed {
+impl LiveFeed {
     /// A feed of these metrics, and where it arrives.
-    pub fn new(metrics: &[&'static str]) -> (Self, mpsc::UnboundedReceiver<News>) {
+    pub fn new(metrics: &[&'static str]) -> (Self, mpsc::UnboundedReceiver<CommitIncrement>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let metrics = metrics.iter().copied().collect();
-        (Self { metrics, news: News::default(), pd_through: None, asked: None, sender }, receiver)
+        (
+            Self {
+                metrics,
+                news: CommitIncrement::default(),
+                pd_through: None,
+                asked: None,
+                sender,
+            },
+            receiver,
+        )
     }
 
     /// Samples of a series that Prometheus sent.
@@ -97,7 +106,7 @@ impl Feed {
 
 /// What is known of the last while. It grows with the window and the number of series, never with
 /// the length of a recording.
-pub struct Recent {
+pub struct RecentWindow {
     horizon_ms: i64,
     first: Option<Timestamp>,
     newest: Timestamp,
@@ -113,7 +122,7 @@ struct Held {
 
 /// A window as known at an instant.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct KnownWindow {
     /// From when on it is known.
     pub window: TimeRange,
     /// Series, ascending by labels.
@@ -124,7 +133,7 @@ pub struct Known {
     pub gaps: Vec<Gap>,
 }
 
-impl Recent {
+impl RecentWindow {
     /// Holds what lies within `horizon_ms` before the newest instant that is asked about.
     pub fn new(horizon_ms: i64) -> Self {
         Self {
@@ -139,7 +148,7 @@ impl Recent {
 
     /// Takes in what is new. A sample no newer than the last one of its series came before: live
     /// windows overlap.
-    pub fn take(&mut self, news: News) {
+    pub fn take(&mut self, news: CommitIncrement) {
         self.first = match (self.first, news.first) {
             (Some(held), Some(new)) => Some(held.min(new)),
             (held, new) => held.or(new),
@@ -164,7 +173,7 @@ impl Recent {
     }
 
     /// The window that ends at `as_of`, and forgets what no later one holds.
-    pub fn known(&mut self, as_of: Timestamp) -> Known {
+    pub fn known(&mut self, as_of: Timestamp) -> KnownWindow {
         self.forget(as_of);
         let window = AsOf::new(as_of).recent(self.first.unwrap_or(as_of), self.horizon_ms);
         let within = |held: &Held| {
@@ -176,7 +185,7 @@ impl Recent {
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let pd = self.pd.iter().filter(|answer| window.contains(answer.sent)).cloned().collect();
         let gaps = self.gaps.iter().filter(|gap| gap.range.overlaps(&window)).cloned().collect();
-        Known { window, series, pd, gaps }
+        KnownWindow { window, series, pd, gaps }
     }
 
     fn forget(&mut self, as_of: Timestamp) {

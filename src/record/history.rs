@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::copier::{Copier, Ledger, WindowStats, lock};
+use super::copier::{Copier, OpenTick, WindowStats, lock};
 use super::error::RecordError;
 use super::recorder::{Ending, Stop};
 use crate::capture::{CaptureWriter, Tick};
@@ -86,7 +86,7 @@ pub async fn copy_history(
     let mut slice_ms = FIRST_SLICE_MS;
     let mut standing = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
     let tick = Tick { gaps: left_out(&writer, range).into_iter().collect(), ..Tick::default() };
-    let ledger = Mutex::new(Ledger { writer, tick, feed: None });
+    let open_tick = Mutex::new(OpenTick { writer, tick, feed: None });
     let mut ending = Ending::Sealed;
     while start < range.end {
         let end = start.saturating_add_millis(slice_ms).min(range.end);
@@ -99,12 +99,12 @@ pub async fn copy_history(
                 break;
             }
             () = late(&mut stopping) => break,
-            result = copy_slice(copier, &ledger, slice) => result,
+            result = copy_slice(copier, &open_tick, slice) => result,
         };
         match result {
             Ok(stats) => {
                 let covered = TimeRange::new(first, end);
-                commit(&ledger, covered, &stats, now(), &mut standing)?;
+                commit(&open_tick, covered, &stats, now(), &mut standing)?;
                 standing.done_ms = end - range.start;
                 progress(&standing);
                 slice_ms = next_slice_ms(slice.millis(), stats.samples);
@@ -112,7 +112,7 @@ pub async fn copy_history(
             }
             Err(error) => {
                 let rest = TimeRange::new(start, range.end);
-                give_up(&ledger, rest, &error)?;
+                give_up(&open_tick, rest, &error)?;
                 return Err(RecordError::History(error));
             }
         }
@@ -120,8 +120,8 @@ pub async fn copy_history(
             break;
         }
     }
-    let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
-    Ok((ledger.writer, ending))
+    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open_tick");
+    Ok((open_tick.writer, ending))
 }
 
 /// Resolves a while after the caller wanted to stop. What a slice has brought by then is left out: a
@@ -147,48 +147,48 @@ fn left_out(writer: &CaptureWriter, range: TimeRange) -> Option<Gap> {
 
 async fn copy_slice(
     copier: &Copier,
-    ledger: &Mutex<Ledger>,
+    open_tick: &Mutex<OpenTick>,
     slice: TimeRange,
 ) -> Result<WindowStats, SourceError> {
     for wait in RETRIES {
-        match copier.copy_window(ledger, slice).await {
+        match copier.copy_window(open_tick, slice).await {
             Ok(stats) => return Ok(stats),
             Err(error) => tracing::warn!(%error, ?wait, "a slice failed and is tried again"),
         }
         sleep(wait).await;
     }
-    copier.copy_window(ledger, slice).await
+    copier.copy_window(open_tick, slice).await
 }
 
 fn commit(
-    ledger: &Mutex<Ledger>,
+    open_tick: &Mutex<OpenTick>,
     covered: TimeRange,
     stats: &WindowStats,
     now: Timestamp,
     standing: &mut HistoryProgress,
 ) -> Result<(), RecordError> {
-    let mut ledger = lock(ledger);
-    let healed = healed(ledger.writer.open_gaps(), covered);
-    let mut tick = std::mem::take(&mut ledger.tick);
+    let mut open_tick = lock(open_tick);
+    let healed = healed(open_tick.writer.open_gaps(), covered);
+    let mut tick = std::mem::take(&mut open_tick.tick);
     tick.gaps.extend(stats.left_out.iter().cloned());
     tick.copied_from = Some(covered.start);
     tick.copied_through = Some(covered.end);
     tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
-    let commit = ledger.writer.commit(tick)?;
+    let commit = open_tick.writer.commit(tick)?;
     standing.samples += commit.samples as u64;
     standing.received_bytes += stats.bytes;
-    standing.series = ledger.writer.index().len() as u64;
+    standing.series = open_tick.writer.index().len() as u64;
     standing.file_bytes = commit.file_bytes;
     Ok(())
 }
 
 fn give_up(
-    ledger: &Mutex<Ledger>,
+    open_tick: &Mutex<OpenTick>,
     rest: TimeRange,
     error: &SourceError,
 ) -> Result<(), RecordError> {
-    let mut ledger = lock(ledger);
-    let mut tick = std::mem::take(&mut ledger.tick);
+    let mut open_tick = lock(open_tick);
+    let mut tick = std::mem::take(&mut open_tick.tick);
     tick.gaps.push(Gap {
         range: rest,
         source: Source::Prometheus,
@@ -196,8 +196,8 @@ fn give_up(
         detail: error.to_string(),
         healed_at: None,
     });
-    ledger.writer.commit(tick)?;
-    ledger.writer.seal()?;
+    open_tick.writer.commit(tick)?;
+    open_tick.writer.seal()?;
     Ok(())
 }
 

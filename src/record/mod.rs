@@ -26,7 +26,7 @@ pub use copier::Copier;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, exposition};
-pub use feed::{Feed, Known, News, Recent};
+pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
 pub use pd_import::{PdImport, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::clock::{Clock, Clocks};
 use super::commit::Committer;
-use super::copier::{Copier, Ledger};
+use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
-use super::feed::Feed;
+use super::feed::LiveFeed;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling;
 use super::state::{Behind, Copied, Copying, State, millis};
@@ -43,7 +43,7 @@ pub struct Recording {
     /// When to end by itself.
     pub until: Option<Timestamp>,
     /// Who follows the recording, if anybody.
-    pub feed: Option<Feed>,
+    pub feed: Option<LiveFeed>,
     /// Who says when it goes on in another capture, if anybody.
     pub succession: Option<Box<dyn Succession>>,
 }
@@ -143,9 +143,9 @@ pub async fn run(
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
     let Recording { copier, pd, until, feed, succession, .. } = recording;
-    let ledger = Mutex::new(Ledger { writer, tick: Tick::default(), feed });
-    let committer = Committer::new(&ledger, clocks, succession, progress);
-    let mut state = State::new(&ledger, clocks, recording.prometheus_offset_ms, committer);
+    let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
+    let committer = Committer::new(&open_tick, clocks, succession, progress);
+    let mut state = State::new(&open_tick, clocks, recording.prometheus_offset_ms, committer);
     let started = state.started();
     let ends = until.map(|until| started.shifted(until - started.at).steady);
     let copy_ms = millis(recording.prometheus_interval);
@@ -231,8 +231,8 @@ pub async fn run(
     drop(copying);
     state.end()?;
     drop(state);
-    let ledger = ledger.into_inner().expect("nobody panics while holding the ledger");
-    ledger.writer.finish()?;
+    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open_tick");
+    open_tick.writer.finish()?;
     Ok(Ending::Sealed)
 }
 

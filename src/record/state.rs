@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
-use super::copier::{Copier, Ledger, WindowStats, live_window, lock};
+use super::copier::{Copier, OpenTick, WindowStats, live_window, lock};
 use super::error::RecordError;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdNews};
@@ -56,7 +56,7 @@ const DISK_FULL: &str = "no space left on the disk that holds the capture";
 
 /// A recording that is under way.
 pub struct State<'a> {
-    ledger: &'a Mutex<Ledger>,
+    open_tick: &'a Mutex<OpenTick>,
     clocks: Clocks,
     watch: ClockWatch,
     started: Reading,
@@ -76,19 +76,19 @@ pub struct State<'a> {
 impl<'a> State<'a> {
     /// Begins now. Prometheus's clock stands `prometheus_offset_ms` from the recorder's.
     pub fn new(
-        ledger: &'a Mutex<Ledger>,
+        open_tick: &'a Mutex<OpenTick>,
         clocks: Clocks,
         prometheus_offset_ms: i64,
         committer: Committer<'a>,
     ) -> Self {
         let started = clocks.read();
         let contiguous_from = {
-            let ledger = lock(ledger);
+            let open_tick = lock(open_tick);
             let started = started.steady.saturating_add_millis(prometheus_offset_ms);
-            copy_from(ledger.writer.copied_through(), &ledger.writer.open_gaps(), started)
+            copy_from(open_tick.writer.copied_through(), &open_tick.writer.open_gaps(), started)
         };
         Self {
-            ledger,
+            open_tick,
             clocks,
             watch: ClockWatch::new(started),
             started,
@@ -154,9 +154,9 @@ impl<'a> State<'a> {
             self.asked(now.prometheus.at);
         }
         let is_news = {
-            let mut ledger = lock(self.ledger);
-            let is_news = !gaps.is_empty() || !ledger.tick.events.is_empty();
-            ledger.tick.gaps.extend(gaps);
+            let mut open_tick = lock(self.open_tick);
+            let is_news = !gaps.is_empty() || !open_tick.tick.events.is_empty();
+            open_tick.tick.gaps.extend(gaps);
             is_news
         };
         if is_news {
@@ -182,15 +182,15 @@ impl<'a> State<'a> {
     pub fn begin(&mut self) -> Result<(), RecordError> {
         let started = self.started.at;
         let last = {
-            let mut ledger = lock(self.ledger);
+            let mut open_tick = lock(self.open_tick);
             // A recorder that ran and observed nothing wrote no more than such a gap.
-            let gaps = ledger.writer.open_gaps();
+            let gaps = open_tick.writer.open_gaps();
             let down = gaps.iter().filter(|gap| {
                 gap.source == Source::Recorder && gap.reason == GapReason::RecorderDown
             });
-            let last = ledger.writer.last_observed().max(down.map(|gap| gap.range.end).max());
+            let last = open_tick.writer.last_observed().max(down.map(|gap| gap.range.end).max());
             if let Some(last) = last.filter(|last| *last < started) {
-                ledger.tick.gaps.push(Gap {
+                open_tick.tick.gaps.push(Gap {
                     range: TimeRange::new(last, started),
                     source: Source::Recorder,
                     reason: GapReason::RecorderDown,
@@ -215,16 +215,16 @@ impl<'a> State<'a> {
         let now = self.notice();
         let gaps = self.coverage.end(now);
         {
-            let mut ledger = lock(self.ledger);
-            ledger.tick.gaps.extend(gaps);
-            ledger.tick.gaps.extend(self.left_out.end());
+            let mut open_tick = lock(self.open_tick);
+            open_tick.tick.gaps.extend(gaps);
+            open_tick.tick.gaps.extend(self.left_out.end());
         }
         self.mark(now.recorder.at, "recording ended");
         self.committer.commit_last()
     }
 
     fn mark(&mut self, at: Timestamp, text: &str) {
-        lock(self.ledger).tick.events.push(Event {
+        lock(self.open_tick).tick.events.push(Event {
             at,
             kind: EventKind(EventKind::RECORDER.to_owned()),
             text: text.to_owned(),
@@ -243,7 +243,7 @@ impl<'a> State<'a> {
         self.committer.copy_begins();
         self.coverage.asked(&Source::Prometheus);
         let known = (self.copied, self.prometheus_offset_ms);
-        Ok(Some(Box::pin(copy(copier, self.ledger, self.clocks, known))))
+        Ok(Some(Box::pin(copy(copier, self.open_tick, self.clocks, known))))
     }
 
     /// Whether there is room for what Prometheus would be asked for. While there is not, what is due
@@ -257,7 +257,7 @@ impl<'a> State<'a> {
         }
         let now = self.now().prometheus;
         let gap = self.coverage.failed(&Source::Prometheus, disk_full(), now);
-        lock(self.ledger).tick.gaps.extend(gap);
+        lock(self.open_tick).tick.gaps.extend(gap);
         Ok(false)
     }
 
@@ -276,7 +276,7 @@ impl<'a> State<'a> {
                 }
                 self.covered(range, now);
                 let left_out = self.left_out.seen(stats.left_out);
-                lock(self.ledger).tick.gaps.extend(left_out);
+                lock(self.open_tick).tick.gaps.extend(left_out);
                 let lags = now.prometheus.at - range.end > LONGEST_SLICE_MS / 10;
                 // While a copy catches up, what it has not reached must not be taken for silence.
                 if lags { (Behind::Yes, None) } else { (Behind::No, Some(range.end)) }
@@ -286,7 +286,7 @@ impl<'a> State<'a> {
                 tracing::warn!(%error, "Prometheus was not copied");
                 let cause = (error.gap_reason(), error.to_string());
                 let gap = self.coverage.failed(&Source::Prometheus, cause, now.prometheus);
-                lock(self.ledger).tick.gaps.extend(gap);
+                lock(self.open_tick).tick.gaps.extend(gap);
                 // An instant before the outage is judged by what is known of it, once it settles.
                 let settles = now.prometheus.at - self.copied >= SETTLE_MS;
                 (Behind::No, settles.then_some(now.prometheus.at))
@@ -311,14 +311,14 @@ impl<'a> State<'a> {
         let through = now.prometheus.shifted(-lag_ms);
         let last = self.coverage.observed(&Source::Prometheus, through, through, now.prometheus);
         let healed_at = Some(now.recorder.at);
-        let mut ledger = lock(self.ledger);
-        ledger.tick.copied_from = Some(range.start);
-        ledger.tick.copied_through = Some(range.end);
+        let mut open_tick = lock(self.open_tick);
+        open_tick.tick.copied_from = Some(range.start);
+        open_tick.tick.copied_through = Some(range.end);
         // The outage's last segment is healed by this very copy, so it is written as such.
-        ledger.tick.gaps.extend(last.map(|gap| Gap { healed_at, ..gap }));
-        let open = ledger.writer.open_gaps();
+        open_tick.tick.gaps.extend(last.map(|gap| Gap { healed_at, ..gap }));
+        let open = open_tick.writer.open_gaps();
         let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
-        ledger.tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at, ..gap }));
+        open_tick.tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at, ..gap }));
     }
 
     /// There is no Prometheus to copy: only the recorder's own metrics are due.
@@ -329,7 +329,7 @@ impl<'a> State<'a> {
     }
 
     fn asked(&mut self, asked: Timestamp) {
-        if let Some(feed) = &mut lock(self.ledger).feed {
+        if let Some(feed) = &mut lock(self.open_tick).feed {
             feed.asked(asked);
         }
     }
@@ -385,16 +385,16 @@ impl<'a> State<'a> {
             gaps.extend(self.coverage.failed(&source, cause, came.reading(last)));
         }
         self.committer.standing.pd_answers += came.answers.len() as u64;
-        let mut ledger = lock(self.ledger);
-        ledger.tick.gaps.extend(gaps);
-        ledger.tick.pd.extend(came.answers);
+        let mut open_tick = lock(self.open_tick);
+        open_tick.tick.gaps.extend(gaps);
+        open_tick.tick.pd.extend(came.answers);
     }
 
     /// Answers that a full disk leaves no place for are a gap.
     fn not_held(&mut self, source: &Source, came: &PdAnswers) {
         if let Some(last) = came.answers.iter().map(PdAnswer::observed).max() {
             let gap = self.coverage.failed(source, disk_full(), came.reading(last));
-            lock(self.ledger).tick.gaps.extend(gap);
+            lock(self.open_tick).tick.gaps.extend(gap);
         }
     }
 
@@ -406,13 +406,13 @@ impl<'a> State<'a> {
             self.coverage.expect(member.clone(), self.member_allowance_ms, now.recorder);
             self.coverage.settled(member);
         }
-        let mut ledger = lock(self.ledger);
-        ledger.tick.gaps.extend(gaps);
-        ledger
+        let mut open_tick = lock(self.open_tick);
+        open_tick.tick.gaps.extend(gaps);
+        open_tick
             .tick
             .pd
             .sort_by(|a, b| (a.sent, &a.member, &a.path).cmp(&(b.sent, &b.member, &b.path)));
-        !ledger.tick.pd.is_empty() || !ledger.tick.gaps.is_empty()
+        !open_tick.tick.pd.is_empty() || !open_tick.tick.gaps.is_empty()
     }
 
     /// Commits, with a sample of the recorder's own metrics.
@@ -439,7 +439,7 @@ fn disk_full() -> Cause {
 /// nor a step of either one then leaves out samples.
 async fn copy(
     copier: &Copier,
-    ledger: &Mutex<Ledger>,
+    open_tick: &Mutex<OpenTick>,
     clocks: Clocks,
     (copied, offset_ms): (Timestamp, i64),
 ) -> Copied {
@@ -454,7 +454,7 @@ async fn copy(
     };
     let now = steady().saturating_add_millis(offset_ms);
     let range = live_window(copied.min(now), now, LONGEST_SLICE_MS);
-    let result = copier.copy_window(ledger, range).await;
+    let result = copier.copy_window(open_tick, range).await;
     Copied { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
 }
 

@@ -1,24 +1,20 @@
 //! Simple ways to name a culprit, for `score` to set beside the verdict. They are told the true
 //! instant of the injection, which diagnosis is not, and still have to find what it did where.
-//! The alert rules, another rival, read all series of a capture: `cli/alarms.rs`.
+//! The alert rules, another baseline, read all series of a capture: `first_alert.rs`.
 
 use std::collections::BTreeMap;
 
+use crate::diagnose::{Evidence, Target, Track, deviation, median};
 use crate::model::{Series, TimeRange, Timestamp};
 
-use crate::diagnose::Evidence;
-use crate::diagnose::Target;
-use crate::diagnose::Track;
-use crate::diagnose::{deviation, median};
-
-/// What a rival names.
+/// What a baseline names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guess {
     /// The mode that its strongest metric stands for; empty where it stands for none.
     pub mode: &'static str,
     /// The node whose metric it was.
     pub target: Option<Target>,
-    /// When it could be named, where the rival tells that itself.
+    /// When it could be named, where the baseline tells that itself.
     pub named_at: Option<Timestamp>,
     /// When it began, likewise.
     pub onset: Option<Timestamp>,
@@ -26,17 +22,17 @@ pub struct Guess {
 
 /// A way to guess.
 #[derive(Clone, Copy)]
-pub struct Rival {
+pub struct BaselineMethod {
     /// Its name in tables.
     pub name: &'static str,
     /// Guesses, given the true instant.
     pub guess: fn(&Evidence, Timestamp) -> Option<Guess>,
 }
 
-/// All rivals.
-pub const RIVALS: [Rival; 2] = [
-    Rival { name: "largest z-score", guess: largest_z },
-    Rival { name: "RobustScorer (BARO)", guess: robust },
+/// All baseline methods, in the order of the table.
+pub const BASELINES: [BaselineMethod; 2] = [
+    BaselineMethod { name: "largest z-score", guess: largest_z },
+    BaselineMethod { name: "RobustScorer (BARO)", guess: robust },
 ];
 
 /// The metric that lies furthest from its mean, in standard deviations.
@@ -112,16 +108,16 @@ fn values(evidence: &Evidence, series: &Series) -> Track {
 
 fn target(evidence: &Evidence, series: &Series) -> Option<Target> {
     let instance = series.labels.get("instance")?;
-    if let Some(store) = evidence.store_of_instance(instance) {
-        return Some(Target::store(&evidence.stores[store]));
+    if let Some(store) = evidence.nodes.store_of_instance(instance) {
+        return Some(Target::store(&evidence.nodes.stores[store]));
     }
     let members: BTreeMap<String, &String> = evidence
         .pd
         .listed
         .keys()
-        .filter_map(|name| Some((evidence.instance_of_member(name)?, name)))
+        .filter_map(|name| Some((evidence.nodes.instance_of_member(name)?, name)))
         .collect();
-    members.get(instance).map(|name| Target::member(name, evidence.member_address(name)))
+    members.get(instance).map(|name| Target::member(name, evidence.nodes.member_address(name)))
 }
 
 /// The mode that somebody who sees only this metric would name.

@@ -1,4 +1,4 @@
-//! How diagnosis stands beside its rivals, class of runs by class of runs: what `score` prints of it.
+//! How diagnosis stands beside its baselines, class of runs by class of runs: what `score` prints of it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// How somebody did on one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct MethodScore {
     /// Named the right cause, or on a run without a fault rightly none.
     pub cause: bool,
     /// Named the right component; what names none does not.
@@ -22,7 +22,7 @@ pub struct Standing {
     pub onset_error_ms: Option<i64>,
 }
 
-impl Standing {
+impl MethodScore {
     /// Whether nothing is wrong in it.
     pub fn is_right(&self) -> bool {
         self.cause && self.component && self.false_causes == 0
@@ -46,21 +46,21 @@ impl Standing {
 }
 
 /// What stands beside each other on one run.
-pub struct Contest<'a> {
+pub struct RunComparison<'a> {
     /// The class of the run: its truth.
     pub class: &'a str,
-    /// Diagnosis.
-    pub own: Standing,
-    /// Each rival, by name.
-    pub rivals: &'a BTreeMap<&'static str, Standing>,
+    /// How diagnosis did.
+    pub own: MethodScore,
+    /// Each baseline, by name.
+    pub baselines: &'a BTreeMap<&'static str, MethodScore>,
 }
 
 /// A row for each class and contender, and for each contender over all classes. `chance` is the share
 /// that a draw among the catalogue's faults would name.
-pub fn rows(contests: &[Contest<'_>], chance: f64) -> Vec<Vec<String>> {
-    let mut classes: BTreeMap<&str, Vec<&Contest<'_>>> = BTreeMap::new();
-    for contest in contests {
-        classes.entry(contest.class).or_default().push(contest);
+pub fn rows(comparisons: &[RunComparison<'_>], chance: f64) -> Vec<Vec<String>> {
+    let mut classes: BTreeMap<&str, Vec<&RunComparison<'_>>> = BTreeMap::new();
+    for comparisons in comparisons {
+        classes.entry(comparisons.class).or_default().push(comparisons);
     }
     let header = [
         "truth",
@@ -74,21 +74,26 @@ pub fn rows(contests: &[Contest<'_>], chance: f64) -> Vec<Vec<String>> {
         "operator is",
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for (class, contests) in classes {
-        of_class(class, &contests, chance, &mut rows);
+    for (class, comparisons) in classes {
+        of_class(class, &comparisons, chance, &mut rows);
     }
-    of_class("all", &contests.iter().collect::<Vec<_>>(), chance, &mut rows);
+    of_class("all", &comparisons.iter().collect::<Vec<_>>(), chance, &mut rows);
     rows
 }
 
-fn of_class(class: &str, contests: &[&Contest<'_>], chance: f64, rows: &mut Vec<Vec<String>>) {
-    let runs = contests.len();
-    let own: Vec<Standing> = contests.iter().map(|one| one.own).collect();
+fn of_class(
+    class: &str,
+    comparisons: &[&RunComparison<'_>],
+    chance: f64,
+    rows: &mut Vec<Vec<String>>,
+) {
+    let runs = comparisons.len();
+    let own: Vec<MethodScore> = comparisons.iter().map(|one| one.own).collect();
     rows.push(row(class, &runs.to_string(), "operator", &own, ""));
-    let names = contests.iter().flat_map(|one| one.rivals.keys().copied());
+    let names = comparisons.iter().flat_map(|one| one.baselines.keys().copied());
     for name in names.collect::<std::collections::BTreeSet<_>>() {
-        let theirs: Vec<Standing> =
-            contests.iter().filter_map(|one| one.rivals.get(name).copied()).collect();
+        let theirs: Vec<MethodScore> =
+            comparisons.iter().filter_map(|one| one.baselines.get(name).copied()).collect();
         let word = verdict(own.iter().zip(&theirs).map(|(own, other)| own.against(other)));
         rows.push(row("", "", name, &theirs, word));
     }
@@ -112,12 +117,12 @@ fn verdict(each: impl Iterator<Item = Ordering>) -> &'static str {
     }
 }
 
-fn row(class: &str, runs: &str, who: &str, standings: &[Standing], word: &str) -> Vec<String> {
-    let share = |is: fn(&Standing) -> bool| {
+fn row(class: &str, runs: &str, who: &str, standings: &[MethodScore], word: &str) -> Vec<String> {
+    let share = |is: fn(&MethodScore) -> bool| {
         let hits = standings.iter().filter(|one| is(one)).count();
         format!("{:.0} %", 100.0 * hits as f64 / standings.len().max(1) as f64)
     };
-    let middle = |of: fn(&Standing) -> Option<i64>| {
+    let middle = |of: fn(&MethodScore) -> Option<i64>| {
         let mut known: Vec<i64> = standings.iter().filter_map(of).map(i64::abs).collect();
         known.sort_unstable();
         let middle = known.get(known.len() / 2);
@@ -141,13 +146,13 @@ fn row(class: &str, runs: &str, who: &str, standings: &[Standing], word: &str) -
 mod tests {
     use super::*;
 
-    fn right(named_s: i64, off_s: i64) -> Standing {
-        Standing {
+    fn right(named_s: i64, off_s: i64) -> MethodScore {
+        MethodScore {
             cause: true,
             component: true,
             named_after_ms: Some(named_s * 1000),
             onset_error_ms: Some(off_s * 1000),
-            ..Standing::default()
+            ..MethodScore::default()
         }
     }
 
@@ -156,10 +161,10 @@ mod tests {
         let (early, late) = (right(30, 9), right(60, 1));
         assert_eq!(early.against(&late), Ordering::Less);
         assert_eq!(right(30, -9).against(&right(30, 5)), Ordering::Greater);
-        assert_eq!(late.against(&Standing::default()), Ordering::Less);
+        assert_eq!(late.against(&MethodScore::default()), Ordering::Less);
         // Who names the cause of no component, or others beside it, is not right.
-        let placeless = Standing { component: false, ..early };
-        let noisy = Standing { false_causes: 1, ..early };
+        let placeless = MethodScore { component: false, ..early };
+        let noisy = MethodScore { false_causes: 1, ..early };
         assert_eq!(
             (late.against(&placeless), late.against(&noisy)),
             (Ordering::Less, Ordering::Less)
@@ -170,11 +175,12 @@ mod tests {
 
     #[test]
     fn a_class_is_won_where_no_run_is_lost() {
-        let rivals = |standing: Standing| BTreeMap::from([("alert", standing)]);
-        let (slow, fast) = (rivals(right(60, 0)), rivals(right(15, 0)));
-        let contest = |rivals, class| Contest { class, own: right(30, 0), rivals };
-        let contests = [contest(&slow, "a"), contest(&slow, "b"), contest(&fast, "b")];
-        let rows = rows(&contests, 0.03);
+        let baselines = |standing: MethodScore| BTreeMap::from([("alert", standing)]);
+        let (slow, fast) = (baselines(right(60, 0)), baselines(right(15, 0)));
+        let comparisons = |baselines, class| RunComparison { class, own: right(30, 0), baselines };
+        let comparisons =
+            [comparisons(&slow, "a"), comparisons(&slow, "b"), comparisons(&fast, "b")];
+        let rows = rows(&comparisons, 0.03);
         let words: Vec<&str> =
             rows.iter().filter(|row| row[2] == "alert").map(|row| row[8].as_str()).collect();
         assert_eq!(words, ["better", "mixed", "mixed"]);

@@ -1,13 +1,13 @@
-//! The bundled alert rules as a rival of diagnosis: the first critical alert names the cause.
+//! The bundled alert rules as a baseline of diagnosis: the first critical alert names the cause.
 //!
-//! Like the other rivals it is told when the injection was; what fires before does not count.
+//! Like the other baselines it is told when the injection was; what fires before does not count.
 
 use std::path::Path;
 
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
+use crate::rules::{self, AlertHistory, AlertState, MOST_EVALUATIONS, RuleReport, Settings};
 use crate::score::Guess;
 use crate::session::{Session, window_of_steps};
 
@@ -28,7 +28,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let session = Session::open(path)?;
     let storage = session.storage();
     let files = rules::bundled();
-    storage.announce(rules::reads(&files));
+    storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
     let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
@@ -45,7 +45,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
         onset: alert
             .changes
             .iter()
-            .filter(|change| change.from == State::Inactive && change.at <= when)
+            .filter(|change| change.from == AlertState::Inactive && change.at <= when)
             .map(|change| change.at)
             .max(),
     }))
@@ -58,7 +58,7 @@ fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &
         .iter()
         .filter(|alert| matches!(alert.labels.get("severity"), Some("critical" | "emergency")));
     critical.filter_map(move |alert| {
-        let mut began = alert.changes.iter().filter(|change| change.to == State::Firing);
+        let mut began = alert.changes.iter().filter(|change| change.to == AlertState::Firing);
         began.find(|change| change.at >= at).map(|change| (change.at, alert))
     })
 }
@@ -66,17 +66,17 @@ fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &
 fn target(evidence: &Evidence, labels: &Labels) -> Option<Target> {
     let by_id = labels.get("store_id").or(labels.get("store")).and_then(|id| id.parse().ok());
     let store = by_id
-        .and_then(|id| evidence.store(StoreId(id)))
-        .or_else(|| evidence.store_of_instance(labels.get("instance").unwrap_or_default()));
+        .and_then(|id| evidence.nodes.store(StoreId(id)))
+        .or_else(|| evidence.nodes.store_of_instance(labels.get("instance").unwrap_or_default()));
     if let Some(store) = store {
-        return Some(Target::store(&evidence.stores[store]));
+        return Some(Target::store(&evidence.nodes.stores[store]));
     }
     let member = labels.get("name").or(labels.get("instance"))?;
     let is_it = |name: &&String| {
-        *name == member || evidence.instance_of_member(name).as_deref() == Some(member)
+        *name == member || evidence.nodes.instance_of_member(name).as_deref() == Some(member)
     };
     let name = evidence.pd.listed.keys().find(is_it)?;
-    Some(Target::member(name, evidence.member_address(name)))
+    Some(Target::member(name, evidence.nodes.member_address(name)))
 }
 
 /// The mode that somebody who sees only this alert would name, by what its rule says.

@@ -6,7 +6,7 @@ mod first_alert;
 mod run_score;
 mod truth;
 
-pub use baselines::{Guess, RIVALS, Rival};
-pub use comparison::{Contest, Standing, rows};
+pub use baselines::{BASELINES, BaselineMethod, Guess};
+pub use comparison::{MethodScore, RunComparison, rows};
 pub use run_score::RunScore;
 pub use truth::Truth;

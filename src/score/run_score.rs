@@ -6,19 +6,18 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::baselines::BASELINES;
+use super::comparison::MethodScore;
+use super::first_alert;
+use super::truth::Truth;
 use crate::diagnose::{Cause, Outcome, Verdict, diagnose};
 use crate::model::{Timestamp, escape_path};
 use crate::session::{Session, View, Window};
 
-use super::baselines::RIVALS;
-use super::comparison::Standing;
-use super::first_alert;
-use super::truth::Truth;
-
 /// How diagnosis did on one capture.
 #[derive(Debug, Serialize)]
 pub struct RunScore {
-    /// The run.
+    /// The name of the run.
     pub run: String,
     /// What was done: a mode, a change or `quiet`.
     pub truth: String,
@@ -43,11 +42,11 @@ pub struct RunScore {
     /// What the capture has lost; absent where it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
-    /// How each rival did.
-    pub rivals: BTreeMap<&'static str, Standing>,
+    /// How each baseline did.
+    pub baselines: BTreeMap<&'static str, MethodScore>,
     /// How diagnosis did, to be compared with the baseline methods.
     #[serde(skip)]
-    pub own: Standing,
+    pub own: MethodScore,
 }
 
 /// Live verdicts are taken this often.
@@ -69,7 +68,7 @@ impl RunScore {
         if let Some(at) = truth.t_inject_ms.map(Timestamp::from_millis) {
             let evidence = window.evidence()?;
             let guess = first_alert::guess(path, &evidence, at)?;
-            score.rivals.insert(first_alert::NAME, truth.judges(guess.as_ref()));
+            score.baselines.insert(first_alert::NAME, truth.judges(guess.as_ref()));
         }
         Ok(Some(score))
     }
@@ -103,9 +102,9 @@ fn score(
         None => (None, None),
     };
     let evidence = window.evidence()?;
-    let rivals = RIVALS.iter().map(|rival| {
-        let guess = injected.and_then(|at| (rival.guess)(&evidence, at));
-        (rival.name, truth.judges(guess.as_ref()))
+    let baselines = BASELINES.iter().map(|baseline| {
+        let guess = injected.and_then(|at| (baseline.guess)(&evidence, at));
+        (baseline.name, truth.judges(guess.as_ref()))
     });
     let said = first.map_or_else(
         || match verdict.changes.first() {
@@ -118,7 +117,7 @@ fn score(
     let false_causes = verdict.causes.iter().filter(|cause| !right(cause)).count();
     let onset_error_ms = hit.zip(injected).map(|(cause, at)| cause.onset_ms - at);
     let named_after_ms = named;
-    let own = Standing {
+    let own = MethodScore {
         cause: match quiet {
             true => clean,
             false => first.is_some_and(|cause| truth.is_named_by(cause)),
@@ -142,7 +141,7 @@ fn score(
         named_after_ms,
         false_causes,
         damage: window.damage(),
-        rivals: rivals.collect(),
+        baselines: baselines.collect(),
         own,
     })
 }

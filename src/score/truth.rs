@@ -8,12 +8,11 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::baselines::Guess;
+use super::comparison::MethodScore;
 use crate::capture::unseal_truth;
 use crate::diagnose::{Cause, Target};
 use crate::model::{Timestamp, escape_path};
-
-use super::baselines::Guess;
-use super::comparison::Standing;
 
 /// What was done to a cluster, as `operator seal` took it.
 #[derive(Debug, Deserialize)]
@@ -64,14 +63,14 @@ impl Truth {
 
     /// How a guess stands: silence is right where nothing was broken. A guess without a component
     /// names one only where its cause implies it, as that of a workload does.
-    pub fn judges(&self, guess: Option<&Guess>) -> Standing {
+    pub fn judges(&self, guess: Option<&Guess>) -> MethodScore {
         let Some(guess) = guess else {
             let quiet = self.fault.is_none();
-            return Standing {
+            return MethodScore {
                 cause: quiet,
                 component: quiet,
                 change: self.change.is_none(),
-                ..Standing::default()
+                ..MethodScore::default()
             };
         };
         let cause = Some(guess.mode) == self.fault.as_deref();
@@ -84,7 +83,7 @@ impl Truth {
         let since = |at: Option<Timestamp>| {
             at.zip(self.t_inject_ms.map(Timestamp::from_millis)).map(|(at, injected)| at - injected)
         };
-        Standing {
+        MethodScore {
             cause,
             component,
             change: false,

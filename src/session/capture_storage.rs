@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{AsOf, LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
-
 use crate::session::pd_bodies::PdSource;
 use crate::session::pd_series::{PD_METRICS, series_of};
 

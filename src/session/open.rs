@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use super::capture_storage::CaptureStorage;
+use super::window::{View, Window};
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::{HORIZON_MS, Verdict};
 use crate::model::{AsOf, TimeRange, Timestamp};
-
-use super::capture_storage::CaptureStorage;
-use super::window::{View, Window};
 
 /// An open capture.
 ///

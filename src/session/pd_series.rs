@@ -9,18 +9,17 @@ use std::sync::Arc;
 
 use crate::capture::CaptureError;
 use crate::model::{Labels, PdAnswer, PdOutcome, Sample, Series, Store, Timestamp, stale_marker};
-use crate::pd::{PdDocument, Topology};
+use crate::pd::{Endpoint, PdDocument, Topology, short_path};
 use crate::promql::MemoryStorage;
-
 use crate::session::pd_bodies::PdSource;
 use crate::timeline::Evaluation;
 
 /// A metric made of PD's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PdMetric {
-    /// Its name.
+    /// The metric's name.
     pub name: &'static str,
-    /// Its labels.
+    /// The names of its labels.
     pub labels: &'static [&'static str],
     /// What it says, and its unit.
     pub help: &'static str,
@@ -170,28 +169,40 @@ impl Reader {
         let answering =
             element("operator_pd_member_answering", &[("member", member)], f64::from(answering));
         self.push(format!("answering {member}"), at, Some(vec![answering]));
-        let route = answer.path.split('?').next().unwrap_or_default();
-        let route = route.strip_prefix("/pd/api/v1/").unwrap_or_default();
-        match route {
+        let route = short_path(&answer.path);
+        let route = route.split_once('?').map_or(route, |(route, _)| route);
+        match Endpoint::of(&answer.path) {
             // One member's silence takes nothing from what the others say.
-            "members" => {
+            Endpoint::Members => {
                 let elements = self.members();
                 if document.is_some() || self.topology.leader.is_none() {
                     self.push(route.to_owned(), at, Some(elements).filter(|_| document.is_some()));
                 }
             }
-            "status" | "health" => {
+            Endpoint::Status | Endpoint::Health => {
                 let elements = document.map(|document| of_member(document, member));
                 self.push(format!("{route} {member}"), at, elements);
             }
             // Needs the list of all schedulers, which is asked for in the same round.
-            "schedulers" if answer.path.contains("status=paused") => {
+            Endpoint::PausedSchedulers => {
                 self.paused = self.topology.paused_schedulers.clone().unwrap_or_default();
             }
-            _ => {
+            Endpoint::Version
+            | Endpoint::Config
+            | Endpoint::Stores
+            | Endpoint::Operators
+            | Endpoint::Schedulers
+            | Endpoint::RegionCount
+            | Endpoint::RegionCheck(_) => {
                 let elements = document.map(|document| self.of_cluster(document, member));
                 self.push(route.to_owned(), at, elements);
             }
+            Endpoint::Ping
+            | Endpoint::Cluster
+            | Endpoint::SafePoint
+            | Endpoint::HotRegions(_)
+            | Endpoint::BusyRegions(_)
+            | Endpoint::Unread => self.push(route.to_owned(), at, None),
         }
     }
 

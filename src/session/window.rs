@@ -3,14 +3,13 @@
 
 use std::sync::LazyLock;
 
+use super::pd_bodies::PdSource;
+use super::recording;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
 use crate::model::{AsOf, LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
 use crate::pd::{ParsedBody, PdDocument};
 use crate::timeline::{Evaluation, PdSummary, Recording};
-
-use super::pd_bodies::PdSource;
-use super::recording;
 
 /// One matcher on the metric's name, so that each block is decoded once.
 static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
@@ -57,7 +56,7 @@ pub struct Window<'s> {
 
 /// A window that was judged.
 pub struct Judgement {
-    /// What broke.
+    /// What broke, and what could not be told.
     pub verdict: Verdict,
     /// What was observed, without PD's answers.
     pub recording: Recording,

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 
 use crate::model::{PdAnswer, PdOutcome, Timestamp};
-use crate::pd::Member;
-use crate::pd::{CONFIG, MEMBERS, PdRequest, Scope};
-use crate::pd::{member_name, members_view, without_userinfo};
+use crate::pd::{
+    CONFIG, MEMBERS, Member, PdRequest, Scope, member_name, members_view, without_userinfo,
+};
 use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
 
 /// How many members are asked at once while they are being found.
@@ -250,7 +250,7 @@ impl PdClient {
 
 /// `pd-server.metric-storage` and `dashboard` settings are URLs that may carry a password.
 fn without_secrets(path: &str, body: Vec<u8>) -> Vec<u8> {
-    if !path.starts_with("/pd/api/v1/config") {
+    if !path.starts_with(CONFIG) {
         return body;
     }
     match String::from_utf8(body) {

@@ -4,7 +4,6 @@
 //! may say how it went on.
 
 use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
-
 use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;

@@ -1,7 +1,6 @@
 //! The one order of observations, and ways to compute that must not change the outcome.
 
 use crate::model::{Event, Gap, PdAnswer, Series};
-
 use crate::timeline::recording::Recording;
 
 /// How to compute. Every way gives the same bytes; `--verify` compares two.

@@ -11,9 +11,7 @@ mod stores;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{PdAnswer, PdOutcome, RegionId, Store, StoreId, Timestamp};
-use crate::pd::{PdDocument, Topology};
-
-use crate::pd::ParsedBody;
+use crate::pd::{ParsedBody, PdDocument, Topology, short_path};
 use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// Observers of one change in the health matrix answer within this of each other: two rounds of
@@ -179,7 +177,11 @@ impl PdRules {
             }
             PdDocument::Config(config) => self.config(answer, config),
             PdDocument::RegionCheck { name, count } => self.check(answer, name, *count),
-            PdDocument::RegionCount(_) | PdDocument::Version(_) => {}
+            PdDocument::RegionCount(_)
+            | PdDocument::Version(_)
+            | PdDocument::HotRegions { .. }
+            | PdDocument::BusyRegions { .. }
+            | PdDocument::SafePoint(_) => {}
         }
     }
 
@@ -193,7 +195,7 @@ impl PdRules {
             self.erring.remove(&key(answer));
         } else if self.erring.insert(key(answer)) {
             let body = excerpt(&String::from_utf8_lossy(body), 80);
-            let route = answer.path.trim_start_matches("/pd/api/v1");
+            let route = short_path(&answer.path);
             let text = format!("answers {route} with HTTP {status}: {body}");
             let value = format!("HTTP {status}");
             self.push(answer, EntryKind::PdErrorAnswer, answer.member.clone(), text, &value);

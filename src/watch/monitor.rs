@@ -6,19 +6,18 @@ use std::thread::JoinHandle;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::notifiers::Notifiers;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
 };
 use crate::model::{RunName, Timestamp, escape_json};
-use crate::record::{Incident, News, Recent};
-
-use super::notifiers::Notifiers;
+use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
 pub struct Judged<'a> {
-    /// The run.
+    /// The run that is recorded.
     pub run: &'a RunName,
-    /// What holds.
+    /// What holds at this instant.
     pub verdict: &'a Verdict,
     /// What is new in the verdict beside the one before.
     pub notices: &'a [Notice],
@@ -42,14 +41,14 @@ pub type Audience = Box<dyn FnMut(&Judged<'_>) + Send>;
 /// Judges a recording while it is made.
 pub struct Monitor {
     /// What is known of the last hour.
-    pub recent: Recent,
+    pub recent: RecentWindow,
     /// Who is shown each judgement.
     pub audience: Audience,
     /// What decides which segments of the recording stay.
     pub incident: Arc<Mutex<Incident>>,
     /// Who else is told.
     pub notifiers: Option<Notifiers>,
-    /// The run.
+    /// The run that is recorded.
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
     pub begun: Timestamp,
@@ -64,7 +63,10 @@ impl Monitor {
     /// # Errors
     ///
     /// Where no thread can be started.
-    pub fn start(mut self, mut news: mpsc::UnboundedReceiver<News>) -> std::io::Result<Judging> {
+    pub fn start(
+        mut self,
+        mut news: mpsc::UnboundedReceiver<CommitIncrement>,
+    ) -> std::io::Result<Judging> {
         let judging = move || {
             while let Some(one) = news.blocking_recv() {
                 let mut settled = one.settled;

@@ -1,6 +1,7 @@
 //! One binary for all integration tests, since linking is what costs; a module per subject.
 
 mod captures;
+mod circles;
 mod cli;
 mod crash;
 mod damage;

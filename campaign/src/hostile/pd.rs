@@ -90,7 +90,7 @@ impl Expected {
     fn differing(mut self, path: &Path) -> Result<(usize, usize)> {
         let all = self.0.len();
         let reader = CaptureReader::open(path)?;
-        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, disorder: None };
+        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, shuffle_seed: None };
         let mut others = 0;
         reader.visit_pd_answers(visit, |answer| {
             if let PdOutcome::Answered { body, .. } = &answer.outcome {

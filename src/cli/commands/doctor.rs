@@ -12,14 +12,13 @@ use serde_json::json;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
-use crate::cli::exit::CliError;
+use crate::cli::exit::{self, CliError};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
-use crate::pd::members_view;
+use crate::pd::{MEMBERS, members_view};
 use crate::record::Subject;
-use crate::source::Addresses;
-use crate::source::{ReadMode, Selector, SeriesSink, SourceError};
+use crate::source::{Addresses, ReadMode, Selector, SeriesSink, SourceError};
 
 /// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
 const FREE_BYTES_WANTED: u64 = 1 << 30;
@@ -138,7 +137,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         )),
         Err(error) => checks.push(Check::fail(
             "Prometheus",
-            crate::cli::chain(&error),
+            exit::chain(&error),
             "check the URL, the network between, and the credentials",
         )),
     }
@@ -148,7 +147,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
 async fn pd_checks(pd: &PdFound) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
-    for (member, answer) in pd.members.iter().zip(pd.ask_all("/pd/api/v1/members").await) {
+    for (member, answer) in pd.members.iter().zip(pd.ask_all(MEMBERS).await) {
         let what = format!("PD {} {}", member.name, member.public_url());
         checks.push(match &answer.outcome {
             PdOutcome::Answered { status: 200..=299, body } => {

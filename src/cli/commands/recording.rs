@@ -15,7 +15,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
 use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape_path};
 use crate::record::{
-    self, Copier, Ending, Feed, HistoryProgress, Progress, Recording, Stop, Succession,
+    self, Copier, Ending, HistoryProgress, LiveFeed, Progress, Recording, Stop, Succession,
 };
 use crate::watch::Exporter;
 
@@ -91,7 +91,7 @@ impl Sources {
 #[derive(Default)]
 pub struct Followers {
     /// Who is told what is recorded.
-    pub feed: Option<Feed>,
+    pub feed: Option<LiveFeed>,
     /// Who says when another capture follows.
     pub succession: Option<Box<dyn Succession>>,
 }

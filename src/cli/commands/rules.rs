@@ -15,8 +15,7 @@ use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::Damaged;
-use crate::model::canonical_json;
-use crate::model::{Loss, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{
@@ -237,7 +236,7 @@ impl Replayed {
         let path = lookup::find(&global.dir, run)?;
         let reader = CaptureReader::open(&path)?;
         let storage = CaptureStorage::new(&reader);
-        storage.announce(rules::reads(files));
+        storage.announce(rules::metrics_read(files));
         let version = set.prometheus_version.as_deref();
         let dialect = version.map_or_else(|| storage.dialect(), Dialect::of_version);
         let engine = Engine::new(EngineOptions {

@@ -9,7 +9,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::{MODES, Nature};
 use crate::model::escape_path;
-use crate::score::{self, Contest, RunScore};
+use crate::score::{self, RunComparison, RunScore};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,14 +100,14 @@ fn text(lines: &[RunScore]) -> String {
     text
 }
 
-/// Diagnosis beside its rivals.
+/// Diagnosis beside its baselines.
 fn comparison(lines: &[RunScore]) -> Vec<Vec<String>> {
     let faults = MODES.iter().filter(|mode| mode.nature == Nature::Fault).count();
-    let contests = lines.iter().map(|line| Contest {
+    let comparisons = lines.iter().map(|line| RunComparison {
         class: &line.truth,
         own: line.own,
-        rivals: &line.rivals,
+        baselines: &line.baselines,
     });
-    let contests: Vec<Contest<'_>> = contests.collect();
-    score::rows(&contests, 1.0 / faults as f64)
+    let comparisons: Vec<RunComparison<'_>> = comparisons.collect();
+    score::rows(&comparisons, 1.0 / faults as f64)
 }

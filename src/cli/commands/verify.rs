@@ -1,8 +1,9 @@
 //! `operator verify`.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use serde_json::json;
-use std::ffi::OsString;
 
 use crate::capture;
 use crate::cli::exit::CliError;

@@ -21,7 +21,10 @@ use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, metrics};
 use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
-use crate::record::{self, Ending, Feed, GoOn, News, Recent, Retention, Segment, Segments, close};
+use crate::record::{
+    self, CommitIncrement, Ending, GoOn, LiveFeed, RecentWindow, Retention, Segment, Segments,
+    close,
+};
 use crate::session::diagnosis_series;
 use crate::source::{HttpOptions, Webhook};
 use crate::watch::{Monitor, Notified, Notifiers};
@@ -139,7 +142,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
             return Err(CliError::Interrupted.into());
         }
     }
-    let (feed, news) = Feed::new(&metrics());
+    let (feed, news) = LiveFeed::new(&metrics());
     let monitor = Monitor {
         recent: remembered(&plan.path, clock::now())?,
         audience: judgements::audience(Arc::clone(&reporter), global.format),
@@ -175,15 +178,15 @@ fn past(writer: &CaptureWriter, now: Timestamp) -> Option<TimeRange> {
 }
 
 /// The last hour of a capture that a recording goes on with.
-fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<Recent> {
-    let mut recent = Recent::new(HORIZON_MS);
+fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
+    let mut recent = RecentWindow::new(HORIZON_MS);
     let reader = CaptureReader::open(path)?;
     let window = reader.window();
     if window.is_empty() {
         return Ok(recent);
     }
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
-    recent.take(News {
+    recent.take(CommitIncrement {
         first: Some(window.start),
         series: diagnosis_series(&reader, range)?,
         pd: reader.pd_answers(range)?,

@@ -12,11 +12,16 @@ use crate::cli::config::file::SourceArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::remarks;
 use crate::model::{ClockOffset, PdAnswer, Timestamp};
-use crate::pd::{Member, PdCadence, PdRequest, PdSchedule, cluster_id, metric_storage, version};
+use crate::pd::{
+    CLUSTER, CONFIG, Member, PdCadence, PdRequest, PdSchedule, VERSION, cluster_id, metric_storage,
+    version,
+};
 use crate::record::pd_sampler::PdSampler;
 use crate::record::{Copier, Stop};
-use crate::source::{Addresses, Discovered, MEMBERS_AT_ONCE, PdClient};
-use crate::source::{PrometheusClient, ReadMode, Selector, public_url};
+use crate::source::{
+    Addresses, Discovered, MEMBERS_AT_ONCE, PdClient, PrometheusClient, ReadMode, Selector,
+    public_url,
+};
 
 /// How long the members together may take to tell one thing about the cluster.
 const TOLD_WITHIN: Duration = Duration::from_secs(15);
@@ -147,10 +152,10 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
         metric_storage: None,
         started: now,
     };
-    found.cluster_id = found.first("/pd/api/v1/cluster", cluster_id).await;
-    found.version = found.first("/pd/api/v1/version", version).await;
+    found.cluster_id = found.first(CLUSTER, cluster_id).await;
+    found.version = found.first(VERSION, version).await;
     if args.prometheus.is_none() {
-        found.metric_storage = found.first("/pd/api/v1/config", metric_storage).await;
+        found.metric_storage = found.first(CONFIG, metric_storage).await;
     }
     Ok(Some(found))
 }

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use crate::model::Timestamp;
-
-use crate::diagnose::evidence::StoreRef;
+use crate::nodes::StoreNode;
 
 /// What a finding or a cause is at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,7 +45,7 @@ pub enum TargetKind {
 
 impl Target {
     /// A store.
-    pub fn store(store: &StoreRef) -> Self {
+    pub fn store(store: &StoreNode) -> Self {
         Self {
             address: Some(store.address.clone()),
             store_id: store.id.map(|id| id.0),

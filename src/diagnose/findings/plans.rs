@@ -11,7 +11,7 @@ pub(in crate::diagnose) fn drain(
     drain: &Drain,
     findings: &mut Findings,
 ) -> Vec<FindingRef> {
-    let target = Target::store(&evidence.stores[drain.store]);
+    let target = Target::store(&evidence.nodes.stores[drain.store]);
     let about = About {
         kind: FindingKind::LeadersLeft,
         target,
@@ -26,7 +26,7 @@ pub(in crate::diagnose) fn drain(
         had => format!("all {had} leaders left it while it was well{beside}"),
     };
     let citations = vec![cite("PD /stores leader_count".to_owned(), drain.at, "0".to_owned())];
-    let id = evidence.stores[drain.store].id.map_or_else(String::new, |id| id.to_string());
+    let id = evidence.nodes.stores[drain.store].id.map_or_else(String::new, |id| id.to_string());
     vec![findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]))]
 }
 
@@ -42,7 +42,7 @@ pub(in crate::diagnose) fn moved(
     };
     let about = About {
         kind,
-        target: Target::store(&evidence.stores[moved.store]),
+        target: Target::store(&evidence.nodes.stores[moved.store]),
         onset: moved.at,
         uncertainty_ms: 5_000,
         end: None,

@@ -10,7 +10,7 @@ use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
-use crate::diagnose::observations::{LeaderChange, Life, MemberOutage, Outage};
+use crate::diagnose::observations::{LeaderChange, Liveness, MemberOutage, Outage};
 use crate::model::Timestamp;
 
 /// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
@@ -20,7 +20,7 @@ pub(in crate::diagnose) fn aftermath(
     findings: &mut Findings,
 ) {
     for outage in outages {
-        let known = &evidence.stores[outage.store];
+        let known = &evidence.nodes.stores[outage.store];
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         let had = history.counts_at(outage.last_sign).map_or(0, |counts| counts.leaders);
         let until = outage.end.unwrap_or(evidence.as_of);
@@ -71,7 +71,7 @@ pub(in crate::diagnose) fn outage(
     outage: &Outage,
     findings: &mut Findings,
 ) -> Vec<FindingRef> {
-    let store = &evidence.stores[outage.store];
+    let store = &evidence.nodes.stores[outage.store];
     let target = Target::store(store);
     let about = |kind, onset: Timestamp, last: Timestamp, end| About {
         kind,
@@ -127,7 +127,7 @@ pub(in crate::diagnose) fn outage(
         let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, &instance)];
         told.push(findings.add(finding(about, text, citations, plots)));
     }
-    told.extend(life(&outage.life, &target, &instance, findings));
+    told.extend(life(&outage.liveness, &target, &instance, findings));
     told
 }
 
@@ -138,14 +138,19 @@ fn peers(
     target: &Target,
     findings: &mut Findings,
 ) -> Vec<FindingRef> {
-    let id = evidence.stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
+    let id = evidence.nodes.stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
     let metric = "tikv_server_report_failure_msg_total";
     let mut told = Vec::new();
     let names = |stores: &BTreeSet<usize>| {
-        stores.iter().map(|store| evidence.stores[*store].name()).collect::<Vec<_>>().join(", ")
+        stores
+            .iter()
+            .map(|store| evidence.nodes.stores[*store].name())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut add = |kind, text: String, by: &[usize], series: String| {
-        let instances = by.iter().filter_map(|store| evidence.stores[*store].instance.clone());
+        let instances =
+            by.iter().filter_map(|store| evidence.nodes.stores[*store].instance.clone());
         let plots = instances.map(|name| Plot {
             label: Some(("store_id".to_owned(), id.clone()))
                 .filter(|_| kind == FindingKind::UnreachableForPeers),
@@ -170,7 +175,7 @@ fn peers(
     }
     if !outage.row.is_empty() {
         let text = format!("it cannot deliver raft messages to {}", names(&outage.row));
-        let instance = evidence.stores[outage.store].instance.clone().unwrap_or_default();
+        let instance = evidence.nodes.stores[outage.store].instance.clone().unwrap_or_default();
         let series = format!("{metric}{{type=\"unreachable\",instance=\"{instance}\"}}");
         add(FindingKind::ReachesNoPeers, text, &[outage.store], series);
     }
@@ -178,24 +183,24 @@ fn peers(
 }
 
 fn life(
-    life: &Life,
+    liveness: &Liveness,
     target: &Target,
     instance: &str,
     findings: &mut Findings,
 ) -> Option<FindingRef> {
-    let (kind, text, hole, counter) = match life {
-        Life::StoodStill { frozen_ms, hole, counter } => {
+    let (kind, text, hole, counter) = match liveness {
+        Liveness::StoodStill { frozen_ms, hole, counter } => {
             let frozen = seconds(*frozen_ms as f64 / 1000.0);
             let text = format!("its own counters stood still for {frozen} of the hole");
             (FindingKind::CountersStoodStill, text, *hole, *counter)
         }
-        Life::MovedOn { share, hole, counter } => {
+        Liveness::MovedOn { share, hole, counter } => {
             let share = number(share * 100.0);
             let text =
                 format!("its own counters went on through the hole, at {share} % of their pace");
             (FindingKind::CountersMovedOn, text, *hole, *counter)
         }
-        Life::Unknown => return None,
+        Liveness::Unknown => return None,
     };
     let series = format!("{counter}{{instance=\"{instance}\"}}");
     let about = About {
@@ -216,8 +221,8 @@ pub(in crate::diagnose) fn member_outage(
     outage: &MemberOutage,
     findings: &mut Findings,
 ) -> Vec<FindingRef> {
-    let target = Target::member(&outage.member, evidence.member_address(&outage.member));
-    let instance = evidence.instance_of_member(&outage.member).unwrap_or_default();
+    let target = Target::member(&outage.member, evidence.nodes.member_address(&outage.member));
+    let instance = evidence.nodes.instance_of_member(&outage.member).unwrap_or_default();
     let about = |kind, onset, end| About {
         kind,
         target: target.clone(),
@@ -262,7 +267,7 @@ pub(in crate::diagnose) fn member_outage(
         let plots = vec![of_pd(ANSWERS, &outage.member)];
         told.push(findings.add(finding(about, text, citations, plots)));
     }
-    told.extend(life(&outage.life, &target, &instance, findings));
+    told.extend(life(&outage.liveness, &target, &instance, findings));
     told
 }
 
@@ -283,7 +288,7 @@ pub(in crate::diagnose) fn leader_change(
     };
     let about = About {
         kind,
-        target: Target::member(&change.from, evidence.member_address(&change.from)),
+        target: Target::member(&change.from, evidence.nodes.member_address(&change.from)),
         onset,
         uncertainty_ms: 5_000,
         end: change.to.is_some().then_some(change.at),

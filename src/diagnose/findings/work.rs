@@ -21,6 +21,7 @@ pub(in crate::diagnose) fn rise(
         end: departure.end,
     };
     let spread: Vec<String> = evidence
+        .nodes
         .stores
         .iter()
         .zip(&rise.by_store)
@@ -37,7 +38,7 @@ pub(in crate::diagnose) fn rise(
     );
     let series = format!("sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}))");
     let citations = vec![cite(series, departure.first, number(departure.typical))];
-    let instances = evidence.stores.iter().filter_map(|store| store.instance.as_deref());
+    let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
     let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
     let mut told = finding(about, text, citations, plots);
     told.magnitude = Some(magnitude(departure, "requests/s"));
@@ -52,7 +53,7 @@ pub(in crate::diagnose) fn shift(
     let departure = &shift.departure;
     let about = About {
         kind: FindingKind::LoadShifted,
-        target: Target::store(&evidence.stores[shift.store]),
+        target: Target::store(&evidence.nodes.stores[shift.store]),
         onset: departure.onset,
         uncertainty_ms: departure.uncertainty_ms,
         end: departure.end,
@@ -63,12 +64,12 @@ pub(in crate::diagnose) fn shift(
         number(departure.typical * 100.0),
         lasted(departure.onset, departure.end),
     );
-    let instance = evidence.stores[shift.store].instance.clone().unwrap_or_default();
+    let instance = evidence.nodes.stores[shift.store].instance.clone().unwrap_or_default();
     let series = format!(
         "sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\",instance=\"{instance}\"}}))"
     );
     let citations = vec![cite(series, departure.first, number(shift.requests.1))];
-    let instances = evidence.stores.iter().filter_map(|store| store.instance.as_deref());
+    let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
     let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
     findings.add(finding(about, text, citations, plots))
 }
@@ -79,7 +80,7 @@ pub(in crate::diagnose) fn slow_store(
     slow: &Slow,
     findings: &mut Findings,
 ) -> FindingRef {
-    let known = &evidence.stores[store];
+    let known = &evidence.nodes.stores[store];
     findings.add(slow_finding(Target::store(known), slow))
 }
 
@@ -89,7 +90,7 @@ pub(in crate::diagnose) fn slow_member(
     slow: &Slow,
     findings: &mut Findings,
 ) -> FindingRef {
-    let target = Target::member(member, evidence.member_address(member));
+    let target = Target::member(member, evidence.nodes.member_address(member));
     findings.add(slow_finding(target, slow))
 }
 

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::blind_spots::{blind_spots, missing, unreadable_beside, untold_requests};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{FindingKind, FindingRef, TargetKind};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Unchecked};
-use crate::diagnose::hypotheses::observed::{AFTERMATH_MS, Case};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::thresholds::{AFTERMATH_MS, CONFIDENT};
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-
-/// A claim below this is an alternative and no cause: more speaks against it than for it.
-pub(in crate::diagnose) const CONFIDENT: f64 = 0.5;
+use crate::model::{TimeRange, Timestamp};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
@@ -31,38 +28,43 @@ pub fn metrics() -> Vec<&'static str> {
 
 /// Judges the evidence.
 pub fn diagnose(evidence: &Evidence) -> Verdict {
-    let mut case = Case::new(evidence);
-    let mut claims: Vec<Made> = Vec::new();
+    let mut observed = ObservedWindow::new(evidence);
+    let mut claims: Vec<Hypothesis> = Vec::new();
     for mode in ALL {
-        for claim in (mode.judge)(&case) {
-            claims.push(Made { mode, claim, fate: Fate::Stands });
+        for claim in (mode.judge)(&observed) {
+            claims.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
-    for made in &mut claims {
-        for reading in std::mem::take(&mut made.claim.readings) {
-            made.claim.evidence.push(case.findings.add(reading));
+    for hypothesis in &mut claims {
+        for reading in std::mem::take(&mut hypothesis.claim.readings) {
+            hypothesis.claim.evidence.push(observed.findings.add(reading));
         }
     }
     claims.sort_by(|a, b| {
-        let order =
-            |made: &Made| (made.mode.nature != Nature::Change, made.mode.depth, made.claim.onset);
+        let order = |hypothesis: &Hypothesis| {
+            (
+                hypothesis.mode.nature != Nature::Change,
+                hypothesis.mode.depth,
+                hypothesis.claim.onset,
+            )
+        };
         let confidence = b.claim.confidence.total_cmp(&a.claim.confidence);
         order(a).cmp(&order(b)).then(confidence).then_with(|| a.claim.target.cmp(&b.claim.target))
     });
-    give_way(&mut claims, case.open(), evidence.lines.at("confident", CONFIDENT));
-    explain_away(&mut claims, case.open());
-    verdict(case, claims)
+    give_way(&mut claims, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
+    explain_away(&mut claims, observed.open());
+    verdict(observed, claims)
 }
 
 /// A claim and what became of it.
-struct Made {
+struct Hypothesis {
     mode: &'static Mode,
     claim: Claim,
-    fate: Fate,
+    role: Role,
 }
 
 /// What became of a claim.
-enum Fate {
+enum Role {
     /// It is a cause or a change.
     Stands,
     /// It is a consequence of the claim with this index.
@@ -71,7 +73,7 @@ enum Fate {
     Lost(String),
 }
 
-impl Made {
+impl Hypothesis {
     fn end(&self, open: Timestamp) -> Timestamp {
         self.claim.end.unwrap_or(open).max(self.claim.onset)
     }
@@ -93,14 +95,15 @@ impl Made {
     }
 
     fn stands(&self) -> bool {
-        matches!(self.fate, Fate::Stands)
+        matches!(self.role, Role::Stands)
     }
 }
 
 /// Names that say less of the same, and rivals for the same node and time: the surer one stays.
-fn give_way(claims: &mut [Made], open: Timestamp, confident: f64) {
-    for made in claims.iter_mut().filter(|made| made.claim.confidence < confident) {
-        made.fate = Fate::Lost("more speaks against it than for it".to_owned());
+fn give_way(claims: &mut [Hypothesis], open: Timestamp, confident: f64) {
+    for hypothesis in claims.iter_mut().filter(|hypothesis| hypothesis.claim.confidence < confident)
+    {
+        hypothesis.role = Role::Lost("more speaks against it than for it".to_owned());
     }
     for a in 0..claims.len() {
         for b in 0..claims.len() {
@@ -121,7 +124,7 @@ fn give_way(claims: &mut [Made], open: Timestamp, confident: f64) {
                 && (winner.claim.confidence, b) > (loser.claim.confidence, a);
             if subsumes || rivals {
                 let why = format!("{} explains the same and more", winner.mode.name);
-                claims[b].fate = Fate::Lost(why);
+                claims[b].role = Role::Lost(why);
             }
         }
     }
@@ -130,7 +133,7 @@ fn give_way(claims: &mut [Made], open: Timestamp, confident: f64) {
 /// Walks from the deepest and earliest claim up. What begins with or after a deeper one, before
 /// its traces are gone, follows from it: a fault of one node disturbs that node in every way, and
 /// the cluster in its load and its placement, but no other node's disk, CPU or process.
-fn explain_away(claims: &mut [Made], open: Timestamp) {
+fn explain_away(claims: &mut [Hypothesis], open: Timestamp) {
     for index in 0..claims.len() {
         if !claims[index].stands() {
             continue;
@@ -140,12 +143,12 @@ fn explain_away(claims: &mut [Made], open: Timestamp) {
             deep.stands() && explains(deep, shallow, open)
         });
         if let Some(cause) = cause {
-            claims[index].fate = Fate::Follows(cause);
+            claims[index].role = Role::Follows(cause);
         }
     }
 }
 
-fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
+fn explains(deep: &Hypothesis, shallow: &Hypothesis, open: Timestamp) -> bool {
     if shallow.mode.nature == Nature::Change {
         return false;
     }
@@ -175,13 +178,13 @@ fn explains(deep: &Made, shallow: &Made, open: Timestamp) -> bool {
     deeper && after && reach
 }
 
-fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
-    let evidence = case.evidence;
-    let hangs_on = claims.iter().filter(|made| !matches!(made.fate, Fate::Follows(_)));
+fn verdict(observed: ObservedWindow<'_>, claims: Vec<Hypothesis>) -> Verdict {
+    let evidence = observed.evidence;
+    let hangs_on = claims.iter().filter(|hypothesis| !matches!(hypothesis.role, Role::Follows(_)));
     let mut open: Vec<Unchecked> =
-        hangs_on.filter_map(|made| made.claim.hangs_on.clone()).collect();
-    open.extend(untold_requests(evidence, &case.rises));
-    let (findings, ids) = case.findings.number();
+        hangs_on.filter_map(|hypothesis| hypothesis.claim.hangs_on.clone()).collect();
+    open.extend(untold_requests(evidence, &observed.rises));
+    let (findings, ids) = observed.findings.number();
     let open_end = evidence.as_of;
     let reason = |reference: &FindingRef| {
         let id = &ids[reference.0];
@@ -191,22 +194,23 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     let mut causes = Vec::new();
     let mut changes = Vec::new();
     let mut alternatives = Vec::new();
-    for (index, made) in claims.iter().enumerate() {
-        let claim = &made.claim;
-        match &made.fate {
-            Fate::Stands => {
+    for (index, hypothesis) in claims.iter().enumerate() {
+        let claim = &hypothesis.claim;
+        match &hypothesis.role {
+            Role::Stands => {
                 let explains = claims
                     .iter()
-                    .filter(|other| matches!(other.fate, Fate::Follows(cause) if cause == index));
+                    .filter(|other| matches!(other.role, Role::Follows(cause) if cause == index));
                 let from = claim.onset.saturating_add_millis(-claim.onset_uncertainty_ms);
-                let damaged = unreadable_beside(evidence, TimeRange::new(from, made.end(open_end)));
+                let damaged =
+                    unreadable_beside(evidence, TimeRange::new(from, hypothesis.end(open_end)));
                 let confidence = match damaged {
                     Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
                     None => claim.confidence,
                 };
                 let cause = Cause {
-                    mode: made.mode.name,
-                    says: made.mode.says,
+                    mode: hypothesis.mode.name,
+                    says: hypothesis.mode.says,
                     target: claim.target.clone(),
                     onset_ms: claim.onset,
                     onset_uncertainty_ms: claim.onset_uncertainty_ms,
@@ -217,13 +221,16 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
                     unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
                     explains: explains.map(consequence).collect(),
                 };
-                let list =
-                    if made.mode.nature == Nature::Fault { &mut causes } else { &mut changes };
+                let list = if hypothesis.mode.nature == Nature::Fault {
+                    &mut causes
+                } else {
+                    &mut changes
+                };
                 list.push(cause);
             }
-            Fate::Follows(_) => {}
-            Fate::Lost(why) => alternatives.push(Alternative {
-                mode: made.mode.name,
+            Role::Follows(_) => {}
+            Role::Lost(why) => alternatives.push(Alternative {
+                mode: hypothesis.mode.name,
                 target: claim.target.clone(),
                 confidence: (claim.confidence * 100.0).round() / 100.0,
                 lost: why.clone(),
@@ -261,12 +268,12 @@ fn verdict(case: Case<'_>, claims: Vec<Made>) -> Verdict {
     }
 }
 
-fn consequence(made: &Made) -> Consequence {
+fn consequence(hypothesis: &Hypothesis) -> Consequence {
     Consequence {
-        what: made.mode.name.to_owned(),
-        target: made.claim.target.clone(),
-        onset_ms: made.claim.onset,
-        text: made.mode.says.to_owned(),
+        what: hypothesis.mode.name.to_owned(),
+        target: hypothesis.claim.target.clone(),
+        onset_ms: hypothesis.claim.onset,
+        text: hypothesis.mode.says.to_owned(),
     }
 }
 

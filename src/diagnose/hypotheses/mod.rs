@@ -3,3 +3,4 @@
 pub(super) mod judge;
 pub(super) mod mode;
 pub(super) mod observed;
+pub(super) mod planned_stops;

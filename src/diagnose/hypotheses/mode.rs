@@ -1,11 +1,10 @@
-//! A failure mode as a declarative unit, and what it claims about a case.
+//! A failure mode as a declarative unit, and what it claims about a observed.
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
-
 use crate::diagnose::findings::finding::{Finding, FindingRef, Target};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::model::Timestamp;
 
 /// Whether something is broken or was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,11 +66,11 @@ pub struct Mode {
     pub needs: &'static [Need],
     /// Metrics that it reads; only these are loaded.
     pub metrics: &'static [&'static str],
-    /// Looks at a case.
-    pub judge: fn(&Case<'_>) -> Vec<Claim>,
+    /// Looks at a observed.
+    pub judge: fn(&ObservedWindow<'_>) -> Vec<Claim>,
 }
 
-/// What a mode says of a case: that it happened, there and then.
+/// What a mode says of a observed: that it happened, there and then.
 #[derive(Clone, Debug)]
 pub struct Claim {
     /// What it is at.

@@ -1,19 +1,15 @@
-//! A case: the facts of a window, each told as a finding, for the modes to judge.
-
-use crate::model::{Labels, TimeRange, Timestamp};
+//! A observed: the facts of a window, each told as a finding, for the modes to judge.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, ALONE, Drain, LeaderChange, Life, MEMBER_QUANTITIES, MemberOutage, Moved, Outage,
-    Presence, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, View, presence,
+    self, Drain, LeaderChange, Liveness, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
+    Reachability, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, presence,
 };
-
-/// How long after a fault its traces may last: a restarted store replays its log and takes
-/// leaders back, clients catch up, scores decay by a point every few seconds.
-pub const AFTERMATH_MS: i64 = 120_000;
+use crate::diagnose::thresholds::{AFTERMATH_MS, ALONE};
+use crate::model::{Labels, TimeRange, Timestamp};
 
 /// Regions that a store counts itself, by what it is to them.
 pub const LEADERS: &str = "tikv_raftstore_region_count";
@@ -27,7 +23,7 @@ const BY_MORE_WORK: f64 = 10.0;
 /// A node of which something became slow, alone among its kind.
 #[derive(Clone, Debug)]
 pub struct SlowNode {
-    /// Index of [`Evidence::stores`] or of [`Case::member_names`].
+    /// Index of [`Evidence::stores`] or of [`ObservedWindow::member_names`].
     pub node: usize,
     /// When, from the first quantity to the last.
     pub range: TimeRange,
@@ -64,7 +60,7 @@ impl SlowNode {
 }
 
 /// Everything that the modes look at.
-pub struct Case<'a> {
+pub struct ObservedWindow<'a> {
     /// What was observed.
     pub evidence: &'a Evidence,
     /// What departed from normal.
@@ -95,7 +91,7 @@ pub struct Case<'a> {
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
 }
 
-impl<'a> Case<'a> {
+impl<'a> ObservedWindow<'a> {
     /// Gathers the facts and tells each.
     pub fn new(evidence: &'a Evidence) -> Self {
         let mut findings = Findings::default();
@@ -140,7 +136,7 @@ impl<'a> Case<'a> {
         }
         findings::aftermath(evidence, &outages, &mut findings);
         let slow_stores = slow_stores(evidence, &outages, &mut findings);
-        let names: Vec<String> = evidence.member_names().into_iter().collect();
+        let names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
         let slow_members = slow_members(evidence, &names, &members, &mut findings);
         Self {
             evidence,
@@ -198,7 +194,9 @@ impl<'a> Case<'a> {
     /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
     /// what is left of a drain where PD's listings are missing.
     pub fn gave_leaders_away(&self, store: usize, at: Timestamp) -> bool {
-        let Some(instance) = self.evidence.stores[store].instance.as_deref() else { return false };
+        let Some(instance) = self.evidence.nodes.stores[store].instance.as_deref() else {
+            return false;
+        };
         let of_leaders = |labels: &Labels| labels.get("type") == Some("leader");
         let leaders = self.evidence.series.gauge(LEADERS, instance, of_leaders);
         let before = TimeRange::new(Timestamp::MIN, at);
@@ -236,8 +234,8 @@ fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
     let runs = match presence(outage) {
         Presence::Unseen => {
             // Nobody knows whether PD heard it, or it stood still for a moment.
-            let unheard = slow.quantity.stage == Stage::Network && outage.pd != View::Heard;
-            let stood = matches!(outage.life, Life::StoodStill { .. });
+            let unheard = slow.quantity.stage == Stage::Network && outage.pd != Reachability::Heard;
+            let stood = matches!(outage.liveness, Liveness::StoodStill { .. });
             return (unheard || stood) && is_excused(slow, &[range]);
         }
         Presence::CutFromPeers | Presence::OneWay => true,
@@ -248,7 +246,7 @@ fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
         return is_excused(slow, &[range]);
     }
     match slow.quantity.stage {
-        Stage::Network => outage.pd == View::Silent && is_excused(slow, &[range]),
+        Stage::Network => outage.pd == Reachability::Silent && is_excused(slow, &[range]),
         Stage::Device | Stage::Threads => {
             outage.end.is_some_and(|end| is_excused(slow, &[TimeRange::new(end, end)]))
         }
@@ -262,7 +260,7 @@ fn episodes(
     evidence: &Evidence,
     silent: &[TimeRange],
 ) -> Vec<(TimeRange, bool, Vec<Slow>)> {
-    let (as_of, least) = (evidence.as_of, evidence.lines.at("alone", ALONE));
+    let (as_of, least) = (evidence.as_of, evidence.thresholds.at("alone", ALONE));
     let alone = |slow: &Slow| slow.excess() >= least && !is_excused(slow, silent);
     let mut alone: Vec<Slow> = slow.into_iter().filter(alone).collect();
     alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));
@@ -284,6 +282,7 @@ fn episodes(
 
 fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) -> Vec<SlowNode> {
     let scraped: Vec<(usize, String)> = evidence
+        .nodes
         .stores
         .iter()
         .enumerate()
@@ -317,7 +316,7 @@ fn slow_members(
     let scraped: Vec<(usize, String)> = names
         .iter()
         .enumerate()
-        .filter_map(|(index, name)| Some((index, evidence.instance_of_member(name)?)))
+        .filter_map(|(index, name)| Some((index, evidence.nodes.instance_of_member(name)?)))
         .collect();
     let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
     let slow = observations::slow(evidence, &MEMBER_QUANTITIES, &instances);

@@ -1,29 +1,13 @@
 //! What is normal, taken from the run itself: a departure is a stretch of points that lies far
 //! from the median of the points before it.
 
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::DepartureThreshold;
+use crate::model::{TimeRange, Timestamp};
 
 /// How far back normal is taken from, in points. Sixteen scrapes of 15 s are four minutes: long
 /// enough for a median that a burst does not move, short enough to follow a load that drifts.
 const BASELINE_POINTS: usize = 16;
-
-/// What counts as a departure. The numbers stand beside each use, with their reason.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Threshold {
-    /// What its lines are called, with what they are of: `name.ratio`, `name.floor`.
-    pub name: &'static str,
-    /// At least this many times the baseline.
-    pub ratio: f64,
-    /// And at least this much above it, in the track's unit: a ratio of two tiny numbers says
-    /// nothing.
-    pub floor: f64,
-    /// For at least this many points in a row, one of which may fall back.
-    pub hold: usize,
-    /// Points that a baseline needs.
-    pub baseline: usize,
-}
 
 /// A stretch of points above the threshold.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +63,7 @@ pub fn deviation(values: &[f64]) -> Option<f64> {
 /// Stretches of `track` far above what went before. The baseline slides and stands still while a
 /// departure lasts, so a long fault does not become normal; nothing later than a point is looked
 /// at to judge it, except that a departure is told only once it has held.
-pub fn departures(track: &Track, threshold: Threshold) -> Vec<Departure> {
+pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure> {
     let points: Vec<Point> =
         track.0.iter().copied().filter(|point| point.value.is_finite()).collect();
     let mut normal: Vec<f64> = Vec::new();
@@ -122,7 +106,7 @@ struct Normal {
 
 /// What the points before make normal. Six median deviations keep a noisy track quiet: for normal noise
 /// that is four standard deviations.
-fn normal_of(recent: &[f64], threshold: Threshold) -> Option<Normal> {
+fn normal_of(recent: &[f64], threshold: DepartureThreshold) -> Option<Normal> {
     if recent.len() < threshold.baseline {
         return None;
     }
@@ -142,7 +126,11 @@ const HOLD_OF_PEERS: usize = 4;
 
 /// A stretch that begins before the track has a baseline, far above `usual`, which is what others of
 /// its kind have meanwhile.
-pub fn early_departure(track: &Track, usual: f64, threshold: Threshold) -> Option<Departure> {
+pub fn early_departure(
+    track: &Track,
+    usual: f64,
+    threshold: DepartureThreshold,
+) -> Option<Departure> {
     let finite = track.0.iter().copied().filter(|point| point.value.is_finite());
     let points: Vec<Point> = finite.collect();
     let limit = (OF_PEERS * usual).max(usual + FLOOR_OF_PEERS * threshold.floor);
@@ -228,7 +216,8 @@ mod tests {
         Track(values.iter().enumerate().map(point).collect())
     }
 
-    const T: Threshold = Threshold { name: "test", ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
+    const T: DepartureThreshold =
+        DepartureThreshold { name: "test", ratio: 2.0, floor: 1.0, hold: 3, baseline: 4 };
 
     #[test]
     fn a_median_is_not_moved_by_one_outlier() {
@@ -259,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_a_past_only_what_is_far_above_its_peers_departs() {
-        let threshold = Threshold { floor: 0.1, ..T };
+        let threshold = DepartureThreshold { floor: 0.1, ..T };
         let early = |values: &[f64]| early_departure(&track(values), 2.0, threshold);
         let found = early(&[2., 60., 60., 60., 60., 2.]).unwrap();
         assert_eq!((found.onset.as_millis(), found.baseline), (15_000, 2.0));

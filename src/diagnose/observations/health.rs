@@ -20,7 +20,7 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
     if !table.has(&counts) {
         return found;
     }
-    for (by, known) in evidence.stores.iter().enumerate() {
+    for (by, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let scraped = table.scrapes().get(instance);
         let scraped = scraped.is_some_and(|list| {
@@ -30,7 +30,7 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
         if !scraped {
             continue;
         }
-        let others = (0..evidence.stores.len()).filter(|whom| *whom != by);
+        let others = (0..evidence.nodes.stores.len()).filter(|whom| *whom != by);
         found.extend(others.map(|whom| ((by, whom), true)));
         for one in table.of(&counts, instance) {
             let Some(whom) = checked(evidence, &one.labels) else { continue };
@@ -56,7 +56,7 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     let mut found = BTreeMap::new();
     for one in table.metric(&counts) {
         let labels = &one.labels;
-        let by = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
+        let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
         let (Some(by), Some(whom), Some(instance)) =
             (by, checked(evidence, labels), labels.get("instance"))
         else {
@@ -82,7 +82,7 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
 
 /// The store that a series is about health checks of.
 fn checked(evidence: &Evidence, labels: &Labels) -> Option<usize> {
-    evidence.store(StoreId(labels.get("target")?.parse().ok()?))
+    evidence.nodes.store(StoreId(labels.get("target")?.parse().ok()?))
 }
 
 /// How long health checks of other stores take, where that is longer than they are apart.

@@ -1,8 +1,7 @@
 //! Invariants: quantities that stay on one side of a line whatever the load.
 
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::tracks::Track;
+use crate::model::{TimeRange, Timestamp};
 
 /// A stretch on the wrong side of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]

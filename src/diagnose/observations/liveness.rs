@@ -3,13 +3,12 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::median;
-use crate::model::{TimeRange, Timestamp};
-
 use crate::diagnose::observations::outages::Outage;
+use crate::model::{TimeRange, Timestamp};
 
 /// What a process's own counters tell about a hole.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Life {
+pub enum Liveness {
     /// They stood still for this many milliseconds of it.
     StoodStill {
         /// Milliseconds without progress.
@@ -64,12 +63,12 @@ pub const PD_CLOCKS: [Clock; 1] =
     [Clock { counter: "process_cpu_seconds_total", frozen: 0.15, alive: 0.3 }];
 
 /// What the counters of an outage's store tell.
-pub fn life_across(evidence: &Evidence, outage: &Outage) -> Life {
-    let Some(instance) = evidence.stores[outage.store].instance.as_deref() else {
-        return Life::Unknown;
+pub fn liveness_across(evidence: &Evidence, outage: &Outage) -> Liveness {
+    let Some(instance) = evidence.nodes.stores[outage.store].instance.as_deref() else {
+        return Liveness::Unknown;
     };
-    let Some(scrapes) = &outage.scrapes else { return Life::Unknown };
-    let Some(next) = scrapes.silence.next else { return Life::Unknown };
+    let Some(scrapes) = &outage.scrapes else { return Liveness::Unknown };
+    let Some(next) = scrapes.silence.next else { return Liveness::Unknown };
     life_in_hole(evidence, instance, TimeRange::new(scrapes.silence.last, next), &CLOCKS)
 }
 
@@ -79,16 +78,16 @@ pub fn life_in_hole(
     instance: &str,
     hole: TimeRange,
     clocks: &[Clock],
-) -> Life {
-    let told: Vec<Life> =
+) -> Liveness {
+    let told: Vec<Liveness> =
         clocks.iter().filter_map(|clock| life_by(evidence, instance, hole, clock)).collect();
-    let moves = |life: &&Life| match life {
-        Life::MovedOn { counter, .. } => {
+    let moves = |liveness: &&Liveness| match liveness {
+        Liveness::MovedOn { counter, .. } => {
             clocks.iter().take(OWN_PACE).any(|clock| clock.counter == *counter)
         }
         _ => false,
     };
-    told.iter().find(moves).or(told.first()).copied().unwrap_or(Life::Unknown)
+    told.iter().find(moves).or(told.first()).copied().unwrap_or(Liveness::Unknown)
 }
 
 /// What one counter tells; `None` where it tells nothing.
@@ -97,7 +96,7 @@ fn life_by(
     instance: &str,
     hole: TimeRange,
     &Clock { counter, frozen, alive }: &Clock,
-) -> Option<Life> {
+) -> Option<Liveness> {
     let table = &evidence.series;
     let pace = table.rate(counter, instance, |_| true);
     let before = TimeRange::new(hole.start.saturating_add_millis(-120_000), hole.start + 1);
@@ -112,13 +111,13 @@ fn life_by(
     let share = across.by / expected;
     let hole = TimeRange::new(across.since, across.at);
     if share >= alive {
-        return Some(Life::MovedOn { share, hole, counter });
+        return Some(Liveness::MovedOn { share, hole, counter });
     }
     let frozen_ms = (span as f64 * (1.0 - share)) as i64;
-    (share <= frozen).then_some(Life::StoodStill { frozen_ms, hole, counter })
+    (share <= frozen).then_some(Liveness::StoodStill { frozen_ms, hole, counter })
 }
 
-impl Life {
+impl Liveness {
     /// The hole, where one is known.
     pub fn hole(&self) -> Option<TimeRange> {
         match self {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnose::evidence::{Evidence, StoreRef};
-use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::RISE;
 use crate::model::{Labels, TimeRange, Timestamp};
+use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
 
 /// Load that rose for a while.
@@ -42,13 +44,6 @@ pub struct Hot {
     /// When PD showed it first.
     pub at: Timestamp,
 }
-
-/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
-/// does not do by itself, and what a single burst or the catching up after a stall does not last
-/// for. Three points have a median that one of them does not move; they are sums over all stores, and
-/// as steady as one store's are over four.
-pub const RISE: Threshold =
-    Threshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
 
 /// Below this share of the usual load nobody works with the cluster.
 const IDLE: f64 = 0.05;
@@ -152,7 +147,7 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
         let rate = |name: &String| evidence.series.rate(REQUESTS, name, keep);
         instance.as_ref().map(rate).unwrap_or_default()
     };
-    evidence.stores.iter().map(|store| of(&store.instance)).collect()
+    evidence.nodes.stores.iter().map(|store| of(&store.instance)).collect()
 }
 
 /// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
@@ -172,15 +167,16 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let (mut since, mut at) = (start, start.saturating_add_millis(interval));
     while Some(at) <= end {
         let step = TimeRange::new(since, at);
-        let unreadable = |store: &StoreRef| {
+        let unreadable = |store: &StoreNode| {
             let instance = store.instance.as_deref();
             instance.is_some_and(|name| evidence.series.is_unreadable(name, step))
         };
-        let value = |(store, track): (&StoreRef, &Track)| match track.0.first() {
+        let value = |(store, track): (&StoreNode, &Track)| match track.0.first() {
             Some(first) if first.since < at => mean_over(track, step),
             _ => (!unreadable(store)).then_some(0.0),
         };
-        let values: Option<Vec<f64>> = evidence.stores.iter().zip(tracks).map(value).collect();
+        let values: Option<Vec<f64>> =
+            evidence.nodes.stores.iter().zip(tracks).map(value).collect();
         let mut steps = 1;
         match values {
             Some(values) => points.push(Point { since, at, value: values.iter().sum() }),
@@ -245,7 +241,7 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
         !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
-    departures(&all, evidence.lines.of(RISE)).into_iter().filter(news).map(rise).collect()
+    departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(news).map(rise).collect()
 }
 
 /// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
@@ -257,12 +253,12 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
         matches!(ends, (Some(first), Some(last)) if first.value != last.value)
     });
     let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
-    let tells = |store: &StoreRef| {
+    let tells = |store: &StoreNode| {
         let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
         let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
         store.instance.is_some() && asked.is_subset(&own)
     };
-    let stores = evidence.stores.iter().enumerate();
+    let stores = evidence.nodes.stores.iter().enumerate();
     stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
 }
 
@@ -271,7 +267,7 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
 /// more. Where PD does not tell who leads, they may.
 fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
     let mut expected = 0.0;
-    for (store, &(before, now)) in evidence.stores.iter().zip(by_store) {
+    for (store, &(before, now)) in evidence.nodes.stores.iter().zip(by_store) {
         if now <= before {
             expected += before;
             continue;
@@ -340,8 +336,8 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
     let from = range.start.saturating_add_millis(-120_000);
     let mut found: Vec<Hot> = Vec::new();
     for (kind, answers) in &evidence.pd.flows {
-        let near = answers.iter().filter(|answer| answer.at >= from);
-        let tops = near.filter_map(|answer| Some((answer.at, answer.top()?)));
+        let near = answers.iter().filter(|(at, _)| *at >= from);
+        let tops = near.filter_map(|(at, flow)| Some((*at, flow.top()?)));
         let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
         let (bytes_before, before) = earlier
             .iter()

@@ -2,12 +2,12 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::model::{GapReason, TimeRange, Timestamp};
-
-use crate::diagnose::observations::liveness::{Life, PD_CLOCKS, life_in_hole};
-use crate::diagnose::observations::outages::View;
+use crate::diagnose::observations::liveness::{Liveness, PD_CLOCKS, life_in_hole};
+use crate::diagnose::observations::outages::Reachability;
 use crate::diagnose::observations::restarts::{Restart, member_restarts};
 use crate::diagnose::observations::silence::{FailedScrapes, failed_scrapes};
+use crate::diagnose::thresholds::MEMBER_SILENT_MS;
+use crate::model::{GapReason, TimeRange, Timestamp};
 
 /// A PD member that somebody did not hear.
 #[derive(Clone, Debug)]
@@ -21,11 +21,11 @@ pub struct MemberOutage {
     /// The next sign; `None` where it lasts.
     pub end: Option<Timestamp>,
     /// The recorder's view.
-    pub recorder: View,
+    pub recorder: Reachability,
     /// Prometheus's.
-    pub prometheus: View,
+    pub prometheus: Reachability,
     /// Whether other members said that they reach it.
-    pub members: View,
+    pub members: Reachability,
     /// Requests were refused at once rather than left without answer.
     pub refused: Option<bool>,
     /// Whether it led before.
@@ -33,7 +33,7 @@ pub struct MemberOutage {
     /// Its process started anew.
     pub restart: Option<Restart>,
     /// Whether its own counters went on.
-    pub life: Life,
+    pub liveness: Liveness,
     /// Requests that failed.
     pub failed_asks: usize,
     /// Scrapes that failed.
@@ -56,18 +56,14 @@ impl MemberOutage {
     /// Whether both who ask it get no answer; where only one asks, that one.
     pub fn is_silent(&self) -> bool {
         let views = [self.recorder, self.prometheus];
-        views.contains(&View::Silent) && !views.contains(&View::Heard)
+        views.contains(&Reachability::Silent) && !views.contains(&Reachability::Heard)
     }
 }
-
-/// Requests that failed one after another, over at least this long: one lost request is a hiccup
-/// of the network or of the recorder.
-pub const MEMBER_SILENT_MS: i64 = 8_000;
 
 /// Members that did not answer the recorder or Prometheus, and those that restarted.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     let mut found = Vec::new();
-    for name in evidence.member_names() {
+    for name in evidence.nodes.member_names() {
         found.extend(of_member(evidence, &name));
     }
     found.sort_by(|a, b| (a.onset, &a.member).cmp(&(b.onset, &b.member)));
@@ -95,7 +91,7 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
         }
         let next = history.asks.iter().find(|ask| ask.at > last.at && ask.failed.is_none());
         let next = next.map(|ask| ask.at);
-        let least = evidence.lines.at("member-silent", MEMBER_SILENT_MS as f64) as i64;
+        let least = evidence.thresholds.at("member-silent", MEMBER_SILENT_MS as f64) as i64;
         if next.unwrap_or(evidence.as_of) - first.at < least {
             continue;
         }
@@ -112,7 +108,7 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
 }
 
 fn of_member(evidence: &Evidence, name: &str) -> Vec<MemberOutage> {
-    let instance = evidence.instance_of_member(name);
+    let instance = evidence.nodes.instance_of_member(name);
     let scrapes = instance.as_deref().map_or_else(Vec::new, |name| failed_scrapes(evidence, name));
     let asks = failed_asks(evidence, name);
     let mut ranges: Vec<TimeRange> = asks
@@ -147,13 +143,13 @@ fn of_member(evidence: &Evidence, name: &str) -> Vec<MemberOutage> {
                 last_sign: restart.last_sign,
                 onset: restart.last_sign.max(restart.at.saturating_add_millis(-10_000)),
                 end: Some(restart.seen),
-                recorder: View::Unknown,
-                prometheus: View::Unknown,
-                members: View::Unknown,
+                recorder: Reachability::Unknown,
+                prometheus: Reachability::Unknown,
+                members: Reachability::Unknown,
                 refused: None,
                 led: led(evidence, name, restart.last_sign),
                 restart: Some(restart),
-                life: Life::Unknown,
+                liveness: Liveness::Unknown,
                 failed_asks: 0,
                 scrapes: None,
                 findings: Vec::new(),
@@ -187,26 +183,26 @@ fn member_outage(
         history.asks.iter().any(|ask| ask.failed.is_none() && range.contains(ask.at))
     });
     let recorder = match (failed.is_some(), answered) {
-        (true, _) => View::Silent,
-        (false, true) => View::Heard,
-        (false, false) => View::Unknown,
+        (true, _) => Reachability::Silent,
+        (false, true) => Reachability::Heard,
+        (false, false) => Reachability::Unknown,
     };
     let up = instance.and_then(|name| evidence.series.scrapes().get(name));
     let up = up.is_some_and(|list| list.iter().any(|one| one.up && range.contains(one.at)));
     let prometheus = match (scrapes.is_some(), up) {
-        (true, _) => View::Silent,
-        (false, true) => View::Heard,
-        (false, false) => View::Unknown,
+        (true, _) => Reachability::Silent,
+        (false, true) => Reachability::Heard,
+        (false, false) => Reachability::Unknown,
     };
     let by_scrape = scrapes.as_ref().and_then(|one| one.took_s).map(|took| took < 1.0);
     let onset = range.start;
     let last_sign = last_signs.filter(|last| *last <= onset).max().unwrap_or(onset);
-    let life = match (instance, scrapes.as_ref().and_then(|one| one.silence.next)) {
+    let liveness = match (instance, scrapes.as_ref().and_then(|one| one.silence.next)) {
         (Some(instance), Some(next)) => {
             let from = scrapes.as_ref().map_or(onset, |one| one.silence.last);
             life_in_hole(evidence, instance, TimeRange::new(from, next), &PD_CLOCKS)
         }
-        _ => Life::Unknown,
+        _ => Liveness::Unknown,
     };
     MemberOutage {
         member: name.to_owned(),
@@ -215,11 +211,11 @@ fn member_outage(
         end,
         recorder,
         prometheus,
-        members: View::Unknown,
+        members: Reachability::Unknown,
         refused: failed.map(|one| one.refused).or(by_scrape),
         led: led(evidence, name, last_sign),
         restart: None,
-        life,
+        liveness,
         failed_asks: failed.map_or(0, |one| one.asks),
         scrapes,
         findings: Vec::new(),
@@ -232,7 +228,7 @@ fn led(evidence: &Evidence, name: &str, at: Timestamp) -> bool {
     if let Some(leader) = evidence.pd.leader_at(at) {
         return leader == name;
     }
-    let leads = evidence.instance_of_member(name).and_then(|instance| {
+    let leads = evidence.nodes.instance_of_member(name).and_then(|instance| {
         let track = evidence.series.gauge(LEADS_ETCD, &instance, |_| true);
         track.last_by(at).map(|point| point.value)
     });

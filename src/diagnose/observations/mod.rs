@@ -10,7 +10,6 @@ mod members;
 mod outages;
 pub(super) mod pd_history;
 pub(super) mod pd_tracks;
-pub(super) mod planned_stops;
 mod plans;
 mod presence;
 mod reachability;
@@ -21,20 +20,15 @@ mod stages;
 pub(super) mod tracks;
 
 pub use health::{HEALTH, late_checks};
-pub use liveness::Life;
+pub use liveness::Liveness;
 pub use load::{
-    Hot, Load, REQUESTS, RISE, Rise, before_and_in, busier, measures_load, rises, scans, total,
+    Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rises, scans, total,
 };
-pub use members::{
-    LEADS_ETCD, LeaderChange, MEMBER_SILENT_MS, MemberOutage, leader_changes, member_outages,
-};
-pub use outages::{Outage, View, outages, unscraped};
+pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
+pub use outages::{Outage, Reachability, outages, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
-pub use shift::{SHIFT, Shift, shifts};
-pub use silence::{REPORTS_AT_LEAST, SILENT_MS, Silence};
-pub use stages::{
-    ALONE, DEVICE, GO_THREADS, MEMBER_QUANTITIES, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE,
-    SCRAPE_PD, STORE_QUANTITIES, Slow, Stage, THREADS, is_measured, slow,
-};
+pub use shift::{Shift, shifts};
+pub use silence::Silence;
+pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, slow};

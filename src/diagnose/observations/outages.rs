@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
+use crate::diagnose::observations::liveness::{Liveness, liveness_across};
 use crate::diagnose::observations::pd_history::StoreHistory;
-use crate::model::{TimeRange, Timestamp};
-
-use crate::diagnose::observations::liveness::{Life, life_across};
 use crate::diagnose::observations::reachability::look_around;
 use crate::diagnose::observations::restarts::{Restart, restarts};
 use crate::diagnose::observations::silence::{
-    FailedScrapes, MISSED_MS, SILENT_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
+    FailedScrapes, MISSED_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
     row_and_column, silences_to_pd, unreachable,
 };
+use crate::diagnose::thresholds::SILENT_MS;
+use crate::model::{TimeRange, Timestamp};
 
 /// What one observer says of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+pub enum Reachability {
     /// It heard the store meanwhile.
     Heard,
     /// It did not.
@@ -41,13 +41,13 @@ pub struct Outage {
     /// The first sign after, to whoever heard it last; `None` where it lasts.
     pub end: Option<Timestamp>,
     /// PD's view.
-    pub pd: View,
+    pub pd: Reachability,
     /// Prometheus's.
-    pub prometheus: View,
+    pub prometheus: Reachability,
     /// Whether messages of its peers reach it.
-    pub inbound: View,
+    pub inbound: Reachability,
     /// Whether its messages reach its peers.
-    pub outbound: View,
+    pub outbound: Reachability,
     /// Scrapes that failed.
     pub scrapes: Option<FailedScrapes>,
     /// PD's silence.
@@ -63,7 +63,7 @@ pub struct Outage {
     /// How often it started anew.
     pub restarts: usize,
     /// Whether its own counters went on meanwhile.
-    pub life: Life,
+    pub liveness: Liveness,
     /// What shows all that.
     pub findings: Vec<FindingRef>,
 }
@@ -77,10 +77,10 @@ impl Outage {
             last_sign,
             onset,
             end,
-            pd: View::Unknown,
-            prometheus: View::Unknown,
-            inbound: View::Unknown,
-            outbound: View::Unknown,
+            pd: Reachability::Unknown,
+            prometheus: Reachability::Unknown,
+            inbound: Reachability::Unknown,
+            outbound: Reachability::Unknown,
             scrapes: None,
             heartbeats: None,
             column: BTreeSet::new(),
@@ -88,14 +88,14 @@ impl Outage {
             reports: 0.0,
             restart: None,
             restarts: 0,
-            life: Life::Unknown,
+            liveness: Liveness::Unknown,
             findings: Vec::new(),
         }
     }
 
     /// With the heartbeats that PD missed, if any.
     fn missed_by_pd(mut self, heartbeats: Option<Silence>) -> Self {
-        self.pd = if heartbeats.is_some() { View::Silent } else { View::Unknown };
+        self.pd = if heartbeats.is_some() { Reachability::Silent } else { Reachability::Unknown };
         self.heartbeats = heartbeats;
         self
     }
@@ -117,7 +117,7 @@ impl Outage {
 
     /// Whether the peers hear nothing, in at least one direction.
     pub fn peers_cut(&self) -> bool {
-        self.inbound == View::Silent || self.outbound == View::Silent
+        self.inbound == Reachability::Silent || self.outbound == Reachability::Silent
     }
 
     /// Whether a failing scrape was refused at once: the host answers, the process does not. A
@@ -141,9 +141,9 @@ struct Signs {
 pub fn outages(evidence: &Evidence) -> Vec<Outage> {
     let edges = unreachable(evidence);
     let restarts: Vec<Vec<Restart>> =
-        (0..evidence.stores.len()).map(|store| restarts(evidence, store)).collect();
+        (0..evidence.nodes.stores.len()).map(|store| restarts(evidence, store)).collect();
     let signs: Vec<Signs> =
-        (0..evidence.stores.len()).map(|store| signs(evidence, store)).collect();
+        (0..evidence.nodes.stores.len()).map(|store| signs(evidence, store)).collect();
     let mut used = vec![false; edges.len()];
     let mut found = Vec::new();
     for one in &signs {
@@ -162,7 +162,7 @@ pub fn outages(evidence: &Evidence) -> Vec<Outage> {
     }
     for outage in &mut found {
         if outage.restart.is_none() {
-            outage.life = life_across(evidence, outage);
+            outage.liveness = liveness_across(evidence, outage);
         }
     }
     found.sort_by_key(|outage| (outage.onset, outage.store, outage.link));
@@ -170,7 +170,7 @@ pub fn outages(evidence: &Evidence) -> Vec<Outage> {
 }
 
 fn signs(evidence: &Evidence, store: usize) -> Signs {
-    let known = &evidence.stores[store];
+    let known = &evidence.nodes.stores[store];
     let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
     let instance = known.instance.as_deref();
     let silences = |least_ms: i64| {
@@ -178,7 +178,7 @@ fn signs(evidence: &Evidence, store: usize) -> Signs {
     };
     Signs {
         store,
-        heartbeats: silences(evidence.lines.at("silent-to-pd", SILENT_MS as f64) as i64),
+        heartbeats: silences(evidence.thresholds.at("silent-to-pd", SILENT_MS as f64) as i64),
         missed: silences(MISSED_MS),
         scrapes: instance.map_or_else(Vec::new, |name| {
             let mut failed = failed_scrapes(evidence, name);
@@ -289,7 +289,8 @@ fn silent_store(
         silences.iter().map(|silence| silence.next).max_by_key(|next| (next.is_none(), *next));
     let mut outage = Outage::new(store, last_sign.unwrap_or(onset), onset, end.flatten())
         .missed_by_pd(heartbeats);
-    outage.prometheus = if scrapes.is_some() { View::Silent } else { View::Unknown };
+    outage.prometheus =
+        if scrapes.is_some() { Reachability::Silent } else { Reachability::Unknown };
     outage.scrapes = scrapes;
     look_around(evidence, &mut outage, own);
     outage
@@ -331,7 +332,7 @@ fn cut_from_peers(
         let others = links(store);
         let mutual =
             own.iter().any(|edge| edge.whom == store) && own.iter().any(|edge| edge.by == store);
-        let link = (others.len() == 1 && mutual && evidence.stores.len() > 2)
+        let link = (others.len() == 1 && mutual && evidence.nodes.stores.len() > 2)
             .then(|| others.first().copied())
             .flatten();
         let missed = if link.is_none() { signs[store].missed.as_slice() } else { &[] };
@@ -364,7 +365,7 @@ fn peer_outage(
 }
 
 /// Joins a restart to the outage that it ends, or makes it an outage of its own: one too short
-/// for anybody to miss a sign of life.
+/// for anybody to miss a sign of liveness.
 fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &mut Vec<Outage>) {
     let open = evidence.as_of;
     let ends = found.iter_mut().find(|outage| {

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::{
     GapReason, NodeState, PdAnswer, PdOperator, PdOutcome, RegionId, Store, StoreId, Timestamp,
 };
-use crate::pd::{PdDocument, Topology};
-
-use crate::pd::{FlowAnswer, FlowKind, busy_regions, region_peers};
+use crate::pd::{Endpoint, Flow, FlowKind, PdDocument, SafePoint, Topology};
 
 /// What one member's answers tell about it.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +43,7 @@ pub struct StoreHistory {
     pub heartbeats: Vec<(Timestamp, Timestamp)>,
     /// Leaders and regions.
     pub counts: Vec<(Timestamp, Counts)>,
-    /// State name and place in its life.
+    /// State name and place in its liveness.
     pub states: Vec<(Timestamp, String, NodeState)>,
     /// Start of its process, in Unix seconds.
     pub starts: Vec<(Timestamp, i64)>,
@@ -103,20 +101,11 @@ pub struct PdHistory {
     /// Regions that each check names, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
     /// Hot regions by kind, at each answer.
-    pub flows: BTreeMap<FlowKind, Vec<FlowAnswer>>,
+    pub flows: BTreeMap<FlowKind, Vec<(Timestamp, Flow)>>,
     /// Stores with a peer of a region, as last seen in the lists of busy regions.
     pub peers: BTreeMap<RegionId, BTreeSet<StoreId>>,
     /// GC safe point at each change.
     pub safe_points: Vec<(Timestamp, SafePoint)>,
-}
-
-/// Where GC stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SafePoint {
-    /// The cluster's safe point, a TSO.
-    pub cluster: u64,
-    /// The service with the least safe point, and that.
-    pub holder: Option<(String, u64)>,
 }
 
 /// Keys under which a change is somebody's decision. Others differ by member or are PD's own
@@ -133,8 +122,7 @@ fn is_decided(key: &str) -> bool {
 /// changes nothing then but the fact that the member answers; in `/members` and `/stores` time
 /// passes.
 fn counts_again(answer: &PdAnswer) -> bool {
-    let route = answer.path.trim_start_matches("/pd/api/v1/");
-    route.starts_with("members") || route.starts_with("stores?")
+    matches!(Endpoint::of(&answer.path), Endpoint::Members | Endpoint::Stores)
 }
 
 impl PdHistory {
@@ -163,7 +151,6 @@ impl PdHistory {
         if repeats && !counts_again(answer) {
             return;
         }
-        let route = answer.path.trim_start_matches("/pd/api/v1/");
         // Only who leads is needed of the topology, and the stores are most of it.
         let told = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
         topology.apply_parsed(answer, told);
@@ -171,9 +158,8 @@ impl PdHistory {
         if self.leaders.last().map(|(_, leader)| leader) != Some(&topology.leader) {
             self.leaders.push((at, topology.leader.clone()));
         }
-        match document {
-            Some(document) => self.document(at, answer, topology, document),
-            None => self.other(at, route, answer),
+        if let Some(document) = document {
+            self.document(at, answer, topology, document);
         }
     }
 
@@ -184,7 +170,7 @@ impl PdHistory {
             PdOutcome::Answered { .. } => None,
             PdOutcome::Failed { reason, .. } => Some(*reason),
         };
-        let ping = answer.path.ends_with("/ping") && failed.is_none();
+        let ping = Endpoint::of(&answer.path) == Endpoint::Ping && failed.is_none();
         let ping_us = ping.then_some(answer.elapsed_us);
         member.asks.push(Ask { at: answer.sent, failed, ping_us });
     }
@@ -227,30 +213,22 @@ impl PdHistory {
             PdDocument::RegionCheck { name, count } => {
                 push_changed(self.checks.entry(name.clone()).or_default(), at, count);
             }
-            _ => {}
-        }
-    }
-
-    fn other(&mut self, at: Timestamp, route: &str, answer: &PdAnswer) {
-        let Some(body) = answer.success() else { return };
-        let kind = match route {
-            "hotspot/regions/write" => Some(FlowKind::Write),
-            "hotspot/regions/read" => Some(FlowKind::Read),
-            _ => None,
-        };
-        if let Some(kind) = kind {
-            if let Some(flow) = FlowAnswer::parse(at, body) {
-                self.flows.entry(kind).or_default().push(flow);
+            PdDocument::HotRegions { kind, flow } => {
+                self.flows.entry(*kind).or_default().push((at, flow.clone()));
             }
-        } else if route.starts_with("regions/writeflow") || route.starts_with("regions/readflow") {
-            self.peers.extend(region_peers(body));
-            let writes = route.starts_with("regions/writeflow");
-            let kind = if writes { FlowKind::Write } else { FlowKind::Read };
-            self.flows.entry(kind).or_default().extend(busy_regions(at, kind, body));
-        } else if route == "gc/safepoint"
-            && let Some(safe_point) = safe_point(body)
-        {
-            push_changed(&mut self.safe_points, at, &safe_point);
+            PdDocument::BusyRegions { kind, flow, peers } => {
+                self.peers.extend(peers.clone());
+                let flow = flow.clone().map(|flow| (at, flow));
+                self.flows.entry(*kind).or_default().extend(flow);
+            }
+            PdDocument::SafePoint(safe_point) => {
+                push_changed(&mut self.safe_points, at, safe_point);
+            }
+            PdDocument::Config(_)
+            | PdDocument::Operators(_)
+            | PdDocument::Health(_)
+            | PdDocument::RegionCount(_)
+            | PdDocument::Version(_) => {}
         }
     }
 
@@ -387,28 +365,4 @@ fn push<T>(list: &mut Vec<T>, value: T) {
         list.reserve_exact(list.len() / 8 + 16);
     }
     list.push(value);
-}
-
-#[derive(serde::Deserialize)]
-struct RawSafePoints {
-    #[serde(default)]
-    service_gc_safe_points: Option<Vec<RawServiceSafePoint>>,
-    #[serde(default)]
-    gc_safe_point: u64,
-}
-
-#[derive(serde::Deserialize)]
-struct RawServiceSafePoint {
-    service_id: String,
-    safe_point: u64,
-}
-
-fn safe_point(body: &[u8]) -> Option<SafePoint> {
-    let raw: RawSafePoints = serde_json::from_slice(body).ok()?;
-    let services = raw.service_gc_safe_points.unwrap_or_default();
-    let holder = services.into_iter().map(|one| (one.safe_point, one.service_id)).min();
-    Some(SafePoint {
-        cluster: raw.gc_safe_point,
-        holder: holder.map(|(safe_point, service)| (service, safe_point)),
-    })
 }

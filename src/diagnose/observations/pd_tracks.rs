@@ -1,9 +1,8 @@
 //! What PD answered, as tracks: to be compared like metrics, and to be drawn.
 
-use crate::model::{StoreId, Timestamp};
-
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::model::{StoreId, Timestamp};
 
 /// How long a member took to answer `/ping`, in seconds.
 pub const PING: &str = "/ping seconds";

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
+use crate::diagnose::observations::outages::{Outage, Reachability};
 use crate::model::{NodeState, Timestamp};
-
-use crate::diagnose::observations::outages::{Outage, View};
 
 /// A store that gave its leaders away while it was well.
 #[derive(Clone, Debug)]
@@ -100,7 +99,7 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
     let from_start =
         evidence.pd.schedulers.first().filter(|(_, names)| names.iter().any(|n| is_drain(n)));
     let mut found = Vec::new();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         for (index, (at, counts)) in history.counts.iter().enumerate() {
             let Some((before_at, before)) = index.checked_sub(1).map(|i| history.counts[i]) else {
@@ -119,7 +118,7 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
                 .any(|(seen, score)| *score >= IS_SLOW && (*seen - *at).abs() <= BESIDE_MS);
             let silent = outages.iter().any(|outage| {
                 outage.store == store
-                    && (outage.pd == View::Silent || outage.peers_cut())
+                    && (outage.pd == Reachability::Silent || outage.peers_cut())
                     && outage.onset <= *at
                     && outage.end.is_none_or(|end| *at <= end.saturating_add_millis(BESIDE_MS))
             });
@@ -169,15 +168,16 @@ fn drained_of_nothing(
     // PD is asked for its schedulers once a minute.
     let since = eviction.at.saturating_add_millis(-60_000);
     let leads_nothing = |store: &usize| {
-        let history = evidence.stores[*store].id.and_then(|id| evidence.pd.stores.get(&id));
+        let history = evidence.nodes.stores[*store].id.and_then(|id| evidence.pd.stores.get(&id));
         let counts = history.and_then(|history| history.counts_at(since));
         counts.is_some_and(|counts| counts.leaders == 0 && counts.regions > 0)
     };
     let is_silent = |store: usize| {
-        let of = |one: &&Outage| one.store == store && one.pd == View::Silent;
+        let of = |one: &&Outage| one.store == store && one.pd == Reachability::Silent;
         outages.iter().filter(of).any(|one| one.range(evidence.as_of).contains(since))
     };
-    let heard = (0..evidence.stores.len()).filter(leads_nothing).filter(|one| !is_silent(*one));
+    let heard =
+        (0..evidence.nodes.stores.len()).filter(leads_nothing).filter(|one| !is_silent(*one));
     let stores: Vec<usize> = heard.collect();
     let &[store] = stores.as_slice() else { return None };
     Some(Drain {
@@ -201,7 +201,7 @@ fn drained_from_the_start(
     scheduler: Timestamp,
 ) -> Vec<Drain> {
     let first_counts = |store: usize| {
-        let history = evidence.pd.stores.get(&evidence.stores[store].id?)?;
+        let history = evidence.pd.stores.get(&evidence.nodes.stores[store].id?)?;
         Some((history, history.counts.first()?.1))
     };
     let empty = |store: &usize| {
@@ -209,9 +209,9 @@ fn drained_from_the_start(
     };
     let is_silent = |store: usize| {
         let silent = |one: &&Outage| one.store == store && one.onset <= scheduler;
-        outages.iter().any(|one| silent(&one) && one.pd == View::Silent)
+        outages.iter().any(|one| silent(&one) && one.pd == Reachability::Silent)
     };
-    let empty: Vec<usize> = (0..evidence.stores.len()).filter(empty).collect();
+    let empty: Vec<usize> = (0..evidence.nodes.stores.len()).filter(empty).collect();
     let alone = empty.len() == 1;
     let drained = empty.into_iter().filter(|store| alone || !is_silent(*store));
     drained
@@ -238,7 +238,7 @@ fn drained_from_the_start(
 pub fn moved(evidence: &Evidence) -> Vec<Moved> {
     let first = evidence.pd.listings.first().copied();
     let mut found = Vec::new();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         // PD's first listing may precede the registration of the last store of a new cluster.
         let settled = first.map(|at| at.saturating_add_millis(30_000));
@@ -263,7 +263,7 @@ pub fn moved(evidence: &Evidence) -> Vec<Moved> {
 pub fn leaving(evidence: &Evidence) -> BTreeSet<usize> {
     let mut stores: BTreeSet<usize> =
         moved(evidence).into_iter().filter(|one| one.leaves).map(|one| one.store).collect();
-    for (store, known) in evidence.stores.iter().enumerate() {
+    for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
         let gone = history.is_some_and(|history| {
             history

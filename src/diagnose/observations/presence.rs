@@ -1,7 +1,7 @@
 //! What became of a store that somebody did not hear, read off the matrix of who hears whom.
 
-use crate::diagnose::observations::liveness::Life;
-use crate::diagnose::observations::outages::{Outage, View};
+use crate::diagnose::observations::liveness::Liveness;
+use crate::diagnose::observations::outages::{Outage, Reachability};
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,43 +32,53 @@ pub fn presence(outage: &Outage) -> Presence {
     if outage.link.is_some() {
         return Presence::CutFromPeers;
     }
-    let hears = outage.outbound == View::Heard && outage.inbound != View::Silent;
+    let hears = outage.outbound == Reachability::Heard && outage.inbound != Reachability::Silent;
     match (outage.pd, outage.prometheus) {
-        (View::Silent, View::Silent) => silent_to_both(outage, hears),
+        (Reachability::Silent, Reachability::Silent) => silent_to_both(outage, hears),
         // Nobody else hears it, and nobody tells whether it runs.
-        (View::Silent, View::Unknown) if !hears => Presence::Gone,
-        (View::Silent, _) if outage.inbound == View::Silent && outage.outbound == View::Silent => {
+        (Reachability::Silent, Reachability::Unknown) if !hears => Presence::Gone,
+        (Reachability::Silent, _)
+            if outage.inbound == Reachability::Silent
+                && outage.outbound == Reachability::Silent =>
+        {
             Presence::CutOff
         }
-        (View::Silent, _) if outage.peers_cut() => one_way_or(outage, Presence::CutOff),
-        (View::Silent, _) => Presence::CutFromPd,
-        (View::Heard, _) if outage.peers_cut() => one_way_or(outage, Presence::CutFromPeers),
-        (View::Heard, _) => Presence::Unseen,
-        (View::Unknown, View::Silent) if outage.peers_cut() => silent_to_both(outage, hears),
-        (View::Unknown, View::Silent) if matches!(outage.life, Life::StoodStill { .. }) => {
+        (Reachability::Silent, _) if outage.peers_cut() => one_way_or(outage, Presence::CutOff),
+        (Reachability::Silent, _) => Presence::CutFromPd,
+        (Reachability::Heard, _) if outage.peers_cut() => {
+            one_way_or(outage, Presence::CutFromPeers)
+        }
+        (Reachability::Heard, _) => Presence::Unseen,
+        (Reachability::Unknown, Reachability::Silent) if outage.peers_cut() => {
+            silent_to_both(outage, hears)
+        }
+        (Reachability::Unknown, Reachability::Silent)
+            if matches!(outage.liveness, Liveness::StoodStill { .. }) =>
+        {
             Presence::Frozen
         }
-        (View::Unknown, View::Silent) => Presence::Unseen,
-        (View::Unknown, _) => one_way_or(outage, Presence::CutFromPeers),
+        (Reachability::Unknown, Reachability::Silent) => Presence::Unseen,
+        (Reachability::Unknown, _) => one_way_or(outage, Presence::CutFromPeers),
     }
 }
 
 /// One way, where the other is known to work.
 fn one_way_or(outage: &Outage, both: Presence) -> Presence {
     match (outage.inbound, outage.outbound) {
-        (View::Silent, View::Heard) | (View::Heard, View::Silent) => Presence::OneWay,
+        (Reachability::Silent, Reachability::Heard)
+        | (Reachability::Heard, Reachability::Silent) => Presence::OneWay,
         _ => both,
     }
 }
 
 fn silent_to_both(outage: &Outage, hears: bool) -> Presence {
-    match outage.life {
-        Life::StoodStill { .. } => Presence::Frozen,
-        Life::MovedOn { .. } if hears => Presence::CutFromPd,
-        Life::MovedOn { .. } => Presence::CutOff,
-        Life::Unknown if hears => Presence::CutFromPd,
+    match outage.liveness {
+        Liveness::StoodStill { .. } => Presence::Frozen,
+        Liveness::MovedOn { .. } if hears => Presence::CutFromPd,
+        Liveness::MovedOn { .. } => Presence::CutOff,
+        Liveness::Unknown if hears => Presence::CutFromPd,
         // The host refuses at once what the process would have to answer.
-        Life::Unknown if outage.refused() == Some(true) => Presence::Died,
-        Life::Unknown => Presence::Gone,
+        Liveness::Unknown if outage.refused() == Some(true) => Presence::Died,
+        Liveness::Unknown => Presence::Gone,
     }
 }

@@ -1,12 +1,12 @@
 //! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
 //! when, is found before.
 
-use crate::diagnose::evidence::{Evidence, HEARTBEATS, StoreRef};
-use crate::model::{TimeRange, Timestamp};
-
+use crate::diagnose::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::observations::health::health_checks;
-use crate::diagnose::observations::outages::{Outage, View};
+use crate::diagnose::observations::outages::{Outage, Reachability};
 use crate::diagnose::observations::silence::{Unreachable, messages, row_and_column};
+use crate::model::{TimeRange, Timestamp};
+use crate::nodes::StoreNode;
 
 /// Fills in the views that are not known yet.
 pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
@@ -17,37 +17,37 @@ pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable
 /// Whether PD or Prometheus, who were not seen to miss it, heard it.
 fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
-    let known = &evidence.stores[outage.store];
-    if outage.pd == View::Unknown
+    let known = &evidence.nodes.stores[outage.store];
+    if outage.pd == Reachability::Unknown
         && let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id))
     {
         let inside = |sent: Timestamp| sent > range.start && sent < range.end;
         if history.heartbeats.iter().any(|(_, sent)| inside(*sent)) {
-            outage.pd = View::Heard;
+            outage.pd = Reachability::Heard;
         }
     }
-    if outage.pd == View::Unknown && evidence.pd.listings.is_empty() {
+    if outage.pd == Reachability::Unknown && evidence.pd.listings.is_empty() {
         outage.pd = by_handled_heartbeats(evidence, known, range);
     }
-    if outage.prometheus == View::Unknown
+    if outage.prometheus == Reachability::Unknown
         && let Some(scrapes) =
             known.instance.as_ref().and_then(|i| evidence.series.scrapes().get(i))
         && scrapes.iter().any(|scrape| scrape.up && range.contains(scrape.at))
     {
-        outage.prometheus = View::Heard;
+        outage.prometheus = Reachability::Heard;
     }
 }
 
 /// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
 /// comes every 10 s, so that two scrapes without any, while others had some, are silence.
-fn by_handled_heartbeats(evidence: &Evidence, known: &StoreRef, range: TimeRange) -> View {
+fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRange) -> Reachability {
     let table = &evidence.series;
     let interval = table.scrape_interval_ms();
     let settled = TimeRange::new(
         range.start.saturating_add_millis(interval),
         range.end.saturating_add_millis(1),
     );
-    let Some(id) = known.id.map(|id| id.to_string()) else { return View::Unknown };
+    let Some(id) = known.id.map(|id| id.to_string()) else { return Reachability::Unknown };
     let (mut own, mut others, mut points) = (0.0, 0.0, 0);
     for series in table.metric(HEARTBEATS) {
         let is_own = series.labels.get("store") == Some(&id);
@@ -57,9 +57,9 @@ fn by_handled_heartbeats(evidence: &Evidence, known: &StoreRef, range: TimeRange
         }
     }
     match (own > 0.0, others > 0.0 && points >= 2) {
-        (true, _) => View::Heard,
-        (false, true) => View::Silent,
-        (false, false) => View::Unknown,
+        (true, _) => Reachability::Heard,
+        (false, true) => Reachability::Silent,
+        (false, false) => Reachability::Unknown,
     }
 }
 
@@ -77,9 +77,9 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     );
     let messages = messages(evidence, settled);
     let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
-        (true, _) => View::Unknown,
-        (_, true) => View::Heard,
-        (_, false) => View::Silent,
+        (true, _) => Reachability::Unknown,
+        (_, true) => Reachability::Heard,
+        (_, false) => Reachability::Silent,
     };
     let of = |keep: &dyn Fn(&(usize, usize)) -> bool| {
         messages.iter().filter(|(pair, _)| keep(pair)).map(|(_, any)| *any).collect::<Vec<bool>>()
@@ -90,11 +90,13 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     // Who was scraped and counted no message as undeliverable had none to send: regions moved.
     let peers_scraped = messages.keys().any(|pair| pair.1 != store);
     let received = match received {
-        View::Silent if peers_scraped => View::Unknown,
+        Reachability::Silent if peers_scraped => Reachability::Unknown,
         view => view,
     };
     let sent = match sent {
-        View::Silent if row.is_empty() && outage.prometheus == View::Heard => View::Unknown,
+        Reachability::Silent if row.is_empty() && outage.prometheus == Reachability::Heard => {
+            Reachability::Unknown
+        }
         view => view,
     };
     let checks = health_checks(evidence, settled);
@@ -105,18 +107,21 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
         let kept = checks.iter().filter(|(pair, _)| keep(pair) && of_link(pair));
         view(kept.map(|(_, answered)| *answered).collect())
     };
-    let unknown_or = |known: View, checked: View| match known {
-        View::Unknown => checked,
+    let unknown_or = |known: Reachability, checked: Reachability| match known {
+        Reachability::Unknown => checked,
         view => view,
     };
     let received = unknown_or(received, checked(&|pair| pair.1 == store));
     let sent = unknown_or(sent, checked(&|pair| pair.0 == store));
-    outage.inbound = if column.is_empty() { received } else { View::Silent };
+    outage.inbound = if column.is_empty() { received } else { Reachability::Silent };
     // A store that cannot deliver to half of the others or more is not heard by them, whatever a
     // straggler brings.
-    let most = 2 * row.len() >= evidence.stores.len().saturating_sub(1) && !row.is_empty();
-    outage.outbound =
-        if most || (!row.is_empty() && sent != View::Heard) { View::Silent } else { sent };
+    let most = 2 * row.len() >= evidence.nodes.stores.len().saturating_sub(1) && !row.is_empty();
+    outage.outbound = if most || (!row.is_empty() && sent != Reachability::Heard) {
+        Reachability::Silent
+    } else {
+        sent
+    };
     outage.column = column;
     outage.row = row;
 }

@@ -20,7 +20,7 @@ const SAME_START_MS: i64 = 45_000;
 
 /// Starts of a store's process after the first one seen, ascending. Prometheus and PD each tell.
 pub fn restarts(evidence: &Evidence, store: usize) -> Vec<Restart> {
-    let known = &evidence.stores[store];
+    let known = &evidence.nodes.stores[store];
     let mut starts = known.instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
     if let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) {
         starts.extend(later_starts(&history.starts, |start| {
@@ -33,7 +33,7 @@ pub fn restarts(evidence: &Evidence, store: usize) -> Vec<Restart> {
 
 /// Starts of a PD member's process after the first one seen, ascending.
 pub fn member_restarts(evidence: &Evidence, member: &str) -> Vec<Restart> {
-    let instance = evidence.instance_of_member(member);
+    let instance = evidence.nodes.instance_of_member(member);
     let mut starts = instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
     if let Some(history) = evidence.pd.members.get(member) {
         starts.extend(later_starts(&history.starts, |start| {

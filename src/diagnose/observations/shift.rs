@@ -2,11 +2,11 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::observations::departures::{Departure, Threshold, departures, median};
-use crate::diagnose::observations::tracks::{Point, Track};
-use crate::model::{TimeRange, Timestamp};
-
+use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::SHIFT;
+use crate::model::{TimeRange, Timestamp};
 
 /// Load that moved to one store.
 #[derive(Clone, Debug)]
@@ -25,11 +25,6 @@ pub struct Shift {
     pub findings: Vec<FindingRef>,
 }
 
-/// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
-/// What moves with leaders is left out beside it.
-pub const SHIFT: Threshold =
-    Threshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
-
 /// Fewer requests a second than this are no load whose share means anything.
 const LEAST: f64 = 20.0;
 
@@ -38,12 +33,12 @@ const LEAST: f64 = 20.0;
 pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     let mut found = Vec::new();
     for (store, own) in load.requests.iter().enumerate() {
-        for departure in departures(&share(own, &load.all), evidence.lines.of(SHIFT)) {
+        for departure in departures(&share(own, &load.all), evidence.thresholds.of(SHIFT)) {
             let range = departure.range(evidence.as_of.saturating_add_millis(1));
             let rose = rises.iter().any(|rise| {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
             });
-            let Some(id) = evidence.stores[store].id else { continue };
+            let Some(id) = evidence.nodes.stores[store].id else { continue };
             let hot = hot_region(evidence, range).filter(|hot| hot.region.store == id);
             let Some(hot) = hot.filter(|_| !rose && !led_more(evidence, store, range)) else {
                 continue;
@@ -72,7 +67,7 @@ fn share(own: &Track, all: &Track) -> Track {
 
 /// Whether the store led clearly more regions in `range` than before.
 fn led_more(evidence: &Evidence, store: usize, range: TimeRange) -> bool {
-    let history = evidence.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
+    let history = evidence.nodes.stores[store].id.and_then(|id| evidence.pd.stores.get(&id));
     let Some(history) = history else { return false };
     let leaders = |at: Timestamp| history.counts_at(at).map(|counts| counts.leaders as f64);
     let before = (1..=4).filter_map(|k| leaders(range.start.saturating_add_millis(-k * 15_000)));

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::pd_history::StoreHistory;
+use crate::diagnose::thresholds::REPORTS_AT_LEAST;
 use crate::model::{TimeRange, Timestamp};
 
 /// A stretch in which an observer did not hear somebody.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
-    /// The last sign of life.
+    /// The last sign of liveness.
     pub last: Timestamp,
     /// The first sign that was missing.
     pub missed: Timestamp,
@@ -27,10 +28,6 @@ impl Silence {
 
 /// A store sends a heartbeat every 10 s (`pd-store-heartbeat-tick-interval`).
 const HEARTBEAT_MS: i64 = 10_000;
-
-/// PD calls a store Disconnected 20 s after its last heartbeat. Another heartbeat's interval is
-/// granted, since a busy machine delays one without anything being broken.
-pub const SILENT_MS: i64 = 30_000;
 
 /// Where somebody else misses the store at the same time, PD's own measure is enough.
 pub const MISSED_MS: i64 = 20_000;
@@ -149,10 +146,6 @@ pub struct Unreachable {
     pub reports: f64,
 }
 
-/// A reconnection after a restart or an election costs a few reports; a link that stays broken
-/// gives several a second, since every heartbeat and vote fails.
-pub const REPORTS_AT_LEAST: f64 = 3.0;
-
 /// All stretches of undeliverable messages, by reporter and missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     let table = &evidence.series;
@@ -161,8 +154,8 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     for series in table.metric("tikv_server_report_failure_msg_total") {
         let labels = &series.labels;
         let whom = labels.get("store_id").and_then(|id| id.parse().ok());
-        let whom = whom.and_then(|id| evidence.store(crate::model::StoreId(id)));
-        let by = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
+        let whom = whom.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
         let (Some(by), Some(whom), Some("unreachable")) = (by, whom, labels.get("type")) else {
             continue;
         };
@@ -199,7 +192,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
             found.push(open);
         }
     }
-    let least = evidence.lines.at("undeliverable", REPORTS_AT_LEAST);
+    let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
     found.retain(|one| one.reports >= least);
     found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
     found
@@ -214,8 +207,8 @@ pub fn messages(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, usize
     for series in table.metric("tikv_raftstore_message_recv_by_store") {
         let labels = &series.labels;
         let from = labels.get("store").and_then(|id| id.parse().ok());
-        let from = from.and_then(|id| evidence.store(crate::model::StoreId(id)));
-        let to = labels.get("instance").and_then(|name| evidence.store_of_instance(name));
+        let from = from.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let to = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
         let (Some(from), Some(to)) = (from, to) else { continue };
         let increments = table.increments(series);
         let rate = |start: Timestamp, end: Timestamp| {

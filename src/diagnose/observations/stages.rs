@@ -6,11 +6,13 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Plot, PlotHow};
-use crate::diagnose::observations::departures::{
-    Departure, Threshold, departures, early_departure, median,
-};
+use crate::diagnose::observations::departures::{Departure, departures, early_departure, median};
 use crate::diagnose::observations::pd_tracks::PING;
 use crate::diagnose::observations::tracks::Track;
+use crate::diagnose::thresholds::{
+    DEVICE, DepartureThreshold, GO_THREADS, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE,
+    SCRAPE_PD, THREADS,
+};
 use crate::model::{Labels, TimeRange, Timestamp};
 
 /// A stage of a node's work.
@@ -36,27 +38,8 @@ pub struct Quantity {
     /// Which series count.
     keep: fn(&Labels) -> bool,
     /// What counts as slow. See the constants.
-    threshold: Threshold,
+    threshold: DepartureThreshold,
 }
-
-/// A device that takes at least four times its usual time for an fsync, and 3 ms more: healthy
-/// ones take 0.1 to 5 ms and vary by a factor of two with load.
-pub const DEVICE: Threshold =
-    Threshold { name: "device", ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
-
-/// A wait for a thread is tens of microseconds on an idle machine and a millisecond or two on a
-/// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms.
-pub const THREADS: Threshold =
-    Threshold { name: "threads", ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
-
-/// A round trip to PD takes a millisecond or two inside one site; 10 ms more, over many requests,
-/// is no queueing but distance or loss.
-pub const ROUND_TRIP: Threshold =
-    Threshold { name: "round-trip", ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
-
-/// A scrape is one request and some hundreds of kilobytes; it doubles easily.
-pub const SCRAPE: Threshold =
-    Threshold { name: "scrape", ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
 
 fn any(_: &Labels) -> bool {
     true
@@ -85,7 +68,7 @@ const fn mean(
     stage: Stage,
     metric: &'static str,
     keep: fn(&Labels) -> bool,
-    threshold: Threshold,
+    threshold: DepartureThreshold,
 ) -> Quantity {
     Quantity { stage, metric, how: PlotHow::Mean, keep, threshold }
 }
@@ -140,27 +123,6 @@ pub const MEMBER_QUANTITIES: [Quantity; 6] = [
 
 /// Round trips between PD members, by the peer that they go to.
 const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
-
-/// etcd probes its peers every 30 s: two probes are a minute.
-pub const ROUND_TRIP_SPARSE: Threshold =
-    Threshold { name: "probe", ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
-
-/// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
-/// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
-pub const GO_THREADS: Threshold =
-    Threshold { name: "go-threads", ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
-
-/// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
-/// are a quarter of a minute.
-pub const PING_SLOW: Threshold =
-    Threshold { name: "ping", ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
-
-/// A scrape of PD takes tens of milliseconds.
-pub const SCRAPE_PD: Threshold =
-    Threshold { name: "scrape-pd", ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
-
-/// What stands out is so many times what the others did: two of them differ by less at the same time.
-pub const ALONE: f64 = 2.5;
 
 /// A quantity of one node that departed, beside what it did elsewhere.
 #[derive(Clone, Debug)]
@@ -224,8 +186,9 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
         PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
         PlotHow::Pd => {
             let names = evidence.pd.members.keys();
-            let mut same =
-                names.filter(|name| evidence.instance_of_member(name).as_deref() == Some(instance));
+            let mut same = names.filter(|name| {
+                evidence.nodes.instance_of_member(name).as_deref() == Some(instance)
+            });
             same.next().map_or_else(Track::default, |name| evidence.pd.track(PING, name))
         }
         // A member behind a bad link is slow for all its peers, and each of them for it alone.
@@ -243,7 +206,7 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
         let tracks: Vec<Track> =
             instances.iter().map(|instance| track(evidence, quantity, instance)).collect();
         for (index, own) in tracks.iter().enumerate() {
-            let mut departed = departures(own, evidence.lines.of(quantity.threshold));
+            let mut departed = departures(own, evidence.thresholds.of(quantity.threshold));
             if let Some(early) = early(quantity, own, tracks.iter().enumerate(), index)
                 && departed.iter().all(|one| one.onset > early.onset)
             {

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::diagnose::evidence::HORIZON_MS;
+use crate::diagnose::thresholds::HORIZON_MS;
 use crate::model::{
     Labels, Observed, Sample, Series, Stretches, TimeRange, Timestamp, Unreadable, is_stale,
 };
+use crate::nodes::Targets;
 
 /// A value that holds over `(since, at]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -185,10 +186,9 @@ impl SeriesTable {
         &self.scrapes
     }
 
-    /// Instances of a job, ascending.
-    pub fn instances(&self, job: &str) -> Vec<String> {
-        let of_job = self.targets.iter().filter(|(of, instance)| of == job && !instance.is_empty());
-        of_job.map(|(_, instance)| instance.clone()).collect()
+    /// The scrape targets, by component.
+    pub fn targets(&self) -> Targets {
+        Targets::of(self.targets.iter().map(|(job, instance)| (job.as_str(), instance.as_str())))
     }
 
     /// The typical distance between two scrapes: the median over all targets, 15 s where there

@@ -116,7 +116,8 @@ async fn is_other_with_several_quantiles(
     let (ExprKind::Call { function, args }, Ok(ours)) = (&node.kind, &compared.ours) else {
         return Ok(false);
     };
-    let ("histogram_quantiles", [vector, label, quantiles @ ..]) = (function.name, args.as_slice())
+    let ("histogram_quantiles", [vector, label, quantiles @ ..]) =
+        (function.name(), args.as_slice())
     else {
         return Ok(false);
     };

@@ -138,7 +138,7 @@ fn moments(node: &Expr, when: When) -> Vec<When> {
 
 fn name(node: &Expr) -> String {
     match &node.kind {
-        ExprKind::Call { function, .. } => function.name.to_owned(),
+        ExprKind::Call { function, .. } => function.name().to_owned(),
         ExprKind::Aggregate(aggregate) => aggregate.op.name().to_owned(),
         ExprKind::Binary(binary) => format!("{:?} {}", binary.op, left_and_right(binary)),
         ExprKind::Negate(_) => "negation".to_owned(),

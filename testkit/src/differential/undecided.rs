@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use operator::promql::{AggregateOp, Comparison, Condition, Expr, ExprKind, Grouping};
+use operator::promql::{AggregateOp, Comparison, Expr, ExprKind, Grouping, ParsedMatcher};
 
 use super::{Compared, When, World};
 use crate::prometheus::api::Points;
@@ -59,7 +59,7 @@ pub async fn is_resorted(
         _ => node,
     };
     let ExprKind::Call { function, args } = &call.kind else { return Ok(false) };
-    let ("absent" | "absent_over_time", [arg]) = (function.name, args.as_slice()) else {
+    let ("absent" | "absent_over_time", [arg]) = (function.name(), args.as_slice()) else {
         return Ok(false);
     };
     let arg = arg.unwrapped();
@@ -68,11 +68,11 @@ pub async fn is_resorted(
     };
     let (start, end) = (arg.span.start - node.span.start, arg.span.end - node.span.start);
     let Some(close) = part[..end].rfind('}') else { return Ok(false) };
-    let conditions = &selector.conditions;
+    let conditions = &selector.matchers;
     let has_to_be = |name: &str| {
         conditions.iter().any(|condition| condition.name == name && !takes_nothing(condition))
     };
-    let excludes = |condition: &&Condition| {
+    let excludes = |condition: &&ParsedMatcher| {
         let negated = matches!(condition.comparison, Comparison::NotEqual | Comparison::NotRegex);
         !has_to_be(&condition.name) || (negated && takes_nothing(condition))
     };
@@ -88,7 +88,7 @@ pub async fn is_resorted(
 }
 
 /// Whether a condition holds for an absent label.
-fn takes_nothing(condition: &Condition) -> bool {
+fn takes_nothing(condition: &ParsedMatcher) -> bool {
     let matches = || {
         regex::Regex::new(&format!("^(?s:{})$", condition.value))
             .is_ok_and(|pattern| pattern.is_match(""))

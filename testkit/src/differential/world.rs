@@ -170,7 +170,7 @@ impl World {
 fn is_ordered(text: &str) -> bool {
     let Ok(parsed) = Expression::parse(text) else { return false };
     match &parsed.root().unwrapped().kind {
-        ExprKind::Call { function, .. } => function.name.starts_with("sort"),
+        ExprKind::Call { function, .. } => function.name().starts_with("sort"),
         // Groups may come in any order.
         ExprKind::Aggregate(aggregate) => {
             matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)

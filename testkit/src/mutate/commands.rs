@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use operator::capture::{
-    CaptureReader, CaptureWriter, Tick, add_event, compact, copy, excerpt, seal_truth,
+    CaptureReader, CaptureWriter, Tick, add_event, compact, copy, copy_range, seal_truth,
     unseal_truth, verify,
 };
 use operator::diagnose::{diagnose, draw};
@@ -146,7 +146,7 @@ static RULES: LazyLock<Vec<RuleFile>> = LazyLock::new(rules::bundled);
 fn rules_replay(path: &Path) -> Result<()> {
     let reader = CaptureReader::open(path)?;
     let storage = CaptureStorage::new(&reader);
-    storage.announce(rules::reads(&RULES));
+    storage.announce(rules::metrics_read(&RULES));
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
     let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };
@@ -168,7 +168,7 @@ fn excerpt_of(path: &Path) -> Result<()> {
     let mut writer = CaptureWriter::create(&beside(path, "next"), reader.meta().clone())?;
     let end = reader.window().end;
     let range = TimeRange::new(end.saturating_add_millis(-3_600_000), end);
-    excerpt(&reader, range, &mut writer)?;
+    copy_range(&reader, range, &mut writer)?;
     Ok(writer.finish()?)
 }
 

@@ -8,12 +8,14 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use operator::capture::{CaptureReader, CaptureWriter, excerpt};
+use operator::capture::{CaptureReader, CaptureWriter, copy_range};
 use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
 use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
-use operator::record::{self, Clock, Copier, Feed, News, Recent, Recording, Stop};
+use operator::record::{
+    self, Clock, CommitIncrement, Copier, LiveFeed, RecentWindow, Recording, Stop,
+};
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
@@ -27,7 +29,7 @@ const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 const SPEED: u32 = 24;
 
 /// Records a part of a bundled run as it is served back, and returns what the recorder told.
-async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<News> {
+async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<CommitIncrement> {
     let clock = playback::faster(part.start, SPEED);
     let playback = Playback::start(run, Arc::new(|| clock.wall()), outage).await;
     let options = HttpOptions::default();
@@ -36,7 +38,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let pd = PdClient::new(&options).expect("a client");
     let schedule = PdSchedule::new(PdCadence::default(), part.start);
     let found = Discovered { members: playback.members.clone(), addresses: Addresses::Advertised };
-    let (feed, mut news) = Feed::new(&metrics());
+    let (feed, mut news) = LiveFeed::new(&metrics());
     let recording = Recording {
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
         pd: Some(PdSampler::new(pd, found, schedule)),
@@ -67,8 +69,8 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
 }
 
 /// The verdict of every live tick.
-fn live(news: Vec<News>) -> Vec<(Timestamp, Verdict)> {
-    let mut recent = Recent::new(HORIZON_MS);
+fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
+    let mut recent = RecentWindow::new(HORIZON_MS);
     let mut verdicts = Vec::new();
     for one in news {
         let settled = one.settled;
@@ -124,7 +126,7 @@ fn an_excerpt_holds_what_the_capture_holds_of_its_range() {
     let reader = CaptureReader::open(&Path::new(DATA).join("chaos-02.capture")).expect("it opens");
     let path = dir.path().join("part.capture");
     let mut writer = CaptureWriter::create(&path, reader.meta().clone()).expect("it can be made");
-    excerpt(&reader, range, &mut writer).expect("it can be copied");
+    copy_range(&reader, range, &mut writer).expect("it can be copied");
     writer.finish().expect("it can be sealed");
     let part = CaptureReader::open(&path).expect("it opens");
     let select = |reader: &CaptureReader| reader.select(&[], range).expect("samples read");

@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{TimeRange, Timestamp};
 
 /// The mode.
@@ -46,13 +46,13 @@ fn stall(moves: &[Timestamp], open: Timestamp) -> Option<(Timestamp, Option<Time
     None
 }
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let points: Vec<_> =
-        case.evidence.pd.safe_points.iter().filter(|(_, point)| point.cluster > 0).collect();
+        observed.evidence.pd.safe_points.iter().filter(|(_, point)| point.cluster > 0).collect();
     let moved = points.chunk_by(|a, b| a.1.cluster == b.1.cluster);
     let moves: Vec<Timestamp> = moved.filter_map(|same| Some(same.first()?.0)).collect();
-    let Some((since, end)) = stall(&moves, case.open()) else { return Vec::new() };
-    let until = end.unwrap_or(case.open());
+    let Some((since, end)) = stall(&moves, observed.open()) else { return Vec::new() };
+    let until = end.unwrap_or(observed.open());
     let Some((_, point)) = points.iter().rev().find(|(at, _)| *at < until) else {
         return Vec::new();
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::findings::finding::{FindingKind, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::leaving;
 use crate::model::{TimeRange, Timestamp};
 
@@ -40,8 +40,8 @@ const GRANTS: &str = "grant-leader-scheduler";
 const LIMIT: &str = "schedule.leader-schedule-limit";
 
 /// How many operators that move leaders PD may have under way at once.
-fn limit_at<'a>(case: &'a Case<'_>, at: Timestamp) -> &'a str {
-    let pd = &case.evidence.pd;
+fn limit_at<'a>(observed: &'a ObservedWindow<'_>, at: Timestamp) -> &'a str {
+    let pd = &observed.evidence.pd;
     let later = pd.config_changes.iter().find(|change| change.key == LIMIT && change.at > at);
     match later {
         Some(change) => &change.from,
@@ -57,10 +57,10 @@ struct Spread {
 }
 
 impl Spread {
-    fn at(case: &Case<'_>, at: Timestamp) -> Option<Self> {
-        let pd = &case.evidence.pd;
-        let leaves = leaving(case.evidence);
-        let stores = case.evidence.stores.iter().enumerate();
+    fn at(observed: &ObservedWindow<'_>, at: Timestamp) -> Option<Self> {
+        let pd = &observed.evidence.pd;
+        let leaves = leaving(observed.evidence);
+        let stores = observed.evidence.nodes.stores.iter().enumerate();
         let serving = stores.filter(|(index, _)| !leaves.contains(index));
         let counts: Vec<u64> = serving
             .filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at))
@@ -88,8 +88,8 @@ struct Stretch {
 
 /// When leaders were not balanced: the balancer not among PD's schedulers, or paused, or without a
 /// single operator that it may make, or with another scheduler that grants leaders to one store.
-fn away(case: &Case<'_>) -> Vec<Stretch> {
-    let pd = &case.evidence.pd;
+fn away(observed: &ObservedWindow<'_>) -> Vec<Stretch> {
+    let pd = &observed.evidence.pd;
     let works = |at: Timestamp| {
         let held = |list: &[(Timestamp, BTreeSet<String>)]| {
             let by = list.partition_point(|(changed, _)| *changed <= at);
@@ -99,7 +99,7 @@ fn away(case: &Case<'_>) -> Vec<Stretch> {
         let granted = pd.schedulers[..by]
             .last()
             .is_some_and(|(_, names)| names.iter().any(|name| name.starts_with(GRANTS)));
-        held(&pd.schedulers) && !held(&pd.paused) && !granted && limit_at(case, at) != "0"
+        held(&pd.schedulers) && !held(&pd.paused) && !granted && limit_at(observed, at) != "0"
     };
     let Some((listed, _)) = pd.schedulers.first() else { return Vec::new() };
     let limits = pd.config_changes.iter().filter(|change| change.key == LIMIT);
@@ -120,53 +120,53 @@ fn away(case: &Case<'_>) -> Vec<Stretch> {
 }
 
 /// When leaders were spread too widely, where that is a fault.
-fn too_wide(case: &Case<'_>, away: Stretch) -> Option<Stretch> {
-    let open = case.open();
-    let wide = |at: Timestamp| Spread::at(case, at).is_some_and(Spread::is_wide);
+fn too_wide(observed: &ObservedWindow<'_>, away: Stretch) -> Option<Stretch> {
+    let open = observed.open();
+    let wide = |at: Timestamp| Spread::at(observed, at).is_some_and(Spread::is_wide);
     let long_ago = open.saturating_add_millis(-LASTS_MS);
     if away.end.is_none() && away.from <= long_ago && wide(long_ago) && wide(open) {
         return Some(Stretch { from: long_ago, end: None });
     }
     let from = away.from.saturating_add_millis(-ASKED_MS);
     let before =
-        Spread::at(case, from.saturating_add_millis(-1)).or(Spread::at(case, away.from))?;
+        Spread::at(observed, from.saturating_add_millis(-1)).or(Spread::at(observed, away.from))?;
     let grown = |at: &Timestamp| {
-        Spread::at(case, *at)
+        Spread::at(observed, *at)
             .is_some_and(|now| now.is_wide() && now.width() >= before.width() + GREW_BY)
     };
     let until = away.end.unwrap_or(open);
-    let listings = case.evidence.pd.listings.iter().copied();
+    let listings = observed.evidence.pd.listings.iter().copied();
     let within: Vec<Timestamp> = listings.filter(|at| *at >= from && *at <= until).collect();
     let stretch = within
         .chunk_by(|a, b| grown(a) == grown(b))
         .find(|run| grown(&run[0]) && run[run.len() - 1] - run[0] >= GREW_MS)?;
     // What one store was told to lead away, or a missing one lost, nobody should bring back.
     let from = stretch[0];
-    let drained = case
+    let drained = observed
         .drains
         .iter()
         .any(|drain| drain.at <= until && drain.end.is_none_or(|end| end >= from));
-    (!drained && !case.disturbed(from)).then_some(Stretch { from, end: away.end })
+    (!drained && !observed.disturbed(from)).then_some(Stretch { from, end: away.end })
 }
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    away(case)
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    away(observed)
         .into_iter()
-        .find_map(|stretch| too_wide(case, stretch))
-        .map(|one| told(case, one))
+        .find_map(|stretch| too_wide(observed, stretch))
+        .map(|one| told(observed, one))
         .into_iter()
         .collect()
 }
 
-fn told(case: &Case<'_>, Stretch { from, end }: Stretch) -> Claim {
-    let at = end.map_or(case.open(), |end| end.saturating_add_millis(-1));
-    let Spread { least, most } = Spread::at(case, at).unwrap_or(Spread { least: 0, most: 0 });
+fn told(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim {
+    let at = end.map_or(observed.open(), |end| end.saturating_add_millis(-1));
+    let Spread { least, most } = Spread::at(observed, at).unwrap_or(Spread { least: 0, most: 0 });
     let mut claim = Claim::new(Target::cluster(), from, 60_000, 0.7);
     claim.end = end;
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::ScoresApart,
         target: Target::cluster(),
-        range: TimeRange::new(from, end.unwrap_or(case.open())),
+        range: TimeRange::new(from, end.unwrap_or(observed.open())),
         uncertainty_ms: 60_000,
         lasts: end.is_none(),
         text: format!(

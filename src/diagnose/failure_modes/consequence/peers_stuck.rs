@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::{FindingKind, Target, counted};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::TimeRange;
 
 /// The mode.
@@ -24,9 +24,9 @@ pub const MODE: Mode = Mode {
 /// without a single operator is stuck.
 const LASTS_MS: i64 = 600_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let pd = &case.evidence.pd;
-    let open = case.open();
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let pd = &observed.evidence.pd;
+    let open = observed.open();
     let mut found = Vec::new();
     for name in ["miss-peer", "down-peer", "offline-peer"] {
         let Some(counts) = pd.checks.get(name) else { continue };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence, presence};
 use crate::model::{StoreId, TimeRange, Timestamp};
 
@@ -47,16 +47,20 @@ struct Loss<'a> {
 
 /// What two stores that are gone at once take along; `None` where that is no quorum, or not for
 /// long. Of the two, `first` fell out first.
-fn loss<'a>(case: &Case<'_>, first: &'a Outage, second: &'a Outage) -> Option<Loss<'a>> {
+fn loss<'a>(
+    observed: &ObservedWindow<'_>,
+    first: &'a Outage,
+    second: &'a Outage,
+) -> Option<Loss<'a>> {
     let ends = [first.end, second.end].into_iter().flatten();
     let end = ends.min();
-    let range = TimeRange::new(second.onset, end.unwrap_or(case.open()).max(second.onset));
-    let ids = [first, second].map(|outage| case.evidence.stores[outage.store].id);
+    let range = TimeRange::new(second.onset, end.unwrap_or(observed.open()).max(second.onset));
+    let ids = [first, second].map(|outage| observed.evidence.nodes.stores[outage.store].id);
     let missing = |stores: &BTreeSet<StoreId>| {
         let lost = stores.iter().filter(|id| ids.contains(&Some(**id))).count();
         2 * lost > stores.len()
     };
-    let lost = case.evidence.pd.peers.iter().filter(|(_, stores)| missing(stores));
+    let lost = observed.evidence.pd.peers.iter().filter(|(_, stores)| missing(stores));
     let regions: Vec<String> = lost.map(|(region, _)| format!("region {region}")).collect();
     (range.millis() >= LASTS_MS && !regions.is_empty()).then_some(Loss {
         first,
@@ -67,8 +71,8 @@ fn loss<'a>(case: &Case<'_>, first: &'a Outage, second: &'a Outage) -> Option<Lo
     })
 }
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let gone: Vec<&Outage> = case
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let gone: Vec<&Outage> = observed
         .outages
         .iter()
         .filter(|outage| outage.link.is_none())
@@ -76,7 +80,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         .collect();
     let pairs = gone.iter().enumerate().flat_map(|(index, first)| {
         let others = gone.iter().skip(index + 1).filter(|second| second.store != first.store);
-        others.filter_map(|second| loss(case, first, second))
+        others.filter_map(|second| loss(observed, first, second))
     });
     let Some(found) = pairs.min_by_key(|loss| loss.range.start) else { return Vec::new() };
     let Loss { first, second, range, end, regions } = found;

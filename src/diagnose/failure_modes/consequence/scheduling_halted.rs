@@ -6,7 +6,7 @@ use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{PdOperator, TimeRange, Timestamp};
 
 /// The mode.
@@ -28,14 +28,14 @@ const STEP_MS: i64 = 600_000;
 /// Halted for this long while regions lack peers, nothing repairs them.
 const HALTED_MS: i64 = 60_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    stuck(case).into_iter().chain(halted(case)).collect()
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    stuck(observed).into_iter().chain(halted(observed)).collect()
 }
 
-fn stuck(case: &Case<'_>) -> Option<Claim> {
+fn stuck(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let mut first: BTreeMap<&PdOperator, Timestamp> = BTreeMap::new();
     let mut oldest: Option<(Timestamp, Timestamp, &PdOperator)> = None;
-    for (at, operators) in &case.evidence.pd.operators {
+    for (at, operators) in &observed.evidence.pd.operators {
         first.retain(|operator, _| operators.contains(operator));
         for operator in operators {
             let since = *first.entry(operator).or_insert(*at);
@@ -64,8 +64,8 @@ fn stuck(case: &Case<'_>) -> Option<Claim> {
 }
 
 /// Halting alone is a decision; it is a fault once regions wait for what was halted.
-fn halted(case: &Case<'_>) -> Option<Claim> {
-    let pd = &case.evidence.pd;
+fn halted(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let pd = &observed.evidence.pd;
     let change = pd.config_changes.iter().find(|change| {
         change.key == "schedule.halt-scheduling" && change.to == "true"
             || change.key.ends_with("-schedule-limit") && change.to == "0"
@@ -74,12 +74,12 @@ fn halted(case: &Case<'_>) -> Option<Claim> {
         .config_changes
         .iter()
         .find(|other| other.at > change.at && other.key == change.key && other.to != change.to);
-    let (from, uncertainty_ms) = onset(case, change);
-    let end = over.map(|other| onset(case, other).0);
-    let range = TimeRange::new(from, end.unwrap_or(case.open()).max(from));
-    let why = if lacks_peers(case, range) {
+    let (from, uncertainty_ms) = onset(observed, change);
+    let end = over.map(|other| onset(observed, other).0);
+    let range = TimeRange::new(from, end.unwrap_or(observed.open()).max(from));
+    let why = if lacks_peers(observed, range) {
         "regions lack peers"
-    } else if stopped_balancing(case, range) {
+    } else if stopped_balancing(observed, range) {
         "regions are unevenly placed and were being moved"
     } else {
         return None;
@@ -102,9 +102,9 @@ fn halted(case: &Case<'_>) -> Option<Claim> {
     Some(claim)
 }
 
-fn lacks_peers(case: &Case<'_>, range: TimeRange) -> bool {
+fn lacks_peers(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
     ["miss-peer", "down-peer", "offline-peer"].iter().any(|name| {
-        case.evidence.pd.checks.get(*name).is_some_and(|counts| {
+        observed.evidence.pd.checks.get(*name).is_some_and(|counts| {
             let ends = counts.iter().skip(1).map(|(at, _)| *at).chain([range.end]);
             let held = counts.iter().zip(ends);
             held.into_iter()
@@ -115,8 +115,8 @@ fn lacks_peers(case: &Case<'_>, range: TimeRange) -> bool {
 
 /// Whether PD was moving regions in the minutes before and moves none any more, though one store
 /// holds less than half as many as another. What was under way may take half a minute to finish.
-fn stopped_balancing(case: &Case<'_>, range: TimeRange) -> bool {
-    let pd = &case.evidence.pd;
+fn stopped_balancing(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
+    let pd = &observed.evidence.pd;
     let lists_in = |from: Timestamp, to: Timestamp| {
         pd.operators.iter().filter(|(at, _)| *at >= from && *at < to).count()
     };

@@ -1,9 +1,9 @@
 //! Snapshots crowd out the rest.
 
-use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -22,8 +22,8 @@ const TRAFFIC: &str = "tikv_raftstore_snapshot_traffic_total";
 
 /// PD lets a store send or receive at most 64 snapshots (`max-snapshot-count`) and adds peers at
 /// 15 a minute; half of the limit, for two minutes, is no rebalancing.
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let line = Line {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let line = Limit {
         metric: TRAFFIC,
         how: PlotHow::Gauge,
         kind: FindingKind::SnapshotTraffic,
@@ -32,5 +32,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         hold: 8,
         confidence: 0.7,
     };
-    crossings(case, &line, |instance| case.evidence.series.gauge(TRAFFIC, instance, |_| true))
+    crossings(observed, &line, |instance| {
+        observed.evidence.series.gauge(TRAFFIC, instance, |_| true)
+    })
 }

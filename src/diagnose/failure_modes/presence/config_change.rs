@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::pd_history::ConfigChange;
 use crate::model::{Series, TimeRange, Timestamp};
 
@@ -28,11 +28,11 @@ const ASKED_MS: i64 = 60_000;
 
 /// When a change happened and how far that may be off: PD exports many items, and is scraped more
 /// often than it is asked.
-pub fn onset(case: &Case<'_>, change: &ConfigChange) -> (Timestamp, i64) {
+pub fn onset(observed: &ObservedWindow<'_>, change: &ConfigChange) -> (Timestamp, i64) {
     let item = change.key.rsplit('.').next().unwrap_or(&change.key);
     let of_item = |series: &&Series| series.labels.get("type") == Some(item);
     let from = change.at.saturating_add_millis(-ASKED_MS - 15_000);
-    let scraped = case.evidence.series.metric(STATUS).iter().filter(of_item);
+    let scraped = observed.evidence.series.metric(STATUS).iter().filter(of_item);
     let moved = scraped.flat_map(|series| {
         let steps = series.samples.windows(2).filter(|pair| pair[0].value != pair[1].value);
         steps.map(|pair| (pair[1].at, pair[1].at - pair[0].at)).collect::<Vec<_>>()
@@ -42,10 +42,10 @@ pub fn onset(case: &Case<'_>, change: &ConfigChange) -> (Timestamp, i64) {
     near.min().map_or((change.at, ASKED_MS), |(at, apart)| (at.min(change.at), apart))
 }
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for change in &case.evidence.pd.config_changes {
-        let (at, uncertainty_ms) = onset(case, change);
+    for change in &observed.evidence.pd.config_changes {
+        let (at, uncertainty_ms) = onset(observed, change);
         let mut claim = Claim::new(Target::cluster(), at, uncertainty_ms, 0.95);
         let show =
             |value: &str| if value.is_empty() { "unset".to_owned() } else { value.to_owned() };
@@ -63,14 +63,14 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         claim.target.concerns.push(change.key.clone());
         found.push(claim);
     }
-    found.extend(paused(case));
+    found.extend(paused(observed));
     found
 }
 
 /// Schedulers that one answer lists as paused are one decision: `pd-ctl` pauses all at once.
-fn paused(case: &Case<'_>) -> Vec<Claim> {
+fn paused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<Claim> = Vec::new();
-    for (change, told) in case.schedulers.iter().filter(|(change, _)| change.paused) {
+    for (change, told) in observed.schedulers.iter().filter(|(change, _)| change.paused) {
         let same = |claim: &Claim| claim.onset == change.at && claim.end == change.end;
         let index = found.iter().position(same).unwrap_or_else(|| {
             let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.95);

@@ -1,9 +1,9 @@
 //! Panics, damaged files.
 
-use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -23,8 +23,8 @@ const CORRUPT: &str = "tikv_engine_compaction_num_corrupt_keys";
 
 /// TiKV counts an error as critical only where an invariant is broken; RocksDB counts a key as
 /// corrupt only where it cannot be read. One is one too many.
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let line = Line {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let line = Limit {
         metric: CRITICAL,
         how: PlotHow::Rate,
         kind: FindingKind::CriticalError,
@@ -33,9 +33,10 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         hold: 1,
         confidence: 0.9,
     };
-    let series = &case.evidence.series;
-    let mut found = crossings(case, &line, |instance| series.rate(CRITICAL, instance, |_| true));
-    let line = Line { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..line };
-    found.extend(crossings(case, &line, |instance| series.rate(CORRUPT, instance, |_| true)));
+    let series = &observed.evidence.series;
+    let mut found =
+        crossings(observed, &line, |instance| series.rate(CRITICAL, instance, |_| true));
+    let line = Limit { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..line };
+    found.extend(crossings(observed, &line, |instance| series.rate(CORRUPT, instance, |_| true)));
     found
 }

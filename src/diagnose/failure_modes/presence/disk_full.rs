@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{Stretch, below};
 use crate::diagnose::observations::tracks::{Point, Track};
@@ -31,16 +31,18 @@ const FREE_SHARE: f64 = 0.05;
 /// (`low-space-ratio` 0.8), and lost to something that will not stop there.
 const FILLING_SHARE: f64 = 0.1;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    (0..case.evidence.stores.len()).filter_map(|store| of_store(case, store)).collect()
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    (0..observed.evidence.nodes.stores.len())
+        .filter_map(|store| of_store(observed, store))
+        .collect()
 }
 
 /// Free share of the disk, exact, from Prometheus.
-fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
-    let instance = case.evidence.stores[store].instance.as_deref()?;
+fn by_metrics(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, String)> {
+    let instance = observed.evidence.nodes.stores[store].instance.as_deref()?;
     let of = |kind: &'static str| {
         let keep = move |labels: &Labels| labels.get("type") == Some(kind);
-        case.evidence.series.gauge(SIZE, instance, keep)
+        observed.evidence.series.gauge(SIZE, instance, keep)
     };
     let (available, capacity) = (of("available"), of("capacity"));
     let share = |point: &Point| {
@@ -53,8 +55,8 @@ fn by_metrics(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
 
 /// Free share of the disk from PD, to four digits, but also from a process that died before
 /// anybody scraped it.
-fn by_pd(case: &Case<'_>, store: usize) -> Option<(Track, String)> {
-    let history = case.evidence.pd.stores.get(&case.evidence.stores[store].id?)?;
+fn by_pd(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, String)> {
+    let history = observed.evidence.pd.stores.get(&observed.evidence.nodes.stores[store].id?)?;
     let mut before: Option<Timestamp> = None;
     let point = |&(at, value): &(Timestamp, f64)| {
         let since = before.replace(at).unwrap_or(at);
@@ -75,14 +77,14 @@ fn without_space(track: &Track) -> Option<Stretch> {
     })
 }
 
-fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
-    let tracks = [by_metrics(case, store), by_pd(case, store)];
+fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
+    let tracks = [by_metrics(observed, store), by_pd(observed, store)];
     let found = tracks
         .into_iter()
         .flatten()
         .find_map(|(track, reference)| Some((without_space(&track)?, track, reference)));
     let (stretch, track, reference) = found?;
-    let known = &case.evidence.stores[store];
+    let known = &observed.evidence.nodes.stores[store];
     let most = track.values().fold(0.0, f64::max);
     let mut claim = Claim::new(
         Target::store(known),

@@ -4,7 +4,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned}
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 use crate::model::{TimeRange, Timestamp};
 
@@ -35,18 +35,18 @@ const GREW: f64 = 2.0;
 /// A process that is younger than this may still be filling its caches.
 const YOUNG_MS: i64 = 60_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    unplanned(case, Presence::Died).filter_map(|outage| of_outage(case, outage)).collect()
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    unplanned(observed, Presence::Died).filter_map(|outage| of_outage(observed, outage)).collect()
 }
 
-fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
-    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
-    let rss = case.evidence.series.gauge(RSS, instance, |_| true);
-    let quota = case.evidence.series.gauge(QUOTA, instance, |_| true);
+fn of_outage(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
+    let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
+    let rss = observed.evidence.series.gauge(RSS, instance, |_| true);
+    let quota = observed.evidence.series.gauge(QUOTA, instance, |_| true);
     let last = rss.last_by(outage.onset)?;
     let before = TimeRange::new(last.at.saturating_add_millis(-150_000), last.at);
     let usual = rss.within(before).iter().map(|point| point.value).min_by(f64::total_cmp)?;
-    let starts = case.evidence.series.gauge(START, instance, |_| true);
+    let starts = observed.evidence.series.gauge(START, instance, |_| true);
     let young = starts.last_by(last.at).is_some_and(|start| {
         last.at - Timestamp::from_millis((start.value * 1000.0) as i64) < YOUNG_MS
     });
@@ -61,10 +61,10 @@ fn of_outage(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
         return None;
     }
     let mib = |bytes: f64| number(bytes / 1_048_576.0);
-    let mut found = claim(case, outage, if near { 0.98 } else { 0.8 });
+    let mut found = claim(observed, outage, if near { 0.98 } else { 0.8 });
     found.readings.push(crossing(Crossing {
         kind: FindingKind::MemoryRose,
-        target: Target::store(&case.evidence.stores[outage.store]),
+        target: Target::store(&observed.evidence.nodes.stores[outage.store]),
         range: TimeRange::new(last.at, outage.onset),
         uncertainty_ms: outage.onset - last.at,
         lasts: false,

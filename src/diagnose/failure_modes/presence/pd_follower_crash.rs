@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -17,7 +17,7 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let followers = gone(case).filter(|outage| !outage.led && died(outage));
-    followers.map(|outage| claim(case, outage)).collect()
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let followers = gone(observed).filter(|outage| !outage.led && died(outage));
+    followers.map(|outage| claim(observed, outage)).collect()
 }

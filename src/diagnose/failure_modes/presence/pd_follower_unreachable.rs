@@ -3,8 +3,8 @@
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::Life;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Liveness;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -19,15 +19,15 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let silent = gone(case).filter(|outage| !outage.led && !died(outage));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let silent = gone(observed).filter(|outage| !outage.led && !died(outage));
     silent
         .map(|outage| {
-            let claim = claim(case, outage);
-            match outage.life {
-                Life::StoodStill { .. } => claim.but("its counters stood still: it was frozen"),
-                Life::MovedOn { .. } => claim.but("its counters went on: it was cut off"),
-                Life::Unknown => claim.unchecked(
+            let claim = claim(observed, outage);
+            match outage.liveness {
+                Liveness::StoodStill { .. } => claim.but("its counters stood still: it was frozen"),
+                Liveness::MovedOn { .. } => claim.but("its counters went on: it was cut off"),
+                Liveness::Unknown => claim.unchecked(
                     "whether the process stands still or is cut off",
                     "grep State /proc/$(pgrep pd-server)/status",
                 ),

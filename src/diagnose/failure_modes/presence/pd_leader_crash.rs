@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -17,9 +17,9 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    gone(case)
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    gone(observed)
         .filter(|outage| outage.led && died(outage))
-        .map(|outage| claim(case, outage))
+        .map(|outage| claim(observed, outage))
         .collect()
 }

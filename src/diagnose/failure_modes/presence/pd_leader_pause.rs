@@ -2,8 +2,8 @@
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::Life;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Liveness;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,16 +18,16 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let silent = gone(case).filter(|outage| outage.led && !died(outage));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let silent = gone(observed).filter(|outage| outage.led && !died(outage));
     silent
-        .map(|outage| match outage.life {
-            Life::MovedOn { .. } => {
-                let mut claim = claim(case, outage);
+        .map(|outage| match outage.liveness {
+            Liveness::MovedOn { .. } => {
+                let mut claim = claim(observed, outage);
                 claim.confidence = 0.6;
                 claim.but("its own counters went on: it was cut off rather than frozen")
             }
-            _ => claim(case, outage),
+            _ => claim(observed, outage),
         })
         .collect()
 }

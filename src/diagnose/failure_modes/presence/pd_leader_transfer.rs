@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -21,21 +21,21 @@ pub const MODE: Mode = Mode {
 /// (5 s by `lease`) and more.
 const HANDOVER_MS: i64 = 8_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for (change, told) in &case.leader_changes {
+    for (change, told) in &observed.leader_changes {
         let Some(to) = &change.to else { continue };
         let since = change.leaderless_since.unwrap_or(change.at);
-        let missing = case.members.iter().any(|one| {
+        let missing = observed.members.iter().any(|one| {
             let from = one.last_sign.saturating_add_millis(-15_000);
-            let until = one.end.unwrap_or(case.open()).saturating_add_millis(30_000);
+            let until = one.end.unwrap_or(observed.open()).saturating_add_millis(30_000);
             (one.is_silent() || one.restart.is_some()) && since >= from && since <= until
         });
         if missing || *to == change.from {
             continue;
         }
         let from = &change.from;
-        let mut target = Target::member(from, case.evidence.member_address(from));
+        let mut target = Target::member(from, observed.evidence.nodes.member_address(from));
         target.concerns.push(to.clone());
         let mut claim = Claim::new(target, since, 5_000, 0.9);
         claim.end = Some(change.at);

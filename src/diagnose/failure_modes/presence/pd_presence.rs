@@ -2,9 +2,9 @@
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::rolling_members;
-use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, View};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::planned_stops::rolling_members;
+use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, Reachability};
 
 /// Metrics that tell whether a member is there.
 pub const METRICS: [&str; 5] = [
@@ -16,9 +16,12 @@ pub const METRICS: [&str; 5] = [
 ];
 
 /// Members that were gone: silent to all who asked, or replaced by a new process.
-pub fn gone<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a MemberOutage> + use<'a> {
-    let rolling = rolling_members(case);
-    case.members
+pub fn gone<'a>(
+    observed: &'a ObservedWindow<'_>,
+) -> impl Iterator<Item = &'a MemberOutage> + use<'a> {
+    let rolling = rolling_members(observed);
+    observed
+        .members
         .iter()
         .filter(|one| one.is_silent() || one.restart.is_some())
         .filter(move |one| !rolling.contains(&one.member))
@@ -30,15 +33,16 @@ pub fn died(outage: &MemberOutage) -> bool {
 }
 
 /// The claim that a member's outage is.
-pub fn claim(case: &Case<'_>, outage: &MemberOutage) -> Claim {
-    let target = Target::member(&outage.member, case.evidence.member_address(&outage.member));
-    let both = outage.recorder == View::Silent && outage.prometheus == View::Silent;
+pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
+    let target =
+        Target::member(&outage.member, observed.evidence.nodes.member_address(&outage.member));
+    let both = outage.recorder == Reachability::Silent && outage.prometheus == Reachability::Silent;
     let confidence = if both || outage.restart.is_some() { 0.95 } else { 0.75 };
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
     claim.end = outage.end;
     claim.evidence.clone_from(&outage.findings);
-    let open = case.open();
-    let changes = case.leader_changes.iter().filter(|(change, _)| {
+    let open = observed.open();
+    let changes = observed.leader_changes.iter().filter(|(change, _)| {
         change.from == outage.member && outage.range(open).contains(change.at)
     });
     claim.evidence.extend(changes.map(|(_, told)| *told));

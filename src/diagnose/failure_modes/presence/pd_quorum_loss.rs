@@ -6,7 +6,7 @@ use crate::diagnose::failure_modes::presence::pd_presence::METRICS;
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{TimeRange, Timestamp};
 
 /// The mode.
@@ -33,17 +33,17 @@ const LASTS_MS: i64 = 20_000;
 /// Without missing members, nobody leading for this long is no slow election any more.
 const LEADERLESS_MS: i64 = 60_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    by_members(case).or_else(|| by_leader(case)).into_iter().collect()
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    by_members(observed).or_else(|| by_leader(observed)).into_iter().collect()
 }
 
 /// So many members missing at once that the rest is no majority.
-fn by_members(case: &Case<'_>) -> Option<Claim> {
-    let total = case.member_names.len();
+fn by_members(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let total = observed.member_names.len();
     let majority = total / 2 + 1;
-    let silent: Vec<_> = case.members.iter().filter(|one| one.is_silent()).collect();
+    let silent: Vec<_> = observed.members.iter().filter(|one| one.is_silent()).collect();
     let missing_at = |at: Timestamp| -> BTreeSet<&str> {
-        let missing = silent.iter().filter(|one| one.range(case.open() + 1).contains(at));
+        let missing = silent.iter().filter(|one| one.range(observed.open() + 1).contains(at));
         missing.map(|one| one.member.as_str()).collect()
     };
     let starts = silent.iter().map(|one| one.onset);
@@ -51,7 +51,7 @@ fn by_members(case: &Case<'_>) -> Option<Claim> {
     let from = starts.clone().filter(lost).min()?;
     let ends = silent.iter().filter_map(|one| one.end);
     let until = ends.filter(|end| *end > from && !lost(end)).min();
-    if until.unwrap_or(case.open()) - from < LASTS_MS {
+    if until.unwrap_or(observed.open()) - from < LASTS_MS {
         return None;
     }
     let missing = missing_at(from);
@@ -60,7 +60,8 @@ fn by_members(case: &Case<'_>) -> Option<Claim> {
         .filter(|one| missing.contains(one.member.as_str()))
         .flat_map(|one| one.findings.iter().copied());
     let names: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
-    let mut claim = told(case, TimeRange::new(from, until.unwrap_or(case.open())), until, names);
+    let mut claim =
+        told(observed, TimeRange::new(from, until.unwrap_or(observed.open())), until, names);
     let last_sign = silent.iter().filter(|one| one.onset == from).map(|one| one.last_sign).max();
     claim.onset_uncertainty_ms = from - last_sign.unwrap_or(from);
     claim.evidence = evidence.collect();
@@ -68,25 +69,30 @@ fn by_members(case: &Case<'_>) -> Option<Claim> {
 }
 
 /// Nobody led for long, whoever answered.
-fn by_leader(case: &Case<'_>) -> Option<Claim> {
-    let open = case.open();
-    let (change, told_as) = case.leader_changes.iter().find(|(change, _)| {
+fn by_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let open = observed.open();
+    let (change, told_as) = observed.leader_changes.iter().find(|(change, _)| {
         let since = change.leaderless_since.unwrap_or(change.at);
         let until = if change.to.is_some() { change.at } else { open };
         until - since >= LEADERLESS_MS
     })?;
     let since = change.leaderless_since.unwrap_or(change.at);
     let until = change.to.is_some().then_some(change.at);
-    let silent = case.members.iter().filter(|one| {
+    let silent = observed.members.iter().filter(|one| {
         one.is_silent() && one.range(open).overlaps(&TimeRange::new(since, until.unwrap_or(open)))
     });
     let names = silent.map(|one| one.member.clone()).collect();
-    let mut claim = told(case, TimeRange::new(since, until.unwrap_or(open)), until, names);
+    let mut claim = told(observed, TimeRange::new(since, until.unwrap_or(open)), until, names);
     claim.evidence = vec![*told_as];
     Some(claim)
 }
 
-fn told(case: &Case<'_>, range: TimeRange, until: Option<Timestamp>, names: Vec<String>) -> Claim {
+fn told(
+    observed: &ObservedWindow<'_>,
+    range: TimeRange,
+    until: Option<Timestamp>,
+    names: Vec<String>,
+) -> Claim {
     let mut target = Target::named(TargetKind::Pd, "pd");
     target.concerns = names;
     let mut claim = Claim::new(target.clone(), range.start, 5_000, 0.97);
@@ -95,7 +101,7 @@ fn told(case: &Case<'_>, range: TimeRange, until: Option<Timestamp>, names: Vec<
     let text = format!(
         "{} of {} members are missing: {missing}",
         target.concerns.len(),
-        case.member_names.len()
+        observed.member_names.len()
     );
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::QuorumLost,

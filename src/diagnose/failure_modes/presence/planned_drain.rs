@@ -2,8 +2,8 @@
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::{Case, LEADERS};
-use crate::diagnose::observations::planned_stops::{Plan, plan_of};
+use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
+use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,23 +18,23 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for drain in &case.drains {
-        let stop = case.outages.iter().find(|outage| {
+    for drain in &observed.drains {
+        let stop = observed.outages.iter().find(|outage| {
             outage.store == drain.store
                 && outage.onset >= drain.since
-                && plan_of(case, outage) == Some(Plan::Drain)
+                && plan_of(observed, outage) == Some(Plan::Drain)
         });
         let ours = drain.scheduler.is_some() || stop.is_some();
-        let other = case.outages.iter().any(|outage| {
+        let other = observed.outages.iter().any(|outage| {
             outage.store == drain.store
-                && matches!(plan_of(case, outage), Some(Plan::Rolling | Plan::Removal))
+                && matches!(plan_of(observed, outage), Some(Plan::Rolling | Plan::Removal))
         });
         if !ours || other {
             continue;
         }
-        let target = Target::store(&case.evidence.stores[drain.store]);
+        let target = Target::store(&observed.evidence.nodes.stores[drain.store]);
         let onset = drain.scheduler.map_or(drain.at, |at| at.min(drain.at));
         let mut claim = Claim::new(target, onset, drain.at - drain.since, 0.95);
         claim.stores = vec![drain.store];
@@ -42,23 +42,23 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         claim.evidence.clone_from(&drain.findings);
         claim.evidence.extend(stop.iter().flat_map(|outage| outage.findings.iter().copied()));
         let evictions =
-            case.schedulers.iter().filter(|(change, _)| Some(change.at) == drain.scheduler);
+            observed.schedulers.iter().filter(|(change, _)| Some(change.at) == drain.scheduler);
         claim.evidence.extend(evictions.map(|(_, told)| *told));
         found.push(claim);
     }
-    found.extend(stopped_without_listings(case));
+    found.extend(stopped_without_listings(observed));
     found
 }
 
 /// Stops that only the store's own count of leaders tells to be planned.
-fn stopped_without_listings(case: &Case<'_>) -> Vec<Claim> {
-    let stops = case.outages.iter().filter(|outage| {
-        plan_of(case, outage) == Some(Plan::Drain)
-            && !case.drains.iter().any(|drain| drain.store == outage.store)
+fn stopped_without_listings(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let stops = observed.outages.iter().filter(|outage| {
+        plan_of(observed, outage) == Some(Plan::Drain)
+            && !observed.drains.iter().any(|drain| drain.store == outage.store)
     });
     stops
         .map(|outage| {
-            let target = Target::store(&case.evidence.stores[outage.store]);
+            let target = Target::store(&observed.evidence.nodes.stores[outage.store]);
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), 0.75);
             claim.stores = vec![outage.store];
             claim.end = outage.end;

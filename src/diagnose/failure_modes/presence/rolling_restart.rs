@@ -2,8 +2,8 @@
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::{rolling, rolling_members};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::planned_stops::{rolling, rolling_members};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,11 +18,11 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let stores = rolling(case);
-    let members = rolling_members(case);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let stores = rolling(observed);
+    let members = rolling_members(observed);
     let mut found = Vec::new();
-    let stopped: Vec<_> = case
+    let stopped: Vec<_> = observed
         .outages
         .iter()
         .filter(|outage| stores.contains(&outage.store) && outage.restart.is_some())
@@ -31,7 +31,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let mut target = Target::cluster();
         target.concerns = stopped
             .iter()
-            .map(|one| Target::store(&case.evidence.stores[one.store]).text())
+            .map(|one| Target::store(&observed.evidence.nodes.stores[one.store]).text())
             .collect();
         let mut claim = Claim::new(target, first.onset, first.uncertainty_ms(), 0.95);
         claim.stores.clone_from(&stores);
@@ -40,7 +40,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         found.push(claim);
     }
     let restarted: Vec<_> =
-        case.members.iter().filter(|one| members.contains(&one.member)).collect();
+        observed.members.iter().filter(|one| members.contains(&one.member)).collect();
     if let (Some(first), Some(last)) = (restarted.first(), restarted.last()) {
         let mut target = Target::cluster();
         target.concerns.clone_from(&members);

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -17,11 +17,11 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let moved = case.moved.iter().filter(|(one, _)| !one.leaves);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let moved = observed.moved.iter().filter(|(one, _)| !one.leaves);
     moved
         .map(|(one, told)| {
-            let target = Target::store(&case.evidence.stores[one.store]);
+            let target = Target::store(&observed.evidence.nodes.stores[one.store]);
             let mut claim = Claim::new(target, one.at, 5_000, 0.97);
             claim.stores = vec![one.store];
             claim.evidence = vec![*told];

@@ -8,8 +8,8 @@ use crate::diagnose::failure_modes::presence::store_presence::{
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::{Presence, Silence, View, unscraped};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{Presence, Reachability, Silence, unscraped};
 use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 
 /// The mode.
@@ -25,24 +25,24 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let mut found: Vec<Claim> = unseen_stores(case);
-    found.extend(unseen_members(case));
-    found.extend(blind(case));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = unseen_stores(observed);
+    found.extend(unseen_members(observed));
+    found.extend(blind(observed));
     found
 }
 
 /// A single failed scrape is a hiccup.
 const FAILED: usize = 2;
 
-fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
-    let unseen = unplanned(case, Presence::Unseen)
+fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let unseen = unplanned(observed, Presence::Unseen)
         .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED))
-        .filter(|outage| !is_starved(case, outage) && !is_badly_connected(case, outage));
+        .filter(|outage| !is_starved(observed, outage) && !is_badly_connected(observed, outage));
     unseen
         .map(|outage| {
-            let target = Target::store(&case.evidence.stores[outage.store]);
-            let heard = outage.pd == View::Heard;
+            let target = Target::store(&observed.evidence.nodes.stores[outage.store]);
+            let heard = outage.pd == Reachability::Heard;
             let confidence = if heard { 0.95 } else { 0.6 };
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
             claim.end = outage.end;
@@ -57,19 +57,23 @@ fn unseen_stores(case: &Case<'_>) -> Vec<Claim> {
         .collect()
 }
 
-fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
-    let seen_by_one = case.members.iter().filter(|one| {
+fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let seen_by_one = observed.members.iter().filter(|one| {
         let views = [one.recorder, one.prometheus];
-        views.contains(&View::Silent) && views.contains(&View::Heard) && one.restart.is_none()
+        views.contains(&Reachability::Silent)
+            && views.contains(&Reachability::Heard)
+            && one.restart.is_none()
     });
     seen_by_one
         .filter(|one| one.scrapes.as_ref().is_none_or(|scrapes| scrapes.failed >= FAILED))
         .map(|one| {
-            let target = Target::member(&one.member, case.evidence.member_address(&one.member));
+            let target =
+                Target::member(&one.member, observed.evidence.nodes.member_address(&one.member));
             let mut claim = Claim::new(target, one.onset, one.uncertainty_ms(), 0.9);
             claim.end = one.end;
             claim.evidence.clone_from(&one.findings);
-            let who = if one.recorder == View::Silent { "the recorder" } else { "Prometheus" };
+            let who =
+                if one.recorder == Reachability::Silent { "the recorder" } else { "Prometheus" };
             claim.but(&format!("only {who} does not hear it"))
         })
         .collect()
@@ -77,8 +81,8 @@ fn unseen_members(case: &Case<'_>) -> Vec<Claim> {
 
 /// Whether the recorder says itself that it did not see these scrapes. Then nobody knows whether
 /// Prometheus made them.
-fn is_recorded(case: &Case<'_>, silence: &Silence) -> bool {
-    let evidence = case.evidence;
+fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
+    let evidence = observed.evidence;
     let range = silence.range(evidence.as_of);
     let open = evidence.gaps.iter().filter(|gap| {
         matches!(gap.source, Source::Prometheus | Source::Recorder)
@@ -94,17 +98,17 @@ fn is_recorded(case: &Case<'_>, silence: &Silence) -> bool {
 }
 
 /// Samples that are missing altogether, of all targets at once: Prometheus itself was away.
-fn blind(case: &Case<'_>) -> Vec<Claim> {
+fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
-    let silences = unscraped(case.evidence).into_iter();
-    for (instance, silence) in silences.filter(|(_, silence)| !is_recorded(case, silence)) {
+    let silences = unscraped(observed.evidence).into_iter();
+    for (instance, silence) in silences.filter(|(_, silence)| !is_recorded(observed, silence)) {
         // Targets are scraped within one interval of each other.
         let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= 20_000);
         by_start.entry(near.unwrap_or(silence.last)).or_default().push((instance, silence.next));
     }
     let mut found = Vec::new();
     for (start, instances) in by_start {
-        let all = instances.len() == case.evidence.series.scrapes().len();
+        let all = instances.len() == observed.evidence.series.scrapes().len();
         let target = if all {
             Target::named(TargetKind::Observer, "prometheus")
         } else {
@@ -118,7 +122,7 @@ fn blind(case: &Case<'_>) -> Vec<Claim> {
         claim.readings.push(crossing(Crossing {
             kind: FindingKind::ScrapesMissing,
             target,
-            range: TimeRange::new(start, end.unwrap_or(case.open())),
+            range: TimeRange::new(start, end.unwrap_or(observed.open())),
             uncertainty_ms: 15_000,
             lasts: end.is_none(),
             text: format!("{} targets have no samples", instances.len()),

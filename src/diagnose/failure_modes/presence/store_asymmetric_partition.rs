@@ -2,8 +2,8 @@
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::{Presence, View};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{Presence, Reachability};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -21,15 +21,15 @@ pub const MODE: Mode = Mode {
 /// As for a store cut off from its peers: longer than an election.
 const LASTS_MS: i64 = 20_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let one_way = unplanned(case, Presence::OneWay);
-    let lasting =
-        one_way.filter(|outage| outage.end.unwrap_or(case.open()) - outage.last_sign > LASTS_MS);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let one_way = unplanned(observed, Presence::OneWay);
+    let lasting = one_way
+        .filter(|outage| outage.end.unwrap_or(observed.open()) - outage.last_sign > LASTS_MS);
     lasting
         .map(|outage| {
-            let claim = claim(case, outage, 0.85);
+            let claim = claim(observed, outage, 0.85);
             match outage.inbound {
-                View::Silent => claim.but("its own messages still reach its peers"),
+                Reachability::Silent => claim.but("its own messages still reach its peers"),
                 _ => claim.but("messages of its peers still reach it"),
             }
         })

@@ -4,9 +4,9 @@ use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
-use crate::diagnose::observations::planned_stops::is_short;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -21,12 +21,12 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for outage in unplanned(case, Presence::Died) {
-        let claim = claim(case, outage, witnesses(outage));
+    for outage in unplanned(observed, Presence::Died) {
+        let claim = claim(observed, outage, witnesses(outage));
         match outage.restart {
-            Some(restart) if is_short(case, restart, outage) => {}
+            Some(restart) if is_short(observed, restart, outage) => {}
             Some(_) => found.push(claim),
             None => {
                 let what = "whether it comes back: no new process was seen";

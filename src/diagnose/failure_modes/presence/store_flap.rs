@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 
 /// The mode.
@@ -23,16 +23,16 @@ pub const MODE: Mode = Mode {
 /// Once is an accident, twice may be two; from three on it is a loop.
 const RESTARTS: usize = 3;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut by_store: BTreeMap<usize, Vec<&Outage>> = BTreeMap::new();
-    for outage in unplanned(case, Presence::Died).filter(|outage| outage.restart.is_some()) {
+    for outage in unplanned(observed, Presence::Died).filter(|outage| outage.restart.is_some()) {
         by_store.entry(outage.store).or_default().push(outage);
     }
     let times = |outages: &[&Outage]| outages.iter().map(|outage| outage.restarts).sum::<usize>();
     let flaps = by_store.into_values().filter(|outages| times(outages) >= RESTARTS);
     flaps
         .map(|outages| {
-            let mut flap = claim(case, outages[0], 0.96);
+            let mut flap = claim(observed, outages[0], 0.96);
             flap.end = outages.last().and_then(|outage| outage.end);
             let rest = outages.iter().skip(1).flat_map(|outage| outage.findings.iter().copied());
             flap.evidence.extend(rest);

@@ -4,8 +4,8 @@ use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::{Presence, View};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{Presence, Reachability};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -20,11 +20,11 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let cut = unplanned(case, Presence::CutOff).map(|outage| {
-        let claim = claim(case, outage, witnesses(outage));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let cut = unplanned(observed, Presence::CutOff).map(|outage| {
+        let claim = claim(observed, outage, witnesses(outage));
         match outage.prometheus {
-            View::Heard => claim.but("Prometheus hears it: it stands on the store's side"),
+            Reachability::Heard => claim.but("Prometheus hears it: it stands on the store's side"),
             _ => claim,
         }
     });

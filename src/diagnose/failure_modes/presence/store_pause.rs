@@ -4,7 +4,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Presence;
 
 /// The mode.
@@ -20,8 +20,8 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let frozen =
-        unplanned(case, Presence::Frozen).map(|outage| claim(case, outage, witnesses(outage)));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let frozen = unplanned(observed, Presence::Frozen)
+        .map(|outage| claim(observed, outage, witnesses(outage)));
     frozen.collect()
 }

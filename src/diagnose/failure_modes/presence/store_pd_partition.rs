@@ -2,8 +2,8 @@
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::{Presence, View};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{Presence, Reachability};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,18 +18,18 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let cut: Vec<_> = unplanned(case, Presence::CutFromPd).collect();
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let cut: Vec<_> = unplanned(observed, Presence::CutFromPd).collect();
     // Where PD hears no store at all, it is PD that is cut off.
-    if cut.len() >= 2 && cut.len() == case.evidence.stores.len() {
+    if cut.len() >= 2 && cut.len() == observed.evidence.nodes.stores.len() {
         return Vec::new();
     }
-    let heard = |view: View| view == View::Heard;
+    let heard = |view: Reachability| view == Reachability::Heard;
     cut.into_iter()
         .map(|outage| {
             let both =
                 heard(outage.prometheus) && (heard(outage.outbound) || heard(outage.inbound));
-            claim(case, outage, if both { 0.95 } else { 0.75 })
+            claim(observed, outage, if both { 0.95 } else { 0.75 })
         })
         .collect()
 }

@@ -2,8 +2,8 @@
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::{Presence, View};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{Presence, Reachability};
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -22,24 +22,24 @@ pub const MODE: Mode = Mode {
 /// election (20 s at most) is no hiccup.
 const LASTS_MS: i64 = 20_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let cut = unplanned(case, Presence::CutFromPeers);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let cut = unplanned(observed, Presence::CutFromPeers);
     let lasting =
-        cut.filter(|outage| outage.end.unwrap_or(case.open()) - outage.last_sign > LASTS_MS);
+        cut.filter(|outage| outage.end.unwrap_or(observed.open()) - outage.last_sign > LASTS_MS);
     lasting
         .filter(|outage| {
-            !case.outages.iter().any(|other| {
+            !observed.outages.iter().any(|other| {
                 // Peers of a store that fell out report it, and it them: that store is the cause.
                 let touches =
                     outage.row.contains(&other.store) || outage.column.contains(&other.store);
                 touches
-                    && other.pd == View::Silent
-                    && other.range(case.open()).overlaps(&outage.range(case.open()))
+                    && other.pd == Reachability::Silent
+                    && other.range(observed.open()).overlaps(&outage.range(observed.open()))
             })
         })
         .map(|outage| {
             let both = !outage.row.is_empty() && !outage.column.is_empty();
-            claim(case, outage, if both { 0.95 } else { 0.7 })
+            claim(observed, outage, if both { 0.95 } else { 0.7 })
         })
         .collect()
 }

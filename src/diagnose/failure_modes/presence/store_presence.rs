@@ -4,9 +4,9 @@ use crate::diagnose::evidence::HEARTBEATS;
 use crate::diagnose::failure_modes::resource::node_stage::stage;
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::planned_stops::plan_of;
-use crate::diagnose::observations::{Outage, Presence, Slow, Stage, View, presence};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::planned_stops::plan_of;
+use crate::diagnose::observations::{Outage, Presence, Reachability, Slow, Stage, presence};
 
 /// Metrics that tell who hears whom.
 pub const METRICS: [&str; 12] = [
@@ -26,27 +26,28 @@ pub const METRICS: [&str; 12] = [
 
 /// Outages of one kind that nobody planned and that are the store's own.
 pub fn unplanned<'a>(
-    case: &'a Case<'_>,
+    observed: &'a ObservedWindow<'_>,
     kind: Presence,
 ) -> impl Iterator<Item = &'a Outage> + use<'a> {
     let of_kind = move |outage: &&Outage| presence(outage) == kind;
-    let excused = |outage: &Outage| plan_of(case, outage).is_some() || is_pds_own(case, outage);
-    let excused: Vec<bool> = case.outages.iter().map(excused).collect();
-    let outages = case.outages.iter().zip(excused);
+    let excused =
+        |outage: &Outage| plan_of(observed, outage).is_some() || is_pds_own(observed, outage);
+    let excused: Vec<bool> = observed.outages.iter().map(excused).collect();
+    let outages = observed.outages.iter().zip(excused);
     outages.filter(|(_, excused)| !excused).map(|(outage, _)| outage).filter(of_kind)
 }
 
 /// Whether PD alone missed the store, while PD changed its leader or had none: heartbeats go to
 /// the leader, and a new one hears of a store when the store's client has found it.
-fn is_pds_own(case: &Case<'_>, outage: &Outage) -> bool {
-    let only_pd = outage.pd == View::Silent
-        && outage.prometheus != View::Silent
+fn is_pds_own(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
+    let only_pd = outage.pd == Reachability::Silent
+        && outage.prometheus != Reachability::Silent
         && !outage.peers_cut()
         && outage.restart.is_none();
-    let open = case.open();
+    let open = observed.open();
     let range = outage.range(open);
     only_pd
-        && case.leader_changes.iter().any(|(change, _)| {
+        && observed.leader_changes.iter().any(|(change, _)| {
             let since = change.leaderless_since.unwrap_or(change.at);
             let until = if change.to.is_some() { change.at } else { open };
             since < range.end
@@ -55,24 +56,24 @@ fn is_pds_own(case: &Case<'_>, outage: &Outage) -> bool {
         })
 }
 
-/// TiKV's client of PD looks for a new leader at once when a request fails and, in the worst case,
+/// TiKV's client of PD looks for a new leader at once when a request fails and, in the worst observed,
 /// with its next heartbeat but one: stores send one every 10 s, and PD is asked every 10 s.
 const RECONNECTS_MS: i64 = 40_000;
 
 /// Whether the store's threads waited for the CPU meanwhile: then it answers late, and whoever
 /// gives up on it takes it for gone.
-pub fn is_starved(case: &Case<'_>, outage: &Outage) -> bool {
-    let range = outage.range(case.open());
-    let slow = case.slow_stores.iter().filter(|node| node.node == outage.store);
+pub fn is_starved(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
+    let range = outage.range(observed.open());
+    let slow = observed.slow_stores.iter().filter(|node| node.node == outage.store);
     slow.filter(|node| node.range.overlaps(&range))
         .any(|node| stage(node) == Stage::Threads && node.excess(Stage::Threads) >= SURELY)
 }
 
 /// Whether PD's answers took so much longer meanwhile that packets are lost or late, on links that
 /// are not cut: peers that give up on it now and then, and scrapes that time out, are only that.
-pub fn is_badly_connected(case: &Case<'_>, outage: &Outage) -> bool {
-    let range = outage.range(case.open());
-    let slow = case.slow_stores.iter().filter(|node| node.node == outage.store);
+pub fn is_badly_connected(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
+    let range = outage.range(observed.open());
+    let slow = observed.slow_stores.iter().filter(|node| node.node == outage.store);
     slow.filter(|node| node.range.overlaps(&range)).any(|node| {
         let answers = node.slow.iter().filter(|slow| slow.quantity.metric == ANSWERS);
         stage(node) == Stage::Network && answers.map(Slow::excess).fold(0.0, f64::max) >= SURELY
@@ -85,8 +86,8 @@ const ANSWERS: &str = "tikv_pd_request_duration_seconds";
 const SURELY: f64 = 8.0;
 
 /// The claim that an outage is, with the confidence that its witnesses are worth.
-pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
-    let stores = &case.evidence.stores;
+pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) -> Claim {
+    let stores = &observed.evidence.nodes.stores;
     let target = match outage.link {
         Some(other) => {
             let (a, b) = (&stores[outage.store], &stores[other]);
@@ -103,20 +104,20 @@ pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
     claim.evidence.clone_from(&outage.findings);
     let id = stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
     let ran = !matches!(presence(outage), Presence::Died | Presence::Frozen);
-    if ran && outage.link.is_none() && is_starved(case, outage) {
+    if ran && outage.link.is_none() && is_starved(observed, outage) {
         claim.confidence = 0.4;
         claim = claim.but("its threads wait for the CPU: it answers late");
     }
     let by_peers = matches!(presence(outage), Presence::CutFromPeers | Presence::OneWay);
-    if by_peers && outage.link.is_none() && is_badly_connected(case, outage) {
+    if by_peers && outage.link.is_none() && is_badly_connected(observed, outage) {
         claim.confidence = 0.4;
         claim = claim.but("PD's answers take longer too: its links are bad and not cut");
     }
-    if outage.pd == View::Unknown {
+    if outage.pd == Reachability::Unknown {
         let command = format!("pd-ctl store {id}");
         claim = claim.unchecked("whether PD heard it meanwhile", &command);
     }
-    if outage.inbound == View::Unknown && outage.outbound == View::Unknown {
+    if outage.inbound == Reachability::Unknown && outage.outbound == Reachability::Unknown {
         let what = "whether its peers heard it: no raft messages were counted before";
         claim = claim.unchecked(what, "");
     }
@@ -125,7 +126,11 @@ pub fn claim(case: &Case<'_>, outage: &Outage, confidence: f64) -> Claim {
 
 /// How sure a loss of presence is: by how many of the three observers missed the store.
 pub fn witnesses(outage: &Outage) -> f64 {
-    let missed = [outage.pd == View::Silent, outage.prometheus == View::Silent, outage.peers_cut()];
+    let missed = [
+        outage.pd == Reachability::Silent,
+        outage.prometheus == Reachability::Silent,
+        outage.peers_cut(),
+    ];
     match missed.into_iter().filter(|missed| *missed).count() {
         3 => 0.97,
         2 => 0.9,

@@ -2,9 +2,9 @@
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
-use crate::diagnose::observations::planned_stops::is_short;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -19,14 +19,14 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let short = unplanned(case, Presence::Died)
-        .filter(|outage| outage.restart.is_some_and(|restart| is_short(case, restart, outage)));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let short = unplanned(observed, Presence::Died)
+        .filter(|outage| outage.restart.is_some_and(|restart| is_short(observed, restart, outage)));
     let unknown = "what ended the old process: neither Prometheus nor PD tells";
     short
         .map(|outage| {
             // A new start time is proof; only the reason is open.
-            claim(case, outage, 0.95).unchecked(unknown, "journalctl -u tikv; tail tikv.log")
+            claim(observed, outage, 0.95).unchecked(unknown, "journalctl -u tikv; tail tikv.log")
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Presence;
 
 /// The mode.
@@ -21,11 +21,11 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let gone = unplanned(case, Presence::Gone).map(|outage| {
-        let address = &case.evidence.stores[outage.store].address;
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let gone = unplanned(observed, Presence::Gone).map(|outage| {
+        let address = &observed.evidence.nodes.stores[outage.store].address;
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-        claim(case, outage, witnesses(outage)).unchecked(
+        claim(observed, outage, witnesses(outage)).unchecked(
             "whether its counters go on: store_pause and store_partition look alike until then",
             &format!(
                 "ssh {host} 'pgrep -a tikv-server; grep State /proc/$(pgrep tikv-server)/status'"

@@ -3,7 +3,7 @@
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
@@ -31,12 +31,12 @@ const TSO: &str = "pd_cluster_tso";
 const STEP_MS: f64 = 2_000.0;
 
 /// When the clock of a leading member moved against Prometheus's, and by how many milliseconds.
-fn step(case: &Case<'_>, name: &str, instance: &str) -> Option<(Point, Point, f64)> {
+fn step(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Option<(Point, Point, f64)> {
     let physical = |labels: &Labels| labels.get("type") == Some("tso");
-    let track = case.evidence.series.gauge(TSO, instance, physical);
+    let track = observed.evidence.series.gauge(TSO, instance, physical);
     // A member that leads no more goes on exporting its last timestamp.
     let leads = |point: &&Point| {
-        let pd = &case.evidence.pd;
+        let pd = &observed.evidence.pd;
         let settled = point.at.saturating_add_millis(-10_000);
         point.value > 0.0
             && pd.leader_at(point.at) == Some(name)
@@ -58,8 +58,8 @@ fn slow_clock(labels: &Labels) -> bool {
 /// Whether the member took over PD's leadership then. A new leader goes on from the last timestamp
 /// that the old one saved, up to `tso-save-interval` (3 s) ahead of any clock, and counts its own
 /// as slow until it has caught up.
-fn takes_over(case: &Case<'_>, name: &str, point: &Point) -> bool {
-    case.leader_changes.iter().any(|(change, _)| {
+fn takes_over(observed: &ObservedWindow<'_>, name: &str, point: &Point) -> bool {
+    observed.leader_changes.iter().any(|(change, _)| {
         let since = change.leaderless_since.unwrap_or(change.at);
         change.to.as_deref() == Some(name)
             && point.at >= since.saturating_add_millis(-TOLD_LATE_MS)
@@ -70,11 +70,11 @@ fn takes_over(case: &Case<'_>, name: &str, point: &Point) -> bool {
 /// Members are asked who leads every 10 s.
 const TOLD_LATE_MS: i64 = 10_000;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for name in &case.member_names {
-        let Some(instance) = case.evidence.instance_of_member(name) else { continue };
-        let series = &case.evidence.series;
+    for name in &observed.member_names {
+        let Some(instance) = observed.evidence.nodes.instance_of_member(name) else { continue };
+        let series = &observed.evidence.series;
         let counters = [
             (JUMPS, series.rate(JUMPS, &instance, |_| true)),
             (EVENTS, series.rate(EVENTS, &instance, slow_clock)),
@@ -82,11 +82,11 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         for (metric, rate) in counters {
             // PD counts an event only where its clock went back by itself; one is one too many.
             let went_back = |point: &&Point| {
-                point.value > 0.0 && (metric == JUMPS || !takes_over(case, name, point))
+                point.value > 0.0 && (metric == JUMPS || !takes_over(observed, name, point))
             };
             let Some(first) = rate.0.iter().find(went_back) else { continue };
             let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
-            let target = Target::member(name, case.evidence.member_address(name));
+            let target = Target::member(name, observed.evidence.nodes.member_address(name));
             let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
             claim.end = Some(last.at);
             claim.readings.push(crossing(Crossing {
@@ -106,10 +106,11 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             }));
             found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
         }
-        if let Some((first, last, by)) = step(case, name, &instance) {
-            let target = Target::member(name, case.evidence.member_address(name));
+        if let Some((first, last, by)) = step(observed, name, &instance) {
+            let target = Target::member(name, observed.evidence.nodes.member_address(name));
             let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
-            claim.end = (last.at < case.open().saturating_add_millis(-30_000)).then_some(last.at);
+            claim.end =
+                (last.at < observed.open().saturating_add_millis(-30_000)).then_some(last.at);
             claim.readings.push(crossing(Crossing {
                 kind: FindingKind::ClockJumped,
                 target,

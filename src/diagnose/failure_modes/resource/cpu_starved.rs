@@ -5,8 +5,8 @@ use crate::diagnose::failure_modes::resource::node_stage::{
 };
 use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::{Case, SlowNode};
-use crate::diagnose::observations::{Stage, View};
+use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
+use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 
 /// The mode.
@@ -32,23 +32,23 @@ pub const MODE: Mode = Mode {
 
 const CPU: &str = "process_cpu_seconds_total";
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let slow = slow_stores(case, Stage::Threads).map(|node| {
-        let known = &case.evidence.stores[node.node];
-        let claim = claim(case, node, Target::store(known), Stage::Threads);
-        let claim = ruled_out(case, node, Stage::Threads, claim);
-        let mut claim = weigh_load(case, node, claim);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let slow = slow_stores(observed, Stage::Threads).map(|node| {
+        let known = &observed.evidence.nodes.stores[node.node];
+        let claim = claim(observed, node, Target::store(known), Stage::Threads);
+        let claim = ruled_out(observed, node, Stage::Threads, claim);
+        let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
-        let hidden = case.outages.iter().any(|outage| {
+        let hidden = observed.outages.iter().any(|outage| {
             outage.store == node.node
-                && outage.pd == View::Silent
-                && outage.range(case.open()).overlaps(&node.range)
+                && outage.pd == Reachability::Silent
+                && outage.range(observed.open()).overlaps(&node.range)
         });
         if !node.has(Stage::Network) && !hidden {
             claim.confidence -= 0.25;
             claim = claim.but("scrapes and requests to PD take no longer than usual");
         }
-        if let Some((before, now)) = cpu(case, node)
+        if let Some((before, now)) = cpu(observed, node)
             && now > 1.3 * before
         {
             claim.confidence -= 0.3;
@@ -65,9 +65,9 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
 }
 
 /// Cores that the process used before and meanwhile.
-fn cpu(case: &Case<'_>, node: &SlowNode) -> Option<(f64, f64)> {
-    let instance = case.evidence.stores[node.node].instance.as_deref()?;
-    let track = case.evidence.series.rate(CPU, instance, |_| true);
+fn cpu(observed: &ObservedWindow<'_>, node: &SlowNode) -> Option<(f64, f64)> {
+    let instance = observed.evidence.nodes.stores[node.node].instance.as_deref()?;
+    let track = observed.evidence.series.rate(CPU, instance, |_| true);
     let before =
         TimeRange::new(node.range.start.saturating_add_millis(-120_000), node.range.start + 1);
     let inside = TimeRange::new(node.range.start + 1, node.range.end + 1);

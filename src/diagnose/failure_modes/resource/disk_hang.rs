@@ -4,11 +4,11 @@ use crate::diagnose::failure_modes::presence::store_presence::claim;
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{above, below};
 use crate::diagnose::observations::tracks::Track;
-use crate::diagnose::observations::{Life, Outage, View};
+use crate::diagnose::observations::{Liveness, Outage, Reachability};
 use crate::model::{Labels, TimeRange};
 
 /// The mode.
@@ -44,41 +44,41 @@ const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 /// add up to a second).
 const HUNG_S: f64 = 10.0;
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let stores = 0..case.evidence.stores.len();
-    let mut found: Vec<Claim> = stores.filter_map(|store| of_store(case, store)).collect();
-    found.extend(case.outages.iter().filter_map(|outage| behind_a_hole(case, outage)));
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let stores = 0..observed.evidence.nodes.stores.len();
+    let mut found: Vec<Claim> = stores.filter_map(|store| of_store(observed, store)).collect();
+    found.extend(observed.outages.iter().filter_map(|outage| behind_a_hole(observed, outage)));
     found
 }
 
 /// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed whole:
 /// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
 /// half of the hole or more.
-fn behind_a_hole(case: &Case<'_>, outage: &Outage) -> Option<Claim> {
-    let instance = case.evidence.stores[outage.store].instance.as_deref()?;
-    let Life::StoodStill { hole, .. } = outage.life else { return None };
-    let connected = outage.column.is_empty() && outage.outbound == View::Silent;
-    if !connected || outage.link.is_some() || !peers_reach(case, outage, hole) {
+fn behind_a_hole(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
+    let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
+    let Liveness::StoodStill { hole, .. } = outage.liveness else { return None };
+    let connected = outage.column.is_empty() && outage.outbound == Reachability::Silent;
+    if !connected || outage.link.is_some() || !peers_reach(observed, outage, hole) {
         return None;
     }
-    let spent = case.evidence.series.across(SYNC_TIME, instance, hole)?;
+    let spent = observed.evidence.series.across(SYNC_TIME, instance, hole)?;
     if spent.by * 2000.0 < hole.millis() as f64 {
         return None;
     }
-    let found = claim(case, outage, 0.97);
+    let found = claim(observed, outage, 0.97);
     Some(found.but("its own inspections stood still, as they do behind a disk that stopped"))
 }
 
 /// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
 /// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
-fn peers_reach(case: &Case<'_>, outage: &Outage, hole: TimeRange) -> bool {
-    let others = case.evidence.stores.iter().enumerate();
+fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, hole: TimeRange) -> bool {
+    let others = observed.evidence.nodes.stores.iter().enumerate();
     let others = others.filter(|(store, _)| *store != outage.store);
     let scores: Vec<f64> = others
         .filter_map(|(_, known)| known.instance.as_deref())
         .flat_map(|instance| {
             let of_links = |labels: &Labels| labels.get("type") == Some("network");
-            let track = case.evidence.series.gauge(SCORE, instance, of_links);
+            let track = observed.evidence.series.gauge(SCORE, instance, of_links);
             track.within(hole).iter().map(|point| point.value).collect::<Vec<f64>>()
         })
         .collect();
@@ -94,21 +94,21 @@ struct Stop {
     value: f64,
 }
 
-fn of_store(case: &Case<'_>, store: usize) -> Option<Claim> {
-    let instance = case.evidence.stores[store].instance.as_deref()?;
+fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
+    let instance = observed.evidence.nodes.stores[store].instance.as_deref()?;
     let stops = [
-        no_probes(case, instance),
-        failed_probes(case, instance),
-        no_syncs(case, instance),
-        endless(case, instance),
+        no_probes(observed, instance),
+        failed_probes(observed, instance),
+        no_syncs(observed, instance),
+        endless(observed, instance),
     ];
     let stop = stops.into_iter().flatten().min_by_key(|stop| stop.range.start)?;
-    let silent = case.outages.iter().any(|outage| {
+    let silent = observed.outages.iter().any(|outage| {
         outage.store == store
-            && outage.pd == View::Silent
-            && outage.range(case.open()).overlaps(&stop.range)
+            && outage.pd == Reachability::Silent
+            && outage.range(observed.open()).overlaps(&stop.range)
     });
-    let known = &case.evidence.stores[store];
+    let known = &observed.evidence.nodes.stores[store];
     let mut claim = Claim::new(Target::store(known), stop.range.start, UNCERTAIN_MS, 0.95);
     claim.stores = vec![store];
     claim.end = (!stop.lasts).then_some(stop.range.end);
@@ -160,15 +160,15 @@ fn succeeded(labels: &Labels) -> bool {
 
 /// TiKV probes its disk once a second, whatever it has to do: two scrapes without one, and the
 /// last has not come back.
-fn no_probes(case: &Case<'_>, instance: &str) -> Option<Stop> {
-    let probes = case.evidence.series.rate(PROBES, instance, succeeded);
+fn no_probes(observed: &ObservedWindow<'_>, instance: &str) -> Option<Stop> {
+    let probes = observed.evidence.series.rate(PROBES, instance, succeeded);
     let text = "not one probe of the disk finishes".to_owned();
     stands_still(&probes, 0.5).map(|stop| Stop { text, ..stop })
 }
 
-fn failed_probes(case: &Case<'_>, instance: &str) -> Option<Stop> {
+fn failed_probes(observed: &ObservedWindow<'_>, instance: &str) -> Option<Stop> {
     let failed = |labels: &Labels| !succeeded(labels);
-    let rate = case.evidence.series.rate(PROBES, instance, failed);
+    let rate = observed.evidence.series.rate(PROBES, instance, failed);
     let stretch = above(&rate, f64::MIN_POSITIVE, 2).into_iter().next()?;
     let range = TimeRange::new(stretch.since, stretch.range.end);
     let text = "probes of the disk fail".to_owned();
@@ -177,8 +177,8 @@ fn failed_probes(case: &Case<'_>, instance: &str) -> Option<Stop> {
 
 /// Two intervals without a single fsync, where there had been at least two a second, while
 /// messages keep coming in and the store scores itself as slow.
-fn no_syncs(case: &Case<'_>, instance: &str) -> Option<Stop> {
-    let table = &case.evidence.series;
+fn no_syncs(observed: &ObservedWindow<'_>, instance: &str) -> Option<Stop> {
+    let table = &observed.evidence.series;
     let stop = stands_still(&table.rate(SYNCS, instance, |_| true), 2.0)?;
     let score = table.gauge(SCORE, instance, |labels| labels.get("type") == Some("raft"));
     let messages = table.rate(MESSAGES, instance, |_| true);
@@ -196,8 +196,8 @@ fn no_syncs(case: &Case<'_>, instance: &str) -> Option<Stop> {
 
 /// An operation that took as long as the disk was away. Probes follow one another, so that their
 /// times add up to no more than the time that passed, unless one had begun long before.
-fn endless(case: &Case<'_>, instance: &str) -> Option<Stop> {
-    let table = &case.evidence.series;
+fn endless(observed: &ObservedWindow<'_>, instance: &str) -> Option<Stop> {
+    let table = &observed.evidence.series;
     let spent = table.rate(PROBE_TIME, instance, succeeded);
     let probe = spent.0.iter().find_map(|point| {
         let span = (point.at - point.since) as f64 / 1000.0;

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::{Case, SlowNode};
+use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::model::{TimeRange, Timestamp};
@@ -54,20 +54,25 @@ pub fn member_stage(node: &SlowNode) -> Stage {
 
 /// Stores that are slow by this stage.
 pub fn slow_stores<'a>(
-    case: &'a Case<'_>,
+    observed: &'a ObservedWindow<'_>,
     wanted: Stage,
 ) -> impl Iterator<Item = &'a SlowNode> + use<'a> {
-    case.slow_stores.iter().filter(move |node| stage(node) == wanted)
+    observed.slow_stores.iter().filter(move |node| stage(node) == wanted)
 }
 
 /// A claim that a store is slow by a stage hangs on what would tell it from another stage. A queue
 /// behind the disk makes threads wait, and a process without CPU makes its disk and its answers seem
 /// slow; only it does both.
-pub fn ruled_out(case: &Case<'_>, node: &SlowNode, cause: Stage, claim: Claim) -> Claim {
-    let known = &case.evidence.stores[node.node];
+pub fn ruled_out(
+    observed: &ObservedWindow<'_>,
+    node: &SlowNode,
+    cause: Stage,
+    claim: Claim,
+) -> Claim {
+    let known = &observed.evidence.nodes.stores[node.node];
     let measured = |stage: Stage| {
         let instance = known.instance.as_deref();
-        instance.is_some_and(|name| is_measured(case.evidence, stage, name))
+        instance.is_some_and(|name| is_measured(observed.evidence, stage, name))
     };
     let answers_in_time = measured(Stage::Network) && !node.has(Stage::Network);
     let what = match cause {
@@ -81,14 +86,14 @@ pub fn ruled_out(case: &Case<'_>, node: &SlowNode, cause: Stage, claim: Claim) -
 }
 
 /// Takes from a claim about a store what its load may explain.
-pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
+pub fn weigh_load(observed: &ObservedWindow<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
-    let (before, now) = before_and_in(&case.requests[node.node], node.range);
-    let rose = load_grew(case, node) > 1.0 && now > 1.5 * before && now - before > 20.0;
-    if under_load(case, node).any(took) || rose {
+    let (before, now) = before_and_in(&observed.requests[node.node], node.range);
+    let rose = load_grew(observed, node) > 1.0 && now > 1.5 * before && now - before > 20.0;
+    if under_load(observed, node).any(took) || rose {
         claim.confidence -= 0.3;
         claim = claim.but("it took part in a rise of the load");
-    } else if busier(&case.requests, node.node, node.range) {
+    } else if busier(&observed.requests, node.node, node.range) {
         claim.confidence -= 0.2;
         claim = claim.but("it had more to do than before");
     }
@@ -97,11 +102,11 @@ pub fn weigh_load(case: &Case<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
 
 /// Rises of the load that had begun when the node became slow, and were not over.
 fn under_load<'a>(
-    case: &'a Case<'_>,
+    observed: &'a ObservedWindow<'_>,
     node: &'a SlowNode,
 ) -> impl Iterator<Item = &'a Rise> + use<'a> {
-    let open = case.open();
-    case.rises.iter().map(|(rise, _)| rise).filter(move |rise| {
+    let open = observed.open();
+    observed.rises.iter().map(|(rise, _)| rise).filter(move |rise| {
         let range = rise.departure.range(open);
         range.start <= node.range.start.saturating_add_millis(15_000)
             && node.range.start <= range.end
@@ -110,13 +115,13 @@ fn under_load<'a>(
 
 /// How many times the load of the two minutes before there was while the node was slow; 1 where that is
 /// not clearly more. A rise soon after the beginning has too short a baseline to be told as one.
-fn load_grew(case: &Case<'_>, node: &SlowNode) -> f64 {
+fn load_grew(observed: &ObservedWindow<'_>, node: &SlowNode) -> f64 {
     let earlier = TimeRange::new(Timestamp::MIN, node.range.start + 1);
     let unseen = |track: &Track| !track.0.is_empty() && track.within(earlier).is_empty();
-    if case.requests.iter().any(unseen) {
+    if observed.requests.iter().any(unseen) {
         return 1.0;
     }
-    let sums = case.requests.iter().map(|track| before_and_in(track, node.range));
+    let sums = observed.requests.iter().map(|track| before_and_in(track, node.range));
     let (before, now) = sums.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
     let clearly = before > 0.0 && now >= ROSE * before && now - before >= 20.0;
     if clearly { now / before } else { 1.0 }
@@ -154,7 +159,12 @@ fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
 
 /// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
 /// departure that is large.
-pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> Claim {
+pub fn claim(
+    observed: &ObservedWindow<'_>,
+    node: &SlowNode,
+    target: Target,
+    cause: Stage,
+) -> Claim {
     let first = finest(node, node.first_of(cause).unwrap_or(&node.slow[0]));
     let agreeing = node.slow.iter().filter(|slow| slow.quantity.stage == cause).count();
     let confidence = match (agreeing, node.excess(cause)) {
@@ -172,18 +182,18 @@ pub fn claim(case: &Case<'_>, node: &SlowNode, target: Target, cause: Stage) -> 
     let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
     claim.end = node.ended.then_some(node.range.end);
     claim.evidence.clone_from(&node.findings);
-    let grew = under_load(case, node).map(|rise| rise.departure.ratio());
-    let grew = grew.fold(load_grew(case, node), f64::max);
+    let grew = under_load(observed, node).map(|rise| rise.departure.ratio());
+    let grew = grew.fold(load_grew(observed, node), f64::max);
     if grew > 1.0 {
         claim.confidence -= if node.excess(cause) <= grew { IS_WORK } else { MAY_BE_WORK };
         claim = claim.but("it began while the load was up");
     }
-    if case.moves_regions(node.range.start) {
+    if observed.moves_regions(node.range.start) {
         claim.confidence -= MAY_BE_WORK;
         claim = claim.but("it began while regions were being moved");
     }
     let own = (target_kind == TargetKind::Store).then_some(node.node);
-    if case.disturbed_around(node.range.start, own) {
+    if observed.disturbed_around(node.range.start, own) {
         claim.confidence -= 0.3;
         claim = claim.but("it began while a node was missing");
     }

@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::resource::node_stage::{claim, member_stage};
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Stage;
 
 /// The mode.
@@ -26,12 +26,12 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let slow = case.slow_members.iter().filter(|node| member_stage(node) != Stage::Network);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let slow = observed.slow_members.iter().filter(|node| member_stage(node) != Stage::Network);
     slow.map(|node| {
-        let name = &case.member_names[node.node];
-        let target = Target::member(name, case.evidence.member_address(name));
-        claim(case, node, target, member_stage(node))
+        let name = &observed.member_names[node.node];
+        let target = Target::member(name, observed.evidence.nodes.member_address(name));
+        claim(observed, node, target, member_stage(node))
             .unchecked("the member's disk and CPU", "iostat -x 5 3; top -b -n 1 | head -20")
     })
     .collect()

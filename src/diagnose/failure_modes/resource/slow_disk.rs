@@ -5,7 +5,7 @@ use crate::diagnose::failure_modes::resource::node_stage::{
 };
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Slow, Stage};
 
 /// The mode.
@@ -33,12 +33,12 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let slow = slow_stores(case, Stage::Device).map(|node| {
-        let known = &case.evidence.stores[node.node];
-        let claim = claim(case, node, Target::store(known), Stage::Device);
-        let claim = ruled_out(case, node, Stage::Device, claim);
-        let mut claim = weigh_load(case, node, claim);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let slow = slow_stores(observed, Stage::Device).map(|node| {
+        let known = &observed.evidence.nodes.stores[node.node];
+        let claim = claim(observed, node, Target::store(known), Stage::Device);
+        let claim = ruled_out(observed, node, Stage::Device, claim);
+        let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
         // What the store measures around its writes includes waiting for a thread.
         let device = ["disk_probe", "sync_log"];

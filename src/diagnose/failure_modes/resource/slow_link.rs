@@ -5,15 +5,15 @@ use crate::diagnose::findings::finding::{
 };
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{HEALTH, late_checks};
 use crate::model::TimeRange;
 
 /// Links between two stores whose health checks take long in both directions, while those with
 /// others do not: neither store is slow, the way between them is.
-pub fn slow_links(case: &Case<'_>) -> Vec<Claim> {
-    let late = late_checks(case.evidence);
-    let stores = &case.evidence.stores;
+pub fn slow_links(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let late = late_checks(observed.evidence);
+    let stores = &observed.evidence.nodes.stores;
     let pairs = late.iter().filter(|((by, whom), _)| by < whom);
     let pairs = pairs.filter_map(|((a, b), stretch)| {
         let back = late.get(&(*b, *a))?;

@@ -1,14 +1,14 @@
 //! Latency or loss on the links of one node, a store or a PD member.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, member_stage, ruled_out, slow_stores, weigh_load,
 };
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
-use std::collections::BTreeSet;
-
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Stage;
 
 /// The mode.
@@ -33,13 +33,13 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let mut found: Vec<Claim> = slow_stores(case, Stage::Network)
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = slow_stores(observed, Stage::Network)
         .map(|node| {
-            let known = &case.evidence.stores[node.node];
-            let claim = claim(case, node, Target::store(known), Stage::Network);
-            let claim = ruled_out(case, node, Stage::Network, claim);
-            let mut claim = weigh_load(case, node, claim);
+            let known = &observed.evidence.nodes.stores[node.node];
+            let claim = claim(observed, node, Target::store(known), Stage::Network);
+            let claim = ruled_out(observed, node, Stage::Network, claim);
+            let mut claim = weigh_load(observed, node, claim);
             claim.stores = vec![node.node];
             // A scrape alone is one observer's view.
             let only_scrapes =
@@ -56,11 +56,11 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
             )
         })
         .collect();
-    let members = case.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
+    let members = observed.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
     found.extend(members.map(|node| {
-        let name = &case.member_names[node.node];
-        let target = Target::member(name, case.evidence.member_address(name));
-        let mut claim = claim(case, node, target, Stage::Network);
+        let name = &observed.member_names[node.node];
+        let target = Target::member(name, observed.evidence.nodes.member_address(name));
+        let mut claim = claim(observed, node, target, Stage::Network);
         let witnesses: BTreeSet<&str> = node.slow.iter().map(|slow| slow.quantity.metric).collect();
         // A scrape and a ping are one observer's view each.
         if witnesses.len() == 1 && !witnesses.iter().any(|one| one.starts_with("etcd")) {
@@ -69,6 +69,6 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         }
         claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
     }));
-    found.extend(slow_links(case));
+    found.extend(slow_links(observed));
     found
 }

@@ -3,13 +3,13 @@
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::invariants::above;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::Labels;
 
 /// A line that a quantity of a store must not reach.
-pub struct Line<'a> {
+pub struct Limit<'a> {
     /// The metric, for the citation and the plot.
     pub metric: &'a str,
     /// How it is plotted.
@@ -27,9 +27,13 @@ pub struct Line<'a> {
 }
 
 /// A claim per store whose quantity, as `of` computes it, crosses the line.
-pub fn crossings(case: &Case<'_>, line: &Line<'_>, of: impl Fn(&str) -> Track) -> Vec<Claim> {
+pub fn crossings(
+    observed: &ObservedWindow<'_>,
+    line: &Limit<'_>,
+    of: impl Fn(&str) -> Track,
+) -> Vec<Claim> {
     let mut found = Vec::new();
-    for (store, known) in case.evidence.stores.iter().enumerate() {
+    for (store, known) in observed.evidence.nodes.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let track = of(instance);
         let Some(stretch) = above(&track, line.limit, line.hold).into_iter().next() else {
@@ -56,7 +60,7 @@ pub fn crossings(case: &Case<'_>, line: &Line<'_>, of: impl Fn(&str) -> Track) -
                 label: None,
             }],
         }));
-        if case.disturbed(stretch.range.start) {
+        if observed.disturbed(stretch.range.start) {
             claim.confidence -= 0.3;
             claim = claim.but("it began while a node was missing");
         }
@@ -73,8 +77,8 @@ pub const THREADS: &str = "tikv_thread_cpu_seconds_total";
 const BUSY: f64 = 0.8;
 
 /// A claim per store one of whose pools of threads is busy: that of threads which `is_member`.
-pub fn busy_pools(case: &Case<'_>, is_member: fn(&str) -> bool) -> Vec<Claim> {
-    let line = Line {
+pub fn busy_pools(observed: &ObservedWindow<'_>, is_member: fn(&str) -> bool) -> Vec<Claim> {
+    let line = Limit {
         metric: THREADS,
         how: PlotHow::Rate,
         kind: FindingKind::ThreadsSaturated,
@@ -83,15 +87,15 @@ pub fn busy_pools(case: &Case<'_>, is_member: fn(&str) -> bool) -> Vec<Claim> {
         hold: 4,
         confidence: 0.8,
     };
-    crossings(case, &line, |instance| pool_share(case, instance, is_member))
+    crossings(observed, &line, |instance| pool_share(observed, instance, is_member))
 }
 
 /// The share of a pool of threads that is busy: CPU seconds a second over the threads of the pool.
-fn pool_share(case: &Case<'_>, instance: &str, is_member: fn(&str) -> bool) -> Track {
+fn pool_share(observed: &ObservedWindow<'_>, instance: &str, is_member: fn(&str) -> bool) -> Track {
     let keep = |labels: &Labels| labels.get("name").is_some_and(is_member);
     let threads =
-        case.evidence.series.of(THREADS, instance).filter(|one| keep(&one.labels)).count();
-    let mut track = case.evidence.series.rate(THREADS, instance, keep);
+        observed.evidence.series.of(THREADS, instance).filter(|one| keep(&one.labels)).count();
+    let mut track = observed.evidence.series.rate(THREADS, instance, keep);
     for Point { value, .. } in &mut track.0 {
         *value /= threads.max(1) as f64;
     }

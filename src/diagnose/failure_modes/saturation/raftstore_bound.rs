@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -17,6 +17,6 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    busy_pools(case, |name| name.starts_with("raftstore_"))
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    busy_pools(observed, |name| name.starts_with("raftstore_"))
 }

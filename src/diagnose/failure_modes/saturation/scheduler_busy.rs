@@ -1,9 +1,9 @@
 //! Latches or the quota of pending writes: the scheduler refuses commands.
 
-use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -22,8 +22,8 @@ const BUSY: &str = "tikv_scheduler_too_busy_total";
 
 /// The scheduler refuses only once 100 MB of writes are pending
 /// (`scheduler-pending-write-threshold`), so any refusal over two scrapes counts.
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let line = Line {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let line = Limit {
         metric: BUSY,
         how: PlotHow::Rate,
         kind: FindingKind::RequestsRefused,
@@ -32,5 +32,5 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         hold: 2,
         confidence: 0.8,
     };
-    crossings(case, &line, |instance| case.evidence.series.rate(BUSY, instance, |_| true))
+    crossings(observed, &line, |instance| observed.evidence.series.rate(BUSY, instance, |_| true))
 }

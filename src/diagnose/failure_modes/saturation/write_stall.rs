@@ -1,9 +1,9 @@
 //! RocksDB cannot keep up and slows writers down or stops them.
 
-use crate::diagnose::failure_modes::saturation::bound_stage::{Line, crossings};
+use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::Labels;
 
 /// The mode.
@@ -24,11 +24,11 @@ const THROTTLE: &str = "tikv_scheduler_throttle_flow";
 
 /// RocksDB counts each time that it slowed down or stopped a writer. Stopping is a stall whatever
 /// the load; slowing down must last two scrapes.
-fn judge(case: &Case<'_>) -> Vec<Claim> {
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let rate = |instance: &str, keep: fn(&Labels) -> bool| {
-        case.evidence.series.rate(REASONS, instance, keep)
+        observed.evidence.series.rate(REASONS, instance, keep)
     };
-    let line = Line {
+    let line = Limit {
         metric: REASONS,
         how: PlotHow::Rate,
         kind: FindingKind::EngineStalled,
@@ -37,17 +37,17 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         hold: 2,
         confidence: 0.85,
     };
-    let mut found = crossings(case, &line, |instance| rate(instance, |_| true));
+    let mut found = crossings(observed, &line, |instance| rate(instance, |_| true));
     // Flow control delays writers before RocksDB has to: its rate is set only then.
-    let line = Line {
+    let line = Limit {
         metric: THROTTLE,
         how: PlotHow::Gauge,
         meaning: "flow control lets through, bytes a second",
         confidence: 0.7,
         ..line
     };
-    found.extend(crossings(case, &line, |instance| {
-        case.evidence.series.gauge(THROTTLE, instance, |_| true)
+    found.extend(crossings(observed, &line, |instance| {
+        observed.evidence.series.gauge(THROTTLE, instance, |_| true)
     }));
     found
 }

@@ -1,12 +1,13 @@
 //! Scans saturate the read pool.
 
-use crate::diagnose::failure_modes::saturation::bound_stage::{Line, THREADS, crossings};
+use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, THREADS, crossings};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, TargetKind, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
-use crate::diagnose::observations::departures::{Threshold, departures};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::departures::departures;
 use crate::diagnose::observations::{REQUESTS, before_and_in, scans, total};
+use crate::diagnose::thresholds::DepartureThreshold;
 use crate::model::{Labels, TimeRange};
 
 /// The mode.
@@ -28,18 +29,18 @@ fn crowded(labels: &Labels) -> bool {
     matches!(labels.get("reason"), Some("full" | "outdated"))
 }
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let mut found = refused(case);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let mut found = refused(observed);
     if found.is_empty() {
-        found = crowding(case);
+        found = crowding(observed);
     }
     found
 }
 
 /// `full` and `outdated` are answered only once the queue of the read pool is full or a request
 /// waited longer than it may (60 s by default).
-fn refused(case: &Case<'_>) -> Vec<Claim> {
-    let line = Line {
+fn refused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let line = Limit {
         metric: ERRORS,
         how: PlotHow::Rate,
         kind: FindingKind::RequestsRefused,
@@ -48,8 +49,9 @@ fn refused(case: &Case<'_>) -> Vec<Claim> {
         hold: 2,
         confidence: 0.8,
     };
-    let mut found =
-        crossings(case, &line, |instance| case.evidence.series.rate(ERRORS, instance, crowded));
+    let mut found = crossings(observed, &line, |instance| {
+        observed.evidence.series.rate(ERRORS, instance, crowded)
+    });
     for claim in &mut found {
         let mut target = Target::named(TargetKind::Workload, "workload");
         target.concerns.push(claim.target.text());
@@ -59,7 +61,8 @@ fn refused(case: &Case<'_>) -> Vec<Claim> {
 }
 
 /// Three times the scans, and five a second more.
-const SCANS: Threshold = Threshold { name: "scans", ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
+const SCANS: DepartureThreshold =
+    DepartureThreshold { name: "scans", ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
 
 /// The read pool must work for them: four times as much as before, and a quarter of a core more
 /// over all stores. Point reads take tens of microseconds each; scans are what fills it.
@@ -72,13 +75,18 @@ fn of_read_pool(labels: &Labels) -> bool {
 }
 
 /// Scans that were not there before, for which the read pool works many times as much.
-fn crowding(case: &Case<'_>) -> Vec<Claim> {
-    let series = &case.evidence.series;
-    let instances: Vec<&str> =
-        case.evidence.stores.iter().filter_map(|store| store.instance.as_deref()).collect();
-    let all = total(case.evidence, &scans(case.evidence));
+fn crowding(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let series = &observed.evidence.series;
+    let instances: Vec<&str> = observed
+        .evidence
+        .nodes
+        .stores
+        .iter()
+        .filter_map(|store| store.instance.as_deref())
+        .collect();
+    let all = total(observed.evidence, &scans(observed.evidence));
     let found = departures(&all, SCANS).into_iter().filter_map(|departure| {
-        let range = departure.range(case.open() + 1);
+        let range = departure.range(observed.open() + 1);
         let work = instances
             .iter()
             .map(|instance| before_and_in(&series.rate(THREADS, instance, of_read_pool), range));
@@ -92,7 +100,7 @@ fn crowding(case: &Case<'_>) -> Vec<Claim> {
         claim.readings.push(crossing(Crossing {
             kind: FindingKind::ScansRose,
             target,
-            range: TimeRange::new(departure.onset, departure.end.unwrap_or(case.open())),
+            range: TimeRange::new(departure.onset, departure.end.unwrap_or(observed.open())),
             uncertainty_ms: departure.uncertainty_ms,
             lasts: departure.end.is_none(),
             text: format!(

@@ -4,15 +4,15 @@ use crate::diagnose::failure_modes::workload::load_change::{Spread, spread, weig
 use crate::diagnose::findings::finding::{Finding, FindingKind, Target, TargetKind, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::Departure;
 use crate::diagnose::observations::{Hot, Shift};
 use crate::model::TimeRange;
 use crate::pd::FlowKind;
 
 /// Rises that gather in one place, of one kind of flow.
-pub fn judge_kind(case: &Case<'_>, kind: FlowKind) -> Vec<Claim> {
-    let gathered = case.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Gathered(kind));
+pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
+    let gathered = observed.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Gathered(kind));
     let gathered = gathered.map(|(rise, told)| {
         let departure = &rise.departure;
         let mut target = Target::named(TargetKind::Workload, "workload");
@@ -20,7 +20,7 @@ pub fn judge_kind(case: &Case<'_>, kind: FlowKind) -> Vec<Claim> {
             target.concerns.push(format!("region {}", hot.region.region));
         }
         if let Some((store, _)) = rise.greatest {
-            target.concerns.push(Target::store(&case.evidence.stores[store]).text());
+            target.concerns.push(Target::store(&observed.evidence.nodes.stores[store]).text());
         }
         let sure = rise.hot.is_some();
         let confidence = if sure { 0.95 } else { 0.75 };
@@ -29,17 +29,17 @@ pub fn judge_kind(case: &Case<'_>, kind: FlowKind) -> Vec<Claim> {
         claim.end = departure.end;
         claim.evidence = vec![*told];
         if let Some(hot) = rise.hot {
-            claim.readings.push(concentrated(case, hot, &target, departure));
+            claim.readings.push(concentrated(observed, hot, &target, departure));
         } else {
             let command =
                 format!("pd-ctl hot {}", if kind == FlowKind::Read { "read" } else { "write" });
             claim = claim.unchecked("which region: PD's list of hot regions names none", &command);
         }
         // Who catches up turns to no few regions; PD's list tells that somebody does.
-        weigh(case, rise, if sure { 0.65 } else { 0.3 }, claim)
+        weigh(observed, rise, if sure { 0.65 } else { 0.3 }, claim)
     });
-    let shifted = case.shifts.iter().filter(|shift| kind_of(shift) == kind);
-    gathered.chain(shifted.map(|shift| of_shift(case, shift))).collect()
+    let shifted = observed.shifts.iter().filter(|shift| kind_of(shift) == kind);
+    gathered.chain(shifted.map(|shift| of_shift(observed, shift))).collect()
 }
 
 /// Of which kind the load is that moved: a quarter of writes makes it writes, as they read too.
@@ -49,23 +49,28 @@ fn kind_of(shift: &Shift) -> FlowKind {
     if writes { FlowKind::Write } else { FlowKind::Read }
 }
 
-fn of_shift(case: &Case<'_>, shift: &Shift) -> Claim {
+fn of_shift(observed: &ObservedWindow<'_>, shift: &Shift) -> Claim {
     let departure = &shift.departure;
     let mut target = Target::named(TargetKind::Workload, "workload");
     target.concerns.push(format!("region {}", shift.hot.region.region));
-    target.concerns.push(Target::store(&case.evidence.stores[shift.store]).text());
+    target.concerns.push(Target::store(&observed.evidence.nodes.stores[shift.store]).text());
     let mut claim = Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, 0.9);
     claim.end = departure.end;
     claim.evidence.clone_from(&shift.findings);
-    claim.readings.push(concentrated(case, shift.hot, &target, departure));
-    if case.disturbed(departure.onset) {
+    claim.readings.push(concentrated(observed, shift.hot, &target, departure));
+    if observed.disturbed(departure.onset) {
         claim.confidence = 0.4;
         claim = claim.but("a node was missing: its load went elsewhere");
     }
     claim
 }
 
-fn concentrated(case: &Case<'_>, hot: Hot, target: &Target, departure: &Departure) -> Finding {
+fn concentrated(
+    observed: &ObservedWindow<'_>,
+    hot: Hot,
+    target: &Target,
+    departure: &Departure,
+) -> Finding {
     let route = match hot.kind {
         FlowKind::Read => "PD /hotspot/regions/read",
         FlowKind::Write => "PD /hotspot/regions/write",
@@ -73,7 +78,7 @@ fn concentrated(case: &Case<'_>, hot: Hot, target: &Target, departure: &Departur
     crossing(Crossing {
         kind: FindingKind::LoadConcentrated,
         target: target.clone(),
-        range: TimeRange::new(hot.at, departure.end.unwrap_or(case.open())),
+        range: TimeRange::new(hot.at, departure.end.unwrap_or(observed.open())),
         // PD's hot cache averages over some minutes.
         uncertainty_ms: 60_000,
         lasts: departure.end.is_none(),

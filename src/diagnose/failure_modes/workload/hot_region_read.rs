@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::workload::hot_region::judge_kind;
 use crate::diagnose::failure_modes::workload::load_change::METRICS;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::pd::FlowKind;
 
 /// The mode.
@@ -19,6 +19,6 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    judge_kind(case, FlowKind::Read)
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    judge_kind(observed, FlowKind::Read)
 }

@@ -1,7 +1,7 @@
 //! What the modes about load share.
 
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{REQUESTS, Rise};
 use crate::pd::FlowKind;
 
@@ -49,8 +49,8 @@ const GATHERS: f64 = 0.35;
 
 /// Leaves at most `most` of a claim about a rise where something else may have made it: clients that
 /// catch up, or leaders that brought along what a store served of which not all is seen.
-pub fn weigh(case: &Case<'_>, rise: &Rise, most: f64, mut claim: Claim) -> Claim {
-    if case.disturbed(rise.departure.onset) {
+pub fn weigh(observed: &ObservedWindow<'_>, rise: &Rise, most: f64, mut claim: Claim) -> Claim {
+    if observed.disturbed(rise.departure.onset) {
         claim.confidence = claim.confidence.min(most);
         claim = claim.but("it follows a fault: clients catch up");
     }

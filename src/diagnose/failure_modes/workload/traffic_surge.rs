@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::workload::load_change::{METRICS, Spread, spread, weigh};
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::Case;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The mode.
 pub const MODE: Mode = Mode {
@@ -18,8 +18,8 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-fn judge(case: &Case<'_>) -> Vec<Claim> {
-    let even = case.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Even);
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let even = observed.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Even);
     even.map(|(rise, told)| {
         let departure = &rise.departure;
         let target = Target::named(TargetKind::Workload, "workload");
@@ -32,7 +32,7 @@ fn judge(case: &Case<'_>) -> Vec<Claim> {
         let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
         claim.evidence = vec![*told];
-        weigh(case, rise, 0.3, claim)
+        weigh(observed, rise, 0.3, claim)
     })
     .collect()
 }
