@@ -19,9 +19,9 @@ use operator::record::{
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
-use crate::diagnosis::run::Run;
 use crate::diagnosis::told;
 use playback::Playback;
+use testkit::run::Run;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
