@@ -18,7 +18,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape_path};
-use crate::record::{self, Ending, GoOn, Incident, PdImport, Segments, Succession};
+use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,7 +107,8 @@ fn segments(
 ) -> anyhow::Result<Option<Segments>> {
     let Some(retention) = plan.retention else { return Ok(None) };
     let run = plan.run.clone();
-    let segment = record::current_segment(&global.dir, &run, &retention, GoOn::Always, now)?;
+    let segment =
+        record::current_segment(&global.dir, &run, &retention, ResumePolicy::Always, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
     let listener = retention::listener(run.clone(), global.format, Arc::clone(reporter));
