@@ -228,14 +228,14 @@ pub(super) fn chunked_series<'a>(
     while let Some(field) = fields.next_field()? {
         match (field.number, field.value) {
             (1, Value::Bytes(_)) => labels.push(series, field.whole),
-            (2, Value::Bytes(chunk)) => chunks.push(chunk(chunk)?),
+            (2, Value::Bytes(chunk)) => chunks.push(chunk_of(chunk)?),
             _ => {}
         }
     }
     Ok(labels)
 }
 
-fn chunk(message: &[u8]) -> Result<Chunk<'_>, BrokenMessage> {
+fn chunk_of(message: &[u8]) -> Result<Chunk<'_>, BrokenMessage> {
     let mut chunk = Chunk { min_ms: 0, max_ms: 0, kind: ChunkKind::Unknown(0), data: &[] };
     let mut fields = Fields::of(message);
     while let Some(field) = fields.next_field()? {
