@@ -12,6 +12,7 @@ mod query_text;
 mod replay_report;
 mod replay_text;
 mod rules_text;
+mod table;
 mod verdict_text;
 
 pub use diagnosed::Diagnosed;
@@ -26,3 +27,4 @@ pub use replay_report::{
 };
 pub use replay_text::replay_text;
 pub use rules_text::{rules_check_text, rules_text};
+pub use table::table;

@@ -93,7 +93,7 @@ fn text(metrics: &BTreeMap<String, Metric>) -> String {
         let labels = labels.map(|(name, values)| format!("{}({})", escape(name), values.len()));
         vec![escape(name), metric.series.to_string(), labels.collect::<Vec<_>>().join(" ")]
     }));
-    output::table(&rows)
+    crate::report::table(&rows)
 }
 
 /// The names of all metrics that expressions may read, ascending.

@@ -48,7 +48,7 @@ pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
             let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);
             let mut rows = vec![head.to_vec()];
             rows.extend(paths.iter().map(|path| row(path)));
-            output::write(output::table(&rows).as_bytes())?;
+            output::write(crate::report::table(&rows).as_bytes())?;
         }
     }
     Ok(())

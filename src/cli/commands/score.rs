@@ -84,9 +84,9 @@ fn text(lines: &[RunScore]) -> String {
     let damaged: Vec<String> =
         damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
     let mut text = damaged.concat();
-    text.push_str(&output::table(&rows));
+    text.push_str(&crate::report::table(&rows));
     text.push_str("\nBeside the baselines, which are told the true instant of the injection\n");
-    text.push_str(&output::table(&comparison(lines)));
+    text.push_str(&crate::report::table(&comparison(lines)));
     text.push_str("\nConfusion: truth, said, runs\n");
     let mut confusion: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for line in lines {
@@ -96,7 +96,7 @@ fn text(lines: &[RunScore]) -> String {
         .into_iter()
         .map(|((truth, said), runs)| vec![truth.to_owned(), said.to_owned(), runs.to_string()])
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&crate::report::table(&rows));
     text
 }
 

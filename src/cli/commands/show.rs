@@ -142,7 +142,7 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     rows.push(("truth", sealed.to_owned()));
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output::table(&rows)
+    crate::report::table(&rows)
 }
 
 fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
@@ -161,7 +161,7 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
         let counts = [output::count(*series), output::count(*samples)];
         [vec![target.job.clone(), target.instance.clone()], counts.to_vec()].concat()
     }));
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", crate::report::table(&rows)));
     text.push_str(&and_more(inventory.targets.len(), TARGETS_SHOWN));
     let mut metrics: Vec<_> = inventory.metrics.iter().collect();
     metrics.sort_by(|left, right| (right.1, &left.0).cmp(&(left.1, &right.0)));
@@ -178,12 +178,12 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
             output::count((metrics.len() - metrics_shown) as u64)
         )]);
     }
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", crate::report::table(&rows)));
     let mut rows = vec![["PART", "BYTES", "B/SAMPLE"].map(str::to_owned).to_vec()];
     rows.extend(inventory.bytes.iter().map(|(part, bytes)| {
         vec![part.clone(), output::count(*bytes), format!("{:.4}", per_sample(*bytes))]
     }));
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", crate::report::table(&rows)));
     text
 }
 
@@ -204,7 +204,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             ]
         })
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&crate::report::table(&rows));
     text.push_str(&and_more(gaps.len(), HAPPENINGS_SHOWN));
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows: Vec<Vec<String>> = events
@@ -216,7 +216,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             vec![event.at.to_string(), event.kind.to_string(), event.text.clone(), fields.join(" ")]
         })
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&crate::report::table(&rows));
     text.push_str(&and_more(events.len(), HAPPENINGS_SHOWN));
     text
 }
