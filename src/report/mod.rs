@@ -7,6 +7,7 @@ mod explain_text;
 mod json;
 mod page;
 mod prompt_text;
+mod quantities;
 mod query_parquet;
 mod query_text;
 mod replay_report;
@@ -20,6 +21,7 @@ pub use explain_text::explain_text;
 pub use json::replay_json;
 pub use page::Color;
 pub use prompt_text::prompt_text;
+pub use quantities::{count, duration, size};
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
 pub use replay_report::{

@@ -19,6 +19,7 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape_path};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
+use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,12 +124,12 @@ fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyho
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
     let left_out = match broken {
         0 => String::new(),
-        broken => format!(", {} broken lines left out as gaps", output::count(broken)),
+        broken => format!(", {} broken lines left out as gaps", report::count(broken)),
     };
     reporter.line(&format!(
         "{}: {} new PD answers{left_out}",
         escape_path(path),
-        output::count(written)
+        report::count(written)
     ));
     Ok(())
 }
@@ -143,7 +144,7 @@ pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> an
             "file_bytes": bytes, "sealed": sealed,
         }))?,
         Format::Text => {
-            output::line(&format!("{} ({})", escape_path(path), output::size(bytes)))?;
+            output::line(&format!("{} ({})", escape_path(path), report::size(bytes)))?;
         }
     }
     Ok(())
