@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod exit;
 mod lookup;
+mod recording;
 mod terminal;
 
 use std::path::PathBuf;

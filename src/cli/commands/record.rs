@@ -9,11 +9,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureWriter;
-use crate::cli::commands::recording::{self, Followers, Sources, Watchers};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
 use crate::cli::config::{retention, sources};
 use crate::cli::exit::CliError;
 use crate::cli::lookup::path_text;
+use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};

@@ -10,12 +10,12 @@ use clap::Args;
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::commands::record::report;
-use crate::cli::commands::recording::{self, Followers, Sources, Watchers};
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::plan::{self, LiveArgs, Plan};
 use crate::cli::config::retention::{self, Incident};
 use crate::cli::config::sources;
 use crate::cli::exit::CliError;
+use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
