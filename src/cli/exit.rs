@@ -195,7 +195,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             | CaptureError::Sqlite { .. } => Code::Storage,
         });
     }
-    if let Some(RecordError::OwnMetrics(_)) = cause.downcast_ref::<RecordError>() {
+    if let Some(RecordError::SelfMetrics(_)) = cause.downcast_ref::<RecordError>() {
         return Some(Code::Other);
     }
     if let Some(error) = cause.downcast_ref::<SourceError>() {

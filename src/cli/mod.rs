@@ -9,6 +9,7 @@ mod dispatch;
 mod exit;
 mod global;
 mod lookup;
+mod recording;
 mod terminal;
 
 pub use dispatch::main;

@@ -1,8 +1,9 @@
-//! The recorder's clocks: the wall clock, which stamps observations, and the time since boot, by
-//! which things are due.
+//! The recorder's clocks: the wall clock, which stamps observations, and the time since boot, which
+//! decides what is due.
 //!
-//! Somebody may step the wall clock, and the monotonic clock of Linux stands still while the machine
-//! is suspended. Only the time since boot tells how much time has passed.
+//! The wall clock can be stepped, and the monotonic clock of Linux stands still while the machine is
+//! suspended. Only the time since boot says how much time has passed. "Steady time" is the wall clock at
+//! the start of the recording plus the time since boot that has passed since.
 
 use std::time::Duration;
 
@@ -10,43 +11,43 @@ use tokio::time::Sleep;
 
 use crate::model::{TimeRange, Timestamp};
 
-/// Whoever waits for something due wakes at least this often: timers run on the monotonic clock,
-/// so after a suspension they would fire as much later as it lasted.
-pub const WAKE: Duration = Duration::from_secs(1);
-/// Between two looks at the clocks at least a process that runs as it should lets less time pass. It
-/// looks every second, and a commit or the sealing of a journal takes less than four.
+/// A wait for something due wakes up at least this often: timers run on the monotonic clock, so that
+/// after a suspension they would fire late by its length.
+pub const WAKE_INTERVAL: Duration = Duration::from_secs(1);
+/// A longer time between two readings of the clocks is a pause of the process. The recorder reads them
+/// every second, and a commit or the sealing of a journal takes less than four.
 const LONGEST_PAUSE_MS: i64 = 5_000;
-/// A larger divergence of the two clocks between two looks is a step. Adjusting the rate moves a clock
-/// by half a millisecond a second at most.
+/// A larger divergence of the two clocks between two readings is a step of the wall clock. Adjusting
+/// the rate (NTP slewing) moves a clock by at most half a millisecond in a second.
 const LEAST_STEP_MS: i64 = 1_000;
-/// Looks at the two clocks that lie further apart than this do not belong together.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// The two clocks are read again where reading them took longer than this.
+const LONGEST_READ: Duration = Duration::from_millis(100);
 
-/// The clocks of a machine. They are the caller's, so that tests can step and suspend them.
+/// The clocks of a machine. The caller supplies them, so that tests can step and suspend them.
 pub trait Clock: Sync {
-    /// The wall clock. It may jump in both directions.
+    /// The instant of the wall clock, which may jump in both directions.
     fn wall(&self) -> Timestamp;
 
-    /// How long the machine has been running, including the time it was suspended.
+    /// The time since the machine was started, including the time for which it was suspended.
     fn since_boot(&self) -> Duration;
 
-    /// Waits for about `wait`; where the process is stopped or the machine suspended, for longer.
+    /// Waits for about `wait`, or longer where the process is stopped or the machine is suspended.
     fn sleep(&self, wait: Duration) -> Sleep {
         tokio::time::sleep(wait)
     }
 }
 
-/// One look at the clocks.
+/// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The instant by the clock that stamps: the wall clock, or Prometheus's own for its samples.
+    /// The instant by the clock that stamps observations: the wall clock, or Prometheus's for its samples.
     pub at: Timestamp,
-    /// The wall clock's instant when the recording began, plus the time that has passed since.
+    /// The same instant in steady time.
     pub steady: Timestamp,
 }
 
 impl Reading {
-    /// The reading that much time before or after, by clocks that nobody steps.
+    /// The reading `millis` later, or earlier where negative, if neither clock is stepped in between.
     pub fn shifted(self, millis: i64) -> Self {
         Self {
             at: self.at.saturating_add_millis(millis),
@@ -55,7 +56,7 @@ impl Reading {
     }
 }
 
-/// The clocks as a recording sees them.
+/// The clocks of a recording, with the origin of its steady time.
 #[derive(Clone, Copy)]
 pub struct Clocks {
     clock: &'static dyn Clock,
@@ -64,34 +65,35 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// Counts steady time from now.
+    /// Clocks whose steady time begins now.
     pub fn start(clock: &'static dyn Clock) -> Self {
-        let (began, began_boot) = look(clock);
+        let (began, began_boot) = read_both(clock);
         Self { clock, began, began_boot }
     }
 
-    /// Looks at both clocks.
+    /// Reads both clocks.
     pub fn read(&self) -> Reading {
-        let (at, boot) = look(self.clock);
+        let (at, boot) = read_both(self.clock);
         let passed = boot.saturating_sub(self.began_boot).as_millis();
         let passed = i64::try_from(passed).unwrap_or(i64::MAX);
         Reading { at, steady: self.began.saturating_add_millis(passed) }
     }
 
-    /// Wakes when `due` has come by steady time, or earlier, within [`WAKE`].
+    /// Sleeps until the steady time `due`, but at most for [`WAKE_INTERVAL`].
     pub fn sleep_until(&self, due: Timestamp) -> Sleep {
         let millis = u64::try_from(due - self.read().steady).unwrap_or_default();
-        self.clock.sleep(Duration::from_millis(millis).min(WAKE))
+        self.clock.sleep(Duration::from_millis(millis).min(WAKE_INTERVAL))
     }
 }
 
-/// Both clocks at one moment, as far as a process that can be stopped at any point can tell.
-fn look(clock: &dyn Clock) -> (Timestamp, Duration) {
+/// The wall clock and the time since boot at the same moment, as closely as a process that can be
+/// stopped at any point can read them.
+fn read_both(clock: &dyn Clock) -> (Timestamp, Duration) {
     let mut before = clock.since_boot();
     let mut wall = clock.wall();
     for _ in 0..3 {
         let after = clock.since_boot();
-        if after.saturating_sub(before) < TOGETHER {
+        if after.saturating_sub(before) < LONGEST_READ {
             break;
         }
         before = after;
@@ -100,23 +102,24 @@ fn look(clock: &dyn Clock) -> (Timestamp, Duration) {
     (wall, before)
 }
 
-/// What the clocks did between two looks.
+/// What happened to the clocks between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// How far the wall clock was stepped, in milliseconds.
+    /// The step of the wall clock in milliseconds; `None` where it was not stepped.
     pub step_ms: Option<i64>,
-    /// When the process did not run, by steady time.
+    /// The time in which the process did not run, in steady time.
     pub pause: Option<TimeRange>,
 }
 
-/// Notices steps of the wall clock and pauses of the process. Whoever uses it looks every [`WAKE`].
+/// Detects steps of the wall clock and pauses of the process. Its owner calls [`look`](Self::look) every
+/// [`WAKE_INTERVAL`].
 #[derive(Clone, Copy, Debug)]
 pub struct ClockWatch {
     last: Reading,
 }
 
 impl ClockWatch {
-    /// Watches from this reading on.
+    /// A watch that begins with this reading.
     pub fn new(first: Reading) -> Self {
         Self { last: first }
     }

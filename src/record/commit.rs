@@ -1,6 +1,6 @@
-//! Commits what has gathered. While the disk is full, it gives up what need not be kept, or waits.
+//! Commits the open tick. While the disk is full, it removes what need not be kept, or waits.
 //!
-//! Which stretches of time a full disk leaves out is not told here: that follows from what is due.
+//! Gaps for the time of a full disk are not made here: `coverage` derives them from what was due.
 
 use std::sync::Mutex;
 
@@ -12,30 +12,30 @@ use super::error::RecordError;
 use super::recorder::{Progress, Succession};
 use crate::capture::{CaptureError, CommitStats, Tick};
 use crate::model::{Gap, PdAnswer, TimeRange, Timestamp};
-use crate::record::full_disk::Shortage;
-use crate::record::self_metrics::OwnMetrics;
+use crate::record::full_disk::DiskShortage;
+use crate::record::self_metrics::SelfMetrics;
 
-/// Writes the open_tick's ticks, each as one durable transaction.
+/// Writes the open tick again and again, each time as one durable transaction.
 pub struct Committer<'a> {
     open_tick: &'a Mutex<OpenTick>,
     clocks: Clocks,
     succession: Option<Box<dyn Succession>>,
-    shortage: Option<Shortage>,
+    shortage: Option<DiskShortage>,
     copy_is_lost: bool,
-    /// The recorder's own metrics.
-    pub own: OwnMetrics,
-    /// What is reported after every commit.
-    pub standing: Progress,
-    progress: &'a mut dyn FnMut(&Progress),
+    /// The metrics that the recorder records about itself.
+    pub self_metrics: SelfMetrics,
+    /// The state that is reported after every commit.
+    pub progress: Progress,
+    report: &'a mut dyn FnMut(&Progress),
 }
 
 impl<'a> Committer<'a> {
-    /// Reports every commit to `progress`.
+    /// A committer that writes the tick of `open_tick` and calls `report` after every commit.
     pub fn new(
         open_tick: &'a Mutex<OpenTick>,
         clocks: Clocks,
         succession: Option<Box<dyn Succession>>,
-        progress: &'a mut dyn FnMut(&Progress),
+        report: &'a mut dyn FnMut(&Progress),
     ) -> Self {
         Self {
             open_tick,
@@ -43,38 +43,38 @@ impl<'a> Committer<'a> {
             succession,
             shortage: None,
             copy_is_lost: false,
-            own: OwnMetrics::default(),
-            standing: Progress::default(),
-            progress,
+            self_metrics: SelfMetrics::default(),
+            progress: Progress::default(),
+            report,
         }
     }
 
-    /// Whether nothing can be committed for lack of space.
+    /// Whether nothing can be committed because the disk is full.
     pub fn is_short_of_space(&self) -> bool {
         self.shortage.is_some()
     }
 
-    /// Whether these answers can be committed, now or when there is room.
-    pub fn holds(&mut self, answers: &[PdAnswer]) -> bool {
-        self.shortage.as_mut().is_none_or(|shortage| shortage.holds(answers))
+    /// Whether these answers can be committed now, or held in memory until there is room.
+    pub fn can_hold(&mut self, answers: &[PdAnswer]) -> bool {
+        self.shortage.as_mut().is_none_or(|shortage| shortage.try_hold(answers))
     }
 
-    /// Samples of a new copy gather from now on.
-    pub fn copy_begins(&mut self) {
+    /// Notes that a new copy starts, of which no sample is lost yet.
+    pub fn start_copy(&mut self) {
         self.copy_is_lost = false;
     }
 
-    /// Whether samples of the copy that began last could not be stored: it has to begin anew.
+    /// Whether samples of the current copy could not be stored, so that it has to start again.
     pub fn copy_is_lost(&self) -> bool {
         self.copy_is_lost
     }
 
-    /// Goes on in another capture where it is time.
+    /// Continues in another capture where that is due, and seals the capture before.
     ///
     /// # Errors
     ///
-    /// Where a capture cannot be written for another reason than a full disk.
-    pub fn pass_on(&mut self) -> Result<(), RecordError> {
+    /// [`RecordError::Capture`] where a capture cannot be written for another reason than a full disk.
+    pub fn continue_in_successor(&mut self) -> Result<(), RecordError> {
         let Some(succession) = &mut self.succession else { return Ok(()) };
         if self.shortage.is_some() {
             return Ok(());
@@ -86,30 +86,30 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Commits, with a sample of the recorder's own metrics at `at`, unless the disk is full.
+    /// Adds a sample of each of the recorder's own metrics at `at` and commits, unless the disk is full.
     ///
     /// # Errors
     ///
     /// As [`commit`](Self::commit).
     pub fn commit_own(&mut self, at: Timestamp) -> Result<(), RecordError> {
-        if !self.waits() {
+        if !self.is_waiting() {
             let mut open_tick = lock(self.open_tick);
             let OpenTick { writer, tick, feed } = &mut *open_tick;
-            self.own.push(&mut tick.samples, writer.index(), at)?;
+            self.self_metrics.push(&mut tick.samples, writer.index(), at)?;
             if let Some(feed) = feed {
-                feed.seen(at);
+                feed.note_observation(at);
             }
         }
         self.commit()
     }
 
-    /// Commits what has gathered, unless the disk is full.
+    /// Commits the open tick, unless the disk is full.
     ///
     /// # Errors
     ///
-    /// Where the capture cannot be written for another reason.
+    /// [`RecordError::Capture`] where the capture cannot be written for another reason.
     pub fn commit(&mut self) -> Result<(), RecordError> {
-        if self.waits() {
+        if self.is_waiting() {
             return Ok(());
         }
         if let Err(full) = self.write()? {
@@ -118,36 +118,36 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Commits what has gathered, at the end of a recording.
+    /// Commits the open tick at the end of a recording.
     ///
     /// # Errors
     ///
-    /// Where the capture cannot be written. A full disk is an error here.
+    /// [`RecordError::Capture`] where the capture cannot be written. A full disk is an error here.
     pub fn commit_last(&mut self) -> Result<(), RecordError> {
         Ok(self.write()??)
     }
 
-    /// Whether the disk is full and it is not yet time to try again.
-    fn waits(&self) -> bool {
+    /// Whether the disk is full and the next attempt is not due yet.
+    fn is_waiting(&self) -> bool {
         self.shortage.as_ref().is_some_and(|shortage| !shortage.is_due(Instant::now()))
     }
 
-    /// The disk is full, and nothing may go.
+    /// Notes that the disk is full and nothing may be removed, and schedules the next attempt.
     fn wait_for_room(&mut self, full: &CaptureError) {
         let now = Instant::now();
         match &mut self.shortage {
-            Some(shortage) => shortage.lasts(now),
+            Some(shortage) => shortage.attempt_failed(now),
             shortage => {
-                *shortage = Some(Shortage::new(now));
+                *shortage = Some(DiskShortage::new(now));
                 tracing::warn!(error = %full, "recording goes on when there is room");
             }
         }
-        self.standing.disk_full = true;
-        (self.progress)(&self.standing);
+        self.progress.disk_full = true;
+        (self.report)(&self.progress);
     }
 
-    /// Writes what has gathered; where the disk is full, what need not be kept goes first. Returns
-    /// the error of a full disk where nothing may go.
+    /// Writes the open tick. Where the disk is full, it first removes what need not be kept; the inner
+    /// error is that of a full disk on which nothing may be removed.
     fn write(&mut self) -> Result<Result<(), CaptureError>, RecordError> {
         while let Err(full) = self.try_to_write()? {
             if !self.succession.as_mut().is_some_and(|succession| succession.make_room()) {
@@ -155,15 +155,15 @@ impl<'a> Committer<'a> {
             }
         }
         if self.shortage.take().is_some() {
-            self.standing.disk_full = false;
+            self.progress.disk_full = false;
             tracing::warn!("the disk has room again");
         }
-        (self.progress)(&self.standing);
+        (self.report)(&self.progress);
         Ok(Ok(()))
     }
 
-    /// One attempt. After a full disk the writer is as it was before, and what had gathered is held,
-    /// but for the samples: their places in the capture went with the attempt.
+    /// Makes one attempt to write the open tick. Where the disk is full, the writer is reset and the
+    /// tick is kept except for its samples: they refer to series of the failed transaction.
     fn try_to_write(&mut self) -> Result<Result<(), CaptureError>, RecordError> {
         let started = Instant::now();
         let mut open_tick = lock(self.open_tick);
@@ -180,35 +180,35 @@ impl<'a> Committer<'a> {
         let stats: CommitStats = match writer.commit(tick) {
             Err(full) if full.is_full() => {
                 self.copy_is_lost = true;
-                // One that cannot be read back either must not be written to any more.
+                // A capture that cannot be read back must not be written to any more.
                 writer.reload()?;
-                open_tick.tick = Tick { gaps: held_back(held.gaps), ..held };
+                open_tick.tick = Tick { gaps: merge_adjoining(held.gaps), ..held };
                 return Ok(Err(full));
             }
             committed => committed?,
         };
         if let Some(feed) = feed {
-            feed.tick(&Tick { healed, ..held });
+            feed.add_tick(&Tick { healed, ..held });
             feed.send();
         }
-        let standing = &mut self.standing;
-        standing.series = writer.index().len() as u64;
-        standing.copied_through = writer.copied_through();
+        let progress = &mut self.progress;
+        progress.series = writer.index().len() as u64;
+        progress.copied_through = writer.copied_through();
         let seconds = started.elapsed().as_secs_f64();
-        self.own.commit(seconds, stats.samples as u64, stats.file_bytes);
-        standing.at = self.clocks.read().at;
-        standing.new_samples = stats.samples as u64;
-        standing.samples += stats.samples as u64;
-        standing.gaps += gaps as u64;
-        standing.file_bytes = stats.file_bytes;
-        standing.own = self.own.series();
+        self.self_metrics.count_commit(seconds, stats.samples as u64, stats.file_bytes);
+        progress.at = self.clocks.read().at;
+        progress.new_samples = stats.samples as u64;
+        progress.samples += stats.samples as u64;
+        progress.gaps += gaps as u64;
+        progress.file_bytes = stats.file_bytes;
+        progress.own = self.self_metrics.series();
         Ok(Ok(()))
     }
 }
 
-/// Gaps that are written later: segments that adjoin as one, because a disk may be full for long. What
-/// a copy that is lost would have healed, the next one heals.
-fn held_back(gaps: Vec<Gap>) -> Vec<Gap> {
+/// Merges adjoining gaps of the same cause, since a disk may be full for long, and removes the mark of
+/// healing: the copy that healed them is lost, and the next copy heals them again.
+fn merge_adjoining(gaps: Vec<Gap>) -> Vec<Gap> {
     let mut held: Vec<Gap> = Vec::new();
     for gap in gaps {
         let gap = Gap { healed_at: None, ..gap };
@@ -248,6 +248,6 @@ mod tests {
             gap(&prometheus, 31, 40),
         ];
         let held = [gap(&prometheus, 0, 30), gap(&member, 5, 9), gap(&prometheus, 31, 40)];
-        assert_eq!(held_back(gaps), held);
+        assert_eq!(merge_adjoining(gaps), held);
     }
 }

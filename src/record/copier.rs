@@ -1,7 +1,7 @@
-//! Copies raw samples out of Prometheus into a batch of the capture.
+//! Copies raw samples of a window out of Prometheus into the open tick.
 //!
 //! A window that the server refuses as too large is halved, then split by metric names; what it
-//! refuses even then becomes a gap. Committing is left to the caller.
+//! refuses even then becomes a gap. Committing is the caller's.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
@@ -11,75 +11,75 @@ use crate::capture::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
 use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
 
-/// Live windows begin this long before what has been copied, so that samples which Prometheus
-/// appended late are seen. The index skips what was written before.
+/// Live windows begin this long before the end of the last copy, so that samples which Prometheus
+/// appended late are copied too. The series index skips samples that were written before.
 pub const OVERLAP_MS: i64 = 60_000;
 
-/// Below this length a window is no longer halved but split by metric names.
+/// A window of at most this length is no longer halved but split by metric names.
 const SHORTEST_WINDOW_MS: i64 = 30_000;
 
-/// After so many refusals in a row the server counts as failing, not as limiting. Halving a
-/// window and then its metrics down to one takes fewer than this.
+/// After this many refusals in a row the server counts as failing rather than as limiting. Halving a
+/// window and then its metrics down to one takes fewer refusals.
 const MAX_REFUSALS: u32 = 24;
 
-/// The same for refusals that each cost a whole timeout.
+/// The same bound for refusals by timeout, of which each costs a whole timeout.
 const MAX_TIMEOUTS: u32 = 4;
 
-/// How many series that cannot be read a gap names.
+/// The number of unreadable series that a gap names.
 const MOST_NAMED: usize = 8;
 
-/// How much of such a series' labels it quotes, in characters.
+/// How much of an unreadable series' labels a gap quotes, in characters.
 const MOST_NAME_CHARS: usize = 200;
 
-/// What asks Prometheus, and for what.
+/// Copies a choice of series out of one Prometheus server.
 #[derive(Clone, Debug)]
 pub struct Copier {
-    /// The server.
+    /// The client of the server.
     pub client: PrometheusClient,
-    /// How raw samples are fetched.
+    /// The way in which the server lets raw samples be read.
     pub mode: ReadMode,
-    /// Which series are copied.
+    /// The series to copy: those that any of the selectors finds.
     pub selectors: Vec<Selector>,
 }
 
-/// The writer and the transaction that fills up, shared between what reads and what commits.
+/// The writer and the tick that the next commit writes, shared between reading and committing.
 pub struct OpenTick {
-    /// The capture.
+    /// The writer of the capture.
     pub writer: CaptureWriter,
-    /// What the next commit writes.
+    /// What has been observed since the last commit.
     pub tick: Tick,
-    /// Who is told of it, if anybody.
+    /// Receives what is committed, for live diagnosis.
     pub feed: Option<LiveFeed>,
 }
 
-/// What one window cost and brought.
+/// What copying one window cost, and how much it added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowStats {
-    /// Requests sent.
+    /// The number of requests that were sent.
     pub requests: u64,
-    /// Requests that the server refused as too large.
+    /// The number of requests that the server refused as too large.
     pub refused: u64,
-    /// Samples that were not in the capture before.
+    /// The number of samples that the capture did not hold before.
     pub samples: u64,
-    /// Bytes received.
+    /// Bytes of the answers' bodies.
     pub bytes: u64,
-    /// The window without the series that captures do not hold or that cannot be read.
+    /// Partial gaps over the window, for series that captures do not hold or that cannot be read.
     pub left_out: Vec<Gap>,
 }
 
 /// Series that are left out of a window.
 #[derive(Default)]
-struct LeftOut {
-    /// Metrics with native histograms.
+struct SkippedSeries {
+    /// Names of metrics with native histograms.
     histograms: BTreeSet<String>,
-    /// Series that cannot be read, and why.
+    /// Series that cannot be read, with the reason; at most [`MOST_NAMED`].
     unreadable: BTreeSet<String>,
-    /// How many cannot be read beside these.
+    /// The number of further series that cannot be read.
     further: u64,
 }
 
-impl LeftOut {
-    fn unreadable(&mut self, series: &str, why: &str) {
+impl SkippedSeries {
+    fn add_unreadable(&mut self, series: &str, why: &str) {
         let mut name = series.to_owned();
         if let Some((cut, _)) = name.char_indices().nth(MOST_NAME_CHARS) {
             name.truncate(cut);
@@ -119,7 +119,7 @@ impl LeftOut {
     }
 }
 
-/// A part of a window: a shorter range, or some of its metrics.
+/// A part of a window to request: a shorter range, or some of its metrics.
 struct Piece {
     range: TimeRange,
     selectors: Vec<Selector>,
@@ -127,8 +127,8 @@ struct Piece {
 }
 
 impl Copier {
-    /// Copies `range` into the open_tick's tick: samples, and gaps for what the server refuses to send.
-    /// Series that are left out are told in what is returned.
+    /// Copies `range` into the open tick: samples, and gaps for what the server refuses to send. Series
+    /// that are left out are in [`WindowStats::left_out`].
     ///
     /// Samples that arrived before a failure stay in the tick; they may be committed, because a
     /// later call for the same range skips them.
@@ -142,15 +142,15 @@ impl Copier {
         range: TimeRange,
     ) -> Result<WindowStats, SourceError> {
         let mut stats = WindowStats::default();
-        let mut left_out = LeftOut::default();
+        let mut skipped = SkippedSeries::default();
         let mut refusals_in_a_row = 0;
         let whole = Piece { range, selectors: self.selectors.clone(), names: None };
         let mut pieces = VecDeque::from([whole]);
         while let Some(piece) = pieces.pop_front() {
             stats.requests += 1;
-            match self.read(&piece, open_tick, &mut stats, &mut left_out).await {
+            match self.read(&piece, open_tick, &mut stats, &mut skipped).await {
                 Ok(()) => refusals_in_a_row = 0,
-                Err(error) if error.is_limit() && refusals_in_a_row < refusals_borne(&error) => {
+                Err(error) if error.is_limit() && refusals_in_a_row < most_refusals(&error) => {
                     refusals_in_a_row += 1;
                     stats.refused += 1;
                     tracing::debug!(range = ?piece.range, %error, "the server refused a window");
@@ -161,7 +161,7 @@ impl Copier {
                 Err(error) => return Err(error),
             }
         }
-        stats.left_out = left_out.gaps(range);
+        stats.left_out = skipped.gaps(range);
         Ok(stats)
     }
 
@@ -170,9 +170,9 @@ impl Copier {
         piece: &Piece,
         open_tick: &Mutex<OpenTick>,
         stats: &mut WindowStats,
-        left_out: &mut LeftOut,
+        skipped: &mut SkippedSeries,
     ) -> Result<(), SourceError> {
-        let mut sink = LedgerSink { open_tick, samples: 0, left_out };
+        let mut sink = TickSink { open_tick, samples: 0, skipped };
         let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
         stats.samples += sink.samples;
         stats.bytes += read?.bytes;
@@ -226,59 +226,60 @@ impl Copier {
     }
 }
 
-/// Locks the open_tick.
+/// Locks the open tick.
 ///
 /// # Panics
 ///
-/// Where a holder of the lock panicked: what it left half done must not be committed.
+/// Where a holder of the lock panicked: its incomplete tick must not be committed.
 pub fn lock(open_tick: &Mutex<OpenTick>) -> std::sync::MutexGuard<'_, OpenTick> {
-    open_tick.lock().expect("nobody panics while holding the open_tick")
+    open_tick.lock().expect("nobody panics while holding the open tick")
 }
 
-/// The window that a live tick copies: from [`OVERLAP_MS`] before what has been copied to `now`,
-/// or, after an outage, no further than `longest_ms`, so that a transaction stays bounded.
+/// The window that a live tick copies: from [`OVERLAP_MS`] before the end of the last copy to `now`,
+/// or, after an outage, to `longest_ms` after that end, so that a transaction stays bounded.
 pub fn live_window(copied_through: Timestamp, now: Timestamp, longest_ms: i64) -> TimeRange {
     let start = copied_through.saturating_add_millis(-OVERLAP_MS);
     let end = now.min(copied_through.saturating_add_millis(longest_ms));
     TimeRange::new(start, end)
 }
 
-fn refusals_borne(error: &SourceError) -> u32 {
+fn most_refusals(error: &SourceError) -> u32 {
     if matches!(error, SourceError::Timeout { .. }) { MAX_TIMEOUTS } else { MAX_REFUSALS }
 }
 
-struct LedgerSink<'a> {
+/// Receives the samples of a window and adds them to the open tick.
+struct TickSink<'a> {
     open_tick: &'a Mutex<OpenTick>,
     samples: u64,
-    left_out: &'a mut LeftOut,
+    skipped: &'a mut SkippedSeries,
 }
 
-impl SeriesSink for LedgerSink<'_> {
+impl SeriesSink for TickSink<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
         let mut open_tick = lock(self.open_tick);
         let OpenTick { writer, tick, feed } = &mut *open_tick;
         let new = match tick.samples.push(writer.index(), labels, samples) {
             Ok(new) => new,
             Err(error) => {
-                self.left_out.unreadable(&labels.to_string(), &error.to_string());
+                self.skipped.add_unreadable(&labels.to_string(), &error.to_string());
                 return Ok(());
             }
         };
         if let Some(feed) = feed {
-            feed.series(labels, samples);
+            feed.add_samples(labels, samples);
         }
         self.samples += new as u64;
         Ok(())
     }
 
     fn native_histogram(&mut self, labels: EncodedLabels<'_>) {
-        // What cannot be decoded is refused by `series`; here only the name is of interest.
+        // Labels that cannot be decoded are refused by `series`; here only the name is needed.
         let name = labels.decode().map(|labels| labels.metric().to_owned()).unwrap_or_default();
-        self.left_out.histograms.insert(name);
+        self.skipped.histograms.insert(name);
     }
 
     fn unreadable(&mut self, series: &str, why: &str) {
-        self.left_out.unreadable(series, why);
+        self.skipped.add_unreadable(series, why);
     }
 }
 

@@ -1,28 +1,29 @@
-//! What each source has been observed through, and the gaps that follow from what was due.
+//! The end of what has been observed of each source, and the gaps that follow from what was due.
 //!
-//! A gap is what was due and did not come. Whether a request failed, hangs, or was never sent because
-//! the recorder did not run makes no difference to its extent: that only supplies the reason.
+//! A gap is the time for which an observation was due and did not arrive. A failed request, one that
+//! hangs and one that was never sent because the recorder did not run leave the same gap: they differ
+//! in its reason only. When requests are sent is decided in `recorder`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Reading;
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 
-/// A long outage is written in segments of this length, so that a crash of the recorder loses
-/// the end of an outage and not the knowledge of it.
+/// A long outage is written as adjoining gaps of this length, so that a crash of the recorder loses
+/// only the end of the outage.
 const SEGMENT_MS: i64 = 60_000;
-/// Readings whose two clocks differ by more than this have a step of the wall clock between them.
+/// Where the two clocks advanced by amounts that differ by more than this, the wall clock was stepped.
 const STEP_MS: i64 = 1_000;
 
-/// Why nothing came, and what was asked and said.
+/// Why no observation arrived: the reason, and the error's text.
 pub type Cause = (GapReason, String);
 
-/// The present, by the clocks by which sources are stamped.
+/// The present, by each clock whose instants stamp observations.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// By the recorder's wall clock.
+    /// The reading with the recorder's wall clock, which stamps PD's answers.
     pub recorder: Reading,
-    /// By Prometheus's.
+    /// The reading with Prometheus's clock, which stamps its samples.
     pub prometheus: Reading,
 }
 
@@ -32,106 +33,107 @@ impl Now {
     }
 }
 
-/// Up to where each source has been observed.
+/// The end of what has been observed of each source.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
-    sources: BTreeMap<Source, Covered>,
-    /// When the recorder itself did not run, by steady time.
+    sources: BTreeMap<Source, SourceCoverage>,
+    /// When the recorder itself did not run, in steady time.
     pauses: Vec<TimeRange>,
 }
 
 #[derive(Clone, Debug)]
-struct Covered {
-    /// So long after the last observation the next one is overdue.
+struct SourceCoverage {
+    /// The next observation is overdue when the last one is older than this.
     allowance_ms: i64,
-    /// When the source was last heard, or first due, by steady time.
-    heard: Timestamp,
-    /// Everything before is observed or written as a gap.
+    /// When the source last answered, or was first due, in steady time.
+    last_answer: Timestamp,
+    /// Everything before this reading has been observed or is written as a gap.
     accounted: Reading,
-    /// The same before the last observation, should that not be stored.
+    /// The value of `accounted` before the last observation, in case that cannot be stored.
     accounted_before: Reading,
-    /// A request is under way.
-    asked: bool,
-    /// Of the silence that lasts, a gap has been written, for this reason.
-    written: Option<Cause>,
+    request_is_running: bool,
+    /// The cause of the last gap of an outage that lasts; `None` where there is no outage.
+    outage: Option<Cause>,
+    /// The last failure since the last observation.
     failure: Option<Cause>,
 }
 
 impl Coverage {
-    /// From `since` on, `source` has to be heard every `allowance_ms` of steady time.
+    /// Declares that from `since` on an observation of `source` is due every `allowance_ms` of steady
+    /// time. Where the source is known already, nothing changes.
     pub fn expect(&mut self, source: Source, allowance_ms: i64, since: Reading) {
-        self.sources.entry(source).or_insert_with(|| Covered {
+        self.sources.entry(source).or_insert_with(|| SourceCoverage {
             allowance_ms,
-            heard: since.steady,
+            last_answer: since.steady,
             accounted: since,
             accounted_before: since,
-            asked: false,
-            written: None,
+            request_is_running: false,
+            outage: None,
             failure: None,
         });
     }
 
-    /// Nothing is due any more of members that are not among `members`. Returns the last segments
-    /// of those that were silent.
+    /// Forgets the PD members that are not among `members`. Returns the last gaps of those that were in
+    /// an outage.
     pub fn keep_members(&mut self, members: &BTreeSet<Source>, now: Now) -> Vec<Gap> {
         let gone =
             |source: &&Source| matches!(source, Source::PdMember(_)) && !members.contains(*source);
         let gone: Vec<Source> = self.sources.keys().filter(gone).cloned().collect();
         let mut gaps = Vec::new();
         for source in gone {
-            let silent = self.sources.get(&source).is_some_and(|covered| covered.written.is_some());
-            gaps.extend(silent.then(|| self.write(&source, now.of(&source))).flatten());
+            let is_out = self.sources.get(&source).is_some_and(|covered| covered.outage.is_some());
+            gaps.extend(is_out.then(|| self.close_gap(&source, now.of(&source))).flatten());
             self.sources.remove(&source);
         }
         gaps
     }
 
-    /// A request to `source` is under way.
-    pub fn asked(&mut self, source: &Source) {
+    /// Notes that a request to `source` has been sent.
+    pub fn start_request(&mut self, source: &Source) {
         if let Some(covered) = self.sources.get_mut(source) {
-            covered.asked = true;
+            covered.request_is_running = true;
         }
     }
 
-    /// Every PD member is about to be asked.
-    pub fn members_asked(&mut self) {
+    /// Notes that a request to every PD member is being sent.
+    pub fn start_member_requests(&mut self) {
         for (source, covered) in &mut self.sources {
-            covered.asked |= matches!(source, Source::PdMember(_));
+            covered.request_is_running |= matches!(source, Source::PdMember(_));
         }
     }
 
-    /// No request to `source` is under way any more.
-    pub fn settled(&mut self, source: &Source) {
+    /// Notes that the request to `source` has ended, with or without an answer.
+    pub fn end_request(&mut self, source: &Source) {
         if let Some(covered) = self.sources.get_mut(source) {
-            covered.asked = false;
+            covered.request_is_running = false;
         }
     }
 
-    /// The recorder did not run for this long, by steady time.
-    pub fn paused(&mut self, pause: TimeRange) {
+    /// Notes a time in which the recorder did not run, in steady time.
+    pub fn add_pause(&mut self, pause: TimeRange) {
         let needed = self.sources.values().map(|covered| covered.accounted.steady).min();
         self.pauses.retain(|pause| needed.is_some_and(|needed| pause.end > needed));
         self.pauses.push(pause);
     }
 
-    /// A request to `source` failed. Returns the gap to write now: the first failure is written at
-    /// once, later ones as adjoining segments.
-    pub fn failed(&mut self, source: &Source, cause: Cause, now: Reading) -> Option<Gap> {
+    /// Notes that a request to `source` failed. Returns the gap to write now: the first failure is
+    /// written at once, later ones at most once a minute as adjoining gaps.
+    pub fn record_failure(&mut self, source: &Source, cause: Cause, now: Reading) -> Option<Gap> {
         let covered = self.sources.get_mut(source)?;
-        covered.asked = false;
+        covered.request_is_running = false;
         let before = covered.failure.replace(cause.clone());
-        let same = covered.written.is_some() && before.is_some_and(|before| before.0 == cause.0);
+        let same = covered.outage.is_some() && before.is_some_and(|before| before.0 == cause.0);
         if same && now.steady - covered.accounted.steady < SEGMENT_MS {
             return None;
         }
-        self.write(source, now)
+        self.close_gap(source, now)
     }
 
-    /// `source` was observed from `from` up to `through`, which is known at `now`. Returns the last
-    /// segment of a silence before, which may be all of it.
+    /// Notes that `source` was observed from `from` up to `through`, as known at `now`. Returns the last
+    /// gap of the outage before, which may be all of it.
     ///
-    /// Where a copy of Prometheus still lags by more than its allowance, the silence goes on.
-    pub fn observed(
+    /// Where a copy of Prometheus still lags by more than its allowance, the outage goes on.
+    pub fn observe(
         &mut self,
         source: &Source,
         from: Reading,
@@ -139,31 +141,31 @@ impl Coverage {
         now: Reading,
     ) -> Option<Gap> {
         let covered = self.sources.get(source)?;
-        let silent = covered.written.is_some() || covered.is_overdue(from);
-        let gap = silent.then(|| self.write(source, from)).flatten();
+        let is_out = covered.outage.is_some() || covered.is_overdue(from);
+        let gap = is_out.then(|| self.close_gap(source, from)).flatten();
         let covered = self.sources.get_mut(source)?;
         covered.failure = None;
-        covered.heard = covered.heard.max(through.steady);
+        covered.last_answer = covered.last_answer.max(through.steady);
         if !covered.is_overdue(now) {
-            covered.written = None;
+            covered.outage = None;
         }
         covered.accounted_before = covered.accounted;
-        // What a catching up copy has not reached is accounted for already.
+        // While a copy catches up, the time that it has not reached is written as a gap already.
         if *source != Source::Prometheus || covered.accounted.at < through.at {
             covered.accounted = through;
         }
         gap
     }
 
-    /// The last observation of `source` could not be stored: what it covered is due again.
-    pub fn lost(&mut self, source: &Source) {
+    /// Undoes the last observation of `source`, which could not be stored: it is due again.
+    pub fn undo_observation(&mut self, source: &Source) {
         if let Some(covered) = self.sources.get_mut(source) {
             covered.accounted = covered.accounted_before;
-            covered.heard = covered.heard.min(covered.accounted.steady);
+            covered.last_answer = covered.last_answer.min(covered.accounted.steady);
         }
     }
 
-    /// The gaps of sources that are overdue at `now`, in segments.
+    /// The gaps of sources that are overdue at `now`, each at most once a minute.
     pub fn overdue(&mut self, now: Now) -> Vec<Gap> {
         let sources: Vec<Source> = self
             .sources
@@ -171,44 +173,46 @@ impl Coverage {
             .filter(|(source, covered)| {
                 let now = now.of(source);
                 let segment = now.steady - covered.accounted.steady >= SEGMENT_MS;
-                covered.is_overdue(now) && (covered.written.is_none() || segment)
+                covered.is_overdue(now) && (covered.outage.is_none() || segment)
             })
             .map(|(source, _)| source.clone())
             .collect();
-        sources.iter().filter_map(|source| self.write(source, now.of(source))).collect()
+        sources.iter().filter_map(|source| self.close_gap(source, now.of(source))).collect()
     }
 
-    /// What is missing when the recording ends: the last segments of what is silent, and what is
-    /// overdue, or was asked for and has not come.
+    /// The gaps at the end of a recording: the last part of every outage, and what is overdue or was
+    /// requested and has not arrived.
     pub fn end(&mut self, now: Now) -> Vec<Gap> {
         let sources: Vec<Source> = self
             .sources
             .iter()
             .filter(|(source, covered)| {
-                covered.written.is_some() || covered.asked || covered.is_overdue(now.of(source))
+                covered.outage.is_some()
+                    || covered.request_is_running
+                    || covered.is_overdue(now.of(source))
             })
             .map(|(source, _)| source.clone())
             .collect();
-        sources.iter().filter_map(|source| self.write(source, now.of(source))).collect()
+        sources.iter().filter_map(|source| self.close_gap(source, now.of(source))).collect()
     }
 
-    /// How many sources are silent at the moment.
-    pub fn silent(&self) -> usize {
-        self.sources.values().filter(|covered| covered.written.is_some()).count()
+    /// The number of sources that are in an outage.
+    pub fn outages(&self) -> usize {
+        self.sources.values().filter(|covered| covered.outage.is_some()).count()
     }
 
-    /// Accounts for the time up to `now` as a gap.
-    fn write(&mut self, source: &Source, now: Reading) -> Option<Gap> {
+    /// Accounts for the time up to `now` as a gap; `None` where that time is empty.
+    fn close_gap(&mut self, source: &Source, now: Reading) -> Option<Gap> {
         let covered = self.sources.get(source)?;
         let range = match source {
-            // Where its copying ended is an instant of the samples', and it goes on from there.
+            // The copy ended at an instant of the samples' clock, and continues from there.
             Source::Prometheus => TimeRange::new(covered.accounted.at, now.at),
-            _ => stretch(covered.accounted, now),
+            _ => range_between(covered.accounted, now),
         };
         let passed = TimeRange::new(covered.accounted.steady, now.steady);
         let (reason, detail) = self.cause(covered, passed);
         let covered = self.sources.get_mut(source)?;
-        covered.written = Some((reason, detail.clone()));
+        covered.outage = Some((reason, detail.clone()));
         if range.is_empty() {
             return None;
         }
@@ -216,9 +220,9 @@ impl Coverage {
         Some(Gap { range, source: source.clone(), reason, detail, healed_at: None })
     }
 
-    /// Why nothing came in a stretch of steady time. A recorder that did not run for most of it asked
-    /// nothing, and what was under way timed out without any fault of the source's.
-    fn cause(&self, covered: &Covered, passed: TimeRange) -> Cause {
+    /// Why no observation arrived in a range of steady time. A recorder that did not run for most of it
+    /// sent no request, and its running requests timed out without any fault of the source.
+    fn cause(&self, covered: &SourceCoverage, passed: TimeRange) -> Cause {
         let within = |pause: &TimeRange| pause.end.min(passed.end) - pause.start.max(passed.start);
         let paused_ms: i64 = self.pauses.iter().map(|pause| within(pause).max(0)).sum();
         if 2 * paused_ms > passed.millis() {
@@ -226,9 +230,9 @@ impl Coverage {
             let detail = format!("the recorder was stopped or suspended for {seconds} s");
             return (GapReason::RecorderDown, detail);
         }
-        match (&covered.failure, &covered.written) {
+        match (&covered.failure, &covered.outage) {
             (Some(cause), _) | (None, Some(cause)) => cause.clone(),
-            (None, None) if covered.asked => {
+            (None, None) if covered.request_is_running => {
                 (GapReason::Timeout, "it was asked and has not answered".to_owned())
             }
             (None, None) => (GapReason::Timeout, "what was due did not come in time".to_owned()),
@@ -236,23 +240,24 @@ impl Coverage {
     }
 }
 
-impl Covered {
+impl SourceCoverage {
     fn is_overdue(&self, now: Reading) -> bool {
-        now.steady - self.heard > self.allowance_ms
+        now.steady - self.last_answer > self.allowance_ms
     }
 }
 
-/// Parts of Prometheus's windows that are left out again and again, such as native histograms. Windows
-/// overlap; their gaps are written as adjoining segments.
+/// Partial gaps: parts of Prometheus's windows that are left out each time, such as native histograms.
+/// The windows overlap; their gaps are written as adjoining ones, at most once a minute.
 #[derive(Clone, Debug, Default)]
-pub struct LeftOut {
-    /// By reason and detail: up to where it is written, and what comes next.
+pub struct PartialGaps {
+    /// By reason and detail: the end of what is written, and the gap to write next.
     parts: BTreeMap<Cause, (Timestamp, Option<Gap>)>,
 }
 
-impl LeftOut {
-    /// Takes the gaps of one window. Returns those to write now: a first one at once.
-    pub fn seen(&mut self, window: Vec<Gap>) -> Vec<Gap> {
+impl PartialGaps {
+    /// Takes in the partial gaps of one window. Returns those to write now; the first of each cause is
+    /// written at once.
+    pub fn add_window(&mut self, window: Vec<Gap>) -> Vec<Gap> {
         let mut gaps = Vec::new();
         for gap in window {
             let cause = (gap.reason, gap.detail.clone());
@@ -275,32 +280,32 @@ impl LeftOut {
         gaps
     }
 
-    /// What is left to write when the recording ends.
+    /// The gaps that are left to write when the recording ends.
     pub fn end(&mut self) -> Vec<Gap> {
         let parts = std::mem::take(&mut self.parts).into_values();
         parts.filter_map(|(_, next)| next).filter(|gap| !gap.range.is_empty()).collect()
     }
 }
 
-/// The stretch from one reading to another, by the clock that stamps. Where that was stepped
-/// meanwhile, it is as long as the time that passed, and ends where the clock now stands.
-fn stretch(from: Reading, to: Reading) -> TimeRange {
+/// The time from one reading to another, by the clock that stamps. Where that clock was stepped in
+/// between, the range is as long as the time that passed and ends at the clock's present.
+fn range_between(from: Reading, to: Reading) -> TimeRange {
     let passed_ms = to.steady - from.steady;
     let stepped = ((to.at - from.at) - passed_ms).abs() > STEP_MS;
     let start = if stepped { to.at.saturating_add_millis(-passed_ms) } else { from.at };
     TimeRange::new(start, to.at)
 }
 
-/// From where on a recording that starts at `started` copies Prometheus: where the copy stopped; or
-/// where a recorder before this one first failed to begin it.
+/// The instant from which a recording that starts at `started` copies Prometheus: the end of the last
+/// copy; without one, the first failure of an earlier recorder; without that, `started`.
 pub fn copy_from(copied_through: Option<Timestamp>, open: &[Gap], started: Timestamp) -> Timestamp {
     let failed = open.iter().filter(|gap| gap.source == Source::Prometheus);
     let first = failed.map(|gap| gap.range.start).min();
     copied_through.unwrap_or_else(|| first.map_or(started, |first| first.min(started)))
 }
 
-/// Which open gaps are healed once all of `copied` has been copied out of Prometheus: those of
-/// outages inside. What the server refuses to send stays missing.
+/// The open gaps that are healed once all of `copied` has been copied out of Prometheus: those of
+/// outages inside it. What the server refuses to send stays missing.
 pub fn healed(open: Vec<Gap>, copied: TimeRange) -> Vec<Gap> {
     open.into_iter()
         .filter(|gap| {
@@ -313,220 +318,4 @@ pub fn healed(open: Vec<Gap>, copied: TimeRange) -> Vec<Gap> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_millis(seconds * 1000)
-    }
-
-    fn reading(seconds: i64) -> Reading {
-        Reading { at: at(seconds), steady: at(seconds) }
-    }
-
-    fn now(seconds: i64) -> Now {
-        Now { recorder: reading(seconds), prometheus: reading(seconds) }
-    }
-
-    fn member() -> Source {
-        Source::PdMember("pd0".to_owned())
-    }
-
-    fn refused() -> Cause {
-        (GapReason::Connect, "refused".to_owned())
-    }
-
-    fn coverage(source: Source) -> Coverage {
-        let mut coverage = Coverage::default();
-        coverage.expect(source, 20_000, reading(0));
-        coverage
-    }
-
-    fn hear(coverage: &mut Coverage, source: &Source, seconds: i64) -> Option<Gap> {
-        let now = reading(seconds);
-        coverage.observed(source, now, now, now)
-    }
-
-    fn told(gaps: impl IntoIterator<Item = Gap>) -> Vec<(i64, i64, GapReason)> {
-        let seconds = |at: Timestamp| at.as_millis() / 1000;
-        let told = |gap: Gap| (seconds(gap.range.start), seconds(gap.range.end), gap.reason);
-        gaps.into_iter().map(told).collect()
-    }
-
-    #[test]
-    fn an_outage_is_written_at_once_then_in_adjoining_segments() {
-        let mut coverage = coverage(Source::Prometheus);
-        let mut fail = |now| told(coverage.failed(&Source::Prometheus, refused(), reading(now)));
-        assert_eq!(fail(15), [(0, 15, GapReason::Connect)]);
-        assert_eq!(fail(30), []);
-        assert_eq!(fail(75), [(15, 75, GapReason::Connect)]);
-        assert_eq!(coverage.silent(), 1);
-        let last = hear(&mut coverage, &Source::Prometheus, 90);
-        assert_eq!(told(last), [(75, 90, GapReason::Connect)]);
-        assert_eq!(coverage.silent(), 0);
-    }
-
-    #[test]
-    fn what_is_due_and_does_not_come_is_a_gap_without_any_failure() {
-        let mut coverage = coverage(member());
-        assert_eq!(told(hear(&mut coverage, &member(), 10)), []);
-        assert_eq!(told(coverage.overdue(now(30))), []);
-        assert_eq!(told(coverage.overdue(now(31))), [(10, 31, GapReason::Timeout)]);
-        assert_eq!(told(coverage.overdue(now(80))), []);
-        assert_eq!(told(coverage.overdue(now(91))), [(31, 91, GapReason::Timeout)]);
-        let last = hear(&mut coverage, &member(), 95);
-        assert_eq!(told(last), [(91, 95, GapReason::Timeout)]);
-        assert_eq!(told(hear(&mut coverage, &member(), 105)), []);
-    }
-
-    #[test]
-    fn an_observation_after_more_than_the_allowance_leaves_a_gap_before_it() {
-        let mut coverage = coverage(member());
-        assert_eq!(told(hear(&mut coverage, &member(), 20)), []);
-        let gap = hear(&mut coverage, &member(), 41);
-        assert_eq!(told(gap), [(20, 41, GapReason::Timeout)]);
-    }
-
-    #[test]
-    fn a_request_under_way_when_the_recording_ends_is_a_gap_from_the_last_answer_on() {
-        let mut coverage = coverage(Source::Prometheus);
-        coverage.expect(member(), 20_000, reading(0));
-        for source in [&Source::Prometheus, &member()] {
-            hear(&mut coverage, source, 10);
-            coverage.asked(source);
-        }
-        coverage.settled(&member());
-        let gaps = coverage.end(now(15));
-        assert!(gaps.iter().all(|gap| gap.source == Source::Prometheus), "{gaps:?}");
-        assert_eq!(told(gaps), [(10, 15, GapReason::Timeout)]);
-    }
-
-    #[test]
-    fn a_recorder_that_did_not_run_is_the_reason_whatever_failed_meanwhile() {
-        let mut coverage = coverage(member());
-        hear(&mut coverage, &member(), 10);
-        coverage.paused(TimeRange::new(at(12), at(82)));
-        let gap = coverage.failed(&member(), refused(), reading(82)).expect("a gap");
-        assert_eq!(gap.detail, "the recorder was stopped or suspended for 70 s");
-        assert_eq!(told([gap]), [(10, 82, GapReason::RecorderDown)]);
-        let next = coverage.failed(&member(), refused(), reading(150));
-        assert_eq!(told(next), [(82, 150, GapReason::Connect)]);
-    }
-
-    #[test]
-    fn the_last_segment_of_a_silence_has_its_reason() {
-        let mut coverage = coverage(member());
-        coverage.paused(TimeRange::new(at(2), at(82)));
-        assert_eq!(told(coverage.overdue(now(82))), [(0, 82, GapReason::RecorderDown)]);
-        let last = hear(&mut coverage, &member(), 83);
-        assert_eq!(told(last), [(82, 83, GapReason::RecorderDown)]);
-    }
-
-    #[test]
-    fn a_gap_over_a_step_of_the_clock_is_as_long_as_the_time_that_passed() {
-        for step in [-3600, 7200] {
-            let mut coverage = coverage(member());
-            let stepped = Reading { at: at(30 + step), steady: at(30) };
-            let gap = coverage.observed(&member(), stepped, stepped, stepped);
-            assert_eq!(told(gap), [(step, 30 + step, GapReason::Timeout)]);
-        }
-    }
-
-    #[test]
-    fn a_copy_that_catches_up_leaves_segments_for_what_it_has_not_reached() {
-        let mut coverage = coverage(Source::Prometheus);
-        let copied = |coverage: &mut Coverage, through, now| {
-            coverage.observed(&Source::Prometheus, reading(through), reading(through), reading(now))
-        };
-        assert_eq!(told(coverage.overdue(now(3600))), [(0, 3600, GapReason::Timeout)]);
-        assert_eq!(told(copied(&mut coverage, 300, 3601)), []);
-        assert_eq!(told(coverage.overdue(now(3602))), []);
-        assert_eq!(coverage.silent(), 1);
-        assert_eq!(told(coverage.overdue(now(3660))), [(3600, 3660, GapReason::Timeout)]);
-        let last = copied(&mut coverage, 3670, 3671);
-        assert_eq!(told(last), [(3660, 3670, GapReason::Timeout)]);
-        assert_eq!(coverage.silent(), 0);
-    }
-
-    #[test]
-    fn what_a_lost_copy_covered_is_due_again() {
-        let mut coverage = coverage(Source::Prometheus);
-        hear(&mut coverage, &Source::Prometheus, 15);
-        hear(&mut coverage, &Source::Prometheus, 30);
-        coverage.lost(&Source::Prometheus);
-        let full = (GapReason::RecorderDown, "no space".to_owned());
-        let gap = coverage.failed(&Source::Prometheus, full, reading(31));
-        assert_eq!(told(gap), [(15, 31, GapReason::RecorderDown)]);
-    }
-
-    #[test]
-    fn a_lost_copy_leaves_what_is_written_as_a_gap() {
-        let mut coverage = coverage(Source::Prometheus);
-        coverage.failed(&Source::Prometheus, refused(), reading(15));
-        let last = hear(&mut coverage, &Source::Prometheus, 30);
-        assert_eq!(told(last), [(15, 30, GapReason::Connect)]);
-        coverage.lost(&Source::Prometheus);
-        let full = (GapReason::RecorderDown, "no space".to_owned());
-        let gap = coverage.failed(&Source::Prometheus, full, reading(31));
-        assert_eq!(told(gap), [(30, 31, GapReason::RecorderDown)]);
-    }
-
-    #[test]
-    fn of_a_member_that_left_nothing_is_due() {
-        let mut coverage = coverage(member());
-        assert_eq!(told(coverage.failed(&member(), refused(), reading(5))).len(), 1);
-        let last = coverage.keep_members(&BTreeSet::new(), now(9));
-        assert_eq!(told(last), [(5, 9, GapReason::Connect)]);
-        assert_eq!(told(coverage.end(now(900))), []);
-    }
-
-    #[test]
-    fn what_is_left_out_of_every_window_is_written_once_and_in_segments() {
-        let mut left_out = LeftOut::default();
-        let gap = |start, end| Gap {
-            range: TimeRange::new(at(start), at(end)),
-            source: Source::Prometheus,
-            reason: GapReason::NativeHistogram,
-            detail: "h".to_owned(),
-            healed_at: None,
-        };
-        let mut seen = |end| left_out.seen(vec![gap(end - 75, end)]);
-        assert_eq!(seen(75), [gap(0, 75)]);
-        assert_eq!([seen(90), seen(105), seen(120)].concat(), []);
-        assert_eq!(seen(135), [gap(75, 135)]);
-        assert_eq!(seen(150), []);
-        assert_eq!(left_out.end(), [gap(135, 150)]);
-    }
-
-    #[test]
-    fn a_copy_that_never_began_reaches_back_to_the_first_failure() {
-        let gap = |source, start| Gap {
-            range: TimeRange::new(at(start), at(start + 1)),
-            source,
-            reason: GapReason::Connect,
-            detail: String::new(),
-            healed_at: None,
-        };
-        let open = [gap(member(), 1), gap(Source::Prometheus, 9), gap(Source::Prometheus, 5)];
-        assert_eq!(copy_from(None, &open, at(60)), at(5));
-        assert_eq!(copy_from(None, &open[..1], at(60)), at(60));
-        assert_eq!(copy_from(Some(at(30)), &open, at(60)), at(30));
-    }
-
-    #[test]
-    fn only_outages_that_were_copied_over_are_healed() {
-        let gap = |reason, end| Gap {
-            range: TimeRange::new(at(0), at(end)),
-            source: Source::Prometheus,
-            reason,
-            detail: String::new(),
-            healed_at: None,
-        };
-        let open = vec![
-            gap(GapReason::Connect, 10),
-            gap(GapReason::Connect, 30),
-            gap(GapReason::TooLarge, 10),
-        ];
-        assert_eq!(healed(open, TimeRange::new(at(0), at(20))), [gap(GapReason::Connect, 10)]);
-    }
-}
+mod tests;

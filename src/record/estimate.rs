@@ -1,34 +1,34 @@
-//! What a copy of history will bring and take, asked for before it begins.
+//! Estimates the size and duration of a copy of history before it begins, by a few counting queries.
 
 use super::copier::Copier;
 use crate::model::TimeRange;
 use crate::source::SourceError;
 
-/// At how many instants of the window Prometheus is asked.
+/// The number of instants of the window at which Prometheus is asked.
 const INSTANTS: i64 = 3;
-/// Over how long scrapes are counted at each of them.
+/// The time over which scrapes are counted at each instant.
 const COUNTED_MS: i64 = 120_000;
-/// The scrape interval where no `up` tells one: that of a TiKV deployment.
+/// The scrape interval that is assumed where no `up` series exists: that of a TiKV deployment.
 const USUAL_INTERVAL_MS: f64 = 15_000.0;
-/// What a series takes in a file, whatever its samples: names, presence, a first value.
+/// Bytes of a file for each series, however many samples it has: labels, presence, a first value.
 const BYTES_PER_SERIES: f64 = 2.6;
-/// What each further sample takes.
+/// Bytes of a file for each further sample.
 const BYTES_PER_SAMPLE: f64 = 0.025;
-/// What a file takes that holds next to nothing.
+/// Bytes of a file that holds almost nothing.
 const BYTES_PER_FILE: f64 = 20_000.0;
-/// Samples of a second of remote read or of queries.
+/// The number of samples that are copied in a second, by remote read or by queries.
 const SAMPLES_PER_SECOND: f64 = 750_000.0;
 
-/// What a copy of history will bring, going by a few instants of it.
+/// The expected result of a copy of history, extrapolated from a few instants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryEstimate {
-    /// Series at an instant; over the window there may be more.
+    /// The number of series at an instant; the whole window may have more.
     pub series: u64,
-    /// Samples of the whole window.
+    /// The number of samples of the whole window.
     pub samples: u64,
-    /// Size of the file, without PD's answers.
+    /// Size of the file in bytes, without PD's answers.
     pub file_bytes: u64,
-    /// How long copying takes.
+    /// The duration of the copy in milliseconds.
     pub copy_ms: u64,
 }
 
@@ -36,14 +36,14 @@ impl Copier {
     /// Counts series and the scrapes of their targets at a few instants of `range`, and extends
     /// that to all of it.
     ///
-    /// Series that several selectors find count for each. Bytes and time are those of captures of
-    /// real clusters (`campaign size`, `campaign day`) and of a Prometheus on the same machine
-    /// (`campaign fidelity`).
+    /// A series that several selectors find counts once for each. The factors for bytes and time were
+    /// measured on captures of real clusters (`campaign size`, `campaign day`) and on a Prometheus on the
+    /// same machine (`campaign fidelity`).
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where Prometheus does not count, which says nothing about whether it can be
-    /// copied.
+    /// [`SourceError`] where Prometheus does not answer the counting queries. It may still be possible to
+    /// copy it.
     pub async fn estimate(&self, range: TimeRange) -> Result<HistoryEstimate, SourceError> {
         let step = range.millis() / INSTANTS;
         let counted = COUNTED_MS.min(step).max(1);

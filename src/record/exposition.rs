@@ -1,13 +1,15 @@
-//! How a recording stands, in Prometheus's text format, for whoever watches the recorder.
+//! The state of a recording in Prometheus's text format 0.0.4, for scraping the recorder itself.
+//!
+//! Serving it over HTTP is in `watch`.
 
 use std::fmt::Write;
 
 use super::Progress;
 
-/// The value of `Content-Type` that goes with [`exposition`].
+/// The value of the header `Content-Type` for the text of [`exposition`].
 pub const EXPOSITION_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Families in the order in which they are written: name, type and help.
+/// Metric families in the order in which they are written: name, type and help.
 const FAMILIES: [(&str, &str, &str); 12] = [
     ("operator_source_requests_total", "counter", "Requests to a source, by how they ended."),
     ("operator_source_request_seconds", "summary", "Time that requests to a source took."),
@@ -27,7 +29,8 @@ const FAMILIES: [(&str, &str, &str); 12] = [
     ),
 ];
 
-/// Every metric of a recording. `job` and `instance` are the scraper's to say and are left out.
+/// Every metric of a recording as text. The labels `job` and `instance` are left out, since the
+/// scraping Prometheus adds its own.
 pub fn exposition(progress: &Progress) -> String {
     let mut lines: Vec<(String, String, f64)> = Vec::new();
     for (labels, value) in &progress.own {
@@ -77,12 +80,12 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::Timestamp;
-    use crate::record::OwnMetrics;
+    use crate::record::SelfMetrics;
 
     fn progress() -> Progress {
-        let mut own = OwnMetrics::default();
-        own.request("pd/\"pd0\"", "ok", 0.5);
-        own.commit(0.25, 10, 4096);
+        let mut own = SelfMetrics::default();
+        own.count_request("pd/\"pd0\"", "ok", 0.5);
+        own.count_commit(0.25, 10, 4096);
         Progress {
             at: Timestamp::from_millis(1_500),
             gaps: 2,

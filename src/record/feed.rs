@@ -1,8 +1,8 @@
-//! What a recording hands to whoever judges it while it is made.
+//! Passes what is recorded to live diagnosis, while the recording runs.
 //!
-//! The recorder's side is a [`LiveFeed`], which sends what is new after every commit and waits for
-//! nobody; the other side is a [`RecentWindow`], which holds a window of bounded length. Judging is the
-//! caller's.
+//! The recorder's side is a [`LiveFeed`], which sends an increment after every commit and never waits
+//! for its reader. The reader's side is a [`RecentWindow`], which holds a window of bounded length.
+//! Diagnosis itself is the caller's.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -14,42 +14,43 @@ use crate::model::{
     Timestamp,
 };
 
-/// How long PD's answers are waited for where its sampling hangs.
+/// How long diagnosis waits for PD's answers where sampling PD hangs.
 const LONGEST_WAIT_MS: i64 = 60_000;
 
-/// What one commit brought.
+/// What one commit added to the capture.
 #[derive(Clone, Debug, Default)]
 pub struct CommitIncrement {
-    /// The earliest instant observed, of any series.
+    /// The earliest instant of any sample in the commit.
     pub first: Option<Timestamp>,
-    /// New samples of the series that are followed, and some that came before.
+    /// Samples of the series that diagnosis reads. Some may have been sent before.
     pub series: Vec<Series>,
-    /// PD's answers.
+    /// PD's answers, in the order of arrival.
     pub pd: Vec<PdAnswer>,
-    /// Gaps, those that were healed among them.
+    /// New gaps, and known ones that are healed now.
     pub gaps: Vec<Gap>,
-    /// Everything observed up to this instant has been sent; `None` where no copy ended.
+    /// Everything that was observed up to this instant has been sent. `None` where the commit ends no
+    /// copy.
     pub settled: Option<Timestamp>,
 }
 
-/// The recorder's end.
+/// The recorder's side: gathers increments and sends them.
 pub struct LiveFeed {
     metrics: BTreeSet<&'static str>,
-    news: CommitIncrement,
+    increment: CommitIncrement,
     pd_through: Option<Timestamp>,
     asked: Option<Timestamp>,
     sender: mpsc::UnboundedSender<CommitIncrement>,
 }
 
 impl LiveFeed {
-    /// A feed of these metrics, and where it arrives.
+    /// A feed of the series of these metrics, and the channel on which its increments arrive.
     pub fn new(metrics: &[&'static str]) -> (Self, mpsc::UnboundedReceiver<CommitIncrement>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let metrics = metrics.iter().copied().collect();
         (
             Self {
                 metrics,
-                news: CommitIncrement::default(),
+                increment: CommitIncrement::default(),
                 pd_through: None,
                 asked: None,
                 sender,
@@ -58,43 +59,43 @@ impl LiveFeed {
         )
     }
 
-    /// Samples of a series that Prometheus sent.
-    pub(super) fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) {
+    /// Adds samples of a series that Prometheus sent.
+    pub(super) fn add_samples(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) {
         let Some(first) = samples.first() else { return };
-        self.seen(first.at);
+        self.note_observation(first.at);
         if !labels.metric().is_some_and(|metric| self.metrics.contains(metric)) {
             return;
         }
-        // What cannot be read has ended the copy already.
+        // Labels that cannot be decoded have ended the copy already.
         if let Ok(labels) = labels.decode() {
-            self.news.series.push(Series { labels, samples: samples.to_vec() });
+            self.increment.series.push(Series { labels, samples: samples.to_vec() });
         }
     }
 
-    /// Something was observed at this instant.
-    pub(super) fn seen(&mut self, at: Timestamp) {
-        self.news.first = Some(self.news.first.map_or(at, |first| first.min(at)));
+    /// Notes that something was observed at this instant.
+    pub(super) fn note_observation(&mut self, at: Timestamp) {
+        self.increment.first = Some(self.increment.first.map_or(at, |first| first.min(at)));
     }
 
-    /// What a commit is about to write besides samples.
-    pub(super) fn tick(&mut self, tick: &Tick) {
+    /// Adds PD's answers and the gaps of the tick that a commit has written.
+    pub(super) fn add_tick(&mut self, tick: &Tick) {
         for answer in &tick.pd {
-            self.seen(answer.sent);
+            self.note_observation(answer.sent);
             self.pd_through = self.pd_through.max(Some(answer.observed()));
         }
-        self.news.pd.extend_from_slice(&tick.pd);
-        self.news.gaps.extend(tick.gaps.iter().chain(&tick.healed).cloned());
+        self.increment.pd.extend_from_slice(&tick.pd);
+        self.increment.gaps.extend(tick.gaps.iter().chain(&tick.healed).cloned());
     }
 
-    /// Prometheus was asked for everything before `asked`, whether or not it answered.
-    pub(super) fn asked(&mut self, asked: Timestamp) {
+    /// Notes that Prometheus was asked for everything before `asked`, whether or not it answered.
+    pub(super) fn note_asked_through(&mut self, asked: Timestamp) {
         self.asked = Some(asked);
     }
 
-    /// Sends what has gathered, after a commit. Where nobody listens any more, it is dropped.
+    /// Sends the increment, after a commit. Where its reader is gone, the increment is dropped.
     pub(super) fn send(&mut self) {
-        self.news.settled = self.asked.take().map(|asked| self.settled(asked));
-        let _ = self.sender.send(std::mem::take(&mut self.news));
+        self.increment.settled = self.asked.take().map(|asked| self.settled(asked));
+        let _ = self.sender.send(std::mem::take(&mut self.increment));
     }
 
     fn settled(&self, asked: Timestamp) -> Timestamp {
@@ -104,37 +105,38 @@ impl LiveFeed {
     }
 }
 
-/// What is known of the last while. It grows with the window and the number of series, never with
-/// the length of a recording.
+/// The reader's side: what was recorded within the last while. Its size depends on the window and the
+/// number of series, never on the length of the recording.
 pub struct RecentWindow {
     horizon_ms: i64,
     first: Option<Timestamp>,
     newest: Timestamp,
-    series: HashMap<Fingerprint, Held>,
+    series: HashMap<Fingerprint, RecentSeries>,
     pd: VecDeque<PdAnswer>,
     gaps: Vec<Gap>,
 }
 
-struct Held {
+struct RecentSeries {
     labels: Labels,
     samples: VecDeque<Sample>,
 }
 
-/// A window as known at an instant.
+/// What was known of a window at an instant.
 #[derive(Clone, Debug)]
 pub struct KnownWindow {
-    /// From when on it is known.
+    /// The window itself; it ends at that instant.
     pub window: TimeRange,
-    /// Series, ascending by labels.
+    /// Series with samples inside the window, ascending by labels.
     pub series: Vec<Series>,
-    /// Answers of PD, in the order of arrival.
+    /// Answers of PD that were sent inside the window, in the order of arrival.
     pub pd: Vec<PdAnswer>,
-    /// Gaps that touch the window.
+    /// Gaps that overlap the window.
     pub gaps: Vec<Gap>,
 }
 
 impl RecentWindow {
-    /// Holds what lies within `horizon_ms` before the newest instant that is asked about.
+    /// An empty window, which keeps `horizon_ms` before the newest instant passed to
+    /// [`as_of`](Self::as_of).
     pub fn new(horizon_ms: i64) -> Self {
         Self {
             horizon_ms,
@@ -146,15 +148,15 @@ impl RecentWindow {
         }
     }
 
-    /// Takes in what is new. A sample no newer than the last one of its series came before: live
-    /// windows overlap.
-    pub fn take(&mut self, news: CommitIncrement) {
-        self.first = match (self.first, news.first) {
+    /// Adds an increment. Samples that are no newer than the last one of their series are skipped: live
+    /// windows overlap, so they were added before.
+    pub fn add(&mut self, increment: CommitIncrement) {
+        self.first = match (self.first, increment.first) {
             (Some(held), Some(new)) => Some(held.min(new)),
             (held, new) => held.or(new),
         };
-        for Series { labels, samples } in news.series {
-            let fresh = || Held { labels: labels.clone(), samples: VecDeque::new() };
+        for Series { labels, samples } in increment.series {
+            let fresh = || RecentSeries { labels: labels.clone(), samples: VecDeque::new() };
             let held = self.series.entry(labels.fingerprint()).or_insert_with(fresh);
             for sample in samples {
                 if held.samples.back().is_none_or(|last| last.at < sample.at) {
@@ -162,8 +164,8 @@ impl RecentWindow {
                 }
             }
         }
-        self.pd.extend(news.pd);
-        for gap in news.gaps {
+        self.pd.extend(increment.pd);
+        for gap in increment.gaps {
             let unhealed = |held: &Gap| Gap { healed_at: gap.healed_at, ..held.clone() } == gap;
             match self.gaps.iter().position(unhealed) {
                 Some(place) => self.gaps[place] = gap,
@@ -172,11 +174,12 @@ impl RecentWindow {
         }
     }
 
-    /// The window that ends at `as_of`, and forgets what no later one holds.
-    pub fn known(&mut self, as_of: Timestamp) -> KnownWindow {
+    /// What was known at `as_of` of the window that ends there. Data that lies before any later window
+    /// is dropped.
+    pub fn as_of(&mut self, as_of: Timestamp) -> KnownWindow {
         self.forget(as_of);
         let window = AsOf::new(as_of).recent(self.first.unwrap_or(as_of), self.horizon_ms);
-        let within = |held: &Held| {
+        let within = |held: &RecentSeries| {
             let inside = |sample: &&Sample| window.contains(sample.at);
             let samples: Vec<Sample> = held.samples.iter().filter(inside).copied().collect();
             (!samples.is_empty()).then(|| Series { labels: held.labels.clone(), samples })

@@ -1,4 +1,6 @@
 //! Copies the past out of Prometheus at full speed, in slices of bounded size.
+//!
+//! How one slice is copied is in `copier`; live recording is in `recorder`.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,14 +16,14 @@ use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 use crate::record::coverage::healed;
 use crate::source::SourceError;
 
-/// The first slice is short: from it the rest is estimated.
+/// The first slice is short, since the length of the next ones is estimated from it.
 const FIRST_SLICE_MS: i64 = 60_000;
-/// How many samples a slice should bring, so that a batch stays below four million even where
+/// The number of samples that a slice should have, so that a batch stays below four million even where
 /// the rate doubles from one slice to the next.
 const SAMPLES_PER_SLICE: u64 = 2_000_000;
-/// The longest slice, whatever its samples: one transaction of a quiet cluster.
+/// The longest slice, however few samples it has, so that a transaction stays bounded.
 const LONGEST_SLICE_MS: i64 = 6 * 3_600_000;
-/// Waits between attempts at a slice; after the last one the copy ends.
+/// The waits between attempts at a slice; after one more attempt the copy ends.
 const RETRIES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -29,29 +31,29 @@ const RETRIES: [Duration; 4] = [
     Duration::from_secs(15),
 ];
 
-/// How long a slice that is under way may take when the caller wants to stop.
-const GRACE: Duration = Duration::from_millis(1_500);
+/// How long a running slice may take once the caller wants to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How far a copy of history has come.
+/// The progress of a copy of history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryProgress {
-    /// Milliseconds of the window that are copied.
+    /// The part of the window that is copied, in milliseconds.
     pub done_ms: i64,
-    /// Milliseconds of the window.
+    /// The length of the window in milliseconds.
     pub total_ms: i64,
-    /// Samples copied.
+    /// The number of samples that were copied.
     pub samples: u64,
-    /// Bytes received.
+    /// Bytes of the answers' bodies.
     pub received_bytes: u64,
-    /// Series in the capture.
+    /// The number of series in the capture.
     pub series: u64,
-    /// Size of the capture.
+    /// Size of the capture in bytes.
     pub file_bytes: u64,
 }
 
 impl HistoryProgress {
-    /// What the whole window will hold, going by what is copied: samples and bytes of the file.
-    /// `None` before the first slice.
+    /// The samples and the bytes of the file that the whole window will have, extrapolated from what is
+    /// copied. `None` before the first slice.
     pub fn estimate(&self) -> Option<(u64, u64)> {
         let share = self.done_ms as f64 / self.total_ms.max(1) as f64;
         (share > 0.0).then(|| {
@@ -60,13 +62,13 @@ impl HistoryProgress {
     }
 }
 
-/// Copies `range` into `writer`, going on where an earlier copy stopped, and seals the capture.
-///
-/// Who stops it waits for a slice that is nearly done, and else for a second or two.
+/// Copies `range` into `writer`, continuing where an earlier copy stopped. Returns the writer, and how
+/// the copy ended.
 ///
 /// Every slice is one durable transaction. A slice that fails is tried again with growing waits;
-/// then the rest of the window becomes a gap, and the copy ends with an error. Recording the
-/// same range into the same capture again goes on from there and heals the gap.
+/// then the rest of the window becomes a gap, the capture is sealed, and the copy ends with an error.
+/// Recording the same range into the same capture again continues there and heals the gap. When `stop`
+/// asks for an end, the running slice has 1.5 s to finish.
 ///
 /// # Errors
 ///
@@ -84,8 +86,8 @@ pub async fn copy_history(
     let first = copied.unwrap_or(range.start);
     let mut start = first;
     let mut slice_ms = FIRST_SLICE_MS;
-    let mut standing = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
-    let tick = Tick { gaps: left_out(&writer, range).into_iter().collect(), ..Tick::default() };
+    let mut state = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
+    let tick = Tick { gaps: gap_before(&writer, range).into_iter().collect(), ..Tick::default() };
     let open_tick = Mutex::new(OpenTick { writer, tick, feed: None });
     let mut ending = Ending::Sealed;
     while start < range.end {
@@ -98,15 +100,15 @@ pub async fn copy_history(
                 ending = Ending::Abandoned;
                 break;
             }
-            () = late(&mut stopping) => break,
+            () = stop_timeout(&mut stopping) => break,
             result = copy_slice(copier, &open_tick, slice) => result,
         };
         match result {
             Ok(stats) => {
                 let covered = TimeRange::new(first, end);
-                commit(&open_tick, covered, &stats, now(), &mut standing)?;
-                standing.done_ms = end - range.start;
-                progress(&standing);
+                commit(&open_tick, covered, &stats, now(), &mut state)?;
+                state.done_ms = end - range.start;
+                progress(&state);
                 slice_ms = next_slice_ms(slice.millis(), stats.samples);
                 start = end;
             }
@@ -120,21 +122,21 @@ pub async fn copy_history(
             break;
         }
     }
-    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open_tick");
+    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
     Ok((open_tick.writer, ending))
 }
 
-/// Resolves a while after the caller wanted to stop. What a slice has brought by then is left out: a
-/// copy that goes on brings it again.
-async fn late(stop: &mut watch::Receiver<Stop>) {
+/// Resolves [`SHUTDOWN_TIMEOUT`] after the caller wanted to stop. The samples of the running slice are
+/// dropped then: a later copy reads them again.
+async fn stop_timeout(stop: &mut watch::Receiver<Stop>) {
     if stop.wait_for(|stop| *stop > Stop::No).await.is_err() {
         std::future::pending::<()>().await;
     }
-    sleep(GRACE).await;
+    sleep(SHUTDOWN_TIMEOUT).await;
 }
 
-/// What lies between an earlier copy and this one: nobody asked for it.
-fn left_out(writer: &CaptureWriter, range: TimeRange) -> Option<Gap> {
+/// The gap between an earlier copy and this one, which no copy covers.
+fn gap_before(writer: &CaptureWriter, range: TimeRange) -> Option<Gap> {
     let through = writer.copied_through().filter(|through| *through < range.start)?;
     Some(Gap {
         range: TimeRange::new(through, range.start),
@@ -165,7 +167,7 @@ fn commit(
     covered: TimeRange,
     stats: &WindowStats,
     now: Timestamp,
-    standing: &mut HistoryProgress,
+    progress: &mut HistoryProgress,
 ) -> Result<(), RecordError> {
     let mut open_tick = lock(open_tick);
     let healed = healed(open_tick.writer.open_gaps(), covered);
@@ -175,10 +177,10 @@ fn commit(
     tick.copied_through = Some(covered.end);
     tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
     let commit = open_tick.writer.commit(tick)?;
-    standing.samples += commit.samples as u64;
-    standing.received_bytes += stats.bytes;
-    standing.series = open_tick.writer.index().len() as u64;
-    standing.file_bytes = commit.file_bytes;
+    progress.samples += commit.samples as u64;
+    progress.received_bytes += stats.bytes;
+    progress.series = open_tick.writer.index().len() as u64;
+    progress.file_bytes = commit.file_bytes;
     Ok(())
 }
 
@@ -201,7 +203,8 @@ fn give_up(
     Ok(())
 }
 
-/// The slice that should bring [`SAMPLES_PER_SLICE`], at most four times as long as the last.
+/// The length of a slice with about [`SAMPLES_PER_SLICE`] samples, in milliseconds; at most four times
+/// that of the last slice.
 fn next_slice_ms(last_ms: i64, samples: u64) -> i64 {
     let ratio = SAMPLES_PER_SLICE as f64 / samples.max(1) as f64;
     let next = last_ms as f64 * ratio.min(4.0);

@@ -1,4 +1,7 @@
-//! Each tick: sample, write what came and what did not come.
+//! Records a cluster: asks every source on its cadence, and writes what was observed and, as gaps, what
+//! was due and not observed.
+//!
+//! How sources are asked is in `source`; how a capture is stored is in `capture`.
 
 mod clock;
 mod commit;
@@ -31,8 +34,8 @@ pub use history::{HistoryProgress, copy_history};
 pub use pd_import::{PdImport, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use segment::{
-    CAPTURE_SUFFIX, GoOn, Retention, Segment, current_segment, segments, stamped_name,
+    CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,
 };
 pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
-pub use self_metrics::OwnMetrics;
+pub use self_metrics::SelfMetrics;
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

@@ -1,4 +1,6 @@
-//! Imports a PD log into a capture: answers as PD answers, and what is no answer as gaps.
+//! Imports a PD log into a capture: its answers as PD answers, and its broken lines as gaps.
+//!
+//! The format of the log is in `pd_log`.
 
 use std::io::Read;
 
@@ -6,43 +8,43 @@ use super::pd_log::{PdLogError, read_pd_log};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
 
-/// Answers that go into one transaction, and bytes of their bodies.
+/// The most answers of one transaction, and the most bytes of their bodies.
 const ANSWERS_PER_COMMIT: usize = 1_000;
 const BYTES_PER_COMMIT: usize = 16 << 20;
-/// Whose answer a line would have been, where it does not say.
+/// The member of a broken line that names none.
 const UNKNOWN_MEMBER: &str = "unknown";
 
-/// What an import brought.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PdImport {
-    /// Lines that are answers.
+    /// The number of lines that are answers.
     pub read: u64,
-    /// Of them, answers that the capture did not hold before.
+    /// The number of these answers that the capture did not hold before.
     pub written: u64,
-    /// Lines that are no answers, the end of a damaged log included.
+    /// The number of lines that are no answers; the end of a damaged log counts as one.
     pub broken: u64,
 }
 
 /// Imports a log, in transactions of bounded size.
 ///
-/// Broken lines in a row become one gap of the member that the first names, else of an unknown one:
-/// from the answer before them to the one after, since lines are mostly in order of time. The same
-/// log may be imported again; nothing of it is written twice.
+/// Consecutive broken lines become one gap, of the member that the first of them names, or of a member
+/// `unknown`. It lasts from the answer before them to the one after, since lines are mostly in order of
+/// time. The same log may be imported again; nothing of it is written twice.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where the capture cannot be written. A broken log is no error.
 pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImport, CaptureError> {
     let (mut tick, mut done) = (Tick::default(), PdImport::default());
-    let mut stretch: Option<Stretch> = None;
+    let mut broken: Option<BrokenLines> = None;
     let mut last = None;
     let mut bytes = 0;
     for answer in read_pd_log(log) {
         match answer {
             Ok(answer) => {
                 done.read += 1;
-                if let Some(stretch) = stretch.take() {
-                    add_gap(writer, &mut tick, stretch.gap(last, Some(answer.sent)));
+                if let Some(lines) = broken.take() {
+                    add_gap(writer, &mut tick, lines.gap(last, Some(answer.sent)));
                 }
                 last = Some(answer.sent);
                 bytes += answer.success().map_or(0, <[u8]>::len);
@@ -51,7 +53,8 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
             Err(error) => {
                 done.broken += 1;
                 tracing::warn!(%error, "a line of the PD log is left out");
-                stretch = Some(stretch.map_or_else(|| Stretch::new(&error), Stretch::longer));
+                broken =
+                    Some(broken.map_or_else(|| BrokenLines::new(&error), BrokenLines::and_another));
             }
         }
         if tick.pd.len() >= ANSWERS_PER_COMMIT || bytes >= BYTES_PER_COMMIT {
@@ -59,32 +62,32 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
             done.written += writer.commit(std::mem::take(&mut tick))?.pd_answers as u64;
         }
     }
-    if let Some(stretch) = stretch {
-        add_gap(writer, &mut tick, stretch.gap(last, None));
+    if let Some(lines) = broken {
+        add_gap(writer, &mut tick, lines.gap(last, None));
     }
     done.written += writer.commit(tick)?.pd_answers as u64;
     Ok(done)
 }
 
-/// Broken lines in a row.
-struct Stretch {
+/// Consecutive broken lines.
+struct BrokenLines {
     first: String,
     member: Option<String>,
     sent: Option<Timestamp>,
     lines: u64,
 }
 
-impl Stretch {
+impl BrokenLines {
     fn new(error: &PdLogError) -> Self {
-        let (member, sent) = error.names();
+        let (member, sent) = error.origin();
         Self { first: error.to_string(), member, sent, lines: 1 }
     }
 
-    fn longer(self) -> Self {
+    fn and_another(self) -> Self {
         Self { lines: self.lines + 1, ..self }
     }
 
-    /// `None` where neither the lines nor their neighbours tell a time.
+    /// The gap of these lines; `None` where neither they nor their neighbours have a time.
     fn gap(self, before: Option<Timestamp>, after: Option<Timestamp>) -> Option<Gap> {
         let start = before.or(self.sent).or(after)?;
         let end = after.or(self.sent).unwrap_or(start).max(start.saturating_add_millis(1));

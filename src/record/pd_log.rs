@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
 use crate::pd::{Member, without_userinfo};
 
-/// The longest line that is read, in bytes. PD's largest answers stay far below.
+/// The longest line that is read, in bytes. PD's largest answers are far shorter.
 pub const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// A line that is not an answer, or a log that cannot be read on.
@@ -19,49 +19,49 @@ pub enum PdLogError {
     /// The reader failed, or the compressed data is damaged or cut short. Nothing follows.
     #[error("cannot read the PD log past line {line}")]
     Read {
-        /// The last line that was read whole; zero when none was.
+        /// The last line that was read completely, counted from one; zero where there is none.
         line: u64,
-        /// Why.
+        /// The reader's error.
         source: io::Error,
     },
     /// The line is longer than [`MAX_LINE_BYTES`]; reading goes on with the next.
     #[error("line {line} of the PD log is longer than {limit} bytes")]
     TooLong {
-        /// The line, from one.
+        /// The number of the line, counted from one.
         line: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
     /// The line is not a JSON object with the fields of an answer.
     #[error("line {line} of the PD log is not an answer")]
     Json {
-        /// The line, from one.
+        /// The number of the line, counted from one.
         line: u64,
-        /// Why.
+        /// The parser's error.
         source: serde_json::Error,
-        /// What it says all the same.
-        about: About,
+        /// The member and the instant that the line names all the same.
+        about: LineOrigin,
     },
-    /// A field has a value that no answer has.
+    /// A field has a value that is not allowed.
     #[error("line {line} of the PD log: {why}")]
     Field {
-        /// The line, from one.
+        /// The number of the line, counted from one.
         line: u64,
-        /// What is wrong with which field.
+        /// The field, and what is wrong with it.
         why: String,
-        /// What it says all the same.
-        about: About,
+        /// The member and the instant that the line names all the same.
+        about: LineOrigin,
     },
 }
 
-/// Whose answer a broken line would have been, as far as it says.
+/// The member and the instant of a broken line, as far as they can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct LineOrigin {
     member: Option<String>,
     sent: Option<Timestamp>,
 }
 
-impl About {
+impl LineOrigin {
     fn of(text: &[u8]) -> Self {
         let Ok(line) = serde_json::from_slice::<serde_json::Value>(text) else {
             return Self::default();
@@ -75,8 +75,8 @@ impl About {
 }
 
 impl PdLogError {
-    /// The member that the line names and the instant that it names, where it does.
-    pub fn names(&self) -> (Option<String>, Option<Timestamp>) {
+    /// The member and the instant that the broken line names, where it does.
+    pub fn origin(&self) -> (Option<String>, Option<Timestamp>) {
         match self {
             Self::Json { about, .. } | Self::Field { about, .. } => {
                 (about.member.clone(), about.sent)
@@ -86,8 +86,8 @@ impl PdLogError {
     }
 }
 
-/// Answers in the order of their lines. Blank lines are skipped; a bad line is an error, and
-/// the next one is read after it.
+/// Iterates over the answers of a log in the order of its lines. Blank lines are skipped. A bad line is
+/// an error, after which the next line is read.
 pub struct PdLog<'a> {
     input: Box<dyn BufRead + 'a>,
     max_line_bytes: u64,
@@ -124,15 +124,15 @@ pub fn read_pd_log<'a>(reader: impl Read + 'a) -> PdLog<'a> {
     PdLog { input, max_line_bytes: MAX_LINE_BYTES, line: 0, buffer: Vec::new(), ended: false }
 }
 
-/// The first two bytes and what follows. A failure is met again on the next read, or it was
-/// transient and is not.
+/// The first two bytes, and the rest of the input. A failure on reading the two bytes is returned by the
+/// first read of the rest.
 fn peek<'a>(mut reader: impl Read + 'a) -> (Vec<u8>, impl Read + 'a) {
     let mut head = Vec::with_capacity(2);
     let failure = reader.by_ref().take(2).read_to_end(&mut head).err();
     (head, Failing(failure).chain(reader))
 }
 
-/// Fails once with an error that was met before, then is at its end.
+/// A reader that returns one error and is then at its end.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -205,9 +205,9 @@ fn read_line(text: &[u8], line: u64) -> Result<PdAnswer, PdLogError> {
     let fields: Line = serde_json::from_slice(text).map_err(|source| PdLogError::Json {
         line,
         source,
-        about: About::of(text),
+        about: LineOrigin::of(text),
     })?;
-    let wrong = |why: String| PdLogError::Field { line, why, about: About::of(text) };
+    let wrong = |why: String| PdLogError::Field { line, why, about: LineOrigin::of(text) };
     let named = Member::of_url(&fields.url).ok_or_else(|| {
         wrong(format!("url {:?} is not an http url", without_userinfo(&fields.url)))
     })?;
@@ -244,8 +244,8 @@ fn read_line(text: &[u8], line: u64) -> Result<PdAnswer, PdLogError> {
     })
 }
 
-/// What kind of failure an HTTP client's message means. The words are those of Python's
-/// urllib, Go's net/http, curl and hyper.
+/// The reason that an HTTP client's error message stands for. The words are those of Python's urllib,
+/// Go's net/http, curl and hyper.
 fn reason_of(error: &str) -> GapReason {
     const WORDS: [(&[&str], GapReason); 4] = [
         (&["timed out", "timeout", "deadline exceeded"], GapReason::Timeout),

@@ -1,6 +1,7 @@
-//! Samples every PD member each tick.
+//! Samples every PD member in each round, and follows the list of members and the leader.
 //!
-//! Writing is the caller's. Failover, no leader, no quorum are observations, never errors.
+//! A failover, a missing leader and a lost quorum are observations, never errors. Writing is the
+//! caller's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,13 +13,13 @@ use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
 use crate::pd::{MEMBERS, Member, MembersView, PING, PdRequest, PdSchedule, Scope, members_view};
 use crate::source::{Addresses, Discovered, MOST_MEMBERS, PdClient};
 
-/// How many requests one member has to answer at once.
+/// The number of concurrent requests to one member.
 const REQUESTS_AT_ONCE: usize = 4;
-/// How long after the start of a tick a member is still sent requests. A leader that answers
-/// `/ping` and nothing else would otherwise hold up a tick for a minute and a half.
+/// No request is sent later than this after the start of a round. A leader that answers `/ping` and
+/// nothing else would otherwise delay a round by a minute and a half.
 const SEND_WITHIN: Duration = Duration::from_secs(30);
 
-/// Asks all members what is due, and follows who they are and who leads.
+/// Sends the requests that are due to all members, and follows the member list and the leader.
 pub struct PdSampler {
     client: PdClient,
     members: Vec<Member>,
@@ -30,8 +31,8 @@ pub struct PdSampler {
 }
 
 impl PdSampler {
-    /// A sampler that begins with the members that were found and learns of others from their
-    /// answers; where they are reached by the addresses of seeds, it stays with those.
+    /// A sampler that begins with the discovered members and learns of others from their answers. Where
+    /// the members are reached by the addresses of seeds, the list stays as it is.
     pub fn new(client: PdClient, found: Discovered, schedule: PdSchedule) -> Self {
         let Discovered { mut members, addresses } = found;
         members.sort();
@@ -50,22 +51,22 @@ impl PdSampler {
         self.leader.as_deref()
     }
 
-    /// How often every member is asked whether it lives.
+    /// The interval between two requests of `/ping` to the same member.
     pub fn member_cadence(&self) -> Duration {
         self.schedule.cadence().member
     }
 
-    /// Asks whatever is due at `now` and returns the answers in order of sending, member and
-    /// path. Answers are stamped with `now` plus the time that passed since the call.
+    /// Sends the requests that are due at `now`, and returns the answers in the order of sending, member
+    /// and path. Answers are stamped with `now` plus the time that passed since the call.
     ///
-    /// Members are asked in parallel, each at most four requests at a time. The first is
-    /// `/ping`; a member that lets it time out is asked nothing more in this tick, so that it
-    /// costs its own 5 s and no more. Nothing is sent later than 30 s into the tick. What was
-    /// not asked is a failure that says so.
+    /// Members are asked in parallel, each with at most four requests at a time. The first is `/ping`; a
+    /// member that lets it time out is sent no other request in this round, so that it costs its own
+    /// 5 s and no more. Nothing is sent later than 30 s into the round. A request that was not sent is a
+    /// failure whose detail says so.
     ///
-    /// What only the leader knows is asked of the leader, or, where that did not answer the
-    /// last `/ping` or nobody leads, of the first member that did: it passes the request on,
-    /// and its refusal is recorded.
+    /// Requests for what only the leader knows go to the leader. Where it did not answer the last
+    /// `/ping`, or there is no leader, they go to the first member that did: it forwards them, and a
+    /// refusal is recorded.
     pub async fn tick(&mut self, now: Timestamp) -> Vec<PdAnswer> {
         let mut answers = Vec::new();
         self.tick_each(now, |mut of_member| answers.append(&mut of_member)).await;
@@ -73,8 +74,8 @@ impl PdSampler {
         answers
     }
 
-    /// The same, but hands over each member's answers as soon as it has been asked everything: one
-    /// that hangs holds up no other.
+    /// As [`tick`](Self::tick), but passes each member's answers to `answered` as soon as the member has
+    /// no request left: a member that hangs delays no other.
     pub async fn tick_each(&mut self, now: Timestamp, mut answered: impl FnMut(Vec<PdAnswer>)) {
         let due = self.schedule.due(self.last, now);
         self.last = Some(now);
@@ -113,7 +114,7 @@ impl PdSampler {
             .cloned()
     }
 
-    /// Takes over what the answers say about members, leader and silence.
+    /// Updates the member list, the leader and the silent members from the answers.
     fn follow(&mut self, answers: &[PdAnswer]) {
         for answer in answers.iter().filter(|answer| answer.path == PING) {
             if answer.success().is_some() {
@@ -134,7 +135,7 @@ impl PdSampler {
         for (answer, view) in followed {
             let asked = Member { name: answer.member.clone(), url: answer.url.clone() };
             let listed = PdClient::members_of(answer.success().unwrap_or_default(), &asked);
-            // Only a member that leads by its own account knows who has left.
+            // Only the list of a member that names itself the leader shows that a member has left.
             let leads = view.leader.as_ref() == Some(&answer.member);
             merge(&mut self.members, listed, if leads { Missing::Drop } else { Missing::Keep });
         }
@@ -143,34 +144,33 @@ impl PdSampler {
     }
 }
 
-/// Who leads by most accounts; of two with as many, the one that says so of itself, then the
-/// first by name.
+/// The leader that most views name; among equals the one that names itself, then the first by name.
 fn elect(views: &[(&PdAnswer, MembersView)]) -> Option<String> {
     let mut votes: BTreeMap<&str, (usize, bool)> = BTreeMap::new();
     for (answer, view) in views {
         if let Some(leader) = &view.leader {
-            let (count, itself) = votes.entry(leader).or_default();
+            let (count, names_itself) = votes.entry(leader).or_default();
             *count += 1;
-            *itself |= answer.member == *leader;
+            *names_itself |= answer.member == *leader;
         }
     }
-    // `max_by` would take the last of equals.
+    // `max_by_key` returns the last of equals, hence the reversed order.
     votes.into_iter().rev().max_by_key(|(_, vote)| *vote).map(|(name, _)| name.to_owned())
 }
 
-/// What becomes of members that a list does not name.
+/// What happens to known members that a list does not name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Keep,
     Drop,
 }
 
-/// Takes `listed` into `members`. A member known by its URL gets the listed name, and one whose
-/// URL changed gets the listed URL.
+/// Merges `listed` into `members`. A member known by its URL gets the listed name, and one whose URL
+/// changed gets the listed URL.
 fn merge(members: &mut Vec<Member>, listed: Vec<Member>, missing: Missing) {
     if missing == Missing::Drop {
-        // Where no known URL is listed, the members are reached by other addresses than they
-        // advertise, through forwarded ports say. Then the list would replace all that works.
+        // Where no known URL is listed, the members are reached by addresses that they do not
+        // advertise, such as forwarded ports. The list would then replace every address that works.
         let any_known = members.iter().any(|member| {
             listed.iter().any(|other| other.url == member.url || other.name == member.name)
         });
@@ -189,7 +189,7 @@ fn merge(members: &mut Vec<Member>, listed: Vec<Member>, missing: Missing) {
     members.sort();
 }
 
-/// Instants within a tick, without the system's clock.
+/// Instants within a round, derived from its start and the time that passed.
 #[derive(Clone, Copy)]
 struct TickClock {
     now: Timestamp,

@@ -1,5 +1,7 @@
-//! Samples PD on a thread of its own: neither a commit nor a large answer of Prometheus's may show
-//! in PD's latencies.
+//! Samples PD on a thread of its own, so that neither a commit nor a large answer of Prometheus adds to
+//! the measured latencies of PD.
+//!
+//! Which requests are sent is decided in `pd_sampler`.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,27 +15,27 @@ use super::error::RecordError;
 use super::pd_sampler::PdSampler;
 use crate::model::{PdAnswer, Source, TimeRange, Timestamp};
 
-/// What the thread says.
-pub enum PdNews {
-    /// The members are about to be asked whatever is due.
-    Asking,
-    /// One of them has been asked all of it.
+/// A message of the sampling thread.
+pub enum PdUpdate {
+    /// A round of requests to all members starts.
+    RoundStarted,
+    /// One member has answered, or failed, all requests of the round.
     Answered(PdAnswers),
-    /// All of them have; these are the members as known now.
-    Asked(BTreeSet<Source>),
+    /// The round has ended; these are the members as known now.
+    RoundEnded(BTreeSet<Source>),
 }
 
-/// What one member answered, in the order of sending.
+/// The answers of one member in one round, in the order of sending.
 pub struct PdAnswers {
-    /// When the members began to be asked.
+    /// The clocks at the start of the round.
     pub began: Reading,
-    /// What came. An answer is stamped by the wall clock as it stood at the beginning, and by the
-    /// time that passed since.
+    /// The answers. Each is stamped with the wall clock at the start of the round plus the time that
+    /// passed since.
     pub answers: Vec<PdAnswer>,
 }
 
 impl PdAnswers {
-    /// The reading of the clocks at an instant of these answers.
+    /// The reading of the clocks that belongs to an instant of these answers.
     pub fn reading(&self, at: Timestamp) -> Reading {
         self.began.shifted(at - self.began.at)
     }
@@ -44,7 +46,7 @@ pub fn sources(pd: &PdSampler) -> BTreeSet<Source> {
     pd.members().iter().map(|member| Source::PdMember(member.name.clone())).collect()
 }
 
-/// Asks what is due every `every` by steady time, until nobody receives the answers.
+/// Starts the thread. It sends what is due every `every` of steady time, until the receiver is dropped.
 ///
 /// # Errors
 ///
@@ -53,7 +55,7 @@ pub fn start(
     pd: PdSampler,
     every: Duration,
     clocks: Clocks,
-    news: mpsc::UnboundedSender<PdNews>,
+    updates: mpsc::UnboundedSender<PdUpdate>,
 ) -> Result<(), RecordError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -61,7 +63,7 @@ pub fn start(
         .map_err(RecordError::Thread)?;
     std::thread::Builder::new()
         .name("pd".to_owned())
-        .spawn(move || runtime.block_on(sample(pd, every, clocks, news)))
+        .spawn(move || runtime.block_on(sample(pd, every, clocks, updates)))
         .map(drop)
         .map_err(RecordError::Thread)
 }
@@ -70,7 +72,7 @@ async fn sample(
     mut pd: PdSampler,
     every: Duration,
     clocks: Clocks,
-    news: mpsc::UnboundedSender<PdNews>,
+    updates: mpsc::UnboundedSender<PdUpdate>,
 ) {
     let every_ms = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
     let mut due = clocks.read().steady;
@@ -78,30 +80,30 @@ async fn sample(
         while clocks.read().steady < due {
             tokio::select! {
                 () = clocks.sleep_until(due) => {}
-                () = news.closed() => return,
+                () = updates.closed() => return,
             }
         }
         due = clocks.read().steady.saturating_add_millis(every_ms);
-        if news.send(PdNews::Asking).is_err() {
+        if updates.send(PdUpdate::RoundStarted).is_err() {
             return;
         }
         tokio::select! {
-            () = ask(&mut pd, clocks, &news) => {}
-            () = news.closed() => return,
+            () = ask(&mut pd, clocks, &updates) => {}
+            () = updates.closed() => return,
         }
-        if news.send(PdNews::Asked(sources(&pd))).is_err() {
+        if updates.send(PdUpdate::RoundEnded(sources(&pd))).is_err() {
             return;
         }
     }
 }
 
-async fn ask(pd: &mut PdSampler, clocks: Clocks, news: &mpsc::UnboundedSender<PdNews>) {
+async fn ask(pd: &mut PdSampler, clocks: Clocks, updates: &mpsc::UnboundedSender<PdUpdate>) {
     let began = clocks.read();
-    let watch = RefCell::new(Watch { clock: ClockWatch::new(began), pause: None });
+    let watch = RefCell::new(PauseWatch { clock: ClockWatch::new(began), pause: None });
     let answered = |mut answers: Vec<PdAnswer>| {
         if let Some(pause) = watch.borrow_mut().look(clocks) {
-            // What was under way when the process stopped timed out without any fault of PD's, and
-            // what came later is stamped too early where the machine was suspended.
+            // Requests that were running when the process stopped timed out without any fault of PD,
+            // and later answers are stamped too early where the machine was suspended.
             answers.retain(|answer| answer.observed() <= pause.start);
         }
         let shift = began.at - began.steady;
@@ -109,8 +111,8 @@ async fn ask(pd: &mut PdSampler, clocks: Clocks, news: &mpsc::UnboundedSender<Pd
             answer.sent = answer.sent.saturating_add_millis(shift);
         }
         answers.sort_by(|a, b| (a.sent, &a.path).cmp(&(b.sent, &b.path)));
-        // Where nobody receives any more, the thread is about to end.
-        let _ = news.send(PdNews::Answered(PdAnswers { began, answers }));
+        // Where the receiver is gone, the thread is about to end.
+        let _ = updates.send(PdUpdate::Answered(PdAnswers { began, answers }));
     };
     let mut asking = std::pin::pin!(pd.tick_each(began.steady, answered));
     loop {
@@ -122,14 +124,14 @@ async fn ask(pd: &mut PdSampler, clocks: Clocks, news: &mpsc::UnboundedSender<Pd
     }
 }
 
-/// Notices when the process did not run.
-struct Watch {
+/// Detects that the process did not run during a round.
+struct PauseWatch {
     clock: ClockWatch,
     pause: Option<TimeRange>,
 }
 
-impl Watch {
-    /// The first time in which the process did not run.
+impl PauseWatch {
+    /// The first pause of the process since the watch began.
     fn look(&mut self, clocks: Clocks) -> Option<TimeRange> {
         let now = self.clock.look(clocks.read());
         self.pause = self.pause.or(now.pause);

@@ -1,7 +1,8 @@
-//! The recording loop: PD and Prometheus on their cadences, every tick one durable transaction.
+//! The recording loop: asks PD and Prometheus on their cadences and writes each tick as one durable
+//! transaction.
 //!
-//! What is due and does not come leaves gaps and never ends the loop. When to stop is the caller's to
-//! say.
+//! A source that does not answer leaves a gap and never ends the loop. The caller decides when the
+//! loop stops; what a tick contains is decided in `state`.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,69 +16,69 @@ use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
 use super::feed::LiveFeed;
 use super::pd_sampler::PdSampler;
-use super::pd_sampling;
-use super::state::{Behind, Copied, Copying, State, millis};
+use super::pd_sampling::{self, PdUpdate};
+use super::state::{CopyLag, CopyResult, PendingCopy, RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
 
-/// While a copy is under way for longer than this, PD answers are committed without it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an ending recording waits for requests that are under way. With the sealing after it
-/// this stays within a second or two of what a person waits for, and well below the 10 s after which
-/// container runtimes kill; what was not copied is still in Prometheus, for a recording that resumes.
-const GRACE: Duration = Duration::from_millis(1_500);
+/// PD's answers wait at most this long for a running copy, then they are committed without it.
+const MAX_COMMIT_DELAY: Duration = Duration::from_secs(10);
+/// How long an ending recording waits for running requests. Together with the sealing that follows,
+/// a person waits for a second or two, well below the 10 s after which container runtimes kill a
+/// process. What was not copied is still in Prometheus, and a recording that resumes copies it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// What is recorded, how often and for how long.
 pub struct Recording {
-    /// Copies Prometheus, if there is one.
+    /// Copies samples out of Prometheus; `None` where no Prometheus is recorded.
     pub copier: Option<Copier>,
-    /// Asks the PD members, if there are any.
+    /// Asks the PD members; `None` where no PD is recorded.
     pub pd: Option<PdSampler>,
-    /// From one PD tick to the next.
+    /// The time between two rounds of requests to PD.
     pub pd_interval: Duration,
-    /// From one copy of Prometheus to the next.
+    /// The time between two copies out of Prometheus.
     pub prometheus_interval: Duration,
-    /// How far Prometheus's clock stands from the recorder's, in milliseconds; measured anew at
-    /// every copy.
+    /// Prometheus's clock minus the recorder's at the start, in milliseconds. The recorder measures it
+    /// again at every copy.
     pub prometheus_offset_ms: i64,
-    /// When to end by itself.
+    /// The instant at which the recording ends by itself; `None` where it runs until it is stopped.
     pub until: Option<Timestamp>,
-    /// Who follows the recording, if anybody.
+    /// Receives every commit while the recording runs, for live diagnosis.
     pub feed: Option<LiveFeed>,
-    /// Who says when it goes on in another capture, if anybody.
+    /// Decides when the recording continues in another capture; `None` for a single file.
     pub succession: Option<Box<dyn Succession>>,
 }
 
-/// Lets a recording go on in another capture without a hole.
+/// Lets a recording continue in another capture without a gap between the two.
 pub trait Succession {
-    /// The capture to go on with; `None` while `writer` is the one. A full disk is no error: the
-    /// recording goes on in `writer` then.
+    /// Returns the capture to continue with, or `None` while the recording stays in `writer`. A full
+    /// disk is no error: the recording then stays in `writer`.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where one cannot be written, which ends the recording.
+    /// [`CaptureError`] where the new capture cannot be written, which ends the recording.
     fn successor(
         &mut self,
         writer: &mut CaptureWriter,
         now: Timestamp,
     ) -> Result<Option<CaptureWriter>, CaptureError>;
 
-    /// Seals the capture before. One that a full disk keeps from being sealed may wait.
+    /// Seals the capture that the recording has left. Where the disk is full, sealing may be postponed.
     ///
     /// # Errors
     ///
     /// [`CaptureError`] where it cannot be written, which ends the recording.
     fn seal(&mut self, before: CaptureWriter) -> Result<(), CaptureError>;
 
-    /// The disk is full: gives up the oldest of what need not be kept. Returns whether there was
-    /// anything.
+    /// Called when the disk is full: removes the oldest file that need not be kept. Returns whether a
+    /// file was removed.
     fn make_room(&mut self) -> bool;
 }
 
-/// What the caller wants of a running recorder.
+/// Whether and how the caller wants a running recorder to stop. The order is that of urgency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
-    /// Go on.
+    /// Continue to record.
     #[default]
     No,
     /// Finish the tick, then end.
@@ -86,14 +87,14 @@ pub enum Stop {
     AtOnce,
 }
 
-/// How a recording stands, after every commit.
+/// The state of a recording after a commit.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// When the recorder said this.
+    /// The instant of the report, by the recorder's wall clock.
     pub at: Timestamp,
     /// Samples recorded since the start.
     pub samples: u64,
-    /// Samples of this commit.
+    /// Samples that this commit added.
     pub new_samples: u64,
     /// Series in the capture.
     pub series: u64,
@@ -101,24 +102,25 @@ pub struct Progress {
     pub pd_answers: u64,
     /// Gaps written since the start.
     pub gaps: u64,
-    /// Sources that do not answer at the moment.
+    /// The number of sources that do not answer at the moment.
     pub failing: u64,
-    /// Size of the capture.
+    /// Size of the capture in bytes, its journal included.
     pub file_bytes: u64,
-    /// Whether nothing can be committed for lack of space; `at` is the last commit's.
+    /// Whether nothing can be committed because the disk is full; `at` is then the last commit's.
     pub disk_full: bool,
-    /// Up to where Prometheus has been copied.
+    /// The end of what has been copied out of Prometheus.
     pub copied_through: Option<Timestamp>,
-    /// The recorder's own metrics, as they stand in the capture.
+    /// The recorder's own metrics with their values, as they are stored in the capture.
     pub own: Vec<(Labels, f64)>,
 }
 
 /// How a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Its time had come, or somebody asked; the capture is sealed.
+    /// Its end had come, or the caller asked for it; the capture is sealed.
     Sealed,
-    /// Somebody insisted; every committed tick is in the capture, and its journal is not sealed.
+    /// It stopped at once ([`Stop::AtOnce`]): every committed tick is in the capture, whose journal is
+    /// not sealed.
     Abandoned,
 }
 
@@ -127,8 +129,9 @@ pub enum Ending {
 /// A resumed capture first gets a gap for the time in which no recorder ran. Every commit is
 /// reported to `progress`.
 ///
-/// While the disk is full, PD's answers are held up to a bound, Prometheus holds its own, and what is
-/// not in the capture in the end is a gap. The recording goes on when there is room.
+/// While the disk is full, PD's answers are held in memory up to a bound, Prometheus keeps its own
+/// samples, and what is missing from the capture in the end is a gap. The recording continues as soon
+/// as there is room.
 ///
 /// # Errors
 ///
@@ -138,114 +141,172 @@ pub async fn run(
     recording: Recording,
     writer: CaptureWriter,
     clock: &'static dyn Clock,
-    mut stop: watch::Receiver<Stop>,
+    stop: watch::Receiver<Stop>,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
     let Recording { copier, pd, until, feed, succession, .. } = recording;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
     let committer = Committer::new(&open_tick, clocks, succession, progress);
-    let mut state = State::new(&open_tick, clocks, recording.prometheus_offset_ms, committer);
+    let mut state =
+        RecordingState::new(&open_tick, clocks, recording.prometheus_offset_ms, committer);
     let started = state.started();
-    let ends = until.map(|until| started.shifted(until - started.at).steady);
-    let copy_ms = millis(recording.prometheus_interval);
+    let copy_interval_ms = millis(recording.prometheus_interval);
     if copier.is_some() {
-        state.expect_prometheus(copy_ms);
+        state.expect_prometheus(copy_interval_ms);
     }
     state.begin()?;
 
-    let (news, mut pd_news) = mpsc::unbounded_channel();
+    let (sender, pd_updates) = mpsc::unbounded_channel();
     if let Some(pd) = pd {
         state.expect_members(&pd, millis(recording.pd_interval));
-        pd_sampling::start(pd, recording.pd_interval, clocks, news)?;
+        pd_sampling::start(pd, recording.pd_interval, clocks, sender)?;
     }
-    let mut due = started.steady;
-    let mut copying: Option<Copying<'_>> = None;
-    let mut copying_since = Instant::now();
-    loop {
-        let now = state.look()?.recorder.steady;
-        if copying.is_some() && state.copy_is_lost() {
-            copying = None;
-            due = now;
-        }
-        if ends.is_some_and(|ends| ends <= now) {
-            break;
-        }
-        if due <= now && copying.is_none() {
-            due = now.saturating_add_millis(copy_ms);
-            match &copier {
-                Some(copier) => {
-                    copying_since = Instant::now();
-                    copying = state.copy(copier)?;
-                }
-                None => state.asked_nobody()?,
-            }
-        }
-        let next = if copying.is_some() { Timestamp::MAX } else { due };
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop, Stop::AfterTick) => break,
-            copied = wait(&mut copying), if copying.is_some() => {
-                copying = None;
-                if state.copied(copied)? == Behind::Yes {
-                    due = now;
-                } else {
-                    state.pass_on()?;
-                }
-            }
-            Some(news) = pd_news.recv() => {
-                let came = state.heard(news);
-                if came && (copying.is_none() || copying_since.elapsed() > PATIENCE) {
-                    state.commit()?;
-                }
-            }
-            () = clocks.sleep_until(ends.map_or(next, |ends| ends.min(next))) => {}
-        }
+    let mut recorder = Recorder {
+        state,
+        clocks,
+        copier: copier.as_ref(),
+        copy_interval_ms,
+        ends: until.map(|until| started.shifted(until - started.at).steady),
+        next_copy: started.steady,
+        pending_copy: None,
+        copy_started: Instant::now(),
+        pd_updates,
+        stop,
+    };
+    recorder.record().await?;
+    if recorder.finish_requests().await? == Ending::Abandoned {
+        return Ok(Ending::Abandoned);
     }
-
-    // What is due at the end is a last copy, and whatever is under way.
-    let mut last = copier.as_ref();
-    let grace = tokio::time::sleep(GRACE);
-    tokio::pin!(grace);
-    loop {
-        if let Some(copier) = last.take_if(|_| copying.is_none()) {
-            copying = state.copy(copier)?;
-        }
-        if copying.is_none() && !state.pd_is_asked() {
-            break;
-        }
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
-            copied = wait(&mut copying), if copying.is_some() => {
-                copying = None;
-                state.copied(copied)?;
-                if state.copy_is_lost() {
-                    last = copier.as_ref();
-                }
-            }
-            Some(news) = pd_news.recv() => { state.heard(news); }
-            () = &mut grace => break,
-        }
-    }
-    drop(copying);
-    state.end()?;
-    drop(state);
-    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open_tick");
+    recorder.state.end()?;
+    drop(recorder);
+    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
     open_tick.writer.finish()?;
     Ok(Ending::Sealed)
 }
 
-/// Resolves when the caller wants `at_least` this; never, where the caller is gone.
-async fn stopped(stop: &mut watch::Receiver<Stop>, at_least: Stop) {
+/// A running recording: its state, and what it waits for. Instants are in steady time.
+struct Recorder<'a> {
+    state: RecordingState<'a>,
+    clocks: Clocks,
+    copier: Option<&'a Copier>,
+    copy_interval_ms: i64,
+    /// When the recording ends by itself.
+    ends: Option<Timestamp>,
+    /// When the next copy out of Prometheus is due.
+    next_copy: Timestamp,
+    pending_copy: Option<PendingCopy<'a>>,
+    copy_started: Instant,
+    pd_updates: mpsc::UnboundedReceiver<PdUpdate>,
+    stop: watch::Receiver<Stop>,
+}
+
+impl Recorder<'_> {
+    /// Records until the end has come or the caller wants to stop. A copy may then still be running.
+    async fn record(&mut self) -> Result<(), RecordError> {
+        while let Some(wake) = self.start_what_is_due()? {
+            tokio::select! {
+                biased;
+                () = wait_for_stop(&mut self.stop, Stop::AfterTick) => break,
+                copied = wait_for_copy(&mut self.pending_copy), if self.pending_copy.is_some() => {
+                    self.copy_finished(copied)?;
+                }
+                Some(update) = self.pd_updates.recv() => self.pd_updated(update)?,
+                () = self.clocks.sleep_until(wake) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is overdue, and starts a copy where one is due. Returns when to look again; `None`
+    /// where the recording has come to its end.
+    fn start_what_is_due(&mut self) -> Result<Option<Timestamp>, RecordError> {
+        let now = self.state.check_due()?.recorder.steady;
+        if self.pending_copy.is_some() && self.state.copy_is_lost() {
+            self.pending_copy = None;
+            self.next_copy = now;
+        }
+        if self.ends.is_some_and(|ends| ends <= now) {
+            return Ok(None);
+        }
+        if self.next_copy <= now && self.pending_copy.is_none() {
+            self.next_copy = now.saturating_add_millis(self.copy_interval_ms);
+            match self.copier {
+                Some(copier) => {
+                    self.copy_started = Instant::now();
+                    self.pending_copy = self.state.start_copy(copier)?;
+                }
+                None => self.state.tick_without_prometheus()?,
+            }
+        }
+        let next = if self.pending_copy.is_some() { Timestamp::MAX } else { self.next_copy };
+        Ok(Some(self.ends.map_or(next, |ends| ends.min(next))))
+    }
+
+    fn copy_finished(&mut self, copied: CopyResult) -> Result<(), RecordError> {
+        self.pending_copy = None;
+        match self.state.finish_copy(copied)? {
+            // The next copy is due at once.
+            CopyLag::Behind => self.next_copy = Timestamp::MIN,
+            CopyLag::UpToDate => self.state.continue_in_successor()?,
+        }
+        Ok(())
+    }
+
+    fn pd_updated(&mut self, update: PdUpdate) -> Result<(), RecordError> {
+        let has_news = self.state.handle_pd_update(update);
+        let may_wait =
+            self.pending_copy.is_some() && self.copy_started.elapsed() <= MAX_COMMIT_DELAY;
+        if has_news && !may_wait {
+            self.state.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a last copy and waits for all running requests, at most [`SHUTDOWN_TIMEOUT`].
+    async fn finish_requests(&mut self) -> Result<Ending, RecordError> {
+        let mut last_copy = self.copier;
+        let timeout = tokio::time::sleep(SHUTDOWN_TIMEOUT);
+        tokio::pin!(timeout);
+        loop {
+            if let Some(copier) = last_copy.take_if(|_| self.pending_copy.is_none()) {
+                self.pending_copy = self.state.start_copy(copier)?;
+            }
+            if self.pending_copy.is_none() && !self.state.pd_request_is_running() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = wait_for_stop(&mut self.stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
+                copied = wait_for_copy(&mut self.pending_copy), if self.pending_copy.is_some() => {
+                    self.pending_copy = None;
+                    self.state.finish_copy(copied)?;
+                    if self.state.copy_is_lost() {
+                        last_copy = self.copier;
+                    }
+                }
+                Some(update) = self.pd_updates.recv() => {
+                    self.state.handle_pd_update(update);
+                }
+                () = &mut timeout => break,
+            }
+        }
+        self.pending_copy = None;
+        Ok(Ending::Sealed)
+    }
+}
+
+/// Resolves when the caller wants at least this; never, where the caller is gone.
+async fn wait_for_stop(stop: &mut watch::Receiver<Stop>, at_least: Stop) {
     if stop.wait_for(|stop| *stop >= at_least).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn wait(copying: &mut Option<Copying<'_>>) -> Copied {
-    match copying {
-        Some(copying) => copying.await,
+/// Resolves when the running copy ends; never, where none is running.
+async fn wait_for_copy(pending: &mut Option<PendingCopy<'_>>) -> CopyResult {
+    match pending {
+        Some(copy) => copy.await,
         None => std::future::pending().await,
     }
 }

@@ -1,4 +1,6 @@
-//! Segments by their names: which files of a directory belong to a run, and when each began.
+//! Names of segments: which files of a directory belong to a run, and when each segment began.
+//!
+//! When segments end and which are removed is decided in `segments`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,46 +8,47 @@ use std::path::{Path, PathBuf};
 use crate::capture::CaptureReader;
 use crate::model::{RunName, RunNameError, Timestamp};
 
-/// The suffix of captures.
+/// The file name suffix of captures.
 pub const CAPTURE_SUFFIX: &str = ".capture";
 
-/// A segment is this part of what is kept, in time and in bytes, so that no more than that is kept
-/// too long.
+/// The number of segments in what is kept, by time and by bytes: at most this part of it is kept longer
+/// than asked for.
 const SEGMENTS_KEPT: i64 = 8;
-/// A segment is no longer than so many times the past that it begins with, and no shorter than it.
+/// The longest segment, in multiples of the past that it begins with. The shortest is one such past.
 const LONGEST: i64 = 6;
-/// A segment that ends by its size is this part of the past long at least: each copies that past anew.
+/// A segment that ends by its size lasts at least the past divided by this, since each segment copies
+/// that past again.
 const SHORTEST_BY_SIZE: i64 = 6;
 
 /// How much of a recording is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Segments that ended longer ago go; without it, none goes by its age.
+    /// Segments that ended longer ago are removed, in milliseconds; `None` removes none by age.
     pub keep_ms: Option<i64>,
-    /// While all captures of the run take more, the oldest segments go.
+    /// While all captures of the run occupy more bytes, the oldest segments are removed.
     pub max_bytes: Option<u64>,
-    /// How much of the past a segment begins with: as far as a judgement looks back.
+    /// The past that a segment begins with, in milliseconds: as far as diagnosis looks back.
     pub past_ms: i64,
 }
 
 impl Retention {
-    /// How long a segment is.
+    /// The length of a segment in milliseconds.
     pub(super) fn segment_ms(&self) -> i64 {
         let longest = LONGEST * self.past_ms;
         self.keep_ms.map_or(longest, |keep| (keep / SEGMENTS_KEPT).clamp(self.past_ms, longest))
     }
 
-    /// How long a segment with a fault that lasts may become.
+    /// The greatest length of a segment in which a fault lasts, in milliseconds.
     pub(super) fn longest_ms(&self) -> i64 {
         self.keep_ms.map_or(LONGEST * self.past_ms, |keep| keep.max(self.past_ms))
     }
 
-    /// How long a segment that ends by its size is at least.
+    /// The least length of a segment that ends by its size, in milliseconds.
     pub(super) fn shortest_ms(&self) -> i64 {
         self.past_ms / SHORTEST_BY_SIZE
     }
 
-    /// How much a segment may grow; `None` where its size does not matter.
+    /// The growth in bytes at which a segment ends; `None` where its size does not matter.
     pub(super) fn segment_bytes(&self) -> Option<u64> {
         self.max_bytes.map(|max| max / SEGMENTS_KEPT.unsigned_abs())
     }
@@ -54,27 +57,27 @@ impl Retention {
 /// A capture among the segments of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// Its name as a run.
+    /// The name of the segment as a run.
     pub name: RunName,
-    /// Where it lies.
+    /// The path of its file.
     pub path: PathBuf,
-    /// When it began.
+    /// The instant at which it began, in whole seconds.
     pub begun: Timestamp,
 }
 
 impl Segment {
-    /// One that begins now.
+    /// A segment of `run` in `dir` that begins now.
     ///
     /// # Errors
     ///
-    /// Where the run's name leaves no room for a time.
+    /// [`RunNameError`] where the run's name with the time appended is too long.
     pub fn new(dir: &Path, run: &RunName, now: Timestamp) -> Result<Self, RunNameError> {
         let name = stamped_name(run.as_str(), now)?;
         let path = capture_path(dir, &name);
         Ok(Self { name, path, begun: now })
     }
 
-    /// A file that is a segment of this run, by its name.
+    /// The segment that a file is by its name; `None` where it is none of this run.
     fn of(path: &Path, run: &str) -> Option<Self> {
         let file = path.file_name()?.to_str()?;
         let name = file.strip_suffix(CAPTURE_SUFFIX)?;
@@ -84,17 +87,17 @@ impl Segment {
     }
 }
 
-/// A name from a word and the time: `tikv-20261124T161709Z`.
+/// A run's name from a word and a time: `tikv-20261124T161709Z`.
 ///
 /// # Errors
 ///
-/// Where the word cannot be the beginning of a run's name.
+/// [`RunNameError`] where the result is no name of a run.
 pub fn stamped_name(word: &str, now: Timestamp) -> Result<RunName, RunNameError> {
     let time: String = now.to_string().chars().take(19).filter(|c| !"-:".contains(*c)).collect();
     RunName::new(&format!("{word}-{time}Z"))
 }
 
-/// Reads `20261124T161709Z`.
+/// Parses the time in a segment's name, such as `20261124T161709Z`.
 fn from_stamp(stamp: &str) -> Option<Timestamp> {
     let digits = |from: usize, to: usize| stamp.get(from..to);
     if stamp.len() != 16 {
@@ -117,16 +120,18 @@ pub(super) fn capture_path(dir: &Path, name: &RunName) -> PathBuf {
     dir.join(format!("{name}{CAPTURE_SUFFIX}"))
 }
 
-/// What the names of a run's incidents begin with.
-pub(super) fn incidents_of(run: &RunName) -> String {
+/// The beginning of the names of a run's incidents.
+pub(super) fn incident_prefix(run: &RunName) -> String {
     format!("{run}-incident")
 }
 
-/// The segments of a run in a directory, by when they began.
+/// The segments of a run in a directory, ascending by their beginning. Empty where the directory cannot
+/// be read.
 pub fn segments(dir: &Path, run: &RunName) -> Vec<Segment> {
     stamped(dir, run.as_str())
 }
 
+/// The files named `word` and a time, ascending by time.
 pub(super) fn stamped(dir: &Path, word: &str) -> Vec<Segment> {
     let entries = fs::read_dir(dir).into_iter().flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -135,41 +140,42 @@ pub(super) fn stamped(dir: &Path, word: &str) -> Vec<Segment> {
     found
 }
 
-/// What a recording that begins again goes on with.
+/// Whether a recording that starts again continues in the newest segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GoOn {
-    /// The newest segment, however long ago it ended: what is missing is copied.
+pub enum ResumePolicy {
+    /// Always, however long ago that segment ended: what is missing is copied.
     Always,
-    /// The newest segment, where what it holds has not slid out of sight and it is not too long.
+    /// Only where diagnosis still looks at its end, and it has not reached its length yet.
     WhileRecent,
 }
 
-/// The segment to begin with: the newest, or a new one.
+/// The segment in which a recording starts: the newest one, or a new one.
 ///
 /// # Errors
 ///
-/// Where the run's name leaves no room for a time.
+/// [`RunNameError`] where the run's name with the time appended is too long.
 pub fn current_segment(
     dir: &Path,
     run: &RunName,
     retention: &Retention,
-    go_on: GoOn,
+    policy: ResumePolicy,
     now: Timestamp,
 ) -> Result<Segment, RunNameError> {
     let newest = segments(dir, run).pop().filter(|newest| {
         let end = || CaptureReader::open(&newest.path).map(|reader| reader.window().end);
         let short = || now - newest.begun < retention.segment_ms();
-        go_on == GoOn::Always || (short() && end().is_ok_and(|end| now - end < retention.past_ms))
+        policy == ResumePolicy::Always
+            || (short() && end().is_ok_and(|end| now - end < retention.past_ms))
     });
     newest.map_or_else(|| Segment::new(dir, run, now), Ok)
 }
 
-/// The name of a segment with an incident.
+/// The name of a segment with an incident that began at `since`.
 pub(super) fn incident_name(run: &RunName, since: Timestamp) -> Result<RunName, RunNameError> {
-    stamped_name(&incidents_of(run), since)
+    stamped_name(&incident_prefix(run), since)
 }
 
-/// Renames a sealed segment, unless something has that name. Returns whether it did.
+/// Renames a sealed segment, unless the new name exists. Returns whether it was renamed.
 pub(super) fn rename(from: &Path, to: &Path) -> bool {
     if from == to || fs::symlink_metadata(to).is_ok() {
         return false;

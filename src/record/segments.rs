@@ -1,9 +1,9 @@
-//! The captures of a recording without an end: segments by time, of which the oldest go.
+//! The captures of a recording without an end: segments by time, of which the oldest are removed.
 //!
-//! A segment begins with a copy of what came shortly before it, so each replays by itself, every
-//! instant with the same past that a live judgement had. A segment with a fault inside ends once the
-//! fault has been over for a while, takes a name of its own and is never removed; nor is one that
-//! somebody marked.
+//! A segment begins with a copy of the time before it, so each can be replayed by itself, every instant
+//! with the same past that live diagnosis had. A segment with a fault inside ends a while after the
+//! fault, gets a name of its own and is never removed; nor is one that a user marked. What the names of
+//! segments mean is in `segment`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,42 +11,42 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::recorder::{Ending, Succession};
 use super::segment::{
-    Retention, Segment, capture_path, incident_name, incidents_of, rename, segments, stamped,
+    Retention, Segment, capture_path, incident_name, incident_prefix, rename, segments, stamped,
 };
 use crate::capture::{
     self, CaptureError, CaptureReader, CaptureWriter, Tick, bytes_on_disk, copy_range,
 };
 use crate::model::{EventKind, RunMeta, RunName, TimeRange, Timestamp};
 
-/// How long after a fault its segment goes on: recovery is part of the story.
+/// How long a segment continues after its fault has ended, so that it shows the recovery.
 const AFTER_MS: i64 = 180_000;
-/// What is copied beyond the past that a judgement sees.
+/// How much is copied beyond the past that diagnosis looks at.
 const MARGIN_MS: i64 = 120_000;
-/// After a disk was too full for another segment, this long until the next attempt.
+/// The wait until the next attempt where the disk was too full for another segment.
 const RETRY_MS: i64 = 60_000;
 
-/// What is known of faults, for the segments to act on.
+/// What live diagnosis knows of faults in the current segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Incident {
-    /// When a cause was first told, since the last segment began.
+    /// The onset of the first cause since the segment began; `None` where there was none.
     pub since: Option<Timestamp>,
-    /// When none lasted any more; `None` while one does.
+    /// The instant at which the last cause was over; `None` while one lasts.
     pub over: Option<Timestamp>,
 }
 
 /// Why a segment is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// It ended longer ago than is kept.
+    /// It ended longer ago than [`Retention::keep_ms`].
     Age,
-    /// The run takes more bytes than it may.
+    /// The run occupies more than [`Retention::max_bytes`].
     Size,
-    /// The disk is full.
+    /// The disk is full, and its space is needed.
     DiskFull,
 }
 
 impl DropReason {
-    /// The name that stands in JSON.
+    /// The name in JSON, such as `disk_full`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Age => "age",
@@ -55,7 +55,7 @@ impl DropReason {
         }
     }
 
-    /// The same for a person.
+    /// The reason as text for a person.
     pub fn text(self) -> &'static str {
         match self {
             Self::Age => "older than is kept",
@@ -65,33 +65,33 @@ impl DropReason {
     }
 }
 
-/// What happened to the files of a recording.
+/// An event in the files of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SegmentChange {
-    /// The recording goes on in this one.
+    /// The recording continues in a new segment.
     Began {
-        /// The segment.
+        /// The path of the new segment.
         path: PathBuf,
     },
-    /// One is whole; nothing is written to it any more.
+    /// A segment is complete and was sealed.
     Sealed {
-        /// Where it lies from now on.
+        /// The path of the segment from now on.
         path: PathBuf,
-        /// Its size.
+        /// The size of its file in bytes.
         bytes: u64,
     },
-    /// One was removed.
+    /// A segment was removed.
     Dropped {
-        /// Where it lay.
+        /// The path that it had.
         path: PathBuf,
-        /// What that freed.
+        /// The number of bytes that this freed.
         bytes: u64,
-        /// Why it had to go.
+        /// Why it was removed.
         why: DropReason,
     },
 }
 
-/// Who is told what happens to the files.
+/// Called for every event in the files of a recording.
 pub type SegmentListener = Box<dyn FnMut(&SegmentChange)>;
 
 /// The segments of a run that is being recorded.
@@ -102,18 +102,18 @@ pub struct Segments {
     segment: Segment,
     incident: Arc<Mutex<Incident>>,
     listener: SegmentListener,
-    /// What the segment took when it began.
+    /// The size of the current segment's file when it began, in bytes.
     begun_bytes: Option<u64>,
-    /// Sealed segments that somebody marked.
+    /// Sealed segments that a user marked as incidents.
     marked: BTreeSet<PathBuf>,
-    /// Until then no other segment is begun.
+    /// No other segment is begun before this instant.
     not_before: Timestamp,
-    /// Whether it was said that the run takes more than it may.
-    excess_told: bool,
+    /// Whether the warning about too many bytes was logged.
+    excess_was_logged: bool,
 }
 
 impl Segments {
-    /// Goes on with `segment`, and removes what is not kept.
+    /// The segments of `run` in `dir`, of which `segment` is the current one. Removes what is not kept.
     pub fn new(
         dir: &Path,
         run: RunName,
@@ -132,7 +132,7 @@ impl Segments {
             begun_bytes: None,
             marked: BTreeSet::new(),
             not_before: Timestamp::MIN,
-            excess_told: false,
+            excess_was_logged: false,
         };
         segments.prune(segments.segment.begun);
         segments
@@ -142,7 +142,7 @@ impl Segments {
         self.incident.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the segment is called when it ends now: `None` where it goes on.
+    /// How the current segment ends now; `None` where it continues.
     fn end_of_segment(&self, now: Timestamp) -> Option<End> {
         let incident = *self.incident();
         let age = now - self.segment.begun;
@@ -157,7 +157,7 @@ impl Segments {
         }
     }
 
-    /// Whether the segment has taken its part of the bytes.
+    /// Whether the current segment has grown by its part of the bytes.
     fn has_grown(&self, age: i64) -> bool {
         let begun = self.begun_bytes.unwrap_or_default();
         let grown = bytes_on_disk(&self.segment.path).saturating_sub(begun);
@@ -165,7 +165,7 @@ impl Segments {
             && age >= self.retention.shortest_ms()
     }
 
-    /// Removes segments that ended before what is kept, then the oldest while all take too much.
+    /// Removes segments that ended before what is kept, then the oldest ones while all occupy too much.
     fn prune(&mut self, now: Timestamp) {
         let all = segments(&self.dir, &self.run);
         if let Some(keep) = self.retention.keep_ms {
@@ -177,20 +177,20 @@ impl Segments {
         let Some(max) = self.retention.max_bytes else { return };
         let mut left = all.iter();
         while self.bytes() > max {
-            let Some(segment) = left.next() else { return self.tell_excess(max) };
+            let Some(segment) = left.next() else { return self.log_excess(max) };
             self.drop_segment(segment, DropReason::Size);
         }
     }
 
-    /// What all captures of the run take.
+    /// The bytes that all captures of the run occupy.
     fn bytes(&self) -> u64 {
-        let all = [self.run.to_string(), incidents_of(&self.run)];
+        let all = [self.run.to_string(), incident_prefix(&self.run)];
         let all = all.iter().flat_map(|word| stamped(&self.dir, word));
         all.map(|segment| bytes_on_disk(&segment.path)).sum()
     }
 
-    fn tell_excess(&mut self, max: u64) {
-        if !std::mem::replace(&mut self.excess_told, true) {
+    fn log_excess(&mut self, max: u64) {
+        if !std::mem::replace(&mut self.excess_was_logged, true) {
             let taken = self.bytes();
             tracing::warn!(
                 "{} takes {taken} bytes, more than the {max} that it may: the newest segment and \
@@ -200,8 +200,8 @@ impl Segments {
         }
     }
 
-    /// Removes a segment, unless it is the one that is written, is gone, or is to be spared. Returns
-    /// whether it did. A file that cannot be removed stays.
+    /// Removes a segment, unless it is the current one, is gone, or is marked. Returns whether it was
+    /// removed. A file that cannot be removed stays, with a warning.
     fn drop_segment(&mut self, segment: &Segment, why: DropReason) -> bool {
         let path = &segment.path;
         if *path == self.segment.path || !path.exists() || self.is_marked(path) {
@@ -219,7 +219,7 @@ impl Segments {
         }
     }
 
-    /// Whether somebody put an incident on the segment's timeline.
+    /// Whether a user put an incident on the segment's timeline.
     fn is_marked(&mut self, path: &Path) -> bool {
         if self.marked.contains(path) {
             return true;
@@ -233,7 +233,7 @@ impl Segments {
         marked
     }
 
-    /// Begins the next segment, which the recording does not go on with before it is whole.
+    /// Creates the next segment with its copy of the past.
     fn begin(&self, writer: &CaptureWriter, next: &Segment) -> Result<CaptureWriter, CaptureError> {
         let now = next.begun;
         let meta = RunMeta { run: next.name.clone(), created: now, ..writer.meta().clone() };
@@ -244,7 +244,8 @@ impl Segments {
         Ok(successor)
     }
 
-    fn pass_on(
+    /// Creates the next segment, and gives the current one the name of its incident.
+    fn begin_and_name(
         &mut self,
         writer: &mut CaptureWriter,
         next: &Segment,
@@ -256,13 +257,13 @@ impl Segments {
             Ok(successor)
         });
         if named.is_err() && next.path.exists() {
-            // What is left of it would pass for the newest segment.
+            // An incomplete file would be taken for the newest segment.
             capture::remove(&next.path)?;
         }
         named
     }
 
-    /// Seals what an earlier recorder, or a full disk, left unsealed.
+    /// Seals the segments that an earlier recorder, or a full disk, left unsealed.
     fn seal_leftovers(&mut self) {
         for segment in segments(&self.dir, &self.run) {
             let unsealed = capture::is_unsealed(&segment.path);
@@ -277,11 +278,11 @@ impl Segments {
         }
     }
 
-    /// Seals a segment; one with an incident takes the name that it has inside.
+    /// Seals a segment and, where it has an incident, renames its file to the name inside.
     fn finish(&mut self, writer: CaptureWriter) -> Result<(), CaptureError> {
         let from = writer.path().to_owned();
         let name = writer.meta().run.clone();
-        let is_incident = name.as_str().starts_with(&incidents_of(&self.run));
+        let is_incident = name.as_str().starts_with(&incident_prefix(&self.run));
         let to = capture_path(&self.dir, &name);
         writer.finish()?;
         let path = if is_incident && rename(&from, &to) { to } else { from };
@@ -293,13 +294,14 @@ impl Segments {
 
 /// Why a segment ends.
 enum End {
+    /// It is long or large enough, and without a fault.
     Quiet,
-    /// A fault that was told since.
+    /// It had a fault that began at this instant.
     Incident(Timestamp),
 }
 
 impl End {
-    /// Gives what a writer holds the name of its incident.
+    /// Stores the name of the incident in the capture of `writer`.
     fn name(&self, run: &RunName, writer: &mut CaptureWriter) -> Result<(), CaptureError> {
         let Self::Incident(since) = self else { return Ok(()) };
         let Ok(name) = incident_name(run, *since) else { return Ok(()) };
@@ -323,7 +325,7 @@ impl Succession for Segments {
         let Some(end) = self.end_of_segment(now) else { return Ok(None) };
         let Ok(next) = Segment::new(&self.dir, &self.run, now) else { return Ok(None) };
         loop {
-            match self.pass_on(writer, &next, &end) {
+            match self.begin_and_name(writer, &next, &end) {
                 Ok(successor) => {
                     self.segment = next;
                     self.begun_bytes = None;
@@ -363,9 +365,9 @@ impl Succession for Segments {
     }
 }
 
-/// Gives the last segment of a recording that has ended the name of its incident, if it had one,
-/// and returns where it lies. An abandoned one keeps its name, so that the next recorder goes on with
-/// it.
+/// Gives the last segment of an ended recording the name of its incident, if it had one, and returns its
+/// path; `None` where there is no segment. An abandoned segment keeps its name, so that the next
+/// recorder continues in it.
 pub fn close(dir: &Path, run: &RunName, incident: Incident, ending: Ending) -> Option<PathBuf> {
     let last = segments(dir, run).pop()?;
     let name = incident.since.filter(|_| ending == Ending::Sealed);

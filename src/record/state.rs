@@ -1,4 +1,7 @@
-//! What a running recorder knows of its sources: what was observed, what is due, and what follows.
+//! The state of a running recording: what was observed of each source, what is due, and the gaps and
+//! events that follow.
+//!
+//! Waiting and timing are in `recorder`, writing is in `commit`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -13,68 +16,69 @@ use super::commit::Committer;
 use super::copier::{Copier, OpenTick, WindowStats, live_window, lock};
 use super::error::RecordError;
 use super::pd_sampler::PdSampler;
-use super::pd_sampling::{self, PdAnswers, PdNews};
+use super::pd_sampling::{self, PdAnswers, PdUpdate};
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
-use crate::record::coverage::{Cause, Coverage, LeftOut, Now, copy_from, healed};
+use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 use crate::source::SourceError;
 
-/// After an outage the recorder reaches back in transactions of at most this length.
+/// After an outage the recorder catches up in transactions of at most this length.
 const LONGEST_SLICE_MS: i64 = 300_000;
-/// Prometheus is overdue when its copy ends this much longer ago than the interval: as long as one
-/// request may take. What is written as a gap by then is healed when the copy comes after all.
+/// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
+/// time that one request may take. A gap that was written by then is healed if the copy succeeds
+/// later.
 const LATE_COPY_MS: i64 = 30_000;
-/// A PD member is overdue when it was last heard this much longer ago than its cadence: as long as
-/// its `/ping` may take. The interval at which the recorder looks for what is due comes on top.
+/// A PD member is overdue when its last answer is older than its cadence, the interval between two
+/// rounds of requests, and this margin: the time that its `/ping` may take.
 const LATE_PING_MS: i64 = 5_000;
-/// How long Prometheus may take to tell its time before the copy goes by what is known of it.
-const TIME_TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// How long Prometheus may take to answer with its time; after that the last known offset is used.
+const CLOCK_OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A copy of one window that is under way.
-pub type Copying<'a> = Pin<Box<dyn Future<Output = Copied> + 'a>>;
+/// A running copy of one window.
+pub type PendingCopy<'a> = Pin<Box<dyn Future<Output = CopyResult> + 'a>>;
 
-/// What came of copying one window.
-pub struct Copied {
+/// The outcome of copying one window.
+pub struct CopyResult {
     range: TimeRange,
     offset_ms: i64,
     result: Result<WindowStats, SourceError>,
     seconds: f64,
 }
 
-/// Whether the copy still lags so far that the next one should follow at once.
+/// How far the copy lags behind Prometheus's present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
-    /// Yes.
-    Yes,
-    /// No; it is due after the interval.
-    No,
+pub enum CopyLag {
+    /// So far that the next copy follows at once.
+    Behind,
+    /// No further than usual: the next copy is due after the interval.
+    UpToDate,
 }
 
-/// What a gap says that a full disk left.
+/// The detail of gaps that a full disk caused.
 const DISK_FULL: &str = "no space left on the disk that holds the capture";
 
-/// A recording that is under way.
-pub struct State<'a> {
+/// The state of a running recording.
+pub struct RecordingState<'a> {
     open_tick: &'a Mutex<OpenTick>,
     clocks: Clocks,
     watch: ClockWatch,
     started: Reading,
-    /// How far Prometheus's clock stands from steady time.
+    /// Prometheus's clock minus steady time, in milliseconds.
     prometheus_offset_ms: i64,
-    /// From here on Prometheus is copied without a hole, up to where it has been copied.
+    /// The start of the range that has been copied out of Prometheus without a gap.
     contiguous_from: Timestamp,
-    /// Up to where Prometheus has been copied.
-    copied: Timestamp,
+    /// The end of that range.
+    copied_through: Timestamp,
     coverage: Coverage,
-    left_out: LeftOut,
+    partial_gaps: PartialGaps,
     member_allowance_ms: i64,
-    pd_is_asked: bool,
+    pd_request_is_running: bool,
     committer: Committer<'a>,
 }
 
-impl<'a> State<'a> {
-    /// Begins now. Prometheus's clock stands `prometheus_offset_ms` from the recorder's.
+impl<'a> RecordingState<'a> {
+    /// A recording that begins now. `prometheus_offset_ms` is Prometheus's clock minus the recorder's.
     pub fn new(
         open_tick: &'a Mutex<OpenTick>,
         clocks: Clocks,
@@ -94,31 +98,31 @@ impl<'a> State<'a> {
             started,
             prometheus_offset_ms,
             contiguous_from,
-            copied: contiguous_from,
+            copied_through: contiguous_from,
             coverage: Coverage::default(),
-            left_out: LeftOut::default(),
+            partial_gaps: PartialGaps::default(),
             member_allowance_ms: i64::MAX,
-            pd_is_asked: false,
+            pd_request_is_running: false,
             committer,
         }
     }
 
-    /// When it began.
+    /// The clocks at the beginning of the recording.
     pub fn started(&self) -> Reading {
         self.started
     }
 
-    /// Whether PD members are being asked at the moment.
-    pub fn pd_is_asked(&self) -> bool {
-        self.pd_is_asked
+    /// Whether a request to a PD member is running.
+    pub fn pd_request_is_running(&self) -> bool {
+        self.pd_request_is_running
     }
 
-    /// Whether samples of the copy that began last could not be stored: it has to begin anew.
+    /// Whether samples of the current copy could not be stored, so that it has to start again.
     pub fn copy_is_lost(&self) -> bool {
         self.committer.copy_is_lost()
     }
 
-    /// The present by Prometheus's clock.
+    /// A reading with the instant of Prometheus's clock in place of the recorder's.
     fn prometheus_now(&self, now: Reading) -> Reading {
         Reading { at: now.steady.saturating_add_millis(self.prometheus_offset_ms), ..now }
     }
@@ -128,14 +132,14 @@ impl<'a> State<'a> {
         Now { recorder, prometheus: self.prometheus_now(recorder) }
     }
 
-    /// From now on Prometheus is due to be copied every `interval_ms`.
+    /// Declares that Prometheus is due to be copied every `interval_ms` from now on.
     pub fn expect_prometheus(&mut self, interval_ms: i64) {
-        let since = Reading { at: self.copied, ..self.started };
+        let since = Reading { at: self.copied_through, ..self.started };
         let allowance_ms = interval_ms.saturating_add(LATE_COPY_MS);
         self.coverage.expect(Source::Prometheus, allowance_ms, since);
     }
 
-    /// From now on these members are due, and are looked after every `interval_ms`.
+    /// Declares that these PD members are due from now on. They are asked every `interval_ms`.
     pub fn expect_members(&mut self, pd: &PdSampler, interval_ms: i64) {
         let cadence_ms = millis(pd.member_cadence());
         self.member_allowance_ms = cadence_ms.saturating_add(interval_ms) + LATE_PING_MS;
@@ -144,46 +148,50 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Looks at the clocks, and writes what follows from the time that has passed: that the wall clock
-    /// was stepped, and which sources are overdue.
-    pub fn look(&mut self) -> Result<Now, RecordError> {
-        let now = self.notice();
+    /// Reads the clocks, and commits what follows from the time that has passed: an event where the wall
+    /// clock was stepped, and a gap for each source that is overdue.
+    pub fn check_due(&mut self) -> Result<Now, RecordError> {
+        let now = self.check_clocks();
         let gaps = self.coverage.overdue(now);
         if gaps.iter().any(|gap| gap.source == Source::Prometheus) {
-            // An instant before the silence is judged by what is known of it.
-            self.asked(now.prometheus.at);
+            // Diagnosis of an instant before the outage need not wait for the copy.
+            self.note_asked_through(now.prometheus.at);
         }
-        let is_news = {
+        let has_news = {
             let mut open_tick = lock(self.open_tick);
-            let is_news = !gaps.is_empty() || !open_tick.tick.events.is_empty();
+            let has_news = !gaps.is_empty() || !open_tick.tick.events.is_empty();
             open_tick.tick.gaps.extend(gaps);
-            is_news
+            has_news
         };
-        if is_news {
+        if has_news {
             self.commit()?;
         }
         Ok(now)
     }
 
-    /// Looks at the clocks, and notes pauses of the recorder and steps of the wall clock.
-    fn notice(&mut self) -> Now {
+    /// Reads the clocks, and notes pauses of the process and steps of the wall clock.
+    fn check_clocks(&mut self) -> Now {
         let now = self.now();
         let passed = self.watch.look(now.recorder);
         if let Some(pause) = passed.pause {
-            self.coverage.paused(pause);
+            self.coverage.add_pause(pause);
         }
         if let Some(step_ms) = passed.step_ms {
-            self.mark(now.recorder.at, &format!("the clock was stepped by {}", seconds(step_ms)));
+            self.add_event(
+                now.recorder.at,
+                &format!("the clock was stepped by {}", seconds(step_ms)),
+            );
         }
         now
     }
 
-    /// The first commit: says that a recorder runs, and since when none did.
+    /// Makes the first commit: an event that the recording began, and a gap for the time in which no
+    /// recorder ran.
     pub fn begin(&mut self) -> Result<(), RecordError> {
         let started = self.started.at;
         let last = {
             let mut open_tick = lock(self.open_tick);
-            // A recorder that ran and observed nothing wrote no more than such a gap.
+            // The last trace of a recorder that observed nothing is such a gap.
             let gaps = open_tick.writer.open_gaps();
             let down = gaps.iter().filter(|gap| {
                 gap.source == Source::Recorder && gap.reason == GapReason::RecorderDown
@@ -201,29 +209,29 @@ impl<'a> State<'a> {
             last
         };
         let text = if last.is_some() { "recording resumed" } else { "recording began" };
-        self.mark(started, text);
+        self.add_event(started, text);
         self.commit()
     }
 
-    /// Goes on in another capture where it is time.
-    pub fn pass_on(&mut self) -> Result<(), RecordError> {
-        self.committer.pass_on()
+    /// Continues in another capture where that is due.
+    pub fn continue_in_successor(&mut self) -> Result<(), RecordError> {
+        self.committer.continue_in_successor()
     }
 
-    /// The last commit before the capture is sealed. A full disk is an error here.
+    /// Makes the last commit before the capture is sealed. A full disk is an error here.
     pub fn end(&mut self) -> Result<(), RecordError> {
-        let now = self.notice();
+        let now = self.check_clocks();
         let gaps = self.coverage.end(now);
         {
             let mut open_tick = lock(self.open_tick);
             open_tick.tick.gaps.extend(gaps);
-            open_tick.tick.gaps.extend(self.left_out.end());
+            open_tick.tick.gaps.extend(self.partial_gaps.end());
         }
-        self.mark(now.recorder.at, "recording ended");
+        self.add_event(now.recorder.at, "recording ended");
         self.committer.commit_last()
     }
 
-    fn mark(&mut self, at: Timestamp, text: &str) {
+    fn add_event(&mut self, at: Timestamp, text: &str) {
         lock(self.open_tick).tick.events.push(Event {
             at,
             kind: EventKind(EventKind::RECORDER.to_owned()),
@@ -232,22 +240,25 @@ impl<'a> State<'a> {
         });
     }
 
-    /// Begins a copy of what Prometheus has gathered since the last one, where there is room for it.
-    pub fn copy<'b>(&mut self, copier: &'b Copier) -> Result<Option<Copying<'b>>, RecordError>
+    /// Starts a copy of what Prometheus has gathered since the last one. `None` where the disk is full.
+    pub fn start_copy<'b>(
+        &mut self,
+        copier: &'b Copier,
+    ) -> Result<Option<PendingCopy<'b>>, RecordError>
     where
         'a: 'b,
     {
         if !self.has_room()? {
             return Ok(None);
         }
-        self.committer.copy_begins();
-        self.coverage.asked(&Source::Prometheus);
-        let known = (self.copied, self.prometheus_offset_ms);
+        self.committer.start_copy();
+        self.coverage.start_request(&Source::Prometheus);
+        let known = (self.copied_through, self.prometheus_offset_ms);
         Ok(Some(Box::pin(copy(copier, self.open_tick, self.clocks, known))))
     }
 
-    /// Whether there is room for what Prometheus would be asked for. While there is not, what is due
-    /// is an outage, healed once it is copied.
+    /// Whether the disk has room for samples of Prometheus. While it has none, what is due becomes a gap,
+    /// which is healed once the samples are copied.
     fn has_room(&mut self) -> Result<bool, RecordError> {
         if self.committer.is_short_of_space() {
             self.commit_own()?;
@@ -256,155 +267,165 @@ impl<'a> State<'a> {
             return Ok(true);
         }
         let now = self.now().prometheus;
-        let gap = self.coverage.failed(&Source::Prometheus, disk_full(), now);
+        let gap = self.coverage.record_failure(&Source::Prometheus, disk_full(), now);
         lock(self.open_tick).tick.gaps.extend(gap);
         Ok(false)
     }
 
-    /// Takes note of a copy that has ended, and commits.
-    pub fn copied(&mut self, copied: Copied) -> Result<Behind, RecordError> {
-        let Copied { range, offset_ms, result, seconds } = copied;
-        let (before, is_covered) = (self.copied, result.is_ok());
+    /// Takes in the outcome of a copy, and commits.
+    pub fn finish_copy(&mut self, copy: CopyResult) -> Result<CopyLag, RecordError> {
+        let CopyResult { range, offset_ms, result, seconds } = copy;
+        let (before, was_copied) = (self.copied_through, result.is_ok());
         self.prometheus_offset_ms = offset_ms;
-        self.coverage.settled(&Source::Prometheus);
-        let now = self.notice();
-        let (behind, asked) = match result {
+        self.coverage.end_request(&Source::Prometheus);
+        let now = self.check_clocks();
+        let (lag, asked) = match result {
             Ok(stats) => {
-                self.committer.own.request("prometheus", "ok", seconds);
+                self.committer.self_metrics.count_request("prometheus", "ok", seconds);
                 for _ in 0..stats.refused {
-                    self.committer.own.request("prometheus", "limit", 0.0);
+                    self.committer.self_metrics.count_request("prometheus", "limit", 0.0);
                 }
-                self.covered(range, now);
-                let left_out = self.left_out.seen(stats.left_out);
-                lock(self.open_tick).tick.gaps.extend(left_out);
+                self.note_copied_window(range, now);
+                let partial = self.partial_gaps.add_window(stats.left_out);
+                lock(self.open_tick).tick.gaps.extend(partial);
                 let lags = now.prometheus.at - range.end > LONGEST_SLICE_MS / 10;
-                // While a copy catches up, what it has not reached must not be taken for silence.
-                if lags { (Behind::Yes, None) } else { (Behind::No, Some(range.end)) }
+                // While a copy catches up, what it has not reached must not count as missing.
+                if lags { (CopyLag::Behind, None) } else { (CopyLag::UpToDate, Some(range.end)) }
             }
             Err(error) => {
-                self.committer.own.request("prometheus", error.gap_reason().name(), seconds);
+                self.committer.self_metrics.count_request(
+                    "prometheus",
+                    error.gap_reason().name(),
+                    seconds,
+                );
                 tracing::warn!(%error, "Prometheus was not copied");
                 let cause = (error.gap_reason(), error.to_string());
-                let gap = self.coverage.failed(&Source::Prometheus, cause, now.prometheus);
+                let gap = self.coverage.record_failure(&Source::Prometheus, cause, now.prometheus);
                 lock(self.open_tick).tick.gaps.extend(gap);
-                // An instant before the outage is judged by what is known of it, once it settles.
-                let settles = now.prometheus.at - self.copied >= SETTLE_MS;
-                (Behind::No, settles.then_some(now.prometheus.at))
+                // Diagnosis of an instant before the outage need not wait for the next copy.
+                let settles = now.prometheus.at - self.copied_through >= SETTLE_MS;
+                (CopyLag::UpToDate, settles.then_some(now.prometheus.at))
             }
         };
         if let Some(asked) = asked {
-            self.asked(asked);
+            self.note_asked_through(asked);
         }
         self.commit_own()?;
-        if is_covered && self.copy_is_lost() {
-            self.copied = before;
-            self.coverage.lost(&Source::Prometheus);
-            return Ok(Behind::Yes);
+        if was_copied && self.copy_is_lost() {
+            self.copied_through = before;
+            self.coverage.undo_observation(&Source::Prometheus);
+            return Ok(CopyLag::Behind);
         }
-        Ok(behind)
+        Ok(lag)
     }
 
-    /// Takes note of a window that was copied, and of the gaps that this heals.
-    fn covered(&mut self, range: TimeRange, now: Now) {
-        self.copied = range.end;
+    /// Notes a window that was copied, and the gaps that this heals.
+    fn note_copied_window(&mut self, range: TimeRange, now: Now) {
+        self.copied_through = range.end;
         let lag_ms = now.prometheus.at - range.end;
         let through = now.prometheus.shifted(-lag_ms);
-        let last = self.coverage.observed(&Source::Prometheus, through, through, now.prometheus);
+        let last = self.coverage.observe(&Source::Prometheus, through, through, now.prometheus);
         let healed_at = Some(now.recorder.at);
         let mut open_tick = lock(self.open_tick);
         open_tick.tick.copied_from = Some(range.start);
         open_tick.tick.copied_through = Some(range.end);
-        // The outage's last segment is healed by this very copy, so it is written as such.
+        // This copy also heals the last part of the outage, so that part is written as healed.
         open_tick.tick.gaps.extend(last.map(|gap| Gap { healed_at, ..gap }));
         let open = open_tick.writer.open_gaps();
         let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
         open_tick.tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at, ..gap }));
     }
 
-    /// There is no Prometheus to copy: only the recorder's own metrics are due.
-    pub fn asked_nobody(&mut self) -> Result<(), RecordError> {
-        self.asked(self.now().prometheus.at);
+    /// Commits the recorder's own metrics where no Prometheus is recorded.
+    pub fn tick_without_prometheus(&mut self) -> Result<(), RecordError> {
+        self.note_asked_through(self.now().prometheus.at);
         self.commit_own()?;
-        self.pass_on()
+        self.continue_in_successor()
     }
 
-    fn asked(&mut self, asked: Timestamp) {
+    /// Tells the live feed that Prometheus was asked for everything before `asked`.
+    fn note_asked_through(&mut self, asked: Timestamp) {
         if let Some(feed) = &mut lock(self.open_tick).feed {
-            feed.asked(asked);
+            feed.note_asked_through(asked);
         }
     }
 
-    /// Takes what the thread that samples PD says. Returns whether it is time to commit.
-    pub fn heard(&mut self, news: PdNews) -> bool {
-        match news {
-            PdNews::Asking => {
-                self.pd_is_asked = true;
-                self.coverage.members_asked();
+    /// Takes in a message of the thread that samples PD. Returns whether there is something to commit
+    /// and the round of requests is complete.
+    pub fn handle_pd_update(&mut self, update: PdUpdate) -> bool {
+        match update {
+            PdUpdate::RoundStarted => {
+                self.pd_request_is_running = true;
+                self.coverage.start_member_requests();
                 false
             }
-            PdNews::Answered(answers) => {
-                self.answered(answers);
+            PdUpdate::Answered(answers) => {
+                self.add_pd_answers(answers);
                 false
             }
-            PdNews::Asked(members) => {
-                self.pd_is_asked = false;
-                self.all_asked(&members)
+            PdUpdate::RoundEnded(members) => {
+                self.pd_request_is_running = false;
+                self.end_pd_round(&members)
             }
         }
     }
 
-    /// Takes what one PD member answered. One none of whose requests was answered is out.
-    fn answered(&mut self, came: PdAnswers) {
-        let Some(member) = came.answers.first().map(|answer| answer.member.clone()) else {
+    /// Takes in the answers of one PD member. A member that answered no request is recorded as failed.
+    fn add_pd_answers(&mut self, round: PdAnswers) {
+        let Some(member) = round.answers.first().map(|answer| answer.member.clone()) else {
             return;
         };
-        self.notice();
+        self.check_clocks();
         let source = Source::PdMember(member);
-        self.coverage.expect(source.clone(), self.member_allowance_ms, came.began);
-        self.coverage.settled(&source);
-        if !self.committer.holds(&came.answers) {
-            return self.not_held(&source, &came);
+        self.coverage.expect(source.clone(), self.member_allowance_ms, round.began);
+        self.coverage.end_request(&source);
+        if !self.committer.can_hold(&round.answers) {
+            return self.drop_pd_answers(&source, &round);
         }
         let mut gaps = Vec::new();
         let mut failure = None;
-        let mut is_heard = false;
-        for answer in &came.answers {
+        let mut has_answered = false;
+        for answer in &round.answers {
             let seconds = f64::from(answer.elapsed_us) / 1e6;
-            self.committer.own.request(&source.to_string(), result_name(&answer.outcome), seconds);
+            self.committer.self_metrics.count_request(
+                &source.to_string(),
+                result_name(&answer.outcome),
+                seconds,
+            );
             if let PdOutcome::Failed { reason, detail } = &answer.outcome {
                 failure.get_or_insert((*reason, detail.clone()));
                 continue;
             }
-            is_heard = true;
-            let from = came.reading(answer.sent);
-            let through = came.reading(answer.observed());
-            gaps.extend(self.coverage.observed(&source, from, through, through));
+            has_answered = true;
+            let from = round.reading(answer.sent);
+            let through = round.reading(answer.observed());
+            gaps.extend(self.coverage.observe(&source, from, through, through));
         }
-        let last = came.answers.iter().map(PdAnswer::observed).max();
-        if let (false, Some(cause), Some(last)) = (is_heard, failure, last) {
-            gaps.extend(self.coverage.failed(&source, cause, came.reading(last)));
+        let last = round.answers.iter().map(PdAnswer::observed).max();
+        if let (false, Some(cause), Some(last)) = (has_answered, failure, last) {
+            gaps.extend(self.coverage.record_failure(&source, cause, round.reading(last)));
         }
-        self.committer.standing.pd_answers += came.answers.len() as u64;
+        self.committer.progress.pd_answers += round.answers.len() as u64;
         let mut open_tick = lock(self.open_tick);
         open_tick.tick.gaps.extend(gaps);
-        open_tick.tick.pd.extend(came.answers);
+        open_tick.tick.pd.extend(round.answers);
     }
 
-    /// Answers that a full disk leaves no place for are a gap.
-    fn not_held(&mut self, source: &Source, came: &PdAnswers) {
-        if let Some(last) = came.answers.iter().map(PdAnswer::observed).max() {
-            let gap = self.coverage.failed(source, disk_full(), came.reading(last));
+    /// Records a gap for answers that cannot be held in memory while the disk is full.
+    fn drop_pd_answers(&mut self, source: &Source, round: &PdAnswers) {
+        if let Some(last) = round.answers.iter().map(PdAnswer::observed).max() {
+            let gap = self.coverage.record_failure(source, disk_full(), round.reading(last));
             lock(self.open_tick).tick.gaps.extend(gap);
         }
     }
 
-    /// All PD members have been asked what was due. Returns whether anything came of it.
-    fn all_asked(&mut self, members: &BTreeSet<Source>) -> bool {
-        let now = self.notice();
+    /// Ends a round of requests to `members`. Returns whether there is something to commit.
+    fn end_pd_round(&mut self, members: &BTreeSet<Source>) -> bool {
+        let now = self.check_clocks();
         let gaps = self.coverage.keep_members(members, now);
         for member in members {
             self.coverage.expect(member.clone(), self.member_allowance_ms, now.recorder);
-            self.coverage.settled(member);
+            self.coverage.end_request(member);
         }
         let mut open_tick = lock(self.open_tick);
         open_tick.tick.gaps.extend(gaps);
@@ -417,53 +438,53 @@ impl<'a> State<'a> {
 
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
-        self.committer.standing.failing = self.coverage.silent() as u64;
-        // Among Prometheus's samples they stand by its clock; one that was stepped back would have
-        // them refused as old.
+        self.committer.progress.failing = self.coverage.outages() as u64;
+        // These samples are stamped by Prometheus's clock, as its own samples are: by a recorder's clock
+        // that was stepped back they would be refused as old.
         self.committer.commit_own(self.now().prometheus.at)
     }
 
-    /// Commits what has gathered, unless the disk is full.
+    /// Commits the open tick, unless the disk is full.
     pub fn commit(&mut self) -> Result<(), RecordError> {
-        self.committer.standing.failing = self.coverage.silent() as u64;
+        self.committer.progress.failing = self.coverage.outages() as u64;
         self.committer.commit()
     }
 }
 
-/// Why nothing is stored while the disk is full.
+/// The cause of gaps while the disk is full.
 fn disk_full() -> Cause {
     (GapReason::RecorderDown, DISK_FULL.to_owned())
 }
 
-/// Copies on from `copied`, up to the present by Prometheus's own clock. Neither a wrong clock here
-/// nor a step of either one then leaves out samples.
+/// Copies from `copied_through` up to the present of Prometheus's own clock, so that neither a wrong
+/// clock of the recorder nor a step of either clock leaves out samples.
 async fn copy(
     copier: &Copier,
     open_tick: &Mutex<OpenTick>,
     clocks: Clocks,
-    (copied, offset_ms): (Timestamp, i64),
-) -> Copied {
+    (copied_through, offset_ms): (Timestamp, i64),
+) -> CopyResult {
     let started = Instant::now();
     let steady = || clocks.read().steady;
-    let told = copier.client.clock_offset(&steady);
-    let told = tokio::time::timeout(TIME_TOLD_WITHIN, told).await;
-    let offset_ms = match told {
-        Ok(Ok(told)) => told.offset_ms,
-        // Whatever is wrong with the server, reading from it will tell.
+    let measured = copier.client.clock_offset(&steady);
+    let measured = tokio::time::timeout(CLOCK_OFFSET_TIMEOUT, measured).await;
+    let offset_ms = match measured {
+        Ok(Ok(measured)) => measured.offset_ms,
+        // A server that is down fails the copy below, which then reports why.
         Ok(Err(_)) | Err(_) => offset_ms,
     };
     let now = steady().saturating_add_millis(offset_ms);
-    let range = live_window(copied.min(now), now, LONGEST_SLICE_MS);
+    let range = live_window(copied_through.min(now), now, LONGEST_SLICE_MS);
     let result = copier.copy_window(open_tick, range).await;
-    Copied { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
+    CopyResult { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
 }
 
-/// A duration in milliseconds.
+/// A duration in whole milliseconds, at most `i64::MAX`.
 pub fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How a request to PD ended, as the recorder's own metrics name it.
+/// The value of the label `result` in the recorder's own metrics, for a request to PD.
 fn result_name(outcome: &PdOutcome) -> &'static str {
     match outcome {
         PdOutcome::Answered { status: 200..=299, .. } => "ok",

@@ -1,8 +1,8 @@
-//! What belongs to a system under observation: its endpoints, its jobs in Prometheus, its rules,
-//! and how its nodes are named.
+//! A system under observation: its endpoints, its jobs in Prometheus, its rules, and how its nodes are
+//! named.
 //!
 //! A subject is a TOML file; `subjects/README.md` specifies its keys. The one of TiKV is built in.
-//! Files are read by whoever has their path.
+//! Reading files is the caller's.
 
 use regex::Regex;
 use serde::Deserialize;
@@ -10,9 +10,9 @@ use serde::Deserialize;
 use crate::model::Labels;
 use crate::source::{MatchKind, Matcher, Selector};
 
-/// Subjects that need no file: their names and their text.
+/// The subjects that are built in: name and text.
 const BUILT_IN: [(&str, &str); 1] = [("tikv", include_str!("../../subjects/tikv/subject.toml"))];
-/// What Prometheus itself says about a scrape is copied whatever a job's `metrics` select.
+/// Prometheus's own metrics about a scrape, which are copied whatever a job's `metrics` select.
 const ABOUT_SCRAPES: &str = "up|scrape_.*";
 
 /// A system under observation.
@@ -25,21 +25,21 @@ pub struct Subject {
     jobs: Vec<Job>,
 }
 
-/// Where a subject is asked when the user does not say.
+/// The endpoints of a subject for a user who gives none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct SubjectEndpoints {
     /// URLs of PD members, any number of them; `None` for a subject without PD.
     pub pd: Option<Vec<String>>,
-    /// Base URL of Prometheus.
+    /// Base URL of Prometheus; `None` for a subject without one.
     pub prometheus: Option<String>,
 }
 
-/// One part of a subject, as Prometheus knows it.
+/// One part of a subject: a job of Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Job {
-    /// What the part is called.
+    /// The name of the part, such as `tikv`.
     pub part: String,
     /// A regular expression for the whole value of the label `job`.
     pub job: String,
@@ -54,21 +54,21 @@ struct NodeNaming {
     name: Regex,
 }
 
-/// A subject's text that cannot be understood.
+/// The text of a subject that is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SubjectError {
     /// It is not TOML, or has unknown keys, or lacks some.
     #[error("not a subject")]
     Toml(#[from] toml::de::Error),
-    /// A regular expression is none.
+    /// A value that should be a regular expression is none.
     #[error("{key} is no regular expression")]
     Regex {
         /// The key and its value.
         key: String,
-        /// What is wrong with it.
+        /// The parser's error.
         source: Box<regex::Error>,
     },
-    /// A value that makes no sense.
+    /// A value that is not allowed; the text says why.
     #[error("{0}")]
     Value(String),
 }
@@ -93,13 +93,13 @@ struct NodesText {
 }
 
 impl Subject {
-    /// The subject of that name that the program carries.
+    /// The built-in subject of that name.
     pub fn built_in(name: &str) -> Option<Self> {
         let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
         Some(Self::parse(text).expect("what is built in can be read"))
     }
 
-    /// The names that [`Self::built_in`] knows.
+    /// The names of all built-in subjects.
     pub fn built_in_names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
@@ -108,8 +108,8 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// [`SubjectError`] where it is no TOML, has a key that is not specified, a regular
-    /// expression that is none, no job, or a name that cannot be part of a file's.
+    /// [`SubjectError`] where the text is no TOML, has a key that is not specified, an invalid regular
+    /// expression, no job, or a name that cannot be part of a file name.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         let text: Text = toml::from_str(text)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
@@ -140,28 +140,28 @@ impl Subject {
         })
     }
 
-    /// Its name, which becomes part of generated run names.
+    /// The subject's name, which becomes part of generated run names.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it is asked when the user does not say.
+    /// The endpoints for a user who gives none.
     pub fn endpoints(&self) -> &SubjectEndpoints {
         &self.endpoints
     }
 
-    /// Prometheus rule files that belong to it, relative to its own file.
+    /// Paths of the subject's Prometheus rule files, relative to its own file.
     pub fn rules(&self) -> &[String] {
         &self.rules
     }
 
-    /// Its parts, in the order of the file.
+    /// The parts of the subject, in the order of the file.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
 
-    /// Selects the series of its jobs: one selector for all jobs that are copied whole, and one
-    /// for each that is not.
+    /// The selectors of its jobs' series: one for all jobs that are copied completely, and one for each
+    /// job that picks metrics.
     pub fn selectors(&self) -> Vec<Selector> {
         let (whole, picked): (Vec<&Job>, Vec<&Job>) =
             self.jobs.iter().partition(|job| job.metrics.is_empty());
@@ -178,13 +178,13 @@ impl Subject {
         selectors
     }
 
-    /// The part that a value of the label `job` belongs to, the first one that fits.
+    /// The name of the first part whose pattern matches a value of the label `job`.
     pub fn part(&self, job: &str) -> Option<&str> {
         let whole = |pattern: &str| Regex::new(&anchored(pattern)).expect("checked on reading");
         self.jobs.iter().find(|known| whole(&known.job).is_match(job)).map(|known| &*known.part)
     }
 
-    /// The node that a series comes from; `None` where the series does not tell.
+    /// The node that a series comes from; `None` where its labels do not name one.
     pub fn node(&self, labels: &Labels) -> Option<String> {
         let naming = self.nodes.as_ref()?;
         let captures = naming.name.captures(labels.get(&naming.label)?)?;

@@ -1,6 +1,6 @@
 //! A finding for a person: its readings and a plot of what it rests on.
 
-use super::text::{Color, Ink, Page, clock};
+use super::page::{Color, Ink, Page, clock};
 use crate::diagnose::{Drawn, Finding, PlotHow};
 use crate::model::{Timestamp, escape};
 

@@ -5,22 +5,28 @@
 mod diagnosed;
 mod explain_text;
 mod json;
+mod page;
 mod prompt_text;
+mod quantities;
 mod query_parquet;
 mod query_text;
 mod replay_report;
+mod replay_text;
 mod rules_text;
-mod text;
+mod table;
 mod verdict_text;
 
 pub use diagnosed::Diagnosed;
 pub use explain_text::explain_text;
 pub use json::replay_json;
+pub use page::Color;
 pub use prompt_text::prompt_text;
+pub use quantities::{count, duration, size};
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
 pub use replay_report::{
     DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, report, report_of, verify,
 };
+pub use replay_text::replay_text;
 pub use rules_text::{rules_check_text, rules_text};
-pub use text::{Color, replay_text};
+pub use table::table;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
-use super::text::ends;
+use super::page::ends;
 use crate::diagnose::{Cause, Finding};
 use crate::model::escape;
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use textplots::{Chart, Plot, Shape};
 
+use super::table::table_of_numbers;
 use crate::model::{Labels, Sample, Series, escape};
 use crate::promql::{Answer, Value, format_value};
 
@@ -24,14 +25,14 @@ pub fn query_text(answer: &Answer) -> String {
             let rows = vector
                 .iter()
                 .map(|element| vec![name(&element.labels), format_value(element.sample.value)]);
-            out.push_str(&columns(&rows.collect::<Vec<_>>()));
+            out.push_str(&table_of_numbers(&rows.collect::<Vec<_>>()));
         }
         Value::Matrix(matrix) => {
             let mut rows = vec![
                 ["series", "points", "first", "min", "max", "last"].map(str::to_owned).to_vec(),
             ];
             rows.extend(matrix.iter().map(summary));
-            out.push_str(&columns(&rows));
+            out.push_str(&table_of_numbers(&rows));
         }
     }
     out
@@ -57,31 +58,6 @@ fn summary(series: &Series) -> Vec<String> {
         format_value(values().fold(f64::NAN, f64::max)),
         end(series.samples.last()),
     ]
-}
-
-/// Rows in columns two spaces apart; all but the first column to the right.
-fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..count)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-        })
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let written = if column == 0 {
-                write!(out, "{cell:<width$}")
-            } else {
-                write!(out, "  {cell:>width$}")
-            };
-            written.expect("writing to a string succeeds");
-        }
-        out.push('\n');
-    }
-    out
 }
 
 /// The result as CSV (RFC 4180): a line for each sample with `time` (RFC 3339, UTC), `value` and a

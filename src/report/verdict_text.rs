@@ -1,6 +1,6 @@
 //! The verdict for a person at a terminal: ten lines first, the evidence last.
 
-use super::text::{Ink, Page, clock, length};
+use super::page::{Ink, Page, clock, length};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
 use crate::model::{Timestamp, escape};
 

@@ -1,94 +1,94 @@
-//! What can go wrong between the recorder and a source.
+//! The errors of an exchange with a source.
 
 use std::time::Duration;
 
 use crate::model::GapReason;
 
-/// One exchange with a source failed. URLs stand as they may be stored, and the secrets that the
-/// recorder sent are taken out of what a server said ([`Redactor`](super::Redactor)).
+/// The error of one exchange with a source. URLs are without secrets, and the secrets that the recorder
+/// sent are removed from what a server answered ([`Redactor`](super::Redactor)).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// No connection, or one that broke off in the middle of an exchange.
+    /// The connection could not be made, or was closed in the middle of an exchange.
     #[error("cannot reach {url}: {why}")]
     Connect {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
-        /// What the system said.
+        /// The system's error message.
         why: String,
     },
-    /// No complete answer in time.
+    /// No complete answer arrived in time.
     #[error("{url} did not answer within {after:?}")]
     Timeout {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
         /// How long the recorder waited for the whole answer.
         after: Duration,
     },
-    /// A status that is not a success.
+    /// The status of the answer is not a success.
     #[error("{url} answered with status {status}: {body_start}")]
     Status {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
-        /// The HTTP status.
+        /// The HTTP status code.
         status: u16,
         /// The first few hundred bytes of the body, on one line.
         body_start: String,
     },
-    /// An error that the server reports inside an answer, under whatever status.
+    /// The server reports an error inside an answer, whatever its status is.
     #[error("{url} reports {kind}: {message}")]
     Reported {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
         /// The server's name for the error, such as `execution`.
         kind: String,
-        /// What it said.
+        /// The server's error message.
         message: String,
     },
-    /// An answer that is not what was asked for.
+    /// The answer does not have the expected form.
     #[error("{url} sent a malformed answer: {why}")]
     Malformed {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the answer.
         why: String,
     },
-    /// An answer larger than the recorder accepts.
+    /// The answer is larger than the recorder accepts.
     #[error("the answer of {url} exceeds {limit} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
-        /// How much was accepted, in decoded bytes.
+        /// The accepted size, in bytes after decompression.
         limit: u64,
     },
-    /// Credentials or a certificate were refused, by either side.
+    /// Credentials or a certificate were refused, by the server or by the recorder.
     #[error("{url} refused access: {why}")]
     Unauthorized {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
         /// What was refused.
         why: String,
     },
-    /// A redirect that is not followed: to another origin, or one too many.
+    /// The server redirects to another origin or too often; such a redirect is not followed.
     #[error("{url} redirects where the recorder does not follow: {why}")]
     Redirect {
-        /// What was asked for.
+        /// The URL of the request, without secrets.
         url: String,
-        /// Where to, or how often.
+        /// The target of the redirect, or the number of redirects.
         why: String,
     },
-    /// Native histograms, which captures do not hold.
+    /// A series has native histograms, which captures cannot hold.
     #[error("native histograms are not recorded: {series}")]
     NativeHistogram {
-        /// The series.
+        /// The labels of the series.
         series: String,
     },
-    /// The receiver of the data refused it; the exchange stopped there.
+    /// The receiver of the data refused it, and the exchange was ended.
     #[error("the received data was refused: {why}")]
     Sink {
-        /// What the receiver said.
+        /// The receiver's error message.
         why: String,
     },
-    /// Options from which no client or request can be made.
+    /// The options do not allow a client or a request to be made.
     #[error("{0}")]
     Options(String),
 }
@@ -100,8 +100,8 @@ impl SourceError {
             Self::Connect { .. } => GapReason::Connect,
             Self::Timeout { .. } => GapReason::Timeout,
             Self::Status { .. } | Self::Redirect { .. } => GapReason::Status,
-            // What the receiver refuses is series whose labels are none, and what cannot be asked for
-            // is no answer.
+            // The receiver refuses series with invalid labels, and a request that cannot be sent has
+            // no valid answer.
             Self::Reported { .. }
             | Self::Malformed { .. }
             | Self::Sink { .. }
@@ -112,7 +112,7 @@ impl SourceError {
         }
     }
 
-    /// The same error of an exchange with `place`.
+    /// The same error with `place` as its URL.
     pub(super) fn at(mut self, place: &str) -> Self {
         match &mut self {
             Self::Connect { url, .. }
@@ -128,7 +128,7 @@ impl SourceError {
         self
     }
 
-    /// Whether asking for less, by a shorter window or fewer series, may succeed: time-outs,
+    /// Whether a smaller request, by a shorter window or fewer series, may succeed: timeouts,
     /// size limits, statuses 413, 422, 503 and 504, and Prometheus's sample limits.
     ///
     /// Prometheus answers 400 with `exceeded sample limit` where a remote read is too large, and
@@ -139,17 +139,17 @@ impl SourceError {
         match self {
             Self::Timeout { .. } | Self::TooLarge { .. } => true,
             Self::Status { status: 413 | 422 | 503 | 504, .. } => true,
-            Self::Status { body_start: text, .. } => speaks_of_a_limit(text),
+            Self::Status { body_start: text, .. } => names_a_limit(text),
             Self::Reported { kind, message, .. } => {
                 matches!(kind.as_str(), "timeout" | "canceled" | "unavailable" | "execution")
-                    || speaks_of_a_limit(message)
+                    || names_a_limit(message)
             }
             _ => false,
         }
     }
 }
 
-fn speaks_of_a_limit(text: &str) -> bool {
+fn names_a_limit(text: &str) -> bool {
     const WORDS: [&str; 6] = [
         "sample limit",
         "too many samples",

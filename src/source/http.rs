@@ -1,6 +1,7 @@
-//! HTTP with bounds: no answer makes the recorder wait, follow or store without limit.
+//! An HTTP client with bounds: of the time of an exchange, the number of redirects and the size of an
+//! answer.
 //!
-//! What an answer means is left to the callers, statuses included.
+//! What an answer means, its status included, is decided by the callers.
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,20 +19,20 @@ use super::redact::{Redactor, public_url};
 
 /// How long a connection may take to be established.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many redirects are followed; a fourth is an error, so that a circle ends.
+/// The number of redirects that are followed; a fourth is an error, so that a cycle ends.
 const MAX_REDIRECTS: usize = 3;
 
-/// Text that is never printed.
+/// A text that is never printed: its `Debug` output is `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps a text that is secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The hidden text, to be sent and for nothing else.
+    /// The secret text itself, for sending it to the source only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -43,24 +44,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How the recorder identifies itself to a source.
+/// The credentials that the recorder sends to a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
-    /// Not at all, beyond a client certificate.
+    /// No credentials besides a client certificate.
     #[default]
     None,
-    /// With a bearer token.
+    /// A bearer token (`Authorization: Bearer`).
     Bearer(Secret),
-    /// With a user name and a password.
+    /// A user name and a password (`Authorization: Basic`).
     Basic {
-        /// The user.
+        /// The name of the user.
         user: String,
-        /// The password.
+        /// The password of that user.
         password: Secret,
     },
 }
 
-/// How a source is reached, and how much it may cost.
+/// How a source is reached, and the bounds of an exchange with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpOptions {
     /// A PEM file of the only certificate authorities to trust; without it, the system's.
@@ -69,11 +70,11 @@ pub struct HttpOptions {
     pub cert_file: Option<PathBuf>,
     /// A PEM file with the client certificate's key; needs `cert_file`.
     pub key_file: Option<PathBuf>,
-    /// Credentials.
+    /// The credentials of every request.
     pub auth: Auth,
     /// Headers that every request carries, such as `X-Scope-OrgID`.
     pub headers: Vec<(String, Secret)>,
-    /// How long a whole exchange may take.
+    /// The longest time of a whole exchange.
     pub timeout: Duration,
     /// The size of the largest acceptable answer, in bytes after decompression.
     pub max_body_bytes: u64,
@@ -94,32 +95,32 @@ impl Default for HttpOptions {
     }
 }
 
-/// A complete answer, of any status.
+/// A complete answer, with any status.
 #[derive(Clone, Debug)]
 pub struct HttpAnswer {
-    /// The HTTP status.
+    /// The HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// The headers of the answer.
     pub headers: HeaderMap,
-    /// The body, decompressed.
+    /// The body after decompression.
     pub body: Vec<u8>,
-    /// From the request's departure to the body's last byte.
+    /// The time from sending the request to the last byte of the body.
     pub elapsed: Duration,
     redactor: Arc<Redactor>,
 }
 
 impl HttpAnswer {
-    /// A header's value, where there is one and it is text.
+    /// The value of a header; `None` where the header is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The start of the body on one line, for messages, without the secrets that were sent.
+    /// The start of the body on one line, without the secrets that were sent; for error messages.
     pub fn body_start(&self) -> String {
         self.redactor.body_start(&self.body)
     }
 
-    /// Insists on a 2xx status.
+    /// Returns the answer where its status is 2xx.
     ///
     /// # Errors
     ///
@@ -148,9 +149,9 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client by `options`, which are read once. The timeout and the size limit there are the
-    /// callers' to pass on. Proxy settings of the environment are ignored: a recorder that took
-    /// them would observe the proxy's outages too.
+    /// A client with these options, whose files are read once. Their timeout and size limit are not used
+    /// here: callers pass them with each request. Proxy settings of the environment are ignored, since
+    /// otherwise outages of the proxy would be recorded as outages of the source.
     ///
     /// # Errors
     ///
@@ -194,21 +195,21 @@ impl Http {
         Ok(Self { client, redactor: Arc::new(Redactor::of_options(options)) })
     }
 
-    /// The same client, which also keeps the secrets inside `url` out of what it reports.
+    /// The same client, which also removes the secrets inside `url` from what it reports.
     pub fn hiding(self, url: &str) -> Self {
         let redactor = Redactor::clone(&self.redactor).and(&Redactor::of_url(url));
         Self { redactor: Arc::new(redactor), ..self }
     }
 
-    /// What this client keeps out of texts.
+    /// The secrets of this client, to be removed from texts.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// One GET, with a body where PD wants one. Any status is an answer.
+    /// Sends a GET, with a body where one is given, and returns the answer, whatever its status is.
     ///
-    /// `timeout` bounds the whole exchange, `max_body` the decompressed body. The declared
-    /// length of a body is never believed.
+    /// `timeout` bounds the whole exchange, `max_body` the decompressed body in bytes. The declared length
+    /// of a body is not relied on.
     ///
     /// # Errors
     ///
@@ -225,7 +226,7 @@ impl Http {
         self.open(url, headers, ask, timeout, max_body).await?.read_whole().await
     }
 
-    /// Sends a request and returns when the answer's headers are there.
+    /// Sends a request and returns once the answer's headers have arrived.
     pub(super) async fn open(
         &self,
         url: &str,
@@ -267,13 +268,13 @@ impl Http {
     }
 }
 
-/// What is sent.
+/// The method and the body of a request.
 pub(super) enum Ask {
-    /// A GET.
+    /// A GET without a body.
     Get,
-    /// A GET with a body, as PD's `/hotspot/regions/history` wants it.
+    /// A GET with a body, as PD's `/hotspot/regions/history` requires.
     GetWith(Vec<u8>),
-    /// A POST.
+    /// A POST with a body.
     Post(Vec<u8>),
 }
 
@@ -297,7 +298,7 @@ impl AnswerStream {
         self.response.headers().get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// How many bytes have arrived, decompressed.
+    /// The number of bytes that have arrived, after decompression.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
@@ -319,14 +320,14 @@ impl AnswerStream {
         Ok(chunk)
     }
 
-    /// Insists on a 2xx status. Of another answer only the start is read, however large it is.
+    /// Returns the answer where its status is 2xx. Of any other answer only the start is read.
     pub(super) async fn successful(mut self) -> Result<Self, SourceError> {
         if (200..300).contains(&self.status()) {
             return Ok(self);
         }
         let mut body = Vec::new();
         while body.len() < Redactor::body_start_bytes() {
-            // A status without its body is still a status.
+            // The status is reported even where its body cannot be read.
             match self.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) | Err(_) => break,
@@ -425,7 +426,7 @@ fn classify(
     timeout: Duration,
     redactor: &Redactor,
 ) -> SourceError {
-    // A redirect quotes the server.
+    // The error of a redirect quotes what the server sent.
     let why = redactor.redact(&why(error)).into_owned();
     let url = public_url(url);
     if error.is_timeout() {
@@ -434,7 +435,7 @@ fn classify(
         SourceError::Timeout { url, after }
     } else if error.is_redirect() {
         SourceError::Redirect { url, why }
-    } else if speaks_of_certificates(&why) {
+    } else if is_about_certificates(&why) {
         SourceError::Unauthorized { url, why }
     } else if error.is_decode() {
         SourceError::Malformed { url, why }
@@ -443,15 +444,16 @@ fn classify(
     }
 }
 
-/// rustls says `invalid peer certificate: …`, and `received fatal alert: CertificateRequired`,
-/// `BadCertificate`, `UnknownCA` or `AccessDenied` where the peer refuses ours.
-fn speaks_of_certificates(why: &str) -> bool {
+/// Whether an error is about certificates. rustls reports `invalid peer certificate: …`, and `received
+/// fatal alert: CertificateRequired`, `BadCertificate`, `UnknownCA` or `AccessDenied` where the peer
+/// refuses ours.
+fn is_about_certificates(why: &str) -> bool {
     ["certificate", "Certificate", "UnknownCA", "AccessDenied"]
         .iter()
         .any(|part| why.contains(part))
 }
 
-/// The causes beneath an error of the client, whose own message says only which step failed and
+/// The causes of an error of the HTTP client, joined. Its own message says only which step failed, and
 /// repeats the URL.
 fn why(error: &reqwest::Error) -> String {
     let mut parts: Vec<String> = Vec::new();

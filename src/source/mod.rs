@@ -1,6 +1,6 @@
-//! Prometheus and PD over HTTP: what they answer, within bounds of time and size.
+//! Clients of Prometheus and PD over HTTP, with bounds of time and size for every answer.
 //!
-//! Nothing here decides when to ask, and nothing here writes.
+//! When requests are sent is decided in `record`, and writing what was received is its work too.
 
 mod error;
 mod http;

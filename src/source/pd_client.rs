@@ -1,6 +1,7 @@
-//! Asks PD members, and finds out which there are.
+//! A client of PD's members, and the discovery of which members there are.
 //!
-//! What fails is an answer too: PD without a leader, a member that is gone, a proxy's HTML.
+//! A failure is an answer too: PD without a leader, a member that is gone, the HTML of a proxy. What the
+//! bodies mean is in `pd`.
 
 use std::time::Duration;
 
@@ -12,39 +13,39 @@ use crate::pd::{
 };
 use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
 
-/// How many members are asked at once while they are being found.
+/// The number of members that are asked concurrently during discovery.
 pub(crate) const MEMBERS_AT_ONCE: usize = 8;
-/// How many members a cluster is believed to have. Real ones have three to seven; what lists
-/// thousands would have the recorder ask each of them every few seconds.
+/// The most members that are accepted from a list. Real clusters have three to seven; a list of
+/// thousands would make the recorder send requests to each of them every few seconds.
 pub(crate) const MOST_MEMBERS: usize = 64;
-/// How long all of them together are waited for while it is found out whether any answers.
+/// How long discovery waits until any of the members has answered.
 const ANY_WITHIN: Duration = Duration::from_secs(15);
-/// Keeps a follower from passing the request on to the leader.
+/// The header that prevents a follower from forwarding the request to the leader.
 const ANSWER_YOURSELF: (&str, &str) = ("PD-Allow-follower-handle", "true");
 
 impl Member {
-    /// Its URL as it may be stored.
+    /// The member's URL without secrets and without a final slash, as it may be stored.
     pub fn public_url(&self) -> String {
         public_url(&self.url).trim_end_matches('/').to_owned()
     }
 }
 
-/// By which addresses PD's members are reached.
+/// The kind of addresses by which PD's members are reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// By those that they advertise.
+    /// The addresses that the members advertise.
     Advertised,
-    /// By those of the seeds, since nothing answers where the members say they are: they lie
-    /// behind a forwarded port or a proxy.
+    /// The addresses that the user gave, since no member answers at its advertised address: the members
+    /// are behind a forwarded port or a proxy.
     Seeds,
 }
 
 /// The cluster's members, and how they are reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovered {
-    /// Ascending by name.
+    /// The members, ascending by name.
     pub members: Vec<Member>,
-    /// Whose URLs these are.
+    /// The kind of URL that the members have.
     pub addresses: Addresses,
 }
 
@@ -55,8 +56,8 @@ pub struct PdClient {
 }
 
 impl PdClient {
-    /// A client by `options`. Their timeout and size limit do not apply: each request has its
-    /// own ([`PdRequest::timeout`], [`PdRequest::max_body_bytes`]).
+    /// A client with these options. Their timeout and size limit do not apply: each request has its own
+    /// ([`PdRequest::timeout`], [`PdRequest::max_body_bytes`]).
     ///
     /// # Errors
     ///
@@ -65,23 +66,22 @@ impl PdClient {
         Ok(Self { http: Http::new(options)? })
     }
 
-    /// The same client, which keeps what is secret in these URLs out of what it reports.
+    /// The same client, which also removes the secrets in these URLs from what it reports.
     pub fn hiding(self, seeds: &[String]) -> Self {
         Self { http: seeds.iter().fold(self.http, |http, seed| http.hiding(seed)) }
     }
 
-    /// What this client keeps out of texts.
+    /// The secrets of this client, to be removed from texts.
     pub fn redactor(&self) -> &Redactor {
         self.http.redactor()
     }
 
-    /// Sends one request to one member. Never fails: the lack of an answer is an outcome, and
-    /// so is an answer of any status.
+    /// Sends one request to one member. It never fails: a missing answer is an outcome, and so is an
+    /// answer with any status. The answer is stamped with `sent`.
     ///
-    /// In the body of `/pd/api/v1/config` and its parts, user and password are taken out of
-    /// URLs; every other body of a success is kept as it came. Other bodies are often of a proxy, which
-    /// may repeat what it was sent: the client's own secrets are taken out of those. `sent` is what the
-    /// answer is stamped with.
+    /// In the body of `/pd/api/v1/config` and of its parts, user and password are removed from URLs; every
+    /// other body of a success is kept unchanged. The body of an error is often that of a proxy, which
+    /// may repeat what it received, so the client's own secrets are removed from it.
     pub async fn ask(&self, member: &Member, request: &PdRequest, sent: Timestamp) -> PdAnswer {
         let started = tokio::time::Instant::now();
         let url = format!("{}{}", member.url, request.path);
@@ -123,14 +123,14 @@ impl PdClient {
         }
     }
 
-    /// The cluster's members, ascending by name, as told by the first of `seeds` that knows
-    /// them; their URLs take that seed's scheme. A member counts whether or not it can be
-    /// reached. Where no seed answers, the seeds are the members, by host and port: a cluster
-    /// that is down is recorded as one that is down.
+    /// Discovers the cluster's members, ascending by name, as listed by the first of `seeds` that lists
+    /// any; their URLs get that seed's scheme. Members that cannot be reached are included. Where no seed
+    /// answers, the seeds are the members, named by host and port: the recording then shows a cluster
+    /// that is down.
     ///
-    /// Where a seed answers and PD at none of the URLs that the members advertise, the seeds are
-    /// the members, too, under the names that they give themselves: to ask through a forwarded
-    /// port what it leads to is better than to record an outage that nobody has.
+    /// Where a seed answers and no member answers at its advertised URL, the seeds are the members too,
+    /// under the names in their own configuration: this records what is reached through a forwarded port,
+    /// rather than an outage that does not exist.
     ///
     /// # Errors
     ///
@@ -168,9 +168,9 @@ impl PdClient {
         Ok(Discovered { members, addresses: Addresses::Seeds })
     }
 
-    /// What the first seed that lists members lists. All are asked at once, so that a seed that
-    /// never answers does not hold up the next; but in order, so that the same cluster gives the
-    /// same members.
+    /// The list of the first seed that lists members. All seeds are asked concurrently, so that one that
+    /// never answers does not delay the next; the answers are taken in order, so that the same cluster
+    /// gives the same members.
     async fn listed_by(&self, seeds: &[Member]) -> Option<Vec<Member>> {
         let request = PdRequest::get(MEMBERS);
         let mut views = stream::iter(seeds)
@@ -187,7 +187,8 @@ impl PdClient {
         None
     }
 
-    /// Whether PD answers at any of these URLs; a proxy that knows no such host answers, too.
+    /// Whether PD answers at any of these URLs. The body is checked, since a proxy that does not know the
+    /// host answers as well.
     async fn any_answers(&self, members: &[Member]) -> bool {
         let request = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(MEMBERS) };
         let mut answers = stream::iter(members)
@@ -207,8 +208,8 @@ impl PdClient {
         tokio::time::timeout(ANY_WITHIN, any).await.unwrap_or(false)
     }
 
-    /// The seeds under the names that they give themselves in their configuration; each listed
-    /// name once. A seed that does not tell keeps host and port, unless it can be one member only.
+    /// The seeds under the names in their own configuration, each listed name once. A seed without such a
+    /// name keeps host and port, unless only one member is listed.
     async fn named(&self, seeds: Vec<Member>, listed: &[Member]) -> Vec<Member> {
         let own = PdRequest { scope: Scope::EveryMember, ..PdRequest::get(CONFIG) };
         let mut members: Vec<Member> = Vec::new();
@@ -228,9 +229,9 @@ impl PdClient {
         members
     }
 
-    /// The members that `body`, an answer of `/pd/api/v1/members`, lists, under the scheme of
-    /// the member that was asked. Where it lists more than 64, that member and the first others, with
-    /// a warning. Empty where it is not such an answer.
+    /// The members that `body` lists, an answer of `/pd/api/v1/members`, with the scheme of the member
+    /// that was asked. Of more than 64, that member and the first others are returned, with a warning.
+    /// Empty where `body` is no such answer.
     pub fn members_of(body: &[u8], asked: &Member) -> Vec<Member> {
         let members = members_view(body).unwrap_or_default().members.into_iter();
         let mut members: Vec<Member> = members.map(|member| member.with_scheme_of(asked)).collect();
@@ -248,7 +249,8 @@ impl PdClient {
     }
 }
 
-/// `pd-server.metric-storage` and `dashboard` settings are URLs that may carry a password.
+/// The body without user and password in URLs, where it is PD's configuration: the settings
+/// `pd-server.metric-storage` and those of `dashboard` are URLs that may hold a password.
 fn without_secrets(path: &str, body: Vec<u8>) -> Vec<u8> {
     if !path.starts_with(CONFIG) {
         return body;

@@ -1,8 +1,8 @@
-//! Takes the recorder's own secrets out of text that comes from outside.
+//! Removes the recorder's own secrets from text that a server sends.
 //!
-//! A server may repeat what it was sent: in an error, in a warning, in the page of a proxy. Such
-//! text is stored in gaps, logged and printed, so the secrets are taken out where it is received.
-//! Samples, labels and bodies of successful answers are data and stay as they came.
+//! A server may repeat what it received: in an error, in a warning, in the page of a proxy. Such text is
+//! stored in gaps, logged and printed, so the secrets are removed where it arrives. Samples, labels and
+//! bodies of successful answers are data and stay unchanged.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,28 +15,28 @@ use reqwest::Url;
 
 use super::http::{Auth, HttpOptions};
 
-/// What stands in place of a secret.
+/// The text that replaces a secret.
 pub const REDACTED: &str = "***";
-/// A shorter value is no secret, and stands everywhere.
+/// The shortest secret in characters; shorter values occur in other texts by chance.
 const SHORTEST: usize = 4;
-/// A shorter value is a secret only as a whole word.
+/// A shorter secret is replaced only where it is a whole word.
 const SHORTEST_INSIDE: usize = 6;
-/// A shorter part of a header's value, such as `Bearer` and what follows it, is none by itself.
+/// The shortest part of a header's value that counts as a secret by itself; `Bearer` is shorter.
 const SHORTEST_PART: usize = 8;
-/// Fewer characters of base64 stand in other texts by chance.
+/// The fewest characters of base64 to search for; fewer occur in other texts by chance.
 const SHORTEST_BASE64: usize = 8;
-/// What the forms of secrets may take, in bytes: a token of 4 KiB takes about 20 MB.
+/// The largest compiled pattern, in bytes: a token of 4 KiB needs about 20 MB.
 const LARGEST_PATTERN: usize = 1 << 26;
-/// How much of an unwelcome body an error quotes, in characters.
+/// How many characters of a body an error quotes.
 const BODY_START: usize = 300;
-/// How much more is read, lest a secret that the cut splits be quoted in part.
+/// How many bytes more are read, so that a secret at the cut is recognised and not quoted in part.
 const BODY_MARGIN: usize = 4096;
 
 /// The secrets of one source or of several.
 ///
-/// A secret is recognised in any case of its letters; with any of its characters percent-encoded,
-/// as an HTML entity, or escaped as in JSON; and in base64, also where it stands in the middle of
-/// what was encoded, as the password of `Authorization: Basic` does.
+/// A secret is recognised in upper and lower case; with any of its characters percent-encoded, as an
+/// HTML entity, or escaped as in JSON; and in base64, also in the middle of what was encoded, as the
+/// password is in `Authorization: Basic`.
 #[derive(Clone)]
 pub struct Redactor {
     secrets: BTreeSet<String>,
@@ -44,7 +44,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Without secrets.
+    /// A redactor without secrets, which changes no text.
     pub const fn none() -> Self {
         Self { secrets: BTreeSet::new(), pattern: None }
     }
@@ -69,7 +69,7 @@ impl Redactor {
 
     /// The secrets inside a URL: its password, alone and with its user, or its user where that
     /// stands alone; the values of its query; and the parts of its path that
-    /// [`public_url`] masks. Without any where the text is no URL.
+    /// [`public_url`] masks. There are none where the text is no URL.
     pub fn of_url(url: &str) -> Self {
         let Ok(url) = Url::parse(url.trim()) else { return Self::none() };
         let mut secrets = BTreeSet::new();
@@ -92,13 +92,13 @@ impl Redactor {
         Self { secrets, pattern }
     }
 
-    /// These secrets and those of `other`.
+    /// A redactor of these secrets and those of `other`.
     pub fn and(mut self, other: &Self) -> Self {
         self.add(other);
         self
     }
 
-    /// Takes over the secrets of `other`.
+    /// Adds the secrets of `other`.
     pub fn add(&mut self, other: &Self) {
         if !other.secrets.is_subset(&self.secrets) {
             *self = Self::new(self.secrets.union(&other.secrets).cloned().collect());
@@ -113,7 +113,7 @@ impl Redactor {
         }
     }
 
-    /// A body as it is, or, where a secret stands in it, as text without that.
+    /// A body unchanged or, where it contains a secret, as text without the secret.
     pub fn redact_body(&self, body: Vec<u8>) -> Vec<u8> {
         let text = String::from_utf8_lossy(&body);
         let holds_secret = self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text));
@@ -136,12 +136,12 @@ impl Redactor {
         }
     }
 
-    /// How many bytes of a body [`body_start`](Self::body_start) looks at.
+    /// The number of bytes of a body that [`body_start`](Self::body_start) reads.
     pub(super) const fn body_start_bytes() -> usize {
         BODY_START + BODY_MARGIN
     }
 
-    /// Text that was cut may end with the beginning of a secret: it is cut off.
+    /// A text that was cut, without the beginning of a secret at its end.
     fn without_broken_end<'a>(&self, text: &'a str) -> &'a str {
         let ends_with = |start: &str| {
             let at = text.len().checked_sub(start.len())?;
@@ -162,13 +162,13 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// What basic authentication sends, and what that is made of.
+/// The secrets of basic authentication: the encoded credentials, `user:password`, and the password.
 fn basic(user: &str, password: &str) -> [String; 3] {
     let both = format!("{user}:{password}");
     [STANDARD.encode(&both), both, password.to_owned()]
 }
 
-/// A pattern of all forms of these secrets; the longest come first, since one may hold another.
+/// A pattern of all forms of these secrets, the longest first, since one may contain another.
 fn pattern(secrets: &BTreeSet<String>) -> Option<Regex> {
     if secrets.is_empty() {
         return None;
@@ -180,7 +180,7 @@ fn pattern(secrets: &BTreeSet<String>) -> Option<Regex> {
     let pattern = regex::RegexBuilder::new(&format!("(?i){}", forms.join("|")))
         .size_limit(LARGEST_PATTERN)
         .build();
-    // Secrets too long for a pattern are too long for any server: nothing that it says is shown.
+    // A secret too long for a pattern is too long for any server: then all text is replaced.
     Some(pattern.unwrap_or_else(|_| Regex::new("(?s).+").expect("the pattern is valid")))
 }
 
@@ -195,7 +195,7 @@ fn plain(secret: &str) -> String {
     format!("{before}{form}{after}")
 }
 
-/// All ways to write a character.
+/// A pattern of all encodings of a character.
 fn spelled(c: char) -> String {
     let code = u32::from(c);
     let percent: String =
@@ -246,9 +246,9 @@ fn decoded(part: &str) -> String {
 }
 
 /// `url` as it may be stored and printed: scheme, host, port and path. User, password, query and
-/// fragment are dropped. Of the path, `***` stands in place of each segment that may be a secret:
-/// whatever does not read as words and small numbers, as `prometheus`, `v1` and `0:0` do.
-/// What is too long is cut.
+/// fragment are dropped. Each segment of the path that may be a secret is replaced by `***`: all but
+/// those of words and small numbers, such as `prometheus`, `v1` and `0:0`. A text of more than 300
+/// characters is cut.
 ///
 /// # Examples
 ///
@@ -281,8 +281,8 @@ pub fn public_url(url: &str) -> String {
     text
 }
 
-/// What looks like the host of a text that is no proper URL: a password may stand before its last
-/// `@`, and a token behind its host.
+/// The probable host of a text that is no valid URL: a password may precede its last `@`, and a token
+/// may follow its host.
 fn host_of_broken(url: &str) -> String {
     let host = |text: &str| text.split(['/', '?', '#']).next().unwrap_or_default().to_owned();
     match (url.rsplit_once('@'), url.split_once("://")) {
@@ -292,9 +292,9 @@ fn host_of_broken(url: &str) -> String {
     }
 }
 
-/// Whether a segment of a path can be no secret: pieces between `-`, `_`, `.` and `:`, each a word
-/// of at most 16 small letters, the first of which may be a capital, with at most three digits
-/// behind it; or a number of at most six digits; 32 characters in all.
+/// Whether a segment of a path cannot be a secret. It has at most 32 characters, and each piece between
+/// `-`, `_`, `.` and `:` is a number of at most six digits, or a word of at most 16 lowercase letters, of
+/// which the first may be a capital, followed by at most three digits.
 fn reads_as_words(segment: &str) -> bool {
     let is_piece = |piece: &str| {
         let word = piece.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -1,4 +1,6 @@
-//! Tells somebody over HTTP.
+//! Posts JSON to a webhook.
+//!
+//! When to post and what is decided in `watch`.
 
 use std::time::Duration;
 
@@ -6,14 +8,14 @@ use super::error::SourceError;
 use super::http::{Ask, Http, HttpOptions};
 use super::redact::{REDACTED, Redactor, public_url};
 
-/// How long one attempt may take.
+/// The longest time of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What is read of an answer.
+/// The largest answer that is read, in bytes.
 const MAX_BODY: u64 = 1 << 16;
-/// Waits between attempts.
+/// The waits between attempts.
 const RETRIES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// A URL that takes JSON by POST.
+/// A URL that accepts JSON by POST.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     http: Http,
@@ -21,7 +23,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// A webhook at `url`.
+    /// A webhook at `url`, reached with these options.
     ///
     /// # Errors
     ///
@@ -30,16 +32,16 @@ impl Webhook {
         Ok(Self { http: Http::new(options)?.hiding(url), url: url.to_owned() })
     }
 
-    /// What this client keeps out of texts.
+    /// The secrets of this client, to be removed from texts.
     pub fn redactor(&self) -> &Redactor {
         self.http.redactor()
     }
 
-    /// Posts a JSON document, three times at most.
+    /// Posts a JSON document, in at most three attempts.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] of the last attempt, where none was answered with a success.
+    /// [`SourceError`] of the last attempt, where no attempt was answered with a success.
     pub async fn post(&self, json: &str) -> Result<(), SourceError> {
         for wait in RETRIES {
             match self.attempt(json).await {
@@ -55,7 +57,7 @@ impl Webhook {
         self.exchange(json).await.map_err(|error| error.at(&self.public_url()))
     }
 
-    /// The URL without its path, which is the secret of most webhooks, also where it reads as words.
+    /// The URL without its path. The path is the secret of most webhooks, even where it consists of words.
     fn public_url(&self) -> String {
         let url = public_url(&self.url);
         let host = url.find("://").map_or(0, |at| at + 3);

@@ -70,10 +70,10 @@ impl Monitor {
         let judging = move || {
             while let Some(one) = news.blocking_recv() {
                 let mut settled = one.settled;
-                self.recent.take(one);
+                self.recent.add(one);
                 while let Ok(further) = news.try_recv() {
                     settled = further.settled.or(settled);
-                    self.recent.take(further);
+                    self.recent.add(further);
                 }
                 if let Some(as_of) = settled {
                     self.judge(as_of);
@@ -87,7 +87,7 @@ impl Monitor {
     }
 
     fn judge(&mut self, as_of: Timestamp) {
-        let known = self.recent.known(as_of);
+        let known = self.recent.as_of(as_of);
         let parts =
             Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
         let verdict = diagnose(&Evidence::new(known.window, as_of, parts));

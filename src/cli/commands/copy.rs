@@ -12,6 +12,7 @@ use crate::capture;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
 use crate::model::escape_path;
+use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,8 +65,8 @@ pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
         Format::Text => output::line(&format!(
             "wrote {} ({}; {} before)",
             escape_path(&args.to),
-            output::size(after),
-            output::size(before)
+            report::size(after),
+            report::size(before)
         ))?,
     }
     Ok(())

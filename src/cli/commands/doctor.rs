@@ -18,6 +18,7 @@ use crate::cli::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
 use crate::pd::{MEMBERS, members_view};
 use crate::record::Subject;
+use crate::report;
 use crate::source::{Addresses, ReadMode, Selector, SeriesSink, SourceError};
 
 /// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
@@ -207,10 +208,10 @@ async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Ch
     checks.push(match found.client.scrape_interval_ms().await {
         Some(millis) if millis > 60_000 => Check::warn(
             "scrape interval",
-            output::duration(millis),
+            report::duration(millis),
             "scrape every 15 s: what is shorter than an interval is not seen",
         ),
-        Some(millis) => Check::ok("scrape interval", output::duration(millis)),
+        Some(millis) => Check::ok("scrape interval", report::duration(millis)),
         None => Check::warn("scrape interval", "unknown", "allow /api/v1/status/config"),
     });
     checks.push(targets(found, subject).await);
@@ -296,11 +297,11 @@ fn free_space(dir: &Path) -> Check {
             if free < FREE_BYTES_WANTED {
                 Check::warn(
                     "free space",
-                    output::size(free),
+                    report::size(free),
                     "free some space or use another --dir",
                 )
             } else {
-                Check::ok("free space", output::size(free))
+                Check::ok("free space", report::size(free))
             }
         }
         Err(error) => Check::warn("free space", format!("unknown: {error}"), "see the mount"),

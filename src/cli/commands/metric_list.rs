@@ -10,6 +10,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::model::{Series, TimeRange, escape};
 use crate::promql::{Comparison, Dialect, MatcherCache, ParsedMatcher};
+use crate::report;
 use crate::session::{CaptureStorage, PD_METRICS};
 
 /// Suggestions for a name that does not exist.
@@ -93,7 +94,7 @@ fn text(metrics: &BTreeMap<String, Metric>) -> String {
         let labels = labels.map(|(name, values)| format!("{}({})", escape(name), values.len()));
         vec![escape(name), metric.series.to_string(), labels.collect::<Vec<_>>().join(" ")]
     }));
-    output::table(&rows)
+    report::table(&rows)
 }
 
 /// The names of all metrics that expressions may read, ascending.

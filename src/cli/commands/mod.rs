@@ -10,7 +10,6 @@ pub(super) mod mark;
 pub(super) mod metric_list;
 pub(super) mod query;
 pub(super) mod record;
-pub(super) mod recording;
 pub(super) mod replay;
 pub(super) mod rules;
 pub(super) mod rules_test;

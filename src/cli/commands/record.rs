@@ -9,16 +9,17 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureWriter;
-use crate::cli::commands::recording::{self, Followers, Sources, Watchers};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
 use crate::cli::config::{retention, sources};
 use crate::cli::exit::CliError;
 use crate::cli::lookup::path_text;
+use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape_path};
-use crate::record::{self, Ending, GoOn, Incident, PdImport, Segments, Succession};
+use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
+use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,7 +108,8 @@ fn segments(
 ) -> anyhow::Result<Option<Segments>> {
     let Some(retention) = plan.retention else { return Ok(None) };
     let run = plan.run.clone();
-    let segment = record::current_segment(&global.dir, &run, &retention, GoOn::Always, now)?;
+    let segment =
+        record::current_segment(&global.dir, &run, &retention, ResumePolicy::Always, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
     let listener = retention::listener(run.clone(), global.format, Arc::clone(reporter));
@@ -122,12 +124,12 @@ fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyho
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
     let left_out = match broken {
         0 => String::new(),
-        broken => format!(", {} broken lines left out as gaps", output::count(broken)),
+        broken => format!(", {} broken lines left out as gaps", report::count(broken)),
     };
     reporter.line(&format!(
         "{}: {} new PD answers{left_out}",
         escape_path(path),
-        output::count(written)
+        report::count(written)
     ));
     Ok(())
 }
@@ -142,7 +144,7 @@ pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> an
             "file_bytes": bytes, "sealed": sealed,
         }))?,
         Format::Text => {
-            output::line(&format!("{} ({})", escape_path(path), output::size(bytes)))?;
+            output::line(&format!("{} ({})", escape_path(path), report::size(bytes)))?;
         }
     }
     Ok(())

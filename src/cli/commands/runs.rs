@@ -9,6 +9,7 @@ use crate::capture::CaptureReader;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{DEFAULT_DIR, Global, lookup};
 use crate::model::{escape_path, joined};
+use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +49,7 @@ pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
             let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);
             let mut rows = vec![head.to_vec()];
             rows.extend(paths.iter().map(|path| row(path)));
-            output::write(output::table(&rows).as_bytes())?;
+            output::write(report::table(&rows).as_bytes())?;
         }
     }
     Ok(())
@@ -83,8 +84,8 @@ fn row(path: &Path) -> Vec<String> {
                 name,
                 reader.meta().subject.clone(),
                 window.start.to_string(),
-                output::duration(window.millis()),
-                output::size(bytes(path)),
+                report::duration(window.millis()),
+                report::size(bytes(path)),
                 gaps,
             ]
         }

@@ -9,6 +9,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::{MODES, Nature};
 use crate::model::escape_path;
+use crate::report;
 use crate::score::{self, RunComparison, RunScore};
 
 const EXAMPLES: &str = "\
@@ -84,9 +85,9 @@ fn text(lines: &[RunScore]) -> String {
     let damaged: Vec<String> =
         damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
     let mut text = damaged.concat();
-    text.push_str(&output::table(&rows));
+    text.push_str(&report::table(&rows));
     text.push_str("\nBeside the baselines, which are told the true instant of the injection\n");
-    text.push_str(&output::table(&comparison(lines)));
+    text.push_str(&report::table(&comparison(lines)));
     text.push_str("\nConfusion: truth, said, runs\n");
     let mut confusion: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for line in lines {
@@ -96,7 +97,7 @@ fn text(lines: &[RunScore]) -> String {
         .into_iter()
         .map(|((truth, said), runs)| vec![truth.to_owned(), said.to_owned(), runs.to_string()])
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&report::table(&rows));
     text
 }
 

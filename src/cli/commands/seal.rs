@@ -12,6 +12,7 @@ use crate::capture;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::model::escape_path;
+use crate::report;
 
 /// A ground truth is a page of text; more is a mistake.
 const MAX_TRUTH_BYTES: u64 = 16 << 20;
@@ -47,7 +48,7 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         bytes <= MAX_TRUTH_BYTES,
         "{} is larger than {}",
         escape_path(&args.truth),
-        output::size(MAX_TRUTH_BYTES)
+        report::size(MAX_TRUTH_BYTES)
     );
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     capture::seal_truth(&path, &truth)?;

@@ -14,6 +14,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::counted;
 use crate::model::{Event, Gap, escape, escape_path, joined};
+use crate::report;
 
 /// Metrics listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -117,10 +118,10 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     let unknown = || "unknown".to_owned();
     let mut rows = vec![
         ("run", format!("{} ({}, format {})", meta.run, meta.subject, inventory.format)),
-        ("file", format!("{} ({})", escape_path(path), output::size(inventory.file_bytes))),
+        ("file", format!("{} ({})", escape_path(path), report::size(inventory.file_bytes))),
         (
             "window",
-            format!("{} to {} ({})", window.start, window.end, output::duration(window.millis())),
+            format!("{} to {} ({})", window.start, window.end, report::duration(window.millis())),
         ),
         ("recorded", format!("by operator {}", meta.versions.operator)),
     ];
@@ -142,26 +143,26 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     rows.push(("truth", sealed.to_owned()));
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    output::table(&rows)
+    report::table(&rows)
 }
 
 fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
     let per_sample = |bytes: u64| bytes as f64 / inventory.samples.max(1) as f64;
     let mut text = format!(
         "\n{} samples of {} series; {} PD answers, {} documents; {:.3} B a sample\n",
-        output::count(inventory.samples),
-        output::count(inventory.series),
-        output::count(inventory.pd_answers),
-        output::count(inventory.pd_documents),
+        report::count(inventory.samples),
+        report::count(inventory.series),
+        report::count(inventory.pd_answers),
+        report::count(inventory.pd_documents),
         per_sample(inventory.file_bytes)
     );
     let mut rows = vec![["JOB", "INSTANCE", "SERIES", "SAMPLES"].map(str::to_owned).to_vec()];
     let targets = inventory.targets.iter().take(TARGETS_SHOWN);
     rows.extend(targets.map(|(target, series, samples)| {
-        let counts = [output::count(*series), output::count(*samples)];
+        let counts = [report::count(*series), report::count(*samples)];
         [vec![target.job.clone(), target.instance.clone()], counts.to_vec()].concat()
     }));
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", report::table(&rows)));
     text.push_str(&and_more(inventory.targets.len(), TARGETS_SHOWN));
     let mut metrics: Vec<_> = inventory.metrics.iter().collect();
     metrics.sort_by(|left, right| (right.1, &left.0).cmp(&(left.1, &right.0)));
@@ -170,20 +171,20 @@ fn contents(inventory: &Inventory, metrics_shown: usize) -> String {
         metrics
             .iter()
             .take(metrics_shown)
-            .map(|(name, series)| vec![name.clone(), output::count(*series)]),
+            .map(|(name, series)| vec![name.clone(), report::count(*series)]),
     );
     if metrics.len() > metrics_shown {
         rows.push(vec![format!(
             "and {} more",
-            output::count((metrics.len() - metrics_shown) as u64)
+            report::count((metrics.len() - metrics_shown) as u64)
         )]);
     }
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", report::table(&rows)));
     let mut rows = vec![["PART", "BYTES", "B/SAMPLE"].map(str::to_owned).to_vec()];
     rows.extend(inventory.bytes.iter().map(|(part, bytes)| {
-        vec![part.clone(), output::count(*bytes), format!("{:.4}", per_sample(*bytes))]
+        vec![part.clone(), report::count(*bytes), format!("{:.4}", per_sample(*bytes))]
     }));
-    text.push_str(&format!("\n{}", output::table(&rows)));
+    text.push_str(&format!("\n{}", report::table(&rows)));
     text
 }
 
@@ -196,7 +197,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             let healed = if gap.healed_at.is_some() { "healed" } else { "" };
             vec![
                 gap.range.start.to_string(),
-                output::duration(gap.range.millis()),
+                report::duration(gap.range.millis()),
                 gap.source.to_string(),
                 gap.reason.to_string(),
                 healed.to_owned(),
@@ -204,7 +205,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             ]
         })
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&report::table(&rows));
     text.push_str(&and_more(gaps.len(), HAPPENINGS_SHOWN));
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows: Vec<Vec<String>> = events
@@ -216,7 +217,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             vec![event.at.to_string(), event.kind.to_string(), event.text.clone(), fields.join(" ")]
         })
         .collect();
-    text.push_str(&output::table(&rows));
+    text.push_str(&report::table(&rows));
     text.push_str(&and_more(events.len(), HAPPENINGS_SHOWN));
     text
 }
@@ -225,6 +226,6 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
 fn and_more(rows: usize, shown: usize) -> String {
     match rows.saturating_sub(shown) {
         0 => String::new(),
-        more => format!("and {} more; --format json has all\n", output::count(more as u64)),
+        more => format!("and {} more; --format json has all\n", report::count(more as u64)),
     }
 }

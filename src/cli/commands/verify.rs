@@ -10,6 +10,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::model::escape_path;
+use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +55,7 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
                     .unwrap_or_default();
                 output::line(&format!("damaged: {}: {}{when}", damage.part, damage.why))?;
             }
-            let checked = output::count(report.checked);
+            let checked = report::count(report.checked);
             if report.damage.is_empty() {
                 output::line(&format!("{}: {checked} checks, all good", escape_path(&path)))?;
             }

@@ -10,20 +10,20 @@ use clap::Args;
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::commands::record::report;
-use crate::cli::commands::recording::{self, Followers, Sources, Watchers};
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::plan::{self, LiveArgs, Plan};
 use crate::cli::config::retention::{self, Incident};
 use crate::cli::config::sources;
 use crate::cli::exit::CliError;
+use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, metrics};
 use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{
-    self, CommitIncrement, Ending, GoOn, LiveFeed, RecentWindow, Retention, Segment, Segments,
-    close,
+    self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
+    Segments, close,
 };
 use crate::session::diagnosis_series;
 use crate::source::{HttpOptions, Webhook};
@@ -99,7 +99,8 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
     let retention = plan.retention.context("what is watched is kept for a time")?;
-    let segment = record::current_segment(&global.dir, &run, &retention, GoOn::WhileRecent, now)?;
+    let segment =
+        record::current_segment(&global.dir, &run, &retention, ResumePolicy::WhileRecent, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
     crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, notified }))
@@ -186,7 +187,7 @@ fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
         return Ok(recent);
     }
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
-    recent.take(CommitIncrement {
+    recent.add(CommitIncrement {
         first: Some(window.start),
         series: diagnosis_series(&reader, range)?,
         pd: reader.pd_answers(range)?,

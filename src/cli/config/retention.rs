@@ -8,12 +8,13 @@ use serde_json::json;
 
 use crate::capture::CaptureError;
 use crate::cli::exit::CliError;
-use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::output::Format;
 use crate::cli::terminal::progress::Reporter;
 use crate::diagnose::HORIZON_MS;
 use crate::model::{RunName, escape_path, parse_duration_ms};
 pub use crate::record::Incident;
 use crate::record::{Retention, SegmentChange, SegmentListener, Segments, Succession};
+use crate::report;
 
 /// How much is kept.
 #[derive(Clone, Debug, Default, Args)]
@@ -110,10 +111,10 @@ fn told(change: &SegmentChange) -> String {
     match change {
         SegmentChange::Began { path } => format!("goes on in {}", escape_path(path)),
         SegmentChange::Sealed { path, bytes } => {
-            format!("sealed {} ({})", escape_path(path), output::size(*bytes))
+            format!("sealed {} ({})", escape_path(path), report::size(*bytes))
         }
         SegmentChange::Dropped { path, bytes, why } => {
-            format!("removed {} ({}): {}", escape_path(path), output::size(*bytes), why.text())
+            format!("removed {} ({}): {}", escape_path(path), report::size(*bytes), why.text())
         }
     }
 }

@@ -7,10 +7,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::model::{cut, escape, escape_json};
-
-/// The widest cell of a table, in characters: an error with the start of an answer fits.
-const CELL: usize = 512;
+use crate::model::{escape, escape_json};
 
 /// What results look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,104 +116,4 @@ pub fn json_line(value: &impl Serialize) -> io::Result<()> {
 pub fn json(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
     write(format!("{}\n", escape_json(&text)).as_bytes())
-}
-
-/// A size for people: `1.4 MiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
-/// A count with its thousands apart: `1,234,567`.
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A duration for people: `1h02m03s`, `4m05s`, `6.7s`.
-pub fn duration(millis: i64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        3600.. => format!("{}h{:02}m{:02}s", seconds / 3600, seconds / 60 % 60, seconds % 60),
-        60.. => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}.{}s", seconds, millis % 1000 / 100),
-    }
-}
-
-/// Columns are filled up to this width at most, so that one long cell does not pad every other row.
-const FILLED: usize = 120;
-
-/// Rows in columns two spaces apart, every cell [escaped](escape) and at most [`CELL`] characters
-/// wide. The last column is not filled up.
-pub fn table(rows: &[Vec<String>]) -> String {
-    let shown = |cell: &String| cut(&escape(cell), CELL).into_owned();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count().min(FILLED)).max()
-    };
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            line.push_str(cell);
-            let fill = widths[column].saturating_sub(cell.chars().count()) + 2;
-            line.extend(std::iter::repeat_n(' ', fill));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_sizes_and_durations_read_well() {
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(count(12), "12");
-        assert_eq!(size(1_468_006), "1.4 MiB");
-        assert_eq!(size(12), "12 B");
-        assert_eq!(duration(3_723_000), "1h02m03s");
-        assert_eq!(duration(6_700), "6.7s");
-    }
-
-    #[test]
-    fn one_long_cell_does_not_pad_the_other_rows() {
-        let row = |name: &str| vec![name.to_owned(), "1".to_owned()];
-        let long = "x".repeat(100_000);
-        let rows = [vec![row(&long)], vec![row("y"); 1_000]].concat();
-        let text = table(&rows);
-        assert!(text.len() < 2 * CELL + 1_000 * (FILLED + 8), "{} bytes", text.len());
-        assert_eq!(table(&[row("abc"), row("d")]), "abc  1\nd    1\n");
-    }
-
-    #[test]
-    fn tables_escape_and_cut_their_cells() {
-        let rows = [
-            vec!["a\nb".to_owned(), "x".repeat(600)],
-            vec!["c".to_owned(), "\u{1b}[2J".to_owned()],
-        ];
-        let text = table(&rows);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], format!("a\\nb  {}…", "x".repeat(CELL - 1)));
-        assert_eq!(lines[1..], ["c     \\u{1b}[2J"]);
-    }
 }

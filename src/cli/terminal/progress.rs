@@ -12,6 +12,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::model::{Timestamp, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
+use crate::report;
 
 /// Plain lines come no more often than this.
 const PLAIN_EVERY_MS: i64 = 60_000;
@@ -83,16 +84,16 @@ impl Reporter {
         };
         let full = if progress.disk_full { "  THE DISK IS FULL" } else { "" };
         let projected =
-            per_hour.map(|bytes| format!(" ({}/h)", output::size(bytes))).unwrap_or_default();
+            per_hour.map(|bytes| format!(" ({}/h)", report::size(bytes))).unwrap_or_default();
         let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
             "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
-            output::duration(elapsed_ms),
-            output::count(progress.samples),
-            output::count(progress.series),
-            output::count(progress.pd_answers),
+            report::duration(elapsed_ms),
+            report::count(progress.samples),
+            report::count(progress.series),
+            report::count(progress.pd_answers),
             progress.gaps,
-            output::size(progress.file_bytes),
+            report::size(progress.file_bytes),
         ));
     }
 
@@ -109,11 +110,11 @@ impl Reporter {
         }
         self.line(&format!(
             "about {} samples of {} series, {} and {} for {} of history",
-            output::count(samples),
-            output::count(series),
-            output::size(file_bytes),
-            output::duration(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
-            output::duration(total_ms)
+            report::count(samples),
+            report::count(series),
+            report::size(file_bytes),
+            report::duration(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
+            report::duration(total_ms)
         ));
     }
 
@@ -143,9 +144,9 @@ impl Reporter {
                 bar.set_position(u64::try_from(progress.done_ms).unwrap_or_default());
                 bar.set_message(format!(
                     "{} samples, {}, {} left",
-                    output::count(progress.samples),
-                    output::size(progress.file_bytes),
-                    output::duration(left_ms.unwrap_or_default())
+                    report::count(progress.samples),
+                    report::size(progress.file_bytes),
+                    report::duration(left_ms.unwrap_or_default())
                 ));
             }
             Face::Plain => {}
@@ -153,10 +154,10 @@ impl Reporter {
         if let (false, Some((samples, bytes))) = (self.estimated, estimate) {
             self.line(&format!(
                 "about {} samples, {} and {} for {} of history",
-                output::count(samples),
-                output::size(bytes),
-                output::duration(left_ms.unwrap_or_default()),
-                output::duration(progress.total_ms)
+                report::count(samples),
+                report::size(bytes),
+                report::duration(left_ms.unwrap_or_default()),
+                report::duration(progress.total_ms)
             ));
         }
         (self.estimated, self.copying) = (true, true);
@@ -166,8 +167,8 @@ impl Reporter {
                 &format!(
                     "{:.0} %  {} samples  {}",
                     progress.done_ms as f64 * 100.0 / progress.total_ms.max(1) as f64,
-                    output::count(progress.samples),
-                    output::size(progress.file_bytes)
+                    report::count(progress.samples),
+                    report::size(progress.file_bytes)
                 ),
             );
         }

@@ -1,4 +1,6 @@
-//! A Prometheus server's HTTP API, as far as the recorder uses it.
+//! The part of a Prometheus server's HTTP API that the recorder uses, except for raw samples.
+//!
+//! Reading raw samples is in `read`.
 
 use std::time::Duration;
 
@@ -13,16 +15,16 @@ use crate::source::SourceError;
 use crate::source::http::{AnswerStream, Ask, Http, HttpOptions};
 use crate::source::redact::{Redactor, public_url};
 
-/// What is kept of an error that a server reports, in characters: it may quote a long query before
-/// it says which limit was met.
+/// How many characters of a server's error message are kept: it may quote a long query before it names
+/// the limit that was exceeded.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// A Prometheus server, or anything that speaks like one.
+/// A client of a Prometheus server, or of another server with the same HTTP API.
 #[derive(Clone, Debug)]
 pub struct PrometheusClient {
     http: Http,
     base: String,
-    /// What stands behind every path: empty, or a `?` and the rest.
+    /// The query part of every URL: empty, or `?` and the rest.
     query: String,
     public_base: String,
     timeout: Duration,
@@ -61,19 +63,19 @@ impl PrometheusClient {
         })
     }
 
-    /// The base URL as it may be stored: see [`public_url`].
+    /// The base URL without secrets, as it may be stored: see [`public_url`].
     pub fn public_base(&self) -> &str {
         &self.public_base
     }
 
-    /// What this client keeps out of texts.
+    /// The secrets of this client, to be removed from texts.
     pub fn redactor(&self) -> &Redactor {
         self.http.redactor()
     }
 
-    /// The server's version, such as `2.42.0`; the major alone where the server does not tell it,
-    /// as builds without linker flags and some that only speak like Prometheus do not. `None`
-    /// where neither can be learnt.
+    /// The server's version, such as `2.42.0`. Only the major version, such as `3`, where the server does
+    /// not report it: builds without linker flags and some compatible servers do not. `None` where
+    /// neither can be determined.
     pub async fn version(&self) -> Option<String> {
         match self.build_info().await {
             Ok(version) if !version.is_empty() => Some(version),
@@ -91,8 +93,8 @@ impl PrometheusClient {
         Ok(self.redactor().redact(&version).into_owned())
     }
 
-    /// Told by whether a window holds its earlier end, as before version 3: asked of a subquery
-    /// over a constant, which needs no data.
+    /// The major version, derived from whether a range includes its left bound, as it does before
+    /// version 3. The query is a subquery over a constant, which needs no data.
     async fn major(&self) -> Option<&'static str> {
         let query = "scalar(count_over_time(vector(1)[2s:1s]))";
         let (_, count) = self.scalar(&[("query", query), ("time", "10")]).await.ok()?;
@@ -103,18 +105,18 @@ impl PrometheusClient {
         }
     }
 
-    /// Type, help and unit of each metric, as the server prints them.
+    /// Type, help and unit of each metric: the answer of `/api/v1/metadata`, unchanged.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where no such answer came.
+    /// [`SourceError`] where the request fails.
     pub async fn metadata(&self) -> Result<serde_json::Value, SourceError> {
         let (url, body) = self.get("/api/v1/metadata", &[]).await?;
         self.api_data(&url, &body)
     }
 
     /// The global scrape interval of the server's configuration, in milliseconds; `None` where
-    /// it cannot be learnt. Jobs may have intervals of their own.
+    /// it is unavailable. Jobs may have intervals of their own.
     pub async fn scrape_interval_ms(&self) -> Option<i64> {
         #[derive(Deserialize)]
         struct Config {
@@ -124,11 +126,11 @@ impl PrometheusClient {
         global_scrape_interval_ms(&self.api_data::<Config>(&url, &body).ok()?.yaml)
     }
 
-    /// The names of the metrics that `selector` finds in blocks that touch `range`, ascending.
+    /// The names of the metrics that `selector` finds in blocks that overlap `range`, ascending.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where no such answer came.
+    /// [`SourceError`] where the request fails.
     pub async fn metric_names(
         &self,
         selector: &Selector,
@@ -145,11 +147,11 @@ impl PrometheusClient {
         Ok(names)
     }
 
-    /// The number that `query` comes to at an instant; zero where it finds nothing.
+    /// The number that `query` evaluates to at an instant; zero where its result is empty.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where no such answer came, or one that is not one number.
+    /// [`SourceError`] where the request fails or the result is more than one number.
     pub async fn count(&self, query: &str, at: Timestamp) -> Result<f64, SourceError> {
         let url = self.url("/api/v1/query");
         let time = seconds(at.as_millis());
@@ -170,7 +172,7 @@ impl PrometheusClient {
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where no such answer came.
+    /// [`SourceError`] where the request fails or the answer is no instant.
     pub async fn server_time(&self) -> Result<Timestamp, SourceError> {
         let (seconds, _) = self.scalar(&[("query", "time()")]).await?;
         query::timestamp(seconds).ok_or_else(|| {
@@ -185,12 +187,12 @@ impl PrometheusClient {
         Ok(self.api_data::<ScalarData>(&url, &body)?.result)
     }
 
-    /// How far the server's clock stands from `now`'s, taking the answer to have been made half
-    /// way through the exchange. The `Date` header would tell whole seconds only.
+    /// The server's clock minus the clock `now`, under the assumption that the server answered half way
+    /// through the exchange. The header `Date` has whole seconds only.
     ///
     /// # Errors
     ///
-    /// [`SourceError`] where the server did not tell its time.
+    /// [`SourceError`] where [`server_time`](Self::server_time) fails.
     pub async fn clock_offset(
         &self,
         now: &(dyn Fn() -> Timestamp + Sync),
@@ -215,7 +217,7 @@ impl PrometheusClient {
         self.max_body_bytes
     }
 
-    /// Posts `body` and waits for the answer's headers.
+    /// Posts `body` and returns once the answer's headers have arrived.
     pub(super) async fn open(
         &self,
         url: &str,
@@ -289,15 +291,15 @@ impl PrometheusClient {
     }
 }
 
-/// `application/x-www-form-urlencoded`.
+/// The fields in the encoding `application/x-www-form-urlencoded`.
 fn form(fields: &[(&str, &str)]) -> String {
     let mut url = Url::parse("http://localhost/").expect("the literal is a URL");
     url.query_pairs_mut().extend_pairs(fields);
     url.query().unwrap_or_default().to_owned()
 }
 
-/// Reads `scrape_interval` under `global`. Prometheus prints its configuration in a normal form
-/// of two-space indentation, so lines are enough.
+/// The value of `scrape_interval` under `global`, in milliseconds. Prometheus prints its configuration
+/// with an indentation of two spaces, so that it can be read line by line.
 fn global_scrape_interval_ms(yaml: &str) -> Option<i64> {
     yaml.lines()
         .skip_while(|line| line.trim_end() != "global:")

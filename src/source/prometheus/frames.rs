@@ -1,12 +1,15 @@
-//! Frames of a streamed remote read (`storage/remote/chunked.go`): a varint length, the
-//! payload's CRC-32C in big-endian order, the payload.
+//! Splits the stream of a remote read into frames (`storage/remote/chunked.go`). A frame is a varint
+//! length, the payload's CRC-32C in big-endian order, and the payload.
+//!
+//! The payload is decoded in `proto`.
 
 use super::proto::take_uvarint;
 
-/// Prometheus makes frames of about 1 MiB; one series with many chunks may exceed that.
+/// The largest payload that is accepted, in bytes. Prometheus sends frames of about 1 MiB; a series
+/// with many chunks may exceed that.
 pub(super) const MAX_FRAME_BYTES: usize = 64 << 20;
 
-/// Why bytes are not frames.
+/// The error of a stream that is not a sequence of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BrokenFrame {
     #[error("a frame's length is malformed or exceeds {MAX_FRAME_BYTES} bytes")]
@@ -17,7 +20,7 @@ pub(super) enum BrokenFrame {
     Cut,
 }
 
-/// Cuts a byte stream into frames. Holds at most one frame and the last piece that arrived.
+/// Splits a byte stream into frames. It holds at most one frame and the last piece that arrived.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     buffer: Vec<u8>,
@@ -59,7 +62,7 @@ impl Frames {
         if self.start == self.buffer.len() { Ok(()) } else { Err(BrokenFrame::Cut) }
     }
 
-    /// What has not been taken, for messages: servers report late errors as text in the stream.
+    /// The bytes after the last frame. Servers write an error that they meet midway there, as text.
     pub(super) fn remainder(&self) -> &[u8] {
         &self.buffer[self.start..]
     }

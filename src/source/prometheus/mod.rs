@@ -1,6 +1,6 @@
-//! Prometheus: which series there are, and their raw samples with their own timestamps.
+//! A client of Prometheus: the names of its series, and their raw samples with their own timestamps.
 //!
-//! Nothing is resampled or evaluated here, and nothing asked for twice.
+//! Nothing is resampled or evaluated here, and no request is repeated after a failure.
 
 mod client;
 mod frames;

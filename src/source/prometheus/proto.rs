@@ -1,7 +1,7 @@
-//! The few protobuf messages of the remote-read protocol, skimmed without copying.
+//! Encodes and decodes the protobuf messages of the remote-read protocol, without copying.
 //!
-//! Messages are those of `prompb/remote.proto` and `prompb/types.proto`. Fields that the
-//! recorder has no use for are stepped over, as protobuf asks.
+//! Messages are those of `prompb/remote.proto` and `prompb/types.proto`. Fields that the recorder does
+//! not use are skipped, as protobuf requires. The samples inside chunks are decoded in `xor`.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::model::{EncodedLabels, Sample, TimeRange, Timestamp};
 #[error("a protobuf message is cut short or malformed")]
 pub(super) struct BrokenMessage;
 
-/// One field's value.
+/// The value of a field, by its wire type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value<'a> {
     Varint(u64),
@@ -22,13 +22,13 @@ pub(super) enum Value<'a> {
     Fixed32,
 }
 
-/// Steps through a message's fields.
+/// Iterates over the fields of a message.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
 
-/// A field: number, value, and its bytes with the key.
+/// A field: its number, its value, and all its bytes including the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field<'a> {
     pub(super) number: u64,
@@ -112,7 +112,7 @@ pub(super) fn put_bytes_field(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// What kinds of answer a request accepts, by preference.
+/// The kinds of answer that a request accepts, by preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accept {
     /// Streamed XOR chunks, or samples from a server that does not know them.
@@ -143,7 +143,7 @@ pub(super) fn read_request(selectors: &[Selector], range: TimeRange, accept: Acc
             put_bytes_field(&mut message, 3, matcher.value.as_bytes());
             put_bytes_field(&mut query, 3, &message);
         }
-        // Hints spare the server reading blocks and chunks outside the window.
+        // With these hints the server does not read blocks and chunks outside the window.
         let mut hints = Vec::new();
         put_varint_field(&mut hints, 3, start as u64);
         put_varint_field(&mut hints, 4, end as u64);
@@ -158,8 +158,8 @@ pub(super) fn read_request(selectors: &[Selector], range: TimeRange, accept: Acc
     request
 }
 
-/// The label fields of a series, contiguous. They are borrowed where they stand side by side,
-/// as every known sender writes them, and copied together otherwise.
+/// The label fields of a series as contiguous bytes. They are borrowed where they are adjacent in the
+/// message, as every known sender writes them, and copied otherwise.
 #[derive(Debug, Default)]
 pub(super) struct LabelBytes<'a>(Cow<'a, [u8]>);
 
@@ -203,7 +203,7 @@ pub(super) struct Chunk<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// Skims a `ChunkedReadResponse`: hands over each series' bytes.
+/// Decodes a `ChunkedReadResponse`: passes the bytes of each series to `each`.
 pub(super) fn each_chunked_series<E: From<BrokenMessage>>(
     message: &[u8],
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
@@ -217,7 +217,7 @@ pub(super) fn each_chunked_series<E: From<BrokenMessage>>(
     Ok(())
 }
 
-/// Skims a `ChunkedSeries`: its labels, and its chunks into `chunks`.
+/// Decodes a `ChunkedSeries`: returns its labels, and puts its chunks into `chunks`.
 pub(super) fn chunked_series<'a>(
     series: &'a [u8],
     chunks: &mut Vec<Chunk<'a>>,
@@ -228,14 +228,14 @@ pub(super) fn chunked_series<'a>(
     while let Some(field) = fields.next_field()? {
         match (field.number, field.value) {
             (1, Value::Bytes(_)) => labels.push(series, field.whole),
-            (2, Value::Bytes(chunk)) => chunks.push(skim_chunk(chunk)?),
+            (2, Value::Bytes(chunk)) => chunks.push(chunk_of(chunk)?),
             _ => {}
         }
     }
     Ok(labels)
 }
 
-fn skim_chunk(message: &[u8]) -> Result<Chunk<'_>, BrokenMessage> {
+fn chunk_of(message: &[u8]) -> Result<Chunk<'_>, BrokenMessage> {
     let mut chunk = Chunk { min_ms: 0, max_ms: 0, kind: ChunkKind::Unknown(0), data: &[] };
     let mut fields = Fields::of(message);
     while let Some(field) = fields.next_field()? {
@@ -252,7 +252,7 @@ fn skim_chunk(message: &[u8]) -> Result<Chunk<'_>, BrokenMessage> {
     Ok(chunk)
 }
 
-/// Skims a `ReadResponse`: hands over each `TimeSeries`' bytes.
+/// Decodes a `ReadResponse`: passes the bytes of each `TimeSeries` to `each`.
 pub(super) fn each_time_series<E: From<BrokenMessage>>(
     message: &[u8],
     mut each: impl FnMut(&[u8]) -> Result<(), E>,
@@ -277,7 +277,7 @@ pub(super) enum Histograms {
     Present,
 }
 
-/// Skims a `TimeSeries`: its labels, and its samples into `samples`.
+/// Decodes a `TimeSeries`: returns its labels, and puts its samples into `samples`.
 pub(super) fn time_series<'a>(
     series: &'a [u8],
     samples: &mut Vec<Sample>,
@@ -289,7 +289,7 @@ pub(super) fn time_series<'a>(
     while let Some(field) = fields.next_field()? {
         match (field.number, field.value) {
             (1, Value::Bytes(_)) => labels.push(series, field.whole),
-            (2, Value::Bytes(sample)) => samples.push(skim_sample(sample)?),
+            (2, Value::Bytes(sample)) => samples.push(sample_of(sample)?),
             (4, Value::Bytes(_)) => histograms = Histograms::Present,
             _ => {}
         }
@@ -297,7 +297,7 @@ pub(super) fn time_series<'a>(
     Ok((labels, histograms))
 }
 
-fn skim_sample(message: &[u8]) -> Result<Sample, BrokenMessage> {
+fn sample_of(message: &[u8]) -> Result<Sample, BrokenMessage> {
     // Proto3 leaves out zeros.
     let (mut at, mut bits) = (0, 0);
     let mut fields = Fields::of(message);

@@ -1,8 +1,8 @@
-//! Raw samples by instant queries over range vectors, for servers without remote read.
+//! Decodes raw samples from instant queries over range vectors, for servers without remote read.
 //!
 //! The query API drops staleness markers, so they are inferred from the scrapes that a series
-//! missed ([`infer_staleness`]). It also prints every NaN as `NaN`, so the payload of a NaN is
-//! lost: it comes back as Prometheus's ordinary one.
+//! missed ([`infer_staleness`]). It also prints every NaN as `NaN`, so that the payload of a NaN is
+//! lost and read back as that of Prometheus's ordinary one. Requests are sent in `read`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub(super) struct MatrixSeries<'a> {
     histograms: Option<serde::de::IgnoredAny>,
 }
 
-/// Labels as they stand: of a name that stands twice, a map would keep one in silence.
+/// Labels in the order of the JSON, so that a duplicate name is detected: a map would silently keep one.
 #[derive(Debug)]
 struct Pairs(Vec<(String, String)>);
 
@@ -78,14 +78,14 @@ impl<'de> Deserialize<'de> for Pairs {
 /// A series that cannot be read.
 #[derive(Debug)]
 pub(super) struct Unreadable {
-    /// Its labels, as they stand.
+    /// Its labels, as the server printed them.
     pub(super) series: String,
-    /// What is wrong with it.
+    /// Why it cannot be read.
     pub(super) why: String,
 }
 
 impl MatrixSeries<'_> {
-    /// The series inside `range`, ascending, and whether it has native histograms too.
+    /// The series with its samples inside `range`, ascending, and whether it has native histograms too.
     pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), Unreadable> {
         let pairs = self.metric.0;
         let unreadable = |why: String| {
@@ -110,8 +110,8 @@ impl MatrixSeries<'_> {
     }
 }
 
-/// Seconds with a fraction, as the API prints milliseconds. The product is within a hundredth of
-/// a millisecond of the truth for another 100,000 years, so rounding recovers it.
+/// The instant that the API prints as seconds with a fraction. The product is exact to a hundredth of a
+/// millisecond for another 100,000 years, so that rounding recovers the milliseconds.
 pub(super) fn timestamp(seconds: f64) -> Option<Timestamp> {
     let millis = (seconds * 1000.0).round();
     (millis.abs() < 9.0e18).then_some(Timestamp::from_millis(millis as i64))
@@ -125,7 +125,7 @@ fn value(text: &str) -> Option<f64> {
     }
 }
 
-/// Makes samples strictly ascending in time; of several at one instant, the first stays.
+/// Sorts samples strictly ascending in time; of several at one instant, the first is kept.
 pub(super) fn put_in_order(samples: &mut Vec<Sample>) {
     if !samples.is_sorted_by(|earlier, later| earlier.at < later.at) {
         samples.sort_by_key(|sample| sample.at);
@@ -133,11 +133,11 @@ pub(super) fn put_in_order(samples: &mut Vec<Sample>) {
     }
 }
 
-/// When each target was scraped, by its `up` series.
+/// The instants at which each target was scraped, according to its `up` series.
 ///
-/// Prometheus stamps `up` with the instant of the scrape whose samples it describes, whether or
-/// not that scrape succeeded. Targets that share job and instance cannot be told apart by the
-/// labels of their series, and are left out.
+/// Prometheus stamps `up` with the instant of the scrape that it describes, whether or not that scrape
+/// succeeded. Targets that share job and instance cannot be distinguished by the labels of their
+/// series, and are left out.
 pub(super) fn scrapes(up: &[Series]) -> BTreeMap<TargetKey, Vec<Timestamp>> {
     let mut scrapes: BTreeMap<TargetKey, Option<Vec<Timestamp>>> = BTreeMap::new();
     for series in up {
@@ -153,13 +153,13 @@ pub(super) fn scrapes(up: &[Series]) -> BTreeMap<TargetKey, Vec<Timestamp>> {
 /// Inserts the staleness markers that the query API leaves out.
 ///
 /// Prometheus marks a series as ended at the scrape that no longer contains it, failed scrapes
-/// included (`scrape/scrape.go`). So: where a series has a sample at one scrape of its target,
-/// and none at the next, a marker stands at the next.
+/// included (`scrape/scrape.go`). Therefore, where a series has a sample at one scrape of its target
+/// and none at the next, a marker is inserted at the next.
 ///
-/// Not inferred are the ends of series with timestamps of their own, which coincide with no
-/// scrape and which Prometheus does not mark either; of recording rules; of series whose `job`
-/// and `instance` name no target in `scrapes`; and of whole targets that are no longer scraped,
-/// `up` included, because nothing tells them from a server that is down.
+/// No end is inferred for series with timestamps of their own, which coincide with no scrape and which
+/// Prometheus does not mark either; for recording rules; for series whose `job` and `instance` name no
+/// target in `scrapes`; and for targets that are no longer scraped at all, `up` included, because they
+/// cannot be distinguished from a server that is down.
 pub fn infer_staleness(series: &mut [Series], scrapes: &BTreeMap<TargetKey, Vec<Timestamp>>) {
     for series in series {
         let Some(scrapes) = scrapes.get(&series.labels.target()) else { continue };

@@ -1,4 +1,6 @@
-//! Raw samples of a window, by whichever way the server has.
+//! Reads raw samples of a window, by remote read or by queries, whichever the server allows.
+//!
+//! The formats are decoded in `frames`, `proto`, `xor` and `query`.
 
 use serde::Deserialize;
 
@@ -13,18 +15,18 @@ use crate::source::SourceError;
 use crate::source::http::AnswerStream;
 use crate::source::redact::public_url;
 
-/// How far before a window scrapes are looked for, to tell series that end at its first scrape:
-/// Prometheus's default lookback.
+/// How far before a window scrapes are read, to find series that end at its first scrape: Prometheus's
+/// default lookback.
 const SCRAPE_LOOKBACK_MS: i64 = 300_000;
 
-/// How long the text may be that a server writes in place of a frame, in bytes.
+/// The longest error text that a server may write in place of a frame, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
 /// A way to copy raw samples out of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadMode {
-    /// Remote read, answered with a stream of XOR chunks: every sample to the bit, in bounded
-    /// memory. Whole chunks come, of 120 samples or more each, however short the window: over a
+    /// Remote read, answered with a stream of XOR chunks: every sample to the bit, in bounded memory. The
+    /// server sends whole chunks of 120 samples or more, however short the window is: for a
     /// window of four scrapes, ten times the bytes of [`RemoteReadSamples`](Self::RemoteReadSamples)
     /// (measured on Prometheus 2.42 with 88,000 series: 16.7 MB against 1.6 MB).
     RemoteReadChunks,
@@ -36,7 +38,7 @@ pub enum ReadMode {
 }
 
 impl ReadMode {
-    /// The name that stands in captures and on the command line.
+    /// The name in captures and on the command line, such as `remote_read_chunks`.
     pub fn name(self) -> &'static str {
         match self {
             Self::RemoteReadChunks => "remote_read_chunks",
@@ -45,7 +47,7 @@ impl ReadMode {
         }
     }
 
-    /// Reads what [`name`](Self::name) writes.
+    /// The mode with this [`name`](Self::name); `None` where there is none.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::RemoteReadChunks, Self::RemoteReadSamples, Self::Query]
             .into_iter()
@@ -59,42 +61,42 @@ impl std::fmt::Display for ReadMode {
     }
 }
 
-/// Receives what is read.
+/// Receives the series of a read.
 pub trait SeriesSink: Send {
     /// Takes samples of one series: at least one, strictly ascending, all inside the window.
     ///
-    /// A series may come in several calls, one after the other, later samples in later calls.
-    /// Where selectors overlap, it comes again for each.
+    /// A series may arrive in several consecutive calls, later samples in later calls. Where selectors
+    /// overlap, it arrives again for each.
     ///
     /// # Errors
     ///
     /// An error ends the read, and is what the read returns.
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError>;
 
-    /// Learns of a series that has native histograms in or near the window. They are left out.
+    /// Called for a series that has native histograms in or near the window. They are left out.
     fn native_histogram(&mut self, labels: EncodedLabels<'_>);
 
-    /// Learns of a series that cannot be read, by as much of its name as can, and why. It is left out,
-    /// and others are not.
+    /// Called for a series that cannot be read, with as much of its name as can be read, and the reason.
+    /// Only this series is left out.
     fn unreadable(&mut self, series: &str, why: &str);
 }
 
-/// What a read brought.
+/// How much a read returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadStats {
     /// Series with at least one sample in the window, counted once for each selector.
     pub series: u64,
-    /// Samples in the window.
+    /// The number of samples in the window.
     pub samples: u64,
     /// Bytes of the answers' bodies, after HTTP's compression and before the protocol's.
     pub bytes: u64,
 }
 
-/// A sink that counts.
+/// A sink that counts the series and samples it passes on.
 struct Counted<'a> {
     sink: &'a mut dyn SeriesSink,
     stats: ReadStats,
-    /// The labels of the last call, to tell a series that continues from the next.
+    /// The labels of the last call, to distinguish a series that continues from the next one.
     last: Vec<u8>,
 }
 
@@ -113,7 +115,7 @@ impl Counted<'_> {
     }
 }
 
-/// What ends the skimming of a message.
+/// Why decoding a message ended early.
 enum Stop {
     Broken(String),
     Sink(SourceError),
@@ -162,7 +164,7 @@ impl PrometheusClient {
         Ok(counted.stats)
     }
 
-    /// One remote read; tells which kind of answer came.
+    /// Makes one remote read. Returns the kind of answer that the server sent.
     async fn remote_read(
         &self,
         accept: Accept,
@@ -211,7 +213,7 @@ impl PrometheusClient {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
                     Err(error) => {
-                        take_text(&mut answer, &mut frames).await;
+                        read_error_text(&mut answer, &mut frames).await;
                         return Err(self.broken_stream(&url, &error, &frames));
                     }
                 };
@@ -249,7 +251,7 @@ impl PrometheusClient {
         .map_err(|stop| self.stopped(&url, stop))
     }
 
-    /// Undoes the block format, whose claimed length is checked before it is believed.
+    /// Decompresses snappy's block format. The declared length is checked against the limit first.
     fn decompress(&self, url: &str, body: &[u8]) -> Result<Vec<u8>, SourceError> {
         let broken = |error: snap::Error| self.malformed(url, format!("broken snappy: {error}"));
         let length = snap::raw::decompress_len(body).map_err(broken)?;
@@ -268,8 +270,8 @@ impl PrometheusClient {
         let lookback = TimeRange::new(range.start + -SCRAPE_LOOKBACK_MS, range.end);
         let up = self.query_matrix(&selector.scrapes(), lookback, counted).await?;
         let scrapes = query::scrapes(&up);
-        // The window reaches back to the last scrape before it, lest the end of a series at the
-        // window's first scrape be missed.
+        // The window is extended to the last scrape before it, so that the end of a series at the
+        // window's first scrape is found.
         let before =
             |instants: &Vec<_>| instants.iter().copied().rfind(|instant| *instant < range.start);
         let start = scrapes.values().filter_map(before).min().unwrap_or(range.start);
@@ -292,8 +294,8 @@ impl PrometheusClient {
         range: TimeRange,
         counted: &mut Counted<'_>,
     ) -> Result<Vec<Series>, SourceError> {
-        // A range selector excludes its left bound since Prometheus 3 and includes it before, so
-        // it reaches one millisecond too far and the surplus is dropped.
+        // A range selector excludes its left bound since Prometheus 3 and includes it before. The
+        // range is one millisecond too long for the older versions, and the surplus is dropped.
         let query = format!("{selector}[{}ms]", range.millis());
         let time = seconds(range.end.as_millis() - 1);
         let url = self.url("/api/v1/query");
@@ -323,7 +325,7 @@ impl PrometheusClient {
         Ok(found)
     }
 
-    /// Finds the best way in which the server lets raw samples be read.
+    /// Determines the best mode in which the server lets raw samples be read.
     ///
     /// # Errors
     ///
@@ -375,7 +377,7 @@ impl PrometheusClient {
         frames: &Frames,
     ) -> SourceError {
         let start = self.redactor().body_start(frames.remainder());
-        match told(frames.remainder()) {
+        match error_text(frames.remainder()) {
             Some(message) => SourceError::Reported {
                 url: public_url(url),
                 kind: "an error midway".to_owned(),
@@ -428,8 +430,8 @@ fn take_chunked_series(
     counted.series(labels.labels(), samples).map_err(Stop::Sink)
 }
 
-/// Takes what may be the rest of a text that stands in place of a frame.
-async fn take_text(answer: &mut AnswerStream, frames: &mut Frames) {
+/// Reads the rest of an error text that a server writes in place of a frame.
+async fn read_error_text(answer: &mut AnswerStream, frames: &mut Frames) {
     while frames.remainder().len() < LONGEST_TEXT {
         match answer.chunk().await {
             Ok(Some(piece)) => frames.push(&piece),
@@ -438,39 +440,39 @@ async fn take_text(answer: &mut AnswerStream, frames: &mut Frames) {
     }
 }
 
-/// What a server says where a frame should stand: one line of text, as Go's `http.Error` ends it.
-fn told(remainder: &[u8]) -> Option<&str> {
+/// The error text that a server writes in place of a frame: one line, as Go's `http.Error` ends it.
+fn error_text(remainder: &[u8]) -> Option<&str> {
     let text = remainder.get(..LONGEST_TEXT).unwrap_or(remainder);
     let line = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
     let is_text = !line.is_empty() && !line.contains(char::is_control);
     is_text.then_some(line)
 }
 
-/// Servers send whole chunks, and some send their neighbours too.
+/// Whether a chunk has no sample in the range: servers send whole chunks, and some send neighbours too.
 fn outside(chunk: &Chunk<'_>, range: TimeRange) -> bool {
     chunk.max_ms < range.start.as_millis() || chunk.min_ms >= range.end.as_millis()
 }
 
-/// Milliseconds as seconds with three decimals, without a detour through floating point.
+/// Milliseconds as decimal seconds with three decimals, computed in integers.
 pub(super) fn seconds(millis: i64) -> String {
     let sign = if millis < 0 { "-" } else { "" };
     let millis = millis.unsigned_abs();
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// The data of a query for a scalar: an instant in seconds, and the value in text.
+/// The data of a query whose result is a scalar: an instant in seconds, and the value as text.
 #[derive(Debug, Deserialize)]
 pub(super) struct ScalarData {
     pub(super) result: (f64, String),
 }
 
-/// The data of an instant query that comes to a vector.
+/// The data of an instant query whose result is a vector.
 #[derive(Debug, Deserialize)]
 pub(super) struct VectorData {
     pub(super) result: Vec<VectorSample>,
 }
 
-/// One of its samples: an instant and the value in text.
+/// A sample of a vector: an instant in seconds, and the value as text.
 #[derive(Debug, Deserialize)]
 pub(super) struct VectorSample {
     pub(super) value: (f64, String),

@@ -1,25 +1,29 @@
-//! PromQL series selectors: which series to read.
+//! Series selectors, as they are sent to Prometheus.
+//!
+//! `promql` parses selectors too, as part of expressions that it evaluates. This parser is separate: it
+//! accepts a selector alone, reports errors as [`SourceError`], and leaves regular expressions as text,
+//! since it is the server that compiles and evaluates them.
 
 use std::fmt;
 
 use crate::model::{is_label_name, is_metric_name};
 use crate::source::SourceError;
 
-/// How a matcher compares.
+/// The comparison of a [`Matcher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MatchKind {
-    /// `=`
+    /// `=`: the label has this value.
     Equal,
-    /// `!=`
+    /// `!=`: the label has another value.
     NotEqual,
-    /// `=~`, anchored at both ends
+    /// `=~`: the regular expression matches the whole value.
     Regex,
-    /// `!~`, anchored at both ends
+    /// `!~`: the regular expression does not match the whole value.
     NotRegex,
 }
 
 impl MatchKind {
-    /// The operator in PromQL.
+    /// The operator in PromQL, such as `=~`.
     pub fn operator(self) -> &'static str {
         match self {
             Self::Equal => "=",
@@ -30,30 +34,34 @@ impl MatchKind {
     }
 }
 
-/// One condition on one label.
+/// One condition on one label, as text to send to a server.
+///
+/// It differs from [`LabelMatcher`](crate::model::LabelMatcher), which is evaluated here and therefore
+/// holds a compiled regular expression: a server may accept expressions that this program cannot
+/// compile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Matcher {
-    /// The label; `__name__` for the metric.
+    /// The name of the label; `__name__` for the metric.
     pub name: String,
-    /// How it compares.
+    /// The comparison of the label's value with `value`.
     pub kind: MatchKind,
-    /// With what.
+    /// The operand: a value, or a regular expression without anchors.
     pub value: String,
 }
 
-/// Conditions that a series meets all of.
+/// A conjunction of conditions: it selects the series that meet all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
     matchers: Vec<Matcher>,
 }
 
 impl Selector {
-    /// Reads a selector: `name`, `name{label="value",…}` or `{label=~"regex",…}`, with PromQL's
+    /// Parses a selector: `name`, `name{label="value",…}` or `{label=~"regex",…}`, with PromQL's
     /// four operators, three kinds of quotes and escapes.
     ///
     /// # Errors
     ///
-    /// [`SourceError::Options`] says what cannot be read and where. A selector without a
+    /// [`SourceError::Options`] says what cannot be parsed and at which byte. A selector without a
     /// condition is refused, as in Prometheus.
     ///
     /// # Examples
@@ -70,7 +78,7 @@ impl Selector {
         Ok(Self { matchers })
     }
 
-    /// A selector of `matchers`, of which there is at least one.
+    /// A selector of `matchers`, which must not be empty.
     pub fn new(matchers: Vec<Matcher>) -> Self {
         Self { matchers }
     }
@@ -94,10 +102,10 @@ impl Selector {
         self.with_matcher("__name__", MatchKind::Regex, regex)
     }
 
-    /// The same selector, narrowed to the metrics `names`, of which there is at least one.
+    /// The same selector, narrowed to the metrics `names`, which must not be empty.
     ///
-    /// Prometheus looks up an alternation of literals name by name, so this is as quick as one
-    /// selector a metric, and one request instead of many.
+    /// Prometheus looks up an alternation of literals name by name, so this is as fast as one selector
+    /// for each metric, with one request instead of many.
     #[must_use]
     pub fn with_metrics(&self, names: &[String]) -> Self {
         match names {
@@ -109,8 +117,8 @@ impl Selector {
         }
     }
 
-    /// The `up` series of the targets that this selector's series come from, as far as its
-    /// conditions on `job` and `instance` tell.
+    /// A selector of the `up` series of the targets of this selector's series: it keeps the conditions
+    /// on `job` and `instance`.
     pub fn scrapes(&self) -> Self {
         let mut matchers = vec![Matcher {
             name: "__name__".to_owned(),
@@ -124,7 +132,7 @@ impl Selector {
 }
 
 impl fmt::Display for Selector {
-    /// PromQL, readable by [`Selector::parse`] and by Prometheus 2 and 3.
+    /// Writes PromQL that [`Selector::parse`] and Prometheus 2 and 3 can parse.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |matcher: &&Matcher| {
             matcher.name == "__name__"
@@ -286,7 +294,7 @@ impl<'a> Parser<'a> {
     }
 
     fn operator(&mut self) -> Option<MatchKind> {
-        // `=~` stands before `=`, of which it would be a case.
+        // `=~` must be tried before `=`, which is a prefix of it.
         [MatchKind::Regex, MatchKind::NotRegex, MatchKind::NotEqual, MatchKind::Equal]
             .into_iter()
             .find(|kind| self.eat(kind.operator()))
@@ -336,7 +344,7 @@ fn unescape(characters: &mut std::str::Chars<'_>) -> Option<char> {
                 value =
                     value.checked_mul(radix)?.checked_add(characters.next()?.to_digit(radix)?)?;
             }
-            // Bytes past ASCII would be halves of characters.
+            // Bytes above ASCII would be parts of UTF-8 characters.
             let limit = if matches!(kind, 'u' | 'U') { u32::MAX } else { 0x7f };
             (value <= limit).then(|| char::from_u32(value)).flatten()
         }

@@ -1,10 +1,10 @@
-//! Prometheus's XOR chunks (`tsdb/chunkenc/xor.go`): from bytes to samples.
+//! Decodes Prometheus's XOR chunks (`tsdb/chunkenc/xor.go`) into samples.
 //!
 //! A chunk is a big-endian `u16` count of samples, then one bit stream: the first timestamp as a
 //! zigzag varint and the first value in 64 bits; the second timestamp as an unsigned varint
 //! difference; further ones as differences of differences in 0, 14, 17, 20 or 64 bits; and each
-//! later value as the significant bits of its XOR with the one before. Values keep their bits,
-//! staleness markers and other NaNs included.
+//! later value as the significant bits of its XOR with the one before. Every value is returned to the
+//! bit, staleness markers and other NaNs included. Chunks of native histograms are not decoded.
 
 use crate::model::{Sample, Timestamp};
 
@@ -13,7 +13,7 @@ use crate::model::{Sample, Timestamp};
 #[error("a chunk is cut short or malformed")]
 pub(super) struct BrokenChunk;
 
-/// Hands every sample of a chunk to `each`, in the chunk's order.
+/// Passes every sample of a chunk to `each`, in the chunk's order.
 ///
 /// Never panics, and never yields more than 65,535 samples, whatever the bytes.
 pub(super) fn decode(chunk: &[u8], mut each: impl FnMut(Sample)) -> Result<(), BrokenChunk> {
@@ -32,7 +32,7 @@ pub(super) fn decode(chunk: &[u8], mut each: impl FnMut(Sample)) -> Result<(), B
     let mut delta = 0_i64;
     let mut window = Window { leading: u32::MAX, trailing: 0 };
     for index in 1..count {
-        // Go's integers wrap around; so do these, lest garbage cause a panic.
+        // These additions wrap around as Go's do, so that invalid bytes cause no panic.
         delta = match index {
             1 => bits.uvarint()? as i64,
             _ => delta.wrapping_add(bits.delta_of_delta()?),
@@ -48,7 +48,7 @@ fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Where the significant bits of the last XOR lay. `leading` above 64 means that there was none.
+/// The position of the significant bits in the last XOR. `leading` above 64 means that there was none.
 struct Window {
     leading: u32,
     trailing: u32,
@@ -111,7 +111,7 @@ impl<'a> Bits<'a> {
         Ok(taken)
     }
 
-    /// Go's `binary.ReadUvarint`.
+    /// Takes an unsigned varint, as Go's `binary.ReadUvarint` does.
     fn uvarint(&mut self) -> Result<u64, BrokenChunk> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -152,7 +152,7 @@ impl<'a> Bits<'a> {
         }
         if self.take(1)? == 1 {
             let leading = self.take(5)? as u32;
-            // 64 does not fit into six bits and stands there as zero.
+            // 64 does not fit into six bits and is written as zero.
             let significant = match self.take(6)? as u32 {
                 0 => 64,
                 bits => bits,
@@ -167,9 +167,10 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The encoder that tests check the decoder against; the recorder has no use for one.
+/// An encoder, with which tests check the decoder. The recorder itself never encodes chunks.
 #[cfg(test)]
 pub(super) mod encoder {
+    use super::Window;
     use crate::model::Sample;
 
     #[derive(Default)]
@@ -197,61 +198,55 @@ pub(super) mod encoder {
             }
             self.put(value, 8);
         }
+
+        /// Writes a difference of differences of timestamps.
+        fn delta_of_delta(&mut self, dod: i64) {
+            let fits = |width: u32| -(1 << (width - 1)) < dod && dod <= 1 << (width - 1);
+            let (prefix, prefix_width, width) = match dod {
+                0 => return self.put(0, 1),
+                _ if fits(14) => (0b10, 2, 14),
+                _ if fits(17) => (0b110, 3, 17),
+                _ if fits(20) => (0b1110, 4, 20),
+                _ => (0b1111, 4, 64),
+            };
+            self.put(prefix, prefix_width);
+            self.put(dod as u64, width);
+        }
+
+        /// Writes the XOR of two values, within `window` where its significant bits fit.
+        fn value_xor(&mut self, xor: u64, window: &mut Window) {
+            if xor == 0 {
+                return self.put(0, 1);
+            }
+            let (leading, trailing) = (xor.leading_zeros().min(31), xor.trailing_zeros());
+            if window.leading <= leading && window.trailing <= trailing {
+                self.put(0b10, 2);
+            } else {
+                *window = Window { leading, trailing };
+                self.put(0b11, 2);
+                self.put(u64::from(leading), 5);
+                self.put(u64::from(64 - leading - trailing) & 63, 6);
+            }
+            self.put(xor >> window.trailing, 64 - window.leading - window.trailing);
+        }
     }
 
     /// Encodes ascending samples as Prometheus's appender does.
     pub(in crate::source::prometheus) fn encode(samples: &[Sample]) -> Vec<u8> {
         let mut out = Writer::default();
         let (mut at, mut delta, mut value) = (0, 0, 0);
-        let (mut leading, mut trailing) = (u32::MAX, 0);
+        let mut window = Window { leading: u32::MAX, trailing: 0 };
         for (index, sample) in samples.iter().enumerate() {
             let (new_at, new_value) = (sample.at.as_millis(), sample.value.to_bits());
             let new_delta = new_at.wrapping_sub(at);
             match index {
                 0 => out.uvarint(((new_at << 1) ^ (new_at >> 63)) as u64),
                 1 => out.uvarint(new_delta as u64),
-                _ => {
-                    let dod = new_delta.wrapping_sub(delta);
-                    let fits = |width: u32| -(1 << (width - 1)) < dod && dod <= 1 << (width - 1);
-                    match dod {
-                        0 => out.put(0, 1),
-                        _ if fits(14) => {
-                            out.put(0b10, 2);
-                            out.put(dod as u64, 14);
-                        }
-                        _ if fits(17) => {
-                            out.put(0b110, 3);
-                            out.put(dod as u64, 17);
-                        }
-                        _ if fits(20) => {
-                            out.put(0b1110, 4);
-                            out.put(dod as u64, 20);
-                        }
-                        _ => {
-                            out.put(0b1111, 4);
-                            out.put(dod as u64, 64);
-                        }
-                    }
-                }
+                _ => out.delta_of_delta(new_delta.wrapping_sub(delta)),
             }
-            if index == 0 {
-                out.put(new_value, 64);
-            } else {
-                let xor = new_value ^ value;
-                if xor == 0 {
-                    out.put(0, 1);
-                } else {
-                    let (lead, trail) = (xor.leading_zeros().min(31), xor.trailing_zeros());
-                    if leading <= lead && trailing <= trail {
-                        out.put(0b10, 2);
-                    } else {
-                        (leading, trailing) = (lead, trail);
-                        out.put(0b11, 2);
-                        out.put(u64::from(leading), 5);
-                        out.put(u64::from(64 - leading - trailing) & 63, 6);
-                    }
-                    out.put(xor >> trailing, 64 - leading - trailing);
-                }
+            match index {
+                0 => out.put(new_value, 64),
+                _ => out.value_xor(new_value ^ value, &mut window),
             }
             (at, delta, value) = (new_at, new_delta, new_value);
         }

@@ -74,9 +74,9 @@ fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
     let mut verdicts = Vec::new();
     for one in news {
         let settled = one.settled;
-        recent.take(one);
+        recent.add(one);
         let Some(as_of) = settled else { continue };
-        let known = recent.known(as_of);
+        let known = recent.as_of(as_of);
         let parts =
             Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
         verdicts.push((as_of, diagnose(&Evidence::new(known.window, as_of, parts))));

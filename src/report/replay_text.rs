@@ -3,20 +3,12 @@
 use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
+use super::page::{Color, Ink, Page, clock, ends, length, wrap};
 use crate::diagnose::counted;
 use crate::model::{TimeRange, Timestamp, cut, escape};
 use crate::pd::short_path;
 use crate::report::ReplayReport;
 use crate::timeline::{Entry, EntryKind, StateSummary};
-
-/// Whether to emphasise with ANSI escapes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Color {
-    /// Bytes of text only.
-    Plain,
-    /// ANSI escapes.
-    Ansi,
-}
 
 /// Columns before the text of an entry: `16:30:50.274  +3m30s prometheus `.
 const INDENT: usize = 32;
@@ -25,17 +17,6 @@ const INDENT: usize = 32;
 const GAPS_TOLD: usize = 200;
 /// Lines of the timeline.
 const ENTRIES_TOLD: usize = 4_000;
-
-/// The first and the last of many items, together `most`, and how many lie between; all of a few.
-pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
-    match items.len().checked_sub(most) {
-        None | Some(0) => (items, 0, &[]),
-        Some(between) => {
-            let (first, rest) = items.split_at(most / 2);
-            (first, between, &rest[between..])
-        }
-    }
-}
 
 /// The report, the verdict first, in lines of at most `width` columns, where words allow; at least 60 are used.
 /// Control characters in what came from outside are escaped.
@@ -52,22 +33,6 @@ pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String 
     page.damage(report);
     page.digests(report);
     page.out
-}
-
-pub(super) struct Page {
-    pub(super) out: String,
-    pub(super) width: usize,
-    pub(super) color: Color,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Ink {
-    Plain,
-    Bold,
-    Dim,
-    Red,
-    Green,
-    Yellow,
 }
 
 impl Page {
@@ -271,57 +236,6 @@ impl Page {
         let count = counted(count as u64, "line");
         self.line(2, &format!("{count} left out here; --format json has all"), Ink::Dim);
     }
-
-    pub(super) fn heading(&mut self, text: &str) {
-        self.out.push('\n');
-        self.line(0, text, Ink::Bold);
-    }
-
-    pub(super) fn field(&mut self, name: &str, value: &str) {
-        let name = escape(name);
-        let indent = 15;
-        for (index, line) in wrap(&escape(value), self.width - indent).into_iter().enumerate() {
-            let name = if index == 0 { name.as_str() } else { "" };
-            let _ = writeln!(self.out, "  {name:<12} {line}");
-        }
-    }
-
-    /// How many lines [`line`](Self::line) takes.
-    pub(super) fn lines_of(&self, indent: usize, text: &str) -> usize {
-        wrap(&escape(text), self.width - indent - 2).len()
-    }
-
-    pub(super) fn line(&mut self, indent: usize, text: &str, ink: Ink) {
-        for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
-            let indent = if index == 0 { indent } else { indent + 2 };
-            let _ = write!(self.out, "{:indent$}", "");
-            self.ink(&line, ink);
-            self.out.push('\n');
-        }
-    }
-
-    /// Text that is cut rather than broken where it is too long.
-    pub(super) fn one_line(&mut self, text: &str, ink: Ink) {
-        let text = escape(text);
-        self.ink(&cut(&text, self.width), ink);
-        self.out.push('\n');
-    }
-
-    pub(super) fn blank(&mut self) {
-        self.out.push('\n');
-    }
-
-    pub(super) fn ink(&mut self, text: &str, ink: Ink) {
-        let code = match (self.color, ink) {
-            (Color::Plain, _) | (_, Ink::Plain) => return self.out.push_str(text),
-            (_, Ink::Bold) => 1,
-            (_, Ink::Dim) => 2,
-            (_, Ink::Red) => 31,
-            (_, Ink::Green) => 32,
-            (_, Ink::Yellow) => 33,
-        };
-        let _ = write!(self.out, "\x1b[{code}m{text}\x1b[0m");
-    }
 }
 
 fn ink_of(kind: EntryKind) -> Ink {
@@ -401,41 +315,6 @@ fn evidence_text(group: &[Entry]) -> String {
     if parts == ["event"] { String::new() } else { format!("[{}]", parts.join(" ")) }
 }
 
-/// Breaks at spaces, and not at no-break spaces, which are printed as spaces; a word longer than `width` is broken anywhere. Never empty.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(10);
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(String::new());
-            used = 0;
-        } else if used > 0 {
-            lines.last_mut().expect("there is a line").push(' ');
-            used += 1;
-        }
-        for c in word.chars() {
-            if used == width {
-                lines.push(String::new());
-                used = 0;
-            }
-            let c = if c == '\u{a0}' { ' ' } else { c };
-            lines.last_mut().expect("there is a line").push(c);
-            used += 1;
-        }
-    }
-    lines
-}
-
-/// `HH:MM:SS.mmm` in UTC.
-pub(super) fn clock(at: Timestamp) -> String {
-    let millis = at.as_millis().rem_euclid(86_400_000);
-    let (seconds, millis) = (millis / 1_000, millis % 1_000);
-    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
-}
-
 fn range_text(range: TimeRange) -> String {
     let (start, end) = (range.start.to_string(), range.end.to_string());
     let same_day = start.len() == end.len() && start.get(..10) == end.get(..10);
@@ -447,14 +326,6 @@ fn range_text(range: TimeRange) -> String {
 fn offset(millis: i64) -> String {
     let sign = if millis < 0 { '-' } else { '+' };
     format!("{sign}{}", length(millis.saturating_abs()))
-}
-
-pub(super) fn length(millis: i64) -> String {
-    match millis {
-        ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
-        60_000..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis % 60_000 / 1_000),
-        _ => format!("{}h{:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
-    }
 }
 
 /// Rounds to four significant digits: PD's scores carry no more meaning.
@@ -477,20 +348,6 @@ fn significant(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_break_at_spaces_and_long_words_anywhere() {
-        assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
-        assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
-        assert_eq!(wrap("", 10), [""]);
-    }
-
-    #[test]
-    fn of_many_the_first_and_the_last_are_told() {
-        assert_eq!(ends(&[1, 2, 3, 4], 4), (&[1, 2, 3, 4][..], 0, &[][..]));
-        assert_eq!(ends(&[1, 2, 3, 4, 5, 6, 7], 4), (&[1, 2][..], 3, &[6, 7][..]));
-        assert_eq!(ends::<u8>(&[], 4), (&[][..], 0, &[][..]));
-    }
 
     #[test]
     fn scores_keep_four_digits() {

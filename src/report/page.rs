@@ -1,0 +1,156 @@
+//! Lines of a fixed width for a terminal: breaking, indenting and colouring text.
+
+use std::fmt::Write;
+
+use crate::model::{Timestamp, cut, escape};
+
+/// Whether to emphasise with ANSI escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// Bytes of text only.
+    Plain,
+    /// ANSI escapes.
+    Ansi,
+}
+
+pub(super) struct Page {
+    pub(super) out: String,
+    pub(super) width: usize,
+    pub(super) color: Color,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Ink {
+    Plain,
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+}
+
+impl Page {
+    pub(super) fn heading(&mut self, text: &str) {
+        self.out.push('\n');
+        self.line(0, text, Ink::Bold);
+    }
+
+    pub(super) fn field(&mut self, name: &str, value: &str) {
+        let name = escape(name);
+        let indent = 15;
+        for (index, line) in wrap(&escape(value), self.width - indent).into_iter().enumerate() {
+            let name = if index == 0 { name.as_str() } else { "" };
+            let _ = writeln!(self.out, "  {name:<12} {line}");
+        }
+    }
+
+    /// How many lines [`line`](Self::line) takes.
+    pub(super) fn lines_of(&self, indent: usize, text: &str) -> usize {
+        wrap(&escape(text), self.width - indent - 2).len()
+    }
+
+    pub(super) fn line(&mut self, indent: usize, text: &str, ink: Ink) {
+        for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
+            let indent = if index == 0 { indent } else { indent + 2 };
+            let _ = write!(self.out, "{:indent$}", "");
+            self.ink(&line, ink);
+            self.out.push('\n');
+        }
+    }
+
+    /// Text that is cut rather than broken where it is too long.
+    pub(super) fn one_line(&mut self, text: &str, ink: Ink) {
+        let text = escape(text);
+        self.ink(&cut(&text, self.width), ink);
+        self.out.push('\n');
+    }
+
+    pub(super) fn blank(&mut self) {
+        self.out.push('\n');
+    }
+
+    pub(super) fn ink(&mut self, text: &str, ink: Ink) {
+        let code = match (self.color, ink) {
+            (Color::Plain, _) | (_, Ink::Plain) => return self.out.push_str(text),
+            (_, Ink::Bold) => 1,
+            (_, Ink::Dim) => 2,
+            (_, Ink::Red) => 31,
+            (_, Ink::Green) => 32,
+            (_, Ink::Yellow) => 33,
+        };
+        let _ = write!(self.out, "\x1b[{code}m{text}\x1b[0m");
+    }
+}
+
+/// The first and the last of many items, together `most`, and how many lie between; all of a few.
+pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
+    match items.len().checked_sub(most) {
+        None | Some(0) => (items, 0, &[]),
+        Some(between) => {
+            let (first, rest) = items.split_at(most / 2);
+            (first, between, &rest[between..])
+        }
+    }
+}
+
+/// Breaks at spaces, and not at no-break spaces, which are printed as spaces; a word longer than `width` is broken anywhere. Never empty.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(10);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(String::new());
+            used = 0;
+        } else if used > 0 {
+            lines.last_mut().expect("there is a line").push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            if used == width {
+                lines.push(String::new());
+                used = 0;
+            }
+            let c = if c == '\u{a0}' { ' ' } else { c };
+            lines.last_mut().expect("there is a line").push(c);
+            used += 1;
+        }
+    }
+    lines
+}
+
+/// `HH:MM:SS.mmm` in UTC.
+pub(super) fn clock(at: Timestamp) -> String {
+    let millis = at.as_millis().rem_euclid(86_400_000);
+    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
+}
+
+pub(super) fn length(millis: i64) -> String {
+    match millis {
+        ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
+        60_000..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis % 60_000 / 1_000),
+        _ => format!("{}h{:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_and_long_words_anywhere() {
+        assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
+        assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
+        assert_eq!(wrap("", 10), [""]);
+    }
+
+    #[test]
+    fn of_many_the_first_and_the_last_are_told() {
+        assert_eq!(ends(&[1, 2, 3, 4], 4), (&[1, 2, 3, 4][..], 0, &[][..]));
+        assert_eq!(ends(&[1, 2, 3, 4, 5, 6, 7], 4), (&[1, 2][..], 3, &[6, 7][..]));
+        assert_eq!(ends::<u8>(&[], 4), (&[][..], 0, &[][..]));
+    }
+}
