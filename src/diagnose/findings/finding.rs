@@ -124,6 +124,15 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Whether faults of many kinds bring it about, so that it is listed beneath the first cause where
+    /// no other one claims it.
+    pub(in crate::diagnose) fn is_common_consequence(self) -> bool {
+        matches!(
+            self,
+            Self::LoadRose | Self::PdLeaderChanged | Self::LeadersLeft | Self::RegionsAbnormal
+        )
+    }
+
     /// The name that stands in JSON.
     pub fn name(self) -> String {
         let name = serde_json::to_value(self).expect("a unit variant is a string");

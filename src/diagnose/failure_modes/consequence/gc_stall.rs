@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "the GC safe point stands still",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &[],
     judge,

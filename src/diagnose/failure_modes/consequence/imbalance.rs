@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "leaders are unevenly placed, and PD does not move them",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,

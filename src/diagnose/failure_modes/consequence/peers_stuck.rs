@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "regions lack peers, and their repair makes no progress",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,

@@ -1,5 +1,8 @@
 //! Regions without a quorum: most of their peers are on stores that are gone.
 
+use crate::diagnose::failure_modes::presence::{
+    store_crash, store_partition, store_pause, store_restart, store_unreachable,
+};
 use std::collections::BTreeSet;
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
@@ -18,12 +21,13 @@ pub const MODE: Mode = Mode {
     says: "regions have lost their quorum",
     // Stores that fell out together and in the same way are one fault, and this is what it means.
     subsumes: &[
-        "store_crash",
-        "store_restart",
-        "store_pause",
-        "store_partition",
-        "store_unreachable",
+        &store_crash::MODE,
+        &store_restart::MODE,
+        &store_pause::MODE,
+        &store_partition::MODE,
+        &store_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,

@@ -1,5 +1,6 @@
 //! PD's operators do not progress, or PD was told not to make any while regions wait for it.
 
+use crate::diagnose::failure_modes::consequence::peers_stuck;
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
@@ -16,7 +17,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "PD's operators do not progress",
-    subsumes: &["peers_stuck"],
+    subsumes: &[&peers_stuck::MODE],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[STATUS],
     judge,

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "snapshots crowd out the rest",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[TRAFFIC],
     judge,

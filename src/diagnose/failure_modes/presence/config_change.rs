@@ -15,6 +15,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the configuration was changed",
     subsumes: &[],
+    // A change of configuration moves no load and slows no disk.
+    never_explains: &Depth::ALL,
     needs: &[Need::PdMembers],
     metrics: &[STATUS],
     judge,

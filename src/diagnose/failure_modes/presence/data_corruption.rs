@@ -1,5 +1,6 @@
 //! Panics, damaged files.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -12,7 +13,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "data is damaged",
-    subsumes: &["store_flap", "store_restart", "store_crash"],
+    subsumes: &[&store_flap::MODE, &store_restart::MODE, &store_crash::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[CRITICAL, CORRUPT],
     judge,

@@ -1,5 +1,7 @@
 //! No space left on a store's disk.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
+use crate::diagnose::failure_modes::resource::{disk_hang, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -16,7 +18,14 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's disk is full",
-    subsumes: &["store_crash", "store_restart", "store_flap", "disk_hang", "slow_disk"],
+    subsumes: &[
+        &store_crash::MODE,
+        &store_restart::MODE,
+        &store_flap::MODE,
+        &disk_hang::MODE,
+        &slow_disk::MODE,
+    ],
+    never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &[SIZE],
     judge,

@@ -1,6 +1,7 @@
 //! Killed by memory pressure: memory rose to the limit just before the process died.
 
 use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned};
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -15,7 +16,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was killed for its memory",
-    subsumes: &["store_crash", "store_restart", "store_flap"],
+    subsumes: &[&store_crash::MODE, &store_restart::MODE, &store_flap::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[RSS, QUOTA, START],
     judge,

@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a PD member that did not lead died",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

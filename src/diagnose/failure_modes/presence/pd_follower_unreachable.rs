@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a PD member that did not lead gives no answer: frozen or cut off",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

@@ -12,6 +12,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD's leader handed over to another member",
     subsumes: &[],
+    // Another leader of PD changes only what its members have to do.
+    never_explains: &[Depth::Resource],
     needs: &[Need::PdMembers],
     metrics: &[],
     judge,

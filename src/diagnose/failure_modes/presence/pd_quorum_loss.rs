@@ -1,5 +1,8 @@
 //! No majority of PD: nobody leads, nobody gives timestamps.
 
+use crate::diagnose::failure_modes::presence::{
+    pd_follower_crash, pd_follower_unreachable, pd_leader_crash, pd_leader_pause,
+};
 use std::collections::BTreeSet;
 
 use crate::diagnose::failure_modes::presence::pd_presence::METRICS;
@@ -17,11 +20,12 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD has no majority and no leader",
     subsumes: &[
-        "pd_leader_crash",
-        "pd_follower_crash",
-        "pd_leader_pause",
-        "pd_follower_unreachable",
+        &pd_leader_crash::MODE,
+        &pd_follower_crash::MODE,
+        &pd_leader_pause::MODE,
+        &pd_follower_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

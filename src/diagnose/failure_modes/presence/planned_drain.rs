@@ -13,6 +13,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a store was drained on purpose",
     subsumes: &[],
+    // A store that leads less has less to write, and clients ask for no more because of it.
+    never_explains: &[Depth::Resource, Depth::Workload],
     needs: &[Need::PdStores],
     metrics: &[LEADERS],
     judge,

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "nodes were restarted one after the other",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &["process_start_time_seconds"],
     judge,

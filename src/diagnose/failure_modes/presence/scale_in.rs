@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a store is being removed",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,

@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a store joined the cluster",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,

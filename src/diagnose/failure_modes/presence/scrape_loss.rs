@@ -20,6 +20,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the observer went blind, the observed did not",
     subsumes: &[],
+    // A blind observer moves no load and slows no disk.
+    never_explains: &Depth::ALL,
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &["up"],
     judge,

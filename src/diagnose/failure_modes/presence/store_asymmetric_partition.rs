@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "messages pass in one direction only",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process died and stayed dead",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -1,5 +1,6 @@
 //! A process that restarts again and again.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_restart};
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
@@ -14,7 +15,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process restarts again and again",
-    subsumes: &["store_restart", "store_crash"],
+    subsumes: &[&store_restart::MODE, &store_crash::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,

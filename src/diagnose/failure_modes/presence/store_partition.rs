@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store runs and is cut off from PD and from its peers",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process stood still: neither dead nor cut off",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

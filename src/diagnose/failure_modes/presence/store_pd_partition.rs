@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store serves its peers and cannot reach PD",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &METRICS,
     judge,

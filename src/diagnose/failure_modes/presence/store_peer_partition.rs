@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store reaches PD and not its peers",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process was replaced by a new one at once",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,

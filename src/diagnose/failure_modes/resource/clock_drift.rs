@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the member's clock jumped or disagrees with the others'",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMetrics],
     metrics: &[JUMPS, EVENTS, TSO],
     judge,

@@ -1,8 +1,10 @@
 //! A store is not given the CPU that it asks for.
 
+use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, ruled_out, slow_stores, weigh_load,
 };
+use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
@@ -16,7 +18,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",
-    subsumes: &["slow_disk", "slow_network", "store_pd_partition"],
+    subsumes: &[&slow_disk::MODE, &slow_network::MODE, &store_pd_partition::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_batch_system_fsm_schedule_wait_seconds_sum",

@@ -1,6 +1,10 @@
 //! I/O stopped: the process runs, PD and Prometheus hear it, and nothing is written any more.
 
 use crate::diagnose::failure_modes::presence::store_presence::claim;
+use crate::diagnose::failure_modes::presence::{
+    store_pause, store_pd_partition, store_unreachable,
+};
+use crate::diagnose::failure_modes::resource::{cpu_starved, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -20,12 +24,13 @@ pub const MODE: Mode = Mode {
     says: "the store's disk does not answer",
     // Behind a disk that stopped, heartbeats stop too, and so do a process's own inspections.
     subsumes: &[
-        "slow_disk",
-        "cpu_starved",
-        "store_pd_partition",
-        "store_pause",
-        "store_unreachable",
+        &slow_disk::MODE,
+        &cpu_starved::MODE,
+        &store_pd_partition::MODE,
+        &store_pause::MODE,
+        &store_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[SYNCS, SYNC_TIME, SCORE, MESSAGES, PROBES, PROBE_TIME],
     judge,

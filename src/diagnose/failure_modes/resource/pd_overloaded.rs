@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the PD member cannot keep up: its log or its threads wait",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMetrics],
     metrics: &[
         "etcd_disk_wal_fsync_duration_seconds_sum",

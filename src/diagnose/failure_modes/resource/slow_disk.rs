@@ -1,5 +1,6 @@
 //! A store's device is slow, and its load did not rise.
 
+use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, ruled_out, slow_stores, weigh_load,
 };
@@ -16,7 +17,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the store's disk is slow",
     // A store that writes for seconds misses heartbeats.
-    subsumes: &["store_pd_partition"],
+    subsumes: &[&store_pd_partition::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_raftstore_disk_probe_duration_seconds_sum",

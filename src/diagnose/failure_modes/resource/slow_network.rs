@@ -19,6 +19,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the node's links are slow or lose packets",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "scrape_duration_seconds",

@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the apply threads are saturated",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
     judge,

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the transaction scheduler refuses commands",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[BUSY],
     judge,

@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "RocksDB stalls writers: compaction cannot keep up",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[REASONS, THROTTLE],
     judge,

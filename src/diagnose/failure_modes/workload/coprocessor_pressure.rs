@@ -1,6 +1,7 @@
 //! Scans saturate the read pool.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, THREADS, crossings};
+use crate::diagnose::failure_modes::workload::traffic_surge;
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, TargetKind, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -17,7 +18,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "scans fill the read pool",
-    subsumes: &["traffic_surge"],
+    subsumes: &[&traffic_surge::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[ERRORS, THREADS, REQUESTS],
     judge,

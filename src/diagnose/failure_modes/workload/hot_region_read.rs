@@ -2,6 +2,7 @@
 
 use crate::diagnose::failure_modes::workload::hot_region::judge_kind;
 use crate::diagnose::failure_modes::workload::load_change::METRICS;
+use crate::diagnose::failure_modes::workload::traffic_surge;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::pd::FlowKind;
@@ -13,7 +14,8 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "a few regions take most of the reads",
-    subsumes: &["traffic_surge"],
+    subsumes: &[&traffic_surge::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &METRICS,
     judge,

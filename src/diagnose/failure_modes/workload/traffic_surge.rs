@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Workload,
     says: "clients ask for much more, of all stores alike",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,
