@@ -30,5 +30,5 @@ pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use shift::{Shift, shifts};
-pub use silence::Silence;
+pub use silence::{FailedScrapes, Silence};
 pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, slow};
