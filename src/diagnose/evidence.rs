@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::observations::pd_history::PdHistory;
-use crate::diagnose::observations::tracks::SeriesTable;
+use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 use crate::nodes::{Listing, Nodes};

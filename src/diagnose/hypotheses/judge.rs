@@ -255,7 +255,7 @@ mod tests {
     use crate::diagnose::findings::finding::{FindingKind, Target};
     use crate::diagnose::findings::{Crossing, crossing};
     use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};
-    use crate::diagnose::observations::tracks::tests::series;
+    use crate::diagnose::observations::series_table::tests::series;
     use crate::model::Timestamp;
 
     fn at(seconds: i64) -> Timestamp {

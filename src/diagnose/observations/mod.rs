@@ -14,6 +14,8 @@ mod plans;
 mod presence;
 mod reachability;
 mod restarts;
+mod scrapes;
+pub(super) mod series_table;
 mod shift;
 mod silence;
 mod stages;
