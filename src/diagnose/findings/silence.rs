@@ -206,17 +206,17 @@ fn names(stores: &[StoreNode], chosen: &BTreeSet<usize>) -> String {
 /// That a node's own counters stood still or went on while nobody reached it; `None` where that is
 /// unknown.
 fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Finding> {
-    let (kind, text, hole, counter) = match liveness {
-        Liveness::StoodStill { frozen_ms, hole, counter } => {
+    let (kind, text, gap, counter) = match liveness {
+        Liveness::StoodStill { frozen_ms, gap, counter } => {
             let frozen = seconds(*frozen_ms as f64 / 1000.0);
             let text = format!("its own counters stood still for {frozen} of the hole");
-            (FindingKind::CountersStoodStill, text, *hole, *counter)
+            (FindingKind::CountersStoodStill, text, *gap, *counter)
         }
-        Liveness::MovedOn { share, hole, counter } => {
+        Liveness::MovedOn { share, gap, counter } => {
             let share = number(share * 100.0);
             let text =
                 format!("its own counters went on through the hole, at {share} % of their pace");
-            (FindingKind::CountersMovedOn, text, *hole, *counter)
+            (FindingKind::CountersMovedOn, text, *gap, *counter)
         }
         Liveness::Unknown => return None,
     };
@@ -224,11 +224,11 @@ fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Find
     let about = About {
         kind,
         target: target.clone(),
-        onset: hole.start,
+        onset: gap.start,
         uncertainty_ms: 0,
-        end: Some(hole.end),
+        end: Some(gap.end),
     };
-    let citations = vec![cite(series, hole.end, "first sample after the hole".to_owned())];
+    let citations = vec![cite(series, gap.end, "first sample after the hole".to_owned())];
     Some(finding(about, text, citations, vec![plot(counter, PlotHow::Gauge, instance)]))
 }
 

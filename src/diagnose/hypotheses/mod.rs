@@ -7,3 +7,4 @@ pub(super) mod mode;
 pub(super) mod observed;
 pub(super) mod planned_stops;
 mod ranking;
+pub(super) mod slow_nodes;

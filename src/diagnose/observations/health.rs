@@ -1,5 +1,5 @@
-//! Health checks that TiKV nodes make of each other: whether the way between two is there, and how
-//! long it takes, whatever regions the two share.
+//! Health checks that TiKV nodes make of each other: whether the link between two works, and how long
+//! a round trip takes, whatever regions the two share.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,9 @@ use crate::model::{Labels, StoreId, TimeRange};
 /// Whether a store's health checks of each other one come back over `range`, by
 /// `tikv_raftstore_inspect_network_duration_seconds`: `(by, whom)` to whether they do. TiKV checks each
 /// other store every 100 ms, whatever regions they share, and records only what takes longer than
-/// that; so a pair that has no series is well, once any has one and the checking store was scraped.
-/// A link that is slow records its round trips, one that is broken the seconds since its last answer.
+/// that; so a pair without a series is healthy, if any other pair has one and the checking store was
+/// scraped. For a slow link TiKV records its round trips, for a broken one the seconds since the last
+/// answer.
 pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, usize), bool> {
     let table = &evidence.series;
     let counts = format!("{HEALTH}_count");
@@ -48,8 +49,9 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
     found
 }
 
-/// When nearly all of a store's health checks of another take longer than they are apart and still
-/// come back, by `(by, whom)`: three intervals in a row and more.
+/// Stretches of at least three scrape intervals in which nearly all of a store's health checks of
+/// another take longer than their interval of 100 ms and are still answered, by `(by, whom)`. The peak
+/// is in seconds.
 pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     let table = &evidence.series;
     let counts = format!("{HEALTH}_count");
@@ -80,14 +82,14 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     found
 }
 
-/// The store that a series is about health checks of.
+/// The store that the health checks of a series go to, as an index.
 fn checked(evidence: &Evidence, labels: &Labels) -> Option<usize> {
     evidence.nodes.store(StoreId(labels.get("target")?.parse().ok()?))
 }
 
-/// How long health checks of other stores take, where that is longer than they are apart.
+/// The histogram of health checks of other stores that take longer than 100 ms, in seconds.
 pub const HEALTH: &str = "tikv_raftstore_inspect_network_duration_seconds";
-/// Nearly all of ten a second.
+/// The least number of late checks a second on a slow link, of ten that are made.
 const LATE_A_SECOND: f64 = 5.0;
-/// No round trip takes a second.
+/// The least time of a check on a broken link, in seconds: no round trip takes as long.
 const BROKEN_S: f64 = 1.0;

@@ -1,5 +1,8 @@
-//! What happened, before anybody asks why: silences, restarts, stages that became slow, load
-//! that rose, decisions that were taken.
+//! Observations: what happened in a window, before anybody asks why. Outages, restarts, slow stages,
+//! load that rose, and planned changes.
+//!
+//! An observation is a value that other code computes with; its description for a person is made in
+//! `findings`.
 
 pub(super) mod departures;
 mod health;

@@ -1,5 +1,6 @@
-//! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
-//! when, is found before.
+//! Fills in the reachability matrix of an outage: whether each observer reached the store meanwhile.
+//!
+//! Which stores fell silent, and when, is found in `outages`.
 
 use crate::diagnose::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::observations::health::health_checks;
@@ -8,13 +9,13 @@ use crate::diagnose::observations::silence::{Unreachable, messages, row_and_colu
 use crate::model::{TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 
-/// Fills in the views that are not known yet.
-pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
+/// Fills in what is still unknown of who reached the store. `own` are its broken links.
+pub fn fill_reachability(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     by_pd_and_prometheus(evidence, outage);
     by_peers(evidence, outage, own);
 }
 
-/// Whether PD or Prometheus, who were not seen to miss it, heard it.
+/// Whether PD and Prometheus reached it, where they were not seen to miss it.
 fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
     let known = &evidence.nodes.stores[outage.store];
@@ -38,8 +39,8 @@ fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     }
 }
 
-/// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
-/// comes every 10 s, so that two scrapes without any, while others had some, are silence.
+/// Whether PD's leader handled heartbeats of the store, by PD's metrics, where its answers are missing.
+/// A heartbeat comes every 10 s, so two scrapes without any, while other stores had some, are silence.
 fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRange) -> Reachability {
     let table = &evidence.series;
     let interval = table.scrape_interval_ms();
@@ -63,7 +64,7 @@ fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRang
     }
 }
 
-/// Whether messages go to and fro between the store and its peers.
+/// Whether messages pass between the store and its peers, in each direction.
 fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let store = outage.store;
     let (row, column) = row_and_column(own, store);
@@ -87,7 +88,7 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
     let received =
         view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
-    // Who was scraped and counted no message as undeliverable had none to send: regions moved.
+    // A peer that was scraped and counted no message as undeliverable had none to send: regions moved.
     let peers_scraped = messages.keys().any(|pair| pair.1 != store);
     let received = match received {
         Reachability::Silent if peers_scraped => Reachability::Unknown,

@@ -1,30 +1,31 @@
 //! When each target was scraped and whether that succeeded, and which samples are unreadable.
 //!
-//! What the scrapes brought stands in `series_table`.
+//! The samples of the scrapes stand in `series_table`.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Observed, Series, Stretches, TimeRange, Timestamp, Unreadable, is_stale};
 
-/// One scrape of a target, after `up`; where that is missing, after its other series.
+/// One scrape of a target, by its series `up`, or by its other series where `up` was not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scrape {
-    /// When.
+    /// When Prometheus scraped the target.
     pub at: Timestamp,
-    /// Whether it succeeded.
+    /// Whether the scrape succeeded.
     pub up: bool,
 }
 
-/// When samples were recorded that cannot be read any more.
+/// The times of samples that were recorded and cannot be read any more.
 #[derive(Clone, Debug, Default)]
 pub struct UnreadableSamples {
-    /// Those of a target, by instance.
+    /// Times by the `instance` label of the target.
     of: BTreeMap<String, Stretches>,
-    /// Those of nobody knows which.
+    /// Times in which samples of an unknown target are unreadable.
     of_anything: Stretches,
 }
 
 impl UnreadableSamples {
+    /// The times of all unreadable parts that may hold samples.
     pub fn new(parts: &[Unreadable]) -> Self {
         let mut of: BTreeMap<String, Vec<TimeRange>> = BTreeMap::new();
         for part in parts {
@@ -42,15 +43,16 @@ impl UnreadableSamples {
         }
     }
 
+    /// Whether samples of the target may be unreadable in `range`.
     pub fn overlap(&self, instance: &str, range: TimeRange) -> bool {
         self.of_anything.overlap(range)
             || self.of.get(instance).is_some_and(|stretches| stretches.overlap(range))
     }
 }
 
-/// Scrapes of a target whose `up` is missing. What Prometheus notes of each scrape it notes of a failed
-/// one too, and then nothing else comes with it. Where that is missing as well, the first failed scrape
-/// has left a staleness marker in every series.
+/// The scrapes of a target whose `up` was not recorded, by its other series. Prometheus records
+/// `scrape_*` for a failed scrape too, without any other sample. Where those are missing as well, the
+/// first failed scrape has left a staleness marker in every series.
 pub fn scrapes_by_traces<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Scrape> {
     let (notes, own): (Vec<&Series>, Vec<&Series>) =
         series.partition(|one| one.labels.metric().starts_with("scrape_"));
@@ -66,6 +68,8 @@ pub fn scrapes_by_traces<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Sc
     came.into_iter().map(|(at, up)| Scrape { at, up }).collect()
 }
 
+/// The median distance between two scrapes of a target in milliseconds, at least a second; 15 s
+/// where nothing was scraped twice.
 pub fn interval_ms(scrapes: &BTreeMap<String, Vec<Scrape>>) -> i64 {
     let pairs = scrapes.values().flat_map(|list| list.windows(2));
     let mut steps: Vec<i64> = pairs.map(|pair| pair[1].at - pair[0].at).collect();

@@ -16,11 +16,11 @@ use crate::nodes::Targets;
 /// The increase of a counter over `(since, at]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Increment {
-    /// The sample before.
+    /// When the sample before was taken.
     pub since: Timestamp,
-    /// The sample.
+    /// When the sample was taken.
     pub at: Timestamp,
-    /// By how much the counter rose.
+    /// By how much the counter rose, in the counter's unit.
     pub by: f64,
 }
 
@@ -35,7 +35,7 @@ pub struct SeriesTable {
 }
 
 impl SeriesTable {
-    /// Takes series in any order. `unreadable` lists what was recorded besides.
+    /// A table of series in any order. `unreadable` lists what was recorded besides and cannot be read.
     pub fn new(series: Vec<Series>, unreadable: &[Unreadable]) -> Self {
         let unreadable = UnreadableSamples::new(unreadable);
         let mut metrics: BTreeMap<String, Vec<Series>> = BTreeMap::new();
@@ -76,23 +76,23 @@ impl SeriesTable {
         Self { metrics, targets, scrapes, interval_ms, unreadable }
     }
 
-    /// Whether samples of a target were recorded in `range` that cannot be read any more: what is
-    /// missing then tells nothing of the target.
+    /// Whether samples of a target were recorded in `range` that cannot be read any more: samples that
+    /// are missing there say nothing about the target.
     pub fn is_unreadable(&self, instance: &str, range: TimeRange) -> bool {
         self.unreadable.overlap(instance, range)
     }
 
-    /// Series of a metric, ascending by labels.
+    /// The series of a metric, ascending by labels; none where the metric was not recorded.
     pub fn metric(&self, name: &str) -> &[Series] {
         self.metrics.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Every series, by metric and labels.
+    /// Every series, ascending by metric and labels.
     pub fn all(&self) -> impl Iterator<Item = &Series> {
         self.metrics.values().flatten()
     }
 
-    /// Series of a metric of one target.
+    /// The series of a metric of one target, ascending by labels.
     pub fn of<'a>(
         &'a self,
         name: &str,
@@ -101,12 +101,12 @@ impl SeriesTable {
         self.metric(name).iter().filter(move |one| one.labels.get("instance") == Some(instance))
     }
 
-    /// Whether the metric has a sample at all.
+    /// Whether the metric has any sample.
     pub fn has(&self, name: &str) -> bool {
         self.metrics.contains_key(name)
     }
 
-    /// Targets by instance with their scrapes, ascending.
+    /// The scrapes of each target, ascending in time, by the target's `instance` label.
     pub fn scrapes(&self) -> &BTreeMap<String, Vec<Scrape>> {
         &self.scrapes
     }
@@ -116,8 +116,9 @@ impl SeriesTable {
         Targets::of(self.targets.iter().map(|(job, instance)| (job.as_str(), instance.as_str())))
     }
 
-    /// The typical distance between two scrapes: the median over all targets, 15 s where there
-    /// are too few. Windows are counted in scrapes, so that another interval changes nothing.
+    /// The typical distance between two scrapes in milliseconds: the median over all targets, 15 s
+    /// where there are too few, at least a second. Stretches of time are counted in scrapes, so that
+    /// another interval changes no result.
     pub fn scrape_interval_ms(&self) -> i64 {
         self.interval_ms
     }
@@ -144,8 +145,7 @@ impl SeriesTable {
         found
     }
 
-    /// The successful scrape of the same target just before `at`, where all that it brought can be
-    /// read.
+    /// The successful scrape of the same target just before `at`, if all of its samples can be read.
     fn scrape_before(&self, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
         let instance = labels.get("instance")?;
         let list = self.scrapes.get(instance)?;
@@ -154,8 +154,8 @@ impl SeriesTable {
         (earlier.up && known).then_some(earlier.at)
     }
 
-    /// Sum over a target's series of the increase per second. Intervals that span more than
-    /// three scrapes are left out: what happened inside is not known.
+    /// The increase per second, summed over those of a target's series whose labels `keep` accepts.
+    /// Intervals of more than three and a half scrapes are left out: what happened inside is unknown.
     pub fn rate(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
         let longest = self.scrape_interval_ms().saturating_mul(3) + self.scrape_interval_ms() / 2;
         self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)), longest)
@@ -177,9 +177,9 @@ impl SeriesTable {
         Track(sums)
     }
 
-    /// Mean of a histogram or summary per interval: increase of `<name>_sum` over that of
-    /// `<name>_count`. Intervals with fewer than `least` observations have no mean. Across a hole
-    /// in the scrapes there is one, and it stands for each scrape that is missing.
+    /// The mean of a histogram or summary per interval: the increase of `<name>_sum` divided by that of
+    /// `<name>_count`. Intervals with fewer than `least` observations have no mean. A scrape gap has one
+    /// mean, which stands for each scrape that is missing.
     pub fn mean(
         &self,
         name: &str,
@@ -204,7 +204,7 @@ impl SeriesTable {
         Track(sums.0.iter().filter_map(mean).flat_map(|point| parts(point, interval)).collect())
     }
 
-    /// As [`mean`](Self::mean) for each value of a label, and of those the least at each instant.
+    /// As [`mean`](Self::mean) for each value of `label`, and of these means the least at each instant.
     pub fn least_mean(&self, name: &str, instance: &str, label: &str) -> Track {
         let count = format!("{name}_count");
         let values: BTreeSet<&str> =
@@ -222,7 +222,7 @@ impl SeriesTable {
         Track(least.into_values().collect())
     }
 
-    /// Sum over a target's gauges.
+    /// The gauge, summed over those of a target's series whose labels `keep` accepts.
     pub fn gauge(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
         let mut sums: BTreeMap<Timestamp, f64> = BTreeMap::new();
         for one in self.of(name, instance).filter(|one| keep(&one.labels)) {
@@ -238,16 +238,16 @@ impl SeriesTable {
         Track(sums.into_iter().map(point).collect())
     }
 
-    /// How much a target's counters rose across a hole in its scrapes: from the last sample at or
-    /// before `hole.start` to the first at or after `hole.end`. `None` where either is missing or
-    /// the counter was reset in between.
-    pub fn across(&self, name: &str, instance: &str, hole: TimeRange) -> Option<Increment> {
+    /// How much a target's counters rose across a scrape gap: from the last sample at or before
+    /// `gap.start` to the first at or after `gap.end`. `None` where either is missing or the counter was
+    /// reset in between.
+    pub fn across(&self, name: &str, instance: &str, gap: TimeRange) -> Option<Increment> {
         let mut total: Option<Increment> = None;
         for one in self.of(name, instance) {
             let live: Vec<&Sample> =
                 one.samples.iter().filter(|sample| !is_stale(sample.value)).collect();
-            let before = live.iter().rev().find(|sample| sample.at <= hole.start)?;
-            let after = live.iter().find(|sample| sample.at >= hole.end)?;
+            let before = live.iter().rev().find(|sample| sample.at <= gap.start)?;
+            let after = live.iter().find(|sample| sample.at >= gap.end)?;
             if after.value < before.value {
                 return None;
             }
@@ -280,14 +280,14 @@ fn added(mut sums: Vec<Point>, more: impl Iterator<Item = Point>) -> Vec<Point> 
     sums
 }
 
-/// Over a longer hole than this a mean says nothing of any scrape: as far as a judgement looks back.
-const LONGEST_HOLE_MS: i64 = HORIZON_MS;
+/// The longest gap whose mean stands for its missing scrapes: as far as a judgement looks back.
+const LONGEST_GAP_MS: i64 = HORIZON_MS;
 
-/// A value that holds over several intervals, once for each; the value itself over fewer than two,
-/// and nothing over a hole of more than [`LONGEST_HOLE_MS`].
+/// A value that holds over several intervals, repeated for each of them; the value itself over fewer
+/// than two, and nothing over a gap of more than [`LONGEST_GAP_MS`].
 fn parts(point: Point, interval: i64) -> impl Iterator<Item = Point> {
     let span = point.at - point.since;
-    let count = match span > LONGEST_HOLE_MS {
+    let count = match span > LONGEST_GAP_MS {
         true => 0,
         false => ((span + interval / 2) / interval).max(1),
     };
@@ -327,7 +327,7 @@ pub(in crate::diagnose) mod tests {
     }
 
     #[test]
-    fn a_series_born_late_starts_at_zero_and_one_at_the_start_does_not() {
+    fn a_series_that_begins_late_starts_at_zero_and_one_at_the_start_does_not() {
         let table = table(vec![series(&C, &[(45, 30.0), (60, 60.0)])]);
         let rates: Vec<f64> = table.rate("c", "a", |_| true).values().collect();
         assert_eq!(rates, [2.0, 2.0]);
@@ -336,7 +336,7 @@ pub(in crate::diagnose) mod tests {
     }
 
     #[test]
-    fn a_series_born_beside_unreadable_samples_has_no_known_beginning() {
+    fn a_series_that_begins_beside_unreadable_samples_has_no_known_beginning() {
         let counter = series(&C, &[(45, 30.0), (60, 60.0)]);
         let part =
             |of: Observed, from, to| Unreadable { of, range: TimeRange::new(at(from), at(to)) };
@@ -357,7 +357,7 @@ pub(in crate::diagnose) mod tests {
     }
 
     #[test]
-    fn a_long_hole_has_no_rate_but_an_increase_across() {
+    fn a_long_gap_has_no_rate_but_an_increase_across() {
         let table = table(vec![series(&C, &[(0, 0.0), (15, 15.0), (135, 20.0)])]);
         assert_eq!(table.rate("c", "a", |_| true).0.len(), 1);
         let across = table.across("c", "a", TimeRange::new(at(15), at(135))).unwrap();
@@ -365,7 +365,7 @@ pub(in crate::diagnose) mod tests {
     }
 
     #[test]
-    fn a_mean_across_a_hole_stands_for_each_missing_scrape() {
+    fn a_mean_across_a_gap_stands_for_each_missing_scrape() {
         let sum = series(&[("__name__", "h_sum"), ("instance", "a")], &[(0, 0.0), (60, 8.0)]);
         let count = series(&[("__name__", "h_count"), ("instance", "a")], &[(0, 0.0), (60, 4.0)]);
         let mean = table(vec![sum, count]).mean("h", "a", 1.0, |_| true);
@@ -390,7 +390,7 @@ pub(in crate::diagnose) mod tests {
     }
 
     #[test]
-    fn without_up_a_scrape_is_told_by_what_it_brought() {
+    fn without_up_a_scrape_is_known_by_its_other_samples() {
         let own = series(&C, &[(0, 1.0), (15, 2.0), (60, 3.0)]);
         let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
         let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);

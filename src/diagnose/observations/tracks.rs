@@ -11,7 +11,7 @@ pub struct Point {
     pub since: Timestamp,
     /// When the sample was taken.
     pub at: Timestamp,
-    /// The value.
+    /// The value, in the unit of the track.
     pub value: f64,
 }
 
@@ -33,7 +33,7 @@ impl Track {
         self.0[..to].last()
     }
 
-    /// Values, in order.
+    /// The values alone, ascending in time.
     pub fn values(&self) -> impl Iterator<Item = f64> {
         self.0.iter().map(|point| point.value)
     }

@@ -7,7 +7,8 @@ use crate::diagnose::failure_modes::resource::node_stage::{
 use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 

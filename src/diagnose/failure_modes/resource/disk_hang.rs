@@ -1,4 +1,4 @@
-//! I/O stopped: the process runs, PD and Prometheus hear it, and nothing is written any more.
+//! I/O stopped: the process runs, PD and Prometheus reach it, and nothing is written any more.
 
 use crate::diagnose::failure_modes::presence::store_presence::claim;
 use crate::diagnose::failure_modes::presence::{
@@ -52,31 +52,31 @@ const HUNG_S: f64 = 10.0;
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let stores = 0..observed.evidence.nodes.stores.len();
     let mut found: Vec<Claim> = stores.filter_map(|store| of_store(observed, store)).collect();
-    found.extend(observed.outages.iter().filter_map(|outage| behind_a_hole(observed, outage)));
+    found.extend(observed.outages.iter().filter_map(|outage| behind_a_gap(observed, outage)));
     found
 }
 
-/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed whole:
-/// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
-/// half of the hole or more.
-fn behind_a_hole(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
+/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed intact: it
+/// answered their keepalives, which a frozen process does not. Its fsyncs account for half of the
+/// scrape gap or more.
+fn behind_a_gap(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
     let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
-    let Liveness::StoodStill { hole, .. } = outage.liveness else { return None };
+    let Liveness::StoodStill { gap, .. } = outage.liveness else { return None };
     let connected = outage.column.is_empty() && outage.outbound == Reachability::Silent;
-    if !connected || outage.link.is_some() || !peers_reach(observed, outage, hole) {
+    if !connected || outage.link.is_some() || !peers_reach(observed, outage, gap) {
         return None;
     }
-    let spent = observed.evidence.series.across(SYNC_TIME, instance, hole)?;
-    if spent.by * 2000.0 < hole.millis() as f64 {
+    let spent = observed.evidence.series.across(SYNC_TIME, instance, gap)?;
+    if spent.by * 2000.0 < gap.millis() as f64 {
         return None;
     }
     let found = claim(observed, outage, 0.97);
     Some(found.but("its own inspections stood still, as they do behind a disk that stopped"))
 }
 
-/// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
-/// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
-fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, hole: TimeRange) -> bool {
+/// Whether the health checks of the other stores are answered: TiKV scores its links from 1 to 100
+/// (`tikv_raftstore_slow_score` of type `network`), and an unanswered check raises the score at once.
+fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, gap: TimeRange) -> bool {
     let others = observed.evidence.nodes.stores.iter().enumerate();
     let others = others.filter(|(store, _)| *store != outage.store);
     let scores: Vec<f64> = others
@@ -84,13 +84,13 @@ fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, hole: TimeRange) 
         .flat_map(|instance| {
             let of_links = |labels: &Labels| labels.get("type") == Some("network");
             let track = observed.evidence.series.gauge(SCORE, instance, of_links);
-            track.within(hole).iter().map(|point| point.value).collect::<Vec<f64>>()
+            track.within(gap).iter().map(|point| point.value).collect::<Vec<f64>>()
         })
         .collect();
     !scores.is_empty() && scores.iter().all(|score| *score < 10.0)
 }
 
-/// A disk that stopped, as one measure shows it.
+/// A time in which one measure shows that the disk stopped.
 struct Stop {
     range: TimeRange,
     lasts: bool,
@@ -139,7 +139,7 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
 const UNCERTAIN_MS: i64 = 15_000;
 
 /// A stretch without a single event of a counter that had so many a second before. The interval
-/// before it holds the events up to the stop: their share tells when that was.
+/// before it holds the events up to the stop: their share dates the stop.
 fn stands_still(track: &Track, at_least: f64) -> Option<Stop> {
     below(track, 0.0, 2).into_iter().find_map(|stretch| {
         let before =

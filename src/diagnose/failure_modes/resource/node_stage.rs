@@ -2,7 +2,8 @@
 
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::model::{TimeRange, Timestamp};
