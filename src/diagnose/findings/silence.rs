@@ -203,7 +203,7 @@ fn names(stores: &[StoreNode], chosen: &BTreeSet<usize>) -> String {
     chosen.iter().map(|store| stores[*store].name()).collect::<Vec<_>>().join(", ")
 }
 
-/// That a node's own counters stood still or went on while nobody reached it; `None` where that is
+/// That a node's own counters stood still or went on while no observer reached it; `None` where that is
 /// unknown.
 fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Finding> {
     let (kind, text, gap, counter) = match liveness {

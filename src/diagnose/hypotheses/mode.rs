@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nature {
-    /// Something broke.
+    /// Something in the cluster broke.
     Fault,
     /// Somebody decided it, or only the observer went blind.
     Change,

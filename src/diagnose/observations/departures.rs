@@ -187,7 +187,7 @@ fn departure(within: &[Point], before: Option<Point>, normal: Normal, last: bool
     let typical = median(within.iter().map(|point| point.value)).unwrap_or(first.value);
     let peak = within.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a });
     let peak = peak.unwrap_or(first);
-    // A rate over an interval in which the change fell is a mixture: its share tells when.
+    // A rate over an interval in which the change fell is a mixture: its share dates the change.
     let share = |point: Point| ((point.value - baseline) / (typical - baseline)).clamp(0.0, 1.0);
     let mixed = before.filter(|point| point.value > baseline + noise);
     let earlier = mixed.map_or(0.0, share);

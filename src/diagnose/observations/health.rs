@@ -9,7 +9,7 @@ use crate::diagnose::observations::invariants::{Stretch, above};
 use crate::model::{Labels, StoreId, TimeRange};
 
 /// Whether a store's health checks of each other one come back over `range`, by
-/// `tikv_raftstore_inspect_network_duration_seconds`: `(by, whom)` to whether they do. TiKV checks each
+/// `tikv_raftstore_inspect_network_duration_seconds`: `(by, to)` to whether they do. TiKV checks each
 /// other store every 100 ms, whatever regions they share, and records only what takes longer than
 /// that; so a pair without a series is healthy, if any other pair has one and the checking store was
 /// scraped. For a slow link TiKV records its round trips, for a broken one the seconds since the last
@@ -31,10 +31,10 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
         if !scraped {
             continue;
         }
-        let others = (0..evidence.nodes.stores.len()).filter(|whom| *whom != by);
-        found.extend(others.map(|whom| ((by, whom), true)));
+        let others = (0..evidence.nodes.stores.len()).filter(|to| *to != by);
+        found.extend(others.map(|to| ((by, to), true)));
         for one in table.of(&counts, instance) {
-            let Some(whom) = checked(evidence, &one.labels) else { continue };
+            let Some(to) = checked(evidence, &one.labels) else { continue };
             let late = |labels: &Labels| labels.get("target") == one.labels.get("target");
             let rate = table.rate(&counts, instance, late);
             let times = table.mean(HEALTH, instance, 1.0, late);
@@ -42,7 +42,7 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
             let many = rate.within(within).iter().filter(|p| p.value >= LATE_A_SECOND).count();
             let long = times.within(within).iter().filter(|p| p.value >= BROKEN_S).count();
             if many > 0 && long > 0 {
-                found.insert((by, whom), false);
+                found.insert((by, to), false);
             }
         }
     }
@@ -50,7 +50,7 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
 }
 
 /// Stretches of at least three scrape intervals in which nearly all of a store's health checks of
-/// another take longer than their interval of 100 ms and are still answered, by `(by, whom)`. The peak
+/// another take longer than their interval of 100 ms and are still answered, by `(by, to)`. The peak
 /// is in seconds.
 pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     let table = &evidence.series;
@@ -59,7 +59,7 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     for one in table.metric(&counts) {
         let labels = &one.labels;
         let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
-        let (Some(by), Some(whom), Some(instance)) =
+        let (Some(by), Some(to), Some(instance)) =
             (by, checked(evidence, labels), labels.get("instance"))
         else {
             continue;
@@ -76,7 +76,7 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
         if let Some(stretch) = above(&track, LATE_A_SECOND, 3).into_iter().next() {
             let peak = times.within(TimeRange::new(stretch.range.start, stretch.range.end + 1));
             let seconds = median(peak.iter().map(|point| point.value)).unwrap_or(0.0);
-            found.insert((by, whom), Stretch { peak: seconds, ..stretch });
+            found.insert((by, to), Stretch { peak: seconds, ..stretch });
         }
     }
     found

@@ -240,13 +240,13 @@ fn own_edges(
     signs: &[Signs],
 ) -> Vec<usize> {
     let at = |store: usize, stretch: TimeRange| {
-        let of = |edge: &Unreachable| edge.whom == store || edge.by == store;
+        let of = |edge: &Unreachable| edge.to == store || edge.by == store;
         let mine = edges.iter().enumerate();
         let mine = mine.filter(move |(_, edge)| of(edge) && belongs(edge, stretch));
         mine.map(|(index, _)| index).collect::<Vec<usize>>()
     };
     let other = |store: usize, edge: &Unreachable| {
-        if edge.whom == store { edge.by } else { edge.whom }
+        if edge.to == store { edge.by } else { edge.to }
     };
     let links = |store: usize, mine: &[usize]| {
         mine.iter().map(|index| other(store, &edges[*index])).collect::<BTreeSet<usize>>().len()
@@ -279,7 +279,7 @@ fn silent_store(
     let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
     let silences: Vec<&Silence> = silences.collect();
-    let of_peers = own.iter().filter(|edge| edge.whom == store).map(|edge| &edge.silence);
+    let of_peers = own.iter().filter(|edge| edge.to == store).map(|edge| &edge.silence);
     let signs_missed = silences.iter().copied().chain(of_peers.clone());
     let onset = signs_missed.clone().map(|silence| silence.missed).min().unwrap_or(stretch.start);
     let last_sign = signs_missed.map(|silence| silence.last).filter(|last| *last <= onset).max();
@@ -315,22 +315,18 @@ fn cut_from_peers(
             let (row, column) = row_and_column(&together, store);
             &row | &column
         };
-        let stores: BTreeSet<usize> =
-            together.iter().flat_map(|edge| [edge.by, edge.whom]).collect();
+        let stores: BTreeSet<usize> = together.iter().flat_map(|edge| [edge.by, edge.to]).collect();
         // A store that others miss is likelier at fault than one that misses others.
         let most = stores.iter().copied().max_by_key(|store| {
-            let missed = together.iter().filter(|edge| edge.whom == *store).count();
+            let missed = together.iter().filter(|edge| edge.to == *store).count();
             (links(*store).len(), missed, std::cmp::Reverse(*store))
         });
         let Some(store) = most else { break };
-        let own: Vec<&Unreachable> = together
-            .iter()
-            .copied()
-            .filter(|edge| edge.whom == store || edge.by == store)
-            .collect();
+        let own: Vec<&Unreachable> =
+            together.iter().copied().filter(|edge| edge.to == store || edge.by == store).collect();
         let others = links(store);
         let mutual =
-            own.iter().any(|edge| edge.whom == store) && own.iter().any(|edge| edge.by == store);
+            own.iter().any(|edge| edge.to == store) && own.iter().any(|edge| edge.by == store);
         let link = (others.len() == 1 && mutual && evidence.nodes.stores.len() > 2)
             .then(|| others.first().copied())
             .flatten();

@@ -94,7 +94,7 @@ pub struct PdHistory {
     pub schedulers: Vec<(Timestamp, BTreeSet<String>)>,
     /// The names of the paused schedulers, at each change.
     pub paused: Vec<(Timestamp, BTreeSet<String>)>,
-    /// Changes of the configuration that somebody decided, ascending in time.
+    /// Planned changes of the configuration, ascending in time.
     pub config_changes: Vec<ConfigChange>,
     /// The configuration as last listed, by dotted key.
     pub config: BTreeMap<String, String>,

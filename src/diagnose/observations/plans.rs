@@ -54,7 +54,7 @@ pub struct Moved {
     pub leaves: bool,
 }
 
-/// Whether a scheduler is there by somebody's decision, to drain a store. PD itself adds the others.
+/// Whether a scheduler was added on purpose, to drain a store. PD itself adds the others.
 fn drains_a_store(name: &str) -> bool {
     name.starts_with("evict-leader-scheduler")
 }

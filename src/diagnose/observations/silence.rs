@@ -143,7 +143,7 @@ pub struct Unreachable {
     /// The store that reports, as an index of `evidence.nodes.stores`.
     pub by: usize,
     /// The store that it does not reach, as an index of `evidence.nodes.stores`.
-    pub whom: usize,
+    pub to: usize,
     /// The stretch of time in which messages were undeliverable.
     pub silence: Silence,
     /// The number of undeliverable messages.
@@ -157,10 +157,10 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     let mut found = Vec::new();
     for series in table.metric("tikv_server_report_failure_msg_total") {
         let labels = &series.labels;
-        let whom = labels.get("store_id").and_then(|id| id.parse().ok());
-        let whom = whom.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let to = labels.get("store_id").and_then(|id| id.parse().ok());
+        let to = to.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
         let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
-        let (Some(by), Some(whom), Some("unreachable")) = (by, whom, labels.get("type")) else {
+        let (Some(by), Some(to), Some("unreachable")) = (by, to, labels.get("type")) else {
             continue;
         };
         let mut stretch: Option<Unreachable> = None;
@@ -183,7 +183,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
                         missed: increment.at,
                         next: Some(increment.at),
                     };
-                    let fresh = Unreachable { by, whom, silence, reports: increment.by };
+                    let fresh = Unreachable { by, to, silence, reports: increment.by };
                     found.extend(stretch.replace(fresh));
                 }
             }
@@ -198,7 +198,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     }
     let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
     found.retain(|one| one.reports >= least);
-    found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
+    found.sort_by_key(|one| (one.silence.missed, one.by, one.to));
     found
 }
 
@@ -240,7 +240,7 @@ pub fn row_and_column(
     stretches: &[&Unreachable],
     store: usize,
 ) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let column = stretches.iter().filter(|one| one.whom == store).map(|one| one.by).collect();
-    let row = stretches.iter().filter(|one| one.by == store).map(|one| one.whom).collect();
+    let column = stretches.iter().filter(|one| one.to == store).map(|one| one.by).collect();
+    let row = stretches.iter().filter(|one| one.by == store).map(|one| one.to).collect();
     (row, column)
 }

@@ -1,4 +1,4 @@
-//! A process that restarts again and again.
+//! A store's process restarts again and again.
 
 use crate::diagnose::failure_modes::presence::{store_crash, store_restart};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_flap",
     row: 2,
@@ -22,7 +22,7 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-/// Once is an accident, twice may be two; from three on it is a loop.
+/// How many restarts are a loop: two may still be two accidents.
 const RESTARTS: usize = 3;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {

@@ -1,4 +1,4 @@
-//! Clocks that jump back or disagree, as PD itself counts it.
+//! A PD member's clock jumps or disagrees with the others', by PD's own counters and timestamps.
 
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
@@ -8,7 +8,7 @@ use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "clock_drift",
     row: 24,

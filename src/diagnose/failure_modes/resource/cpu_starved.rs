@@ -1,8 +1,8 @@
-//! A store is not given the CPU that it asks for.
+//! A store's process gets less CPU time than it needs.
 
 use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
-    claim, ruled_out, slow_stores, weigh_load,
+    claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
 use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
@@ -12,7 +12,7 @@ use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "cpu_starved",
     row: 10,
@@ -40,7 +40,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_stores(observed, Stage::Threads).map(|node| {
         let known = &observed.evidence.nodes.stores[node.node];
         let claim = claim(observed, node, Target::store(known), Stage::Threads);
-        let claim = ruled_out(observed, node, Stage::Threads, claim);
+        let claim = without_unmeasured_stages(observed, node, Stage::Threads, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
         let hidden = observed.outages.iter().any(|outage| {
@@ -68,7 +68,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     slow.collect()
 }
 
-/// Cores that the process used before and meanwhile.
+/// The CPU time of the process before and meanwhile, in cores.
 fn cpu(observed: &ObservedWindow<'_>, node: &SlowNode) -> Option<(f64, f64)> {
     let instance = observed.evidence.nodes.stores[node.node].instance.as_deref()?;
     let track = observed.evidence.series.rate(CPU, instance, |_| true);

@@ -15,7 +15,7 @@ use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{Liveness, Outage, Reachability};
 use crate::model::{Labels, TimeRange};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "disk_hang",
     row: 6,
@@ -44,9 +44,9 @@ const SYNCS: &str = "raft_engine_sync_log_duration_seconds_count";
 const SCORE: &str = "tikv_raftstore_slow_score";
 const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 
-/// An fsync that takes this long did not wait for a slow device but for one that had stopped:
-/// ten times the worst that TiKV's own inspection waits for (`inspect-interval` and its timeouts
-/// add up to a second).
+/// An fsync that takes this many seconds waited for a device that had stopped, rather than for a slow
+/// one: ten times the longest wait of TiKV's own inspection (`inspect-interval` and its timeouts add up
+/// to a second).
 const HUNG_S: f64 = 10.0;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
@@ -135,7 +135,7 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
     Some(if silent { claim.but("PD does not hear it either") } else { claim })
 }
 
-/// A counter is read at each scrape.
+/// How far the onset may be off, in milliseconds: a counter is read at each scrape.
 const UNCERTAIN_MS: i64 = 15_000;
 
 /// A stretch without a single event of a counter that had so many a second before. The interval
