@@ -1,11 +1,13 @@
-//! What nobody saw: why "nothing is wrong" cannot be said, and what each missing source would tell.
+//! Blind spots: what was not observed, so that "nothing is wrong" cannot be concluded.
+//!
+//! Each is reported with the command that would have observed it. Whether a single claim lacks
+//! something is left to the failure mode that makes it.
 
 use std::collections::BTreeSet;
 
-use super::evidence::{Evidence, HEARTBEATS};
-use crate::diagnose::failure_modes::ALL;
+use crate::diagnose::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::hypotheses::mode::{Need, Unchecked};
+use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, NodeState, TimeRange};
@@ -13,9 +15,10 @@ use crate::model::{Component, NodeState, TimeRange};
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;
 
-/// Why nobody can say that nothing is wrong: somebody would have to have seen what could be, long
-/// enough. Who is there is seen by PD; what happens inside a store only by its own metrics.
-pub fn blind_spots(evidence: &Evidence) -> Vec<Unchecked> {
+/// What was not observed long enough to conclude that nothing is wrong. PD sees which nodes are
+/// present; what happens inside a store shows only in its own metrics. A missing source is listed
+/// with those of `modes` that need it.
+pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     let mut found = Vec::from_iter(unreadable_beside(evidence, evidence.window));
     if evidence.window.millis() < LEAST_MS {
         let what = "the window is shorter than a baseline and a departure";
@@ -23,13 +26,13 @@ pub fn blind_spots(evidence: &Evidence) -> Vec<Unchecked> {
     }
     let heard = evidence.pd.listings.len() >= 3 || evidence.series.has(HEARTBEATS);
     if !heard {
-        found.extend(need(Need::PdStores));
+        found.extend(unmet_need(modes, Need::PdStores));
     }
     if is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics) {
-        found.extend(need(Need::PdMembers));
+        found.extend(unmet_need(modes, Need::PdMembers));
     }
     if evidence.nodes.stores.is_empty() {
-        found.extend(need(Need::TikvMetrics));
+        found.extend(unmet_need(modes, Need::TikvMetrics));
     }
     found.extend(unscraped_stores(evidence));
     found.extend(unmeasured_stores(evidence));
@@ -45,8 +48,8 @@ fn is_missing(evidence: &Evidence, need: Need) -> bool {
     }
 }
 
-/// What damage hides that could tell more of what happened in `range`: a deeper cause that began
-/// before it, or its traces after it.
+/// Damaged parts of the capture that may have held more about what happened in `range`: a deeper
+/// cause that began before it, or its traces after it. `None` where nothing beside it is damaged.
 pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchecked> {
     let beside = TimeRange::new(
         range.start.saturating_add_millis(-AFTERMATH_MS),
@@ -65,18 +68,18 @@ pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchec
     })
 }
 
-/// Sources of damaged parts that are named.
+/// How many sources of damaged parts are named at most.
 const NAMED: usize = 3;
 
-/// Needs that are not met, each with the modes that wait for it.
-pub fn missing(evidence: &Evidence) -> Vec<Unchecked> {
+/// Sources that are missing, each with those of `modes` that need it.
+pub fn missing_sources(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     let needs = [Need::PdStores, Need::PdMembers, Need::TikvMetrics, Need::PdMetrics];
     let unmet = needs.into_iter().filter(|one| is_missing(evidence, *one));
-    unmet.filter_map(need).collect()
+    unmet.filter_map(|need| unmet_need(modes, need)).collect()
 }
 
-/// What an unmet need leaves open; `None` where no mode waits for it.
-fn need(need: Need) -> Option<Unchecked> {
+/// What an unmet need leaves open; `None` where no mode has it.
+fn unmet_need(modes: &[Mode], need: Need) -> Option<Unchecked> {
     let (name, command) = match need {
         Need::PdStores => ("PD's list of stores", "operator record --pd http://PD:2379"),
         Need::PdMembers => ("answers of PD's members", "operator record --pd http://PD:2379"),
@@ -85,13 +88,13 @@ fn need(need: Need) -> Option<Unchecked> {
         }
         Need::PdMetrics => ("PD's metrics", "operator record --prometheus http://PROMETHEUS:9090"),
     };
-    let modes = ALL.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
+    let modes = modes.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
     let modes: Vec<&str> = modes.collect();
     (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
 }
 
-/// Stores that serve metrics, by PD, and that Prometheus does not know. One that was removed need not
-/// be scraped any more.
+/// Stores that serve metrics according to PD and are no scrape target of Prometheus. A store that was
+/// removed need not be scraped any more.
 fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
     let unseen = evidence.nodes.stores.iter().filter(|store| {
         let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
@@ -109,8 +112,8 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
     })
 }
 
-/// Stores of which a whole kind of metrics is missing: what would tell whether their disk is slow,
-/// their threads wait, or what they are asked for.
+/// Stores of which a whole kind of metrics is missing: those that show whether their disk is slow,
+/// whether their threads wait, or what clients ask of them.
 fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
     let scraped = |instance: &str| {
         let list = evidence.series.scrapes().get(instance);
@@ -136,8 +139,9 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
     unmeasured.collect()
 }
 
-/// What a rise leaves open that stores may have handed on of which not all requests are seen.
-pub fn untold_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
+/// Stores of which not all requests are seen, so that a rise of the load elsewhere may be what they
+/// handed on; `None` where there are none.
+pub fn unseen_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Option<Unchecked> {
     let stores: BTreeSet<usize> =
         rises.iter().flat_map(|(rise, _)| rise.handed_on.iter().copied()).collect();
     let names: Vec<String> =

@@ -1,63 +1,66 @@
-//! What diagnosis works on: a window of one run, as known at an instant.
+//! The input of diagnosis: a window of one run, as known at an instant.
+//!
+//! Reading it from a capture or from a live recorder is left to the caller.
 
 use std::collections::BTreeMap;
 
 use crate::diagnose::observations::pd_history::PdHistory;
-use crate::diagnose::observations::tracks::SeriesTable;
+use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
 use crate::nodes::{Listing, Nodes};
 
-/// What was recorded, in any order, before it is put in order.
+/// What was recorded, in any order.
 ///
-/// Marks of people are not among it: they are shown on the timeline and never believed.
+/// Marks that people made are not part of it: they are shown on the timeline and never used as
+/// evidence.
 #[derive(Clone, Debug, Default)]
 pub struct Parts<'a> {
-    /// Series of [`metrics`](super::metrics); others do no harm.
+    /// Series of the metrics that [`metrics`](super::metrics) names; others are ignored.
     pub series: Vec<Series>,
-    /// Answers of PD.
+    /// Answers of PD's members to the recorder's requests.
     pub pd: &'a [PdAnswer],
-    /// What was not observed.
+    /// Times in which a source was not observed.
     pub gaps: &'a [Gap],
-    /// What was recorded of the series and answers above and cannot be read any more.
+    /// Parts of the series and answers above that were recorded and cannot be read any more.
     pub unreadable: &'a [Unreadable],
-    /// What damage has cost the run as a whole.
+    /// What the whole run has lost by damage; `None` where it is undamaged.
     pub loss: Option<&'a Loss>,
 }
 
-/// A window of a run, as known at an instant. Nothing in it is later than that.
+/// A window of a run, as known at an instant. Nothing in it became known later.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The part of the run that is looked at.
+    /// The part of the run that is judged, cut off at `as_of`.
     pub window: TimeRange,
-    /// The instant that it is seen from.
+    /// The instant up to which everything known is used.
     pub as_of: Timestamp,
-    /// Samples.
+    /// Samples by metric and labels, and when each target was scraped.
     pub series: SeriesTable,
-    /// What PD said.
+    /// PD's answers, as histories of its stores, members and configuration.
     pub pd: PdHistory,
-    /// What was not observed.
+    /// Times in which a source was not observed, ascending.
     pub gaps: Vec<Gap>,
     /// Every store and member that PD or Prometheus knows.
     pub nodes: Nodes,
-    /// What was recorded inside the window and cannot be read any more.
+    /// Parts inside the window that were recorded and cannot be read any more.
     pub unreadable: Vec<Unreadable>,
-    /// What damage has cost the run as a whole, where a part of that lies inside the window.
+    /// What the whole run has lost by damage; `None` where none of it lies inside the window.
     pub loss: Option<Loss>,
-    /// Where lines are drawn.
+    /// The detection thresholds, one of which may be moved.
     pub thresholds: Thresholds,
 }
 
 impl Evidence {
-    /// Puts the parts in order and cuts off what was not known at `as_of`.
+    /// Sorts the parts and leaves out what was not known at `as_of`.
     pub fn new(window: TimeRange, as_of: Timestamp, parts: Parts<'_>) -> Self {
         let seen = AsOf::new(as_of);
         let pd = PdHistory::new(parts.pd.iter().filter(|answer| seen.knows_answer(answer)));
         Self::with_history(window, as_of, pd, Parts { pd: &[], ..parts })
     }
 
-    /// The same where PD's answers have been read already: `pd` stands in place of `parts.pd`, and
-    /// holds no answer that was not known at `as_of`.
+    /// As [`new`](Self::new), where PD's answers have been read already: `pd` replaces `parts.pd`, and
+    /// must hold no answer that was not known at `as_of`.
     pub fn with_history(
         window: TimeRange,
         as_of: Timestamp,
@@ -83,10 +86,11 @@ impl Evidence {
     }
 }
 
-/// PD's leader counts the heartbeats that it handles, by `store` and `address`.
+/// The metric in which PD's leader counts the heartbeats that it handled, by `store` and `address`.
 pub const HEARTBEATS: &str = "pd_scheduler_handle_store_heartbeat_duration_seconds_count";
 
-/// Ids with addresses, of clients and of metrics: as PD lists them, or else as its metrics name them.
+/// Store ids with two addresses, that of clients and that of metrics: as PD lists them, or else as
+/// PD's metrics name them.
 fn addresses(pd: &PdHistory, series: &SeriesTable) -> BTreeMap<StoreId, (String, String)> {
     let listed = pd.stores.iter();
     let listed = listed.map(|(id, one)| (*id, (one.address.clone(), one.status_address.clone())));
@@ -100,7 +104,7 @@ fn addresses(pd: &PdHistory, series: &SeriesTable) -> BTreeMap<StoreId, (String,
     found
 }
 
-/// Members by name with their client URL: what `/members` lists, or else whom the recorder asked.
+/// Members by name with their client URL: those that `/members` lists and those that were asked.
 fn members(pd: &PdHistory) -> BTreeMap<String, String> {
     let asked = pd.members.iter().map(|(name, member)| (name.clone(), member.url.clone()));
     let listed = pd.listed.iter().map(|(name, url)| (name.clone(), url.clone()));

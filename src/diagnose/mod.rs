@@ -1,8 +1,11 @@
-//! From a replayed window to a verdict: what broke, when, where, why, and what only followed.
+//! Diagnosis: from a window of a run to a verdict that names what broke, where, when and why, and
+//! what only followed from it.
 //!
-//! Pure functions: no file, no socket, no clock, so that a live tick and a replayed one take the
-//! same path. *Facts* are what happened (`facts`), each told as a [`Finding`]; a [`Mode`] looks at
-//! a case and makes [`Claim`]s; `judge` lets the deeper and earlier explain the rest.
+//! Pure functions without a file, a socket or a clock, so that a live tick and a replayed one take the
+//! same path. Loading a capture and printing a verdict are left to other modules. `observations` finds
+//! what happened, `findings` describes each observation as a [`Finding`] with its readings, each
+//! [`Mode`] of `failure_modes` makes [`Claim`]s about the observed window, and `hypotheses` lets the
+//! deeper and earlier claim explain the others.
 
 mod blind_spots;
 mod evidence;

@@ -1,72 +1,76 @@
-//! What is new in a verdict beside the one before: what began, what is told differently, what
-//! ended.
+//! Notices: the differences between a verdict and the one before it, so that a live monitor reports
+//! only what began, changed or ended.
+//!
+//! Whom they are sent to, and in which form, is left to the monitor.
 
 use serde::Serialize;
 
-use super::verdict::{Cause, Verdict};
 use crate::diagnose::findings::finding::Target;
+use crate::diagnose::verdict::{Cause, Verdict};
 use crate::model::Timestamp;
 
-/// Two onsets of the same thing within this, and their uncertainties, are one onset that later
-/// samples moved.
+/// Two onsets of the same thing that differ by less than this and their uncertainties are the same
+/// onset, which later samples moved.
 const SAME_ONSET_MS: i64 = 60_000;
 
 /// What a notice is about. The names are stable: they stand in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
-    /// A cause.
+    /// A cause of a fault.
     Cause,
-    /// A planned change.
+    /// A planned change, or a failure of the observer.
     Change,
-    /// A finding.
+    /// A departure from normal.
     Finding,
 }
 
-/// What happened to it.
+/// How the subject of a notice differs from the verdict before. The names are stable: they stand in
+/// JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Turn {
-    /// It was not told before.
+    /// The verdict before did not contain it.
     Began,
-    /// A cause has another name at the same place and time.
+    /// A cause or change at the same place and time is now attributed to another mode.
     Updated,
-    /// It lasts no more.
+    /// It was open in the verdict before and is over now.
     Ended,
-    /// It is not told any more: what has come to be known speaks against it.
+    /// The verdict does not contain it any more: later samples spoke against it.
     Withdrawn,
 }
 
-/// Something new.
+/// One difference between two verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
-    /// What it is about.
+    /// Whether it is about a cause, a change or a finding.
     pub about: Subject,
-    /// What happened to it.
+    /// How that differs from the verdict before.
     pub turn: Turn,
-    /// The mode, or the kind of finding.
+    /// The name of the mode, or of the kind of finding.
     pub what: String,
-    /// The mode before, of an update.
+    /// Of an update, the name of the mode before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
-    /// Where.
+    /// The node, link or workload that is affected.
     pub target: Target,
-    /// When it began.
+    /// When the subject began.
     pub onset_ms: Timestamp,
-    /// When it was over.
+    /// When it was over; `None` where it lasts.
     pub end_ms: Option<Timestamp>,
-    /// For a person.
+    /// What happened, in a clause for a person.
     pub text: String,
 }
 
-/// A line of a verdict, so that causes and findings are compared alike.
+/// A cause, a change or a finding of a verdict, so that all three are compared alike.
 #[derive(Clone)]
-struct ToldItem {
+struct VerdictItem {
+    /// The notice that it would be if it were new.
     notice: Notice,
     uncertainty_ms: i64,
 }
 
-impl ToldItem {
+impl VerdictItem {
     fn is(&self, other: &Self) -> bool {
         let (a, b) = (&self.notice, &other.notice);
         a.about == b.about
@@ -80,22 +84,23 @@ impl ToldItem {
     }
 }
 
-/// What `after` tells that `before` did not, causes first. What slides out of the window that a
-/// judgement looks at had ended or has become normal, so nothing is said of it.
+/// The differences of `after` from `before`, by subject and onset, causes first. What began before
+/// `window`, the start of the window that `after` judged, and is missing from `after` is not reported:
+/// it had ended or has become normal.
 pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> Vec<Notice> {
-    let mut old = before.map(told).unwrap_or_default();
-    let new = told(after);
+    let mut old = before.map(items).unwrap_or_default();
+    let new = items(after);
     let mut found = Vec::new();
     let mut unknown = Vec::new();
     for one in new {
-        let same = |held: &ToldItem| held.is(&one) && held.notice.what == one.notice.what;
+        let same = |held: &VerdictItem| held.is(&one) && held.notice.what == one.notice.what;
         match old.iter().position(same) {
             Some(place) => found.extend(ended(&old.swap_remove(place), &one)),
             None => unknown.push(one),
         }
     }
     for one in unknown {
-        let renamed = |held: &ToldItem| held.is(&one) && one.notice.about != Subject::Finding;
+        let renamed = |held: &VerdictItem| held.is(&one) && one.notice.about != Subject::Finding;
         match old.iter().position(renamed) {
             Some(place) => {
                 let held = old.swap_remove(place);
@@ -115,14 +120,14 @@ pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> 
     found
 }
 
-fn ended(held: &ToldItem, now: &ToldItem) -> Option<Notice> {
+fn ended(held: &VerdictItem, now: &VerdictItem) -> Option<Notice> {
     (held.notice.end_ms.is_none() && now.notice.end_ms.is_some()).then(|| now.turned(Turn::Ended))
 }
 
-fn told(verdict: &Verdict) -> Vec<ToldItem> {
+fn items(verdict: &Verdict) -> Vec<VerdictItem> {
     let causes = verdict.causes.iter().map(|one| of_cause(Subject::Cause, one));
     let changes = verdict.changes.iter().map(|one| of_cause(Subject::Change, one));
-    let findings = verdict.findings.iter().map(|one| ToldItem {
+    let findings = verdict.findings.iter().map(|one| VerdictItem {
         uncertainty_ms: one.onset_uncertainty_ms,
         notice: Notice {
             about: Subject::Finding,
@@ -138,8 +143,8 @@ fn told(verdict: &Verdict) -> Vec<ToldItem> {
     causes.chain(changes).chain(findings).collect()
 }
 
-fn of_cause(about: Subject, cause: &Cause) -> ToldItem {
-    ToldItem {
+fn of_cause(about: Subject, cause: &Cause) -> VerdictItem {
+    VerdictItem {
         uncertainty_ms: cause.onset_uncertainty_ms,
         notice: Notice {
             about,
@@ -197,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_the_same_is_not_told_again_though_its_onset_moves() {
+    fn what_stays_the_same_is_not_reported_again_though_its_onset_moves() {
         let (before, after) = (verdict(&[("crash", 100, None)]), verdict(&[("crash", 130, None)]));
         assert_eq!(turns(&before, &after), []);
         let other = verdict(&[("crash", 100, None), ("crash", 600, None)]);

@@ -1,116 +1,125 @@
-//! Detection thresholds: every number that decides whether something departed, with its unit and its
-//! source. The reasons stand at the constants; the table lists those that a measurement can move, to
-//! see how much room each has.
+//! Detection thresholds: the numbers that decide whether something departed from normal.
+//!
+//! Each constant states its unit and its source. The table lists those that a measurement can move, to
+//! see how much room each has. Numbers that only one failure mode uses stand in that mode's file.
 
-/// What counts as a departure. The numbers stand beside each use, with their reason.
+/// How far, and for how long, a quantity must lie above its baseline to count as a departure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DepartureThreshold {
-    /// What its lines are called, with what they are of: `name.ratio`, `name.floor`.
+    /// The prefix under which the table lists its two numbers: `name.ratio` and `name.floor`.
     pub name: &'static str,
-    /// At least this many times the baseline.
+    /// The least value of a departing point, in multiples of the baseline.
     pub ratio: f64,
-    /// And at least this much above it, in the track's unit: a ratio of two tiny numbers says
-    /// nothing.
+    /// The least distance of a departing point above the baseline, in the track's unit: a ratio of two
+    /// tiny numbers says nothing.
     pub floor: f64,
-    /// For at least this many points in a row, one of which may fall back.
+    /// The least number of departing points in a row; a single one in between may fall back.
     pub hold: usize,
-    /// Points that a baseline needs.
+    /// The least number of points before, from which the baseline is taken.
     pub baseline: usize,
 }
 
-/// How far a judgement as of an instant looks back unless somebody asks for more: long enough for
-/// a baseline before a fault and for the half hour after which PD gives a silent store up, short
-/// enough that what a live judgement costs does not grow with the length of the recording. What
-/// has lasted longer than this is what the cluster is like, except where PD or Raft know better.
+/// How far a judgement as of an instant looks back by default, in milliseconds: long enough for a
+/// baseline before a fault and for the half hour after which PD gives up a silent store, short enough
+/// that the cost of a live judgement does not grow with the length of the recording. A state that has
+/// lasted longer than this counts as normal, except where PD or Raft report otherwise.
 pub const HORIZON_MS: i64 = 3_600_000;
 
-/// How long after a fault its traces may last: a restarted store replays its log and takes
-/// leaders back, clients catch up, scores decay by a point every few seconds.
+/// How long after a fault its traces may last, in milliseconds: a restarted store replays its log and
+/// takes leaders back, clients catch up, scores decay by a point every few seconds.
 pub const AFTERMATH_MS: i64 = 120_000;
 
-/// A device that takes at least four times its usual time for an fsync, and 3 ms more: healthy
-/// ones take 0.1 to 5 ms and vary by a factor of two with load.
+/// An fsync that takes at least four times its usual time, and 3 ms more: on a healthy device it takes
+/// 0.1 to 5 ms and varies by a factor of two with load. In seconds.
 pub const DEVICE: DepartureThreshold =
     DepartureThreshold { name: "device", ratio: 4.0, floor: 0.003, hold: 3, baseline: 4 };
 
-/// A wait for a thread is tens of microseconds on an idle machine and a millisecond or two on a
-/// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms.
+/// A wait for a thread takes tens of microseconds on an idle machine and a millisecond or two on a
+/// busy one. A quota (`cpu.max`, Kubernetes limits) takes a thread off the CPU for up to 100 ms. In
+/// seconds.
 pub const THREADS: DepartureThreshold =
     DepartureThreshold { name: "threads", ratio: 4.0, floor: 0.002, hold: 3, baseline: 4 };
 
-/// A round trip to PD takes a millisecond or two inside one site; 10 ms more, over many requests,
-/// is no queueing but distance or loss.
+/// A round trip to PD takes a millisecond or two inside one site; 8 ms more, over many requests, is
+/// no queueing but distance or loss. In seconds.
 pub const ROUND_TRIP: DepartureThreshold =
     DepartureThreshold { name: "round-trip", ratio: 4.0, floor: 0.008, hold: 3, baseline: 4 };
 
-/// etcd probes its peers every 30 s: two probes are a minute.
+/// A round trip between PD members, in seconds. etcd probes its peers every 30 s, so two probes cover a
+/// minute.
 pub const ROUND_TRIP_SPARSE: DepartureThreshold =
     DepartureThreshold { name: "probe", ratio: 4.0, floor: 0.01, hold: 2, baseline: 3 };
 
-/// A scrape is one request and some hundreds of kilobytes; it doubles easily.
+/// A scrape of TiKV, in seconds: one request for some hundreds of kilobytes, which may take twice as
+/// long without a fault.
 pub const SCRAPE: DepartureThreshold =
     DepartureThreshold { name: "scrape", ratio: 3.0, floor: 0.3, hold: 3, baseline: 4 };
 
-/// A scrape of PD takes tens of milliseconds.
+/// A scrape of PD takes tens of milliseconds; the threshold is in seconds.
 pub const SCRAPE_PD: DepartureThreshold =
     DepartureThreshold { name: "scrape-pd", ratio: 3.0, floor: 0.08, hold: 3, baseline: 4 };
 
-/// A goroutine that may run waits some ten microseconds for a thread, whatever PD has to do, and
-/// up to the hundred milliseconds that a quota (`cpu.max`) takes the process off the CPU for.
+/// A runnable goroutine of PD waits some ten microseconds for a thread, whatever the load. A quota
+/// (`cpu.max`) takes the process off the CPU for up to a hundred milliseconds. In seconds.
 pub const GO_THREADS: DepartureThreshold =
     DepartureThreshold { name: "go-threads", ratio: 8.0, floor: 0.0005, hold: 3, baseline: 4 };
 
-/// A `/ping` of the recorder's takes a few milliseconds; every fifth second, so that four in a row
-/// are a quarter of a minute.
+/// A `/ping` of a PD member by the recorder takes a few milliseconds. One is sent every five seconds,
+/// so four in a row cover a quarter of a minute. In seconds.
 pub const PING_SLOW: DepartureThreshold =
     DepartureThreshold { name: "ping", ratio: 4.0, floor: 0.015, hold: 4, baseline: 8 };
 
-/// A third more, and six deviations, over three scrapes: what a load that is steady on the whole
-/// does not do by itself, and what a single burst or the catching up after a stall does not last
-/// for. Three points have a median that one of them does not move; they are sums over all stores, and
-/// as steady as one store's are over four.
+/// Requests a second over all stores that rise by a third, and by six deviations, over three scrapes.
+/// A steady load does not rise so far by itself, and a single burst, or the catching up after a stall,
+/// does not last so long. A baseline of three points is enough: one outlier does not move their median,
+/// and as sums over all stores they are as steady as four points of a single store.
 pub const RISE: DepartureThreshold =
     DepartureThreshold { name: "rise", ratio: 1.3, floor: 20.0, hold: 3, baseline: 3 };
 
-/// A fifth of all requests, and half as many again of a store's own share, over three scrapes.
-/// What moves with leaders is left out beside it.
+/// A store's share of all requests that rises by half and by a fifth of all requests, over three
+/// scrapes. Load that moved together with leaders is no departure.
 pub const SHIFT: DepartureThreshold =
     DepartureThreshold { name: "shift", ratio: 1.5, floor: 0.2, hold: 3, baseline: 4 };
 
-/// What stands out is so many times what the others did: two of them differ by less at the same time.
+/// How many times more than the other nodes one must depart, so that it alone is slow: two healthy
+/// nodes differ by less at the same time.
 pub const ALONE: f64 = 2.5;
 
-/// PD calls a store Disconnected 20 s after its last heartbeat. Another heartbeat's interval is
-/// granted, since a busy machine delays one without anything being broken.
+/// How long PD must miss a store's heartbeats, in milliseconds. PD calls a store Disconnected 20 s
+/// after its last heartbeat. Another interval of 10 s is granted, since a busy machine delays a
+/// heartbeat without being broken.
 pub const SILENT_MS: i64 = 30_000;
 
-/// A reconnection after a restart or an election costs a few reports; a link that stays broken
-/// gives several a second, since every heartbeat and vote fails.
+/// The least number of undeliverable raft messages that counts as a broken link. A link that stays
+/// broken gives several a second, since every heartbeat and vote fails; a single one or two are left by
+/// a reconnection.
 pub const REPORTS_AT_LEAST: f64 = 3.0;
 
-/// Requests that failed one after another, over at least this long: one lost request is a hiccup
-/// of the network or of the recorder.
+/// How long requests to a PD member must fail one after another, in milliseconds: one lost request is
+/// a hiccup of the network or of the recorder.
 pub const MEMBER_SILENT_MS: i64 = 8_000;
 
-/// The longest time that a restart takes, a minute and a heartbeat; what stays away for longer had died.
+/// The longest time that a restart takes, in milliseconds: a minute and a heartbeat. A process that
+/// stays away for longer had died.
 /// TiUP's units start a process again after 15 s (`RestartSec`), Kubernetes after 10 s and, when it died
 /// before, after 20 s and 40 s; TiKV replays its log for some more. It counts from the first sign that is
 /// missing, which may be a heartbeat (every 10 s) that was due just before the death.
 pub const SHORT_MS: i64 = 70_000;
 
-/// A claim below this is an alternative and no cause: more speaks against it than for it.
+/// The least confidence of a cause, from 0 to 1. Against a claim below it more speaks than for it, so
+/// it is listed as an alternative.
 pub const CONFIDENT: f64 = 0.5;
 
-/// A number at which a line is drawn.
+/// A detection threshold, as the table lists it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
-    /// What it is called in tables.
+    /// Its name in the table: unique, and stable between versions.
     pub name: &'static str,
-    /// Where it is drawn.
+    /// Its value, in `unit`.
     pub value: f64,
-    /// Of that.
+    /// The unit of its value, such as `s`, `ms` or `times`.
     pub unit: &'static str,
-    /// Where it comes from.
+    /// The observation or the setting that it is derived from.
     pub source: &'static str,
 }
 
@@ -123,7 +132,7 @@ const fn threshold(
     Threshold { name, value, unit, source }
 }
 
-/// All of them.
+/// The thresholds that a measurement can move.
 pub const THRESHOLDS: [Threshold; 26] = [
     threshold("device.ratio", DEVICE.ratio, "times", "healthy fsyncs vary by two with load"),
     threshold("device.floor", DEVICE.floor, "s", "healthy fsyncs take 0.1 to 5 ms"),
@@ -183,22 +192,22 @@ pub const THRESHOLDS: [Threshold; 26] = [
     threshold("confident", CONFIDENT, "confidence", "more speaks for it than against it"),
 ];
 
-/// Thresholds as they are drawn, or with one of them moved.
+/// The thresholds in use: those of the table, or the same with one of them moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Thresholds(Option<(&'static str, f64)>);
 
 impl Thresholds {
-    /// With the line of this name at `factor` times its value.
+    /// The table with the threshold of this name at `factor` times its value.
     pub fn moved(name: &'static str, factor: f64) -> Self {
         Self(Some((name, factor)))
     }
 
-    /// Where a line is.
+    /// The value in use of the threshold `name`, whose own value is `value`.
     pub fn at(&self, name: &str, value: f64) -> f64 {
         self.0.filter(|(moved, _)| *moved == name).map_or(value, |(_, factor)| value * factor)
     }
 
-    /// Both lines of a threshold.
+    /// A departure threshold with the ratio and the floor in use.
     pub fn of(&self, threshold: DepartureThreshold) -> DepartureThreshold {
         let name = |part: &str| format!("{}.{part}", threshold.name);
         DepartureThreshold {
@@ -214,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_line_that_is_moved_moves() {
+    fn only_the_threshold_that_is_moved_moves() {
         let thresholds = Thresholds::moved("device.floor", 2.0);
         assert_eq!(
             thresholds.of(DEVICE),
@@ -225,8 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn every_line_has_a_name_of_its_own() {
-        let mut names: Vec<&str> = THRESHOLDS.iter().map(|line| line.name).collect();
+    fn every_threshold_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = THRESHOLDS.iter().map(|threshold| threshold.name).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), THRESHOLDS.len());

@@ -1,4 +1,6 @@
-//! The verdict: ranked causes, what followed from each, what was planned, what could not be told.
+//! The verdict: ranked causes, what followed from each, what was planned and what is still unknown.
+//!
+//! Only its shape, as it stands in JSON; how it is reached is decided in `hypotheses`.
 
 use serde::Serialize;
 
@@ -6,123 +8,123 @@ use crate::diagnose::findings::finding::{Finding, Target};
 use crate::diagnose::hypotheses::mode::Unchecked;
 use crate::model::{Loss, Timestamp};
 
-/// Version of the verdict's JSON.
+/// The name and version of the verdict's JSON format.
 pub const SCHEMA: &str = "operator.verdict/1";
 
-/// Whether something broke.
+/// Whether the verdict found a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// At least one cause was found.
     Fault,
-    /// Nothing departs from normal that a plan does not explain.
+    /// Nothing departs from normal, except what a planned change explains.
     NoFault,
-    /// What would have to be seen was not.
+    /// No cause was found, but something that a fault would show in was not observed.
     CannotTell,
 }
 
-/// The answer to a observed.
+/// The judgement of one window of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verdict {
-    /// [`SCHEMA`].
+    /// The format of this JSON: [`SCHEMA`].
     pub schema: &'static str,
-    /// Whether something broke.
+    /// Whether a fault was found.
     pub outcome: Outcome,
-    /// The instant that everything was seen from.
+    /// The instant up to which everything known was used.
     pub as_of_ms: Timestamp,
-    /// In a sentence.
+    /// The verdict in one sentence without a full stop.
     pub summary: String,
-    /// What the capture has lost; absent where it is whole.
+    /// What the capture has lost by damage; absent where it is undamaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damaged>,
-    /// What broke, likeliest first. Several at once are several causes.
+    /// Causes, by descending confidence. Independent faults at the same time are several causes.
     pub causes: Vec<Cause>,
-    /// What was planned, by onset.
+    /// Planned changes and failures of the observer, ascending by onset.
     pub changes: Vec<Cause>,
-    /// What was considered and lost, with the reason.
+    /// Claims that were considered and discarded, each with the reason.
     pub alternatives: Vec<Alternative>,
-    /// What could not be checked at all.
+    /// What could not be checked for any cause.
     pub unchecked: Vec<Unchecked>,
-    /// Everything that departed from normal, by onset.
+    /// Everything that departed from normal, ascending by onset.
     pub findings: Vec<Finding>,
 }
 
-/// What the capture that was judged has lost. What is missing is unknown: it is no sign of anything,
-/// and what was observed beside it is less sure.
+/// What the judged capture has lost by damage. What is missing is unknown: it is a sign of nothing,
+/// and causes beside it are less sure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damaged {
-    /// `damaged: 43 % of the samples are missing, from … to …, at …`.
+    /// The loss in words: `damaged: 43 % of the samples are missing, from … to …, at …`.
     pub summary: String,
-    /// In figures.
+    /// The same loss in figures.
     #[serde(flatten)]
     pub loss: Loss,
 }
 
 impl Damaged {
-    /// Tells a loss.
+    /// A loss, with its description.
     pub fn new(loss: &Loss) -> Self {
         Self { summary: format!("damaged: {loss}"), loss: loss.clone() }
     }
 }
 
-/// A cause, or a change.
+/// A cause of a fault, or a planned change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cause {
-    /// The name of its mode.
+    /// The name of its failure mode.
     pub mode: &'static str,
-    /// What that says.
+    /// What the mode means, in a clause.
     pub says: &'static str,
-    /// What it is at.
+    /// The node, link or workload that is affected.
     pub target: Target,
     /// When it began.
     pub onset_ms: Timestamp,
-    /// How far that may be off, either way.
+    /// How far the onset may be off, either way, in milliseconds.
     pub onset_uncertainty_ms: i64,
     /// When it was over; `None` where it lasts.
     pub end_ms: Option<Timestamp>,
-    /// From 0 to 1.
+    /// From 0 to 1, in hundredths.
     pub confidence: f64,
-    /// What speaks for it.
+    /// Findings that speak for it.
     pub evidence: Vec<Reason>,
-    /// What speaks against it.
+    /// Sentences about what speaks against it.
     pub against: Vec<String>,
-    /// What could not be checked.
+    /// What could not be checked of this cause.
     pub unchecked: Vec<Unchecked>,
-    /// What only followed from it.
+    /// What followed from it and is no cause of its own.
     pub explains: Vec<Consequence>,
 }
 
 /// A finding that speaks for a cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// The finding's id.
+    /// The id of the finding, such as `F3`.
     pub finding: String,
-    /// What it says.
+    /// The sentence of the finding.
     pub text: String,
 }
 
 /// Something that followed from a cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Consequence {
-    /// The mode that it would be by itself, or the kind of finding.
+    /// The mode that it would be by itself, or the id of the finding.
     pub what: String,
-    /// Where.
+    /// The node, link or workload that is affected.
     pub target: Target,
-    /// When it began.
+    /// When the consequence began.
     pub onset_ms: Timestamp,
-    /// What happened, for a person.
+    /// What happened, in a clause for a person.
     pub text: String,
 }
 
-/// A mode that fitted in part.
+/// A claim of a failure mode that was discarded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
-    /// Its name.
+    /// The name of the failure mode.
     pub mode: &'static str,
-    /// Where.
+    /// The node, link or workload that it would affect.
     pub target: Target,
-    /// From 0 to 1.
+    /// From 0 to 1, in hundredths.
     pub confidence: f64,
-    /// Why it lost.
+    /// Why it was discarded.
     pub lost: String,
 }

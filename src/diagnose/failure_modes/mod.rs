@@ -1,6 +1,7 @@
-//! The catalogue of failure modes and of changes: one file each, listed here.
+//! The catalogue of failure modes and of planned changes: a file for each, and a line for each in [`ALL`].
 //!
-//! A new mode is a file with a `MODE` constant and a line in [`ALL`].
+//! A new mode is a file with a `MODE` constant, the line that declares its module, and a line in [`ALL`].
+//! No other code names a mode: what judging has to know of it stands in its declaration.
 
 use crate::diagnose::hypotheses::mode::Mode;
 
@@ -10,7 +11,7 @@ mod resource;
 mod saturation;
 mod workload;
 
-/// Every mode, in the order of the catalogue.
+/// Every failure mode and planned change, in the order of the catalogue.
 pub const ALL: &[Mode] = &[
     presence::store_crash::MODE,
     presence::store_restart::MODE,

@@ -1,4 +1,6 @@
-//! The samples behind a finding, drawn.
+//! The values to plot for a finding: the samples that it is made of.
+//!
+//! Drawing them as a picture is left to the reports.
 
 use serde::Serialize;
 
@@ -7,16 +9,16 @@ use crate::diagnose::findings::finding::{Finding, Plot, PlotHow};
 use crate::diagnose::observations::tracks::Track;
 use crate::model::Labels;
 
-/// A quantity behind a finding, with its values.
+/// A quantity that shows a finding, with its values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drawn {
-    /// Which quantity.
+    /// The quantity, and how samples become its values.
     pub plot: Plot,
-    /// Its values: milliseconds since the epoch and the value, ascending in time.
+    /// Milliseconds since the Unix epoch and the value, ascending in time; no value is NaN or infinite.
     pub points: Vec<(i64, f64)>,
 }
 
-/// Draws what a finding rests on; quantities that two plots share stand once.
+/// The quantities of a finding with their values in the window, sorted, each once.
 pub fn draw(evidence: &Evidence, finding: &Finding) -> Vec<Drawn> {
     let mut plots: Vec<&Plot> = finding.plot.iter().collect();
     plots.sort();

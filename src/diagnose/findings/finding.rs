@@ -1,24 +1,28 @@
 //! A finding: something that departed from normal, where, since when, and what shows it.
+//!
+//! Only its shape, as it stands in JSON, and how its numbers are written. What departs is found in
+//! `observations`.
 
 use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::nodes::StoreNode;
 
-/// What a finding or a cause is at.
+/// The thing that a finding or a cause affects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Target {
-    /// Which kind of thing.
+    /// Whether it is a store, a PD member, a link or something else.
     pub kind: TargetKind,
-    /// `store 4`, `pd0`, `cluster`, `workload`.
+    /// Its name, such as `store 4`, `pd0`, `cluster` or `workload`.
     pub name: String,
-    /// Host and port, where it has them.
+    /// Its host and port; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// PD's number of the store.
+    /// PD's id of the store; absent for anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_id: Option<u64>,
-    /// What it concerns further: regions of a workload, missing members of a quorum.
+    /// Names of what else is affected, such as the regions of a workload or the missing members of a
+    /// quorum.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub concerns: Vec<String>,
 }
@@ -27,24 +31,24 @@ pub struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetKind {
-    /// A TiKV node.
+    /// One store, that is a TiKV node.
     Store,
-    /// A PD member.
+    /// One member of PD.
     PdMember,
     /// PD as a whole.
     Pd,
     /// The connection between two nodes.
     Link,
-    /// What clients ask for.
+    /// The requests of clients.
     Workload,
-    /// All of it.
+    /// The whole cluster of stores and PD.
     Cluster,
-    /// Prometheus or the recorder: who looks, not what is looked at.
+    /// Prometheus or the recorder, which observe the cluster.
     Observer,
 }
 
 impl Target {
-    /// A store.
+    /// The target of a store, with its address and id.
     pub fn store(store: &StoreNode) -> Self {
         Self {
             address: Some(store.address.clone()),
@@ -53,23 +57,23 @@ impl Target {
         }
     }
 
-    /// A PD member.
+    /// The target of a PD member; an empty `address` means that it is unknown.
     pub fn member(name: &str, address: String) -> Self {
         let address = Some(address).filter(|address| !address.is_empty());
         Self { address, ..Self::named(TargetKind::PdMember, name) }
     }
 
-    /// Anything that has only a name.
+    /// A target that has only a name.
     pub fn named(kind: TargetKind, name: &str) -> Self {
         Self { kind, name: name.to_owned(), address: None, store_id: None, concerns: Vec::new() }
     }
 
-    /// The whole cluster.
+    /// The target of the whole cluster.
     pub fn cluster() -> Self {
         Self::named(TargetKind::Cluster, "cluster")
     }
 
-    /// The name, with the address where there is one.
+    /// The name for a person, followed by the address where that says more.
     pub fn text(&self) -> String {
         match &self.address {
             Some(address) if *address != self.name => format!("{} ({address})", self.name),
@@ -78,10 +82,10 @@ impl Target {
     }
 }
 
-/// What departed. The names are stable: they stand in JSON.
+/// The kind of a finding. The names are stable: they stand in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is documented where it is made, in `facts`")]
+#[expect(missing_docs, reason = "each is documented by the code that makes it")]
 pub enum FindingKind {
     SilentToPd,
     ScrapesFail,
@@ -124,6 +128,15 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Whether faults of many kinds bring it about, so that it is listed beneath the first cause where
+    /// no other one claims it.
+    pub(in crate::diagnose) fn is_common_consequence(self) -> bool {
+        matches!(
+            self,
+            Self::LoadRose | Self::PdLeaderChanged | Self::LeadersLeft | Self::RegionsAbnormal
+        )
+    }
+
     /// The name that stands in JSON.
     pub fn name(self) -> String {
         let name = serde_json::to_value(self).expect("a unit variant is a string");
@@ -131,66 +144,66 @@ impl FindingKind {
     }
 }
 
-/// One reading that a finding rests on.
+/// One reading that shows a finding.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Citation {
     /// A series in PromQL's spelling, or a path of PD's API with the member asked.
     pub reference: String,
-    /// When.
+    /// When it was sampled or answered.
     pub at_ms: Timestamp,
-    /// What it said.
+    /// The value that was read, as text.
     pub value: String,
 }
 
-/// How far something went.
+/// How far a quantity departed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Magnitude {
-    /// What was normal before.
+    /// The median before, in `unit`.
     pub baseline: f64,
-    /// The median while it lasted.
+    /// The median while it lasted, in `unit`.
     pub typical: f64,
-    /// The extreme.
+    /// The largest value while it lasted, in `unit`.
     pub peak: f64,
-    /// Of all three.
+    /// The unit of all three values: `seconds` or `requests/s`.
     pub unit: &'static str,
 }
 
 /// Something that departed from normal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// `F1`, in order of onset.
+    /// Its id: `F1`, `F2` and so on, in order of onset.
     pub id: String,
-    /// What departed.
+    /// The kind of departure.
     pub kind: FindingKind,
-    /// Where.
+    /// The node, link or workload that is affected.
     pub target: Target,
-    /// When it began.
+    /// When the departure began.
     pub onset_ms: Timestamp,
-    /// How far that may be off, either way.
+    /// How far the onset may be off, either way, in milliseconds.
     pub onset_uncertainty_ms: i64,
-    /// When it was over; `None` where it lasts to the end of what was seen.
+    /// When it was over; `None` where it lasts to the end of what was observed.
     pub end_ms: Option<Timestamp>,
     /// What happened, in a sentence without a full stop.
     pub text: String,
-    /// How far it went, where it is a quantity.
+    /// How far it departed; absent where it is no quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub magnitude: Option<Magnitude>,
-    /// What shows it.
+    /// The readings that show it.
     pub citations: Vec<Citation>,
-    /// What to plot: metric, and labels that the series must have.
+    /// The quantities to plot.
     pub plot: Vec<Plot>,
 }
 
-/// A quantity behind a finding, for plotting.
+/// A quantity that shows a finding, to be plotted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Plot {
-    /// The metric; a histogram's without `_sum` and `_count` where `how` is a mean.
+    /// The metric; where `how` is a mean, the histogram's name without `_sum` and `_count`.
     pub metric: String,
     /// How samples become values.
     pub how: PlotHow,
-    /// The scrape target.
+    /// The `instance` label of the scrape target.
     pub instance: String,
-    /// A further label that must have a value.
+    /// Name and value of one more label that the series must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<(String, String)>,
 }
@@ -199,42 +212,44 @@ pub struct Plot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlotHow {
-    /// As scraped.
+    /// The value as it was scraped.
     Gauge,
-    /// Increase per second.
+    /// The counter's increase per second.
     Rate,
-    /// Increase of the sum over that of the count.
+    /// The increase of the sum divided by that of the count.
     Mean,
-    /// As PD answered: `metric` names what, after its API, and `instance` the member or the store.
+    /// The value that PD answered: `metric` names the quantity after PD's API, and `instance` is the
+    /// member, the store or the check.
     Pd,
 }
 
-/// Refers to a finding while a case is put together.
+/// Refers to a finding before the findings are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FindingRef(pub(in crate::diagnose) usize);
 
-/// Findings as they are made.
+/// The findings of a window, in the order in which they are made.
 #[derive(Clone, Debug, Default)]
 pub struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Adds one. Its id is given when all are known.
+    /// Adds a finding. It gets its id when all are known.
     pub fn add(&mut self, finding: Finding) -> FindingRef {
         self.0.push(finding);
         FindingRef(self.0.len() - 1)
     }
 
-    /// The finding.
+    /// The finding that a reference of this list refers to.
     pub fn get(&self, reference: FindingRef) -> &Finding {
         &self.0[reference.0]
     }
 
-    /// All, with what refers to them.
+    /// All findings, each with its reference.
     pub fn iter(&self) -> impl Iterator<Item = (FindingRef, &Finding)> {
         self.0.iter().enumerate().map(|(index, finding)| (FindingRef(index), finding))
     }
 
-    /// Numbers them in order of onset and returns them so, with the id of each reference.
+    /// Numbers the findings in order of onset and returns them in that order, with the id of each
+    /// reference.
     pub(in crate::diagnose) fn number(self) -> (Vec<Finding>, Vec<String>) {
         let mut order: Vec<usize> = (0..self.0.len()).collect();
         let key = |index: &usize| {
@@ -255,7 +270,8 @@ impl Findings {
     }
 }
 
-/// A number for a person: four significant digits at most.
+/// A number for a person: three significant digits, at most three of them decimals, and all digits
+/// before the point.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     let digits = match magnitude {
@@ -272,12 +288,12 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// So many of something, for a person: `1 region`, `2 regions`.
+/// A count of something, for a person: `1 region`, `2 regions`.
 pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Seconds for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m 30s`.
+/// A duration in seconds, for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m 30s`.
 pub fn seconds(value: f64) -> String {
     match value {
         v if v < 0.001 => format!("{} us", number(v * 1e6)),

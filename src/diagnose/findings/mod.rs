@@ -1,4 +1,6 @@
-//! Facts told as findings: a sentence each, with the readings that show it.
+//! Builds findings from observations: a sentence for each, with the readings that show it.
+//!
+//! Nothing here judges; which finding speaks for which cause is decided by the failure modes.
 
 pub(super) mod drawing;
 pub(super) mod finding;
@@ -16,27 +18,27 @@ use crate::diagnose::findings::finding::{
 use crate::diagnose::observations::departures::Departure;
 use crate::model::{TimeRange, Timestamp};
 
-/// A quantity that crossed a line, as a finding of its own.
+/// A quantity that crossed a limit, from which a failure mode makes a finding of its own.
 pub(in crate::diagnose) struct Crossing<'a> {
-    /// What departed.
+    /// The kind of the finding.
     pub kind: FindingKind,
-    /// Where.
+    /// The node, link or workload that is affected.
     pub target: Target,
-    /// When.
+    /// From the onset to the end, or to the last sample where it lasts.
     pub range: TimeRange,
-    /// How far the beginning may be off.
+    /// How far the onset may be off, either way, in milliseconds.
     pub uncertainty_ms: i64,
-    /// Whether it lasts to the end of what was seen.
+    /// Whether it lasts to the end of what was observed.
     pub lasts: bool,
     /// A sentence without a full stop.
     pub text: String,
-    /// What was read: the reference and the value.
+    /// The reference and the value of the reading at the onset.
     pub read: (&'a str, String),
-    /// What to plot.
+    /// The quantities to plot.
     pub plot: Vec<Plot>,
 }
 
-/// Tells a crossing.
+/// The finding of a crossing, with its reading as the only citation.
 pub(in crate::diagnose) fn crossing(crossing: Crossing<'_>) -> Finding {
     let about = About {
         kind: crossing.kind,
@@ -50,7 +52,7 @@ pub(in crate::diagnose) fn crossing(crossing: Crossing<'_>) -> Finding {
     finding(about, crossing.text, citations, crossing.plot)
 }
 
-/// Everything of a finding that is not told by its text.
+/// What a finding is about: all of it but its text, its readings and its plots.
 struct About {
     kind: FindingKind,
     target: Target,
@@ -78,7 +80,7 @@ fn cite(reference: String, at: Timestamp, value: String) -> Citation {
     Citation { reference, at_ms: at, value }
 }
 
-/// A quantity of PD's answers, to be drawn; see `pd_tracks`.
+/// A plot of a quantity of PD's answers; see `pd_tracks`.
 fn of_pd(quantity: &str, of: &str) -> Plot {
     plot(quantity, PlotHow::Pd, of)
 }
@@ -87,7 +89,7 @@ fn plot(metric: &str, how: PlotHow, instance: &str) -> Plot {
     Plot { metric: metric.to_owned(), how, instance: instance.to_owned(), label: None }
 }
 
-/// `for 2m 30s`, or `since`, where it lasts.
+/// `for 2m 30s`, or other words where it lasts.
 fn lasted(from: Timestamp, to: Option<Timestamp>) -> String {
     match to {
         Some(to) => format!("for {}", seconds((to - from).max(0) as f64 / 1000.0)),

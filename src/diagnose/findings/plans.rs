@@ -1,4 +1,4 @@
-//! What somebody decided.
+//! Findings of planned changes: drained, added and removed stores, and schedulers.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{FindingKind, FindingRef, Findings, Target};
@@ -6,6 +6,7 @@ use crate::diagnose::findings::{About, cite, finding, of_pd};
 use crate::diagnose::observations::pd_tracks::LEADER_COUNT;
 use crate::diagnose::observations::{Drain, Moved, SchedulerChange};
 
+/// The finding of a store that was drained of its leaders.
 pub(in crate::diagnose) fn drain(
     evidence: &Evidence,
     drain: &Drain,
@@ -30,6 +31,7 @@ pub(in crate::diagnose) fn drain(
     vec![findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]))]
 }
 
+/// The finding of a store that joined the cluster or is being removed.
 pub(in crate::diagnose) fn moved(
     evidence: &Evidence,
     moved: &Moved,
@@ -52,6 +54,7 @@ pub(in crate::diagnose) fn moved(
     findings.add(finding(about, text.to_owned(), citations, Vec::new()))
 }
 
+/// The finding of a scheduler that was added or paused.
 pub(in crate::diagnose) fn scheduler(
     change: &SchedulerChange,
     findings: &mut Findings,

@@ -1,19 +1,25 @@
-//! Nodes that somebody did not hear, and who led PD meanwhile.
+//! Findings of nodes that an observer could not reach, and of changes of PD's leader.
+//!
+//! Each observer of an outage makes a finding of its own: PD, Prometheus, the other stores, and the
+//! node's own counters.
 
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{
-    FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number, seconds,
+    Finding, FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number, seconds,
 };
 use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
-use crate::diagnose::observations::{LeaderChange, Liveness, MemberOutage, Outage};
-use crate::model::Timestamp;
+use crate::diagnose::observations::{
+    FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence,
+};
+use crate::nodes::StoreNode;
 
-/// What PD counted after a node fell out: leaders that went elsewhere, regions with peers behind.
+/// The findings of what PD counted after a node failed: leaders that were elected elsewhere, and
+/// regions that lack peers.
 pub(in crate::diagnose) fn aftermath(
     evidence: &Evidence,
     outages: &[Outage],
@@ -73,132 +79,144 @@ pub(in crate::diagnose) fn outage(
 ) -> Vec<FindingRef> {
     let store = &evidence.nodes.stores[outage.store];
     let target = Target::store(store);
-    let about = |kind, onset: Timestamp, last: Timestamp, end| About {
-        kind,
-        target: target.clone(),
-        onset,
-        uncertainty_ms: (onset - last).max(0),
-        end,
-    };
     let instance = store.instance.clone().unwrap_or_default();
-    let mut told = Vec::new();
-    if let Some(silence) = &outage.heartbeats {
-        let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
-        let path = "PD /stores last_heartbeat".to_owned();
-        let mut citations =
-            vec![cite(path.clone(), silence.last, "the last one before".to_owned())];
-        citations.extend(silence.next.map(|at| cite(path, at, "the next one".to_owned())));
-        let about = about(FindingKind::SilentToPd, silence.missed, silence.last, silence.next);
-        let id = store.id.map_or_else(String::new, |id| id.to_string());
-        let plots = vec![of_pd(HEARTBEAT_AGE, &id)];
-        told.push(findings.add(finding(about, text, citations, plots)));
-    }
-    if let Some(scrapes) = &outage.scrapes {
-        let silence = &scrapes.silence;
-        let how = match scrapes.took_s {
-            Some(took) if took < 1.0 => format!(", refused within {}", seconds(took)),
-            Some(took) => format!(", each given up after {}", seconds(took)),
-            None => String::new(),
-        };
-        let failed = scrapes.failed;
-        let text = format!("{failed} scrapes fail {}{how}", lasted(silence.missed, silence.next));
-        let series = format!("up{{instance=\"{instance}\"}}");
-        let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
-        citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
-        if let Some(took) = scrapes.took_s {
-            let series = format!("scrape_duration_seconds{{instance=\"{instance}\"}}");
-            citations.push(cite(series, silence.missed, number(took)));
-        }
-        let about = about(FindingKind::ScrapesFail, silence.missed, silence.last, silence.next);
-        let plots = vec![plot("up", PlotHow::Gauge, &instance)];
-        told.push(findings.add(finding(about, text, citations, plots)));
-    }
-    told.extend(peers(evidence, outage, &target, findings));
-    if let Some(restart) = outage.restart {
-        let text = format!(
-            "its process started anew, {} after the last sign of the old one",
-            seconds((restart.at - restart.last_sign).max(0) as f64 / 1000.0)
-        );
-        let series = format!("process_start_time_seconds{{instance=\"{instance}\"}}");
-        let value = number(restart.at.as_millis() as f64 / 1000.0);
-        let citations = vec![cite(series, restart.seen, value)];
-        let about =
-            about(FindingKind::Restarted, restart.at, restart.last_sign, Some(restart.seen));
-        let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, &instance)];
-        told.push(findings.add(finding(about, text, citations, plots)));
-    }
-    told.extend(life(&outage.liveness, &target, &instance, findings));
-    told
+    let mut found = Vec::new();
+    found.extend(outage.heartbeats.as_ref().map(|silence| missed_heartbeats(store, silence)));
+    let scrapes = outage.scrapes.as_ref();
+    found.extend(scrapes.map(|scrapes| failed_scrapes_of_store(&target, &instance, scrapes)));
+    found.extend(undelivered_by_peers(evidence, outage));
+    found.extend(undelivered_to_peers(evidence, outage));
+    found.extend(outage.restart.map(|restart| restarted_store(&target, &instance, restart)));
+    found.extend(liveness(&outage.liveness, &target, &instance));
+    found.into_iter().map(|finding| findings.add(finding)).collect()
 }
 
-/// What peers and the store say of each other.
-fn peers(
-    evidence: &Evidence,
+fn missed_heartbeats(store: &StoreNode, silence: &Silence) -> Finding {
+    let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
+    let path = "PD /stores last_heartbeat".to_owned();
+    let mut citations = vec![cite(path.clone(), silence.last, "the last one before".to_owned())];
+    citations.extend(silence.next.map(|at| cite(path, at, "the next one".to_owned())));
+    let about = About {
+        kind: FindingKind::SilentToPd,
+        target: Target::store(store),
+        onset: silence.missed,
+        uncertainty_ms: (silence.missed - silence.last).max(0),
+        end: silence.next,
+    };
+    let id = store.id.map_or_else(String::new, |id| id.to_string());
+    finding(about, text, citations, vec![of_pd(HEARTBEAT_AGE, &id)])
+}
+
+fn failed_scrapes_of_store(target: &Target, instance: &str, scrapes: &FailedScrapes) -> Finding {
+    let silence = &scrapes.silence;
+    let how = match scrapes.took_s {
+        Some(took) if took < 1.0 => format!(", refused within {}", seconds(took)),
+        Some(took) => format!(", each given up after {}", seconds(took)),
+        None => String::new(),
+    };
+    let failed = scrapes.failed;
+    let text = format!("{failed} scrapes fail {}{how}", lasted(silence.missed, silence.next));
+    let series = format!("up{{instance=\"{instance}\"}}");
+    let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
+    citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
+    if let Some(took) = scrapes.took_s {
+        let series = format!("scrape_duration_seconds{{instance=\"{instance}\"}}");
+        citations.push(cite(series, silence.missed, number(took)));
+    }
+    let about = About {
+        kind: FindingKind::ScrapesFail,
+        target: target.clone(),
+        onset: silence.missed,
+        uncertainty_ms: (silence.missed - silence.last).max(0),
+        end: silence.next,
+    };
+    finding(about, text, citations, vec![plot("up", PlotHow::Gauge, instance)])
+}
+
+fn restarted_store(target: &Target, instance: &str, restart: Restart) -> Finding {
+    let text = format!(
+        "its process started anew, {} after the last sign of the old one",
+        seconds((restart.at - restart.last_sign).max(0) as f64 / 1000.0)
+    );
+    let series = format!("process_start_time_seconds{{instance=\"{instance}\"}}");
+    let value = number(restart.at.as_millis() as f64 / 1000.0);
+    let about = About {
+        kind: FindingKind::Restarted,
+        target: target.clone(),
+        onset: restart.at,
+        uncertainty_ms: (restart.at - restart.last_sign).max(0),
+        end: Some(restart.seen),
+    };
+    let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, instance)];
+    finding(about, text, vec![cite(series, restart.seen, value)], plots)
+}
+
+/// The counter of raft messages that a store could not deliver to another.
+const UNDELIVERED: &str = "tikv_server_report_failure_msg_total";
+
+/// That other stores could not deliver messages to the store.
+fn undelivered_by_peers(evidence: &Evidence, outage: &Outage) -> Option<Finding> {
+    let stores = &evidence.nodes.stores;
+    let id = stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
+    let text = format!("{} cannot deliver raft messages to it", names(stores, &outage.column));
+    let series = format!("{UNDELIVERED}{{type=\"unreachable\",store_id=\"{id}\"}}");
+    let instances = outage.column.iter().filter_map(|peer| stores[*peer].instance.clone());
+    let to_it = Some(("store_id".to_owned(), id));
+    let plots = instances
+        .map(|name| Plot { label: to_it.clone(), ..plot(UNDELIVERED, PlotHow::Rate, &name) });
+    let plots = plots.collect();
+    (!outage.column.is_empty()).then(|| {
+        undelivered(FindingKind::UnreachableForPeers, stores, outage, (text, series, plots))
+    })
+}
+
+/// That the store could not deliver messages to others.
+fn undelivered_to_peers(evidence: &Evidence, outage: &Outage) -> Option<Finding> {
+    let stores = &evidence.nodes.stores;
+    let instance = stores[outage.store].instance.as_deref();
+    let text = format!("it cannot deliver raft messages to {}", names(stores, &outage.row));
+    let name = instance.unwrap_or_default();
+    let series = format!("{UNDELIVERED}{{type=\"unreachable\",instance=\"{name}\"}}");
+    let plots = instance.iter().map(|name| plot(UNDELIVERED, PlotHow::Rate, name)).collect();
+    (!outage.row.is_empty())
+        .then(|| undelivered(FindingKind::ReachesNoPeers, stores, outage, (text, series, plots)))
+}
+
+fn undelivered(
+    kind: FindingKind,
+    stores: &[StoreNode],
     outage: &Outage,
-    target: &Target,
-    findings: &mut Findings,
-) -> Vec<FindingRef> {
-    let id = evidence.nodes.stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
-    let metric = "tikv_server_report_failure_msg_total";
-    let mut told = Vec::new();
-    let names = |stores: &BTreeSet<usize>| {
-        stores
-            .iter()
-            .map(|store| evidence.nodes.stores[*store].name())
-            .collect::<Vec<_>>()
-            .join(", ")
+    (text, series, plots): (String, String, Vec<Plot>),
+) -> Finding {
+    let about = About {
+        kind,
+        target: Target::store(&stores[outage.store]),
+        onset: outage.onset,
+        uncertainty_ms: outage.uncertainty_ms(),
+        end: outage.end,
     };
-    let mut add = |kind, text: String, by: &[usize], series: String| {
-        let instances =
-            by.iter().filter_map(|store| evidence.nodes.stores[*store].instance.clone());
-        let plots = instances.map(|name| Plot {
-            label: Some(("store_id".to_owned(), id.clone()))
-                .filter(|_| kind == FindingKind::UnreachableForPeers),
-            ..plot(metric, PlotHow::Rate, &name)
-        });
-        let about = About {
-            kind,
-            target: target.clone(),
-            onset: outage.onset,
-            uncertainty_ms: outage.uncertainty_ms(),
-            end: outage.end,
-        };
-        let value = format!("rises, {} in all", number(outage.reports));
-        let citations = vec![cite(series, outage.onset, value)];
-        told.push(findings.add(finding(about, text, citations, plots.collect())));
-    };
-    if !outage.column.is_empty() {
-        let by: Vec<usize> = outage.column.iter().copied().collect();
-        let text = format!("{} cannot deliver raft messages to it", names(&outage.column));
-        let series = format!("{metric}{{type=\"unreachable\",store_id=\"{id}\"}}");
-        add(FindingKind::UnreachableForPeers, text, &by, series);
-    }
-    if !outage.row.is_empty() {
-        let text = format!("it cannot deliver raft messages to {}", names(&outage.row));
-        let instance = evidence.nodes.stores[outage.store].instance.clone().unwrap_or_default();
-        let series = format!("{metric}{{type=\"unreachable\",instance=\"{instance}\"}}");
-        add(FindingKind::ReachesNoPeers, text, &[outage.store], series);
-    }
-    told
+    let value = format!("rises, {} in all", number(outage.reports));
+    finding(about, text, vec![cite(series, outage.onset, value)], plots)
 }
 
-fn life(
-    liveness: &Liveness,
-    target: &Target,
-    instance: &str,
-    findings: &mut Findings,
-) -> Option<FindingRef> {
-    let (kind, text, hole, counter) = match liveness {
-        Liveness::StoodStill { frozen_ms, hole, counter } => {
+fn names(stores: &[StoreNode], chosen: &BTreeSet<usize>) -> String {
+    chosen.iter().map(|store| stores[*store].name()).collect::<Vec<_>>().join(", ")
+}
+
+/// That a node's own counters stood still or went on while no observer reached it; `None` where that is
+/// unknown.
+fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Finding> {
+    let (kind, text, gap, counter) = match liveness {
+        Liveness::StoodStill { frozen_ms, gap, counter } => {
             let frozen = seconds(*frozen_ms as f64 / 1000.0);
             let text = format!("its own counters stood still for {frozen} of the hole");
-            (FindingKind::CountersStoodStill, text, *hole, *counter)
+            (FindingKind::CountersStoodStill, text, *gap, *counter)
         }
-        Liveness::MovedOn { share, hole, counter } => {
+        Liveness::MovedOn { share, gap, counter } => {
             let share = number(share * 100.0);
             let text =
                 format!("its own counters went on through the hole, at {share} % of their pace");
-            (FindingKind::CountersMovedOn, text, *hole, *counter)
+            (FindingKind::CountersMovedOn, text, *gap, *counter)
         }
         Liveness::Unknown => return None,
     };
@@ -206,16 +224,15 @@ fn life(
     let about = About {
         kind,
         target: target.clone(),
-        onset: hole.start,
+        onset: gap.start,
         uncertainty_ms: 0,
-        end: Some(hole.end),
+        end: Some(gap.end),
     };
-    let citations = vec![cite(series, hole.end, "first sample after the hole".to_owned())];
-    let plots = vec![plot(counter, PlotHow::Gauge, instance)];
-    Some(findings.add(finding(about, text, citations, plots)))
+    let citations = vec![cite(series, gap.end, "first sample after the hole".to_owned())];
+    Some(finding(about, text, citations, vec![plot(counter, PlotHow::Gauge, instance)]))
 }
 
-/// The findings of a PD member's outage.
+/// The findings of a PD member's outage: one per observer.
 pub(in crate::diagnose) fn member_outage(
     evidence: &Evidence,
     outage: &MemberOutage,
@@ -230,23 +247,10 @@ pub(in crate::diagnose) fn member_outage(
         uncertainty_ms: outage.uncertainty_ms(),
         end,
     };
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     if outage.failed_asks > 0 {
-        let how = match outage.refused {
-            Some(true) => "refused",
-            _ => "without an answer",
-        };
-        let led = if outage.led { "; it led until then" } else { "" };
-        let text = format!(
-            "{} requests {how} {}{led}",
-            outage.failed_asks,
-            lasted(outage.onset, outage.end)
-        );
-        let reference = format!("PD {} /ping", outage.member);
-        let citations = vec![cite(reference, outage.onset, how.to_owned())];
         let about = about(FindingKind::NoAnswer, outage.onset, outage.end);
-        let plots = vec![of_pd(ANSWERS, &outage.member)];
-        told.push(findings.add(finding(about, text, citations, plots)));
+        found.push(unanswered_requests(outage, about));
     }
     if let Some(scrapes) = &outage.scrapes {
         let silence = &scrapes.silence;
@@ -256,7 +260,7 @@ pub(in crate::diagnose) fn member_outage(
         let citations = vec![cite(series, silence.missed, "0".to_owned())];
         let about = about(FindingKind::ScrapesFail, silence.missed, silence.next);
         let plots = vec![plot("up", PlotHow::Gauge, &instance)];
-        told.push(findings.add(finding(about, text, citations, plots)));
+        found.push(finding(about, text, citations, plots));
     }
     if let Some(restart) = outage.restart {
         let reference = format!("PD {} /status start_timestamp", outage.member);
@@ -265,12 +269,26 @@ pub(in crate::diagnose) fn member_outage(
         let about = about(FindingKind::Restarted, restart.at, Some(restart.seen));
         let text = "its process started anew".to_owned();
         let plots = vec![of_pd(ANSWERS, &outage.member)];
-        told.push(findings.add(finding(about, text, citations, plots)));
+        found.push(finding(about, text, citations, plots));
     }
-    told.extend(life(&outage.liveness, &target, &instance, findings));
-    told
+    found.extend(liveness(&outage.liveness, &target, &instance));
+    found.into_iter().map(|finding| findings.add(finding)).collect()
 }
 
+fn unanswered_requests(outage: &MemberOutage, about: About) -> Finding {
+    let how = match outage.refused {
+        Some(true) => "refused",
+        _ => "without an answer",
+    };
+    let led = if outage.led { "; it led until then" } else { "" };
+    let duration = lasted(outage.onset, outage.end);
+    let text = format!("{} requests {how} {duration}{led}", outage.failed_asks);
+    let reference = format!("PD {} /ping", outage.member);
+    let citations = vec![cite(reference, outage.onset, how.to_owned())];
+    finding(about, text, citations, vec![of_pd(ANSWERS, &outage.member)])
+}
+
+/// The finding of a change of PD's leader, or of PD without a leader.
 pub(in crate::diagnose) fn leader_change(
     evidence: &Evidence,
     change: &LeaderChange,

@@ -1,4 +1,4 @@
-//! Work that became more, that moved, or that takes longer.
+//! Findings of work: load that rose or moved, and operations that take longer.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{
@@ -7,6 +7,7 @@ use crate::diagnose::findings::finding::{
 use crate::diagnose::findings::{About, cite, finding, lasted, magnitude, plot};
 use crate::diagnose::observations::{REQUESTS, Rise, Shift, Slow, Stage};
 
+/// The finding of load that rose over all stores.
 pub(in crate::diagnose) fn rise(
     evidence: &Evidence,
     rise: &Rise,
@@ -40,11 +41,11 @@ pub(in crate::diagnose) fn rise(
     let citations = vec![cite(series, departure.first, number(departure.typical))];
     let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
     let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
-    let mut told = finding(about, text, citations, plots);
-    told.magnitude = Some(magnitude(departure, "requests/s"));
-    findings.add(told)
+    let magnitude = Some(magnitude(departure, "requests/s"));
+    findings.add(Finding { magnitude, ..finding(about, text, citations, plots) })
 }
 
+/// The finding of load that moved to one store.
 pub(in crate::diagnose) fn shift(
     evidence: &Evidence,
     shift: &Shift,
@@ -74,6 +75,7 @@ pub(in crate::diagnose) fn shift(
     findings.add(finding(about, text, citations, plots))
 }
 
+/// The finding of an operation of a store that takes longer than before and than elsewhere.
 pub(in crate::diagnose) fn slow_store(
     evidence: &Evidence,
     store: usize,
@@ -84,6 +86,7 @@ pub(in crate::diagnose) fn slow_store(
     findings.add(slow_finding(Target::store(known), slow))
 }
 
+/// The same of a PD member.
 pub(in crate::diagnose) fn slow_member(
     evidence: &Evidence,
     member: &str,
@@ -125,7 +128,6 @@ fn slow_finding(target: Target, slow: &Slow) -> Finding {
         lasted(departure.onset, departure.end),
     );
     let citations = vec![cite(series, departure.peak_at, number(departure.peak))];
-    let mut told = finding(about, text, citations, vec![plotted]);
-    told.magnitude = Some(magnitude(departure, "seconds"));
-    told
+    let magnitude = Some(magnitude(departure, "seconds"));
+    Finding { magnitude, ..finding(about, text, citations, vec![plotted]) }
 }

@@ -1,274 +1,189 @@
-//! From claims to a verdict: what is deeper and earlier explains what is shallower and later.
+//! The verdict on a window: every mode makes its claims, and what they explain is put together.
+//!
+//! Which claim explains which is left to `ranking`, and what was not observed to `blind_spots`.
 
 use std::collections::BTreeSet;
 
-use crate::diagnose::blind_spots::{blind_spots, missing, unreadable_beside, untold_requests};
+use crate::diagnose::blind_spots::{
+    blind_spots, missing_sources, unreadable_beside, unseen_requests,
+};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
-use crate::diagnose::findings::finding::{FindingKind, FindingRef, TargetKind};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Unchecked};
+use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
+use crate::diagnose::hypotheses::mode::{Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::thresholds::{AFTERMATH_MS, CONFIDENT};
+use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank};
+use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-use crate::model::{TimeRange, Timestamp};
+use crate::model::TimeRange;
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
 /// nothing is as sure as 0.7; what is left still speaks for the claim, so it is not dropped.
 const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 
-/// Metrics that the modes and the facts read; only these need be loaded. Ascending.
+/// Names of all metrics that diagnosis reads; only their series need be loaded. Ascending, each once.
 pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
     let metrics: BTreeSet<&'static str> = of_modes.collect();
     metrics.into_iter().collect()
 }
 
-/// Judges the evidence.
+/// Judges a window by every mode of [`MODES`](crate::diagnose::MODES): what broke, what followed from
+/// it, what was planned, and what could not be decided.
 pub fn diagnose(evidence: &Evidence) -> Verdict {
+    judge(evidence, ALL)
+}
+
+/// Judges a window by some modes.
+fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
     let mut observed = ObservedWindow::new(evidence);
-    let mut claims: Vec<Hypothesis> = Vec::new();
-    for mode in ALL {
+    let mut hypotheses = Vec::new();
+    for mode in modes {
         for claim in (mode.judge)(&observed) {
-            claims.push(Hypothesis { mode, claim, role: Role::Stands });
+            hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
-    for hypothesis in &mut claims {
+    for hypothesis in &mut hypotheses {
         for reading in std::mem::take(&mut hypothesis.claim.readings) {
             hypothesis.claim.evidence.push(observed.findings.add(reading));
         }
     }
-    claims.sort_by(|a, b| {
-        let order = |hypothesis: &Hypothesis| {
-            (
-                hypothesis.mode.nature != Nature::Change,
-                hypothesis.mode.depth,
-                hypothesis.claim.onset,
-            )
-        };
-        let confidence = b.claim.confidence.total_cmp(&a.claim.confidence);
-        order(a).cmp(&order(b)).then(confidence).then_with(|| a.claim.target.cmp(&b.claim.target))
-    });
-    give_way(&mut claims, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
-    explain_away(&mut claims, observed.open());
-    verdict(observed, claims)
+    rank(&mut hypotheses, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
+    verdict(observed, &hypotheses, modes)
 }
 
-/// A claim and what became of it.
-struct Hypothesis {
-    mode: &'static Mode,
-    claim: Claim,
-    role: Role,
+/// Findings with their ids, so that a cause can refer to them.
+struct NumberedFindings {
+    findings: Vec<Finding>,
+    ids: Vec<String>,
 }
 
-/// What became of a claim.
-enum Role {
-    /// It is a cause or a change.
-    Stands,
-    /// It is a consequence of the claim with this index.
-    Follows(usize),
-    /// It lost, and why.
-    Lost(String),
-}
-
-impl Hypothesis {
-    fn end(&self, open: Timestamp) -> Timestamp {
-        self.claim.end.unwrap_or(open).max(self.claim.onset)
+impl NumberedFindings {
+    fn new(findings: Findings) -> Self {
+        let (findings, ids) = findings.number();
+        Self { findings, ids }
     }
 
-    /// Whether the two overlap in time, give or take how far their onsets may be off.
-    fn meets(&self, other: &Self, open: Timestamp) -> bool {
-        let slack = self.claim.onset_uncertainty_ms + other.claim.onset_uncertainty_ms;
-        self.claim.onset.saturating_add_millis(-slack) <= other.end(open)
-            && other.claim.onset.saturating_add_millis(-slack) <= self.end(open)
-    }
-
-    /// Whether the two are at the same thing: the same target, stores in common, or PD as a whole
-    /// and one of its members.
-    fn shares(&self, other: &Self) -> bool {
-        let stores = self.claim.stores.iter().any(|store| other.claim.stores.contains(store));
-        let (own, others) = (&self.claim.target, &other.claim.target);
-        let member = own.kind == TargetKind::Pd && others.kind == TargetKind::PdMember;
-        stores || member || own.name == others.name
-    }
-
-    fn stands(&self) -> bool {
-        matches!(self.role, Role::Stands)
+    fn reason(&self, reference: FindingRef) -> Reason {
+        let id = &self.ids[reference.0];
+        let finding = self.findings.iter().find(|finding| finding.id == *id);
+        let text = finding.map_or_else(String::new, |finding| finding.text.clone());
+        Reason { finding: id.clone(), text }
     }
 }
 
-/// Names that say less of the same, and rivals for the same node and time: the surer one stays.
-fn give_way(claims: &mut [Hypothesis], open: Timestamp, confident: f64) {
-    for hypothesis in claims.iter_mut().filter(|hypothesis| hypothesis.claim.confidence < confident)
-    {
-        hypothesis.role = Role::Lost("more speaks against it than for it".to_owned());
-    }
-    for a in 0..claims.len() {
-        for b in 0..claims.len() {
-            if a == b || !claims[a].stands() || !claims[b].stands() {
-                continue;
-            }
-            let (winner, loser) = (&claims[a], &claims[b]);
-            let subsumes = winner.mode.subsumes.contains(&loser.mode.name)
-                && winner.shares(loser)
-                && winner.meets(loser, open);
-            let rivals = winner.mode.nature == Nature::Fault
-                && loser.mode.nature == Nature::Fault
-                && winner.mode.depth == loser.mode.depth
-                && winner.mode.name != loser.mode.name
-                && !loser.mode.subsumes.contains(&winner.mode.name)
-                && winner.shares(loser)
-                && winner.meets(loser, open)
-                && (winner.claim.confidence, b) > (loser.claim.confidence, a);
-            if subsumes || rivals {
-                let why = format!("{} explains the same and more", winner.mode.name);
-                claims[b].role = Role::Lost(why);
-            }
-        }
-    }
-}
-
-/// Walks from the deepest and earliest claim up. What begins with or after a deeper one, before
-/// its traces are gone, follows from it: a fault of one node disturbs that node in every way, and
-/// the cluster in its load and its placement, but no other node's disk, CPU or process.
-fn explain_away(claims: &mut [Hypothesis], open: Timestamp) {
-    for index in 0..claims.len() {
-        if !claims[index].stands() {
-            continue;
-        }
-        let cause = (0..index).find(|&earlier| {
-            let (deep, shallow) = (&claims[earlier], &claims[index]);
-            deep.stands() && explains(deep, shallow, open)
-        });
-        if let Some(cause) = cause {
-            claims[index].role = Role::Follows(cause);
-        }
-    }
-}
-
-fn explains(deep: &Hypothesis, shallow: &Hypothesis, open: Timestamp) -> bool {
-    if shallow.mode.nature == Nature::Change {
-        return false;
-    }
-    let change = deep.mode.nature == Nature::Change;
-    let resource = shallow.mode.depth == Depth::Resource;
-    let moves_nothing = match deep.mode.name {
-        // A change of configuration or a blind observer moves no load and slows no disk.
-        "config_change" | "scrape_loss" => true,
-        // Another leader of PD changes only what its members have to do.
-        "pd_leader_transfer" => !resource,
-        // Who leads less has less to write, and clients ask for no more because of it.
-        "planned_drain" => resource || shallow.mode.depth == Depth::Workload,
-        _ => false,
-    };
-    if moves_nothing {
-        return false;
-    }
-    let deeper = change || deep.mode.depth < shallow.mode.depth;
-    let slack = deep.claim.onset_uncertainty_ms + shallow.claim.onset_uncertainty_ms + 15_000;
-    let after = shallow.claim.onset >= deep.claim.onset.saturating_add_millis(-slack)
-        && shallow.claim.onset <= deep.end(open).saturating_add_millis(AFTERMATH_MS);
-    let reach = match shallow.mode.depth {
-        Depth::Presence => false,
-        Depth::Resource => deep.shares(shallow),
-        Depth::Workload | Depth::Saturation | Depth::Consequence => true,
-    };
-    deeper && after && reach
-}
-
-fn verdict(observed: ObservedWindow<'_>, claims: Vec<Hypothesis>) -> Verdict {
+fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &[Mode]) -> Verdict {
     let evidence = observed.evidence;
-    let hangs_on = claims.iter().filter(|hypothesis| !matches!(hypothesis.role, Role::Follows(_)));
-    let mut open: Vec<Unchecked> =
-        hangs_on.filter_map(|hypothesis| hypothesis.claim.hangs_on.clone()).collect();
-    open.extend(untold_requests(evidence, &observed.rises));
-    let (findings, ids) = observed.findings.number();
-    let open_end = evidence.as_of;
-    let reason = |reference: &FindingRef| {
-        let id = &ids[reference.0];
-        let text = findings.iter().find(|finding| finding.id == *id);
-        Reason { finding: id.clone(), text: text.map_or_else(String::new, |f| f.text.clone()) }
-    };
-    let mut causes = Vec::new();
-    let mut changes = Vec::new();
-    let mut alternatives = Vec::new();
-    for (index, hypothesis) in claims.iter().enumerate() {
-        let claim = &hypothesis.claim;
-        match &hypothesis.role {
-            Role::Stands => {
-                let explains = claims
-                    .iter()
-                    .filter(|other| matches!(other.role, Role::Follows(cause) if cause == index));
-                let from = claim.onset.saturating_add_millis(-claim.onset_uncertainty_ms);
-                let damaged =
-                    unreadable_beside(evidence, TimeRange::new(from, hypothesis.end(open_end)));
-                let confidence = match damaged {
-                    Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
-                    None => claim.confidence,
-                };
-                let cause = Cause {
-                    mode: hypothesis.mode.name,
-                    says: hypothesis.mode.says,
-                    target: claim.target.clone(),
-                    onset_ms: claim.onset,
-                    onset_uncertainty_ms: claim.onset_uncertainty_ms,
-                    end_ms: claim.end,
-                    confidence: (confidence * 100.0).round() / 100.0,
-                    evidence: claim.evidence.iter().map(reason).collect(),
-                    against: claim.against.clone(),
-                    unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
-                    explains: explains.map(consequence).collect(),
-                };
-                let list = if hypothesis.mode.nature == Nature::Fault {
-                    &mut causes
-                } else {
-                    &mut changes
-                };
-                list.push(cause);
-            }
-            Role::Follows(_) => {}
-            Role::Lost(why) => alternatives.push(Alternative {
-                mode: hypothesis.mode.name,
-                target: claim.target.clone(),
-                confidence: (claim.confidence * 100.0).round() / 100.0,
-                lost: why.clone(),
-            }),
-        }
-    }
-    causes.sort_by(|a: &Cause, b: &Cause| {
+    let mut unchecked = open_questions(&observed, hypotheses, modes);
+    let sees_enough = unchecked.is_empty();
+    unchecked.extend(missing_sources(evidence, modes));
+    unchecked.dedup();
+    let numbered = NumberedFindings::new(observed.findings);
+    let mut causes = standing(Nature::Fault, hypotheses, evidence, &numbered);
+    causes.sort_by(|a, b| {
         let confidence = b.confidence.total_cmp(&a.confidence);
         confidence.then_with(|| (a.onset_ms, &a.target).cmp(&(b.onset_ms, &b.target)))
     });
+    let mut changes = standing(Nature::Change, hypotheses, evidence, &numbered);
     changes.sort_by(|a, b| (a.onset_ms, &a.target, a.mode).cmp(&(b.onset_ms, &b.target, b.mode)));
+    let findings = numbered.findings;
     add_consequences(&mut causes, &findings);
-    open.extend(blind_spots(evidence));
-    let sees_enough = open.is_empty();
-    let mut unchecked = open;
-    unchecked.extend(missing(evidence));
-    unchecked.dedup();
     let outcome = match (causes.is_empty(), sees_enough) {
         (false, _) => Outcome::Fault,
         (true, true) => Outcome::NoFault,
         (true, false) => Outcome::CannotTell,
     };
-    let summary = summary(outcome, &causes, &changes, &unchecked);
     Verdict {
         schema: SCHEMA,
         outcome,
         as_of_ms: evidence.as_of,
-        summary,
+        summary: summary(outcome, &causes, &changes, &unchecked),
         damage: evidence.loss.as_ref().map(Damaged::new),
         causes,
         changes,
-        alternatives,
+        alternatives: alternatives(hypotheses),
         unchecked,
         findings,
     }
 }
 
-fn consequence(hypothesis: &Hypothesis) -> Consequence {
+/// What would have to be observed before anybody can conclude that nothing is wrong.
+fn open_questions(
+    observed: &ObservedWindow<'_>,
+    hypotheses: &[Hypothesis<'_>],
+    modes: &[Mode],
+) -> Vec<Unchecked> {
+    let unexplained = hypotheses.iter().filter(|one| !matches!(one.role, Role::Follows(_)));
+    let mut open: Vec<Unchecked> =
+        unexplained.filter_map(|one| one.claim.hangs_on.clone()).collect();
+    open.extend(unseen_requests(observed.evidence, &observed.rises));
+    open.extend(blind_spots(observed.evidence, modes));
+    open
+}
+
+/// The hypotheses of one nature that stand, in their order.
+fn standing(
+    nature: Nature,
+    hypotheses: &[Hypothesis<'_>],
+    evidence: &Evidence,
+    numbered: &NumberedFindings,
+) -> Vec<Cause> {
+    let all = hypotheses.iter().enumerate();
+    let of_nature = all.filter(|(_, one)| one.stands() && one.mode.nature == nature);
+    let with_consequences = of_nature.map(|(index, one)| {
+        let following = hypotheses.iter().filter(|other| other.follows(index));
+        Cause { explains: following.map(consequence).collect(), ..cause(one, evidence, numbered) }
+    });
+    with_consequences.collect()
+}
+
+/// A hypothesis as a cause or a change, without its consequences. Beside damage it is less sure.
+fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFindings) -> Cause {
+    let Hypothesis { mode, claim, .. } = hypothesis;
+    let from = claim.onset.saturating_add_millis(-claim.onset_uncertainty_ms);
+    let range = TimeRange::new(from, hypothesis.end(evidence.as_of));
+    let damaged = unreadable_beside(evidence, range);
+    let confidence = match damaged {
+        Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
+        None => claim.confidence,
+    };
+    Cause {
+        mode: mode.name,
+        says: mode.says,
+        target: claim.target.clone(),
+        onset_ms: claim.onset,
+        onset_uncertainty_ms: claim.onset_uncertainty_ms,
+        end_ms: claim.end,
+        confidence: in_hundredths(confidence),
+        evidence: claim.evidence.iter().map(|reference| numbered.reason(*reference)).collect(),
+        against: claim.against.clone(),
+        unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
+        explains: Vec::new(),
+    }
+}
+
+fn alternatives(hypotheses: &[Hypothesis<'_>]) -> Vec<Alternative> {
+    let discarded = hypotheses.iter().filter_map(|one| {
+        let Role::Discarded(why) = &one.role else { return None };
+        Some(Alternative {
+            mode: one.mode.name,
+            target: one.claim.target.clone(),
+            confidence: in_hundredths(one.claim.confidence),
+            lost: why.clone(),
+        })
+    });
+    discarded.collect()
+}
+
+/// Confidences are printed with two digits.
+fn in_hundredths(confidence: f64) -> f64 {
+    (confidence * 100.0).round() / 100.0
+}
+
+fn consequence(hypothesis: &Hypothesis<'_>) -> Consequence {
     Consequence {
         what: hypothesis.mode.name.to_owned(),
         target: hypothesis.claim.target.clone(),
@@ -277,30 +192,20 @@ fn consequence(hypothesis: &Hypothesis) -> Consequence {
     }
 }
 
-/// Findings that no claim took up and that begin with or after the first cause are told beneath
-/// it, so that nothing that departed is left without a place.
-fn add_consequences(
-    causes: &mut [Cause],
-    findings: &[crate::diagnose::findings::finding::Finding],
-) {
+/// Lists beneath the first cause the findings that are no evidence of any cause and begin with or
+/// after it, so that every common consequence of a fault has its place in the verdict.
+fn add_consequences(causes: &mut [Cause], findings: &[Finding]) {
     let used: BTreeSet<String> =
         causes.iter().flat_map(|cause| cause.evidence.iter().map(|r| r.finding.clone())).collect();
     let Some(first) = causes.first_mut() else { return };
     for finding in findings.iter().filter(|finding| !used.contains(&finding.id)) {
-        let told = matches!(
-            finding.kind,
-            FindingKind::LoadRose
-                | FindingKind::PdLeaderChanged
-                | FindingKind::LeadersLeft
-                | FindingKind::RegionsAbnormal
-        );
         let slack = first.onset_uncertainty_ms + finding.onset_uncertainty_ms;
         let after = finding.onset_ms >= first.onset_ms.saturating_add_millis(-slack);
         let listed = first
             .explains
             .iter()
             .any(|one| one.onset_ms == finding.onset_ms && one.target == finding.target);
-        if told && after && !listed {
+        if finding.kind.is_common_consequence() && after && !listed {
             first.explains.push(Consequence {
                 what: finding.id.clone(),
                 target: finding.target.clone(),
@@ -311,6 +216,7 @@ fn add_consequences(
     }
 }
 
+/// The verdict in one sentence: its first cause or change, and how many more there are.
 fn summary(
     outcome: Outcome,
     causes: &[Cause],
@@ -339,5 +245,136 @@ fn summary(
             )
         }
         _ => "no fault: nothing departs from what was normal before".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::Parts;
+    use crate::diagnose::findings::finding::{FindingKind, Target};
+    use crate::diagnose::findings::{Crossing, crossing};
+    use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};
+    use crate::diagnose::observations::series_table::tests::series;
+    use crate::model::Timestamp;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    /// Ten minutes of one store that counts critical errors from the fifth minute on.
+    fn damaged_store() -> Evidence {
+        let steps = || (0..40).map(|step| step * 15);
+        let up: Vec<(i64, f64)> = steps().map(|second| (second, 1.0)).collect();
+        let errors = |second: i64| if second < 300 { 0.0 } else { second as f64 };
+        let errors: Vec<(i64, f64)> = steps().map(|second| (second, errors(second))).collect();
+        let labels =
+            |name: &'static str| [("__name__", name), ("job", "tikv"), ("instance", "a:1")];
+        let recorded =
+            vec![series(&labels("up"), &up), series(&labels("tikv_critical_error_total"), &errors)];
+        let window = TimeRange::new(at(0), at(600));
+        Evidence::new(window, at(600), Parts { series: recorded, ..Parts::default() })
+    }
+
+    /// A mode that no other file knows of.
+    const FLOODED_ROOM: Mode = Mode {
+        name: "flooded_room",
+        row: 99,
+        nature: Nature::Fault,
+        depth: Depth::Presence,
+        says: "the machine room is under water",
+        subsumes: &[],
+        never_explains: &[],
+        needs: &[Need::PdMetrics],
+        metrics: &["water_level_metres"],
+        judge: |_| {
+            let mut claim = Claim::new(Target::cluster(), at(240), 15_000, 0.97);
+            claim.readings.push(crossing(Crossing {
+                kind: FindingKind::SilentToPd,
+                target: Target::cluster(),
+                range: TimeRange::new(at(240), at(600)),
+                uncertainty_ms: 15_000,
+                lasts: true,
+                text: "water stands a metre high".to_owned(),
+                read: ("water_level_metres", "1".to_owned()),
+                plot: Vec::new(),
+            }));
+            vec![claim]
+        },
+    };
+
+    fn judge_beside_the_catalogue(mode: Mode) -> Verdict {
+        let modes: Vec<Mode> = ALL.iter().copied().chain([mode]).collect();
+        judge(&damaged_store(), &modes)
+    }
+
+    fn modes_of(verdict: &Verdict) -> Vec<&str> {
+        verdict.causes.iter().map(|cause| cause.mode).collect()
+    }
+
+    #[test]
+    fn a_new_mode_is_claimed_ranked_and_shown_by_its_declaration_alone() {
+        assert_eq!(modes_of(&diagnose(&damaged_store())), ["data_corruption"]);
+        let verdict = judge_beside_the_catalogue(FLOODED_ROOM);
+        assert_eq!(modes_of(&verdict), ["flooded_room", "data_corruption"]);
+        assert_eq!(verdict.summary, "cluster: the machine room is under water; one more cause");
+        assert_eq!(verdict.causes[0].evidence[0].text, "water stands a metre high");
+        assert!(verdict.findings.iter().any(|one| one.id == verdict.causes[0].evidence[0].finding));
+        let missing = verdict.unchecked.iter().find(|one| one.what.starts_with("PD's metrics"));
+        assert!(missing.is_some_and(|one| one.what.ends_with(", flooded_room")), "{missing:?}");
+    }
+
+    #[test]
+    fn a_new_mode_takes_its_place_among_the_others_by_its_properties() {
+        let consequence = Mode { depth: Depth::Consequence, ..FLOODED_ROOM };
+        let late = Mode {
+            judge: |_| vec![Claim::new(Target::cluster(), at(330), 15_000, 0.97)],
+            ..consequence
+        };
+        let verdict = judge_beside_the_catalogue(late);
+        assert_eq!(modes_of(&verdict), ["data_corruption"]);
+        assert_eq!(verdict.causes[0].explains[0].what, "flooded_room");
+
+        let catalogued = ALL.iter().find(|mode| mode.name == "data_corruption").unwrap();
+        let subsumes: &'static [&'static Mode] = Box::leak(Box::new([catalogued]));
+        let greater = Mode {
+            subsumes,
+            judge: |observed| {
+                let target = Target::store(&observed.evidence.nodes.stores[0]);
+                vec![Claim::new(target, at(290), 15_000, 0.6)]
+            },
+            ..FLOODED_ROOM
+        };
+        let verdict = judge_beside_the_catalogue(greater);
+        assert_eq!(modes_of(&verdict), ["flooded_room"]);
+        assert_eq!(verdict.alternatives[0].mode, "data_corruption");
+        assert_eq!(verdict.alternatives[0].lost, "flooded_room explains the same and more");
+
+        let change = Mode { nature: Nature::Change, ..FLOODED_ROOM };
+        let verdict = judge_beside_the_catalogue(change);
+        assert_eq!(modes_of(&verdict), ["data_corruption"]);
+        assert_eq!(verdict.changes[0].mode, "flooded_room");
+    }
+
+    #[test]
+    fn a_mode_explains_no_depth_that_it_never_explains() {
+        let harmless =
+            Mode { nature: Nature::Change, never_explains: &[Depth::Consequence], ..FLOODED_ROOM };
+        let late = Mode {
+            name: "wet_cables",
+            depth: Depth::Consequence,
+            judge: |_| vec![Claim::new(Target::cluster(), at(330), 15_000, 0.97)],
+            ..FLOODED_ROOM
+        };
+        let evidence = damaged_store();
+        assert_eq!(modes_of(&judge(&evidence, &[harmless, late])), ["wet_cables"]);
+        let harmful = Mode { never_explains: &[], ..harmless };
+        assert_eq!(modes_of(&judge(&evidence, &[harmful, late])), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn every_mode_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = ALL.iter().map(|mode| mode.name).collect();
+        assert_eq!(names.len(), ALL.len());
     }
 }

@@ -1,6 +1,10 @@
 //! From findings to a verdict: which failure modes claim them, and which claim explains the others.
+//!
+//! The modes themselves stand in `failure_modes`; nothing here knows one by its name.
 
 pub(super) mod judge;
 pub(super) mod mode;
 pub(super) mod observed;
 pub(super) mod planned_stops;
+mod ranking;
+pub(super) mod slow_nodes;

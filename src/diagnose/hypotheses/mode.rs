@@ -1,4 +1,7 @@
-//! A failure mode as a declarative unit, and what it claims about a observed.
+//! A failure mode as a declaration, and the claim that it makes about an observed window.
+//!
+//! Nothing here judges: which claim explains which is decided in `ranking`, and the modes themselves
+//! stand in `failure_modes`.
 
 use serde::Serialize;
 
@@ -10,7 +13,7 @@ use crate::model::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nature {
-    /// Something broke.
+    /// Something in the cluster broke.
     Fault,
     /// Somebody decided it, or only the observer went blind.
     Change,
@@ -33,7 +36,14 @@ pub enum Depth {
     Consequence,
 }
 
-/// What a mode reads, so that its absence is told instead of taken for health.
+impl Depth {
+    /// Every depth, from the deepest to the shallowest.
+    pub const ALL: [Self; 5] =
+        [Self::Presence, Self::Resource, Self::Workload, Self::Saturation, Self::Consequence];
+}
+
+/// A source that a mode reads. Where the source is missing, the verdict says so instead of taking
+/// the silence for health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
@@ -47,59 +57,70 @@ pub enum Need {
     PdMetrics,
 }
 
-/// A failure mode, or a kind of change.
+/// A failure mode, or a kind of planned change: all that judging needs to know of it. Code outside
+/// the mode's own file compares these properties and never the mode's name.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode {
     /// The name that stands in verdicts and in the truth of a chaos run.
     pub name: &'static str,
     /// Its row in the catalogue of failure modes.
     pub row: u8,
-    /// Broken or decided.
+    /// Whether it is something broken or something decided.
     pub nature: Nature,
-    /// Where in the chain of causes.
+    /// How deep in the chain of causes it stands.
     pub depth: Depth,
-    /// What it says, for a person.
+    /// What the mode means, in a clause for a person, without a full stop.
     pub says: &'static str,
-    /// Modes that say less of the same and give way where it holds.
-    pub subsumes: &'static [&'static str],
-    /// What it cannot do without.
+    /// Modes that describe a part of the same fault; they give way at the same place and time.
+    pub subsumes: &'static [&'static Self],
+    /// Depths of which no mode ever follows from this one, although it stands deeper; usually none.
+    pub never_explains: &'static [Depth],
+    /// Sources without which the mode cannot be found.
     pub needs: &'static [Need],
     /// Metrics that it reads; only these are loaded.
     pub metrics: &'static [&'static str],
-    /// Looks at a observed.
+    /// Returns a claim for each time that the mode is found in the window.
     pub judge: fn(&ObservedWindow<'_>) -> Vec<Claim>,
 }
 
-/// What a mode says of a observed: that it happened, there and then.
+impl Mode {
+    /// Whether `other` describes a part of the same fault and gives way to this mode.
+    pub fn subsumes(&self, other: &Self) -> bool {
+        self.subsumes.iter().any(|mode| mode.name == other.name)
+    }
+}
+
+/// What a mode claims of an observed window: that it happened, at this target and time.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// What it is at.
+    /// The node, link or workload that is affected.
     pub target: Target,
     /// Stores that it takes out or slows down, by index; their other troubles follow from it.
     pub stores: Vec<usize>,
     /// When it began.
     pub onset: Timestamp,
-    /// How far that may be off, either way.
+    /// How far the onset may be off, either way, in milliseconds.
     pub onset_uncertainty_ms: i64,
-    /// When it was over; `None` where it lasts.
+    /// When it was over; `None` where it lasts to the end of what was observed.
     pub end: Option<Timestamp>,
-    /// From 0 to 1; a half is needed to name a cause.
+    /// From 0 to 1; at least [`CONFIDENT`](crate::diagnose::thresholds::CONFIDENT) is needed to name
+    /// a cause.
     pub confidence: f64,
-    /// What speaks for it.
+    /// Findings of the window that speak for it.
     pub evidence: Vec<FindingRef>,
-    /// What else it read for this, told as findings of its own.
+    /// Readings that the mode made itself; each becomes a finding that speaks for it.
     pub readings: Vec<Finding>,
-    /// What speaks against it.
+    /// Sentences about what speaks against it.
     pub against: Vec<String>,
     /// What could not be checked, and how it could be.
     pub unchecked: Vec<Unchecked>,
-    /// What would have to be seen for anybody to tell whether it holds. Where nothing else is told,
-    /// the verdict is that this cannot be told.
+    /// What would have to be observed to decide whether the claim holds. Where there is no other
+    /// cause, the verdict says that this cannot be decided.
     pub hangs_on: Option<Unchecked>,
 }
 
 impl Claim {
-    /// A claim without evidence yet.
+    /// A claim without evidence yet. The uncertainty is in milliseconds, the confidence from 0 to 1.
     pub fn new(
         target: Target,
         onset: Timestamp,
@@ -121,7 +142,8 @@ impl Claim {
         }
     }
 
-    /// Something without which it can neither be told nor ruled out: it is no cause.
+    /// Names what is missing to confirm or to rule out the claim. Its confidence falls below what a
+    /// cause needs.
     #[must_use]
     pub fn hangs_on(mut self, what: &str, command: &str) -> Self {
         self.confidence = self.confidence.min(0.45);
@@ -129,14 +151,14 @@ impl Claim {
         self
     }
 
-    /// Something that speaks against it.
+    /// Adds a sentence about what speaks against it.
     #[must_use]
     pub fn but(mut self, against: &str) -> Self {
         self.against.push(against.to_owned());
         self
     }
 
-    /// Something that could not be checked.
+    /// Adds something that could not be checked, with the command that would check it.
     #[must_use]
     pub fn unchecked(mut self, what: &str, command: &str) -> Self {
         self.unchecked.push(Unchecked::new(what, command));
@@ -144,18 +166,19 @@ impl Claim {
     }
 }
 
-/// Something that would have told more.
+/// An observation that is missing and would have made the verdict surer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unchecked {
-    /// What is missing.
+    /// What is missing, in words.
     pub what: String,
-    /// The command that would get it.
+    /// The command that would get it; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
 
 impl Unchecked {
-    /// What is missing, and the command that would get it.
+    /// What is missing, and the command that would get it; an empty `command` means that there is
+    /// none.
     pub fn new(what: &str, command: &str) -> Self {
         let command = Some(command.to_owned()).filter(|command| !command.is_empty());
         Self { what: what.to_owned(), command }

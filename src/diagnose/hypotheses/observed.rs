@@ -1,148 +1,101 @@
-//! A observed: the facts of a window, each told as a finding, for the modes to judge.
+//! The observed window: its observations, each described as a finding, for the modes to judge.
+//!
+//! Nothing here makes a claim.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
+use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, LeaderChange, Liveness, MEMBER_QUANTITIES, MemberOutage, Moved, Outage, Presence,
-    Reachability, Rise, STORE_QUANTITIES, SchedulerChange, Shift, Slow, Stage, presence,
+    self, Drain, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange, Shift,
 };
-use crate::diagnose::thresholds::{AFTERMATH_MS, ALONE};
+use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Labels, TimeRange, Timestamp};
 
-/// Regions that a store counts itself, by what it is to them.
+/// The metric in which a store counts its regions, by its role in them.
 pub const LEADERS: &str = "tikv_raftstore_region_count";
 
-/// A removed store's regions leave at 15 a minute (`store-limit`): a small cluster's within this.
+/// How long the regions of a small cluster's store take to leave or to arrive, in milliseconds: PD moves
+/// 15 a minute (`store-limit`).
 const MOVING_MS: i64 = 600_000;
 
-/// How many times slower than usual more work can make a log at most.
-const BY_MORE_WORK: f64 = 10.0;
-
-/// A node of which something became slow, alone among its kind.
-#[derive(Clone, Debug)]
-pub struct SlowNode {
-    /// Index of [`Evidence::stores`] or of [`ObservedWindow::member_names`].
-    pub node: usize,
-    /// When, from the first quantity to the last.
-    pub range: TimeRange,
-    /// Whether it was over before the end of what was seen.
-    pub ended: bool,
-    /// What became slow, in order of onset.
-    pub slow: Vec<Slow>,
-    /// What shows it, one for each.
-    pub findings: Vec<FindingRef>,
-}
-
-impl SlowNode {
-    /// The greatest excess among the quantities of a stage; 1 where none departed.
-    pub fn excess(&self, stage: Stage) -> f64 {
-        let of_stage = self.slow.iter().filter(|slow| slow.quantity.stage == stage);
-        of_stage.map(Slow::excess).fold(1.0, f64::max)
-    }
-
-    /// Whether a quantity of a stage departed.
-    pub fn has(&self, stage: Stage) -> bool {
-        self.slow.iter().any(|slow| slow.quantity.stage == stage)
-    }
-
-    /// How long it lasted so far.
-    pub fn lasted_ms(&self) -> i64 {
-        self.range.millis()
-    }
-
-    /// The earliest departure of a stage; of all where it has none.
-    pub fn first_of(&self, stage: Stage) -> Option<&Slow> {
-        let of_stage = self.slow.iter().filter(|slow| slow.quantity.stage == stage);
-        of_stage.min_by_key(|slow| slow.departure.onset)
-    }
-}
-
-/// Everything that the modes look at.
+/// The observations of a window, each with its findings: all that a failure mode judges by.
 pub struct ObservedWindow<'a> {
-    /// What was observed.
+    /// The samples and answers that everything was observed in.
     pub evidence: &'a Evidence,
-    /// What departed from normal.
+    /// Everything that departed from normal.
     pub findings: Findings,
-    /// Stores that somebody did not hear.
+    /// Outages of stores and of links between them.
     pub outages: Vec<Outage>,
-    /// PD members in the order of their names.
+    /// The names of PD's members, ascending.
     pub member_names: Vec<String>,
-    /// PD members that somebody did not hear.
+    /// Outages of PD members.
     pub members: Vec<MemberOutage>,
-    /// Changes of PD's leader, with what shows each.
+    /// Changes of PD's leader, each with its finding.
     pub leader_changes: Vec<(LeaderChange, FindingRef)>,
     /// Stores that became slow alone.
     pub slow_stores: Vec<SlowNode>,
     /// PD members that became slow alone.
     pub slow_members: Vec<SlowNode>,
-    /// Requests a second of each store.
+    /// The requests a second of each store, in the order of `evidence.nodes.stores`.
     pub requests: Vec<Track>,
-    /// Load that rose, with what shows each.
+    /// Rises of the load, each with its finding.
     pub rises: Vec<(Rise, FindingRef)>,
-    /// Load that moved to one place.
+    /// Shifts of load to one store.
     pub shifts: Vec<Shift>,
-    /// Stores that gave their leaders away.
+    /// Stores that were drained of their leaders.
     pub drains: Vec<Drain>,
-    /// Stores that joined or left, with what shows each.
+    /// Stores that joined or are being removed, each with its finding.
     pub moved: Vec<(Moved, FindingRef)>,
-    /// Schedulers that were added or paused, with what shows each.
+    /// Schedulers that were added or paused, each with its finding.
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
 }
 
 impl<'a> ObservedWindow<'a> {
-    /// Gathers the facts and tells each.
+    /// Makes the observations of a window, and the findings that describe them.
     pub fn new(evidence: &'a Evidence) -> Self {
         let mut findings = Findings::default();
+        let findings = &mut findings;
         let mut outages = observations::outages(evidence);
         for outage in &mut outages {
-            outage.findings = findings::outage(evidence, outage, &mut findings);
+            outage.findings = findings::outage(evidence, outage, findings);
         }
         let mut members = observations::member_outages(evidence);
         for member in &mut members {
-            member.findings = findings::member_outage(evidence, member, &mut findings);
+            member.findings = findings::member_outage(evidence, member, findings);
         }
-        let leader_changes = observations::leader_changes(evidence);
-        let leader_changes = leader_changes.into_iter().map(|change| {
-            let told = findings::leader_change(evidence, &change, &mut findings);
-            (change, told)
+        let leader_changes = with_findings(observations::leader_changes(evidence), |change| {
+            findings::leader_change(evidence, change, findings)
         });
-        let leader_changes = leader_changes.collect();
         let mut drains = observations::drains(evidence, &outages);
         for drain in &mut drains {
-            drain.findings = findings::drain(evidence, drain, &mut findings);
+            drain.findings = findings::drain(evidence, drain, findings);
         }
-        let moved = observations::moved(evidence).into_iter().map(|one| {
-            let told = findings::moved(evidence, &one, &mut findings);
-            (one, told)
+        let moved = with_findings(observations::moved(evidence), |moved| {
+            findings::moved(evidence, moved, findings)
         });
-        let moved = moved.collect();
-        let schedulers = observations::scheduler_changes(evidence).into_iter().map(|change| {
-            let told = findings::scheduler(&change, &mut findings);
-            (change, told)
+        let schedulers = with_findings(observations::scheduler_changes(evidence), |change| {
+            findings::scheduler(change, findings)
         });
-        let schedulers = schedulers.collect();
         let load = observations::Load::new(evidence);
-        let rises = observations::rises(evidence, &load).into_iter().map(|rise| {
-            let told = findings::rise(evidence, &rise, &mut findings);
-            (rise, told)
+        let rises = with_findings(observations::rises(evidence, &load), |rise| {
+            findings::rise(evidence, rise, findings)
         });
-        let rises: Vec<(Rise, FindingRef)> = rises.collect();
         let rose: Vec<&Rise> = rises.iter().map(|(rise, _)| rise).collect();
         let mut shifts = observations::shifts(evidence, &load, &rose);
         for shift in &mut shifts {
-            shift.findings = vec![findings::shift(evidence, shift, &mut findings)];
+            shift.findings = vec![findings::shift(evidence, shift, findings)];
         }
-        findings::aftermath(evidence, &outages, &mut findings);
-        let slow_stores = slow_stores(evidence, &outages, &mut findings);
-        let names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
-        let slow_members = slow_members(evidence, &names, &members, &mut findings);
+        findings::aftermath(evidence, &outages, findings);
+        let slow_stores = slow_stores(evidence, &outages, findings);
+        let member_names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
+        let slow_members = slow_members(evidence, &member_names, &members, findings);
         Self {
             evidence,
-            findings,
+            findings: std::mem::take(findings),
             outages,
-            member_names: names,
+            member_names,
             members,
             leader_changes,
             slow_stores,
@@ -156,17 +109,18 @@ impl<'a> ObservedWindow<'a> {
         }
     }
 
-    /// The end of an open range.
+    /// The end of what was observed, up to which everything lasts that is not over.
     pub fn open(&self) -> Timestamp {
         self.evidence.as_of
     }
 
-    /// Whether a store fell out, or PD lost its leader, around `at`: what follows may be only that.
+    /// Whether a store had an outage, or PD lost its leader, about `at`: what began then may only follow
+    /// from that.
     pub fn disturbed(&self, at: Timestamp) -> bool {
         self.disturbed_around(at, None)
     }
 
-    /// As [`disturbed`](Self::disturbed), by others than one store.
+    /// As [`disturbed`](Self::disturbed), without the outages of `store`.
     pub fn disturbed_around(&self, at: Timestamp, store: Option<usize>) -> bool {
         let near = |from: Timestamp, to: Option<Timestamp>| {
             at >= from.saturating_add_millis(-30_000)
@@ -177,8 +131,8 @@ impl<'a> ObservedWindow<'a> {
             || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))
     }
 
-    /// Whether a store was being emptied or filled at `at`, or had just given its leaders away: all
-    /// others then have more to write and to read.
+    /// Whether a store was being emptied or filled at `at`, or had just been drained: all others then
+    /// have more to write and to read.
     pub fn moves_regions(&self, at: Timestamp) -> bool {
         let within = |from: Timestamp, millis: i64| {
             let range = TimeRange::new(
@@ -191,8 +145,8 @@ impl<'a> ObservedWindow<'a> {
             || self.drains.iter().any(|drain| within(drain.at, 60_000))
     }
 
-    /// Whether the store itself counted no leader any more before it fell silent, and some earlier:
-    /// what is left of a drain where PD's listings are missing.
+    /// Whether the store itself counted no leader any more before `at`, and two or more earlier: the
+    /// only trace of a drain where PD's listings are missing.
     pub fn gave_leaders_away(&self, store: usize, at: Timestamp) -> bool {
         let Some(instance) = self.evidence.nodes.stores[store].instance.as_deref() else {
             return false;
@@ -205,7 +159,7 @@ impl<'a> ObservedWindow<'a> {
             && counts.iter().any(|point| point.value >= 2.0)
     }
 
-    /// Drains of a store that fit a stop at `at`: its leaders had left before.
+    /// The last drain of a store that was complete before it stopped at `at`.
     pub fn drained_before(&self, store: usize, at: Timestamp) -> Option<&Drain> {
         self.drains.iter().rev().find(|drain| {
             drain.store == store
@@ -215,141 +169,14 @@ impl<'a> ObservedWindow<'a> {
     }
 }
 
-/// Whether a silence, or its aftermath, explains that something became slow.
-fn is_excused(slow: &Slow, silent: &[TimeRange]) -> bool {
-    silent.iter().any(|range| {
-        let end = range.end.saturating_add_millis(AFTERMATH_MS);
-        slow.departure.onset >= range.start.saturating_add_millis(-30_000)
-            && slow.departure.onset <= end
-    })
-}
-
-/// Whether an outage of a store explains that something of it became slow.
-///
-/// A process that ran has no reason to wait for its own disk or threads, except when it catches up
-/// afterwards; whom PD does not hear has no answers of PD's. A store that only Prometheus or its
-/// peers miss is not disturbed at all.
-fn excuses(outage: &Outage, slow: &Slow, as_of: Timestamp) -> bool {
-    let range = outage.range(as_of);
-    let runs = match presence(outage) {
-        Presence::Unseen => {
-            // Nobody knows whether PD heard it, or it stood still for a moment.
-            let unheard = slow.quantity.stage == Stage::Network && outage.pd != Reachability::Heard;
-            let stood = matches!(outage.liveness, Liveness::StoodStill { .. });
-            return (unheard || stood) && is_excused(slow, &[range]);
-        }
-        Presence::CutFromPeers | Presence::OneWay => true,
-        Presence::CutOff | Presence::CutFromPd => outage.restart.is_none(),
-        Presence::Died | Presence::Frozen | Presence::Gone => false,
-    };
-    if !runs {
-        return is_excused(slow, &[range]);
-    }
-    match slow.quantity.stage {
-        Stage::Network => outage.pd == Reachability::Silent && is_excused(slow, &[range]),
-        Stage::Device | Stage::Threads => {
-            outage.end.is_some_and(|end| is_excused(slow, &[TimeRange::new(end, end)]))
-        }
-    }
-}
-
-/// Puts what departed on one node into episodes, and leaves out what others did too and what a
-/// silence of the node explains.
-fn episodes(
-    slow: Vec<Slow>,
-    evidence: &Evidence,
-    silent: &[TimeRange],
-) -> Vec<(TimeRange, bool, Vec<Slow>)> {
-    let (as_of, least) = (evidence.as_of, evidence.thresholds.at("alone", ALONE));
-    let alone = |slow: &Slow| slow.excess() >= least && !is_excused(slow, silent);
-    let mut alone: Vec<Slow> = slow.into_iter().filter(alone).collect();
-    alone.sort_by_key(|slow| (slow.departure.onset, slow.quantity.metric));
-    let mut found: Vec<(TimeRange, bool, Vec<Slow>)> = Vec::new();
-    for one in alone {
-        let range = one.departure.range(as_of);
-        let ended = one.departure.end.is_some();
-        match found.last_mut() {
-            Some((known, known_ended, list)) if range.start <= known.end => {
-                known.end = known.end.max(range.end);
-                *known_ended &= ended;
-                list.push(one);
-            }
-            _ => found.push((range, ended, vec![one])),
-        }
-    }
-    found
-}
-
-fn slow_stores(evidence: &Evidence, outages: &[Outage], findings: &mut Findings) -> Vec<SlowNode> {
-    let scraped: Vec<(usize, String)> = evidence
-        .nodes
-        .stores
-        .iter()
-        .enumerate()
-        .filter_map(|(index, store)| Some((index, store.instance.clone()?)))
-        .collect();
-    let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
-    let slow = observations::slow(evidence, &STORE_QUANTITIES, &instances);
-    let mut found = Vec::new();
-    for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        let own: Vec<&Outage> = outages
-            .iter()
-            .filter(|outage| outage.store == node || outage.link == Some(node))
-            .collect();
-        let excused = |slow: &Slow| own.iter().any(|outage| excuses(outage, slow, evidence.as_of));
-        let slow = slow.into_iter().filter(|slow| !excused(slow)).collect();
-        for (range, ended, slow) in episodes(slow, evidence, &[]) {
-            let told = slow.iter().map(|one| findings::slow_store(evidence, node, one, findings));
-            let told = told.collect();
-            found.push(SlowNode { node, range, ended, slow, findings: told });
-        }
-    }
-    found
-}
-
-fn slow_members(
-    evidence: &Evidence,
-    names: &[String],
-    outages: &[MemberOutage],
-    findings: &mut Findings,
-) -> Vec<SlowNode> {
-    let scraped: Vec<(usize, String)> = names
-        .iter()
-        .enumerate()
-        .filter_map(|(index, name)| Some((index, evidence.nodes.instance_of_member(name)?)))
-        .collect();
-    let instances: Vec<String> = scraped.iter().map(|(_, instance)| instance.clone()).collect();
-    let slow = observations::slow(evidence, &MEMBER_QUANTITIES, &instances);
-    let mut found = Vec::new();
-    for ((node, _), slow) in scraped.into_iter().zip(slow) {
-        let own = outages.iter().filter(|one| one.member == names[node]);
-        let silent: Vec<TimeRange> = own.map(|one| one.range(evidence.as_of)).collect();
-        let slow = without_elections(evidence, outages, slow);
-        for (range, ended, slow) in episodes(slow, evidence, &silent) {
-            let told =
-                slow.iter().map(|one| findings::slow_member(evidence, &names[node], one, findings));
-            let told = told.collect();
-            found.push(SlowNode { node, range, ended, slow, findings: told });
-        }
-    }
-    found
-}
-
-/// A change of leader moves work from one member to another, and so does an absent member: a log
-/// that is written more often takes a few times as long. A round trip is no work, and neither is
-/// the wait for a thread.
-fn without_elections(evidence: &Evidence, outages: &[MemberOutage], slow: Vec<Slow>) -> Vec<Slow> {
-    let changed = evidence.pd.leaders.iter().skip(1).map(|(at, _)| TimeRange::new(*at, *at));
-    let absent = outages.iter().map(|one| one.range(evidence.as_of));
-    let moved: Vec<TimeRange> = changed.chain(absent).collect();
-    let by_election = |slow: &Slow| {
-        let onset = slow.departure.onset;
-        slow.quantity.stage == Stage::Device
-            && slow.departure.ratio() < BY_MORE_WORK
-            && moved.iter().any(|range| {
-                onset >= range.start.saturating_add_millis(-30_000)
-                    && onset <= range.end.saturating_add_millis(AFTERMATH_MS)
-            })
-    };
-    slow.into_iter().filter(|one| !by_election(one)).collect()
+/// Adds the finding of each observation.
+fn with_findings<T>(
+    observed: Vec<T>,
+    mut describe: impl FnMut(&T) -> FindingRef,
+) -> Vec<(T, FindingRef)> {
+    let described = observed.into_iter().map(|one| {
+        let finding = describe(&one);
+        (one, finding)
+    });
+    described.collect()
 }

@@ -1,4 +1,6 @@
-//! Which stops of a process were somebody's plan.
+//! Planned stops: which stops of a process were part of a drain, a rolling restart or a removal.
+//!
+//! All other stops are for the failure modes to judge.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +12,19 @@ use crate::model::TimeRange;
 /// Why a process was stopped on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Its leaders had been led away.
+    /// The store had been drained of its leaders.
     Drain,
-    /// One node after the other.
+    /// Nodes were restarted one after the other.
     Rolling,
-    /// It was being removed.
+    /// The store was being removed from the cluster.
     Removal,
 }
 
-/// A node is down for less than this in a rolling restart: stop, start, and replay of the log.
+/// How long a node may be down in a rolling restart, in milliseconds: stop, start, and replay of the
+/// log.
 const ROLLING_DOWN_MS: i64 = 180_000;
 
-/// The plan behind a stop; `None` where there is no sign of one.
+/// The plan that an outage belongs to; `None` where there is no sign of one.
 pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
     if presence(outage) == Presence::Unseen {
         return None;
@@ -33,8 +36,8 @@ pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
     if rolling(observed).contains(&outage.store) && outage.restart.is_some() {
         return Some(Plan::Rolling);
     }
-    // A graceful stop leads its leaders away too, without a scheduler; of a short one that is
-    // the only trace, and "stopped, and back at once" is a restart all the same.
+    // A graceful stop moves its leaders away too, without a scheduler. Where that is the only sign
+    // and the store is back at once, it is a restart rather than a drain.
     let long = outage.restart.is_none_or(|restart| !is_short(observed, restart, outage));
     let drained = match observed.drained_before(outage.store, outage.onset) {
         Some(drain) => drain.scheduler.is_some() || long,
@@ -53,9 +56,8 @@ pub fn is_short(observed: &ObservedWindow<'_>, restart: Restart, outage: &Outage
     (restart.at - outage.onset) as f64 <= most
 }
 
-/// Stores that were restarted one after the other, each once and never two at a time: all but
-/// one of them at least, or at least two whose leaders had been led away first. Faults do not
-/// take turns.
+/// The stores, as indices, that were restarted one after the other, each once and never two at a time:
+/// at least all but one, or at least two that had been drained first. Faults do not take turns.
 pub fn rolling(observed: &ObservedWindow<'_>) -> Vec<usize> {
     let mut by_store: BTreeMap<usize, Vec<&Outage>> = BTreeMap::new();
     for outage in observed.outages.iter().filter(|outage| presence(outage) == Presence::Died) {
@@ -85,7 +87,8 @@ fn once_only(outages: &[&Outage]) -> bool {
     outages.len() == 1 && outages[0].restarts <= 1
 }
 
-/// PD members that were restarted one after the other, each once: all of them.
+/// The PD members that were restarted one after the other, each once; none unless that is true of all
+/// of them.
 pub fn rolling_members(observed: &ObservedWindow<'_>) -> Vec<String> {
     let restarted: Vec<_> = observed.members.iter().filter(|one| one.restart.is_some()).collect();
     let mut names: Vec<String> = restarted.iter().map(|one| one.member.clone()).collect();

@@ -1,5 +1,6 @@
-//! What is normal, taken from the run itself: a departure is a stretch of points that lies far
-//! from the median of the points before it.
+//! Departures: stretches of a track that lie far above the median of the points before.
+//!
+//! What is normal is taken from the run itself; how far is far stands in `thresholds`.
 
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::DepartureThreshold;
@@ -9,29 +10,30 @@ use crate::model::{TimeRange, Timestamp};
 /// enough for a median that a burst does not move, short enough to follow a load that drifts.
 const BASELINE_POINTS: usize = 16;
 
-/// A stretch of points above the threshold.
+/// A stretch of points above a threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Departure {
-    /// When it began: inside the first interval, at the share that the partial value tells.
+    /// When it began: inside the first interval, as far from its end as that interval's partial value
+    /// implies.
     pub onset: Timestamp,
-    /// How far the onset may lie from that, either way.
+    /// How far the onset may be off, either way, in milliseconds.
     pub uncertainty_ms: i64,
     /// The end of the first interval that departs.
     pub first: Timestamp,
     /// When it was over; `None` where it lasts to the end of the track.
     pub end: Option<Timestamp>,
-    /// The median before.
+    /// The median of the points before, in the track's unit.
     pub baseline: f64,
-    /// The median within.
+    /// The median of its own points, in the track's unit.
     pub typical: f64,
-    /// The largest within.
+    /// The largest of its own points, in the track's unit.
     pub peak: f64,
-    /// When the largest was seen.
+    /// The end of the interval with the largest value.
     pub peak_at: Timestamp,
 }
 
 impl Departure {
-    /// How many times the baseline the typical value is.
+    /// The typical value divided by the baseline.
     pub fn ratio(&self) -> f64 {
         self.typical / self.baseline.max(f64::MIN_POSITIVE)
     }
@@ -42,7 +44,8 @@ impl Departure {
     }
 }
 
-/// The median; `None` of nothing. Of an even number, the mean of the middle two.
+/// The median of the finite values; of an even number of them, the mean of the middle two. `None`
+/// where there are none.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
@@ -54,15 +57,16 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
-/// The median distance from the median.
+/// The median absolute deviation: the median distance of the values from their median. `None` where
+/// there are none.
 pub fn deviation(values: &[f64]) -> Option<f64> {
     let middle = median(values.iter().copied())?;
     median(values.iter().map(|value| (value - middle).abs()))
 }
 
 /// Stretches of `track` far above what went before. The baseline slides and stands still while a
-/// departure lasts, so a long fault does not become normal; nothing later than a point is looked
-/// at to judge it, except that a departure is told only once it has held.
+/// departure lasts, so a long fault does not become normal. Whether a point departs is judged by the
+/// points before it alone; a departure is reported only after it has held for long enough.
 pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure> {
     let points: Vec<Point> =
         track.0.iter().copied().filter(|point| point.value.is_finite()).collect();
@@ -94,17 +98,17 @@ pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure
     found
 }
 
-/// What is normal of a track at a point.
+/// What is normal for a track before one of its points.
 #[derive(Clone, Copy, Debug)]
 struct Normal {
     baseline: f64,
-    /// How far a point may lie above it by noise alone.
+    /// How far a point may lie above the baseline by noise alone.
     noise: f64,
-    /// Above which a point departs.
+    /// From this value on, a point departs.
     limit: f64,
 }
 
-/// What the points before make normal. Six median deviations keep a noisy track quiet: for normal noise
+/// What is normal after these points; `None` where they are too few. Six median deviations keep a noisy track quiet: for normal noise
 /// that is four standard deviations.
 fn normal_of(recent: &[f64], threshold: DepartureThreshold) -> Option<Normal> {
     if recent.len() < threshold.baseline {
@@ -116,16 +120,16 @@ fn normal_of(recent: &[f64], threshold: DepartureThreshold) -> Option<Normal> {
     Some(Normal { baseline, noise, limit })
 }
 
-/// Times that a track must be what its kind elsewhere is, where it has no past to compare with: nodes
-/// of a kind differ by their share of the work, and by their hardware, by a few times.
+/// How many times the median of other nodes a track must reach that has no past to compare with: nodes
+/// of a kind differ a few times by their share of the work and their hardware.
 const OF_PEERS: f64 = 10.0;
-/// Times the floor of the threshold, likewise.
+/// How many times the floor of its threshold such a track must lie above the other nodes.
 const FLOOR_OF_PEERS: f64 = 10.0;
-/// Points, likewise: a minute, which no start of a process lasts.
+/// How many points such a departure must hold: a minute, which is longer than a process takes to start.
 const HOLD_OF_PEERS: usize = 4;
 
-/// A stretch that begins before the track has a baseline, far above `usual`, which is what others of
-/// its kind have meanwhile.
+/// A departure that begins before the track has a baseline: a stretch far above `usual`, the median of
+/// the other nodes meanwhile.
 pub fn early_departure(
     track: &Track,
     usual: f64,
@@ -144,7 +148,8 @@ pub fn early_departure(
     Some(departure(&points[from..from + length], before, normal, from + length >= points.len()))
 }
 
-/// How many points from the first on depart; a single one below the limit does not end it.
+/// The number of points, from the first on, that depart; a single one below the limit does not end
+/// the stretch.
 fn stretch_length(points: &[Point], limit: f64) -> usize {
     let above = |index: usize| points.get(index).is_some_and(|point| point.value >= limit);
     let mut length = 0;
@@ -154,10 +159,10 @@ fn stretch_length(points: &[Point], limit: f64) -> usize {
     length
 }
 
-/// Times the limit that fewer points than are asked for must reach.
+/// How many times the limit must be reached by a departure with fewer points than usually needed.
 const BEYOND_DOUBT: f64 = 4.0;
-/// How long the quantity must have stayed at its height, by what the points add up to: one stall of a
-/// busy machine, though it be seen by two scrapes, is shorter.
+/// How long such a departure must have stayed at its peak, in milliseconds, as the sum over its points:
+/// a single stall of a busy machine is shorter, even where two scrapes saw it.
 const STAYED_MS: f64 = 24_000.0;
 
 /// Whether at least two points that reach far beyond the limit stand for a stretch that is long
@@ -182,7 +187,7 @@ fn departure(within: &[Point], before: Option<Point>, normal: Normal, last: bool
     let typical = median(within.iter().map(|point| point.value)).unwrap_or(first.value);
     let peak = within.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a });
     let peak = peak.unwrap_or(first);
-    // A rate over an interval in which the change fell is a mixture: its share tells when.
+    // A rate over an interval in which the change fell is a mixture: its share dates the change.
     let share = |point: Point| ((point.value - baseline) / (typical - baseline)).clamp(0.0, 1.0);
     let mixed = before.filter(|point| point.value > baseline + noise);
     let earlier = mixed.map_or(0.0, share);

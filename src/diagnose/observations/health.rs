@@ -1,5 +1,5 @@
-//! Health checks that TiKV nodes make of each other: whether the way between two is there, and how
-//! long it takes, whatever regions the two share.
+//! Health checks that TiKV nodes make of each other: whether the link between two works, and how long
+//! a round trip takes, whatever regions the two share.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use crate::diagnose::observations::invariants::{Stretch, above};
 use crate::model::{Labels, StoreId, TimeRange};
 
 /// Whether a store's health checks of each other one come back over `range`, by
-/// `tikv_raftstore_inspect_network_duration_seconds`: `(by, whom)` to whether they do. TiKV checks each
+/// `tikv_raftstore_inspect_network_duration_seconds`: `(by, to)` to whether they do. TiKV checks each
 /// other store every 100 ms, whatever regions they share, and records only what takes longer than
-/// that; so a pair that has no series is well, once any has one and the checking store was scraped.
-/// A link that is slow records its round trips, one that is broken the seconds since its last answer.
+/// that; so a pair without a series is healthy, if any other pair has one and the checking store was
+/// scraped. For a slow link TiKV records its round trips, for a broken one the seconds since the last
+/// answer.
 pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, usize), bool> {
     let table = &evidence.series;
     let counts = format!("{HEALTH}_count");
@@ -30,10 +31,10 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
         if !scraped {
             continue;
         }
-        let others = (0..evidence.nodes.stores.len()).filter(|whom| *whom != by);
-        found.extend(others.map(|whom| ((by, whom), true)));
+        let others = (0..evidence.nodes.stores.len()).filter(|to| *to != by);
+        found.extend(others.map(|to| ((by, to), true)));
         for one in table.of(&counts, instance) {
-            let Some(whom) = checked(evidence, &one.labels) else { continue };
+            let Some(to) = checked(evidence, &one.labels) else { continue };
             let late = |labels: &Labels| labels.get("target") == one.labels.get("target");
             let rate = table.rate(&counts, instance, late);
             let times = table.mean(HEALTH, instance, 1.0, late);
@@ -41,15 +42,16 @@ pub fn health_checks(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, 
             let many = rate.within(within).iter().filter(|p| p.value >= LATE_A_SECOND).count();
             let long = times.within(within).iter().filter(|p| p.value >= BROKEN_S).count();
             if many > 0 && long > 0 {
-                found.insert((by, whom), false);
+                found.insert((by, to), false);
             }
         }
     }
     found
 }
 
-/// When nearly all of a store's health checks of another take longer than they are apart and still
-/// come back, by `(by, whom)`: three intervals in a row and more.
+/// Stretches of at least three scrape intervals in which nearly all of a store's health checks of
+/// another take longer than their interval of 100 ms and are still answered, by `(by, to)`. The peak
+/// is in seconds.
 pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     let table = &evidence.series;
     let counts = format!("{HEALTH}_count");
@@ -57,7 +59,7 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
     for one in table.metric(&counts) {
         let labels = &one.labels;
         let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
-        let (Some(by), Some(whom), Some(instance)) =
+        let (Some(by), Some(to), Some(instance)) =
             (by, checked(evidence, labels), labels.get("instance"))
         else {
             continue;
@@ -74,20 +76,20 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
         if let Some(stretch) = above(&track, LATE_A_SECOND, 3).into_iter().next() {
             let peak = times.within(TimeRange::new(stretch.range.start, stretch.range.end + 1));
             let seconds = median(peak.iter().map(|point| point.value)).unwrap_or(0.0);
-            found.insert((by, whom), Stretch { peak: seconds, ..stretch });
+            found.insert((by, to), Stretch { peak: seconds, ..stretch });
         }
     }
     found
 }
 
-/// The store that a series is about health checks of.
+/// The store that the health checks of a series go to, as an index.
 fn checked(evidence: &Evidence, labels: &Labels) -> Option<usize> {
     evidence.nodes.store(StoreId(labels.get("target")?.parse().ok()?))
 }
 
-/// How long health checks of other stores take, where that is longer than they are apart.
+/// The histogram of health checks of other stores that take longer than 100 ms, in seconds.
 pub const HEALTH: &str = "tikv_raftstore_inspect_network_duration_seconds";
-/// Nearly all of ten a second.
+/// The least number of late checks a second on a slow link, of ten that are made.
 const LATE_A_SECOND: f64 = 5.0;
-/// No round trip takes a second.
+/// The least time of a check on a broken link, in seconds: no round trip takes as long.
 const BROKEN_S: f64 = 1.0;

@@ -1,21 +1,21 @@
-//! Invariants: quantities that stay on one side of a line whatever the load.
+//! Invariants: quantities that stay on one side of a fixed limit whatever the load.
+//!
+//! Quantities whose normal value depends on the run are compared in `departures`.
 
 use crate::diagnose::observations::tracks::Track;
 use crate::model::{TimeRange, Timestamp};
 
-/// A stretch on the wrong side of a line.
+/// A stretch of a track on the wrong side of a limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
-    /// From the first point to the last.
+    /// From the end of the first point to the end of the last.
     pub range: TimeRange,
-    /// The point before the first.
+    /// When the first point's interval began.
     pub since: Timestamp,
     /// Whether it lasts to the end of the track.
     pub lasts: bool,
-    /// The extreme value.
+    /// The value farthest beyond the limit.
     pub peak: f64,
-    /// When that was seen.
-    pub peak_at: Timestamp,
 }
 
 /// Stretches of at least `hold` points at or above `limit`.
@@ -35,7 +35,6 @@ pub fn above(track: &Track, limit: f64, hold: usize) -> Vec<Stretch> {
             since: first.since,
             lasts: index == track.0.len(),
             peak: peak.value,
-            peak_at: peak.at,
         });
     }
     found

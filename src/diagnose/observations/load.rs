@@ -1,4 +1,6 @@
-//! What clients ask for: how much, of whom, and whether it gathers in one place.
+//! The load: how much clients request, of which stores, and whether it concentrates on one region.
+//!
+//! Whether a rise is a fault is decided by the failure modes.
 
 use std::collections::BTreeSet;
 
@@ -10,42 +12,41 @@ use crate::model::{Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
 
-/// Load that rose for a while.
+/// A rise of the load, for a while.
 #[derive(Clone, Debug)]
 pub struct Rise {
-    /// Requests a second over all stores.
+    /// The departure of the requests a second over all stores.
     pub departure: Departure,
-    /// Per store: requests a second before and meanwhile.
+    /// The requests a second of each store, before and meanwhile.
     pub by_store: Vec<(f64, f64)>,
-    /// The same of writes alone.
+    /// The writes a second over all stores, before and meanwhile.
     pub writes: (f64, f64),
-    /// The store that took most of what was added, and its share of it.
+    /// The store with most of the added load, and its share of it from 0 to 1; `None` where no store
+    /// has more than before.
     pub greatest: Option<(usize, f64)>,
-    /// A region that took most of the flow, by PD.
+    /// The region that took most of the flow according to PD; `None` where none did.
     pub hot: Option<Hot>,
-    /// Stores that may only have handed on what they served: not all of their requests are seen, and
-    /// others serve no more beyond that than came with their leaders.
+    /// Stores whose load may only have moved to others together with their leaders: not all of their
+    /// requests are seen. Empty where the rise is larger than that.
     pub handed_on: Vec<usize>,
 }
 
 /// A region that took an outsized share of the flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Hot {
-    /// Of reads or of writes.
+    /// Whether the flow is of reads or of writes.
     pub kind: FlowKind,
-    /// Which, where its leader was, and how much.
+    /// The region, the store that leads it, and its flow.
     pub region: HotRegion,
-    /// Its share of all flow.
+    /// The region's share of all flow, from 0 to 1.
     pub share: f64,
-    /// Its share, or that of the greatest region, before.
+    /// The greatest share of any region before, from 0 to 1.
     pub before: f64,
-    /// Bytes a second of the greatest region before.
-    pub bytes_before: f64,
-    /// When PD showed it first.
+    /// When PD listed it so with the greatest flow.
     pub at: Timestamp,
 }
 
-/// Below this share of the usual load nobody works with the cluster.
+/// Below this share of the usual load no client uses the cluster.
 const IDLE: f64 = 0.05;
 
 /// Requests of clients. Internal ones and those of the control plane have other prefixes.
@@ -72,22 +73,22 @@ fn client_write(labels: &Labels) -> bool {
     )
 }
 
-/// The histogram of requests that every TiKV exports.
+/// The counter of requests by kind that every TiKV exports.
 pub const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
 
-/// What clients ask for, once the data set that a test loads first stands.
+/// The requests of clients, without the loading of a data set at the beginning of a run.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Requests a second of each store, in the order of [`Evidence::stores`].
+    /// The requests a second of each store, in the order of `evidence.nodes.stores`.
     pub requests: Vec<Track>,
-    /// Of those, the ones that change data.
+    /// The writes a second of each store, likewise.
     pub writes: Vec<Track>,
-    /// Requests a second over all stores.
+    /// The requests a second over all stores, on a regular grid.
     pub all: Track,
 }
 
 impl Load {
-    /// Gathers it.
+    /// The load of a window, by the request counters of all stores.
     pub fn new(evidence: &Evidence) -> Self {
         let mut requests = per_store(evidence, client);
         let mut writes = per_store(evidence, client_write);
@@ -100,13 +101,13 @@ impl Load {
     }
 }
 
-/// When the data set stood that was loaded first, where one was: nearly all that is asked for is
-/// writes, until clients ask for another mix and those writes stop. What loading takes tells nothing of
-/// what they ask for then.
+/// When the loading of a data set at the beginning was complete, if there was one: nearly all requests
+/// are writes, until clients send another mix and those writes stop. The load of the loading is no
+/// baseline for the load after it.
 fn loaded(all: &Track, writes: &Track) -> Timestamp {
     let mixed = |point: &Point| {
         let written = writes.last_by(point.at).filter(|write| write.at == point.at)?.value;
-        // Nobody asks for anything: no mix.
+        // Without requests there is no mix.
         (point.value >= 1.0).then(|| (point.since, written, written / point.value))
     };
     let mixes: Vec<(Timestamp, f64, f64)> = all.0.iter().filter_map(mixed).collect();
@@ -122,19 +123,19 @@ fn loaded(all: &Track, writes: &Track) -> Timestamp {
     if over { since } else { Timestamp::MIN }
 }
 
-/// Of what a loader asks for, the share of writes: all but some reads of the program's own.
+/// The least share of writes while a data set is loaded: all but some reads of the loader's own.
 const NEARLY_ALL: f64 = 0.9;
-/// Shares of writes in a load of one mix vary by a few hundredths.
+/// How far the share of writes varies within one mix of requests: by a few hundredths.
 const SAME_MIX: f64 = 0.05;
-/// A mix with so many more reads is another program's, not the same one's that reads a little more.
+/// By how much the share of writes must fall, so that another program took over from the loader.
 const OTHER_MIX: f64 = 0.2;
 
-/// Whether a store tells what clients ask it for.
+/// Whether the requests of clients to a store were recorded.
 pub fn measures_load(evidence: &Evidence, instance: &str) -> bool {
     evidence.series.of(REQUESTS, instance).any(|one| client(&one.labels))
 }
 
-/// Of those, scans: of ranges of keys, or pushed down to the coprocessor.
+/// The scans a second of each store: of ranges of keys, or pushed down to the coprocessor.
 pub fn scans(evidence: &Evidence) -> Vec<Track> {
     per_store(evidence, |labels| {
         let kind = labels.get("type").unwrap_or_default();
@@ -150,12 +151,12 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
     evidence.nodes.stores.iter().map(|store| of(&store.instance)).collect()
 }
 
-/// The sum of tracks whose points do not coincide: over each step of a regular grid, what each
-/// track's points say of it, weighted by how much of the step each holds for. Steps of which a track
-/// that was seen before tells nothing are left out, so that a store that cannot be scraped is not
-/// taken for load that fell; and so are those in which what a store told is unreadable. Targets that
-/// are there from the beginning are scraped in turn: the grid begins where all of them are known.
-/// `tracks` are in the order of [`Evidence::stores`].
+/// The sum of tracks whose points do not coincide: for each step of a regular grid, the sum of the
+/// tracks' means over it, weighted by how much of the step each point holds for. A step in which a known
+/// track has no points is left out, so that a store that cannot be scraped is not taken for load that
+/// fell; so is a step in which samples of a store are unreadable. Targets that exist from the beginning
+/// are scraped in turn: the grid begins where all of them are known. `tracks` are in the order of
+/// `evidence.nodes.stores`.
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let interval = evidence.series.scrape_interval_ms();
     let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
@@ -180,7 +181,7 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
         let mut steps = 1;
         match values {
             Some(values) => points.push(Point { since, at, value: values.iter().sum() }),
-            // Years without a sample are passed over at once.
+            // Years without a sample are skipped at once.
             None => match next_point(tracks, at) {
                 Some(next) => steps = ((next - since) / interval).max(1),
                 None => break,
@@ -192,7 +193,7 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     Track(points)
 }
 
-/// From when on the first point holds that ends after an instant, of all tracks.
+/// The earliest beginning, over all tracks, of a track's first point that ends after an instant.
 fn next_point(tracks: &[Track], after: Timestamp) -> Option<Timestamp> {
     let next = |track: &Track| {
         let place = track.0.partition_point(|point| point.at <= after);
@@ -213,7 +214,7 @@ pub fn mean_over(track: &Track, stretch: TimeRange) -> Option<f64> {
     (2 * covered >= stretch.millis() && covered > 0).then(|| sum / covered as f64)
 }
 
-/// Times in which the load was well above what went before.
+/// Rises of the load, ascending by onset. Load that only comes back after a fault is none.
 pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
     let mut all = load.all.clone();
     // An idle cluster has no load that could rise: a workload that begins is none that surges.
@@ -237,34 +238,34 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let handed_on = if brought { unseen.clone() } else { Vec::new() };
         Rise { departure, by_store, writes, greatest, hot, handed_on }
     };
-    let news = |departure: &Departure| {
+    let is_new = |departure: &Departure| {
         let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
         !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
     };
-    departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(news).map(rise).collect()
+    departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(is_new).map(rise).collect()
 }
 
-/// Stores of which some kind of request is not seen that others are asked for. A TiKV exports every
-/// kind from its start on, whether anybody asks for it or not.
+/// Stores of which a kind of request is not recorded that clients send to others. A TiKV exports every
+/// kind from its start on, whether clients use it or not.
 fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
     let series = || evidence.series.metric(REQUESTS).iter().filter(|one| client(&one.labels));
     let rose = series().filter(|one| {
         let ends = (one.samples.first(), one.samples.last());
         matches!(ends, (Some(first), Some(last)) if first.value != last.value)
     });
-    let asked: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
-    let tells = |store: &StoreNode| {
+    let used: BTreeSet<Option<&str>> = rose.map(|one| one.labels.get("type")).collect();
+    let is_seen = |store: &StoreNode| {
         let own = series().filter(|one| one.labels.get("instance") == store.instance.as_deref());
         let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
-        store.instance.is_some() && asked.is_subset(&own)
+        store.instance.is_some() && used.is_subset(&own)
     };
     let stores = evidence.nodes.stores.iter().enumerate();
-    stores.filter(|(_, store)| !tells(store)).map(|(index, _)| index).collect()
+    stores.filter(|(_, store)| !is_seen(store)).map(|(index, _)| index).collect()
 }
 
-/// Whether leaders that moved may have brought along what stores were asked for beyond their loads
-/// before, `by_store`, in the two minutes after `at`: each store serves as many times more as it leads
-/// more. Where PD does not tell who leads, they may.
+/// Whether leaders that moved may account for the added load in the two minutes after `at`: each store
+/// serves as many times more requests as it leads more regions. `by_store` are the requests a second of
+/// each store before and meanwhile. Where PD does not list the leaders, they may.
 fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
     let mut expected = 0.0;
     for (store, &(before, now)) in evidence.nodes.stores.iter().zip(by_store) {
@@ -296,12 +297,12 @@ fn was_as_high(before: &[Point], departure: &Departure) -> bool {
     high.map(|point| point.at - point.since).sum::<i64>() >= AS_HIGH_MS
 }
 
-/// Two scrapes of 15 s: one point holds what a single burst left in it.
+/// For how long the load must have been as high, in milliseconds: two scrapes of 15 s, since a single
+/// burst raises one point.
 const AS_HIGH_MS: i64 = 30_000;
 
-/// Whether clients ask for what they could not have before: what comes beyond the usual load is no
-/// more than what was missing from it in the minutes before. The usual load is what three quarters of
-/// the points before do not exceed.
+/// Whether clients only catch up: the requests beyond the usual load are no more than those that were
+/// missing from it in the minutes before. The usual load is the upper quartile of the points before.
 fn makes_up(all: &Track, before: &[Point], departure: &Departure, as_of: Timestamp) -> bool {
     let mut values: Vec<f64> = before.iter().map(|point| point.value).collect();
     values.sort_by(f64::total_cmp);
@@ -315,11 +316,11 @@ fn makes_up(all: &Track, before: &[Point], departure: &Departure, as_of: Timesta
     missed >= within.map(|point| requests(point, point.value - usual)).sum()
 }
 
-/// Clients that are held up for longer than this give up.
+/// How long clients go on trying while their requests fail, in milliseconds.
 const MISSED_MS: i64 = 300_000;
 
-/// Medians of the two minutes before and of the stretch itself, or of its first two minutes:
-/// later, PD has moved what is hot.
+/// The medians of the two minutes before a range and of its first two minutes; 0 where there are no
+/// points. Later in the range, PD has moved hot regions away.
 pub fn before_and_in(track: &Track, range: TimeRange) -> (f64, f64) {
     let before = TimeRange::new(range.start.saturating_add_millis(-120_000), range.start + 1);
     let until = range.end.min(range.start.saturating_add_millis(120_000));
@@ -328,9 +329,9 @@ pub fn before_and_in(track: &Track, range: TimeRange) -> (f64, f64) {
     (middle(before), middle(inside))
 }
 
-/// The region that took most, where it takes at least half of all flow and three times what the
-/// greatest took in the two minutes before. Regions tell their flow once a minute and PD averages
-/// over some, so two minutes past the stretch still count.
+/// The region with the greatest flow, if it takes at least half of all flow and three times what the
+/// greatest region took in the two minutes before. Regions report their flow once a minute and PD
+/// averages over some, so two minutes after the range still count.
 pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
     let until = range.end.saturating_add_millis(120_000);
     let from = range.start.saturating_add_millis(-120_000);
@@ -346,22 +347,16 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
         let grown = later.into_iter().filter(|(at, (region, share))| {
             *at <= until && *share >= 0.5 && region.bytes >= 3.0 * bytes_before
         });
-        let first = grown.map(|(at, (region, share))| Hot {
-            kind: *kind,
-            region,
-            share,
-            before,
-            bytes_before,
-            at,
-        });
+        let first =
+            grown.map(|(at, (region, share))| Hot { kind: *kind, region, share, before, at });
         found.extend(first.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes)));
     }
     found.into_iter().max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes))
 }
 
-/// Whether a store had clearly more to do in `range` than before, half as much again, and more
-/// than the others: one that only takes its fair share is not overloaded by it. `requests` are
-/// those of a [`Load`]. Where nothing was seen before, nobody can say so.
+/// Whether a store served clearly more requests in `range` than before, by half, and more than the
+/// others: a store is not overloaded by its fair share. `requests` are those of a [`Load`]. False where
+/// the load before is unknown.
 pub fn busier(requests: &[Track], store: usize, range: TimeRange) -> bool {
     let earlier = TimeRange::new(Timestamp::MIN, range.start + 1);
     if requests[store].within(earlier).is_empty() {

@@ -1,49 +1,48 @@
-//! PD members that did not answer, and who led meanwhile.
+//! Outages of PD members, and changes of PD's leader.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
-use crate::diagnose::observations::liveness::{Liveness, PD_CLOCKS, life_in_hole};
+use crate::diagnose::observations::liveness::{Liveness, PD_CLOCKS, liveness_in_gap};
 use crate::diagnose::observations::outages::Reachability;
 use crate::diagnose::observations::restarts::{Restart, member_restarts};
 use crate::diagnose::observations::silence::{FailedScrapes, failed_scrapes};
 use crate::diagnose::thresholds::MEMBER_SILENT_MS;
 use crate::model::{GapReason, TimeRange, Timestamp};
 
-/// A PD member that somebody did not hear.
+/// A PD member that the recorder or Prometheus could not reach, or that was restarted.
 #[derive(Clone, Debug)]
 pub struct MemberOutage {
-    /// Its name.
+    /// The name of the member.
     pub member: String,
     /// The last sign of life before.
     pub last_sign: Timestamp,
     /// The first sign that was missing.
     pub onset: Timestamp,
-    /// The next sign; `None` where it lasts.
+    /// The next sign of life; `None` where it lasts.
     pub end: Option<Timestamp>,
-    /// The recorder's view.
+    /// Whether the recorder's requests were answered.
     pub recorder: Reachability,
-    /// Prometheus's.
+    /// Whether Prometheus could scrape it.
     pub prometheus: Reachability,
-    /// Whether other members said that they reach it.
-    pub members: Reachability,
-    /// Requests were refused at once rather than left without answer.
+    /// Whether requests were refused at once rather than left without an answer; `None` where that is
+    /// unknown.
     pub refused: Option<bool>,
-    /// Whether it led before.
+    /// Whether it was PD's leader before.
     pub led: bool,
-    /// Its process started anew.
+    /// The last restart of its process; `None` where it was not restarted.
     pub restart: Option<Restart>,
-    /// Whether its own counters went on.
+    /// Whether its own counters went on meanwhile.
     pub liveness: Liveness,
-    /// Requests that failed.
+    /// The number of the recorder's requests that failed.
     pub failed_asks: usize,
-    /// Scrapes that failed.
+    /// The scrapes that failed meanwhile; `None` where none did.
     pub scrapes: Option<FailedScrapes>,
-    /// What shows all that.
+    /// The findings that show the outage.
     pub findings: Vec<FindingRef>,
 }
 
 impl MemberOutage {
-    /// How far the onset may be off.
+    /// How far the onset may be off, in milliseconds; at least a second.
     pub fn uncertainty_ms(&self) -> i64 {
         (self.onset - self.last_sign).max(1_000)
     }
@@ -53,14 +52,14 @@ impl MemberOutage {
         TimeRange::new(self.onset, self.end.unwrap_or(open).max(self.onset))
     }
 
-    /// Whether both who ask it get no answer; where only one asks, that one.
+    /// Whether no observer that asked it got an answer, and at least one asked.
     pub fn is_silent(&self) -> bool {
-        let views = [self.recorder, self.prometheus];
-        views.contains(&Reachability::Silent) && !views.contains(&Reachability::Heard)
+        let observers = [self.recorder, self.prometheus];
+        observers.contains(&Reachability::Silent) && !observers.contains(&Reachability::Heard)
     }
 }
 
-/// Members that did not answer the recorder or Prometheus, and those that restarted.
+/// Every outage of a PD member, ascending by onset and name.
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     let mut found = Vec::new();
     for name in evidence.nodes.member_names() {
@@ -70,8 +69,8 @@ pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     found
 }
 
-/// A stretch of failed requests.
-struct Failed {
+/// A stretch of the recorder's failed requests to a member.
+struct FailedRequests {
     last: Timestamp,
     missed: Timestamp,
     next: Option<Timestamp>,
@@ -79,7 +78,7 @@ struct Failed {
     refused: bool,
 }
 
-fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
+fn failed_requests(evidence: &Evidence, name: &str) -> Vec<FailedRequests> {
     let Some(history) = evidence.pd.members.get(name) else { return Vec::new() };
     let mut found = Vec::new();
     let mut last_good = None;
@@ -96,7 +95,7 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
             continue;
         }
         let refused = run.iter().filter(|ask| ask.failed == Some(GapReason::Connect)).count();
-        found.push(Failed {
+        found.push(FailedRequests {
             last: last_good.unwrap_or(evidence.window.start.min(first.at)),
             missed: first.at,
             next,
@@ -108,28 +107,10 @@ fn failed_asks(evidence: &Evidence, name: &str) -> Vec<Failed> {
 }
 
 fn of_member(evidence: &Evidence, name: &str) -> Vec<MemberOutage> {
-    let instance = evidence.nodes.instance_of_member(name);
-    let scrapes = instance.as_deref().map_or_else(Vec::new, |name| failed_scrapes(evidence, name));
-    let asks = failed_asks(evidence, name);
-    let mut ranges: Vec<TimeRange> = asks
-        .iter()
-        .map(|one| TimeRange::new(one.missed, one.next.unwrap_or(evidence.as_of)))
-        .chain(scrapes.iter().map(|one| {
-            TimeRange::new(one.silence.missed, one.silence.next.unwrap_or(evidence.as_of))
-        }))
-        .collect();
-    ranges.sort_by_key(|range| range.start);
-    let mut merged: Vec<TimeRange> = Vec::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if range.start - last.end <= 15_000 => last.end = last.end.max(range.end),
-            _ => merged.push(range),
-        }
-    }
-    let mut found: Vec<MemberOutage> = merged
-        .into_iter()
-        .map(|range| member_outage(evidence, name, instance.as_deref(), range, &asks, &scrapes))
-        .collect();
+    let silences = Silences::new(evidence, name);
+    let stretches = silences.stretches(evidence.as_of).into_iter();
+    let mut found: Vec<MemberOutage> =
+        stretches.map(|range| silences.outage(evidence, range)).collect();
     for restart in member_restarts(evidence, name) {
         let ends = found.iter_mut().find(|outage| {
             let end = outage.end.unwrap_or(evidence.as_of);
@@ -138,92 +119,135 @@ fn of_member(evidence: &Evidence, name: &str) -> Vec<MemberOutage> {
         });
         match ends {
             Some(outage) => outage.restart = Some(restart),
-            None => found.push(MemberOutage {
-                member: name.to_owned(),
-                last_sign: restart.last_sign,
-                onset: restart.last_sign.max(restart.at.saturating_add_millis(-10_000)),
-                end: Some(restart.seen),
-                recorder: Reachability::Unknown,
-                prometheus: Reachability::Unknown,
-                members: Reachability::Unknown,
-                refused: None,
-                led: led(evidence, name, restart.last_sign),
-                restart: Some(restart),
-                liveness: Liveness::Unknown,
-                failed_asks: 0,
-                scrapes: None,
-                findings: Vec::new(),
-            }),
+            None => found.push(unnoticed_restart(evidence, name, restart)),
         }
     }
     found
 }
 
-fn member_outage(
-    evidence: &Evidence,
-    name: &str,
-    instance: Option<&str>,
-    range: TimeRange,
-    asks: &[Failed],
-    scrapes: &[FailedScrapes],
-) -> MemberOutage {
-    let open = evidence.as_of;
-    let meets = |from: Timestamp, to: Option<Timestamp>| {
-        from <= range.end && to.unwrap_or(open) >= range.start
-    };
-    let failed = asks.iter().find(|one| meets(one.missed, one.next));
-    let scrapes = scrapes.iter().find(|one| meets(one.silence.missed, one.silence.next)).cloned();
-    let last_signs = failed.map(|one| one.last).into_iter();
-    let last_signs = last_signs.chain(scrapes.as_ref().map(|one| one.silence.last));
-    let ends = failed.map(|one| one.next).into_iter();
-    let ends = ends.chain(scrapes.as_ref().map(|one| one.silence.next));
-    let end = ends.max_by_key(|next| (next.is_none(), *next)).flatten();
-    let history = evidence.pd.members.get(name);
-    let answered = history.is_some_and(|history| {
-        history.asks.iter().any(|ask| ask.failed.is_none() && range.contains(ask.at))
-    });
-    let recorder = match (failed.is_some(), answered) {
-        (true, _) => Reachability::Silent,
-        (false, true) => Reachability::Heard,
-        (false, false) => Reachability::Unknown,
-    };
-    let up = instance.and_then(|name| evidence.series.scrapes().get(name));
-    let up = up.is_some_and(|list| list.iter().any(|one| one.up && range.contains(one.at)));
-    let prometheus = match (scrapes.is_some(), up) {
-        (true, _) => Reachability::Silent,
-        (false, true) => Reachability::Heard,
-        (false, false) => Reachability::Unknown,
-    };
-    let by_scrape = scrapes.as_ref().and_then(|one| one.took_s).map(|took| took < 1.0);
-    let onset = range.start;
-    let last_sign = last_signs.filter(|last| *last <= onset).max().unwrap_or(onset);
-    let liveness = match (instance, scrapes.as_ref().and_then(|one| one.silence.next)) {
-        (Some(instance), Some(next)) => {
-            let from = scrapes.as_ref().map_or(onset, |one| one.silence.last);
-            life_in_hole(evidence, instance, TimeRange::new(from, next), &PD_CLOCKS)
-        }
-        _ => Liveness::Unknown,
-    };
+/// A restart that was too short for the recorder or Prometheus to miss the member.
+fn unnoticed_restart(evidence: &Evidence, name: &str, restart: Restart) -> MemberOutage {
     MemberOutage {
         member: name.to_owned(),
-        last_sign,
-        onset,
-        end,
-        recorder,
-        prometheus,
-        members: Reachability::Unknown,
-        refused: failed.map(|one| one.refused).or(by_scrape),
-        led: led(evidence, name, last_sign),
-        restart: None,
-        liveness,
-        failed_asks: failed.map_or(0, |one| one.asks),
-        scrapes,
+        last_sign: restart.last_sign,
+        onset: restart.last_sign.max(restart.at.saturating_add_millis(-10_000)),
+        end: Some(restart.seen),
+        recorder: Reachability::Unknown,
+        prometheus: Reachability::Unknown,
+        refused: None,
+        led: led(evidence, name, restart.last_sign),
+        restart: Some(restart),
+        liveness: Liveness::Unknown,
+        failed_asks: 0,
+        scrapes: None,
         findings: Vec::new(),
     }
 }
 
-/// Whether the member led when it was last heard. Where no member told who leads, its metrics tell
-/// whether it led etcd: only etcd's leader campaigns for PD's.
+/// What the recorder and Prometheus missed of one member.
+struct Silences<'a> {
+    name: &'a str,
+    instance: Option<String>,
+    requests: Vec<FailedRequests>,
+    scrapes: Vec<FailedScrapes>,
+}
+
+impl<'a> Silences<'a> {
+    fn new(evidence: &Evidence, name: &'a str) -> Self {
+        let instance = evidence.nodes.instance_of_member(name);
+        let scrapes = instance.as_deref().map(|name| failed_scrapes(evidence, name));
+        let requests = failed_requests(evidence, name);
+        Self { name, instance, requests, scrapes: scrapes.unwrap_or_default() }
+    }
+
+    /// Times in which one or both got no answer; times less than 15 s apart are merged.
+    fn stretches(&self, open: Timestamp) -> Vec<TimeRange> {
+        let range = |missed: Timestamp, next: Option<Timestamp>| {
+            TimeRange::new(missed, next.unwrap_or(open))
+        };
+        let requests = self.requests.iter().map(|one| range(one.missed, one.next));
+        let scrapes = self.scrapes.iter().map(|one| range(one.silence.missed, one.silence.next));
+        let mut ranges: Vec<TimeRange> = requests.chain(scrapes).collect();
+        ranges.sort_by_key(|range| range.start);
+        let mut merged: Vec<TimeRange> = Vec::new();
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if range.start - last.end <= 15_000 => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
+    /// The outage that one of the stretches is.
+    fn outage(&self, evidence: &Evidence, range: TimeRange) -> MemberOutage {
+        let meets = |from: Timestamp, to: Option<Timestamp>| {
+            from <= range.end && to.unwrap_or(evidence.as_of) >= range.start
+        };
+        let requests = self.requests.iter().find(|one| meets(one.missed, one.next));
+        let mut scrapes = self.scrapes.iter();
+        let scrapes = scrapes.find(|one| meets(one.silence.missed, one.silence.next));
+        let last_signs = requests.map(|one| one.last).into_iter();
+        let last_signs = last_signs.chain(scrapes.map(|one| one.silence.last));
+        let ends = requests.map(|one| one.next).into_iter();
+        let ends = ends.chain(scrapes.map(|one| one.silence.next));
+        let onset = range.start;
+        let last_sign = last_signs.filter(|last| *last <= onset).max().unwrap_or(onset);
+        let by_scrape = scrapes.and_then(|one| one.took_s).map(|took| took < 1.0);
+        MemberOutage {
+            member: self.name.to_owned(),
+            last_sign,
+            onset,
+            end: ends.max_by_key(|next| (next.is_none(), *next)).flatten(),
+            recorder: match requests {
+                Some(_) => Reachability::Silent,
+                None => self.reached_by_recorder(evidence, range),
+            },
+            prometheus: match scrapes {
+                Some(_) => Reachability::Silent,
+                None => self.reached_by_prometheus(evidence, range),
+            },
+            refused: requests.map(|one| one.refused).or(by_scrape),
+            led: led(evidence, self.name, last_sign),
+            restart: None,
+            liveness: scrapes.map_or(Liveness::Unknown, |one| self.liveness(evidence, one)),
+            failed_asks: requests.map_or(0, |one| one.asks),
+            scrapes: scrapes.cloned(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn reached_by_recorder(&self, evidence: &Evidence, range: TimeRange) -> Reachability {
+        let history = evidence.pd.members.get(self.name);
+        let answered = history.is_some_and(|history| {
+            history.asks.iter().any(|ask| ask.failed.is_none() && range.contains(ask.at))
+        });
+        if answered { Reachability::Heard } else { Reachability::Unknown }
+    }
+
+    fn reached_by_prometheus(&self, evidence: &Evidence, range: TimeRange) -> Reachability {
+        let scrapes = self.instance.as_ref().and_then(|name| evidence.series.scrapes().get(name));
+        let up =
+            scrapes.is_some_and(|list| list.iter().any(|one| one.up && range.contains(one.at)));
+        if up { Reachability::Heard } else { Reachability::Unknown }
+    }
+
+    /// Whether the member's counters went on while its scrapes failed.
+    fn liveness(&self, evidence: &Evidence, scrapes: &FailedScrapes) -> Liveness {
+        match (&self.instance, scrapes.silence.next) {
+            (Some(instance), Some(next)) => {
+                let gap = TimeRange::new(scrapes.silence.last, next);
+                liveness_in_gap(evidence, instance, gap, &PD_CLOCKS)
+            }
+            _ => Liveness::Unknown,
+        }
+    }
+}
+
+/// Whether the member was PD's leader when it was last heard. Where no member names the leader, its
+/// metrics show whether it led etcd: only etcd's leader campaigns for PD's leadership.
 fn led(evidence: &Evidence, name: &str, at: Timestamp) -> bool {
     if let Some(leader) = evidence.pd.leader_at(at) {
         return leader == name;
@@ -235,23 +259,23 @@ fn led(evidence: &Evidence, name: &str, at: Timestamp) -> bool {
     leads == Some(1.0)
 }
 
-/// 1 while a member leads etcd.
+/// The metric that is 1 while a member leads etcd, and 0 otherwise.
 pub const LEADS_ETCD: &str = "etcd_server_is_leader";
 
 /// A change of PD's leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderChange {
-    /// When the new one was first named.
+    /// When the new leader was first named.
     pub at: Timestamp,
-    /// Who led before.
+    /// The name of the leader before.
     pub from: String,
-    /// Who leads since; `None` where nobody was named until the end.
+    /// The name of the leader since; `None` where none was named until the end.
     pub to: Option<String>,
-    /// When nobody was named any more; `None` where the two followed at once.
+    /// Since when no leader was named; `None` where the new leader followed at once.
     pub leaderless_since: Option<Timestamp>,
 }
 
-/// Changes of PD's leader, ascending, and time without one.
+/// Changes of PD's leader, ascending in time; the last one may be the loss of any leader.
 pub fn leader_changes(evidence: &Evidence) -> Vec<LeaderChange> {
     let mut found = Vec::new();
     let mut led: Option<&String> = None;

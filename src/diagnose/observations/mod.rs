@@ -1,5 +1,8 @@
-//! What happened, before anybody asks why: silences, restarts, stages that became slow, load
-//! that rose, decisions that were taken.
+//! Observations: what happened in a window, before anybody asks why. Outages, restarts, slow stages,
+//! load that rose, and planned changes.
+//!
+//! An observation is a value that other code computes with; its description for a person is made in
+//! `findings`.
 
 pub(super) mod departures;
 mod health;
@@ -14,6 +17,8 @@ mod plans;
 mod presence;
 mod reachability;
 mod restarts;
+mod scrapes;
+pub(super) mod series_table;
 mod shift;
 mod silence;
 mod stages;
@@ -30,5 +35,5 @@ pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use shift::{Shift, shifts};
-pub use silence::Silence;
+pub use silence::{FailedScrapes, Silence};
 pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, slow};

@@ -1,5 +1,8 @@
-//! Stores that somebody did not hear for a while, with what each observer says: the reachability
-//! matrix read by rows, columns and single cells.
+//! Outages: stores that PD, Prometheus or other stores could not reach for a while, with what each of
+//! these observers says. The reachability matrix is read by rows, columns and single cells.
+//!
+//! What the store's state was meanwhile is decided in `presence`, and who is to blame in the failure
+//! modes.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +10,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::liveness::{Liveness, liveness_across};
 use crate::diagnose::observations::pd_history::StoreHistory;
-use crate::diagnose::observations::reachability::look_around;
+use crate::diagnose::observations::reachability::fill_reachability;
 use crate::diagnose::observations::restarts::{Restart, restarts};
 use crate::diagnose::observations::silence::{
     FailedScrapes, MISSED_MS, Silence, Unreachable, failed_scrapes, missing_scrapes,
@@ -16,60 +19,60 @@ use crate::diagnose::observations::silence::{
 use crate::diagnose::thresholds::SILENT_MS;
 use crate::model::{TimeRange, Timestamp};
 
-/// What one observer says of a store.
+/// Whether one observer received anything from a node during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
-    /// It heard the store meanwhile.
+    /// It received something from the node.
     Heard,
-    /// It did not.
+    /// It observed the node and received nothing from it.
     Silent,
-    /// It was not there to hear, or the time was too short.
+    /// It did not observe the node, or not for long enough.
     Unknown,
 }
 
-/// One store, or the link between two, that was not heard by somebody.
+/// One store, or the link between two, that at least one observer could not reach.
 #[derive(Clone, Debug)]
 pub struct Outage {
-    /// Index of [`Evidence::stores`].
+    /// The store, as an index of `evidence.nodes.stores`.
     pub store: usize,
-    /// The other end, where only the link between the two is concerned.
+    /// The other store, where only the link between the two is affected.
     pub link: Option<usize>,
     /// The last sign of life before.
     pub last_sign: Timestamp,
     /// The first sign that was missing.
     pub onset: Timestamp,
-    /// The first sign after, to whoever heard it last; `None` where it lasts.
+    /// The first sign after, to the observer that missed it longest; `None` where it lasts.
     pub end: Option<Timestamp>,
-    /// PD's view.
+    /// Whether PD received its heartbeats.
     pub pd: Reachability,
-    /// Prometheus's.
+    /// Whether Prometheus could scrape it.
     pub prometheus: Reachability,
     /// Whether messages of its peers reach it.
     pub inbound: Reachability,
     /// Whether its messages reach its peers.
     pub outbound: Reachability,
-    /// Scrapes that failed.
+    /// The scrapes that failed meanwhile; `None` where none did.
     pub scrapes: Option<FailedScrapes>,
-    /// PD's silence.
+    /// The heartbeats that PD missed; `None` where it missed none.
     pub heartbeats: Option<Silence>,
-    /// Who could not reach it.
+    /// The stores that could not reach it, as indices.
     pub column: BTreeSet<usize>,
-    /// Whom it could not reach.
+    /// The stores that it could not reach, as indices.
     pub row: BTreeSet<usize>,
-    /// Undeliverable messages, in all.
+    /// The number of undeliverable messages to and from it.
     pub reports: f64,
-    /// Its process started anew; the first time, where it did so again.
+    /// The first restart of its process; `None` where it was not restarted.
     pub restart: Option<Restart>,
-    /// How often it started anew.
+    /// How often its process was restarted.
     pub restarts: usize,
     /// Whether its own counters went on meanwhile.
     pub liveness: Liveness,
-    /// What shows all that.
+    /// The findings that show the outage.
     pub findings: Vec<FindingRef>,
 }
 
 impl Outage {
-    /// Of a store that nobody told anything about yet, from its last sign on.
+    /// An outage of which only the time is known yet.
     fn new(store: usize, last_sign: Timestamp, onset: Timestamp, end: Option<Timestamp>) -> Self {
         Self {
             store,
@@ -93,7 +96,7 @@ impl Outage {
         }
     }
 
-    /// With the heartbeats that PD missed, if any.
+    /// The same with the heartbeats that PD missed, if any.
     fn missed_by_pd(mut self, heartbeats: Option<Silence>) -> Self {
         self.pd = if heartbeats.is_some() { Reachability::Silent } else { Reachability::Unknown };
         self.heartbeats = heartbeats;
@@ -105,17 +108,12 @@ impl Outage {
         TimeRange::new(self.last_sign, self.end.unwrap_or(open).max(self.last_sign))
     }
 
-    /// How long it lasted so far, at least.
-    pub fn lasted_ms(&self, open: Timestamp) -> i64 {
-        self.end.unwrap_or(open) - self.onset
-    }
-
-    /// How far the onset may be off.
+    /// How far the onset may be off, in milliseconds; at least a second.
     pub fn uncertainty_ms(&self) -> i64 {
         (self.onset - self.last_sign).max(1_000)
     }
 
-    /// Whether the peers hear nothing, in at least one direction.
+    /// Whether messages between the store and its peers are lost in at least one direction.
     pub fn peers_cut(&self) -> bool {
         self.inbound == Reachability::Silent || self.outbound == Reachability::Silent
     }
@@ -128,16 +126,16 @@ impl Outage {
     }
 }
 
-/// Signs that a store went silent, before they are put together.
+/// The silences of a store by observer, before they are put together as outages.
 struct Signs {
     store: usize,
     heartbeats: Vec<Silence>,
-    /// Shorter ones too, which count only beside another sign.
+    /// Shorter silences too, which count only beside that of another observer.
     missed: Vec<Silence>,
     scrapes: Vec<FailedScrapes>,
 }
 
-/// Every store that somebody did not hear, ascending by onset.
+/// Every outage of a store or of a link, ascending by onset, store and link.
 pub fn outages(evidence: &Evidence) -> Vec<Outage> {
     let edges = unreachable(evidence);
     let restarts: Vec<Vec<Restart>> =
@@ -203,7 +201,7 @@ fn before_it_joined(
     })
 }
 
-/// Times in which PD or Prometheus or both did not hear the store; what overlaps is one.
+/// Times in which PD or Prometheus or both did not reach the store; overlapping ones are merged.
 fn stretches(evidence: &Evidence, signs: &Signs) -> Vec<TimeRange> {
     let open = evidence.as_of;
     let mut ranges: Vec<TimeRange> = signs
@@ -216,7 +214,7 @@ fn stretches(evidence: &Evidence, signs: &Signs) -> Vec<TimeRange> {
     let mut merged: Vec<TimeRange> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
-            // A heartbeat after a hole may come a few seconds after the scrape or before it.
+            // The first heartbeat may come a few seconds before or after the first scrape.
             Some(last) if range.start - last.end <= 10_000 => last.end = last.end.max(range.end),
             _ => merged.push(range),
         }
@@ -231,8 +229,9 @@ fn belongs(edge: &Unreachable, stretch: TimeRange) -> bool {
         && edge.silence.last <= stretch.end.saturating_add_millis(60_000)
 }
 
-/// The edges of a silent store, by index. One whose other end is silent too and has more broken links
-/// is that one's: who is only not scraped still misses the store that died meanwhile.
+/// The broken links of a silent store, as indices of `edges`. A link whose other store is silent too and
+/// has more broken links belongs to that one: a store that is only not scraped still reports the store
+/// that died meanwhile.
 fn own_edges(
     evidence: &Evidence,
     store: usize,
@@ -241,13 +240,13 @@ fn own_edges(
     signs: &[Signs],
 ) -> Vec<usize> {
     let at = |store: usize, stretch: TimeRange| {
-        let of = |edge: &Unreachable| edge.whom == store || edge.by == store;
+        let of = |edge: &Unreachable| edge.to == store || edge.by == store;
         let mine = edges.iter().enumerate();
         let mine = mine.filter(move |(_, edge)| of(edge) && belongs(edge, stretch));
         mine.map(|(index, _)| index).collect::<Vec<usize>>()
     };
     let other = |store: usize, edge: &Unreachable| {
-        if edge.whom == store { edge.by } else { edge.whom }
+        if edge.to == store { edge.by } else { edge.to }
     };
     let links = |store: usize, mine: &[usize]| {
         mine.iter().map(|index| other(store, &edges[*index])).collect::<BTreeSet<usize>>().len()
@@ -280,7 +279,7 @@ fn silent_store(
     let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
     let silences: Vec<&Silence> = silences.collect();
-    let of_peers = own.iter().filter(|edge| edge.whom == store).map(|edge| &edge.silence);
+    let of_peers = own.iter().filter(|edge| edge.to == store).map(|edge| &edge.silence);
     let signs_missed = silences.iter().copied().chain(of_peers.clone());
     let onset = signs_missed.clone().map(|silence| silence.missed).min().unwrap_or(stretch.start);
     let last_sign = signs_missed.map(|silence| silence.last).filter(|last| *last <= onset).max();
@@ -292,13 +291,13 @@ fn silent_store(
     outage.prometheus =
         if scrapes.is_some() { Reachability::Silent } else { Reachability::Unknown };
     outage.scrapes = scrapes;
-    look_around(evidence, &mut outage, own);
+    fill_reachability(evidence, &mut outage, own);
     outage
 }
 
-/// Undeliverable messages that no silent store explains: a store that PD and Prometheus hear and
-/// its peers do not, or a single link. The store with the most broken links takes them all; what
-/// then remains is looked at again.
+/// Outages by undeliverable messages that no silent store explains: a store that PD and Prometheus
+/// reach and its peers do not, or a single link. All broken links of the store with the most of them
+/// belong to it; the remaining links are examined again.
 fn cut_from_peers(
     evidence: &Evidence,
     edges: &[Unreachable],
@@ -316,22 +315,18 @@ fn cut_from_peers(
             let (row, column) = row_and_column(&together, store);
             &row | &column
         };
-        let stores: BTreeSet<usize> =
-            together.iter().flat_map(|edge| [edge.by, edge.whom]).collect();
-        // Whom others miss is likelier at fault than who misses others.
+        let stores: BTreeSet<usize> = together.iter().flat_map(|edge| [edge.by, edge.to]).collect();
+        // A store that others miss is likelier at fault than one that misses others.
         let most = stores.iter().copied().max_by_key(|store| {
-            let missed = together.iter().filter(|edge| edge.whom == *store).count();
+            let missed = together.iter().filter(|edge| edge.to == *store).count();
             (links(*store).len(), missed, std::cmp::Reverse(*store))
         });
         let Some(store) = most else { break };
-        let own: Vec<&Unreachable> = together
-            .iter()
-            .copied()
-            .filter(|edge| edge.whom == store || edge.by == store)
-            .collect();
+        let own: Vec<&Unreachable> =
+            together.iter().copied().filter(|edge| edge.to == store || edge.by == store).collect();
         let others = links(store);
         let mutual =
-            own.iter().any(|edge| edge.whom == store) && own.iter().any(|edge| edge.by == store);
+            own.iter().any(|edge| edge.to == store) && own.iter().any(|edge| edge.by == store);
         let link = (others.len() == 1 && mutual && evidence.nodes.stores.len() > 2)
             .then(|| others.first().copied())
             .flatten();
@@ -360,12 +355,12 @@ fn peer_outage(
     let mut outage =
         Outage::new(store, last.unwrap_or(onset), onset, end).missed_by_pd(heartbeats.cloned());
     outage.link = link;
-    look_around(evidence, &mut outage, own);
+    fill_reachability(evidence, &mut outage, own);
     outage
 }
 
-/// Joins a restart to the outage that it ends, or makes it an outage of its own: one too short
-/// for anybody to miss a sign of liveness.
+/// Adds a restart to the outage that it ends, or makes an outage of its own of it: one that was too
+/// short for an observer to miss a sign of life.
 fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &mut Vec<Outage>) {
     let open = evidence.as_of;
     let ends = found.iter_mut().find(|outage| {
@@ -389,7 +384,7 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
     found.push(outage);
 }
 
-/// Targets of Prometheus that it did not look at, by instance.
+/// Stretches in which Prometheus did not scrape a target, by the target's `instance` label.
 pub fn unscraped(evidence: &Evidence) -> Vec<(String, Silence)> {
     let instances = evidence.series.scrapes().keys();
     let missing = |instance: &String| {

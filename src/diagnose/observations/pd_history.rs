@@ -1,5 +1,7 @@
-//! PD's answers as histories: each store's heartbeats and counts, each member's availability,
-//! who led when, what was scheduled and configured.
+//! PD's answers as histories: each store's heartbeats and counts, each member's availability, PD's
+//! leaders, schedulers and configuration.
+//!
+//! Parsing the bodies is left to `pd`, and what a history means to `observations`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,14 +10,14 @@ use crate::model::{
 };
 use crate::pd::{Endpoint, Flow, FlowKind, PdDocument, SafePoint, Topology};
 
-/// What one member's answers tell about it.
+/// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
 pub struct MemberHistory {
-    /// Its client URL.
+    /// The client URL under which it was asked last.
     pub url: String,
-    /// Requests to it, in the order of sending.
+    /// The requests to it, ascending by the time of sending.
     pub asks: Vec<Ask>,
-    /// When it was first seen with each start of its process, in Unix seconds.
+    /// The starts of its process: when each was first reported, and the start itself in Unix seconds.
     pub starts: Vec<(Timestamp, i64)>,
 }
 
@@ -26,90 +28,90 @@ pub struct Ask {
     pub at: Timestamp,
     /// Why there was no answer; `None` where there was one, whatever its status.
     pub failed: Option<GapReason>,
-    /// Time to the last byte or the error, of the cheap `/ping`; `None` of other paths.
+    /// Microseconds to the last byte of an answered `/ping`; `None` for other paths and failures.
     pub ping_us: Option<u32>,
 }
 
-/// What PD told about a store over time. Entries are added where something changed.
+/// The history of one store, by PD's answers. Lists hold an entry for each change.
 #[derive(Clone, Debug, Default)]
 pub struct StoreHistory {
-    /// Where clients reach it.
+    /// The host and port for clients.
     pub address: String,
-    /// Where it serves metrics.
+    /// The host and port of its metrics.
     pub status_address: String,
-    /// When PD listed it first.
+    /// When PD first listed it.
     pub first_seen: Timestamp,
-    /// Each heartbeat that PD showed: when it was seen, and its own time.
+    /// Each heartbeat that PD listed: when it was listed first, and when PD received it by PD's clock.
     pub heartbeats: Vec<(Timestamp, Timestamp)>,
-    /// Leaders and regions.
+    /// How many regions it leads and holds, at each change.
     pub counts: Vec<(Timestamp, Counts)>,
-    /// State name and place in its liveness.
+    /// The name of its state and its node state, at each change.
     pub states: Vec<(Timestamp, String, NodeState)>,
-    /// Start of its process, in Unix seconds.
+    /// The start of its process in Unix seconds, at each change.
     pub starts: Vec<(Timestamp, i64)>,
-    /// Slow score.
+    /// Its slow score from 1 to 100, at each change.
     pub slow: Vec<(Timestamp, u64)>,
-    /// Free share of the disk, by PD's rounded sizes.
+    /// The free share of its disk from 0 to 1, by PD's rounded sizes, at each change.
     pub free: Vec<(Timestamp, f64)>,
 }
 
-/// How much a store holds.
+/// How many regions a store leads and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Regions it leads.
+    /// The number of regions that it leads.
     pub leaders: u64,
-    /// Regions with a peer on it.
+    /// The number of regions with a peer on it.
     pub regions: u64,
 }
 
 /// A configuration item that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
-    /// When it was first seen.
+    /// When the new value was first listed.
     pub at: Timestamp,
-    /// Dotted key.
+    /// The dotted key of the item, such as `schedule.leader-schedule-limit`.
     pub key: String,
-    /// The value before; empty where there was none.
+    /// The value before; empty where the item did not exist.
     pub from: String,
-    /// The value since; empty where it is gone.
+    /// The value since; empty where the item was removed.
     pub to: String,
 }
 
-/// Everything that PD's answers tell, up to one instant.
+/// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
-    /// Members by name.
+    /// The histories of the members that were asked, by name.
     pub members: BTreeMap<String, MemberHistory>,
-    /// Members that `/members` lists, by name, with their first client URL.
+    /// The members that `/members` lists, by name, with their first client URL.
     pub listed: BTreeMap<String, String>,
-    /// Who led, at each change; `None` while no answering member named anybody.
+    /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
-    /// Stores by id.
+    /// The histories of the stores, by id.
     pub stores: BTreeMap<StoreId, StoreHistory>,
-    /// When stores were listed.
+    /// When the stores were listed, ascending.
     pub listings: Vec<Timestamp>,
-    /// Schedulers at each change.
+    /// The names of PD's schedulers, at each change.
     pub schedulers: Vec<(Timestamp, BTreeSet<String>)>,
-    /// Paused schedulers at each change.
+    /// The names of the paused schedulers, at each change.
     pub paused: Vec<(Timestamp, BTreeSet<String>)>,
-    /// Configuration changes, in order.
+    /// Planned changes of the configuration, ascending in time.
     pub config_changes: Vec<ConfigChange>,
-    /// Configuration as last seen.
+    /// The configuration as last listed, by dotted key.
     pub config: BTreeMap<String, String>,
-    /// Operators under way, at each answer that listed any.
+    /// PD's operators under way, at each answer that listed any.
     pub operators: Vec<(Timestamp, Vec<PdOperator>)>,
-    /// Regions that each check names, at each change.
+    /// The number of regions that each check names, by the check's name, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
-    /// Hot regions by kind, at each answer.
+    /// The flow of hot regions by kind, at each answer.
     pub flows: BTreeMap<FlowKind, Vec<(Timestamp, Flow)>>,
-    /// Stores with a peer of a region, as last seen in the lists of busy regions.
+    /// The stores with a peer of a region, as last listed among the busy regions.
     pub peers: BTreeMap<RegionId, BTreeSet<StoreId>>,
-    /// GC safe point at each change.
+    /// The GC safe point, at each change.
     pub safe_points: Vec<(Timestamp, SafePoint)>,
 }
 
-/// Keys under which a change is somebody's decision. Others differ by member or are PD's own
-/// bookkeeping: `schedulers-v2` repeats `/schedulers`, store limits appear as stores join.
+/// Prefixes of the keys that only an operator of the cluster changes. Others differ by member or are
+/// PD's own bookkeeping: `schedulers-v2` repeats `/schedulers`, store limits appear as stores join.
 const DECIDED: [&str; 4] = ["schedule.", "replication.", "pd-server.", "replication-mode."];
 
 fn is_decided(key: &str) -> bool {
@@ -118,15 +120,14 @@ fn is_decided(key: &str) -> bool {
         && !key.starts_with("schedule.store-limit.")
 }
 
-/// Whether an answer that says what it said before has to be read again. A health row or a list
-/// changes nothing then but the fact that the member answers; in `/members` and `/stores` time
-/// passes.
+/// Whether an answer with the same body as before has to be read again. A repeated list or health row
+/// shows only that the member answers; `/members` and `/stores` show that time has passed.
 fn counts_again(answer: &PdAnswer) -> bool {
     matches!(Endpoint::of(&answer.path), Endpoint::Members | Endpoint::Stores)
 }
 
 impl PdHistory {
-    /// Takes answers in any order.
+    /// The history of answers in any order.
     pub fn new<'a>(answers: impl IntoIterator<Item = &'a PdAnswer>) -> Self {
         let mut ordered: Vec<&PdAnswer> = answers.into_iter().collect();
         ordered.sort_unstable_by_key(|answer| (answer.observed(), *answer));
@@ -152,8 +153,8 @@ impl PdHistory {
             return;
         }
         // Only who leads is needed of the topology, and the stores are most of it.
-        let told = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
-        topology.apply_parsed(answer, told);
+        let needed = document.filter(|document| !matches!(document, PdDocument::Stores(_)));
+        topology.apply_parsed(answer, needed);
         let at = answer.observed();
         if self.leaders.last().map(|(_, leader)| leader) != Some(&topology.leader) {
             self.leaders.push((at, topology.leader.clone()));
@@ -247,13 +248,13 @@ impl PdHistory {
         self.config.clone_from(config);
     }
 
-    /// Who led at `instant`.
+    /// The name of PD's leader at `instant`; `None` where none was named.
     pub fn leader_at(&self, instant: Timestamp) -> Option<&str> {
         let by = self.leaders.partition_point(|(at, _)| *at <= instant);
         self.leaders[..by].last().and_then(|(_, leader)| leader.as_deref())
     }
 
-    /// When the leader that leads at `instant` was first seen to lead; `None` where nobody does.
+    /// Since when PD's leader at `instant` has been named; `None` where none is named.
     pub fn leads_since(&self, instant: Timestamp) -> Option<Timestamp> {
         let by = self.leaders.partition_point(|(at, _)| *at <= instant);
         let (at, leader) = self.leaders[..by].last()?;
@@ -261,31 +262,31 @@ impl PdHistory {
     }
 }
 
-/// Makes a history of answers that come one by one, in the order in which they were known. No body
-/// is held.
+/// Builds a history from answers that arrive one by one, in the order in which they became known. It
+/// keeps no body.
 #[derive(Default)]
 pub struct PdReading {
     history: PdHistory,
     topology: Topology,
-    /// By whom was asked and for what, the hash of the last body.
+    /// The hash of the last body, by member and path.
     bodies: HashMap<String, HashMap<String, u128>>,
 }
 
 impl PdReading {
-    /// Whether the next answer tells more by its body than that it came.
+    /// Whether the body of the next answer has to be read, rather than only that it was answered.
     pub fn needs_body(&self, answer: &PdAnswer) -> bool {
         let before = self.bodies.get(&answer.member).and_then(|one| one.get(&answer.path));
         let repeats = |body| before == Some(&xxhash_rust::xxh3::xxh3_128(body));
         counts_again(answer) || !answer.success().is_some_and(repeats)
     }
 
-    /// Takes the next answer and what its body says, where that can be read and is needed.
+    /// Adds the next answer; `document` is its parsed body, where it is readable and needed.
     pub fn observe(&mut self, answer: &PdAnswer, document: Option<&PdDocument>) {
         let repeats = self.repeats(answer);
         self.history.take(answer, document, &mut self.topology, repeats);
     }
 
-    /// Whether a success says what the last one said.
+    /// Whether a success has the same body as the last one.
     fn repeats(&mut self, answer: &PdAnswer) -> bool {
         let Some(body) = answer.success() else { return false };
         let hash = xxhash_rust::xxh3::xxh3_128(body);
@@ -300,7 +301,7 @@ impl PdReading {
         }
     }
 
-    /// What the answers tell.
+    /// The history of all answers that were added.
     pub fn finish(mut self) -> PdHistory {
         for member in self.history.members.values_mut() {
             member.asks.sort_by_key(|ask| ask.at);
@@ -345,7 +346,7 @@ impl StoreHistory {
         }
     }
 
-    /// Counts as known at `instant`.
+    /// The counts as known at `instant`; `None` before the first listing.
     pub fn counts_at(&self, instant: Timestamp) -> Option<Counts> {
         let by = self.counts.partition_point(|(at, _)| *at <= instant);
         self.counts[..by].last().map(|(_, counts)| *counts)
@@ -358,8 +359,8 @@ fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timest
     }
 }
 
-/// Adds to a list that thousands of stores have each, a day long: were each to double when it is
-/// full, all of them would do so at once, and hold nothing in half of their memory.
+/// Adds to a list that each of thousands of stores has, for a day. If each list doubled when it is
+/// full, all would do so at the same time, and half of their memory would be unused.
 fn push<T>(list: &mut Vec<T>, value: T) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 8 + 16);

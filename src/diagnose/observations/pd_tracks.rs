@@ -1,4 +1,4 @@
-//! What PD answered, as tracks: to be compared like metrics, and to be drawn.
+//! PD's answers as tracks, so that they are compared and plotted like metrics.
 
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
 use crate::diagnose::observations::tracks::{Point, Track};
@@ -6,22 +6,22 @@ use crate::model::{StoreId, Timestamp};
 
 /// How long a member took to answer `/ping`, in seconds.
 pub const PING: &str = "/ping seconds";
-/// Requests to a member: 1 where it answered, 0 where it did not.
+/// Requests to a member: 1 for each that it answered, 0 for each other.
 pub const ANSWERS: &str = "/ping answers";
 /// How old a store's last heartbeat was when PD listed it, in seconds.
 pub const HEARTBEAT_AGE: &str = "/stores heartbeat age, seconds";
-/// Regions that a store led.
+/// The number of regions that a store leads.
 pub const LEADER_COUNT: &str = "/stores leader_count";
-/// The free share of a store's disk.
+/// The free share of a store's disk, from 0 to 1.
 pub const FREE: &str = "/stores available share";
-/// Regions that a check names; the instance is the check's name.
+/// The number of regions that a check names; the instance is the check's name.
 pub const CHECKED: &str = "/regions/check count";
-/// 1 while the member was named as PD's leader, 0 otherwise.
+/// PD's leadership: 1 while the member was named as the leader, 0 otherwise.
 pub const LEADS: &str = "/members leader";
 
 impl PdHistory {
-    /// One of the quantities above, of a member's or a check's name or a store's id; empty where
-    /// PD said nothing of it.
+    /// One of the quantities above; `of` is the name of a member or a check, or the id of a store. Empty
+    /// where PD answered nothing about it.
     pub fn track(&self, quantity: &str, of: &str) -> Track {
         let store = of.parse().ok().and_then(|id| self.stores.get(&StoreId(id)));
         let asks = || self.members.get(of).map_or(&[][..], |member| member.asks.as_slice());
@@ -57,7 +57,7 @@ impl PdHistory {
         Track(values.into_iter().map(point).collect())
     }
 
-    /// A history of changes at each listing of the stores.
+    /// The value that held at each listing of the stores, by a history of its changes.
     fn listed<T>(
         &self,
         changes: &[(Timestamp, T)],

@@ -1,61 +1,66 @@
-//! What somebody decided: drained, removed and added stores, schedulers, configuration.
+//! Planned changes: drained, removed and added stores, and schedulers that were added or paused.
+//!
+//! Changes of the configuration stand in `pd_history`; which stops were planned is decided in
+//! `hypotheses`.
 
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::outages::{Outage, Reachability};
+use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::model::{NodeState, Timestamp};
 
-/// A store that gave its leaders away while it was well.
+/// A drain: a healthy store gave all its leaders away.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Index of [`Evidence::stores`].
+    /// The store, as an index of `evidence.nodes.stores`.
     pub store: usize,
-    /// When PD saw it without leaders first.
+    /// When PD first listed it without leaders.
     pub at: Timestamp,
-    /// The listing before.
+    /// When PD last listed it with leaders.
     pub since: Timestamp,
-    /// How many it led before; none where it led nothing already.
+    /// The number of regions that it led before; 0 where it led none already.
     pub had: u64,
-    /// When it led again; `None` where it did not.
+    /// When it led a region again; `None` where it did not.
     pub end: Option<Timestamp>,
-    /// When an evict-leader scheduler stood beside it.
+    /// When PD listed an evict-leader scheduler for it; `None` where it listed none.
     pub scheduler: Option<Timestamp>,
-    /// What shows it.
+    /// The findings that show the drain.
     pub findings: Vec<FindingRef>,
 }
 
-/// A scheduler that came, went, or was paused.
+/// A scheduler that was added or paused.
 #[derive(Clone, Debug)]
 pub struct SchedulerChange {
-    /// Its name.
+    /// The name of the scheduler.
     pub name: String,
-    /// When it was first seen so.
+    /// When PD first listed it as added or paused.
     pub at: Timestamp,
-    /// When that was over.
+    /// When PD listed it as that no more; `None` where it lasts.
     pub end: Option<Timestamp>,
-    /// Paused, or added.
+    /// Whether it was paused rather than added.
     pub paused: bool,
 }
 
-/// A store whose place in its life changed.
+/// A store that joined the cluster or is being removed from it.
 #[derive(Clone, Debug)]
 pub struct Moved {
-    /// Index of [`Evidence::stores`].
+    /// The store, as an index of `evidence.nodes.stores`.
     pub store: usize,
-    /// When that was first seen.
+    /// When PD first listed it so.
     pub at: Timestamp,
-    /// It is being removed or gone; otherwise it joined.
+    /// Whether it is being removed, or is removed, rather than joined.
     pub leaves: bool,
 }
 
-/// A scheduler that is there by somebody's decision. PD itself brings the others.
-pub fn is_drain(name: &str) -> bool {
+/// Whether a scheduler was added on purpose, to drain a store. PD itself adds the others.
+fn drains_a_store(name: &str) -> bool {
     name.starts_with("evict-leader-scheduler")
 }
 
-/// Schedulers that were added or paused after the first listing.
+/// Schedulers that were added or paused after the first listing: those added first, each ascending in
+/// time.
 pub fn scheduler_changes(evidence: &Evidence) -> Vec<SchedulerChange> {
     let mut found = Vec::new();
     let lists = [(&evidence.pd.schedulers, false), (&evidence.pd.paused, true)];
@@ -75,79 +80,52 @@ pub fn scheduler_changes(evidence: &Evidence) -> Vec<SchedulerChange> {
     found
 }
 
-/// From the first leader that leaves to the last, as PD's answers tell: its schedulers are listed once a
-/// minute, and a store tells how many leaders are left with its heartbeat, every 10 s, of which PD is
-/// asked another 10 s later. What is left is the time that some dozens of leaders take to leave.
+/// The longest time from the first leader that leaves to the last, in milliseconds, as PD's answers
+/// show it: PD's schedulers are listed once a minute, a store reports its number of leaders with its
+/// heartbeat every 10 s, and PD is asked up to 10 s later. The rest is the time that some dozens of
+/// leaders take to leave.
 const DRAINS_MS: i64 = 90_000;
 
-/// A store of which PD thinks this ill of is slow to it (`slowStoreThreshold` of PD's `core/store.go`),
-/// and loses its leaders for that at 100.
+/// The slow score from which on PD considers a store slow (`slowStoreThreshold` in PD's
+/// `core/store.go`). At a score of 100 PD evicts its leaders.
 const IS_SLOW: u64 = 80;
 
-/// Leaders leave a store that is slow or silent, and come back, within a minute: PD's schedulers move
-/// several a second, regions tell of their leaders once a minute.
+/// How close in time a loss of leaders and a slow or silent store must be, in milliseconds, so that one
+/// explains the other: PD's schedulers move several leaders a second, and regions report their leaders
+/// once a minute.
 const BESIDE_MS: i64 = 60_000;
 
-/// Drains: a store that led at least two regions leads none from one listing to the next few,
-/// while it sends heartbeats, and not because its disk is slow (PD evicts those by itself).
+/// Every drain, ascending by time and store: a store that led at least two regions leads none in the
+/// next few listings, while it sends heartbeats and its disk is not slow. PD evicts the leaders of a
+/// slow store by itself.
 pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
     let evictions: Vec<SchedulerChange> = scheduler_changes(evidence)
         .into_iter()
-        .filter(|change| !change.paused && is_drain(&change.name))
+        .filter(|change| !change.paused && drains_a_store(&change.name))
         .collect();
     // A drain that was under way when the window began is known by its scheduler alone.
-    let from_start =
-        evidence.pd.schedulers.first().filter(|(_, names)| names.iter().any(|n| is_drain(n)));
+    let first = evidence.pd.schedulers.first();
+    let first = first.filter(|(_, names)| names.iter().any(|name| drains_a_store(name)));
+    let from_start = first.map(|(at, _)| *at);
+    let scheduler_at = |at: Timestamp| {
+        let near = evictions.iter().find(|change| (at - change.at).abs() <= DRAINS_MS);
+        near.map(|change| change.at).or(from_start)
+    };
     let mut found = Vec::new();
     for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
-        for (index, (at, counts)) in history.counts.iter().enumerate() {
-            let Some((before_at, before)) = index.checked_sub(1).map(|i| history.counts[i]) else {
-                continue;
-            };
-            if counts.leaders != 0 || before.leaders == 0 {
-                continue;
-            }
-            let window_start = at.saturating_add_millis(-DRAINS_MS);
-            let recent = history.counts[..index].iter().filter(|(at, _)| *at >= window_start);
-            let had = recent.map(|(_, counts)| counts.leaders).max();
-            let had = had.unwrap_or(0).max(before.leaders);
-            let slow = history
-                .slow
-                .iter()
-                .any(|(seen, score)| *score >= IS_SLOW && (*seen - *at).abs() <= BESIDE_MS);
-            let silent = outages.iter().any(|outage| {
-                outage.store == store
-                    && (outage.pd == Reachability::Silent || outage.peers_cut())
-                    && outage.onset <= *at
-                    && outage.end.is_none_or(|end| *at <= end.saturating_add_millis(BESIDE_MS))
-            });
-            let scheduler = evictions
-                .iter()
-                .find(|change| (*at - change.at).abs() <= DRAINS_MS)
-                .map(|change| change.at)
-                .or(from_start.map(|(at, _)| *at));
-            if had < 2 && scheduler.is_none() || slow || silent {
-                continue;
-            }
-            let end = history.counts[index..].iter().find(|(_, counts)| counts.leaders > 0);
-            found.push(Drain {
-                store,
-                at: *at,
-                since: before_at.max(window_start),
-                had,
-                end: end.map(|(at, _)| *at),
-                scheduler,
-                findings: Vec::new(),
-            });
-        }
+        let emptied = (1..history.counts.len()).filter_map(|index| emptied(store, history, index));
+        let healthy = emptied
+            .filter(|drain| !was_slow(history, drain.at) && !was_silent(outages, store, drain.at));
+        let scheduled = healthy.map(|drain| Drain { scheduler: scheduler_at(drain.at), ..drain });
+        found.extend(scheduled.filter(|drain| drain.had >= 2 || drain.scheduler.is_some()));
     }
-    // Beside a store that a scheduler emptied, one whose single leader went away by itself is none.
+    // A store whose only leader left by itself, beside one that a scheduler emptied, is no drain.
     let emptied: BTreeSet<Timestamp> =
         found.iter().filter(|drain| drain.had >= 2).filter_map(|drain| drain.scheduler).collect();
     found.retain(|drain| drain.had >= 2 || drain.scheduler.is_none_or(|at| !emptied.contains(&at)));
-    if let Some((at, _)) = from_start {
-        found.extend(drained_from_the_start(evidence, outages, *at));
+    if let Some(at) = from_start {
+        found.extend(drained_from_the_start(evidence, outages, at));
     }
     for eviction in &evictions {
         if !found.iter().any(|drain| drain.scheduler == Some(eviction.at)) {
@@ -158,8 +136,47 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
     found
 }
 
-/// The store that an evict-leader scheduler was added for though it led nothing already: the only one
-/// that leads nothing and is heard then.
+/// The loss of a store's last leaders at entry `index` of its counts, which is 1 or more, as a drain
+/// without a scheduler; `None` where it lost none there, or not all.
+fn emptied(store: usize, history: &StoreHistory, index: usize) -> Option<Drain> {
+    let (before_at, before) = history.counts[index - 1];
+    let (at, counts) = history.counts[index];
+    if counts.leaders != 0 || before.leaders == 0 {
+        return None;
+    }
+    let earliest = at.saturating_add_millis(-DRAINS_MS);
+    let recent = history.counts[..index].iter().filter(|(at, _)| *at >= earliest);
+    let most = recent.map(|(_, counts)| counts.leaders).max();
+    let end = history.counts[index..].iter().find(|(_, counts)| counts.leaders > 0);
+    Some(Drain {
+        store,
+        at,
+        since: before_at.max(earliest),
+        had: most.unwrap_or(0).max(before.leaders),
+        end: end.map(|(at, _)| *at),
+        scheduler: None,
+        findings: Vec::new(),
+    })
+}
+
+/// Whether PD considered the store slow about `at`.
+fn was_slow(history: &StoreHistory, at: Timestamp) -> bool {
+    let mut scores = history.slow.iter();
+    scores.any(|(seen, score)| *score >= IS_SLOW && (*seen - at).abs() <= BESIDE_MS)
+}
+
+/// Whether the store lost its leaders at `at` because PD or its peers did not hear it.
+fn was_silent(outages: &[Outage], store: usize, at: Timestamp) -> bool {
+    outages.iter().any(|outage| {
+        outage.store == store
+            && (outage.pd == Reachability::Silent || outage.peers_cut())
+            && outage.onset <= at
+            && outage.end.is_none_or(|end| at <= end.saturating_add_millis(BESIDE_MS))
+    })
+}
+
+/// The drain of a store that led nothing already when its evict-leader scheduler was added: the only
+/// store that leads nothing and is heard at that time.
 fn drained_of_nothing(
     evidence: &Evidence,
     outages: &[Outage],
@@ -191,10 +208,10 @@ fn drained_of_nothing(
     })
 }
 
-/// A store that leads nothing in the first listing, with an evict-leader scheduler in place at
-/// `scheduler`: it was drained before the window began, and may have been stopped by then. PD does not
-/// tell whom its scheduler evicts; where several stores lead nothing, it is none of those that are
-/// silent.
+/// Drains of stores that lead nothing in the first listing, with an evict-leader scheduler listed at
+/// `scheduler`: they were drained before the window began, and may have been stopped by then. PD does
+/// not report which store its scheduler drains; where several stores lead nothing, silent ones are left
+/// out.
 fn drained_from_the_start(
     evidence: &Evidence,
     outages: &[Outage],
@@ -234,7 +251,7 @@ fn drained_from_the_start(
         .collect()
 }
 
-/// Stores that joined after the first listing, and stores that began to leave.
+/// Stores that joined after the first listing, and stores whose removal began, ascending in time.
 pub fn moved(evidence: &Evidence) -> Vec<Moved> {
     let first = evidence.pd.listings.first().copied();
     let mut found = Vec::new();
@@ -259,7 +276,7 @@ pub fn moved(evidence: &Evidence) -> Vec<Moved> {
     found
 }
 
-/// Stores that are being removed at some time of the window.
+/// Stores, as indices, that are being removed or are removed at some time of the window.
 pub fn leaving(evidence: &Evidence) -> BTreeSet<usize> {
     let mut stores: BTreeSet<usize> =
         moved(evidence).into_iter().filter(|one| one.leaves).map(|one| one.store).collect();

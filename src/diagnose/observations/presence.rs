@@ -1,30 +1,32 @@
-//! What became of a store that somebody did not hear, read off the matrix of who hears whom.
+//! The state of a store during an outage, read off the reachability matrix.
+//!
+//! The matrix itself is filled in `reachability`.
 
 use crate::diagnose::observations::liveness::Liveness;
 use crate::diagnose::observations::outages::{Outage, Reachability};
 
-/// What became of it.
+/// The state of a store during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// The process is gone or was replaced.
     Died,
     /// The process exists and executes nothing.
     Frozen,
-    /// It runs, and neither PD nor its peers hear it.
+    /// It runs; neither PD nor its peers receive anything from it.
     CutOff,
-    /// It runs and its peers hear it; PD does not.
+    /// It runs and its peers receive its messages; PD receives nothing from it.
     CutFromPd,
-    /// It runs and PD hears it; its peers do not, in both directions.
+    /// It runs and PD hears it; messages to and from its peers are lost.
     CutFromPeers,
-    /// One direction works.
+    /// Messages pass between it and its peers in one direction only.
     OneWay,
-    /// Died, frozen or cut off: which of them cannot be seen yet.
+    /// Died, frozen or cut off: which of them is still unknown.
     Gone,
-    /// Only Prometheus does not hear it.
+    /// Only Prometheus does not reach it.
     Unseen,
 }
 
-/// Reads the matrix.
+/// The state of the store by what each observer says of it.
 pub fn presence(outage: &Outage) -> Presence {
     if outage.restart.is_some() {
         return Presence::Died;
@@ -35,7 +37,7 @@ pub fn presence(outage: &Outage) -> Presence {
     let hears = outage.outbound == Reachability::Heard && outage.inbound != Reachability::Silent;
     match (outage.pd, outage.prometheus) {
         (Reachability::Silent, Reachability::Silent) => silent_to_both(outage, hears),
-        // Nobody else hears it, and nobody tells whether it runs.
+        // No other observer hears it, and none shows whether it runs.
         (Reachability::Silent, Reachability::Unknown) if !hears => Presence::Gone,
         (Reachability::Silent, _)
             if outage.inbound == Reachability::Silent
@@ -62,7 +64,7 @@ pub fn presence(outage: &Outage) -> Presence {
     }
 }
 
-/// One way, where the other is known to work.
+/// [`Presence::OneWay`] where one direction is known to work, otherwise `both`.
 fn one_way_or(outage: &Outage, both: Presence) -> Presence {
     match (outage.inbound, outage.outbound) {
         (Reachability::Silent, Reachability::Heard)

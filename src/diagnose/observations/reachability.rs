@@ -1,5 +1,8 @@
-//! What each observer says of an outage: whether it heard the store meanwhile. Who fell silent, and
-//! when, is found before.
+//! Fills in the reachability matrix of an outage: whether each observer reached the store meanwhile.
+//!
+//! Which stores fell silent, and when, is found in `outages`.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::evidence::{Evidence, HEARTBEATS};
 use crate::diagnose::observations::health::health_checks;
@@ -8,13 +11,13 @@ use crate::diagnose::observations::silence::{Unreachable, messages, row_and_colu
 use crate::model::{TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 
-/// Fills in the views that are not known yet.
-pub fn look_around(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
+/// Fills in what is still unknown of who reached the store. `own` are its broken links.
+pub fn fill_reachability(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     by_pd_and_prometheus(evidence, outage);
     by_peers(evidence, outage, own);
 }
 
-/// Whether PD or Prometheus, who were not seen to miss it, heard it.
+/// Whether PD and Prometheus reached it, where they were not seen to miss it.
 fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
     let known = &evidence.nodes.stores[outage.store];
@@ -38,8 +41,8 @@ fn by_pd_and_prometheus(evidence: &Evidence, outage: &mut Outage) {
     }
 }
 
-/// Whether PD's leader handled heartbeats of the store, by its metrics: for want of its answers. One
-/// comes every 10 s, so that two scrapes without any, while others had some, are silence.
+/// Whether PD's leader handled heartbeats of the store, by PD's metrics, where its answers are missing.
+/// A heartbeat comes every 10 s, so two scrapes without any, while other stores had some, are silence.
 fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRange) -> Reachability {
     let table = &evidence.series;
     let interval = table.scrape_interval_ms();
@@ -63,10 +66,9 @@ fn by_handled_heartbeats(evidence: &Evidence, known: &StoreNode, range: TimeRang
     }
 }
 
-/// Whether messages go to and fro between the store and its peers.
+/// Whether messages pass between the store and its peers, in each direction.
 fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
-    let store = outage.store;
-    let (row, column) = row_and_column(own, store);
+    let (row, column) = row_and_column(own, outage.store);
     outage.reports = own.iter().map(|edge| edge.reports).sum();
     let range = TimeRange::new(outage.onset, outage.end.unwrap_or(evidence.as_of));
     let interval = evidence.series.scrape_interval_ms();
@@ -75,44 +77,15 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
         range.start.saturating_add_millis(interval),
         range.end.saturating_add_millis(-interval),
     );
-    let messages = messages(evidence, settled);
-    let view = |any: Vec<bool>| match (any.is_empty(), any.contains(&true)) {
-        (true, _) => Reachability::Unknown,
-        (_, true) => Reachability::Heard,
-        (_, false) => Reachability::Silent,
-    };
-    let of = |keep: &dyn Fn(&(usize, usize)) -> bool| {
-        messages.iter().filter(|(pair, _)| keep(pair)).map(|(_, any)| *any).collect::<Vec<bool>>()
-    };
-    let sent = view(of(&|pair| pair.0 == store && outage.link.is_none_or(|other| pair.1 == other)));
-    let received =
-        view(of(&|pair| pair.1 == store && outage.link.is_none_or(|other| pair.0 == other)));
-    // Who was scraped and counted no message as undeliverable had none to send: regions moved.
-    let peers_scraped = messages.keys().any(|pair| pair.1 != store);
-    let received = match received {
-        Reachability::Silent if peers_scraped => Reachability::Unknown,
-        view => view,
-    };
-    let sent = match sent {
-        Reachability::Silent if row.is_empty() && outage.prometheus == Reachability::Heard => {
-            Reachability::Unknown
-        }
-        view => view,
-    };
-    let checks = health_checks(evidence, settled);
-    let checked = |keep: &dyn Fn(&(usize, usize)) -> bool| {
-        let of_link = |pair: &(usize, usize)| {
-            outage.link.is_none_or(|other| pair.0 == other || pair.1 == other)
-        };
-        let kept = checks.iter().filter(|(pair, _)| keep(pair) && of_link(pair));
-        view(kept.map(|(_, answered)| *answered).collect())
-    };
-    let unknown_or = |known: Reachability, checked: Reachability| match known {
+    let (sent, received) = by_messages(evidence, outage, &row, settled);
+    let (checks_of_others, checks_by_others) =
+        directions(&health_checks(evidence, settled), outage);
+    let known_or = |known: Reachability, checked: Reachability| match known {
         Reachability::Unknown => checked,
-        view => view,
+        known => known,
     };
-    let received = unknown_or(received, checked(&|pair| pair.1 == store));
-    let sent = unknown_or(sent, checked(&|pair| pair.0 == store));
+    let received = known_or(received, checks_by_others);
+    let sent = known_or(sent, checks_of_others);
     outage.inbound = if column.is_empty() { received } else { Reachability::Silent };
     // A store that cannot deliver to half of the others or more is not heard by them, whatever a
     // straggler brings.
@@ -124,4 +97,51 @@ fn by_peers(evidence: &Evidence, outage: &mut Outage, own: &[&Unreachable]) {
     };
     outage.column = column;
     outage.row = row;
+}
+
+/// Whether raft messages of the store arrive at its peers, and whether theirs arrive at it. `row` are
+/// the stores that it cannot deliver to.
+fn by_messages(
+    evidence: &Evidence,
+    outage: &Outage,
+    row: &BTreeSet<usize>,
+    range: TimeRange,
+) -> (Reachability, Reachability) {
+    let messages = messages(evidence, range);
+    let (sent, received) = directions(&messages, outage);
+    // A peer that was scraped and counted no message as undeliverable had none to send: regions moved.
+    let peers_scraped = messages.keys().any(|pair| pair.1 != outage.store);
+    let received = match received {
+        Reachability::Silent if peers_scraped => Reachability::Unknown,
+        known => known,
+    };
+    let sent = match sent {
+        Reachability::Silent if row.is_empty() && outage.prometheus == Reachability::Heard => {
+            Reachability::Unknown
+        }
+        known => known,
+    };
+    (sent, received)
+}
+
+/// Whether any pair works that begins at the store of an outage, and whether any works that ends there.
+/// Of the outage of a link, only the pairs of its two stores count.
+fn directions(
+    pairs: &BTreeMap<(usize, usize), bool>,
+    outage: &Outage,
+) -> (Reachability, Reachability) {
+    let store = outage.store;
+    let counts = |other: usize| outage.link.is_none_or(|link| other == link);
+    let from_it = pairs.iter().filter(|(pair, _)| pair.0 == store && counts(pair.1));
+    let to_it = pairs.iter().filter(|(pair, _)| pair.1 == store && counts(pair.0));
+    (any_works(from_it.map(|(_, works)| *works)), any_works(to_it.map(|(_, works)| *works)))
+}
+
+fn any_works(pairs: impl Iterator<Item = bool>) -> Reachability {
+    let works: Vec<bool> = pairs.collect();
+    match (works.is_empty(), works.contains(&true)) {
+        (true, _) => Reachability::Unknown,
+        (_, true) => Reachability::Heard,
+        (_, false) => Reachability::Silent,
+    }
 }

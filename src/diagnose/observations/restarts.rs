@@ -1,4 +1,6 @@
-//! Processes that started anew.
+//! Restarts: processes that were replaced by a new one, as Prometheus and PD report it.
+//!
+//! Whether a restart was planned is decided in `hypotheses`.
 
 use crate::diagnose::evidence::Evidence;
 use crate::model::{Timestamp, is_stale};
@@ -6,19 +8,19 @@ use crate::model::{Timestamp, is_stale};
 /// A new start of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// When the new process started, by its own account, to a second.
+    /// When the new process started, as it reports itself, to a second.
     pub at: Timestamp,
-    /// When somebody saw that first.
+    /// When the new process was first observed.
     pub seen: Timestamp,
     /// The last sign of the old process.
     pub last_sign: Timestamp,
 }
 
-/// Two accounts of one start differ by the time that the process took to come up: TiKV reports
-/// to PD once its engines are open.
+/// How far two reports of the same start may differ, in milliseconds: by the time that the process
+/// takes to come up, as TiKV reports to PD only after it has opened its engines.
 const SAME_START_MS: i64 = 45_000;
 
-/// Starts of a store's process after the first one seen, ascending. Prometheus and PD each tell.
+/// The starts of a store's process after the first one seen, ascending, by Prometheus and by PD.
 pub fn restarts(evidence: &Evidence, store: usize) -> Vec<Restart> {
     let known = &evidence.nodes.stores[store];
     let mut starts = known.instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
@@ -31,7 +33,7 @@ pub fn restarts(evidence: &Evidence, store: usize) -> Vec<Restart> {
     merged(starts)
 }
 
-/// Starts of a PD member's process after the first one seen, ascending.
+/// The starts of a PD member's process after the first one seen, ascending.
 pub fn member_restarts(evidence: &Evidence, member: &str) -> Vec<Restart> {
     let instance = evidence.nodes.instance_of_member(member);
     let mut starts = instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
@@ -52,12 +54,12 @@ fn later_starts(
         let at = Timestamp::from_millis(unix_s.saturating_mul(1000));
         Restart { at, seen, last_sign: last_sign(at).unwrap_or(at) }
     };
-    // The same start told with a second's difference is no new one.
+    // The same start reported with a second's difference is no new one.
     let moved = starts.windows(2).filter(|pair| pair[1].1 - pair[0].1 > 2).map(|pair| &pair[1]);
     moved.map(restart).collect()
 }
 
-/// By `process_start_time_seconds`.
+/// The starts that `process_start_time_seconds` shows.
 fn starts_of(evidence: &Evidence, instance: &str) -> Vec<Restart> {
     let mut found = Vec::new();
     for series in evidence.series.of("process_start_time_seconds", instance) {
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn two_accounts_of_one_start_are_one_restart() {
+    fn two_reports_of_one_start_are_one_restart() {
         let starts = vec![restart(100, 115, 85), restart(102, 107, 90), restart(300, 310, 295)];
         assert_eq!(merged(starts), [restart(100, 107, 90), restart(300, 310, 295)]);
     }

@@ -1,4 +1,7 @@
-//! Load that gathers in one place while there is no more of it: clients turn to few regions.
+//! Shifts: load that concentrates on one store while its sum stays the same, as clients turn to few
+//! regions.
+//!
+//! Load that rises is found in `load`.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
@@ -8,28 +11,28 @@ use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::SHIFT;
 use crate::model::{TimeRange, Timestamp};
 
-/// Load that moved to one store.
+/// A shift of load to one store.
 #[derive(Clone, Debug)]
 pub struct Shift {
-    /// The store's share of all requests.
+    /// The departure of the store's share of all requests, from 0 to 1.
     pub departure: Departure,
-    /// Index of [`Evidence::stores`].
+    /// The store, as an index of `evidence.nodes.stores`.
     pub store: usize,
     /// The store's requests a second, before and meanwhile.
     pub requests: (f64, f64),
-    /// The same of writes alone.
+    /// The store's writes a second, before and meanwhile.
     pub writes: (f64, f64),
     /// The region that takes most of the flow.
     pub hot: Hot,
-    /// What shows it.
+    /// The findings that show the shift.
     pub findings: Vec<FindingRef>,
 }
 
-/// Fewer requests a second than this are no load whose share means anything.
+/// The least number of requests a second of which a share means anything.
 const LEAST: f64 = 20.0;
 
 /// Shifts of load to a store where PD names a region that takes most of the flow and that the
-/// store leads. Leaders that moved bring their load along, and load that rose is a [`Rise`].
+/// store leads. Load that moved with leaders is no shift, and load that rose is a [`Rise`].
 pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     let mut found = Vec::new();
     for (store, own) in load.requests.iter().enumerate() {
@@ -56,7 +59,7 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
     found
 }
 
-/// A store's share of all requests.
+/// A store's share of all requests over time, from 0 to 1.
 fn share(own: &Track, all: &Track) -> Track {
     let point = |total: &Point| {
         let own = mean_over(own, TimeRange::new(total.since, total.at))?;

@@ -1,4 +1,7 @@
-//! Who no longer hears whom: PD a store, Prometheus a target, a store its peers.
+//! Silences: stretches in which one observer received nothing from a node. PD misses a store's
+//! heartbeats, Prometheus's scrapes fail, a store cannot deliver messages to another.
+//!
+//! Putting the silences of one node together is left to `outages`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +11,10 @@ use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::diagnose::thresholds::REPORTS_AT_LEAST;
 use crate::model::{TimeRange, Timestamp};
 
-/// A stretch in which an observer did not hear somebody.
+/// A stretch in which an observer received nothing from a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
-    /// The last sign of liveness.
+    /// The last sign of life.
     pub last: Timestamp,
     /// The first sign that was missing.
     pub missed: Timestamp,
@@ -29,12 +32,13 @@ impl Silence {
 /// A store sends a heartbeat every 10 s (`pd-store-heartbeat-tick-interval`).
 const HEARTBEAT_MS: i64 = 10_000;
 
-/// Where somebody else misses the store at the same time, PD's own measure is enough.
+/// How long heartbeats must be missing, in milliseconds, where another observer misses the store at the
+/// same time: PD calls a store Disconnected after that.
 pub const MISSED_MS: i64 = 20_000;
 
-/// Heartbeats that stayed away for at least `least_ms`, as PD's answers show. A new PD leader has
-/// heard nobody, so it is believed only after it has led for as long; while nobody leads, nobody
-/// can be heard.
+/// Heartbeats that were missing for at least `least_ms` milliseconds, as PD's answers show. A new PD
+/// leader has not yet received any, so its answers count only after it has led for as long; while PD
+/// has no leader, no heartbeat can be received.
 pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<Silence> {
     let pd = &evidence.pd;
     let skew = clock_skew_ms(evidence, store);
@@ -61,8 +65,8 @@ pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) 
     found
 }
 
-/// How far the clock that stamps heartbeats runs behind the recorder's. The youngest heartbeat
-/// ever seen is between no and 10 s old where the two agree.
+/// How many milliseconds the clock that dates heartbeats runs behind the recorder's. Where the two
+/// agree, the youngest heartbeat ever listed is between 0 and 10 s old.
 fn clock_skew_ms(evidence: &Evidence, store: &StoreHistory) -> i64 {
     let ages = store.heartbeats.iter().map(|(seen, sent)| *seen - *sent);
     let enough = evidence.pd.listings.len() >= 6 && store.heartbeats.len() >= 3;
@@ -75,16 +79,16 @@ fn clock_skew_ms(evidence: &Evidence, store: &StoreHistory) -> i64 {
 /// Scrapes that failed one after another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedScrapes {
-    /// When.
+    /// The stretch of time in which they failed.
     pub silence: Silence,
-    /// How many failed; none where samples are missing altogether.
+    /// The number of scrapes that failed.
     pub failed: usize,
-    /// Median time that a failing scrape took, in seconds. Refused at once: a host without the
-    /// process. A timeout: nobody at all.
+    /// The median time that a failing scrape took, in seconds. A refusal at once comes from a host
+    /// without the process; a timeout means that not even the host answers.
     pub took_s: Option<f64>,
 }
 
-/// Stretches of failed scrapes of a target.
+/// The stretches of failed scrapes of a target, ascending.
 pub fn failed_scrapes(evidence: &Evidence, instance: &str) -> Vec<FailedScrapes> {
     let Some(scrapes) = evidence.series.scrapes().get(instance) else { return Vec::new() };
     let took = evidence.series.gauge("scrape_duration_seconds", instance, |_| true);
@@ -110,15 +114,15 @@ pub fn failed_scrapes(evidence: &Evidence, instance: &str) -> Vec<FailedScrapes>
     found
 }
 
-/// Stretches without any sample of `up`: Prometheus did not look, or its samples are lost. Three
-/// intervals are granted, the least that cannot be one late scrape. What was recorded and cannot be
-/// read is no such stretch.
+/// Stretches without any sample of `up`: Prometheus did not scrape, or its samples are lost. Shorter
+/// ones than three intervals may be a late scrape. Samples that were recorded and cannot be read are no
+/// such stretch.
 pub fn missing_scrapes(evidence: &Evidence, instance: &str) -> Vec<Silence> {
     let Some(scrapes) = evidence.series.scrapes().get(instance) else { return Vec::new() };
     let interval = evidence.series.scrape_interval_ms();
     let mut ends: Vec<Timestamp> = scrapes.iter().map(|scrape| scrape.at).collect();
     ends.push(evidence.window.end);
-    let hole = |pair: &[Timestamp]| {
+    let gap = |pair: &[Timestamp]| {
         let (last, next) = (pair[0], pair[1]);
         let long = next - last > 3 * interval;
         let read = !evidence.series.is_unreadable(instance, TimeRange::new(last, next));
@@ -129,34 +133,34 @@ pub fn missing_scrapes(evidence: &Evidence, instance: &str) -> Vec<Silence> {
         missed: last.saturating_add_millis(interval),
         next: (next < evidence.window.end).then_some(next),
     };
-    ends.windows(2).filter_map(hole).map(silence).collect()
+    ends.windows(2).filter_map(gap).map(silence).collect()
 }
 
 /// When a store counted messages to another as undeliverable: `tikv_server_report_failure_msg_total`
 /// of type `unreachable`, per reporting store and missing store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unreachable {
-    /// Who reports, an index of [`Evidence::stores`].
+    /// The store that reports, as an index of `evidence.nodes.stores`.
     pub by: usize,
-    /// Whom it does not reach, likewise.
-    pub whom: usize,
-    /// When.
+    /// The store that it does not reach, as an index of `evidence.nodes.stores`.
+    pub to: usize,
+    /// The stretch of time in which messages were undeliverable.
     pub silence: Silence,
-    /// Reports, in all.
+    /// The number of undeliverable messages.
     pub reports: f64,
 }
 
-/// All stretches of undeliverable messages, by reporter and missing store.
+/// All stretches of undeliverable messages, ascending by onset, reporter and missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     let table = &evidence.series;
     let slack = 2 * table.scrape_interval_ms() + table.scrape_interval_ms() / 2;
     let mut found = Vec::new();
     for series in table.metric("tikv_server_report_failure_msg_total") {
         let labels = &series.labels;
-        let whom = labels.get("store_id").and_then(|id| id.parse().ok());
-        let whom = whom.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
+        let to = labels.get("store_id").and_then(|id| id.parse().ok());
+        let to = to.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
         let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
-        let (Some(by), Some(whom), Some("unreachable")) = (by, whom, labels.get("type")) else {
+        let (Some(by), Some(to), Some("unreachable")) = (by, to, labels.get("type")) else {
             continue;
         };
         let mut stretch: Option<Unreachable> = None;
@@ -179,13 +183,13 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
                         missed: increment.at,
                         next: Some(increment.at),
                     };
-                    let fresh = Unreachable { by, whom, silence, reports: increment.by };
+                    let fresh = Unreachable { by, to, silence, reports: increment.by };
                     found.extend(stretch.replace(fresh));
                 }
             }
         }
         if let Some(mut open) = stretch {
-            // Still counting at the last sample: not over yet.
+            // It still rises at the last sample, so it is not over yet.
             if open.silence.next == last_seen {
                 open.silence.next = None;
             }
@@ -194,7 +198,7 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     }
     let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
     found.retain(|one| one.reports >= least);
-    found.sort_by_key(|one| (one.silence.missed, one.by, one.whom));
+    found.sort_by_key(|one| (one.silence.missed, one.by, one.to));
     found
 }
 
@@ -230,12 +234,13 @@ pub fn messages(evidence: &Evidence, range: TimeRange) -> BTreeMap<(usize, usize
     found
 }
 
-/// Stores that `stretches` name, as seen from `store`: who reports it, and whom it reports.
+/// The stores that `store` cannot reach (its row of the reachability matrix), and those that cannot
+/// reach it (its column).
 pub fn row_and_column(
     stretches: &[&Unreachable],
     store: usize,
 ) -> (BTreeSet<usize>, BTreeSet<usize>) {
-    let column = stretches.iter().filter(|one| one.whom == store).map(|one| one.by).collect();
-    let row = stretches.iter().filter(|one| one.by == store).map(|one| one.whom).collect();
+    let column = stretches.iter().filter(|one| one.to == store).map(|one| one.by).collect();
+    let row = stretches.iter().filter(|one| one.by == store).map(|one| one.to).collect();
     (row, column)
 }

@@ -1,8 +1,8 @@
-//! Which stage of a node's work became slow: its device, its threads, or the way to it.
+//! Stages of a node's work that became slow: its device, its threads, or the network to it.
 //!
-//! Each stage has quantities that only it slows down, and each is compared with the node's own
-//! past and with what the other nodes did at the same time. A machine that all share, or a load
-//! that rose for all, slows all of them alike and accuses nobody.
+//! Each stage has quantities that only it slows down. Each quantity is compared with the node's own
+//! past and with that of the other nodes at the same time: a machine that all share, or a load that
+//! rose for all, slows all of them alike and is evidence against none.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Plot, PlotHow};
@@ -18,11 +18,11 @@ use crate::model::{Labels, TimeRange, Timestamp};
 /// A stage of a node's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Writing to the disk: only the device waits.
+    /// Writing to the disk, which a slow device delays.
     Device,
-    /// Waiting for a thread: only the CPU is short.
+    /// Waiting for a thread, which a lack of CPU delays.
     Threads,
-    /// Getting an answer over the network; a starved process answers late too.
+    /// Getting an answer over the network, which a bad link delays, and a process without CPU too.
     Network,
 }
 
@@ -35,9 +35,9 @@ pub struct Quantity {
     pub metric: &'static str,
     /// How samples become seconds.
     pub how: PlotHow,
-    /// Which series count.
+    /// Whether a series with these labels counts.
     keep: fn(&Labels) -> bool,
-    /// What counts as slow. See the constants.
+    /// From which values on it counts as slow.
     threshold: DepartureThreshold,
 }
 
@@ -49,8 +49,8 @@ fn of_store(labels: &Labels) -> bool {
     labels.get("type") == Some("store")
 }
 
-/// Requests that PD answers from memory. Watches last as long as they like, and those at the
-/// start of a process are rare.
+/// Requests that PD answers from memory. Watches last for any time, and the requests at the start of a
+/// process are rare.
 fn prompt(labels: &Labels) -> bool {
     matches!(
         labels.get("type"),
@@ -77,8 +77,8 @@ fn succeeded(labels: &Labels) -> bool {
     labels.get("outcome") == Some("success")
 }
 
-/// Quantities of a TiKV node, those that tell most first within each stage. TiKV probes its disk
-/// every second with a small synced write of its own, whatever the load.
+/// The quantities of a TiKV node, the most reliable first within each stage. TiKV probes its disk every
+/// second with a small synced write of its own, whatever the load.
 pub const STORE_QUANTITIES: [Quantity; 9] = [
     mean(Stage::Device, "tikv_raftstore_disk_probe_duration_seconds", succeeded, DEVICE),
     mean(Stage::Device, "raft_engine_sync_log_duration_seconds", any, DEVICE),
@@ -99,7 +99,7 @@ pub const STORE_QUANTITIES: [Quantity; 9] = [
 
 const READS: &str = "tikv_grpc_msg_duration_seconds";
 
-/// Quantities of a PD member.
+/// The quantities of a PD member, the most reliable first within each stage.
 pub const MEMBER_QUANTITIES: [Quantity; 6] = [
     mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", any, DEVICE),
     mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", any, DEVICE),
@@ -121,29 +121,30 @@ pub const MEMBER_QUANTITIES: [Quantity; 6] = [
     },
 ];
 
-/// Round trips between PD members, by the peer that they go to.
+/// Round trips between PD members, by the member at the other end.
 const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
 
-/// A quantity of one node that departed, beside what it did elsewhere.
+/// A quantity of one node that departed, compared with the other nodes.
 #[derive(Clone, Debug)]
 pub struct Slow {
-    /// Which quantity.
+    /// The quantity that departed.
     pub quantity: Quantity,
-    /// What departed.
+    /// The departure of its value, in seconds.
     pub departure: Departure,
-    /// How many times its own normal the others' was, in the same time: their median, at least 1.
+    /// How many times its own baseline the quantity was on the other nodes meanwhile: their median, at
+    /// least 1.
     pub elsewhere: f64,
-    /// The scrape target.
+    /// The `instance` label of the scrape target.
     pub instance: String,
 }
 
 impl Slow {
-    /// How many times slower it became than the others did.
+    /// How many times more the quantity departed than on the other nodes.
     pub fn excess(&self) -> f64 {
         self.departure.ratio() / self.elsewhere
     }
 
-    /// What to plot; of PD's answers, those of the member that findings name `node`.
+    /// The quantity as a plot; of PD's answers, that of the member `node`.
     pub fn plot(&self, node: &str) -> Plot {
         let instance = match self.quantity.how {
             PlotHow::Pd => node.to_owned(),
@@ -154,8 +155,8 @@ impl Slow {
     }
 }
 
-/// Whether anything of a store tells of a stage. Reads that take long tell of no stage alone: they
-/// wait for threads, and for all that those wait for.
+/// Whether any quantity of a stage was recorded for a store. Slow reads do not count, as they may wait
+/// for any stage.
 pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
     let of_stage = STORE_QUANTITIES.iter().filter(|quantity| quantity.stage == stage);
     of_stage.filter(|quantity| quantity.metric != READS).any(|quantity| {
@@ -167,7 +168,7 @@ pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
     })
 }
 
-/// A quantity's values for one node.
+/// The values of a quantity for one node, in seconds.
 pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track {
     match quantity.how {
         PlotHow::Gauge => {
@@ -199,7 +200,8 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
     }
 }
 
-/// Everything that became slow on nodes that are compared with each other, by node.
+/// Everything that became slow on nodes that are compared with each other, in the order of
+/// `instances`.
 pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) -> Vec<Vec<Slow>> {
     let mut found: Vec<Vec<Slow>> = vec![Vec::new(); instances.len()];
     for quantity in quantities {
@@ -227,8 +229,8 @@ pub fn slow(evidence: &Evidence, quantities: &[Quantity], instances: &[String]) 
     found
 }
 
-/// What was slow before it had a past to compare with, beside what it is elsewhere meanwhile. How far
-/// away a node is differs by more than that, so the network is left out.
+/// A departure of a track that has no past to compare with, by what the other nodes have meanwhile. The
+/// network is left out: the distances of nodes differ by more than that.
 fn early<'a>(
     quantity: &Quantity,
     own: &Track,
@@ -244,16 +246,16 @@ fn early<'a>(
     let medians =
         others.filter_map(|(_, track)| median(track.within(range).iter().map(|point| point.value)));
     let medians: Vec<f64> = medians.collect();
-    // Of two, nobody can say which is usual.
+    // Of two nodes, neither is known to be the usual one.
     if medians.len() < 2 {
         return None;
     }
     early_departure(own, median(medians)?, quantity.threshold)
 }
 
-/// The median inside `range` over that of the four minutes before. With fewer than two points
-/// before, over `usual`: what the node that it is compared with had, since nodes of a kind do the
-/// same work. `None` where the track says nothing of the range.
+/// The median inside `range` divided by that of the four minutes before. With fewer than two points
+/// before, it is divided by `usual`, the baseline of the node under test, since nodes of a kind do the
+/// same work. `None` where the track has no point in the range.
 fn ratio_in(track: &Track, range: TimeRange, usual: f64) -> Option<f64> {
     let before = TimeRange::new(range.start.saturating_add_millis(-240_000), range.start + 1);
     let earlier = track.within(before);

@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "gc_stall",
     row: 29,
@@ -14,19 +14,21 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "the GC safe point stands still",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &[],
     judge,
 };
 
-/// GC runs every ten minutes by default (`tidb_gc_run_interval`); three missed rounds are a
-/// stall. A cluster that never had a safe point has no GC, as one that is used raw.
+/// GC runs every ten minutes by default (`tidb_gc_run_interval`); three missed rounds are a stall, in
+/// milliseconds. A cluster that never had a safe point runs no GC, such as one used through the raw API.
 const STALL_MS: i64 = 30 * 60_000;
 
-/// A safe point that moved so many times in the window shows how often it does.
+/// How many rounds of GC in the window are needed to know its usual interval.
 const ROUNDS: usize = 3;
 
-/// PD is asked for it once a minute; three answers alike are the least that can be a stall.
+/// The shortest stall in milliseconds: PD is asked for the safe point once a minute, and three equal
+/// answers are the fewest that can be a stall.
 const SHORTEST_MS: i64 = 180_000;
 
 /// The stretch over which the cluster's safe point stood still, and whether it moved again.
@@ -36,7 +38,7 @@ fn stall(moves: &[Timestamp], open: Timestamp) -> Option<(Timestamp, Option<Time
         let mut rounds: Vec<i64> =
             moves[..=index].windows(2).map(|pair| pair[1] - pair[0]).collect();
         rounds.sort_unstable();
-        // The first value seen was not seen to begin.
+        // When the first value began is unknown.
         let usual = (rounds.len() >= ROUNDS).then(|| rounds[rounds.len() / 2]);
         let longest = usual.map_or(STALL_MS, |usual| (3 * usual).max(SHORTEST_MS));
         if next.unwrap_or(open) - *since >= longest {

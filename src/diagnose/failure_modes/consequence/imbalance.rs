@@ -1,4 +1,4 @@
-//! Leaders or regions unevenly placed, and nobody moves them.
+//! Leaders are unevenly placed, and PD does not move them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::leaving;
 use crate::model::{TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "imbalance",
     row: 16,
@@ -17,29 +17,33 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "leaders are unevenly placed, and PD does not move them",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,
 };
 
-/// PD balances within minutes once it can; a spread that stands still for ten with the balancer
-/// away is no transition.
+/// How long a spread must last while the balancer is not at work, in milliseconds: PD balances within
+/// minutes as soon as it can.
 const LASTS_MS: i64 = 600_000;
 
-/// A spread that came up while the balancer was away needs no such patience: `balance-leader` acts
-/// within seconds where it is at work.
+/// How long a spread must last that grew while the balancer was not at work, in milliseconds: where it
+/// is at work, `balance-leader` acts within seconds.
 const GREW_MS: i64 = 60_000;
+/// By how many regions the spread must have grown.
 const GREW_BY: u64 = 10;
 
-/// PD is asked for its schedulers once a minute.
+/// How late a change of PD's schedulers is noticed, in milliseconds: PD is asked once a minute.
 const ASKED_MS: i64 = 60_000;
 
+/// The scheduler that spreads leaders evenly.
 const BALANCER: &str = "balance-leader-scheduler";
-
+/// The prefix of schedulers that move all leaders to one store.
 const GRANTS: &str = "grant-leader-scheduler";
+/// The setting that limits how many leaders PD may move at once.
 const LIMIT: &str = "schedule.leader-schedule-limit";
 
-/// How many operators that move leaders PD may have under way at once.
+/// How many leaders PD may move at once, as configured at an instant; empty where that is unknown.
 fn limit_at<'a>(observed: &'a ObservedWindow<'_>, at: Timestamp) -> &'a str {
     let pd = &observed.evidence.pd;
     let later = pd.config_changes.iter().find(|change| change.key == LIMIT && change.at > at);
@@ -49,7 +53,7 @@ fn limit_at<'a>(observed: &'a ObservedWindow<'_>, at: Timestamp) -> &'a str {
     }
 }
 
-/// The least and the most that a store leads.
+/// The least and the greatest number of regions that a store leads.
 #[derive(Clone, Copy)]
 struct Spread {
     least: u64,
@@ -86,9 +90,9 @@ struct Stretch {
     end: Option<Timestamp>,
 }
 
-/// When leaders were not balanced: the balancer not among PD's schedulers, or paused, or without a
-/// single operator that it may make, or with another scheduler that grants leaders to one store.
-fn away(observed: &ObservedWindow<'_>) -> Vec<Stretch> {
+/// Times in which leaders were not balanced: the balancer is not among PD's schedulers, is paused, may
+/// make no operator, or another scheduler grants leaders to one store.
+fn unbalanced(observed: &ObservedWindow<'_>) -> Vec<Stretch> {
     let pd = &observed.evidence.pd;
     let works = |at: Timestamp| {
         let held = |list: &[(Timestamp, BTreeSet<String>)]| {
@@ -140,7 +144,7 @@ fn too_wide(observed: &ObservedWindow<'_>, away: Stretch) -> Option<Stretch> {
     let stretch = within
         .chunk_by(|a, b| grown(a) == grown(b))
         .find(|run| grown(&run[0]) && run[run.len() - 1] - run[0] >= GREW_MS)?;
-    // What one store was told to lead away, or a missing one lost, nobody should bring back.
+    // Leaders that left a drained or a missing store should not be moved back.
     let from = stretch[0];
     let drained = observed
         .drains
@@ -150,15 +154,15 @@ fn too_wide(observed: &ObservedWindow<'_>, away: Stretch) -> Option<Stretch> {
 }
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    away(observed)
+    unbalanced(observed)
         .into_iter()
         .find_map(|stretch| too_wide(observed, stretch))
-        .map(|one| told(observed, one))
+        .map(|one| claim(observed, one))
         .into_iter()
         .collect()
 }
 
-fn told(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim {
+fn claim(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim {
     let at = end.map_or(observed.open(), |end| end.saturating_add_millis(-1));
     let Spread { least, most } = Spread::at(observed, at).unwrap_or(Spread { least: 0, most: 0 });
     let mut claim = Claim::new(Target::cluster(), from, 60_000, 0.7);

@@ -1,4 +1,4 @@
-//! What follows from something else, and is named where nothing deeper is found.
+//! Failure modes that usually follow from something else. They are causes where nothing deeper is found.
 
 pub(super) mod gc_stall;
 pub(super) mod imbalance;

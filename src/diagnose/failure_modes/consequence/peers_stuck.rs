@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::TimeRange;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "peers_stuck",
     row: 18,
@@ -14,14 +14,15 @@ pub const MODE: Mode = Mode {
     depth: Depth::Consequence,
     says: "regions lack peers, and their repair makes no progress",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,
 };
 
-/// PD waits 30 min (`max-store-down-time`) before it replaces a peer of a silent store, and a
-/// removed store's regions leave at 15 a minute; a count that does not fall for ten minutes
-/// without a single operator is stuck.
+/// How long a count must not fall, in milliseconds. PD waits 30 min (`max-store-down-time`) before it replaces a peer of a silent store, and the
+/// regions of a removed store leave at 15 a minute; a count that does not fall for ten minutes without a
+/// single operator is stuck.
 const LASTS_MS: i64 = 600_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {

@@ -1,5 +1,8 @@
 //! Regions without a quorum: most of their peers are on stores that are gone.
 
+use crate::diagnose::failure_modes::presence::{
+    store_crash, store_partition, store_pause, store_restart, store_unreachable,
+};
 use std::collections::BTreeSet;
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
@@ -9,31 +12,33 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence, presence};
 use crate::model::{StoreId, TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "region_unavailable",
     row: 17,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions have lost their quorum",
-    // Stores that fell out together and in the same way are one fault, and this is what it means.
+    // Stores that failed together and in the same way are one fault, which this mode describes.
     subsumes: &[
-        "store_crash",
-        "store_restart",
-        "store_pause",
-        "store_partition",
-        "store_unreachable",
+        &store_crash::MODE,
+        &store_restart::MODE,
+        &store_pause::MODE,
+        &store_partition::MODE,
+        &store_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
     judge,
 };
 
-/// Raft elects within 20 s wherever it can (`raft-max-election-timeout-ticks`, 20 of a second); twice
-/// that without a majority is an outage.
+/// How long two stores must be gone together, in milliseconds: Raft elects a leader within 20 s wherever
+/// it can (`raft-max-election-timeout-ticks`, 20 of a second), and twice that is an outage.
 const LASTS_MS: i64 = 40_000;
 
-/// Signs of the same instant are missed up to a heartbeat or a scrape later, 15 s each.
+/// How far the onsets of one fault may differ, in milliseconds: a missing sign is noticed up to a
+/// heartbeat or a scrape later, 15 s each.
 const TOGETHER_MS: i64 = 30_000;
 
 /// Regions that lost their quorum while two stores were gone.
@@ -45,8 +50,8 @@ struct Loss<'a> {
     regions: Vec<String>,
 }
 
-/// What two stores that are gone at once take along; `None` where that is no quorum, or not for
-/// long. Of the two, `first` fell out first.
+/// The regions that lose their quorum while two stores are gone; `None` where there are none, or not
+/// for long. Of the two, `first` failed first.
 fn loss<'a>(
     observed: &ObservedWindow<'_>,
     first: &'a Outage,

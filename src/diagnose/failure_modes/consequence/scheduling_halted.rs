@@ -1,5 +1,6 @@
-//! PD's operators do not progress, or PD was told not to make any while regions wait for it.
+//! PD's operators make no progress, or scheduling was halted while regions wait for it.
 
+use crate::diagnose::failure_modes::consequence::peers_stuck;
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
@@ -9,29 +10,32 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{PdOperator, TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "scheduling_halted",
     row: 28,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "PD's operators do not progress",
-    subsumes: &["peers_stuck"],
+    subsumes: &[&peers_stuck::MODE],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[STATUS],
     judge,
 };
 
-/// PD gives up on a step that moves data after ten minutes.
+/// How long a step of a PD operator may take, in milliseconds: PD gives up on a step that moves data
+/// after ten minutes.
 const STEP_MS: i64 = 600_000;
 
-/// Halted for this long while regions lack peers, nothing repairs them.
+/// How long scheduling must be halted while regions wait for it, in milliseconds.
 const HALTED_MS: i64 = 60_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     stuck(observed).into_iter().chain(halted(observed)).collect()
 }
 
+/// An operator that is under way for longer than its step may take.
 fn stuck(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let mut first: BTreeMap<&PdOperator, Timestamp> = BTreeMap::new();
     let mut oldest: Option<(Timestamp, Timestamp, &PdOperator)> = None;
@@ -63,7 +67,7 @@ fn stuck(observed: &ObservedWindow<'_>) -> Option<Claim> {
     Some(claim)
 }
 
-/// Halting alone is a decision; it is a fault once regions wait for what was halted.
+/// Scheduling that was halted while regions wait for it. Halting it is otherwise a planned change.
 fn halted(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let pd = &observed.evidence.pd;
     let change = pd.config_changes.iter().find(|change| {
@@ -114,7 +118,7 @@ fn lacks_peers(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
 }
 
 /// Whether PD was moving regions in the minutes before and moves none any more, though one store
-/// holds less than half as many as another. What was under way may take half a minute to finish.
+/// holds less than half as many as another. An operator under way may take half a minute to finish.
 fn stopped_balancing(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
     let pd = &observed.evidence.pd;
     let lists_in = |from: Timestamp, to: Timestamp| {

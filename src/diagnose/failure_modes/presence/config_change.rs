@@ -1,4 +1,4 @@
-//! Somebody changed PD's configuration or paused a scheduler.
+//! PD's configuration was changed, or a scheduler was paused.
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
@@ -7,7 +7,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::pd_history::ConfigChange;
 use crate::model::{Series, TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "config_change",
     row: 30,
@@ -15,19 +15,21 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the configuration was changed",
     subsumes: &[],
+    // A change of configuration moves no load and slows no disk.
+    never_explains: &Depth::ALL,
     needs: &[Need::PdMembers],
     metrics: &[STATUS],
     judge,
 };
 
-/// PD exports the numbers and switches of its schedule's configuration.
+/// The metric in which PD exports the numbers and switches of its schedule configuration.
 pub const STATUS: &str = "pd_config_status";
 
-/// PD is asked for its configuration once a minute.
+/// How late a change is noticed, in milliseconds: PD is asked for its configuration once a minute.
 const ASKED_MS: i64 = 60_000;
 
-/// When a change happened and how far that may be off: PD exports many items, and is scraped more
-/// often than it is asked.
+/// When a change happened, and how far that may be off in milliseconds. Many items are exported as
+/// metrics too, and PD is scraped more often than it is asked.
 pub fn onset(observed: &ObservedWindow<'_>, change: &ConfigChange) -> (Timestamp, i64) {
     let item = change.key.rsplit('.').next().unwrap_or(&change.key);
     let of_item = |series: &&Series| series.labels.get("type") == Some(item);
@@ -67,10 +69,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     found
 }
 
-/// Schedulers that one answer lists as paused are one decision: `pd-ctl` pauses all at once.
+/// A claim for the schedulers that one answer lists as paused: `pd-ctl` pauses all at once.
 fn paused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<Claim> = Vec::new();
-    for (change, told) in observed.schedulers.iter().filter(|(change, _)| change.paused) {
+    for (change, finding) in observed.schedulers.iter().filter(|(change, _)| change.paused) {
         let same = |claim: &Claim| claim.onset == change.at && claim.end == change.end;
         let index = found.iter().position(same).unwrap_or_else(|| {
             let mut claim = Claim::new(Target::cluster(), change.at, 60_000, 0.95);
@@ -79,7 +81,7 @@ fn paused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             found.len() - 1
         });
         found[index].target.concerns.push(format!("{} paused", change.name));
-        found[index].evidence.push(*told);
+        found[index].evidence.push(*finding);
     }
     found
 }

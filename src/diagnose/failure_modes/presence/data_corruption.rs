@@ -1,18 +1,20 @@
-//! Panics, damaged files.
+//! Data of a store is damaged: critical errors, or keys that cannot be read.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "data_corruption",
     row: 20,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "data is damaged",
-    subsumes: &["store_flap", "store_restart", "store_crash"],
+    subsumes: &[&store_flap::MODE, &store_restart::MODE, &store_crash::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[CRITICAL, CORRUPT],
     judge,
@@ -24,19 +26,19 @@ const CORRUPT: &str = "tikv_engine_compaction_num_corrupt_keys";
 /// TiKV counts an error as critical only where an invariant is broken; RocksDB counts a key as
 /// corrupt only where it cannot be read. One is one too many.
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    let line = Limit {
+    let limit = Limit {
         metric: CRITICAL,
         how: PlotHow::Rate,
         kind: FindingKind::CriticalError,
         meaning: "critical errors a second",
-        limit: f64::MIN_POSITIVE,
+        least: f64::MIN_POSITIVE,
         hold: 1,
         confidence: 0.9,
     };
     let series = &observed.evidence.series;
     let mut found =
-        crossings(observed, &line, |instance| series.rate(CRITICAL, instance, |_| true));
-    let line = Limit { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..line };
-    found.extend(crossings(observed, &line, |instance| series.rate(CORRUPT, instance, |_| true)));
+        crossings(observed, &limit, |instance| series.rate(CRITICAL, instance, |_| true));
+    let limit = Limit { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..limit };
+    found.extend(crossings(observed, &limit, |instance| series.rate(CORRUPT, instance, |_| true)));
     found
 }

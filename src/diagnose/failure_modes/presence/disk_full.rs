@@ -1,5 +1,7 @@
 //! No space left on a store's disk.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
+use crate::diagnose::failure_modes::resource::{disk_hang, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -9,14 +11,21 @@ use crate::diagnose::observations::invariants::{Stretch, below};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::{Labels, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "disk_full",
     row: 5,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's disk is full",
-    subsumes: &["store_crash", "store_restart", "store_flap", "disk_hang", "slow_disk"],
+    subsumes: &[
+        &store_crash::MODE,
+        &store_restart::MODE,
+        &store_flap::MODE,
+        &disk_hang::MODE,
+        &slow_disk::MODE,
+    ],
+    never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &[SIZE],
     judge,
@@ -24,11 +33,12 @@ pub const MODE: Mode = Mode {
 
 const SIZE: &str = "tikv_store_size_bytes";
 
-/// TiKV stops writing below its reserve, by default 5 GB or 5 % of the disk, whichever is less.
+/// The free share at which a disk is full: TiKV stops writing below its reserve, by default 5 GB or 5 %
+/// of the disk, whichever is less.
 const FREE_SHARE: f64 = 0.05;
 
-/// A tenth, where most of the disk was free before: half of what PD calls low space
-/// (`low-space-ratio` 0.8), and lost to something that will not stop there.
+/// The free share at which a disk is being filled whose greater part was free before: half of what PD
+/// calls low space (`low-space-ratio` 0.8).
 const FILLING_SHARE: f64 = 0.1;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
@@ -37,7 +47,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         .collect()
 }
 
-/// Free share of the disk, exact, from Prometheus.
+/// The exact free share of the disk over time by Prometheus, with the series as its reference.
 fn by_metrics(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, String)> {
     let instance = observed.evidence.nodes.stores[store].instance.as_deref()?;
     let of = |kind: &'static str| {
@@ -53,8 +63,8 @@ fn by_metrics(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, Str
     Some((track, format!("{SIZE}{{type=\"available\",instance=\"{instance}\"}}")))
 }
 
-/// Free share of the disk from PD, to four digits, but also from a process that died before
-/// anybody scraped it.
+/// The free share of the disk over time by PD, to four digits. PD has it also of a process that died
+/// before the next scrape.
 fn by_pd(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, String)> {
     let history = observed.evidence.pd.stores.get(&observed.evidence.nodes.stores[store].id?)?;
     let mut before: Option<Timestamp> = None;
@@ -66,8 +76,8 @@ fn by_pd(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, String)>
     Some((track, "PD /stores available".to_owned()))
 }
 
-/// The first stretch without space. A disk that lost most of what was free within the window is
-/// being filled, and near its end a little earlier than one that was always tight.
+/// The first stretch without space. A disk that loses most of its free space within the window is being
+/// filled, and counts as full a little earlier than one that always had little space.
 fn without_space(track: &Track) -> Option<Stretch> {
     let full = below(track, FREE_SHARE, 1).into_iter().next();
     full.or_else(|| {

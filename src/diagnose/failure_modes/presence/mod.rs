@@ -1,4 +1,4 @@
-//! What is there or not: stores, PD members, targets, and what was changed on purpose.
+//! Failure modes of presence: a store, a PD member or a link is gone. Planned changes stand here too.
 
 pub(super) mod config_change;
 pub(super) mod data_corruption;

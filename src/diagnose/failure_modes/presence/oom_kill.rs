@@ -1,6 +1,7 @@
-//! Killed by memory pressure: memory rose to the limit just before the process died.
+//! A store was killed for its memory: it rose to the limit just before the process died.
 
 use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned};
+use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -8,14 +9,15 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 use crate::model::{TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "oom_kill",
     row: 4,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was killed for its memory",
-    subsumes: &["store_crash", "store_restart", "store_flap"],
+    subsumes: &[&store_crash::MODE, &store_restart::MODE, &store_flap::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[RSS, QUOTA, START],
     judge,
@@ -25,14 +27,15 @@ const RSS: &str = "process_resident_memory_bytes";
 const START: &str = "process_start_time_seconds";
 const QUOTA: &str = "tikv_server_memory_quota_bytes";
 
-/// The kernel kills at the limit; the last scrape may be one interval short of it.
+/// The share of the limit from which on memory was near it: the kernel kills at the limit, and the last
+/// scrape may be one interval before that.
 const NEAR_QUOTA: f64 = 0.8;
 
-/// Without a known limit, memory that doubled within the two minutes before and ended at its
-/// highest is what kills: block cache and memtables fill over hours, except in the first minute
-/// of a process.
+/// How many times memory must have grown within the two minutes before, where the limit is unknown, to
+/// end at its highest: block cache and memtables fill over hours, except in the first minute of a
+/// process.
 const GREW: f64 = 2.0;
-/// A process that is younger than this may still be filling its caches.
+/// The age in milliseconds up to which a process may still be filling its caches.
 const YOUNG_MS: i64 = 60_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
@@ -51,7 +54,7 @@ fn of_outage(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
         last.at - Timestamp::from_millis((start.value * 1000.0) as i64) < YOUNG_MS
     });
     let highest = rss.values().fold(0.0, f64::max);
-    // The quota is read from the cgroup at start, so the new process may tell it better.
+    // The quota is read from the cgroup at start, so the new process may report it better.
     let limits = quota.values().filter(|limit| *limit > 0.0);
     let limit = limits.fold(f64::INFINITY, f64::min);
     let share = last.value / limit;

@@ -1,12 +1,12 @@
-//! The broader answer to a PD member that did not lead and gives no answer: nobody refuses
-//! connections for it, so its host and its port are there or it is cut off.
+//! A PD member that did not lead gives no answer, and whether it is frozen or cut off is unknown. Its
+//! connections are not refused, so its process exists or the member is cut off.
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Liveness;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_follower_unreachable",
     row: 21,
@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a PD member that did not lead gives no answer: frozen or cut off",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

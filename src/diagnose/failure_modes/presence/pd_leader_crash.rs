@@ -4,7 +4,7 @@ use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_leader_crash",
     row: 21,
@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD's leader died",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

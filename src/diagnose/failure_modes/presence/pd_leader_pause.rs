@@ -1,11 +1,12 @@
-//! PD's leader executes nothing: its connections stay open and nobody answers, so others take over.
+//! PD's leader executes nothing: its connections stay open without an answer, and another member takes
+//! over.
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Liveness;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_leader_pause",
     row: 21,
@@ -13,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD's leader stood still and others took over",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,

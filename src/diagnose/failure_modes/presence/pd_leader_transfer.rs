@@ -4,7 +4,7 @@ use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "pd_leader_transfer",
     row: 21,
@@ -12,18 +12,20 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD's leader handed over to another member",
     subsumes: &[],
+    // Another leader of PD changes only what its members have to do.
+    never_explains: &[Depth::Resource],
     needs: &[Need::PdMembers],
     metrics: &[],
     judge,
 };
 
-/// Handing over takes about a second; an election after a loss of the leader takes its lease
-/// (5 s by `lease`) and more.
+/// The longest time without a leader during a handover, in milliseconds. A handover takes about a
+/// second; an election after a loss of the leader takes its lease (5 s by `lease`) and more.
 const HANDOVER_MS: i64 = 8_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
-    for (change, told) in &observed.leader_changes {
+    for (change, finding) in &observed.leader_changes {
         let Some(to) = &change.to else { continue };
         let since = change.leaderless_since.unwrap_or(change.at);
         let missing = observed.members.iter().any(|one| {
@@ -39,7 +41,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         target.concerns.push(to.clone());
         let mut claim = Claim::new(target, since, 5_000, 0.9);
         claim.end = Some(change.at);
-        claim.evidence = vec![*told];
+        claim.evidence = vec![*finding];
         if change.at - since > HANDOVER_MS {
             claim.confidence = 0.6;
             claim = claim.but("nobody led for longer than a handover takes");

@@ -1,4 +1,4 @@
-//! What the modes about a PD member's presence share.
+//! Shared by the modes about a PD member's presence: how an outage becomes a claim.
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::Claim;
@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::rolling_members;
 use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, Reachability};
 
-/// Metrics that tell whether a member is there.
+/// The metrics that show whether a member is present.
 pub const METRICS: [&str; 5] = [
     "up",
     "scrape_duration_seconds",
@@ -15,7 +15,8 @@ pub const METRICS: [&str; 5] = [
     LEADS_ETCD,
 ];
 
-/// Members that were gone: silent to all who asked, or replaced by a new process.
+/// The outages of members that were silent to every observer that asked, or restarted. Those of a
+/// rolling restart are left out.
 pub fn gone<'a>(
     observed: &'a ObservedWindow<'_>,
 ) -> impl Iterator<Item = &'a MemberOutage> + use<'a> {
@@ -32,7 +33,7 @@ pub fn died(outage: &MemberOutage) -> bool {
     outage.restart.is_some() || outage.refused == Some(true)
 }
 
-/// The claim that a member's outage is.
+/// The claim of a member's outage, surer where both observers missed it or it was restarted.
 pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
     let target =
         Target::member(&outage.member, observed.evidence.nodes.member_address(&outage.member));
@@ -45,6 +46,6 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
     let changes = observed.leader_changes.iter().filter(|(change, _)| {
         change.from == outage.member && outage.range(open).contains(change.at)
     });
-    claim.evidence.extend(changes.map(|(_, told)| *told));
+    claim.evidence.extend(changes.map(|(_, finding)| *finding));
     claim
 }

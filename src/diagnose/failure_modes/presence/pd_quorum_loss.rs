@@ -1,5 +1,8 @@
-//! No majority of PD: nobody leads, nobody gives timestamps.
+//! PD has lost its majority: it has no leader and allocates no timestamps.
 
+use crate::diagnose::failure_modes::presence::{
+    pd_follower_crash, pd_follower_unreachable, pd_leader_crash, pd_leader_pause,
+};
 use std::collections::BTreeSet;
 
 use crate::diagnose::failure_modes::presence::pd_presence::METRICS;
@@ -9,7 +12,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_quorum_loss",
     row: 22,
@@ -17,27 +20,30 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "PD has no majority and no leader",
     subsumes: &[
-        "pd_leader_crash",
-        "pd_follower_crash",
-        "pd_leader_pause",
-        "pd_follower_unreachable",
+        &pd_leader_crash::MODE,
+        &pd_follower_crash::MODE,
+        &pd_leader_pause::MODE,
+        &pd_follower_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
     judge,
 };
 
-/// An election after a leader's death takes its lease and one or two rounds of etcd: 5 to 20 s.
+/// How long the majority must be missing, in milliseconds: an election after a leader's death takes its
+/// lease and one or two rounds of etcd, 5 to 20 s.
 const LASTS_MS: i64 = 20_000;
 
-/// Without missing members, nobody leading for this long is no slow election any more.
+/// How long PD must have no leader where no majority is missing, in milliseconds: longer than any slow
+/// election.
 const LEADERLESS_MS: i64 = 60_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     by_members(observed).or_else(|| by_leader(observed)).into_iter().collect()
 }
 
-/// So many members missing at once that the rest is no majority.
+/// The claim where so many members are missing at once that the rest is no majority.
 fn by_members(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let total = observed.member_names.len();
     let majority = total / 2 + 1;
@@ -61,17 +67,17 @@ fn by_members(observed: &ObservedWindow<'_>) -> Option<Claim> {
         .flat_map(|one| one.findings.iter().copied());
     let names: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
     let mut claim =
-        told(observed, TimeRange::new(from, until.unwrap_or(observed.open())), until, names);
+        claim(observed, TimeRange::new(from, until.unwrap_or(observed.open())), until, names);
     let last_sign = silent.iter().filter(|one| one.onset == from).map(|one| one.last_sign).max();
     claim.onset_uncertainty_ms = from - last_sign.unwrap_or(from);
     claim.evidence = evidence.collect();
     Some(claim)
 }
 
-/// Nobody led for long, whoever answered.
+/// The claim where PD had no leader for long, whichever members answered.
 fn by_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let open = observed.open();
-    let (change, told_as) = observed.leader_changes.iter().find(|(change, _)| {
+    let (change, finding) = observed.leader_changes.iter().find(|(change, _)| {
         let since = change.leaderless_since.unwrap_or(change.at);
         let until = if change.to.is_some() { change.at } else { open };
         until - since >= LEADERLESS_MS
@@ -82,12 +88,12 @@ fn by_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
         one.is_silent() && one.range(open).overlaps(&TimeRange::new(since, until.unwrap_or(open)))
     });
     let names = silent.map(|one| one.member.clone()).collect();
-    let mut claim = told(observed, TimeRange::new(since, until.unwrap_or(open)), until, names);
-    claim.evidence = vec![*told_as];
+    let mut claim = claim(observed, TimeRange::new(since, until.unwrap_or(open)), until, names);
+    claim.evidence = vec![*finding];
     Some(claim)
 }
 
-fn told(
+fn claim(
     observed: &ObservedWindow<'_>,
     range: TimeRange,
     until: Option<Timestamp>,

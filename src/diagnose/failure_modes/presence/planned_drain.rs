@@ -1,11 +1,11 @@
-//! A store's leaders were led away, and it may have been stopped then.
+//! A store was drained of its leaders on purpose, and may have been stopped afterwards.
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
 use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
 
-/// The mode.
+/// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "planned_drain",
     row: 3,
@@ -13,6 +13,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a store was drained on purpose",
     subsumes: &[],
+    // A store that leads less has less to write, and clients ask for no more because of it.
+    never_explains: &[Depth::Resource, Depth::Workload],
     needs: &[Need::PdStores],
     metrics: &[LEADERS],
     judge,
@@ -26,12 +28,12 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 && outage.onset >= drain.since
                 && plan_of(observed, outage) == Some(Plan::Drain)
         });
-        let ours = drain.scheduler.is_some() || stop.is_some();
+        let planned = drain.scheduler.is_some() || stop.is_some();
         let other = observed.outages.iter().any(|outage| {
             outage.store == drain.store
                 && matches!(plan_of(observed, outage), Some(Plan::Rolling | Plan::Removal))
         });
-        if !ours || other {
+        if !planned || other {
             continue;
         }
         let target = Target::store(&observed.evidence.nodes.stores[drain.store]);
@@ -43,14 +45,14 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         claim.evidence.extend(stop.iter().flat_map(|outage| outage.findings.iter().copied()));
         let evictions =
             observed.schedulers.iter().filter(|(change, _)| Some(change.at) == drain.scheduler);
-        claim.evidence.extend(evictions.map(|(_, told)| *told));
+        claim.evidence.extend(evictions.map(|(_, finding)| *finding));
         found.push(claim);
     }
     found.extend(stopped_without_listings(observed));
     found
 }
 
-/// Stops that only the store's own count of leaders tells to be planned.
+/// Stops that only the store's own count of leaders shows to be planned.
 fn stopped_without_listings(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let stops = observed.outages.iter().filter(|outage| {
         plan_of(observed, outage) == Some(Plan::Drain)

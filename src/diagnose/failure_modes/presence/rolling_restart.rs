@@ -1,11 +1,11 @@
-//! Nodes restarted one after the other, each once.
+//! Nodes were restarted one after the other, each once.
 
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::{rolling, rolling_members};
 
-/// The mode.
+/// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "rolling_restart",
     row: 3,
@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "nodes were restarted one after the other",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &["process_start_time_seconds"],
     judge,

@@ -1,4 +1,4 @@
-//! Prometheus or the recorder did not see what others saw.
+//! Prometheus or the recorder lost sight of a node that others reached.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability, Silence, unscraped};
 use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 
-/// The mode.
+/// The declaration of this failure of the observer.
 pub const MODE: Mode = Mode {
     name: "scrape_loss",
     row: 32,
@@ -20,6 +20,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the observer went blind, the observed did not",
     subsumes: &[],
+    // A blind observer moves no load and slows no disk.
+    never_explains: &Depth::ALL,
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &["up"],
     judge,
@@ -32,7 +34,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     found
 }
 
-/// A single failed scrape is a hiccup.
+/// How many scrapes must fail: a single one is a hiccup.
 const FAILED: usize = 2;
 
 fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
@@ -59,9 +61,9 @@ fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 
 fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let seen_by_one = observed.members.iter().filter(|one| {
-        let views = [one.recorder, one.prometheus];
-        views.contains(&Reachability::Silent)
-            && views.contains(&Reachability::Heard)
+        let observers = [one.recorder, one.prometheus];
+        observers.contains(&Reachability::Silent)
+            && observers.contains(&Reachability::Heard)
             && one.restart.is_none()
     });
     seen_by_one
@@ -79,8 +81,7 @@ fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         .collect()
 }
 
-/// Whether the recorder says itself that it did not see these scrapes. Then nobody knows whether
-/// Prometheus made them.
+/// Whether the recorder itself recorded a gap there. Then it is unknown whether Prometheus scraped.
 fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
     let evidence = observed.evidence;
     let range = silence.range(evidence.as_of);
@@ -97,7 +98,8 @@ fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
     recorded_ms > 0 && rest_ms <= 3 * evidence.series.scrape_interval_ms() + SETTLE_MS
 }
 
-/// Samples that are missing altogether, of all targets at once: Prometheus itself was away.
+/// A claim for each stretch in which samples are missing altogether: where that is so for all targets
+/// at once, Prometheus itself was away.
 fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
     let silences = unscraped(observed.evidence).into_iter();

@@ -1,11 +1,11 @@
-//! One direction between a store and the others works.
+//! Messages between a store and the others pass in one direction only.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_asymmetric_partition",
     row: 26,
@@ -13,12 +13,14 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "messages pass in one direction only",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,
 };
 
-/// As for a store cut off from its peers: longer than an election.
+/// How long it must last, in milliseconds: longer than an election, as for a store that is cut off from
+/// its peers.
 const LASTS_MS: i64 = 20_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {

@@ -1,4 +1,4 @@
-//! The process died and stayed dead for longer than a restart takes.
+//! A store's process died and stayed dead for longer than a restart takes.
 
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
@@ -8,7 +8,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_crash",
     row: 1,
@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process died and stayed dead",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -1,5 +1,6 @@
-//! A process that restarts again and again.
+//! A store's process restarts again and again.
 
+use crate::diagnose::failure_modes::presence::{store_crash, store_restart};
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
@@ -7,20 +8,21 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_flap",
     row: 2,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process restarts again and again",
-    subsumes: &["store_restart", "store_crash"],
+    subsumes: &[&store_restart::MODE, &store_crash::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,
 };
 
-/// Once is an accident, twice may be two; from three on it is a loop.
+/// How many restarts are a loop: two may still be two accidents.
 const RESTARTS: usize = 3;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {

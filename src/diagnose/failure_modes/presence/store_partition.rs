@@ -1,4 +1,4 @@
-//! The store runs, and neither PD nor its peers hear it.
+//! A store runs and is cut off from both PD and its peers.
 
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
@@ -7,7 +7,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_partition",
     row: 25,
@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store runs and is cut off from PD and from its peers",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -1,4 +1,4 @@
-//! The process exists and executes nothing: stopped, or on a frozen machine.
+//! A store's process exists and executes nothing: it is stopped, or its machine is frozen.
 
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
@@ -7,7 +7,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Presence;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_pause",
     row: 1,
@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process stood still: neither dead nor cut off",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

@@ -1,11 +1,11 @@
-//! The store runs and its peers hear it; PD does not.
+//! A store runs and reaches its peers, and is cut off from PD.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_pd_partition",
     row: 26,
@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store serves its peers and cannot reach PD",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &METRICS,
     judge,
@@ -24,7 +25,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     if cut.len() >= 2 && cut.len() == observed.evidence.nodes.stores.len() {
         return Vec::new();
     }
-    let heard = |view: Reachability| view == Reachability::Heard;
+    let heard = |by: Reachability| by == Reachability::Heard;
     cut.into_iter()
         .map(|outage| {
             let both =

@@ -1,11 +1,12 @@
-//! The store runs and PD hears it; its peers do not. Or a single link between two stores broke.
+//! A store runs and reaches PD, and is cut off from its peers; or a single link between two stores is
+//! broken.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_peer_partition",
     row: 26,
@@ -13,13 +14,14 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store reaches PD and not its peers",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,
 };
 
-/// A peer that restarts is missed for a few seconds; what stays undeliverable for longer than an
-/// election (20 s at most) is no hiccup.
+/// How long messages must be undeliverable, in milliseconds: longer than an election (20 s at most). A
+/// peer that restarts is missed for a few seconds.
 const LASTS_MS: i64 = 20_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
@@ -29,7 +31,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     lasting
         .filter(|outage| {
             !observed.outages.iter().any(|other| {
-                // Peers of a store that fell out report it, and it them: that store is the cause.
+                // Peers of a failed store report it, and it reports them: that store is the cause.
                 let touches =
                     outage.row.contains(&other.store) || outage.column.contains(&other.store);
                 touches

@@ -1,4 +1,4 @@
-//! What the modes about a store's presence share: how an outage becomes a claim.
+//! Shared by the modes about a store's presence: how an outage becomes a claim.
 
 use crate::diagnose::evidence::HEARTBEATS;
 use crate::diagnose::failure_modes::resource::node_stage::stage;
@@ -8,7 +8,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::plan_of;
 use crate::diagnose::observations::{Outage, Presence, Reachability, Slow, Stage, presence};
 
-/// Metrics that tell who hears whom.
+/// The metrics that show which nodes reach each other.
 pub const METRICS: [&str; 12] = [
     HEARTBEATS,
     "up",
@@ -24,7 +24,7 @@ pub const METRICS: [&str; 12] = [
     "tikv_pd_request_duration_seconds_count",
 ];
 
-/// Outages of one kind that nobody planned and that are the store's own.
+/// The outages of one kind that were not planned and are no fault of PD's.
 pub fn unplanned<'a>(
     observed: &'a ObservedWindow<'_>,
     kind: Presence,
@@ -37,8 +37,8 @@ pub fn unplanned<'a>(
     outages.filter(|(_, excused)| !excused).map(|(outage, _)| outage).filter(of_kind)
 }
 
-/// Whether PD alone missed the store, while PD changed its leader or had none: heartbeats go to
-/// the leader, and a new one hears of a store when the store's client has found it.
+/// Whether PD alone missed the store, while PD changed its leader or had none: heartbeats go to the
+/// leader, and a new one receives them after the store's client has found it.
 fn is_pds_own(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
     let only_pd = outage.pd == Reachability::Silent
         && outage.prometheus != Reachability::Silent
@@ -56,11 +56,12 @@ fn is_pds_own(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
         })
 }
 
-/// TiKV's client of PD looks for a new leader at once when a request fails and, in the worst observed,
-/// with its next heartbeat but one: stores send one every 10 s, and PD is asked every 10 s.
+/// How long stores take to reach a new leader of PD, in milliseconds. TiKV's PD client looks for it at
+/// once when a request fails and, in the worst case, with its next heartbeat but one: stores send one
+/// every 10 s, and PD is asked every 10 s.
 const RECONNECTS_MS: i64 = 40_000;
 
-/// Whether the store's threads waited for the CPU meanwhile: then it answers late, and whoever
+/// Whether the store's threads waited for the CPU meanwhile: then it answers late, and an observer that
 /// gives up on it takes it for gone.
 pub fn is_starved(observed: &ObservedWindow<'_>, outage: &Outage) -> bool {
     let range = outage.range(observed.open());
@@ -82,10 +83,10 @@ pub fn is_badly_connected(observed: &ObservedWindow<'_>, outage: &Outage) -> boo
 
 const ANSWERS: &str = "tikv_pd_request_duration_seconds";
 
-/// A wait for a thread that is so many times longer than elsewhere is beyond doubt.
+/// How many times longer than elsewhere a wait must be to be beyond doubt.
 const SURELY: f64 = 8.0;
 
-/// The claim that an outage is, with the confidence that its witnesses are worth.
+/// The claim of an outage, with a confidence from 0 to 1 that what speaks against it lowers.
 pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) -> Claim {
     let stores = &observed.evidence.nodes.stores;
     let target = match outage.link {
@@ -124,7 +125,7 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) ->
     claim
 }
 
-/// How sure a loss of presence is: by how many of the three observers missed the store.
+/// The confidence of a loss of presence, by how many of PD, Prometheus and the peers missed the store.
 pub fn witnesses(outage: &Outage) -> f64 {
     let missed = [
         outage.pd == Reachability::Silent,

@@ -1,4 +1,4 @@
-//! The process died or was stopped, and a new one was there within a minute or so.
+//! A store's process died or was stopped, and a new one ran within about a minute.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_restart",
     row: 2,
@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store's process was replaced by a new one at once",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,

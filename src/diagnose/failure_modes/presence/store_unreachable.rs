@@ -1,5 +1,4 @@
-//! The broader answer while a hole is open: the store is gone, and whether its process died,
-//! stands still or is cut off shows only when it comes back.
+//! A store is gone, and whether its process died, is frozen or is cut off is unknown until it comes back.
 
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
@@ -8,7 +7,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Presence;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_unreachable",
     row: 1,
@@ -16,6 +15,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "the store is gone: crashed hard, frozen or cut off",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
     judge,

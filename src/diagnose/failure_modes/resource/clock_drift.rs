@@ -1,4 +1,4 @@
-//! Clocks that jump back or disagree, as PD itself counts it.
+//! A PD member's clock jumps or disagrees with the others', by PD's own counters and timestamps.
 
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
@@ -8,7 +8,7 @@ use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "clock_drift",
     row: 24,
@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the member's clock jumped or disagrees with the others'",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMetrics],
     metrics: &[JUMPS, EVENTS, TSO],
     judge,
@@ -25,12 +26,13 @@ const JUMPS: &str = "pd_monitor_time_jump_back_total";
 const EVENTS: &str = "pd_tso_events";
 const TSO: &str = "pd_cluster_tso";
 
-/// PD's leader takes the physical part of its timestamps from its clock every 50 ms, so that the
-/// two run along with whoever scrapes them, some tens of milliseconds behind. Two seconds more, one
-/// way or the other, no busy machine makes.
+/// The least step of a clock, in milliseconds. PD's leader takes the physical part of its timestamps from
+/// its clock every 50 ms, so that they follow Prometheus's clock some tens of milliseconds behind. Even a
+/// busy machine does not shift them by two seconds more.
 const STEP_MS: f64 = 2_000.0;
 
-/// When the clock of a leading member moved against Prometheus's, and by how many milliseconds.
+/// When the clock of PD's leader moved against Prometheus's: the first and the last point after the step,
+/// and its size in milliseconds.
 fn step(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Option<(Point, Point, f64)> {
     let physical = |labels: &Labels| labels.get("type") == Some("tso");
     let track = observed.evidence.series.gauge(TSO, instance, physical);
@@ -55,80 +57,83 @@ fn slow_clock(labels: &Labels) -> bool {
     labels.get("type") == Some("system_time_slow")
 }
 
-/// Whether the member took over PD's leadership then. A new leader goes on from the last timestamp
-/// that the old one saved, up to `tso-save-interval` (3 s) ahead of any clock, and counts its own
-/// as slow until it has caught up.
+/// Whether the member became PD's leader at that time. A new leader starts from the last timestamp that
+/// the old one saved, up to `tso-save-interval` (3 s) ahead of any clock, and counts its own clock as
+/// slow until that has caught up.
 fn takes_over(observed: &ObservedWindow<'_>, name: &str, point: &Point) -> bool {
     observed.leader_changes.iter().any(|(change, _)| {
         let since = change.leaderless_since.unwrap_or(change.at);
         change.to.as_deref() == Some(name)
-            && point.at >= since.saturating_add_millis(-TOLD_LATE_MS)
-            && point.since <= change.at.saturating_add_millis(TOLD_LATE_MS)
+            && point.at >= since.saturating_add_millis(-LISTED_LATE_MS)
+            && point.since <= change.at.saturating_add_millis(LISTED_LATE_MS)
     })
 }
 
-/// Members are asked who leads every 10 s.
-const TOLD_LATE_MS: i64 = 10_000;
+/// How late a change of PD's leader is noticed, in milliseconds: members are asked every 10 s.
+const LISTED_LATE_MS: i64 = 10_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = Vec::new();
     for name in &observed.member_names {
         let Some(instance) = observed.evidence.nodes.instance_of_member(name) else { continue };
-        let series = &observed.evidence.series;
-        let counters = [
-            (JUMPS, series.rate(JUMPS, &instance, |_| true)),
-            (EVENTS, series.rate(EVENTS, &instance, slow_clock)),
-        ];
-        for (metric, rate) in counters {
-            // PD counts an event only where its clock went back by itself; one is one too many.
-            let went_back = |point: &&Point| {
-                point.value > 0.0 && (metric == JUMPS || !takes_over(observed, name, point))
-            };
-            let Some(first) = rate.0.iter().find(went_back) else { continue };
-            let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
-            let target = Target::member(name, observed.evidence.nodes.member_address(name));
-            let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
-            claim.end = Some(last.at);
-            claim.readings.push(crossing(Crossing {
-                kind: FindingKind::ClockJumped,
-                target,
-                range: TimeRange::new(first.at, last.at),
-                uncertainty_ms: first.at - first.since,
-                lasts: false,
-                text: format!("{metric} rises"),
-                read: (&format!("rate({metric}{{instance=\"{instance}\"}})"), number(first.value)),
-                plot: vec![Plot {
-                    metric: metric.to_owned(),
-                    how: PlotHow::Rate,
-                    instance: instance.clone(),
-                    label: None,
-                }],
-            }));
-            found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
-        }
-        if let Some((first, last, by)) = step(observed, name, &instance) {
-            let target = Target::member(name, observed.evidence.nodes.member_address(name));
-            let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
-            claim.end =
-                (last.at < observed.open().saturating_add_millis(-30_000)).then_some(last.at);
-            claim.readings.push(crossing(Crossing {
-                kind: FindingKind::ClockJumped,
-                target,
-                range: TimeRange::new(first.at, last.at),
-                uncertainty_ms: first.at - first.since,
-                lasts: claim.end.is_none(),
-                text: format!(
-                    "its timestamps move by {} s against Prometheus's clock",
-                    number(by / 1e3)
-                ),
-                read: (
-                    &format!("{TSO}{{type=\"tso\",instance=\"{instance}\"}}"),
-                    number(first.value),
-                ),
-                plot: Vec::new(),
-            }));
-            found.push(claim.unchecked("the offset of every clock", "chronyc tracking"));
-        }
+        found.extend(counted_jumps(observed, name, &instance));
+        found.extend(moved_clock(observed, name, &instance));
     }
     found
+}
+
+/// Jumps back that PD itself counted; a claim for each of its two counters that rose.
+fn counted_jumps(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Vec<Claim> {
+    let series = &observed.evidence.series;
+    let counters = [
+        (JUMPS, series.rate(JUMPS, instance, |_| true)),
+        (EVENTS, series.rate(EVENTS, instance, slow_clock)),
+    ];
+    let claims = counters.into_iter().filter_map(|(metric, rate)| {
+        // PD counts an event only where its clock went back by itself; one is one too many.
+        let went_back = |point: &&Point| {
+            point.value > 0.0 && (metric == JUMPS || !takes_over(observed, name, point))
+        };
+        let first = rate.0.iter().find(went_back)?;
+        let last = rate.0.iter().rev().find(went_back).unwrap_or(first);
+        let target = Target::member(name, observed.evidence.nodes.member_address(name));
+        let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
+        claim.end = Some(last.at);
+        claim.readings.push(crossing(Crossing {
+            kind: FindingKind::ClockJumped,
+            target,
+            range: TimeRange::new(first.at, last.at),
+            uncertainty_ms: first.at - first.since,
+            lasts: false,
+            text: format!("{metric} rises"),
+            read: (&format!("rate({metric}{{instance=\"{instance}\"}})"), number(first.value)),
+            plot: vec![Plot {
+                metric: metric.to_owned(),
+                how: PlotHow::Rate,
+                instance: instance.to_owned(),
+                label: None,
+            }],
+        }));
+        Some(claim.unchecked("the offset of every clock", "chronyc tracking"))
+    });
+    claims.collect()
+}
+
+/// A clock that moved against Prometheus's, by the timestamps that the member gave out.
+fn moved_clock(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Option<Claim> {
+    let (first, last, by) = step(observed, name, instance)?;
+    let target = Target::member(name, observed.evidence.nodes.member_address(name));
+    let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
+    claim.end = (last.at < observed.open().saturating_add_millis(-30_000)).then_some(last.at);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::ClockJumped,
+        target,
+        range: TimeRange::new(first.at, last.at),
+        uncertainty_ms: first.at - first.since,
+        lasts: claim.end.is_none(),
+        text: format!("its timestamps move by {} s against Prometheus's clock", number(by / 1e3)),
+        read: (&format!("{TSO}{{type=\"tso\",instance=\"{instance}\"}}"), number(first.value)),
+        plot: Vec::new(),
+    }));
+    Some(claim.unchecked("the offset of every clock", "chronyc tracking"))
 }

@@ -1,22 +1,26 @@
-//! A store is not given the CPU that it asks for.
+//! A store's process gets less CPU time than it needs.
 
+use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
-    claim, ruled_out, slow_stores, weigh_load,
+    claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
-use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "cpu_starved",
     row: 10,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",
-    subsumes: &["slow_disk", "slow_network", "store_pd_partition"],
+    subsumes: &[&slow_disk::MODE, &slow_network::MODE, &store_pd_partition::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_batch_system_fsm_schedule_wait_seconds_sum",
@@ -36,7 +40,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_stores(observed, Stage::Threads).map(|node| {
         let known = &observed.evidence.nodes.stores[node.node];
         let claim = claim(observed, node, Target::store(known), Stage::Threads);
-        let claim = ruled_out(observed, node, Stage::Threads, claim);
+        let claim = without_unmeasured_stages(observed, node, Stage::Threads, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
         let hidden = observed.outages.iter().any(|outage| {
@@ -64,7 +68,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     slow.collect()
 }
 
-/// Cores that the process used before and meanwhile.
+/// The CPU time of the process before and meanwhile, in cores.
 fn cpu(observed: &ObservedWindow<'_>, node: &SlowNode) -> Option<(f64, f64)> {
     let instance = observed.evidence.nodes.stores[node.node].instance.as_deref()?;
     let track = observed.evidence.series.rate(CPU, instance, |_| true);

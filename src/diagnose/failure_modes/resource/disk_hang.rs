@@ -1,6 +1,10 @@
-//! I/O stopped: the process runs, PD and Prometheus hear it, and nothing is written any more.
+//! I/O stopped: the process runs, PD and Prometheus reach it, and nothing is written any more.
 
 use crate::diagnose::failure_modes::presence::store_presence::claim;
+use crate::diagnose::failure_modes::presence::{
+    store_pause, store_pd_partition, store_unreachable,
+};
+use crate::diagnose::failure_modes::resource::{cpu_starved, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -11,7 +15,7 @@ use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{Liveness, Outage, Reachability};
 use crate::model::{Labels, TimeRange};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "disk_hang",
     row: 6,
@@ -20,12 +24,13 @@ pub const MODE: Mode = Mode {
     says: "the store's disk does not answer",
     // Behind a disk that stopped, heartbeats stop too, and so do a process's own inspections.
     subsumes: &[
-        "slow_disk",
-        "cpu_starved",
-        "store_pd_partition",
-        "store_pause",
-        "store_unreachable",
+        &slow_disk::MODE,
+        &cpu_starved::MODE,
+        &store_pd_partition::MODE,
+        &store_pause::MODE,
+        &store_unreachable::MODE,
     ],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[SYNCS, SYNC_TIME, SCORE, MESSAGES, PROBES, PROBE_TIME],
     judge,
@@ -39,39 +44,39 @@ const SYNCS: &str = "raft_engine_sync_log_duration_seconds_count";
 const SCORE: &str = "tikv_raftstore_slow_score";
 const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 
-/// An fsync that takes this long did not wait for a slow device but for one that had stopped:
-/// ten times the worst that TiKV's own inspection waits for (`inspect-interval` and its timeouts
-/// add up to a second).
+/// An fsync that takes this many seconds waited for a device that had stopped, rather than for a slow
+/// one: ten times the longest wait of TiKV's own inspection (`inspect-interval` and its timeouts add up
+/// to a second).
 const HUNG_S: f64 = 10.0;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let stores = 0..observed.evidence.nodes.stores.len();
     let mut found: Vec<Claim> = stores.filter_map(|store| of_store(observed, store)).collect();
-    found.extend(observed.outages.iter().filter_map(|outage| behind_a_hole(observed, outage)));
+    found.extend(observed.outages.iter().filter_map(|outage| behind_a_gap(observed, outage)));
     found
 }
 
-/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed whole:
-/// somebody answered their keepalives, which a frozen process does not. Its fsyncs account for
-/// half of the hole or more.
-fn behind_a_hole(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
+/// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed intact: it
+/// answered their keepalives, which a frozen process does not. Its fsyncs account for half of the
+/// scrape gap or more.
+fn behind_a_gap(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
     let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
-    let Liveness::StoodStill { hole, .. } = outage.liveness else { return None };
+    let Liveness::StoodStill { gap, .. } = outage.liveness else { return None };
     let connected = outage.column.is_empty() && outage.outbound == Reachability::Silent;
-    if !connected || outage.link.is_some() || !peers_reach(observed, outage, hole) {
+    if !connected || outage.link.is_some() || !peers_reach(observed, outage, gap) {
         return None;
     }
-    let spent = observed.evidence.series.across(SYNC_TIME, instance, hole)?;
-    if spent.by * 2000.0 < hole.millis() as f64 {
+    let spent = observed.evidence.series.across(SYNC_TIME, instance, gap)?;
+    if spent.by * 2000.0 < gap.millis() as f64 {
         return None;
     }
     let found = claim(observed, outage, 0.97);
     Some(found.but("its own inspections stood still, as they do behind a disk that stopped"))
 }
 
-/// Whether the health checks of the other stores go through: TiKV scores its links from 1 to 100
-/// (`tikv_raftstore_slow_score` of type `network`), and one that is silent makes it jump.
-fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, hole: TimeRange) -> bool {
+/// Whether the health checks of the other stores are answered: TiKV scores its links from 1 to 100
+/// (`tikv_raftstore_slow_score` of type `network`), and an unanswered check raises the score at once.
+fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, gap: TimeRange) -> bool {
     let others = observed.evidence.nodes.stores.iter().enumerate();
     let others = others.filter(|(store, _)| *store != outage.store);
     let scores: Vec<f64> = others
@@ -79,13 +84,13 @@ fn peers_reach(observed: &ObservedWindow<'_>, outage: &Outage, hole: TimeRange) 
         .flat_map(|instance| {
             let of_links = |labels: &Labels| labels.get("type") == Some("network");
             let track = observed.evidence.series.gauge(SCORE, instance, of_links);
-            track.within(hole).iter().map(|point| point.value).collect::<Vec<f64>>()
+            track.within(gap).iter().map(|point| point.value).collect::<Vec<f64>>()
         })
         .collect();
     !scores.is_empty() && scores.iter().all(|score| *score < 10.0)
 }
 
-/// A disk that stopped, as one measure shows it.
+/// A time in which one measure shows that the disk stopped.
 struct Stop {
     range: TimeRange,
     lasts: bool,
@@ -130,11 +135,11 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
     Some(if silent { claim.but("PD does not hear it either") } else { claim })
 }
 
-/// A counter is read at each scrape.
+/// How far the onset may be off, in milliseconds: a counter is read at each scrape.
 const UNCERTAIN_MS: i64 = 15_000;
 
 /// A stretch without a single event of a counter that had so many a second before. The interval
-/// before it holds the events up to the stop: their share tells when that was.
+/// before it holds the events up to the stop: their share dates the stop.
 fn stands_still(track: &Track, at_least: f64) -> Option<Stop> {
     below(track, 0.0, 2).into_iter().find_map(|stretch| {
         let before =

@@ -1,4 +1,4 @@
-//! A resource of a node or of the way between two: disk, network, processor, clock.
+//! Failure modes of a resource of a node, or of the link between two: disk, network, CPU, clock.
 
 pub(super) mod clock_drift;
 pub(super) mod cpu_starved;

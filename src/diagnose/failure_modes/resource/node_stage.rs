@@ -1,15 +1,16 @@
-//! What the modes about one slow node share: which stage the slowness comes from.
+//! Shared by the modes about one slow node: which stage makes it slow, and how sure that is.
 
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::{ObservedWindow, SlowNode};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{Rise, Slow, Stage, before_and_in, busier, is_measured};
 use crate::model::{TimeRange, Timestamp};
 
-/// The stage that slows a node down. A process that waits for the CPU answers late and waits for
-/// threads; one behind a bad link only answers late; one on a slow disk does neither, but its
-/// threads may queue behind the disk.
+/// The stage that makes a store slow. A process that waits for the CPU answers late and waits for
+/// threads; one behind a bad link only answers late; one on a slow disk does neither, but its threads
+/// may queue behind the disk.
 pub fn stage(node: &SlowNode) -> Stage {
     let (device, network) = (node.has(Stage::Device), node.has(Stage::Network));
     let waits = waits(node);
@@ -26,8 +27,8 @@ pub fn stage(node: &SlowNode) -> Stage {
     }
 }
 
-/// Whether the wait is no queue behind the disk: readers wait too, or threads wait longer, of what
-/// they usually do, than the disk takes.
+/// Whether the wait for threads is no queue behind the disk: reads wait too, or the waits grew by a
+/// greater factor than the disk's times.
 fn waits_most(node: &SlowNode) -> bool {
     let longest = |name: &str| {
         let named = node.slow.iter().filter(|slow| slow.quantity.metric.contains(name));
@@ -37,13 +38,13 @@ fn waits_most(node: &SlowNode) -> bool {
         || longest("schedule_wait") > node.excess(Stage::Device)
 }
 
-/// Whether threads wait for the CPU. A slow read alone does not tell whose fault it is; this does.
+/// Whether threads wait for the CPU. A slow read alone does not show which stage delays it.
 fn waits(node: &SlowNode) -> bool {
     let measured = ["schedule_wait", "sched_latencies"];
     node.slow.iter().any(|slow| measured.iter().any(|name| slow.quantity.metric.contains(name)))
 }
 
-/// The stage that slows a PD member down: a bad link leaves its log and its threads alone.
+/// The stage that makes a PD member slow: a bad link delays neither its log nor its threads.
 pub fn member_stage(node: &SlowNode) -> Stage {
     match (waits(node), node.has(Stage::Device)) {
         (true, _) => Stage::Threads,
@@ -52,7 +53,7 @@ pub fn member_stage(node: &SlowNode) -> Stage {
     }
 }
 
-/// Stores that are slow by this stage.
+/// The slow stores that this stage makes slow.
 pub fn slow_stores<'a>(
     observed: &'a ObservedWindow<'_>,
     wanted: Stage,
@@ -60,10 +61,10 @@ pub fn slow_stores<'a>(
     observed.slow_stores.iter().filter(move |node| stage(node) == wanted)
 }
 
-/// A claim that a store is slow by a stage hangs on what would tell it from another stage. A queue
-/// behind the disk makes threads wait, and a process without CPU makes its disk and its answers seem
-/// slow; only it does both.
-pub fn ruled_out(
+/// Lowers a claim that a stage makes a store slow where the quantities are missing that would rule out
+/// another stage. A queue behind the disk makes threads wait, and a process without CPU makes both its
+/// disk and its answers seem slow.
+pub fn without_unmeasured_stages(
     observed: &ObservedWindow<'_>,
     node: &SlowNode,
     cause: Stage,
@@ -85,7 +86,7 @@ pub fn ruled_out(
     claim.hangs_on(&what, "curl http://TIKV:20180/metrics")
 }
 
-/// Takes from a claim about a store what its load may explain.
+/// Lowers a claim about a store by what its load may explain.
 pub fn weigh_load(observed: &ObservedWindow<'_>, node: &SlowNode, mut claim: Claim) -> Claim {
     let took = |rise: &Rise| rise.by_store[node.node].1 > 1.5 * rise.by_store[node.node].0;
     let (before, now) = before_and_in(&observed.requests[node.node], node.range);
@@ -113,8 +114,9 @@ fn under_load<'a>(
     })
 }
 
-/// How many times the load of the two minutes before there was while the node was slow; 1 where that is
-/// not clearly more. A rise soon after the beginning has too short a baseline to be told as one.
+/// The load while the node was slow, as a multiple of that of the two minutes before; 1 where it is not
+/// clearly more. A rise soon after the beginning of the window has too short a baseline to be found as
+/// one.
 fn load_grew(observed: &ObservedWindow<'_>, node: &SlowNode) -> f64 {
     let earlier = TimeRange::new(Timestamp::MIN, node.range.start + 1);
     let unseen = |track: &Track| !track.0.is_empty() && track.within(earlier).is_empty();
@@ -127,17 +129,16 @@ fn load_grew(observed: &ObservedWindow<'_>, node: &SlowNode) -> f64 {
     if clearly { now / before } else { 1.0 }
 }
 
-/// Half as much again: what a surge is beyond doubt.
+/// The multiple of the load from which on a surge is beyond doubt.
 const ROSE: f64 = 1.5;
 
-/// What something that loads every node, and one of them a little more, takes from a claim: one
-/// quantity that is not far off (0.7) is no cause beside it, several that agree (0.85 and more) are.
-/// Regions that move are such a thing: PD gives their snapshots to whom it likes, and that store's disk
-/// writes megabytes that no client asked for.
+/// By how much a claim is lowered where extra work loads every node, and one of them a little more: a
+/// single quantity that departed a little (0.7) is no cause then, several that agree (0.85 and more)
+/// are. Moving regions is such work: the store that PD chose writes snapshots that no client requested.
 const MAY_BE_WORK: f64 = 0.25;
 
-/// The same where the node became no more times slower than there was more load: that alone may do it,
-/// however many quantities agree.
+/// By how much a claim is lowered where the node became slower by no greater factor than its load rose:
+/// the load alone may explain it, however many quantities agree.
 const IS_WORK: f64 = 0.5;
 
 fn probes_for_a_minute(node: &SlowNode, cause: Stage) -> bool {
@@ -147,8 +148,8 @@ fn probes_for_a_minute(node: &SlowNode, cause: Stage) -> bool {
         && node.lasted_ms() >= 60_000
 }
 
-/// Of what departed at the stage and may have begun when `first` did, what is looked at most often: it
-/// tells the onset best.
+/// The departure that dates the onset best: of those at the same stage that may have begun together with
+/// `first`, the one with the least uncertainty.
 fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
     let (onset, slack) = (first.departure.onset, first.departure.uncertainty_ms);
     let same = node.slow.iter().filter(|slow| {
@@ -157,8 +158,8 @@ fn finest<'a>(node: &'a SlowNode, first: &'a Slow) -> &'a Slow {
     same.min_by_key(|slow| (slow.departure.uncertainty_ms, slow.departure.onset)).unwrap_or(first)
 }
 
-/// The claim that a slow node is. Several quantities that agree are surer than one, and so is a
-/// departure that is large.
+/// The claim that a stage makes a node slow. Several quantities that agree are surer than one, and a
+/// large departure is surer than a small one.
 pub fn claim(
     observed: &ObservedWindow<'_>,
     node: &SlowNode,
@@ -172,9 +173,9 @@ pub fn claim(
         (_, excess) if excess >= 8.0 => 0.9,
         (2.., _) => 0.85,
         (_, excess) if excess >= 4.0 => 0.7,
-        // The same small write each second, whatever there is to do: a minute of them is no noise.
+        // Probes are the same small write each second, whatever the load: a minute is no noise.
         _ if probes_for_a_minute(node, cause) => 0.6,
-        // One quantity, and not far off: on a noisy machine that happens.
+        // One quantity that departed a little: on a noisy machine that happens.
         _ => 0.45,
     };
     let departure = &first.departure;

@@ -1,4 +1,4 @@
-//! A PD member whose etcd is slow, or which lacks CPU.
+//! A PD member cannot keep up: its etcd log is slow, or it lacks CPU.
 
 use crate::diagnose::failure_modes::resource::node_stage::{claim, member_stage};
 use crate::diagnose::findings::finding::Target;
@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Stage;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_overloaded",
     row: 23,
@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the PD member cannot keep up: its log or its threads wait",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::PdMetrics],
     metrics: &[
         "etcd_disk_wal_fsync_duration_seconds_sum",

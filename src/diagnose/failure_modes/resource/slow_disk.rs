@@ -1,14 +1,15 @@
-//! A store's device is slow, and its load did not rise.
+//! A store's disk is slow without more load.
 
+use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
-    claim, ruled_out, slow_stores, weigh_load,
+    claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Slow, Stage};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "slow_disk",
     row: 7,
@@ -16,7 +17,8 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the store's disk is slow",
     // A store that writes for seconds misses heartbeats.
-    subsumes: &["store_pd_partition"],
+    subsumes: &[&store_pd_partition::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "tikv_raftstore_disk_probe_duration_seconds_sum",
@@ -37,10 +39,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_stores(observed, Stage::Device).map(|node| {
         let known = &observed.evidence.nodes.stores[node.node];
         let claim = claim(observed, node, Target::store(known), Stage::Device);
-        let claim = ruled_out(observed, node, Stage::Device, claim);
+        let claim = without_unmeasured_stages(observed, node, Stage::Device, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
-        // What the store measures around its writes includes waiting for a thread.
+        // The times that the store measures around its writes include waiting for a thread.
         let device = ["disk_probe", "sync_log"];
         let measured = |slow: &Slow| device.iter().any(|name| slow.quantity.metric.contains(name));
         if !node.slow.iter().any(measured) {

@@ -1,4 +1,4 @@
-//! The part of `slow_network` that is about the way between two stores.
+//! The part of `slow_network` that concerns the link between two stores.
 
 use crate::diagnose::findings::finding::{
     FindingKind, Plot, PlotHow, Target, TargetKind, number, seconds,
@@ -9,16 +9,16 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{HEALTH, late_checks};
 use crate::model::TimeRange;
 
-/// Links between two stores whose health checks take long in both directions, while those with
-/// others do not: neither store is slow, the way between them is.
+/// A claim for each link between two stores whose health checks take long in both directions, while
+/// those with other stores do not: the link is slow and neither of the stores.
 pub fn slow_links(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let late = late_checks(observed.evidence);
     let stores = &observed.evidence.nodes.stores;
-    let pairs = late.iter().filter(|((by, whom), _)| by < whom);
+    let pairs = late.iter().filter(|((by, to), _)| by < to);
     let pairs = pairs.filter_map(|((a, b), stretch)| {
         let back = late.get(&(*b, *a))?;
-        let others = late.keys().filter(|(by, whom)| {
-            let ends = [*by, *whom];
+        let others = late.keys().filter(|(by, to)| {
+            let ends = [*by, *to];
             (ends.contains(a) || ends.contains(b)) && !(ends.contains(a) && ends.contains(b))
         });
         (stores.len() > 2 && others.count() == 0).then_some((*a, *b, stretch, back))

@@ -1,9 +1,9 @@
-//! Latency or loss on the links of one node, a store or a PD member.
+//! Latency or packet loss on the links of one node, a store or a PD member.
 
 use std::collections::BTreeSet;
 
 use crate::diagnose::failure_modes::resource::node_stage::{
-    claim, member_stage, ruled_out, slow_stores, weigh_load,
+    claim, member_stage, slow_stores, weigh_load, without_unmeasured_stages,
 };
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
 use crate::diagnose::findings::finding::Target;
@@ -11,7 +11,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Stage;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "slow_network",
     row: 8,
@@ -19,6 +19,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Resource,
     says: "the node's links are slow or lose packets",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[
         "scrape_duration_seconds",
@@ -38,10 +39,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         .map(|node| {
             let known = &observed.evidence.nodes.stores[node.node];
             let claim = claim(observed, node, Target::store(known), Stage::Network);
-            let claim = ruled_out(observed, node, Stage::Network, claim);
+            let claim = without_unmeasured_stages(observed, node, Stage::Network, claim);
             let mut claim = weigh_load(observed, node, claim);
             claim.stores = vec![node.node];
-            // A scrape alone is one observer's view.
+            // A scrape alone shows only what Prometheus sees.
             let only_scrapes =
                 node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
             if only_scrapes {
@@ -62,7 +63,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let target = Target::member(name, observed.evidence.nodes.member_address(name));
         let mut claim = claim(observed, node, target, Stage::Network);
         let witnesses: BTreeSet<&str> = node.slow.iter().map(|slow| slow.quantity.metric).collect();
-        // A scrape and a ping are one observer's view each.
+        // A scrape and a ping each show only what one observer sees.
         if witnesses.len() == 1 && !witnesses.iter().any(|one| one.starts_with("etcd")) {
             claim.confidence = 0.45;
             claim = claim.but("only one observer waits longer");

@@ -1,10 +1,10 @@
-//! Apply threads at their limit: committed entries wait to be applied.
+//! The apply threads are at their limit: committed entries wait to be applied.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "apply_bound",
     row: 11,
@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the apply threads are saturated",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
     judge,

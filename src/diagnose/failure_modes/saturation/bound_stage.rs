@@ -1,4 +1,4 @@
-//! What the modes about a limit inside one store share: a quantity at or above a line for a while.
+//! Shared by the modes about a limit inside one store: a quantity that stays at or above a limit.
 
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
@@ -8,54 +8,54 @@ use crate::diagnose::observations::invariants::above;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::Labels;
 
-/// A line that a quantity of a store must not reach.
+/// A limit that a quantity of a store must not reach.
 pub struct Limit<'a> {
     /// The metric, for the citation and the plot.
     pub metric: &'a str,
     /// How it is plotted.
     pub how: PlotHow,
-    /// What crossing it is told as.
+    /// The kind of finding that a crossing is.
     pub kind: FindingKind,
-    /// What it means, in words.
+    /// What the quantity means, for a person.
     pub meaning: &'a str,
-    /// The line.
-    pub limit: f64,
-    /// For how many points.
+    /// The least value that crosses the limit.
+    pub least: f64,
+    /// The least number of points in a row at or above it.
     pub hold: usize,
-    /// How sure a crossing is.
+    /// The confidence of a claim, from 0 to 1.
     pub confidence: f64,
 }
 
-/// A claim per store whose quantity, as `of` computes it, crosses the line.
+/// A claim for each store whose quantity, as `of` computes it by the `instance` label, crosses the limit.
 pub fn crossings(
     observed: &ObservedWindow<'_>,
-    line: &Limit<'_>,
+    limit: &Limit<'_>,
     of: impl Fn(&str) -> Track,
 ) -> Vec<Claim> {
     let mut found = Vec::new();
     for (store, known) in observed.evidence.nodes.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let track = of(instance);
-        let Some(stretch) = above(&track, line.limit, line.hold).into_iter().next() else {
+        let Some(stretch) = above(&track, limit.least, limit.hold).into_iter().next() else {
             continue;
         };
         let target = Target::store(known);
         let uncertainty_ms = (stretch.range.start - stretch.since).max(1_000);
         let mut claim =
-            Claim::new(target.clone(), stretch.range.start, uncertainty_ms, line.confidence);
+            Claim::new(target.clone(), stretch.range.start, uncertainty_ms, limit.confidence);
         claim.stores = vec![store];
         claim.end = (!stretch.lasts).then_some(stretch.range.end);
         claim.readings.push(crossing(Crossing {
-            kind: line.kind,
+            kind: limit.kind,
             target,
             range: stretch.range,
             uncertainty_ms,
             lasts: stretch.lasts,
-            text: format!("{}: {}", line.meaning, number(stretch.peak)),
-            read: (&format!("{}{{instance=\"{instance}\"}}", line.metric), number(stretch.peak)),
+            text: format!("{}: {}", limit.meaning, number(stretch.peak)),
+            read: (&format!("{}{{instance=\"{instance}\"}}", limit.metric), number(stretch.peak)),
             plot: vec![Plot {
-                metric: line.metric.to_owned(),
-                how: line.how,
+                metric: limit.metric.to_owned(),
+                how: limit.how,
                 instance: instance.to_owned(),
                 label: None,
             }],
@@ -69,25 +69,25 @@ pub fn crossings(
     found
 }
 
-/// CPU time of TiKV's threads.
+/// The metric of the CPU time of TiKV's threads, in seconds.
 pub const THREADS: &str = "tikv_thread_cpu_seconds_total";
 
-/// The official alerts on pools of threads fire at 80 % of them (`TiKV_raftstore_thread_cpu` and
-/// its kin); it must hold for a minute, so that a burst is none.
+/// The busy share at which a pool of threads is saturated: TiKV's own alerts fire at 80 %
+/// (`TiKV_raftstore_thread_cpu` and the like). It must hold for a minute, longer than a burst.
 const BUSY: f64 = 0.8;
 
-/// A claim per store one of whose pools of threads is busy: that of threads which `is_member`.
+/// A claim for each store whose pool of threads is busy; `is_member` accepts the names of its threads.
 pub fn busy_pools(observed: &ObservedWindow<'_>, is_member: fn(&str) -> bool) -> Vec<Claim> {
-    let line = Limit {
+    let limit = Limit {
         metric: THREADS,
         how: PlotHow::Rate,
         kind: FindingKind::ThreadsSaturated,
         meaning: "share of the pool's threads that is busy",
-        limit: BUSY,
+        least: BUSY,
         hold: 4,
         confidence: 0.8,
     };
-    crossings(observed, &line, |instance| pool_share(observed, instance, is_member))
+    crossings(observed, &limit, |instance| pool_share(observed, instance, is_member))
 }
 
 /// The share of a pool of threads that is busy: CPU seconds a second over the threads of the pool.

@@ -1,10 +1,10 @@
-//! gRPC threads at their limit: requests wait before any other stage sees them.
+//! The gRPC threads are at their limit: requests wait before any other stage gets them.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "grpc_saturation",
     row: 27,
@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the gRPC threads are saturated",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
     judge,

@@ -1,4 +1,4 @@
-//! A stage of the work inside a store that is at its limit.
+//! Failure modes of a stage of the work inside a store that is at its limit.
 
 pub(super) mod apply_bound;
 pub(super) mod bound_stage;

@@ -1,10 +1,10 @@
-//! Raftstore threads at their limit: proposals wait for a thread, not for the disk.
+//! The raftstore threads are at their limit: proposals wait for a thread, not for the disk.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "raftstore_bound",
     row: 10,
@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the raftstore's threads are saturated",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
     judge,

@@ -1,11 +1,11 @@
-//! Latches or the quota of pending writes: the scheduler refuses commands.
+//! The transaction scheduler refuses commands: latches or the quota of pending writes are used up.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "scheduler_busy",
     row: 14,
@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "the transaction scheduler refuses commands",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[BUSY],
     judge,
@@ -23,14 +24,14 @@ const BUSY: &str = "tikv_scheduler_too_busy_total";
 /// The scheduler refuses only once 100 MB of writes are pending
 /// (`scheduler-pending-write-threshold`), so any refusal over two scrapes counts.
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    let line = Limit {
+    let limit = Limit {
         metric: BUSY,
         how: PlotHow::Rate,
         kind: FindingKind::RequestsRefused,
         meaning: "commands refused a second",
-        limit: f64::MIN_POSITIVE,
+        least: f64::MIN_POSITIVE,
         hold: 2,
         confidence: 0.8,
     };
-    crossings(observed, &line, |instance| observed.evidence.series.rate(BUSY, instance, |_| true))
+    crossings(observed, &limit, |instance| observed.evidence.series.rate(BUSY, instance, |_| true))
 }

@@ -6,7 +6,7 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::Labels;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "write_stall",
     row: 9,
@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Saturation,
     says: "RocksDB stalls writers: compaction cannot keep up",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[REASONS, THROTTLE],
     judge,
@@ -28,25 +29,25 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let rate = |instance: &str, keep: fn(&Labels) -> bool| {
         observed.evidence.series.rate(REASONS, instance, keep)
     };
-    let line = Limit {
+    let limit = Limit {
         metric: REASONS,
         how: PlotHow::Rate,
         kind: FindingKind::EngineStalled,
         meaning: "writers stopped or slowed down a second, over all reasons",
-        limit: f64::MIN_POSITIVE,
+        least: f64::MIN_POSITIVE,
         hold: 2,
         confidence: 0.85,
     };
-    let mut found = crossings(observed, &line, |instance| rate(instance, |_| true));
+    let mut found = crossings(observed, &limit, |instance| rate(instance, |_| true));
     // Flow control delays writers before RocksDB has to: its rate is set only then.
-    let line = Limit {
+    let limit = Limit {
         metric: THROTTLE,
         how: PlotHow::Gauge,
         meaning: "flow control lets through, bytes a second",
         confidence: 0.7,
-        ..line
+        ..limit
     };
-    found.extend(crossings(observed, &line, |instance| {
+    found.extend(crossings(observed, &limit, |instance| {
         observed.evidence.series.gauge(THROTTLE, instance, |_| true)
     }));
     found

@@ -1,6 +1,7 @@
 //! Scans saturate the read pool.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, THREADS, crossings};
+use crate::diagnose::failure_modes::workload::traffic_surge;
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, TargetKind, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
@@ -10,14 +11,15 @@ use crate::diagnose::observations::{REQUESTS, before_and_in, scans, total};
 use crate::diagnose::thresholds::DepartureThreshold;
 use crate::model::{Labels, TimeRange};
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "coprocessor_pressure",
     row: 15,
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "scans fill the read pool",
-    subsumes: &["traffic_surge"],
+    subsumes: &[&traffic_surge::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[ERRORS, THREADS, REQUESTS],
     judge,
@@ -40,16 +42,16 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 /// `full` and `outdated` are answered only once the queue of the read pool is full or a request
 /// waited longer than it may (60 s by default).
 fn refused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    let line = Limit {
+    let limit = Limit {
         metric: ERRORS,
         how: PlotHow::Rate,
         kind: FindingKind::RequestsRefused,
         meaning: "coprocessor requests refused or given up a second",
-        limit: f64::MIN_POSITIVE,
+        least: f64::MIN_POSITIVE,
         hold: 2,
         confidence: 0.8,
     };
-    let mut found = crossings(observed, &line, |instance| {
+    let mut found = crossings(observed, &limit, |instance| {
         observed.evidence.series.rate(ERRORS, instance, crowded)
     });
     for claim in &mut found {
@@ -60,13 +62,14 @@ fn refused(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     found
 }
 
-/// Three times the scans, and five a second more.
+/// A rise of scans a second to three times as many, and five more.
 const SCANS: DepartureThreshold =
     DepartureThreshold { name: "scans", ratio: 3.0, floor: 5.0, hold: 3, baseline: 4 };
 
-/// The read pool must work for them: four times as much as before, and a quarter of a core more
-/// over all stores. Point reads take tens of microseconds each; scans are what fills it.
+/// How many times as much CPU time as before the read pools must use, over all stores. Point reads take
+/// tens of microseconds each; it is scans that fill a read pool.
 const WORK_RATIO: f64 = 4.0;
+/// How many cores more than before the read pools must use, over all stores.
 const WORK_CORES: f64 = 0.25;
 
 fn of_read_pool(labels: &Labels) -> bool {

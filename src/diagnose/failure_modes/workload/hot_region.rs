@@ -1,4 +1,4 @@
-//! What the two modes about hot regions share.
+//! Shared by the two modes about hot regions: load that concentrates on a few regions.
 
 use crate::diagnose::failure_modes::workload::load_change::{Spread, spread, weigh};
 use crate::diagnose::findings::finding::{Finding, FindingKind, Target, TargetKind, number};
@@ -10,10 +10,11 @@ use crate::diagnose::observations::{Hot, Shift};
 use crate::model::TimeRange;
 use crate::pd::FlowKind;
 
-/// Rises that gather in one place, of one kind of flow.
+/// A claim for each rise or shift of one kind of load that concentrates in one place.
 pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
-    let gathered = observed.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Gathered(kind));
-    let gathered = gathered.map(|(rise, told)| {
+    let concentrated =
+        observed.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Concentrated(kind));
+    let concentrated = concentrated.map(|(rise, finding)| {
         let departure = &rise.departure;
         let mut target = Target::named(TargetKind::Workload, "workload");
         if let Some(hot) = rise.hot {
@@ -27,22 +28,22 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
         let mut claim =
             Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
-        claim.evidence = vec![*told];
+        claim.evidence = vec![*finding];
         if let Some(hot) = rise.hot {
-            claim.readings.push(concentrated(observed, hot, &target, departure));
+            claim.readings.push(hot_region(observed, hot, &target, departure));
         } else {
             let command =
                 format!("pd-ctl hot {}", if kind == FlowKind::Read { "read" } else { "write" });
             claim = claim.unchecked("which region: PD's list of hot regions names none", &command);
         }
-        // Who catches up turns to no few regions; PD's list tells that somebody does.
+        // Clients that catch up use all regions; PD's list shows that few regions are used.
         weigh(observed, rise, if sure { 0.65 } else { 0.3 }, claim)
     });
     let shifted = observed.shifts.iter().filter(|shift| kind_of(shift) == kind);
-    gathered.chain(shifted.map(|shift| of_shift(observed, shift))).collect()
+    concentrated.chain(shifted.map(|shift| of_shift(observed, shift))).collect()
 }
 
-/// Of which kind the load is that moved: a quarter of writes makes it writes, as they read too.
+/// The kind of the load that moved: with a quarter of writes it is writes, as these read too.
 fn kind_of(shift: &Shift) -> FlowKind {
     let added = |(before, now): (f64, f64)| (now - before).max(0.0);
     let writes = added(shift.writes) >= 0.25 * added(shift.requests).max(1.0);
@@ -57,7 +58,7 @@ fn of_shift(observed: &ObservedWindow<'_>, shift: &Shift) -> Claim {
     let mut claim = Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, 0.9);
     claim.end = departure.end;
     claim.evidence.clone_from(&shift.findings);
-    claim.readings.push(concentrated(observed, shift.hot, &target, departure));
+    claim.readings.push(hot_region(observed, shift.hot, &target, departure));
     if observed.disturbed(departure.onset) {
         claim.confidence = 0.4;
         claim = claim.but("a node was missing: its load went elsewhere");
@@ -65,7 +66,7 @@ fn of_shift(observed: &ObservedWindow<'_>, shift: &Shift) -> Claim {
     claim
 }
 
-fn concentrated(
+fn hot_region(
     observed: &ObservedWindow<'_>,
     hot: Hot,
     target: &Target,

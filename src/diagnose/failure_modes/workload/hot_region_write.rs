@@ -2,18 +2,20 @@
 
 use crate::diagnose::failure_modes::workload::hot_region::judge_kind;
 use crate::diagnose::failure_modes::workload::load_change::METRICS;
+use crate::diagnose::failure_modes::workload::traffic_surge;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::pd::FlowKind;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "hot_region_write",
     row: 12,
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "a few regions take most of the writes",
-    subsumes: &["traffic_surge"],
+    subsumes: &[&traffic_surge::MODE],
+    never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &METRICS,
     judge,

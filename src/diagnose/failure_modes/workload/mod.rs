@@ -1,4 +1,4 @@
-//! What clients ask for, and where it gathers.
+//! Failure modes of the workload: what clients request, and where it concentrates.
 
 pub(super) mod coprocessor_pressure;
 pub(super) mod hot_region;

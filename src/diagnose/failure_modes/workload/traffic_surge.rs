@@ -1,11 +1,11 @@
-//! More load everywhere, nothing broken.
+//! Clients request much more of all stores alike, and nothing is broken.
 
 use crate::diagnose::failure_modes::workload::load_change::{METRICS, Spread, spread, weigh};
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
-/// The mode.
+/// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "traffic_surge",
     row: 31,
@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Workload,
     says: "clients ask for much more, of all stores alike",
     subsumes: &[],
+    never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
     judge,
@@ -20,7 +21,7 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let even = observed.rises.iter().filter(|(rise, _)| spread(rise) == Spread::Even);
-    even.map(|(rise, told)| {
+    even.map(|(rise, finding)| {
         let departure = &rise.departure;
         let target = Target::named(TargetKind::Workload, "workload");
         // Twice the load is beyond doubt; a third more may be a busier minute.
@@ -31,7 +32,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         };
         let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
-        claim.evidence = vec![*told];
+        claim.evidence = vec![*finding];
         weigh(observed, rise, 0.3, claim)
     })
     .collect()

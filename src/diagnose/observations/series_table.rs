@@ -1,0 +1,413 @@
+//! The samples that diagnosis reads, and what is derived from them: rates, means, increments.
+//!
+//! A rate belongs to the interval between two samples, never to an instant, and is not
+//! extrapolated: the onset of a change is known to that interval and no better.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diagnose::observations::scrapes::{
+    Scrape, UnreadableSamples, interval_ms, scrapes_by_traces,
+};
+use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::thresholds::HORIZON_MS;
+use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, Unreadable, is_stale};
+use crate::nodes::Targets;
+
+/// The increase of a counter over `(since, at]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Increment {
+    /// When the sample before was taken.
+    pub since: Timestamp,
+    /// When the sample was taken.
+    pub at: Timestamp,
+    /// By how much the counter rose, in the counter's unit.
+    pub by: f64,
+}
+
+/// Selected series by metric, and when each target was scraped.
+#[derive(Clone, Debug)]
+pub struct SeriesTable {
+    metrics: BTreeMap<String, Vec<Series>>,
+    targets: BTreeSet<(String, String)>,
+    scrapes: BTreeMap<String, Vec<Scrape>>,
+    interval_ms: i64,
+    unreadable: UnreadableSamples,
+}
+
+impl SeriesTable {
+    /// A table of series in any order. `unreadable` lists what was recorded besides and cannot be read.
+    pub fn new(series: Vec<Series>, unreadable: &[Unreadable]) -> Self {
+        let unreadable = UnreadableSamples::new(unreadable);
+        let mut metrics: BTreeMap<String, Vec<Series>> = BTreeMap::new();
+        for one in series {
+            if !one.samples.is_empty() {
+                metrics.entry(one.labels.metric().to_owned()).or_default().push(one);
+            }
+        }
+        let mut scrapes: BTreeMap<String, Vec<Scrape>> = BTreeMap::new();
+        for list in metrics.values_mut() {
+            list.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        for one in metrics.get("up").into_iter().flatten() {
+            let scrape = |sample: &Sample| Scrape { at: sample.at, up: sample.value > 0.0 };
+            let live = one.samples.iter().filter(|sample| !is_stale(sample.value));
+            let instance = one.labels.get("instance").unwrap_or_default().to_owned();
+            scrapes.entry(instance).or_default().extend(live.map(scrape));
+        }
+        let label = |one: &Series, name: &str| one.labels.get(name).unwrap_or_default().to_owned();
+        let target = |one: &Series| (label(one, "job"), label(one, "instance"));
+        let targets: BTreeSet<(String, String)> = metrics.values().flatten().map(target).collect();
+        for (_, instance) in targets.iter().filter(|(_, instance)| !instance.is_empty()) {
+            // What is unreadable looks like what did not come, and so like a scrape that failed.
+            if !scrapes.contains_key(instance) && !unreadable.overlap(instance, TimeRange::ALL) {
+                let own = metrics.values().flatten();
+                let own = own.filter(|one| one.labels.get("instance") == Some(instance));
+                let found = scrapes_by_traces(own);
+                if !found.is_empty() {
+                    scrapes.insert(instance.clone(), found);
+                }
+            }
+        }
+        for list in scrapes.values_mut() {
+            list.sort_by_key(|scrape| scrape.at);
+            list.dedup_by_key(|scrape| scrape.at);
+        }
+        let interval_ms = interval_ms(&scrapes);
+        Self { metrics, targets, scrapes, interval_ms, unreadable }
+    }
+
+    /// Whether samples of a target were recorded in `range` that cannot be read any more: samples that
+    /// are missing there say nothing about the target.
+    pub fn is_unreadable(&self, instance: &str, range: TimeRange) -> bool {
+        self.unreadable.overlap(instance, range)
+    }
+
+    /// The series of a metric, ascending by labels; none where the metric was not recorded.
+    pub fn metric(&self, name: &str) -> &[Series] {
+        self.metrics.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every series, ascending by metric and labels.
+    pub fn all(&self) -> impl Iterator<Item = &Series> {
+        self.metrics.values().flatten()
+    }
+
+    /// The series of a metric of one target, ascending by labels.
+    pub fn of<'a>(
+        &'a self,
+        name: &str,
+        instance: &'a str,
+    ) -> impl Iterator<Item = &'a Series> + use<'a> {
+        self.metric(name).iter().filter(move |one| one.labels.get("instance") == Some(instance))
+    }
+
+    /// Whether the metric has any sample.
+    pub fn has(&self, name: &str) -> bool {
+        self.metrics.contains_key(name)
+    }
+
+    /// The scrapes of each target, ascending in time, by the target's `instance` label.
+    pub fn scrapes(&self) -> &BTreeMap<String, Vec<Scrape>> {
+        &self.scrapes
+    }
+
+    /// The scrape targets, by component.
+    pub fn targets(&self) -> Targets {
+        Targets::of(self.targets.iter().map(|(job, instance)| (job.as_str(), instance.as_str())))
+    }
+
+    /// The typical distance between two scrapes in milliseconds: the median over all targets, 15 s
+    /// where there are too few, at least a second. Stretches of time are counted in scrapes, so that
+    /// another interval changes no result.
+    pub fn scrape_interval_ms(&self) -> i64 {
+        self.interval_ms
+    }
+
+    /// How much each counter rose, sample by sample. A drop is a reset: what the counter shows
+    /// after it has been counted since. A series that begins while its target was already being
+    /// scraped begins at zero: TiKV creates the series of a label value at its first event.
+    pub fn increments(&self, series: &Series) -> Vec<Increment> {
+        let mut found = Vec::new();
+        let mut before: Option<Sample> = None;
+        for &sample in series.samples.iter().filter(|sample| !is_stale(sample.value)) {
+            if let Some(last) = before {
+                let by = if sample.value < last.value {
+                    sample.value
+                } else {
+                    sample.value - last.value
+                };
+                found.push(Increment { since: last.at, at: sample.at, by });
+            } else if let Some(since) = self.scrape_before(&series.labels, sample.at) {
+                found.push(Increment { since, at: sample.at, by: sample.value });
+            }
+            before = Some(sample);
+        }
+        found
+    }
+
+    /// The successful scrape of the same target just before `at`, if all of its samples can be read.
+    fn scrape_before(&self, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
+        let instance = labels.get("instance")?;
+        let list = self.scrapes.get(instance)?;
+        let earlier = list.iter().rev().find(|scrape| scrape.at < at)?;
+        let known = !self.is_unreadable(instance, TimeRange::new(earlier.at, at));
+        (earlier.up && known).then_some(earlier.at)
+    }
+
+    /// The increase per second, summed over those of a target's series whose labels `keep` accepts.
+    /// Intervals of more than three and a half scrapes are left out: what happened inside is unknown.
+    pub fn rate(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
+        let longest = self.scrape_interval_ms().saturating_mul(3) + self.scrape_interval_ms() / 2;
+        self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)), longest)
+    }
+
+    fn sum_rates<'a>(&self, series: impl Iterator<Item = &'a Series>, longest: i64) -> Track {
+        let mut sums: Vec<Point> = Vec::new();
+        for one in series {
+            let rates = self.increments(one).into_iter().filter_map(|increment| {
+                let millis = increment.at - increment.since;
+                (millis > 0 && millis <= longest).then(|| Point {
+                    since: increment.since,
+                    at: increment.at,
+                    value: increment.by * 1000.0 / millis as f64,
+                })
+            });
+            sums = added(sums, rates);
+        }
+        Track(sums)
+    }
+
+    /// The mean of a histogram or summary per interval: the increase of `<name>_sum` divided by that of
+    /// `<name>_count`. Intervals with fewer than `least` observations have no mean. A scrape gap has one
+    /// mean, which stands for each scrape that is missing.
+    pub fn mean(
+        &self,
+        name: &str,
+        instance: &str,
+        least: f64,
+        keep: impl Fn(&Labels) -> bool,
+    ) -> Track {
+        let rates = |suffix: &str| {
+            let name = format!("{name}{suffix}");
+            self.sum_rates(self.of(&name, instance).filter(|one| keep(&one.labels)), i64::MAX)
+        };
+        let (sums, counts) = (rates("_sum"), rates("_count"));
+        let counts: BTreeMap<Timestamp, f64> =
+            counts.0.iter().map(|point| (point.at, point.value)).collect();
+        let mean = |point: &Point| {
+            let count = *counts.get(&point.at)?;
+            let observations = count * (point.at - point.since) as f64 / 1000.0;
+            (observations >= least && observations > 0.0)
+                .then(|| Point { value: point.value / count, ..*point })
+        };
+        let interval = self.scrape_interval_ms();
+        Track(sums.0.iter().filter_map(mean).flat_map(|point| parts(point, interval)).collect())
+    }
+
+    /// As [`mean`](Self::mean) for each value of `label`, and of these means the least at each instant.
+    pub fn least_mean(&self, name: &str, instance: &str, label: &str) -> Track {
+        let count = format!("{name}_count");
+        let values: BTreeSet<&str> =
+            self.of(&count, instance).filter_map(|one| one.labels.get(label)).collect();
+        let mut least: BTreeMap<Timestamp, Point> = BTreeMap::new();
+        for value in values {
+            let keep = |labels: &Labels| labels.get(label) == Some(value);
+            for point in self.mean(name, instance, 1.0, keep).0 {
+                let known = least.entry(point.at).or_insert(point);
+                if point.value < known.value {
+                    *known = point;
+                }
+            }
+        }
+        Track(least.into_values().collect())
+    }
+
+    /// The gauge, summed over those of a target's series whose labels `keep` accepts.
+    pub fn gauge(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
+        let mut sums: BTreeMap<Timestamp, f64> = BTreeMap::new();
+        for one in self.of(name, instance).filter(|one| keep(&one.labels)) {
+            for sample in one.samples.iter().filter(|sample| !is_stale(sample.value)) {
+                *sums.entry(sample.at).or_default() += sample.value;
+            }
+        }
+        let mut before = None;
+        let point = |(at, value)| {
+            let since = before.replace(at).unwrap_or(at);
+            Point { since, at, value }
+        };
+        Track(sums.into_iter().map(point).collect())
+    }
+
+    /// How much a target's counters rose across a scrape gap: from the last sample at or before
+    /// `gap.start` to the first at or after `gap.end`. `None` where either is missing or the counter was
+    /// reset in between.
+    pub fn across(&self, name: &str, instance: &str, gap: TimeRange) -> Option<Increment> {
+        let mut total: Option<Increment> = None;
+        for one in self.of(name, instance) {
+            let live: Vec<&Sample> =
+                one.samples.iter().filter(|sample| !is_stale(sample.value)).collect();
+            let before = live.iter().rev().find(|sample| sample.at <= gap.start)?;
+            let after = live.iter().find(|sample| sample.at >= gap.end)?;
+            if after.value < before.value {
+                return None;
+            }
+            let by = after.value - before.value + total.map_or(0.0, |total| total.by);
+            total = Some(Increment { since: before.at, at: after.at, by });
+        }
+        total
+    }
+}
+
+/// Adds the points of one more series to sums over the same intervals; both ascend in time. Series
+/// of one target share its scrapes, so that the sums rarely grow.
+fn added(mut sums: Vec<Point>, more: impl Iterator<Item = Point>) -> Vec<Point> {
+    let key = |point: &Point| (point.at, point.since);
+    let mut place = 0;
+    let mut others = Vec::new();
+    for point in more {
+        while sums.get(place).is_some_and(|sum| key(sum) < key(&point)) {
+            place += 1;
+        }
+        match sums.get_mut(place).filter(|sum| key(sum) == key(&point)) {
+            Some(sum) => sum.value += point.value,
+            None => others.push(point),
+        }
+    }
+    if !others.is_empty() {
+        sums.extend(others);
+        sums.sort_by_key(key);
+    }
+    sums
+}
+
+/// The longest gap whose mean stands for its missing scrapes: as far as a judgement looks back.
+const LONGEST_GAP_MS: i64 = HORIZON_MS;
+
+/// A value that holds over several intervals, repeated for each of them; the value itself over fewer
+/// than two, and nothing over a gap of more than [`LONGEST_GAP_MS`].
+fn parts(point: Point, interval: i64) -> impl Iterator<Item = Point> {
+    let span = point.at - point.since;
+    let count = match span > LONGEST_GAP_MS {
+        true => 0,
+        false => ((span + interval / 2) / interval).max(1),
+    };
+    let edge = move |number: i64| point.since.saturating_add_millis(span * number / count);
+    (0..count).map(move |number| Point { since: edge(number), at: edge(number + 1), ..point })
+}
+
+#[cfg(test)]
+pub(in crate::diagnose) mod tests {
+    use super::*;
+    use crate::model::Observed;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    /// A series of one target, with samples at whole seconds.
+    pub(crate) fn series(pairs: &[(&str, &str)], samples: &[(i64, f64)]) -> Series {
+        let sample = |&(seconds, value): &(i64, f64)| Sample { at: at(seconds), value };
+        Series { labels: Labels::from_pairs(pairs), samples: samples.iter().map(sample).collect() }
+    }
+
+    fn table(extra: Vec<Series>) -> SeriesTable {
+        let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
+        let mut all = vec![series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up)];
+        all.extend(extra);
+        SeriesTable::new(all, &[])
+    }
+
+    const C: [(&str, &str); 2] = [("__name__", "c"), ("instance", "a")];
+
+    #[test]
+    fn a_drop_is_a_reset() {
+        let table = table(vec![series(&C, &[(0, 100.0), (15, 130.0), (30, 30.0)])]);
+        let rates: Vec<f64> = table.rate("c", "a", |_| true).values().collect();
+        assert_eq!(rates, [2.0, 2.0]);
+    }
+
+    #[test]
+    fn a_series_that_begins_late_starts_at_zero_and_one_at_the_start_does_not() {
+        let table = table(vec![series(&C, &[(45, 30.0), (60, 60.0)])]);
+        let rates: Vec<f64> = table.rate("c", "a", |_| true).values().collect();
+        assert_eq!(rates, [2.0, 2.0]);
+        let early = series(&C, &[(0, 30.0), (15, 60.0)]);
+        assert_eq!(table.increments(&early).len(), 1);
+    }
+
+    #[test]
+    fn a_series_that_begins_beside_unreadable_samples_has_no_known_beginning() {
+        let counter = series(&C, &[(45, 30.0), (60, 60.0)]);
+        let part =
+            |of: Observed, from, to| Unreadable { of, range: TimeRange::new(at(from), at(to)) };
+        let target = |instance: &str| {
+            let (job, instance) = ("t".to_owned(), instance.to_owned());
+            Observed::Target(crate::model::TargetKey { job, instance })
+        };
+        let increments = |part: Unreadable| {
+            let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
+            let up = series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up);
+            let table = SeriesTable::new(vec![up, counter.clone()], &[part]);
+            table.increments(&counter).len()
+        };
+        assert_eq!(increments(part(target("a"), 0, 31)), 1);
+        assert_eq!(increments(part(Observed::Anything, 0, 31)), 1);
+        assert_eq!(increments(part(target("a"), 0, 30)), 2);
+        assert_eq!(increments(part(target("b"), 0, 31)), 2);
+    }
+
+    #[test]
+    fn a_long_gap_has_no_rate_but_an_increase_across() {
+        let table = table(vec![series(&C, &[(0, 0.0), (15, 15.0), (135, 20.0)])]);
+        assert_eq!(table.rate("c", "a", |_| true).0.len(), 1);
+        let across = table.across("c", "a", TimeRange::new(at(15), at(135))).unwrap();
+        assert_eq!((across.by, across.at - across.since), (5.0, 120_000));
+    }
+
+    #[test]
+    fn a_mean_across_a_gap_stands_for_each_missing_scrape() {
+        let sum = series(&[("__name__", "h_sum"), ("instance", "a")], &[(0, 0.0), (60, 8.0)]);
+        let count = series(&[("__name__", "h_count"), ("instance", "a")], &[(0, 0.0), (60, 4.0)]);
+        let mean = table(vec![sum, count]).mean("h", "a", 1.0, |_| true);
+        let spans: Vec<(i64, i64, f64)> = mean
+            .0
+            .iter()
+            .map(|p| (p.since.as_millis() / 1000, p.at.as_millis() / 1000, p.value))
+            .collect();
+        assert_eq!(spans, [(0, 15, 2.0), (15, 30, 2.0), (30, 45, 2.0), (45, 60, 2.0)]);
+    }
+
+    #[test]
+    fn a_mean_needs_observations() {
+        let sum =
+            series(&[("__name__", "h_sum"), ("instance", "a")], &[(0, 0.0), (15, 3.0), (30, 3.0)]);
+        let count = series(
+            &[("__name__", "h_count"), ("instance", "a")],
+            &[(0, 0.0), (15, 6.0), (30, 6.0)],
+        );
+        let mean = table(vec![sum, count]).mean("h", "a", 1.0, |_| true);
+        assert_eq!(mean.values().collect::<Vec<_>>(), [0.5]);
+    }
+
+    #[test]
+    fn without_up_a_scrape_is_known_by_its_other_samples() {
+        let own = series(&C, &[(0, 1.0), (15, 2.0), (60, 3.0)]);
+        let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
+        let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);
+        let up = |all: Vec<Series>| -> Vec<(i64, bool)> {
+            let table = SeriesTable::new(all, &[]);
+            table.scrapes()["a"].iter().map(|one| (one.at.as_millis() / 1000, one.up)).collect()
+        };
+        let seen = [(0, true), (15, true), (30, false), (45, false), (60, true)];
+        assert_eq!(up(vec![own.clone(), took]), seen);
+        let mut marked = own;
+        let marker = Sample { at: at(30), value: crate::model::stale_marker() };
+        marked.samples.insert(2, marker);
+        assert_eq!(up(vec![marked]), [(0, true), (15, true), (30, false), (60, true)]);
+    }
+
+    #[test]
+    fn the_scrape_interval_is_measured() {
+        assert_eq!(table(Vec::new()).scrape_interval_ms(), 15_000);
+    }
+}
