@@ -118,7 +118,7 @@ fn open_questions(
 ) -> Vec<Unchecked> {
     let unexplained = hypotheses.iter().filter(|one| !matches!(one.role, Role::Follows(_)));
     let mut open: Vec<Unchecked> =
-        unexplained.filter_map(|one| one.claim.hangs_on.clone()).collect();
+        unexplained.filter_map(|one| one.claim.depends_on.clone()).collect();
     open.extend(unseen_requests(observed.evidence, &observed.rises));
     open.extend(blind_spots(observed.evidence, modes));
     open

@@ -103,8 +103,7 @@ pub struct Claim {
     pub onset_uncertainty_ms: i64,
     /// When it was over; `None` where it lasts to the end of what was observed.
     pub end: Option<Timestamp>,
-    /// From 0 to 1; at least [`CONFIDENT`](crate::diagnose::thresholds::CONFIDENT) is needed to name
-    /// a cause.
+    /// From 0 to 1; a cause needs at least 0.5, the threshold `confident`.
     pub confidence: f64,
     /// Findings of the window that speak for it.
     pub evidence: Vec<FindingRef>,
@@ -116,7 +115,7 @@ pub struct Claim {
     pub unchecked: Vec<Unchecked>,
     /// What would have to be observed to decide whether the claim holds. Where there is no other
     /// cause, the verdict says that this cannot be decided.
-    pub hangs_on: Option<Unchecked>,
+    pub depends_on: Option<Unchecked>,
 }
 
 impl Claim {
@@ -138,16 +137,16 @@ impl Claim {
             readings: Vec::new(),
             against: Vec::new(),
             unchecked: Vec::new(),
-            hangs_on: None,
+            depends_on: None,
         }
     }
 
     /// Names what is missing to confirm or to rule out the claim. Its confidence falls below what a
     /// cause needs.
     #[must_use]
-    pub fn hangs_on(mut self, what: &str, command: &str) -> Self {
+    pub fn depends_on(mut self, what: &str, command: &str) -> Self {
         self.confidence = self.confidence.min(0.45);
-        self.hangs_on = Some(Unchecked::new(what, command));
+        self.depends_on = Some(Unchecked::new(what, command));
         self
     }
 

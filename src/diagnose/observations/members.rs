@@ -63,7 +63,7 @@ impl MemberOutage {
 pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     let mut found = Vec::new();
     for name in evidence.nodes.member_names() {
-        found.extend(of_member(evidence, &name));
+        found.extend(of_member(evidence, name));
     }
     found.sort_by(|a, b| (a.onset, &a.member).cmp(&(b.onset, &b.member)));
     found

@@ -54,7 +54,7 @@ fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             }
             let confidence = claim.confidence;
             let what = format!("{}: whether PD heard it meanwhile", claim.target.name);
-            Claim { confidence, ..claim.hangs_on(&what, "pd-ctl store") }
+            Claim { confidence, ..claim.depends_on(&what, "pd-ctl store") }
         })
         .collect()
 }

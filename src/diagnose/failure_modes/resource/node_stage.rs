@@ -83,7 +83,7 @@ pub fn without_unmeasured_stages(
         _ => return claim,
     };
     let what = format!("{}: whether {what} made it slow", known.name());
-    claim.hangs_on(&what, "curl http://TIKV:20180/metrics")
+    claim.depends_on(&what, "curl http://TIKV:20180/metrics")
 }
 
 /// Lowers a claim about a store by what its load may explain.
