@@ -1,6 +1,7 @@
-//! Arguments, wiring, progress, exit codes.
+//! The command line: parses arguments, calls the other modules, prints results and progress, and returns
+//! exit codes.
 //!
-//! The only module that prints and that reads the system clock.
+//! It is the only module that prints and that reads the system clock.
 
 mod clock;
 mod commands;
@@ -115,7 +116,7 @@ pub fn main() -> ExitCode {
         .try_get_matches()
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let done = match understood {
-        Ok((cli, matches)) => started(cli, &matches),
+        Ok((cli, matches)) => run(cli, &matches),
         Err(error) => arguments::explain(error),
     };
     match done {
@@ -131,7 +132,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn started(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Code> {
+fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Code> {
     arguments::refuse_passwords(matches)?;
     start_logging(&cli.global);
     dispatch(cli)
@@ -171,7 +172,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     done.map(|()| Code::Ok)
 }
 
-/// An error with its causes in one line; a cause that the message before it ends with is left out.
+/// An error with its causes in one line. A cause is left out where the message before ends with it.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -186,8 +187,8 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// What parsers of TOML and of regular expressions say: what failed, then what they read, which is
-/// left out, then why.
+/// The first and the last line of a message. Parsers of TOML and of regular expressions write what failed
+/// first, the reason last, and between them the text that they read, which is left out.
 fn first_and_last_line(message: &str) -> String {
     let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     match (lines.next(), lines.next_back()) {
@@ -207,8 +208,8 @@ fn start_logging(global: &Global) {
     remarks::start_log(level, global.color);
 }
 
-/// Runs a future on this thread alone. An answer of Prometheus's comes in tens of thousands of
-/// pieces, and to hand each from thread to thread costs several times what is done with it.
+/// Runs a future on this thread alone. An answer of Prometheus arrives in tens of thousands of pieces, and
+/// passing each to another thread costs several times the work on it.
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

@@ -1,6 +1,7 @@
-//! Reports as bytes: text for a terminal, JSON for programs.
+//! Turns results into bytes: text for people, JSON, CSV and Parquet for programs.
 //!
-//! The same report gives the same bytes in any time zone and any locale.
+//! The same result gives the same bytes in any time zone and any locale. Nothing is written to a file or
+//! a terminal here: that is the callers' work.
 
 mod diagnosed;
 mod explain_text;

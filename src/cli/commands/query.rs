@@ -2,9 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -13,7 +10,7 @@ use crate::cli::commands::metric_list;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
-use crate::cli::{Global, lookup};
+use crate::cli::{Global, clock, lookup};
 use crate::model::{TimeRange, Timestamp, escape_json, parse_duration_ms};
 use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, Storage};
 use crate::report;
@@ -103,7 +100,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     let text = args.expression.as_deref().unwrap_or_default();
     let expression = Expression::parse(text)?;
     let engine = Engine::new(EngineOptions {
-        interrupt: Some(stop_after(&args.timeout)?),
+        interrupt: Some(clock::stop_after(&args.timeout)?),
         ..EngineOptions::new(dialect)
     });
     let answer = match when(args, reader.window())? {
@@ -115,23 +112,6 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     write(global, args, &answer)?;
     tell(global, &reader, &storage, &expression, &answer)?;
     Ok(CliError::unless_whole(&path, reader.damage().len())?)
-}
-
-/// A flag that turns true once the time is over.
-///
-/// # Errors
-///
-/// Where the text is no duration.
-pub fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
-    let limit = Duration::from_millis(parse_duration_ms(timeout)?.try_into()?);
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // The thread ends with the program.
-    std::thread::spawn(move || {
-        std::thread::park_timeout(limit);
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
 }
 
 fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {

@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::capture::CaptureReader;
 use crate::cli::commands::rules_test::TestArgs;
-use crate::cli::commands::{metric_list, query, rules_test};
+use crate::cli::commands::{metric_list, rules_test};
 use crate::cli::config::file::read_small;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
-use crate::cli::{Global, lookup};
+use crate::cli::{Global, clock, lookup};
 use crate::diagnose::Damaged;
 use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
@@ -240,7 +240,7 @@ impl Replayed {
         let version = set.prometheus_version.as_deref();
         let dialect = version.map_or_else(|| storage.dialect(), Dialect::of_version);
         let engine = Engine::new(EngineOptions {
-            interrupt: Some(query::stop_after(&span.timeout)?),
+            interrupt: Some(clock::stop_after(&span.timeout)?),
             ..EngineOptions::new(dialect)
         });
         let interval_ms = span.interval_ms()?;
