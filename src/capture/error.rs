@@ -1,118 +1,119 @@
-//! What can go wrong with a capture file.
+//! Errors of reading and writing a capture file.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::escape_path;
 
-/// An operation on a capture failed.
+/// An operation on a capture failed. Each variant names the file that was acted on.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// No file of that name.
+    /// There is no file at this path.
     #[error("no capture at {path}", path = escape_path(path))]
     NotFound {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
     },
-    /// Not a capture: another kind of file, or a foreign database.
+    /// The file is not a capture: another kind of file, or a SQLite database of something else.
     #[error("{path} is not a capture: {why}", path = escape_path(path))]
     NotACapture {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// What it is instead.
+        /// What kind of file it is instead.
         why: String,
     },
-    /// A capture's database that holds tables, views or triggers which are not the format's, or
-    /// lacks some that are. SQLite would run what such a file brings, so nothing else is read.
+    /// The database holds tables, views or triggers that the format does not have, or lacks some
+    /// that it has. SQLite would execute such views and triggers, so nothing else is read from the
+    /// file.
     #[error("{path} holds what does not belong to a capture: {what}", path = path.display())]
     Foreign {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// What is there or missing, by name.
+        /// Names of the entries that are foreign or missing.
         what: String,
     },
-    /// What was asked for takes more memory than a reader gives to a file of this size.
+    /// The request needs more memory than a reader allows for a file of this size.
     #[error("{path}: {part} takes more memory than a file of its size is given ({limit_bytes} bytes)", path = path.display())]
     Oversized {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// What was to be held.
+        /// The data that would have been held in memory.
         part: String,
-        /// How much a reader of this file holds at most.
+        /// Most bytes that a reader holds for this file.
         limit_bytes: u64,
     },
-    /// Written by a later version of the program.
+    /// The file was written by a later version of the program.
     #[error("{path} has capture format {found}, but this version reads formats 1 to {supported}", path = escape_path(path))]
     Newer {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// Its format.
+        /// Format number that the file states.
         found: u32,
         /// The newest format that this version reads.
         supported: u32,
         /// The oldest version of `operator` that reads it, where the file says so.
         reads_since: Option<String>,
     },
-    /// Another recorder holds the run.
+    /// Another recorder holds the lock of this run.
     #[error("another recorder (pid {pid}) is writing {path}", path = escape_path(path))]
     Locked {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// The other recorder's process id; empty where it could not be read.
+        /// Process id of the other recorder; empty where it could not be read.
         pid: String,
     },
-    /// The file exists where a new one was to be made.
+    /// A file exists where a new one was to be created.
     #[error("{path} exists already", path = escape_path(path))]
     Exists {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
     },
-    /// Something else than a regular file stands where one is to be written.
+    /// The path to be written is a link, directory or device instead of a regular file.
     #[error("{path} is {what}, and nothing is written through that", path = path.display())]
     NotAFile {
-        /// What was to be written.
+        /// Path of the file to be written.
         path: PathBuf,
-        /// What stands there.
+        /// Kind of file that was found there.
         what: &'static str,
     },
-    /// Stored bytes do not match their checksum or their form.
+    /// Stored bytes do not match their checksum or are not in the expected form.
     #[error("{path}: {part} is damaged: {why}", path = escape_path(path))]
     Damaged {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// Which row or block.
+        /// The row or block that is damaged.
         part: String,
-        /// What does not hold.
+        /// The check that failed.
         why: String,
     },
     /// The disk is full, or a quota is used up.
     #[error("no space left on the disk that holds {path}", path = escape_path(path))]
     Full {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
     },
-    /// The disk, or a limit of the system, refused to read or write.
+    /// The disk or a limit of the operating system refused to read or write.
     #[error("the system refused to read or write {path}", path = escape_path(path))]
     Refused {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// Why.
+        /// The error that the system or SQLite returned.
         source: rusqlite::Error,
     },
-    /// The operating system refused.
+    /// The operating system refused access to the file.
     #[error("cannot access {path}", path = escape_path(path))]
     Io {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// Why.
+        /// The error that the system or SQLite returned.
         source: std::io::Error,
     },
-    /// SQLite refused.
+    /// SQLite reported an error that is none of the above.
     #[error("SQLite failed on {path}", path = escape_path(path))]
     Sqlite {
-        /// The file.
+        /// Path of the capture file.
         path: PathBuf,
-        /// Why.
+        /// The error that the system or SQLite returned.
         source: rusqlite::Error,
     },
 }
@@ -127,7 +128,7 @@ impl CaptureError {
         }
     }
 
-    /// Whether there would be none with more space on the disk.
+    /// Whether the error is lack of disk space.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
     }

@@ -1,4 +1,4 @@
-//! What a capture holds, counted for people.
+//! Counts what a capture contains, for display.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,28 @@ use super::file::FORMAT;
 use super::{CaptureError, CaptureReader};
 use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
 
-/// What a capture holds, for people.
+/// Counts of the content of a capture.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Inventory {
-    /// Samples, staleness markers included.
+    /// Number of samples, including staleness markers.
     pub samples: u64,
-    /// Series.
+    /// Number of series.
     pub series: u64,
-    /// Targets with their series and sealed or journalled samples.
+    /// Targets, each with its number of series and of samples.
     pub targets: Vec<(TargetKey, u64, u64)>,
     /// Metrics with their number of series, ascending by name.
     pub metrics: Vec<(String, u64)>,
-    /// PD answers.
+    /// Number of PD answers.
     pub pd_answers: u64,
-    /// Distinct PD documents.
+    /// Number of distinct PD documents.
     pub pd_documents: u64,
-    /// Bytes by part of the file; a part that is damaged is left out.
+    /// Bytes by part of the file; damaged parts are left out.
     pub bytes: Vec<(String, u64)>,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub file_bytes: u64,
-    /// The capture's format.
+    /// Format number of the capture.
     pub format: u32,
-    /// Whether a ground truth is sealed inside.
+    /// Whether the capture contains a sealed ground truth.
     pub truth_sealed: bool,
 }
 
@@ -39,9 +39,9 @@ impl CaptureReader {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// The stretch of time in which most was observed, where stretches are more than `apart_ms` from
-    /// one another: without the samples of an exporter whose clock is off by years. The latest of
-    /// several; empty where nothing was observed.
+    /// The range of time with the most observations, where ranges are separated by more than
+    /// `apart_ms` milliseconds. It excludes the samples of an exporter whose clock is wrong by
+    /// years. The latest of several equal ranges; empty where nothing was observed.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl CaptureReader {
         })
     }
 
-    /// What the capture holds.
+    /// Counts the content of the capture; reads all samples.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl CaptureReader {
             let total = self.file().connection.query_row(sql, [], |row| row.get::<_, f64>(0));
             match total.map_err(|source| self.file().sqlite(source)) {
                 Ok(total) => bytes.push((part.to_owned(), total as u64)),
-                // Reading the part's rows names what is damaged.
+                // Damage is noted when the rows of the part are read.
                 Err(CaptureError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }

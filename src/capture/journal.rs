@@ -1,53 +1,52 @@
-//! What the journal's rows hold, and how scrapes become the columns of a block.
+//! Splits scrapes into rows of the journal, and turns them into the columns of blocks.
 
 use std::collections::BTreeMap;
 
-use super::budget::Budget;
 use super::codec::{
     ABSENT, Columns, Cursor, DecodeError, JournalRow, STALE, VALUE, decode_journal,
 };
+use super::memory_budget::MemoryBudget;
 use crate::model::STALE_NAN_BITS;
 
-/// The target number under which PD answers stand; scrape targets are counted from 1.
+/// The target number of PD answers; scrape targets are numbered from 1.
 pub const PD_TARGET: u32 = 0;
 
-/// Splits the payload of a row of the journal into the number of its target and what is the
-/// target's.
+/// Splits the payload of a journal row into its target number and the encoded observations.
 pub fn split_row(payload: &[u8]) -> Result<(u32, &[u8]), DecodeError> {
     let mut cursor = Cursor::new(payload);
     let target = cursor.u32()?;
     Ok((target, cursor.take(cursor.remaining())?))
 }
 
-/// Scrapes that rows of the journal hold, by target number.
+/// Scrapes that were read from the journal, by target number.
 #[derive(Default)]
 pub struct JournalScrapes(pub BTreeMap<u32, Vec<JournalRow>>);
 
 impl JournalScrapes {
-    /// Adds what one row holds, of a row that this program wrote.
+    /// Decodes a row that this process wrote, without limits.
     pub fn read(&mut self, target: u32, blob: &[u8]) -> Result<(), DecodeError> {
-        self.read_within(target, blob, usize::MAX, &mut Budget::of_bytes(u64::MAX))
+        self.read_within(target, blob, usize::MAX, &mut MemoryBudget::of_bytes(u64::MAX))
     }
 
-    /// As [`read`](Self::read), for a row of a stranger's: its target has so many series, and what it
-    /// holds is taken from `budget`.
+    /// As [`read`](Self::read), for a row of an untrusted file: its target has `series` series, and
+    /// its memory is charged to `budget`.
     pub fn read_within(
         &mut self,
         target: u32,
         blob: &[u8],
         series: usize,
-        budget: &mut Budget,
+        budget: &mut MemoryBudget,
     ) -> Result<(), DecodeError> {
         self.0.entry(target).or_default().extend(decode_journal(blob, series, budget)?);
         Ok(())
     }
 }
 
-/// Samples of one row of the journal, where it has more than one instant: unpacked, they take half
-/// of what a reader allows one row.
+/// Most samples in a journal row with more than one instant: unpacked, they need half of what a
+/// reader accepts in one row.
 const ROW_SAMPLES: usize = 1 << 23;
 
-/// Cuts what one tick brought for one target into rows of the journal; mostly it is one.
+/// Cuts the scrapes of one target in one tick into journal rows; usually there is one.
 pub fn rows_of(scrapes: &[JournalRow]) -> Vec<&[JournalRow]> {
     let mut rows = Vec::new();
     let (mut start, mut samples) = (0, 0);
@@ -62,28 +61,29 @@ pub fn rows_of(scrapes: &[JournalRow]) -> Vec<&[JournalRow]> {
     rows
 }
 
-/// Instants of a sealed block.
+/// Most instants in a sealed block.
 pub const BLOCK_INSTANTS: usize = 480;
-/// Series × instants of a sealed block, where it has more than one instant: what a reader decodes
-/// it into stays below 150 MB, and its bytes below what a reader takes in one row.
+/// Most cells (series × instants) in a sealed block with more than one instant: decoded it needs
+/// less than 150 MB, and its bytes fit in one row.
 pub const BLOCK_CELLS: usize = 1 << 24;
-/// Bytes that a cell of columns takes.
+/// Bytes of memory per cell of columns.
 const SIZE_OF_CELL: usize = size_of::<u8>() + size_of::<u64>();
 
-/// Turns scrapes into columns, cut at a number of instants and of cells. Of two samples of one
-/// series at one instant the first stays.
+/// Turns scrapes into columns, each with a bounded number of instants and cells. Of two samples of
+/// one series at one instant the first is kept.
 pub fn columns_of(rows: Vec<JournalRow>) -> Vec<Columns> {
-    columns_within(rows, &mut Budget::of_bytes(u64::MAX)).expect("the budget is that of any memory")
+    columns_within(rows, &mut MemoryBudget::of_bytes(u64::MAX))
+        .expect("the budget is that of any memory")
 }
 
-/// As [`columns_of`], where what the columns hold is taken from `budget`.
+/// As [`columns_of`], with the memory of the columns charged to `budget`.
 ///
 /// # Errors
 ///
 /// [`DecodeError`] where the budget does not allow it.
 pub fn columns_within(
     mut rows: Vec<JournalRow>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<Columns>, DecodeError> {
     rows.sort_by_key(|row| row.at);
     for JournalRow { samples, .. } in &mut rows {
@@ -103,11 +103,11 @@ pub fn columns_within(
 fn push_columns(
     instants: &[&[JournalRow]],
     columns: &mut Vec<Columns>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<(), DecodeError> {
     let ordinals = ordinals_of(instants);
     let cells = ordinals.len() * instants.len();
-    // Where each instant brings other series, most cells hold nothing.
+    // If each instant has other series, most cells are empty.
     if cells > BLOCK_CELLS && instants.len() > 1 {
         let (early, late) = instants.split_at(instants.len() / 2);
         push_columns(early, columns, budget)?;
@@ -118,7 +118,7 @@ fn push_columns(
     Ok(())
 }
 
-/// Instants that are put into columns at once: their values of one series share a cache line.
+/// Instants that are put into columns together: their values of one series share a cache line.
 const INSTANTS_TOGETHER: usize = 8;
 
 fn columns_of_slice(instants: &[&[JournalRow]], ordinals: Vec<u32>) -> Columns {
@@ -130,13 +130,13 @@ fn columns_of_slice(instants: &[&[JournalRow]], ordinals: Vec<u32>) -> Columns {
             if value == STALE_NAN_BITS { (STALE, 0) } else { (VALUE, value) };
     };
     for (number, together) in instants.chunks(INSTANTS_TOGETHER).enumerate() {
-        // Most scrapes bring every series; only others need to be looked at series by series.
+        // Most scrapes have every series; only the others have to be matched series by series.
         let mut whole: Vec<(usize, &[(u32, u64)])> = Vec::new();
         let mut partial: Vec<(usize, &[(u32, u64)])> = Vec::new();
         for (tick, rows) in (number * INSTANTS_TOGETHER..).zip(together) {
             match rows {
                 [row] if row.samples.len() == ordinals.len() => whole.push((tick, &row.samples)),
-                // Of two samples at one instant the first stays, so it is put last.
+                // Of two samples at one instant the first is kept, so it is written last.
                 _ => partial.extend(rows.iter().rev().map(|row| (tick, &row.samples[..]))),
             }
         }
@@ -157,7 +157,7 @@ fn columns_of_slice(instants: &[&[JournalRow]], ordinals: Vec<u32>) -> Columns {
     Columns { times, ordinals, states, bits }
 }
 
-/// All ordinals that occur, ascending. Those of a row ascend.
+/// All ordinals that occur, ascending. The ordinals of each row ascend already.
 fn ordinals_of(instants: &[&[JournalRow]]) -> Vec<u32> {
     let rows = || instants.iter().flat_map(|rows| rows.iter());
     let highest = rows().filter_map(|row| row.samples.last()).map(|(ordinal, _)| *ordinal).max();
@@ -192,7 +192,7 @@ mod tests {
         assert!(columns.iter().all(|columns| columns.states.len() <= BLOCK_CELLS));
         assert_eq!(columns.iter().map(Columns::sample_count).sum::<u64>(), 400_000);
         let rows = (0..400).map(row).collect();
-        assert!(columns_within(rows, &mut Budget::of_bytes(1 << 20)).is_err());
+        assert!(columns_within(rows, &mut MemoryBudget::of_bytes(1 << 20)).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The lock by which a capture has one writer.
+//! The lock that makes sure that a capture has one writer.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -8,19 +8,20 @@ use super::CaptureError;
 use super::file::side_file;
 use super::new_file::{FileMode, open_or_create};
 
-/// The lock that a recorder holds: a side file, so that SQLite's own locks stay untouched.
+/// The lock that a recorder holds. It is a separate file, so that the locks of SQLite are not
+/// affected.
 pub struct LockFile {
     file: File,
     path: PathBuf,
 }
 
 impl LockFile {
-    /// Takes the lock of a capture.
+    /// Acquires the lock of a capture.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Locked`] where another recorder has it, [`CaptureError::NotAFile`] where its
-    /// place is taken by something that leads elsewhere.
+    /// [`CaptureError::Locked`] where another recorder holds it, [`CaptureError::NotAFile`] where a
+    /// link or another special file has its name.
     pub fn take(capture: &Path) -> Result<Self, CaptureError> {
         let path = side_file(capture, ".lock");
         let io = |source| CaptureError::io(&path, source);
@@ -41,20 +42,20 @@ impl LockFile {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         match write!(file, "{}", std::process::id()).map_err(io) {
-            // The lock holds without the number, and whoever makes room on a full disk needs locks.
+            // The lock is valid without the process id, and `remove` needs locks on a full disk.
             Err(error) if !error.is_full() => Err(error),
             _ => Ok(Self { file, path }),
         }
     }
 
-    /// Gives it back, and removes its file.
+    /// Releases the lock and removes its file.
     pub fn release(self) {
         let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
 }
 
-/// Whether the file that is open is the one that stands at `path`.
+/// Whether the open file is the one at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |data: std::fs::Metadata| (data.dev(), data.ino());

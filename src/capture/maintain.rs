@@ -1,4 +1,5 @@
-//! What is done to a whole capture: copying, compacting, marking, sealing a truth.
+//! Operations on a whole capture: copy, compact, remove, add an event, and seal or unseal a ground
+//! truth.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,20 +8,22 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use sha2::{Digest, Sha256};
 
-use super::catalog::{SeriesSegment, target_labels};
 use super::codec::{JournalRow, Packing};
-use super::file::{CaptureFile, State, Table, bytes_on_disk, is_unsealed, remove_with_side_files};
-use super::index::{Place, SeriesIndex};
+use super::file::{
+    CaptureFile, CommittedState, Table, bytes_on_disk, is_unsealed, remove_with_side_files,
+};
 use super::journal::{BLOCK_CELLS, BLOCK_INSTANTS, columns_of};
 use super::lock::LockFile;
-use super::new_file::{FileMode, Unfinished};
+use super::new_file::{FileMode, UnfinishedFile};
 use super::reader::Target;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_index::{SeriesIndex, SeriesPlace};
+use super::series_segment::{SeriesSegment, target_labels};
 use super::writer::write_events;
 use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
 use crate::model::{Event, Labels, PdOutcome, TimeRange, Timestamp};
 
-/// zstd's level for labels in a compacted capture.
+/// zstd level for labels in a compacted capture.
 const LABELS_LEVEL: i32 = 19;
 
 /// Writes a consistent copy to `to`, which must not exist; a recorder may be running.
@@ -32,14 +35,14 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), CaptureError> {
     copy_as(from, to, FileMode::default())
 }
 
-/// As [`copy`]; the copy may be read by whom `mode` and the source's own permissions both allow.
+/// As [`copy`]; the permissions of the copy are those that both `mode` and the source allow.
 ///
 /// # Errors
 ///
-/// As [`copy`].
+/// The same errors as [`copy`].
 pub fn copy_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let source = CaptureFile::open_to_read(from)?;
-    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
+    let unfinished = UnfinishedFile::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
     let target_error = |error| super::file::sqlite(to, error);
     let mut target = Connection::open(unfinished.path()).map_err(target_error)?;
     {
@@ -56,8 +59,9 @@ pub fn copy_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureErro
     unfinished.finish()
 }
 
-/// Writes the same content to `to` in the fewest bytes: series sorted, blocks joined, documents
-/// packed together. The same content gives the same bytes, whatever the order it was written in.
+/// Writes the same content to `to` in fewer bytes: series sorted, blocks joined, documents packed
+/// together. The same content gives the same bytes, independent of the order in which it was
+/// written.
 ///
 /// # Errors
 ///
@@ -67,16 +71,16 @@ pub fn compact(from: &Path, to: &Path) -> Result<(), CaptureError> {
     compact_as(from, to, FileMode::default())
 }
 
-/// As [`compact`]; the result may be read by whom `mode` and the source's own permissions both allow.
+/// As [`compact`]; the permissions of the result are those that both `mode` and the source allow.
 ///
 /// # Errors
 ///
-/// As [`compact`].
+/// The same errors as [`compact`].
 pub fn compact_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureError> {
     let reader = CaptureReader::open(from)?;
-    let unfinished = Unfinished::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
+    let unfinished = UnfinishedFile::beside(to, FileMode::of(from)?.narrowed_to(mode))?;
     let mut file = CaptureFile::fill_empty(unfinished.path())?;
-    // Errors speak of the file that was asked for.
+    // Errors name the file that the caller asked for, not the temporary one.
     file.path = to.to_owned();
     file.run("BEGIN IMMEDIATE")?;
     write_compact(&reader, &file)?;
@@ -88,12 +92,12 @@ pub fn compact_as(from: &Path, to: &Path, mode: FileMode) -> Result<(), CaptureE
 
 fn write_compact(reader: &CaptureReader, file: &CaptureFile) -> Result<(), CaptureError> {
     file.set_meta(reader.meta())?;
-    let mut state = State {
+    let mut state = CommittedState {
         journal_first: 1,
         journal_next: 1,
         segments: 0,
         blocks: 0,
-        bounds_sum: State::empty().bounds_sum,
+        bounds_sum: CommittedState::empty().bounds_sum,
         gaps: 0,
         documents: 0,
         ..reader.state().clone()
@@ -113,14 +117,14 @@ fn write_compact(reader: &CaptureReader, file: &CaptureFile) -> Result<(), Captu
     file.set_state(&state)
 }
 
-/// Removes a capture and its side files. Returns how many bytes that freed.
+/// Removes a capture and its side files. Returns the number of bytes that were freed.
 ///
 /// # Errors
 ///
 /// [`CaptureError::Locked`] where a recorder writes it, or what the operating system refuses.
 pub fn remove(path: &Path) -> Result<u64, CaptureError> {
     let lock = match LockFile::take(path) {
-        // A disk may be too full for another file; this is what makes room.
+        // The disk may be too full for a lock file; removing a capture makes room.
         Err(error) if error.is_full() => None,
         lock => Some(lock?),
     };
@@ -135,7 +139,7 @@ pub fn remove(path: &Path) -> Result<u64, CaptureError> {
 fn write_sorted_series(
     reader: &CaptureReader,
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
 ) -> Result<(), CaptureError> {
     let targets: Vec<&Target> =
         (1..=reader.target_count()).map(|number| reader.target(number)).collect();
@@ -164,7 +168,7 @@ fn write_sorted_series(
     for (number, target) in (1..).zip(targets) {
         let extra = target_labels(&target.key);
         let place = |set: &Labels| index.place(set.fingerprint_with(&extra));
-        let places: Vec<Place> = target.sets.iter().filter_map(place).collect();
+        let places: Vec<SeriesPlace> = target.sets.iter().filter_map(place).collect();
         if let Some(first) = places.first() {
             let ordinals: Vec<u32> = places.iter().map(|place| place.ordinal).collect();
             pending.push((first.target + 1, number, ordinals));
@@ -211,11 +215,11 @@ fn rows_at(
 fn write_pd(
     reader: &CaptureReader,
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
 ) -> Result<(), CaptureError> {
     let mut numbers: HashMap<[u8; 32], u64> = HashMap::new();
     let mut blocks = PdBlocks::new(file, state, Packing::Compacted);
-    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
+    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
     reader.visit_pd_answers(visit, |mut answer| {
         let PdOutcome::Answered { body, .. } = &mut answer.outcome else {
             return blocks.answer(answer, None);
@@ -256,32 +260,32 @@ fn put_truth(file: &CaptureFile, truth: &[u8]) -> Result<(), CaptureError> {
     file.set_marks(&marks)
 }
 
-/// Puts an event on the timeline, during a recording or after it.
+/// Adds an event to the timeline, during a recording or after it.
 ///
 /// # Errors
 ///
-/// What opening and writing the file refuse.
+/// [`CaptureError`] where the file cannot be opened or written.
 pub fn add_event(path: &Path, event: Event) -> Result<(), CaptureError> {
     alter(path, |file| write_events(file, &[event]))
 }
 
-/// Seals a ground truth inside, for scoring; replay has no way to read it.
+/// Stores a ground truth in the capture, for scoring; replay has no way to read it.
 ///
 /// # Errors
 ///
-/// What opening and writing the file refuse.
+/// [`CaptureError`] where the file cannot be opened or written.
 pub fn seal_truth(path: &Path, truth: &[u8]) -> Result<(), CaptureError> {
     alter(path, |file| put_truth(file, truth))
 }
 
-/// The ground truth sealed inside, the last one where there are several; for scoring alone.
+/// The ground truth in the capture, the last one if there are several. Only scoring may use it.
 ///
-/// This is the only way to a truth. It is no part of [`CaptureReader`], which is all that replay
-/// and diagnosis are given.
+/// This is the only access to a ground truth. It is not a method of [`CaptureReader`], which is all
+/// that replay and diagnosis get.
 ///
 /// # Errors
 ///
-/// What opening the file refuses.
+/// [`CaptureError`] where the file cannot be opened or read.
 pub fn unseal_truth(path: &Path) -> Result<Option<Vec<u8>>, CaptureError> {
     Ok(read_truths(&CaptureFile::open_to_read(path)?)?.pop())
 }

@@ -1,45 +1,49 @@
 //! The capture: one SQLite file per run.
 //!
-//! The format is specified in `docs/capture-format.md`. All SQL of the program is here.
+//! The format is specified in `docs/capture-format.md`. All SQL of the program is in this module.
+//! It does not know what metrics and PD answers mean, and evaluates nothing.
 
-mod budget;
-mod by_fingerprint;
-mod catalog;
 mod codec;
+mod copy_range;
+mod damage;
+mod digest;
 mod error;
-mod excerpt;
 mod file;
-mod index;
+mod fingerprint_map;
 mod inventory;
 mod journal;
 mod lock;
-mod loss;
 mod maintain;
+mod memory_budget;
+mod metric_index;
 mod new_file;
 mod parallel;
-mod pd;
+mod pd_answers;
 mod reader;
-mod scan;
+mod scan_samples;
 mod schema;
 mod sealing;
-mod select;
+mod select_series;
+mod series_index;
+mod series_segment;
 mod verify;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use copy_range::copy_range;
+pub use damage::Damage;
 pub use error::CaptureError;
-pub use excerpt::excerpt;
 pub use file::{FORMAT, bytes_on_disk, is_unsealed};
-pub use index::{SampleBatch, SeriesIndex};
 pub use inventory::Inventory;
 pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
 };
 pub use new_file::FileMode;
-pub use pd::{PdOrder, PdVisit};
-pub use reader::{CaptureReader, Damage};
-pub use scan::SampleRun;
+pub use pd_answers::{PdOrder, PdVisit};
+pub use reader::CaptureReader;
+pub use scan_samples::SampleRun;
+pub use series_index::{SampleBatch, SeriesIndex};
 pub use verify::{VerifyReport, verify};
 pub use writer::{CaptureWriter, CommitStats, Tick};

@@ -1,8 +1,9 @@
-//! Files that the program makes: who may read them, and never through a link.
+//! Creates files with safe permissions, never through a link, and never half written under their
+//! final name.
 //!
-//! A directory of captures may be written by others, or have come out of an archive. So nothing is
-//! opened for writing where a symbolic link, a pipe or a device stands, and a file that takes time to
-//! write gets its name once it is whole.
+//! Other users may write to a directory of captures, or it may come from an archive. So symbolic
+//! links, pipes and devices are never opened for writing, and a file that takes time to write gets
+//! its name when it is complete.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -15,17 +16,17 @@ use tempfile::NamedTempFile;
 use super::CaptureError;
 use super::file::side_file;
 
-/// What SQLite may leave beside a file.
+/// Suffixes of the side files of SQLite.
 pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Who may read and write a new file: permission bits, from which the umask takes more away.
+/// Permission bits of a new file, from which the umask removes more.
 ///
-/// Whoever makes a file reads and writes it; nobody may execute it.
+/// The owner can always read and write; nobody can execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileMode(u32);
 
 impl Default for FileMode {
-    /// Nobody but the owner.
+    /// Read and write for the owner only.
     fn default() -> Self {
         Self::OWNER
     }
@@ -35,31 +36,31 @@ impl FileMode {
     const OWNER: Self = Self(0o600);
     const ALL: u32 = 0o666;
 
-    /// Reads an octal number such as `0640`. `None` where it is none, where the owner could not read
-    /// and write the file, or where it says more than reading and writing.
+    /// Parses an octal number such as `0640`. `None` where it is not one, where the owner could not
+    /// read and write, or where it grants more than reading and writing.
     pub fn parse(text: &str) -> Option<Self> {
         let bits = u32::from_str_radix(text, 8).ok()?;
         let owner = bits & Self::OWNER.0 == Self::OWNER.0;
         (owner && bits & !Self::ALL == 0).then_some(Self(bits))
     }
 
-    /// That of a file.
+    /// The permissions of an existing file.
     pub(super) fn of(path: &Path) -> Result<Self, CaptureError> {
         let data = std::fs::metadata(path).map_err(|source| CaptureError::io(path, source))?;
         Ok(Self(data.mode() & Self::ALL))
     }
 
-    /// What both allow; always reading and writing for the owner.
+    /// The permissions that both allow; the owner can always read and write.
     pub(super) fn narrowed_to(self, other: Self) -> Self {
         Self(self.0 & other.0 | Self::OWNER.0)
     }
 }
 
-/// Makes an empty file.
+/// Creates an empty file.
 ///
 /// # Errors
 ///
-/// [`CaptureError::Exists`] where anything stands at `path`, be it a link that leads nowhere.
+/// [`CaptureError::Exists`] where anything exists at `path`, including a broken link.
 pub fn create_new(path: &Path, mode: FileMode) -> Result<File, CaptureError> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true).mode(mode.0);
@@ -69,12 +70,12 @@ pub fn create_new(path: &Path, mode: FileMode) -> Result<File, CaptureError> {
     })
 }
 
-/// Opens the file at `path` for reading and writing, or makes an empty one.
+/// Opens the file at `path` for reading and writing, or creates an empty one.
 ///
 /// # Errors
 ///
-/// [`CaptureError::NotAFile`] where something else than a regular file of one name stands there:
-/// what is written would go elsewhere.
+/// [`CaptureError::NotAFile`] where `path` is not a regular file or has hard links: the data would
+/// go to another file.
 pub fn open_or_create(path: &Path, mode: FileMode) -> Result<File, CaptureError> {
     refuse_special(path)?;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -83,16 +84,17 @@ pub fn open_or_create(path: &Path, mode: FileMode) -> Result<File, CaptureError>
     options.custom_flags(flags.bits().cast_signed());
     let io = |source| CaptureError::io(path, source);
     let file = options.open(path).map_err(io)?;
-    // Between the look and the opening another thing may have been put there.
+    // The file may have been replaced between the check and the opening.
     refuse(path, &file.metadata().map_err(io)?)?;
     Ok(file)
 }
 
-/// Refuses what is no regular file, without opening it. Nothing at all is fine.
+/// Refuses a path that is not a regular file, without opening it. A path where nothing exists is
+/// accepted.
 ///
 /// # Errors
 ///
-/// [`CaptureError::NotAFile`].
+/// [`CaptureError::NotAFile`] with the kind of file that was found.
 pub fn refuse_special(path: &Path) -> Result<(), CaptureError> {
     match std::fs::symlink_metadata(path) {
         Ok(data) => refuse(path, &data),
@@ -121,42 +123,42 @@ fn refuse(path: &Path, data: &std::fs::Metadata) -> Result<(), CaptureError> {
     Err(CaptureError::NotAFile { path: path.to_owned(), what })
 }
 
-/// Whether anything stands at `path`, be it a link that leads nowhere.
+/// Whether anything exists at `path`, including a broken link.
 pub fn is_taken(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-/// The folder that a file lies in.
+/// The directory that contains a file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Makes the names in the folder of `path` durable.
+/// Makes the directory entry of `path` durable.
 ///
 /// # Errors
 ///
-/// What the operating system refuses.
+/// [`CaptureError`] where the operating system refuses.
 pub fn sync_folder(path: &Path) -> Result<(), CaptureError> {
     let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     synced.map_err(|source| CaptureError::io(path, source))
 }
 
-/// A file that is written beside where it belongs. It takes that name once it is whole; until then
-/// nothing stands there, and where it never comes to that, nothing remains.
-pub struct Unfinished {
+/// A file that is written under a temporary name in the directory of its target.
+/// [`finish`](Self::finish) gives it the final name; if it is dropped before, it is removed.
+pub struct UnfinishedFile {
     file: NamedTempFile,
     target: PathBuf,
-    /// Goes last, when whoever writes the file has closed it.
+    /// Dropped last, when the file is closed.
     _side_files: SideFiles,
 }
 
-impl Unfinished {
-    /// An empty file that becomes `target`.
+impl UnfinishedFile {
+    /// Creates an empty file that becomes `target`.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Exists`] where anything stands at `target`, [`CaptureError::Full`] and
-    /// [`CaptureError::Io`] where no file can be made in its folder.
+    /// [`CaptureError::Exists`] where anything exists at `target`, [`CaptureError::Full`] and
+    /// [`CaptureError::Io`] where no file can be created in its directory.
     pub fn beside(target: &Path, mode: FileMode) -> Result<Self, CaptureError> {
         if is_taken(target) {
             return Err(CaptureError::Exists { path: target.to_owned() });
@@ -171,16 +173,16 @@ impl Unfinished {
         Ok(Self { file, target: target.to_owned(), _side_files: side_files })
     }
 
-    /// Where it is written.
+    /// The temporary path under which it is written.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Gives the file its name. Whoever wrote it has closed it and made its content durable.
+    /// Gives the file its final name. The caller has closed it and made its content durable.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Exists`] where something took the name meanwhile.
+    /// [`CaptureError::Exists`] where another file got the name meanwhile.
     pub fn finish(self) -> Result<(), CaptureError> {
         let Self { file, target, _side_files } = self;
         match file.persist_noclobber(&target) {
@@ -193,13 +195,13 @@ impl Unfinished {
     }
 }
 
-/// What SQLite left beside a file that is given up.
+/// Removes the side files of SQLite when it is dropped.
 struct SideFiles(PathBuf);
 
 impl Drop for SideFiles {
     fn drop(&mut self) {
         for suffix in SIDE_SUFFIXES {
-            // Most often there is none.
+            // Usually there is no such file.
             let _ = std::fs::remove_file(side_file(&self.0, suffix));
         }
     }
@@ -225,15 +227,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let target = dir.path().join("a.capture");
         let left = || std::fs::read_dir(dir.path()).expect("it can be listed").count();
-        let given_up = Unfinished::beside(&target, FileMode::default()).expect("nothing is there");
+        let given_up =
+            UnfinishedFile::beside(&target, FileMode::default()).expect("nothing is there");
         std::fs::write(side_file(given_up.path(), "-journal"), "undo").expect("writes");
         drop(given_up);
         assert_eq!(left(), 0);
 
-        let late = Unfinished::beside(&target, FileMode::default()).expect("nothing is there");
+        let late = UnfinishedFile::beside(&target, FileMode::default()).expect("nothing is there");
         std::os::unix::fs::symlink("nowhere", &target).expect("a link can be made");
         assert!(matches!(late.finish(), Err(CaptureError::Exists { .. })));
-        let again = Unfinished::beside(&target, FileMode::default());
+        let again = UnfinishedFile::beside(&target, FileMode::default());
         assert!(matches!(again, Err(CaptureError::Exists { .. })));
         assert_eq!(left(), 1);
     }

@@ -1,13 +1,12 @@
-//! Decoding on several threads. What comes out does not depend on their number.
+//! Maps items on several threads. The result does not depend on the number of threads.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Cells from which on a second thread pays.
+/// Cells per thread that make a thread worthwhile.
 const WORTH_A_THREAD: usize = 1 << 16;
 
-/// Maps items, in their order, on several threads where `cells`, the work in all of them, is
-/// worth it.
+/// Maps items in their order, on several threads if `cells`, the total work, is large enough.
 pub fn map<T: Sync, R: Send>(items: &[T], cells: usize, f: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = available.min(cells / WORTH_A_THREAD).min(items.len());

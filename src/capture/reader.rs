@@ -1,4 +1,7 @@
-//! Reads a capture. What is damaged is left out and named; the rest is read.
+//! Opens a capture for reading and keeps what every query needs: targets, block rows and the
+//! journal.
+//!
+//! Damaged parts are left out and named; the rest is read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -8,82 +11,91 @@ use std::sync::{Mutex, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::budget::Budget;
-use super::catalog::SeriesSegment;
 use super::codec::{Columns, DecodeError, open_envelope};
-use super::file::{CaptureFile, State, Table};
-use super::index::SeriesIndex;
+use super::damage::Damage;
+use super::digest::{ReadableContent, pd_hash};
+use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_within, split_row};
-use super::loss::Counted;
-use super::pd::{PdBlob, Unpacking};
-use super::scan::MetricIndex;
-use super::writer::{block_context, bounds_hash, pd_hash};
+use super::memory_budget::MemoryBudget;
+use super::metric_index::MetricIndex;
+use super::pd_answers::{PdBlob, UnpackAllowance};
+use super::sealing::{block_context, bounds_hash};
+use super::series_index::SeriesIndex;
+use super::series_segment::SeriesSegment;
 use super::{PdOrder, PdVisit};
 use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
 
-/// All answers of a capture.
+/// A visit of all PD answers of a capture in the order of sending.
 pub(super) const EVERY_ANSWER: PdVisit =
-    PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, disorder: None };
+    PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
 
-/// Something that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Damage {
-    /// Which row, block or group.
-    pub part: String,
-    /// What does not hold.
-    pub why: String,
-    /// The time that it covered, where that is known.
-    pub range: Option<TimeRange>,
-    /// Whose observations are lost with it; `None` where none are.
-    pub lost: Option<Observed>,
-}
-
-/// One target's series: which label set each ordinal has.
+/// A scrape target and its series.
 pub struct Target {
+    /// Labels `job` and `instance` of the target.
     pub key: TargetKey,
     /// The label sets without `job` and `instance`, by ordinal.
     pub sets: Vec<Labels>,
 }
 
-/// A row of `block` without its body.
+/// A row of the table `block` without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRow {
+    /// Id of the row, ascending from 1.
     pub id: u64,
+    /// Number of the target; 0 for PD answers.
     pub target: u32,
+    /// First instant in the block, in milliseconds.
     pub first: i64,
+    /// Last instant in the block, in milliseconds.
     pub last: i64,
 }
 
-/// Reads a capture.
+impl BlockRow {
+    /// Reads the columns id, target, first and last instant; `None` where one is out of range.
+    fn read(row: &rusqlite::Row<'_>) -> Option<Self> {
+        Some(Self {
+            id: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?,
+            target: u32::try_from(row.get::<_, i64>(1).ok()?).ok()?,
+            first: row.get(2).ok()?,
+            last: row.get(3).ok()?,
+        })
+    }
+}
+
+/// An open capture, as it was at one commit.
 pub struct CaptureReader {
     file: CaptureFile,
     meta: RunMeta,
-    state: State,
+    state: CommittedState,
     pub(super) targets: Vec<Target>,
     pub(super) blocks: Vec<BlockRow>,
-    /// Samples that are not sealed yet, by target number.
+    /// Samples that are not sealed yet, by target number (from 1).
     pub(super) journal: BTreeMap<u32, Vec<Columns>>,
     journal_ids: BTreeMap<u32, Vec<u64>>,
-    /// PD answers that are not sealed yet.
+    /// Journal rows with PD answers that are not sealed yet.
     pub(super) journal_pd: Vec<PdBlob>,
-    /// Made when it is first needed.
+    /// Built when it is first needed.
     pub(super) metrics: OnceLock<MetricIndex>,
-    damage: Mutex<Vec<Damage>>,
-    /// Blocks whose checksums have been looked at.
+    pub(super) damage: Mutex<Vec<Damage>>,
+    /// Ids of the blocks whose checksums were checked.
     pub(super) checked: Mutex<HashSet<u64>>,
-    /// What a damaged capture still holds, once that has been counted.
-    pub(super) counted: OnceLock<Counted>,
-    /// Cells that [`select`](Self::select) has decoded so far, wanted or not.
+    /// The readable content of a damaged capture, once it was counted.
+    pub(super) counted: OnceLock<ReadableContent>,
+    /// Number of cells that [`select`](Self::select) has decoded so far.
     pub(super) decoded: AtomicU64,
 }
 
-/// What a writer needs to go on with a capture.
-pub(super) struct Contents {
+/// Everything that a writer needs to continue a capture.
+pub(super) struct ResumeContents {
+    /// All series with the time of their newest sample.
     pub index: SeriesIndex,
     /// Rows of the journal by target number.
     pub journal: BTreeMap<u32, Vec<u64>>,
+    /// Numbers of PD documents by their SHA-256.
     pub documents: HashMap<[u8; 32], u64>,
+    /// Hashes of the PD answers that are written.
     pub pd_written: HashSet<u128>,
+    /// About how many ticks the journal holds.
     pub journal_ticks: u64,
 }
 
@@ -92,14 +104,14 @@ impl CaptureReader {
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the file is no capture, is newer than this program, or is damaged
-    /// where nothing can be read without: the run's metadata and counters.
+    /// [`CaptureError`] where the file is not a capture, has a newer format, or its metadata or
+    /// counts are damaged, without which nothing can be read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         Self::over(CaptureFile::open_to_read(path)?)
     }
 
     pub(super) fn over(file: CaptureFile) -> Result<Self, CaptureError> {
-        // One transaction, so that a recorder's commits in between stay unseen.
+        // One transaction, so that later commits of a recorder are not seen.
         file.run("BEGIN")?;
         let mut reader = Self {
             meta: file.meta()?,
@@ -123,23 +135,23 @@ impl CaptureReader {
         Ok(reader)
     }
 
-    /// An error that says what is more than may be held of the file at once.
+    /// The error for a request that needs more memory than the budget of this file.
     pub(super) fn oversized(&self, part: &str) -> CaptureError {
         let (path, part) = (self.file.path.clone(), part.to_owned());
         CaptureError::Oversized { path, part, limit_bytes: self.budget().limit_bytes() }
     }
 
-    /// What may be held of the file at once.
-    pub(super) fn budget(&self) -> Budget {
-        Budget::of_file(self.file.bytes_on_disk())
+    /// The memory budget of this file, unspent.
+    pub(super) fn budget(&self) -> MemoryBudget {
+        MemoryBudget::of_file(self.file.bytes_on_disk())
     }
 
-    /// What is known of the run.
+    /// Metadata of the run.
     pub fn meta(&self) -> &RunMeta {
         &self.meta
     }
 
-    /// The smallest range that holds every sample and every PD answer; empty where there is none.
+    /// The smallest range that contains all samples and PD answers; empty where there are none.
     pub fn window(&self) -> TimeRange {
         let blocks = self.blocks.iter().map(|block| (block.first, block.last));
         let journal = self.journal.values().flatten();
@@ -165,7 +177,7 @@ impl CaptureReader {
         Ok(sorted(self.gap_rows()?))
     }
 
-    /// All gaps by the id of their row, which is that of a gap that is healed later.
+    /// All gaps by the id of their row, which stays the same when a gap is filled.
     pub(super) fn gap_rows(&self) -> Result<BTreeMap<u64, Gap>, CaptureError> {
         self.documents_of(Table::Gap, self.state.gaps)
     }
@@ -198,7 +210,8 @@ impl CaptureReader {
             match read {
                 Ok(value) => drop(found.insert(id, value)),
                 Err(why) => {
-                    // Without a gap, what nobody observed looks absent; nothing rests on an event.
+                    // Without its gap, data that was not observed would look absent. No observation
+                    // depends on an event.
                     let lost = (table == Table::Gap).then_some(Observed::Anything);
                     self.note_lost(format!("{} {id}", table.name()), why, None, lost);
                 }
@@ -207,15 +220,7 @@ impl CaptureReader {
         Ok(found)
     }
 
-    /// What has been found damaged so far, each once.
-    pub fn damage(&self) -> Vec<Damage> {
-        let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
-        damage.sort();
-        damage.dedup();
-        damage
-    }
-
-    pub(super) fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &CommittedState {
         &self.state
     }
 
@@ -231,19 +236,8 @@ impl CaptureReader {
         &self.targets[number as usize - 1]
     }
 
-    /// Sums the PD answers and their hashes.
-    pub(super) fn recount_pd(&self) -> Result<(u64, u128), CaptureError> {
-        let (mut count, mut sum) = (0, 0_u128);
-        self.visit_pd_answers(EVERY_ANSWER, |answer| {
-            count += 1;
-            sum = sum.wrapping_add(pd_hash(&answer));
-            Ok(())
-        })?;
-        Ok((count, sum))
-    }
-
-    pub(super) fn contents_to_resume(&self) -> Result<Contents, CaptureError> {
-        // What is missing of these is named while they are read.
+    pub(super) fn contents_to_resume(&self) -> Result<ResumeContents, CaptureError> {
+        // Reading gaps and events notes those that are damaged.
         self.gap_rows()?;
         self.events()?;
         let (mut index, mut budget) = (SeriesIndex::default(), self.budget());
@@ -272,13 +266,13 @@ impl CaptureReader {
         let journal_ticks = self.state.journal_next.saturating_sub(self.state.journal_first);
         let journal_ticks = journal_ticks / (u64::from(self.target_count()) + 1).max(1);
         let journal = self.journal_ids.clone();
-        Ok(Contents { index, journal, documents, pd_written, journal_ticks })
+        Ok(ResumeContents { index, journal, documents, pd_written, journal_ticks })
     }
 
-    /// The body of a block without its envelope; `None` where it is damaged.
+    /// Reads the body of a block; `None` where it is damaged.
     ///
-    /// A block of samples has checksums of its own for the header and each group, so a damaged
-    /// envelope does not condemn all of it.
+    /// A block of samples has its own checksums for the header and each group, so after a failed
+    /// checksum of the body its intact groups can still be read.
     pub(super) fn block_body(&self, block: &BlockRow) -> Result<Option<Vec<u8>>, CaptureError> {
         self.checked.lock().expect("nothing panics while it adds a number").insert(block.id);
         let sql = "SELECT body FROM block WHERE id = ?1";
@@ -297,7 +291,7 @@ impl CaptureReader {
             Err(why) => {
                 let salvageable = block.target != PD_TARGET && body.len() > 4;
                 if salvageable {
-                    // Its header and groups have checksums of their own, which tell what is lost.
+                    // The checksums of header and groups show which parts are lost.
                     self.note_part(block, "", why, None);
                     return Ok(Some(body[4..].to_vec()));
                 }
@@ -307,7 +301,7 @@ impl CaptureReader {
         }
     }
 
-    fn read_segments(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
+    fn read_segments(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
         let mut numbers: BTreeMap<TargetKey, usize> = BTreeMap::new();
         let mut targets: Vec<Target> = Vec::new();
         let mut damaged = false;
@@ -315,7 +309,8 @@ impl CaptureReader {
             Table::Series,
             1..self.state.segments.saturating_add(1),
             |id, payload| {
-                // Later segments number on from earlier ones, so none is usable past a hole.
+                // Later segments continue the numbers of earlier ones, so none is usable after a
+                // damaged one.
                 if damaged {
                     return;
                 }
@@ -345,6 +340,30 @@ impl CaptureReader {
     }
 
     fn read_block_rows(&mut self) -> Result<(), CaptureError> {
+        let blocks = self.block_rows()?;
+        if (blocks.len() as u64) < self.state.blocks {
+            let missing = self.state.blocks - blocks.len() as u64;
+            self.note("block".to_owned(), format!("{missing} rows are missing"), None);
+        }
+        let sum = blocks.iter().fold(0_u128, |sum, block| {
+            let context = block_context(block.id, block.target, block.first, block.last);
+            sum.wrapping_add(bounds_hash(&context))
+        });
+        // Blocks are selected by their bounds, so wrong bounds would hide samples unnoticed.
+        let committed = &self.state.bounds_sum;
+        if !committed.is_empty() && *committed != format!("{sum:032x}") {
+            let why = "the bounds of the rows are not those that were committed".to_owned();
+            self.note("block".to_owned(), why, None);
+        }
+        for block in blocks.iter().filter(|block| block.target > self.target_count()) {
+            self.note_block(block, "", "its target is not in the capture");
+        }
+        self.blocks = blocks;
+        Ok(())
+    }
+
+    /// Rows of `block` in ascending order of id, up to the first that is damaged, which is noted.
+    fn block_rows(&self) -> Result<Vec<BlockRow>, CaptureError> {
         let sql = "SELECT id, target, first_ms, last_ms FROM block ORDER BY id";
         let mut blocks: Vec<BlockRow> = Vec::new();
         let mut statement =
@@ -359,53 +378,23 @@ impl CaptureReader {
                     break;
                 }
             };
-            let read = (|| {
-                Some(BlockRow {
-                    id: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?,
-                    target: u32::try_from(row.get::<_, i64>(1).ok()?).ok()?,
-                    first: row.get(2).ok()?,
-                    last: row.get(3).ok()?,
-                })
-            })();
-            match read {
-                Some(block)
-                    if block.id <= self.state.blocks
-                        && blocks.last().is_none_or(|last| last.id < block.id) =>
-                {
-                    blocks.push(block);
-                }
-                _ => {
+            let follows = |block: &BlockRow| {
+                block.id <= self.state.blocks && blocks.last().is_none_or(|last| last.id < block.id)
+            };
+            match BlockRow::read(row).filter(follows) {
+                Some(block) => blocks.push(block),
+                None => {
                     self.note("block".to_owned(), "a row has an unexpected form".to_owned(), None);
                     break;
                 }
             }
         }
-        drop(rows);
-        drop(statement);
-        if (blocks.len() as u64) < self.state.blocks {
-            let missing = self.state.blocks - blocks.len() as u64;
-            self.note("block".to_owned(), format!("{missing} rows are missing"), None);
-        }
-        let sum = blocks.iter().fold(0_u128, |sum, block| {
-            let context = block_context(block.id, block.target, block.first, block.last);
-            sum.wrapping_add(bounds_hash(&context))
-        });
-        // Blocks are picked by their bounds, so wrong ones would hide what nobody then misses.
-        let committed = &self.state.bounds_sum;
-        if !committed.is_empty() && *committed != format!("{sum:032x}") {
-            let why = "the bounds of the rows are not those that were committed".to_owned();
-            self.note("block".to_owned(), why, None);
-        }
-        for block in blocks.iter().filter(|block| block.target > self.target_count()) {
-            self.note_block(block, "", "its target is not in the capture");
-        }
-        self.blocks = blocks;
-        Ok(())
+        Ok(blocks)
     }
 
-    fn read_journal(&mut self, budget: &mut Budget) -> Result<(), CaptureError> {
+    fn read_journal(&mut self, budget: &mut MemoryBudget) -> Result<(), CaptureError> {
         let mut scrapes = JournalScrapes::default();
-        let (mut answers, mut unpacking) = (Vec::new(), Unpacking::default());
+        let (mut answers, mut unpacking) = (Vec::new(), UnpackAllowance::default());
         let mut ids: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         let range = self.state.journal_first..self.state.journal_next;
         let series = |target: u32| {
@@ -440,47 +429,6 @@ impl CaptureReader {
         self.journal_ids = ids;
         self.journal_pd = answers;
         Ok(())
-    }
-
-    /// Notes that a block, or a group of it, is lost.
-    pub(super) fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
-        let target = block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize));
-        let lost = match target {
-            Some(target) => Observed::Target(target.key.clone()),
-            None if block.target == PD_TARGET => Observed::Pd,
-            None => Observed::Anything,
-        };
-        self.note_part(block, group, why, Some(lost));
-    }
-
-    fn note_part(&self, block: &BlockRow, group: &str, why: impl ToString, lost: Option<Observed>) {
-        let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
-            Some(target) => target.key.to_string(),
-            None if block.target == PD_TARGET => "PD".to_owned(),
-            None => format!("target {}", block.target),
-        };
-        let range = TimeRange::new(
-            Timestamp::from_millis(block.first),
-            Timestamp::from_millis(block.last).saturating_add_millis(1),
-        );
-        let part = format!("block {} ({key}){group}", block.id);
-        self.note_lost(part, why.to_string(), Some(range), lost);
-    }
-
-    /// Notes damage that may have cost anybody's observations.
-    pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
-        self.note_lost(part, why, range, Some(Observed::Anything));
-    }
-
-    pub(super) fn note_lost(
-        &self,
-        part: String,
-        why: String,
-        range: Option<TimeRange>,
-        lost: Option<Observed>,
-    ) {
-        let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
-        damage.push(Damage { part, why, range, lost });
     }
 }
 

@@ -1,38 +1,39 @@
-//! Which tables a capture has: those that the migrations make, and nothing else.
+//! Checks that a database has exactly the tables that the migrations create.
 //!
-//! A stranger's file may bring views, triggers, generated columns or virtual tables. SQLite would
-//! run them as part of plain statements, so the schema is compared before anything else is read.
+//! An untrusted file may contain views, triggers, generated columns or virtual tables. SQLite would
+//! execute them as part of plain statements, so the schema is compared before anything else is
+//! read.
 
 use std::collections::BTreeSet;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, limits::Limit};
 
-/// Steps of SQLite's virtual machine that one statement may take while the schema is read: a
-/// capture's schema takes about a hundred, and SQLite parses all of it at once.
+/// Most steps of the virtual machine of SQLite for a statement that reads the schema: the schema of
+/// a capture needs about a hundred, and SQLite parses all of it at once.
 const MOST_STEPS: i32 = 2_000;
-/// Bytes of the longest entry of the schema that is read; a capture's take two hundred.
+/// Most bytes of a schema entry that is read; those of a capture have about two hundred.
 const LONGEST_ENTRY: i32 = 1 << 14;
-/// Entries beyond those of the format that are read in order to be named.
+/// Most foreign entries that are read and named in the error.
 const FOREIGN_NAMED: usize = 4;
-/// Characters that are shown of the name of an entry.
+/// Most characters that are shown of the name of an entry.
 const NAME_SHOWN: usize = 60;
 
 /// A row of `sqlite_schema`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct SchemaEntry {
     kind: String,
     name: String,
     table: String,
     sql: String,
 }
 
-/// Says what a database holds that does not belong to a capture which `steps` made, or lacks;
-/// `None` where its schema is that of a capture.
+/// Describes what a database has beyond the schema that `steps` create, or lacks of it; `None`
+/// where the schemas are equal.
 ///
 /// # Errors
 ///
-/// What SQLite says of a schema that cannot be read at all.
+/// The error of SQLite where the schema cannot be read at all.
 pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<Option<String>> {
     let expected = expected(steps)?;
     let length = connection.limit(Limit::SQLITE_LIMIT_LENGTH)?;
@@ -55,29 +56,34 @@ pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
     }
 }
 
-/// The schema that the steps make.
-fn expected(steps: &[&str]) -> rusqlite::Result<Vec<Entry>> {
+/// The schema that the migrations in `steps` create.
+fn expected(steps: &[&str]) -> rusqlite::Result<Vec<SchemaEntry>> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(&steps.concat())?;
     Ok(entries(&connection, usize::MAX)?.0)
 }
 
-/// So many entries of the schema in order, and the root pages of its tables.
-fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<Entry>, Vec<i64>)> {
+/// Up to `most` entries of the schema in order, and the root pages of the tables.
+fn entries(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<SchemaEntry>, Vec<i64>)> {
     let sql = "SELECT type, name, tbl_name, sql, rootpage FROM sqlite_schema LIMIT ?1";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     let (mut entries, mut roots) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let text = |column| Ok::<_, rusqlite::Error>(as_text(row.get_ref(column)?));
-        entries.push(Entry { kind: text(0)?, name: text(1)?, table: text(2)?, sql: text(3)? });
+        entries.push(SchemaEntry {
+            kind: text(0)?,
+            name: text(1)?,
+            table: text(2)?,
+            sql: text(3)?,
+        });
         roots.push(row.get_ref(4)?.as_i64().unwrap_or(0));
     }
     entries.sort();
     Ok((entries, roots))
 }
 
-/// A value as text; what is no text becomes what no table of the format has.
+/// A value as text; for other types a text that no table of the format has.
 fn as_text(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
@@ -89,10 +95,10 @@ fn as_text(value: ValueRef<'_>) -> String {
     }
 }
 
-fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<String> {
+fn difference(expected: &[SchemaEntry], found: &[SchemaEntry], roots: &[i64]) -> Option<String> {
     if expected != found {
         let foreign = found.iter().filter(|entry| !expected.contains(entry));
-        let altered = |entry: &Entry| expected.iter().any(|known| known.name == entry.name);
+        let altered = |entry: &SchemaEntry| expected.iter().any(|known| known.name == entry.name);
         let mut named: Vec<String> = foreign
             .map(|entry| match altered(entry) {
                 true => format!("another {} than the format's", described(entry)),
@@ -100,7 +106,7 @@ fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<Stri
             })
             .collect();
         let missing = expected.iter().filter(|entry| !found.contains(entry));
-        let replaced = |entry: &&Entry| found.iter().any(|other| other.name == entry.name);
+        let replaced = |entry: &&SchemaEntry| found.iter().any(|other| other.name == entry.name);
         named.extend(
             missing.filter(|entry| !replaced(entry)).map(|e| format!("no {}", described(e))),
         );
@@ -108,12 +114,12 @@ fn difference(expected: &[Entry], found: &[Entry], roots: &[i64]) -> Option<Stri
         let doubled = || "a table that stands twice in the schema".to_owned();
         return Some(if named.is_empty() { doubled() } else { named.join(", ") });
     }
-    // The first page is the schema's own, and a page belongs to one table.
+    // The first page belongs to the schema itself, and each other page to one table.
     let own: BTreeSet<i64> = roots.iter().copied().filter(|root| *root > 1).collect();
     (own.len() < roots.len()).then(|| "tables that share their pages".to_owned())
 }
 
-fn described(entry: &Entry) -> String {
+fn described(entry: &SchemaEntry) -> String {
     let kind = match entry.kind.as_str() {
         known @ ("table" | "index" | "view" | "trigger") => known,
         _ => "entry",

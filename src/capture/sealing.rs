@@ -1,29 +1,28 @@
-//! Writes sealed blocks, and reads back each before anything that it replaces may go.
+//! Writes sealed blocks, and reads back each one before the rows that it replaces are deleted.
 
 use std::sync::Arc;
 
 use super::CaptureError;
 use super::codec::{
     BlockHeader, Columns, DecodeError, Packing, PdBatch, PdLimits, PdReader, decode_group,
-    encode_block, encode_pd, open_envelope,
+    encode_block, encode_pd, open_envelope, seal_envelope,
 };
-use super::file::{CaptureFile, State};
+use super::file::{CaptureFile, CommittedState};
 use super::journal::PD_TARGET;
-use super::writer::{block_context, put_block};
 use crate::model::PdAnswer;
 
-/// Of so many groups of samples one is decoded when it is read back: decoding all would take a tenth
-/// of what recording takes. Checksums and limits, by which a reader refuses, are checked of all.
+/// One in this many groups of samples is decoded when a block is read back: decoding all would need
+/// a tenth of the time of recording. Checksums and limits are checked for all groups.
 const DECODED_OF: usize = 8;
 
 /// Writes samples of one target as a block.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where the disk refuses, or where a reader would not find the same samples.
+/// [`CaptureError`] where the disk refuses, or where reading back gives other samples.
 pub fn put_samples(
     file: &CaptureFile,
-    state: &mut State,
+    state: &mut CommittedState,
     target: u32,
     columns: &Columns,
 ) -> Result<(), CaptureError> {
@@ -45,7 +44,7 @@ fn holds_samples(
     }
     let mut from = 0;
     for group in 0..header.group_count() {
-        // Decoding no series of a group checks its checksum.
+        // Decoding zero series of a group still checks its checksum.
         let series = if is_decoded(group) { usize::MAX } else { 0 };
         let part = decode_group(block, &header, group, series)?;
         let cells = from..from + part.states.len();
@@ -60,19 +59,19 @@ fn holds_samples(
 /// Cuts PD answers into blocks of bounded size, and writes them.
 pub struct PdBlocks<'a> {
     file: &'a CaptureFile,
-    state: &'a mut State,
+    state: &'a mut CommittedState,
     packing: Packing,
     batch: PdBatch,
     next_document: u64,
 }
 
 impl<'a> PdBlocks<'a> {
-    /// Begins with the answers behind which no document stands yet.
-    pub fn new(file: &'a CaptureFile, state: &'a mut State, packing: Packing) -> Self {
+    /// Starts with no answer and no document.
+    pub fn new(file: &'a CaptureFile, state: &'a mut CommittedState, packing: Packing) -> Self {
         Self { file, state, packing, batch: PdBatch::default(), next_document: 0 }
     }
 
-    /// Takes what one blob holds, the documents in the order in which its answers name them.
+    /// Adds the content of one blob, the documents in the order in which its answers refer to them.
     ///
     /// # Errors
     ///
@@ -102,11 +101,11 @@ impl<'a> PdBlocks<'a> {
         Ok(document.map_or(Ok(()), |document| self.document(number, document)))
     }
 
-    /// Takes a document, which an answer names next.
+    /// Adds a document, to which the next answer refers.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn document(&mut self, number: u64, document: Arc<[u8]>) -> Result<(), CaptureError> {
         let follows = number == self.next_document || self.batch.documents.is_empty();
         if self.batch.is_full_with(document.len()) || !follows {
@@ -120,11 +119,11 @@ impl<'a> PdBlocks<'a> {
         Ok(())
     }
 
-    /// Takes an answer without its body, and the document that is its body.
+    /// Adds an answer without its body, and the number of the document that is its body.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn answer(&mut self, answer: PdAnswer, document: Option<u64>) -> Result<(), CaptureError> {
         if self.batch.is_full_with(0) {
             self.write()?;
@@ -133,11 +132,11 @@ impl<'a> PdBlocks<'a> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining answers.
     ///
     /// # Errors
     ///
-    /// As [`put_samples`].
+    /// The same errors as [`put_samples`].
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.write()
     }
@@ -170,10 +169,42 @@ fn holds_answers(blob: &[u8], batch: &PdBatch) -> Result<bool, DecodeError> {
     Ok(rows.len() == batch.answers.len() && batch.answers.iter().enumerate().all(same))
 }
 
-/// Reads the newest block out of the file and lets `holds` look at its body.
+/// Writes the next row of `block`. The checksum covers the columns by which queries select.
+pub fn put_block(
+    file: &CaptureFile,
+    state: &mut CommittedState,
+    target: u32,
+    (first, last): (i64, i64),
+    body: &[u8],
+) -> Result<(), CaptureError> {
+    state.blocks += 1;
+    let id = state.blocks;
+    let context = block_context(id, target, first, last);
+    let held = u128::from_str_radix(&state.bounds_sum, 16).unwrap_or(0);
+    state.bounds_sum = format!("{:032x}", held.wrapping_add(bounds_hash(&context)));
+    let sealed = seal_envelope(&context, body);
+    let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+    file.connection
+        .prepare(sql)
+        .and_then(|mut statement| statement.execute((id as i64, target, first, last, sealed)))
+        .map(drop)
+        .map_err(|source| file.sqlite(source))
+}
+
+/// The text that the checksum of a block covers in addition to its body.
+pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
+    format!("block {id} {target} {first} {last}")
+}
+
+/// Hash of the context of a block, for [`CommittedState::bounds_sum`].
+pub fn bounds_hash(context: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(context.as_bytes())
+}
+
+/// Reads the newest block from the file and checks its body with `holds`.
 fn read_back(
     file: &CaptureFile,
-    state: &State,
+    state: &CommittedState,
     target: u32,
     (first, last): (i64, i64),
     holds: impl FnOnce(&[u8]) -> Result<bool, DecodeError>,

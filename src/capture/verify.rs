@@ -1,25 +1,25 @@
-//! Checks everything that a capture claims about itself.
+//! Verifies a whole capture.
 
 use std::path::Path;
 
 use super::file::Table;
 use super::{CaptureError, CaptureReader, Damage};
 
-/// What verification looked at and what it found.
+/// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct VerifyReport {
-    /// Samples and PD answers that were read and counted.
+    /// Number of samples and PD answers that were read.
     pub checked: u64,
-    /// What is damaged; empty for a sound capture.
+    /// The damage that was found; empty for an intact capture.
     pub damage: Vec<Damage>,
 }
 
-/// Reads everything: SQLite's own structure, every checksum, and whether the rows that are there
-/// are the ones that were committed.
+/// Reads everything: the structure of the SQLite database, every checksum, and whether the rows are
+/// those that were committed.
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where so little can be read that there is nothing to check.
+/// [`CaptureError`] where the file cannot be opened as a capture.
 pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     let reader = CaptureReader::open(path)?;
     let mut damage = Vec::new();

@@ -1,4 +1,5 @@
-//! Writes a capture: durable ticks into the journal, and the journal into sealed blocks.
+//! Writes a capture: each tick durably into the journal, and the journal into sealed blocks from
+//! time to time.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -6,57 +7,56 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::CaptureError;
-use super::catalog::SeriesSegment;
-use super::codec::{
-    MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint, seal_envelope,
-};
-use super::file::{CaptureFile, State, Table};
-use super::index::{SampleBatch, SeriesIndex};
+use super::codec::{MAX_DOCUMENT, Packing, PdBatch, encode_journal, encode_pd, put_varint};
+use super::digest::pd_hash;
+use super::file::{CaptureFile, CommittedState, Table};
 use super::journal::{JournalScrapes, PD_TARGET, columns_of, rows_of, split_row};
 use super::lock::LockFile;
 use super::new_file::FileMode;
 use super::sealing::{PdBlocks, put_samples};
+use super::series_index::{SampleBatch, SeriesIndex};
+use super::series_segment::SeriesSegment;
 use crate::model::{Event, Gap, GapReason, PdAnswer, PdOutcome, RunMeta, Timestamp};
 
-/// Ticks after which the journal is sealed. At 15 s a tick that is an hour.
+/// Ticks after which the journal is sealed: one hour at 15 s per tick.
 const SEAL_TICKS: u64 = 240;
-/// Rows of one target after which the journal is sealed, whatever the number of ticks.
+/// Scrapes of one target after which the journal is sealed, independent of the number of ticks.
 const SEAL_ROWS: usize = 480;
-/// Samples after which the journal is sealed: what a reader holds of it stays below 300 MB.
+/// Samples after which the journal is sealed: a reader then holds less than 300 MB of it.
 const SEAL_SAMPLES: usize = 16 << 20;
-/// Compression of labels as they arrive; `compact` takes the time for more.
+/// zstd level for labels as they arrive; `compact` uses a higher one.
 const LABELS_LEVEL: i32 = 6;
 /// Bytes of PD answers after which the journal is sealed: sealing them takes less than a second of
-/// processor time, and a cluster of a thousand stores gets there in minutes.
+/// processor time. A cluster of a thousand stores produces them in minutes.
 const SEAL_PD_BYTES: usize = 32 << 20;
 
-/// What one transaction writes.
+/// The observations that one transaction writes.
 #[derive(Default)]
 pub struct Tick {
-    /// Samples.
+    /// Samples of all scraped series.
     pub samples: SampleBatch,
-    /// PD answers.
+    /// Answers of PD members, failures included.
     pub pd: Vec<PdAnswer>,
-    /// Gaps that are new.
+    /// Gaps that were not stored before.
     pub gaps: Vec<Gap>,
-    /// Gaps that are stored already and have been healed: `healed_at` is set.
+    /// Gaps that are stored and were filled since: `healed_at` is set.
     pub healed: Vec<Gap>,
-    /// Events.
+    /// Events for the timeline.
     pub events: Vec<Event>,
-    /// Prometheus has been copied from here on.
+    /// Start of the range that was copied from Prometheus.
     pub copied_from: Option<Timestamp>,
-    /// Prometheus has been copied up to here.
+    /// End of the range that was copied from Prometheus.
     pub copied_through: Option<Timestamp>,
 }
 
-/// What a commit did.
+/// Statistics of one commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitStats {
-    /// Samples written.
+    /// Number of samples written.
     pub samples: usize,
-    /// PD answers written; what the capture held already is not written again.
+    /// Number of PD answers written; answers that the capture has already are not written again.
     pub pd_answers: usize,
-    /// Bytes on disk, with the write-ahead log.
+    /// Bytes on disk, including the write-ahead log.
     pub file_bytes: u64,
     /// Whether the journal was sealed.
     pub sealed: bool,
@@ -68,28 +68,28 @@ pub struct CaptureWriter {
     lock: LockFile,
     meta: RunMeta,
     meta_changed: bool,
-    state: State,
+    state: CommittedState,
     samples_sum: u128,
     pd_sum: u128,
     index: SeriesIndex,
     documents: HashMap<[u8; 32], u64>,
-    /// Hashes of the answers that are written: a log may be imported a second time.
+    /// Hashes of the answers that are written, so that a log can be imported twice.
     pd_written: HashSet<u128>,
-    /// By the id of their row.
+    /// Gaps by the id of their row.
     gaps: BTreeMap<u64, Gap>,
     ticks_since_seal: u64,
     journal: Journal,
 }
 
-/// What the journal holds: sealing goes through it target by target.
+/// Counts of what the journal holds, by target.
 #[derive(Default)]
 struct Journal {
-    /// Rows of the table, by target number.
+    /// Ids of rows, by target number.
     ids: BTreeMap<u32, Vec<u64>>,
-    /// Scrapes, by target number.
+    /// Number of scrapes, by target number.
     scrapes: BTreeMap<u32, usize>,
     samples: usize,
-    /// Plain bytes of PD answers and of their new documents.
+    /// Uncompressed bytes of PD answers and of their new documents.
     pd_bytes: usize,
 }
 
@@ -102,21 +102,21 @@ impl Journal {
 }
 
 impl CaptureWriter {
-    /// Makes a new capture that nobody but its owner may read.
+    /// Creates a new capture that only its owner may read.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Exists`] where the file is there, [`CaptureError::Locked`] where another
-    /// recorder has the run.
+    /// [`CaptureError::Exists`] where the file exists, [`CaptureError::Locked`] where another
+    /// recorder has locked the run.
     pub fn create(path: &Path, meta: RunMeta) -> Result<Self, CaptureError> {
         Self::create_as(path, meta, FileMode::default())
     }
 
-    /// As [`create`](Self::create); the file may be read by whom `mode` allows.
+    /// As [`create`](Self::create), with the permissions of the file in `mode`.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// The same errors as [`create`](Self::create).
     pub fn create_as(path: &Path, meta: RunMeta, mode: FileMode) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
         match CaptureFile::create(path, &meta, mode) {
@@ -128,12 +128,12 @@ impl CaptureWriter {
         }
     }
 
-    /// Opens a capture to go on with it; a crash's committed ticks are all there.
+    /// Opens a capture to continue it. All ticks that were committed before a crash are present.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Locked`] where another recorder has the run, [`CaptureError::Damaged`]
-    /// where a part that going on depends on is damaged.
+    /// [`CaptureError::Locked`] where another recorder has locked the run,
+    /// [`CaptureError::Damaged`] where a part that is needed to continue is damaged.
     pub fn resume(path: &Path) -> Result<Self, CaptureError> {
         let lock = LockFile::take(path)?;
         let file = CaptureFile::open_to_write(path)?;
@@ -149,7 +149,7 @@ impl CaptureWriter {
             lock,
             meta,
             meta_changed: false,
-            state: State::empty(),
+            state: CommittedState::empty(),
             samples_sum: 0,
             pd_sum: 0,
             index: SeriesIndex::default(),
@@ -161,12 +161,12 @@ impl CaptureWriter {
         }
     }
 
-    /// Goes back to what is committed, after a commit that failed. What was pushed into a batch by
-    /// this writer's index must not be committed any more; what is known of the run is kept.
+    /// Returns to the committed state after a commit that failed. Batches that were filled before
+    /// must not be committed any more. The metadata of the run is kept.
     ///
     /// # Errors
     ///
-    /// As [`resume`](Self::resume).
+    /// The same errors as [`resume`](Self::resume).
     pub fn reload(&mut self) -> Result<(), CaptureError> {
         if !self.file.connection.is_autocommit() {
             self.file.run("ROLLBACK")?;
@@ -187,75 +187,75 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Lets the disk be full for this writer alone.
+    /// Simulates a full disk for this writer.
     #[cfg(test)]
     pub(super) fn may_not_grow(&self, full: bool) {
         let pages = if full { 1 } else { i32::MAX };
         self.file.run(&format!("PRAGMA max_page_count = {pages}")).expect("it is a pragma");
     }
 
-    /// The file that is written.
+    /// Path of the file that is written.
     pub fn path(&self) -> &Path {
         &self.file.path
     }
 
-    /// Who may read it.
+    /// Permissions of the file.
     ///
     /// # Errors
     ///
-    /// [`CaptureError::Io`] where it is gone.
+    /// [`CaptureError::Io`] where the file was removed.
     pub fn mode(&self) -> Result<FileMode, CaptureError> {
         FileMode::of(&self.file.path)
     }
 
-    /// What is known of the run.
+    /// Metadata of the run.
     pub fn meta(&self) -> &RunMeta {
         &self.meta
     }
 
-    /// Replaces what is known of the run; durable with the next commit.
+    /// Replaces the metadata of the run; durable with the next commit.
     pub fn set_meta(&mut self, meta: RunMeta) {
         self.meta_changed |= meta != self.meta;
         self.meta = meta;
     }
 
-    /// From when on Prometheus has been copied. Earlier samples of the series that are written
-    /// would be taken for repetitions.
+    /// Start of the range that was copied from Prometheus. Earlier samples of known series would be
+    /// dropped as repetitions.
     pub fn copied_from(&self) -> Option<Timestamp> {
         self.state.copied_from
     }
 
-    /// How far Prometheus has been copied.
+    /// End of the range that was copied from Prometheus.
     pub fn copied_through(&self) -> Option<Timestamp> {
         self.state.copied_through
     }
 
-    /// Gaps that have not been healed.
+    /// Gaps that were not filled yet.
     pub fn open_gaps(&self) -> Vec<Gap> {
         self.gaps.values().filter(|gap| gap.healed_at.is_none()).cloned().collect()
     }
 
-    /// When something was last observed.
+    /// Time of the newest observation.
     pub fn last_observed(&self) -> Option<Timestamp> {
         self.state.last_observed
     }
 
-    /// Samples written so far.
+    /// Number of samples written so far.
     pub fn samples(&self) -> u64 {
         self.state.samples
     }
 
-    /// The index that batches are filled with.
+    /// The index that is needed to fill a [`SampleBatch`].
     pub fn index(&mut self) -> &mut SeriesIndex {
         &mut self.index
     }
 
-    /// Writes a tick in one durable transaction, and seals the journal when it is long enough.
+    /// Writes a tick in one durable transaction, and seals the journal if it is long enough.
     ///
     /// # Errors
     ///
-    /// [`CaptureError`] where the disk refuses; nothing of the tick is in the file then, and the
-    /// writer must not be used further before it is [reloaded](Self::reload).
+    /// [`CaptureError`] where the disk refuses. Nothing of the tick is in the file then, and the
+    /// writer must be [reloaded](Self::reload) before further use.
     pub fn commit(&mut self, mut tick: Tick) -> Result<CommitStats, CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         let samples = self.write_samples(&mut tick.samples)?;
@@ -278,11 +278,11 @@ impl CaptureWriter {
         Ok(CommitStats { samples, pd_answers, file_bytes: self.file.bytes_on_disk(), sealed })
     }
 
-    /// Seals what the journal holds.
+    /// Moves the content of the journal into sealed blocks.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// The same errors as [`commit`](Self::commit).
     pub fn seal(&mut self) -> Result<(), CaptureError> {
         self.file.run("BEGIN IMMEDIATE")?;
         self.seal_journal()?;
@@ -290,16 +290,17 @@ impl CaptureWriter {
         self.file.run("COMMIT")
     }
 
-    /// Seals, and folds the write-ahead log into the file: one file remains.
+    /// Seals the journal and merges the write-ahead log into the file, so that one file remains.
     ///
     /// # Errors
     ///
-    /// As [`commit`](Self::commit).
+    /// The same errors as [`commit`](Self::commit).
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.seal()?;
         self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")?;
         match self.file.run("VACUUM") {
-            // A copy of all pages is written on the way: without room for one they stay as they are.
+            // `VACUUM` writes a copy of all pages. Without room for the copy the file stays as it
+            // is.
             Err(error) if error.is_full() => {}
             vacuumed => vacuumed?,
         }
@@ -352,7 +353,7 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Writes what is new among the answers, in as many rows as it takes.
+    /// Writes the answers that are new, in as many rows as needed.
     fn write_pd(&mut self, answers: Vec<PdAnswer>) -> Result<usize, CaptureError> {
         let mut batch = PdBatch::new(self.state.documents);
         let mut written = 0;
@@ -451,7 +452,8 @@ impl CaptureWriter {
     }
 }
 
-/// An answer as a capture can hold it. No source hands over a body that it cannot hold.
+/// Replaces an answer whose body is too long for a capture by a failure. No source of the program
+/// returns such a body.
 fn storable(mut answer: PdAnswer) -> PdAnswer {
     if let PdOutcome::Answered { body, .. } = &answer.outcome
         && body.len() > MAX_DOCUMENT
@@ -462,39 +464,7 @@ fn storable(mut answer: PdAnswer) -> PdAnswer {
     answer
 }
 
-/// Writes the next row of `block`. The columns that a query selects by are part of the checksum.
-pub fn put_block(
-    file: &CaptureFile,
-    state: &mut State,
-    target: u32,
-    (first, last): (i64, i64),
-    body: &[u8],
-) -> Result<(), CaptureError> {
-    state.blocks += 1;
-    let id = state.blocks;
-    let context = block_context(id, target, first, last);
-    let held = u128::from_str_radix(&state.bounds_sum, 16).unwrap_or(0);
-    state.bounds_sum = format!("{:032x}", held.wrapping_add(bounds_hash(&context)));
-    let sealed = seal_envelope(&context, body);
-    let sql = "INSERT INTO block (id, target, first_ms, last_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-    file.connection
-        .prepare(sql)
-        .and_then(|mut statement| statement.execute((id as i64, target, first, last, sealed)))
-        .map(drop)
-        .map_err(|source| file.sqlite(source))
-}
-
-/// What the checksum of a block's row is bound to.
-pub fn block_context(id: u64, target: u32, first: i64, last: i64) -> String {
-    format!("block {id} {target} {first} {last}")
-}
-
-/// Identifies a block's row, for [`State::bounds_sum`].
-pub fn bounds_hash(context: &str) -> u128 {
-    xxhash_rust::xxh3::xxh3_128(context.as_bytes())
-}
-
-/// Adds events; a recorder may be running.
+/// Adds events to the timeline; a recorder may be running.
 pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureError> {
     if events.is_empty() {
         return Ok(());
@@ -509,35 +479,4 @@ pub fn write_events(file: &CaptureFile, events: &[Event]) -> Result<(), CaptureE
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("gaps and events are plain structures")
-}
-
-/// Identifies a PD answer, for the digest of a capture's content.
-pub fn pd_hash(answer: &PdAnswer) -> u128 {
-    let mut hash = xxhash_rust::xxh3::Xxh3::new();
-    let mut numbers = Vec::new();
-    put_varint(&mut numbers, answer.sent.as_millis() as u64);
-    put_varint(&mut numbers, u64::from(answer.elapsed_us));
-    hash.update(&numbers);
-    let mut put_bytes = |hash: &mut xxhash_rust::xxh3::Xxh3, bytes: &[u8]| {
-        numbers.clear();
-        put_varint(&mut numbers, bytes.len() as u64);
-        hash.update(&numbers);
-        hash.update(bytes);
-    };
-    for text in [&answer.member, &answer.url, &answer.path] {
-        put_bytes(&mut hash, text.as_bytes());
-    }
-    match &answer.outcome {
-        PdOutcome::Answered { status, body } => {
-            let mut number = Vec::new();
-            put_varint(&mut number, u64::from(*status));
-            hash.update(&number);
-            put_bytes(&mut hash, body);
-        }
-        PdOutcome::Failed { reason, detail } => {
-            put_bytes(&mut hash, reason.name().as_bytes());
-            put_bytes(&mut hash, detail.as_bytes());
-        }
-    }
-    hash.digest128()
 }

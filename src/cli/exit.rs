@@ -122,6 +122,31 @@ impl CliError {
     }
 }
 
+/// An error with its causes in one line. A cause is left out where the message before ends with it.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let message = first_and_last_line(&cause.to_string());
+        if text.is_empty() {
+            text = message;
+        } else if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+    }
+    text
+}
+
+/// The first and the last line of a message. Parsers of TOML and of regular expressions write what failed
+/// first, the reason last, and between them the text that they read, which is left out.
+fn first_and_last_line(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{}: {last}", first.trim_end_matches(':')),
+        _ => message.to_owned(),
+    }
+}
+
 /// The exit code of an error: that of the first cause that has one, else [`Code::Other`].
 pub fn code(error: &anyhow::Error) -> Code {
     error.chain().find_map(code_of).unwrap_or(Code::Other)
@@ -245,6 +270,13 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error = regex::Regex::new(&"(".repeat(2)).expect_err("the group is open");
+        let text = chain(&anyhow::Error::new(error).context("cannot read"));
+        assert_eq!(text, "cannot read: regex parse error: error: unclosed group");
+    }
 
     #[test]
     fn the_first_cause_with_a_code_decides() {

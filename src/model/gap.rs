@@ -115,9 +115,9 @@ impl fmt::Display for GapReason {
 pub struct Gap {
     /// From when to when.
     pub range: TimeRange,
-    /// Which source.
+    /// The source that was not observed.
     pub source: Source,
-    /// Why.
+    /// Why nothing was observed.
     pub reason: GapReason,
     /// What was asked for and what came instead, for a person; never a secret.
     pub detail: String,

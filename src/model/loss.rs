@@ -23,7 +23,7 @@ pub enum Observed {
 /// [`Gap`](super::Gap), they are unknown: nothing in them may be read as zero or as absence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unreadable {
-    /// Whose.
+    /// Whose observations they were.
     pub of: Observed,
     /// From when to when; [`TimeRange::ALL`] where the part does not say.
     pub range: TimeRange,
@@ -41,7 +41,7 @@ pub struct Readable {
 /// What a damaged capture has lost, all in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Loss {
-    /// Samples.
+    /// Samples that can still be read, of those recorded.
     pub samples: Readable,
     /// Answers of PD.
     pub pd_answers: Readable,

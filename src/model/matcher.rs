@@ -5,9 +5,9 @@ use super::labels::Labels;
 /// How a matcher compares.
 #[derive(Clone, Debug)]
 pub enum MatchOp {
-    /// `=`
+    /// The value is the same: `=`.
     Equal,
-    /// `!=`
+    /// The value is another one: `!=`.
     NotEqual,
     /// `=~`, anchored by whoever built the expression
     Regex(regex::Regex),
@@ -20,14 +20,14 @@ pub enum MatchOp {
 pub struct LabelMatcher {
     /// The label's name.
     pub name: String,
-    /// The comparison.
+    /// How the value is compared.
     pub op: MatchOp,
     /// The operand of `=` and `!=`.
     pub value: String,
 }
 
 impl LabelMatcher {
-    /// `name="value"`.
+    /// The matcher `name="value"`.
     pub fn equal(name: &str, value: &str) -> Self {
         Self { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned() }
     }

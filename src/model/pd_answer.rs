@@ -44,7 +44,7 @@ impl PdAnswer {
 pub enum PdOutcome {
     /// The member answered.
     Answered {
-        /// HTTP status.
+        /// The HTTP status, 100 to 599.
         status: u16,
         /// The body as sent, after content decoding. Most answers repeat an earlier one, so those
         /// of a capture share their bodies: a day's would take a gigabyte otherwise.

@@ -34,7 +34,7 @@ impl RunName {
         if valid { Ok(Self(name.to_owned())) } else { Err(RunNameError(name.to_owned())) }
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -74,7 +74,7 @@ pub struct Endpoints {
 /// Versions of what was observed and of what observed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// This program.
+    /// The version of this program.
     #[serde(default)]
     pub operator: String,
     /// `version` of Prometheus's `/api/v1/status/buildinfo`, or the major alone.

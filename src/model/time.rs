@@ -137,7 +137,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Everything.
+    /// Every instant that can be told.
     pub const ALL: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
 
     /// The range `[start, end)`; one that ends before it starts is empty.

@@ -37,9 +37,9 @@ id! {
 /// A PD member as `/members` lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
-    /// Its id.
+    /// The id that PD gave it.
     pub id: MemberId,
-    /// Its name.
+    /// Its name, unique in the cluster.
     pub name: String,
     /// Where clients reach it.
     pub client_urls: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Member {
 /// What a member says of itself under `/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberStatus {
-    /// Its version.
+    /// The version of its binary, such as `v8.5.8`.
     pub version: String,
     /// When its process started, in Unix seconds.
     pub started_unix_s: Option<i64>,
@@ -61,9 +61,9 @@ pub struct MemberStatus {
 pub enum NodeState {
     /// Joined, and being filled.
     Preparing,
-    /// In service.
+    /// The store is in service.
     Serving,
-    /// Being emptied.
+    /// The store is being emptied.
     Removing,
     /// Empty and gone.
     Removed,
@@ -129,9 +129,9 @@ impl Size {
 /// A key and value that PD keeps on a store, such as `zone=a`. Not a Prometheus label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreLabel {
-    /// The key.
+    /// The key, such as `zone`.
     pub key: String,
-    /// The value.
+    /// The value of the key.
     pub value: String,
 }
 
@@ -139,13 +139,13 @@ pub struct StoreLabel {
 /// where the store no longer sends any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Store {
-    /// Its id.
+    /// The id that PD gave it.
     pub id: StoreId,
     /// Where clients reach it.
     pub address: String,
     /// Where it serves metrics.
     pub status_address: String,
-    /// Its version.
+    /// The version of its binary, such as `8.5.8`.
     pub version: String,
     /// Its placement labels.
     pub labels: Vec<StoreLabel>,
@@ -161,7 +161,7 @@ pub struct Store {
     pub last_heartbeat_unix_ns: Option<i64>,
     /// Size of its disk.
     pub capacity: Option<Size>,
-    /// Free space.
+    /// Free space on its disk.
     pub available: Option<Size>,
     /// Space used by data.
     pub used: Option<Size>,

@@ -28,23 +28,23 @@ pub struct PdDocumentError {
 /// One parsed body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PdDocument {
-    /// `/members`.
+    /// The body of `/members`.
     Members(MembersDocument),
     /// `/health`: whether the answering member reaches each member, by name.
     Health(BTreeMap<String, bool>),
-    /// `/status`.
+    /// The body of `/status`.
     Status(MemberStatus),
-    /// `/stores`.
+    /// The body of `/stores`, by id.
     Stores(BTreeMap<StoreId, Store>),
     /// `/operators`, in PD's order.
     Operators(Vec<PdOperator>),
-    /// `/schedulers`: names.
+    /// The names in the body of `/schedulers`.
     Schedulers(BTreeSet<String>),
-    /// `/schedulers?status=paused`: names.
+    /// The names in the body of `/schedulers?status=paused`.
     PausedSchedulers(BTreeSet<String>),
     /// `/config` by dotted key; values as JSON, text without quotes.
     Config(BTreeMap<String, String>),
-    /// `/regions/count`.
+    /// The number of regions in the body of `/regions/count`.
     RegionCount(u64),
     /// `/regions/check/<name>`: how many regions the check names.
     RegionCheck {
@@ -53,7 +53,7 @@ pub enum PdDocument {
         /// How many regions.
         count: u64,
     },
-    /// `/version`.
+    /// The version in the body of `/version`, such as `v8.5.8`.
     Version(String),
     /// `/hotspot/regions/read` and `/hotspot/regions/write`.
     HotRegions {
@@ -71,7 +71,7 @@ pub enum PdDocument {
         /// Where their peers are.
         peers: RegionPeers,
     },
-    /// `/gc/safepoint`.
+    /// The body of `/gc/safepoint`.
     SafePoint(SafePoint),
 }
 

@@ -6,12 +6,12 @@ use serde::Deserialize;
 
 use crate::model::{RegionId, StoreId};
 
-/// Which flow.
+/// Which flow an answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FlowKind {
-    /// `/hotspot/regions/read`.
+    /// Bytes that are read.
     Read,
-    /// `/hotspot/regions/write`.
+    /// Bytes that are written.
     Write,
 }
 
@@ -27,7 +27,7 @@ pub struct Flow {
 /// A region that PD lists as hot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HotRegion {
-    /// The region.
+    /// The region that is listed.
     pub region: RegionId,
     /// Where its leader is.
     pub store: StoreId,
@@ -133,7 +133,7 @@ fn busy_regions(kind: FlowKind, raw: Vec<RawRegion>) -> Option<Flow> {
     (!regions.is_empty()).then_some(Flow { total_bytes, regions })
 }
 
-/// `pd-heartbeat-tick-interval`.
+/// Seconds between two heartbeats of a region: TiKV's `pd-heartbeat-tick-interval`.
 const REGION_HEARTBEAT_S: f64 = 60.0;
 
 /// Which stores hold a peer of each region that a list of regions names.

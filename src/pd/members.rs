@@ -12,7 +12,7 @@ use crate::model::{self, MemberId, MemberStatus};
 pub struct MembersDocument {
     /// The cluster's id.
     pub cluster_id: Option<u64>,
-    /// All members.
+    /// All members by id.
     pub members: BTreeMap<MemberId, model::Member>,
     /// Name of PD's leader; `None` where there is none.
     pub leader: Option<String>,

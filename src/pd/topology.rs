@@ -51,7 +51,7 @@ pub struct Topology {
     pub region_count: Option<u64>,
     /// How many regions each check names, by check.
     pub region_checks: BTreeMap<String, u64>,
-    /// PD's version.
+    /// The version of PD, such as `v8.5.8`.
     pub version: Option<String>,
 }
 

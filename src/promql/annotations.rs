@@ -1,4 +1,4 @@
-//! Warnings and infos on a result, in Prometheus's words.
+//! Warnings and infos on a result, with the texts of Prometheus.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ impl Annotations {
     }
 }
 
-/// The remarks that float samples can give rise to.
+/// A warning or an info that a query over float samples can cause.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Remark {
     InvalidQuantile(f64),

@@ -10,7 +10,7 @@ pub struct ParseError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// What is wrong there, in the words of Prometheus.
     pub message: String,
 }
 
@@ -54,13 +54,13 @@ pub enum EvalError {
         "exceeded maximum resolution of {limit} points per timeseries: {steps} steps from {start} to {end}; use a longer step"
     )]
     TooManySteps {
-        /// Steps asked for.
+        /// How many steps the query asks for.
         steps: u64,
-        /// Steps allowed.
+        /// How many steps [`Limits::steps`](super::Limits) allows.
         limit: usize,
-        /// The first step.
+        /// The instant of the first step.
         start: Timestamp,
-        /// The end of the range.
+        /// The end of the queried range, inclusive.
         end: Timestamp,
     },
     /// The query's deadline passed.
@@ -69,7 +69,7 @@ pub enum EvalError {
     /// A range query with an end before its start, or a step that is not positive.
     #[error("{0}")]
     BadRange(&'static str),
-    /// Something that is known and left out.
+    /// A part of PromQL that is known and not supported, such as native histograms.
     #[error("{0} is not supported")]
     Unsupported(String),
 }

@@ -1,4 +1,4 @@
-//! Where series come from, as far as the evaluator cares.
+//! The interface through which the evaluator reads series, and an implementation in memory.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::model::{LabelMatcher, Series, TimeRange};
 /// what it has decoded and hand it out many times without copying samples.
 pub type SeriesSet = Vec<Arc<Series>>;
 
-/// Series by matchers: a capture, the last minutes of a live cluster, or a test's own.
+/// A source of series: a capture, the last minutes of a live cluster, or the series of a test.
 pub trait Storage {
     /// The series that match all matchers and have samples in `range`.
     ///
-    /// Samples outside `range` may come along, and series without any inside as well: the
-    /// evaluator cuts its own windows. Staleness markers belong to the samples.
+    /// Samples outside `range` may be returned as well, and series without any inside: the
+    /// evaluator cuts its own windows. Staleness markers are part of the samples.
     ///
     /// # Errors
     ///
@@ -26,7 +26,7 @@ pub trait Storage {
     ) -> Result<SeriesSet, StorageError>;
 }
 
-/// Series in memory.
+/// A storage that holds its series in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStorage {
     series: SeriesSet,

@@ -1,4 +1,4 @@
-//! What a query returns.
+//! The result of a query: a value and the remarks on it.
 
 use crate::model::{Labels, Sample, Series};
 
@@ -7,17 +7,18 @@ use crate::promql::annotations::Annotations;
 /// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// One number.
+    /// One number at the instant of evaluation.
     Scalar(Sample),
     /// A string at an instant.
     String {
         /// The instant of evaluation.
         at: crate::model::Timestamp,
-        /// The text.
+        /// The text of the string.
         text: String,
     },
     /// At most one value for each label set, all at the instant of evaluation, in the order in
-    /// which Prometheus returns them: that of `sort` and `topk` where they stand outermost.
+    /// which Prometheus returns them: the order of `sort` and `topk` where they are the outermost
+    /// call.
     Vector(Vec<VectorSample>),
     /// Series, ascending by labels, none of them empty.
     Matrix(Vec<Series>),
@@ -26,17 +27,17 @@ pub enum Value {
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSample {
-    /// What identifies it.
+    /// The labels that identify the element.
     pub labels: Labels,
-    /// Its value.
+    /// The value at the instant of evaluation.
     pub sample: Sample,
 }
 
 /// A result with what the user should know about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The result.
+    /// The result of the query.
     pub value: Value,
-    /// Warnings and infos.
+    /// The warnings and infos that Prometheus adds to the result.
     pub annotations: Annotations,
 }

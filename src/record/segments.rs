@@ -14,7 +14,7 @@ use super::segment::{
     Retention, Segment, capture_path, incident_name, incident_prefix, rename, segments, stamped,
 };
 use crate::capture::{
-    self, CaptureError, CaptureReader, CaptureWriter, Tick, bytes_on_disk, excerpt,
+    self, CaptureError, CaptureReader, CaptureWriter, Tick, bytes_on_disk, copy_range,
 };
 use crate::model::{EventKind, RunMeta, RunName, TimeRange, Timestamp};
 
@@ -240,7 +240,7 @@ impl Segments {
         let mut successor = CaptureWriter::create_as(&next.path, meta, writer.mode()?)?;
         let seen = now.saturating_add_millis(-self.retention.past_ms - MARGIN_MS);
         let reader = CaptureReader::open(&self.segment.path)?;
-        excerpt(&reader, TimeRange::new(seen, now), &mut successor)?;
+        copy_range(&reader, TimeRange::new(seen, now), &mut successor)?;
         Ok(successor)
     }
 

@@ -8,6 +8,7 @@ use super::diagnosed::Diagnosed;
 use super::page::{Color, Ink, Page, clock, ends, length, wrap};
 use crate::diagnose::counted;
 use crate::model::{TimeRange, Timestamp, cut, escape};
+use crate::pd::short_path;
 use crate::report::ReplayReport;
 use crate::timeline::{Entry, EntryKind, StateSummary};
 
@@ -304,10 +305,9 @@ fn group_text(group: &[Entry]) -> String {
 /// series, and the value. The value is left out where the entries of the line differ in it.
 fn evidence_text(group: &[Entry]) -> String {
     let Some(evidence) = group.first().map(|entry| &entry.evidence) else { return String::new() };
-    let reference = match evidence.reference.strip_prefix("/pd/api/v1") {
-        Some(route) => route.split('?').next().unwrap_or(route),
-        None => &evidence.reference,
-    };
+    let short = short_path(&evidence.reference);
+    let is_path = short.len() < evidence.reference.len();
+    let reference = short.split('?').next().filter(|_| is_path).unwrap_or(short);
     let same = group.iter().all(|entry| entry.evidence.value == evidence.value);
     let mut parts = vec![reference];
     if same && !evidence.value.is_empty() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::{TimeRange, Timestamp, escape};
-use crate::rules::{AlertHistory, Change, Outcome, RuleReport, RulesReport, State};
+use crate::rules::{AlertChange, AlertHistory, AlertState, Outcome, RuleReport, RulesReport};
 
 /// The width of the text in columns. It is the same on every terminal, so that the bytes are the same.
 const WIDTH: usize = 80;
@@ -98,7 +98,7 @@ impl Page {
         self.wrapped(4, &rule.expr.split_whitespace().collect::<Vec<_>>().join(" "));
         let (mut fired, mut pending) = (Vec::new(), 0);
         for alert in &rule.alerts {
-            if alert.fired_ms > 0 || alert.changes.iter().any(|c| c.to == State::Firing) {
+            if alert.fired_ms > 0 || alert.changes.iter().any(|c| c.to == AlertState::Firing) {
                 fired.push(alert);
             } else {
                 pending += 1;
@@ -119,7 +119,7 @@ impl Page {
 
     fn alert(&mut self, alert: &AlertHistory, window: TimeRange) {
         let labels = alert.labels.without(&["alertname"]).to_string();
-        let last = alert.changes.last().is_some_and(|change| change.to == State::Firing);
+        let last = alert.changes.last().is_some_and(|change| change.to == AlertState::Firing);
         let end = if last { ", to the end" } else { "" };
         self.wrapped(4, &format!("{labels} fired {}{end}", span(alert.fired_ms)));
         if let Some((_, summary)) = alert.annotations.iter().find(|(name, _)| name == "summary") {
@@ -130,10 +130,10 @@ impl Page {
         }
     }
 
-    fn change(&mut self, change: &Change, window: TimeRange) {
+    fn change(&mut self, change: &AlertChange, window: TimeRange) {
         let since = if change.at - window.start < 1000 { " (since before?)" } else { "" };
         let value = match change.to {
-            State::Resolved | State::Inactive => String::new(),
+            AlertState::Resolved | AlertState::Inactive => String::new(),
             _ => format!(" at {}", change.value),
         };
         self.wrapped(6, &format!("{} {}{value}{since}", clock(change.at), change.to.name()));

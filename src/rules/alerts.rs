@@ -1,4 +1,5 @@
-//! The states of one rule's alerts, as Prometheus moves them from one evaluation to the next.
+//! The states of one rule's alerts, and how Prometheus changes them from one evaluation to the
+//! next.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +7,22 @@ use serde::Serialize;
 
 use crate::model::{Labels, Timestamp};
 
-/// Where an alert stands.
+/// State of an alert, as in the label `alertstate` of the metric `ALERTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Its element is gone before it fired, or it never was there.
+pub enum AlertState {
+    /// Its expression yields no element, and the alert has not fired.
     Inactive,
-    /// Its element is there, and not yet for long enough.
+    /// Its element is there, but not yet for the duration `for`.
     Pending,
-    /// It fires.
+    /// Its element was there for the duration `for`, and the alert fires.
     Firing,
-    /// It fired, and does not any more.
+    /// The alert fired and does not fire any more.
     Resolved,
 }
 
-impl State {
-    /// The name, as in `ALERTS`.
+impl AlertState {
+    /// The name of the state in lower case, as in `ALERTS`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Inactive => "inactive",
@@ -32,60 +33,64 @@ impl State {
     }
 }
 
-/// A step of one alert.
+/// A change of the state of one alert.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
-    /// The alert.
+pub struct AlertTransition {
+    /// Labels that identify the alert.
     pub labels: Labels,
-    /// Where it stood.
-    pub from: State,
-    /// Where it stands now.
-    pub to: State,
-    /// What its element last had as value.
+    /// State before the change.
+    pub from: AlertState,
+    /// State after the change.
+    pub to: AlertState,
+    /// Last value of its element.
     pub value: f64,
 }
 
 /// An alert that is pending or firing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Active {
-    /// Since when its element is there.
+pub struct ActiveAlert {
+    /// Evaluation at which its element appeared.
     pub since: Timestamp,
-    /// Whether it fires; pending otherwise.
+    /// Whether it is firing; otherwise it is pending.
     pub fires: bool,
-    /// What its element last had as value.
+    /// Last value of its element.
     pub value: f64,
-    /// Since when it fires without its element.
+    /// Evaluation since which it fires without its element.
     gone_since: Option<Timestamp>,
 }
 
-/// All alerts of one rule.
+/// The pending and firing alerts of one rule.
 #[derive(Clone, Debug)]
-pub struct Alerts {
+pub struct RuleAlerts {
     for_ms: i64,
     keep_firing_for_ms: i64,
-    active: BTreeMap<Labels, Active>,
+    active: BTreeMap<Labels, ActiveAlert>,
 }
 
-impl Alerts {
-    /// No alert yet.
+impl RuleAlerts {
+    /// Starts without alerts. Durations are in milliseconds.
     pub fn new(for_ms: i64, keep_firing_for_ms: i64) -> Self {
         Self { for_ms, keep_firing_for_ms, active: BTreeMap::new() }
     }
 
-    /// Those that are pending or firing.
-    pub fn active(&self) -> &BTreeMap<Labels, Active> {
+    /// The alerts that are pending or firing, by their labels.
+    pub fn active(&self) -> &BTreeMap<Labels, ActiveAlert> {
         &self.active
     }
 
-    /// Forgets all of them, as Prometheus does where a rule exceeds its group's limit.
-    pub fn clear(&mut self) -> Vec<Step> {
+    /// Removes all alerts, as Prometheus does when a rule exceeds the limit of its group.
+    pub fn clear(&mut self) -> Vec<AlertTransition> {
         let left = std::mem::take(&mut self.active);
         left.into_iter().map(|(labels, alert)| alert.ended(labels)).collect()
     }
 
-    /// Takes in what the expression yields at `at`, by the alerts' labels; what changes, in the
-    /// order of labels.
-    pub fn advance(&mut self, at: Timestamp, found: &BTreeMap<Labels, f64>) -> Vec<Step> {
+    /// Applies the elements that the expression yields at `at`, given by the labels of their
+    /// alerts. Returns the changes in the order of labels.
+    pub fn advance(
+        &mut self,
+        at: Timestamp,
+        found: &BTreeMap<Labels, f64>,
+    ) -> Vec<AlertTransition> {
         let mut steps = Vec::new();
         let before = std::mem::take(&mut self.active);
         for (labels, mut alert) in before {
@@ -102,7 +107,7 @@ impl Alerts {
         }
         for (labels, &value) in found {
             let is_new = !self.active.contains_key(labels);
-            let alert = self.active.entry(labels.clone()).or_insert(Active {
+            let alert = self.active.entry(labels.clone()).or_insert(ActiveAlert {
                 since: at,
                 fires: false,
                 value,
@@ -110,14 +115,14 @@ impl Alerts {
             });
             alert.value = value;
             let from = match (is_new, alert.fires) {
-                (true, _) => State::Inactive,
+                (true, _) => AlertState::Inactive,
                 (false, true) => continue,
-                (false, false) => State::Pending,
+                (false, false) => AlertState::Pending,
             };
             alert.fires = at - alert.since >= self.for_ms;
-            let to = if alert.fires { State::Firing } else { State::Pending };
+            let to = if alert.fires { AlertState::Firing } else { AlertState::Pending };
             if from != to {
-                steps.push(Step { labels: labels.clone(), from, to, value });
+                steps.push(AlertTransition { labels: labels.clone(), from, to, value });
             }
         }
         steps.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -125,14 +130,14 @@ impl Alerts {
     }
 }
 
-impl Active {
-    fn ended(self, labels: Labels) -> Step {
+impl ActiveAlert {
+    fn ended(self, labels: Labels) -> AlertTransition {
         let (from, to) = if self.fires {
-            (State::Firing, State::Resolved)
+            (AlertState::Firing, AlertState::Resolved)
         } else {
-            (State::Pending, State::Inactive)
+            (AlertState::Pending, AlertState::Inactive)
         };
-        Step { labels, from, to, value: self.value }
+        AlertTransition { labels, from, to, value: self.value }
     }
 }
 
@@ -143,7 +148,7 @@ mod tests {
     /// Advances every 15 s; `1` is an element that is there. The states, a letter each.
     fn states(for_s: i64, keep_s: i64, there: &str) -> String {
         let labels = Labels::from_pairs(&[("alertname", "A")]);
-        let mut alerts = Alerts::new(for_s * 1000, keep_s * 1000);
+        let mut alerts = RuleAlerts::new(for_s * 1000, keep_s * 1000);
         let letters = (0..).zip(there.chars()).map(|(tick, there)| {
             let found = (there == '1').then(|| (labels.clone(), 1.0));
             let steps =
@@ -151,7 +156,7 @@ mod tests {
             match alerts.active().get(&labels) {
                 Some(alert) if alert.fires => 'F',
                 Some(_) => 'P',
-                None if steps.iter().any(|step| step.to == State::Resolved) => 'R',
+                None if steps.iter().any(|step| step.to == AlertState::Resolved) => 'R',
                 None => '.',
             }
         });

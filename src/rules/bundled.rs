@@ -1,12 +1,13 @@
-//! The rules that the program carries.
+//! The rule files that are part of the program.
 
-use super::file::RuleFile;
+use super::rule_file::RuleFile;
 
-/// Name and text of the rules for TiKV and PD, which Prometheus loads as well.
+/// Name and text of the rules for TiKV and PD; Prometheus of the example cluster loads the same
+/// file.
 const TIKV: (&str, &str) =
     ("tikv.yaml", include_str!("../../subjects/tikv/prometheus/rules/tikv.yaml"));
 
-/// The rules that are used where the user names none.
+/// The rules that are used if the user names no rule file.
 pub fn bundled() -> Vec<RuleFile> {
     let (name, text) = TIKV;
     vec![RuleFile::parse(name, text).expect("what is bundled can be read")]

@@ -1,69 +1,67 @@
-//! Walks rules over recorded series.
+//! Replays rules over recorded series.
 //!
-//! At one instant, files, groups and rules are evaluated in the order in which they stand, so
-//! that a rule sees what earlier ones recorded at that instant. Instants are whole multiples of a
-//! group's interval since the Unix epoch: where a real server stands between two of them depends
-//! on a hash.
+//! At one instant, files, groups and rules are evaluated in their order in the files, so a rule
+//! sees what earlier rules recorded at that instant. Instants are whole multiples of the interval
+//! of a group since the Unix epoch; a real server adds an offset that depends on a hash.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod apply;
+mod conclude;
+mod running_rule;
+mod stepwise;
 
-use super::absence::{Known, cannot_yield, missing};
-use super::alerts::{Alerts, State, Step};
-use super::behind::Finder;
-use super::file::{Group, Rule, RuleFile, RuleKind};
-use super::layered::Layered;
-use super::order::{self, Order};
-use super::outcome::{
-    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport,
-};
-use super::template::{Elements, Template, TemplateData};
+use std::collections::BTreeSet;
+
+use running_rule::RunningRule;
+
+use super::evaluation_order::{self, EvaluationOrder};
+use super::overlay_storage::OverlayStorage;
+use super::report::{GroupReport, RulesReport};
+use super::rule_file::{RuleFile, RuleGroup};
+use super::template::VectorElements;
 use crate::model::{Labels, TimeRange, Timestamp};
-use crate::promql::{
-    Answer, Engine, Expression, MatcherCache, Storage, StorageError, Value, format_value,
-};
+use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
 
-pub(super) use stepwise::{Fired, step_through};
-
-/// Changes of one rule that come with the samples behind them.
-const EVIDENCED: usize = 200;
-/// Instants of one range query: more of them take more memory, fewer group the series more often.
+pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
+/// Instants of one range query: more of them need more memory, fewer of them repeat the grouping of
+/// series more often.
 const STEPS_AT_ONCE: usize = 1_000;
 
-/// What rules are replayed over.
+/// Window and defaults of a replay.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
-    /// Instants of evaluation lie inside.
+    /// Rules are evaluated at instants inside this range.
     pub window: TimeRange,
-    /// The interval of groups that state none.
+    /// Interval in milliseconds of groups that do not state one.
     pub interval_ms: i64,
-    /// The names of all metrics that are there, for suggestions.
+    /// Names of all metrics of the storage, from which suggestions are made.
     pub metrics: &'a [String],
 }
 
-/// Evaluations of one group that a replay takes at most: 86 days every 15 s.
+/// Most evaluations of one group in a replay: 86 days every 15 s.
 pub const MOST_EVALUATIONS: u64 = 500_000;
 
-/// A window that holds more instants than a group may be evaluated at.
+/// The window contains more instants than a group may be evaluated at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "group {group:?} would be evaluated {evaluations} times from {} to {}, and {most} times are the most",
     .window.start, .window.end, most = MOST_EVALUATIONS
 )]
 pub struct TooManyEvaluations {
-    /// The group.
+    /// Name of the group.
     pub group: String,
-    /// How many instants the window holds for it.
+    /// Number of instants in the window at the interval of the group.
     pub evaluations: u64,
-    /// The window.
+    /// Window of the replay.
     pub window: TimeRange,
 }
 
-/// Evaluates all rules over the window. Memory grows with what rules yield, and not with the window.
+/// Evaluates all rules over the window. Memory grows with what the rules yield, not with the length
+/// of the window.
 ///
 /// # Errors
 ///
-/// [`StorageError`] where series cannot be read, and [`TooManyEvaluations`] where the window is too
-/// long for the interval of a group. A rule that cannot be evaluated is no error: its
+/// [`StorageError`] where series cannot be read, with [`TooManyEvaluations`] where the window is
+/// too long for the interval of a group. A rule that cannot be evaluated is not an error; its
 /// report says so.
 pub fn replay(
     files: &[RuleFile],
@@ -72,39 +70,41 @@ pub fn replay(
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let order = order::order(files, &cache, engine.options().dialect);
+    let order = evaluation_order::needed_order(files, &cache, engine.options().dialect);
     replay_in(order, files, storage, engine, settings)
 }
 
 fn replay_in(
-    order: Order,
+    order: EvaluationOrder,
     files: &[RuleFile],
     storage: &dyn Storage,
     engine: &Engine,
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
     let cache = MatcherCache::default();
-    let mut walk = Walk { layers: layers(files, storage), engine, cache: &cache, settings };
+    let mut replay = Replay { overlay: overlay(files, storage), engine, cache: &cache, settings };
     for group in files.iter().flat_map(|file| &file.groups) {
-        walk.bounded(group)?;
+        replay.bounded(group)?;
     }
-    let mut running: Vec<Running<'_>> =
-        order::all(files).map(|(_, group, rule)| Running::new(group, rule)).collect();
+    let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
+        .map(|(_, group, rule)| RunningRule::new(group, rule))
+        .collect();
     let mut reports = Vec::with_capacity(running.len());
     match order {
-        // What a rule reads is complete by then, and what is missing is told while it is at hand.
-        Order::RuleByRule => {
+        // Everything that a rule reads is complete before it is evaluated, so its report can be
+        // made at once.
+        EvaluationOrder::RuleByRule => {
             for mut rule in running {
-                walk.whole(&mut rule)?;
-                reports.push(walk.report(rule)?);
+                replay.whole(&mut rule)?;
+                reports.push(replay.report(rule)?);
             }
         }
-        Order::InstantByInstant => {
-            for at in walk.instants(&running) {
-                walk.step(&mut running, at)?;
+        EvaluationOrder::InstantByInstant => {
+            for at in replay.instants(&running) {
+                replay.step(&mut running, at)?;
             }
             for rule in running {
-                reports.push(walk.report(rule)?);
+                reports.push(replay.report(rule)?);
             }
         }
     }
@@ -113,59 +113,18 @@ fn replay_in(
     let groups = groups.map(|(file, group)| GroupReport {
         file: file.name.clone(),
         name: group.name.clone(),
-        interval_ms: walk.interval(group),
-        evaluations: walk.ticks(group).count(),
+        interval_ms: replay.interval(group),
+        evaluations: replay.ticks(group).count(),
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
     Ok(RulesReport { window: settings.window, groups: groups.collect() })
 }
 
-/// `storage` under what these rules record.
-fn layers<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> Layered<'a> {
-    let names = order::all(files).flat_map(|(_, _, rule)| order::records(rule));
-    Layered::new(storage, names.map(str::to_owned))
-}
-
-/// One rule under way.
-struct Running<'a> {
-    group: &'a Group,
-    rule: &'a Rule,
-    alerts: Alerts,
-    /// By the alerts' labels, those of their elements.
-    elements: BTreeMap<Labels, Labels>,
-    histories: BTreeMap<Labels, AlertHistory>,
-    changes: usize,
-    /// Series recorded at the last evaluation, and ever.
-    current: BTreeSet<Labels>,
-    recorded: BTreeSet<Labels>,
-    failures: Option<Failures>,
-}
-
-impl<'a> Running<'a> {
-    fn new(group: &'a Group, rule: &'a Rule) -> Self {
-        let alerts = match rule.kind {
-            RuleKind::Recording => Alerts::new(0, 0),
-            RuleKind::Alert { for_ms, keep_firing_for_ms, .. } => {
-                Alerts::new(for_ms, keep_firing_for_ms)
-            }
-        };
-        Self {
-            group,
-            rule,
-            alerts,
-            elements: BTreeMap::new(),
-            histories: BTreeMap::new(),
-            changes: 0,
-            current: BTreeSet::new(),
-            recorded: BTreeSet::new(),
-            failures: None,
-        }
-    }
-
-    fn fail(&mut self, at: Timestamp, why: String) {
-        let first = Failures { count: 0, first_at: at, first: why };
-        self.failures.get_or_insert(first).count += 1;
-    }
+/// The storage of a replay: `storage` below the series that these rules record.
+fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
+    let names = evaluation_order::all_rules(files)
+        .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
+    OverlayStorage::new(storage, names.map(str::to_owned))
 }
 
 /// The first multiple of `interval` at or after `start`.
@@ -173,19 +132,19 @@ fn next_multiple(start: i64, interval: i64) -> Option<i64> {
     start.checked_add((interval - start.rem_euclid(interval)) % interval)
 }
 
-struct Walk<'a> {
-    layers: Layered<'a>,
+struct Replay<'a> {
+    overlay: OverlayStorage<'a>,
     engine: &'a Engine,
     cache: &'a MatcherCache,
     settings: &'a Settings<'a>,
 }
 
-impl Walk<'_> {
-    fn interval(&self, group: &Group) -> i64 {
+impl Replay<'_> {
+    fn interval(&self, group: &RuleGroup) -> i64 {
         group.interval_ms.unwrap_or(self.settings.interval_ms).max(1)
     }
 
-    fn bounded(&self, group: &Group) -> Result<(), TooManyEvaluations> {
+    fn bounded(&self, group: &RuleGroup) -> Result<(), TooManyEvaluations> {
         let window = self.settings.window;
         // The window may be as long as all of time, which is more than a length can be.
         let millis = i128::from(window.end.as_millis()) - i128::from(window.start.as_millis());
@@ -196,7 +155,7 @@ impl Walk<'_> {
         Err(TooManyEvaluations { group: group.name.clone(), evaluations, window })
     }
 
-    fn ticks(&self, group: &Group) -> impl Iterator<Item = Timestamp> + use<> {
+    fn ticks(&self, group: &RuleGroup) -> impl Iterator<Item = Timestamp> + use<> {
         let interval = self.interval(group);
         let window = self.settings.window;
         let first = next_multiple(window.start.as_millis(), interval);
@@ -206,7 +165,7 @@ impl Walk<'_> {
     }
 
     /// The instants of all groups, ascending, each once.
-    fn instants(&self, running: &[Running<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
+    fn instants(&self, running: &[RunningRule<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
         let intervals: BTreeSet<i64> =
             running.iter().map(|rule| self.interval(rule.group)).collect();
         let window = self.settings.window;
@@ -219,8 +178,8 @@ impl Walk<'_> {
         all.map(Timestamp::from_millis).take_while(move |at| window.contains(*at))
     }
 
-    /// Evaluates all rules whose turn it is.
-    fn step(&mut self, running: &mut [Running<'_>], at: Timestamp) -> Result<(), StorageError> {
+    /// Evaluates all rules that are due at an instant.
+    fn step(&mut self, running: &mut [RunningRule<'_>], at: Timestamp) -> Result<(), StorageError> {
         for rule in running {
             if at.as_millis() % self.interval(rule.group) == 0 {
                 let found = self.instant(rule, at);
@@ -230,15 +189,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Evaluates one rule at all its instants.
-    fn whole(&mut self, rule: &mut Running<'_>) -> Result<(), StorageError> {
+    /// Evaluates one rule at all its instants with range queries.
+    fn whole(&mut self, rule: &mut RunningRule<'_>) -> Result<(), StorageError> {
         let mut ticks = self.ticks(rule.group);
         loop {
             let together: Vec<Timestamp> = ticks.by_ref().take(STEPS_AT_ONCE).collect();
             if together.is_empty() {
                 break;
             }
-            // What fails over a range may do so at one instant only.
+            // A range query may fail because of one instant, so the instants are evaluated one by
+            // one then.
             let vectors = self.range(rule, &together);
             let mut vectors = vectors.ok().map(Vec::into_iter);
             for at in together {
@@ -252,8 +212,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn range(&self, rule: &Running<'_>, ticks: &[Timestamp]) -> Result<Vec<Elements>, String> {
-        let mut vectors = vec![Elements::new(); ticks.len()];
+    fn range(
+        &self,
+        rule: &RunningRule<'_>,
+        ticks: &[Timestamp],
+    ) -> Result<Vec<VectorElements>, String> {
+        let mut vectors = vec![VectorElements::new(); ticks.len()];
         let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else {
             return Ok(vectors);
         };
@@ -261,7 +225,7 @@ impl Walk<'_> {
         let interval = self.interval(rule.group);
         let expression = &rule.rule.expression;
         let answer =
-            self.engine.range(expression, &self.layers, (back(first), back(last)), interval);
+            self.engine.range(expression, &self.overlay, (back(first), back(last)), interval);
         let Value::Matrix(matrix) = answer.map_err(|error| chain(&error))?.value else {
             return Err("a range query yields no matrix".to_owned());
         };
@@ -274,250 +238,13 @@ impl Walk<'_> {
         Ok(vectors)
     }
 
-    fn instant(&self, rule: &Running<'_>, at: Timestamp) -> Result<Elements, String> {
+    fn instant(&self, rule: &RunningRule<'_>, at: Timestamp) -> Result<VectorElements, String> {
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        vector(self.engine.instant(&rule.rule.expression, &self.layers, at))
-    }
-
-    /// Takes in what a rule's expression yields at one instant.
-    fn advance(
-        &mut self,
-        rule: &mut Running<'_>,
-        at: Timestamp,
-        found: Result<Elements, String>,
-    ) -> Result<(), StorageError> {
-        let done = found.and_then(|found| match rule.rule.kind {
-            RuleKind::Recording => self.record(rule, at, found).map(|()| Vec::new()),
-            RuleKind::Alert { .. } => self.alert(rule, at, found),
-        });
-        match done {
-            Ok(steps) => {
-                for step in steps {
-                    self.note(rule, at, step)?;
-                }
-            }
-            Err(why) => rule.fail(at, why),
-        }
-        Ok(())
-    }
-
-    fn record(
-        &mut self,
-        rule: &mut Running<'_>,
-        at: Timestamp,
-        found: Elements,
-    ) -> Result<(), String> {
-        let limit = rule.group.limit;
-        if limit > 0 && found.len() > limit {
-            return Err(format!("exceeded limit of {limit} with {} series", found.len()));
-        }
-        let mut set = vec![("__name__", rule.rule.name.as_str())];
-        set.extend(rule.rule.labels.iter().map(|(name, text)| (name.as_str(), text.text())));
-        let mut elements = BTreeMap::new();
-        for (labels, value) in found {
-            if elements.insert(labels.with(&set), value).is_some() {
-                return Err(
-                    "vector contains metrics with the same labelset after applying rule labels"
-                        .to_owned(),
-                );
-            }
-        }
-        rule.recorded.extend(elements.keys().cloned());
-        let elements: Elements = elements.into_iter().collect();
-        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.layers.record(stamped, &elements, &mut rule.current);
-        Ok(())
-    }
-
-    fn alert(
-        &mut self,
-        rule: &mut Running<'_>,
-        at: Timestamp,
-        found: Elements,
-    ) -> Result<Vec<Step>, String> {
-        let mut alerts = BTreeMap::new();
-        for (labels, value) in found {
-            let identity = self.identity(rule, at, &labels, value);
-            rule.elements.insert(identity.clone(), labels);
-            if alerts.insert(identity, value).is_some() {
-                return Err(
-                    "vector contains metrics with the same labelset after applying alert labels"
-                        .to_owned(),
-                );
-            }
-        }
-        let mut steps = rule.alerts.advance(at, &alerts);
-        let (limit, count) = (rule.group.limit, rule.alerts.active().len());
-        if limit > 0 && count > limit {
-            rule.fail(at, format!("exceeded limit of {limit} with {count} alerts"));
-            // What only began at this instant never was an alert.
-            steps.retain(|step| step.from != State::Inactive);
-            let begun = rule.alerts.clear();
-            let was = |step: &Step| rule.histories.get(&step.labels).is_some_and(is_active);
-            steps.extend(begun.into_iter().filter(was));
-        }
-        self.record_alerts(rule, at);
-        Ok(steps)
-    }
-
-    /// The labels of an alert: its element's without the metric's name, the rule's, its own name.
-    fn identity(&self, rule: &Running<'_>, at: Timestamp, labels: &Labels, value: f64) -> Labels {
-        let mut set = Vec::with_capacity(rule.rule.labels.len() + 2);
-        for (name, template) in &rule.rule.labels {
-            set.push((name.as_str(), self.expanded(rule, at, template, labels, value)));
-        }
-        set.push(("__name__", String::new()));
-        set.push(("alertname", rule.rule.name.clone()));
-        let set: Vec<(&str, &str)> =
-            set.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        labels.with(&set)
-    }
-
-    fn expanded(
-        &self,
-        rule: &Running<'_>,
-        at: Timestamp,
-        template: &Template,
-        labels: &Labels,
-        value: f64,
-    ) -> String {
-        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        let query = |text: &str| {
-            let expression = Expression::parse(text).map_err(|error| error.to_string())?;
-            vector(self.engine.instant(&expression, &self.layers, at))
-        };
-        let data = TemplateData { labels, value, query: &query };
-        // Prometheus writes the error into the text as well.
-        template
-            .expand(&data)
-            .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
-    }
-
-    fn record_alerts(&mut self, rule: &mut Running<'_>, at: Timestamp) {
-        let mut elements = Elements::new();
-        for (labels, alert) in rule.alerts.active() {
-            let state = if alert.fires { State::Firing } else { State::Pending };
-            let set = [("__name__", "ALERTS"), ("alertstate", state.name())];
-            elements.push((labels.with(&set), 1.0));
-            let since = alert.since.as_millis().div_euclid(1000) as f64;
-            elements.push((labels.with(&[("__name__", "ALERTS_FOR_STATE")]), since));
-        }
-        let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.layers.record(stamped, &elements, &mut rule.current);
-    }
-
-    /// Notes a change with what is behind it.
-    fn note(&self, rule: &mut Running<'_>, at: Timestamp, step: Step) -> Result<(), StorageError> {
-        rule.changes += 1;
-        let element = rule.elements.get(&step.labels).cloned().unwrap_or_default();
-        let behind = self.behind(rule, at, &element)?;
-        let annotations = match (&rule.rule.kind, step.to) {
-            (RuleKind::Alert { annotations, .. }, State::Pending | State::Firing) => {
-                let expand = |(name, template): &(String, Template)| {
-                    (name.clone(), self.expanded(rule, at, template, &element, step.value))
-                };
-                Some(annotations.iter().map(expand).collect())
-            }
-            _ => None,
-        };
-        let labels = step.labels.clone();
-        let history = rule.histories.entry(step.labels).or_insert_with(|| AlertHistory {
-            labels,
-            annotations: Vec::new(),
-            fired_ms: 0,
-            changes: Vec::new(),
-        });
-        if let Some(annotations) = annotations {
-            history.annotations = annotations;
-        }
-        let value = format_value(step.value);
-        history.changes.push(Change { at, from: step.from, to: step.to, value, behind });
-        Ok(())
-    }
-
-    fn behind(
-        &self,
-        rule: &Running<'_>,
-        at: Timestamp,
-        element: &Labels,
-    ) -> Result<Vec<Behind>, StorageError> {
-        if rule.changes > EVIDENCED {
-            return Ok(Vec::new());
-        }
-        let options = self.engine.options();
-        let finder = Finder {
-            storage: &self.layers,
-            cache: self.cache,
-            dialect: options.dialect,
-            lookback_ms: options.lookback_ms,
-        };
-        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        finder.behind(&rule.rule.expression, element, at)
-    }
-
-    fn report(&self, rule: Running<'_>) -> Result<RuleReport, StorageError> {
-        let expression = &rule.rule.expression;
-        let known = Known {
-            storage: &self.layers,
-            metrics: self.settings.metrics,
-            window: self.settings.window,
-            cache: self.cache,
-            dialect: self.engine.options().dialect,
-        };
-        let missing = missing(expression.root(), expression.text(), &known)?;
-        let cannot = cannot_yield(expression.root(), &missing);
-        let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
-        for alert in &mut alerts {
-            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
-        }
-        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == State::Firing);
-        let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
-            (true, _) => Outcome::Fired,
-            (false, true) => Outcome::Error,
-            _ if !rule.recorded.is_empty() => Outcome::Recorded,
-            _ if cannot => Outcome::CannotFire,
-            _ => Outcome::Quiet,
-        };
-        let (kind, for_ms) = match rule.rule.kind {
-            RuleKind::Recording => ("record", 0),
-            RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
-        };
-        Ok(RuleReport {
-            name: rule.rule.name.clone(),
-            kind,
-            expr: expression.text().to_owned(),
-            for_ms,
-            outcome,
-            missing: missing.into_values().collect(),
-            failures: rule.failures,
-            alerts,
-            recorded_series: rule.recorded.len(),
-        })
+        vector(self.engine.instant(&rule.rule.expression, &self.overlay, at))
     }
 }
 
-fn is_active(history: &AlertHistory) -> bool {
-    let last = history.changes.last();
-    last.is_some_and(|change| matches!(change.to, State::Pending | State::Firing))
-}
-
-fn fired_ms(changes: &[Change], end: Timestamp) -> i64 {
-    let mut total = 0;
-    let mut since = None;
-    for change in changes {
-        match (change.to, since) {
-            (State::Firing, None) => since = Some(change.at),
-            (State::Resolved, Some(from)) => {
-                total += change.at - from;
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    total + since.map_or(0, |from| end - from)
-}
-
-fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<Elements, String> {
+fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<VectorElements, String> {
     match answer.map_err(|error| chain(&error))?.value {
         Value::Vector(vector) => {
             Ok(vector.into_iter().map(|e| (e.labels, e.sample.value)).collect())
@@ -540,6 +267,5 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-mod stepwise;
 #[cfg(test)]
 mod tests;

@@ -1,30 +1,32 @@
-//! Prometheus's rules over recorded series: which alerts would have fired, when and why.
+//! Evaluates Prometheus's rule files over recorded series: which alerts would have fired, when and
+//! why.
 //!
-//! Reads rule files as Prometheus does, and evaluates them over any [`Storage`]; opens no file and
-//! reads no clock.
+//! Reads rule files as Prometheus does, and evaluates them over any [`Storage`]. It opens no file
+//! and reads no clock.
 //!
 //! [`Storage`]: crate::promql::Storage
 
-mod absence;
 mod alerts;
-mod behind;
 mod bundled;
 mod evaluate;
-mod file;
-mod layered;
-mod order;
-mod outcome;
+mod evaluation_order;
+mod evidence;
+mod overlay_storage;
+mod promtool_tests;
+mod report;
+mod rule_file;
 mod template;
-mod unit;
+mod unmatched_selectors;
 
-pub use absence::Missing;
-pub use alerts::State;
+pub use alerts::AlertState;
 pub use bundled::bundled;
 pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
-pub use file::{Group, Rule, RuleFile, RuleFileError, RuleKind};
-pub use order::reads;
-pub use outcome::{
-    AlertHistory, Behind, Change, Failures, GroupReport, Outcome, RuleReport, RulesReport, Seen,
+pub use evaluation_order::metrics_read;
+pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
+pub use report::{
+    AlertChange, AlertHistory, EvaluationFailures, EvidenceSample, GroupReport, Outcome,
+    RuleReport, RulesReport, SelectorEvidence,
 };
-pub use template::{Elements, Template, TemplateData, TemplateError};
-pub use unit::{RuleTests, RuleTestsError, RuleTestsOutcome};
+pub use rule_file::{Rule, RuleFile, RuleFileError, RuleGroup, RuleKind};
+pub use template::{Template, TemplateData, TemplateError, VectorElements};
+pub use unmatched_selectors::UnmatchedSelector;

@@ -1,7 +1,8 @@
-//! Texts with Go's `text/template` in them, as far as rules use it.
+//! Parses and expands Go templates (`text/template`) in labels and annotations, as far as rules use
+//! them.
 //!
-//! Left out, and refused by name: `define`, `template`, `block`, `break`, `continue`, and the
-//! functions that make sense in consoles only.
+//! Not supported, and refused with an error: `define`, `template`, `block`, `break`, `continue`,
+//! and functions that are only useful in consoles.
 
 mod functions;
 mod lexer;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use crate::model::Labels;
 
-/// A label's or an annotation's text, read.
+/// The parsed text of a label or an annotation.
 #[derive(Clone, Debug)]
 pub struct Template {
     text: Arc<str>,
@@ -23,35 +24,36 @@ pub struct Template {
     nodes: Option<Arc<[parser::Node]>>,
 }
 
-/// What a template sees.
+/// Data that a template can use.
 pub struct TemplateData<'a> {
-    /// `$labels`: those of the element that the expression yielded.
+    /// `$labels`: the labels of the element that the expression yielded.
     pub labels: &'a Labels,
-    /// `$value`.
+    /// `$value`: the value of the element.
     pub value: f64,
     /// `query`: evaluates an expression at the instant of the rule's evaluation.
-    pub query: &'a dyn Fn(&str) -> Result<Elements, String>,
+    pub query: &'a dyn Fn(&str) -> Result<VectorElements, String>,
 }
 
-/// Elements of an instant vector.
-pub type Elements = Vec<(Labels, f64)>;
+/// Elements of an instant vector: labels and value.
+pub type VectorElements = Vec<(Labels, f64)>;
 
-/// Why a template cannot be read or expanded.
+/// A template cannot be parsed or expanded; the text says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TemplateError(pub String);
 
 impl Template {
-    /// A text that is taken as it stands.
+    /// A plain text without template syntax.
     pub fn plain(text: &str) -> Self {
         Self { text: text.into(), nodes: None }
     }
 
-    /// Reads a text.
+    /// Parses a text.
     ///
     /// # Errors
     ///
-    /// [`TemplateError`] where it is no template, or uses a function that is unknown or left out.
+    /// [`TemplateError`] where it is not a valid template, or uses a function that is unknown or
+    /// not supported.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         if !text.contains("{{") {
             return Ok(Self::plain(text));
@@ -60,12 +62,12 @@ impl Template {
         Ok(Self { text: text.into(), nodes: Some(nodes.into()) })
     }
 
-    /// The text as it was given.
+    /// The text of the template as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text with everything filled in.
+    /// Expands the template to a text.
     ///
     /// # Errors
     ///

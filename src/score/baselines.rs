@@ -1,6 +1,6 @@
 //! Simple ways to name a culprit, for `score` to set beside the verdict. They are told the true
 //! instant of the injection, which diagnosis is not, and still have to find what it did where.
-//! The alert rules, another baseline, read all series of a capture: `cli/alarms.rs`.
+//! The alert rules, another baseline, read all series of a capture: `first_alert.rs`.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub struct BaselineMethod {
     pub guess: fn(&Evidence, Timestamp) -> Option<Guess>,
 }
 
-/// All baselines.
+/// All baseline methods, in the order of the table.
 pub const BASELINES: [BaselineMethod; 2] = [
     BaselineMethod { name: "largest z-score", guess: largest_z },
     BaselineMethod { name: "RobustScorer (BARO)", guess: robust },

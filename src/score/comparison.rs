@@ -49,7 +49,7 @@ impl MethodScore {
 pub struct RunComparison<'a> {
     /// The class of the run: its truth.
     pub class: &'a str,
-    /// Diagnosis.
+    /// How diagnosis did.
     pub own: MethodScore,
     /// Each baseline, by name.
     pub baselines: &'a BTreeMap<&'static str, MethodScore>,

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::{self, AlertHistory, MOST_EVALUATIONS, RuleReport, Settings, State};
+use crate::rules::{self, AlertHistory, AlertState, MOST_EVALUATIONS, RuleReport, Settings};
 use crate::score::Guess;
 use crate::session::{Session, window_of_steps};
 
@@ -28,7 +28,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let session = Session::open(path)?;
     let storage = session.storage();
     let files = rules::bundled();
-    storage.announce(rules::reads(&files));
+    storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
     let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
@@ -45,7 +45,7 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
         onset: alert
             .changes
             .iter()
-            .filter(|change| change.from == State::Inactive && change.at <= when)
+            .filter(|change| change.from == AlertState::Inactive && change.at <= when)
             .map(|change| change.at)
             .max(),
     }))
@@ -58,7 +58,7 @@ fn fires(rule: &RuleReport, at: Timestamp) -> impl Iterator<Item = (Timestamp, &
         .iter()
         .filter(|alert| matches!(alert.labels.get("severity"), Some("critical" | "emergency")));
     critical.filter_map(move |alert| {
-        let mut began = alert.changes.iter().filter(|change| change.to == State::Firing);
+        let mut began = alert.changes.iter().filter(|change| change.to == AlertState::Firing);
         began.find(|change| change.at >= at).map(|change| (change.at, alert))
     })
 }

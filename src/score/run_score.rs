@@ -17,7 +17,7 @@ use crate::session::{Session, View, Window};
 /// How diagnosis did on one capture.
 #[derive(Debug, Serialize)]
 pub struct RunScore {
-    /// The run.
+    /// The name of the run.
     pub run: String,
     /// What was done: a mode, a change or `quiet`.
     pub truth: String,
@@ -42,7 +42,8 @@ pub struct RunScore {
     /// What the capture has lost; absent where it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
-    /// How each baseline did.
+    /// How each baseline method did, by its name.
+    #[serde(rename = "rivals")]
     pub baselines: BTreeMap<&'static str, MethodScore>,
     /// How diagnosis did, to be compared with the baseline methods.
     #[serde(skip)]
@@ -89,15 +90,14 @@ fn score(
     });
     let first = verdict.causes.first();
     let clean = verdict.outcome == Outcome::NoFault;
-    let (top1, top3, component) = match quiet {
-        true => (clean && right_change, clean && right_change, clean && right_change),
-        false => (
-            first.as_ref().is_some_and(right),
-            verdict.causes.iter().take(3).any(|cause| right(&cause)),
-            first.is_some_and(|cause| truth.is_at(&cause.target)),
-        ),
+    let (top1, top3, component) = if quiet {
+        (clean && right_change, clean && right_change, clean && right_change)
+    } else {
+        let among = verdict.causes.iter().take(3).any(|cause| right(&cause));
+        let place = first.is_some_and(|cause| truth.is_at(&cause.target));
+        (first.as_ref().is_some_and(right), among, place)
     };
-    let (detected, named) = match injected.filter(|_| !quiet) {
+    let (detected_after_ms, named_after_ms) = match injected.filter(|_| !quiet) {
         Some(at) => live(window, truth, at)?,
         None => (None, None),
     };
@@ -106,22 +106,10 @@ fn score(
         let guess = injected.and_then(|at| (baseline.guess)(&evidence, at));
         (baseline.name, truth.judges(guess.as_ref()))
     });
-    let said = first.map_or_else(
-        || match verdict.changes.first() {
-            Some(change) if clean => change.mode.to_owned(),
-            _ if clean => "quiet".to_owned(),
-            _ => "cannot tell".to_owned(),
-        },
-        |cause| cause.mode.to_owned(),
-    );
     let false_causes = verdict.causes.iter().filter(|cause| !right(cause)).count();
     let onset_error_ms = hit.zip(injected).map(|(cause, at)| cause.onset_ms - at);
-    let named_after_ms = named;
     let own = MethodScore {
-        cause: match quiet {
-            true => clean,
-            false => first.is_some_and(|cause| truth.is_named_by(cause)),
-        },
+        cause: if quiet { clean } else { first.is_some_and(|cause| truth.is_named_by(cause)) },
         component: if quiet { clean } else { component },
         change: right_change,
         false_causes,
@@ -132,18 +120,30 @@ fn score(
         run,
         truth: truth.name().to_owned(),
         is_fault: !quiet,
-        said,
+        said: said(verdict),
         top1,
         top3,
         component,
         onset_error_ms,
-        detected_after_ms: detected,
+        detected_after_ms,
         named_after_ms,
         false_causes,
         damage: window.damage(),
         baselines: baselines.collect(),
         own,
     })
+}
+
+/// What a verdict says in a word: the mode of its first cause or change, or that nothing is wrong.
+fn said(verdict: &Verdict) -> String {
+    let clean = verdict.outcome == Outcome::NoFault;
+    let word = match (verdict.causes.first(), verdict.changes.first()) {
+        (Some(cause), _) => cause.mode,
+        (None, Some(change)) if clean => change.mode,
+        (None, _) if clean => "quiet",
+        (None, _) => "cannot tell",
+    };
+    word.to_owned()
 }
 
 /// When a fault, and when the right one, was named by somebody who watches.

@@ -23,7 +23,7 @@ pub enum PdSource<'a> {
     Held(&'a [PdAnswer]),
     /// Out of a capture, as they are needed.
     Stored {
-        /// The capture.
+        /// The capture that holds them.
         reader: &'a CaptureReader,
         /// Those sent in this range.
         range: TimeRange,
@@ -62,11 +62,11 @@ impl PdSource<'_> {
                     .for_each(|one| bodies.push(one.clone()));
             }
             Self::Stored { reader, range, as_of } => {
-                let disorder = match evaluation {
+                let shuffle_seed = match evaluation {
                     Evaluation::Sequential => None,
                     Evaluation::Shuffled { seed, .. } => Some(seed),
                 };
-                let visit = PdVisit { range, order: PdOrder::Observed, disorder };
+                let visit = PdVisit { range, order: PdOrder::Observed, shuffle_seed };
                 reader.visit_pd_answers(visit, |answer| {
                     if as_of.knows_answer(&answer) {
                         bodies.push(answer);

@@ -17,9 +17,9 @@ use crate::timeline::Evaluation;
 /// A metric made of PD's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PdMetric {
-    /// Its name.
+    /// The metric's name.
     pub name: &'static str,
-    /// Its labels.
+    /// The names of its labels.
     pub labels: &'static [&'static str],
     /// What it says, and its unit.
     pub help: &'static str,

@@ -56,7 +56,7 @@ pub struct Window<'s> {
 
 /// A window that was judged.
 pub struct Judgement {
-    /// What broke.
+    /// What broke, and what could not be told.
     pub verdict: Verdict,
     /// What was observed, without PD's answers.
     pub recording: Recording,

@@ -6,12 +6,12 @@ use crate::model::{Series, Store, Timestamp, is_stale};
 use crate::pd::Topology;
 use crate::timeline::target_changes::target;
 
-/// One store.
+/// A store at one end of the window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoreLine {
-    /// Its id.
+    /// The id that PD gave it.
     pub id: u64,
-    /// Its address.
+    /// Where clients reach it, host and port.
     pub address: String,
     /// `Up`, `Disconnected`, `Down`, `Offline` or `Tombstone`.
     pub state: String,
@@ -39,11 +39,11 @@ pub struct TargetLine {
 pub struct Imbalance {
     /// `leader_score` or `region_score`.
     pub score: String,
-    /// The smallest.
+    /// The smallest score of a store.
     pub least: f64,
     /// Which store has it.
     pub least_store: u64,
-    /// The largest.
+    /// The largest score of a store.
     pub most: f64,
     /// Which store has it.
     pub most_store: u64,
@@ -53,11 +53,11 @@ pub struct Imbalance {
 /// nothing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StateSummary {
-    /// The instant.
+    /// The instant of this state.
     pub at: Timestamp,
     /// PD's members by name, with their versions.
     pub members: Vec<(String, String)>,
-    /// PD's leader.
+    /// The name of PD's leader.
     pub leader: Option<String>,
     /// Stores by id.
     pub stores: Vec<StoreLine>,

@@ -65,7 +65,7 @@ pub struct Entry {
     pub at: Timestamp,
     /// Who says so: `pd/pd0`, `prometheus`, `event`, `recorder`.
     pub source: String,
-    /// What happened.
+    /// The kind of what happened.
     pub kind: EntryKind,
     /// To what: `store 4 (10.77.0.20:20160)`, `pd0`, `tikv/10.77.0.20:20180`.
     pub subject: String,

@@ -80,7 +80,7 @@ impl PdSummary {
         [summary(first, series, End::First, at), summary(topology, series, End::Last, last)]
     }
 
-    /// What happened.
+    /// The entries of the timeline that the answers made.
     pub(crate) fn into_entries(self) -> Vec<Entry> {
         self.rules.into_entries()
     }

@@ -58,65 +58,74 @@ struct SeriesRules<'a> {
     entries: Vec<Entry>,
 }
 
+/// What the samples of `up` so far say.
+#[derive(Default)]
+struct UpState {
+    up: Option<bool>,
+    down_since: Option<Timestamp>,
+    previous: Option<Timestamp>,
+}
+
+impl UpState {
+    /// Takes the next sample, and tells what turned with it. `is_late` says that a target which is
+    /// seen for the first time was not there when the window began.
+    fn turn(&mut self, at: Timestamp, now: bool, is_late: bool) -> Option<(EntryKind, String)> {
+        let turned = match (self.up, now) {
+            (None, _) if is_late => {
+                let state = if now { "up" } else { "down" };
+                Some((EntryKind::TargetAppeared, format!("appeared, {state}")))
+            }
+            (Some(true), false) => {
+                let last = self.previous.map_or_else(String::new, |last| {
+                    format!(", last scraped {} before", duration_text(at - last))
+                });
+                Some((EntryKind::TargetDown, format!("up 1 -> 0{last}")))
+            }
+            (Some(false), true) => {
+                let lasted = self.down_since.map_or_else(String::new, |since| {
+                    format!(" after {}", duration_text(at - since))
+                });
+                Some((EntryKind::TargetUp, format!("up 0 -> 1{lasted}")))
+            }
+            _ => None,
+        };
+        self.down_since = if now { None } else { Some(self.down_since.unwrap_or(at)) };
+        (self.up, self.previous) = (Some(now), Some(at));
+        turned
+    }
+}
+
 impl SeriesRules<'_> {
     /// Down and up as Prometheus says it; absent where it ended the series, or where samples are
     /// missing for more than three scrape intervals that no gap of Prometheus and no damage touches.
     fn up(&mut self, window: TimeRange) {
         let interval = median_interval(self.series);
-        let mut up: Option<bool> = None;
-        let mut down_since: Option<Timestamp> = None;
-        let mut previous: Option<Timestamp> = None;
+        let mut state = UpState::default();
         for sample in &self.series.samples {
             let (at, value) = (sample.at, sample.value);
             let text = value.to_string();
-            if let Some(before) = previous
+            if let Some(before) = state.previous
                 && self.missing(before, at, interval)
             {
                 self.absent(before, interval);
                 let lasted = duration_text(at - before);
-                self.push(
-                    at,
-                    EntryKind::TargetAppeared,
-                    format!("there again after {lasted}"),
-                    &text,
-                );
+                let again = format!("there again after {lasted}");
+                self.push(at, EntryKind::TargetAppeared, again, &text);
             }
             if is_stale(value) {
-                if previous.is_some() {
-                    self.push(
-                        at,
-                        EntryKind::TargetAbsent,
-                        "is no longer scraped".to_owned(),
-                        "stale",
-                    );
+                if state.previous.is_some() {
+                    let ended = "is no longer scraped".to_owned();
+                    self.push(at, EntryKind::TargetAbsent, ended, "stale");
                 }
-                (up, previous) = (None, None);
+                (state.up, state.previous) = (None, None);
                 continue;
             }
-            let now = value != 0.0;
-            match (up, now) {
-                (None, _) if at - window.start > interval.saturating_mul(MISSED_SCRAPES) => {
-                    let state = if now { "up" } else { "down" };
-                    self.push(at, EntryKind::TargetAppeared, format!("appeared, {state}"), &text);
-                }
-                (Some(true), false) => {
-                    let last = previous.map_or_else(String::new, |last| {
-                        format!(", last scraped {} before", duration_text(at - last))
-                    });
-                    self.push(at, EntryKind::TargetDown, format!("up 1 -> 0{last}"), &text);
-                }
-                (Some(false), true) => {
-                    let lasted = down_since.map_or_else(String::new, |since| {
-                        format!(" after {}", duration_text(at - since))
-                    });
-                    self.push(at, EntryKind::TargetUp, format!("up 0 -> 1{lasted}"), &text);
-                }
-                _ => {}
+            let is_late = at - window.start > interval.saturating_mul(MISSED_SCRAPES);
+            if let Some((kind, turned)) = state.turn(at, value != 0.0, is_late) {
+                self.push(at, kind, turned, &text);
             }
-            down_since = if now { None } else { Some(down_since.unwrap_or(at)) };
-            (up, previous) = (Some(now), Some(at));
         }
-        if let Some(last) = previous
+        if let Some(last) = state.previous
             && window.end != Timestamp::MAX
             && self.missing(last, window.end, interval)
         {

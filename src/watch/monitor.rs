@@ -15,9 +15,9 @@ use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
 pub struct Judged<'a> {
-    /// The run.
+    /// The run that is recorded.
     pub run: &'a RunName,
-    /// What holds.
+    /// What holds at this instant.
     pub verdict: &'a Verdict,
     /// What is new in the verdict beside the one before.
     pub notices: &'a [Notice],
@@ -48,7 +48,7 @@ pub struct Monitor {
     pub incident: Arc<Mutex<Incident>>,
     /// Who else is told.
     pub notifiers: Option<Notifiers>,
-    /// The run.
+    /// The run that is recorded.
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
     pub begun: Timestamp,

@@ -10,7 +10,7 @@ use operator::report::report;
 use operator::session::load_recording;
 use operator::timeline::Evaluation;
 
-use crate::determinism_campaign;
+use testkit::determinism;
 
 fn bundled() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
@@ -110,16 +110,16 @@ fn a_capture_written_in_another_order_replays_to_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let only = folder.path().join("chaos-10.capture");
     std::fs::copy(capture("chaos-10.capture"), only).expect("the directory is writable");
-    let campaign = determinism_campaign::Campaign {
+    let campaign = determinism::Campaign {
         operator: env!("CARGO_BIN_EXE_operator").into(),
         folder: folder.path().to_owned(),
         times: 5,
         seed: 3,
     };
-    let tallies = determinism_campaign::run(&campaign).expect("every replay is the same");
+    let tallies = determinism::run(&campaign).expect("every replay is the same");
     let tally = &tallies["chaos-10"];
     assert_eq!((tally.replays, tally.orders), (5, 2));
-    assert!(determinism_campaign::Table(&tallies).to_string().contains("5 replays"));
+    assert!(determinism::Table(&tallies).to_string().contains("5 replays"));
 }
 
 #[test]

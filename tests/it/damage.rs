@@ -8,8 +8,8 @@ use operator::diagnose::Outcome;
 use operator::model::{EncodedLabels, Sample, Timestamp};
 use serde_json::Value;
 
-use crate::bounded::{BEGIN_MS, up};
-use crate::overwrite::{Effect, Part, Place, Rows, judge, overwrite, try_place};
+use testkit::overwrite::{Effect, Part, Place, Rows, judge, overwrite, try_place};
+use testkit::synthetic::{BEGIN_MS, up};
 
 fn bundled(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(format!("{name}.capture"))

@@ -17,7 +17,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("timeline", &["model", "pd"]),
     ("diagnose", &["model", "pd", "nodes"]),
     ("session", &["model", "pd", "capture", "promql", "timeline", "diagnose"]),
-    ("report", &["model", "capture", "promql", "rules", "timeline", "diagnose", "session"]),
+    ("report", &["model", "pd", "capture", "promql", "rules", "timeline", "diagnose", "session"]),
     ("score", &["model", "capture", "promql", "rules", "diagnose", "session"]),
     ("watch", &["model", "source", "record", "diagnose"]),
     (
@@ -132,6 +132,24 @@ fn nothing_prints_by_a_macro_that_panics_where_nobody_reads() {
             assert!(!source.code.contains(name), "src/{path} has {name}");
         }
     }
+}
+
+#[test]
+fn bodies_of_pd_are_parsed_in_one_place() {
+    let mut parses = false;
+    for source in sources() {
+        // What is read elsewhere is the program's own: a capture's rows, a log's lines, a report.
+        let may = ["pd", "capture", "record", "source", "score", "cli"];
+        let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
+        let reads_json = code.contains("serde_json::from_");
+        parses |= reads_json && source.module == "pd";
+        let path = source.path.display();
+        assert!(!reads_json || may.contains(&source.module.as_str()), "src/{path} reads JSON");
+        let names_routes = code.contains("\"/pd/api/") && source.module != "pd";
+        let is_log = path.to_string().starts_with("record/pd_log");
+        assert!(!names_routes || is_log, "src/{path} names a path of PD's");
+    }
+    assert!(parses, "nothing in pd reads JSON, so the test asserts nothing");
 }
 
 #[test]

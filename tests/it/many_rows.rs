@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::bounded::{BEGIN_MS, Made, limited, up};
+use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, up};
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_operator");
 
@@ -21,7 +21,7 @@ fn told(args: &[&str]) -> (Option<i32>, String) {
 fn rules_over_samples_years_apart_are_evaluated_where_most_was_observed() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = scratch.path().join("far.capture");
-    let mut made = Made::ten_minutes();
+    let mut made = SyntheticCapture::ten_minutes();
     made.series.push((up("other"), vec![(0, 1.0), (BEGIN_MS + 15_000, 1.0)]));
     made.write(&path).expect("the capture can be written");
     let path = path.to_str().expect("a path of ours is text");
@@ -36,7 +36,7 @@ fn rules_over_samples_years_apart_are_evaluated_where_most_was_observed() {
 }
 
 /// Writes what is made and shows it for a person and as JSON.
-fn shown(made: Made) -> (String, serde_json::Value) {
+fn shown(made: SyntheticCapture) -> (String, serde_json::Value) {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = scratch.path().join("many.capture");
     made.write(&path).expect("the capture can be written");
@@ -49,7 +49,7 @@ fn shown(made: Made) -> (String, serde_json::Value) {
 
 #[test]
 fn many_gaps_take_linear_time_and_a_bounded_table() {
-    let (text, json) = shown(Made::ten_minutes().gaps(100_000));
+    let (text, json) = shown(SyntheticCapture::ten_minutes().gaps(100_000));
     assert!(text.len() < 100_000, "{} bytes", text.len());
     assert!(text.contains("and 99,800 more; --format json has all"), "{text}");
     assert_eq!(json["gaps"].as_array().map(Vec::len), Some(100_000));
@@ -57,7 +57,7 @@ fn many_gaps_take_linear_time_and_a_bounded_table() {
 
 #[test]
 fn one_long_text_pads_no_other_row() {
-    let (text, json) = shown(Made::ten_minutes().events(3_000, 1_000_000));
+    let (text, json) = shown(SyntheticCapture::ten_minutes().events(3_000, 1_000_000));
     assert!(text.len() < 1_200_000, "{} bytes", text.len());
     assert_eq!(json["events"].as_array().map(Vec::len), Some(3_001));
 }
@@ -66,7 +66,7 @@ fn one_long_text_pads_no_other_row() {
 fn a_timeline_tells_the_first_and_the_last_of_many_gaps() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = scratch.path().join("many.capture");
-    Made::ten_minutes().gaps(5_000).write(&path).expect("the capture can be written");
+    SyntheticCapture::ten_minutes().gaps(5_000).write(&path).expect("the capture can be written");
     let (_, text) = told(&["replay", path.to_str().expect("a path of ours is text")]);
     assert!(text.len() < 1 << 20, "{} bytes", text.len());
     for part in

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use operator::capture::{CaptureReader, verify};
 
-use crate::bounds::Memory;
-use crate::mutate_campaign::{self, resealed};
+use testkit::limits::Memory;
+use testkit::mutate::{self, resealed};
 
 #[test]
 fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
@@ -13,7 +13,7 @@ fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     std::fs::copy(data.join("chaos-10.capture"), scratch.path().join("chaos-10.capture"))
         .expect("a bundled capture can be copied");
-    let tally = mutate_campaign::run(scratch.path(), 300, 3, Memory::Unwatched)
+    let tally = mutate::run(scratch.path(), 300, 3, Memory::Unwatched)
         .expect("no damage passes in silence");
     let counts: Vec<u32> = tally.mutants.values().flatten().copied().collect();
     assert_eq!(counts.iter().sum::<u32>(), 300);

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::api::Verdict;
-use crate::bounds::Memory;
-use crate::differential::{self, Cause, When, World};
-use crate::fuzz_campaign;
+use testkit::differential::{self, Cause, When, World};
+use testkit::fuzz;
+use testkit::limits::Memory;
+use testkit::prometheus::api::Verdict;
 
 fn block() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tsdb")
@@ -103,7 +103,7 @@ async fn the_server_contradicts_itself_where_we_differ_from_it() {
 
 #[test]
 fn no_expression_crashes_hangs_or_grows() {
-    let tally = fuzz_campaign::run(3_000, 5, Memory::Unwatched).expect("every expression ends");
+    let tally = fuzz::run(3_000, 5, Memory::Unwatched).expect("every expression ends");
     let ended = |way: usize| tally.expressions.values().map(|ends| ends[way]).sum::<u32>();
     assert!((0..3).all(|way| ended(way) > 50), "{tally:?}");
 }

@@ -15,8 +15,8 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::peer::{self, Everything};
-use crate::server::{Prometheus, block_window};
+use testkit::prometheus::remote_read::{self, Everything};
+use testkit::prometheus::server::{Prometheus, block_window};
 
 const SAMPLES: usize = 13_765;
 
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     async fn truth(&self) -> Everything {
-        let truth = peer::read_everything(&self.server.url, self.window).await;
+        let truth = remote_read::read_everything(&self.server.url, self.window).await;
         truth.expect("the server answers")
     }
 
@@ -87,7 +87,7 @@ async fn both_remote_reads_copy_every_sample_to_the_bit() {
     let truth = scene.truth().await;
     assert_eq!(count(&truth), SAMPLES);
     for mode in [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples] {
-        let compared = peer::compare(&truth, &scene.copy(mode).await).expect("samples read");
+        let compared = remote_read::compare(&truth, &scene.copy(mode).await).expect("samples read");
         assert_eq!((compared.missing, compared.extra, compared.differ), (0, 0, 0), "{mode}");
         assert_eq!(compared.samples, SAMPLES);
         assert!(compared.stale > 0, "a store crashed in this run");
@@ -98,7 +98,8 @@ async fn both_remote_reads_copy_every_sample_to_the_bit() {
 async fn queries_copy_every_sample_and_staleness_is_inferred() {
     let scene = Scene::new(&[]).await;
     let truth = scene.truth().await;
-    let compared = peer::compare(&truth, &scene.copy(ReadMode::Query).await).expect("samples read");
+    let compared =
+        remote_read::compare(&truth, &scene.copy(ReadMode::Query).await).expect("samples read");
     assert_eq!((compared.missing, compared.extra, compared.differ), (0, 0, 0));
     assert!(compared.stale > 0);
 }
@@ -305,7 +306,7 @@ fn the_program_records_the_window_of_a_real_server() {
     assert!(estimate.contains(" samples of 3") && first.contains(" % "), "{said}");
     let reader = CaptureReader::open(&scene.scratch.path().join("captures/real.capture"))
         .expect("the capture opens");
-    let compared = peer::compare(&truth, &reader).expect("samples read");
+    let compared = remote_read::compare(&truth, &reader).expect("samples read");
     assert_eq!((compared.missing, compared.extra, compared.differ), (0, 0, 0));
     assert_eq!(
         reader.meta().versions.prometheus.as_deref().map(|v| v.starts_with('2')),

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::crash::wall_clock;
-use crate::retained::{Retained, run};
+use testkit::clock::wall_clock;
+use testkit::retention::{LongRecording, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_in_segments_lose_no_sample_and_hold_no_more_and_more() {
-    let retained = Retained {
+    let retained = LongRecording {
         capture: Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture"),
         series: 60,
         hours: 10,

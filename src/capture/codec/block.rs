@@ -1,28 +1,30 @@
-//! The sealed block: one scrape target's samples over a stretch of time.
+//! The sealed block: samples of one scrape target over a range of time.
 //!
-//! A block has a header (instants, series, directory of groups) and groups of neighbouring
-//! series, each coded and checksummed on its own, so that a query decodes only what it touches
-//! and a damaged byte loses one group. `docs/capture-format.md` specifies the bytes.
+//! A block has a header (instants, series, directory of groups) and groups of neighbouring series.
+//! Each group is coded and has a checksum of its own, so a query decodes only the groups that it
+//! needs, and a damaged byte loses only one group. `docs/capture-format.md` specifies the bytes.
 //!
-//! Series stand in the order of their ordinals, which puts the parts of one histogram side by
-//! side: its count, its sum, then its buckets from `+Inf` down. An observation enlarges every
-//! bucket above it, so a bucket's increment is coded as its difference from its neighbour's.
+//! Series are in the order of their ordinals, in which the parts of one histogram are neighbours:
+//! its count, its sum, then its buckets from `+Inf` down. An observation increments every bucket
+//! above it, so the increment of a bucket is coded as its difference from that of its neighbour.
 
 use super::bytes::{Cursor, DecodeError, put_signed, put_varint};
 use super::group::{Direction, code_group};
 use super::range_coder::{Decoder, Encoder};
 use crate::model::STALE_NAN_BITS;
 
-/// Samples that a group aims at; more series per group compress better, fewer are found faster.
+/// Target number of samples in a group: larger groups compress better, smaller ones are faster to
+/// search.
 const GROUP_SAMPLES: usize = 128 * 1024;
-/// Series × instants that a decoder accepts in one group, which bounds what it allocates.
+/// Most cells (series × instants) that a decoder accepts in one group, which bounds what it
+/// allocates.
 const MAX_GROUP_CELLS: usize = 1 << 21;
-/// Series × instants that a decoder accepts in one block, which bounds the time it takes.
+/// Most cells that a decoder accepts in one block, which bounds the time it needs.
 const MAX_BLOCK_CELLS: usize = 1 << 30;
-/// Series × instants that a block may have for each of its bytes. The arithmetic coder needs more
-/// than a byte for 6,000 of them even where all are zero, so more is a claim and no content.
+/// Most cells of a block for each of its bytes. The arithmetic coder needs more than a byte for
+/// 6,000 cells even where all are zero, so a header that claims more is false.
 const MAX_CELLS_PER_BYTE: usize = 1 << 14;
-/// Instants of one block.
+/// Most instants in one block.
 const MAX_INSTANTS: usize = 4096;
 
 /// A cell holds no sample.
@@ -32,26 +34,27 @@ pub const VALUE: u8 = 1;
 /// A cell holds the staleness marker.
 pub const STALE: u8 = 2;
 
-/// Samples of several series over common instants.
+/// Samples of several series at common instants, as a matrix of series by instants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// Instants in milliseconds, strictly ascending.
     pub times: Vec<i64>,
-    /// Series of the target, strictly ascending.
+    /// Ordinals of series of the target, strictly ascending.
     pub ordinals: Vec<u32>,
-    /// What each cell holds: a row of `times.len()` per series.
+    /// State of each cell: [`ABSENT`], [`VALUE`] or [`STALE`]; a row of `times.len()` cells per
+    /// series.
     pub states: Vec<u8>,
-    /// The value's bits where the cell holds a value, else 0. Same shape as `states`.
+    /// Bits of the `f64` where the cell holds a value, else 0. Same shape as `states`.
     pub bits: Vec<u64>,
 }
 
 impl Columns {
-    /// Samples, staleness markers included.
+    /// Number of samples, including staleness markers.
     pub fn sample_count(&self) -> u64 {
         self.states.iter().filter(|&&state| state != ABSENT).count() as u64
     }
 
-    /// One series' samples: instant and bits of the value.
+    /// Samples of the series in `row`: instant in milliseconds and bits of the value.
     pub fn samples(&self, row: usize) -> impl Iterator<Item = (i64, u64)> {
         let cells = row * self.times.len()..(row + 1) * self.times.len();
         self.times.iter().zip(&self.states[cells.clone()]).zip(&self.bits[cells]).filter_map(
@@ -64,12 +67,12 @@ impl Columns {
     }
 }
 
-/// What a block says about itself before any sample is decoded.
+/// The decoded header of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockHeader {
     /// Instants in milliseconds, strictly ascending.
     pub times: Vec<i64>,
-    /// Series of the target, strictly ascending.
+    /// Ordinals of series of the target, strictly ascending.
     pub ordinals: Vec<u32>,
     groups: Vec<Group>,
 }
@@ -82,12 +85,12 @@ struct Group {
 }
 
 impl BlockHeader {
-    /// Reads the header of a block of a target that has so many `series`.
+    /// Decodes the header of a block of a target with `series` series.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] where the header is damaged, names a series that the target does not have,
-    /// or exceeds what the format allows or the block's bytes can hold.
+    /// [`DecodeError`] where the header is damaged, has an ordinal from `series` on, or has more
+    /// cells than the format allows or the bytes of the block can hold.
     pub fn decode(block: &[u8], series: usize) -> Result<Self, DecodeError> {
         let (stored, rest) =
             block.split_first_chunk::<4>().ok_or(DecodeError("shorter than its checksum"))?;
@@ -131,17 +134,17 @@ impl BlockHeader {
         Ok(Self { times, ordinals, groups })
     }
 
-    /// Whether all instants are within these, both inclusive.
+    /// Whether all instants are between `first` and `last`, both inclusive.
     pub fn is_within(&self, first: i64, last: i64) -> bool {
         self.times.first() >= Some(&first) && self.times.last() <= Some(&last)
     }
 
-    /// How many groups there are.
+    /// Number of groups in the block.
     pub fn group_count(&self) -> usize {
         self.groups.len()
     }
 
-    /// The ordinals that `group` holds.
+    /// Ordinals of the series in `group`.
     pub fn group_ordinals(&self, group: usize) -> &[u32] {
         &self.ordinals[self.groups[group].series.clone()]
     }
@@ -188,7 +191,7 @@ fn decode_times(cursor: &mut Cursor<'_>) -> Result<Vec<i64>, DecodeError> {
     Ok(times)
 }
 
-/// Ordinals as runs: how many are left out, how many follow one another.
+/// Encodes ordinals as runs: the number that is skipped, then the number of consecutive ones.
 fn encode_ordinals(out: &mut Vec<u8>, ordinals: &[u32]) {
     let mut runs = Vec::new();
     let mut next = 0_u32;
@@ -225,11 +228,11 @@ fn decode_ordinals(cursor: &mut Cursor<'_>, series: usize) -> Result<Vec<u32>, D
     Ok(ordinals)
 }
 
-/// Encodes a block.
+/// Encodes columns as a block.
 ///
 /// # Panics
 ///
-/// Where `columns` breaks its own invariants, or has more than [`MAX_INSTANTS`] instants.
+/// If `columns` violates its invariants, has no instant, or more than [`MAX_INSTANTS`].
 pub fn encode_block(columns: &Columns) -> Vec<u8> {
     let instants = columns.times.len();
     assert!((1..=MAX_INSTANTS).contains(&instants), "a block has 1 to 4096 instants");
@@ -259,7 +262,7 @@ pub fn encode_block(columns: &Columns) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the group's bytes do not match their checksum or their form.
+/// [`DecodeError`] where the bytes of the group do not match their checksum or are malformed.
 pub fn decode_group(
     block: &[u8],
     header: &BlockHeader,

@@ -1,12 +1,12 @@
 //! Variable-length integers, bounded reading, and the checksummed envelope around every blob.
 
-/// Stored bytes do not have the form that the format demands.
+/// Stored bytes are not in the form that the format requires; the text names the check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DecodeError(pub &'static str);
 
-/// Puts `payload` behind its CRC-32C, computed over `context` and then the payload, so that a
-/// blob that was moved to another row does not pass for that row's.
+/// Prefixes `payload` with a CRC-32C over `context` and the payload, so that a blob that was moved
+/// to another row fails the check.
 pub fn seal_envelope(context: &str, payload: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(payload.len() + 4);
     sealed.extend_from_slice(&checksum(context, payload).to_le_bytes());
@@ -14,7 +14,7 @@ pub fn seal_envelope(context: &str, payload: &[u8]) -> Vec<u8> {
     sealed
 }
 
-/// Checks and removes what [`seal_envelope`] put around a payload.
+/// Checks and removes the checksum that [`seal_envelope`] added.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ fn checksum(context: &str, payload: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(context.as_bytes()), payload)
 }
 
-/// Appends `value` in LEB128.
+/// Appends `value` as unsigned LEB128.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
@@ -42,7 +42,7 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends `value` in zigzag LEB128.
+/// Appends `value` as zigzag LEB128.
 pub fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_varint(out, ((value << 1) ^ (value >> 63)) as u64);
 }
@@ -53,25 +53,29 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads what the `put_` functions wrote.
+/// Reads what the `put_` functions wrote, with bounds checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
+    /// Starts at the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
+    /// Whether all bytes were read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    /// Number of bytes that were not read yet.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
+    /// Reads the next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         if length > self.rest.len() {
             return Err(DecodeError("ends early"));
@@ -81,6 +85,7 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
+    /// Reads what [`put_varint`] wrote.
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
         if let [byte @ 0..0x80, rest @ ..] = self.rest {
             self.rest = rest;
@@ -97,16 +102,19 @@ impl<'a> Cursor<'a> {
         Err(DecodeError("an integer has more than ten bytes"))
     }
 
+    /// Reads what [`put_signed`] wrote.
     pub fn signed(&mut self) -> Result<i64, DecodeError> {
         let raw = self.varint()?;
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// Reads what [`put_varint`] wrote of an integer of 32 bits.
     pub fn u32(&mut self) -> Result<u32, DecodeError> {
         u32::try_from(self.varint()?).map_err(|_| DecodeError("an integer exceeds 32 bits"))
     }
 
-    /// A count of things of which each takes at least one byte of what remains.
+    /// Reads a count of items that need at least one byte each, and checks it against the remaining
+    /// bytes.
     pub fn count(&mut self) -> Result<usize, DecodeError> {
         match usize::try_from(self.varint()?) {
             Ok(count) if count <= self.rest.len() => Ok(count),
@@ -114,6 +122,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads what [`put_bytes`] wrote.
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.count()?;
         self.take(length)
@@ -123,13 +132,13 @@ impl<'a> Cursor<'a> {
 /// The base-2 logarithm of the longest window of a zstd frame.
 pub const MAX_WINDOW_LOG: u32 = 27;
 
-/// Compresses with zstd; the length of the plain bytes goes first.
+/// Compresses with zstd, after the length of the uncompressed bytes as a varint.
 pub fn pack(plain: &[u8], level: i32) -> Vec<u8> {
     pack_with(plain, level, false)
 }
 
-/// As [`pack`], with zstd's long-distance matching: what repeats megabytes later is found at a
-/// low level too.
+/// As [`pack`], with long-distance matching of zstd: repetitions megabytes apart are found at a low
+/// level too.
 pub fn pack_long_distance(plain: &[u8], level: i32) -> Vec<u8> {
     pack_with(plain, level, true)
 }
@@ -151,7 +160,7 @@ fn pack_with(plain: &[u8], level: i32, long_distance: bool) -> Vec<u8> {
     out
 }
 
-/// Reads what [`pack`] wrote, allocating at most `limit` bytes.
+/// Decompresses what [`pack`] wrote, and allocates at most `limit` bytes.
 pub fn unpack(cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<u8>, DecodeError> {
     let length = usize::try_from(cursor.varint()?).unwrap_or(usize::MAX);
     if length > limit {

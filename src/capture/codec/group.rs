@@ -1,25 +1,25 @@
 //! The coded bytes of one group: presence, kinds and numbers of neighbouring series.
 //!
-//! One function serves both directions: the coder decides whether bits are written or read.
+//! The same functions encode and decode: the coder decides whether bits are written or read.
 
 use super::block::{ABSENT, STALE, VALUE};
 use super::number::{NumberModel, TopBits, code_tree};
 use super::range_coder::{Bit, Coder};
 use super::values::{Kind, Scratch, bit_length};
 
-/// Whether a group is written or read.
+/// Whether a group is encoded or decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Encode,
     Decode,
 }
 
-/// What a series' increments are compared with.
+/// The prediction that the increments of a series are compared with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Nothing.
+    /// No prediction: the increment itself is coded.
     Plain,
-    /// The increment before.
+    /// The previous increment of the series.
     Previous,
     /// The neighbouring series' increment at the same instant.
     Neighbour,
@@ -80,7 +80,7 @@ impl Models {
     }
 }
 
-/// What is remembered of the numbers of one stream of a series: the context of the next.
+/// Statistics of the previous numbers of one stream, which are the context of the next one.
 #[derive(Default)]
 struct History {
     /// Sixteen times a moving average of bit lengths.
@@ -104,7 +104,7 @@ impl History {
     }
 }
 
-/// The class of each average; none exceeds sixteen times 64 bits.
+/// The class of each average; an average is at most sixteen times 64 bits.
 static CLASSES: [u8; 1025] = {
     let mut classes = [0; 1025];
     let mut average = 1;
@@ -131,7 +131,7 @@ fn neighbour_class(step: i64) -> usize {
     }
 }
 
-/// Codes a group in either direction. Decoding overwrites `states` and `bits`.
+/// Encodes or decodes a group. Decoding overwrites `states` and `bits`.
 pub fn code_group<C: Coder>(
     coder: &mut C,
     instants: usize,
@@ -207,7 +207,17 @@ fn code_values<C: Coder>(
     }
 }
 
-/// Codes exact integers; they become what the next series is compared with.
+/// How the integers of a series are coded.
+#[derive(Clone, Copy)]
+struct SeriesCoding {
+    mode: Mode,
+    /// The number of the mode, and of the stream of increments.
+    stream: usize,
+    /// Low bits that are zero in all integers and are left out.
+    shift: u32,
+}
+
+/// Codes exact integers. They become the neighbour that the next series is compared with.
 fn code_exact<C: Coder>(
     coder: &mut C,
     models: &mut Models,
@@ -232,23 +242,46 @@ fn code_exact<C: Coder>(
     } else {
         0
     };
+    let coding = SeriesCoding { mode, stream: chosen.min(2), shift };
+    main[0] = code_first(coder, models, coding, main[0], moves);
+    models.neighbour_first = main[0];
+    models.neighbour_scale = scale;
+    if moves {
+        code_steps(coder, models, coding, places, main);
+    } else {
+        let constant = main[0];
+        main.fill(constant);
+        models.neighbour_steps.fill(0);
+    }
+}
+
+/// Codes the first integer of a series, whose integers differ where it `moves`.
+fn code_first<C: Coder>(
+    coder: &mut C,
+    models: &mut Models,
+    SeriesCoding { mode, shift, .. }: SeriesCoding,
+    first: i64,
+    moves: bool,
+) -> i64 {
     let neighbour_first = if mode == Mode::Neighbour { models.neighbour_first } else { 0 };
-    let first = main[0].wrapping_sub(neighbour_first) >> shift;
+    let first = first.wrapping_sub(neighbour_first) >> shift;
     let context = if mode == Mode::Neighbour { 0 } else { 1 + usize::from(moves) };
     let first = if coder.bit(&mut models.first_zero[context], first != 0) {
         models.first[context].code(coder, &mut models.top[0], first, false)
     } else {
         0
     };
-    main[0] = (first << shift).wrapping_add(neighbour_first);
-    models.neighbour_first = main[0];
-    models.neighbour_scale = scale;
-    if !moves {
-        let constant = main[0];
-        main.fill(constant);
-        models.neighbour_steps.fill(0);
-        return;
-    }
+    (first << shift).wrapping_add(neighbour_first)
+}
+
+/// Codes the increments of a series from its second integer on.
+fn code_steps<C: Coder>(
+    coder: &mut C,
+    models: &mut Models,
+    SeriesCoding { mode, stream, shift }: SeriesCoding,
+    places: &[u32],
+    main: &mut [i64],
+) {
     let mut history = History::default();
     let mut before = 0_i64;
     let mut steps = std::mem::take(&mut models.neighbour_steps);
@@ -256,7 +289,7 @@ fn code_exact<C: Coder>(
     steps[..next_place].fill(0);
     for index in 1..places.len() {
         let place = places[index] as usize;
-        // A call for nothing would cost more than what it is for.
+        // Most gaps are empty, and then a call of `fill` would cost more than the check.
         if next_place < place {
             steps[next_place..place].fill(0);
         }
@@ -269,7 +302,7 @@ fn code_exact<C: Coder>(
         };
         let step = main[index].wrapping_sub(main[index - 1]);
         let surprise = step.wrapping_sub(expected) >> shift;
-        let surprise = code_number(coder, models, &mut history, chosen.min(2), beside, surprise);
+        let surprise = code_number(coder, models, &mut history, stream, beside, surprise);
         let step = (surprise << shift).wrapping_add(expected);
         main[index] = main[index - 1].wrapping_add(step);
         steps[place] = step;
@@ -279,7 +312,7 @@ fn code_exact<C: Coder>(
     models.neighbour_steps = steps;
 }
 
-/// Codes increments of numbers that no neighbour resembles.
+/// Codes the increments of numbers that are not predicted from a neighbour.
 fn code_inexact<C: Coder>(
     coder: &mut C,
     models: &mut Models,

@@ -1,27 +1,27 @@
-//! The journal's blob: what one tick brought for one target, scrape by scrape.
+//! The journal blob: the samples of one target in one tick, scrape by scrape.
 
-use super::super::budget::Budget;
+use super::super::memory_budget::MemoryBudget;
 use super::bytes::{Cursor, DecodeError, pack, put_signed, put_varint, unpack};
 
-/// Bytes that a journal blob may unpack to.
+/// Most bytes that a journal blob may unpack to.
 const MAX_UNPACKED: usize = 1 << 28;
 
-/// An ordinal that no series of the target has.
+/// Error for an ordinal that no series of the target has.
 const UNKNOWN_SERIES: DecodeError = DecodeError("it names a series that is not in the capture");
 
 /// Samples of one target at one instant: ordinals ascending, each with the value's bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {
-    /// When the samples were taken, in milliseconds.
+    /// Instant of the samples in milliseconds since the Unix epoch.
     pub at: i64,
-    /// Ordinal and bits of the value; the staleness marker is a value like any other here.
+    /// Ordinal and bits of the `f64`; the staleness marker is a value like any other here.
     pub samples: Vec<(u32, u64)>,
 }
 
-/// Encodes rows. Each value is coded against the same series' value in the row before, so a
-/// blob is read without any other.
+/// Encodes rows. Each value is XORed with the value of the same series in the previous row of this
+/// blob, so a blob can be decoded on its own.
 pub fn encode_journal(rows: &[JournalRow]) -> Vec<u8> {
-    // Most ordinals take a byte, most values one or two.
+    // Most ordinals need one byte, most values one or two.
     let mut plain = Vec::with_capacity(3 * rows.iter().map(|row| row.samples.len()).sum::<usize>());
     put_varint(&mut plain, rows.len() as u64);
     let mut last_at = 0;
@@ -52,17 +52,17 @@ fn value_before(
     before.next_if(|(candidate, _)| *candidate == ordinal).map_or(0, |&(_, bits)| bits)
 }
 
-/// Decodes what [`encode_journal`] wrote for a target with so many `series`. What the rows hold is
-/// taken from `budget`.
+/// Decodes what [`encode_journal`] wrote for a target with `series` series, and charges the memory
+/// of the rows to `budget`.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the bytes have another form, name a series that the target does not have,
-/// or expand to more than the budget allows.
+/// [`DecodeError`] where the bytes are malformed, have an ordinal from `series` on, or expand to
+/// more than the budget allows.
 pub fn decode_journal(
     blob: &[u8],
     series: usize,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<Vec<JournalRow>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
@@ -105,14 +105,14 @@ mod tests {
             JournalRow { at: 1_795_537_024_127, samples: vec![(0, 5), (8, 1), (900, 3)] },
             JournalRow { at: 12, samples: vec![] },
         ];
-        let mut budget = Budget::of_bytes(1_000);
+        let mut budget = MemoryBudget::of_bytes(1_000);
         assert_eq!(decode_journal(&encode_journal(&rows), 901, &mut budget), Ok(rows));
     }
 
     #[test]
     fn a_series_that_the_target_does_not_have_is_refused_before_room_is_made_for_it() {
         let row = |samples| [JournalRow { at: 1, samples }];
-        let mut budget = Budget::of_bytes(1 << 20);
+        let mut budget = MemoryBudget::of_bytes(1 << 20);
         for samples in [vec![(u32::MAX - 1, 5)], (0..1_000).map(|n| (n, 0)).collect()] {
             let error = decode_journal(&encode_journal(&row(samples)), 999, &mut budget);
             assert_eq!(error, Err(UNKNOWN_SERIES));
@@ -126,7 +126,7 @@ mod tests {
             .collect();
         let blob = encode_journal(&rows);
         assert!(blob.len() < 2_000);
-        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_700_000)).is_ok());
-        assert!(decode_journal(&blob, 100, &mut Budget::of_bytes(1_600_000)).is_err());
+        assert!(decode_journal(&blob, 100, &mut MemoryBudget::of_bytes(1_700_000)).is_ok());
+        assert!(decode_journal(&blob, 100, &mut MemoryBudget::of_bytes(1_600_000)).is_err());
     }
 }

@@ -1,21 +1,21 @@
-//! Label sets as a blob: strings once, then runs of label sets that have the same names.
+//! The blob of label sets: each string once, then runs of label sets that have the same names.
 
 use std::collections::HashMap;
 
-use super::super::budget::Budget;
+use super::super::memory_budget::MemoryBudget;
 use super::bytes::{Cursor, DecodeError, pack, put_bytes, put_signed, put_varint, unpack};
 use crate::model::Labels;
 
-/// Bytes that a label blob may unpack to.
+/// Most bytes that a label blob may unpack to.
 const MAX_UNPACKED: usize = 1 << 28;
-/// Labels that one blob may expand to, which bounds what a decoder allocates.
+/// Most labels that one blob may expand to, which bounds what a decoder allocates.
 const MAX_LABELS: usize = 1 << 26;
-/// Bytes that a label set takes beside its text, with what the allocator adds.
+/// Bytes of memory of a label set beside its text, including the overhead of the allocator.
 const SIZE_OF_SET: usize = size_of::<Labels>() + 48;
-/// Bytes that a label takes beside its text.
+/// Bytes of memory of a label beside its text.
 const SIZE_OF_LABEL: usize = 8;
 
-/// Encodes label sets in the order given, compressed at one of zstd's levels.
+/// Encodes label sets in the given order, compressed at the given zstd level.
 pub fn encode_label_sets(sets: &[Labels], level: i32) -> Vec<u8> {
     let mut strings: Vec<&str> = Vec::new();
     let mut ids: HashMap<&str, u64> = HashMap::new();
@@ -58,13 +58,16 @@ fn same_names_and_metric(a: &Labels, b: &Labels) -> bool {
     a.metric() == b.metric() && a.iter().map(|(name, _)| name).eq(b.iter().map(|(name, _)| name))
 }
 
-/// Decodes what [`encode_label_sets`] wrote. What the sets hold is taken from `budget`.
+/// Decodes what [`encode_label_sets`] wrote, and charges the memory of the sets to `budget`.
 ///
 /// # Errors
 ///
-/// [`DecodeError`] where the bytes have another form, are not label sets, or expand to more than
-/// the budget allows.
-pub fn decode_label_sets(blob: &[u8], budget: &mut Budget) -> Result<Vec<Labels>, DecodeError> {
+/// [`DecodeError`] where the bytes are malformed, a set has a label twice, or they expand to more
+/// than the budget allows.
+pub fn decode_label_sets(
+    blob: &[u8],
+    budget: &mut MemoryBudget,
+) -> Result<Vec<Labels>, DecodeError> {
     let plain = unpack(&mut Cursor::new(blob), MAX_UNPACKED)?;
     let mut cursor = Cursor::new(&plain);
     let count = cursor.count()?;
@@ -98,7 +101,7 @@ fn decode_run(
     strings: &[&str],
     (length, width): (usize, usize),
     sets: &mut Vec<Labels>,
-    budget: &mut Budget,
+    budget: &mut MemoryBudget,
 ) -> Result<(), DecodeError> {
     let string = |id: i64| {
         let found = usize::try_from(id).ok().and_then(|id| strings.get(id));
@@ -109,7 +112,8 @@ fn decode_run(
     for _ in 0..width {
         names.push(string(cursor.varint()? as i64)?);
     }
-    // The columns stand one after another: each is read from its own beginning, row by row.
+    // The columns are stored one after another, so each one has its own cursor, and rows are read
+    // from all of them.
     let mut columns = Vec::with_capacity(width);
     for _ in 0..width {
         columns.push((*cursor, 0_i64));
@@ -148,7 +152,7 @@ mod tests {
             Labels::default(),
             Labels::from_pairs(&[("__name__", "a"), ("type", "λ\n")]),
         ];
-        let mut budget = Budget::of_bytes(10_000);
+        let mut budget = MemoryBudget::of_bytes(10_000);
         assert_eq!(decode_label_sets(&encode_label_sets(&sets, 1), &mut budget), Ok(sets));
     }
 
@@ -167,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_label_set_stands_once_though_a_run_of_them_takes_no_bytes() {
-        let mut budget = Budget::of_bytes(1 << 20);
+        let mut budget = MemoryBudget::of_bytes(1 << 20);
         assert_eq!(decode_label_sets(&run_of(1, &[]), &mut budget), Ok(vec![Labels::default()]));
         for bomb in [run_of(1 << 24, &[]), run_of(1 << 20, &["__name__"])] {
             let error = decode_label_sets(&bomb, &mut budget);
@@ -181,7 +185,7 @@ mod tests {
         let set = |n: u32| Labels::from_pairs(&[("long", &long), ("n", &n.to_string())]);
         let blob = encode_label_sets(&(0..50).map(set).collect::<Vec<_>>(), 3);
         assert!(blob.len() < 1_000);
-        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(6_000_000)).is_ok());
-        assert!(decode_label_sets(&blob, &mut Budget::of_bytes(4_000_000)).is_err());
+        assert!(decode_label_sets(&blob, &mut MemoryBudget::of_bytes(6_000_000)).is_ok());
+        assert!(decode_label_sets(&blob, &mut MemoryBudget::of_bytes(4_000_000)).is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! Bytes of a capture: how samples, labels and PD answers become blobs and come back.
+//! Encodes samples, labels and PD answers as blobs, and decodes them.
 //!
-//! Nothing here knows SQLite. Every decoder takes bytes that may be damaged: it ends in
-//! [`DecodeError`], never in a panic, and allocates no more than a stated bound.
+//! It does not use SQLite. Every decoder accepts damaged bytes: it returns [`DecodeError`], never
+//! panics, and allocates no more than a stated bound.
 
 mod block;
 mod bytes;

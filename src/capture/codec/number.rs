@@ -1,8 +1,9 @@
-//! Adaptive coding of signed integers: bit length, sign, top bits, and the rest as it is.
+//! Adaptive coding of signed integers: sign, bit length and top bits by models, the lower bits
+//! unmodelled.
 
 use super::range_coder::{Bit, Coder};
 
-/// Models for the bits right below the highest, by bit length.
+/// Models for the bits below the highest one, by bit length.
 pub struct TopBits([[Bit; 8]; 65]);
 
 impl TopBits {
@@ -21,7 +22,7 @@ pub struct NumberModel {
 impl NumberModel {
     pub const NEW: Self = Self { sign: [Bit::NEW; 2], length: [Bit::NEW; 64] };
 
-    /// Codes a number other than zero; `negative_before` tells the sign of the last one.
+    /// Codes a number other than zero; `negative_before` says whether the last one was negative.
     #[inline]
     pub fn code<C: Coder>(
         &mut self,

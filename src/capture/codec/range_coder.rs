@@ -31,7 +31,7 @@ impl Bit {
         }
     }
 
-    /// As [`learn`](Self::learn), of a bit that fills `mask`.
+    /// As [`learn`](Self::learn), with the bit repeated in all bits of `mask`.
     #[inline]
     fn learn_open(&mut self, mask: u16) {
         let moved = |from: u16, by: u32| {
@@ -48,15 +48,15 @@ impl Bit {
 pub trait Coder {
     /// Codes one bit by an adaptive probability. The encoder takes `bit`; the decoder ignores it.
     fn bit(&mut self, model: &mut Bit, bit: bool) -> bool;
-    /// As [`bit`](Self::bit), for a bit that is as likely one as the other.
+    /// As [`bit`](Self::bit), for a bit that is unpredictable to the processor.
     fn open_bit(&mut self, model: &mut Bit, bit: bool) -> bool {
         self.bit(model, bit)
     }
-    /// Codes the low `count` (at most 64) bits of `value` as they are.
+    /// Codes the low `count` bits (at most 64) of `value` without a model.
     fn raw(&mut self, value: u64, count: u32) -> u64;
 }
 
-/// Writes.
+/// Encodes bits into bytes.
 pub struct Encoder {
     out: Vec<u8>,
     low: u64,
@@ -86,7 +86,17 @@ impl Encoder {
         self.low = (self.low & 0x00ff_ffff) << 8;
     }
 
-    /// The coded bytes. Zeros at the end are left out: the decoder reads zeros past the end.
+    /// Shifts bytes until the range is wide enough for the next bit.
+    #[inline]
+    fn normalize(&mut self) {
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+    }
+
+    /// Returns the coded bytes without trailing zeros, which the decoder reads as if they were
+    /// there.
     pub fn finish(mut self) -> Vec<u8> {
         for _ in 0..5 {
             self.shift();
@@ -109,10 +119,7 @@ impl Coder for Encoder {
             self.range = bound;
         }
         model.learn(bit);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
@@ -125,16 +132,13 @@ impl Coder for Encoder {
             let part = (value >> left) as u32 & ((1 << take) - 1);
             self.range >>= take;
             self.low += u64::from(part) * u64::from(self.range);
-            while self.range < TOP {
-                self.range <<= 8;
-                self.shift();
-            }
+            self.normalize();
         }
         value
     }
 }
 
-/// Reads. Past the end it sees zeros; [`overrun`](Self::overrun) tells whether that was too far.
+/// Decodes bits from bytes. After the end it reads zeros.
 pub struct Decoder<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -158,7 +162,16 @@ impl<'a> Decoder<'a> {
         self.code = (self.code << 8) | u32::from(byte);
     }
 
-    /// Whether bytes remain that no decoder of a whole stream would have left.
+    /// Shifts bytes until the range is wide enough for the next bit.
+    #[inline]
+    fn normalize(&mut self) {
+        while self.range < TOP {
+            self.range <<= 8;
+            self.shift();
+        }
+    }
+
+    /// Whether unread bytes remain, which a decoder of a whole stream never leaves.
     pub fn has_rest(&self) -> bool {
         self.position < self.bytes.len()
     }
@@ -176,14 +189,11 @@ impl Coder for Decoder<'_> {
             self.range = bound;
         }
         model.learn(bit);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
-    /// Without a branch on the bit, which a processor could not foresee.
+    /// Without a branch on the bit, because the processor could not predict it.
     #[inline]
     fn open_bit(&mut self, model: &mut Bit, _: bool) -> bool {
         let bound = (self.range >> 16) * model.zero();
@@ -192,10 +202,7 @@ impl Coder for Decoder<'_> {
         self.code -= bound & mask;
         self.range = (bound & !mask) | ((self.range - bound) & mask);
         model.learn_open(mask as u16);
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
-        }
+        self.normalize();
         bit
     }
 
@@ -211,10 +218,7 @@ impl Coder for Decoder<'_> {
             let part = (self.code / self.range).min((1 << take) - 1);
             self.code = self.code.wrapping_sub(part.wrapping_mul(self.range));
             value = (value << take) | u64::from(part);
-            while self.range < TOP {
-                self.range <<= 8;
-                self.shift();
-            }
+            self.normalize();
         }
         value
     }

@@ -1,24 +1,24 @@
-//! Values as integers: exact decimals, decimals with a rest, or the order of floats.
+//! Represents values as integers: exact decimals, decimals with a residue, or the order of floats.
 
 use super::block::VALUE;
 
-/// How the values of a series are written as integers.
+/// How the values of a series are represented as integers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// All are `+0.0`.
     Zero,
     /// Each is exactly `k / 10^scale`.
     Decimal(u32),
-    /// Each is `k / 10^scale` plus a number of units in the last place.
+    /// Each is the `f64` nearest to `k / 10^scale`, plus a number of units in the last place.
     Scaled(u32),
-    /// The order of floats as integers.
+    /// The rank of the float in the order of all floats.
     Raw,
 }
 
 impl Kind {
     const SCALED: [u32; 3] = [3, 6, 9];
 
-    /// The number that stands in the stream.
+    /// The number of the kind in the coded stream.
     pub fn code(self) -> u32 {
         match self {
             Self::Zero => 0,
@@ -28,7 +28,7 @@ impl Kind {
         }
     }
 
-    /// Reads what [`code`](Self::code) gives.
+    /// The kind with this [`code`](Self::code).
     pub fn from_code(code: u32) -> Self {
         match code {
             0 => Self::Zero,
@@ -42,9 +42,9 @@ impl Kind {
 /// Buffers that are reused from series to series.
 #[derive(Default)]
 pub struct Scratch {
-    /// Cells that hold a value.
+    /// Indices of the cells that hold a value.
     pub places: Vec<u32>,
-    /// One integer for each place.
+    /// One integer for each entry of `places`.
     pub main: Vec<i64>,
     /// Units in the last place that [`Kind::Scaled`] adds.
     pub rest: Vec<i64>,
@@ -60,7 +60,7 @@ impl Scratch {
         }
         self.places.resize(states.len(), 0);
         let mut held = 0;
-        // Without a branch, since none could be foreseen.
+        // Without a branch, because the processor could not predict it.
         for (place, &state) in (0..).zip(states) {
             self.places[held] = place;
             held += usize::from(state == VALUE);
@@ -68,7 +68,7 @@ impl Scratch {
         self.places.truncate(held);
     }
 
-    /// Finds the kind that writes the values shortest, and fills in its integers.
+    /// Finds the kind that needs the fewest bits for the values, and fills in its integers.
     pub fn split(&mut self, bits: &[u64]) -> Kind {
         if self.places.iter().all(|&place| bits[place as usize] == 0) {
             return Kind::Zero;
@@ -87,7 +87,7 @@ impl Scratch {
         best
     }
 
-    /// Fills in the integers of an inexact kind and returns about how many bits they take.
+    /// Fills in the integers of an inexact kind, and returns approximately how many bits they need.
     fn fill(&mut self, kind: Kind, bits: &[u64]) -> u32 {
         self.main.clear();
         self.rest.clear();
@@ -104,7 +104,7 @@ impl Scratch {
         cost(&self.main) + cost(&self.rest)
     }
 
-    /// Turns the integers back into values.
+    /// Converts the integers back into values.
     pub fn join(&self, kind: Kind, bits: &mut [u64]) {
         let places = self.places.iter().map(|&place| place as usize);
         match kind {
@@ -131,7 +131,7 @@ impl Scratch {
     }
 }
 
-/// How many bits the magnitude of a number has.
+/// Number of bits in the magnitude of a number.
 pub fn bit_length(value: i64) -> u32 {
     64 - value.unsigned_abs().leading_zeros()
 }
@@ -148,7 +148,7 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 fn exact_decimal(bits: u64, scale: u32) -> Option<i64> {
     let power = POWERS[scale as usize];
     let number = (f64::from_bits(bits) * power).round();
-    // Going through the integer tells `-0.0` from `0.0`.
+    // The conversion to an integer and back distinguishes `-0.0` from `0.0`.
     let fits = number.abs() <= EXACT && (number as i64 as f64 / power).to_bits() == bits;
     fits.then_some(number as i64)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use rusqlite::Connection;
 
 use super::super::codec::{JournalRow, encode_journal, pack, put_bytes, put_varint};
-use super::super::file::{CaptureFile, State};
+use super::super::file::{CaptureFile, CommittedState};
 use super::*;
 
 /// A finished capture of three ticks.
@@ -25,7 +25,7 @@ fn altered(scene: &Scene, sql: &str) -> PathBuf {
 }
 
 /// A finished capture whose state was altered, and is sealed rightly.
-fn with_state(scene: &Scene, alter: impl FnOnce(&mut State)) -> PathBuf {
+fn with_state(scene: &Scene, alter: impl FnOnce(&mut CommittedState)) -> PathBuf {
     let path = finished(scene);
     let file = CaptureFile::open_to_write(&path).expect("opens");
     let mut state = file.state().expect("reads");
@@ -194,7 +194,7 @@ fn what_stands_beside_a_capture_in_place_of_a_log_is_never_opened() {
 #[test]
 fn counts_that_no_rows_stand_behind_are_damage_and_cost_nothing() {
     const MANY: u64 = 1 << 60;
-    type Claim = (&'static str, fn(&mut State));
+    type Claim = (&'static str, fn(&mut CommittedState));
     let counts: [Claim; 6] = [
         ("series", |state| state.segments = MANY),
         ("gap", |state| state.gaps = MANY),
@@ -263,7 +263,7 @@ fn rows_of_a_target_that_does_not_exist_are_damage() {
     drop(connection);
     let file = CaptureFile::open_to_write(&path).expect("opens");
     let mut state = file.state().expect("reads");
-    super::super::writer::put_block(&file, &mut state, 9, (first, last), &body[4..])
+    super::super::sealing::put_block(&file, &mut state, 9, (first, last), &body[4..])
         .expect("writes");
     file.set_state(&state).expect("writes");
     drop(file);
@@ -287,7 +287,7 @@ fn a_block_without_instants_or_with_others_than_its_row_says_is_damage() {
         block.push(0x40);
         let file = CaptureFile::open_to_write(&path).expect("opens");
         let mut state = file.state().expect("reads");
-        super::super::writer::put_block(&file, &mut state, 1, (first, last), &block)
+        super::super::sealing::put_block(&file, &mut state, 1, (first, last), &block)
             .expect("writes");
         file.set_state(&state).expect("writes");
         drop(file);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::codec::{Packing, PdBatch, encode_pd, put_varint};
+use super::super::digest::pd_hash;
 use super::super::file::{CaptureFile, Table};
 use super::super::journal::PD_TARGET;
-use super::super::writer::{pd_hash, put_block};
+use super::super::sealing::put_block;
 use super::*;
 
 const MIB: usize = 1 << 20;
@@ -166,15 +167,15 @@ fn the_order_of_a_visit_does_not_depend_on_that_of_writing() {
     assert!(read(&path) == answers);
     answers.sort_by_key(|answer| (answer.observed(), answer.clone()));
     let reader = CaptureReader::open(&path).expect("opens");
-    for disorder in [None, Some(1), Some(2)] {
+    for shuffle_seed in [None, Some(1), Some(2)] {
         let mut visited = Vec::new();
-        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, disorder };
+        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Observed, shuffle_seed };
         let each = |answer| {
             visited.push(answer);
             Ok(())
         };
         reader.visit_pd_answers(visit, each).expect("reads");
-        assert!(visited == answers, "{disorder:?}");
+        assert!(visited == answers, "{shuffle_seed:?}");
     }
 }
 

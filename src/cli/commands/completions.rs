@@ -24,8 +24,8 @@ pub struct CompletionsArgs {
 /// # Errors
 ///
 /// Where stdout is closed.
-pub fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
+pub fn run(args: &CompletionsArgs, mut program: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::cli::command(), "operator", &mut script);
+    clap_complete::generate(args.shell, &mut program, "operator", &mut script);
     Ok(output::write(&script)?)
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
-use crate::cli::exit::CliError;
+use crate::cli::exit::{self, CliError};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
@@ -138,7 +138,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         )),
         Err(error) => checks.push(Check::fail(
             "Prometheus",
-            crate::cli::chain(&error),
+            exit::chain(&error),
             "check the URL, the network between, and the credentials",
         )),
     }

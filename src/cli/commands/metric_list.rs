@@ -9,7 +9,7 @@ use crate::cli::Global;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::model::{Series, TimeRange, escape};
-use crate::promql::{Comparison, Condition, Dialect, MatcherCache};
+use crate::promql::{Comparison, Dialect, MatcherCache, ParsedMatcher};
 use crate::report;
 use crate::session::{CaptureStorage, PD_METRICS};
 
@@ -34,7 +34,7 @@ pub fn list(
     pattern: &str,
     dialect: Dialect,
 ) -> anyhow::Result<()> {
-    let condition = Condition {
+    let condition = ParsedMatcher {
         name: "__name__".to_owned(),
         comparison: Comparison::Regex,
         value: pattern.to_owned(),

@@ -236,7 +236,7 @@ impl Replayed {
         let path = lookup::find(&global.dir, run)?;
         let reader = CaptureReader::open(&path)?;
         let storage = CaptureStorage::new(&reader);
-        storage.announce(rules::reads(files));
+        storage.announce(rules::metrics_read(files));
         let version = set.prometheus_version.as_deref();
         let dialect = version.map_or_else(|| storage.dialect(), Dialect::of_version);
         let engine = Engine::new(EngineOptions {

@@ -1,18 +1,20 @@
-//! Aggregation operators that make one value of a group.
+//! Aggregation operators that make one value of each group.
+//!
+//! Those that choose some series of a group are in `top`.
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric, is_metadata};
+use super::column::{ABSENT, Column, Metric, is_absent, is_metadata};
+use super::fold::Fold;
 use super::labels::text;
-use super::over_time::Mean;
+use super::statistics::quantile;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::annotations::Remark;
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::{ABSENT, Kahan, is_absent, plain, quantile};
-use crate::promql::syntax::ast::{Aggregate, AggregateOp, Expr, Grouping};
+use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::plain;
+use crate::promql::syntax::ast::{Aggregate, Expr, Grouping};
+use crate::promql::syntax::operators::AggregateOp;
 
-/// Which group each column belongs to. Groups are numbered as they are first met.
+/// Which group each column belongs to. Groups are numbered in the order of their first columns.
 pub struct Groups {
     /// The group of each column.
     pub of: Vec<usize>,
@@ -41,30 +43,34 @@ impl Query<'_> {
             Op::Quantile => {
                 let parameters = parameter(&aggregate.param)?;
                 if let Some(param) = &aggregate.param {
-                    let odd = |q: &&f64| q.is_nan() || **q < 0.0 || **q > 1.0;
-                    for q in parameters.iter().filter(odd) {
-                        self.remark(param.span, &Remark::InvalidQuantile(*q));
-                    }
+                    self.remark_quantiles(&parameters, param.span);
                 }
                 let columns = self.vector(&aggregate.expr, steps)?;
                 let groups = self.groups(&columns, &aggregate.grouping);
-                Ok(self.quantiles(aggregate, &parameters, &columns, &groups, steps))
+                Ok(self.quantiles(aggregate, &parameters, &columns, &groups))
             }
-            op => {
-                let columns = self.vector(&aggregate.expr, steps)?;
-                let groups = self.groups(&columns, &aggregate.grouping);
-                let mut folded: Vec<Fold> = groups
-                    .first
-                    .iter()
-                    .map(|_| Fold::new(op, self.options.dialect, steps.count))
-                    .collect();
-                for (column, group) in columns.iter().zip(&groups.of) {
-                    folded[*group].add(&column.values);
-                }
-                let values = folded.into_iter().map(Fold::finish);
-                Ok(self.grouped(aggregate, &columns, &groups, values))
-            }
+            Op::Sum
+            | Op::Avg
+            | Op::Count
+            | Op::Min
+            | Op::Max
+            | Op::Group
+            | Op::Stddev
+            | Op::Stdvar => self.fold(aggregate, steps),
         }
+    }
+
+    /// Aggregations that go through the columns once, in their order.
+    fn fold(&self, aggregate: &Aggregate, steps: Steps) -> Result<Vec<Column>, EvalError> {
+        let columns = self.vector(&aggregate.expr, steps)?;
+        let groups = self.groups(&columns, &aggregate.grouping);
+        let new = |_: &usize| Fold::new(aggregate.op, self.options.dialect, steps.count);
+        let mut folded: Vec<Fold> = groups.first.iter().map(new).collect();
+        for (column, group) in columns.iter().zip(&groups.of) {
+            folded[*group].add(&column.values);
+        }
+        let values = folded.into_iter().map(Fold::finish);
+        Ok(self.grouped(aggregate, &columns, &groups, values))
     }
 
     /// Finds the group of each column.
@@ -137,7 +143,6 @@ impl Query<'_> {
         parameters: &[f64],
         columns: &[Column],
         groups: &Groups,
-        steps: Steps,
     ) -> Vec<Column> {
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); groups.first.len()];
         for (index, group) in groups.of.iter().enumerate() {
@@ -146,7 +151,7 @@ impl Query<'_> {
         let mut held = Vec::new();
         let mut values = Vec::with_capacity(members.len());
         for group in &members {
-            let mut of_group = empty(steps);
+            let mut of_group = vec![ABSENT; parameters.len()];
             for (step, slot) in of_group.iter_mut().enumerate() {
                 held.clear();
                 held.extend(group.iter().map(|index| columns[*index].values[step]));
@@ -217,175 +222,4 @@ impl Query<'_> {
 
 fn has(sorted: &[String], name: &str) -> bool {
     sorted.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
-}
-
-/// An aggregation on its way, over all steps.
-enum Fold {
-    Sum {
-        sums: Vec<Kahan>,
-        seen: Vec<bool>,
-        dialect: Dialect,
-    },
-    Mean(Vec<Option<Mean>>),
-    /// Means of Prometheus 2: without compensation.
-    PlainMean {
-        means: Vec<f64>,
-        counts: Vec<f64>,
-    },
-    Count(Vec<f64>),
-    Least(Vec<f64>),
-    Most(Vec<f64>),
-    Group(Vec<f64>),
-    Spread {
-        spreads: Vec<Spread>,
-        dialect: Dialect,
-        root: bool,
-    },
-}
-
-/// Welford's variance.
-#[derive(Clone, Copy, Default)]
-struct Spread {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Fold {
-    fn new(op: AggregateOp, dialect: Dialect, steps: usize) -> Self {
-        use AggregateOp as Op;
-        let absent = || vec![ABSENT; steps];
-        match op {
-            Op::Avg if dialect == Dialect::V2 => {
-                Self::PlainMean { means: absent(), counts: vec![0.0; steps] }
-            }
-            Op::Avg => Self::Mean(vec![None; steps]),
-            Op::Count => Self::Count(absent()),
-            Op::Min => Self::Least(absent()),
-            Op::Max => Self::Most(absent()),
-            Op::Group => Self::Group(absent()),
-            Op::Stddev | Op::Stdvar => Self::Spread {
-                spreads: vec![Spread::default(); steps],
-                dialect,
-                root: op == Op::Stddev,
-            },
-            _ => {
-                Self::Sum { sums: vec![Kahan::default(); steps], seen: vec![false; steps], dialect }
-            }
-        }
-    }
-
-    fn add(&mut self, values: &[f64]) {
-        let there = values.iter().copied().enumerate().filter(|(_, value)| !is_absent(*value));
-        match self {
-            Self::Sum { sums, seen, dialect } => {
-                for (step, value) in there {
-                    let sum = &mut sums[step];
-                    if !std::mem::replace(&mut seen[step], true) {
-                        sum.sum = value;
-                    } else if *dialect == Dialect::V2 {
-                        sum.sum += value;
-                    } else {
-                        sum.add_bounded(value);
-                    }
-                }
-            }
-            Self::Mean(means) => {
-                for (step, value) in there {
-                    match &mut means[step] {
-                        Some(mean) => mean.add(value),
-                        none => *none = Some(Mean::new(value)),
-                    }
-                }
-            }
-            Self::PlainMean { means, counts } => {
-                for (step, value) in there {
-                    counts[step] += 1.0;
-                    add_to_mean(&mut means[step], counts[step], value);
-                }
-            }
-            Self::Count(counts) => {
-                for (step, _) in there {
-                    let count = &mut counts[step];
-                    *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
-                }
-            }
-            Self::Least(held) => {
-                for (step, value) in there {
-                    // The mark of absence is a NaN, so the first value always comes in.
-                    if held[step] > value || held[step].is_nan() {
-                        held[step] = value;
-                    }
-                }
-            }
-            Self::Most(held) => {
-                for (step, value) in there {
-                    if held[step] < value || held[step].is_nan() {
-                        held[step] = value;
-                    }
-                }
-            }
-            Self::Group(held) => there.for_each(|(step, _)| held[step] = 1.0),
-            Self::Spread { spreads, dialect, .. } => {
-                for (step, value) in there {
-                    spreads[step].add(value, *dialect);
-                }
-            }
-        }
-    }
-
-    fn finish(self) -> Vec<f64> {
-        match self {
-            Self::Sum { sums, seen, .. } => {
-                let sums = sums.iter().zip(seen);
-                sums.map(|(sum, seen)| if seen { sum.total() } else { ABSENT }).collect()
-            }
-            Self::Mean(means) => {
-                means.iter().map(|mean| mean.map_or(ABSENT, |mean| mean.value())).collect()
-            }
-            Self::PlainMean { means: values, .. }
-            | Self::Count(values)
-            | Self::Least(values)
-            | Self::Most(values)
-            | Self::Group(values) => values,
-            Self::Spread { spreads, root, .. } => spreads
-                .iter()
-                .map(|spread| match (spread.count, root) {
-                    (0.0, _) => ABSENT,
-                    (count, true) => (spread.squares / count).sqrt(),
-                    (count, false) => spread.squares / count,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Prometheus 2's incremental mean; an infinite one stays while finite values come.
-fn add_to_mean(mean: &mut f64, count: f64, value: f64) {
-    if is_absent(*mean) {
-        *mean = value;
-        return;
-    }
-    if mean.is_infinite() {
-        let same_sign = value.is_infinite() && (*mean > 0.0) == (value > 0.0);
-        if same_sign || value.is_finite() {
-            return;
-        }
-    }
-    *mean += value / count - *mean / count;
-}
-
-impl Spread {
-    fn add(&mut self, value: f64, dialect: Dialect) {
-        self.count += 1.0;
-        if self.count == 1.0 {
-            self.mean = value;
-            let odd = dialect == Dialect::V3 && !value.is_finite();
-            self.squares = if odd { f64::NAN } else { 0.0 };
-            return;
-        }
-        let delta = value - self.mean;
-        self.mean += delta / self.count;
-        self.squares += delta * (value - self.mean);
-    }
 }

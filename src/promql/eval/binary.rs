@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::Column;
+use super::column::{ABSENT, Column, is_absent};
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::{ABSENT, is_absent, power};
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::power;
 use crate::promql::go_compat::transcendental;
-use crate::promql::syntax::ast::{Binary, BinaryOp};
+use crate::promql::syntax::ast::Binary;
+use crate::promql::syntax::operators::BinaryOp;
 
-/// On which side the vector stands.
+/// The side of the operator on which the vector is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// On the left.
@@ -19,7 +20,7 @@ pub enum Side {
     Right,
 }
 
-/// Of two scalars; comparisons give 0 or 1.
+/// The result of an operator on two scalars; comparisons give 0 or 1.
 pub fn of_scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
     if op.is_comparison() {
         return if compare(op, left, right) { 1.0 } else { 0.0 };
@@ -27,7 +28,7 @@ pub fn of_scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
     arithmetic(op)(left, right)
 }
 
-/// The function behind an arithmetic operator.
+/// The function of an arithmetic operator.
 pub fn arithmetic(op: BinaryOp) -> fn(f64, f64) -> f64 {
     match op {
         BinaryOp::Add => |left, right| left + right,

@@ -1,15 +1,15 @@
-//! What a query has taken so far, against its limits.
+//! Counts what a query uses, and fails it where it exceeds a limit.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::super::error::EvalError;
+use crate::promql::error::EvalError;
 use crate::promql::eval::engine::EngineOptions;
 
-/// Items times steps from which on a second thread pays.
+/// From this product of items and steps on, a further thread saves time.
 const WORTH_A_THREAD: usize = 1 << 14;
 
-/// Counts what is held and what has been looked at.
+/// Counts the samples that are held and those that have been read.
 pub struct Budget<'a> {
     options: &'a EngineOptions,
     held: AtomicUsize,
@@ -27,6 +27,10 @@ impl<'a> Budget<'a> {
     }
 
     /// Counts samples about to be held.
+    ///
+    /// # Errors
+    ///
+    /// Where the limit is exceeded.
     pub fn hold(&self, samples: usize) -> Result<(), EvalError> {
         let before = self.held.fetch_add(samples, Ordering::Relaxed);
         if before.saturating_add(samples) > self.options.limits.samples {
@@ -35,13 +39,21 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Forgets what a node's operands held; only its result stays.
+    /// Replaces what a node's operands held by what its result holds.
+    ///
+    /// # Errors
+    ///
+    /// Where the limit is exceeded.
     pub fn settle(&self, before: usize, result: usize) -> Result<(), EvalError> {
         self.held.store(before, Ordering::Relaxed);
         self.hold(result)
     }
 
-    /// Counts samples looked at; also asks whether the query should stop.
+    /// Counts samples that are read.
+    ///
+    /// # Errors
+    ///
+    /// Where the limit is exceeded, or the query is cancelled.
     pub fn work(&self, samples: u64) -> Result<(), EvalError> {
         let before = self.work.fetch_add(samples, Ordering::Relaxed);
         if before.saturating_add(samples) > self.options.limits.work {
@@ -54,7 +66,7 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Maps items in their order, on several threads where that pays.
+    /// Maps items in their order, on several threads where that saves time.
     pub fn each<T: Sync, R: Send>(
         &self,
         items: &[T],

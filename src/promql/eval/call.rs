@@ -1,134 +1,152 @@
-//! Function calls.
+//! Calls of functions whose arguments are scalars and instant vectors.
+//!
+//! Functions of range vectors are in `range_call`; those with a subject of their own (labels,
+//! histograms, info metrics) are in files of that name.
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
-use super::labels::Direction;
-use super::over_time::Quadrature;
-use super::rate::RateKind;
-use super::select::Taken;
-use super::window::{Window, WindowFunction};
-use super::{Computed, Query, Steps, empty, extended, is_value, labels, over_time, rate, simple};
+use super::calendar::Date;
+use super::column::{ABSENT, Column, Metric, is_absent};
+use super::functions::{Implementation, implementation};
+use super::labels::{self, Direction};
+use super::select::SampleField;
+use super::{Collision, Query, StepValues, Steps, empty, present};
 use crate::model::Labels;
 use crate::promql::annotations::Remark;
-use crate::promql::go_compat::number::{ABSENT, is_absent};
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::pdqsort;
-use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Span, ValueType};
-use crate::promql::syntax::functions::Signature;
+use crate::promql::syntax::ast::{Expr, ExprKind, Span};
+use crate::promql::syntax::functions::Function;
 
-impl Query<'_> {
-    pub(super) fn call(
-        &self,
-        function: &Signature,
-        args: &[Expr],
-        span: Span,
-        steps: Steps,
-    ) -> Result<Computed, EvalError> {
-        if args.iter().any(|arg| arg.value_type() == ValueType::Matrix) {
-            return self.range_call(function.name, args, steps).map(Computed::Vector);
-        }
-        match function.returns {
-            ValueType::Scalar => self.scalar_call(function.name, args, steps).map(Computed::Scalar),
-            _ => self.vector_call(function.name, args, span, steps).map(Computed::Vector),
-        }
+/// A call of a function, to be evaluated at some steps. The parser has checked how many arguments
+/// there are, and their types.
+#[derive(Clone, Copy)]
+pub struct Call<'e> {
+    /// The function that is called.
+    pub function: Function,
+    /// The arguments as written.
+    pub args: &'e [Expr],
+    /// The place of the whole call in the text.
+    pub span: Span,
+    /// The steps at which it is evaluated.
+    pub steps: Steps,
+}
+
+impl<'e> Call<'e> {
+    /// The first arguments, as many as the function requires at least.
+    pub fn first<const N: usize>(&self) -> &'e [Expr; N] {
+        self.first_and_rest().0
     }
 
-    fn scalar_call(&self, name: &str, args: &[Expr], steps: Steps) -> Result<Vec<f64>, EvalError> {
-        let seconds = |millis: i64| millis as f64 / 1000.0;
-        let constant = |value: f64| Ok(vec![value; steps.count]);
-        match (name, args) {
-            ("time", _) => Ok(steps.instants().map(seconds).collect()),
-            ("pi", _) => constant(std::f64::consts::PI),
-            ("start", _) => constant(seconds(self.steps.start)),
-            ("end", _) => constant(seconds(self.steps.start.saturating_add(self.span_ms))),
-            ("range", _) => constant(seconds(self.span_ms)),
-            ("step", _) if self.span_ms == 0 => constant(0.0),
-            ("step", _) => constant(seconds(self.steps.interval)),
-            ("scalar", [vector]) => Ok(only_value(&self.vector(vector, steps)?, steps)),
-            ("min_of" | "max_of", [a, b]) => {
-                let pick = if name == "min_of" { simple::least } else { simple::most };
-                let (a, b) = (self.scalar(a, steps)?, self.scalar(b, steps)?);
-                Ok(a.into_iter().zip(b).map(|(a, b)| pick(a, b)).collect())
+    /// The first arguments, as many as the function requires at least, and those after them.
+    pub fn first_and_rest<const N: usize>(&self) -> (&'e [Expr; N], &'e [Expr]) {
+        self.args.split_first_chunk().expect("the parser checks the number of arguments")
+    }
+}
+
+impl<'q> Query<'q> {
+    pub(super) fn call(&self, call: &Call<'_>) -> Result<StepValues, EvalError> {
+        match implementation::<'q>(call.function) {
+            Implementation::PerValue(f) => self.map_argument(call, f).map(StepValues::Vector),
+            Implementation::PerValueOf(f) => {
+                self.map_argument(call, f(self.options.dialect)).map(StepValues::Vector)
             }
-            _ => Err(unknown(name)),
+            Implementation::Calendar(f) => self.calendar(call, f).map(StepValues::Vector),
+            Implementation::Scalar(f) => f(self, call).map(StepValues::Scalar),
+            Implementation::Vector(f) => f(self, call).map(StepValues::Vector),
+            Implementation::OverWindow(f) => self.range_call(call, f).map(StepValues::Vector),
+            Implementation::NativeHistogram => Err(EvalError::Unsupported(format!(
+                "{}(), which is for native histograms,",
+                call.function
+            ))),
         }
     }
 
-    fn vector_call(
+    fn map_argument(
         &self,
-        name: &str,
-        args: &[Expr],
-        span: Span,
-        steps: Steps,
+        call: &Call<'_>,
+        f: impl Fn(f64) -> f64,
     ) -> Result<Vec<Column>, EvalError> {
-        if let (Some(f), [vector]) = (simple::of_value(name, self.options.dialect), args) {
-            let columns = self.map(self.vector(vector, steps)?, f);
-            return self.merge_dropped(columns, super::Collision::Merges);
-        }
-        if let Some(f) = simple::of_calendar(name) {
-            let [vector] = args else {
-                let values = steps.instants().map(|at| f((at / 1000) as f64));
-                return Ok(vec![nameless(values.collect())]);
-            };
-            let columns = self.map(self.vector(vector, steps)?, f);
-            return self.merge_dropped(columns, super::Collision::Merges);
-        }
-        match (name, args) {
-            ("vector", [scalar]) => Ok(vec![nameless(self.scalar(scalar, steps)?)]),
-            ("absent", [vector]) => {
-                let columns = self.vector(vector, steps)?;
-                Ok(absent(&columns, labels::of_absent(vector), steps))
-            }
-            ("timestamp", [vector]) => self.timestamps(vector, steps),
-            ("info", _) => self.info(span.start, args, steps),
-            ("round" | "clamp" | "clamp_min" | "clamp_max", [vector, bounds @ ..]) => {
-                self.bounded(name, vector, bounds, steps)
-            }
-            (
-                "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc",
-                [vector, names @ ..],
-            ) => {
-                if self.steps.count > 1 {
-                    self.remark(span, &Remark::SortInRangeQuery);
-                }
-                let names: Vec<&str> = names.iter().map(labels::text).collect();
-                Ok(sorted(name, self.vector(vector, steps)?, &names))
-            }
-            ("label_replace", _) => self.label_replace(args, steps),
-            ("label_join", _) => self.label_join(args, steps),
-            ("histogram_quantile", [q, vector]) => {
-                let quantiles = self.scalar(q, steps)?;
-                let columns = self.vector(vector, steps)?;
-                self.histogram_quantile(&quantiles, columns, (q.span, vector.span), steps)
-            }
-            ("histogram_quantiles", [vector, label, quantiles @ ..]) => {
-                let columns = (self.vector(vector, steps)?, vector.span);
-                let quantiles: Vec<(Span, Vec<f64>)> = quantiles
-                    .iter()
-                    .map(|q| Ok((q.span, self.scalar(q, steps)?)))
-                    .collect::<Result<_, EvalError>>()?;
-                self.histogram_quantiles(labels::text(label), &quantiles, columns, steps)
-            }
-            ("histogram_fraction", [lower, upper, vector]) => {
-                let bounds = (self.scalar(lower, steps)?, self.scalar(upper, steps)?);
-                let columns = self.vector(vector, steps)?;
-                self.histogram_fraction((&bounds.0, &bounds.1), columns, vector.span, steps)
-            }
-            _ => Err(unknown(name)),
-        }
+        let [vector] = call.first();
+        let columns = self.map(self.vector(vector, call.steps)?, f);
+        self.merge_dropped(columns, Collision::Merges)
     }
 
-    fn timestamps(&self, vector: &Expr, steps: Steps) -> Result<Vec<Column>, EvalError> {
-        let inner = vector.unwrapped();
+    fn calendar(&self, call: &Call<'_>, f: fn(&Date) -> f64) -> Result<Vec<Column>, EvalError> {
+        let of = |seconds: f64| f(&Date::of(seconds));
+        if call.args.is_empty() {
+            let values = call.steps.instants().map(|at| of((at / 1000) as f64));
+            return Ok(vec![nameless(values.collect())]);
+        }
+        self.map_argument(call, of)
+    }
+}
+
+/// Functions that return a scalar.
+impl Query<'_> {
+    pub(super) fn time(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        Ok(call.steps.instants().map(seconds).collect())
+    }
+
+    pub(super) fn query_start(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        Ok(vec![seconds(self.steps.start); call.steps.count])
+    }
+
+    pub(super) fn query_end(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        let end = self.steps.start.saturating_add(self.span_ms);
+        Ok(vec![seconds(end); call.steps.count])
+    }
+
+    pub(super) fn query_range(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        Ok(vec![seconds(self.span_ms); call.steps.count])
+    }
+
+    pub(super) fn query_step(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        let step = if self.span_ms == 0 { 0.0 } else { seconds(self.steps.interval) };
+        Ok(vec![step; call.steps.count])
+    }
+
+    pub(super) fn scalar_of_vector(&self, call: &Call<'_>) -> Result<Vec<f64>, EvalError> {
+        let [vector] = call.first();
+        Ok(only_value(&self.vector(vector, call.steps)?, call.steps))
+    }
+
+    /// Makes one scalar of two, step by step.
+    pub(super) fn scalar_pairs(
+        &self,
+        call: &Call<'_>,
+        f: fn(f64, f64) -> f64,
+    ) -> Result<Vec<f64>, EvalError> {
+        let [a, b] = call.first();
+        let (a, b) = (self.scalar(a, call.steps)?, self.scalar(b, call.steps)?);
+        Ok(a.into_iter().zip(b).map(|(a, b)| f(a, b)).collect())
+    }
+}
+
+/// Functions that return an instant vector.
+impl Query<'_> {
+    pub(super) fn vector_of_scalar(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [scalar] = call.first();
+        Ok(vec![nameless(self.scalar(scalar, call.steps)?)])
+    }
+
+    pub(super) fn absent(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [vector] = call.first();
+        let columns = self.vector(vector, call.steps)?;
+        Ok(absent(&columns, labels::of_absent(vector), call.steps))
+    }
+
+    pub(super) fn timestamps(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [vector] = call.first();
+        let (inner, steps) = (vector.unwrapped(), call.steps);
         let mut columns = match &inner.kind {
             ExprKind::Selector(selector) => {
-                self.select_taking(inner.span.start, selector, steps, Taken::Time)?
+                self.select_field(inner.span.start, selector, steps, SampleField::Time)?
             }
             _ => {
                 let mut columns = self.vector(vector, steps)?;
                 for column in &mut columns {
                     for (value, at) in column.values.iter_mut().zip(steps.instants()) {
                         if !is_absent(*value) {
-                            *value = at as f64 / 1000.0;
+                            *value = seconds(at);
                         }
                     }
                 }
@@ -136,202 +154,82 @@ impl Query<'_> {
             }
         };
         columns.iter_mut().for_each(|column| self.drop_name(column));
-        self.merge_dropped(columns, super::Collision::Merges)
+        self.merge_dropped(columns, Collision::Merges)
     }
 
-    fn bounded(
+    /// Maps each value by a function that also depends on up to two scalar arguments after the
+    /// vector; one that is not given is 1.
+    pub(super) fn bounded(
         &self,
-        name: &str,
-        vector: &Expr,
-        bounds: &[Expr],
-        steps: Steps,
+        call: &Call<'_>,
+        f: fn(f64, [f64; 2]) -> f64,
     ) -> Result<Vec<Column>, EvalError> {
-        let mut columns = self.vector(vector, steps)?;
+        let ([vector], bounds) = call.first_and_rest();
+        let mut columns = self.vector(vector, call.steps)?;
         let bounds: Vec<Vec<f64>> =
-            bounds.iter().map(|bound| self.scalar(bound, steps)).collect::<Result<_, _>>()?;
-        let bound = |index: usize, step: usize| bounds.get(index).map_or(1.0, |held| held[step]);
+            bounds.iter().map(|bound| self.scalar(bound, call.steps)).collect::<Result<_, _>>()?;
         for column in &mut columns {
             for (step, value) in column.values.iter_mut().enumerate() {
-                if is_absent(*value) {
-                    continue;
+                if !is_absent(*value) {
+                    let bound = |place: usize| bounds.get(place).map_or(1.0, |held| held[step]);
+                    *value = f(*value, [bound(0), bound(1)]);
                 }
-                let (first, second) = (bound(0, step), bound(1, step));
-                *value = match name {
-                    "round" => simple::round(*value, first),
-                    "clamp_min" => simple::most(first, *value),
-                    "clamp_max" => simple::least(first, *value),
-                    _ if second < first => ABSENT,
-                    _ => simple::most(first, simple::least(second, *value)),
-                };
             }
             self.drop_name(column);
         }
-        self.merge_dropped(super::present(columns), super::Collision::Merges)
+        self.merge_dropped(present(columns), Collision::Merges)
     }
 
-    fn range_call(
+    pub(super) fn sort_ascending(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        // NaN comes last in both directions.
+        self.sorted(call, |columns, _| {
+            pdqsort::sort(columns, |a, b| first(b).is_nan() || first(b) > first(a));
+        })
+    }
+
+    pub(super) fn sort_descending(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        self.sorted(call, |columns, _| {
+            pdqsort::sort(columns, |a, b| first(b).is_nan() || first(b) < first(a));
+        })
+    }
+
+    pub(super) fn sort_by_label(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        self.sorted(call, |columns, names| {
+            labels::sort_by_labels(columns, names, Direction::Ascending);
+        })
+    }
+
+    pub(super) fn sort_by_label_desc(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        self.sorted(call, |columns, names| {
+            labels::sort_by_labels(columns, names, Direction::Descending);
+        })
+    }
+
+    /// Sorts the columns of an instant query, by the labels that the arguments after the vector
+    /// name. The series of a range query are sorted by labels at the end.
+    fn sorted(
         &self,
-        name: &str,
-        args: &[Expr],
-        steps: Steps,
+        call: &Call<'_>,
+        sort: fn(&mut [Column], &[&str]),
     ) -> Result<Vec<Column>, EvalError> {
-        let is_range = |arg: &&Expr| arg.value_type() == ValueType::Matrix;
-        let Some(range) = args.iter().find(is_range) else { return Err(unknown(name)) };
-        let others = args.iter().filter(|arg| !is_range(arg) && is_value(arg));
-        let scalars: Vec<Vec<f64>> =
-            others.clone().map(|arg| self.scalar(arg, steps)).collect::<Result<_, _>>()?;
-        if name == "quantile_over_time" {
-            let odd = |q: &&f64| q.is_nan() || **q < 0.0 || **q > 1.0;
-            for (arg, values) in others.zip(&scalars) {
-                for q in values.iter().filter(odd) {
-                    self.remark(arg.span, &Remark::InvalidQuantile(*q));
-                }
-            }
+        let ([vector], names) = call.first_and_rest();
+        if self.steps.count > 1 {
+            self.remark(call.span, &Remark::SortInRangeQuery);
         }
-        let reach = match &range.unwrapped().kind {
-            ExprKind::Range { selector, .. } => selector.reach,
-            _ => Reach::Plain,
-        };
-        extended::check(reach, name)?;
-        let function = match reach {
-            Reach::Plain => self.window_function(name, &scalars)?,
-            reach => extended_function(name, reach)?,
-        };
-        let windows = self.windows(range, steps)?;
-        let mut columns = self.over(&windows, steps, &*function)?;
-        if name == "absent_over_time" {
-            return Ok(absent(&columns, labels::of_absent(range), steps));
-        }
-        if matches!(name, "rate" | "increase") {
-            self.remark_gauges(&columns, range.span);
-        }
-        if matches!(name, "last_over_time" | "first_over_time") {
-            return Ok(columns);
-        }
-        columns.iter_mut().for_each(|column| self.drop_name(column));
-        self.merge_dropped(columns, self.collision())
-    }
-
-    fn remark_gauges(&self, columns: &[Column], span: Span) {
-        const COUNTERS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
-        let mut last = String::new();
-        for column in columns {
-            let metric = column.metric.get("__name__");
-            if metric.is_empty() || metric == last || COUNTERS.iter().any(|c| metric.ends_with(c)) {
-                continue;
-            }
-            last = metric.to_owned();
-            self.remark(span, &Remark::PossibleNonCounter(metric.to_owned()));
-        }
-    }
-
-    /// What a function does with each window.
-    fn window_function<'f>(
-        &self,
-        name: &str,
-        scalars: &'f [Vec<f64>],
-    ) -> Result<Box<WindowFunction<'f>>, EvalError> {
-        let dialect = self.options.dialect;
-        fn always<'f>(
-            f: impl Fn(&Window<'_>) -> f64 + Sync + 'f,
-        ) -> Result<Box<WindowFunction<'f>>, EvalError> {
-            Ok(Box::new(move |_, window: &Window<'_>| Ok(Some(f(window)))))
-        }
-        fn sometimes<'f>(
-            f: impl Fn(&Window<'_>) -> Option<f64> + Sync + 'f,
-        ) -> Result<Box<WindowFunction<'f>>, EvalError> {
-            Ok(Box::new(move |_, window: &Window<'_>| Ok(f(window))))
-        }
-        let rate_of = |kind| sometimes(move |window| rate::extrapolated(window, kind, dialect));
-        match (name, scalars) {
-            ("rate", _) => rate_of(RateKind::Rate),
-            ("increase", _) => rate_of(RateKind::Increase),
-            ("delta", _) => rate_of(RateKind::Delta),
-            ("irate", _) => sometimes(|window| rate::instantaneous(window, true)),
-            ("idelta", _) => sometimes(|window| rate::instantaneous(window, false)),
-            ("deriv", _) => sometimes(move |window| rate::derivative(window, dialect)),
-            ("resets", _) => always(rate::resets),
-            ("changes", _) => always(rate::changes),
-            ("sum_over_time", _) => always(move |window| over_time::sum(window, dialect)),
-            ("avg_over_time", _) => always(move |window| over_time::average(window, dialect)),
-            ("count_over_time", _) => always(|window| window.samples.len() as f64),
-            ("min_over_time", _) => always(over_time::minimum),
-            ("max_over_time", _) => always(over_time::maximum),
-            ("stdvar_over_time", _) => always(move |window| over_time::variance(window, dialect)),
-            ("stddev_over_time", _) => {
-                always(move |window| over_time::variance(window, dialect).sqrt())
-            }
-            ("mad_over_time", _) => always(over_time::median_deviation),
-            ("present_over_time" | "absent_over_time", _) => always(|_| 1.0),
-            ("last_over_time", _) => {
-                always(|window| window.samples[window.samples.len() - 1].value)
-            }
-            ("first_over_time", _) => always(|window| window.samples[0].value),
-            ("ts_of_last_over_time", _) => {
-                always(|window| over_time::time(&window.samples[window.samples.len() - 1]))
-            }
-            ("ts_of_first_over_time", _) => always(|window| over_time::time(&window.samples[0])),
-            ("ts_of_max_over_time", _) => always(over_time::time_of_maximum),
-            ("ts_of_min_over_time", _) => always(over_time::time_of_minimum),
-            ("quantile_over_time", [q]) => Ok(Box::new(move |step, window| {
-                Ok(Some(over_time::quantile_of(window, q[step], dialect)))
-            })),
-            ("integral", []) => always(|window| over_time::integral(window, Quadrature::Trapezoid)),
-            ("integral", [strategy]) => Ok(Box::new(move |step, window| {
-                let quadrature = match strategy[step] {
-                    0.0 => Quadrature::Left,
-                    1.0 => Quadrature::Right,
-                    _ => Quadrature::Trapezoid,
-                };
-                Ok(Some(over_time::integral(window, quadrature)))
-            })),
-            ("predict_linear", [ahead]) => {
-                Ok(Box::new(move |step, window| Ok(rate::prediction(window, ahead[step], dialect))))
-            }
-            ("double_exponential_smoothing" | "holt_winters", [smoothing, trend]) => {
-                Ok(Box::new(move |step, window| {
-                    check_factor("smoothing", "sf", smoothing[step])?;
-                    check_factor("trend", "tf", trend[step])?;
-                    Ok(rate::smoothed(window, smoothing[step], trend[step]))
-                }))
-            }
-            _ => Err(unknown(name)),
-        }
+        let names: Vec<&str> = names.iter().map(labels::text).collect();
+        let mut columns = self.vector(vector, call.steps)?;
+        sort(&mut columns, &names);
+        Ok(columns)
     }
 }
 
-/// What a function does with a window that reaches further than its ends.
-fn extended_function(name: &str, reach: Reach) -> Result<Box<WindowFunction<'static>>, EvalError> {
-    type Count = fn(&Window<'_>) -> f64;
-    let counted = |count: Count| -> Box<WindowFunction<'static>> {
-        Box::new(move |_, window| Ok(extended::from_anchor(window).as_ref().map(count)))
-    };
-    let kind = match name {
-        "rate" => RateKind::Rate,
-        "increase" => RateKind::Increase,
-        "delta" => RateKind::Delta,
-        "changes" => return Ok(counted(rate::changes)),
-        "resets" => return Ok(counted(rate::resets)),
-        _ => return Err(unknown(name)),
-    };
-    Ok(Box::new(move |_, window| Ok(extended::change(window, kind, reach))))
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
 }
 
-fn check_factor(name: &str, short: &str, factor: f64) -> Result<(), EvalError> {
-    if factor <= 0.0 || factor >= 1.0 {
-        return Err(EvalError::Expression(format!(
-            "invalid {name} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
-        )));
-    }
-    Ok(())
-}
-
-fn unknown(name: &str) -> EvalError {
-    EvalError::Unsupported(match name {
-        "histogram_avg" | "histogram_count" | "histogram_stddev" | "histogram_stdvar"
-        | "histogram_sum" => format!("{name}(), which is for native histograms,"),
-        _ => format!("{name}()"),
-    })
+/// A column's value at the first step.
+fn first(column: &Column) -> f64 {
+    column.values.first().copied().unwrap_or(f64::NAN)
 }
 
 fn nameless(values: Vec<f64>) -> Column {
@@ -354,8 +252,8 @@ fn only_value(columns: &[Column], steps: Steps) -> Vec<f64> {
     found.map(|(value, count)| if count == 1 { value } else { f64::NAN }).collect()
 }
 
-/// One where no column has a value.
-fn absent(columns: &[Column], labels: Labels, steps: Steps) -> Vec<Column> {
+/// A column of these labels with the value one at the steps at which no column has a value.
+pub fn absent(columns: &[Column], labels: Labels, steps: Steps) -> Vec<Column> {
     let mut values = vec![1.0; steps.count];
     for column in columns {
         for (slot, value) in values.iter_mut().zip(&column.values) {
@@ -364,20 +262,5 @@ fn absent(columns: &[Column], labels: Labels, steps: Steps) -> Vec<Column> {
             }
         }
     }
-    super::present(vec![Column::new(Metric::made(labels), values)])
-}
-
-/// Sorted for an instant query; a range query's result is sorted by labels at the end.
-fn sorted(name: &str, mut columns: Vec<Column>, names: &[&str]) -> Vec<Column> {
-    let first = |column: &Column| column.values.first().copied().unwrap_or(f64::NAN);
-    match name {
-        // NaN goes to the end, whichever way.
-        "sort" => pdqsort::sort(&mut columns, |a, b| first(b).is_nan() || first(b) > first(a)),
-        "sort_desc" => {
-            pdqsort::sort(&mut columns, |a, b| first(b).is_nan() || first(b) < first(a));
-        }
-        "sort_by_label" => labels::sort_by_labels(&mut columns, names, Direction::Ascending),
-        _ => labels::sort_by_labels(&mut columns, names, Direction::Descending),
-    }
-    columns
+    present(vec![Column::new(Metric::made(labels), values)])
 }

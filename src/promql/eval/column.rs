@@ -1,17 +1,26 @@
-//! A series' values over the steps of an evaluation.
+//! Columns: the values of one series over the steps of an evaluation.
 
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Steps;
-use crate::model::{Labels, Sample, Series, Timestamp};
-use crate::promql::go_compat::number::is_absent;
+use crate::model::{Labels, STALE_NAN_BITS, Sample, Series, Timestamp, is_stale};
+
+/// Stands for "no value at this step" in columns. Selectors leave out staleness markers, so
+/// these bits never are a value.
+pub const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
+
+/// Whether a column has no value at a step.
+pub fn is_absent(value: f64) -> bool {
+    is_stale(value)
+}
 
 /// The labels of metadata: dropped together with the metric's name.
 const METADATA: [&str; 3] = ["__name__", "__type__", "__unit__"];
 
-/// Labels of a column: those of a stored series, or made by the expression; the name may be gone.
+/// The labels of a column: those of a stored series, or made by the expression. The name may be
+/// hidden.
 #[derive(Clone, Debug)]
 pub struct Metric {
     labels: Source,
@@ -54,7 +63,7 @@ impl Metric {
         }
     }
 
-    /// Drops the metric's name and what belongs to it.
+    /// Hides the metric's name and the labels of its metadata.
     pub fn hide_name(&mut self) {
         self.nameless = true;
     }
@@ -82,7 +91,7 @@ impl Metric {
         Labels::new(pairs.collect()).expect("labels stay labels when some are left out")
     }
 
-    /// Owned pairs that `keep` keeps.
+    /// Copies of the pairs whose names `keep` accepts.
     pub fn pairs(&self, keep: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         self.iter()
             .filter(|(name, _)| keep(name))
@@ -90,12 +99,12 @@ impl Metric {
             .collect()
     }
 
-    /// Tells label sets apart.
+    /// A hash that identifies the label set.
     pub fn key(&self) -> u128 {
         self.key_of(|_| true)
     }
 
-    /// Tells the parts of label sets apart whose names `keep` keeps.
+    /// A hash that identifies the labels whose names `keep` accepts.
     pub fn key_of(&self, keep: impl Fn(&str) -> bool) -> u128 {
         let mut bytes = Vec::with_capacity(256);
         for (name, value) in self.iter().filter(|(name, _)| keep(name)) {
@@ -105,7 +114,7 @@ impl Metric {
         xxh3_128(&bytes)
     }
 
-    /// Tells label sets apart by the labels of `names` alone, which are in ascending order.
+    /// A hash that identifies the values of the labels `names`, which are in ascending order.
     pub fn key_of_names(&self, names: &[String]) -> u128 {
         let mut bytes = Vec::with_capacity(128);
         for name in names {
@@ -120,19 +129,19 @@ fn push(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// A label that goes with the metric's name.
+/// Whether a label is the metric's name or a label of its metadata.
 pub fn is_metadata(name: &str) -> bool {
     METADATA.contains(&name)
 }
 
-/// A series' values, one slot for each step.
+/// The values of one series, one slot for each step.
 #[derive(Clone, Debug)]
 pub struct Column {
-    /// What identifies it.
+    /// The labels of the series.
     pub metric: Metric,
-    /// Whether its name goes once the whole expression is evaluated.
+    /// Whether its metric's name is removed after the whole expression is evaluated.
     pub drop_name: bool,
-    /// Its values; [`ABSENT`](crate::promql::go_compat::number::ABSENT) where there is none.
+    /// The values; [`ABSENT`] at steps without one.
     pub values: Vec<f64>,
 }
 

@@ -7,54 +7,36 @@ use std::sync::atomic::AtomicBool;
 
 use crate::model::{Sample, Series, Timestamp};
 use crate::promql::annotations::Annotations;
-use crate::promql::error::{EvalError, ParseError};
-use crate::promql::eval::{self, Computed, Query, Steps};
-use crate::promql::go_compat::regexp::MatcherCache;
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
+use crate::promql::eval::matchers::MatcherCache;
+use crate::promql::eval::{self, Period, Query, StepValues, Steps};
 use crate::promql::storage::Storage;
-use crate::promql::syntax::ast::{Expr, ExprKind, ValueType};
-use crate::promql::syntax::dialect;
-use crate::promql::syntax::duration::{self, QueryTimes};
+use crate::promql::syntax::ast::ValueType;
+use crate::promql::syntax::duration::QueryTimes;
+use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::parser;
 use crate::promql::value::{Answer, Value, VectorSample};
 
-/// Which generation of Prometheus an answer has to equal.
-///
-/// Before version 3 a window holds both its ends, `[t-r, t]`; since then it leaves out the earlier
-/// one. Summation, extrapolation and the regular expressions' dot differ as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Dialect {
-    /// Prometheus 2.
-    V2,
-    /// Prometheus 3.
-    V3,
-}
-
-impl Dialect {
-    /// That of a server's version, such as `2.42.0`; an unknown one counts as the newest.
-    pub fn of_version(version: &str) -> Self {
-        let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();
-        if matches!(major, "0" | "1" | "2") { Self::V2 } else { Self::V3 }
-    }
-}
-
-/// When the metric's name goes that a function or an operator drops.
+/// When the metric's name is removed from series that a function or an operator changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameRemoval {
-    /// At once.
+    /// By the function or the operator itself, as Prometheus does by default.
     #[default]
     Immediate,
-    /// At the end: Prometheus 3's feature `promql-delayed-name-removal`.
+    /// After the whole expression is evaluated: Prometheus 3's feature
+    /// `promql-delayed-name-removal`.
     Delayed,
 }
 
-/// What a query may take. Past a limit it fails; nothing is cut silently.
+/// Limits on what one query may use. A query that exceeds a limit fails; no result is cut off.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Samples of intermediate and final results held at once.
+    /// How many samples of intermediate and final results are held at once, at most.
     pub samples: usize,
-    /// Steps of a range query.
+    /// How many steps a range query has, at most.
     pub steps: usize,
-    /// Samples looked at, one counted in each window that it falls into.
+    /// How many samples are read, at most; a sample counts once for each window that holds it.
     pub work: u64,
 }
 
@@ -64,22 +46,22 @@ impl Default for Limits {
     }
 }
 
-/// How an [`Engine`] evaluates.
+/// The settings of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Whose answers to give.
+    /// The generation of Prometheus whose answers to give.
     pub dialect: Dialect,
-    /// How far back an instant selector looks for a sample.
+    /// How many milliseconds an instant selector looks back for a sample.
     pub lookback_ms: i64,
-    /// The step of subqueries that state none.
+    /// The step in milliseconds of subqueries that do not state one.
     pub subquery_step_ms: i64,
-    /// When names are dropped.
+    /// When the names of metrics are removed.
     pub name_removal: NameRemoval,
-    /// Bounds on what a query takes.
+    /// Limits on what each query may use.
     pub limits: Limits,
-    /// Threads; the answer does not depend on their number.
+    /// How many threads evaluate a query, at most; the answer does not depend on their number.
     pub threads: NonZeroUsize,
-    /// Set by somebody who watches the clock: the query fails soon after it turns true.
+    /// Cancels running queries: each fails with [`EvalError::Interrupted`] soon after this is set.
     pub interrupt: Option<Arc<AtomicBool>>,
 }
 
@@ -98,81 +80,8 @@ impl EngineOptions {
     }
 }
 
-/// A parsed and checked expression.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expression {
-    text: String,
-    root: Expr,
-    /// Whether a duration depends on the query.
-    is_computed: bool,
-    /// What of it Prometheus 2 does not know.
-    newer: Option<String>,
-}
-
-impl Expression {
-    /// Parses an expression.
-    ///
-    /// # Errors
-    ///
-    /// [`ParseError`] with line, column and Prometheus's words.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use operator::promql::Expression;
-    /// assert!(Expression::parse("sum by (job) (rate(tikv_grpc_msg_total[1m]))").is_ok());
-    /// let error = Expression::parse("sum(").unwrap_err();
-    /// assert_eq!((error.line, error.column), (1, 5));
-    /// ```
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let root = parser::parse(text)?;
-        let mut parsed = Self { text: text.to_owned(), root, is_computed: false, newer: None };
-        let nodes = parsed.nodes();
-        let is_computed = nodes.iter().any(|node| node.computed.is_some());
-        let newer = nodes.into_iter().find_map(dialect::of_node);
-        (parsed.is_computed, parsed.newer) = (is_computed, newer);
-        Ok(parsed)
-    }
-
-    /// The text as it was given.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The tree.
-    pub fn root(&self) -> &Expr {
-        &self.root
-    }
-
-    /// What it evaluates to.
-    pub fn value_type(&self) -> ValueType {
-        self.root.value_type()
-    }
-
-    /// All nodes, parents before children, from left to right.
-    pub fn nodes(&self) -> Vec<&Expr> {
-        let mut nodes = Vec::new();
-        let mut waiting = vec![&self.root];
-        while let Some(node) = waiting.pop() {
-            nodes.push(node);
-            waiting.extend(node.children().into_iter().rev());
-        }
-        nodes
-    }
-
-    /// All selectors, from left to right.
-    pub fn selectors(&self) -> Vec<&crate::promql::syntax::ast::Selector> {
-        self.nodes()
-            .into_iter()
-            .filter_map(|node| match &node.kind {
-                ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => Some(selector),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-/// Evaluates expressions. Holds no series; one engine serves any number of storages.
+/// Evaluates expressions over storages. It holds no series; one engine serves any number of
+/// storages.
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
@@ -180,12 +89,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with these options.
+    /// Makes an engine with these options and an empty cache of matchers.
     pub fn new(options: EngineOptions) -> Self {
         Self { options, matchers: MatcherCache::default() }
     }
 
-    /// The options.
+    /// The matchers that were compiled for queries so far.
+    pub(super) fn matchers(&self) -> &MatcherCache {
+        &self.matchers
+    }
+
+    /// The options with which it was made.
     pub fn options(&self) -> &EngineOptions {
         &self.options
     }
@@ -224,16 +138,16 @@ impl Engine {
     ) -> Result<Answer, EvalError> {
         let steps = Steps { start: at.as_millis(), interval: 1, count: 1 };
         let expression = &*self.ready(expression, QueryTimes { step: 0, range: 0 })?;
-        let query = Query::prepare(&self.options, &self.matchers, expression, storage, steps, 0)?;
-        let root = expression.root.unwrapped();
+        let query = Query::prepare(self, expression, storage, Period { steps, span_ms: 0 })?;
+        let root = expression.root().unwrapped();
         if expression.value_type() == ValueType::Matrix {
             let series = query.matrix(root)?;
             return Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() });
         }
         let value = match query.evaluate(root)? {
-            Computed::Text(text) => Value::String { at, text },
-            Computed::Scalar(values) => Value::Scalar(Sample { at, value: values[0] }),
-            Computed::Vector(columns) => Value::Vector(
+            StepValues::Text(text) => Value::String { at, text },
+            StepValues::Scalar(values) => Value::Scalar(Sample { at, value: values[0] }),
+            StepValues::Vector(columns) => Value::Vector(
                 columns
                     .iter()
                     .map(|column| VectorSample {
@@ -268,15 +182,15 @@ impl Engine {
         }
         let span = end - start;
         let expression = &*self.ready(expression, QueryTimes { step: step_ms, range: span })?;
-        let query =
-            Query::prepare(&self.options, &self.matchers, expression, storage, steps, span)?;
-        let mut series = match query.evaluate(expression.root.unwrapped())? {
-            Computed::Text(_) => Vec::new(),
-            Computed::Scalar(values) => {
+        let period = Period { steps, span_ms: span };
+        let query = Query::prepare(self, expression, storage, period)?;
+        let mut series = match query.evaluate(expression.root().unwrapped())? {
+            StepValues::Text(_) => Vec::new(),
+            StepValues::Scalar(values) => {
                 let labels = crate::model::Labels::default();
                 vec![Series { labels, samples: eval::samples(steps, &values) }]
             }
-            Computed::Vector(columns) => columns
+            StepValues::Vector(columns) => columns
                 .iter()
                 .map(|column| Series {
                     labels: column.metric.to_labels(),
@@ -288,22 +202,17 @@ impl Engine {
         Ok(Answer { value: Value::Matrix(series), annotations: query.annotations() })
     }
 
-    /// The expression as this query means it.
+    /// The expression with its computed durations replaced, unless the dialect does not know it.
     fn ready<'e>(
         &self,
         expression: &'e Expression,
         times: QueryTimes,
     ) -> Result<Cow<'e, Expression>, EvalError> {
-        if let (Dialect::V2, Some(what)) = (self.options.dialect, &expression.newer) {
+        if let (Dialect::V2, Some(what)) = (self.options.dialect, expression.v3_feature()) {
             let message = format!("{what} is not known to Prometheus 2");
             return Err(EvalError::Expression(message));
         }
-        if !expression.is_computed {
-            return Ok(Cow::Borrowed(expression));
-        }
-        let mut resolved = expression.clone();
-        duration::resolve(&mut resolved.root, times)?;
-        Ok(Cow::Owned(resolved))
+        expression.resolve(times)
     }
 
     fn steps(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Steps, EvalError> {
@@ -324,7 +233,7 @@ impl Engine {
 }
 
 impl Answer {
-    /// An answer without remarks.
+    /// An answer without warnings and infos.
     pub fn new(value: Value) -> Self {
         Self { value, annotations: Annotations::default() }
     }

@@ -1,4 +1,4 @@
-//! What the engine answers, over series that can be reckoned with by hand.
+//! Answers of the engine over series whose results can be computed by hand.
 
 use std::sync::Arc;
 
@@ -86,7 +86,7 @@ fn a_fill_meets_nothing_twice() {
 }
 
 #[test]
-fn durations_are_reckoned() {
+fn durations_are_computed() {
     let load = ["a 0+1x20"];
     let count = |range: &str| at(&load, &format!("count_over_time(a[{range}])"), 1200).remove(0);
     for (range, expected) in [

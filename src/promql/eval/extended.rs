@@ -1,43 +1,23 @@
-//! `anchored` and `smoothed`: windows that know what lies beyond their ends.
+//! `anchored` and `smoothed`: windows extended by samples beyond their ends.
 //!
 //! An anchored window begins with the newest sample before it, and a smoothed one has values at
 //! both its ends, drawn between the samples on either side. Neither extrapolates.
 
-use super::super::error::EvalError;
 use super::rate::RateKind;
 use super::window::Window;
 use crate::model::{Sample, Timestamp};
-use crate::promql::syntax::ast::Reach;
+use crate::promql::syntax::ast::RangeExtension;
 
-/// Whether a function may take a range vector with that reach.
-///
-/// # Errors
-///
-/// Names the functions that may.
-pub fn check(reach: Reach, function: &str) -> Result<(), EvalError> {
-    let (name, known): (&str, &[&str]) = match reach {
-        Reach::Plain => return Ok(()),
-        Reach::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
-        Reach::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
-    };
-    if known.contains(&function) {
-        return Ok(());
-    }
-    Err(EvalError::Expression(format!(
-        "{name} modifier can only be used with: {} - not with {function}",
-        known.join(", ")
-    )))
-}
-
-/// What `rate`, `increase` and `delta` say of a window that reaches further than its ends.
-pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> {
-    let is_counter = kind != RateKind::Delta;
-    let ends = Ends::of(window, reach, is_counter)?;
-    if reach == Reach::Smoothed && window.samples[ends.first].at.as_millis() > window.end {
+/// The value of `rate`, `increase` or `delta` of an extended window.
+pub fn change(window: &Window<'_>, kind: RateKind, extension: RangeExtension) -> Option<f64> {
+    let ends = Ends::of(window, extension, kind)?;
+    if extension == RangeExtension::Smoothed
+        && window.samples[ends.first].at.as_millis() > window.end
+    {
         return None;
     }
     let mut change = ends.right - ends.left;
-    if is_counter {
+    if kind.is_counter() {
         // What was lost is summed up on its own first, which shows where there are infinities.
         let (mut before, mut lost) = (ends.left, 0.0);
         let inside = ends.inside(window).iter().map(|sample| sample.value);
@@ -53,9 +33,9 @@ pub fn change(window: &Window<'_>, kind: RateKind, reach: Reach) -> Option<f64> 
     Some(if kind == RateKind::Rate { change / seconds } else { change })
 }
 
-/// The window's samples with one at either end.
-pub fn with_ends(window: &Window<'_>, reach: Reach) -> Vec<Sample> {
-    let Some(ends) = Ends::of(window, reach, false) else { return Vec::new() };
+/// The samples inside the window with one at each of its ends.
+pub fn with_ends(window: &Window<'_>, extension: RangeExtension) -> Vec<Sample> {
+    let Some(ends) = Ends::of(window, extension, RateKind::Delta) else { return Vec::new() };
     let at = Timestamp::from_millis;
     let mut samples = vec![Sample { at: at(window.start), value: ends.left }];
     samples.extend_from_slice(ends.inside(window));
@@ -79,7 +59,7 @@ pub fn smoothed_value(samples: &[Sample], at: i64) -> Option<f64> {
     let next = samples.partition_point(|sample| sample.at.as_millis() < at);
     match (next.checked_sub(1).map(|last| &samples[last]), samples.get(next)) {
         (_, Some(sample)) if sample.at.as_millis() == at => Some(sample.value),
-        (Some(before), Some(after)) => Some(between(before, after, at, false)),
+        (Some(before), Some(after)) => Some(between(before, after, at, RateKind::Delta)),
         (Some(before), None) => Some(before.value),
         (None, _) => None,
     }
@@ -94,10 +74,10 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(window: &Window<'_>, reach: Reach, is_counter: bool) -> Option<Self> {
+    fn of(window: &Window<'_>, extension: RangeExtension, kind: RateKind) -> Option<Self> {
         let samples = window.samples;
         let time = |place: usize| samples[place].at.as_millis();
-        let smoothed = reach == Reach::Smoothed;
+        let smoothed = extension == RangeExtension::Smoothed;
         let mut last = samples.len().checked_sub(1)?;
         let upto = |last: usize, holds: &dyn Fn(i64) -> bool| {
             samples[..last].partition_point(|sample| holds(sample.at.as_millis()))
@@ -110,12 +90,12 @@ impl Ends {
             return None;
         }
         let left = if smoothed && time(first) < window.start {
-            between(&samples[first], &samples[first + 1], window.start, is_counter)
+            between(&samples[first], &samples[first + 1], window.start, kind)
         } else {
             samples[first].value
         };
         let right = if time(last) > window.end && last > 0 {
-            between(&samples[last - 1], &samples[last], window.end, is_counter)
+            between(&samples[last - 1], &samples[last], window.end, kind)
         } else {
             samples[last].value
         };
@@ -132,8 +112,8 @@ impl Ends {
 }
 
 /// The value on the line between two samples. A counter that fell rose from zero.
-fn between(before: &Sample, after: &Sample, at: i64, is_counter: bool) -> f64 {
-    let from = if is_counter && after.value < before.value { 0.0 } else { before.value };
+fn between(before: &Sample, after: &Sample, at: i64, kind: RateKind) -> f64 {
+    let from = if kind.is_counter() && after.value < before.value { 0.0 } else { before.value };
     let passed = (at - before.at.as_millis()) as f64;
     from + (after.value - from) * passed / (after.at - before.at) as f64
 }
@@ -155,7 +135,7 @@ mod tests {
     #[test]
     fn an_anchored_window_begins_before_it_begins() {
         let change = |values: &[f64]| {
-            with(values, |window| change(window, RateKind::Increase, Reach::Anchored))
+            with(values, |window| change(window, RateKind::Increase, RangeExtension::Anchored))
         };
         assert_eq!(change(&[1.0, 5.0, 6.0, 9.0]), Some(4.0));
         assert_eq!(change(&[1.0, 5.0, 2.0, 9.0]), Some(9.0), "a reset counts from zero");
@@ -167,20 +147,22 @@ mod tests {
 
     #[test]
     fn what_resets_lost_is_summed_up_on_its_own() {
-        let rate = |values: &[f64]| with(values, |w| change(w, RateKind::Rate, Reach::Anchored));
+        let rate =
+            |values: &[f64]| with(values, |w| change(w, RateKind::Rate, RangeExtension::Anchored));
         let found = rate(&[0.0, f64::MAX, f64::MAX * 0.9, f64::NEG_INFINITY]);
         assert!(found.is_some_and(f64::is_nan), "{found:?}");
     }
 
     #[test]
     fn a_smoothed_window_has_values_at_both_ends() {
-        let change =
-            |values: &[f64], kind| with(values, |window| change(window, kind, Reach::Smoothed));
+        let change = |values: &[f64], kind| {
+            with(values, |window| change(window, kind, RangeExtension::Smoothed))
+        };
         let values = [0.0, 4.0, 6.0, 9.0, 19.0];
         // 5 at 90 s and 14 at 210 s.
         assert_eq!(change(&values, RateKind::Delta), Some(9.0));
         assert_eq!(change(&values, RateKind::Rate), Some(9.0 / 120.0));
-        let ends = with(&values, |window| with_ends(window, Reach::Smoothed));
+        let ends = with(&values, |window| with_ends(window, RangeExtension::Smoothed));
         let ends: Vec<f64> = ends.iter().map(|sample| sample.value).collect();
         assert_eq!(ends, [5.0, 6.0, 9.0, 14.0]);
         let at = |at| with(&values, |window| smoothed_value(window.samples, at));

@@ -1,12 +1,11 @@
-//! `fill`, `fill_left` and `fill_right`: what stands for a series that the other side lacks.
+//! The modifiers `fill`, `fill_left` and `fill_right`: the value of a series that one side lacks.
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
+use super::column::{Column, Metric, is_absent};
 use super::matching::{Sides, matched};
 use super::{Query, Steps, empty};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::Matching;
 
 /// Whether a match fills any side.
@@ -16,7 +15,7 @@ pub fn fills(matching: &Matching) -> bool {
 
 /// Series of both sides that share a signature: the labels in common, and at which steps there is
 /// any of the many side and of the one side.
-struct Met {
+struct Signature {
     metric: Metric,
     many: Vec<bool>,
     one: Vec<bool>,
@@ -36,14 +35,14 @@ impl Query<'_> {
         }
         let signature = self.signature(matching);
         let mut places: HashMap<u128, usize> = HashMap::new();
-        let mut met: Vec<Met> = Vec::new();
+        let mut met: Vec<Signature> = Vec::new();
         let both = sides.many.iter().map(|column| (column, true));
         for (column, is_many) in both.chain(sides.one.iter().map(|column| (column, false))) {
             let place = *places.entry(signature(&column.metric)).or_insert(met.len());
             if place == met.len() {
                 let metric = matched(matching, &column.metric);
                 let nowhere = || vec![false; steps.count];
-                met.push(Met { metric, many: nowhere(), one: nowhere() });
+                met.push(Signature { metric, many: nowhere(), one: nowhere() });
             }
             let there = if is_many { &mut met[place].many } else { &mut met[place].one };
             for (there, value) in there.iter_mut().zip(&column.values) {
@@ -53,7 +52,7 @@ impl Query<'_> {
         let (left, right) = (matching.fill_left, matching.fill_right);
         let (for_many, for_one) = if sides.swapped { (right, left) } else { (left, right) };
         self.budget.hold(met.len().saturating_mul(steps.count).saturating_mul(2))?;
-        for Met { metric, many, one } in met {
+        for Signature { metric, many, one } in met {
             let add = |side: &mut Vec<Column>, value: Option<f64>, own: &[bool], other: &[bool]| {
                 let Some(value) = value else { return };
                 let mut values = empty(steps);

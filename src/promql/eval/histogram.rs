@@ -2,26 +2,30 @@
 
 use std::collections::HashMap;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
-use super::{Collision, Query, Steps, present};
+use super::call::Call;
+use super::column::{ABSENT, Column, Metric, is_absent};
+use super::statistics::almost_equal;
+use super::{Collision, Query, Steps, labels, present};
 use crate::promql::annotations::Remark;
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::{ABSENT, almost_equal, is_absent, open_metrics};
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::open_metrics;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::syntax::ast::Span;
 
-/// Counts of neighbouring buckets that differ by less are equal but for rounding.
+/// Counts of neighbouring buckets that differ relatively by less than this differ by rounding only;
+/// Prometheus's `smallDeltaTolerance`.
 const SMALL_DELTA: f64 = 1e-12;
 
-/// A bucket at one step.
+/// A bucket at one step: how many observations are at or below its bound.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     bound: f64,
     count: f64,
 }
 
-/// Where counts fell from one bucket to the next, and by how much at most.
+/// The range of bounds in which counts fell from one bucket to the next and were raised, and by how
+/// much at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Forced {
     from: f64,
@@ -39,17 +43,22 @@ struct Histogram {
 }
 
 impl Query<'_> {
-    /// `histogram_quantile`.
-    pub(super) fn histogram_quantile(
+    /// Evaluates `histogram_quantile(φ, buckets)`.
+    pub(super) fn histogram_quantile(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [q, vector] = call.first();
+        let quantiles = self.scalar(q, call.steps)?;
+        let columns = self.vector(vector, call.steps)?;
+        self.quantiles_of_histograms(&quantiles, columns, (q.span, vector.span), call.steps)
+    }
+
+    fn quantiles_of_histograms(
         &self,
         quantiles: &[f64],
         columns: Vec<Column>,
         (quantile_span, vector_span): (Span, Span),
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
-        for q in quantiles.iter().filter(|q| q.is_nan() || **q < 0.0 || **q > 1.0) {
-            self.remark(quantile_span, &Remark::InvalidQuantile(*q));
-        }
+        self.remark_quantiles(quantiles, quantile_span);
         let dialect = self.options.dialect;
         let mut forced: Option<Forced> = None;
         let columns = self.per_histogram(columns, vector_span, steps, |step, buckets| {
@@ -70,18 +79,19 @@ impl Query<'_> {
         Ok(columns)
     }
 
-    /// `histogram_quantiles`: several at once, told apart by a label of that name.
-    pub(super) fn histogram_quantiles(
-        &self,
-        label: &str,
-        quantiles: &[(Span, Vec<f64>)],
-        (columns, vector_span): (Vec<Column>, Span),
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
+    /// Evaluates `histogram_quantiles`: one series for each quantile, which a label names.
+    pub(super) fn histogram_quantiles(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let ([vector, label], quantiles) = call.first_and_rest();
+        let (label, steps) = (labels::text(label), call.steps);
+        let columns = self.vector(vector, steps)?;
+        let quantiles: Vec<(Span, Vec<f64>)> = quantiles
+            .iter()
+            .map(|q| Ok((q.span, self.scalar(q, steps)?)))
+            .collect::<Result<_, EvalError>>()?;
         let mut results = Vec::new();
-        for (span, values) in quantiles {
-            let spans = (*span, vector_span);
-            for column in self.histogram_quantile(values, columns.clone(), spans, steps)? {
+        for (span, values) in &quantiles {
+            let spans = (*span, vector.span);
+            for column in self.quantiles_of_histograms(values, columns.clone(), spans, steps)? {
                 let mut texts: Vec<String> = values.iter().map(|q| open_metrics(*q)).collect();
                 texts.sort();
                 texts.dedup();
@@ -102,19 +112,16 @@ impl Query<'_> {
         self.merge(present(results), Collision::Merges)
     }
 
-    /// `histogram_fraction`.
-    pub(super) fn histogram_fraction(
-        &self,
-        (lower, upper): (&[f64], &[f64]),
-        columns: Vec<Column>,
-        span: Span,
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
+    /// Evaluates `histogram_fraction(lower, upper, buckets)`.
+    pub(super) fn histogram_fraction(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [lower, upper, vector] = call.first();
+        let (lower, upper) = (self.scalar(lower, call.steps)?, self.scalar(upper, call.steps)?);
+        let columns = self.vector(vector, call.steps)?;
         if !self.is_v3() {
             // Prometheus 2 knows it for native histograms only.
             return Ok(Vec::new());
         }
-        self.per_histogram(columns, span, steps, |step, buckets| {
+        self.per_histogram(columns, vector.span, call.steps, |step, buckets| {
             fraction(lower[step], upper[step], buckets)
         })
     }

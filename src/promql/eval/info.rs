@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric, is_metadata};
+use super::call::Call;
+use super::column::{Column, Metric, is_absent, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
-use crate::promql::go_compat::number::is_absent;
-use crate::promql::go_compat::regexp::accepts_empty;
-use crate::promql::syntax::ast::{Comparison, Condition, Expr, ExprKind, ValueType};
+use crate::promql::error::EvalError;
+use crate::promql::syntax::ast::{Comparison, Expr, ExprKind, ParsedMatcher, ValueType};
+use crate::promql::syntax::functions::Function;
 
-/// Which series are info metrics where nothing else is asked for.
+/// The info metric that is taken where the call does not name another one.
 const DEFAULT: &str = "target_info";
-/// The labels by which series and info metrics meet.
+/// The labels by which series and info metrics are matched.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 
-/// As of when info metrics are looked up: at the instant that `@` fixes, or else at each step;
-/// and how far back from there.
+/// The instant at which info metrics are looked up: that of an `@` modifier, or else each step,
+/// less an offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reference {
     pub fixed: Option<i64>,
@@ -24,7 +24,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    fn means(self, other: Self) -> bool {
+    fn is_same_as(self, other: Self) -> bool {
         match (self.fixed, other.fixed) {
             (None, None) => self.offset_ms == other.offset_ms,
             (Some(a), Some(b)) => a - self.offset_ms == b - other.offset_ms,
@@ -33,17 +33,17 @@ impl Reference {
     }
 }
 
-/// The conditions that info metrics meet: those on their name after all others.
-pub fn conditions(args: &[Expr]) -> (Vec<Condition>, Vec<Condition>) {
+/// The matchers of info metrics: those of their data labels, and those of their name.
+pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
     let selector = args.get(1).and_then(|arg| match &arg.kind {
         ExprKind::Selector(selector) => Some(selector),
         _ => None,
     });
-    let written = selector.map(|selector| selector.conditions.clone()).unwrap_or_default();
+    let written = selector.map(|selector| selector.matchers.clone()).unwrap_or_default();
     let (mut names, data): (Vec<_>, Vec<_>) =
-        written.into_iter().partition(|condition| condition.name == "__name__");
-    let asks = |condition: &Condition| {
-        matches!(condition.comparison, Comparison::Equal | Comparison::Regex)
+        written.into_iter().partition(|matcher| matcher.name == "__name__");
+    let asks = |matcher: &ParsedMatcher| {
+        matches!(matcher.comparison, Comparison::Equal | Comparison::Regex)
     };
     if !names.iter().any(asks) {
         let (comparison, value) = if names.is_empty() {
@@ -52,12 +52,12 @@ pub fn conditions(args: &[Expr]) -> (Vec<Condition>, Vec<Condition>) {
             (Comparison::Regex, ".+_info")
         };
         let name = "__name__".to_owned();
-        names.insert(0, Condition { name, comparison, value: value.to_owned() });
+        names.insert(0, ParsedMatcher { name, comparison, value: value.to_owned() });
     }
     (data, names)
 }
 
-/// An info series: what it is matched by, and at each step how old its sample is.
+/// An info series: the key by which it is matched, and the time of its sample at each step.
 struct Info<'a> {
     metric: Metric,
     key: Key<'a>,
@@ -65,14 +65,14 @@ struct Info<'a> {
     times: Vec<Option<i64>>,
 }
 
-/// What the series of an expression may meet.
-struct Search<'a> {
+/// The info series that the series of an expression are matched with.
+struct InfoLookup<'a> {
     infos: &'a [Info<'a>],
     /// The newest info series of each key at each step.
     newest: HashMap<Key<'a>, Vec<Option<usize>>>,
     /// Labels that are added; all where there are none.
     wanted: BTreeSet<&'a str>,
-    /// Whether a series that meets none stays.
+    /// Whether a series without a matching info series is kept.
     keeps_unmatched: bool,
 }
 
@@ -80,13 +80,13 @@ struct Search<'a> {
 type Key<'a> = (&'a str, [&'a str; 2]);
 
 impl Query<'_> {
-    /// As of when the info metrics beside an expression are looked up: as its selectors are, where
-    /// all agree.
+    /// The instant at which the info metrics of an expression are looked up: that of its selectors,
+    /// where all of them agree.
     pub(super) fn info_reference(&self, expr: &Expr) -> Reference {
         let mut found = Vec::new();
         let all = self.references(expr, &mut Vec::new(), &mut found);
         match found.split_first() {
-            Some((first, others)) if all && others.iter().all(|other| first.means(*other)) => {
+            Some((first, others)) if all && others.iter().all(|other| first.is_same_as(*other)) => {
                 *first
             }
             _ => Reference::default(),
@@ -116,7 +116,7 @@ impl Query<'_> {
         }
         let mut children = expr.children();
         if let ExprKind::Call { function, .. } = &expr.kind
-            && function.name == "info"
+            && *function == Function::Info
         {
             children.truncate(1);
         }
@@ -130,23 +130,19 @@ impl Query<'_> {
         all
     }
 
-    /// Evaluates `info`, whose series were selected for `place`.
-    pub(super) fn info(
-        &self,
-        place: usize,
-        args: &[Expr],
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
+    /// Evaluates `info`, whose series were selected for the place of the call.
+    pub(super) fn info(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let (place, args, steps) = (call.span.start, call.args, call.steps);
         let base = self.vector(&args[0], steps)?;
-        let (data, _) = conditions(args);
-        let wanted: BTreeSet<&str> = data.iter().map(|condition| condition.name.as_str()).collect();
+        let (data, _) = matchers(args);
+        let wanted: BTreeSet<&str> = data.iter().map(|matcher| matcher.name.as_str()).collect();
         let names = self.infos.get(&place).map_or(&[][..], Vec::as_slice);
         let is_info =
             |column: &Column| names.iter().all(|name| name.accepts(column.metric.get("__name__")));
         let (ignored, base): (Vec<Column>, Vec<Column>) = base.into_iter().partition(is_info);
         let stored = self.series_at(place);
         let metrics: Vec<Metric> = stored.iter().map(Metric::stored).collect();
-        let near = near_any(&base, &metrics);
+        let near = may_match(&base, &metrics);
         let reference = self.info_reference(&args[0]);
         let mut infos = Vec::new();
         for ((series, metric), _) in stored.iter().zip(&metrics).zip(near).filter(|(_, near)| *near)
@@ -164,8 +160,8 @@ impl Query<'_> {
         }
         let there = any(base.iter().chain(&ignored), steps);
         let newest = newest(&infos, &there)?;
-        let keeps_unmatched = data.iter().all(accepts_empty);
-        let search = Search { infos: &infos, newest, wanted, keeps_unmatched };
+        let keeps_unmatched = data.iter().all(ParsedMatcher::accepts_empty);
+        let search = InfoLookup { infos: &infos, newest, wanted, keeps_unmatched };
         let mut enriched = Vec::new();
         for column in base {
             self.budget.hold(steps.count)?;
@@ -180,9 +176,9 @@ fn key(metric: &Metric) -> Key<'_> {
     (metric.get("__name__"), IDENTIFYING.map(|name| metric.get(name)))
 }
 
-/// Which info series have an instance and a job of the series, each of any of those that have the
-/// same of both labels.
-fn near_any(base: &[Column], infos: &[Metric]) -> Vec<bool> {
+/// Which info series may match any of the series: those whose instance and whose job both occur
+/// among the series that have the same of these two labels.
+fn may_match(base: &[Column], infos: &[Metric]) -> Vec<bool> {
     let mut known: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     let has = |values: [&str; 2]| values.map(|value| !value.is_empty());
     for column in base {
@@ -240,7 +236,11 @@ fn newest<'a>(
 }
 
 /// A series with the labels of its info metrics: one column for each set of labels.
-fn enrich(column: &Column, search: &Search<'_>, steps: Steps) -> Result<Vec<Column>, EvalError> {
+fn enrich(
+    column: &Column,
+    search: &InfoLookup<'_>,
+    steps: Steps,
+) -> Result<Vec<Column>, EvalError> {
     let identity = IDENTIFYING.map(|name| column.metric.get(name));
     let mut rows: Vec<(&str, &Vec<Option<usize>>)> = search
         .newest
@@ -268,8 +268,8 @@ fn enrich(column: &Column, search: &Search<'_>, steps: Steps) -> Result<Vec<Colu
     Ok(made.into_values().collect())
 }
 
-impl Search<'_> {
-    /// The labels of a series with those of the info series that it met.
+impl InfoLookup<'_> {
+    /// The labels of a series together with those of the info series that match it.
     fn labelled(&self, base: &Metric, met: &[usize]) -> Result<Metric, EvalError> {
         let mut added: BTreeMap<&str, &str> = BTreeMap::new();
         for info in met.iter().map(|index| &self.infos[*index]) {

@@ -1,11 +1,12 @@
-//! Functions on labels.
+//! Functions that read or set labels, and the order in which labels sort.
 
 use std::cmp::Ordering;
 
-use super::super::error::EvalError;
+use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
-use super::{Collision, Query, Steps};
+use super::{Collision, Query};
 use crate::model::{Labels, is_label_name};
+use crate::promql::error::EvalError;
 use crate::promql::go_compat::pdqsort;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{Comparison, Expr, ExprKind};
@@ -19,14 +20,8 @@ pub fn text(expr: &Expr) -> &str {
 }
 
 impl Query<'_> {
-    pub(super) fn label_replace(
-        &self,
-        args: &[Expr],
-        steps: Steps,
-    ) -> Result<Vec<Column>, EvalError> {
-        let [vector, target, template, source, pattern] = args else {
-            return Err(EvalError::Expression("label_replace() takes five arguments".to_owned()));
-        };
+    pub(super) fn label_replace(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let [vector, target, template, source, pattern] = call.first();
         let (target, template) = (text(target), text(template));
         let regex = regexp::anchored(text(pattern), self.options.dialect).map_err(|_| {
             let pattern = text(pattern);
@@ -35,7 +30,7 @@ impl Query<'_> {
             ))
         })?;
         self.check_label(target, "destination", "label_replace")?;
-        let mut columns = self.vector(vector, steps)?;
+        let mut columns = self.vector(vector, call.steps)?;
         for column in &mut columns {
             let Some(found) = regex.captures(column.metric.get(text(source))) else { continue };
             let mut value = String::new();
@@ -45,15 +40,13 @@ impl Query<'_> {
         self.merge(columns, Collision::Merges)
     }
 
-    pub(super) fn label_join(&self, args: &[Expr], steps: Steps) -> Result<Vec<Column>, EvalError> {
-        let [vector, target, separator, sources @ ..] = args else {
-            return Err(EvalError::Expression("label_join() takes three arguments".to_owned()));
-        };
+    pub(super) fn label_join(&self, call: &Call<'_>) -> Result<Vec<Column>, EvalError> {
+        let ([vector, target, separator], sources) = call.first_and_rest();
         for source in sources {
             self.check_label(text(source), "source", "label_join")?;
         }
         self.check_label(text(target), "destination", "label_join")?;
-        let mut columns = self.vector(vector, steps)?;
+        let mut columns = self.vector(vector, call.steps)?;
         for column in &mut columns {
             let values: Vec<&str> =
                 sources.iter().map(|source| column.metric.get(text(source))).collect();
@@ -87,34 +80,35 @@ fn set_label(column: &mut Column, name: &str, value: String) {
     }
 }
 
-/// Labels of what `absent` found missing: those that its selector fixes by one equality, after
-/// which it asks nothing else of them.
+/// The labels of the result of `absent`: those for which the selector has one equality matcher, and
+/// no other matcher after it.
 ///
-/// Prometheus 3 asks its newest samples for equalities first, and then sees them in that order.
+/// Prometheus 3 sorts the matchers, equalities first, where it selects from its head block, and then
+/// takes them in that order; that is not imitated.
 pub fn of_absent(expr: &Expr) -> Labels {
-    let conditions = match &expr.unwrapped().kind {
-        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.conditions,
+    let matchers = match &expr.unwrapped().kind {
+        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.matchers,
         _ => return Labels::default(),
     };
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    for condition in conditions.iter().filter(|condition| !is_metadata(&condition.name)) {
-        let known = seen.contains(&condition.name.as_str());
-        pairs.retain(|(name, _)| *name != condition.name);
-        if condition.comparison == Comparison::Equal && !known {
-            seen.push(&condition.name);
-            pairs.push((condition.name.clone(), condition.value.clone()));
+    for matcher in matchers.iter().filter(|matcher| !is_metadata(&matcher.name)) {
+        let known = seen.contains(&matcher.name.as_str());
+        pairs.retain(|(name, _)| *name != matcher.name);
+        if matcher.comparison == Comparison::Equal && !known {
+            seen.push(&matcher.name);
+            pairs.push((matcher.name.clone(), matcher.value.clone()));
         }
     }
     Labels::new(pairs).unwrap_or_default()
 }
 
-/// Which way labels are sorted.
+/// The direction in which labels are sorted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The first one first.
+    /// From the first label value to the last one.
     Ascending,
-    /// The last one first.
+    /// From the last label value to the first one.
     Descending,
 }
 
@@ -138,7 +132,8 @@ fn stands_before(a: &Column, b: &Column, names: &[&str], direction: Direction) -
     }
 }
 
-/// Whether one text precedes another one to the library that Prometheus sorts with.
+/// Whether a text is before another one in natural order, as Prometheus's library `facette/natsort`
+/// decides.
 fn precedes(a: &str, b: &str) -> bool {
     let (left, right) = (chunks(a), chunks(b));
     for (place, x) in left.iter().enumerate() {

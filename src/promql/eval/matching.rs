@@ -1,13 +1,13 @@
-//! Arithmetic and comparisons between two vectors: which series meet.
+//! Arithmetic and comparisons between two instant vectors: which series match.
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::error::EvalError;
 use super::binary::changes_metric;
-use super::column::{Column, Metric, is_metadata};
+use super::column::{Column, Metric, is_absent, is_metadata};
 use super::fill::fills;
 use super::{Collision, Query, Steps, present};
-use crate::promql::go_compat::number::is_absent;
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
 use crate::promql::syntax::ast::{Binary, Cardinality, Matching};
 
 /// Series of both sides that share a signature.
@@ -19,7 +19,7 @@ struct Group {
 
 /// The two sides of a match. `one` is the right side, but for `group_right`.
 pub struct Sides {
-    /// The side of which several series may meet one of the other.
+    /// The side of which several series may match one series of the other side.
     pub many: Vec<Column>,
     /// The other side.
     pub one: Vec<Column>,
@@ -27,15 +27,15 @@ pub struct Sides {
     pub swapped: bool,
 }
 
-/// Which columns met, and what they have in common.
-struct Met {
+/// Two columns that match, and their signature.
+struct MatchedPair {
     key: u128,
     many: usize,
     one: usize,
 }
 
 impl Query<'_> {
-    /// What series have in common that match.
+    /// The signature of a series: a hash of the labels by which it is matched.
     pub(super) fn signature(&self, matching: &Matching) -> impl Fn(&Metric) -> u128 {
         let mut names = matching.labels.clone();
         names.sort();
@@ -84,32 +84,34 @@ impl Query<'_> {
         for (index, key) in order {
             let group = &groups[&key];
             if one_to_one && group.many.len() > 1 && group.many[0] == index {
-                check_alone(&sides, group, self.is_v3(), |many, one| {
-                    self.meet(binary, &sides, many, one, steps)
+                check_one_to_one(&sides, group, self.options.dialect, |many, one| {
+                    self.matched_values(binary, &sides, &MatchedPair { key, many, one }, steps)
                 })?;
             }
             for &one in &group.one {
-                let met = Met { key, many: index, one };
-                results.push((met, self.met(binary, &sides, index, one, steps)));
+                let pair = MatchedPair { key, many: index, one };
+                let column = self.matched_column(binary, &sides, &pair, steps);
+                results.push((pair, column));
                 self.budget.hold(steps.count)?;
             }
         }
         if !one_to_one {
-            check_distinct(&results, &sides, self.is_v3(), |key| groups[key].many.len() > 1)?;
+            check_unique_results(&results, &sides, self.options.dialect, |key| {
+                groups[key].many.len() > 1
+            })?;
         }
         let columns = results.into_iter().map(|(_, column)| column).collect();
         self.merge(present(columns), Collision::Merges)
     }
 
-    fn meet(
+    fn matched_values(
         &self,
         binary: &Binary,
         sides: &Sides,
-        many: usize,
-        one: usize,
+        pair: &MatchedPair,
         steps: Steps,
     ) -> Vec<f64> {
-        let (many, one) = (&sides.many[many].values, &sides.one[one].values);
+        let (many, one) = (&sides.many[pair.many].values, &sides.one[pair.one].values);
         if sides.swapped {
             self.combine(binary, one, many, steps)
         } else {
@@ -117,9 +119,16 @@ impl Query<'_> {
         }
     }
 
-    fn met(&self, binary: &Binary, sides: &Sides, many: usize, one: usize, steps: Steps) -> Column {
-        let values = self.meet(binary, sides, many, one, steps);
-        let metric = self.matched_metric(binary, &sides.many[many].metric, &sides.one[one].metric);
+    fn matched_column(
+        &self,
+        binary: &Binary,
+        sides: &Sides,
+        pair: &MatchedPair,
+        steps: Steps,
+    ) -> Column {
+        let values = self.matched_values(binary, sides, pair, steps);
+        let (many, one) = (&sides.many[pair.many].metric, &sides.one[pair.one].metric);
+        let metric = self.matched_metric(binary, many, one);
         let drop_name = binary.returns_bool;
         Column { metric, drop_name, values }
     }
@@ -176,15 +185,20 @@ impl Query<'_> {
                     group.one.iter().copied().filter(|index| at(&sides.one, *index)).collect();
                 let [first, second, ..] = there.as_slice() else { continue };
                 let metrics = (&sides.one[*first].metric, &sides.one[*second].metric);
-                return Err(self.crowded(matching, metrics, sides.swapped));
+                return Err(self.many_to_many(matching, metrics, sides));
             }
         }
         Ok(())
     }
 
-    fn crowded(&self, matching: &Matching, (a, b): (&Metric, &Metric), swapped: bool) -> EvalError {
+    fn many_to_many(
+        &self,
+        matching: &Matching,
+        (a, b): (&Metric, &Metric),
+        sides: &Sides,
+    ) -> EvalError {
         let group = matched(matching, a);
-        let side = if swapped { "left" } else { "right" };
+        let side = if sides.swapped { "left" } else { "right" };
         let mut names = [braced(a), braced(b)];
         if self.is_v3() {
             names.sort();
@@ -215,14 +229,15 @@ fn braced(metric: &Metric) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// Fails where two series of the many side meet one of the other at the same step. Prometheus 3
-/// counts those that a comparison then leaves out.
-fn check_alone(
+/// Fails where two series of the many side match one series of the other side at the same step.
+/// Prometheus 3 counts those that a comparison then leaves out.
+fn check_one_to_one(
     sides: &Sides,
     group: &Group,
-    counts_filtered: bool,
+    dialect: Dialect,
     meet: impl Fn(usize, usize) -> Vec<f64>,
 ) -> Result<(), EvalError> {
+    let counts_filtered = dialect == Dialect::V3;
     let mut taken: HashSet<usize> = HashSet::new();
     for &many in &group.many {
         for &one in &group.one {
@@ -248,12 +263,13 @@ fn check_alone(
 
 /// Fails where two results of one signature have the same labels at the same step. Prometheus 3
 /// counts those that a comparison leaves out.
-fn check_distinct(
-    results: &[(Met, Column)],
+fn check_unique_results(
+    results: &[(MatchedPair, Column)],
     sides: &Sides,
-    counts_filtered: bool,
+    dialect: Dialect,
     crowded: impl Fn(&u128) -> bool,
 ) -> Result<(), EvalError> {
+    let counts_filtered = dialect == Dialect::V3;
     let mut seen: HashMap<(u128, u128), HashSet<usize>> = HashMap::new();
     for (met, column) in results.iter().filter(|(met, _)| crowded(&met.key)) {
         let steps = seen.entry((met.key, column.metric.key())).or_default();

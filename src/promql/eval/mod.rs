@@ -1,12 +1,13 @@
-//! Evaluation, a node at a time over all steps.
+//! Evaluates an expression node by node, each node over all steps.
 //!
 //! A node's result is a column for each series, with one slot for each step, so that labels are
-//! looked at once for each series and not once for each step. Columns keep the order of the
+//! processed once for each series and not once for each step. Columns keep the order of the
 //! storage, ascending by labels, and every sum runs in that order.
 
 mod aggregate;
 mod binary;
 mod budget;
+mod calendar;
 mod call;
 mod column;
 pub(in crate::promql) mod engine;
@@ -14,16 +15,21 @@ pub(in crate::promql) mod engine;
 mod engine_tests;
 mod extended;
 mod fill;
+mod fold;
+mod functions;
 mod histogram;
 mod info;
 mod labels;
+pub(in crate::promql) mod matchers;
 mod matching;
+mod math;
 mod over_time;
 mod prepare;
+mod range_call;
 mod rate;
 mod sampling;
 mod select;
-mod simple;
+pub(in crate::promql) mod statistics;
 mod top;
 mod window;
 
@@ -31,59 +37,71 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use self::budget::Budget;
+use self::call::Call;
+use self::column::{ABSENT, is_absent};
 pub(super) use self::column::{Column, samples};
-use super::error::EvalError;
-use super::storage::SeriesSet;
 use crate::model::LabelMatcher;
 use crate::promql::annotations::{Annotations, Remark};
-use crate::promql::eval::engine::{Dialect, EngineOptions, NameRemoval};
-use crate::promql::go_compat::number::{ABSENT, is_absent};
-use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span, ValueType};
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
+use crate::promql::eval::engine::{EngineOptions, NameRemoval};
+use crate::promql::storage::SeriesSet;
+use crate::promql::syntax::ast::{Binary, Expr, ExprKind, Span};
 
 /// The instants of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// The first one.
+    /// The first instant, in milliseconds since the Unix epoch.
     pub start: i64,
-    /// Milliseconds between two.
+    /// Milliseconds between two instants.
     pub interval: i64,
-    /// How many there are.
+    /// The number of instants.
     pub count: usize,
 }
 
+/// The time that a query covers.
+#[derive(Clone, Copy)]
+pub struct Period {
+    /// The steps at which it is evaluated.
+    pub steps: Steps,
+    /// Milliseconds from its start to its end, which need not be a step; zero at one instant.
+    pub span_ms: i64,
+}
+
 impl Steps {
-    /// The instant of a step.
+    /// The instant of a step, in milliseconds since the Unix epoch; the first step is 0.
     pub fn at(self, step: usize) -> i64 {
         self.start.saturating_add(self.interval.saturating_mul(step as i64))
     }
 
-    /// All instants.
+    /// The instants of all steps in ascending order, in milliseconds since the Unix epoch.
     pub fn instants(self) -> impl Iterator<Item = i64> {
         (0..self.count).map(move |step| self.at(step))
     }
 
-    /// The last instant.
+    /// The last instant, in milliseconds since the Unix epoch.
     fn end(self) -> i64 {
         self.at(self.count.saturating_sub(1))
     }
 
-    /// Only the first one.
+    /// These steps without all but the first one.
     fn first(self) -> Self {
         Self { count: self.count.min(1), ..self }
     }
 }
 
-/// What a node evaluates to.
-pub enum Computed {
-    /// A value at each step.
+/// The value of a node at each step of an evaluation. Not [`Value`](crate::promql::Value), which is
+/// the result of a whole query.
+pub enum StepValues {
+    /// A number for each step.
     Scalar(Vec<f64>),
-    /// Columns with a value in at least one step.
+    /// Columns with a value at one step or more.
     Vector(Vec<Column>),
-    /// A text.
+    /// The text of a string, which is the same at every step.
     Text(String),
 }
 
-impl Computed {
+impl StepValues {
     fn size(&self) -> usize {
         match self {
             Self::Scalar(values) => values.len(),
@@ -93,15 +111,16 @@ impl Computed {
     }
 }
 
-/// One evaluation of one expression, its series at hand.
+/// One evaluation of one expression, with the series that it needs.
 pub struct Query<'a> {
     options: &'a EngineOptions,
     text: &'a str,
     steps: Steps,
     span_ms: i64,
-    /// Series of each selector, by where it stands in the text.
+    /// The series of each selector, by its position in the text in bytes.
     series: HashMap<usize, SeriesSet>,
-    /// What the names of info metrics meet, by where each call of `info` stands.
+    /// The matchers of the names of info metrics, by the position of each call of `info` in the
+    /// text.
     infos: HashMap<usize, Vec<LabelMatcher>>,
     annotations: Mutex<Annotations>,
     budget: Budget<'a>,
@@ -110,10 +129,10 @@ pub struct Query<'a> {
 /// What the lock of the annotations relies on.
 const UNPOISONED: &str = "nothing panics while it adds a remark";
 
-/// What happens when two series have the same labels once the metric's name is gone.
+/// What happens when two series have the same labels after the metric's name is removed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collision {
-    /// They become one, unless both have a value at the same step.
+    /// They become one series, unless both have a value at the same step.
     Merges,
     /// The query fails.
     Fails,
@@ -125,24 +144,26 @@ impl Query<'_> {
         self.annotations.lock().expect(UNPOISONED).clone()
     }
 
-    /// Evaluates the outermost node.
-    pub fn evaluate(&self, root: &Expr) -> Result<Computed, EvalError> {
+    /// Evaluates the outermost node and removes names that are removed at the end.
+    pub fn evaluate(&self, root: &Expr) -> Result<StepValues, EvalError> {
         match self.eval(root, self.steps)? {
-            Computed::Vector(mut columns) if self.delayed() => {
+            StepValues::Vector(mut columns) if self.delayed() => {
                 for column in &mut columns {
                     if column.drop_name {
                         column.metric.hide_name();
                     }
                 }
-                Ok(Computed::Vector(self.merge(columns, Collision::Merges)?))
+                Ok(StepValues::Vector(self.merge(columns, Collision::Merges)?))
             }
             other => Ok(other),
         }
     }
 
-    fn eval(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn eval(&self, expr: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         let held = self.budget.held();
-        let computed = if steps.count > 1 && prepare::worth_fixing(expr) && prepare::is_fixed(expr)
+        let computed = if steps.count > 1
+            && prepare::worth_evaluating_once(expr)
+            && prepare::is_step_invariant(expr)
         {
             self.repeat(self.node(expr, steps.first())?, steps)?
         } else {
@@ -152,20 +173,22 @@ impl Query<'_> {
         Ok(computed)
     }
 
-    fn node(&self, expr: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn node(&self, expr: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         match &expr.kind {
-            ExprKind::Number(value) => Ok(Computed::Scalar(vec![*value; steps.count])),
-            ExprKind::String(text) => Ok(Computed::Text(text.clone())),
+            ExprKind::Number(value) => Ok(StepValues::Scalar(vec![*value; steps.count])),
+            ExprKind::String(text) => Ok(StepValues::Text(text.clone())),
             ExprKind::Paren(inner) => self.node(inner, steps),
             ExprKind::Selector(selector) => {
-                self.select(expr.span.start, selector, steps).map(Computed::Vector)
+                self.select(expr.span.start, selector, steps).map(StepValues::Vector)
             }
             ExprKind::Negate(inner) => self.negate(inner, steps),
             ExprKind::Aggregate(aggregate) => {
-                self.aggregate(aggregate, steps).map(Computed::Vector)
+                self.aggregate(aggregate, steps).map(StepValues::Vector)
             }
             ExprKind::Binary(binary) => self.binary(binary, steps),
-            ExprKind::Call { function, args } => self.call(function, args, expr.span, steps),
+            ExprKind::Call { function, args } => {
+                self.call(&Call { function: *function, args, span: expr.span, steps })
+            }
             ExprKind::Range { .. } | ExprKind::Subquery(_) => Err(EvalError::Expression(
                 "a range vector stands where an instant vector is expected".to_owned(),
             )),
@@ -173,68 +196,70 @@ impl Query<'_> {
     }
 
     /// The same value at every step.
-    fn repeat(&self, once: Computed, steps: Steps) -> Result<Computed, EvalError> {
+    fn repeat(&self, once: StepValues, steps: Steps) -> Result<StepValues, EvalError> {
         self.budget.hold(once.size().saturating_mul(steps.count))?;
         Ok(match once {
-            Computed::Scalar(values) => Computed::Scalar(vec![values[0]; steps.count]),
-            Computed::Vector(mut columns) => {
+            StepValues::Scalar(values) => StepValues::Scalar(vec![values[0]; steps.count]),
+            StepValues::Vector(mut columns) => {
                 for column in &mut columns {
                     column.values = vec![column.values[0]; steps.count];
                 }
-                Computed::Vector(columns)
+                StepValues::Vector(columns)
             }
-            text @ Computed::Text(_) => text,
+            text @ StepValues::Text(_) => text,
         })
     }
 
-    fn negate(&self, inner: &Expr, steps: Steps) -> Result<Computed, EvalError> {
+    fn negate(&self, inner: &Expr, steps: Steps) -> Result<StepValues, EvalError> {
         match self.eval(inner, steps)? {
-            Computed::Scalar(values) => Ok(Computed::Scalar(values.iter().map(|v| -v).collect())),
-            Computed::Vector(columns) => {
-                let columns = self.map(columns, |value| -value);
-                self.merge_dropped(columns, self.collision()).map(Computed::Vector)
+            StepValues::Scalar(values) => {
+                Ok(StepValues::Scalar(values.iter().map(|v| -v).collect()))
             }
-            text @ Computed::Text(_) => Ok(text),
+            StepValues::Vector(columns) => {
+                let columns = self.map(columns, |value| -value);
+                self.merge_dropped(columns, self.collision()).map(StepValues::Vector)
+            }
+            text @ StepValues::Text(_) => Ok(text),
         }
     }
 
-    fn binary(&self, binary: &Binary, steps: Steps) -> Result<Computed, EvalError> {
+    fn binary(&self, binary: &Binary, steps: Steps) -> Result<StepValues, EvalError> {
         let left = self.eval(&binary.left, steps)?;
         let right = self.eval(&binary.right, steps)?;
         match (left, right) {
-            (Computed::Scalar(left), Computed::Scalar(right)) => {
+            (StepValues::Scalar(left), StepValues::Scalar(right)) => {
                 let values = left.iter().zip(&right);
                 let values = values.map(|(l, r)| binary::of_scalars(binary.op, *l, *r));
-                Ok(Computed::Scalar(values.collect()))
+                Ok(StepValues::Scalar(values.collect()))
             }
-            (Computed::Vector(left), Computed::Scalar(right)) => {
-                self.with_scalar(binary, left, &right, binary::Side::Left).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Scalar(right)) => {
+                self.with_scalar(binary, left, &right, binary::Side::Left).map(StepValues::Vector)
             }
-            (Computed::Scalar(left), Computed::Vector(right)) => {
-                self.with_scalar(binary, right, &left, binary::Side::Right).map(Computed::Vector)
+            (StepValues::Scalar(left), StepValues::Vector(right)) => {
+                self.with_scalar(binary, right, &left, binary::Side::Right).map(StepValues::Vector)
             }
-            (Computed::Vector(left), Computed::Vector(right)) if binary.op.is_set() => {
-                self.set_operation(binary, left, right, steps).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Vector(right)) if binary.op.is_set() => {
+                self.set_operation(binary, left, right, steps).map(StepValues::Vector)
             }
-            (Computed::Vector(left), Computed::Vector(right)) => {
-                self.match_vectors(binary, left, right, steps).map(Computed::Vector)
+            (StepValues::Vector(left), StepValues::Vector(right)) => {
+                self.match_vectors(binary, left, right, steps).map(StepValues::Vector)
             }
             _ => Err(EvalError::Expression("an operand is a string".to_owned())),
         }
     }
 
-    /// Columns of an expression that is known to be an instant vector.
+    /// The columns of an expression whose type is an instant vector.
     fn vector(&self, expr: &Expr, steps: Steps) -> Result<Vec<Column>, EvalError> {
         match self.eval(expr, steps)? {
-            Computed::Vector(columns) => Ok(columns),
+            StepValues::Vector(columns) => Ok(columns),
             _ => Err(EvalError::Expression("expected an instant vector".to_owned())),
         }
     }
 
-    /// Values of an expression that is known to be a scalar.
+    /// The values of an expression whose type is scalar, one for each step.
     fn scalar(&self, expr: &Expr, steps: Steps) -> Result<Vec<f64>, EvalError> {
         match self.eval(expr, steps)? {
-            Computed::Scalar(values) => Ok(values),
+            StepValues::Scalar(values) => Ok(values),
             _ => Err(EvalError::Expression("expected a scalar".to_owned())),
         }
     }
@@ -325,12 +350,7 @@ fn present(mut columns: Vec<Column>) -> Vec<Column> {
     columns
 }
 
-/// A column of nothing yet.
+/// The values of a column that has none yet.
 fn empty(steps: Steps) -> Vec<f64> {
     vec![ABSENT; steps.count]
-}
-
-/// Whether an argument is evaluated, and not read as it is written.
-fn is_value(expr: &Expr) -> bool {
-    expr.value_type() != ValueType::String
 }

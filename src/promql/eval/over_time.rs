@@ -1,15 +1,16 @@
-//! Aggregations over the samples of a window.
+//! Aggregations over the samples of a window: the functions named `…_over_time`.
 
+use super::statistics::{Kahan, quantile};
 use super::window::Window;
 use crate::model::Sample;
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::{Kahan, quantile};
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
 
 fn values(window: &Window<'_>) -> impl Iterator<Item = f64> {
     window.samples.iter().map(|sample| sample.value)
 }
 
-/// The sum, compensated.
+/// The sum of the samples, with compensation of what rounding loses.
 pub fn sum(window: &Window<'_>, dialect: Dialect) -> f64 {
     let mut sum = Kahan::default();
     match dialect {
@@ -56,7 +57,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Of one value.
+    /// The mean of one value.
     pub fn new(value: f64) -> Self {
         let sum = Kahan { sum: value, lost: 0.0 };
         Self { sum, mean: value, count: 1.0, incremental: false }
@@ -83,7 +84,7 @@ impl Mean {
         self.sum.lost = mean.lost;
     }
 
-    /// The mean.
+    /// The mean of the values added so far.
     pub fn value(&self) -> f64 {
         if self.incremental {
             self.mean + self.sum.lost
@@ -93,7 +94,7 @@ impl Mean {
     }
 }
 
-/// The population variance, compensated.
+/// The population variance of the samples, with compensation of what rounding loses.
 pub fn variance(window: &Window<'_>, dialect: Dialect) -> f64 {
     let (mut mean, mut squares, mut count) = (Kahan::default(), Kahan::default(), 0.0);
     for value in values(window) {
@@ -111,6 +112,16 @@ fn chosen(window: &Window<'_>, replaces: impl Fn(f64, f64) -> bool) -> Sample {
     window.samples.iter().fold(window.samples[0], |held, sample| {
         if replaces(sample.value, held.value) || held.value.is_nan() { *sample } else { held }
     })
+}
+
+/// The oldest sample of a window, which holds at least one.
+pub fn first(samples: &[Sample]) -> Sample {
+    samples[0]
+}
+
+/// The newest sample of a window, which holds at least one.
+pub fn last(samples: &[Sample]) -> Sample {
+    samples[samples.len() - 1]
 }
 
 /// The largest value.
@@ -145,7 +156,7 @@ pub fn quantile_of(window: &Window<'_>, q: f64, dialect: Dialect) -> f64 {
 
 /// How neighbouring samples become an area under the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quadrature {
+enum Quadrature {
     /// The earlier sample holds until the later one.
     Left,
     /// The later sample held since the earlier one.
@@ -154,8 +165,23 @@ pub enum Quadrature {
     Trapezoid,
 }
 
+/// The integral over time in value times seconds. Between two samples, a scalar of 0
+/// takes the left value, 1 the right one, and any other or none the trapezoid between both.
+pub fn integral_by(
+    window: &Window<'_>,
+    strategy: &[f64],
+    _dialect: Dialect,
+) -> Result<Option<f64>, EvalError> {
+    let quadrature = match strategy.first() {
+        Some(0.0) => Quadrature::Left,
+        Some(1.0) => Quadrature::Right,
+        _ => Quadrature::Trapezoid,
+    };
+    Ok(Some(integral(window, quadrature)))
+}
+
 /// The integral over time, in seconds. What is no number counts as zero.
-pub fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
+fn integral(window: &Window<'_>, quadrature: Quadrature) -> f64 {
     let of = |value: f64| if value.is_nan() { 0.0 } else { value };
     let mut sum = Kahan::default();
     for pair in window.samples.windows(2) {

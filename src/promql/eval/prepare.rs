@@ -1,69 +1,55 @@
-//! Before evaluation: which parts do not depend on the step, and which series are needed.
+//! Preparation of a query: which nodes do not depend on the step, and which series are needed.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::super::error::EvalError;
-use super::super::storage::Storage;
 use super::budget::Budget;
-use super::{Query, Steps, info};
+use super::{Period, Query, info};
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
-use crate::promql::eval::engine::{EngineOptions, Expression};
-use crate::promql::go_compat::regexp::MatcherCache;
-use crate::promql::syntax::ast::{At, Condition, Expr, ExprKind, Reach, Selector};
+use crate::promql::error::EvalError;
+use crate::promql::eval::engine::Engine;
+use crate::promql::storage::Storage;
+use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector};
+use crate::promql::syntax::expression::Expression;
+use crate::promql::syntax::functions::Function;
 
-/// Functions whose value depends on the step even where their arguments do not.
-const STEP_BOUND: [&str; 12] = [
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "days_in_month",
-    "hour",
-    "info",
-    "minute",
-    "month",
-    "predict_linear",
-    "time",
-    "timestamp",
-    "year",
-];
-
-/// Whether evaluating a node once saves anything.
-pub fn worth_fixing(expr: &Expr) -> bool {
+/// Whether evaluating a node once for all steps saves work.
+pub fn worth_evaluating_once(expr: &Expr) -> bool {
     !matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Paren(_))
 }
 
-/// Whether a node has the same value at every step, because `@` fixes its instant.
-pub fn is_fixed(expr: &Expr) -> bool {
+/// Whether a node has the same value at every step, because an `@` modifier fixes its instant.
+pub fn is_step_invariant(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector.at.is_some(),
         ExprKind::Subquery(subquery) => subquery.at.is_some(),
-        ExprKind::Negate(inner) | ExprKind::Paren(inner) => is_fixed(inner),
+        ExprKind::Negate(inner) | ExprKind::Paren(inner) => is_step_invariant(inner),
         // As in Prometheus, the parameter does not count.
-        ExprKind::Aggregate(aggregate) => is_fixed(&aggregate.expr),
-        ExprKind::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
-        ExprKind::Call { function, args } if function.name == "timestamp" => {
+        ExprKind::Aggregate(aggregate) => is_step_invariant(&aggregate.expr),
+        ExprKind::Binary(binary) => {
+            is_step_invariant(&binary.left) && is_step_invariant(&binary.right)
+        }
+        ExprKind::Call { function, args } if *function == Function::Timestamp => {
             let selects = |arg: &Expr| matches!(arg.unwrapped().kind, ExprKind::Selector(_));
-            args.iter().all(|arg| selects(arg) && is_fixed(arg))
+            args.iter().all(|arg| selects(arg) && is_step_invariant(arg))
         }
         ExprKind::Call { function, args } => {
-            !STEP_BOUND.contains(&function.name) && args.iter().all(is_fixed)
+            !function.signature().depends_on_step && args.iter().all(is_step_invariant)
         }
     }
 }
 
 impl<'a> Query<'a> {
-    /// Selects the series of every selector, each set of conditions once.
+    /// Selects the series of every selector, each set of matchers once.
     pub fn prepare(
-        options: &'a EngineOptions,
-        cache: &MatcherCache,
+        engine: &'a Engine,
         expression: &'a Expression,
         storage: &dyn Storage,
-        steps: Steps,
-        span_ms: i64,
+        Period { steps, span_ms }: Period,
     ) -> Result<Self, EvalError> {
+        let (options, cache) = (engine.options(), engine.matchers());
         let mut query = Self {
             options,
             text: expression.text(),
@@ -76,25 +62,25 @@ impl<'a> Query<'a> {
         };
         let mut needs = Vec::new();
         query.needs(expression.root(), (steps.start, steps.end()), &mut needs);
-        let mut ranges: Vec<(Vec<Condition>, TimeRange, Vec<usize>)> = Vec::new();
-        for Need { place, mut conditions, names, range } in needs {
+        let mut ranges: Vec<(Vec<ParsedMatcher>, TimeRange, Vec<usize>)> = Vec::new();
+        for Need { place, mut parsed, names, range } in needs {
             if !names.is_empty() {
                 let matchers = cache.matchers(&names, options.dialect);
                 query.infos.insert(place, matchers.map_err(EvalError::Expression)?);
-                conditions.extend(names);
+                parsed.extend(names);
             }
-            match ranges.iter_mut().find(|(known, _, _)| *known == conditions) {
+            match ranges.iter_mut().find(|(known, _, _)| *known == parsed) {
                 Some((_, hull, places)) => {
                     hull.start = hull.start.min(range.start);
                     hull.end = hull.end.max(range.end);
                     places.push(place);
                 }
-                None => ranges.push((conditions, range, vec![place])),
+                None => ranges.push((parsed, range, vec![place])),
             }
         }
-        for (conditions, range, places) in ranges {
+        for (parsed, range, places) in ranges {
             let matchers =
-                cache.matchers(&conditions, options.dialect).map_err(EvalError::Expression)?;
+                cache.matchers(&parsed, options.dialect).map_err(EvalError::Expression)?;
             query.budget.work(0)?;
             let series = storage.select(&matchers, range)?;
             for place in places {
@@ -104,7 +90,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// The instant that `@` means.
+    /// The instant of an `@` modifier in this query, in milliseconds since the Unix epoch.
     pub(super) fn fixed(&self, at: Option<At>) -> Option<i64> {
         Some(match at? {
             At::Millis(millis) => millis,
@@ -121,13 +107,16 @@ impl<'a> Query<'a> {
         };
         let mut need = |selector: &Selector, back: i64| {
             let lookback = self.options.lookback_ms;
-            let back =
-                if selector.reach == Reach::Plain { back } else { back.saturating_add(lookback) };
-            let ahead = if selector.reach == Reach::Smoothed { lookback } else { 0 };
+            let back = if selector.extension == RangeExtension::None {
+                back
+            } else {
+                back.saturating_add(lookback)
+            };
+            let ahead = if selector.extension == RangeExtension::Smoothed { lookback } else { 0 };
             let (start, end) = shifted(self.fixed(selector.at), selector.offset_ms, back);
             needs.push(Need {
                 place: expr.span.start,
-                conditions: selector.conditions.clone(),
+                parsed: selector.matchers.clone(),
                 names: Vec::new(),
                 range: up_to_and_with(start, end.saturating_add(ahead)),
             });
@@ -140,13 +129,13 @@ impl<'a> Query<'a> {
                 let inner = shifted(at, subquery.offset_ms, subquery.range_ms);
                 self.needs(&subquery.expr, inner, needs);
             }
-            ExprKind::Call { function, args } if function.name == "info" => {
+            ExprKind::Call { function, args } if *function == Function::Info => {
                 let reference = self.info_reference(&args[0]);
                 let lookback = self.options.lookback_ms;
                 let (start, end) = shifted(reference.fixed, reference.offset_ms, lookback);
-                let (conditions, names) = info::conditions(args);
+                let (parsed, names) = info::matchers(args);
                 let range = up_to_and_with(start, end);
-                needs.push(Need { place: expr.span.start, conditions, names, range });
+                needs.push(Need { place: expr.span.start, parsed, names, range });
                 self.needs(&args[0], window, needs);
             }
             _ => {
@@ -158,13 +147,13 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Series that a node asks for.
+/// The series that a node needs.
 struct Need {
-    /// Where the node stands.
+    /// The position of the node in the text.
     place: usize,
-    conditions: Vec<Condition>,
-    /// Conditions on the name that are also asked of other series: those of `info`.
-    names: Vec<Condition>,
+    parsed: Vec<ParsedMatcher>,
+    /// Matchers of the metric's name that `info` also applies to the series it is given.
+    names: Vec<ParsedMatcher>,
     range: TimeRange,
 }
 

@@ -1,19 +1,27 @@
-//! Functions on how a series moves: rates, deltas, trends.
+//! How a series changes over a window: rates, differences, trends.
 
+use super::statistics::Kahan;
 use super::window::Window;
 use crate::model::Sample;
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::Kahan;
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
 
-/// What `rate` and its kin differ in.
+/// Which change over a window is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RateKind {
-    /// Counter resets count, and the result is per second.
+    /// The growth of a counter per second; a fall is a reset to zero.
     Rate,
-    /// Counter resets count.
+    /// The growth of a counter; a fall is a reset to zero.
     Increase,
-    /// For gauges.
+    /// The difference of a gauge: a fall is no reset.
     Delta,
+}
+
+impl RateKind {
+    /// Whether a fall of the value is a reset to zero.
+    pub fn is_counter(self) -> bool {
+        self != Self::Delta
+    }
 }
 
 /// The change over the window, extrapolated to its ends.
@@ -23,7 +31,7 @@ pub enum RateKind {
 /// extrapolated below zero. The two generations of Prometheus do the last two in different order.
 pub fn extrapolated(window: &Window<'_>, kind: RateKind, dialect: Dialect) -> Option<f64> {
     let [first, .., last] = window.samples else { return None };
-    let is_counter = kind != RateKind::Delta;
+    let is_counter = kind.is_counter();
     let mut change = last.value - first.value;
     if is_counter {
         match &window.falls {
@@ -77,18 +85,18 @@ fn seconds(millis: i64) -> f64 {
 }
 
 /// The change between the last two samples, per second for a counter.
-pub fn instantaneous(window: &Window<'_>, per_second: bool) -> Option<f64> {
+pub fn instantaneous(window: &Window<'_>, kind: RateKind) -> Option<f64> {
     let [.., before, last] = window.samples else { return None };
     let interval = last.at - before.at;
     if interval == 0 {
         return None;
     }
-    let was_reset = per_second && last.value < before.value;
+    let was_reset = kind.is_counter() && last.value < before.value;
     let change = if was_reset { last.value } else { last.value - before.value };
-    Some(if per_second { change / seconds(interval) } else { change })
+    Some(if kind == RateKind::Rate { change / seconds(interval) } else { change })
 }
 
-/// How often the value fell.
+/// How often the value fell from one sample to the next.
 pub fn resets(window: &Window<'_>) -> f64 {
     window.samples.windows(2).filter(|pair| pair[1].value < pair[0].value).count() as f64
 }
@@ -102,7 +110,7 @@ pub fn changes(window: &Window<'_>) -> f64 {
     window.samples.windows(2).filter(differs).count() as f64
 }
 
-/// The slope, per second.
+/// The slope of the least-squares line, per second; needs two samples.
 pub fn derivative(window: &Window<'_>, dialect: Dialect) -> Option<f64> {
     let [first, _, ..] = window.samples else { return None };
     Some(regression(window.samples, first.at.as_millis(), dialect).0)
@@ -146,9 +154,33 @@ fn regression(samples: &[Sample], origin: i64, dialect: Dialect) -> (f64, f64) {
     (slope, y_sum / n - slope * x_sum / n)
 }
 
-/// Double exponential smoothing, known as Holt-Winters before Prometheus 3. Both factors lie
-/// between 0 and 1.
-pub fn smoothed(window: &Window<'_>, smoothing: f64, trend: f64) -> Option<f64> {
+/// Double exponential smoothing, known as Holt-Winters before Prometheus 3. The factors are that of
+/// smoothing and that of the trend.
+///
+/// # Errors
+///
+/// Where a factor does not lie between 0 and 1.
+pub fn smoothed_by(
+    window: &Window<'_>,
+    factors: &[f64],
+    _dialect: Dialect,
+) -> Result<Option<f64>, EvalError> {
+    let (smoothing, trend) = (factors[0], factors[1]);
+    check_factor("smoothing", "sf", smoothing)?;
+    check_factor("trend", "tf", trend)?;
+    Ok(smoothed(window, smoothing, trend))
+}
+
+fn check_factor(name: &str, short: &str, factor: f64) -> Result<(), EvalError> {
+    if factor <= 0.0 || factor >= 1.0 {
+        return Err(EvalError::Expression(format!(
+            "invalid {name} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
+        )));
+    }
+    Ok(())
+}
+
+fn smoothed(window: &Window<'_>, smoothing: f64, trend: f64) -> Option<f64> {
     let [first, second, ..] = window.samples else { return None };
     let (mut before, mut level) = (0.0, first.value);
     let mut slope = second.value - first.value;
@@ -202,7 +234,7 @@ mod tests {
     fn one_sample_has_no_rate() {
         let samples = samples(&[(30, 1.0)]);
         assert_eq!(extrapolated(&window(&samples), RateKind::Rate, Dialect::V3), None);
-        assert_eq!(instantaneous(&window(&samples), true), None);
+        assert_eq!(instantaneous(&window(&samples), RateKind::Rate), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which series `limit_ratio` takes: as Prometheus, by the hash of their labels.
+//! The choice of series of `limit_ratio`: as in Prometheus, by the hash of their labels.
 
 use super::column::Metric;
 
@@ -10,7 +10,7 @@ const PRIMES: [u64; 5] = [
     2_870_177_450_012_600_261,
 ];
 
-/// Where a label set falls between 0 and 1, evenly spread: the XXH64 of Prometheus's labels as
+/// The place of a label set between 0 and 1, evenly spread: the XXH64 of Prometheus's labels as
 /// they lie in memory, each text after its length.
 pub fn offset(metric: &Metric) -> f64 {
     let mut bytes = Vec::with_capacity(256);
@@ -27,8 +27,8 @@ pub fn offset(metric: &Metric) -> f64 {
     xxh64(&bytes) as f64 / u64::MAX as f64
 }
 
-/// XXH64 with the seed 0. The crate that is used elsewhere has it behind a feature that would
-/// compile all of polars anew.
+/// XXH64 with the seed 0. The feature of the crate `xxhash-rust` that has it would make all of
+/// polars compile again.
 fn xxh64(bytes: &[u8]) -> u64 {
     let [p1, p2, p3, p4, p5] = PRIMES;
     let round = |lane: u64, input: u64| {

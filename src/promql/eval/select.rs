@@ -1,20 +1,19 @@
-//! Selectors: the newest sample at each step.
+//! Instant vector selectors: the newest sample within the lookback at each step.
 
 use std::sync::Arc;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric};
+use super::column::{Column, Metric, is_absent};
 use super::{Query, Steps, empty, extended, window};
 use crate::model::{Sample, Series};
-use crate::promql::go_compat::number::is_absent;
-use crate::promql::syntax::ast::{Reach, Selector};
+use crate::promql::error::EvalError;
+use crate::promql::syntax::ast::{RangeExtension, Selector};
 
 /// What a selector takes from a sample.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// Its value.
+pub enum SampleField {
+    /// The value of the sample.
     Value,
-    /// Its own time, in seconds.
+    /// The time of the sample, in seconds since the Unix epoch.
     Time,
 }
 
@@ -31,10 +30,10 @@ impl Query<'_> {
         selector: &Selector,
         steps: Steps,
     ) -> Result<Vec<Column>, EvalError> {
-        if selector.reach == Reach::Smoothed {
+        if selector.extension == RangeExtension::Smoothed {
             return self.select_smoothed(place, selector, steps);
         }
-        self.select_taking(place, selector, steps, Taken::Value)
+        self.select_field(place, selector, steps, SampleField::Value)
     }
 
     /// Evaluates a selector between the samples on either side of each step.
@@ -70,15 +69,15 @@ impl Query<'_> {
     }
 
     /// Evaluates an instant vector selector for the samples' values or times.
-    pub(super) fn select_taking(
+    pub(super) fn select_field(
         &self,
         place: usize,
         selector: &Selector,
         steps: Steps,
-        taken: Taken,
+        field: SampleField,
     ) -> Result<Vec<Column>, EvalError> {
         let fixed = self.fixed(selector.at);
-        let is_smoothed = selector.reach == Reach::Smoothed;
+        let is_smoothed = selector.extension == RangeExtension::Smoothed;
         let ahead = if is_smoothed { self.options.lookback_ms } else { 0 };
         self.budget.each(self.series_at(place), steps.count, |series| {
             self.budget.work(steps.count as u64)?;
@@ -87,10 +86,10 @@ impl Query<'_> {
             let mut any = false;
             for (slot, at) in values.iter_mut().zip(steps.instants()) {
                 let instant = fixed.unwrap_or(at).saturating_sub(selector.offset_ms);
-                let newest = match (taken, fixed) {
+                let newest = match (field, fixed) {
                     // `timestamp` forgets the offset beside `@`, though not which samples were
                     // fetched for it.
-                    (Taken::Time, Some(fixed)) => {
+                    (SampleField::Time, Some(fixed)) => {
                         let fetched = instant.saturating_add(ahead);
                         cursor.newest(fixed.min(fetched)).filter(|s| self.in_lookback(s, fixed))
                     }
@@ -101,9 +100,9 @@ impl Query<'_> {
                     continue;
                 }
                 any = true;
-                *slot = match taken {
-                    Taken::Value => sample.value,
-                    Taken::Time => sample.at.as_millis() as f64 / 1000.0,
+                *slot = match field {
+                    SampleField::Value => sample.value,
+                    SampleField::Time => sample.at.as_millis() as f64 / 1000.0,
                 };
             }
             if !any {
@@ -136,7 +135,8 @@ impl<'a> Cursor<'a> {
         Self { samples, next: 0, begun: false }
     }
 
-    /// How many samples are at or before an instant, which is no earlier than the last one asked.
+    /// How many samples are at or before an instant, which is no earlier than that of the call
+    /// before.
     pub fn count(&mut self, instant: i64) -> usize {
         if !self.begun {
             self.begun = true;
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
         self.next
     }
 
-    /// The newest sample at or before an instant, which is no earlier than the last one asked.
+    /// The newest sample at or before an instant, which is no earlier than that of the call before.
     pub fn newest(&mut self, instant: i64) -> Option<&'a Sample> {
         self.count(instant).checked_sub(1).map(|last| &self.samples[last])
     }

@@ -1,18 +1,19 @@
-//! Aggregation operators that choose some series of a group and leave their labels.
+//! Aggregation operators that choose some series of each group and keep their labels.
 
-use super::super::error::EvalError;
-use super::column::Column;
+use super::column::{Column, is_absent};
 use super::{Query, Steps, empty, present, sampling};
 use crate::promql::annotations::Remark;
-use crate::promql::eval::engine::Dialect;
-use crate::promql::go_compat::number::{is_absent, plain};
+use crate::promql::dialect::Dialect;
+use crate::promql::error::EvalError;
+use crate::promql::go_compat::number::plain;
 use crate::promql::go_compat::pdqsort;
-use crate::promql::syntax::ast::{Aggregate, AggregateOp, Span};
+use crate::promql::syntax::ast::{Aggregate, Span};
+use crate::promql::syntax::operators::AggregateOp;
 
-/// An element of a heap: a value and the column that it is of.
+/// An element of a heap: a value and the index of its column.
 type Entry = (f64, usize);
 
-/// Which of two entries stands nearer to the top of the heap: the worst one is on top.
+/// Whether the first of two values is nearer to the top of the heap, which holds the worst one.
 type Before = fn(f64, f64) -> bool;
 
 impl Query<'_> {
@@ -151,7 +152,7 @@ fn best(op: AggregateOp, entries: &[Entry], k: usize, dialect: Dialect) -> Vec<E
     heap
 }
 
-// The heap of Go's library, since which of equal values stays depends on how it sifts.
+// The heap of Go's `container/heap`: which of equal values it keeps depends on its steps.
 
 fn push(heap: &mut Vec<Entry>, entry: Entry, before: Before) {
     heap.push(entry);
@@ -192,7 +193,7 @@ fn sink(heap: &mut [Entry], from: usize, before: Before) {
 }
 
 /// Entries whose labels' hash falls into the ratio, as a share of all hashes; a negative ratio
-/// counts from the other end. They stand in the order of a heap.
+/// counts from the other end. They are in the order of a heap.
 fn sampled(columns: &[Column], entries: Vec<Entry>, ratio: f64) -> Vec<Entry> {
     let ratio = ratio.clamp(-1.0, 1.0);
     let chosen = |entry: &Entry| {

@@ -3,32 +3,32 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::super::error::EvalError;
-use super::column::{Column, Metric, samples};
+use super::column::{Column, Metric, is_absent, samples};
 use super::select::Cursor;
 use super::{Query, Steps, empty, extended};
 use crate::model::{Sample, Series, is_stale};
-use crate::promql::go_compat::number::is_absent;
-use crate::promql::syntax::ast::{Expr, ExprKind, Reach, Subquery};
+use crate::promql::error::EvalError;
+use crate::promql::syntax::ast::{Expr, ExprKind, RangeExtension, Subquery};
 
-/// Samples in a window, and windows, from which on it pays to look for falls in the whole series.
+/// From this many windows of this many samples on, the falls of the whole series are searched once
+/// rather than in each window.
 const LONG: usize = 64;
 
 /// Samples of one series in one window.
 pub struct Window<'a> {
-    /// The samples; at least one, with those within its reach.
+    /// The samples, at least one; with a range extension also samples beyond the window's ends.
     pub samples: &'a [Sample],
-    /// The instant of evaluation.
+    /// The instant of evaluation, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The window's earlier end.
+    /// The window's earlier end, in milliseconds since the Unix epoch.
     pub start: i64,
-    /// The window's later end.
+    /// The window's later end, in milliseconds since the Unix epoch.
     pub end: i64,
-    /// Where the whole series falls, for windows of it that are long and many.
+    /// The falls of the whole series, where windows are long and many.
     pub falls: Option<Falls<'a>>,
 }
 
-/// Where a series falls, found when it is first asked for.
+/// The samples after which a lower one follows, searched when they are first needed.
 #[derive(Clone, Copy)]
 pub struct Falls<'a> {
     series: &'a [Sample],
@@ -53,11 +53,11 @@ impl<'a> Falls<'a> {
     }
 }
 
-/// A series whose samples windows are cut from.
+/// A series from whose samples windows are cut.
 pub struct Ranged {
-    /// What identifies it.
+    /// The labels of the series.
     pub metric: Metric,
-    /// Whether its name is to be dropped at the end.
+    /// Whether its metric's name is removed at the end.
     pub drop_name: bool,
     samples: Held,
 }
@@ -68,7 +68,7 @@ enum Held {
 }
 
 impl Ranged {
-    /// Its samples, without staleness markers.
+    /// The samples of the series, without staleness markers.
     pub fn samples(&self) -> &[Sample] {
         match &self.samples {
             Held::Stored(series) => &series.samples,
@@ -79,17 +79,17 @@ impl Ranged {
 
 /// The windows of a range selector or a subquery.
 pub struct Windows {
-    /// Its series.
+    /// The series from whose samples the windows are cut.
     pub series: Vec<Ranged>,
-    /// The windows' length.
+    /// The length of the windows in milliseconds.
     pub range_ms: i64,
-    /// Which samples beyond their ends count.
-    pub reach: Reach,
+    /// Which samples beyond the windows' ends count.
+    pub extension: RangeExtension,
     fixed: Option<i64>,
     offset_ms: i64,
 }
 
-/// What a function makes of a window at a step; nothing where it has no value there.
+/// Makes a value of the window at a step; `None` where there is no value.
 pub type WindowFunction<'f> =
     dyn Fn(usize, &Window<'_>) -> Result<Option<f64>, EvalError> + Sync + 'f;
 
@@ -100,7 +100,7 @@ impl Query<'_> {
             ExprKind::Range { selector, range_ms } => Ok(Windows {
                 series: self.series_at(expr.unwrapped().span.start).iter().map(ranged).collect(),
                 range_ms: *range_ms,
-                reach: selector.reach,
+                extension: selector.extension,
                 fixed: self.fixed(selector.at),
                 offset_ms: selector.offset_ms,
             }),
@@ -116,17 +116,17 @@ impl Query<'_> {
         for series in &windows.series {
             let end = windows.instant(self.steps.start);
             let start = end.saturating_sub(windows.range_ms);
-            let (before, last) = self.reached(windows.reach, (start, end));
+            let (before, last) = self.sample_bounds(windows.extension, (start, end));
             let held = series.samples();
             let inside = held.partition_point(|sample| sample.at.as_millis() <= before)
                 ..held.partition_point(|sample| sample.at.as_millis() <= last);
             let Some(samples) = held.get(inside) else { continue };
-            let samples = match windows.reach {
-                Reach::Plain => samples.to_vec(),
-                reach => {
+            let samples = match windows.extension {
+                RangeExtension::None => samples.to_vec(),
+                extension => {
                     let at = self.steps.start;
                     let window = Window { samples, at, start, end, falls: None };
-                    extended::with_ends(&window, reach)
+                    extended::with_ends(&window, extension)
                 }
             };
             self.budget.hold(samples.len())?;
@@ -141,14 +141,16 @@ impl Query<'_> {
         Ok(found)
     }
 
-    /// After which instant, and up to which one, samples belong to a window.
-    fn reached(&self, reach: Reach, (start, end): (i64, i64)) -> (i64, i64) {
+    /// The instant after which samples belong to a window, and the one up to which they do.
+    fn sample_bounds(&self, extension: RangeExtension, (start, end): (i64, i64)) -> (i64, i64) {
         let lookback = self.options.lookback_ms;
-        match reach {
-            Reach::Plain if self.is_v3() => (start, end),
-            Reach::Plain => (start.saturating_sub(1), end),
-            Reach::Anchored => (start.saturating_sub(lookback), end),
-            Reach::Smoothed => (start.saturating_sub(lookback), end.saturating_add(lookback)),
+        match extension {
+            RangeExtension::None if self.is_v3() => (start, end),
+            RangeExtension::None => (start.saturating_sub(1), end),
+            RangeExtension::Anchored => (start.saturating_sub(lookback), end),
+            RangeExtension::Smoothed => {
+                (start.saturating_sub(lookback), end.saturating_add(lookback))
+            }
         }
     }
 
@@ -178,7 +180,7 @@ impl Query<'_> {
         Ok(Windows {
             series: series.collect(),
             range_ms: subquery.range_ms,
-            reach: Reach::Plain,
+            extension: RangeExtension::None,
             fixed,
             offset_ms: subquery.offset_ms,
         })
@@ -200,7 +202,7 @@ impl Query<'_> {
             for (step, at) in steps.instants().enumerate() {
                 let end = windows.instant(at);
                 let start = end.saturating_sub(windows.range_ms);
-                let (before, last) = self.reached(windows.reach, (start, end));
+                let (before, last) = self.sample_bounds(windows.extension, (start, end));
                 let inside = early.count(before)..late.count(last);
                 let first = inside.start;
                 let Some(samples) = series.samples().get(inside).filter(|s| !s.is_empty()) else {

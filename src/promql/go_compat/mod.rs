@@ -1,5 +1,6 @@
-//! What Go's library and compiler do, to the bit, where an answer of Prometheus depends on it: printed
-//! floats, transcendental functions, the order in which a sort leaves equal elements, regular expressions.
+//! What Go's library and compiler do, to the bit, where an answer of Prometheus depends on it:
+//! printed floats, transcendental functions, the order in which a sort leaves equal elements,
+//! regular expressions.
 
 pub(super) mod number;
 pub(super) mod pdqsort;

@@ -1,60 +1,6 @@
-//! Arithmetic as Prometheus does it, to the bit.
+//! Powers, extremes and printed numbers as in Go, to the bit.
 
-use crate::model::{STALE_NAN_BITS, is_stale};
-use crate::promql::eval::engine::Dialect;
 use crate::promql::go_compat::transcendental::{exp, ln};
-
-/// Stands for "no value at this step" in columns. Selectors leave out staleness markers, so
-/// these bits never are a value.
-pub const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
-
-/// Whether a column has no value at a step.
-pub fn is_absent(value: f64) -> bool {
-    is_stale(value)
-}
-
-/// A sum with Neumaier's compensation.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Kahan {
-    /// The running sum.
-    pub sum: f64,
-    /// What rounding has lost.
-    pub lost: f64,
-}
-
-impl Kahan {
-    /// Adds one term.
-    #[inline]
-    pub fn add(&mut self, term: f64) {
-        let total = self.sum + term;
-        if self.sum.abs() >= term.abs() {
-            self.lost += (self.sum - total) + term;
-        } else {
-            self.lost += (term - total) + self.sum;
-        }
-        self.sum = total;
-    }
-
-    /// Adds one term as Prometheus 3 does: a sum that becomes infinite loses its compensation,
-    /// which would be NaN.
-    #[inline]
-    pub fn add_bounded(&mut self, term: f64) {
-        let total = self.sum + term;
-        if total.is_infinite() {
-            self.lost = 0.0;
-        } else if self.sum.abs() >= term.abs() {
-            self.lost += (self.sum - total) + term;
-        } else {
-            self.lost += (term - total) + self.sum;
-        }
-        self.sum = total;
-    }
-
-    /// The sum with its compensation.
-    pub fn total(&self) -> f64 {
-        self.sum + self.lost
-    }
-}
 
 /// Raises to a power as Go does: the special cases of C99, integer parts by repeated squaring.
 pub fn power(x: f64, y: f64) -> f64 {
@@ -111,48 +57,28 @@ pub fn power(x: f64, y: f64) -> f64 {
     libm::ldexp(mantissa, exponent.clamp(-100_000, 100_000) as i32)
 }
 
-/// Whether two numbers differ by no more than rounding explains, as Prometheus judges it.
-pub fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
-    if is_absent(a) || is_absent(b) {
-        return is_absent(a) && is_absent(b);
+/// The smaller one; NaN where one is, as Go's `math.Min`.
+pub fn min(a: f64, b: f64) -> f64 {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && b == 0.0 {
+        if a.is_sign_negative() { a } else { b }
+    } else if a < b {
+        a
+    } else {
+        b
     }
-    if (a.is_nan() && b.is_nan()) || a == b {
-        return true;
-    }
-    let (sum, difference) = (a.abs() + b.abs(), (a - b).abs());
-    if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
-        return difference < tolerance * f64::MIN_POSITIVE;
-    }
-    difference / sum.min(f64::MAX) < tolerance
 }
 
-/// The quantile of values in any order. NaN counts as the smallest. Prometheus 2 also weighs the
-/// neighbour that has no weight, which makes NaN of infinities.
-pub fn quantile(q: f64, values: &mut [f64], dialect: Dialect) -> f64 {
-    if values.is_empty() || q.is_nan() {
-        return f64::NAN;
-    }
-    if q < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if q > 1.0 {
-        return f64::INFINITY;
-    }
-    values.sort_by(|a, b| {
-        b.is_nan().cmp(&a.is_nan()).then(a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
-    });
-    let last = (values.len() - 1) as f64;
-    let rank = q * last;
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(last);
-    let weight = rank - rank.floor();
-    if weight == 0.0 && dialect == Dialect::V3 {
-        return values[lower as usize];
-    }
-    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+/// The larger one; NaN where one is, as Go's `math.Max`.
+pub fn max(a: f64, b: f64) -> f64 {
+    -min(-a, -b)
 }
 
-/// Decimal digits without an exponent, as few as tell the number from its neighbours.
+/// Prints the fewest decimal digits that identify the number, without an exponent: Go's `%f` with
+/// the precision -1.
 pub fn plain(value: f64) -> String {
     match value {
         _ if value.is_nan() => "NaN".to_owned(),
@@ -175,19 +101,19 @@ fn in_digits(value: f64) -> String {
     if nearest.parse() == Ok(value) { nearest } else { text }
 }
 
-/// As few digits as tell the number from its neighbours, with an exponent below 1e-4 and from
-/// 1e21 on: Go's `%g`.
+/// Prints the fewest digits that identify the number, with an exponent below 1e-4 and from 1e21 on:
+/// Go's `%g` with the precision -1.
 pub fn short(value: f64) -> String {
     with_exponent_outside(value, 1e-4, 1e21)
 }
 
-/// As Prometheus's API prints values: an exponent below 1e-6 and from 1e21 on.
+/// Prints a number as Prometheus's HTTP API does: with an exponent below 1e-6 and from 1e21 on.
 pub fn api(value: f64) -> String {
     with_exponent_outside(value, 1e-6, 1e21)
 }
 
-/// As OpenMetrics writes bounds and quantiles: never as an integer, zero without a sign, with an
-/// exponent below 1e-4 and from 1e6 on.
+/// Prints a number as OpenMetrics writes bounds and quantiles: never as an integer, zero without a
+/// sign, with an exponent below 1e-4 and from 1e6 on.
 pub fn open_metrics(value: f64) -> String {
     let text = with_exponent_outside(if value == 0.0 { 0.0 } else { value }, 1e-4, 1e6);
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
@@ -213,12 +139,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compensation_keeps_what_rounding_loses() {
-        let mut sum = Kahan::default();
-        for term in [1.0, 1e100, 1.0, -1e100] {
-            sum.add(term);
-        }
-        assert_eq!(sum.total(), 2.0);
+    fn extremes_follow_go() {
+        assert!(max(f64::NAN, 1.0).is_nan() && min(1.0, f64::NAN).is_nan());
+        assert_eq!(max(f64::NAN, f64::INFINITY), f64::INFINITY);
+        assert!(min(0.0, -0.0).is_sign_negative() && max(-0.0, 0.0).is_sign_positive());
     }
 
     #[test]
@@ -246,16 +170,5 @@ mod tests {
         assert_eq!(plain(100_019_814_223_265.0 + 0.125), "100019814223265.12");
         assert_eq!(plain(0.1 + 0.2), "0.30000000000000004");
         assert_eq!((plain(f64::INFINITY), plain(-0.0)), ("+Inf".to_owned(), "-0".to_owned()));
-    }
-
-    #[test]
-    fn quantiles_interpolate() {
-        let quantile = |q, values: &[f64]| super::quantile(q, &mut values.to_vec(), Dialect::V3);
-        assert_eq!(quantile(0.5, &[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(quantile(0.0, &[1.0, f64::NAN]).is_nan());
-        assert_eq!(quantile(2.0, &[1.0]), f64::INFINITY);
-        let infinite = [f64::NEG_INFINITY, 1.0, f64::INFINITY];
-        assert_eq!(quantile(0.0, &infinite), f64::NEG_INFINITY);
-        assert!(super::quantile(0.5, &mut infinite.to_vec(), Dialect::V2).is_nan());
     }
 }

@@ -1,21 +1,22 @@
-//! Sorting step by step as Go's library does it, by a quicksort that watches for patterns.
+//! Pattern-defeating quicksort (pdqsort), step by step as Go's `sort.Sort` does it.
 //!
-//! Prometheus shows what that leaves of equal elements, and of a comparison that contradicts
-//! itself, so the steps decide there. No order is asked of `before`: whatever it says, the sort
-//! ends and keeps every element.
+//! Prometheus shows the order in which that sort leaves equal elements, and elements whose
+//! comparison contradicts itself, so each step has to be the same. `before` need not be an order:
+//! whatever it returns, the sort ends and keeps every element.
 
 use std::ops::Range;
 
-/// So few are sorted by insertion.
-const FEW: usize = 12;
-/// From so many on, a pivot is the median of medians, and almost sorted parts are mended.
-const MANY: usize = 50;
-/// Pairs in the wrong order that are mended before a part counts as unsorted.
-const MENDED: usize = 5;
-/// Comparisons behind a pivot among many; where all ask for a swap, the part is descending.
-const ALL_SWAPPED: usize = 12;
+/// Up to this length a part is sorted by insertion.
+const INSERTION_SORT_UP_TO: usize = 12;
+/// From this length on, a pivot is a median of medians, and almost sorted parts are repaired.
+const MEDIAN_OF_MEDIANS_FROM: usize = 50;
+/// How many pairs in the wrong order are repaired before a part counts as unsorted.
+const MAX_REPAIRS: usize = 5;
+/// How many comparisons choose the pivot of a long part; where all ask for a swap, the part is
+/// descending.
+const MAX_SWAPS: usize = 12;
 
-/// Sorts by what stands before what.
+/// Sorts so that no element is before the one to its left.
 pub fn sort<T>(items: &mut [T], before: impl Fn(&T, &T) -> bool) {
     let length = items.len();
     let mut sorter = Sorter { items, before };
@@ -27,9 +28,9 @@ struct Sorter<'a, T, F> {
     before: F,
 }
 
-/// What the choice of a pivot saw of a part.
+/// The order of the elements that the choice of a pivot compared.
 #[derive(PartialEq, Eq)]
-enum Seen {
+enum Hint {
     Ascending,
     Descending,
     Neither,
@@ -44,62 +45,63 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         self.items.swap(a, b);
     }
 
-    /// Sorts a part, by a heap once `patience` bad pivots were met.
-    fn part(&mut self, mut part: Range<usize>, mut patience: usize) {
-        let (mut balanced, mut untouched) = (true, true);
-        while part.len() > FEW {
-            if patience == 0 {
-                return self.by_heap(part);
+    /// Sorts a part; after `limit` unbalanced pivots, by heap sort.
+    fn part(&mut self, mut part: Range<usize>, mut limit: usize) {
+        let (mut was_balanced, mut was_partitioned) = (true, true);
+        while part.len() > INSERTION_SORT_UP_TO {
+            if limit == 0 {
+                return self.heap_sort(part);
             }
-            if !balanced {
-                self.scatter(&part);
-                patience -= 1;
+            if !was_balanced {
+                self.break_patterns(&part);
+                limit -= 1;
             }
-            let (mut pivot, mut seen) = self.pivot(&part);
-            if seen == Seen::Descending {
+            let (mut pivot, mut hint) = self.pivot(&part);
+            if hint == Hint::Descending {
                 self.items[part.clone()].reverse();
                 pivot = part.end - 1 - (pivot - part.start);
-                seen = Seen::Ascending;
+                hint = Hint::Ascending;
             }
-            if balanced && untouched && seen == Seen::Ascending && self.is_mended(&part) {
+            if was_balanced && was_partitioned && hint == Hint::Ascending && self.repair(&part) {
                 return;
             }
             if part.start > 0 && !self.before(part.start - 1, pivot) {
-                part.start = self.split_equal(&part, pivot);
+                part.start = self.partition_equal(&part, pivot);
                 continue;
             }
             let middle;
-            (middle, untouched) = self.split(&part, pivot);
+            (middle, was_partitioned) = self.partition(&part, pivot);
             let (left, right) = (part.start..middle, middle + 1..part.end);
-            balanced = left.len().min(part.end - middle) >= part.len() / 8;
+            was_balanced = left.len().min(part.end - middle) >= part.len() / 8;
             if left.len() < part.end - middle {
-                self.part(left, patience);
+                self.part(left, limit);
                 part = right;
             } else {
-                self.part(right, patience);
+                self.part(right, limit);
                 part = left;
             }
         }
         for from in part.start + 1..part.end {
-            self.sink_left(from, part.start);
+            self.insert_left(from, part.start);
         }
     }
 
-    /// Moves an element to the left, no further than `least`, as long as it stands before.
-    fn sink_left(&mut self, mut at: usize, least: usize) {
+    /// Moves an element to the left, no further than `least`, as long as it is before its
+    /// neighbour.
+    fn insert_left(&mut self, mut at: usize, least: usize) {
         while at > least && self.before(at, at - 1) {
             self.swap(at, at - 1);
             at -= 1;
         }
     }
 
-    /// Lesser elements to the left of the pivot; returns where it stands then, and whether they
-    /// were there already.
-    fn split(&mut self, part: &Range<usize>, pivot: usize) -> (usize, bool) {
+    /// Lesser elements to the left of the pivot; returns where the pivot is then, and whether
+    /// they were there already.
+    fn partition(&mut self, part: &Range<usize>, pivot: usize) -> (usize, bool) {
         let first = part.start;
         self.swap(first, pivot);
         let (mut low, mut high) = (first + 1, part.end - 1);
-        let mut untouched = true;
+        let mut was_partitioned = true;
         loop {
             while low <= high && self.before(low, first) {
                 low += 1;
@@ -112,14 +114,14 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
             }
             self.swap(low, high);
             (low, high) = (low + 1, high - 1);
-            untouched = false;
+            was_partitioned = false;
         }
         self.swap(high, first);
-        (high, untouched)
+        (high, was_partitioned)
     }
 
     /// Elements equal to the pivot to the left, where none is less; returns where they end.
-    fn split_equal(&mut self, part: &Range<usize>, pivot: usize) -> usize {
+    fn partition_equal(&mut self, part: &Range<usize>, pivot: usize) -> usize {
         let first = part.start;
         self.swap(first, pivot);
         let (mut low, mut high) = (first + 1, part.end - 1);
@@ -138,23 +140,23 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         }
     }
 
-    /// Mends a part that is almost sorted; says whether it is sorted then.
-    fn is_mended(&mut self, part: &Range<usize>) -> bool {
+    /// Repairs a part that is almost sorted; returns whether it is sorted then.
+    fn repair(&mut self, part: &Range<usize>) -> bool {
         let mut at = part.start + 1;
-        for _ in 0..MENDED {
+        for _ in 0..MAX_REPAIRS {
             while at < part.end && !self.before(at, at - 1) {
                 at += 1;
             }
             if at == part.end {
                 return true;
             }
-            if part.len() < MANY {
+            if part.len() < MEDIAN_OF_MEDIANS_FROM {
                 return false;
             }
             self.swap(at, at - 1);
             if at - part.start >= 2 {
                 // As in Go, the part's start is no bound here.
-                self.sink_left(at - 1, 0);
+                self.insert_left(at - 1, 0);
             }
             if part.end - at >= 2 {
                 let mut right = at + 1;
@@ -167,8 +169,9 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         false
     }
 
-    /// Moves three elements from the middle of a part to where its length decides.
-    fn scatter(&mut self, part: &Range<usize>) {
+    /// Swaps three elements in the middle of a part with others that a random number seeded by its
+    /// length chooses.
+    fn break_patterns(&mut self, part: &Range<usize>) {
         let length = part.len();
         let mask = (1_u64 << (usize::BITS - length.leading_zeros())) - 1;
         let middle = part.start + length / 4 * 2;
@@ -183,20 +186,20 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         }
     }
 
-    fn pivot(&self, part: &Range<usize>) -> (usize, Seen) {
+    fn pivot(&self, part: &Range<usize>) -> (usize, Hint) {
         let quarter = part.len() / 4;
         let mut places = [1, 2, 3].map(|quarters| part.start + quarter * quarters);
         let mut swaps = 0;
-        if part.len() >= MANY {
+        if part.len() >= MEDIAN_OF_MEDIANS_FROM {
             places = places.map(|at| self.median([at - 1, at, at + 1], &mut swaps));
         }
         let pivot = self.median(places, &mut swaps);
-        let seen = match swaps {
-            0 => Seen::Ascending,
-            ALL_SWAPPED => Seen::Descending,
-            _ => Seen::Neither,
+        let hint = match swaps {
+            0 => Hint::Ascending,
+            MAX_SWAPS => Hint::Descending,
+            _ => Hint::Neither,
         };
-        (pivot, seen)
+        (pivot, hint)
     }
 
     fn median(&self, mut at: [usize; 3], swaps: &mut usize) -> usize {
@@ -209,7 +212,7 @@ impl<T, F: Fn(&T, &T) -> bool> Sorter<'_, T, F> {
         at[1]
     }
 
-    fn by_heap(&mut self, part: Range<usize>) {
+    fn heap_sort(&mut self, part: Range<usize>) {
         for root in (0..part.len().div_ceil(2)).rev() {
             self.sift(part.start, root, part.len());
         }
@@ -275,7 +278,7 @@ mod tests {
                     items: &mut shape(length),
                     before: |a: &(u64, usize), b: &(u64, usize)| a.0 < b.0,
                 };
-                sorter.by_heap(0..length);
+                sorter.heap_sort(0..length);
                 assert!(sorter.items.is_sorted_by_key(|item| item.0), "{length}");
                 items.sort_by_key(|item| item.1);
                 assert!(items.iter().enumerate().all(|(place, item)| item.1 == place));
@@ -283,55 +286,57 @@ mod tests {
         }
     }
 
+    /// Lengths, and for each of five orders a hash of where Go's `sort.Sort` puts each element.
+    const LEFT_BY_GO: [(usize, [u64; 5]); 4] = [
+        (
+            13,
+            [
+                5_970_854_617_900_144_453,
+                17_457_079_714_848_077_745,
+                16_952_460_641_464_536_905,
+                5_683_108_942_249_331_233,
+                12_232_298_847_160_655_775,
+            ],
+        ),
+        (
+            60,
+            [
+                12_108_251_895_167_902_377,
+                2_183_638_357_789_427_177,
+                4_567_781_936_146_177_633,
+                17_645_833_082_195_350_297,
+                2_029_274_279_393_259_693,
+            ],
+        ),
+        (
+            500,
+            [
+                17_871_988_613_129_890_381,
+                16_265_746_640_649_524_459,
+                385_861_147_634_647_507,
+                15_069_203_764_751_284_441,
+                15_817_118_124_845_412_799,
+            ],
+        ),
+        (
+            5000,
+            [
+                17_400_800_805_785_583_773,
+                15_693_190_023_660_820_781,
+                11_506_070_149_672_954_877,
+                5_991_865_277_348_037_301,
+                4_938_491_058_506_165_783,
+            ],
+        ),
+    ];
+
     /// What Go's `sort.Sort` leaves of five orders, as a hash of where each element came from. In
     /// two of them the comparison contradicts itself.
     #[test]
     fn equal_elements_lie_where_go_leaves_them() {
         let less: fn(usize, usize) -> bool = |a, b| a < b;
         let odd: fn(usize, usize) -> bool = |a, b| (a + 3) % 7 < b % 7;
-        let expected: [(usize, [u64; 5]); 4] = [
-            (
-                13,
-                [
-                    5_970_854_617_900_144_453,
-                    17_457_079_714_848_077_745,
-                    16_952_460_641_464_536_905,
-                    5_683_108_942_249_331_233,
-                    12_232_298_847_160_655_775,
-                ],
-            ),
-            (
-                60,
-                [
-                    12_108_251_895_167_902_377,
-                    2_183_638_357_789_427_177,
-                    4_567_781_936_146_177_633,
-                    17_645_833_082_195_350_297,
-                    2_029_274_279_393_259_693,
-                ],
-            ),
-            (
-                500,
-                [
-                    17_871_988_613_129_890_381,
-                    16_265_746_640_649_524_459,
-                    385_861_147_634_647_507,
-                    15_069_203_764_751_284_441,
-                    15_817_118_124_845_412_799,
-                ],
-            ),
-            (
-                5000,
-                [
-                    17_400_800_805_785_583_773,
-                    15_693_190_023_660_820_781,
-                    11_506_070_149_672_954_877,
-                    5_991_865_277_348_037_301,
-                    4_938_491_058_506_165_783,
-                ],
-            ),
-        ];
-        for (length, hashes) in expected {
+        for (length, hashes) in LEFT_BY_GO {
             let key = |way: usize, i: usize| match way {
                 0 => i * i % 7,
                 1 | 2 => i * 7919 % 1009,

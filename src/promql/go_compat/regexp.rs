@@ -4,35 +4,23 @@
 //! is ordinary inside a class, a `{` that begins no repetition is ordinary, and there are octal
 //! escapes and `\Q…\E`.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
 use regex::{Regex, RegexBuilder};
 
-use crate::model::{LabelMatcher, MatchOp};
-use crate::promql::eval::engine::Dialect;
-use crate::promql::syntax::ast::{Comparison, Condition};
+use crate::promql::dialect::Dialect;
 
-/// Bytes that a compiled expression may take.
+/// The largest size of a compiled expression, in bytes.
 const SIZE_LIMIT: usize = 16 << 20;
 
-/// Checks that an expression is a regular expression.
+/// Checks that a pattern is a regular expression.
+///
+/// # Errors
+///
+/// The message of Prometheus where it is none, or where it is too large.
 pub fn validate(pattern: &str) -> Result<(), String> {
     anchored(pattern, Dialect::V3).map(|_| ())
 }
 
-/// Whether a condition holds for an absent label.
-pub fn accepts_empty(condition: &Condition) -> bool {
-    let matches = || anchored(&condition.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
-    match condition.comparison {
-        Comparison::Equal => condition.value.is_empty(),
-        Comparison::NotEqual => !condition.value.is_empty(),
-        Comparison::Regex => matches(),
-        Comparison::NotRegex => !matches(),
-    }
-}
-
-/// Compiles an expression that has to match the whole text. Since Prometheus 3 a dot matches a
+/// Compiles a pattern that has to match the whole text. Since Prometheus 3 a dot matches a
 /// newline too.
 pub fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
     let body = translate(pattern);
@@ -45,69 +33,6 @@ pub fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
         regex::Error::CompiledTooBig(_) => format!("regular expression {pattern:?} is too large"),
         _ => format!("error parsing regexp: {pattern:?} is not a regular expression"),
     })
-}
-
-/// Compiled matchers by their text, since expressions repeat them.
-#[derive(Debug, Default)]
-pub struct MatcherCache {
-    compiled: Mutex<HashMap<Condition, LabelMatcher>>,
-}
-
-/// Compiled conditions to keep; past that the cache starts anew.
-const CACHED: usize = 4096;
-
-impl MatcherCache {
-    /// The conditions as matchers. Those that always hold are left out, and those that need no
-    /// regular expression get none.
-    pub fn matchers(
-        &self,
-        conditions: &[Condition],
-        dialect: Dialect,
-    ) -> Result<Vec<LabelMatcher>, String> {
-        let mut compiled = self.compiled.lock().expect("nothing panics while it compiles");
-        let mut matchers = Vec::with_capacity(conditions.len());
-        for condition in conditions {
-            if dialect == Dialect::V3
-                && condition.comparison == Comparison::Regex
-                && condition.value == ".*"
-            {
-                continue;
-            }
-            if let Some(known) = compiled.get(condition) {
-                matchers.push(known.clone());
-                continue;
-            }
-            let matcher = compile(condition, dialect)?;
-            if compiled.len() >= CACHED {
-                compiled.clear();
-            }
-            compiled.insert(condition.clone(), matcher.clone());
-            matchers.push(matcher);
-        }
-        Ok(matchers)
-    }
-}
-
-fn compile(condition: &Condition, dialect: Dialect) -> Result<LabelMatcher, String> {
-    let literal = is_literal(&condition.value);
-    let (op, value) = match condition.comparison {
-        Comparison::Equal => (MatchOp::Equal, condition.value.clone()),
-        Comparison::NotEqual => (MatchOp::NotEqual, condition.value.clone()),
-        Comparison::Regex if literal => (MatchOp::Equal, condition.value.clone()),
-        Comparison::NotRegex if literal => (MatchOp::NotEqual, condition.value.clone()),
-        Comparison::Regex if dialect == Dialect::V3 && condition.value == ".+" => {
-            (MatchOp::NotEqual, String::new())
-        }
-        Comparison::Regex => (MatchOp::Regex(anchored(&condition.value, dialect)?), String::new()),
-        Comparison::NotRegex => {
-            (MatchOp::NotRegex(anchored(&condition.value, dialect)?), String::new())
-        }
-    };
-    Ok(LabelMatcher { name: condition.name.clone(), op, value })
-}
-
-fn is_literal(pattern: &str) -> bool {
-    !pattern.contains(['\\', '.', '+', '*', '?', '(', ')', '|', '[', ']', '{', '}', '^', '$'])
 }
 
 /// Rewrites RE2's notation.
@@ -240,19 +165,5 @@ mod tests {
         for pattern in ["(", "a**(", "[", "*", "(?=a)", "a{1000000}"] {
             assert!(validate(pattern).is_err(), "{pattern}");
         }
-    }
-
-    #[test]
-    fn literals_need_no_regular_expression() {
-        let condition = |comparison, value: &str| Condition {
-            name: "job".to_owned(),
-            comparison,
-            value: value.to_owned(),
-        };
-        let cache = MatcherCache::default();
-        let conditions = [condition(Comparison::Regex, "pd"), condition(Comparison::Regex, ".*")];
-        let matchers = cache.matchers(&conditions, Dialect::V3).expect("they compile");
-        assert_eq!(matchers.len(), 1);
-        assert!(matches!(matchers[0].op, MatchOp::Equal));
     }
 }

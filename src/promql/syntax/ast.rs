@@ -3,24 +3,27 @@
 use std::fmt;
 
 use crate::model::is_label_name;
-use crate::promql::syntax::duration::Computed;
-use crate::promql::syntax::functions::Signature;
+use crate::promql::dialect::Dialect;
+use crate::promql::go_compat::regexp;
+use crate::promql::syntax::duration::ComputedDurations;
+use crate::promql::syntax::functions::Function;
+use crate::promql::syntax::operators::{AggregateOp, BinaryOp};
 
 /// A part of an expression's text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// Where it starts.
+    /// The first byte, counted from 0.
     pub start: usize,
-    /// Where it ends, exclusive.
+    /// The byte after the last one.
     pub end: usize,
 }
 
-/// What an expression evaluates to.
+/// The type of the value of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     /// One number at each step.
     Scalar,
-    /// A string.
+    /// One text, the same at each step.
     String,
     /// Series with at most one value at each step.
     Vector,
@@ -40,79 +43,98 @@ impl ValueType {
     }
 }
 
-/// A node with its place in the text.
+/// A node of the tree with its place in the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What the node is.
+    /// The kind of the node.
     pub kind: ExprKind,
-    /// Where it stands.
+    /// The place of the node in the text.
     pub span: Span,
     /// Levels of nodes down to the deepest leaf; a leaf has 1.
     pub(in crate::promql) depth: usize,
-    /// Its durations that are computed and not just written.
-    pub(in crate::promql) computed: Option<Box<Computed>>,
+    /// The durations of the node that are computed, where there are any.
+    pub(in crate::promql) computed_durations: Option<Box<ComputedDurations>>,
 }
 
 /// The kinds of node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
-    /// A number.
+    /// A number as written, or a duration in seconds.
     Number(f64),
-    /// A string.
+    /// A string without its quotes.
     String(String),
     /// An instant vector selector.
     Selector(Selector),
     /// A range vector selector.
     Range {
-        /// Which series.
+        /// The series whose samples are taken.
         selector: Selector,
-        /// The window's length.
+        /// The length of the window in milliseconds.
         range_ms: i64,
     },
-    /// A subquery.
+    /// A subquery such as `expr[1h:1m]`.
     Subquery(Box<Subquery>),
-    /// A function call.
+    /// A call of a function.
     Call {
-        /// Which function.
-        function: &'static Signature,
-        /// Its arguments, as written.
+        /// The function that is called.
+        function: Function,
+        /// The arguments in the order in which they are written.
         args: Vec<Expr>,
     },
-    /// An aggregation.
+    /// An aggregation such as `sum by (job) (expr)`.
     Aggregate(Box<Aggregate>),
-    /// A binary operation.
+    /// A binary operation such as `left + right`.
     Binary(Box<Binary>),
-    /// A negation.
+    /// An operand with a minus sign before it.
     Negate(Box<Expr>),
-    /// Parentheses.
+    /// An expression in parentheses.
     Paren(Box<Expr>),
 }
 
-/// How a matcher compares, before its regular expression is compiled.
+/// How a parsed matcher compares. Unlike [`MatchOp`](crate::model::MatchOp) it holds no compiled
+/// regular expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Comparison {
-    /// `=`
+    /// `=`: the value is equal.
     Equal,
-    /// `!=`
+    /// `!=`: the value is not equal.
     NotEqual,
-    /// `=~`
+    /// `=~`: the regular expression matches the whole value.
     Regex,
-    /// `!~`
+    /// `!~`: the regular expression does not match the whole value.
     NotRegex,
 }
 
-/// A condition on a label as written.
+/// A matcher on a label as it is written in a selector.
+///
+/// It is no [`LabelMatcher`](crate::model::LabelMatcher): which regular expression its text stands
+/// for depends on the dialect, which only the evaluator knows; and it can be compared, hashed and
+/// printed again. [`MatcherCache`](crate::promql::MatcherCache) compiles it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Condition {
-    /// The label.
+pub struct ParsedMatcher {
+    /// The name of the label.
     pub name: String,
-    /// The comparison.
+    /// How the value of the label is compared.
     pub comparison: Comparison,
-    /// A value or a regular expression.
+    /// A value, or a regular expression in RE2's notation.
     pub value: String,
 }
 
-impl fmt::Display for Condition {
+impl ParsedMatcher {
+    /// Whether a series without the label matches.
+    pub(in crate::promql) fn accepts_empty(&self) -> bool {
+        let matches =
+            || regexp::anchored(&self.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
+        match self.comparison {
+            Comparison::Equal => self.value.is_empty(),
+            Comparison::NotEqual => !self.value.is_empty(),
+            Comparison::Regex => matches(),
+            Comparison::NotRegex => !matches(),
+        }
+    }
+}
+
+impl fmt::Display for ParsedMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let comparison = match self.comparison {
             Comparison::Equal => "=",
@@ -128,7 +150,7 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The instant that `@` fixes.
+/// The instant of an `@` modifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// Milliseconds since the Unix epoch.
@@ -139,37 +161,50 @@ pub enum At {
     End,
 }
 
-/// Whether samples beyond a window's ends, or after an instant, have a say.
+/// Whether samples beyond a window's ends, or after an instant, count: Prometheus's extended range
+/// selectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// None has.
+pub enum RangeExtension {
+    /// No modifier: no sample beyond the ends counts.
     #[default]
-    Plain,
-    /// `anchored`: the newest one before the window has.
+    None,
+    /// `anchored`: the newest sample before the window counts.
     Anchored,
-    /// `smoothed`: those on either side of an end have.
+    /// `smoothed`: the samples on both sides of each end count.
     Smoothed,
 }
 
-/// Which series, and as of when.
+impl RangeExtension {
+    /// The modifier as it is written; empty where there is none.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
+}
+
+/// A selector of series with its modifiers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// All conditions; that of the metric's name stands last where it was written as a name.
-    pub conditions: Vec<Condition>,
+    /// All matchers; that of the metric's name is the last one where it is written before the
+    /// braces.
+    pub matchers: Vec<ParsedMatcher>,
     /// The `@` modifier.
     pub at: Option<At>,
-    /// How far back; negative looks ahead.
+    /// The `offset` in milliseconds; a negative one looks ahead.
     pub offset_ms: i64,
-    /// Which samples beyond its own count.
-    pub reach: Reach,
-    /// Whether the metric's name stands in quotes among the conditions.
+    /// Which samples beyond the window count.
+    pub extension: RangeExtension,
+    /// Whether the metric's name is written in quotes among the matchers.
     pub quotes_name: bool,
 }
 
 impl Selector {
     /// The metric's name, where an equality fixes it.
     pub fn metric(&self) -> Option<&str> {
-        self.conditions
+        self.matchers
             .iter()
             .find(|c| c.name == "__name__" && c.comparison == Comparison::Equal)
             .map(|condition| condition.value.as_str())
@@ -179,207 +214,55 @@ impl Selector {
 /// An expression evaluated at steps of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subquery {
-    /// What is evaluated.
+    /// The expression that is evaluated at each step of the subquery.
     pub expr: Expr,
-    /// The window's length.
+    /// The length of the window in milliseconds.
     pub range_ms: i64,
-    /// The step, where one is written.
+    /// The step in milliseconds, where one is written.
     pub step_ms: Option<i64>,
     /// The `@` modifier.
     pub at: Option<At>,
-    /// How far back.
+    /// The `offset` in milliseconds.
     pub offset_ms: i64,
-}
-
-/// Aggregation operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AggregateOp {
-    /// `sum`
-    Sum,
-    /// `avg`
-    Avg,
-    /// `count`
-    Count,
-    /// `min`
-    Min,
-    /// `max`
-    Max,
-    /// `group`
-    Group,
-    /// `stddev`
-    Stddev,
-    /// `stdvar`
-    Stdvar,
-    /// `topk`
-    Topk,
-    /// `bottomk`
-    Bottomk,
-    /// `count_values`
-    CountValues,
-    /// `quantile`
-    Quantile,
-    /// `limitk`
-    Limitk,
-    /// `limit_ratio`
-    LimitRatio,
-}
-
-impl AggregateOp {
-    /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 14] = [
-        ("sum", Self::Sum),
-        ("avg", Self::Avg),
-        ("count", Self::Count),
-        ("min", Self::Min),
-        ("max", Self::Max),
-        ("group", Self::Group),
-        ("stddev", Self::Stddev),
-        ("stdvar", Self::Stdvar),
-        ("topk", Self::Topk),
-        ("bottomk", Self::Bottomk),
-        ("count_values", Self::CountValues),
-        ("quantile", Self::Quantile),
-        ("limitk", Self::Limitk),
-        ("limit_ratio", Self::LimitRatio),
-    ];
-
-    /// The operator's name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, op)| *op == self).map_or("", |(name, _)| name)
-    }
-
-    /// The type of the parameter before the aggregated expression, where there is one.
-    pub fn parameter(self) -> Option<ValueType> {
-        match self {
-            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => {
-                Some(ValueType::Scalar)
-            }
-            Self::CountValues => Some(ValueType::String),
-            _ => None,
-        }
-    }
 }
 
 /// `by` or `without` and its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grouping {
-    /// Keep only these labels. Without a clause: none.
+    /// Keep only these labels; none where no clause is written.
     By(Vec<String>),
     /// Keep all labels but these and the metric's name.
     Without(Vec<String>),
 }
 
-/// An aggregation.
+/// An aggregation of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
-    /// The operator.
+    /// The aggregation operator.
     pub op: AggregateOp,
-    /// What is aggregated.
+    /// The instant vector that is aggregated.
     pub expr: Expr,
-    /// The operator's parameter.
+    /// The operator's parameter, such as the number of `topk`.
     pub param: Option<Expr>,
     /// How series are grouped.
     pub grouping: Grouping,
 }
 
-/// Binary operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`
-    Div,
-    /// `%`
-    Mod,
-    /// `^`
-    Pow,
-    /// `atan2`
-    Atan2,
-    /// `==`
-    Eq,
-    /// `!=`
-    Ne,
-    /// `>`
-    Gt,
-    /// `<`
-    Lt,
-    /// `>=`
-    Ge,
-    /// `<=`
-    Le,
-    /// `and`
-    And,
-    /// `or`
-    Or,
-    /// `unless`
-    Unless,
-}
-
-impl BinaryOp {
-    /// As it is written.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Sub => "-",
-            Self::Mul => "*",
-            Self::Div => "/",
-            Self::Mod => "%",
-            Self::Pow => "^",
-            Self::Atan2 => "atan2",
-            Self::Eq => "==",
-            Self::Ne => "!=",
-            Self::Gt => ">",
-            Self::Lt => "<",
-            Self::Ge => ">=",
-            Self::Le => "<=",
-            Self::And => "and",
-            Self::Or => "or",
-            Self::Unless => "unless",
-        }
-    }
-
-    /// How strongly it binds.
-    pub(in crate::promql) fn precedence(self) -> u8 {
-        match self {
-            Self::Or => 1,
-            Self::And | Self::Unless => 2,
-            Self::Eq | Self::Ne | Self::Gt | Self::Lt | Self::Ge | Self::Le => 3,
-            Self::Add | Self::Sub => 4,
-            Self::Mul | Self::Div | Self::Mod | Self::Atan2 => 5,
-            Self::Pow => 6,
-        }
-    }
-
-    /// Whether it compares.
-    pub fn is_comparison(self) -> bool {
-        self.precedence() == 3
-    }
-
-    /// Whether it works on sets of series.
-    pub fn is_set(self) -> bool {
-        self.precedence() <= 2
-    }
-}
-
-/// Which side of a vector match may have several series for one of the other.
+/// Which side of a vector match may have several series that match one series of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cardinality {
-    /// One series meets at most one.
+    /// A series matches at most one series of the other side.
     OneToOne,
-    /// `group_left`: many on the left; the labels are copied from the right.
+    /// `group_left`: several series on the left; the labels are copied from the right.
     ManyToOne(Vec<String>),
-    /// `group_right`: many on the right; the labels are copied from the left.
+    /// `group_right`: several series on the right; the labels are copied from the left.
     OneToMany(Vec<String>),
-    /// Set operators.
+    /// Set operators, which match any number of series.
     ManyToMany,
 }
 
 impl Cardinality {
-    /// The labels that are copied from the side of one.
+    /// The labels that are copied from the side that has one series.
     pub fn included(&self) -> &[String] {
         match self {
             Self::ManyToOne(labels) | Self::OneToMany(labels) => labels,
@@ -388,45 +271,45 @@ impl Cardinality {
     }
 }
 
-/// How series of two vectors find each other.
+/// Which series of two instant vectors match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matching {
     /// `on` where true, `ignoring` where false.
     pub on: bool,
     /// The labels of the clause.
     pub labels: Vec<String>,
-    /// Which side may have many.
+    /// Which side may have several series that match one series of the other side.
     pub cardinality: Cardinality,
-    /// `fill_left`: the value that stands for a missing series on the left.
+    /// `fill_left`: the value of a series that is missing on the left.
     pub fill_left: Option<f64>,
-    /// `fill_right`: the value that stands for a missing series on the right.
+    /// `fill_right`: the value of a series that is missing on the right.
     pub fill_right: Option<f64>,
 }
 
 /// A binary operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binary {
-    /// The operator.
+    /// The operator between both sides.
     pub op: BinaryOp,
-    /// Its left side.
+    /// The operand on the left.
     pub left: Expr,
-    /// Its right side.
+    /// The operand on the right.
     pub right: Expr,
-    /// How series match; of use between two vectors only.
+    /// How series match; has a meaning between two instant vectors only.
     pub matching: Matching,
     /// Whether a comparison returns 0 and 1 instead of filtering.
     pub returns_bool: bool,
 }
 
 impl Expr {
-    /// What the node evaluates to.
+    /// The type of the value of the node.
     pub fn value_type(&self) -> ValueType {
         match &self.kind {
             ExprKind::Number(_) => ValueType::Scalar,
             ExprKind::String(_) => ValueType::String,
             ExprKind::Selector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
             ExprKind::Range { .. } | ExprKind::Subquery(_) => ValueType::Matrix,
-            ExprKind::Call { function, .. } => function.returns,
+            ExprKind::Call { function, .. } => function.signature().returns,
             ExprKind::Negate(inner) | ExprKind::Paren(inner) => inner.value_type(),
             ExprKind::Binary(binary) => {
                 let scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
@@ -448,7 +331,7 @@ impl Expr {
         node
     }
 
-    /// The same, to be changed.
+    /// The node's children, from left to right, to be changed.
     pub(in crate::promql) fn children_mut(&mut self) -> Vec<&mut Self> {
         match &mut self.kind {
             ExprKind::Number(_)

@@ -1,18 +1,19 @@
-//! Types and forms that the grammar alone does not catch, in Prometheus's words.
+//! Checks of types and forms that the grammar does not make, with the messages of Prometheus.
 
 use crate::promql::error::ParseError;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{
-    AggregateOp, At, Binary, Cardinality, Comparison, Condition, Expr, ExprKind, Reach, Selector,
+    At, Binary, Cardinality, Comparison, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector,
     Span, ValueType,
 };
-use crate::promql::syntax::functions::Signature;
+use crate::promql::syntax::functions::Function;
+use crate::promql::syntax::operators::AggregateOp;
 use crate::promql::syntax::parser::{Parser, is_instant};
 
 /// Checks a node whose children have been checked.
 pub(in crate::promql) fn node(parser: &Parser<'_>, expr: &Expr) -> Result<(), ParseError> {
     match &expr.kind {
-        ExprKind::Call { function, args } => call(parser, expr, function, args),
+        ExprKind::Call { function, args } => call(parser, expr, *function, args),
         ExprKind::Aggregate(aggregate) => {
             let context = "aggregation expression";
             wants(parser, &aggregate.expr, ValueType::Vector, context)?;
@@ -38,7 +39,7 @@ pub(in crate::promql) fn node(parser: &Parser<'_>, expr: &Expr) -> Result<(), Pa
     }
 }
 
-/// The operand of a sign.
+/// Checks the operand of a sign.
 pub(in crate::promql) fn sign(
     parser: &Parser<'_>,
     operand: &Expr,
@@ -54,7 +55,7 @@ pub(in crate::promql) fn sign(
     Err(parser.error_at(Span { start, end: start }, message))
 }
 
-/// A binary operation, whose operator stands at `span`.
+/// Checks a binary operation, whose operator is at `span`.
 pub(in crate::promql) fn operator(
     parser: &Parser<'_>,
     binary: &Binary,
@@ -106,19 +107,19 @@ pub(in crate::promql) fn operator(
     Ok(())
 }
 
-/// A matcher, whose value stands at `span`.
-pub(in crate::promql) fn condition(
+/// Checks a matcher, whose value is at `span`.
+pub(in crate::promql) fn matcher(
     parser: &Parser<'_>,
-    condition: &Condition,
+    matcher: &ParsedMatcher,
     span: Span,
 ) -> Result<(), ParseError> {
-    if matches!(condition.comparison, Comparison::Equal | Comparison::NotEqual) {
+    if matches!(matcher.comparison, Comparison::Equal | Comparison::NotEqual) {
         return Ok(());
     }
-    regexp::validate(&condition.value).map_err(|why| parser.error_at(span, why))
+    regexp::validate(&matcher.value).map_err(|why| parser.error_at(span, why))
 }
 
-/// Where an `@` modifier goes.
+/// The field of a selector or a subquery that an `@` modifier sets.
 pub(in crate::promql) fn place_for_at<'e>(
     parser: &Parser<'_>,
     expr: &'e mut Expr,
@@ -138,13 +139,14 @@ pub(in crate::promql) fn place_for_at<'e>(
     Ok(slot)
 }
 
-/// Where an offset goes.
+/// The field of a selector or a subquery that an `offset` modifier sets.
 pub(in crate::promql) fn place_for_offset<'e>(
     parser: &Parser<'_>,
     expr: &'e mut Expr,
 ) -> Result<&'e mut i64, ParseError> {
     let span = expr.span;
-    let is_computed = expr.computed.as_ref().is_some_and(|computed| computed.offset.is_some());
+    let is_computed =
+        expr.computed_durations.as_ref().is_some_and(|computed| computed.offset.is_some());
     let slot = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &mut selector.offset_ms,
         ExprKind::Subquery(subquery) => &mut subquery.offset_ms,
@@ -159,14 +161,14 @@ pub(in crate::promql) fn place_for_offset<'e>(
     Ok(slot)
 }
 
-/// Gives a selector a reach.
-pub(in crate::promql) fn reach(
+/// Sets the range extension of a selector.
+pub(in crate::promql) fn extend(
     parser: &Parser<'_>,
     expr: &mut Expr,
-    reach: Reach,
+    extension: RangeExtension,
 ) -> Result<(), ParseError> {
     let span = expr.span;
-    let name = if reach == Reach::Anchored { "anchored" } else { "smoothed" };
+    let name = extension.keyword();
     let selector = match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => selector,
         ExprKind::Subquery(_) => {
@@ -175,36 +177,38 @@ pub(in crate::promql) fn reach(
         }
         _ => return Err(parser.error_at(span, format!("{name} modifier not implemented"))),
     };
-    if selector.reach != Reach::Plain && selector.reach != reach {
+    if selector.extension != RangeExtension::None && selector.extension != extension {
         let message = "anchored and smoothed modifiers cannot be used together";
         return Err(parser.error_at(span, message));
     }
-    selector.reach = reach;
+    selector.extension = extension;
     Ok(())
 }
 
 fn call(
     parser: &Parser<'_>,
     expr: &Expr,
-    function: &Signature,
+    function: Function,
     args: &[Expr],
 ) -> Result<(), ParseError> {
-    let (name, found) = (function.name, args.len());
+    let (signature, found) = (function.signature(), args.len());
+    let name = signature.name;
     let arity = |how: &str, wanted: usize| {
         let message =
             format!("expected {how}{wanted} argument(s) in call to {name:?}, got {found}");
         Err(parser.error_at(expr.span, message))
     };
-    if function.required == function.most && found != function.required {
-        return arity("", function.required);
+    let (required, most) = (signature.required, signature.most);
+    if required == most && found != required {
+        return arity("", required);
     }
-    if found < function.required {
-        return arity("at least ", function.required);
+    if found < required {
+        return arity("at least ", required);
     }
-    if found > function.most {
-        return arity("at most ", function.most);
+    if found > most {
+        return arity("at most ", most);
     }
-    if let ("info", Some(arg)) = (name, args.get(1)) {
+    if let (Function::Info, Some(arg)) = (function, args.get(1)) {
         let ExprKind::Selector(selector) = &arg.kind else {
             return Err(parser.error_at(arg.span, "expected label selectors only"));
         };
@@ -214,7 +218,7 @@ fn call(
         }
     }
     for (index, arg) in args.iter().enumerate() {
-        let wanted = function.args[index.min(function.args.len() - 1)];
+        let wanted = signature.args[index.min(signature.args.len() - 1)];
         wants(parser, arg, wanted, &format!("call to function {name:?}"))?;
         if wanted == ValueType::String && !matches!(arg.unwrapped().kind, ExprKind::String(_)) {
             return Err(parser.error_at(arg.span, "expected string literal"));
@@ -243,8 +247,8 @@ fn selects_something(
     span: Span,
     selector: &Selector,
 ) -> Result<(), ParseError> {
-    let narrows = |condition: &Condition| !regexp::accepts_empty(condition);
-    if parser.takes_any_selector || selector.conditions.iter().any(narrows) {
+    let narrows = |matcher: &ParsedMatcher| !matcher.accepts_empty();
+    if parser.takes_any_selector || selector.matchers.iter().any(narrows) {
         return Ok(());
     }
     Err(parser.error_at(span, "vector selector must contain at least one non-empty matcher"))

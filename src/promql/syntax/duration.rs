@@ -1,45 +1,45 @@
-//! Durations that are computed: arithmetic in brackets and behind `offset`.
+//! Durations that are computed: arithmetic in brackets and after `offset`.
 
 use crate::promql::error::EvalError;
 use crate::promql::go_compat::number::power;
 use crate::promql::syntax::ast::{Expr, ExprKind};
 
-/// A duration as it is computed, in seconds.
+/// An expression whose value is a duration in seconds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Duration {
+pub enum DurationExpr {
     /// A number or a duration as written.
     Seconds(f64),
     /// `step()`: the query's step; zero at an instant.
     Step,
     /// `range()`: from the query's first step to its last one.
     Range,
-    /// Of two others.
-    Of(DurationOp, Box<Self>, Box<Self>),
+    /// An operation on two durations.
+    Binary(DurationOp, Box<Self>, Box<Self>),
 }
 
-/// What makes a duration of two.
+/// An operator on two durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurationOp {
-    /// `+`
+    /// `+`: the sum.
     Add,
-    /// `-`
+    /// `-`: the difference.
     Sub,
-    /// `*`
+    /// `*`: the product.
     Mul,
-    /// `/`
+    /// `/`: the quotient.
     Div,
-    /// `%`
+    /// `%`: the remainder, with the sign of the dividend.
     Mod,
-    /// `^`
+    /// `^`: the power.
     Pow,
-    /// `min_of`
+    /// `min_of`: the smaller one of two durations.
     Least,
-    /// `max_of`
+    /// `max_of`: the larger one of two durations.
     Most,
 }
 
 impl DurationOp {
-    /// How strongly it binds.
+    /// How strongly the operator binds: from 1, the weakest, to 4.
     pub(in crate::promql) fn precedence(self) -> u8 {
         match self {
             Self::Add | Self::Sub => 1,
@@ -50,29 +50,29 @@ impl DurationOp {
     }
 }
 
-/// What a query knows of itself, in milliseconds.
+/// The times of a query on which durations may depend, in milliseconds.
 #[derive(Clone, Copy)]
 pub(in crate::promql) struct QueryTimes {
     pub step: i64,
     pub range: i64,
 }
 
-/// Which durations have a meaning.
+/// Which durations are allowed in a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::promql) enum Sign {
-    /// Only those above zero: windows and steps.
+pub(in crate::promql) enum AllowedSign {
+    /// Durations above zero only: windows and steps.
     Positive,
-    /// All: offsets.
+    /// Durations of any sign: offsets.
     Any,
 }
 
-impl Duration {
+impl DurationExpr {
     /// Whether it depends on the query.
     pub(in crate::promql) fn depends_on_query(&self) -> bool {
         match self {
             Self::Seconds(_) => false,
             Self::Step | Self::Range => true,
-            Self::Of(_, left, right) => left.depends_on_query() || right.depends_on_query(),
+            Self::Binary(_, left, right) => left.depends_on_query() || right.depends_on_query(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Duration {
             Self::Seconds(seconds) => return Ok(*seconds),
             Self::Step => return Ok(times.step as f64 / 1000.0),
             Self::Range => return Ok(times.range as f64 / 1000.0),
-            Self::Of(op, left, right) => (*op, left.seconds(times)?, right.seconds(times)?),
+            Self::Binary(op, left, right) => (*op, left.seconds(times)?, right.seconds(times)?),
         };
         Ok(match op {
             Op::Add => left + right,
@@ -100,20 +100,20 @@ impl Duration {
         })
     }
 
-    /// Whole milliseconds, cut like Go's durations: what is written to a nanosecond, what is
-    /// computed to a millisecond.
+    /// The duration in whole milliseconds, truncated as in Go: a written one is first rounded to
+    /// nanoseconds, a computed one is not.
     pub(in crate::promql) fn millis(
         &self,
         times: QueryTimes,
-        sign: Sign,
+        sign: AllowedSign,
     ) -> Result<i64, &'static str> {
-        // As far as Go's duration goes, in nanoseconds.
+        // The largest duration of Go, 2^63 - 1 nanoseconds.
         const MOST: f64 = 9_223_372_036.854_775;
         let seconds = self.seconds(times)?;
         if !seconds.is_finite() {
             return Err("duration is NaN or infinite");
         }
-        if sign == Sign::Positive && seconds <= 0.0 {
+        if sign == AllowedSign::Positive && seconds <= 0.0 {
             return Err("duration must be greater than 0");
         }
         if seconds.abs() > MOST {
@@ -126,27 +126,32 @@ impl Duration {
     }
 }
 
-/// Durations of a node that depend on the query.
+/// The durations of a node that are computed rather than written.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::promql) struct Computed {
-    pub range: Option<Duration>,
-    pub step: Option<Duration>,
-    pub offset: Option<Duration>,
+pub(in crate::promql) struct ComputedDurations {
+    pub range: Option<DurationExpr>,
+    pub step: Option<DurationExpr>,
+    pub offset: Option<DurationExpr>,
 }
 
-/// Puts the query's own times into every duration that depends on them.
+/// Replaces every computed duration of a tree by its value in a query.
+///
+/// # Errors
+///
+/// [`EvalError::Expression`] where a duration is not a number, out of range, or not positive where
+/// it must be.
 pub(in crate::promql) fn resolve(expr: &mut Expr, times: QueryTimes) -> Result<(), EvalError> {
-    let fixed = |computed: &Option<Duration>, sign: Sign| match computed {
+    let fixed = |computed: &Option<DurationExpr>, sign: AllowedSign| match computed {
         Some(duration) => {
             let millis = duration.millis(times, sign);
             millis.map(Some).map_err(|why| EvalError::Expression(why.to_owned()))
         }
         None => Ok(None),
     };
-    if let Some(computed) = &expr.computed {
-        let range = fixed(&computed.range, Sign::Positive)?;
-        let step = fixed(&computed.step, Sign::Positive)?;
-        let offset = fixed(&computed.offset, Sign::Any)?;
+    if let Some(computed) = &expr.computed_durations {
+        let range = fixed(&computed.range, AllowedSign::Positive)?;
+        let step = fixed(&computed.step, AllowedSign::Positive)?;
+        let offset = fixed(&computed.offset, AllowedSign::Any)?;
         match &mut expr.kind {
             ExprKind::Selector(selector) => {
                 selector.offset_ms = offset.unwrap_or(selector.offset_ms);

@@ -1,4 +1,4 @@
-//! Cuts the text of an expression into tokens.
+//! Splits the text of an expression into tokens.
 
 use crate::model::duration_ms;
 use crate::promql::error::ParseError;
@@ -11,7 +11,7 @@ pub struct Token {
     pub span: Span,
 }
 
-/// What a token is. Keywords are words: what a word means depends on where it stands.
+/// The kind of a token. Keywords are words: what a word means depends on its place.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenKind {
     /// Letters, digits, underscores and colons.
@@ -24,11 +24,11 @@ pub enum TokenKind {
     Text(String),
     /// Punctuation or an operator.
     Mark(&'static str),
-    /// The end.
+    /// The end of the text.
     End,
 }
 
-/// Marks, those of two characters first.
+/// Punctuation and operators, those of two characters first.
 const MARKS: [&str; 24] = [
     "==", "!=", ">=", "<=", "=~", "!~", "+", "-", "*", "/", "%", "^", "=", ">", "<", "(", ")", "{",
     "}", "[", "]", ",", "@", ":",
@@ -191,7 +191,7 @@ fn is_word(c: char) -> bool {
     c == '_' || c.is_ascii_alphanumeric()
 }
 
-/// What an escape stands for, and how many bytes it takes. Go's rules.
+/// The bytes that an escape sequence denotes, and its length in bytes, by the rules of Go.
 fn unescape(text: &str, quote: u8) -> Option<(Vec<u8>, usize)> {
     let bytes = text.as_bytes();
     let simple = |byte: u8| Some((vec![byte], 2));

@@ -9,12 +9,12 @@ mod selector;
 
 use crate::promql::error::ParseError;
 use crate::promql::syntax::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, Expr, ExprKind, Grouping, Matching,
-    Selector, Span, ValueType,
+    Aggregate, Binary, Cardinality, Expr, ExprKind, Grouping, Matching, Selector, Span, ValueType,
 };
 use crate::promql::syntax::check;
-use crate::promql::syntax::functions;
+use crate::promql::syntax::functions::Function;
 use crate::promql::syntax::lexer::{self, Token, TokenKind};
+use crate::promql::syntax::operators::{AggregateOp, BinaryOp};
 
 /// Levels of nodes that an expression may have.
 pub const MAX_DEPTH: usize = 300;
@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
 
     pub(in crate::promql) fn node(&self, kind: ExprKind, start: usize) -> Result<Expr, ParseError> {
         let span = Span { start, end: self.last_end() };
-        let mut expr = Expr { kind, span, depth: 1, computed: None };
+        let mut expr = Expr { kind, span, depth: 1, computed_durations: None };
         let deepest = expr.children().iter().map(|child| child.depth).max().unwrap_or(0);
         expr.depth = deepest + 1;
         if expr.depth > MAX_DEPTH {
@@ -358,10 +358,10 @@ impl<'a> Parser<'a> {
             }
         }
         if self.opens_after_next() {
-            let function = functions::function(word)
+            let function = Function::from_name(word)
                 .ok_or_else(|| self.error(format!("unknown function with name {word:?}")))?;
             self.advance();
-            let args = self.arguments(function.name)?;
+            let args = self.arguments(Some(function))?;
             return self.node(ExprKind::Call { function, args }, start);
         }
         if matches!(lower.as_str(), "inf" | "nan") {
@@ -380,7 +380,8 @@ impl<'a> Parser<'a> {
         self.node(ExprKind::Selector(selector), start)
     }
 
-    fn arguments(&mut self, of: &str) -> Result<Vec<Expr>, ParseError> {
+    /// The arguments of a function, or of an aggregation where no function is given.
+    fn arguments(&mut self, function: Option<Function>) -> Result<Vec<Expr>, ParseError> {
         self.expect("(", "function call")?;
         let mut args = Vec::new();
         if self.takes(")") {
@@ -388,7 +389,7 @@ impl<'a> Parser<'a> {
         }
         loop {
             let before = self.takes_any_selector;
-            self.takes_any_selector = of == "info" && args.len() == 1;
+            self.takes_any_selector = function == Some(Function::Info) && args.len() == 1;
             let arg = self.binary(1);
             self.takes_any_selector = before;
             args.push(arg?);
@@ -404,7 +405,7 @@ impl<'a> Parser<'a> {
 
     fn aggregate(&mut self, op: AggregateOp, start: usize) -> Result<Expr, ParseError> {
         let mut grouping = self.grouping()?;
-        let mut args = self.arguments(op.name())?;
+        let mut args = self.arguments(None)?;
         if grouping.is_none() {
             grouping = self.grouping()?;
         }

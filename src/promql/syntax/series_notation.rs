@@ -1,11 +1,11 @@
-//! Series as Prometheus's test files write them: `up{job="a"} 0+1x3 _ stale`.
+//! Reads series in the notation of Prometheus's test files: `up{job="a"} 0+1x3 _ stale`.
 
 use crate::model::{Labels, stale_marker};
 use crate::promql::error::ParseError;
 use crate::promql::syntax::ast::{Comparison, ExprKind};
 use crate::promql::syntax::{lexer, parser};
 
-/// Values that one word may stand for; Prometheus sets no bound.
+/// How many values one word may denote; Prometheus sets no limit.
 const MOST_REPEATED: usize = 10_000_000;
 
 /// Labels and values of a line such as `up{job="a"} 0+1x3 _ stale`.
@@ -18,7 +18,7 @@ pub fn parse_series(line: &str) -> Result<(Labels, Vec<Option<f64>>), ParseError
     Ok((parse_labels(metric)?, parse_values(values)?))
 }
 
-/// Where the labels end in a line that goes on with values.
+/// Where the labels of a line end and its values begin.
 fn end_of_metric(line: &str) -> usize {
     let (mut quote, mut escaped, mut braces) = (None, false, false);
     for (at, c) in line.char_indices() {
@@ -49,11 +49,11 @@ pub fn parse_labels(text: &str) -> Result<Labels, ParseError> {
         return Ok(Labels::default());
     }
     let bad = |why: &str| ParseError::at(text, 0, why);
-    let conditions = parser::parse_selector(text)?.conditions;
-    if conditions.iter().any(|condition| condition.comparison != Comparison::Equal) {
+    let matchers = parser::parse_selector(text)?.matchers;
+    if matchers.iter().any(|matcher| matcher.comparison != Comparison::Equal) {
         return Err(bad("labels of a series are written with ="));
     }
-    let pairs = conditions.into_iter().map(|condition| (condition.name, condition.value));
+    let pairs = matchers.into_iter().map(|matcher| (matcher.name, matcher.value));
     Labels::new(pairs.collect()).map_err(|error| bad(&error.to_string()))
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{Sample, Series};
 use crate::promql::{Dialect, EngineOptions, MemoryStorage};
+use crate::rules::report::{AlertChange, Outcome, RuleReport};
 
 const STEP_MS: i64 = 15_000;
 
@@ -35,7 +36,7 @@ fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesRep
     let settings = settings(ticks);
     let report = replay(files, storage, &engine, &settings).expect("memory never fails");
     // Walking instant by instant is always right; the shortcut has to agree.
-    let slow = replay_in(Order::InstantByInstant, files, storage, &engine, &settings);
+    let slow = replay_in(EvaluationOrder::InstantByInstant, files, storage, &engine, &settings);
     let json = |report: &RulesReport| serde_json::to_string(report).expect("it is JSON");
     assert_eq!(json(&report), json(&slow.expect("memory never fails")));
     report
@@ -64,7 +65,7 @@ fn an_alert_goes_through_its_states_and_shows_the_samples() {
     assert_eq!(alert.labels.to_string(), "{alertname=\"Down\",job=\"tikv\",severity=\"tikv!\"}");
     assert_eq!(alert.annotations, [("summary".to_owned(), "tikv is 0".to_owned())]);
     assert_eq!(alert.fired_ms, STEP_MS);
-    let seen = |change: &Change| {
+    let seen = |change: &AlertChange| {
         let behind = &change.behind[0];
         let sample = &behind.samples[0];
         assert_eq!((behind.selector.as_str(), behind.series), ("up", 1));

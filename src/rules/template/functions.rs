@@ -1,4 +1,4 @@
-//! The functions of templates: Go's own and Prometheus's.
+//! The functions of templates: those of Go and those of Prometheus.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::number;
 use super::printf;
 use super::value::Value;
 
-/// Bytes that a compiled regular expression may take.
+/// Most bytes of a compiled regular expression.
 const REGEX_BYTES: usize = 1 << 20;
 
 const NAMES: [&str; 42] = [
@@ -55,10 +55,10 @@ const NAMES: [&str; 42] = [
     "parseDuration",
 ];
 
-/// Prometheus's functions that are left out.
+/// Functions of Go and Prometheus that are not supported.
 const LEFT_OUT: [&str; 4] = ["tmpl", "toTime", "slice", "call"];
 
-/// The function of that name.
+/// Returns the name of a known function.
 pub fn named(name: &str) -> Result<&'static str, String> {
     if LEFT_OUT.contains(&name) {
         return Err(format!("function {name:?} is not supported"));
@@ -69,7 +69,7 @@ pub fn named(name: &str) -> Result<&'static str, String> {
 
 type Returned = Result<Value, String>;
 
-/// Calls a function.
+/// Calls a function with its arguments.
 pub fn call(name: &str, arguments: Vec<Value>, data: &TemplateData<'_>) -> Returned {
     let arguments = Arguments(arguments);
     match name {
@@ -133,7 +133,7 @@ fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// As `fmt.Sprint`: a blank between two arguments neither of which is a text.
+/// Prints as `fmt.Sprint`: with a blank between two arguments of which neither is a text.
 fn printed(values: &[Value]) -> String {
     let mut out = String::new();
     for (position, value) in values.iter().enumerate() {
@@ -338,7 +338,7 @@ fn title(text: &str) -> String {
     out
 }
 
-/// The host of `host:port`, or the whole text where it is none.
+/// The host of `host:port`, or the whole text if it has another form.
 fn without_port(text: &str) -> &str {
     match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
@@ -352,7 +352,7 @@ fn without_port(text: &str) -> &str {
     }
 }
 
-/// The host without its domain, the port kept; an address stays as it is.
+/// The host without its domain, with its port; an IP address is not changed.
 fn without_domain(text: &str) -> String {
     let host = without_port(text);
     if host.parse::<std::net::IpAddr>().is_ok() {

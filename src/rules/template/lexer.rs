@@ -1,6 +1,6 @@
-//! Cuts a template into text and the tokens of its actions.
+//! Splits a template into text and the tokens of its actions.
 
-/// A piece of an action.
+/// A token of a template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Token {
     /// Plain text between actions.
@@ -9,33 +9,33 @@ pub enum Token {
     End,
     /// A word: a keyword, a function, `true`, `nil`.
     Word(String),
-    /// `$name`; the name alone.
+    /// `$name`; holds the name without `$`.
     Variable(String),
-    /// `.name`, right after what it belongs to or alone.
+    /// `.name`; `attached` if it directly follows the operand that it belongs to.
     Field { name: String, attached: bool },
-    /// `.` alone.
+    /// A single `.`, the current value.
     Dot,
-    /// A text in quotes or backquotes.
+    /// A string in quotes or backquotes.
     String(String),
-    /// A number without fraction, or a character.
+    /// An integer or a character constant.
     Int(i64),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
-    /// `|`
+    /// The pipe `|` between commands.
     Pipe,
-    /// `:=`
+    /// The declaration sign `:=`.
     Declare,
-    /// `=`
+    /// The assignment sign `=`.
     Assign,
-    /// `,`
+    /// The comma between two variables.
     Comma,
-    /// `(`
+    /// An opening parenthesis `(`.
     Open,
-    /// `)`
+    /// A closing parenthesis `)`.
     Close,
 }
 
-/// The tokens of a template.
+/// Splits a template into tokens.
 pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
     let (mut rest, mut trim) = (text, false);
@@ -67,7 +67,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-/// What Go counts as blank in a template.
+/// Characters that Go treats as blank in a template.
 const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 
 fn comment(action: &str) -> Result<(&str, bool), String> {
@@ -75,7 +75,7 @@ fn comment(action: &str) -> Result<(&str, bool), String> {
     end_of_action(after).ok_or_else(|| "comment ends before closing delimiter".to_owned())
 }
 
-/// What follows the end of an action, and whether blanks after it go.
+/// The text after the end of an action, and whether blanks at its start are trimmed.
 fn end_of_action(rest: &str) -> Option<(&str, bool)> {
     if let Some(after) = rest.strip_prefix("}}") {
         return Some((after, false));
@@ -173,7 +173,7 @@ fn character(text: &str) -> Result<(Token, usize), String> {
     }
 }
 
-/// The character that an escape means, whose backslash has been taken.
+/// Decodes an escape sequence after its backslash.
 fn escaped(chars: &mut impl Iterator<Item = (usize, char)>) -> Result<char, String> {
     let malformed = || "malformed escape in a string".to_owned();
     let digits = match chars.next().ok_or_else(malformed)?.1 {

@@ -4,7 +4,7 @@ use chrono::DateTime;
 
 use crate::promql::format_short;
 
-/// `%.<precision>g`: so many significant digits, trailing zeros left out.
+/// Formats as `%.<precision>g`: `precision` significant digits without trailing zeros.
 pub fn significant(value: f64, precision: usize) -> String {
     if !value.is_finite() || value == 0.0 {
         return format_short(value);
@@ -20,7 +20,7 @@ pub fn significant(value: f64, precision: usize) -> String {
     shorn(&format!("{value:.decimals$}")).to_owned()
 }
 
-/// `%.<precision>e`.
+/// Formats as `%.<precision>e`, with an exponent of at least two digits.
 pub fn scientific(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return format_short(value);
@@ -114,7 +114,7 @@ pub fn humanize_duration(value: f64) -> String {
     }
 }
 
-/// A share of one in percent.
+/// A fraction of one in percent, with four significant digits.
 pub fn humanize_percentage(value: f64) -> String {
     format!("{}%", significant(value * 100.0, 4))
 }

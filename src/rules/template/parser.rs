@@ -1,36 +1,36 @@
-//! Builds the tree of a template.
+//! Parses the tokens of a template into a tree.
 
 use std::collections::VecDeque;
 
 use super::functions;
 use super::lexer::{Token, tokens};
 
-/// Actions and parentheses inside each other.
+/// Most actions and parentheses that may be nested.
 const MAX_DEPTH: usize = 60;
 
-/// A piece of a template.
+/// A node of the tree.
 #[derive(Clone, Debug)]
 pub enum Node {
-    /// Text as it stands.
+    /// Plain text between actions.
     Text(String),
-    /// What a pipeline yields.
+    /// A pipeline whose result is printed.
     Print(Pipeline),
-    /// `if` with its `else if`s.
+    /// An `if` with its `else if` branches.
     If { branches: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
-    /// `range`.
+    /// A `range` over a list.
     Range { list: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
-    /// `with`.
+    /// A `with` on a value.
     With { value: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
 }
 
-/// Commands, each of which gets what the one before yields as its last argument.
+/// A sequence of commands; each one gets the result of the previous one as its last argument.
 #[derive(Clone, Debug, Default)]
 pub struct Pipeline {
-    /// Variables that take the result; two of a `range`.
+    /// Variables that the result is assigned to; a `range` may have two.
     pub variables: Vec<String>,
-    /// Whether the variables exist already.
+    /// Whether the variables exist already (`=`) instead of being declared (`:=`).
     pub assigns: bool,
-    /// The commands.
+    /// Commands in the order of evaluation.
     pub commands: Vec<Command>,
 }
 
@@ -38,37 +38,37 @@ pub struct Pipeline {
 #[derive(Clone, Debug)]
 pub struct Command(pub Vec<Operand>);
 
-/// One word of a command.
+/// An operand of a command.
 #[derive(Clone, Debug)]
 pub enum Operand {
     /// `.`, a variable, or a pipeline in parentheses, with the fields after it.
     Path(Base, Vec<String>),
-    /// A function.
+    /// The name of a function.
     Function(&'static str),
-    /// `"text"`
+    /// A string such as `"text"`.
     Text(String),
-    /// `1`
+    /// An integer such as `1`.
     Int(i64),
-    /// `1.5`
+    /// A floating-point number such as `1.5`.
     Float(f64),
-    /// `true`
+    /// The constant `true` or `false`.
     Bool(bool),
-    /// `nil`
+    /// The constant `nil`.
     Nil,
 }
 
-/// What fields are taken of.
+/// The operand to which field names are applied.
 #[derive(Clone, Debug)]
 pub enum Base {
-    /// `.`
+    /// The current value `.`.
     Dot,
-    /// `$name`
+    /// A variable such as `$name`.
     Variable(String),
-    /// `(…)`
+    /// A pipeline in parentheses.
     Pipeline(Box<Pipeline>),
 }
 
-/// Reads a template.
+/// Parses a template.
 pub fn parse(text: &str) -> Result<Vec<Node>, String> {
     let known = ["", "labels", "externalLabels", "externalURL", "value"].map(str::to_owned);
     let mut parser = Parser { tokens: tokens(text)?.into(), known: known.to_vec(), depth: 0 };
@@ -80,7 +80,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, String> {
     }
 }
 
-/// What a block ends with; the word has been taken.
+/// The end of a block; its keyword was consumed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BlockEnd {
     Text,
@@ -90,7 +90,7 @@ enum BlockEnd {
 
 struct Parser {
     tokens: VecDeque<Token>,
-    /// Variables that may be used here.
+    /// Names of the variables in scope.
     known: Vec<String>,
     depth: usize,
 }

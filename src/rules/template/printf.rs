@@ -1,13 +1,13 @@
-//! Go's `printf`, as far as templates use it.
+//! Formats as Go's `printf`, as far as templates use it.
 
 use super::number::{scientific, significant};
 use super::value::Value;
 use crate::promql::format_short;
 
-/// Columns and digits that a verb may ask for.
+/// Largest width and precision of a verb.
 const MAX_WIDTH: usize = 1000;
 
-/// A verb with what stands before it.
+/// A verb with its flags, width and precision.
 #[derive(Default)]
 struct Verb {
     left: bool,
@@ -18,7 +18,7 @@ struct Verb {
     letter: char,
 }
 
-/// Formats; what does not fit shows in the text, as in Go.
+/// Formats arguments. Mismatches between verbs and arguments are shown in the text, as in Go.
 pub fn printf(format: &str, arguments: &[Value]) -> String {
     let mut out = String::new();
     let mut arguments = arguments.iter();

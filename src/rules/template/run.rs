@@ -1,16 +1,16 @@
-//! Fills a template in.
+//! Expands a parsed template.
 
 use super::TemplateData;
 use super::functions;
 use super::parser::{Base, Command, Node, Operand, Pipeline};
 use super::value::Value;
 
-/// Bytes that a text may grow to.
+/// Most bytes of an expanded text.
 const MAX_BYTES: usize = 1 << 20;
-/// Nodes that are visited, which bounds loops inside loops.
+/// Most nodes that are visited, which bounds nested loops.
 const MAX_STEPS: usize = 1 << 16;
 
-/// The text that a template gives.
+/// Expands a template to a text.
 pub fn expand(nodes: &[Node], data: &TemplateData<'_>) -> Result<String, String> {
     let variables = vec![
         (String::new(), Value::Nil),
@@ -164,7 +164,7 @@ impl Run<'_> {
         let mut arguments = Vec::with_capacity(rest.len() + 1);
         for operand in rest {
             let value = self.operand(operand, dot)?;
-            // These two look at no more than they need.
+            // `and` and `or` stop at the first operand that decides the result.
             let decided = match *name {
                 "and" => !value.is_true(),
                 "or" => value.is_true(),

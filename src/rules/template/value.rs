@@ -1,30 +1,30 @@
-//! What templates compute with.
+//! Values that templates compute with.
 
 use std::collections::BTreeMap;
 
 use crate::model::Labels;
 use crate::promql::format_short;
 
-/// A value of a template.
+/// A value in a template.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `nil`
+    /// The value `nil`.
     Nil,
-    /// A boolean.
+    /// `true` or `false`.
     Bool(bool),
-    /// A whole number.
+    /// An integer, Go's `int`.
     Int(i64),
-    /// A number.
+    /// A floating-point number, Go's `float64`.
     Float(f64),
-    /// A text.
+    /// A string of text.
     Text(String),
-    /// Labels; one that is absent is empty.
+    /// Labels by name; an absent label is the empty text.
     Labels(BTreeMap<String, String>),
     /// Named values, as `args` makes them.
     Fields(BTreeMap<String, Value>),
-    /// An element that `query` found.
+    /// An element of the result of `query`.
     Sample { labels: BTreeMap<String, String>, value: f64 },
-    /// Several values.
+    /// A list of values.
     List(Vec<Value>),
 }
 
@@ -39,7 +39,7 @@ impl Value {
         Self::Sample { labels: map(labels), value }
     }
 
-    /// Whether `if` takes it for true.
+    /// Whether `if` treats it as true.
     pub fn is_true(&self) -> bool {
         match self {
             Self::Nil => false,
@@ -54,7 +54,7 @@ impl Value {
         }
     }
 
-    /// A field by its name.
+    /// The field with this name.
     pub fn field(&self, name: &str) -> Result<Self, String> {
         match self {
             Self::Labels(labels) => Ok(Self::Text(labels.get(name).cloned().unwrap_or_default())),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// What it is, for errors.
+    /// Name of its type, for errors.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Nil => "nil",
@@ -82,7 +82,7 @@ impl Value {
         }
     }
 
-    /// As Go prints it.
+    /// Its text, as Go prints it.
     pub fn printed(&self) -> String {
         let pairs = |pairs: Vec<String>| format!("map[{}]", pairs.join(" "));
         match self {

@@ -4,8 +4,8 @@
 use operator::diagnose::{Outcome, Verdict};
 use operator::model::{GapReason, TimeRange};
 
-use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
+use testkit::run::Run;
 
 const FROM: i64 = 300;
 const TO: i64 = 390;

@@ -1,13 +1,26 @@
 //! The bundled runs: each has one cause or none, and that is found.
 
-use super::run::Run;
+use operator::diagnose::Verdict;
+use testkit::run::{Run, session};
+
 use super::{assert_cause, assert_no_fault, told};
 
 /// Onsets are within this of the injection's first effect that anybody could observe: a scrape.
 const ONSET_MS: i64 = 15_000;
 
+fn verdict(name: &str) -> Verdict {
+    session(name).verdict().expect("the capture is read")
+}
+
+/// The verdict as of so many seconds after the start.
+fn verdict_after(name: &str, seconds: i64) -> Verdict {
+    let session = session(name);
+    let at = session.window().start.saturating_add_millis(seconds * 1000);
+    session.verdict_as_of(at).expect("the capture is read")
+}
+
 fn assert_onset(name: &str, injected_ms: i64) {
-    let verdict = Run::load(name).verdict();
+    let verdict = verdict(name);
     let onset = verdict.causes[0].onset_ms.as_millis();
     assert!((onset - injected_ms).abs() <= ONSET_MS, "{name}: {onset}\n{}", told(&verdict));
 }
@@ -23,7 +36,7 @@ fn each_bundled_fault_is_found_where_it_was_and_nothing_else() {
         ("chaos-08", "store_pause", "store 1"),
         ("chaos-09", "traffic_surge", "workload"),
     ] {
-        assert_cause(&Run::load(name).verdict(), mode, target);
+        assert_cause(&verdict(name), mode, target);
     }
 }
 
@@ -44,9 +57,9 @@ fn onsets_lie_at_the_injection() {
 
 #[test]
 fn quiet_and_planned_runs_have_no_fault() {
-    assert_no_fault(&Run::load("chaos-01").verdict(), None);
-    assert_no_fault(&Run::load("chaos-06").verdict(), Some(("planned_drain", "store 5")));
-    assert_no_fault(&Run::load("chaos-10").verdict(), Some(("scrape_loss", "store 4")));
+    assert_no_fault(&verdict("chaos-01"), None);
+    assert_no_fault(&verdict("chaos-06"), Some(("planned_drain", "store 5")));
+    assert_no_fault(&verdict("chaos-10"), Some(("scrape_loss", "store 4")));
 }
 
 /// Runs of a real PD cluster alone, as `data/make-pd.sh` makes them.
@@ -59,11 +72,11 @@ fn what_befell_pd_alone_is_found() {
         ("pd-05", "pd_quorum_loss", "pd"),
         ("pd-06", "pd_quorum_loss", "pd"),
     ] {
-        assert_cause(&Run::load(&format!("pd/{name}")).verdict(), mode, target);
+        assert_cause(&verdict(&format!("pd/{name}")), mode, target);
     }
-    assert_no_fault(&Run::load("pd/pd-01").verdict(), None);
-    assert_no_fault(&Run::load("pd/pd-07").verdict(), Some(("pd_leader_transfer", "pd1")));
-    assert_no_fault(&Run::load("pd/pd-08").verdict(), Some(("config_change", "cluster")));
+    assert_no_fault(&verdict("pd/pd-01"), None);
+    assert_no_fault(&verdict("pd/pd-07"), Some(("pd_leader_transfer", "pd1")));
+    assert_no_fault(&verdict("pd/pd-08"), Some(("config_change", "cluster")));
 }
 
 #[test]
@@ -77,23 +90,19 @@ fn before_the_injection_nothing_is_found() {
         ("chaos-08", 210),
         ("chaos-09", 200),
     ] {
-        let run = Run::load(name);
-        let verdict = run.verdict_at(run.at(seconds));
-        assert_no_fault(&verdict, None);
+        assert_no_fault(&verdict_after(name, seconds), None);
     }
 }
 
 #[test]
 fn while_the_hole_is_open_a_frozen_store_is_not_told_from_a_cut_off_one() {
     for name in ["chaos-07", "chaos-08"] {
-        let run = Run::load(name);
-        let verdict = run.verdict_at(run.at(300));
+        let verdict = verdict_after(name, 300);
         assert_cause(&verdict, "store_unreachable", "store 1");
         assert!(!verdict.causes[0].unchecked.is_empty(), "{name}");
     }
     // A dead process is told at once: its host refuses connections.
-    let run = Run::load("chaos-02");
-    assert_cause(&run.verdict_at(run.at(300)), "store_crash", "store 4");
+    assert_cause(&verdict_after("chaos-02", 300), "store_crash", "store 4");
 }
 
 #[test]

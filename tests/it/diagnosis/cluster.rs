@@ -7,8 +7,8 @@ use operator::diagnose::Outcome;
 use operator::model::TimeRange;
 use serde_json::json;
 
-use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
+use testkit::run::Run;
 
 const FROM: i64 = 300;
 const TO: i64 = 450;

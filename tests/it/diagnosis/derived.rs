@@ -6,8 +6,8 @@
 use operator::diagnose::Outcome;
 use operator::model::Timestamp;
 
-use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
+use testkit::run::Run;
 
 /// From here to there, in seconds, a fault lasts.
 pub const FROM: i64 = 300;

@@ -3,8 +3,8 @@
 use operator::model::{GapReason, Timestamp};
 
 use super::derived::{FROM, TO, quiet};
-use super::run::Run;
 use super::{assert_cause, assert_no_fault};
+use testkit::run::Run;
 
 /// A member that gives no answer to anybody.
 fn silence(run: &mut Run, member: &str, from: i64, to: i64, refused: bool) {

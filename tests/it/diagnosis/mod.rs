@@ -7,7 +7,6 @@ mod cluster;
 mod derived;
 mod members;
 mod perturbed;
-pub mod run;
 mod summary;
 mod together;
 mod unseen;

@@ -3,8 +3,8 @@
 use operator::diagnose::{Outcome, Verdict};
 use operator::model::Labels;
 
-use super::run::Run;
 use super::{assert_cause, told};
+use testkit::run::Run;
 
 /// Every bundled fault, with its cause and place.
 const FAULTS: [(&str, &str, &str); 7] = [

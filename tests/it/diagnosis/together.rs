@@ -2,8 +2,8 @@
 
 use operator::model::TimeRange;
 
-use super::run::Run;
 use super::{assert_cause, told};
+use testkit::run::Run;
 
 fn quiet() -> Run {
     Run::before("chaos-01", 1_795_537_269_202)

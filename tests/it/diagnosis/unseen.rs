@@ -4,8 +4,8 @@
 use operator::diagnose::Outcome;
 use operator::model::{GapReason, TimeRange};
 
-use super::run::Run;
 use super::{assert_cause, assert_no_fault, told};
+use testkit::run::Run;
 
 const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
 

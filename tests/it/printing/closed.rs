@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use operator::capture::verify;
 
-use super::echo::{Echo, Manner};
 use super::program;
-use super::stage::Stage;
+use testkit::echoing_server::{EchoingServer, Manner};
+use testkit::hostile_files::HostileFiles;
 
 /// What stands at the other end of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ fn full() -> File {
 
 #[test]
 fn no_command_panics_where_an_output_is_full_or_gone() {
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     for (out, errors) in [(End::Full, End::Read), (End::Read, End::Full), (End::Gone, End::Gone)] {
         for arguments in stage.commands() {
             let mut command = stage.operator(program());
@@ -55,7 +55,7 @@ fn no_command_panics_where_an_output_is_full_or_gone() {
 
 #[test]
 fn results_that_cannot_be_written_are_an_error_and_unread_ones_are_none() {
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     for arguments in [&["--help"][..], &["--version"], &["completions", "bash"], &["runs"]] {
         let code = |out: End| {
             let mut command = stage.operator(program());
@@ -74,8 +74,8 @@ async fn recorded(
     (out, errors): (End, End),
     dir: &Path,
 ) -> Option<i32> {
-    let source = Echo::start(Manner::Serves);
-    let stage = Stage::new();
+    let source = EchoingServer::start(Manner::Serves);
+    let stage = HostileFiles::make();
     let mut command = stage.operator(program());
     command.args([subcommand, "--format", format, "--for", "3s", "--interval", "200ms", "-vv"]);
     command.arg("--prometheus").arg(&source.url).arg("--dir").arg(dir);

@@ -1,11 +1,11 @@
 //! No command prints what a terminal obeys or a person does not see.
 
 use super::program;
-use super::stage::{HOSTILE, Stage, raw};
+use testkit::hostile_files::{HOSTILE, HostileFiles, raw};
 
 #[test]
 fn no_command_prints_a_raw_character_of_a_hostile_capture() {
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     for arguments in stage.commands() {
         let mut command = stage.operator(program());
         let printed = command.args(&arguments).output().expect("the program starts");
@@ -21,7 +21,7 @@ fn no_command_prints_a_raw_character_of_a_hostile_capture() {
 
 #[test]
 fn what_is_escaped_is_still_told() {
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     let printed = |arguments: &[&str]| {
         let mut command = stage.operator(program());
         let (subcommand, rest) = arguments.split_first().expect("a subcommand");

@@ -1,10 +1,8 @@
 //! Everything that is printed: what of it may not show, and where it cannot be printed.
 
 mod closed;
-mod echo;
 mod escapes;
 mod secrets;
-mod stage;
 
 use std::path::Path;
 

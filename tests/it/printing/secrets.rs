@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use operator::capture::CaptureReader;
 use operator::model::{PdOutcome, TimeRange};
 
-use super::echo::{Echo, Manner};
 use super::program;
-use super::stage::Stage;
+use testkit::echoing_server::{EchoingServer, Manner};
+use testkit::hostile_files::HostileFiles;
 
 /// How a recording is given its secrets.
 struct Given {
@@ -93,12 +93,12 @@ fn found(secret: &str, bytes: &[u8]) -> Vec<String> {
 #[test]
 fn a_server_that_repeats_what_it_is_sent_makes_nothing_public() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     for number in 0..WAYS {
         let mut secrets = Vec::new();
         for subcommand in ["record", "doctor"] {
             // It is found to be a Prometheus once.
-            let source = Echo::start(Manner::Fails);
+            let source = EchoingServer::start(Manner::Fails);
             let given = ways(&source.url, scratch.path()).into_iter().nth(number);
             let given = given.expect("there are as many");
             let dir = scratch.path().join(format!("{number}"));
@@ -137,9 +137,9 @@ fn a_server_that_repeats_what_it_is_sent_makes_nothing_public() {
 
 #[test]
 fn the_path_of_a_proxy_before_pd_is_asked_and_not_stored() {
-    let pd = Echo::start(Manner::Pd);
+    let pd = EchoingServer::start(Manner::Pd);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let stage = Stage::new();
+    let stage = HostileFiles::make();
     let mut command = stage.operator(program());
     command.args(["record", "--run", "run", "--for", "3s", "-vvv", "--dir"]).arg(dir.path());
     let url = format!("{}/proxy/SECRETPATH", pd.url);

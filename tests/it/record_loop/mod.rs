@@ -14,18 +14,18 @@ use operator::capture::{CaptureReader, CaptureWriter, verify};
 use operator::model::{GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
-use crate::crash::wall_clock;
-use crate::gate::{Door, Gate};
-use crate::stand::{Stand, Supply};
 use program::{Program, operator};
+use testkit::capture_server::{CaptureServer, LoopedCapture};
+use testkit::clock::wall_clock;
+use testkit::gate::{Door, Gate};
 
 /// From one scrape of the source to the next.
 const STEP_MS: i64 = 200;
 
 struct Scene {
     directory: tempfile::TempDir,
-    supply: Arc<Supply>,
-    stand: Stand,
+    supply: Arc<LoopedCapture>,
+    stand: CaptureServer,
     gate: Gate,
 }
 
@@ -36,9 +36,10 @@ fn bundled() -> std::path::PathBuf {
 impl Scene {
     async fn new() -> Self {
         let epoch = wall_clock() + -300_000;
-        let supply = Supply::load(&bundled(), 60, epoch, STEP_MS).expect("a bundled capture");
+        let supply =
+            LoopedCapture::load(&bundled(), 60, epoch, STEP_MS).expect("a bundled capture");
         let supply = Arc::new(supply);
-        let stand = Stand::start(supply.clone(), wall_clock).await.expect("ports are free");
+        let stand = CaptureServer::start(supply.clone(), wall_clock).await.expect("ports are free");
         let gate = Gate::before(&stand.prometheus).await.expect("a port is free");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         Self { directory, supply, stand, gate }

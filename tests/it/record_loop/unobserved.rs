@@ -14,9 +14,9 @@ use operator::source::HttpOptions;
 use operator::source::{Addresses, Discovered, PdClient};
 
 use super::{Scene, copied, program, through};
-use crate::crash::wall_clock;
-use crate::gate::{Door, GatedPd};
 use program::{Program, operator};
+use testkit::clock::wall_clock;
+use testkit::gate::{Door, GatedPd};
 
 /// How long a member may be silent without a gap.
 const MEMBER_ALLOWANCE_MS: i64 = 20_000;

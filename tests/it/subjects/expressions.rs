@@ -113,7 +113,7 @@ fn every_selector_hits_a_capture_or_is_listed_with_what_it_needs() {
     for placed in &all {
         for selector in placed.selectors() {
             let matchers =
-                cache.matchers(&selector.conditions, Dialect::V3).expect("the patterns are sound");
+                cache.matchers(&selector.matchers, Dialect::V3).expect("the patterns are sound");
             let hit = captures.iter().any(|(storage, window)| {
                 !storage.select(&matchers, *window).expect("memory never fails").is_empty()
             });

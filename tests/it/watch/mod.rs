@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use operator::capture::{CaptureReader, CaptureWriter, excerpt};
+use operator::capture::{CaptureReader, CaptureWriter, copy_range};
 use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
 use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
@@ -19,9 +19,9 @@ use operator::record::{
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
-use crate::diagnosis::run::Run;
 use crate::diagnosis::told;
 use playback::Playback;
+use testkit::run::Run;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
@@ -126,7 +126,7 @@ fn an_excerpt_holds_what_the_capture_holds_of_its_range() {
     let reader = CaptureReader::open(&Path::new(DATA).join("chaos-02.capture")).expect("it opens");
     let path = dir.path().join("part.capture");
     let mut writer = CaptureWriter::create(&path, reader.meta().clone()).expect("it can be made");
-    excerpt(&reader, range, &mut writer).expect("it can be copied");
+    copy_range(&reader, range, &mut writer).expect("it can be copied");
     writer.finish().expect("it can be sealed");
     let part = CaptureReader::open(&path).expect("it opens");
     let select = |reader: &CaptureReader| reader.select(&[], range).expect("samples read");

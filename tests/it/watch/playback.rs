@@ -12,8 +12,8 @@ use operator::record::Clock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::diagnosis::run::Run;
-use crate::stand::{Answer, accept, put_series, read_response, read_window};
+use testkit::capture_server::{Answer, accept, put_series, read_response, read_window};
+use testkit::run::Run;
 
 /// How late a scrape shows at most, in the run's time.
 const LATEST_MS: i64 = 9_000;

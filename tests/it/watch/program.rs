@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::playback::Playback;
-use crate::crash::wall_clock;
-use crate::crash_campaign::interrupt;
-use crate::diagnosis::run::Run;
-use crate::stand::accept;
+use testkit::capture_server::accept;
+use testkit::clock::wall_clock;
+use testkit::process::interrupt;
+use testkit::run::Run;
 
 /// A program that does not outlive its test.
 struct Watch(Child);

@@ -1,16 +1,16 @@
-//! Durations in brackets and behind `offset`, and arithmetic with them.
+//! Durations in brackets and after `offset`, and arithmetic with them.
 
 use crate::promql::error::ParseError;
-use crate::promql::syntax::duration::{Duration, DurationOp, QueryTimes, Sign};
+use crate::promql::syntax::duration::{AllowedSign, DurationExpr, DurationOp, QueryTimes};
 use crate::promql::syntax::lexer::TokenKind;
 use crate::promql::syntax::parser::{MAX_DEPTH, Parser};
 
-/// A duration, as far as it is known before the query.
+/// A duration as it is known before a query is evaluated.
 pub(super) struct Length {
     /// Milliseconds; zero where they depend on the query.
     pub millis: i64,
-    /// How it is computed, where it is not just written.
-    pub computed: Option<Duration>,
+    /// How it is computed, where it is not written as one number.
+    pub computed: Option<DurationExpr>,
 }
 
 impl Parser<'_> {
@@ -19,11 +19,11 @@ impl Parser<'_> {
         let (start, level) = (self.span(), self.level);
         let duration = self.duration(1, context)?;
         self.level = level;
-        self.known(duration, Sign::Positive).map_err(|why| self.error_at(start, why))
+        self.known(duration, AllowedSign::Positive).map_err(|why| self.error_at(start, why))
     }
 
-    /// An offset. Arithmetic begins with a parenthesis and then goes on behind it: `x offset (1m) + 2`
-    /// looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
+    /// An offset. Arithmetic begins with a parenthesis and may continue after it: `x offset (1m) +
+    /// 2` looks 62 s back, whereas `x offset 1m + 2` and `x offset -(1m) + 2` add to `x`.
     pub(super) fn offset(&mut self) -> Result<Length, ParseError> {
         let (start, level) = (self.span(), self.level);
         let context = "offset";
@@ -36,26 +36,26 @@ impl Parser<'_> {
             self.operand(context)?
         };
         self.level = level;
-        self.known(duration, Sign::Any).map_err(|why| self.error_at(start, why))
+        self.known(duration, AllowedSign::Any).map_err(|why| self.error_at(start, why))
     }
 
-    fn known(&self, duration: Duration, sign: Sign) -> Result<Length, &'static str> {
+    fn known(&self, duration: DurationExpr, sign: AllowedSign) -> Result<Length, &'static str> {
         if duration.depends_on_query() {
             return Ok(Length { millis: 0, computed: Some(duration) });
         }
         let millis = duration.millis(QueryTimes { step: 0, range: 0 }, sign)?;
-        let written = matches!(duration, Duration::Seconds(_));
+        let written = matches!(duration, DurationExpr::Seconds(_));
         Ok(Length { millis, computed: (!written).then_some(duration) })
     }
 
-    /// Counts a level that only the end of the whole duration gives back, so that no duration has
-    /// more parts than an expression has levels.
+    /// Counts a level, which is released at the end of the whole duration only, so that no duration
+    /// has more parts than an expression may have levels.
     fn deepen(&mut self) -> Result<(), ParseError> {
         self.level += 1;
         if self.level > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
     }
 
-    fn duration(&mut self, least: u8, context: &str) -> Result<Duration, ParseError> {
+    fn duration(&mut self, least: u8, context: &str) -> Result<DurationExpr, ParseError> {
         self.deepen()?;
         let negative = self.takes("-");
         let mut left = if negative || self.takes("+") {
@@ -70,11 +70,11 @@ impl Parser<'_> {
             self.advance();
             let above = if op == DurationOp::Pow { op.precedence() } else { op.precedence() + 1 };
             let right = self.duration(above, context)?;
-            let by_zero = right == Duration::Seconds(0.0);
+            let by_zero = right == DurationExpr::Seconds(0.0);
             match op {
                 DurationOp::Div if by_zero => return Err(self.error_at(span, "division by zero")),
                 DurationOp::Mod if by_zero => return Err(self.error_at(span, "modulo by zero")),
-                _ => left = Duration::Of(op, Box::new(left), Box::new(right)),
+                _ => left = DurationExpr::Binary(op, Box::new(left), Box::new(right)),
             }
         }
         Ok(left)
@@ -93,18 +93,18 @@ impl Parser<'_> {
         })
     }
 
-    fn operand(&mut self, context: &str) -> Result<Duration, ParseError> {
+    fn operand(&mut self, context: &str) -> Result<DurationExpr, ParseError> {
         let word = self.keyword().filter(|_| self.opens_after_next());
         let duration = match (self.peek().clone(), word.as_deref()) {
-            (TokenKind::Duration(millis), _) => Duration::Seconds(millis as f64 / 1000.0),
-            (TokenKind::Number(seconds), _) => Duration::Seconds(seconds),
+            (TokenKind::Duration(millis), _) => DurationExpr::Seconds(millis as f64 / 1000.0),
+            (TokenKind::Number(seconds), _) => DurationExpr::Seconds(seconds),
             (TokenKind::Mark("("), _) => {
                 self.advance();
                 let inner = self.duration(1, context)?;
                 self.expect(")", context)?;
                 return Ok(match inner {
-                    // No longer just written.
-                    Duration::Seconds(_) => plus(Duration::Seconds(0.0), inner),
+                    // A duration in parentheses counts as computed.
+                    DurationExpr::Seconds(_) => plus(DurationExpr::Seconds(0.0), inner),
                     inner => inner,
                 });
             }
@@ -113,9 +113,9 @@ impl Parser<'_> {
                 self.expect("(", context)?;
                 self.expect(")", context)?;
                 return Ok(if word.as_deref() == Some("step") {
-                    Duration::Step
+                    DurationExpr::Step
                 } else {
-                    Duration::Range
+                    DurationExpr::Range
                 });
             }
             (_, Some("min_of" | "max_of")) => {
@@ -127,7 +127,7 @@ impl Parser<'_> {
                 self.expect(")", context)?;
                 let least = word.as_deref() == Some("min_of");
                 let op = if least { DurationOp::Least } else { DurationOp::Most };
-                return Ok(Duration::Of(op, Box::new(left), Box::new(right)));
+                return Ok(DurationExpr::Binary(op, Box::new(left), Box::new(right)));
             }
             _ => return Err(self.unexpected(context, "number, duration, step(), or range()")),
         };
@@ -136,13 +136,17 @@ impl Parser<'_> {
     }
 }
 
-fn plus(left: Duration, right: Duration) -> Duration {
-    Duration::Of(DurationOp::Add, Box::new(left), Box::new(right))
+fn plus(left: DurationExpr, right: DurationExpr) -> DurationExpr {
+    DurationExpr::Binary(DurationOp::Add, Box::new(left), Box::new(right))
 }
 
-fn negated(duration: Duration) -> Duration {
+fn negated(duration: DurationExpr) -> DurationExpr {
     match duration {
-        Duration::Seconds(seconds) => Duration::Seconds(-seconds),
-        other => Duration::Of(DurationOp::Sub, Box::new(Duration::Seconds(0.0)), Box::new(other)),
+        DurationExpr::Seconds(seconds) => DurationExpr::Seconds(-seconds),
+        other => DurationExpr::Binary(
+            DurationOp::Sub,
+            Box::new(DurationExpr::Seconds(0.0)),
+            Box::new(other),
+        ),
     }
 }

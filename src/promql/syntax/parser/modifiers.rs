@@ -1,9 +1,9 @@
-//! What stands behind an expression: ranges, subqueries, `offset` and `@`.
+//! What follows an expression: ranges, subqueries, `offset` and `@`.
 
 use crate::promql::error::ParseError;
-use crate::promql::syntax::ast::{At, Expr, ExprKind, Reach, Subquery};
+use crate::promql::syntax::ast::{At, Expr, ExprKind, RangeExtension, Subquery};
 use crate::promql::syntax::check;
-use crate::promql::syntax::duration::Duration;
+use crate::promql::syntax::duration::DurationExpr;
 use crate::promql::syntax::lexer::TokenKind;
 use crate::promql::syntax::parser::Parser;
 use crate::promql::syntax::parser::durations::Length;
@@ -26,24 +26,24 @@ impl Parser<'_> {
                     let offset = self.offset()?;
                     *check::place_for_offset(self, &mut expr)? = offset.millis;
                     if let Some(computed) = offset.computed {
-                        expr.computed.get_or_insert_default().offset = Some(computed);
+                        expr.computed_durations.get_or_insert_default().offset = Some(computed);
                     }
                     expr.span.end = self.last_end();
                     expr
                 }
                 TokenKind::Word(word) if word.eq_ignore_ascii_case("anchored") => {
-                    self.reaching(expr, Reach::Anchored)?
+                    self.extended(expr, RangeExtension::Anchored)?
                 }
                 TokenKind::Word(word) if word.eq_ignore_ascii_case("smoothed") => {
-                    self.reaching(expr, Reach::Smoothed)?
+                    self.extended(expr, RangeExtension::Smoothed)?
                 }
                 _ => return Ok(expr),
             };
         }
     }
 
-    fn reaching(&mut self, mut expr: Expr, reach: Reach) -> Result<Expr, ParseError> {
-        check::reach(self, &mut expr, reach)?;
+    fn extended(&mut self, mut expr: Expr, extension: RangeExtension) -> Result<Expr, ParseError> {
+        check::extend(self, &mut expr, extension)?;
         self.advance();
         expr.span.end = self.last_end();
         Ok(expr)
@@ -65,7 +65,7 @@ impl Parser<'_> {
         }
         self.expect("]", context)?;
         let span = expr.span;
-        let has_offset = expr.computed.is_some();
+        let has_offset = expr.computed_durations.is_some();
         match expr.kind {
             ExprKind::Selector(selector) => {
                 if selector.offset_ms != 0 || has_offset {
@@ -118,9 +118,9 @@ impl Parser<'_> {
 }
 
 /// Notes how a node's window and step are computed.
-fn computed(mut node: Expr, range: Length, step: Option<Duration>) -> Expr {
+fn computed(mut node: Expr, range: Length, step: Option<DurationExpr>) -> Expr {
     if range.computed.is_some() || step.is_some() {
-        let computed = node.computed.get_or_insert_default();
+        let computed = node.computed_durations.get_or_insert_default();
         (computed.range, computed.step) = (range.computed, step);
     }
     node

@@ -1,18 +1,18 @@
-//! Series selectors: a metric's name and conditions on labels.
+//! Series selectors: a metric's name and matchers on labels.
 
 use crate::promql::error::ParseError;
-use crate::promql::syntax::ast::{Comparison, Condition, Reach, Selector};
+use crate::promql::syntax::ast::{Comparison, ParsedMatcher, RangeExtension, Selector};
 use crate::promql::syntax::check;
 use crate::promql::syntax::lexer::TokenKind;
 use crate::promql::syntax::parser::Parser;
 
 impl Parser<'_> {
     pub(super) fn selector(&mut self, name: Option<String>) -> Result<Selector, ParseError> {
-        let mut conditions = Vec::new();
+        let mut matchers = Vec::new();
         let mut quoted_name = None;
         if self.takes("{") {
             while !self.takes("}") {
-                self.condition(&mut conditions, &mut quoted_name)?;
+                self.matcher(&mut matchers, &mut quoted_name)?;
                 if !self.takes(",") && self.peek() != &TokenKind::Mark("}") {
                     return Err(self.unexpected("label matching", "\",\" or \"}\""));
                 }
@@ -24,21 +24,27 @@ impl Parser<'_> {
         }
         let quotes_name = quoted_name.is_some();
         if let Some(value) = name.or(quoted_name) {
-            let twice = conditions.iter().find(|condition| condition.name == "__name__");
+            let twice = matchers.iter().find(|matcher| matcher.name == "__name__");
             if let Some(other) = twice {
                 let message =
                     format!("metric name must not be set twice: {value:?} or {:?}", other.value);
                 return Err(self.error(message));
             }
             let name = "__name__".to_owned();
-            conditions.push(Condition { name, comparison: Comparison::Equal, value });
+            matchers.push(ParsedMatcher { name, comparison: Comparison::Equal, value });
         }
-        Ok(Selector { conditions, at: None, offset_ms: 0, reach: Reach::Plain, quotes_name })
+        Ok(Selector {
+            matchers,
+            at: None,
+            offset_ms: 0,
+            extension: RangeExtension::None,
+            quotes_name,
+        })
     }
 
-    fn condition(
+    fn matcher(
         &mut self,
-        conditions: &mut Vec<Condition>,
+        matchers: &mut Vec<ParsedMatcher>,
         quoted_name: &mut Option<String>,
     ) -> Result<(), ParseError> {
         let context = "label matching";
@@ -75,10 +81,10 @@ impl Parser<'_> {
         let TokenKind::Text(value) = self.peek().clone() else {
             return Err(self.unexpected(context, "string"));
         };
-        let condition = Condition { name, comparison, value };
-        check::condition(self, &condition, self.span())?;
+        let matcher = ParsedMatcher { name, comparison, value };
+        check::matcher(self, &matcher, self.span())?;
         self.advance();
-        conditions.push(condition);
+        matchers.push(matcher);
         Ok(())
     }
 }

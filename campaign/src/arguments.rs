@@ -1,0 +1,219 @@
+//! The command line: a subcommand for each campaign.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measurements and proofs that take minutes.
+#[derive(Parser)]
+#[command(name = "campaign")]
+pub enum Task {
+    /// Whether every sample of every run is recorded to the bit, by every way of reading
+    Fidelity {
+        /// A folder of runs
+        folder: PathBuf,
+    },
+    /// What a capture of each run takes, beside other formats that hold the same samples
+    Size {
+        /// A folder of runs
+        folder: PathBuf,
+    },
+    /// How fast captures are opened, read and written
+    Speed {
+        /// A folder of captures
+        folder: PathBuf,
+    },
+    /// How long the bundled rules take over captures, opening included
+    Rules {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+    },
+    /// The official expressions on both sides: a real Prometheus over each run's blocks, and
+    /// `operator` over the capture of the same samples
+    Promql {
+        /// A folder of runs, `run-NN`
+        folder: PathBuf,
+        /// Expressions, one a line; `dashboard-variables.tsv` lies beside the file
+        expressions: PathBuf,
+        /// A folder of captures, `chaos-NN.capture`
+        #[arg(default_value = "data")]
+        captures: PathBuf,
+        /// A table of rules whose expressions are evaluated as well, as `official` takes it
+        #[arg(long)]
+        rules: Option<PathBuf>,
+    },
+    /// What captures lack for the official rules, and which of them fire
+    Official {
+        /// A table of rules: group, kind, name, for, level, expr, summary, separated by tabs
+        table: PathBuf,
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        captures: PathBuf,
+        /// Only print the rules as a file that `operator rules` and Prometheus take
+        #[arg(long)]
+        print: bool,
+    },
+    /// Random expressions on both sides: a real Prometheus and ours
+    Differential {
+        /// A folder of blocks; made-up series stand beside them
+        #[arg(default_value = "data/tsdb")]
+        blocks: PathBuf,
+        /// How many expressions, each at an instant and over a range
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+        /// Decides every expression and every made-up series
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only what both sides say of this expression
+        #[arg(long, requires = "at")]
+        ask: Option<String>,
+        /// When it is evaluated, in milliseconds since the Unix epoch: INSTANT or START,END,STEP
+        #[arg(long, value_delimiter = ',')]
+        at: Vec<i64>,
+    },
+    /// Expressions that nobody would write; none may crash, hang or take memory without bound
+    Fuzz {
+        /// How many expressions
+        #[arg(long, default_value_t = 100_000)]
+        times: u32,
+        /// Decides every expression
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Prometheus's own test files for PromQL
+    Promqltest {
+        /// The folder `promql/promqltest/testdata` of Prometheus's Go module
+        folder: PathBuf,
+    },
+    /// What a made-up day of a cluster takes: bytes, memory, time to the first answer
+    Day {
+        /// The capture that all is made of
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long it is recorded
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+        /// Up to how many hours the compacted size is shown, and what Parquet, text and
+        /// VictoriaMetrics take; an hour of one cluster needs about a gigabyte of memory
+        #[arg(long, value_name = "HOURS", default_value_t = 0)]
+        peers: u32,
+        /// Leave the compacted capture here
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+    /// Judge captures that are worse recorded: the verdict stays, says less, or is wrong
+    Perturb {
+        /// A folder of captures
+        folder: PathBuf,
+        /// Decides which series are dropped
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
+    Margins {
+        /// Folders of captures
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+    },
+    /// Judge faults that no capture holds, laid over the quiet parts of the bundled runs, and those of
+    /// the bundled ones made shorter, milder, earlier and open
+    Grid {
+        /// The folder of the bundled captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only mechanisms with this in their name
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// What recording a live Prometheus costs the built `operator`: processor and memory
+    Live {
+        /// The capture whose series are exposed
+        #[arg(default_value = "data/chaos-01.capture")]
+        capture: PathBuf,
+        /// How often the cluster stands side by side
+        #[arg(long, default_value_t = 1)]
+        copies: usize,
+        /// How long is measured
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
+    /// Kill the built `operator` while it records; every committed tick must be there
+    Crash {
+        /// How many kills
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every moment
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A capture whose content the source serves
+        #[arg(long, default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
+    /// Tear the files of a recording as a power failure may; each image must hold whole ticks
+    Power {
+        /// How many images
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every sector
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// A capture whose content is recorded
+        #[arg(long, default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+    },
+    /// Replay captures in many orders of insertion, time zones, locales and numbers of threads,
+    /// with the built `operator`: each has one digest
+    Determinism {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// How many replays
+        #[arg(long, default_value_t = 1_000)]
+        times: u32,
+        /// Decides every order and every environment
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Damage captures cut out of real ones; no damage may pass in silence, none may crash
+    Mutate {
+        /// A folder of captures
+        folder: PathBuf,
+        /// How many damaged captures
+        #[arg(long, default_value_t = 100_000)]
+        times: u32,
+        /// Decides every damage
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Alter what rows say instead, make every checksum right again, and run each command
+        #[arg(long)]
+        resealed: bool,
+        /// How many of these are given to the built program as well
+        #[arg(long, default_value_t = 500, requires = "resealed")]
+        processes: u32,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
+    /// Hostile files, servers and moments: a row for each thing tried, and what came of it
+    Hostile {
+        /// Only subjects with this in their name
+        #[arg(default_value = "")]
+        only: String,
+        /// The folder of the bundled captures
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// Decides everything that is drawn
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
+}

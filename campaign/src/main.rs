@@ -1,0 +1,167 @@
+//! Campaigns: measurements and proofs that take minutes, over folders of runs or of captures.
+//!
+//! `cargo run -p campaign --release -- --help` lists them. A *run* is a folder with
+//! Prometheus's blocks in `prometheus/`; each is opened, as a copy, by the real `prometheus`
+//! binary on loopback.
+
+mod arguments;
+mod cost;
+mod day;
+mod enlarged;
+mod fidelity;
+mod formats;
+mod grid;
+mod hostile;
+mod live;
+mod margins;
+mod official;
+mod perturb;
+mod promql;
+mod promqltest;
+mod rules;
+mod size;
+mod speed;
+mod victoria;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use arguments::Task;
+use clap::Parser;
+use operator::model::Timestamp;
+use testkit::clock::wall_clock;
+use testkit::{crash, determinism, differential, fuzz, limits, mutate, power_loss};
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    match Task::parse() {
+        Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
+        Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
+        Task::Speed { folder } => speed::run(&folder),
+        Task::Rules { folder } => rules::run(&folder),
+        Task::Promql { folder, expressions, captures, rules } => {
+            let sources = promql::Sources { expressions, rules, captures };
+            runtime.block_on(promql::run(&runs_in(&folder)?, &sources))
+        }
+        Task::Official { table, print: true, .. } => official::print(&table),
+        Task::Official { table, captures, .. } => official::run(&table, &captures),
+        Task::Differential { blocks, count, seed, ask: None, .. } => {
+            runtime.block_on(differential(&blocks, count, seed))
+        }
+        Task::Differential { blocks, seed, ask: Some(text), at, .. } => {
+            runtime.block_on(ask(&blocks, seed, &text, when(&at)?))
+        }
+        Task::Fuzz { times, seed } => tell(fuzz::run(times, seed, limits::Memory::Watched)?),
+        Task::Promqltest { folder } => promqltest::run(&folder),
+        Task::Live { capture, copies, minutes } => {
+            let operator = built_operator()?;
+            let live = live::Live { operator, capture, copies, minutes };
+            runtime.block_on(live::run(&live, wall_clock))
+        }
+        Task::Day { capture, copies, hours, peers, keep } => {
+            runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
+        }
+        Task::Perturb { folder, seed } => perturb::run(&folder, seed),
+        Task::Margins { folders } => margins::run(&folders),
+        Task::Grid { folder, only } => grid::run(&folder, &only),
+        Task::Crash { times, seed, capture, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            let campaign = crash::Campaign { operator, capture, times, seed };
+            tell(runtime.block_on(crash::run(&campaign, wall_clock))?)
+        }
+        Task::Power { times, seed, capture } => tell(power_loss::run(&capture, times, seed)?),
+        Task::Determinism { folder, times, seed } => {
+            let operator = built_operator()?;
+            let campaign = determinism::Campaign { operator, folder, times, seed };
+            print!("{}", determinism::Table(&determinism::run(&campaign)?));
+            Ok(())
+        }
+        Task::Mutate { folder, times, seed, resealed: true, processes, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            mutate_and_reseal(&folder, &operator, (times, processes), seed)
+        }
+        Task::Mutate { folder, times, seed, .. } => {
+            tell(mutate::run(&folder, times, seed, limits::Memory::Watched)?)
+        }
+        Task::Hostile { only, data, seed, operator } => {
+            let operator = operator.map_or_else(built_operator, Ok)?;
+            let scratch = tempfile::tempdir()?;
+            hostile::run(&hostile::Scene { operator, data, scratch, seed }, &only)
+        }
+    }
+}
+
+/// Prints what a campaign counted.
+fn tell(tally: impl std::fmt::Debug) -> Result<()> {
+    println!("{tally:#?}");
+    Ok(())
+}
+
+/// `operator` as built with the same profile: it lies beside this program.
+fn built_operator() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let operator = own.parent().context("this program lies in a folder")?.join("operator");
+    let command = if cfg!(debug_assertions) { "cargo build" } else { "cargo build --release" };
+    ensure!(operator.is_file(), "{} is not there; build it first: {command}", operator.display());
+    Ok(operator)
+}
+
+fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut runs: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("prometheus").is_dir())
+        .collect();
+    runs.sort();
+    if runs.is_empty() {
+        bail!("{} holds no run: a run is a folder with a folder prometheus/", folder.display());
+    }
+    Ok(runs)
+}
+
+fn name_of(run: &Path) -> String {
+    run.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn mutate_and_reseal(
+    folder: &Path,
+    operator: &Path,
+    (times, processes): (u32, u32),
+    seed: u64,
+) -> Result<()> {
+    let exits = mutate::resealed::run_processes(folder, operator, processes, seed)?;
+    println!("{exits:#?}");
+    let tally = mutate::resealed::run(folder, times, seed, limits::Memory::Watched)?;
+    tell(tally)
+}
+
+/// The instant, or the start, end and step, that `--at` names.
+fn when(at: &[i64]) -> Result<differential::When> {
+    match *at {
+        [at] => Ok(differential::When::At(at)),
+        [start, end, step] => Ok(differential::When::Range(start, end, step)),
+        _ => bail!("--at takes INSTANT or START,END,STEP"),
+    }
+}
+
+async fn differential(blocks: &Path, count: usize, seed: u64) -> Result<()> {
+    let world = differential::World::start(blocks, seed).await?;
+    let [real, made] = world.series;
+    let (dialect, from) = (world.dialect(), Timestamp::from_millis(world.made_from));
+    println!("{dialect:?}: {real} series of a real run, {made} made up from {from}, seed {seed}");
+    let tally = differential::run(&world, count, seed).await?;
+    world.stop().await?;
+    print!("{tally}");
+    if tally.wrong.is_empty() && tally.unexplained == 0 { Ok(()) } else { bail!("answers differ") }
+}
+
+async fn ask(blocks: &Path, seed: u64, text: &str, when: differential::When) -> Result<()> {
+    let world = differential::World::start(blocks, seed).await?;
+    let compared = world.ask(text, when).await?;
+    println!("{:?}: {}", compared.verdict, compared.why());
+    println!("server: {:#?}\nours: {:#?}", compared.server, compared.ours);
+    if compared.differs() {
+        println!("{:#?}", world.explain(text, when, &compared).await?);
+    }
+    world.stop().await
+}

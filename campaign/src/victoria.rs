@@ -1,0 +1,116 @@
+//! A real VictoriaMetrics that is given the same samples.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use operator::model::Series;
+
+use super::formats::bytes_under;
+use testkit::capture_server::put_series;
+use testkit::process::{interrupt, port_of};
+
+/// Series in one remote write: an answer of a megabyte or so.
+const SERIES_PER_WRITE: usize = 2_000;
+
+/// A server that does not outlive its measurement.
+struct Victoria {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Drop for Victoria {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Bytes of VictoriaMetrics's directory once it holds these samples, merged as far as it merges,
+/// without the caches that it makes anew.
+pub async fn victoria_bytes(series: &[Series], scratch: &Path) -> Result<u64> {
+    let folder = scratch.join("victoria");
+    let mut server = Victoria::start(&folder).await?;
+    for part in series.chunks(SERIES_PER_WRITE) {
+        server.write(part).await?;
+    }
+    let expected: usize = series.iter().map(|one| one.samples.len()).sum();
+    server.settle(expected as u64).await?;
+    server.stop()?;
+    bytes_under(&folder, "cache")
+}
+
+impl Victoria {
+    async fn start(folder: &Path) -> Result<Self> {
+        let child = Command::new("victoria-metrics")
+            .arg(format!("-storageDataPath={}", folder.display()))
+            .arg("-httpListenAddr=127.0.0.1:0")
+            .arg("-retentionPeriod=100y")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start victoria-metrics: install Debian's package victoria-metrics")?;
+        // The provider is the process's; a second installation fails and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let mut server = Self { child, url: String::new(), http };
+        let port = port_of(&mut server.child).await.context("victoria-metrics")?;
+        server.url = format!("http://127.0.0.1:{port}");
+        for _ in 0..300 {
+            if server.get("/health").await.is_ok() {
+                return Ok(server);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("victoria-metrics did not become ready in 30 s")
+    }
+
+    async fn get(&self, path: &str) -> Result<String> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Remote write: a `WriteRequest` has the form of a remote read's result.
+    async fn write(&self, series: &[Series]) -> Result<()> {
+        let mut request = Vec::new();
+        for one in series {
+            let mut labels = Vec::new();
+            one.labels.encode(&mut labels);
+            put_series(&mut request, &labels, &one.samples);
+        }
+        let body = snap::raw::Encoder::new().compress_vec(&request)?;
+        let url = format!("{}/api/v1/write", self.url);
+        self.http.post(url).body(body).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Waits until all samples lie in its files, merged.
+    async fn settle(&self, expected: u64) -> Result<()> {
+        self.get("/internal/force_flush").await?;
+        self.get("/internal/force_merge").await?;
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let metrics = self.get("/metrics").await?;
+            let sum = |name: &str| -> f64 {
+                let of = |line: &&str| line.starts_with(name) && line.contains("storage/");
+                let values = metrics.lines().filter(of).filter_map(|line| line.rsplit(' ').next());
+                values.filter_map(|value| value.parse::<f64>().ok()).sum()
+            };
+            if sum("vm_active_merges") == 0.0 {
+                let held = sum("vm_rows{") as u64;
+                ensure!(held == expected, "it holds {held} samples of {expected}");
+                return Ok(());
+            }
+        }
+        bail!("victoria-metrics merges for a minute")
+    }
+
+    /// Ends it as its init script would, so that all is on disk.
+    fn stop(&mut self) -> Result<()> {
+        interrupt(&self.child)?;
+        self.child.wait()?;
+        Ok(())
+    }
+}

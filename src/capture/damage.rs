@@ -1,0 +1,104 @@
+//! What is damaged in a capture, and which observations are lost with it.
+
+use super::journal::PD_TARGET;
+use super::reader::BlockRow;
+use super::{CaptureError, CaptureReader};
+use crate::model::{Loss, Observed, Readable, TimeRange, Timestamp, Unreadable, joined_unreadable};
+
+/// A part of the capture that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Damage {
+    /// The row, block or group that is damaged.
+    pub part: String,
+    /// The check that failed.
+    pub why: String,
+    /// Range of time that it covered, if known.
+    pub range: Option<TimeRange>,
+    /// The source whose observations are lost with it; `None` where none are lost.
+    pub lost: Option<Observed>,
+}
+
+impl CaptureReader {
+    /// The damage that was found so far, sorted and without duplicates.
+    pub fn damage(&self) -> Vec<Damage> {
+        let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
+        damage.sort();
+        damage.dedup();
+        damage
+    }
+
+    /// The ranges that were requested so far and could not be read, ascending.
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        let lost = self.damage().into_iter().filter_map(|damage| {
+            Some(Unreadable { of: damage.lost?, range: damage.range.unwrap_or(TimeRange::ALL) })
+        });
+        joined_unreadable(lost)
+    }
+
+    /// What is lost in the whole capture, requested or not; `None` where nothing is lost. Checks
+    /// the blocks that were not read yet, and counts everything if one is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn loss(&self) -> Result<Option<Loss>, CaptureError> {
+        let Some(counted) = self.counted()? else { return Ok(None) };
+        let state = self.state();
+        let loss = Loss {
+            samples: Readable { recorded: state.samples, read: counted.samples },
+            pd_answers: Readable { recorded: state.pd_answers, read: counted.pd_answers },
+            parts: self.unreadable(),
+        };
+        let is_whole = loss.samples.recorded == loss.samples.read
+            && loss.pd_answers.recorded == loss.pd_answers.read
+            && loss.parts.is_empty();
+        Ok((!is_whole).then_some(loss))
+    }
+
+    /// Notes that a block, or a group of it, is lost.
+    pub(super) fn note_block(&self, block: &BlockRow, group: &str, why: impl ToString) {
+        let target = block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize));
+        let lost = match target {
+            Some(target) => Observed::Target(target.key.clone()),
+            None if block.target == PD_TARGET => Observed::Pd,
+            None => Observed::Anything,
+        };
+        self.note_part(block, group, why, Some(lost));
+    }
+
+    pub(super) fn note_part(
+        &self,
+        block: &BlockRow,
+        group: &str,
+        why: impl ToString,
+        lost: Option<Observed>,
+    ) {
+        let key = match block.target.checked_sub(1).and_then(|n| self.targets.get(n as usize)) {
+            Some(target) => target.key.to_string(),
+            None if block.target == PD_TARGET => "PD".to_owned(),
+            None => format!("target {}", block.target),
+        };
+        let range = TimeRange::new(
+            Timestamp::from_millis(block.first),
+            Timestamp::from_millis(block.last).saturating_add_millis(1),
+        );
+        let part = format!("block {} ({key}){group}", block.id);
+        self.note_lost(part, why.to_string(), Some(range), lost);
+    }
+
+    /// Notes damage that may affect the observations of any source.
+    pub(super) fn note(&self, part: String, why: String, range: Option<TimeRange>) {
+        self.note_lost(part, why, range, Some(Observed::Anything));
+    }
+
+    pub(super) fn note_lost(
+        &self,
+        part: String,
+        why: String,
+        range: Option<TimeRange>,
+        lost: Option<Observed>,
+    ) {
+        let mut damage = self.damage.lock().expect("nothing panics while it notes damage");
+        damage.push(Damage { part, why, range, lost });
+    }
+}

@@ -1,0 +1,48 @@
+//! The global arguments, which every subcommand has, and the runtime that some subcommands need.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::terminal::output::{AnyFormat, Color, Format};
+use crate::capture::FileMode;
+
+/// Where captures are written, and looked for first.
+pub(crate) const DEFAULT_DIR: &str = "captures";
+
+/// What every subcommand understands.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where the captures of runs live
+    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
+    pub(crate) dir: PathBuf,
+    /// Who may read the captures that are made: an octal number, from which the umask takes more away
+    #[arg(long, global = true, value_name = "MODE", env = "OPERATOR_FILE_MODE", default_value = "0600", value_parser = file_mode)]
+    pub(crate) file_mode: FileMode,
+    /// What results look like
+    #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) wide_format: AnyFormat,
+    /// The format, for commands that know text and JSON only.
+    #[arg(skip)]
+    pub(crate) format: Format,
+    /// Whether text is coloured; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) color: Color,
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say less on stderr: no progress, only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+fn file_mode(text: &str) -> Result<FileMode, String> {
+    let why = "give an octal number such as 0640, by which the owner reads and writes and nobody executes";
+    FileMode::parse(text).ok_or_else(|| why.to_owned())
+}
+
+/// Runs a future on this thread alone. An answer of Prometheus's comes in tens of thousands of
+/// pieces, and to hand each from thread to thread costs several times what is done with it.
+pub(crate) fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}

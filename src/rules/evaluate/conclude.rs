@@ -1,0 +1,68 @@
+//! Builds the report of a rule after all its evaluations.
+
+use super::Replay;
+use super::running_rule::RunningRule;
+use crate::model::Timestamp;
+use crate::promql::StorageError;
+use crate::rules::alerts::AlertState;
+use crate::rules::report::{AlertChange, AlertHistory, Outcome, RuleReport};
+use crate::rules::rule_file::RuleKind;
+use crate::rules::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
+
+impl Replay<'_> {
+    pub(super) fn report(&self, rule: RunningRule<'_>) -> Result<RuleReport, StorageError> {
+        let expression = &rule.rule.expression;
+        let known = AvailableSeries {
+            storage: &self.overlay,
+            metrics: self.settings.metrics,
+            window: self.settings.window,
+            cache: self.cache,
+            dialect: self.engine.options().dialect,
+        };
+        let missing = find_unmatched(expression.root(), expression.text(), &known)?;
+        let cannot = cannot_yield(expression.root(), &missing);
+        let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
+        for alert in &mut alerts {
+            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
+        }
+        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
+        let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
+            (true, _) => Outcome::Fired,
+            (false, true) => Outcome::Error,
+            _ if !rule.recorded.is_empty() => Outcome::Recorded,
+            _ if cannot => Outcome::CannotFire,
+            _ => Outcome::Quiet,
+        };
+        let (kind, for_ms) = match rule.rule.kind {
+            RuleKind::Recording => ("record", 0),
+            RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
+        };
+        Ok(RuleReport {
+            name: rule.rule.name.clone(),
+            kind,
+            expr: expression.text().to_owned(),
+            for_ms,
+            outcome,
+            missing: missing.into_values().collect(),
+            failures: rule.failures,
+            alerts,
+            recorded_series: rule.recorded.len(),
+        })
+    }
+}
+
+fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
+    let mut total = 0;
+    let mut since = None;
+    for change in changes {
+        match (change.to, since) {
+            (AlertState::Firing, None) => since = Some(change.at),
+            (AlertState::Resolved, Some(from)) => {
+                total += change.at - from;
+                since = None;
+            }
+            _ => {}
+        }
+    }
+    total + since.map_or(0, |from| end - from)
+}

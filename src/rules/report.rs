@@ -1,0 +1,151 @@
+//! The report of a replay of rules; its fields are the JSON of `operator rules`.
+
+use serde::Serialize;
+
+use super::alerts::AlertState;
+use super::unmatched_selectors::UnmatchedSelector;
+use crate::model::{Labels, TimeRange, Timestamp};
+
+/// Result of all rules over one window.
+#[derive(Clone, Debug, Serialize)]
+pub struct RulesReport {
+    /// Window of the replay.
+    pub window: TimeRange,
+    /// Groups in the order of the rule files.
+    pub groups: Vec<GroupReport>,
+}
+
+/// Result of the rules of one group.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupReport {
+    /// Name of the rule file.
+    pub file: String,
+    /// Name of the group.
+    pub name: String,
+    /// Interval between evaluations, in milliseconds.
+    pub interval_ms: i64,
+    /// Number of instants at which it was evaluated.
+    pub evaluations: usize,
+    /// Its rules in the order of the file.
+    pub rules: Vec<RuleReport>,
+}
+
+/// Overall result of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// At least one alert fired.
+    Fired,
+    /// A recording rule recorded at least one series.
+    Recorded,
+    /// The rule was evaluated; it recorded nothing and no alert fired.
+    Quiet,
+    /// The series that it reads are absent, so it could not yield anything.
+    CannotFire,
+    /// Evaluation failed at one instant or more, and no alert fired at the others.
+    Error,
+}
+
+/// Result of one rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleReport {
+    /// Name of the alert or of the recorded metric.
+    pub name: String,
+    /// `alert` or `record`.
+    pub kind: &'static str,
+    /// Text of the PromQL expression.
+    pub expr: String,
+    /// How long an element has to stay before its alert fires, in milliseconds.
+    pub for_ms: i64,
+    /// Overall result of the rule.
+    pub outcome: Outcome,
+    /// Selectors that match no series. Not empty where the rule cannot fire; possible with other
+    /// results too.
+    pub missing: Vec<UnmatchedSelector>,
+    /// Evaluations that failed, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failures: Option<EvaluationFailures>,
+    /// Alerts of the rule, ascending by labels.
+    pub alerts: Vec<AlertHistory>,
+    /// Number of series that a recording rule recorded.
+    pub recorded_series: usize,
+}
+
+/// Evaluations that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EvaluationFailures {
+    /// Number of failed evaluations.
+    pub count: usize,
+    /// Instant of the first failure.
+    pub first_at: Timestamp,
+    /// Error message of the first failure.
+    pub first: String,
+}
+
+/// One alert over time.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertHistory {
+    /// Labels that identify the alert.
+    #[serde(serialize_with = "as_map")]
+    pub labels: Labels,
+    /// Its annotations, as expanded when it last became pending or firing.
+    pub annotations: Vec<(String, String)>,
+    /// Total time of firing in milliseconds, until the end of the window if it still fires.
+    pub fired_ms: i64,
+    /// All changes of its state, in order of time.
+    pub changes: Vec<AlertChange>,
+}
+
+/// A change of an alert's state.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertChange {
+    /// Instant of the evaluation.
+    pub at: Timestamp,
+    /// State before the change.
+    pub from: AlertState,
+    /// State after the change.
+    pub to: AlertState,
+    /// Last value of the element, as Prometheus prints it.
+    pub value: String,
+    /// Samples that each selector of the expression read for this alert.
+    pub behind: Vec<SelectorEvidence>,
+}
+
+/// Samples that a selector read for one alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SelectorEvidence {
+    /// Text of the selector in the expression.
+    pub selector: String,
+    /// Number of series that it matched for this alert.
+    pub series: usize,
+    /// Samples of the first few series: the newest of each, and for a range selector also the
+    /// oldest.
+    pub samples: Vec<EvidenceSample>,
+}
+
+/// A sample that a selector read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EvidenceSample {
+    /// Metric name and labels of the series.
+    pub series: String,
+    /// Timestamp of the sample.
+    pub at: Timestamp,
+    /// Value of the sample, as Prometheus prints it.
+    pub value: String,
+}
+
+impl RulesReport {
+    /// All rules in the order of files and groups.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleReport> {
+        self.groups.iter().flat_map(|group| &group.rules)
+    }
+
+    /// Number of rules with this outcome.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.rules().filter(|rule| rule.outcome == outcome).count()
+    }
+}
+
+fn as_map<S: serde::Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter())
+}

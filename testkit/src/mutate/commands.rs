@@ -1,0 +1,195 @@
+//! What each command does with a capture, by the library's functions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use operator::capture::{
+    CaptureReader, CaptureWriter, Tick, add_event, compact, copy, copy_range, seal_truth,
+    unseal_truth, verify,
+};
+use operator::diagnose::{diagnose, draw};
+use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, joined};
+use operator::promql::{Engine, EngineOptions, Expression};
+use operator::report::report_of;
+use operator::report::{
+    Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
+};
+use operator::rules::{self, RuleFile, Settings};
+use operator::session::{CaptureStorage, Session, View};
+use operator::timeline::Evaluation;
+
+/// A command: its name, and what it does with a capture in a folder of its own. That it refuses
+/// the capture is well; the folder is empty, but for the capture.
+pub type Command = (&'static str, fn(&Path) -> Result<()>);
+
+/// All of them. Those that write come last.
+pub const COMMANDS: &[Command] = &[
+    ("verify", |path| Ok(verify(path).map(drop)?)),
+    ("show", show),
+    ("replay", |path| replay(path, None)),
+    ("replay --at", |path| replay(path, Some(2))),
+    ("query", query),
+    ("rules replay", rules_replay),
+    ("copy", |path| Ok(copy(path, &beside(path, "copy"))?)),
+    ("compact", compact_and_verify),
+    ("watch's excerpt", excerpt_of),
+    ("mark", mark),
+    ("seal", seal),
+    ("record --run", go_on),
+];
+
+fn beside(path: &Path, name: &str) -> PathBuf {
+    path.with_file_name(format!("{name}.capture"))
+}
+
+fn show(path: &Path) -> Result<()> {
+    let reader = CaptureReader::open(path)?;
+    reader.inventory()?;
+    joined(&reader.gaps()?);
+    reader.events()?;
+    reader.window();
+    reader.metrics();
+    reader.damage();
+    reader.digest()?;
+    Ok(())
+}
+
+/// Replays as of the end, or of a part of the way to it; with what `diff` and `explain` do.
+fn replay(path: &Path, part: Option<i64>) -> Result<()> {
+    let session = Session::open(path)?;
+    let window = session.load(View::WHOLE)?;
+    let (start, end) = (window.recording().window.start, window.end());
+    let as_of = part.map_or(end, |part| {
+        Timestamp::from_millis(start.as_millis() / part + end.as_millis() / part)
+    });
+    let evidence = window.evidence_as_of(as_of)?;
+    let verdict = diagnose(&evidence);
+    canonical_json(&verdict);
+    for finding in &verdict.findings {
+        explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);
+    }
+    let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
+    let pd = window.pd().summary(Evaluation::Sequential)?;
+    let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
+    let report = Diagnosed::new(report, verdict);
+    replay_text(&report, 80, Color::Plain);
+    replay_json(&report);
+    Ok(())
+}
+
+/// How long expressions may be evaluated, as with `--timeout`.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// An engine that gives up after a while, and what it is told by.
+fn engine(storage: &CaptureStorage<'_>) -> (Engine, Timer) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        std::thread::park_timeout(TIMEOUT);
+        flag.store(true, Ordering::Relaxed);
+    });
+    let interrupt = Some(stop);
+    let engine = Engine::new(EngineOptions { interrupt, ..EngineOptions::new(storage.dialect()) });
+    (engine, Timer(Some(thread)))
+}
+
+/// Ends with whoever waits.
+struct Timer(Option<std::thread::JoinHandle<()>>);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Expressions over everything that a capture holds.
+static EXPRESSIONS: LazyLock<Vec<Expression>> = LazyLock::new(|| {
+    [
+        "up",
+        "sum by (job) (rate({__name__=~\".+_count\"}[1m]))",
+        "count by (__name__) ({__name__=~\".+\"})",
+        "operator_pd_store_up",
+    ]
+    .map(|text| Expression::parse(text).expect("it is PromQL"))
+    .into()
+});
+
+fn query(path: &Path) -> Result<()> {
+    let reader = CaptureReader::open(path)?;
+    let storage = CaptureStorage::new(&reader);
+    let (engine, _timer) = engine(&storage);
+    let window = reader.window();
+    let last = window.end.saturating_add_millis(-1).max(window.start);
+    for expression in EXPRESSIONS.iter() {
+        if let Ok(answer) = engine.instant(expression, &storage, last) {
+            query_text(&answer);
+            query_csv(&answer);
+        }
+        let step_ms = (window.millis() / 20).max(1_000);
+        if let Ok(answer) = engine.range(expression, &storage, (window.start, last), step_ms) {
+            query_text(&answer);
+        }
+    }
+    Ok(())
+}
+
+static RULES: LazyLock<Vec<RuleFile>> = LazyLock::new(rules::bundled);
+
+fn rules_replay(path: &Path) -> Result<()> {
+    let reader = CaptureReader::open(path)?;
+    let storage = CaptureStorage::new(&reader);
+    storage.announce(rules::metrics_read(&RULES));
+    let (engine, _timer) = engine(&storage);
+    let metrics = reader.metrics();
+    let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };
+    let report = rules::replay(&RULES, &storage, &engine, &settings)
+        .map_err(|error| anyhow::anyhow!(error))?;
+    rules_text("mutant", &report);
+    Ok(())
+}
+
+fn compact_and_verify(path: &Path) -> Result<()> {
+    let small = beside(path, "small");
+    compact(path, &small)?;
+    verify(&small)?;
+    Ok(())
+}
+
+fn excerpt_of(path: &Path) -> Result<()> {
+    let reader = CaptureReader::open(path)?;
+    let mut writer = CaptureWriter::create(&beside(path, "next"), reader.meta().clone())?;
+    let end = reader.window().end;
+    let range = TimeRange::new(end.saturating_add_millis(-3_600_000), end);
+    copy_range(&reader, range, &mut writer)?;
+    Ok(writer.finish()?)
+}
+
+fn mark(path: &Path) -> Result<()> {
+    let event = Event {
+        at: Timestamp::from_millis(7),
+        kind: EventKind("note".to_owned()),
+        text: "hello".to_owned(),
+        fields: BTreeMap::new(),
+    };
+    Ok(add_event(path, event)?)
+}
+
+fn seal(path: &Path) -> Result<()> {
+    seal_truth(path, b"{}")?;
+    unseal_truth(path)?;
+    Ok(())
+}
+
+fn go_on(path: &Path) -> Result<()> {
+    let mut writer = CaptureWriter::resume(path)?;
+    writer.commit(Tick::default())?;
+    Ok(writer.finish()?)
+}
