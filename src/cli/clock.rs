@@ -1,5 +1,7 @@
-//! The system clock, and signals: what only the command line may ask the machine for.
+//! The system clock and signals, to which only the command line has access.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
@@ -7,10 +9,10 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, parse_duration_ms};
 use crate::record::{Clock, Stop};
 
-/// The current instant.
+/// The current instant of the wall clock.
 #[expect(clippy::disallowed_methods, reason = "the command line owns the clock")]
 pub fn now() -> Timestamp {
     let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -20,14 +22,14 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-/// A clock that nobody steps and that goes on while the machine is suspended. That of macOS and its
-/// kin does so by the name of the monotonic one; where a system has neither, suspensions do not show.
+/// A clock that cannot be stepped and that continues while the machine is suspended. On macOS and related
+/// systems that is the monotonic clock; on a system with neither, suspensions are not detected.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "openbsd"))]
 const BOOT_CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "openbsd")))]
 const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
-/// How long the machine has been running, including the time it was suspended.
+/// The time since the machine was started, including the time for which it was suspended.
 pub fn since_boot() -> Duration {
     let read = clock_gettime(BOOT_CLOCK);
     // The clock begins at zero and its nanoseconds are below a second.
@@ -35,7 +37,7 @@ pub fn since_boot() -> Duration {
     Duration::new(seconds, u32::try_from(read.tv_nsec).unwrap_or_default())
 }
 
-/// The clocks of this machine.
+/// The clocks of the machine on which the program runs.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -48,7 +50,24 @@ impl Clock for SystemClock {
     }
 }
 
-/// Awaits `work`, or the first request to stop: then `None`.
+/// A flag that becomes true after `timeout`, such as `2m`.
+///
+/// # Errors
+///
+/// Where the text is no duration, or a negative one.
+pub fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
+    let limit = Duration::from_millis(parse_duration_ms(timeout)?.try_into()?);
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    // The thread ends with the program.
+    std::thread::spawn(move || {
+        std::thread::park_timeout(limit);
+        flag.store(true, Ordering::Relaxed);
+    });
+    Ok(stop)
+}
+
+/// Waits for `work`; returns `None` where a request to stop arrives first.
 pub async fn unless_stopped<T>(
     stop: &watch::Receiver<Stop>,
     work: impl Future<Output = T>,
@@ -61,8 +80,8 @@ pub async fn unless_stopped<T>(
     }
 }
 
-/// A file that outgrows the limit of the process (`ulimit -f`) becomes an error of the write instead
-/// of a signal that kills. Needs a runtime for the moment of the call alone.
+/// Turns the signal for a file beyond the process's limit (`ulimit -f`), which would kill the process, into
+/// an error of the write. A runtime is needed during the call only.
 ///
 /// # Errors
 ///
@@ -71,8 +90,8 @@ pub fn let_writes_fail() -> std::io::Result<()> {
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Turns SIGINT and SIGTERM into requests to stop: the first one after the tick, the second one
-/// at once; and lets writes fail as [`let_writes_fail`] does.
+/// Turns SIGINT and SIGTERM into requests to stop: the first signal asks to stop after the tick, the second
+/// one at once. It also calls [`let_writes_fail`].
 ///
 /// # Errors
 ///

@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
         .try_get_matches()
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let done = match understood {
-        Ok((cli, matches)) => started(cli, &matches),
+        Ok((cli, matches)) => run(cli, &matches),
         Err(error) => arguments::explain(error),
     };
     match done {
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn started(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Code> {
+fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Code> {
     arguments::refuse_passwords(matches)?;
     start_logging(&cli.global);
     dispatch(cli)

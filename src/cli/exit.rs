@@ -1,4 +1,4 @@
-//! Exit codes, and what the user can do about an error.
+//! Exit codes, and hints about what the user can do about an error.
 
 use std::io;
 use std::path::Path;
@@ -14,17 +14,17 @@ use crate::source::SourceError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Code {
-    /// Everything asked for was done.
+    /// The command was successful; of a replay: no fault was found.
     Ok = 0,
-    /// Another error.
+    /// An error without a code of its own.
     Other = 1,
-    /// The command line or the configuration cannot be understood.
+    /// The command line or the configuration is invalid.
     Usage = 2,
     /// The file is damaged, is no capture, or has a newer format.
     Damaged = 3,
     /// A verification or a digest did not agree.
     Mismatch = 4,
-    /// No such run.
+    /// No run with this name exists.
     NotFound = 5,
     /// A source cannot be reached or refuses access.
     Source = 6,
@@ -32,11 +32,11 @@ pub enum Code {
     Locked = 7,
     /// The disk is full, or a file cannot be accessed.
     Storage = 8,
-    /// Done, and a fault was found.
+    /// The command was successful, and a fault was found or an alert fired.
     Fault = 10,
-    /// Done, and whether something is broken cannot be told.
+    /// The command was successful, and whether there is a fault cannot be decided.
     CannotTell = 11,
-    /// Interrupted before the end.
+    /// The command was interrupted before its end.
     Interrupted = 130,
 }
 
@@ -62,54 +62,54 @@ Exit codes:
   11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
   130  interrupted before the end";
 
-/// What only the command line can get wrong.
+/// The errors of the command line itself.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// Arguments that clap accepts and that make no sense together.
+    /// The arguments are invalid in a way that clap does not check; the text says why.
     #[error("{0}")]
     Usage(String),
-    /// No run of that name.
+    /// No run has this name.
     #[error("no run {name:?} in {searched}")]
     RunNotFound {
-        /// What was asked for.
+        /// The name that was given.
         name: String,
-        /// Where it was looked for.
+        /// The directories that were searched.
         searched: String,
-        /// Names that are close to it.
+        /// At most three names with a small edit distance, the nearest first.
         nearest: Vec<String>,
     },
-    /// Parts of the capture are damaged; the rest was told.
+    /// Parts of the capture are damaged; the rest was printed.
     #[error("{path}: {count} parts are damaged")]
     DamageFound {
-        /// The file.
+        /// The path of the capture, escaped.
         path: String,
-        /// How many parts.
+        /// The number of damaged parts.
         count: usize,
     },
     /// Two evaluations of the same capture differ.
     #[error("two evaluations differ: digest {first} and digest {second}")]
     Mismatch {
-        /// Digest of the first.
+        /// The digest of the first evaluation, or its JSON.
         first: String,
-        /// Digest of the second.
+        /// The digest of the second evaluation, or its JSON.
         second: String,
     },
-    /// `doctor` found something that prevents a recording.
+    /// This number of checks of `doctor` failed.
     #[error("{0} checks failed")]
     DoctorFailed(usize),
-    /// A recorder answers, and does not commit.
+    /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
-    /// Stopped while the sources were being found.
+    /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
     NotBegun,
-    /// Left at once, on a second signal.
+    /// A second signal ended the recording at once.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
 }
 
 impl CliError {
-    /// The end of a command that has told what it could read of a capture.
+    /// The result of a command that has printed what it could read of a capture.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl CliError {
     }
 }
 
-/// An error with its causes in one line; a cause that the message before it ends with is left out.
+/// An error with its causes in one line. A cause is left out where the message before ends with it.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -137,8 +137,8 @@ pub fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// What parsers of TOML and of regular expressions say: what failed, then what they read, which is
-/// left out, then why.
+/// The first and the last line of a message. Parsers of TOML and of regular expressions write what failed
+/// first, the reason last, and between them the text that they read, which is left out.
 fn first_and_last_line(message: &str) -> String {
     let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
     match (lines.next(), lines.next_back()) {
@@ -147,17 +147,17 @@ fn first_and_last_line(message: &str) -> String {
     }
 }
 
-/// The exit code of an error, by the first cause that has one.
+/// The exit code of an error: that of the first cause that has one, else [`Code::Other`].
 pub fn code(error: &anyhow::Error) -> Code {
     error.chain().find_map(code_of).unwrap_or(Code::Other)
 }
 
-/// What the user can do, where that is known.
+/// A hint about what the user can do; `None` where there is none.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
 
-/// Whether the reader of stdout went away, which is no error of ours.
+/// Whether the error is that the reader of stdout has closed it, which is not reported.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -1,4 +1,4 @@
-//! What every subcommand understands, and the runtime that some of them need.
+//! The global arguments, which every subcommand has, and the runtime that some subcommands need.
 
 use std::path::PathBuf;
 

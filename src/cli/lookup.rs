@@ -1,4 +1,6 @@
-//! Finds the capture that a name or a path means.
+//! Finds the capture that a name or a path stands for.
+//!
+//! Opening it is the commands' work.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,7 +11,7 @@ use super::exit::CliError;
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
 
-/// The suffix of captures.
+/// The file name suffix of captures.
 pub const SUFFIX: &str = CAPTURE_SUFFIX;
 
 /// The capture that `text` means: an existing file, `latest`, or the name of a run in `dir`, in
@@ -27,7 +29,7 @@ pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     }
     let not_found =
         |nearest| CliError::RunNotFound { name: path_text(path), searched: searched(dir), nearest };
-    // What is not UTF-8 can name a file and no run.
+    // A text that is not UTF-8 can name a file but no run.
     let Some(text) = path.to_str() else { return Err(not_found(Vec::new())) };
     if text == "latest" {
         return latest(dir).ok_or_else(|| not_found(Vec::new()));
@@ -49,14 +51,14 @@ pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     found.ok_or_else(|| not_found(nearest(dir, name.as_str())))
 }
 
-/// The captures of the runs that a name finds, place by place in the order of their names.
+/// The captures of all runs that [`find`] finds by name: directory by directory, ascending by name.
 pub fn all(dir: &Path) -> Vec<PathBuf> {
     let mut names = BTreeSet::new();
     let found = places(dir).into_iter().flat_map(|place| captures(&place));
     found.filter(|path| names.insert(run_name(path))).collect()
 }
 
-/// The captures in `dir`, in the order of their names.
+/// The captures in `dir`, ascending by name; empty where it cannot be read.
 pub fn captures(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
@@ -67,18 +69,18 @@ pub fn captures(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The name of the run that a file holds, going by the file's name.
+/// The name of the run of a capture, derived from its file name.
 pub fn run_name(path: &Path) -> String {
     let file = path_text(Path::new(path.file_name().unwrap_or_default()));
     file.strip_suffix(SUFFIX).unwrap_or(&file).to_owned()
 }
 
-/// A path as the text that JSON holds: itself, or, where it is not UTF-8, as it is shown.
+/// A path as text for JSON: unchanged, or escaped where it is not UTF-8.
 pub fn path_text(path: &Path) -> String {
     path.to_str().map_or_else(|| escape_path(path), str::to_owned)
 }
 
-/// Where runs are looked for, for a person.
+/// The directories in which runs are looked for, as text.
 pub fn searched(dir: &Path) -> String {
     let names: Vec<String> = places(dir).iter().map(|place| escape_path(place)).collect();
     names.join(", ")
@@ -94,7 +96,7 @@ fn places(dir: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The capture that was written last; of two written at once, the later name.
+/// The capture that was modified last; of two modified at the same time, the later name.
 fn latest(dir: &Path) -> Option<PathBuf> {
     captures(dir)
         .into_iter()
@@ -108,7 +110,7 @@ fn nearest(dir: &Path, name: &str) -> Vec<String> {
         .iter()
         .flat_map(|place| captures(place))
         .map(|path| run_name(&path))
-        .map(|known| (distance(&known, name), known))
+        .map(|known| (edit_distance(&known, name), known))
         .filter(|(distance, _)| *distance <= (name.len() / 3).max(2))
         .collect();
     names.sort();
@@ -116,19 +118,9 @@ fn nearest(dir: &Path, name: &str) -> Vec<String> {
     names.into_iter().take(3).map(|(_, known)| known).collect()
 }
 
-/// Levenshtein's distance, in bytes.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
+/// The Levenshtein distance in bytes.
+fn edit_distance(left: &str, right: &str) -> usize {
+    strsim::generic_levenshtein(&left.as_bytes().to_vec(), &right.as_bytes().to_vec())
 }
 
 #[cfg(test)]
@@ -137,9 +129,9 @@ mod tests {
 
     #[test]
     fn distance_counts_edits() {
-        assert_eq!(distance("chaos-01", "chaos-10"), 2);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(edit_distance("chaos-01", "chaos-10"), 2);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Arguments, wiring, progress, exit codes.
+//! The command line: parses arguments, calls the other modules, prints results and progress, and returns
+//! exit codes.
 //!
-//! The only module that prints and that reads the system clock.
+//! It is the only module that prints and that reads the system clock.
 
 mod clock;
 mod commands;

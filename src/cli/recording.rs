@@ -1,4 +1,4 @@
-//! A recording under way, whoever asked for it: what it is written into, the past, then live.
+//! Carries out a plan for `record` and `watch`: opens the capture, copies the past, then records live.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -19,34 +19,40 @@ use crate::record::{
 };
 use crate::watch::Exporter;
 
-/// PD is asked what is due this often; the cadence of each path is the schedule's.
+/// The time between two rounds of requests to PD. Which requests are due in a round is decided by the
+/// schedule.
 const PD_INTERVAL: Duration = Duration::from_secs(5);
-/// Listens where the plan says so: from the start, since finding the sources and copying the past
-/// may take their time.
+
+/// Starts to listen on the address of the plan, if it has one. Call it first, since finding the sources
+/// and copying the past may take long.
+///
+/// # Errors
+///
+/// An I/O error where the address cannot be listened on.
 pub async fn exporter(plan: &Plan) -> anyhow::Result<Option<Exporter>> {
     match plan.listen {
-        Some(address) => {
-            Ok(Some(Exporter::start(address, patience(plan.interval), &clock::SystemClock).await?))
-        }
+        Some(address) => Ok(Some(
+            Exporter::start(address, health_timeout(plan.interval), &clock::SystemClock).await?,
+        )),
         None => Ok(None),
     }
 }
 
-/// How long a recorder may go without a commit and still count as healthy.
-fn patience(interval: Duration) -> Duration {
+/// The longest time without a commit for which a recorder counts as healthy.
+fn health_timeout(interval: Duration) -> Duration {
     (interval * 4).max(Duration::from_secs(60))
 }
 
-/// Whoever is told how the recording stands.
+/// The receivers of the recording's progress.
 pub struct Watchers<'a> {
-    /// Who tells a person; shared with whoever judges the recording.
+    /// Prints progress; shared with the live monitor.
     pub reporter: &'a Mutex<Reporter>,
-    /// Who tells machines.
+    /// Serves metrics and health over HTTP, if that was asked for.
     pub exporter: Option<Exporter>,
 }
 
 impl Watchers<'_> {
-    /// The one who tells a person.
+    /// The reporter, locked.
     pub fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().expect("nobody panics while reporting")
     }
@@ -69,16 +75,16 @@ impl Watchers<'_> {
 
 /// The sources of a recording.
 pub struct Sources {
-    /// Copies Prometheus, if there is one.
+    /// Copies samples out of Prometheus; `None` without Prometheus.
     pub copier: Option<Copier>,
-    /// How far Prometheus's clock stands from ours, in milliseconds.
+    /// Prometheus's clock minus ours, in milliseconds.
     pub prometheus_offset_ms: i64,
-    /// PD, if it is recorded.
+    /// PD's members; `None` without PD.
     pub pd: Option<PdFound>,
 }
 
 impl Sources {
-    /// What was found, and of Prometheus what the plan selects.
+    /// The sources that were found, with the plan's selectors for Prometheus.
     pub fn of(plan: &Plan, pd: Option<PdFound>, prometheus: Option<PrometheusFound>) -> Self {
         let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
@@ -87,16 +93,20 @@ impl Sources {
     }
 }
 
-/// Who takes part in a live recording.
+/// The parts of a live recording that only some commands have.
 #[derive(Default)]
 pub struct Followers {
-    /// Who is told what is recorded.
+    /// Receives every commit, for live diagnosis.
     pub feed: Option<LiveFeed>,
-    /// Who says when another capture follows.
+    /// Decides when the recording continues in another capture.
     pub succession: Option<Box<dyn Succession>>,
 }
 
-/// History first, then live.
+/// Copies the past of the plan, then records live. Returns how the recording ended.
+///
+/// # Errors
+///
+/// Those of [`history`] and of [`record::run`].
 pub async fn phases(
     plan: &Plan,
     mut writer: CaptureWriter,
@@ -131,7 +141,12 @@ pub async fn phases(
     Ok(record::run(recording, writer, &clock::SystemClock, stop, &mut progress).await?)
 }
 
-/// Copies the past of the plan.
+/// Copies `range` out of Prometheus, and reports an estimate first.
+///
+/// # Errors
+///
+/// [`CliError::Usage`] where the range begins before what the capture holds, and those of
+/// [`record::copy_history`].
 pub async fn history(
     plan: &Plan,
     writer: CaptureWriter,
@@ -163,7 +178,12 @@ pub async fn history(
     Ok(copied.await?)
 }
 
-/// Makes the capture, or opens the one that is there to go on with it.
+/// Creates the capture, or opens an existing one to continue it.
+///
+/// # Errors
+///
+/// An error where the file cannot be made or opened, and [`CliError::Usage`] where it holds another
+/// cluster.
 pub fn open(
     plan: &Plan,
     pd: Option<&PdFound>,
@@ -223,7 +243,7 @@ fn add_new(held: &mut Vec<String>, new: Vec<String>) {
     }
 }
 
-/// What the file said before, and what is new.
+/// The metadata of a resumed capture: that of the file, with what is new.
 fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
     let mut copied_by = before.copied_by;
     add_new(&mut copied_by, now.copied_by);

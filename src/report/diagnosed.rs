@@ -7,18 +7,18 @@ use crate::diagnose::Verdict;
 use crate::model::canonical_json;
 use crate::report::ReplayReport;
 
-/// What a replay tells, and what is made of it.
+/// The report of a replay and the verdict on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diagnosed {
-    /// What happened.
+    /// The timeline and the state of the cluster.
     #[serde(flatten)]
     pub replay: ReplayReport,
-    /// Why.
+    /// The diagnosis: outcome, causes and findings.
     pub verdict: Verdict,
 }
 
 impl Diagnosed {
-    /// Puts the two together. `report_digest` then covers both.
+    /// Combines the two, and computes `report_digest` again so that it covers both.
     pub fn new(mut replay: ReplayReport, verdict: Verdict) -> Self {
         replay.report_digest = None;
         let mut whole = Self { replay, verdict };

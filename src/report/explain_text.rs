@@ -1,4 +1,4 @@
-//! A finding for a person: its readings and a plot of what it rests on.
+//! A finding as text: its readings, and a plot of each quantity that it is based on.
 
 use super::page::{Color, Ink, Page, clock};
 use crate::diagnose::{Drawn, Finding, PlotHow};
@@ -7,10 +7,10 @@ use crate::model::{Timestamp, escape};
 /// Rows of a plot.
 const ROWS: usize = 8;
 
-/// Columns of the values beside a plot.
+/// Columns for the values beside a plot.
 const SCALE: usize = 10;
 
-/// A finding in lines of at most `width` columns.
+/// A finding in lines of at most `width` columns; at least 60 are used.
 pub fn explain_text(finding: &Finding, drawn: &[Drawn], width: usize, color: Color) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let title = format!("{}  {}: {}", finding.id, finding.target.text(), finding.text);
@@ -39,32 +39,11 @@ pub fn explain_text(finding: &Finding, drawn: &[Drawn], width: usize, color: Col
 }
 
 impl Page {
-    /// A column per point or per several, `|` where the finding begins and ends.
+    /// A bar chart with a column for each point, or for several; `^` and `$` mark where the finding
+    /// begins and ends.
     fn plot(&mut self, finding: &Finding, drawn: &Drawn) {
-        let how = match drawn.plot.how {
-            PlotHow::Gauge | PlotHow::Pd => "",
-            PlotHow::Rate => ", a second",
-            PlotHow::Mean => ", mean",
-        };
-        let label = drawn
-            .plot
-            .label
-            .as_ref()
-            .map_or_else(String::new, |(name, value)| format!(" {name}={value}"));
-        let (metric, of) = (&drawn.plot.metric, &drawn.plot.instance);
-        let heading = match drawn.plot.how {
-            PlotHow::Pd if of.parse::<u64>().is_ok() => format!("PD {metric} of store {of}"),
-            PlotHow::Pd => format!("PD {metric} of {of}"),
-            _ => format!("{metric} of {of}{label}{how}"),
-        };
-        self.heading(&heading);
-        let room = self.width - SCALE - 4;
-        let per_column = drawn.points.len().div_ceil(room).max(1);
-        let columns: Vec<(i64, f64)> = drawn
-            .points
-            .chunks(per_column)
-            .map(|part| (part[0].0, part.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max)))
-            .collect();
+        self.heading(&plot_heading(drawn));
+        let columns = columns(&drawn.points, self.width - SCALE - 4);
         let most = columns.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max);
         let least = columns.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min).min(0.0);
         let height = |value: f64| match most > least {
@@ -82,26 +61,52 @@ impl Page {
             let line = format!("{scale:>SCALE$} | {}", bars.trim_end());
             self.one_line(&line, Ink::Plain);
         }
-        let marks: String = columns
-            .iter()
-            .enumerate()
-            .map(|(index, (at, _))| {
-                let next = columns.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
-                let inside =
-                    |instant: Timestamp| instant.as_millis() >= *at && instant.as_millis() < next;
-                match (inside(finding.onset_ms), finding.end_ms.is_some_and(inside)) {
-                    (true, _) => '^',
-                    (_, true) => '$',
-                    _ => '-',
-                }
-            })
-            .collect();
+        let marks = marks(finding, &columns);
         self.one_line(&format!("{:>SCALE$} | {marks}", ""), Ink::Dim);
         let ends = [columns.first(), columns.last()]
             .map(|end| end.map_or_else(String::new, |(at, _)| clock(Timestamp::from_millis(*at))));
         let text = format!("{:>SCALE$}   {} to {}; ^ onset, $ end", "", ends[0], ends[1]);
         self.one_line(&escape(&text), Ink::Dim);
     }
+}
+
+/// The quantity that a plot shows, and of which target.
+fn plot_heading(drawn: &Drawn) -> String {
+    let unit = match drawn.plot.how {
+        PlotHow::Gauge | PlotHow::Pd => "",
+        PlotHow::Rate => ", a second",
+        PlotHow::Mean => ", mean",
+    };
+    let label = drawn.plot.label.as_ref();
+    let label = label.map_or_else(String::new, |(name, value)| format!(" {name}={value}"));
+    let (metric, of) = (&drawn.plot.metric, &drawn.plot.instance);
+    match drawn.plot.how {
+        PlotHow::Pd if of.parse::<u64>().is_ok() => format!("PD {metric} of store {of}"),
+        PlotHow::Pd => format!("PD {metric} of {of}"),
+        _ => format!("{metric} of {of}{label}{unit}"),
+    }
+}
+
+/// At most `room` columns: the instant of the first point of each, and its greatest value.
+fn columns(points: &[(i64, f64)], room: usize) -> Vec<(i64, f64)> {
+    points
+        .chunks(points.len().div_ceil(room).max(1))
+        .map(|part| (part[0].0, part.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max)))
+        .collect()
+}
+
+/// A mark for each column: `^` where the finding begins, `$` where it ends.
+fn marks(finding: &Finding, columns: &[(i64, f64)]) -> String {
+    let mark = |(index, (at, _)): (usize, &(i64, f64))| {
+        let next = columns.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
+        let inside = |instant: Timestamp| (*at..next).contains(&instant.as_millis());
+        match (inside(finding.onset_ms), finding.end_ms.is_some_and(inside)) {
+            (true, _) => '^',
+            (_, true) => '$',
+            _ => '-',
+        }
+    };
+    columns.iter().enumerate().map(mark).collect()
 }
 
 /// A value in at most nine columns.

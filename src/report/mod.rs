@@ -1,10 +1,13 @@
-//! Reports as bytes: text for a terminal, JSON for programs.
+//! Turns results into bytes: text for people, JSON, CSV and Parquet for programs.
 //!
-//! The same report gives the same bytes in any time zone and any locale.
+//! The same result gives the same bytes in any time zone and any locale. Nothing is written to a file or
+//! a terminal here: that is the callers' work.
 
+mod capture_text;
 mod diagnosed;
 mod explain_text;
 mod json;
+mod metric_list;
 mod page;
 mod prompt_text;
 mod quantities;
@@ -16,9 +19,11 @@ mod rules_text;
 mod table;
 mod verdict_text;
 
+pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::Diagnosed;
 pub use explain_text::explain_text;
 pub use json::replay_json;
+pub use metric_list::{Metric, metric_names, metrics, metrics_text, missing_metric};
 pub use page::Color;
 pub use prompt_text::prompt_text;
 pub use quantities::{count, duration, size};

@@ -1,24 +1,28 @@
-//! Lines of a fixed width for a terminal: breaking, indenting and colouring text.
+//! Lines of a fixed width for a terminal: breaks, indents and colours text.
+//!
+//! What the lines say is decided by the reports that use it.
 
 use std::fmt::Write;
 
 use crate::model::{Timestamp, cut, escape};
 
-/// Whether to emphasise with ANSI escapes.
+/// Whether text is emphasised with ANSI escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
-    /// Bytes of text only.
+    /// Text without escape sequences.
     Plain,
-    /// ANSI escapes.
+    /// Text with ANSI escape sequences for bold, dim and colours.
     Ansi,
 }
 
+/// A text that grows line by line. All but [`ink`](Page::ink) escape what they add.
 pub(super) struct Page {
     pub(super) out: String,
     pub(super) width: usize,
     pub(super) color: Color,
 }
 
+/// The emphasis of a piece of text.
 #[derive(Clone, Copy)]
 pub(super) enum Ink {
     Plain,
@@ -30,11 +34,13 @@ pub(super) enum Ink {
 }
 
 impl Page {
+    /// Adds a blank line and a bold line.
     pub(super) fn heading(&mut self, text: &str) {
         self.out.push('\n');
         self.line(0, text, Ink::Bold);
     }
 
+    /// Adds a name and its value, which is broken within its own column.
     pub(super) fn field(&mut self, name: &str, value: &str) {
         let name = escape(name);
         let indent = 15;
@@ -44,11 +50,12 @@ impl Page {
         }
     }
 
-    /// How many lines [`line`](Self::line) takes.
+    /// The number of lines that [`line`](Self::line) needs for this text.
     pub(super) fn lines_of(&self, indent: usize, text: &str) -> usize {
         wrap(&escape(text), self.width - indent - 2).len()
     }
 
+    /// Adds a text, broken into lines; those after the first are indented by two more columns.
     pub(super) fn line(&mut self, indent: usize, text: &str, ink: Ink) {
         for (index, line) in wrap(&escape(text), self.width - indent - 2).into_iter().enumerate() {
             let indent = if index == 0 { indent } else { indent + 2 };
@@ -58,7 +65,7 @@ impl Page {
         }
     }
 
-    /// Text that is cut rather than broken where it is too long.
+    /// Adds one line, which is cut where it is too long.
     pub(super) fn one_line(&mut self, text: &str, ink: Ink) {
         let text = escape(text);
         self.ink(&cut(&text, self.width), ink);
@@ -69,6 +76,7 @@ impl Page {
         self.out.push('\n');
     }
 
+    /// Adds text with this emphasis, unescaped and unbroken.
     pub(super) fn ink(&mut self, text: &str, ink: Ink) {
         let code = match (self.color, ink) {
             (Color::Plain, _) | (_, Ink::Plain) => return self.out.push_str(text),
@@ -82,7 +90,7 @@ impl Page {
     }
 }
 
-/// The first and the last of many items, together `most`, and how many lie between; all of a few.
+/// The first and the last items of a list, together at most `most`, and the number of items between them.
 pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     match items.len().checked_sub(most) {
         None | Some(0) => (items, 0, &[]),
@@ -93,7 +101,8 @@ pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     }
 }
 
-/// Breaks at spaces, and not at no-break spaces, which are printed as spaces; a word longer than `width` is broken anywhere. Never empty.
+/// Breaks a text into lines at spaces. No-break spaces become spaces and are not broken at; a word longer
+/// than `width` is broken anywhere. There is at least one line.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(10);
     let mut lines = vec![String::new()];
@@ -120,7 +129,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// `HH:MM:SS.mmm` in UTC.
+/// The time of day in UTC, as `HH:MM:SS.mmm`.
 pub(super) fn clock(at: Timestamp) -> String {
     let millis = at.as_millis().rem_euclid(86_400_000);
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
@@ -128,6 +137,7 @@ pub(super) fn clock(at: Timestamp) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
 }
 
+/// A duration in milliseconds as text: `12.4s`, `3m30s`, `2h05m`.
 pub(super) fn length(millis: i64) -> String {
     match millis {
         ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),

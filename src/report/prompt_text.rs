@@ -1,4 +1,6 @@
-//! The evidence, compact and cited, for pasting into an assistant. Nothing calls out.
+//! The evidence as compact Markdown with citations, for pasting into a language model.
+//!
+//! Nothing is sent anywhere.
 
 use std::fmt::Write;
 
@@ -7,10 +9,10 @@ use super::page::ends;
 use crate::diagnose::{Cause, Finding};
 use crate::model::escape;
 
-/// Entries of the timeline that are told.
-const ENTRIES_TOLD: usize = 4_000;
+/// The number of entries of the timeline that are listed.
+const ENTRIES_LISTED: usize = 4_000;
 
-/// The verdict and its evidence as Markdown that a language model can be asked about.
+/// The verdict, its findings and the timeline as Markdown; every line is escaped.
 pub fn prompt_text(report: &Diagnosed) -> String {
     let (verdict, replay) = (&report.verdict, &report.replay);
     let mut out = String::new();
@@ -34,7 +36,7 @@ pub fn prompt_text(report: &Diagnosed) -> String {
     line(verdict.summary.clone());
     for (what, list) in [("cause", &verdict.causes), ("planned", &verdict.changes)] {
         for one in list {
-            line(format!("- {what}: {}", claim(one)));
+            line(format!("- {what}: {}", cause_text(one)));
         }
     }
     for one in &verdict.alternatives {
@@ -45,10 +47,10 @@ pub fn prompt_text(report: &Diagnosed) -> String {
     }
     line("## Findings".to_owned());
     for finding in &verdict.findings {
-        line(format!("- {}", told(finding)));
+        line(format!("- {}", finding_text(finding)));
     }
     line("## Timeline".to_owned());
-    let (first, left_out, last) = ends(&replay.timeline, ENTRIES_TOLD);
+    let (first, left_out, last) = ends(&replay.timeline, ENTRIES_LISTED);
     for (number, entry) in first.iter().chain(last).enumerate() {
         if number == first.len() {
             line(format!("- {left_out} entries left out here"));
@@ -58,7 +60,7 @@ pub fn prompt_text(report: &Diagnosed) -> String {
     out
 }
 
-fn claim(cause: &Cause) -> String {
+fn cause_text(cause: &Cause) -> String {
     let evidence: Vec<&str> = cause.evidence.iter().map(|one| one.finding.as_str()).collect();
     let end = cause.end_ms.map_or_else(|| "open".to_owned(), |end| end.to_string());
     let mut text = format!(
@@ -77,7 +79,7 @@ fn claim(cause: &Cause) -> String {
     text
 }
 
-fn told(finding: &Finding) -> String {
+fn finding_text(finding: &Finding) -> String {
     let readings: Vec<String> = finding
         .citations
         .iter()

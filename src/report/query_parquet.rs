@@ -18,7 +18,7 @@ use crate::promql::Answer;
 ///
 /// # Errors
 ///
-/// Where the frame cannot be written.
+/// [`PolarsError`](polars::error::PolarsError) where the file cannot be encoded.
 pub fn query_parquet(answer: &Answer) -> PolarsResult<Vec<u8>> {
     let rows = rows(answer);
     let samples = || rows.iter().flat_map(|(_, samples)| *samples);

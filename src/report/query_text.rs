@@ -1,4 +1,6 @@
-//! The result of a query for a person, as CSV, and as a plot in a terminal.
+//! The result of a query as text, as CSV, and as a plot of characters.
+//!
+//! Its JSON is made in `promql`, its Parquet in `query_parquet`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -9,11 +11,11 @@ use super::table::table_of_numbers;
 use crate::model::{Labels, Sample, Series, escape};
 use crate::promql::{Answer, Value, format_value};
 
-/// Series that a plot shows; more lines would hide each other.
+/// The number of series that a plot shows; more lines would hide each other.
 const PLOTTED: usize = 6;
 
-/// The result in lines: elements of an instant vector with their values, or each series with how
-/// many points it has and how far they go. Control characters in labels are escaped.
+/// The result as a table: the elements of an instant vector with their values, or each series with the
+/// number of its points and their first, least, greatest and last value. Labels are escaped.
 pub fn query_text(answer: &Answer) -> String {
     let mut out = String::new();
     match &answer.value {
@@ -111,7 +113,7 @@ pub(super) fn rows(answer: &Answer) -> Vec<(&Labels, &[Sample])> {
     }
 }
 
-/// A cell of text.
+/// A cell of CSV with this text, quoted where necessary.
 fn quoted(text: &str) -> String {
     let guard = if begins_formula(text) { "'" } else { "" };
     let cell = format!("{guard}{}", escape(text));

@@ -1,5 +1,7 @@
-//! The report of a replay as a value, its digest, and the proof that it does not depend on the
-//! order of computing.
+//! The report of a replay as a value, with its digest, and the check that it does not depend on the order
+//! of evaluation.
+//!
+//! Its forms as bytes are in `json` and `replay_text`.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,18 +16,18 @@ use crate::timeline::{
 /// Version of the report's JSON.
 pub const SCHEMA: &str = "operator.replay/1";
 
-/// What a replay tells.
+/// The report of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReplayReport {
-    /// [`SCHEMA`].
+    /// The version of this JSON, [`SCHEMA`].
     pub schema: &'static str,
-    /// What is known of the run.
+    /// The metadata of the run.
     pub meta: RunMeta,
-    /// The part of the run that was looked at.
+    /// The part of the run that was replayed.
     pub window: TimeRange,
-    /// What was recorded.
+    /// The amount of data that was read.
     pub recorded: Recorded,
-    /// What was not recorded.
+    /// The times for which observations are missing, adjoining gaps joined.
     pub gaps: Vec<Gap>,
     /// Parts of the capture that could not be read.
     pub damage: Vec<DamageLine>,
@@ -33,7 +35,7 @@ pub struct ReplayReport {
     pub initial: StateSummary,
     /// The cluster at the end.
     pub last: StateSummary,
-    /// What happened.
+    /// The changes of the cluster, ascending by time.
     pub timeline: Vec<Entry>,
     /// Digest of the content that was read, hexadecimal SHA-256.
     pub capture_digest: String,
@@ -45,31 +47,31 @@ pub struct ReplayReport {
     pub report_digest: Option<String>,
 }
 
-/// How much was observed.
+/// How much data the report is based on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recorded {
-    /// Answers of PD with a success status.
+    /// The number of PD's answers with a success status.
     pub pd_answers: usize,
-    /// Requests to PD that failed or were answered with an error.
+    /// The number of requests to PD that failed or were answered with an error.
     pub pd_failures: usize,
-    /// Members that were asked.
+    /// The names of the PD members that were asked.
     pub pd_members: Vec<String>,
-    /// Series that the timeline read.
+    /// The number of series that the timeline read.
     pub series: usize,
-    /// Their samples.
+    /// The number of samples in these series.
     pub samples: usize,
 }
 
 /// A part of the capture that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct DamageLine {
-    /// Which row or block.
+    /// The damaged row or block of the capture.
     pub part: String,
-    /// What does not hold.
+    /// What is wrong with it.
     pub why: String,
-    /// The time it covered, where known.
+    /// The time that the part covered; `None` where that is unknown.
     pub range: Option<TimeRange>,
-    /// Whose observations are lost with it; absent where none are.
+    /// The source whose observations are lost with it; absent where none are lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<Observed>,
 }
@@ -78,16 +80,16 @@ pub struct DamageLine {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("two evaluations differ at byte {offset} of the report: {sequential:?} and {shuffled:?}")]
 pub struct Mismatch {
-    /// Where the reports' canonical JSON differs first.
+    /// The first byte at which the canonical JSON of the two reports differs.
     pub offset: usize,
-    /// What stands there when evaluated in sequence.
+    /// The JSON at that place when evaluated in sequence.
     pub sequential: String,
-    /// What stands there when evaluated in another order.
+    /// The JSON at that place when evaluated in another order.
     pub shuffled: String,
 }
 
-/// Makes the report of a recording that holds PD's answers. `damage` and `capture_digest` are the
-/// reader's.
+/// Makes the report of a recording that includes PD's answers. `damage` and `capture_digest` are those of
+/// the reader.
 pub fn report(
     recording: &Recording,
     damage: &[Damage],
@@ -98,19 +100,19 @@ pub fn report(
     report_of(recording, pd, damage, capture_digest, evaluation)
 }
 
-/// The same where PD's answers have been read already, and may not be in the recording.
+/// As [`report`], for PD's answers that have been summarised already and need not be in the recording.
 pub fn report_of(
     recording: &Recording,
-    told: PdSummary,
+    pd: PdSummary,
     damage: &[Damage],
     capture_digest: &str,
     evaluation: Evaluation,
 ) -> ReplayReport {
     let ordered = Ordered::new(recording, evaluation);
     let gaps = joined(ordered.gaps.iter().copied());
-    let recorded = recorded(&ordered, &told);
-    let [initial, last] = told.ends(&ordered.series, recording.window);
-    let timeline = timeline_of(&ordered, recording, evaluation.threads(), &gaps, told);
+    let recorded = recorded(&ordered, &pd);
+    let [initial, last] = pd.ends(&ordered.series, recording.window);
+    let timeline = timeline_of(&ordered, recording, evaluation.threads(), &gaps, pd);
     let damage_line = |damage: &Damage| DamageLine {
         part: damage.part.clone(),
         why: damage.why.clone(),
@@ -138,7 +140,7 @@ pub fn report_of(
     report
 }
 
-/// Computes the report in sequence and again shuffled over threads.
+/// Computes the report in sequence, and again in another order on several threads.
 ///
 /// # Errors
 ///

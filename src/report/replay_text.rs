@@ -1,4 +1,6 @@
-//! The report of a replay for a person at a terminal.
+//! The report of a replay as text for a person.
+//!
+//! Breaking and colouring lines is in `page`; the verdict's part is in `verdict_text`.
 
 use std::fmt::Write;
 
@@ -13,12 +15,13 @@ use crate::timeline::{Entry, EntryKind, StateSummary};
 /// Columns before the text of an entry: `16:30:50.274  +3m30s prometheus `.
 const INDENT: usize = 32;
 
-/// Gaps that are told, and parts that are damaged.
-const GAPS_TOLD: usize = 200;
-/// Lines of the timeline.
-const ENTRIES_TOLD: usize = 4_000;
+/// The number of gaps, and of damaged parts, that are listed.
+const GAPS_LISTED: usize = 200;
+/// The number of lines of the timeline that are listed.
+const ENTRIES_LISTED: usize = 4_000;
 
-/// The report, the verdict first, in lines of at most `width` columns, where words allow; at least 60 are used.
+/// The report, the verdict first, in lines of at most `width` columns where words allow; at least 60
+/// columns are used.
 /// Control characters in what came from outside are escaped.
 pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
@@ -85,7 +88,7 @@ impl Page {
             return;
         }
         self.heading("Not recorded");
-        let (first, left_out, last) = ends(&report.gaps, GAPS_TOLD);
+        let (first, left_out, last) = ends(&report.gaps, GAPS_LISTED);
         for (number, gap) in first.iter().chain(last).enumerate() {
             if number == first.len() {
                 self.left_out(left_out);
@@ -164,8 +167,8 @@ impl Page {
         if report.timeline.is_empty() {
             self.line(2, "nothing changed", Ink::Dim);
         }
-        let groups: Vec<&[Entry]> = report.timeline.chunk_by(told_together).collect();
-        let (first, left_out, last) = ends(&groups, ENTRIES_TOLD);
+        let groups: Vec<&[Entry]> = report.timeline.chunk_by(share_a_line).collect();
+        let (first, left_out, last) = ends(&groups, ENTRIES_LISTED);
         for (number, group) in first.iter().chain(last).enumerate() {
             if number == first.len() {
                 self.left_out(left_out);
@@ -174,7 +177,7 @@ impl Page {
         }
     }
 
-    /// One line of the timeline, which tells one entry or several that belong together.
+    /// One line of the timeline, with one entry or several that share it.
     fn entries(&mut self, group: &[Entry], start: Timestamp) {
         let Some(entry) = group.first() else { return };
         let source = escape(&entry.source);
@@ -210,7 +213,7 @@ impl Page {
             return;
         }
         self.heading("Damaged, and left out");
-        let (first, left_out, last) = ends(&report.damage, GAPS_TOLD);
+        let (first, left_out, last) = ends(&report.damage, GAPS_LISTED);
         for (number, damage) in first.iter().chain(last).enumerate() {
             if number == first.len() {
                 self.left_out(left_out);
@@ -269,9 +272,9 @@ fn ink_of(kind: EntryKind) -> Ink {
     }
 }
 
-/// Counts of stores out of one answer are told in one line, and so is the same thing that
-/// happened to several subjects at once.
-fn told_together(a: &Entry, b: &Entry) -> bool {
+/// Whether two entries share a line: counts of stores from one answer do, and so does the same change of
+/// several subjects at the same time.
+fn share_a_line(a: &Entry, b: &Entry) -> bool {
     (a.at, &a.source, a.kind) == (b.at, &b.source, b.kind)
         && a.evidence.reference == b.evidence.reference
         && (is_count(a.kind) || (a.text == b.text && a.kind != EntryKind::Marked))
@@ -285,7 +288,7 @@ fn group_text(group: &[Entry]) -> String {
     let Some(first) = group.first() else { return String::new() };
     if is_count(first.kind) {
         let noun = if first.kind == EntryKind::StoreLeaderCount { "leaders" } else { "regions" };
-        // The addresses stand at the head of the report.
+        // The addresses are listed at the head of the report.
         let part = |entry: &Entry| {
             let store = entry.subject.split(" (").next().unwrap_or(&entry.subject).to_owned();
             let change = entry.text.strip_prefix(noun).unwrap_or(&entry.text);
@@ -298,8 +301,8 @@ fn group_text(group: &[Entry]) -> String {
     format!("{}: {}", subjects.join(", "), first.text)
 }
 
-/// `[/stores leader_count 12]`: PD's path without prefix and query, or the series, and the value;
-/// without values where a line tells several.
+/// The evidence of a line, such as `[/stores leader_count 12]`: PD's path without prefix and query, or the
+/// series, and the value. The value is left out where the entries of the line differ in it.
 fn evidence_text(group: &[Entry]) -> String {
     let Some(evidence) = group.first().map(|entry| &entry.evidence) else { return String::new() };
     let short = short_path(&evidence.reference);
@@ -322,13 +325,13 @@ fn range_text(range: TimeRange) -> String {
     format!("{start} to {end}")
 }
 
-/// Time since the start: `+12.4s`, `+3m30s`, `+2h05m`.
+/// The time since the start of the window: `+12.4s`, `+3m30s`, `+2h05m`.
 fn offset(millis: i64) -> String {
     let sign = if millis < 0 { '-' } else { '+' };
     format!("{sign}{}", length(millis.saturating_abs()))
 }
 
-/// Rounds to four significant digits: PD's scores carry no more meaning.
+/// A number with four significant digits: further digits of PD's scores have no meaning.
 fn significant(value: f64) -> String {
     let scientific = format!("{value:.3e}");
     let exponent: i32 = scientific.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);

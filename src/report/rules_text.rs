@@ -1,16 +1,16 @@
-//! A replay of rules for a person at a terminal.
+//! A replay of rules as text for a person.
 
 use std::fmt::Write;
 
 use crate::model::{TimeRange, Timestamp, escape};
 use crate::rules::{AlertChange, AlertHistory, AlertState, Outcome, RuleReport, RulesReport};
 
-/// Columns of the text, the same on every terminal, so that its bytes are too.
+/// The width of the text in columns. It is the same on every terminal, so that the bytes are the same.
 const WIDTH: usize = 80;
-/// Alerts of one rule that are told with their samples.
+/// The number of alerts of one rule that are shown with their samples.
 const ALERTS: usize = 12;
 
-/// The report in lines of at most 80 columns, where words allow; control characters are escaped.
+/// The report in lines of at most 80 columns where words allow; control characters are escaped.
 pub fn rules_text(run: &str, report: &RulesReport) -> String {
     let mut page = Page { out: String::new() };
     page.head(run, report);
@@ -41,7 +41,8 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
     page.out
 }
 
-/// What rules read and the capture lacks, in lines of at most 80 columns, where words allow.
+/// The metrics and labels that rules read and that the capture does not have, in lines of at most 80
+/// columns where words allow.
 pub fn rules_check_text(run: &str, report: &RulesReport) -> String {
     let mut page = Page { out: String::new() };
     let rules = report.rules().count();
@@ -219,13 +220,14 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The time of day in UTC.
+/// The time of day in UTC, with milliseconds where they are not zero.
 fn clock(at: Timestamp) -> String {
     let text = at.to_string();
     let time = text.split_once('T').map_or(text.as_str(), |(_, time)| time);
     time.trim_end_matches('Z').trim_end_matches(".000").to_owned()
 }
 
+/// A duration in milliseconds as text: `45s`, `3m`, `2h05m`.
 fn span(ms: i64) -> String {
     let seconds = ms / 1000;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

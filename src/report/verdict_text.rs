@@ -1,20 +1,20 @@
-//! The verdict for a person at a terminal: ten lines first, the evidence last.
+//! The verdict as text for a person: a summary of at most ten lines, and the evidence at the end.
 
 use super::page::{Ink, Page, clock, length};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
 use crate::model::{Timestamp, escape};
 
-/// Lines of the summary, at most.
+/// The most lines of the summary.
 const SUMMARY_LINES: usize = 10;
 
-/// How much a piece of the summary matters where not all of them fit.
+/// The priority of a piece of the summary where not all of them fit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// What, where and when.
+    /// A cause: what is wrong, where and since when.
     Claim,
-    /// The first reason.
+    /// The first reason of a cause.
     Reason,
-    /// The rest.
+    /// Further reasons and consequences.
     More,
 }
 
@@ -27,27 +27,27 @@ struct Piece {
 }
 
 impl Page {
-    /// What is wrong, in at most [`SUMMARY_LINES`] lines, after what damage has taken. A piece of text is told whole or, where
-    /// weightier ones leave no room, not at all.
+    /// Adds the summary, in at most [`SUMMARY_LINES`] lines, after a line about damage. A piece of text is
+    /// shown completely or, where pieces of higher priority leave no room, not at all.
     pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
         let next = next_steps(run, verdict);
         let pieces = pieces(verdict);
         let mut order: Vec<usize> = (0..pieces.len()).collect();
         order.sort_by_key(|&place| pieces[place].weight);
         let mut room = SUMMARY_LINES - next.len() - usize::from(verdict.damage.is_some());
-        // Whoever reads one line only, or looks for one, reads all of this.
+        // This line is neither broken nor cut, so that a reader or a search finds all of it.
         if let Some(damage) = &verdict.damage {
             self.ink(&escape(&damage.summary), Ink::Red);
             self.out.push('\n');
         }
-        let mut told = vec![false; pieces.len()];
+        let mut fits = vec![false; pieces.len()];
         for place in order {
             let piece = &pieces[place];
             let lines = self.lines_of(piece.indent, &piece.text);
-            told[place] = lines <= room;
-            room -= if told[place] { lines } else { 0 };
+            fits[place] = lines <= room;
+            room -= if fits[place] { lines } else { 0 };
         }
-        for (piece, _) in pieces.iter().zip(told).filter(|(_, told)| *told) {
+        for (piece, _) in pieces.iter().zip(fits).filter(|(_, fits)| *fits) {
             self.line(piece.indent, &piece.text, piece.ink);
         }
         // A command that is broken or cut cannot be pasted.
@@ -59,7 +59,7 @@ impl Page {
         self.blank();
     }
 
-    /// Each cause and change with everything that speaks for and against it.
+    /// Adds each cause and change with all evidence for and against it.
     pub(super) fn evidence(&mut self, verdict: &Verdict) {
         for cause in &verdict.causes {
             self.heading(&format!("Why {}, {}", cause.mode, cause.target.text()));
@@ -118,7 +118,7 @@ impl Page {
     }
 }
 
-/// Everything that the summary would tell, in its order.
+/// All pieces of the summary, in the order in which they are shown.
 fn pieces(verdict: &Verdict) -> Vec<Piece> {
     let (word, ink) = match verdict.outcome {
         Outcome::Fault => ("FAULT", Ink::Red),
@@ -126,7 +126,8 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
     };
     let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
-    let mut pieces = vec![piece(Weight::Claim, 0, format!("{word}  {}", told(verdict)), ink)];
+    let mut pieces =
+        vec![piece(Weight::Claim, 0, format!("{word}  {}", without_outcome(verdict)), ink)];
     for cause in &verdict.causes {
         let text = format!("{}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
@@ -151,8 +152,8 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
     pieces
 }
 
-/// The verdict's sentence without the outcome that stands before it.
-fn told(verdict: &Verdict) -> &str {
+/// The summary of the verdict without the outcome at its beginning.
+fn without_outcome(verdict: &Verdict) -> &str {
     let summary = verdict.summary.as_str();
     let rest = summary.strip_prefix("no fault: ").or(summary.strip_prefix("no fault; "));
     rest.or(summary.strip_prefix("cannot tell: ")).unwrap_or(summary)
@@ -168,7 +169,8 @@ fn place_and_time(cause: &Cause) -> String {
     format!("{} ±{give} {until}, confidence\u{a0}{}", clock(cause.onset_ms), cause.confidence)
 }
 
-/// Commands that tell more: the samples behind the first finding, and what could not be checked.
+/// Commands for the next step: to show the samples behind the first finding, and to check what could not
+/// be checked.
 fn next_steps(run: &str, verdict: &Verdict) -> Vec<String> {
     let mut steps = Vec::new();
     let cause = verdict.causes.first();

@@ -34,16 +34,16 @@ pub struct CopyArgs {
     to: PathBuf,
 }
 
-/// What the copy looks like.
+/// The form of the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The same blocks.
+    /// The same blocks as in the capture.
     AsIs,
-    /// Everything coded anew, as small as it gets.
+    /// All blocks encoded again, in the smallest form.
     Smallest,
 }
 
-/// Copies a capture.
+/// Copies a capture into a new file.
 ///
 /// # Errors
 ///

@@ -33,7 +33,7 @@ pub struct DiffArgs {
     b: OsString,
 }
 
-/// Compares two verdicts.
+/// Compares the verdicts of two sides, and prints the causes and changes in which they differ.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The verdict of a run, or out of a report that was saved.
+/// The verdict of a run, or that of a saved report.
 fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
     let path = Path::new(side);
     let saved = path.extension().is_some_and(|extension| extension == "json") && path.is_file();
@@ -89,7 +89,7 @@ fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&canonical_json(&window.verdict()?))?)
 }
 
-/// Causes and changes of one side that the other does not name.
+/// The causes and changes that one side names and the other does not.
 fn names(side: &Value, other: &Value) -> Vec<String> {
     let of = |verdict: &Value| -> Vec<String> {
         let lists = ["causes", "changes"].map(|list| verdict[list].as_array().cloned());

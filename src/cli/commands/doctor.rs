@@ -21,11 +21,11 @@ use crate::record::Subject;
 use crate::report;
 use crate::source::{Addresses, ReadMode, Selector, SeriesSink, SourceError};
 
-/// Less than this is a warning; an hour of a cluster of 65,000 series takes about a tenth.
+/// Less free space than this is a warning; an hour of a cluster with 65,000 series needs about a tenth.
 const FREE_BYTES_WANTED: u64 = 1 << 30;
-/// A clock that is off by more makes what happened first hard to tell.
-const OFFSET_BORNE_MS: i64 = 1_000;
-/// `up` is looked for in this window.
+/// A larger offset between clocks is a warning, since it hides the order of events.
+const MAX_OFFSET_MS: i64 = 1_000;
+/// The window in which `up` series are searched, in milliseconds.
 const UP_WINDOW_MS: i64 = 300_000;
 
 const EXAMPLES: &str = "\
@@ -57,7 +57,7 @@ enum Verdict {
     Fail,
 }
 
-/// One line of the examination.
+/// One check and its result.
 #[derive(Clone, Debug, Serialize)]
 struct Check {
     what: String,
@@ -81,7 +81,7 @@ impl Check {
     }
 }
 
-/// Checks what a recording needs.
+/// Checks everything that a recording needs.
 ///
 /// # Errors
 ///
@@ -197,7 +197,7 @@ async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Ch
     checks.push(match &found.clock_offset {
         Some(offset) => {
             let text = format!("{} ms, to within {} ms", offset.offset_ms, offset.uncertainty_ms);
-            if offset.offset_ms.abs() > OFFSET_BORNE_MS + offset.uncertainty_ms {
+            if offset.offset_ms.abs() > MAX_OFFSET_MS + offset.uncertainty_ms {
                 Check::warn("Prometheus's clock", text, "let NTP set both clocks")
             } else {
                 Check::ok("Prometheus's clock", text)
@@ -259,7 +259,7 @@ impl fmt::Display for Parts<'_> {
 
 impl SeriesSink for Parts<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
-        // A recording leaves out what cannot be read, and so does this.
+        // Series that cannot be decoded are left out, as in a recording.
         let Ok(labels) = labels.decode() else { return Ok(()) };
         let target = labels.target();
         let part = self.subject.part(&target.job).unwrap_or(&target.job).to_owned();
@@ -273,7 +273,7 @@ impl SeriesSink for Parts<'_> {
     fn unreadable(&mut self, _: &str, _: &str) {}
 }
 
-/// The directory itself, or the nearest one above it that is there.
+/// The directory itself, or its nearest ancestor that exists.
 fn existing(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("."))
 }

@@ -15,7 +15,7 @@ use crate::model::escape_path;
 use crate::report::{Color, explain_text};
 use crate::session::{Session, View};
 
-/// As wide as a replay.
+/// The width of the text in columns, the same as that of a replay.
 const WIDTH: usize = 80;
 
 const EXAMPLES: &str = "\

@@ -10,7 +10,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::source::{Http, HttpOptions};
 
-/// An answer is one line.
+/// The largest answer that is read, in bytes; it is one line.
 const MAX_BODY: u64 = 4096;
 
 const EXAMPLES: &str = "\

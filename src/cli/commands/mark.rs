@@ -37,7 +37,7 @@ pub struct MarkArgs {
     at: String,
 }
 
-/// Puts an event on the timeline.
+/// Adds an event to the timeline of a run.
 ///
 /// # Errors
 ///

@@ -7,7 +7,6 @@ pub(super) mod doctor;
 pub(super) mod explain;
 pub(super) mod health;
 pub(super) mod mark;
-pub(super) mod metric_list;
 pub(super) mod query;
 pub(super) mod record;
 pub(super) mod replay;

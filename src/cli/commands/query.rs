@@ -1,25 +1,26 @@
 //! `operator query`.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::capture::CaptureReader;
-use crate::cli::commands::metric_list;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
-use crate::cli::{Global, lookup};
-use crate::model::{TimeRange, Timestamp, escape_json, parse_duration_ms};
-use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, Storage};
+use crate::cli::{Global, clock, lookup};
+use crate::model::{Series, TimeRange, Timestamp, escape_json, parse_duration_ms};
+use crate::promql::{
+    Answer, Comparison, Dialect, Engine, EngineOptions, Expression, MatcherCache, ParsedMatcher,
+    Storage,
+};
 use crate::report;
 use crate::session::CaptureStorage;
 
-/// Points that a range has where no step is given.
+/// The number of points of a range for which no step is given.
 const DEFAULT_POINTS: i64 = 250;
 
 /// Columns of a plot, the same on every terminal, so that its bytes are too.
@@ -80,7 +81,7 @@ pub struct QueryArgs {
     timeout: String,
 }
 
-/// What is evaluated when.
+/// The instant or the range of an evaluation.
 enum When {
     At(Timestamp),
     Range { start: Timestamp, end: Timestamp, step_ms: i64 },
@@ -98,12 +99,12 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     let storage = CaptureStorage::new(&reader);
     let dialect = args.prometheus_version.as_deref().map_or(storage.dialect(), Dialect::of_version);
     if let Some(pattern) = &args.metrics {
-        return metric_list::list(global, (&reader, &storage), pattern, dialect);
+        return list_metrics(global, (&reader, &storage), pattern, dialect);
     }
     let text = args.expression.as_deref().unwrap_or_default();
     let expression = Expression::parse(text)?;
     let engine = Engine::new(EngineOptions {
-        interrupt: Some(stop_after(&args.timeout)?),
+        interrupt: Some(clock::stop_after(&args.timeout)?),
         ..EngineOptions::new(dialect)
     });
     let answer = match when(args, reader.window())? {
@@ -113,25 +114,47 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         }
     };
     write(global, args, &answer)?;
-    tell(global, &reader, &storage, &expression, &answer)?;
+    write_remarks(global, &reader, &storage, &expression, &answer)?;
     Ok(CliError::unless_whole(&path, reader.damage().len())?)
 }
 
-/// A flag that turns true once the time is over.
-///
-/// # Errors
-///
-/// Where the text is no duration.
-pub fn stop_after(timeout: &str) -> anyhow::Result<Arc<AtomicBool>> {
-    let limit = Duration::from_millis(parse_duration_ms(timeout)?.try_into()?);
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    // The thread ends with the program.
-    std::thread::spawn(move || {
-        std::thread::park_timeout(limit);
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
+/// Lists the metrics whose whole name `pattern` matches.
+fn list_metrics(
+    global: &Global,
+    (reader, storage): (&CaptureReader, &CaptureStorage<'_>),
+    pattern: &str,
+    dialect: Dialect,
+) -> anyhow::Result<()> {
+    let condition = ParsedMatcher {
+        name: "__name__".to_owned(),
+        comparison: Comparison::Regex,
+        value: pattern.to_owned(),
+    };
+    let matchers =
+        MatcherCache::default().matchers(&[condition], dialect).map_err(CliError::Usage)?;
+    let mut series = reader.select(&matchers, TimeRange::ALL)?;
+    let pd = storage.pd()?;
+    let pd = pd
+        .series()
+        .iter()
+        .filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)));
+    series.extend(pd.map(|series| Series::clone(series)));
+    let metrics = report::metrics(&series);
+    match global.wide_format {
+        AnyFormat::Json => {
+            let metrics: BTreeMap<_, _> = metrics
+                .iter()
+                .map(|(name, metric)| {
+                    let labels: BTreeMap<_, _> =
+                        metric.labels.iter().map(|(name, values)| (name, values.len())).collect();
+                    (name, json!({ "series": metric.series, "labels": labels }))
+                })
+                .collect();
+            Ok(output::json(&json!({ "schema": 1, "metrics": metrics }))?)
+        }
+        AnyFormat::Text => Ok(output::write(report::metrics_text(&metrics).as_bytes())?),
+        _ => Err(CliError::Usage("a list of metrics comes as text or json".to_owned()).into()),
+    }
 }
 
 fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
@@ -169,8 +192,8 @@ fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<(
     Ok(output::write(&bytes)?)
 }
 
-/// Says on stderr what the user should know of the answer.
-fn tell(
+/// Writes the remarks about an answer to stderr: annotations, damage, and metrics that do not exist.
+fn write_remarks(
     global: &Global,
     reader: &CaptureReader,
     storage: &CaptureStorage<'_>,
@@ -194,7 +217,7 @@ fn tell(
         let matcher = crate::model::LabelMatcher::equal("__name__", name);
         let found = storage.select(&[matcher], TimeRange::ALL);
         if found.is_ok_and(|series| series.is_empty()) {
-            remark(&metric_list::missing(reader, name));
+            remark(&report::missing_metric(reader, name));
         }
     }
     Ok(())

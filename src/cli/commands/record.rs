@@ -59,7 +59,7 @@ pub struct RecordArgs {
     past: PastArgs,
 }
 
-/// Records.
+/// Records a cluster live, copies its past, or imports logs of PD's answers.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Resu
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// The segments of a recording of which a part is kept; the plan begins with the newest one then.
+/// The segments of a recording of which only a part is kept. The plan is changed to begin with the newest.
 fn segments(
     global: &Global,
     plan: &mut Plan,
@@ -117,7 +117,7 @@ fn segments(
     Ok(Some(Segments::new(&global.dir, run, retention, segment, incident, listener)))
 }
 
-/// Imports a log of PD answers and says what it brought.
+/// Imports a log of PD answers, and reports how many were new.
 fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| format!("cannot read {}", escape_path(path)))?;
     let PdImport { read, written, broken } = record::import_pd_log(writer, file)?;
@@ -134,7 +134,11 @@ fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyho
     Ok(())
 }
 
-/// Tells what a recording left.
+/// Prints the capture that a recording has made.
+///
+/// # Errors
+///
+/// An I/O error where stdout is closed.
 pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let sealed = ending == Ending::Sealed;

@@ -7,13 +7,13 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::capture::CaptureReader;
+use crate::cli::commands::rules_test;
 use crate::cli::commands::rules_test::TestArgs;
-use crate::cli::commands::{metric_list, query, rules_test};
 use crate::cli::config::file::read_small;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
-use crate::cli::{Global, lookup};
+use crate::cli::{Global, clock, lookup};
 use crate::diagnose::Damaged;
 use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
@@ -23,7 +23,7 @@ use crate::rules::{
 };
 use crate::session::{CaptureStorage, window_of_steps};
 
-/// The version of the JSON.
+/// The version of the JSON of `operator rules`.
 pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";
 
 const DEFAULT_INTERVAL: &str = "15s";
@@ -179,7 +179,7 @@ fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
             output::write(report::rules_check_text(&path_text(Path::new(run)), report).as_bytes())?
         }
     }
-    replayed.tell_damage()?;
+    replayed.check_damage()?;
     let lacks = report.count(Outcome::CannotFire) > 0;
     Ok(if lacks { Code::CannotTell } else { Code::Ok })
 }
@@ -205,7 +205,7 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
             output::write(report::rules_text(&replayed.run, report).as_bytes())?;
         }
     }
-    replayed.tell_damage()?;
+    replayed.check_damage()?;
     Ok(if report.count(Outcome::Fired) > 0 {
         Code::Fault
     } else if report.count(Outcome::Error) > 0 {
@@ -215,12 +215,12 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     })
 }
 
-/// Rules evaluated over a run.
+/// The result of evaluating rules over a run.
 struct Replayed {
     run: String,
     report: RulesReport,
     path: PathBuf,
-    /// What damage has cost the run; `None` where it cost nothing.
+    /// The observations that damage has made unreadable; `None` where there are none.
     loss: Option<Loss>,
     damage: usize,
 }
@@ -240,14 +240,14 @@ impl Replayed {
         let version = set.prometheus_version.as_deref();
         let dialect = version.map_or_else(|| storage.dialect(), Dialect::of_version);
         let engine = Engine::new(EngineOptions {
-            interrupt: Some(query::stop_after(&span.timeout)?),
+            interrupt: Some(clock::stop_after(&span.timeout)?),
             ..EngineOptions::new(dialect)
         });
         let interval_ms = span.interval_ms()?;
         let settings = Settings {
             window: span.window(&reader, shortest_interval(files, interval_ms))?,
             interval_ms,
-            metrics: &metric_list::names(&reader),
+            metrics: &report::metric_names(&reader),
         };
         let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
         Ok(Self {
@@ -260,12 +260,12 @@ impl Replayed {
     }
 
     /// Fails where parts of the capture could not be read.
-    fn tell_damage(&self) -> Result<(), CliError> {
+    fn check_damage(&self) -> Result<(), CliError> {
         CliError::unless_whole(&self.path, self.damage)
     }
 }
 
-/// The least interval of all groups.
+/// The shortest interval of all groups, in milliseconds.
 fn shortest_interval(files: &[RuleFile], otherwise: i64) -> i64 {
     let groups = files.iter().flat_map(|file| &file.groups);
     groups.map(|group| group.interval_ms.unwrap_or(otherwise)).min().unwrap_or(otherwise)
@@ -284,7 +284,7 @@ fn cannot_replay(error: StorageError) -> anyhow::Error {
 }
 
 impl Span {
-    /// The window that was asked for; else that of the run, without samples years apart.
+    /// The window that was given, or that of the run without samples that are years apart.
     fn window(&self, reader: &CaptureReader, interval_ms: i64) -> anyhow::Result<TimeRange> {
         let whole = reader.window();
         if self.from.is_none() && self.to.is_none() {

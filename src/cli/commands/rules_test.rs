@@ -33,7 +33,7 @@ pub struct TestArgs {
     prometheus_version: Option<String>,
 }
 
-/// Runs files of tests.
+/// Runs files of tests of rules.
 ///
 /// # Errors
 ///
@@ -84,11 +84,11 @@ pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
     Ok(if failed { Code::Mismatch } else { Code::Ok })
 }
 
-/// The rule files that a file of tests names, relative to itself, in the order of their names.
-/// Where none matches, reading what was named tells so.
+/// The rule files that a file of tests names, relative to itself, ascending by name. Where no file matches
+/// the pattern, it is returned as a path, and reading it reports the error.
 fn named(tests: &Path, pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     let folder = tests.parent().unwrap_or(Path::new(""));
-    // A folder whose name is not UTF-8 cannot stand in a pattern: its files are named one by one.
+    // A folder whose name is not UTF-8 cannot be part of a pattern, so the pattern is used as a name.
     let Some(name) = folder.to_str() else { return Ok(vec![folder.join(pattern)]) };
     let whole = Path::new(&glob::Pattern::escape(name)).join(pattern);
     let found: Vec<PathBuf> = glob::glob(&whole.to_string_lossy())?.collect::<Result<_, _>>()?;

@@ -28,7 +28,7 @@ pub struct ScoreArgs {
     folder: PathBuf,
 }
 
-/// Scores a folder.
+/// Scores diagnosis on every capture of a folder that has a ground truth.
 ///
 /// # Errors
 ///
@@ -101,7 +101,7 @@ fn text(lines: &[RunScore]) -> String {
     text
 }
 
-/// Diagnosis beside its baselines.
+/// The rows that compare diagnosis with its baselines.
 fn comparison(lines: &[RunScore]) -> Vec<Vec<String>> {
     let faults = MODES.iter().filter(|mode| mode.nature == Nature::Fault).count();
     let comparisons = lines.iter().map(|line| RunComparison {

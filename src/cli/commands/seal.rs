@@ -14,7 +14,7 @@ use crate::cli::{Global, lookup};
 use crate::model::escape_path;
 use crate::report;
 
-/// A ground truth is a page of text; more is a mistake.
+/// The largest ground truth, in bytes. It is usually a page of text.
 const MAX_TRUTH_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\

@@ -28,7 +28,7 @@ pub struct VerifyArgs {
     run: OsString,
 }
 
-/// Checks a capture.
+/// Checks every checksum and invariant of a capture.
 ///
 /// # Errors
 ///

@@ -29,9 +29,9 @@ use crate::session::diagnosis_series;
 use crate::source::{HttpOptions, Webhook};
 use crate::watch::{Monitor, Notified, Notifiers};
 
-/// The run's name where none is given.
+/// The name of the run where none is given.
 const RUN: &str = "watch";
-/// How long segments are kept where nothing is said.
+/// How long segments are kept where `--keep` is not given.
 const KEEP: &str = "24h";
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,7 @@ pub struct WatchArgs {
     webhook: Option<String>,
 }
 
-/// Records and judges until somebody ends it.
+/// Records a cluster and diagnoses it at the same time, until the user stops it.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, notified }))
 }
 
-/// What is watched, beside what is recorded.
+/// The parts of `watch` that `record` does not have.
 struct Watched {
     run: RunName,
     retention: Retention,
@@ -145,7 +145,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     }
     let (feed, news) = LiveFeed::new(&metrics());
     let monitor = Monitor {
-        recent: remembered(&plan.path, clock::now())?,
+        recent: recent_window(&plan.path, clock::now())?,
         audience: judgements::audience(Arc::clone(&reporter), global.format),
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
@@ -156,7 +156,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let judging = monitor.start(news).context("cannot start a thread")?;
     let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
-    // The feed went with the recording, so the judge comes to its end.
+    // The feed was dropped with the recording, so the monitor ends.
     let judged = judging.join();
     lock(&reporter).finish();
     let ending = ending?;
@@ -171,15 +171,15 @@ fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {
     reporter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is copied out of Prometheus before a new recording begins, so that there is a baseline
-/// from the first judgement on.
+/// The past to copy out of Prometheus before a new recording begins, so that the first diagnosis has a
+/// baseline.
 fn past(writer: &CaptureWriter, now: Timestamp) -> Option<TimeRange> {
     let start = now.saturating_add_millis(-HORIZON_MS);
     writer.copied_through().is_none().then(|| TimeRange::new(start, now))
 }
 
-/// The last hour of a capture that a recording goes on with.
-fn remembered(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
+/// The last hour of a capture in which a recording continues.
+fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
     let mut recent = RecentWindow::new(HORIZON_MS);
     let reader = CaptureReader::open(path)?;
     let window = reader.window();

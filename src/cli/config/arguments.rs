@@ -1,4 +1,4 @@
-//! The command line before it is understood: what clap says of it, and what may not stand in it.
+//! Checks of the command line itself: prints clap's errors, and refuses passwords in arguments.
 
 use std::io::IsTerminal;
 
@@ -16,11 +16,11 @@ use crate::source::names_user;
 /// Arguments that are URLs.
 const URLS: [&str; 4] = ["pd", "prometheus", "webhook", "url"];
 
-/// Prints what clap has to say: help and version, which are results, or an error.
+/// Prints clap's output: help and version on stdout, errors on stderr.
 ///
 /// # Errors
 ///
-/// Where a result cannot be written.
+/// An I/O error where help or version cannot be written.
 pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
     if !error.use_stderr() {
         let text = rendered(&error, std::io::stdout().is_terminal());
@@ -42,8 +42,8 @@ fn rendered(error: &clap::Error, is_terminal: bool) -> String {
     if Color::Auto.enabled(is_terminal) { text.ansi().to_string() } else { text.to_string() }
 }
 
-/// What an error quotes of the command line, such as the name of a file that a pattern of the
-/// shell found. `None` where it quotes nothing.
+/// The part of the command line that an error quotes, escaped; it may be a file name that the shell
+/// expanded. `None` where nothing is quoted.
 fn escaped(value: &ContextValue) -> Option<ContextValue> {
     let shown = |text: &String| escape(&without_userinfo(text));
     match value {
@@ -55,11 +55,12 @@ fn escaped(value: &ContextValue) -> Option<ContextValue> {
     }
 }
 
-/// Refuses a URL with a user or a password in an argument: whoever may list processes reads it.
+/// Refuses a URL with a user or a password in an argument, since every user who lists processes can read
+/// it.
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`], which names the ways that do not show and never quotes the URL.
+/// [`CliError::Usage`], which names other ways to pass the URL and never quotes it.
 pub fn refuse_passwords(matches: &ArgMatches) -> Result<(), CliError> {
     for id in URLS.into_iter().filter(|id| matches.try_contains_id(id).is_ok()) {
         let shows = matches.value_source(id) == Some(ValueSource::CommandLine)
@@ -76,7 +77,7 @@ pub fn refuse_passwords(matches: &ArgMatches) -> Result<(), CliError> {
     matches.subcommand().map_or(Ok(()), |(_, inner)| refuse_passwords(inner))
 }
 
-/// Where the secret of a URL belongs.
+/// The other way to pass the secret of a URL.
 fn instead(id: &str) -> &'static str {
     match id {
         "prometheus" => {

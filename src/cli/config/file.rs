@@ -1,4 +1,4 @@
-//! What to record: flags, environment and `operator.toml` put together.
+//! The configuration file `operator.toml`, and the flags and files that say how sources are reached.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::cli::exit::CliError;
 use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
 
-/// Configuration files and secrets are small; more is a mistake.
+/// The largest configuration file or file of secrets; a larger one is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where sources are and how the recorder identifies itself. Shared by `record` and `doctor`,
@@ -57,10 +57,10 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
-    /// Takes from `file` what these flags leave open.
+    /// These flags, with the values of `file` where a flag is not given.
     pub fn or(self, file: Self) -> Self {
-        // Credentials are taken together, so that a token of one place does not meet a user
-        // name of the other.
+        // Credentials are taken from one place, so that a token of the one is not combined with a
+        // user name of the other.
         let own_credentials = self.bearer_file.is_some() || self.basic_user.is_some();
         let credentials = if own_credentials { self.clone() } else { file.clone() };
         Self {
@@ -76,7 +76,7 @@ impl SourceArgs {
         }
     }
 
-    /// Whether something secret would be sent to Prometheus.
+    /// Whether credentials or headers would be sent to Prometheus.
     pub fn has_credentials(&self) -> bool {
         self.bearer_file.is_some()
             || self.basic_user.is_some()
@@ -84,7 +84,7 @@ impl SourceArgs {
             || environment("OPERATOR_BEARER_TOKEN").is_some()
     }
 
-    /// How PD is reached: by TLS files alone, since PD knows no other credentials.
+    /// The options for PD: TLS files alone, since PD has no other credentials.
     pub fn pd_options(&self) -> HttpOptions {
         HttpOptions {
             ca_file: self.ca_file.clone(),
@@ -94,7 +94,7 @@ impl SourceArgs {
         }
     }
 
-    /// How Prometheus is reached.
+    /// The options for Prometheus, with its credentials and headers.
     ///
     /// # Errors
     ///
@@ -128,70 +128,71 @@ impl SourceArgs {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ConfigFile {
-    /// `--run`
+    /// The name of the run, as `--run`.
     pub run: Option<String>,
-    /// `--for`
+    /// How long to record live, as `--for`.
     pub r#for: Option<String>,
-    /// `--from`
+    /// The start of the past to copy, as `--from`.
     pub from: Option<String>,
-    /// `--to`
+    /// The end of the past to copy, as `--to`.
     pub to: Option<String>,
-    /// `--interval`
+    /// The time between two copies, as `--interval`.
     pub interval: Option<String>,
-    /// `--subject`
+    /// The name or the file of the subject, as `--subject`.
     pub subject: Option<String>,
-    /// `--keep`
+    /// How long segments are kept, as `--keep`.
     pub keep: Option<String>,
-    /// `--max-bytes`
+    /// How much all captures may occupy, as `--max-bytes`.
     pub max_bytes: Option<String>,
-    /// `--listen`
+    /// The address to serve metrics on, as `--listen`.
     pub listen: Option<SocketAddr>,
-    /// `--match`
+    /// Further selectors, as `--match`.
     pub r#match: Vec<String>,
-    /// `--no-default-match`
+    /// Whether only `match` is copied, as `--no-default-match`.
     pub no_default_match: bool,
-    /// `--pd-log`
+    /// Logs of PD answers to import, as `--pd-log`.
     pub pd_log: Vec<PathBuf>,
-    /// `--pd`
+    /// URLs of PD members, as `--pd`.
     pub pd: Vec<String>,
-    /// `--prometheus`
+    /// The base URL of Prometheus, as `--prometheus`.
     pub prometheus: Option<String>,
-    /// `--ca-file`
+    /// The file of certificate authorities, as `--ca-file`.
     pub ca_file: Option<PathBuf>,
-    /// `--cert-file`
+    /// The file of the client certificate, as `--cert-file`.
     pub cert_file: Option<PathBuf>,
-    /// `--key-file`
+    /// The file of that certificate's key, as `--key-file`.
     pub key_file: Option<PathBuf>,
-    /// `--bearer-file`
+    /// The file of the bearer token, as `--bearer-file`.
     pub bearer_file: Option<PathBuf>,
-    /// `--basic-user`
+    /// The user name for Prometheus, as `--basic-user`.
     pub basic_user: Option<String>,
-    /// `--basic-password-file`
+    /// The file of its password, as `--basic-password-file`.
     pub basic_password_file: Option<PathBuf>,
-    /// `--header-file`
+    /// The file of headers, as `--header-file`.
     pub header_file: Option<PathBuf>,
 }
 
 impl ConfigFile {
-    /// Reads the file; everything is left open without one.
+    /// Reads the file; without a path, no key is set.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, is no TOML, or has a key that is no flag.
+    /// An error where it cannot be read, is no TOML, or has a key that is no flag.
     pub fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = read_small(path)?;
-        let usage =
-            |error| CliError::Usage(format!("{}: {}", escape_path(path), told(&text, &error)));
+        let usage = |error| {
+            CliError::Usage(format!("{}: {}", escape_path(path), error_in_line(&text, &error)))
+        };
         toml::from_str(&text).map_err(|error| usage(error).into())
     }
 
-    /// What the file says about how much is kept.
+    /// The keys of the file about how much is kept.
     pub fn retention(&self) -> RetentionArgs {
         RetentionArgs { keep: self.keep.clone(), max_bytes: self.max_bytes.clone() }
     }
 
-    /// What the file says about sources.
+    /// The keys of the file about sources.
     pub fn sources(&self) -> SourceArgs {
         SourceArgs {
             pd: self.pd.clone(),
@@ -207,8 +208,8 @@ impl ConfigFile {
     }
 }
 
-/// What is wrong and in which line, which is never quoted: it may hold a secret.
-fn told(text: &str, error: &toml::de::Error) -> String {
+/// The error and the number of its line. The line is never quoted, since it may contain a secret.
+fn error_in_line(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
@@ -224,7 +225,7 @@ fn secret(path: &Path) -> anyhow::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-/// The headers in a file. An error names the line and never quotes it: it may hold a secret.
+/// The headers in a file. An error names the line and never quotes it, since it may contain a secret.
 fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
     let text = read_small(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());

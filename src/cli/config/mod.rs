@@ -1,4 +1,4 @@
-//! What a command is to do, put together from arguments, environment and files.
+//! The settings of a command: combines arguments, environment and files.
 
 pub(super) mod arguments;
 pub(super) mod file;

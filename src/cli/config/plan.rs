@@ -1,4 +1,6 @@
-//! What is to be recorded: arguments and configuration file put together, nothing left open.
+//! The plan of a recording: arguments and configuration file combined, with every default filled in.
+//!
+//! Finding the sources is in `sources`, and carrying the plan out is in `recording`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,8 +23,7 @@ use crate::source::Selector;
 /// The scrape interval of a TiKV deployment.
 const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The run's name where none is given and only a part of it is kept: the time stands in the names of
-/// its segments.
+/// The name of a run in segments where none is given: their names contain the time, so it needs none.
 const ENDLESS_RUN: &str = "record";
 
 /// Arguments of whatever records live: `record` and `watch`.
@@ -74,46 +75,47 @@ pub struct PastArgs {
     pub pd_log: Vec<PathBuf>,
 }
 
-/// What to record, with nothing left open.
+/// What to record, with every default filled in.
 pub struct Plan {
-    /// The run's name.
+    /// The name of the run or, in segments, of the current segment.
     pub run: RunName,
-    /// Where its capture lies.
+    /// The path of its capture.
     pub path: PathBuf,
-    /// Who may read it.
+    /// The permissions of the capture's file.
     pub mode: FileMode,
-    /// What is recorded.
+    /// The system that is recorded.
     pub subject: Subject,
-    /// Where from.
+    /// The endpoints and credentials of the sources.
     pub sources: SourceArgs,
-    /// Which series.
+    /// The series to copy out of Prometheus.
     pub selectors: Vec<Selector>,
-    /// The past to copy first.
+    /// The past to copy first; `None` where nothing of it is copied.
     pub history: Option<TimeRange>,
-    /// The live part, if there is one.
+    /// The live part; `None` where only the past or logs are recorded.
     pub live: Option<Live>,
-    /// How often Prometheus is copied.
+    /// The time between two copies out of Prometheus.
     pub interval: Duration,
-    /// Logs of PD's answers to import.
+    /// Paths of logs of PD's answers to import.
     pub pd_logs: Vec<PathBuf>,
-    /// Where the recorder's own metrics are served.
+    /// The address on which the recorder's own metrics are served.
     pub listen: Option<SocketAddr>,
-    /// How much is kept, where the recording lies in segments.
+    /// How much is kept; `None` where the recording is a single file.
     pub retention: Option<Retention>,
 }
 
 /// The live part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Live {
-    /// When it ends by itself.
+    /// When it ends by itself; `None` where it runs until it is stopped.
     pub until: Option<Timestamp>,
 }
 
-/// Puts arguments and configuration file together.
+/// Combines arguments and configuration file into a plan.
 ///
 /// # Errors
 ///
-/// Where they make no sense together, or there is nothing to record.
+/// [`CliError::Usage`] where they contradict each other or there is nothing to record, and the errors of
+/// reading the files that they name.
 pub fn plan(
     global: &Global,
     args: LiveArgs,
@@ -144,10 +146,8 @@ pub fn plan(
         let text = "nothing to record: give --pd, --prometheus or --pd-log";
         return Err(CliError::Usage(text.to_owned()).into());
     }
-    let mut selectors = Vec::new();
-    if !(args.no_default_match || file.no_default_match) {
-        selectors.extend(subject.selectors());
-    }
+    let only_given = args.no_default_match || file.no_default_match;
+    let mut selectors = if only_given { Vec::new() } else { subject.selectors() };
     for text in file.r#match.iter().chain(&args.matches) {
         selectors.push(Selector::parse(text)?);
     }
@@ -155,16 +155,12 @@ pub fn plan(
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,
     };
-    // What was collected elsewhere and nothing else: an import, not a recording.
+    // With logs alone there is nothing to record live.
     let only_logs = sources.pd.is_empty() && sources.prometheus.is_none();
     let live = live.filter(|_| !only_logs);
     let path = global.dir.join(format!("{run}{SUFFIX}"));
     if retention.is_some() {
-        retention::check_name(&run, subject.name())?;
-        if live.is_none() {
-            let text = "--keep and --max-bytes are for what is recorded live";
-            return Err(CliError::Usage(text.to_owned()).into());
-        }
+        check_segments(&run, &subject, live)?;
     }
     Ok(Plan {
         run,
@@ -182,11 +178,21 @@ pub fn plan(
     })
 }
 
-/// What `watch` records: no past but what the caller adds, live until somebody ends it.
+/// Refuses a recording in segments that is not live, or whose name could be mistaken.
+fn check_segments(run: &RunName, subject: &Subject, live: Option<Live>) -> Result<(), CliError> {
+    retention::check_name(run, subject.name())?;
+    if live.is_none() {
+        let text = "--keep and --max-bytes are for what is recorded live";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// The plan of `watch`, which records live until it is stopped. The caller may add the past.
 ///
 /// # Errors
 ///
-/// As [`plan`].
+/// As [`plan`], and where the configuration file names a past to record.
 pub fn live_plan(global: &Global, args: LiveArgs, now: Timestamp) -> anyhow::Result<Plan> {
     let plan = plan(global, args, PastArgs::default(), now)?;
     if plan.history.is_some() || plan.live.is_none() || !plan.pd_logs.is_empty() {
@@ -224,7 +230,7 @@ fn spans(
     Ok((Some(TimeRange::new(start, end)), live))
 }
 
-/// A length of time that is longer than none.
+/// Parses a duration, which must be longer than zero.
 fn positive_duration(text: &str) -> anyhow::Result<Duration> {
     let millis = parse_duration_ms(text)?;
     match u64::try_from(millis) {

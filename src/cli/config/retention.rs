@@ -1,4 +1,4 @@
-//! What of a recording is kept: the arguments that say so, and what is said of its files.
+//! The arguments that limit how much of a recording is kept, and the messages about its segments.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,12 +28,12 @@ pub struct RetentionArgs {
 }
 
 impl RetentionArgs {
-    /// Takes from `file` what these flags leave open.
+    /// These flags, with the values of `file` where a flag is not given.
     pub fn or(self, file: Self) -> Self {
         Self { keep: self.keep.or(file.keep), max_bytes: self.max_bytes.or(file.max_bytes) }
     }
 
-    /// What they say; `None` where everything is kept.
+    /// The retention that they describe; `None` where everything is kept.
     ///
     /// # Errors
     ///
@@ -60,11 +60,11 @@ fn size(text: &str) -> Result<u64, CliError> {
     }
 }
 
-/// Refuses names whose segments could be taken for other captures, which would be removed then.
+/// Refuses names whose segments could be confused with other captures, which would then be removed.
 ///
 /// # Errors
 ///
-/// [`CliError::Usage`].
+/// [`CliError::Usage`] for such a name.
 pub fn check_name(run: &RunName, subject: &str) -> Result<(), CliError> {
     let text = if run.as_str() == subject {
         format!("{run}-TIME is what recordings without a name are called: give another --run")
@@ -76,26 +76,26 @@ pub fn check_name(run: &RunName, subject: &str) -> Result<(), CliError> {
     Err(CliError::Usage(text))
 }
 
-/// Says what happens to the files of a run.
+/// A listener that prints every event in the files of a run.
 pub fn listener(run: RunName, format: Format, reporter: Arc<Mutex<Reporter>>) -> SegmentListener {
     Box::new(move |change| {
         let reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
         match format {
             Format::Json => {
-                let mut event = described(change);
+                let mut event = event_json(change);
                 event["schema"] = json!(1);
                 event["run"] = json!(run);
-                // A reader that went away does not end a recording.
+                // A reader that has closed stdout does not end a recording.
                 if let Err(error) = reporter.result(&event.to_string()) {
                     tracing::debug!(%error, "nobody reads what becomes of the segments");
                 }
             }
-            Format::Text => reporter.line(&told(change)),
+            Format::Text => reporter.line(&event_text(change)),
         }
     })
 }
 
-fn described(change: &SegmentChange) -> serde_json::Value {
+fn event_json(change: &SegmentChange) -> serde_json::Value {
     match change {
         SegmentChange::Began { path } => json!({ "event": "segment", "file": path }),
         SegmentChange::Sealed { path, bytes } => {
@@ -107,7 +107,7 @@ fn described(change: &SegmentChange) -> serde_json::Value {
     }
 }
 
-fn told(change: &SegmentChange) -> String {
+fn event_text(change: &SegmentChange) -> String {
     match change {
         SegmentChange::Began { path } => format!("goes on in {}", escape_path(path)),
         SegmentChange::Sealed { path, bytes } => {
@@ -119,11 +119,12 @@ fn told(change: &SegmentChange) -> String {
     }
 }
 
-/// Opens the first capture of a recording; where the disk is full, what need not be kept goes first.
+/// Opens the first capture of a recording by `open`. Where the disk is full, it removes what need not be
+/// kept and tries again.
 ///
 /// # Errors
 ///
-/// Those of `open`.
+/// The error of `open` where nothing can be removed.
 pub fn open_making_room<T>(
     segments: &mut Segments,
     mut open: impl FnMut() -> anyhow::Result<T>,

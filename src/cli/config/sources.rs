@@ -1,4 +1,5 @@
-//! Finds the sources of a recording: PD's members, and Prometheus where PD says it is.
+//! Finds the sources of a recording: PD's members, and Prometheus at the given URL or at the one in PD's
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,47 +24,47 @@ use crate::source::{
     public_url,
 };
 
-/// How long the members together may take to tell one thing about the cluster.
-const TOLD_WITHIN: Duration = Duration::from_secs(15);
+/// The longest wait for the first useful answer among all members.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// PD's members and what they said of the cluster.
+/// PD's members, and what they answered about the cluster.
 pub struct PdFound {
     client: PdClient,
-    /// A client without connections: those of `client` live on the thread that found PD, and
-    /// sampling has a thread of its own.
+    /// A client without connections for the sampling thread: connections of `client` belong to the thread
+    /// that found PD.
     sampling_client: PdClient,
     /// The members, whether or not they can be reached.
     pub members: Vec<Member>,
-    /// Whose URLs they are reached by.
+    /// The kind of addresses that the members have.
     pub addresses: Addresses,
-    /// The cluster's id.
+    /// The id of the cluster; `None` where no member answered.
     pub cluster_id: Option<String>,
-    /// PD's version.
+    /// The version of PD; `None` where no member answered.
     pub version: Option<String>,
-    /// Where PD says that its metrics live.
+    /// The URL of the metric storage in PD's configuration.
     pub metric_storage: Option<String>,
     started: Timestamp,
 }
 
 impl PdFound {
-    /// The members' URLs by their names, as they may be stored.
+    /// The members' URLs without secrets, by their names.
     pub fn urls(&self) -> BTreeMap<String, String> {
         self.members.iter().map(|member| (member.name.clone(), member.public_url())).collect()
     }
 
-    /// What asks them on their cadences.
+    /// The sampler of these members.
     pub fn into_sampler(self) -> PdSampler {
         let schedule = PdSchedule::new(PdCadence::default(), self.started);
         let found = Discovered { members: self.members, addresses: self.addresses };
         PdSampler::new(self.sampling_client, found, schedule)
     }
 
-    /// Asks one member one thing.
+    /// Sends one request to one member.
     async fn ask(&self, member: &Member, path: &str) -> PdAnswer {
         self.client.ask(member, &PdRequest::get(path), clock::now()).await
     }
 
-    /// Asks every member one thing, a few at a time. The answers come in the members' order.
+    /// Sends one request to every member, a few at a time. The answers are in the members' order.
     pub async fn ask_all(&self, path: &str) -> Vec<PdAnswer> {
         self.answers(path).collect().await
     }
@@ -74,7 +75,7 @@ impl PdFound {
     }
 
     /// The first success among the members' answers in their order, read by `read`; `None` also
-    /// where none has come within [`TOLD_WITHIN`].
+    /// where none has come within [`FIRST_ANSWER_TIMEOUT`].
     async fn first<T>(&self, path: &str, read: fn(&[u8]) -> Option<T>) -> Option<T> {
         let mut answers = std::pin::pin!(self.answers(path));
         let first = async {
@@ -85,39 +86,39 @@ impl PdFound {
             }
             None
         };
-        tokio::time::timeout(TOLD_WITHIN, first).await.ok().flatten()
+        tokio::time::timeout(FIRST_ANSWER_TIMEOUT, first).await.ok().flatten()
     }
 }
 
-/// Prometheus, and how it is to be read.
+/// A Prometheus server, and how it is read.
 pub struct PrometheusFound {
-    /// The client.
+    /// The client of the server.
     pub client: PrometheusClient,
-    /// How raw samples are fetched.
+    /// The mode in which raw samples are read.
     pub mode: ReadMode,
-    /// Its URL as it may be stored.
+    /// The URL of the server without secrets.
     pub url: String,
-    /// Its version, where it tells one.
+    /// The version of the server; `None` where it reports none.
     pub version: Option<String>,
-    /// How far its clock stands from ours.
+    /// The server's clock minus ours; `None` where it was not measured.
     pub clock_offset: Option<ClockOffset>,
 }
 
 impl PrometheusFound {
-    /// What copies these series out of it.
+    /// A copier of these series.
     pub fn copier(self, selectors: &[Selector]) -> Copier {
         Copier { client: self.client, mode: self.mode, selectors: selectors.to_vec() }
     }
 }
 
-/// What a recording finds: PD, and Prometheus.
+/// The sources that were found: PD, and Prometheus.
 pub type Found = (Option<PdFound>, Option<PrometheusFound>);
 
-/// Finds the sources, unless somebody wants to stop first.
+/// Finds the sources, unless the user stops the command first.
 ///
 /// # Errors
 ///
-/// As [`find_pd`] and [`find_prometheus`]; and [`CliError::NotBegun`] where somebody stops.
+/// As [`find_pd`] and [`find_prometheus`]; and [`CliError::NotBegun`] where the user stops.
 pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Result<Found> {
     let finding = async {
         let pd = find_pd(args, clock::now()).await?;
@@ -127,12 +128,12 @@ pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Re
     clock::unless_stopped(stop, finding).await.unwrap_or_else(|| Err(CliError::NotBegun.into()))
 }
 
-/// Discovers PD's members, and asks them for the cluster's id, their version, and where the
-/// metrics live. `None` where no URL of PD is given.
+/// Discovers PD's members, and asks them for the cluster's id, their version, and the URL of the metric
+/// storage. `None` where no URL of PD is given.
 ///
 /// # Errors
 ///
-/// Where a URL is none, or a file of certificates cannot be read. A PD that does not answer is
+/// An error where a URL is invalid or a file of certificates cannot be read. A PD that does not answer is
 /// no error: that is recorded.
 pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option<PdFound>> {
     if args.pd.is_empty() {
@@ -160,13 +161,13 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
     Ok(Some(found))
 }
 
-/// Makes a client for Prometheus and finds out how it can be read. `None` where neither the
-/// arguments nor PD tell where it is.
+/// Makes a client for Prometheus and determines how it can be read. `None` where neither the arguments nor
+/// PD name its URL.
 ///
 /// # Errors
 ///
-/// Where it cannot be reached or refuses access: a recording that starts without its main source
-/// is more often a wrong URL than an outage.
+/// An error where it cannot be reached or refuses access: at the start of a recording that is more often a
+/// wrong URL than an outage.
 pub async fn find_prometheus(
     args: &SourceArgs,
     pd: Option<&PdFound>,
@@ -174,7 +175,7 @@ pub async fn find_prometheus(
     let told = pd.and_then(|pd| pd.metric_storage.as_deref()).filter(|url| !url.is_empty());
     let Some(url) = args.prometheus.as_deref().or(told) else { return Ok(None) };
     if args.prometheus.is_none() && args.has_credentials() {
-        // Credentials go where the user sends them, not where a server points.
+        // Credentials are sent to the URL that the user gives, not to one that a server names.
         let url = public_url(url);
         let text = format!(
             "PD says that Prometheus is at {url}: confirm it with --prometheus, since credentials are given"

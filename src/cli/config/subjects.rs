@@ -1,4 +1,4 @@
-//! Finds the subject that a name or a path means, and takes from it what the user leaves open.
+//! Finds the subject that a name or a path stands for, and takes its endpoints where the user gives none.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::cli::exit::CliError;
 use crate::model::escape_path;
 use crate::record::Subject;
 
-/// The subject of a recording where the user names none.
+/// The subject where the user names none.
 const DEFAULT: &str = "tikv";
 
-/// The subject that `text` means: a name that is built in, or the path of a `subject.toml`.
+/// The subject that `text` stands for: a name that is built in, or the path of a `subject.toml`.
 ///
 /// # Errors
 ///
@@ -44,16 +44,16 @@ pub fn find(text: Option<&OsStr>) -> anyhow::Result<Subject> {
     Ok(subject)
 }
 
-/// Whether somebody is to be asked, or only files are imported.
+/// Whether the subject's own endpoints may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asking {
-    /// The subject's own endpoints do where the user gives none.
+    /// They are used where the user gives none.
     Endpoints,
-    /// Only what the user names.
+    /// Only endpoints that the user names are used.
     OnlyWhatIsNamed,
 }
 
-/// Takes from the subject the endpoints that the user leaves open.
+/// The endpoints of the user or, where there are none, those of the subject.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a monitor finds, shown as lines of text or as JSON.
+//! Prints the verdicts of a live monitor, as lines of text or as JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,11 +10,11 @@ use crate::diagnose::{Notice, Outcome, Subject, Turn, Verdict};
 use crate::model::{Timestamp, escape};
 use crate::watch::{Audience, Judged};
 
-/// Shows each judgement by way of `reporter`.
+/// A receiver of verdicts that prints each through `reporter`.
 pub fn audience(reporter: Arc<Mutex<Reporter>>, format: Format) -> Audience {
     Box::new(move |judged| {
         let mut reporter = reporter.lock().unwrap_or_else(PoisonError::into_inner);
-        // A reader that went away does not end a recording.
+        // A reader that has closed stdout does not end a recording.
         if let Err(error) = show(&reporter, format, judged) {
             tracing::debug!(%error, "nobody reads the results");
         }
@@ -66,7 +66,7 @@ fn line(at: Timestamp, notice: &Notice) -> String {
     escape(&text)
 }
 
-/// What holds now, in a few words.
+/// The current verdict in a few words, for the status line.
 fn standing(verdict: &Verdict) -> String {
     let lasting = verdict.causes.iter().filter(|cause| cause.end_ms.is_none());
     let lasting: Vec<String> =
@@ -79,7 +79,7 @@ fn standing(verdict: &Verdict) -> String {
     }
 }
 
-/// `16:30:50`, UTC.
+/// The time of day in UTC: `16:30:50`.
 fn clock(at: Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
 }

@@ -1,4 +1,4 @@
-//! What people see: results on stdout, progress and remarks on stderr.
+//! Output to the terminal: results on stdout, progress and remarks on stderr.
 
 pub(super) mod judgements;
 pub(super) mod output;

@@ -1,6 +1,6 @@
-//! Results on stdout, in text or JSON; sizes and counts for people.
+//! Writes results to stdout, as text or JSON.
 //!
-//! Remarks on stderr are of [`remarks`](crate::cli::terminal::remarks).
+//! Remarks on stderr are in [`remarks`](crate::cli::terminal::remarks).
 
 use std::io::{self, Write};
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use crate::model::{escape, escape_json};
 
-/// What results look like.
+/// The format of results that every command has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For machines; one document, or one line each for what goes on.
+    /// JSON: one document, or one line for each event of a command that goes on.
     Json,
 }
 
@@ -72,11 +72,11 @@ impl Color {
     }
 }
 
-/// Writes bytes to stdout as they are: pages of which every part was escaped, and Parquet.
+/// Writes bytes to stdout unchanged: pages whose parts were escaped, and Parquet.
 ///
 /// # Errors
 ///
-/// Where stdout is closed or its disk is full.
+/// An I/O error where stdout is closed or the disk behind it is full.
 pub fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());

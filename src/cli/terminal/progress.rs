@@ -1,5 +1,5 @@
-//! How a recording stands: a status line on a terminal, plain lines elsewhere, JSON lines for
-//! machines.
+//! Reports the progress of a recording: as a status line on a terminal, as plain lines elsewhere, or as
+//! lines of JSON.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -14,19 +14,20 @@ use crate::model::{Timestamp, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 use crate::report;
 
-/// Plain lines come no more often than this.
+/// The least time between two plain lines.
 const PLAIN_EVERY_MS: i64 = 60_000;
 
-enum Face {
+/// Where and how progress is shown.
+enum Display {
     Quiet,
     Bar(ProgressBar),
     Plain,
     Json,
 }
 
-/// Reports progress in the way that fits where it goes.
+/// Reports progress in the form that fits its destination.
 pub struct Reporter {
-    face: Face,
+    display: Display,
     started: Timestamp,
     started_bytes: Option<u64>,
     last_line: Option<Timestamp>,
@@ -36,19 +37,19 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// For a recording that starts now.
+    /// A reporter for a recording that starts at `started`.
     pub fn new(global: &Global, started: Timestamp) -> Self {
-        let face = if global.format == Format::Json {
-            Face::Json
+        let display = if global.format == Format::Json {
+            Display::Json
         } else if global.quiet {
-            Face::Quiet
+            Display::Quiet
         } else if std::io::stderr().is_terminal() {
-            Face::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+            Display::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
         } else {
-            Face::Plain
+            Display::Plain
         };
         Self {
-            face,
+            display,
             started,
             started_bytes: None,
             last_line: None,
@@ -58,7 +59,7 @@ impl Reporter {
         }
     }
 
-    /// After a commit of a live recording.
+    /// Reports a commit of a live recording.
     pub fn live(&mut self, progress: &Progress) {
         let first = *self.started_bytes.get_or_insert(progress.file_bytes);
         let elapsed_ms = (progress.at - self.started).max(1);
@@ -67,7 +68,7 @@ impl Reporter {
         let per_hour = (elapsed_ms >= PLAIN_EVERY_MS)
             .then(|| (grown as f64 * 3_600_000.0 / elapsed_ms as f64) as u64);
         let rate = progress.samples as f64 * 1000.0 / elapsed_ms as f64;
-        if let Face::Json = self.face {
+        if let Display::Json = self.display {
             print_json(&json!({
                 "schema": 1, "event": "tick", "at": progress.at, "samples": progress.samples,
                 "new_samples": progress.new_samples, "samples_per_second": rate,
@@ -97,11 +98,11 @@ impl Reporter {
         ));
     }
 
-    /// Before the first slice of `total_ms` of history.
+    /// Reports the estimate for a history of `total_ms`, before its first slice.
     pub fn estimate(&mut self, estimate: &HistoryEstimate, total_ms: i64, now: Timestamp) {
         let HistoryEstimate { series, samples, file_bytes, copy_ms } = *estimate;
         self.estimated = true;
-        if let Face::Json = self.face {
+        if let Display::Json = self.display {
             print_json(&json!({
                 "schema": 1, "event": "estimate", "at": now, "total_ms": total_ms,
                 "series": series, "samples": samples, "file_bytes": file_bytes,
@@ -118,7 +119,7 @@ impl Reporter {
         ));
     }
 
-    /// After a slice of history.
+    /// Reports a slice of history.
     pub fn history(&mut self, progress: &HistoryProgress, now: Timestamp) {
         let elapsed_ms = (now - self.started).max(1);
         let left_ms = (progress.done_ms > 0).then(|| {
@@ -126,8 +127,8 @@ impl Reporter {
             (elapsed_ms as f64 * rest / progress.done_ms as f64) as i64
         });
         let estimate = progress.estimate();
-        match &self.face {
-            Face::Json => print_json(&json!({
+        match &self.display {
+            Display::Json => print_json(&json!({
                 "schema": 1, "event": "slice", "at": now, "done_ms": progress.done_ms,
                 "total_ms": progress.total_ms, "samples": progress.samples,
                 "received_bytes": progress.received_bytes, "series": progress.series,
@@ -135,8 +136,8 @@ impl Reporter {
                 "estimated_samples": estimate.map(|(samples, _)| samples),
                 "estimated_bytes": estimate.map(|(_, bytes)| bytes),
             })),
-            Face::Quiet => {}
-            Face::Bar(bar) => {
+            Display::Quiet => {}
+            Display::Bar(bar) => {
                 if !self.copying {
                     bar.set_style(bar_style());
                     bar.set_length(u64::try_from(progress.total_ms).unwrap_or_default());
@@ -149,7 +150,7 @@ impl Reporter {
                     report::duration(left_ms.unwrap_or_default())
                 ));
             }
-            Face::Plain => {}
+            Display::Plain => {}
         }
         if let (false, Some((samples, bytes))) = (self.estimated, estimate) {
             self.line(&format!(
@@ -161,7 +162,7 @@ impl Reporter {
             ));
         }
         (self.estimated, self.copying) = (true, true);
-        if let Face::Plain = self.face {
+        if let Display::Plain = self.display {
             self.say(
                 now,
                 &format!(
@@ -174,52 +175,52 @@ impl Reporter {
         }
     }
 
-    /// A remark that stays on the screen.
+    /// Prints a remark that stays on the screen.
     pub fn line(&self, text: &str) {
-        match &self.face {
-            Face::Bar(bar) => bar.suspend(|| remark(text)),
-            Face::Plain => remark(text),
-            Face::Quiet | Face::Json => {}
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| remark(text)),
+            Display::Plain => remark(text),
+            Display::Quiet | Display::Json => {}
         }
     }
 
-    /// A result, on stdout, whatever the status line does.
+    /// Prints a result on stdout, without disturbing the status line.
     ///
     /// # Errors
     ///
-    /// Where stdout is closed.
+    /// An I/O error where stdout is closed.
     pub fn result(&self, text: &str) -> std::io::Result<()> {
-        match &self.face {
-            Face::Bar(bar) => bar.suspend(|| output::line(text)),
-            Face::Plain | Face::Quiet | Face::Json => output::line(text),
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| output::line(text)),
+            Display::Plain | Display::Quiet | Display::Json => output::line(text),
         }
     }
 
-    /// What the status line begins with from now on.
+    /// Sets the text with which the status line begins.
     pub fn standing(&mut self, text: String) {
         self.standing = Some(text);
     }
 
-    /// Takes the status line away.
+    /// Removes the status line.
     pub fn finish(&self) {
-        if let Face::Bar(bar) = &self.face {
+        if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
         }
     }
 
     fn say(&mut self, at: Timestamp, text: &str) {
-        match &self.face {
-            Face::Bar(bar) => {
+        match &self.display {
+            Display::Bar(bar) => {
                 bar.enable_steady_tick(Duration::from_millis(250));
                 bar.set_message(escape(text));
             }
-            Face::Plain => {
+            Display::Plain => {
                 if self.last_line.is_none_or(|last| at - last >= PLAIN_EVERY_MS) {
                     self.last_line = Some(at);
                     remark(text);
                 }
             }
-            Face::Quiet | Face::Json => {}
+            Display::Quiet | Display::Json => {}
         }
     }
 }
@@ -229,7 +230,7 @@ fn bar_style() -> ProgressStyle {
         .expect("the template is well formed")
 }
 
-/// A reader that went away does not end a recording.
+/// Prints a line of JSON. A reader that has closed stdout does not end a recording.
 fn print_json(value: &serde_json::Value) {
     if let Err(error) = output::json_line(value) {
         tracing::debug!(%error, "nobody reads the progress");

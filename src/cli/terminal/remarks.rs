@@ -1,8 +1,8 @@
 //! Remarks on stderr: errors, warnings, progress and the log.
 //!
-//! Whoever reads them may go away, and the disk that they are written to may be full: that ends no
-//! recording and changes no exit code, so that a failure to write is ignored, here and only here.
-//! Everything is [escaped](escape), and the secrets that [`hide`] was told are taken out.
+//! Their reader may have gone, and the disk that they are written to may be full. Neither ends a
+//! recording or changes an exit code, so a failure to write is ignored, here and only here. Everything is
+//! [escaped](escape), and the secrets that were passed to [`hide`] are removed.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -17,10 +17,11 @@ use crate::cli::terminal::output::Color;
 use crate::model::escape;
 use crate::source::Redactor;
 
-/// What no remark may show. Of the process, since the log is: it also takes the events of libraries.
+/// The secrets that no remark may show. They belong to the process, as the log does, which also receives
+/// the events of libraries.
 static HIDDEN: RwLock<Redactor> = RwLock::new(Redactor::none());
 
-/// Takes these secrets out of every remark from now on.
+/// Removes these secrets from every remark from now on.
 pub fn hide(secrets: &Redactor) {
     HIDDEN.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
 }
@@ -30,19 +31,19 @@ pub fn remark(text: &str) {
     to_stderr(format!("{}\n", shown(text)).as_bytes());
 }
 
-/// Text without what is hidden, escaped.
+/// A text without the secrets, escaped.
 fn shown(text: &str) -> String {
     escape(&HIDDEN.read().unwrap_or_else(PoisonError::into_inner).redact(text))
 }
 
-/// Writes what the caller has escaped.
+/// Writes bytes to stderr that the caller has escaped.
 pub fn to_stderr(bytes: &[u8]) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(bytes).and_then(|()| stderr.flush());
 }
 
-/// Starts the log, on stderr, of what is at least as important as `level` says; OPERATOR_LOG in the
-/// environment says otherwise.
+/// Starts the log on stderr, with the filter `level` or, where it is set, that of the environment variable
+/// OPERATOR_LOG.
 pub fn start_log(level: &str, color: Color) {
     let filter = EnvFilter::try_from_env("OPERATOR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     // A second subscriber in one process, as in a test, changes nothing.
@@ -55,7 +56,7 @@ pub fn start_log(level: &str, color: Color) {
         .try_init();
 }
 
-/// The text of an event as it is, and its other fields with their names.
+/// Writes the message of an event without a name, and its other fields with their names.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let text = shown(&format!("{value:?}"));
     match field.name() {
@@ -64,7 +65,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
     }
 }
 
-/// Stderr, to which every write succeeds.
+/// Stderr as a writer that never fails.
 struct Unfailing;
 
 impl Write for Unfailing {

@@ -1,0 +1,152 @@
+//! The contents of a capture as text for `show`.
+//!
+//! The JSON of the same command is made in `cli`.
+
+use std::path::Path;
+
+use super::quantities::{count, duration, size};
+use super::table::table;
+use crate::capture::{CaptureReader, Inventory};
+use crate::diagnose::counted;
+use crate::model::{Event, Gap, escape, escape_path};
+
+/// Targets that are listed.
+const TARGETS_SHOWN: usize = 1_000;
+/// Gaps that are listed; as many events and damaged parts are.
+const ROWS_SHOWN: usize = 200;
+
+/// An open capture with what was read of it.
+pub struct CaptureContents<'a> {
+    /// The path of the capture.
+    pub path: &'a Path,
+    /// The reader of the capture, which knows its damage.
+    pub reader: &'a CaptureReader,
+    /// The numbers of series, samples and bytes.
+    pub inventory: &'a Inventory,
+    /// Its gaps, adjoining ones joined.
+    pub gaps: &'a [Gap],
+    /// Its events, ascending by time.
+    pub events: &'a [Event],
+}
+
+/// The metadata, the numbers of samples and bytes, and the gaps, events and damage of a capture. At most
+/// `metrics_shown` metrics are listed, those with the most series.
+pub fn capture_text(contents: &CaptureContents<'_>, metrics_shown: usize) -> String {
+    let mut text = head(contents.path, contents.reader, contents.inventory);
+    text.push_str(&amounts(contents.inventory, metrics_shown));
+    text.push_str(&happenings(contents.gaps, contents.events));
+    let damage = contents.reader.damage();
+    for damage in damage.iter().take(ROWS_SHOWN) {
+        text.push_str(&format!("damaged: {}: {}\n", escape(&damage.part), escape(&damage.why)));
+    }
+    text.push_str(&and_more(damage.len(), ROWS_SHOWN));
+    text
+}
+
+fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
+    let (meta, window) = (reader.meta(), reader.window());
+    let unknown = || "unknown".to_owned();
+    let mut rows = vec![
+        ("run", format!("{} ({}, format {})", meta.run, meta.subject, inventory.format)),
+        ("file", format!("{} ({})", escape_path(path), size(inventory.file_bytes))),
+        ("window", format!("{} to {} ({})", window.start, window.end, duration(window.millis()))),
+        ("recorded", format!("by operator {}", meta.versions.operator)),
+    ];
+    if let Some(url) = &meta.endpoints.prometheus {
+        let version = meta.versions.prometheus.clone().unwrap_or_else(unknown);
+        let how = meta.copied_by.join(", ");
+        rows.push(("prometheus", format!("{url} (version {version}; {how})")));
+    }
+    for (member, url) in &meta.endpoints.pd {
+        rows.push(("pd", format!("{member} {url}")));
+    }
+    if let Some(version) = &meta.versions.pd {
+        rows.push(("pd version", version.clone()));
+    }
+    for selector in &meta.selectors {
+        rows.push(("selector", selector.clone()));
+    }
+    let sealed = if inventory.truth_sealed { "sealed inside" } else { "none" };
+    rows.push(("truth", sealed.to_owned()));
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    table(&rows)
+}
+
+fn amounts(inventory: &Inventory, metrics_shown: usize) -> String {
+    let per_sample = |bytes: u64| bytes as f64 / inventory.samples.max(1) as f64;
+    let mut text = format!(
+        "\n{} samples of {} series; {} PD answers, {} documents; {:.3} B a sample\n",
+        count(inventory.samples),
+        count(inventory.series),
+        count(inventory.pd_answers),
+        count(inventory.pd_documents),
+        per_sample(inventory.file_bytes)
+    );
+    let mut rows = vec![["JOB", "INSTANCE", "SERIES", "SAMPLES"].map(str::to_owned).to_vec()];
+    let targets = inventory.targets.iter().take(TARGETS_SHOWN);
+    rows.extend(targets.map(|(target, series, samples)| {
+        let counts = [count(*series), count(*samples)];
+        [vec![target.job.clone(), target.instance.clone()], counts.to_vec()].concat()
+    }));
+    text.push_str(&format!("\n{}", table(&rows)));
+    text.push_str(&and_more(inventory.targets.len(), TARGETS_SHOWN));
+    let mut metrics: Vec<_> = inventory.metrics.iter().collect();
+    metrics.sort_by(|left, right| (right.1, &left.0).cmp(&(left.1, &right.0)));
+    let mut rows = vec![["METRIC", "SERIES"].map(str::to_owned).to_vec()];
+    rows.extend(
+        metrics.iter().take(metrics_shown).map(|(name, series)| vec![name.clone(), count(*series)]),
+    );
+    if metrics.len() > metrics_shown {
+        rows.push(vec![format!("and {} more", count((metrics.len() - metrics_shown) as u64))]);
+    }
+    text.push_str(&format!("\n{}", table(&rows)));
+    let mut rows = vec![["PART", "BYTES", "B/SAMPLE"].map(str::to_owned).to_vec()];
+    rows.extend(inventory.bytes.iter().map(|(part, bytes)| {
+        vec![part.clone(), count(*bytes), format!("{:.4}", per_sample(*bytes))]
+    }));
+    text.push_str(&format!("\n{}", table(&rows)));
+    text
+}
+
+fn happenings(gaps: &[Gap], events: &[Event]) -> String {
+    let mut text = format!("\n{}\n", counted(gaps.len() as u64, "gap"));
+    let rows: Vec<Vec<String>> = gaps
+        .iter()
+        .take(ROWS_SHOWN)
+        .map(|gap| {
+            let healed = if gap.healed_at.is_some() { "healed" } else { "" };
+            vec![
+                gap.range.start.to_string(),
+                duration(gap.range.millis()),
+                gap.source.to_string(),
+                gap.reason.to_string(),
+                healed.to_owned(),
+                gap.detail.clone(),
+            ]
+        })
+        .collect();
+    text.push_str(&table(&rows));
+    text.push_str(&and_more(gaps.len(), ROWS_SHOWN));
+    text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
+    let rows: Vec<Vec<String>> = events
+        .iter()
+        .take(ROWS_SHOWN)
+        .map(|event| {
+            let fields: Vec<String> =
+                event.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            vec![event.at.to_string(), event.kind.to_string(), event.text.clone(), fields.join(" ")]
+        })
+        .collect();
+    text.push_str(&table(&rows));
+    text.push_str(&and_more(events.len(), ROWS_SHOWN));
+    text
+}
+
+/// A line with the number of rows that are not shown; empty where all are shown.
+fn and_more(rows: usize, shown: usize) -> String {
+    match rows.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("and {} more; --format json has all\n", count(more as u64)),
+    }
+}

@@ -1,0 +1,93 @@
+//! The metrics of a capture: a list of them, and suggestions for a name that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::table::table;
+use crate::capture::CaptureReader;
+use crate::model::{Series, escape};
+use crate::session::PD_METRICS;
+
+/// The most suggestions for a name that does not exist.
+const SUGGESTIONS: usize = 5;
+
+/// The series of a metric, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metric {
+    /// The number of series.
+    pub series: usize,
+    /// The values of each label but `__name__`, by the label's name.
+    pub labels: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The metrics of these series, by name.
+pub fn metrics(series: &[Series]) -> BTreeMap<String, Metric> {
+    let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
+    for series in series {
+        let metric = metrics.entry(series.labels.metric().to_owned()).or_default();
+        metric.series += 1;
+        for (name, value) in series.labels.iter().filter(|(name, _)| *name != "__name__") {
+            let values = match metric.labels.get_mut(name) {
+                Some(values) => values,
+                None => metric.labels.entry(name.to_owned()).or_default(),
+            };
+            if !values.contains(value) {
+                values.insert(value.to_owned());
+            }
+        }
+    }
+    metrics
+}
+
+/// The metrics as a table: name, number of series, and each label with the number of its values.
+pub fn metrics_text(metrics: &BTreeMap<String, Metric>) -> String {
+    if metrics.is_empty() {
+        return "no metric matches\n".to_owned();
+    }
+    let mut rows = vec![vec!["metric".to_owned(), "series".to_owned(), "labels".to_owned()]];
+    rows.extend(metrics.iter().map(|(name, metric)| {
+        let labels = metric.labels.iter();
+        let labels = labels.map(|(name, values)| format!("{}({})", escape(name), values.len()));
+        vec![escape(name), metric.series.to_string(), labels.collect::<Vec<_>>().join(" ")]
+    }));
+    table(&rows)
+}
+
+/// The names of all metrics that expressions may read, ascending.
+pub fn metric_names(reader: &CaptureReader) -> Vec<String> {
+    let mut names = reader.metrics();
+    names.extend(PD_METRICS.iter().map(|metric| metric.name.to_owned()));
+    names.sort();
+    names
+}
+
+/// A note that the capture does not have the metric `name`, with similar names that it has.
+pub fn missing_metric(reader: &CaptureReader, name: &str) -> String {
+    let names = metric_names(reader);
+    let mut ranked: Vec<(f64, &str)> = names
+        .iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(known, name), known.as_str()))
+        .filter(|(likeness, known)| *likeness >= 0.6 || (name.len() > 3 && known.contains(name)))
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let names: Vec<&str> = ranked.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect();
+    let name = escape(name);
+    if names.is_empty() {
+        format!("note: the capture has no series {name}; --metrics lists what it has")
+    } else {
+        format!("note: the capture has no series {name}; did you mean {}?", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_listed_with_how_many_values_each_label_takes() {
+        let mut metric = Metric { series: 2, ..Metric::default() };
+        let values = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+        metric.labels.insert("job".to_owned(), values);
+        let text = metrics_text(&BTreeMap::from([("up".to_owned(), metric)]));
+        assert_eq!(text, "metric  series  labels\nup      2       job(2)\n");
+    }
+}
