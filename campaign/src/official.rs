@@ -20,7 +20,7 @@ pub struct Official {
     name: String,
     hold: String,
     level: String,
-    /// The expression.
+    /// The text of the expression.
     pub expr: String,
     summary: String,
 }

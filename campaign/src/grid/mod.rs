@@ -25,7 +25,7 @@ struct Truth {
     from: i64,
 }
 
-/// One case.
+/// A fault that is laid over a run.
 struct Case {
     name: String,
     run: Run,

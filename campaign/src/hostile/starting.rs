@@ -19,7 +19,7 @@ use testkit::gate::Door;
 /// A person who asks a program to stop waits this long.
 const SOON: Duration = Duration::from_millis(2_500);
 
-/// Every trial.
+/// A row for each trial.
 pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {

@@ -40,7 +40,7 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
 pub struct Recorder {
     _stand: CaptureServer,
     supply: Arc<LoopedCapture>,
-    /// Before Prometheus.
+    /// Stands before Prometheus, and can be shut.
     pub prometheus: Gate,
     /// PD, behind a gate of its own.
     pub pd: GatedPd,
@@ -84,7 +84,7 @@ impl Recorder {
         command
     }
 
-    /// Starts it.
+    /// Starts the recorder by this command.
     pub fn start(&mut self, command: &mut Command) -> Result<()> {
         self.child = Some(command.spawn()?);
         Ok(())

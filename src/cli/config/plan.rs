@@ -148,9 +148,8 @@ pub fn plan(
     }
     let only_given = args.no_default_match || file.no_default_match;
     let mut selectors = if only_given { Vec::new() } else { subject.selectors() };
-    for text in file.r#match.iter().chain(&args.matches) {
-        selectors.push(Selector::parse(text)?);
-    }
+    let given = file.r#match.iter().chain(&args.matches);
+    selectors.extend(given.map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?);
     let interval = match args.interval.or(file.interval) {
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,

@@ -23,7 +23,7 @@ pub enum Fold {
     Max(Vec<f64>),
     /// One where there is a value.
     Group(Vec<f64>),
-    /// Population variances.
+    /// Population variances, one for each step.
     Variance(Vec<Variance>, Dialect),
     /// Population standard deviations.
     Deviation(Vec<Variance>, Dialect),

@@ -48,7 +48,7 @@ const PATTERNS: [&str; 10] = [
 /// An expression and when it is evaluated.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The expression.
+    /// The text of the expression.
     pub text: String,
     /// An instant, and a range.
     pub when: [When; 2],

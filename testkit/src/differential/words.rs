@@ -16,7 +16,7 @@ const LEFT_OUT: [&str; 5] =
 
 /// A metric, and what its series look like.
 pub struct Metric {
-    /// Its name.
+    /// The name of the metric.
     pub name: String,
     /// Its labels but the name, each with its values.
     pub labels: Vec<(String, Vec<String>)>,
@@ -28,7 +28,7 @@ pub struct Metric {
 pub struct Words {
     /// Metrics of a real run.
     pub real: Vec<Metric>,
-    /// Made-up metrics.
+    /// Metrics that are generated.
     pub made: Vec<Metric>,
     /// Functions that the server knows and that expressions may call.
     pub functions: Vec<&'static Signature>,
@@ -115,7 +115,7 @@ pub enum When {
 }
 
 impl When {
-    /// All instants.
+    /// All instants of the range, ascending.
     pub fn instants(self) -> impl Iterator<Item = i64> {
         let (start, end, step) = match self {
             Self::At(at) => (at, at, 1),

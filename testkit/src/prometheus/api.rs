@@ -16,7 +16,7 @@ pub struct Reply {
     pub answer: Result<Points, String>,
     /// The values of an instant vector, in the order in which they came.
     pub in_order: Vec<f64>,
-    /// `stats.timings.execTotalTime`.
+    /// Seconds that the engine took: `stats.timings.execTotalTime`.
     pub engine_seconds: f64,
     /// From the question to the last byte of the answer.
     pub took: Duration,
