@@ -25,10 +25,10 @@ Each side is a run, a capture, or a file that `operator replay --format json` wr
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
-    /// One side
+    /// One side: a run, or the JSON of a replay
     #[arg(value_name = "A")]
     a: OsString,
-    /// The other
+    /// The other side
     #[arg(value_name = "B")]
     b: OsString,
 }

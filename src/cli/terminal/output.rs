@@ -22,7 +22,7 @@ pub enum Format {
 /// What results may look like; every command knows the first two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum AnyFormat {
-    /// For people.
+    /// Text for people to read.
     #[default]
     #[value(alias = "table")]
     Text,
@@ -53,9 +53,9 @@ pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
-    /// Always.
+    /// Always coloured.
     Always,
-    /// Never.
+    /// Never coloured.
     Never,
 }
 
