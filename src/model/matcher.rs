@@ -1,8 +1,62 @@
-//! Conditions on labels.
+//! Conditions on labels: as text, and compiled.
 
-use super::labels::Labels;
+use std::fmt;
 
-/// How a matcher compares.
+use super::labels::{Labels, is_label_name};
+
+/// How a matcher compares, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Comparison {
+    /// `=`: the label has this value.
+    Equal,
+    /// `!=`: the label has another value.
+    NotEqual,
+    /// `=~`: the regular expression matches the whole value.
+    Regex,
+    /// `!~`: the regular expression does not match the whole value.
+    NotRegex,
+}
+
+impl Comparison {
+    /// The operator in PromQL, such as `=~`.
+    pub fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+/// One condition on one label as it is written in a selector: what is sent to a server, and what
+/// PromQL's parser reads.
+///
+/// It is no [`LabelMatcher`], which is evaluated here and holds a compiled regular expression. Which
+/// expression the text stands for depends on who reads it: a server may accept what this program
+/// cannot compile, and the two generations of Prometheus differ.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MatcherText {
+    /// The name of the label; `__name__` for the metric.
+    pub name: String,
+    /// How the label's value is compared with `value`.
+    pub comparison: Comparison,
+    /// A value, or a regular expression without anchors, in RE2's notation.
+    pub value: String,
+}
+
+impl fmt::Display for MatcherText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comparison = self.comparison.operator();
+        if is_label_name(&self.name) {
+            write!(f, "{}{comparison}{:?}", self.name, self.value)
+        } else {
+            write!(f, "{:?}{comparison}{:?}", self.name, self.value)
+        }
+    }
+}
+
+/// How a compiled matcher compares.
 #[derive(Clone, Debug)]
 pub enum MatchOp {
     /// The value is the same: `=`.
@@ -15,7 +69,7 @@ pub enum MatchOp {
     NotRegex(regex::Regex),
 }
 
-/// One condition on a label; an absent label has the empty value.
+/// One condition on a label, ready to be evaluated; an absent label has the empty value.
 #[derive(Clone, Debug)]
 pub struct LabelMatcher {
     /// The label's name.

@@ -29,7 +29,7 @@ pub use labels::{
     EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
 };
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
-pub use matcher::{LabelMatcher, MatchOp};
+pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};

@@ -22,8 +22,8 @@ pub use eval::statistics::almost_equal;
 pub use go_compat::number::{api as format_value, short as format_short};
 pub use storage::{MemoryStorage, SeriesSet, Storage};
 pub use syntax::ast::{
-    Aggregate, At, Binary, Cardinality, Comparison, Expr, ExprKind, Grouping, Matching,
-    ParsedMatcher, RangeExtension, Selector, Span, Subquery, ValueType,
+    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, Matching, RangeExtension,
+    Selector, Span, Subquery, ValueType,
 };
 pub use syntax::expression::Expression;
 pub use syntax::functions::{FUNCTIONS, Function, Signature};

@@ -1,7 +1,6 @@
 //! The result of a query: a value and the remarks on it.
 
 use crate::model::{Labels, Sample, Series};
-
 use crate::promql::annotations::Annotations;
 
 /// The result of a query.

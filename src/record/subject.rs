@@ -7,8 +7,8 @@
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::model::Labels;
-use crate::source::{MatchKind, Matcher, Selector};
+use crate::model::{Comparison, Labels, MatcherText};
+use crate::source::Selector;
 
 /// The subjects that are built in: name and text.
 const BUILT_IN: [(&str, &str); 1] = [("tikv", include_str!("../../subjects/tikv/subject.toml"))];
@@ -203,8 +203,8 @@ impl NodesText {
     }
 }
 
-fn of_job(pattern: String) -> Matcher {
-    Matcher { name: "job".to_owned(), kind: MatchKind::Regex, value: pattern }
+fn of_job(pattern: String) -> MatcherText {
+    MatcherText { name: "job".to_owned(), comparison: Comparison::Regex, value: pattern }
 }
 
 /// Prometheus anchors regular expressions at both ends.
@@ -253,7 +253,7 @@ mod tests {
     fn jobs_that_are_copied_whole_share_one_selector() {
         let [selector] = &tikv().selectors()[..] else { panic!("no job of TiKV picks metrics") };
         let [matcher] = selector.matchers() else { panic!("{selector}") };
-        assert_eq!((&*matcher.name, matcher.kind), ("job", MatchKind::Regex));
+        assert_eq!((&*matcher.name, matcher.comparison), ("job", Comparison::Regex));
         let jobs = Regex::new(&anchored(&matcher.value)).expect("a regular expression");
         assert!(jobs.is_match("ns-basic-tikv") && jobs.is_match("node") && !jobs.is_match("etcd"));
     }

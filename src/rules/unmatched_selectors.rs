@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::model::{Comparison, MatcherText};
 use crate::model::{LabelMatcher, TimeRange};
 use crate::promql::{
-    Binary, BinaryOp, Comparison, Dialect, Expr, ExprKind, Function, MatcherCache, ParsedMatcher,
-    Selector, SeriesSet, Storage, StorageError,
+    Binary, BinaryOp, Dialect, Expr, ExprKind, Function, MatcherCache, Selector, SeriesSet,
+    Storage, StorageError,
 };
 
 /// Most names that are suggested for an unknown one.
@@ -141,7 +142,7 @@ impl AvailableSeries<'_> {
         &self,
         metric: &str,
         series: &SeriesSet,
-        conditions: &[ParsedMatcher],
+        conditions: &[MatcherText],
     ) -> Result<(String, Option<String>), StorageError> {
         for condition in conditions.iter().filter(|condition| condition.name != "__name__") {
             let name = &condition.name;
@@ -160,9 +161,9 @@ impl AvailableSeries<'_> {
         Ok((format!("no series of {metric} meets all conditions at once"), None))
     }
 
-    fn value_hint(&self, condition: &ParsedMatcher, values: &BTreeSet<&str>) -> Option<String> {
+    fn value_hint(&self, condition: &MatcherText, values: &BTreeSet<&str>) -> Option<String> {
         if condition.comparison == Comparison::Equal {
-            let meant = ParsedMatcher { comparison: Comparison::Regex, ..condition.clone() };
+            let meant = MatcherText { comparison: Comparison::Regex, ..condition.clone() };
             let matchers = self.cache.matchers(&[meant], self.dialect).ok()?;
             let matched = values.iter().find(|value| matchers.iter().all(|m| m.accepts(value)));
             if let Some(matched) = matched {

@@ -14,8 +14,7 @@ pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use pd_client::{Addresses, Discovered, PdClient};
 pub(crate) use pd_client::{MEMBERS_AT_ONCE, MOST_MEMBERS};
 pub use prometheus::{
-    MatchKind, Matcher, PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink,
-    infer_staleness,
+    PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink, infer_staleness,
 };
 pub use redact::{REDACTED, Redactor, names_user, public_url};
 pub use webhook::Webhook;

@@ -12,11 +12,9 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
+use crate::model::{Comparison, MatcherText};
 use crate::model::{Series, TimeRange, Timestamp, escape_json, parse_duration_ms};
-use crate::promql::{
-    Answer, Comparison, Dialect, Engine, EngineOptions, Expression, MatcherCache, ParsedMatcher,
-    Storage,
-};
+use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, MatcherCache, Storage};
 use crate::report;
 use crate::session::CaptureStorage;
 
@@ -125,7 +123,7 @@ fn list_metrics(
     pattern: &str,
     dialect: Dialect,
 ) -> anyhow::Result<()> {
-    let condition = ParsedMatcher {
+    let condition = MatcherText {
         name: "__name__".to_owned(),
         comparison: Comparison::Regex,
         value: pattern.to_owned(),

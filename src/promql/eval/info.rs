@@ -6,8 +6,9 @@ use super::call::Call;
 use super::column::{Column, Metric, is_absent, is_metadata};
 use super::select::Cursor;
 use super::{Collision, Query, Steps, empty, present};
+use crate::model::{Comparison, MatcherText};
 use crate::promql::error::EvalError;
-use crate::promql::syntax::ast::{Comparison, Expr, ExprKind, ParsedMatcher, ValueType};
+use crate::promql::syntax::ast::{Expr, ExprKind, ValueType, accepts_empty};
 use crate::promql::syntax::functions::Function;
 
 /// The info metric that is taken where the call does not name another one.
@@ -34,7 +35,7 @@ impl Reference {
 }
 
 /// The matchers of info metrics: those of their data labels, and those of their name.
-pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
+pub fn matchers(args: &[Expr]) -> (Vec<MatcherText>, Vec<MatcherText>) {
     let selector = args.get(1).and_then(|arg| match &arg.kind {
         ExprKind::Selector(selector) => Some(selector),
         _ => None,
@@ -42,9 +43,8 @@ pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
     let written = selector.map(|selector| selector.matchers.clone()).unwrap_or_default();
     let (mut names, data): (Vec<_>, Vec<_>) =
         written.into_iter().partition(|matcher| matcher.name == "__name__");
-    let asks = |matcher: &ParsedMatcher| {
-        matches!(matcher.comparison, Comparison::Equal | Comparison::Regex)
-    };
+    let asks =
+        |matcher: &MatcherText| matches!(matcher.comparison, Comparison::Equal | Comparison::Regex);
     if !names.iter().any(asks) {
         let (comparison, value) = if names.is_empty() {
             (Comparison::Equal, DEFAULT)
@@ -52,7 +52,7 @@ pub fn matchers(args: &[Expr]) -> (Vec<ParsedMatcher>, Vec<ParsedMatcher>) {
             (Comparison::Regex, ".+_info")
         };
         let name = "__name__".to_owned();
-        names.insert(0, ParsedMatcher { name, comparison, value: value.to_owned() });
+        names.insert(0, MatcherText { name, comparison, value: value.to_owned() });
     }
     (data, names)
 }
@@ -160,7 +160,7 @@ impl Query<'_> {
         }
         let there = any(base.iter().chain(&ignored), steps);
         let newest = newest(&infos, &there)?;
-        let keeps_unmatched = data.iter().all(ParsedMatcher::accepts_empty);
+        let keeps_unmatched = data.iter().all(accepts_empty);
         let search = InfoLookup { infos: &infos, newest, wanted, keeps_unmatched };
         let mut enriched = Vec::new();
         for column in base {

@@ -5,11 +5,10 @@ use std::cmp::Ordering;
 use super::call::Call;
 use super::column::{Column, Metric, is_metadata};
 use super::{Collision, Query};
-use crate::model::{Labels, is_label_name};
+use crate::model::{Comparison, Labels, is_label_name};
 use crate::promql::error::EvalError;
-use crate::promql::go_compat::pdqsort;
-use crate::promql::go_compat::regexp;
-use crate::promql::syntax::ast::{Comparison, Expr, ExprKind};
+use crate::promql::go_compat::{pdqsort, regexp};
+use crate::promql::syntax::ast::{Expr, ExprKind};
 
 /// The text of an argument that is a string literal.
 pub fn text(expr: &Expr) -> &str {

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use crate::model::{LabelMatcher, MatchOp};
+use crate::model::{Comparison, LabelMatcher, MatchOp, MatcherText};
 use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::regexp::anchored;
-use crate::promql::syntax::ast::{Comparison, ParsedMatcher};
 
 /// Compiled matchers by their text, because expressions repeat them.
 #[derive(Debug, Default)]
 pub struct MatcherCache {
-    compiled: Mutex<HashMap<ParsedMatcher, LabelMatcher>>,
+    compiled: Mutex<HashMap<MatcherText, LabelMatcher>>,
 }
 
 /// How many compiled matchers are kept; past that number the cache starts anew.
@@ -26,7 +25,7 @@ impl MatcherCache {
     /// The text of the error where a regular expression is not one, or is too large.
     pub fn matchers(
         &self,
-        parsed: &[ParsedMatcher],
+        parsed: &[MatcherText],
         dialect: Dialect,
     ) -> Result<Vec<LabelMatcher>, String> {
         let mut compiled = self.compiled.lock().expect("nothing panics while it compiles");
@@ -53,7 +52,7 @@ impl MatcherCache {
     }
 }
 
-fn compile(parsed: &ParsedMatcher, dialect: Dialect) -> Result<LabelMatcher, String> {
+fn compile(parsed: &MatcherText, dialect: Dialect) -> Result<LabelMatcher, String> {
     let literal = is_literal(&parsed.value);
     let (op, value) = match parsed.comparison {
         Comparison::Equal => (MatchOp::Equal, parsed.value.clone()),
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn literals_need_no_regular_expression() {
-        let parsed = |comparison, value: &str| ParsedMatcher {
+        let parsed = |comparison, value: &str| MatcherText {
             name: "job".to_owned(),
             comparison,
             value: value.to_owned(),

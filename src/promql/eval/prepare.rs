@@ -5,12 +5,12 @@ use std::sync::Mutex;
 
 use super::budget::Budget;
 use super::{Period, Query, info};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{MatcherText, TimeRange, Timestamp};
 use crate::promql::annotations::Annotations;
 use crate::promql::error::EvalError;
 use crate::promql::eval::engine::Engine;
 use crate::promql::storage::Storage;
-use crate::promql::syntax::ast::{At, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector};
+use crate::promql::syntax::ast::{At, Expr, ExprKind, RangeExtension, Selector};
 use crate::promql::syntax::expression::Expression;
 use crate::promql::syntax::functions::Function;
 
@@ -62,7 +62,7 @@ impl<'a> Query<'a> {
         };
         let mut needs = Vec::new();
         query.needs(expression.root(), (steps.start, steps.end()), &mut needs);
-        let mut ranges: Vec<(Vec<ParsedMatcher>, TimeRange, Vec<usize>)> = Vec::new();
+        let mut ranges: Vec<(Vec<MatcherText>, TimeRange, Vec<usize>)> = Vec::new();
         for Need { place, mut parsed, names, range } in needs {
             if !names.is_empty() {
                 let matchers = cache.matchers(&names, options.dialect);
@@ -151,9 +151,9 @@ impl<'a> Query<'a> {
 struct Need {
     /// The position of the node in the text.
     place: usize,
-    parsed: Vec<ParsedMatcher>,
+    parsed: Vec<MatcherText>,
     /// Matchers of the metric's name that `info` also applies to the series it is given.
-    names: Vec<ParsedMatcher>,
+    names: Vec<MatcherText>,
     range: TimeRange,
 }
 

@@ -1,8 +1,6 @@
 //! The tree that an expression's text is parsed into.
 
-use std::fmt;
-
-use crate::model::is_label_name;
+use crate::model::{Comparison, MatcherText};
 use crate::promql::dialect::Dialect;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::duration::ComputedDurations;
@@ -91,62 +89,15 @@ pub enum ExprKind {
     Paren(Box<Expr>),
 }
 
-/// How a parsed matcher compares. Unlike [`MatchOp`](crate::model::MatchOp) it holds no compiled
-/// regular expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Comparison {
-    /// `=`: the value is equal.
-    Equal,
-    /// `!=`: the value is not equal.
-    NotEqual,
-    /// `=~`: the regular expression matches the whole value.
-    Regex,
-    /// `!~`: the regular expression does not match the whole value.
-    NotRegex,
-}
-
-/// A matcher on a label as it is written in a selector.
-///
-/// It is no [`LabelMatcher`](crate::model::LabelMatcher): which regular expression its text stands
-/// for depends on the dialect, which only the evaluator knows; and it can be compared, hashed and
-/// printed again. [`MatcherCache`](crate::promql::MatcherCache) compiles it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ParsedMatcher {
-    /// The name of the label.
-    pub name: String,
-    /// How the value of the label is compared.
-    pub comparison: Comparison,
-    /// A value, or a regular expression in RE2's notation.
-    pub value: String,
-}
-
-impl ParsedMatcher {
-    /// Whether a series without the label matches.
-    pub(in crate::promql) fn accepts_empty(&self) -> bool {
-        let matches =
-            || regexp::anchored(&self.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
-        match self.comparison {
-            Comparison::Equal => self.value.is_empty(),
-            Comparison::NotEqual => !self.value.is_empty(),
-            Comparison::Regex => matches(),
-            Comparison::NotRegex => !matches(),
-        }
-    }
-}
-
-impl fmt::Display for ParsedMatcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let comparison = match self.comparison {
-            Comparison::Equal => "=",
-            Comparison::NotEqual => "!=",
-            Comparison::Regex => "=~",
-            Comparison::NotRegex => "!~",
-        };
-        if is_label_name(&self.name) {
-            write!(f, "{}{comparison}{:?}", self.name, self.value)
-        } else {
-            write!(f, "{:?}{comparison}{:?}", self.name, self.value)
-        }
+/// Whether a series without the label matches.
+pub(in crate::promql) fn accepts_empty(matcher: &MatcherText) -> bool {
+    let matches =
+        || regexp::anchored(&matcher.value, Dialect::V3).is_ok_and(|regex| regex.is_match(""));
+    match matcher.comparison {
+        Comparison::Equal => matcher.value.is_empty(),
+        Comparison::NotEqual => !matcher.value.is_empty(),
+        Comparison::Regex => matches(),
+        Comparison::NotRegex => !matches(),
     }
 }
 
@@ -190,7 +141,7 @@ impl RangeExtension {
 pub struct Selector {
     /// All matchers; that of the metric's name is the last one where it is written before the
     /// braces.
-    pub matchers: Vec<ParsedMatcher>,
+    pub matchers: Vec<MatcherText>,
     /// The `@` modifier.
     pub at: Option<At>,
     /// The `offset` in milliseconds; a negative one looks ahead.

@@ -1,10 +1,11 @@
 //! Checks of types and forms that the grammar does not make, with the messages of Prometheus.
 
+use crate::model::{Comparison, MatcherText};
 use crate::promql::error::ParseError;
 use crate::promql::go_compat::regexp;
 use crate::promql::syntax::ast::{
-    At, Binary, Cardinality, Comparison, Expr, ExprKind, ParsedMatcher, RangeExtension, Selector,
-    Span, ValueType,
+    At, Binary, Cardinality, Expr, ExprKind, RangeExtension, Selector, Span, ValueType,
+    accepts_empty,
 };
 use crate::promql::syntax::functions::Function;
 use crate::promql::syntax::operators::AggregateOp;
@@ -110,7 +111,7 @@ pub(in crate::promql) fn operator(
 /// Checks a matcher, whose value is at `span`.
 pub(in crate::promql) fn matcher(
     parser: &Parser<'_>,
-    matcher: &ParsedMatcher,
+    matcher: &MatcherText,
     span: Span,
 ) -> Result<(), ParseError> {
     if matches!(matcher.comparison, Comparison::Equal | Comparison::NotEqual) {
@@ -247,7 +248,7 @@ fn selects_something(
     span: Span,
     selector: &Selector,
 ) -> Result<(), ParseError> {
-    let narrows = |matcher: &ParsedMatcher| !matcher.accepts_empty();
+    let narrows = |matcher: &MatcherText| !accepts_empty(matcher);
     if parser.takes_any_selector || selector.matchers.iter().any(narrows) {
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! Reads series in the notation of Prometheus's test files: `up{job="a"} 0+1x3 _ stale`.
 
-use crate::model::{Labels, stale_marker};
+use crate::model::{Comparison, Labels, stale_marker};
 use crate::promql::error::ParseError;
-use crate::promql::syntax::ast::{Comparison, ExprKind};
+use crate::promql::syntax::ast::ExprKind;
 use crate::promql::syntax::{lexer, parser};
 
 /// How many values one word may denote; Prometheus sets no limit.

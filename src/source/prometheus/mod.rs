@@ -13,4 +13,4 @@ mod xor;
 pub use client::PrometheusClient;
 pub use query::infer_staleness;
 pub use read::{ReadMode, ReadStats, SeriesSink};
-pub use selector::{MatchKind, Matcher, Selector};
+pub use selector::Selector;

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::selector::{MatchKind, Selector};
-use crate::model::{EncodedLabels, Sample, TimeRange, Timestamp};
+use super::selector::Selector;
+use crate::model::{Comparison, EncodedLabels, Sample, TimeRange, Timestamp};
 
 /// Bytes that are not the expected message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -132,11 +132,11 @@ pub(super) fn read_request(selectors: &[Selector], range: TimeRange, accept: Acc
         put_varint_field(&mut query, 2, end as u64);
         for matcher in selector.matchers() {
             let mut message = Vec::new();
-            let kind = match matcher.kind {
-                MatchKind::Equal => 0,
-                MatchKind::NotEqual => 1,
-                MatchKind::Regex => 2,
-                MatchKind::NotRegex => 3,
+            let kind = match matcher.comparison {
+                Comparison::Equal => 0,
+                Comparison::NotEqual => 1,
+                Comparison::Regex => 2,
+                Comparison::NotRegex => 3,
             };
             put_varint_field(&mut message, 1, kind);
             put_bytes_field(&mut message, 2, matcher.name.as_bytes());

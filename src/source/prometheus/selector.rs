@@ -6,53 +6,13 @@
 
 use std::fmt;
 
-use crate::model::{is_label_name, is_metric_name};
+use crate::model::{Comparison, MatcherText, is_label_name, is_metric_name};
 use crate::source::SourceError;
-
-/// The comparison of a [`Matcher`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MatchKind {
-    /// `=`: the label has this value.
-    Equal,
-    /// `!=`: the label has another value.
-    NotEqual,
-    /// `=~`: the regular expression matches the whole value.
-    Regex,
-    /// `!~`: the regular expression does not match the whole value.
-    NotRegex,
-}
-
-impl MatchKind {
-    /// The operator in PromQL, such as `=~`.
-    pub fn operator(self) -> &'static str {
-        match self {
-            Self::Equal => "=",
-            Self::NotEqual => "!=",
-            Self::Regex => "=~",
-            Self::NotRegex => "!~",
-        }
-    }
-}
-
-/// One condition on one label, as text to send to a server.
-///
-/// It differs from [`LabelMatcher`](crate::model::LabelMatcher), which is evaluated here and therefore
-/// holds a compiled regular expression: a server may accept expressions that this program cannot
-/// compile.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Matcher {
-    /// The name of the label; `__name__` for the metric.
-    pub name: String,
-    /// The comparison of the label's value with `value`.
-    pub kind: MatchKind,
-    /// The operand: a value, or a regular expression without anchors.
-    pub value: String,
-}
 
 /// A conjunction of conditions: it selects the series that meet all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    matchers: Vec<Matcher>,
+    matchers: Vec<MatcherText>,
 }
 
 impl Selector {
@@ -79,27 +39,31 @@ impl Selector {
     }
 
     /// A selector of `matchers`, which must not be empty.
-    pub fn new(matchers: Vec<Matcher>) -> Self {
+    pub fn new(matchers: Vec<MatcherText>) -> Self {
         Self { matchers }
     }
 
     /// The conditions, in the order in which they were written.
-    pub fn matchers(&self) -> &[Matcher] {
+    pub fn matchers(&self) -> &[MatcherText] {
         &self.matchers
     }
 
     /// The same selector with one more condition.
     #[must_use]
-    pub fn with_matcher(&self, name: &str, kind: MatchKind, value: &str) -> Self {
+    pub fn with_matcher(&self, name: &str, kind: Comparison, value: &str) -> Self {
         let mut matchers = self.matchers.clone();
-        matchers.push(Matcher { name: name.to_owned(), kind, value: value.to_owned() });
+        matchers.push(MatcherText {
+            name: name.to_owned(),
+            comparison: kind,
+            value: value.to_owned(),
+        });
         Self { matchers }
     }
 
     /// The same selector, narrowed to metrics whose whole name matches `regex`.
     #[must_use]
     pub fn with_metric_regex(&self, regex: &str) -> Self {
-        self.with_matcher("__name__", MatchKind::Regex, regex)
+        self.with_matcher("__name__", Comparison::Regex, regex)
     }
 
     /// The same selector, narrowed to the metrics `names`, which must not be empty.
@@ -109,7 +73,7 @@ impl Selector {
     #[must_use]
     pub fn with_metrics(&self, names: &[String]) -> Self {
         match names {
-            [name] => self.with_matcher("__name__", MatchKind::Equal, name),
+            [name] => self.with_matcher("__name__", Comparison::Equal, name),
             names => {
                 let escaped: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
                 self.with_metric_regex(&escaped.join("|"))
@@ -120,12 +84,13 @@ impl Selector {
     /// A selector of the `up` series of the targets of this selector's series: it keeps the conditions
     /// on `job` and `instance`.
     pub fn scrapes(&self) -> Self {
-        let mut matchers = vec![Matcher {
+        let mut matchers = vec![MatcherText {
             name: "__name__".to_owned(),
-            kind: MatchKind::Equal,
+            comparison: Comparison::Equal,
             value: "up".to_owned(),
         }];
-        let of_target = |matcher: &&Matcher| matches!(matcher.name.as_str(), "job" | "instance");
+        let of_target =
+            |matcher: &&MatcherText| matches!(matcher.name.as_str(), "job" | "instance");
         matchers.extend(self.matchers.iter().filter(of_target).cloned());
         Self { matchers }
     }
@@ -134,9 +99,9 @@ impl Selector {
 impl fmt::Display for Selector {
     /// Writes PromQL that [`Selector::parse`] and Prometheus 2 and 3 can parse.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |matcher: &&Matcher| {
+        let plain = |matcher: &&MatcherText| {
             matcher.name == "__name__"
-                && matcher.kind == MatchKind::Equal
+                && matcher.comparison == Comparison::Equal
                 && is_metric_name(&matcher.value)
         };
         let metric = self.matchers.iter().find(plain);
@@ -154,7 +119,7 @@ impl fmt::Display for Selector {
             } else {
                 write_quoted(formatter, &matcher.name)?;
             }
-            formatter.write_str(matcher.kind.operator())?;
+            formatter.write_str(matcher.comparison.operator())?;
             write_quoted(formatter, &matcher.value)?;
             separator = ',';
         }
@@ -246,11 +211,11 @@ impl<'a> Parser<'a> {
         Some(word)
     }
 
-    fn selector(&mut self) -> Result<Vec<Matcher>, SourceError> {
+    fn selector(&mut self) -> Result<Vec<MatcherText>, SourceError> {
         let mut matchers = Vec::new();
-        let metric = |value: &str| Matcher {
+        let metric = |value: &str| MatcherText {
             name: "__name__".to_owned(),
-            kind: MatchKind::Equal,
+            comparison: Comparison::Equal,
             value: value.to_owned(),
         };
         if let Some(name) = self.identifier(IdentifierKind::Metric) {
@@ -269,7 +234,11 @@ impl<'a> Parser<'a> {
                     Some(kind) => {
                         let value =
                             self.quoted()?.ok_or_else(|| self.fail("a quoted value is missing"))?;
-                        matchers.push(Matcher { name: name.to_owned(), kind, value });
+                        matchers.push(MatcherText {
+                            name: name.to_owned(),
+                            comparison: kind,
+                            value,
+                        });
                     }
                     // A quoted name alone is the metric, since Prometheus 3.
                     None if quoted.is_some() => matchers.push(metric(name)),
@@ -293,9 +262,9 @@ impl<'a> Parser<'a> {
         Ok(matchers)
     }
 
-    fn operator(&mut self) -> Option<MatchKind> {
+    fn operator(&mut self) -> Option<Comparison> {
         // `=~` must be tried before `=`, which is a prefix of it.
-        [MatchKind::Regex, MatchKind::NotRegex, MatchKind::NotEqual, MatchKind::Equal]
+        [Comparison::Regex, Comparison::NotRegex, Comparison::NotEqual, Comparison::Equal]
             .into_iter()
             .find(|kind| self.eat(kind.operator()))
     }
@@ -362,8 +331,8 @@ mod tests {
         let selector =
             Selector::parse("m:x { a=\"1\", b!='2', c=~`\\d+`,d!~\"x\\\"\\\\\\n\\u00e9\", }")
                 .expect("reads");
-        let kinds: Vec<MatchKind> = selector.matchers().iter().map(|m| m.kind).collect();
-        use MatchKind::{Equal, NotEqual, NotRegex, Regex};
+        let kinds: Vec<Comparison> = selector.matchers().iter().map(|m| m.comparison).collect();
+        use Comparison::{Equal, NotEqual, NotRegex, Regex};
         assert_eq!(kinds, [Equal, Equal, NotEqual, Regex, NotRegex]);
         assert_eq!(selector.matchers()[3].value, "\\d+");
         assert_eq!(selector.matchers()[4].value, "x\"\\\né");
@@ -409,7 +378,7 @@ mod tests {
         #[test]
         fn printing_reads_back(name in "[a-z_.]{1,8}", value in any::<String>(), kind in 0_usize..4) {
             let kinds =
-                [MatchKind::Equal, MatchKind::NotEqual, MatchKind::Regex, MatchKind::NotRegex];
+                [Comparison::Equal, Comparison::NotEqual, Comparison::Regex, Comparison::NotRegex];
             let base = Selector::parse("up").expect("reads");
             let selector = base.with_matcher(&name, kinds[kind], &value);
             prop_assert_eq!(Selector::parse(&selector.to_string()), Ok(selector));

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use operator::promql::{AggregateOp, Comparison, Expr, ExprKind, Grouping, ParsedMatcher};
+use operator::model::{Comparison, MatcherText};
+use operator::promql::{AggregateOp, Expr, ExprKind, Grouping};
 
 use super::{Compared, When, World};
 use crate::prometheus::api::Points;
@@ -72,7 +73,7 @@ pub async fn is_resorted(
     let has_to_be = |name: &str| {
         conditions.iter().any(|condition| condition.name == name && !takes_nothing(condition))
     };
-    let excludes = |condition: &&ParsedMatcher| {
+    let excludes = |condition: &&MatcherText| {
         let negated = matches!(condition.comparison, Comparison::NotEqual | Comparison::NotRegex);
         !has_to_be(&condition.name) || (negated && takes_nothing(condition))
     };
@@ -88,7 +89,7 @@ pub async fn is_resorted(
 }
 
 /// Whether a condition holds for an absent label.
-fn takes_nothing(condition: &ParsedMatcher) -> bool {
+fn takes_nothing(condition: &MatcherText) -> bool {
     let matches = || {
         regex::Regex::new(&format!("^(?s:{})$", condition.value))
             .is_ok_and(|pattern| pattern.is_match(""))

@@ -1,7 +1,8 @@
 //! Series selectors: a metric's name and matchers on labels.
 
+use crate::model::{Comparison, MatcherText};
 use crate::promql::error::ParseError;
-use crate::promql::syntax::ast::{Comparison, ParsedMatcher, RangeExtension, Selector};
+use crate::promql::syntax::ast::{RangeExtension, Selector};
 use crate::promql::syntax::check;
 use crate::promql::syntax::lexer::TokenKind;
 use crate::promql::syntax::parser::Parser;
@@ -31,7 +32,7 @@ impl Parser<'_> {
                 return Err(self.error(message));
             }
             let name = "__name__".to_owned();
-            matchers.push(ParsedMatcher { name, comparison: Comparison::Equal, value });
+            matchers.push(MatcherText { name, comparison: Comparison::Equal, value });
         }
         Ok(Selector {
             matchers,
@@ -44,7 +45,7 @@ impl Parser<'_> {
 
     fn matcher(
         &mut self,
-        matchers: &mut Vec<ParsedMatcher>,
+        matchers: &mut Vec<MatcherText>,
         quoted_name: &mut Option<String>,
     ) -> Result<(), ParseError> {
         let context = "label matching";
@@ -81,7 +82,7 @@ impl Parser<'_> {
         let TokenKind::Text(value) = self.peek().clone() else {
             return Err(self.unexpected(context, "string"));
         };
-        let matcher = ParsedMatcher { name, comparison, value };
+        let matcher = MatcherText { name, comparison, value };
         check::matcher(self, &matcher, self.span())?;
         self.advance();
         matchers.push(matcher);
