@@ -13,7 +13,7 @@ pub const MODE: Mode = Mode {
     says: "PD's leader handed over to another member",
     subsumes: &[],
     // Another leader of PD changes only what its members have to do.
-    never_explains: &[Depth::Resource],
+    never_explains: &[Depth::Presence, Depth::Saturation, Depth::Workload, Depth::Consequence],
     needs: &[Need::PdMembers],
     metrics: &[],
     judge,
