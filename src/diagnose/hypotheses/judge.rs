@@ -279,7 +279,6 @@ mod tests {
     /// A mode that no other file knows of.
     const FLOODED_ROOM: Mode = Mode {
         name: "flooded_room",
-        row: 99,
         nature: Nature::Fault,
         depth: Depth::Presence,
         says: "the machine room is under water",

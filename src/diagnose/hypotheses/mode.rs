@@ -63,8 +63,6 @@ pub enum Need {
 pub struct Mode {
     /// The name that stands in verdicts and in the truth of a chaos run.
     pub name: &'static str,
-    /// Its row in the catalogue of failure modes.
-    pub row: u8,
     /// Whether it is something broken or something decided.
     pub nature: Nature,
     /// How deep in the chain of causes it stands.

@@ -9,7 +9,6 @@ use crate::model::{TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "gc_stall",
-    row: 29,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "the GC safe point stands still",

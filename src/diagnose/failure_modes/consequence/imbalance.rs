@@ -12,7 +12,6 @@ use crate::model::{TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "imbalance",
-    row: 16,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "leaders are unevenly placed, and PD does not move them",

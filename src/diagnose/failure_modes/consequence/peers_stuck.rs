@@ -9,7 +9,6 @@ use crate::model::TimeRange;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "peers_stuck",
-    row: 18,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions lack peers, and their repair makes no progress",

@@ -15,7 +15,6 @@ use crate::model::{StoreId, TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "region_unavailable",
-    row: 17,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions have lost their quorum",

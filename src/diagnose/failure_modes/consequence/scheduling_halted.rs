@@ -13,7 +13,6 @@ use crate::model::{PdOperator, TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "scheduling_halted",
-    row: 28,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "PD's operators do not progress",

@@ -8,7 +8,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "snapshot_storm",
-    row: 19,
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "snapshots crowd out the rest",

@@ -10,7 +10,6 @@ use crate::model::{Series, TimeRange, Timestamp};
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "config_change",
-    row: 30,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "the configuration was changed",

@@ -9,7 +9,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "data_corruption",
-    row: 20,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "data is damaged",

@@ -14,7 +14,6 @@ use crate::model::{Labels, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "disk_full",
-    row: 5,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's disk is full",

@@ -12,7 +12,6 @@ use crate::model::{TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "oom_kill",
-    row: 4,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was killed for its memory",

@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_follower_crash",
-    row: 21,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "a PD member that did not lead died",

@@ -9,7 +9,6 @@ use crate::diagnose::observations::Liveness;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_follower_unreachable",
-    row: 21,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "a PD member that did not lead gives no answer: frozen or cut off",

@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_leader_crash",
-    row: 21,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD's leader died",

@@ -9,7 +9,6 @@ use crate::diagnose::observations::Liveness;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_leader_pause",
-    row: 21,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD's leader stood still and others took over",

@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "pd_leader_transfer",
-    row: 21,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "PD's leader handed over to another member",

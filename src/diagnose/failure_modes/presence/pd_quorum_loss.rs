@@ -15,7 +15,6 @@ use crate::model::{TimeRange, Timestamp};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_quorum_loss",
-    row: 22,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD has no majority and no leader",

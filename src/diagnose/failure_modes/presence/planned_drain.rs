@@ -8,7 +8,6 @@ use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "planned_drain",
-    row: 3,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "a store was drained on purpose",

@@ -8,7 +8,6 @@ use crate::diagnose::hypotheses::planned_stops::{rolling, rolling_members};
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "rolling_restart",
-    row: 3,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "nodes were restarted one after the other",

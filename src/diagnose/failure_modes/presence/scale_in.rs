@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
     name: "scale_in",
-    row: 3,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "a store is being removed",

@@ -15,7 +15,6 @@ use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 /// The declaration of this failure of the observer.
 pub const MODE: Mode = Mode {
     name: "scrape_loss",
-    row: 32,
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "the observer went blind, the observed did not",

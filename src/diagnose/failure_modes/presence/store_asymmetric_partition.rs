@@ -8,7 +8,6 @@ use crate::diagnose::observations::{Presence, Reachability};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_asymmetric_partition",
-    row: 26,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "messages pass in one direction only",

@@ -11,7 +11,6 @@ use crate::diagnose::observations::Presence;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_crash",
-    row: 1,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process died and stayed dead",

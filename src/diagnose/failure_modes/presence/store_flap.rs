@@ -11,7 +11,6 @@ use crate::diagnose::observations::{Outage, Presence};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_flap",
-    row: 2,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process restarts again and again",

@@ -10,7 +10,6 @@ use crate::diagnose::observations::{Presence, Reachability};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_partition",
-    row: 25,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store runs and is cut off from PD and from its peers",

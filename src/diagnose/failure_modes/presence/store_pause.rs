@@ -10,7 +10,6 @@ use crate::diagnose::observations::Presence;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_pause",
-    row: 1,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process stood still: neither dead nor cut off",

@@ -8,7 +8,6 @@ use crate::diagnose::observations::{Presence, Reachability};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_pd_partition",
-    row: 26,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store serves its peers and cannot reach PD",

@@ -9,7 +9,6 @@ use crate::diagnose::observations::{Presence, Reachability};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_peer_partition",
-    row: 26,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store reaches PD and not its peers",

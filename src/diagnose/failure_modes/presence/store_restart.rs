@@ -9,7 +9,6 @@ use crate::diagnose::observations::Presence;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_restart",
-    row: 2,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was replaced by a new one at once",

@@ -10,7 +10,6 @@ use crate::diagnose::observations::Presence;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "store_unreachable",
-    row: 1,
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store is gone: crashed hard, frozen or cut off",

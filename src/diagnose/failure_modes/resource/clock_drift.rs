@@ -11,7 +11,6 @@ use crate::model::{Labels, TimeRange};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "clock_drift",
-    row: 24,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the member's clock jumped or disagrees with the others'",

@@ -15,7 +15,6 @@ use crate::model::TimeRange;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "cpu_starved",
-    row: 10,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",

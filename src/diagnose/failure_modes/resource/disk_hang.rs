@@ -18,7 +18,6 @@ use crate::model::{Labels, TimeRange};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "disk_hang",
-    row: 6,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk does not answer",

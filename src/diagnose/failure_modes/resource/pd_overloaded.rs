@@ -9,7 +9,6 @@ use crate::diagnose::observations::Stage;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "pd_overloaded",
-    row: 23,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the PD member cannot keep up: its log or its threads wait",

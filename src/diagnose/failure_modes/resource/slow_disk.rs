@@ -12,7 +12,6 @@ use crate::diagnose::observations::{Slow, Stage};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "slow_disk",
-    row: 7,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk is slow",

@@ -14,7 +14,6 @@ use crate::diagnose::observations::Stage;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "slow_network",
-    row: 8,
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the node's links are slow or lose packets",

@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "apply_bound",
-    row: 11,
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the apply threads are saturated",

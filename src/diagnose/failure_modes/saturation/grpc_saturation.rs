@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "grpc_saturation",
-    row: 27,
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the gRPC threads are saturated",

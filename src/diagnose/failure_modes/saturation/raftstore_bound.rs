@@ -7,7 +7,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "raftstore_bound",
-    row: 10,
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the raftstore's threads are saturated",

@@ -8,7 +8,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "scheduler_busy",
-    row: 14,
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the transaction scheduler refuses commands",

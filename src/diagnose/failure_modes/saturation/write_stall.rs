@@ -9,7 +9,6 @@ use crate::model::Labels;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "write_stall",
-    row: 9,
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "RocksDB stalls writers: compaction cannot keep up",

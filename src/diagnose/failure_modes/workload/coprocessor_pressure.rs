@@ -14,7 +14,6 @@ use crate::model::{Labels, TimeRange};
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "coprocessor_pressure",
-    row: 15,
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "scans fill the read pool",

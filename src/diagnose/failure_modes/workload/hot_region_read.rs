@@ -10,7 +10,6 @@ use crate::pd::FlowKind;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "hot_region_read",
-    row: 13,
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "a few regions take most of the reads",

@@ -8,7 +8,6 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
     name: "traffic_surge",
-    row: 31,
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "clients ask for much more, of all stores alike",
