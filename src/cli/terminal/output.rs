@@ -53,9 +53,9 @@ pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
-    /// Always coloured.
+    /// Coloured wherever it goes.
     Always,
-    /// Never coloured.
+    /// Plain wherever it goes.
     Never,
 }
 
