@@ -18,8 +18,9 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
     let mut found = Vec::new();
     for (name, made) in [
         ("100,000 gaps", SyntheticCapture::ten_minutes().gaps(100_000)),
-        ("1,000,000 gaps", SyntheticCapture::ten_minutes().gaps(1_000_000)),
-        ("1,000,000 events", SyntheticCapture::ten_minutes().events(1_000_000, 1)),
+        ("300,000 gaps", SyntheticCapture::ten_minutes().gaps(300_000)),
+        ("100,000 events", SyntheticCapture::ten_minutes().events(100_000, 1)),
+        ("300,000 events", SyntheticCapture::ten_minutes().events(300_000, 1)),
         (
             "3,000 events beside one of 10 MB",
             SyntheticCapture::ten_minutes().events(3_000, 10_000_000),

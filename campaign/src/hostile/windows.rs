@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Row, Scene};
-use operator::model::Labels;
+use operator::model::{Labels, Timestamp};
 use testkit::synthetic::{BEGIN_MS, SyntheticCapture, limited, up};
 
 /// CPU time that one command may take, in seconds.
@@ -27,7 +27,7 @@ pub fn rows(scene: &Scene) -> Result<Vec<Row>> {
         }
         far(far_ms).write(&path)?;
         let capture = path.display().to_string();
-        let end = far_ms.max(BEGIN_MS).to_string();
+        let end = Timestamp::from_millis(far_ms.max(BEGIN_MS)).to_string();
         let narrow: [&[&str]; 6] = [
             &["rules", "replay", &capture],
             &["rules", "check", &capture],
