@@ -11,6 +11,7 @@ mod metric_list;
 mod page;
 mod prompt_text;
 mod quantities;
+#[cfg(feature = "frames")]
 mod query_parquet;
 mod query_text;
 mod replay_report;
@@ -27,6 +28,7 @@ pub use metric_list::{Metric, metric_names, metrics, metrics_text, missing_metri
 pub use page::Color;
 pub use prompt_text::prompt_text;
 pub use quantities::{count, duration, size};
+#[cfg(feature = "frames")]
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};
 pub use replay_report::{

@@ -180,7 +180,7 @@ fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<(
             let why = "parquet is not for a terminal: redirect stdout into a file";
             return Err(CliError::Usage(why.to_owned()).into());
         }
-        AnyFormat::Parquet => report::query_parquet(answer)?,
+        AnyFormat::Parquet => parquet(answer)?,
         // Dispatch lets no other format through.
         AnyFormat::Text | AnyFormat::Prompt if args.plot => {
             report::query_plot(answer, PLOT_WIDTH).into_bytes()
@@ -188,6 +188,17 @@ fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<(
         AnyFormat::Text | AnyFormat::Prompt => report::query_text(answer).into_bytes(),
     };
     Ok(output::write(&bytes)?)
+}
+
+#[cfg(feature = "frames")]
+fn parquet(answer: &Answer) -> anyhow::Result<Vec<u8>> {
+    Ok(report::query_parquet(answer)?)
+}
+
+#[cfg(not(feature = "frames"))]
+fn parquet(_: &Answer) -> anyhow::Result<Vec<u8>> {
+    let why = "this program was built without Parquet: build it with `--features frames`, or use csv";
+    Err(CliError::Usage(why.to_owned()).into())
 }
 
 /// Writes the remarks about an answer to stderr: annotations, damage, and metrics that do not exist.
