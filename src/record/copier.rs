@@ -128,7 +128,7 @@ struct Piece {
 
 impl Copier {
     /// Copies `range` into the open tick: samples, and gaps for what the server refuses to send. Series
-    /// that are left out are in [`WindowStats::left_out`].
+    /// that are left out are in the statistics, as gaps.
     ///
     /// Samples that arrived before a failure stay in the tick; they may be committed, because a
     /// later call for the same range skips them.

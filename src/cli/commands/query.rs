@@ -197,7 +197,8 @@ fn parquet(answer: &Answer) -> anyhow::Result<Vec<u8>> {
 
 #[cfg(not(feature = "frames"))]
 fn parquet(_: &Answer) -> anyhow::Result<Vec<u8>> {
-    let why = "this program was built without Parquet: build it with `--features frames`, or use csv";
+    let why =
+        "this program was built without Parquet: build it with `--features frames`, or use csv";
     Err(CliError::Usage(why.to_owned()).into())
 }
 
