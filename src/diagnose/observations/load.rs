@@ -337,8 +337,8 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
     let from = range.start.saturating_add_millis(-120_000);
     let mut found: Vec<Hot> = Vec::new();
     for (kind, answers) in &evidence.pd.flows {
-        let near = answers.iter().filter(|(at, _)| *at >= from);
-        let tops = near.filter_map(|(at, flow)| Some((*at, flow.top()?)));
+        let near = answers.iter().filter(|top| top.at >= from);
+        let tops = near.map(|top| (top.at, (top.region, top.share)));
         let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
         let (bytes_before, before) = earlier
             .iter()

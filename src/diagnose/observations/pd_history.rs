@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::{
     GapReason, NodeState, PdAnswer, PdOperator, PdOutcome, RegionId, Store, StoreId, Timestamp,
 };
-use crate::pd::{Endpoint, Flow, FlowKind, PdDocument, SafePoint, Topology};
+use crate::pd::{Endpoint, FlowKind, HotRegion, PdDocument, SafePoint, Topology};
 
 /// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +77,18 @@ pub struct ConfigChange {
     pub to: String,
 }
 
+/// The region that took most of the flow in one answer. Only this is kept of the list: in a day of a
+/// thousand stores the lists of hot regions are hundreds of megabytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TopRegion {
+    /// When the answer was observed.
+    pub at: Timestamp,
+    /// The region with its leader's store and its flow in bytes a second.
+    pub region: HotRegion,
+    /// Its share of all flow of the answer, 0 to 1.
+    pub share: f64,
+}
+
 /// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
@@ -103,7 +115,7 @@ pub struct PdHistory {
     /// The number of regions that each check names, by the check's name, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
     /// The flow of hot regions by kind, at each answer.
-    pub flows: BTreeMap<FlowKind, Vec<(Timestamp, Flow)>>,
+    pub flows: BTreeMap<FlowKind, Vec<TopRegion>>,
     /// The stores with a peer of a region, as last listed among the busy regions.
     pub peers: BTreeMap<RegionId, BTreeSet<StoreId>>,
     /// The GC safe point, at each change.
@@ -215,12 +227,14 @@ impl PdHistory {
                 push_changed(self.checks.entry(name.clone()).or_default(), at, count);
             }
             PdDocument::HotRegions { kind, flow } => {
-                self.flows.entry(*kind).or_default().push((at, flow.clone()));
+                let top = flow.top().map(|(region, share)| TopRegion { at, region, share });
+                self.flows.entry(*kind).or_default().extend(top);
             }
             PdDocument::BusyRegions { kind, flow, peers } => {
                 self.peers.extend(peers.clone());
-                let flow = flow.clone().map(|flow| (at, flow));
-                self.flows.entry(*kind).or_default().extend(flow);
+                let top = flow.as_ref().and_then(|flow| flow.top());
+                let top = top.map(|(region, share)| TopRegion { at, region, share });
+                self.flows.entry(*kind).or_default().extend(top);
             }
             PdDocument::SafePoint(safe_point) => {
                 push_changed(&mut self.safe_points, at, safe_point);
