@@ -39,7 +39,7 @@
 //! | segment, incident | a part of a recording without an end; one that stays because of a fault |
 //! | subject | a kind of system under observation: endpoints, jobs, rules, names |
 //! | truth | what was done to a cluster, sealed inside a capture, out of reach of replay |
-//! | baseline method | a simple way to name a culprit, to compare diagnosis with |
+//! | baseline method | a simple root-cause method, to compare diagnosis with |
 //!
 //! Modules stand in reading order.
 

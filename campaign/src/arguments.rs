@@ -56,13 +56,13 @@ pub enum Task {
     },
     /// Random expressions on both sides: a real Prometheus and ours
     Differential {
-        /// A folder of blocks; made-up series stand beside them
+        /// A folder of blocks; synthetic series stand beside them
         #[arg(default_value = "data/tsdb")]
         blocks: PathBuf,
         /// How many expressions, each at an instant and over a range
         #[arg(long, default_value_t = 100_000)]
         count: usize,
-        /// Decides every expression and every made-up series
+        /// Decides every expression and every synthetic series
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Only what both sides say of this expression
@@ -86,7 +86,7 @@ pub enum Task {
         /// The folder `promql/promqltest/testdata` of Prometheus's Go module
         folder: PathBuf,
     },
-    /// What a made-up day of a cluster takes: bytes, memory, time to the first answer
+    /// What a synthetic day of a cluster takes: bytes, memory, time to the first answer
     Day {
         /// The capture that all is made of
         #[arg(default_value = "data/chaos-01.capture")]
@@ -105,7 +105,7 @@ pub enum Task {
         #[arg(long)]
         keep: Option<PathBuf>,
     },
-    /// Judge captures that are worse recorded: the verdict stays, says less, or is wrong
+    /// Judge degraded recordings: the verdict stays, says less, or is wrong
     Perturb {
         /// A folder of captures
         folder: PathBuf,

@@ -12,7 +12,7 @@ use super::cost::{Cost, timed};
 
 /// The scrape interval of the runs: one tick brings one scrape of every target.
 const TICK_MS: i64 = 15_000;
-/// Ticks of the longer recording: the run is laid end to end until an hour is full.
+/// Ticks of the longer recording: copies of the run, concatenated until an hour is full.
 const HOUR_TICKS: usize = 240;
 
 /// What one tick brings, one thing behind the other as in an answer of Prometheus's.
@@ -63,7 +63,7 @@ pub fn run(folder: &Path) -> Result<()> {
     println!(
         "\nTimes are of one core, as the process uses it; the second line has the wall's clock.\n\
          read: opening, and scanning every sample. 1st tick: all series are new.\n\
-         run, hour: durable ticks, sealing, closing; an hour is the run laid end to end."
+         run, hour: durable ticks, sealing, closing; an hour is copies of the run, concatenated."
     );
     Ok(())
 }

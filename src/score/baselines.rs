@@ -1,4 +1,4 @@
-//! Simple ways to name a culprit, for `score` to set beside the verdict. They are told the true
+//! Baseline root-cause methods, which `score` compares with the verdict. They are given the true
 //! instant of the injection, which diagnosis is not, and still have to find what it did where.
 //! The alert rules, another baseline, read all series of a capture: `first_alert.rs`.
 

@@ -1,6 +1,6 @@
 //! Formats older and newer than this program's.
 //!
-//! As long as there is one format only, a made-up second one stands for those to come.
+//! As long as there is one format only, a synthetic second one stands for those to come.
 
 use rusqlite::Connection;
 

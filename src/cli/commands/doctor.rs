@@ -189,7 +189,7 @@ async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Ch
     checks.push(match found.mode {
         ReadMode::Query => Check::warn(
             "remote read",
-            "not to be had; queries are used and staleness is inferred",
+            "unavailable; queries are used and staleness is inferred",
             "allow /api/v1/read on the way to Prometheus",
         ),
         mode => Check::ok("remote read", mode.name()),

@@ -355,7 +355,7 @@ impl PrometheusClient {
                     | SourceError::Options(_)),
                 ) => return Err(error),
                 // Gateways often pass queries and refuse remote read.
-                Err(error) => tracing::debug!(%error, "remote read is not to be had"),
+                Err(error) => tracing::debug!(%error, "remote read is unavailable"),
             }
         }
         self.read_by_query(&up[0], range, &mut counted).await.map(|()| ReadMode::Query)

@@ -210,7 +210,7 @@ impl Buckets {
     }
 }
 
-/// All made-up series, ascending by labels, from an instant on.
+/// All synthetic series, ascending by labels, from an instant on.
 pub fn series(start_ms: i64, seed: u64) -> Vec<Series> {
     let mut maker = Maker { start_ms, random: Rng::with_seed(seed), made: Vec::new() };
     for job in ["a", "b"] {

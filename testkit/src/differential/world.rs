@@ -21,7 +21,7 @@ use crate::prometheus::api::{
 };
 use crate::prometheus::server::{Prometheus, block_window};
 
-/// The made-up series begin at a whole minute after the block.
+/// The synthetic series begin at a whole minute after the block.
 const MINUTE_MS: i64 = 60_000;
 
 /// A real Prometheus and our evaluator, over the same samples.

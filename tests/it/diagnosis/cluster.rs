@@ -15,7 +15,7 @@ const TO: i64 = 450;
 /// Past the end of every run.
 const END: i64 = 100_000;
 
-/// The quiet run without its first two minutes, in which clients begin, laid end to end.
+/// The quiet run without its first two minutes, in which clients begin, copies of it concatenated.
 fn long(times: i64) -> Run {
     let mut run = Run::load("chaos-01");
     run.cut(run.range(120, 540));

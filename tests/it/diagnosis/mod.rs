@@ -1,4 +1,4 @@
-//! Diagnosis on real runs, on runs derived from them, and on runs that are worse recorded.
+//! Diagnosis on real runs, on runs derived from them, and on degraded recordings.
 
 mod adversarial;
 mod aftermath;

@@ -1,4 +1,4 @@
-//! Runs that are worse recorded than the bundled ones: the verdict stays, or says less.
+//! Degraded recordings of the bundled runs: the verdict stays, or says less.
 
 use operator::diagnose::{Outcome, Verdict};
 use operator::model::Labels;
