@@ -8,7 +8,7 @@ use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;
 use crate::timeline::recording::Recording;
-use crate::timeline::target_changes::{Unseen, series_entries};
+use crate::timeline::target_changes::{UnobservedTime, series_entries};
 
 /// Gaps, and events, that are told one by one: a timeline of more is no use and takes memory.
 const MOST_TOLD: usize = 20_000;
@@ -31,7 +31,7 @@ pub(crate) fn timeline_of(
 ) -> Vec<Entry> {
     let mut entries = told.into_entries();
     let window = recording.window;
-    let unseen = Unseen::new(&ordered.gaps, &recording.unreadable);
+    let unseen = UnobservedTime::new(&ordered.gaps, &recording.unreadable);
     let of_series =
         map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
     entries.extend(of_series.into_iter().flatten());

@@ -45,7 +45,7 @@ const SHARED_CONFIG: [&str; 6] = [
 
 /// Compares answers, which come in the order of their observation, with the state before each.
 #[derive(Default)]
-pub(crate) struct PdRules {
+pub(crate) struct PdChanges {
     entries: Vec<Entry>,
     topology: Topology,
     failures: BTreeMap<String, Failures>,
@@ -106,7 +106,7 @@ struct Check {
     peak: u64,
 }
 
-impl PdRules {
+impl PdChanges {
     /// What there is to tell.
     pub(crate) fn into_entries(self) -> Vec<Entry> {
         self.entries

@@ -7,12 +7,12 @@ use crate::pd::{ParsedBody, PdDocument, Topology};
 use crate::timeline::cluster_summary::{End, StateSummary, summary};
 use crate::timeline::entry::Entry;
 use crate::timeline::ordering::{Evaluation, map_split, ordered_pd};
-use crate::timeline::pd_changes::PdRules;
+use crate::timeline::pd_changes::PdChanges;
 
 /// What there is to tell of PD's answers, without the answers.
 #[derive(Default)]
 pub struct PdSummary {
-    rules: PdRules,
+    changes: PdChanges,
     /// Whom was asked for what, until the first round is over.
     asked: BTreeSet<(String, String)>,
     initial: Option<(Timestamp, Topology)>,
@@ -40,7 +40,7 @@ impl PdSummary {
             && !self.asked.insert((answer.member.clone(), answer.path.clone()))
         {
             let at = self.last.unwrap_or_default();
-            self.initial = Some((at, self.rules.topology().clone()));
+            self.initial = Some((at, self.changes.topology().clone()));
             self.asked.clear();
         }
         self.last = Some(answer.observed());
@@ -51,7 +51,7 @@ impl PdSummary {
             Some(_) => self.good += 1,
             None => self.failed += 1,
         }
-        self.rules.observe(answer, body);
+        self.changes.observe(answer, body);
     }
 
     /// Answers with a success status.
@@ -71,7 +71,7 @@ impl PdSummary {
 
     /// The cluster at the first complete round of answers and at the end.
     pub(crate) fn ends(&self, series: &[&Series], window: TimeRange) -> [StateSummary; 2] {
-        let topology = self.rules.topology();
+        let topology = self.changes.topology();
         let (at, first) = match &self.initial {
             Some((at, first)) => (*at, first),
             None => (window.start, topology),
@@ -82,6 +82,6 @@ impl PdSummary {
 
     /// The entries of the timeline that the answers made.
     pub(crate) fn into_entries(self) -> Vec<Entry> {
-        self.rules.into_entries()
+        self.changes.into_entries()
     }
 }

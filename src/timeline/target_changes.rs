@@ -11,14 +11,14 @@ use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text, duration_te
 const MISSED_SCRAPES: i64 = 3;
 
 /// When samples may be missing without anything being absent.
-pub(crate) struct Unseen {
+pub(crate) struct UnobservedTime {
     /// Nobody looked, or what was recorded may be anybody's and cannot be read.
     anybody: Stretches,
     /// What was recorded of a target cannot be read.
     of: BTreeMap<TargetKey, Stretches>,
 }
 
-impl Unseen {
+impl UnobservedTime {
     pub(crate) fn new(gaps: &[&Gap], unreadable: &[Unreadable]) -> Self {
         let blind = |gap: &&&Gap| matches!(gap.source, Source::Prometheus | Source::Recorder);
         let blind = gaps.iter().filter(blind).map(|gap| gap.range);
@@ -37,14 +37,18 @@ impl Unseen {
 }
 
 /// Entries out of one series; nothing where it is not one of the two.
-pub(crate) fn series_entries(series: &Series, unseen: &Unseen, window: TimeRange) -> Vec<Entry> {
-    let mut rules = SeriesRules { series, unseen, entries: Vec::new() };
+pub(crate) fn series_entries(
+    series: &Series,
+    unseen: &UnobservedTime,
+    window: TimeRange,
+) -> Vec<Entry> {
+    let mut changes = TargetChanges { series, unseen, entries: Vec::new() };
     match series.labels.metric() {
-        "up" => rules.up(window),
-        "process_start_time_seconds" => rules.process_start(),
+        "up" => changes.up(window),
+        "process_start_time_seconds" => changes.process_start(),
         _ => {}
     }
-    rules.entries
+    changes.entries
 }
 
 /// How a target is named everywhere: `tikv/10.77.0.20:20180`.
@@ -52,9 +56,9 @@ pub(crate) fn target(series: &Series) -> String {
     series.labels.target().to_string()
 }
 
-struct SeriesRules<'a> {
+struct TargetChanges<'a> {
     series: &'a Series,
-    unseen: &'a Unseen,
+    unseen: &'a UnobservedTime,
     entries: Vec<Entry>,
 }
 
@@ -95,7 +99,7 @@ impl UpState {
     }
 }
 
-impl SeriesRules<'_> {
+impl TargetChanges<'_> {
     /// Down and up as Prometheus says it; absent where it ended the series, or where samples are
     /// missing for more than three scrape intervals that no gap of Prometheus and no damage touches.
     fn up(&mut self, window: TimeRange) {

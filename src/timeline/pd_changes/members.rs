@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::model::{PdAnswer, PdOutcome};
 use crate::pd::MembersDocument;
 use crate::timeline::entry::{EntryKind, duration_text};
-use crate::timeline::pd_changes::{Failures, PdRules, SETTLE_MS, list, made};
+use crate::timeline::pd_changes::{Failures, PdChanges, SETTLE_MS, list, made};
 
-impl PdRules {
+impl PdChanges {
     /// A member is unreachable once two requests to it in a row got no answer of any status; the
     /// entry stands at the first. A single lost request is not told here.
     pub(super) fn reachability(&mut self, answer: &PdAnswer) {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{PdAnswer, PdOperator};
 use crate::timeline::entry::{EntryKind, duration_text};
-use crate::timeline::pd_changes::{BURST_MS, Burst, Check, PdRules, SHARED_CONFIG, excerpt};
+use crate::timeline::pd_changes::{BURST_MS, Burst, Check, PdChanges, SHARED_CONFIG, excerpt};
 
-impl PdRules {
+impl PdChanges {
     /// One entry per burst of PD operators with the same description.
     pub(super) fn operators(&mut self, answer: &PdAnswer, operators: &[PdOperator]) {
         let at = answer.observed();

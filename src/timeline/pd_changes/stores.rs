@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::model::{PdAnswer, Store, StoreId};
 use crate::timeline::entry::{EntryKind, clock_text, duration_text};
 use crate::timeline::pd_changes::{
-    Count, DRIFT_MS, Drift, LEADER_WARM_UP_MS, PdRules, SLOW_SCORE, subject,
+    Count, DRIFT_MS, Drift, LEADER_WARM_UP_MS, PdChanges, SLOW_SCORE, subject,
 };
 
-impl PdRules {
+impl PdChanges {
     pub(super) fn stores(&mut self, answer: &PdAnswer, stores: &BTreeMap<StoreId, Store>) {
         let first = self.topology.stores_seen.is_none();
         let before = std::mem::take(&mut self.topology.stores);
