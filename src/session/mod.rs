@@ -12,5 +12,5 @@ pub use capture_storage::CaptureStorage;
 pub use open::Session;
 pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
-pub use recording::{load_recording, note_damage, window_of_steps};
+pub use recording::window_of_steps;
 pub use window::{Judgement, View, Window, diagnosis_series};

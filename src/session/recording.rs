@@ -7,28 +7,15 @@ use crate::timeline::Recording;
 /// Metrics that the timeline reads, of all targets.
 const TIMELINE_METRICS: [&str; 2] = ["up", "process_start_time_seconds"];
 
-/// Loads what the timeline needs: everything but samples, and of those `up` and
-/// `process_start_time_seconds`. [`TimeRange::ALL`] means the whole run.
+/// Loads what the timeline needs, except PD's answers, which
+/// [`PdSource::Stored`](super::PdSource) reads as they are needed: events, gaps, and the samples of
+/// `up` and `process_start_time_seconds`. [`TimeRange::ALL`] means the whole run.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out instead;
 /// [`note_damage`] adds what they held.
-pub fn load_recording(reader: &CaptureReader, range: TimeRange) -> Result<Recording, CaptureError> {
-    let recording = load_without_pd(reader, range)?;
-    Ok(Recording { pd: reader.pd_answers(recording.window)?, ..recording })
-}
-
-/// The same without PD's answers, which [`PdSource::Stored`](super::PdSource) reads as they are
-/// needed.
-///
-/// # Errors
-///
-/// As [`load_recording`].
-pub fn load_without_pd(
-    reader: &CaptureReader,
-    range: TimeRange,
-) -> Result<Recording, CaptureError> {
+pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording, CaptureError> {
     let whole = reader.window();
     let window = TimeRange::new(range.start.max(whole.start), range.end.min(whole.end));
     let mut series = Vec::new();
@@ -53,7 +40,10 @@ pub fn load_without_pd(
 /// # Errors
 ///
 /// [`CaptureError`] where the capture cannot be read.
-pub fn note_damage(recording: &mut Recording, reader: &CaptureReader) -> Result<(), CaptureError> {
+pub(super) fn note_damage(
+    recording: &mut Recording,
+    reader: &CaptureReader,
+) -> Result<(), CaptureError> {
     // PD's answers are read as they are needed, by when it is too late to note what is lost.
     reader.find_damaged_pd_answers()?;
     // Asked first: counting what is left reads parts that nobody needed.

@@ -7,8 +7,8 @@ use super::pd_bodies::PdSource;
 use super::recording;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
-use crate::model::{AsOf, LabelMatcher, MatchOp, Series, TimeRange, Timestamp};
-use crate::pd::{ParsedBody, PdDocument};
+use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
+use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
 
 /// One matcher on the metric's name, so that each block is decoded once.
@@ -66,7 +66,7 @@ pub struct Judgement {
 
 impl<'s> Window<'s> {
     pub(super) fn load(reader: &'s CaptureReader, view: View) -> Result<Self, CaptureError> {
-        let mut recording = recording::load_without_pd(reader, view.range)?;
+        let mut recording = recording::load(reader, view.range)?;
         let series = diagnosis_series(reader, recording.window)?;
         recording::note_damage(&mut recording, reader)?;
         Ok(Self { reader, view, recording, series })
@@ -102,12 +102,9 @@ impl<'s> Window<'s> {
     ///
     /// [`CaptureError`] where PD's answers cannot be read.
     pub fn evidence_as_of(&self, at: Timestamp) -> Result<Evidence, CaptureError> {
-        let mut history = PdReading::default();
         let source = self.pd_as_of(AsOf::new(at));
-        source.for_each(Evaluation::Sequential, |answer, body| {
-            history.observe(answer, document(body));
-        })?;
-        Ok(evidence(&self.recording, history.finish(), self.series.clone(), at))
+        let history = history(source, Evaluation::Sequential, at, |_, _| {})?;
+        Ok(evidence(&self.recording, history, self.series.clone(), at))
     }
 
     /// The evidence of everything in the window.
@@ -135,15 +132,10 @@ impl<'s> Window<'s> {
     /// [`CaptureError`] where PD's answers cannot be read.
     pub fn judge(self) -> Result<Judgement, CaptureError> {
         let at = self.judged_at();
-        let known = AsOf::new(at);
-        let (mut history, mut pd) = (PdReading::default(), PdSummary::default());
-        self.pd().for_each(Evaluation::Sequential, |answer, body| {
-            pd.observe(answer, body);
-            if known.knows_answer(answer) {
-                history.observe(answer, document(body));
-            }
-        })?;
-        let verdict = diagnose(&evidence(&self.recording, history.finish(), self.series, at));
+        let mut pd = PdSummary::default();
+        let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
+        let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
+        let verdict = diagnose(&evidence(&self.recording, history, self.series, at));
         Ok(Judgement { verdict, recording: self.recording, pd })
     }
 
@@ -154,18 +146,12 @@ impl<'s> Window<'s> {
     /// As [`judge`](Self::judge).
     pub fn verdict_out_of_order(&self) -> Result<Verdict, CaptureError> {
         let at = self.judged_at();
-        let known = AsOf::new(at);
-        let mut history = PdReading::default();
         let disordered = Evaluation::Shuffled { seed: 1, threads: 1 };
-        self.pd().for_each(disordered, |answer, body| {
-            if known.knows_answer(answer) {
-                history.observe(answer, document(body));
-            }
-        })?;
+        let history = history(self.pd(), disordered, at, |_, _| {})?;
         let series = self.series.iter().rev().cloned().collect();
         let gaps = self.recording.gaps.iter().rev().cloned().collect();
         let recording = Recording { gaps, ..self.recording.clone() };
-        Ok(diagnose(&evidence(&recording, history.finish(), series, at)))
+        Ok(diagnose(&evidence(&recording, history, series, at)))
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.
@@ -174,8 +160,23 @@ impl<'s> Window<'s> {
     }
 }
 
-fn document(body: &ParsedBody) -> Option<&PdDocument> {
-    body.as_ref().ok().and_then(Option::as_ref)
+/// What PD's answers up to `at` say, for diagnosis. `also` sees every answer of the source, so that
+/// each body is read once.
+fn history(
+    source: PdSource<'_>,
+    evaluation: Evaluation,
+    at: Timestamp,
+    mut also: impl FnMut(&PdAnswer, &ParsedBody),
+) -> Result<PdHistory, CaptureError> {
+    let known = AsOf::new(at);
+    let mut history = PdReading::default();
+    source.for_each(evaluation, |answer, body| {
+        also(answer, body);
+        if known.knows_answer(answer) {
+            history.observe(answer, body.as_ref().ok().and_then(Option::as_ref));
+        }
+    })?;
+    Ok(history.finish())
 }
 
 fn evidence(

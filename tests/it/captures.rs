@@ -5,9 +5,8 @@ use std::process::Command;
 
 use operator::capture::{CaptureReader, compact, verify};
 use operator::model::{LabelMatcher, TimeRange, is_stale};
-use operator::report::replay_json;
-use operator::report::report;
-use operator::session::load_recording;
+use operator::report::{replay_json, report_of};
+use operator::session::{Session, View};
 use operator::timeline::Evaluation;
 
 use testkit::determinism;
@@ -49,10 +48,16 @@ fn a_crashed_store_is_seen_by_prometheus_and_by_pd() {
         .map(|series| series.labels.get("instance").unwrap_or_default())
         .collect();
     assert_eq!(down, ["10.77.0.20:20180"]);
-    let recording = load_recording(&reader, reader.window()).expect("loads");
-    let report = report(&recording, &[], "", Evaluation::Sequential);
-    let json = replay_json(&report);
+    let json = timeline_json("chaos-02.capture");
     assert!(json.contains("Up -> Disconnected"), "{json}");
+}
+
+/// The report of a replay of a bundled capture, as JSON.
+fn timeline_json(name: &str) -> String {
+    let session = Session::open(&capture(name)).expect("opens");
+    let window = session.load(View::WHOLE).expect("loads");
+    let pd = window.pd().summary(Evaluation::Sequential).expect("answers read");
+    replay_json(&report_of(window.recording(), pd, &[], "", Evaluation::Sequential))
 }
 
 #[test]
@@ -69,9 +74,7 @@ fn staleness_markers_are_kept() {
 
 #[test]
 fn a_quiet_run_has_no_store_that_is_not_up() {
-    let reader = CaptureReader::open(&capture("chaos-01.capture")).expect("opens");
-    let recording = load_recording(&reader, reader.window()).expect("loads");
-    let json = replay_json(&report(&recording, &[], "", Evaluation::Sequential));
+    let json = timeline_json("chaos-01.capture");
     assert!(!json.contains("Disconnected"), "{json}");
 }
 

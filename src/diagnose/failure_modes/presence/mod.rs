@@ -15,6 +15,7 @@ pub(super) mod planned_drain;
 pub(super) mod rolling_restart;
 pub(super) mod scale_in;
 pub(super) mod scale_out;
+mod scaling;
 pub(super) mod scrape_loss;
 pub(super) mod store_asymmetric_partition;
 pub(super) mod store_crash;

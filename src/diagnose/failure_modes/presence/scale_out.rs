@@ -1,6 +1,6 @@
 //! A store joined and is being filled.
 
-use crate::diagnose::findings::finding::Target;
+use crate::diagnose::failure_modes::presence::scaling::claims;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
@@ -18,14 +18,5 @@ pub const MODE: Mode = Mode {
 };
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    let moved = observed.moved.iter().filter(|(one, _)| !one.leaves);
-    moved
-        .map(|(one, finding)| {
-            let target = Target::store(&observed.evidence.nodes.stores[one.store]);
-            let mut claim = Claim::new(target, one.at, 5_000, 0.97);
-            claim.stores = vec![one.store];
-            claim.evidence = vec![*finding];
-            claim
-        })
-        .collect()
+    claims(observed, |moved| !moved.leaves)
 }

@@ -3,20 +3,23 @@
 
 use std::f64::consts::{LOG2_E, LOG10_E};
 
+/// The natural logarithm of 2 in two parts, and the coefficients of `log(1 + s)`: those of FreeBSD's
+/// `e_log.c` and `s_log1p.c`.
+const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+const L: [f64; 7] = [
+    0.666_666_666_666_673_5,
+    0.399_999_999_994_094_2,
+    0.285_714_287_436_623_9,
+    0.222_221_984_321_497_84,
+    0.181_835_721_616_180_5,
+    0.153_138_376_992_093_73,
+    0.147_981_986_051_165_86,
+];
+
 /// The natural logarithm: FreeBSD's `e_log.c`, but with a number below the normal ones taken apart
 /// as if it were normal.
 pub fn ln(x: f64) -> f64 {
-    const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
-    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    const L: [f64; 7] = [
-        0.666_666_666_666_673_5,
-        0.399_999_999_994_094_2,
-        0.285_714_287_436_623_9,
-        0.222_221_984_321_497_84,
-        0.181_835_721_616_180_5,
-        0.153_138_376_992_093_73,
-        0.147_981_986_051_165_86,
-    ];
     if x.is_nan() || x == f64::INFINITY {
         return x;
     }
@@ -142,17 +145,6 @@ impl OnePlus {
 
 /// The natural logarithm of `1 + x`: FreeBSD's `s_log1p.c`.
 pub(super) fn log1p(x: f64) -> f64 {
-    const LN2_HIGH: f64 = 0.6931471803691238;
-    const LN2_LOW: f64 = 1.9082149292705877e-10;
-    const L: [f64; 7] = [
-        0.6666666666666735,
-        0.3999999999940942,
-        0.2857142874366239,
-        0.22222198432149784,
-        0.1818357216161805,
-        0.15313837699209373,
-        0.14798198605116586,
-    ];
     if x < -1.0 || x.is_nan() {
         return f64::NAN;
     }
