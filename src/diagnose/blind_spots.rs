@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::diagnose::evidence::{Evidence, HEARTBEATS};
+use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, NodeState, TimeRange};
+use crate::nodes::HEARTBEATS;
 
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;
@@ -43,8 +44,8 @@ fn is_missing(evidence: &Evidence, need: Need) -> bool {
     match need {
         Need::PdStores => evidence.pd.listings.is_empty(),
         Need::PdMembers => evidence.pd.members.is_empty(),
-        Need::TikvMetrics => evidence.nodes.targets.lacks(Component::Tikv),
-        Need::PdMetrics => evidence.nodes.targets.lacks(Component::Pd),
+        Need::TikvMetrics => evidence.nodes.lacks(Component::Tikv),
+        Need::PdMetrics => evidence.nodes.lacks(Component::Pd),
     }
 }
 
@@ -103,7 +104,7 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
             let gone = matches!(state, Some(NodeState::Removed));
             !history.status_address.is_empty() && !gone
         });
-        store.instance.is_none() && serves
+        store.is_tikv() && store.instance.is_none() && serves
     });
     let names: Vec<String> = unseen.map(|store| store.name()).collect();
     (!names.is_empty()).then(|| {
@@ -127,7 +128,7 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
         ("what it is asked for", &|name| measures_load(evidence, name)),
     ];
     let unmeasured = kinds.into_iter().filter_map(|(what, measured)| {
-        let lacks = evidence.nodes.stores.iter().filter(|store| {
+        let lacks = evidence.nodes.stores.iter().filter(|store| store.is_tikv()).filter(|store| {
             store.instance.as_deref().is_some_and(|name| scraped(name) && !measured(name))
         });
         let names: Vec<String> = lacks.map(|store| store.name()).collect();

@@ -2,13 +2,14 @@
 //!
 //! Reading it from a capture or from a live recorder is left to the caller.
 
-use std::collections::BTreeMap;
-
-use crate::diagnose::observations::pd_history::PdHistory;
+use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
+use crate::diagnose::observations::scrapes::UnreadableSamples;
 use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::thresholds::Thresholds;
-use crate::model::{AsOf, Gap, Loss, PdAnswer, Series, StoreId, TimeRange, Timestamp, Unreadable};
-use crate::nodes::{Listing, Nodes};
+use crate::model::{
+    AsOf, Gap, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp, Unreadable,
+};
+use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
 /// What was recorded, in any order.
 ///
@@ -75,38 +76,38 @@ impl Evidence {
             |part: &&Unreadable| part.range == TimeRange::ALL || part.range.overlaps(&seen);
         let unreadable: Vec<Unreadable> = parts.unreadable.iter().filter(within).cloned().collect();
         let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
-        let series = SeriesTable::new(series, &unreadable);
         let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
         let mut gaps: Vec<Gap> = begun.cloned().collect();
         gaps.sort();
-        let listing = Listing { stores: addresses(&pd, &series), members: members(&pd) };
-        let nodes = Nodes::resolve(listing, series.targets());
+        let (nodes, series) = Nodes::resolve(&listing(&pd), series);
+        let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
+        let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
         let thresholds = Thresholds::default();
         Self { window: seen, as_of, series, pd, gaps, nodes, unreadable, loss, thresholds }
     }
 }
 
-/// The metric in which PD's leader counts the heartbeats that it handled, by `store` and `address`.
-pub const HEARTBEATS: &str = "pd_scheduler_handle_store_heartbeat_duration_seconds_count";
-
-/// Store ids with two addresses, that of clients and that of metrics: as PD lists them, or else as
-/// PD's metrics name them.
-fn addresses(pd: &PdHistory, series: &SeriesTable) -> BTreeMap<StoreId, (String, String)> {
-    let listed = pd.stores.iter();
-    let listed = listed.map(|(id, one)| (*id, (one.address.clone(), one.status_address.clone())));
-    let mut found: BTreeMap<StoreId, (String, String)> = listed.collect();
-    for one in series.metric(HEARTBEATS) {
-        let id = one.labels.get("store").and_then(|id| id.parse().ok()).map(StoreId);
-        if let (Some(id), Some(address)) = (id, one.labels.get("address")) {
-            found.entry(id).or_insert_with(|| (address.to_owned(), String::new()));
-        }
+/// What PD lists, for matching scrape targets with it. Members are those that `/members` lists and those
+/// that were asked.
+fn listing(pd: &PdHistory) -> Listing<'_> {
+    let asked = pd.members.iter().map(|(name, member)| (name, &member.url));
+    let members = asked.chain(&pd.listed).map(|(name, url)| {
+        (name.clone(), ListedMember { url, id: pd.member_ids.get(name).copied() })
+    });
+    Listing {
+        stores: pd.stores.iter().map(|(id, history)| (*id, listed_store(history))).collect(),
+        members: members.collect(),
+        leaders: &pd.leaders,
     }
-    found
 }
 
-/// Members by name with their client URL: those that `/members` lists and those that were asked.
-fn members(pd: &PdHistory) -> BTreeMap<String, String> {
-    let asked = pd.members.iter().map(|(name, member)| (name.clone(), member.url.clone()));
-    let listed = pd.listed.iter().map(|(name, url)| (name.clone(), url.clone()));
-    asked.chain(listed).collect()
+fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
+    ListedStore {
+        address: &history.address,
+        status_address: &history.status_address,
+        is_tiflash: history.is_tiflash,
+        is_removed: history.is_removed(),
+        counts: &history.counts,
+        free: &history.free,
+    }
 }

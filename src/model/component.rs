@@ -15,29 +15,16 @@ pub enum Component {
     TiFlash,
     /// The machine that something runs on, as `node_exporter` shows it.
     Node,
+    /// A check of a host or a port from outside, as `blackbox_exporter` makes it.
+    Probe,
     /// Anything else, such as the Prometheus itself.
     Other,
 }
 
 impl Component {
-    /// The component whose scrape job has this name, as the bundled environment names its jobs.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use operator::model::Component;
-    /// assert_eq!(Component::of_job("tikv"), Component::Tikv);
-    /// assert_eq!(Component::of_job("prometheus"), Component::Other);
-    /// ```
-    pub fn of_job(job: &str) -> Self {
-        match job {
-            "tikv" => Self::Tikv,
-            "pd" => Self::Pd,
-            "tidb" => Self::Tidb,
-            "tiflash" => Self::TiFlash,
-            "node" => Self::Node,
-            _ => Self::Other,
-        }
+    /// Whether its processes are nodes of the cluster that diagnosis judges: stores and members.
+    pub fn is_node(self) -> bool {
+        matches!(self, Self::Tikv | Self::Pd | Self::TiFlash)
     }
 }
 
@@ -49,6 +36,7 @@ impl fmt::Display for Component {
             Self::Tidb => "TiDB",
             Self::TiFlash => "TiFlash",
             Self::Node => "node",
+            Self::Probe => "probe",
             Self::Other => "other",
         })
     }

@@ -36,6 +36,6 @@ pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_mark
 pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{
-    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionId, Size, Store, StoreId,
-    StoreLabel,
+    Member, MemberId, MemberStatus, NodeState, PdOperator, RegionCounts, RegionId, Size, Store,
+    StoreId, StoreLabel,
 };

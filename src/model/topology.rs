@@ -181,6 +181,15 @@ pub struct Store {
     pub is_busy: bool,
 }
 
+/// How many regions a store leads and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionCounts {
+    /// The number of regions that it leads.
+    pub leaders: u64,
+    /// The number of regions with a peer on it.
+    pub regions: u64,
+}
+
 /// A scheduling step that PD has under way.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PdOperator {

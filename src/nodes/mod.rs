@@ -1,8 +1,26 @@
 //! Which scrape target is which node of the cluster, and why.
 //!
 //! Decided once, here; everybody else asks by [`StoreNode`] and [`MemberNode`], and compares no names.
+//! A target is told by what it exposes before how it is called, a node by its address, then by the names of
+//! pods and hosts, then by what it and its peers show of it. Where nothing decides, nothing is assumed.
 
 mod address;
+mod cluster;
+mod component;
+mod listing;
+mod matching;
+mod members;
+mod reason;
+mod replicas;
 mod resolve;
+mod shown;
+mod stores;
+mod target;
+#[cfg(test)]
+mod tests;
 
-pub use resolve::{Listing, MemberNode, Nodes, Reason, StoreNode, Targets};
+pub use listing::{ListedMember, ListedStore, Listing};
+pub use reason::Reason;
+pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};
+pub use shown::METRICS;
+pub use target::ScrapeTarget;

@@ -1,31 +1,29 @@
-//! Resolves scrape targets to stores and members, by what PD lists and by addresses.
+//! Resolves scrape targets to the stores and members of one cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::address::{host, without_scheme};
-use crate::model::{Component, StoreId};
-
-/// Why a node has the scrape target that it has, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// The target's `instance` is the address that PD lists for it.
-    ListedAddress,
-    /// It is the only target of its component on the node's host.
-    OnlyTargetOfHost,
-    /// No answer of PD lists the node: it is known by its target alone.
-    OnlyTarget,
-    /// No target has its address, and none or several are on its host.
-    NoTarget,
-}
+use super::Reason;
+use super::address::without_scheme;
+use super::cluster::{Chosen, choose};
+use super::listing::{ListedStore, Listing};
+use super::matching::only;
+use super::members::match_members;
+use super::replicas::merged;
+use super::shown::{Shown, shown};
+use super::stores::{Candidate, match_stores};
+use super::target::{ScrapeTarget, TargetIndex, names};
+use crate::model::{Component, Labels, Series, StoreId, TargetKey};
 
 /// A store, and the scrape target that it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreNode {
-    /// PD's number; `None` where no answer of PD lists it.
+    /// PD's number; `None` where nothing that was recorded says it.
     pub id: Option<StoreId>,
     /// Where clients reach it; its metrics' address where PD lists none.
     pub address: String,
-    /// The scrape target's `instance`; `None` where Prometheus does not know it.
+    /// TiKV or TiFlash.
+    pub component: Component,
+    /// The [name](ScrapeTarget::name) of its scrape target; `None` where Prometheus does not know it.
     pub instance: Option<String>,
     /// Why it is that target.
     pub reason: Reason,
@@ -36,6 +34,11 @@ impl StoreNode {
     pub fn name(&self) -> String {
         self.id.map_or_else(|| self.address.clone(), |id| format!("store {id}"))
     }
+
+    /// Whether it shows TiKV's metrics, if it is scraped at all.
+    pub fn is_tikv(&self) -> bool {
+        self.component == Component::Tikv
+    }
 }
 
 /// A member of PD, and the scrape target that it is.
@@ -45,56 +48,10 @@ pub struct MemberNode {
     pub name: String,
     /// Host and port of its client URL.
     pub address: String,
-    /// The scrape target's `instance`; `None` where Prometheus does not know it.
+    /// The [name](ScrapeTarget::name) of its scrape target; `None` where Prometheus does not know it.
     pub instance: Option<String>,
     /// Why it is that target.
     pub reason: Reason,
-}
-
-/// What PD says of its stores and members.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// Stores by id, with the address of clients and the address of metrics, which may be empty.
-    pub stores: BTreeMap<StoreId, (String, String)>,
-    /// Members by name, with their client URL.
-    pub members: BTreeMap<String, String>,
-}
-
-/// The scrape targets of a run, by component.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets(BTreeMap<Component, BTreeSet<String>>);
-
-impl Targets {
-    /// Sorts pairs of `job` and `instance` by component. Pairs without an instance are left out.
-    pub fn of<'a>(targets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut found: BTreeMap<Component, BTreeSet<String>> = BTreeMap::new();
-        for (job, instance) in targets.into_iter().filter(|(_, instance)| !instance.is_empty()) {
-            found.entry(Component::of_job(job)).or_default().insert(instance.to_owned());
-        }
-        Self(found)
-    }
-
-    /// Instances of a component, ascending.
-    pub fn of_component(&self, component: Component) -> impl Iterator<Item = &str> {
-        self.0.get(&component).into_iter().flatten().map(String::as_str)
-    }
-
-    /// Whether there is no target of this component.
-    pub fn lacks(&self, component: Component) -> bool {
-        self.of_component(component).next().is_none()
-    }
-
-    /// The target of a component that has this address, or else the only one on its host.
-    fn at(&self, component: Component, address: &str, host_of: &str) -> (Option<String>, Reason) {
-        if self.0.get(&component).is_some_and(|known| known.contains(address)) {
-            return (Some(address.to_owned()), Reason::ListedAddress);
-        }
-        let mut same = self.of_component(component).filter(|one| host(one) == host(host_of));
-        match (same.next(), same.next()) {
-            (Some(only), None) => (Some(only.to_owned()), Reason::OnlyTargetOfHost),
-            _ => (None, Reason::NoTarget),
-        }
-    }
 }
 
 /// The nodes of a cluster.
@@ -104,33 +61,136 @@ pub struct Nodes {
     pub stores: Vec<StoreNode>,
     /// Every member of PD, ascending by name.
     pub members: Vec<MemberNode>,
-    /// The scrape targets.
-    pub targets: Targets,
+    /// The scrape targets that belong to the cluster, ascending by component and labels.
+    pub targets: Vec<ScrapeTarget>,
+    /// Targets of a store's or a member's kind that are none of the nodes, while a node has no target.
+    pub unassigned: Vec<ScrapeTarget>,
+    /// The labels of other clusters whose targets were left out, ascending.
+    pub other_clusters: Vec<Labels>,
+    /// The labels of clusters between which nothing decides which of them is PD's; ascending.
+    pub undecided_clusters: Vec<Labels>,
 }
 
+/// The counter of heartbeats that PD's leader handled, by the `store` and its `address`.
+pub const HEARTBEATS: &str = "pd_scheduler_handle_store_heartbeat_duration_seconds_count";
+
 impl Nodes {
-    /// Resolves targets to what PD lists. Members are known by their targets only where no answer
-    /// of PD names any.
-    pub fn resolve(listing: Listing, targets: Targets) -> Self {
-        let stores = stores(listing.stores, &targets);
-        let mut members: Vec<MemberNode> = listing
-            .members
-            .into_iter()
-            .map(|(name, url)| {
-                let address = without_scheme(&url).to_owned();
-                let (instance, reason) = targets.at(Component::Pd, &address, &address);
-                MemberNode { name, address, instance, reason }
-            })
-            .collect();
-        if members.is_empty() {
-            members.extend(targets.of_component(Component::Pd).map(|instance| MemberNode {
-                name: instance.to_owned(),
-                address: instance.to_owned(),
-                instance: Some(instance.to_owned()),
-                reason: Reason::OnlyTarget,
-            }));
+    /// Resolves the targets of `series` to what PD lists, and returns the series of this cluster's
+    /// targets, with those of replicas of a Prometheus merged. The label `instance` of each is the
+    /// name of its target.
+    ///
+    /// Members are known by their targets only where no answer of PD names any; stores likewise.
+    pub fn resolve(listing: &Listing<'_>, series: Vec<Series>) -> (Self, Vec<Series>) {
+        let series = merged(series);
+        let index = TargetIndex::new(&series);
+        let shown = shown(&index, &series);
+        let mut all = targets(&index);
+        let chosen = choose(listing, &all, &shown);
+        name(&mut all, &chosen);
+        let is_ours: Vec<bool> = all.iter().map(|target| chosen.has(target)).collect();
+        let heard = heard_stores(&series, &index, &is_ours);
+        let mut listing = listing.clone();
+        for (id, address) in &heard {
+            let listed = ListedStore { address, ..ListedStore::default() };
+            listing.stores.entry(*id).or_insert(listed);
         }
-        Self { stores, members, targets }
+        let ours = |components: &[Component]| -> Vec<Candidate<'_>> {
+            let places = (0..all.len()).filter(|place| is_ours[*place]);
+            let meant = places.filter(|place| components.contains(&all[*place].component));
+            meant
+                .map(|place| Candidate { place, target: &all[place], shown: &shown[place] })
+                .collect()
+        };
+        let mut nodes = Self {
+            other_clusters: chosen.others.iter().cloned().collect(),
+            undecided_clusters: chosen.undecided.iter().cloned().collect(),
+            ..Self::default()
+        };
+        let mut foreign = BTreeSet::new();
+        nodes.add_stores(&listing, &ours(&[Component::Tikv, Component::TiFlash]), &mut foreign);
+        nodes.add_members(&listing, &ours(&[Component::Pd]), &mut foreign);
+        let keeps = |place: usize| is_ours[place] && !foreign.contains(&place);
+        let targets = all.iter().enumerate().filter(|(place, _)| keeps(*place));
+        nodes.targets = targets.map(|(_, target)| target.clone()).collect();
+        nodes.targets.sort_by(|a, b| (a.component, &a.labels).cmp(&(b.component, &b.labels)));
+        let kept_at = |labels: &Labels| index.of(labels).map(|place| keeps(place).then_some(place));
+        let named = series.into_iter().filter_map(|one| match kept_at(&one.labels) {
+            None => Some(one),
+            Some(place) => place.map(|place| renamed(one, &all[place].name)),
+        });
+        let series = named.collect();
+        (nodes, series)
+    }
+
+    fn add_stores(
+        &mut self,
+        listing: &Listing<'_>,
+        candidates: &[Candidate<'_>],
+        foreign: &mut BTreeSet<usize>,
+    ) {
+        let pairs = match_stores(listing, candidates);
+        let mut free: Vec<&Candidate<'_>> = candidates.iter().collect();
+        for (pair, (id, listed)) in pairs.iter().zip(&listing.stores) {
+            let target =
+                pair.and_then(|(place, _)| candidates.iter().find(|one| one.place == place));
+            free.retain(|one| Some(one.place) != target.map(|target| target.place));
+            self.stores.push(StoreNode {
+                id: Some(*id),
+                address: listed.address.to_owned(),
+                component: if listed.is_tiflash { Component::TiFlash } else { Component::Tikv },
+                instance: target.map(|one| one.target.name.clone()),
+                reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
+            });
+        }
+        if listing.stores.is_empty() {
+            self.stores.extend(unlisted_stores(&free));
+            return;
+        }
+        let lacks = |component: Component| {
+            let of_kind = self.stores.iter().zip(listing.stores.values());
+            let mut present = of_kind.filter(|(_, listed)| !listed.is_removed);
+            present.any(|(store, _)| store.component == component && store.instance.is_none())
+        };
+        // A TiFlash serves metrics at two ports, of which one is the store.
+        let (unassigned, others): (Vec<_>, Vec<_>) = free
+            .into_iter()
+            .partition(|one| one.target.component == Component::Tikv && lacks(Component::Tikv));
+        self.unassigned.extend(unassigned.iter().map(|one| one.target.clone()));
+        let others = others.into_iter().chain(unassigned);
+        foreign.extend(
+            others.filter(|one| one.target.component == Component::Tikv).map(|one| one.place),
+        );
+    }
+
+    fn add_members(
+        &mut self,
+        listing: &Listing<'_>,
+        candidates: &[Candidate<'_>],
+        foreign: &mut BTreeSet<usize>,
+    ) {
+        if listing.members.is_empty() {
+            let mut unlisted: Vec<MemberNode> = candidates.iter().map(unlisted_member).collect();
+            unlisted.sort();
+            self.members = unlisted;
+            return;
+        }
+        let pairs = match_members(listing, candidates);
+        let mut free: Vec<&Candidate<'_>> = candidates.iter().collect();
+        for (pair, (name, listed)) in pairs.iter().zip(&listing.members) {
+            let target =
+                pair.and_then(|(place, _)| candidates.iter().find(|one| one.place == place));
+            free.retain(|one| Some(one.place) != target.map(|target| target.place));
+            self.members.push(MemberNode {
+                name: name.clone(),
+                address: without_scheme(listed.url).to_owned(),
+                instance: target.map(|one| one.target.name.clone()),
+                reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
+            });
+        }
+        if self.members.iter().any(|member| member.instance.is_none()) {
+            self.unassigned.extend(free.iter().map(|one| one.target.clone()));
+        }
+        foreign.extend(free.iter().map(|one| one.place));
     }
 
     /// The place in [`stores`](Self::stores) of the store with this id.
@@ -138,9 +198,9 @@ impl Nodes {
         self.stores.iter().position(|store| store.id == Some(id))
     }
 
-    /// The place in [`stores`](Self::stores) of the store that this scrape target is.
-    pub fn store_of_instance(&self, instance: &str) -> Option<usize> {
-        self.stores.iter().position(|store| store.instance.as_deref() == Some(instance))
+    /// The place in [`stores`](Self::stores) of the store that is the target of this name.
+    pub fn store_of_instance(&self, name: &str) -> Option<usize> {
+        self.stores.iter().position(|store| store.instance.as_deref() == Some(name))
     }
 
     fn member(&self, name: &str) -> Option<&MemberNode> {
@@ -148,13 +208,14 @@ impl Nodes {
         place.ok().map(|place| &self.members[place])
     }
 
-    /// The scrape target of a member of PD. A name that PD does not list may be that of a target.
+    /// The name of the scrape target of a member of PD. A name that PD does not list may be that of a
+    /// target.
     pub fn instance_of_member(&self, name: &str) -> Option<String> {
         match self.member(name) {
             Some(member) => member.instance.clone(),
             None => {
-                let mut targets = self.targets.of_component(Component::Pd);
-                targets.find(|instance| *instance == name).map(str::to_owned)
+                let mut targets = self.names_of(Component::Pd);
+                targets.find(|target| *target == name).map(str::to_owned)
             }
         }
     }
@@ -169,76 +230,103 @@ impl Nodes {
         let listed = self.member(name).map(|member| member.address.clone());
         listed.unwrap_or_else(|| without_scheme(name).to_owned())
     }
+
+    /// The names of the targets of a component.
+    pub fn names_of(&self, component: Component) -> impl Iterator<Item = &str> {
+        let own = self.targets.iter().filter(move |target| target.component == component);
+        own.map(|target| target.name.as_str())
+    }
+
+    /// Whether there is no target of this component.
+    pub fn lacks(&self, component: Component) -> bool {
+        self.names_of(component).next().is_none()
+    }
+
+    /// The names of the targets with this job and instance; several where further labels tell them apart.
+    pub fn names_of_key(&self, key: &TargetKey) -> impl Iterator<Item = &str> {
+        let own = self.targets.iter().filter(move |target| target.key() == *key);
+        own.map(|target| target.name.as_str())
+    }
 }
 
-fn stores(listed: BTreeMap<StoreId, (String, String)>, targets: &Targets) -> Vec<StoreNode> {
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let mut stores = Vec::new();
-    for (id, (address, status_address)) in listed {
-        let (instance, reason) = targets.at(Component::Tikv, &status_address, &address);
-        taken.extend(instance.clone());
-        stores.push(StoreNode { id: Some(id), address, instance, reason });
+fn targets(index: &TargetIndex) -> Vec<ScrapeTarget> {
+    let both = index.labels.iter().zip(&index.components);
+    both.map(|(labels, component)| ScrapeTarget {
+        labels: labels.clone(),
+        component: *component,
+        name: String::new(),
+    })
+    .collect()
+}
+
+/// Names the cluster's targets; the others need no name.
+fn name(all: &mut [ScrapeTarget], chosen: &Chosen) {
+    let ours: Vec<usize> = (0..all.len()).filter(|place| chosen.has(&all[*place])).collect();
+    let labels: Vec<(&Labels, Component)> =
+        ours.iter().map(|place| (&all[*place].labels, all[*place].component)).collect();
+    let names = names(&labels);
+    for (place, name) in ours.into_iter().zip(names) {
+        all[place].name = name;
     }
-    let others =
-        targets.of_component(Component::Tikv).filter(|instance| !taken.contains(*instance));
-    stores.extend(others.map(|instance| StoreNode {
-        id: None,
-        address: instance.to_owned(),
-        instance: Some(instance.to_owned()),
-        reason: Reason::OnlyTarget,
-    }));
+}
+
+/// The stores whose heartbeats PD's leader handled, with their addresses, by PD's metrics.
+fn heard_stores(
+    series: &[Series],
+    index: &TargetIndex,
+    is_ours: &[bool],
+) -> BTreeMap<StoreId, String> {
+    let own = series.iter().filter(|one| {
+        one.labels.metric() == HEARTBEATS
+            && index.of(&one.labels).is_none_or(|target| is_ours[target])
+    });
+    own.filter_map(|one| {
+        let id = one.labels.get("store")?.parse().ok()?;
+        Some((StoreId(id), one.labels.get("address")?.to_owned()))
+    })
+    .collect()
+}
+
+/// Stores that PD does not list. Each exchanges messages with every other, so that the only id that it does
+/// not know as a peer is its own.
+fn unlisted_stores(free: &[&Candidate<'_>]) -> Vec<StoreNode> {
+    let tikvs = free.iter().filter(|one| one.target.component == Component::Tikv);
+    let tikvs: Vec<&&Candidate<'_>> = tikvs.collect();
+    let known: BTreeSet<StoreId> =
+        tikvs.iter().flat_map(|one| one.shown.peers.iter().copied()).collect();
+    let own = |shown: &Shown<'_>| {
+        (!shown.peers.is_empty()).then(|| only(known.difference(&shown.peers).copied())).flatten()
+    };
+    let ids: Vec<Option<StoreId>> = tikvs.iter().map(|one| own(one.shown)).collect();
+    let is_unique = |id: StoreId| ids.iter().filter(|other| **other == Some(id)).count() == 1;
+    let mut stores: Vec<StoreNode> = tikvs
+        .iter()
+        .zip(&ids)
+        .map(|(one, id)| StoreNode {
+            id: id.filter(|id| is_unique(*id)),
+            address: one.target.instance().to_owned(),
+            component: Component::Tikv,
+            instance: Some(one.target.name.clone()),
+            reason: Reason::OnlyTarget,
+        })
+        .collect();
+    stores.sort_by(|a, b| (a.id.is_none(), a).cmp(&(b.id.is_none(), b)));
     stores
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listing(stores: &[(u64, &str, &str)], members: &[(&str, &str)]) -> Listing {
-        let owned = |text: &str| text.to_owned();
-        let store = |(id, address, status): &(u64, &str, &str)| {
-            (StoreId(*id), (owned(address), owned(status)))
-        };
-        Listing {
-            stores: stores.iter().map(store).collect(),
-            members: members.iter().map(|(name, url)| (owned(name), owned(url))).collect(),
-        }
+fn unlisted_member(candidate: &Candidate<'_>) -> MemberNode {
+    MemberNode {
+        name: candidate.target.name.clone(),
+        address: candidate.target.instance().to_owned(),
+        instance: Some(candidate.target.name.clone()),
+        reason: Reason::OnlyTarget,
     }
+}
 
-    #[test]
-    fn a_store_is_the_target_at_its_status_address_or_the_only_one_of_its_host() {
-        let listed = listing(&[(1, "a:20160", "a:20180"), (4, "b:20160", ""), (5, "c:1", "")], &[]);
-        let targets = [("tikv", "a:20180"), ("tikv", "b:9"), ("tikv", "c:2"), ("tikv", "c:3")];
-        let nodes = Nodes::resolve(listed, Targets::of(targets));
-        let found =
-            nodes.stores.iter().map(|one| (one.name(), one.instance.as_deref(), one.reason));
-        let found: Vec<_> = found.collect();
-        let named = |name: &str| name.to_owned();
-        assert_eq!(
-            found,
-            [
-                (named("store 1"), Some("a:20180"), Reason::ListedAddress),
-                (named("store 4"), Some("b:9"), Reason::OnlyTargetOfHost),
-                (named("store 5"), None, Reason::NoTarget),
-                (named("c:2"), Some("c:2"), Reason::OnlyTarget),
-                (named("c:3"), Some("c:3"), Reason::OnlyTarget),
-            ]
-        );
-        assert_eq!((nodes.store(StoreId(4)), nodes.store_of_instance("c:3")), (Some(1), Some(4)));
-    }
-
-    #[test]
-    fn members_are_named_by_their_targets_where_pd_names_none() {
-        let targets = Targets::of([("pd", "p0:2379"), ("pd", "p1:2379"), ("node", "p0:9100")]);
-        let unlisted = Nodes::resolve(Listing::default(), targets.clone());
-        assert_eq!(unlisted.member_names().collect::<Vec<_>>(), ["p0:2379", "p1:2379"]);
-        let members = [("pd0", "http://p0:2379"), ("pd2", "http://p2:2379/")];
-        let listed = Nodes::resolve(listing(&[], &members), targets);
-        assert_eq!(listed.instance_of_member("pd0").as_deref(), Some("p0:2379"));
-        assert_eq!(listed.instance_of_member("pd2"), None);
-        assert_eq!(listed.instance_of_member("p1:2379").as_deref(), Some("p1:2379"));
-        assert_eq!(listed.member_address("pd2"), "p2:2379");
-        assert_eq!(listed.member_address("pd9"), "pd9");
-        assert!(listed.targets.lacks(Component::Tikv) && !listed.targets.lacks(Component::Node));
+/// The series under the name of its target.
+fn renamed(series: Series, name: &str) -> Series {
+    match series.labels.get("instance") == Some(name) {
+        true => series,
+        false => Series { labels: series.labels.with(&[("instance", name)]), ..series },
     }
 }

@@ -27,7 +27,7 @@ const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 /// Names of all metrics that diagnosis reads; only their series need be loaded. Ascending, each once.
 pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
-    let metrics: BTreeSet<&'static str> = of_modes.collect();
+    let metrics: BTreeSet<&'static str> = of_modes.chain(crate::nodes::METRICS).collect();
     metrics.into_iter().collect()
 }
 

@@ -8,7 +8,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::RISE;
-use crate::model::{Labels, TimeRange, Timestamp};
+use crate::model::{Component, Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
 
@@ -158,7 +158,7 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
 /// are scraped in turn: the grid begins where all of them are known. `tracks` are in the order of
 /// `evidence.nodes.stores`.
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
-    let interval = evidence.series.scrape_interval_ms();
+    let interval = evidence.series.longest_interval(evidence.nodes.names_of(Component::Tikv));
     let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
     let Some(earliest) = firsts().min() else { return Track::default() };
     let together = earliest.saturating_add_millis(2 * interval);
@@ -259,7 +259,7 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
         let own: BTreeSet<Option<&str>> = own.map(|one| one.labels.get("type")).collect();
         store.instance.is_some() && used.is_subset(&own)
     };
-    let stores = evidence.nodes.stores.iter().enumerate();
+    let stores = evidence.nodes.stores.iter().enumerate().filter(|(_, store)| store.is_tikv());
     stores.filter(|(_, store)| !is_seen(store)).map(|(index, _)| index).collect()
 }
 

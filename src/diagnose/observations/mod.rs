@@ -17,7 +17,7 @@ mod plans;
 mod presence;
 mod reachability;
 mod restarts;
-mod scrapes;
+pub(super) mod scrapes;
 pub(super) mod series_table;
 mod shift;
 mod silence;
@@ -30,7 +30,7 @@ pub use load::{
     Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rises, scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
-pub use outages::{Outage, Reachability, outages, unscraped};
+pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;

@@ -384,12 +384,19 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
     found.push(outage);
 }
 
-/// Stretches in which Prometheus did not scrape a target, by the target's `instance` label.
+/// The names of the scraped targets that are stores or members, ascending.
+pub fn scraped_nodes(evidence: &Evidence) -> impl Iterator<Item = &str> {
+    let nodes = evidence.nodes.targets.iter().filter(|target| target.component.is_node());
+    let names: BTreeSet<&str> = nodes.map(|target| target.name.as_str()).collect();
+    names.into_iter().filter(|name| evidence.series.scrapes().contains_key(*name))
+}
+
+/// Stretches in which Prometheus did not scrape a store or a member, by the target's name.
 pub fn unscraped(evidence: &Evidence) -> Vec<(String, Silence)> {
-    let instances = evidence.series.scrapes().keys();
-    let missing = |instance: &String| {
+    let missing = |instance: &str| {
         let silences = missing_scrapes(evidence, instance);
-        silences.into_iter().map(|silence| (instance.clone(), silence)).collect::<Vec<_>>()
+        let named = silences.into_iter().map(|silence| (instance.to_owned(), silence));
+        named.collect::<Vec<_>>()
     };
-    instances.flat_map(missing).collect()
+    scraped_nodes(evidence).flat_map(missing).collect()
 }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{
-    GapReason, NodeState, PdAnswer, PdOperator, PdOutcome, RegionId, Store, StoreId, Timestamp,
+    GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
+    StoreId, StoreLabel, Timestamp,
 };
 use crate::pd::{Endpoint, FlowKind, HotRegion, PdDocument, SafePoint, Topology};
 
@@ -39,12 +40,14 @@ pub struct StoreHistory {
     pub address: String,
     /// The host and port of its metrics.
     pub status_address: String,
+    /// Whether it is a TiFlash, by its label `engine`.
+    pub is_tiflash: bool,
     /// When PD first listed it.
     pub first_seen: Timestamp,
     /// Each heartbeat that PD listed: when it was listed first, and when PD received it by PD's clock.
     pub heartbeats: Vec<(Timestamp, Timestamp)>,
     /// How many regions it leads and holds, at each change.
-    pub counts: Vec<(Timestamp, Counts)>,
+    pub counts: Vec<(Timestamp, RegionCounts)>,
     /// The name of its state and its node state, at each change.
     pub states: Vec<(Timestamp, String, NodeState)>,
     /// The start of its process in Unix seconds, at each change.
@@ -53,15 +56,6 @@ pub struct StoreHistory {
     pub slow: Vec<(Timestamp, u64)>,
     /// The free share of its disk from 0 to 1, by PD's rounded sizes, at each change.
     pub free: Vec<(Timestamp, f64)>,
-}
-
-/// How many regions a store leads and holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// The number of regions that it leads.
-    pub leaders: u64,
-    /// The number of regions with a peer on it.
-    pub regions: u64,
 }
 
 /// A configuration item that changed.
@@ -96,6 +90,8 @@ pub struct PdHistory {
     pub members: BTreeMap<String, MemberHistory>,
     /// The members that `/members` lists, by name, with their first client URL.
     pub listed: BTreeMap<String, String>,
+    /// The ids of the members that `/members` lists, by name.
+    pub member_ids: BTreeMap<String, MemberId>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
     /// The histories of the stores, by id.
@@ -197,11 +193,11 @@ impl PdHistory {
     ) {
         match document {
             PdDocument::Members(members) => {
-                let listed = members.members.values().map(|member| {
+                for member in members.members.values() {
                     let url = member.client_urls.first().cloned().unwrap_or_default();
-                    (member.name.clone(), url)
-                });
-                self.listed.extend(listed);
+                    self.listed.insert(member.name.clone(), url);
+                    self.member_ids.insert(member.name.clone(), member.id);
+                }
             }
             PdDocument::Status(status) => {
                 let member = self.members.entry(answer.member.clone()).or_default();
@@ -331,6 +327,7 @@ impl StoreHistory {
         }
         self.address.clone_from(&store.address);
         self.status_address.clone_from(&store.status_address);
+        self.is_tiflash = store.labels.iter().any(is_of_tiflash);
         if let Some(nanos) = store.last_heartbeat_unix_ns {
             let sent = Timestamp::from_millis(nanos / 1_000_000);
             // A new PD leader shows what was persisted, which may be minutes old.
@@ -338,7 +335,7 @@ impl StoreHistory {
                 push(&mut self.heartbeats, (at, sent));
             }
         }
-        let counts = Counts { leaders: store.leader_count, regions: store.region_count };
+        let counts = RegionCounts { leaders: store.leader_count, regions: store.region_count };
         push_changed(&mut self.counts, at, &counts);
         let state = (&store.state_name, store.node_state);
         if self.states.last().is_none_or(|(_, name, node)| (name, *node) != state) {
@@ -360,11 +357,21 @@ impl StoreHistory {
         }
     }
 
+    /// Whether it had been removed when it was listed last.
+    pub fn is_removed(&self) -> bool {
+        self.states.last().is_some_and(|(_, _, node)| *node == NodeState::Removed)
+    }
+
     /// The counts as known at `instant`; `None` before the first listing.
-    pub fn counts_at(&self, instant: Timestamp) -> Option<Counts> {
+    pub fn counts_at(&self, instant: Timestamp) -> Option<RegionCounts> {
         let by = self.counts.partition_point(|(at, _)| *at <= instant);
         self.counts[..by].last().map(|(_, counts)| *counts)
     }
+}
+
+/// Whether a placement label says that the store is a TiFlash, as TiFlash's own configuration sets it.
+fn is_of_tiflash(label: &StoreLabel) -> bool {
+    label.key == "engine" && label.value.starts_with("tiflash")
 }
 
 fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Observed, Series, Stretches, TimeRange, Timestamp, Unreadable, is_stale};
+use crate::model::{
+    Observed, Series, Stretches, TargetKey, TimeRange, Timestamp, Unreadable, is_stale,
+};
 
 /// One scrape of a target, by its series `up`, or by its other series where `up` was not recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,27 +20,27 @@ pub struct Scrape {
 /// The times of samples that were recorded and cannot be read any more.
 #[derive(Clone, Debug, Default)]
 pub struct UnreadableSamples {
-    /// Times by the `instance` label of the target.
+    /// Times by the name of the target.
     of: BTreeMap<String, Stretches>,
     /// Times in which samples of an unknown target are unreadable.
     of_anything: Stretches,
 }
 
 impl UnreadableSamples {
-    /// The times of all unreadable parts that may hold samples.
-    pub fn new(parts: &[Unreadable]) -> Self {
+    /// The times of all unreadable parts that may hold samples. `names` are the targets of a job and an
+    /// instance.
+    pub fn new(parts: &[Unreadable], names: impl Fn(&TargetKey) -> Vec<String>) -> Self {
         let mut of: BTreeMap<String, Vec<TimeRange>> = BTreeMap::new();
         for part in parts {
             if let Observed::Target(key) = &part.of {
-                of.entry(key.instance.clone()).or_default().push(part.range);
+                for name in names(key) {
+                    of.entry(name).or_default().push(part.range);
+                }
             }
         }
         let of_anything = parts.iter().filter(|part| part.of == Observed::Anything);
         Self {
-            of: of
-                .into_iter()
-                .map(|(instance, all)| (instance, all.into_iter().collect()))
-                .collect(),
+            of: of.into_iter().map(|(name, all)| (name, all.into_iter().collect())).collect(),
             of_anything: of_anything.map(|part| part.range).collect(),
         }
     }
@@ -68,11 +70,61 @@ pub fn scrapes_by_traces<'a>(series: impl Iterator<Item = &'a Series>) -> Vec<Sc
     came.into_iter().map(|(at, up)| Scrape { at, up }).collect()
 }
 
-/// The median distance between two scrapes of a target in milliseconds, at least a second; 15 s
-/// where nothing was scraped twice.
-pub fn interval_ms(scrapes: &BTreeMap<String, Vec<Scrape>>) -> i64 {
-    let pairs = scrapes.values().flat_map(|list| list.windows(2));
-    let mut steps: Vec<i64> = pairs.map(|pair| pair[1].at - pair[0].at).collect();
-    steps.sort_unstable();
-    steps.get(steps.len() / 2).copied().unwrap_or(15_000).max(1_000)
+/// How far apart the scrapes of a target are, in milliseconds, which may change within a run.
+#[derive(Clone, Debug)]
+pub struct Intervals {
+    /// The median over the whole run.
+    typical_ms: i64,
+    /// From when on another interval holds, ascending.
+    changes: Vec<(Timestamp, i64)>,
+}
+
+impl Intervals {
+    /// The intervals between scrapes, ascending in time; `None` where there are fewer than two.
+    pub fn new(scrapes: &[Scrape]) -> Option<Self> {
+        let steps: Vec<i64> = scrapes.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+        let typical_ms = middle(&steps)?.max(LEAST_INTERVAL_MS);
+        let mut changes: Vec<(Timestamp, i64)> = Vec::new();
+        for (index, scrape) in scrapes.iter().enumerate().skip(1) {
+            let before = middle(&steps[index.saturating_sub(AROUND)..index]);
+            let after = middle(&steps[index - 1..steps.len().min(index - 1 + AROUND)]);
+            // A scrape gap leaves the interval before it and after it as they are.
+            let agreed = before.zip(after).filter(|(before, after)| is_like(*before, *after));
+            let Some((_, here)) = agreed else { continue };
+            let known = changes.last().map_or(typical_ms, |(_, known)| *known);
+            if !is_like(here, known) {
+                let since = scrapes[index.saturating_sub(AROUND)].at.min(scrape.at);
+                changes.push((since, here.max(LEAST_INTERVAL_MS)));
+            }
+        }
+        Some(Self { typical_ms, changes })
+    }
+
+    /// The median over the whole run, at least a second.
+    pub fn typical_ms(&self) -> i64 {
+        self.typical_ms
+    }
+
+    /// The interval that holds at an instant.
+    pub fn at(&self, instant: Timestamp) -> i64 {
+        let by = self.changes.partition_point(|(since, _)| *since <= instant);
+        self.changes[..by].last().map_or(self.typical_ms, |(_, interval)| *interval)
+    }
+}
+
+/// No interval is taken to be shorter than this.
+const LEAST_INTERVAL_MS: i64 = 1_000;
+/// Over how many steps on either side an interval is measured.
+const AROUND: usize = 4;
+
+/// Whether two intervals differ by no more than jitter.
+fn is_like(a: i64, b: i64) -> bool {
+    4 * (a - b).abs() <= a.max(b)
+}
+
+/// The upper median; `None` where there is nothing.
+fn middle(steps: &[i64]) -> Option<i64> {
+    let mut sorted = steps.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
 }

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::observations::scrapes::{
-    Scrape, UnreadableSamples, interval_ms, scrapes_by_traces,
+    Intervals, Scrape, UnreadableSamples, scrapes_by_traces,
 };
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::HORIZON_MS;
-use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, Unreadable, is_stale};
-use crate::nodes::Targets;
+use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
 
 /// The increase of a counter over `(since, at]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,16 +27,17 @@ pub struct Increment {
 #[derive(Clone, Debug)]
 pub struct SeriesTable {
     metrics: BTreeMap<String, Vec<Series>>,
-    targets: BTreeSet<(String, String)>,
     scrapes: BTreeMap<String, Vec<Scrape>>,
-    interval_ms: i64,
+    intervals: BTreeMap<String, Intervals>,
+    /// The median of the typical intervals of all targets, for a target that was scraped only once.
+    usual_interval_ms: i64,
     unreadable: UnreadableSamples,
 }
 
 impl SeriesTable {
-    /// A table of series in any order. `unreadable` lists what was recorded besides and cannot be read.
-    pub fn new(series: Vec<Series>, unreadable: &[Unreadable]) -> Self {
-        let unreadable = UnreadableSamples::new(unreadable);
+    /// A table of series in any order, of which the label `instance` is the name of the target.
+    /// `unreadable` is what was recorded besides and cannot be read.
+    pub fn new(series: Vec<Series>, unreadable: UnreadableSamples) -> Self {
         let mut metrics: BTreeMap<String, Vec<Series>> = BTreeMap::new();
         for one in series {
             if !one.samples.is_empty() {
@@ -54,10 +54,9 @@ impl SeriesTable {
             let instance = one.labels.get("instance").unwrap_or_default().to_owned();
             scrapes.entry(instance).or_default().extend(live.map(scrape));
         }
-        let label = |one: &Series, name: &str| one.labels.get(name).unwrap_or_default().to_owned();
-        let target = |one: &Series| (label(one, "job"), label(one, "instance"));
-        let targets: BTreeSet<(String, String)> = metrics.values().flatten().map(target).collect();
-        for (_, instance) in targets.iter().filter(|(_, instance)| !instance.is_empty()) {
+        let names = metrics.values().flatten().filter_map(|one| one.labels.get("instance"));
+        let names: BTreeSet<String> = names.map(str::to_owned).collect();
+        for instance in &names {
             // What is unreadable looks like what did not come, and so like a scrape that failed.
             if !scrapes.contains_key(instance) && !unreadable.overlap(instance, TimeRange::ALL) {
                 let own = metrics.values().flatten();
@@ -72,8 +71,14 @@ impl SeriesTable {
             list.sort_by_key(|scrape| scrape.at);
             list.dedup_by_key(|scrape| scrape.at);
         }
-        let interval_ms = interval_ms(&scrapes);
-        Self { metrics, targets, scrapes, interval_ms, unreadable }
+        let of_target = |(name, list): (&String, &Vec<Scrape>)| {
+            Intervals::new(list).map(|intervals| (name.clone(), intervals))
+        };
+        let intervals: BTreeMap<String, Intervals> = scrapes.iter().filter_map(of_target).collect();
+        let mut typical: Vec<i64> = intervals.values().map(Intervals::typical_ms).collect();
+        typical.sort_unstable();
+        let usual_interval_ms = typical.get(typical.len() / 2).copied().unwrap_or(15_000);
+        Self { metrics, scrapes, intervals, usual_interval_ms, unreadable }
     }
 
     /// Whether samples of a target were recorded in `range` that cannot be read any more: samples that
@@ -106,21 +111,28 @@ impl SeriesTable {
         self.metrics.contains_key(name)
     }
 
-    /// The scrapes of each target, ascending in time, by the target's `instance` label.
+    /// The scrapes of each target, ascending in time, by the target's name.
     pub fn scrapes(&self) -> &BTreeMap<String, Vec<Scrape>> {
         &self.scrapes
     }
 
-    /// The scrape targets, by component.
-    pub fn targets(&self) -> Targets {
-        Targets::of(self.targets.iter().map(|(job, instance)| (job.as_str(), instance.as_str())))
+    /// The typical distance between two scrapes of a target in milliseconds, at least a second; that of
+    /// the other targets where it was not scraped twice, and 15 s where none was. Stretches of time are
+    /// counted in scrapes, so that another interval changes no result.
+    pub fn interval_of(&self, instance: &str) -> i64 {
+        self.intervals.get(instance).map_or(self.usual_interval_ms, Intervals::typical_ms)
     }
 
-    /// The typical distance between two scrapes in milliseconds: the median over all targets, 15 s
-    /// where there are too few, at least a second. Stretches of time are counted in scrapes, so that
-    /// another interval changes no result.
-    pub fn scrape_interval_ms(&self) -> i64 {
-        self.interval_ms
+    /// The longest of the typical intervals of these targets, in milliseconds.
+    pub fn longest_interval<'a>(&self, instances: impl IntoIterator<Item = &'a str>) -> i64 {
+        let intervals = instances.into_iter().map(|instance| self.interval_of(instance));
+        intervals.max().unwrap_or(self.usual_interval_ms)
+    }
+
+    /// The distance between two scrapes of a target around an instant, in milliseconds.
+    pub fn interval_at(&self, instance: &str, instant: Timestamp) -> i64 {
+        let own = self.intervals.get(instance);
+        own.map_or(self.usual_interval_ms, |intervals| intervals.at(instant))
     }
 
     /// How much each counter rose, sample by sample. A drop is a reset: what the counter shows
@@ -157,16 +169,24 @@ impl SeriesTable {
     /// The increase per second, summed over those of a target's series whose labels `keep` accepts.
     /// Intervals of more than three and a half scrapes are left out: what happened inside is unknown.
     pub fn rate(&self, name: &str, instance: &str, keep: impl Fn(&Labels) -> bool) -> Track {
-        let longest = self.scrape_interval_ms().saturating_mul(3) + self.scrape_interval_ms() / 2;
+        let longest = |at: Timestamp| {
+            let interval = self.interval_at(instance, at);
+            interval.saturating_mul(3) + interval / 2
+        };
         self.sum_rates(self.of(name, instance).filter(|one| keep(&one.labels)), longest)
     }
 
-    fn sum_rates<'a>(&self, series: impl Iterator<Item = &'a Series>, longest: i64) -> Track {
+    /// Rates over intervals of at most `longest` milliseconds, which depends on where they end.
+    fn sum_rates<'a>(
+        &self,
+        series: impl Iterator<Item = &'a Series>,
+        longest: impl Fn(Timestamp) -> i64,
+    ) -> Track {
         let mut sums: Vec<Point> = Vec::new();
         for one in series {
             let rates = self.increments(one).into_iter().filter_map(|increment| {
                 let millis = increment.at - increment.since;
-                (millis > 0 && millis <= longest).then(|| Point {
+                (millis > 0 && millis <= longest(increment.at)).then(|| Point {
                     since: increment.since,
                     at: increment.at,
                     value: increment.by * 1000.0 / millis as f64,
@@ -189,7 +209,7 @@ impl SeriesTable {
     ) -> Track {
         let rates = |suffix: &str| {
             let name = format!("{name}{suffix}");
-            self.sum_rates(self.of(&name, instance).filter(|one| keep(&one.labels)), i64::MAX)
+            self.sum_rates(self.of(&name, instance).filter(|one| keep(&one.labels)), |_| i64::MAX)
         };
         let (sums, counts) = (rates("_sum"), rates("_count"));
         let counts: BTreeMap<Timestamp, f64> =
@@ -200,8 +220,8 @@ impl SeriesTable {
             (observations >= least && observations > 0.0)
                 .then(|| Point { value: point.value / count, ..*point })
         };
-        let interval = self.scrape_interval_ms();
-        Track(sums.0.iter().filter_map(mean).flat_map(|point| parts(point, interval)).collect())
+        let split = |point: Point| parts(point, self.interval_at(instance, point.at));
+        Track(sums.0.iter().filter_map(mean).flat_map(split).collect())
     }
 
     /// As [`mean`](Self::mean) for each value of `label`, and of these means the least at each instant.
@@ -298,7 +318,7 @@ fn parts(point: Point, interval: i64) -> impl Iterator<Item = Point> {
 #[cfg(test)]
 pub(in crate::diagnose) mod tests {
     use super::*;
-    use crate::model::Observed;
+    use crate::model::{Observed, Unreadable};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
@@ -314,7 +334,7 @@ pub(in crate::diagnose) mod tests {
         let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
         let mut all = vec![series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up)];
         all.extend(extra);
-        SeriesTable::new(all, &[])
+        SeriesTable::new(all, UnreadableSamples::default())
     }
 
     const C: [(&str, &str); 2] = [("__name__", "c"), ("instance", "a")];
@@ -344,10 +364,11 @@ pub(in crate::diagnose) mod tests {
             let (job, instance) = ("t".to_owned(), instance.to_owned());
             Observed::Target(crate::model::TargetKey { job, instance })
         };
+        let unreadable = |part| UnreadableSamples::new(&[part], |key| vec![key.instance.clone()]);
         let increments = |part: Unreadable| {
             let up: Vec<(i64, f64)> = (0..10).map(|k| (k * 15, 1.0)).collect();
             let up = series(&[("__name__", "up"), ("job", "t"), ("instance", "a")], &up);
-            let table = SeriesTable::new(vec![up, counter.clone()], &[part]);
+            let table = SeriesTable::new(vec![up, counter.clone()], unreadable(part));
             table.increments(&counter).len()
         };
         assert_eq!(increments(part(target("a"), 0, 31)), 1);
@@ -395,7 +416,7 @@ pub(in crate::diagnose) mod tests {
         let took = [("__name__", "scrape_duration_seconds"), ("instance", "a")];
         let took = series(&took, &[(0, 0.1), (15, 0.1), (30, 10.0), (45, 10.0), (60, 0.1)]);
         let up = |all: Vec<Series>| -> Vec<(i64, bool)> {
-            let table = SeriesTable::new(all, &[]);
+            let table = SeriesTable::new(all, UnreadableSamples::default());
             table.scrapes()["a"].iter().map(|one| (one.at.as_millis() / 1000, one.up)).collect()
         };
         let seen = [(0, true), (15, true), (30, false), (45, false), (60, true)];
@@ -408,6 +429,6 @@ pub(in crate::diagnose) mod tests {
 
     #[test]
     fn the_scrape_interval_is_measured() {
-        assert_eq!(table(Vec::new()).scrape_interval_ms(), 15_000);
+        assert_eq!(table(Vec::new()).interval_of("a"), 15_000);
     }
 }

@@ -119,12 +119,12 @@ pub fn failed_scrapes(evidence: &Evidence, instance: &str) -> Vec<FailedScrapes>
 /// such stretch.
 pub fn missing_scrapes(evidence: &Evidence, instance: &str) -> Vec<Silence> {
     let Some(scrapes) = evidence.series.scrapes().get(instance) else { return Vec::new() };
-    let interval = evidence.series.scrape_interval_ms();
+    let interval = evidence.series.interval_of(instance);
     let mut ends: Vec<Timestamp> = scrapes.iter().map(|scrape| scrape.at).collect();
     ends.push(evidence.window.end);
     let gap = |pair: &[Timestamp]| {
         let (last, next) = (pair[0], pair[1]);
-        let long = next - last > 3 * interval;
+        let long = next - last > 3 * evidence.series.interval_at(instance, next);
         let read = !evidence.series.is_unreadable(instance, TimeRange::new(last, next));
         (long && read).then_some((last, next))
     };
@@ -153,16 +153,17 @@ pub struct Unreachable {
 /// All stretches of undeliverable messages, ascending by onset, reporter and missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
     let table = &evidence.series;
-    let slack = 2 * table.scrape_interval_ms() + table.scrape_interval_ms() / 2;
     let mut found = Vec::new();
     for series in table.metric("tikv_server_report_failure_msg_total") {
         let labels = &series.labels;
         let to = labels.get("store_id").and_then(|id| id.parse().ok());
         let to = to.and_then(|id| evidence.nodes.store(crate::model::StoreId(id)));
-        let by = labels.get("instance").and_then(|name| evidence.nodes.store_of_instance(name));
+        let instance = labels.get("instance").unwrap_or_default();
+        let by = evidence.nodes.store_of_instance(instance);
         let (Some(by), Some(to), Some("unreachable")) = (by, to, labels.get("type")) else {
             continue;
         };
+        let slack = table.interval_of(instance) * 5 / 2;
         let mut stretch: Option<Unreachable> = None;
         let mut last_seen = None;
         for increment in table.increments(series) {

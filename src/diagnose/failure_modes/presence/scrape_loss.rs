@@ -9,7 +9,7 @@ use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Presence, Reachability, Silence, unscraped};
+use crate::diagnose::observations::{Presence, Reachability, Silence, scraped_nodes, unscraped};
 use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 
 /// The declaration of this failure of the observer.
@@ -81,7 +81,7 @@ fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 }
 
 /// Whether the recorder itself recorded a gap there. Then it is unknown whether Prometheus scraped.
-fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
+fn is_recorded(observed: &ObservedWindow<'_>, instance: &str, silence: &Silence) -> bool {
     let evidence = observed.evidence;
     let range = silence.range(evidence.as_of);
     let open = evidence.gaps.iter().filter(|gap| {
@@ -94,7 +94,7 @@ fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
     let recorded_ms: i64 = open.map(within).sum();
     // Beside that, as much may be missing as passes for no silence, and what had not settled.
     let rest_ms = range.millis() - recorded_ms;
-    recorded_ms > 0 && rest_ms <= 3 * evidence.series.scrape_interval_ms() + SETTLE_MS
+    recorded_ms > 0 && rest_ms <= 3 * evidence.series.interval_of(instance) + SETTLE_MS
 }
 
 /// A claim for each stretch in which samples are missing altogether: where that is so for all targets
@@ -102,14 +102,17 @@ fn is_recorded(observed: &ObservedWindow<'_>, silence: &Silence) -> bool {
 fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut by_start: BTreeMap<Timestamp, Vec<(String, Option<Timestamp>)>> = BTreeMap::new();
     let silences = unscraped(observed.evidence).into_iter();
-    for (instance, silence) in silences.filter(|(_, silence)| !is_recorded(observed, silence)) {
+    for (instance, silence) in
+        silences.filter(|(instance, silence)| !is_recorded(observed, instance, silence))
+    {
         // Targets are scraped within one interval of each other.
-        let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= 20_000);
+        let within = observed.evidence.series.interval_of(&instance) * 4 / 3;
+        let near = by_start.keys().copied().find(|start| (silence.last - *start).abs() <= within);
         by_start.entry(near.unwrap_or(silence.last)).or_default().push((instance, silence.next));
     }
     let mut found = Vec::new();
     for (start, instances) in by_start {
-        let all = instances.len() == observed.evidence.series.scrapes().len();
+        let all = instances.len() == scraped_nodes(observed.evidence).count();
         let target = if all {
             Target::named(TargetKind::Observer, "prometheus")
         } else {

@@ -1,12 +1,12 @@
 //! Shared by the modes about a store's presence: how an outage becomes a claim.
 
-use crate::diagnose::evidence::HEARTBEATS;
 use crate::diagnose::failure_modes::resource::node_stage::stage;
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::plan_of;
 use crate::diagnose::observations::{Outage, Presence, Reachability, Slow, Stage, presence};
+use crate::nodes::HEARTBEATS;
 
 /// The metrics that show which nodes reach each other.
 pub const METRICS: [&str; 12] = [

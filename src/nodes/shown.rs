@@ -1,0 +1,153 @@
+//! What a scrape target shows of itself and of its peers, by which it can be told which node it is.
+
+use std::collections::BTreeSet;
+
+use super::listing::ListedStore;
+use super::target::TargetIndex;
+use crate::model::{MemberId, Sample, Series, StoreId, Timestamp, is_stale};
+
+/// The counter of Raft messages that a TiKV received, by the `store` that sent them.
+const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
+/// The histogram of a TiKV's health checks of other stores, by the `target` that it checks.
+const CHECKS: &str = "tikv_raftstore_inspect_network_duration_seconds_count";
+/// The counter of messages that a TiKV could not deliver, by the `store_id` that they were meant for.
+const UNDELIVERED: &str = "tikv_server_report_failure_msg_total";
+/// The number of regions that a TiKV leads and holds, by `type`.
+const REGIONS: &str = "tikv_raftstore_region_count";
+/// The sizes of a TiKV's disk in bytes, by `type`.
+const SIZES: &str = "tikv_store_size_bytes";
+/// The histogram of round trips between PD's etcds, by the id of the other member in hexadecimal.
+const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds_count";
+/// The id of a PD member's etcd in hexadecimal, as a label.
+const SERVER_ID: &str = "etcd_server_id";
+/// Whether a PD member leads etcd.
+pub const LEADS: &str = "etcd_server_is_leader";
+
+/// Metrics that are read for telling which target is which node. Diagnosis has to load them.
+pub const METRICS: [&str; 8] =
+    [MESSAGES, CHECKS, UNDELIVERED, REGIONS, SIZES, ROUND_TRIPS, SERVER_ID, LEADS];
+
+/// What one scrape target shows.
+#[derive(Debug, Default)]
+pub(super) struct Shown<'a> {
+    /// Ids of stores that this TiKV exchanges messages with: its own is not among them.
+    pub peers: BTreeSet<StoreId>,
+    /// Ids of members that this PD exchanges messages with: its own is not among them.
+    pub members: BTreeSet<MemberId>,
+    /// The id that this PD says it has.
+    pub member: Option<MemberId>,
+    leaders: Option<&'a Series>,
+    regions: Option<&'a Series>,
+    available: Option<&'a Series>,
+    capacity: Option<&'a Series>,
+    leads: Option<&'a Series>,
+}
+
+/// What every target of the index shows, in its order.
+pub(super) fn shown<'a>(index: &TargetIndex, series: &'a [Series]) -> Vec<Shown<'a>> {
+    let mut found: Vec<Shown<'a>> = index.labels.iter().map(|_| Shown::default()).collect();
+    for one in series {
+        if METRICS.contains(&one.labels.metric())
+            && let Some(target) = index.of(&one.labels)
+        {
+            found[target].take(one);
+        }
+    }
+    found
+}
+
+impl<'a> Shown<'a> {
+    fn take(&mut self, series: &'a Series) {
+        let label = |name: &str| series.labels.get(name).unwrap_or_default();
+        let store = |name: &str| label(name).parse().ok().map(StoreId);
+        let member = |name: &str| u64::from_str_radix(label(name), 16).ok().map(MemberId);
+        match (series.labels.metric(), label("type")) {
+            (MESSAGES, _) => self.peers.extend(store("store")),
+            (CHECKS, _) => self.peers.extend(store("target")),
+            (UNDELIVERED, _) => self.peers.extend(store("store_id")),
+            (ROUND_TRIPS, _) => self.members.extend(member("To")),
+            (SERVER_ID, _) => self.member = member("server_id").or(self.member),
+            (REGIONS, "leader") => self.leaders = Some(series),
+            (REGIONS, "region") => self.regions = Some(series),
+            (SIZES, "available") => self.available = Some(series),
+            (SIZES, "capacity") => self.capacity = Some(series),
+            (LEADS, _) => self.leads = Some(series),
+            _ => {}
+        }
+    }
+
+    /// The share of a store's samples, from 0 to 1, that agree with what PD says of `listed` within the
+    /// time that a heartbeat takes; `None` where fewer than [`LEAST_COMPARED`] can be compared.
+    pub fn agreement(&self, listed: &ListedStore<'_>) -> Option<f64> {
+        let mut tally = Tally::default();
+        let leaders = |counts: &crate::model::RegionCounts| counts.leaders as f64;
+        let regions = |counts: &crate::model::RegionCounts| counts.regions as f64;
+        tally.compare(live(self.leaders), listed.counts, leaders, 0.0);
+        tally.compare(live(self.regions), listed.counts, regions, 0.0);
+        let capacity = live(self.capacity).last().map(|sample| sample.value);
+        if let Some(capacity) = capacity.filter(|capacity| *capacity > 0.0) {
+            let share = live(self.available)
+                .map(|sample| Sample { value: sample.value / capacity, ..sample });
+            tally.compare(share, listed.free, |free| *free, ROUNDED);
+        }
+        tally.share()
+    }
+
+    /// The share of samples, from 0 to 1, in which this PD leads exactly when `name` does, as
+    /// [`agreement`](Self::agreement).
+    pub fn leads_like(&self, name: &str, leaders: &[(Timestamp, Option<String>)]) -> Option<f64> {
+        let mut tally = Tally::default();
+        let leads = |leader: &Option<String>| f64::from(u8::from(leader.as_deref() == Some(name)));
+        tally.compare(live(self.leads), leaders, leads, 0.0);
+        tally.share()
+    }
+}
+
+fn live(series: Option<&Series>) -> impl Iterator<Item = Sample> {
+    let samples = series.into_iter().flat_map(|series| &series.samples);
+    samples.filter(|sample| !is_stale(sample.value)).copied()
+}
+
+/// How many samples must be comparable before agreement says anything.
+const LEAST_COMPARED: usize = 8;
+/// How far apart PD's answer and a scrape of the same state may lie, in milliseconds: a heartbeat every
+/// 10 s, PD asked every 5 s, and as much again for TiKV's own refresh of the metric.
+const LAG_MS: i64 = 25_000;
+/// By how much a free share may differ: PD prints sizes with four significant digits.
+const ROUNDED: f64 = 0.002;
+
+#[derive(Default)]
+struct Tally {
+    agree: usize,
+    compared: usize,
+}
+
+impl Tally {
+    /// Counts the samples that lie within what a history says around their instant.
+    fn compare<T>(
+        &mut self,
+        samples: impl Iterator<Item = Sample>,
+        history: &[(Timestamp, T)],
+        value: impl Fn(&T) -> f64,
+        tolerance: f64,
+    ) {
+        for sample in samples {
+            let from = sample.at.saturating_add_millis(-LAG_MS);
+            let until = sample.at.saturating_add_millis(LAG_MS);
+            let first = history.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+            let around = history[first..].iter().take_while(|(at, _)| *at <= until);
+            let values = around.map(|(_, one)| value(one));
+            let (low, high) = values
+                .fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+            if low <= high {
+                self.compared += 1;
+                let within = low - tolerance <= sample.value && sample.value <= high + tolerance;
+                self.agree += usize::from(within);
+            }
+        }
+    }
+
+    fn share(&self) -> Option<f64> {
+        (self.compared >= LEAST_COMPARED).then(|| self.agree as f64 / self.compared as f64)
+    }
+}

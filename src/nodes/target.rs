@@ -1,0 +1,156 @@
+//! Scrape targets: what Prometheus scrapes under one set of labels.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::component::{exposing, named};
+use crate::model::{Component, Labels, Series, TargetKey};
+
+/// What Prometheus scrapes under one set of labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScrapeTarget {
+    /// The labels that all of its series share, as those of its series `up`.
+    pub labels: Labels,
+    /// What it is.
+    pub component: Component,
+    /// Its name, different from that of every other target: its `instance` label, with more labels
+    /// where targets share that.
+    pub name: String,
+}
+
+impl ScrapeTarget {
+    /// The `instance` label; empty where there is none.
+    pub fn instance(&self) -> &str {
+        self.labels.get("instance").unwrap_or_default()
+    }
+
+    /// The `job` label; empty where there is none.
+    pub fn job(&self) -> &str {
+        self.labels.get("job").unwrap_or_default()
+    }
+
+    /// The labels `job` and `instance`.
+    pub fn key(&self) -> TargetKey {
+        self.labels.target()
+    }
+}
+
+/// Labels by which one Prometheus, or what aggregates several, tells clusters apart. Those of TiDB
+/// Operator's `TidbMonitor` come first, then those that people add as external labels or by relabelling.
+pub(super) const CLUSTER_LABELS: [&str; 9] = [
+    "tidb_cluster",
+    "cluster",
+    "cluster_name",
+    "cluster_id",
+    "k8s_cluster",
+    "namespace",
+    "kubernetes_namespace",
+    "environment",
+    "env",
+];
+
+/// Labels by which replicas of one Prometheus are told apart, as Prometheus Operator, Thanos and Mimir
+/// document them. Series that differ in these alone show the same target.
+pub(super) const REPLICA_LABELS: [&str; 6] =
+    ["replica", "prometheus_replica", "__replica__", "receive", "receive_replica", "monitor"];
+
+/// Labels of a target that stand beside `job` and `instance` where its series `up` was not recorded, so
+/// that nothing says which labels are the target's and which are the metric's.
+const FURTHER_LABELS: [&str; 9] = [
+    "tidb_cluster",
+    "cluster",
+    "cluster_name",
+    "k8s_cluster",
+    "pod",
+    "replica",
+    "prometheus_replica",
+    "__replica__",
+    "receive_replica",
+];
+
+/// Which target each series belongs to.
+#[derive(Debug, Default)]
+pub(super) struct TargetIndex {
+    /// The labels of each target.
+    pub labels: Vec<Labels>,
+    /// What each target is.
+    pub components: Vec<Component>,
+    /// How many samples its `up` has.
+    pub scrapes: Vec<usize>,
+    by_instance: HashMap<String, Vec<usize>>,
+}
+
+impl TargetIndex {
+    /// The targets of these series: one for each series `up`, and one for each group of others that
+    /// share the labels of a target without any `up`.
+    pub fn new(series: &[Series]) -> Self {
+        let mut index = Self::default();
+        for one in series.iter().filter(|one| one.labels.metric() == "up") {
+            index.add(one.labels.without(&["__name__"]), one.samples.len());
+        }
+        let mut exposed: Vec<Option<Component>> = vec![None; index.labels.len()];
+        for one in series {
+            let Some(instance) = one.labels.get("instance") else { continue };
+            let target = index.of(&one.labels).unwrap_or_else(|| {
+                let own = own_labels(&one.labels, instance);
+                exposed.push(None);
+                index.add(own, 0)
+            });
+            if exposed[target].is_none() {
+                exposed[target] = exposing(one.labels.metric());
+            }
+        }
+        let components = exposed.iter().zip(&index.labels);
+        index.components =
+            components.map(|(exposed, labels)| exposed.unwrap_or_else(|| named(labels))).collect();
+        index
+    }
+
+    fn add(&mut self, labels: Labels, scrapes: usize) -> usize {
+        let instance = labels.get("instance").unwrap_or_default().to_owned();
+        let target = self.labels.len();
+        self.by_instance.entry(instance).or_default().push(target);
+        self.labels.push(labels);
+        self.scrapes.push(scrapes);
+        target
+    }
+
+    /// The target that a series belongs to: that whose labels it all has, the most of them where
+    /// there are several.
+    pub fn of(&self, series: &Labels) -> Option<usize> {
+        let instance = series.get("instance")?;
+        let candidates = self.by_instance.get(instance)?.iter().copied();
+        let has_all = |target: &usize| {
+            self.labels[*target].iter().all(|(name, value)| series.get(name) == Some(value))
+        };
+        candidates.filter(has_all).max_by_key(|target| self.labels[*target].len())
+    }
+}
+
+fn own_labels(series: &Labels, instance: &str) -> Labels {
+    let further = FURTHER_LABELS.iter().filter_map(|name| Some((*name, series.get(name)?)));
+    let job = series.get("job").map(|job| ("job", job));
+    let mut pairs: Vec<(&str, &str)> = further.chain(job).collect();
+    pairs.push(("instance", instance));
+    Labels::from_pairs(&pairs)
+}
+
+/// A name for each target that no other has. The most telling component keeps the plain `instance`.
+pub(super) fn names(targets: &[(&Labels, Component)]) -> Vec<String> {
+    let instance = |labels: &Labels| labels.get("instance").unwrap_or_default().to_owned();
+    let mut sharing: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, (labels, _)) in targets.iter().enumerate() {
+        sharing.entry(instance(labels)).or_default().push(index);
+    }
+    let mut found: Vec<String> = targets.iter().map(|(labels, _)| instance(labels)).collect();
+    let mut taken: BTreeSet<String> = sharing.keys().cloned().collect();
+    for (_, mut indices) in sharing {
+        indices.sort_by_key(|index| (targets[*index].1, targets[*index].0));
+        for index in indices.into_iter().skip(1) {
+            let key = targets[index].0.target().to_string();
+            let name = if taken.contains(&key) { targets[index].0.to_string() } else { key };
+            taken.insert(name.clone());
+            found[index] = name;
+        }
+    }
+    found
+}

@@ -1,0 +1,238 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::{Component, Labels, RegionCounts, Sample, Series, StoreId, Timestamp};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+/// A series with the same value at every quarter of a minute for five minutes.
+fn series(pairs: &[(&str, &str)], value: f64) -> Series {
+    let samples = (0..20).map(|step| Sample { at: at(step * 15), value });
+    Series { labels: Labels::from_pairs(pairs), samples: samples.collect() }
+}
+
+fn up(job: &str, instance: &str) -> Series {
+    series(&[("__name__", "up"), ("job", job), ("instance", instance)], 1.0)
+}
+
+fn received(instance: &str, from: &str) -> Series {
+    let name = "tikv_raftstore_message_recv_by_store";
+    series(&[("__name__", name), ("job", "tikv"), ("instance", instance), ("store", from)], 9.0)
+}
+
+fn stores(listed: &[(u64, &'static str, &'static str)]) -> BTreeMap<StoreId, ListedStore<'static>> {
+    let store = |(id, address, status_address): &(u64, &'static str, &'static str)| {
+        (StoreId(*id), ListedStore { address, status_address, ..ListedStore::default() })
+    };
+    listed.iter().map(store).collect()
+}
+
+fn members(listed: &[(&str, &'static str)]) -> BTreeMap<String, ListedMember<'static>> {
+    let member =
+        |(name, url): &(&str, &'static str)| ((*name).to_owned(), ListedMember { url, id: None });
+    listed.iter().map(member).collect()
+}
+
+fn found(nodes: &Nodes) -> Vec<(String, Option<&str>, Reason)> {
+    let stores = nodes.stores.iter();
+    stores.map(|one| (one.name(), one.instance.as_deref(), one.reason)).collect()
+}
+
+fn store(
+    name: &str,
+    target: &'static str,
+    reason: Reason,
+) -> (String, Option<&'static str>, Reason) {
+    (name.to_owned(), Some(target).filter(|target| !target.is_empty()), reason)
+}
+
+#[test]
+fn a_store_is_the_target_at_its_status_address_or_the_only_one_of_its_host() {
+    let listing = Listing {
+        stores: stores(&[(1, "a:20160", "a:20180"), (4, "b:20160", ""), (5, "c:1", "")]),
+        ..Listing::default()
+    };
+    let targets = [("tikv", "a:20180"), ("tikv", "b:9"), ("tikv", "c:2"), ("tikv", "c:3")];
+    let series = targets.iter().map(|(job, instance)| up(job, instance)).collect();
+    let (nodes, series) = Nodes::resolve(&listing, series);
+    assert_eq!(
+        found(&nodes),
+        [
+            store("store 1", "a:20180", Reason::ListedAddress),
+            store("store 4", "b:9", Reason::OnlyTargetOfHost),
+            store("store 5", "", Reason::NoTarget),
+        ]
+    );
+    let unassigned: Vec<&str> = nodes.unassigned.iter().map(ScrapeTarget::instance).collect();
+    assert_eq!(unassigned, ["c:2", "c:3"]);
+    assert_eq!(series.len(), 2, "what may be another cluster's is not judged");
+    assert_eq!((nodes.store(StoreId(4)), nodes.store_of_instance("b:9")), (Some(1), Some(1)));
+}
+
+#[test]
+fn members_are_named_by_their_targets_where_pd_names_none() {
+    let targets = || vec![up("pd", "p0:2379"), up("pd", "p1:2379"), up("node", "p0:9100")];
+    let (unlisted, _) = Nodes::resolve(&Listing::default(), targets());
+    assert_eq!(unlisted.member_names().collect::<Vec<_>>(), ["p0:2379", "p1:2379"]);
+    assert_eq!(unlisted.instance_of_member("p1:2379").as_deref(), Some("p1:2379"));
+    let members = members(&[("pd0", "http://p0:2379"), ("pd1", "http://q:2379/")]);
+    let listing = Listing { members, ..Listing::default() };
+    let (listed, _) = Nodes::resolve(&listing, targets());
+    assert_eq!(listed.instance_of_member("pd0").as_deref(), Some("p0:2379"));
+    assert_eq!(listed.members[1].reason, Reason::OnlyOneLeft);
+    assert_eq!(listed.member_address("pd1"), "q:2379");
+    assert_eq!(listed.member_address("pd9"), "pd9");
+    assert!(listed.lacks(Component::Tikv) && !listed.lacks(Component::Node));
+}
+
+#[test]
+fn pods_are_stores_by_the_names_that_pd_has_for_them() {
+    let listing = Listing {
+        stores: stores(&[
+            (1, "basic-tikv-0.basic-tikv-peer.tidb.svc:20160", "0.0.0.0:20180"),
+            (4, "basic-tikv-1.basic-tikv-peer.tidb.svc:20160", "0.0.0.0:20180"),
+        ]),
+        ..Listing::default()
+    };
+    let by_instance =
+        vec![up("tidb-basic-tikv", "basic-tikv-1"), up("tidb-basic-tikv", "basic-tikv-0")];
+    let (nodes, _) = Nodes::resolve(&listing, by_instance);
+    let expected = [
+        store("store 1", "basic-tikv-0", Reason::NamedByLabel),
+        store("store 4", "basic-tikv-1", Reason::NamedByLabel),
+    ];
+    assert_eq!(found(&nodes), expected);
+    let pod = |ip: &str, pod: &str| {
+        let job = ("job", "basic-tikv-peer");
+        series(&[("__name__", "up"), job, ("instance", ip), ("pod", pod)], 1.0)
+    };
+    let by_label =
+        vec![pod("10.1.0.7:20180", "basic-tikv-1"), pod("10.1.0.9:20180", "basic-tikv-0")];
+    let (nodes, _) = Nodes::resolve(&listing, by_label);
+    let targets: Vec<_> = nodes.stores.iter().map(|one| one.instance.as_deref()).collect();
+    assert_eq!(targets, [Some("10.1.0.9:20180"), Some("10.1.0.7:20180")]);
+}
+
+#[test]
+fn a_store_without_a_known_name_is_the_one_that_its_peers_do_not_lack() {
+    let listing = Listing {
+        stores: stores(&[(1, "t0.db:20160", ""), (4, "t1.db:20160", ""), (5, "t2.db:20160", "")]),
+        ..Listing::default()
+    };
+    let peers = [
+        ("10.0.0.1:20180", ["4", "5"]),
+        ("10.0.0.2:20180", ["1", "5"]),
+        ("10.0.0.3:20180", ["1", "4"]),
+    ];
+    let series = || {
+        let own = |(instance, from): &(&str, [&str; 2])| {
+            vec![up("tikv", instance), received(instance, from[0]), received(instance, from[1])]
+        };
+        peers.iter().flat_map(own).collect::<Vec<Series>>()
+    };
+    let (nodes, _) = Nodes::resolve(&listing, series());
+    let targets: Vec<_> = nodes.stores.iter().map(|one| one.instance.as_deref()).collect();
+    assert_eq!(targets, [Some("10.0.0.1:20180"), Some("10.0.0.2:20180"), Some("10.0.0.3:20180")]);
+    assert_eq!(nodes.stores[0].reason, Reason::PeersOfOthers);
+    let (unlisted, _) = Nodes::resolve(&Listing::default(), series());
+    let names: Vec<String> = unlisted.stores.iter().map(StoreNode::name).collect();
+    assert_eq!(names, ["store 1", "store 4", "store 5"]);
+}
+
+#[test]
+fn a_store_without_a_known_name_is_the_one_whose_counts_pd_has() {
+    let counts = |leaders, regions| [(at(0), RegionCounts { leaders, regions })];
+    let (first, second) = (counts(3, 20), counts(7, 20));
+    let mut listed = stores(&[(1, "t0.db:20160", ""), (4, "t1.db:20160", "")]);
+    for (id, counts) in [(1, &first), (4, &second)] {
+        listed.get_mut(&StoreId(id)).expect("it is listed").counts = counts;
+    }
+    let listing = Listing { stores: listed, ..Listing::default() };
+    let leads = |instance: &str, value: f64| {
+        let kind = ("type", "leader");
+        let name = ("__name__", "tikv_raftstore_region_count");
+        series(&[name, ("job", "tikv"), ("instance", instance), kind], value)
+    };
+    let series = vec![leads("10.0.0.1:20180", 7.0), leads("10.0.0.2:20180", 3.0)];
+    let (nodes, _) = Nodes::resolve(&listing, series);
+    let expected = [
+        store("store 1", "10.0.0.2:20180", Reason::Behaviour),
+        store("store 4", "10.0.0.1:20180", Reason::Behaviour),
+    ];
+    assert_eq!(found(&nodes), expected);
+}
+
+#[test]
+fn probes_and_machines_are_no_stores_though_they_share_an_instance() {
+    let listing = Listing { stores: stores(&[(1, "a:20160", "a:20180")]), ..Listing::default() };
+    let probe = series(
+        &[
+            ("__name__", "up"),
+            ("job", "tidb_port_probe"),
+            ("instance", "a:20180"),
+            ("group", "tikv"),
+        ],
+        1.0,
+    );
+    let (nodes, series) = Nodes::resolve(&listing, vec![probe, up("tikv", "a:20180")]);
+    assert_eq!(found(&nodes), [store("store 1", "a:20180", Reason::ListedAddress)]);
+    let names: Vec<_> = series.iter().filter_map(|one| one.labels.get("instance")).collect();
+    assert_eq!(names, ["tidb_port_probe/a:20180", "a:20180"]);
+}
+
+#[test]
+fn a_tiflash_is_a_store_by_its_own_targets() {
+    let mut listed = stores(&[(1, "a:20160", "a:20180"), (9, "f:3930", "f:20292")]);
+    listed.get_mut(&StoreId(9)).expect("it is listed").is_tiflash = true;
+    let listing = Listing { stores: listed, ..Listing::default() };
+    let targets = vec![up("tikv", "a:20180"), up("tiflash", "f:8234"), up("tiflash", "f:20292")];
+    let (nodes, _) = Nodes::resolve(&listing, targets);
+    assert_eq!(nodes.stores[1].instance.as_deref(), Some("f:20292"));
+    assert!(!nodes.stores[1].is_tikv() && nodes.unassigned.is_empty());
+}
+
+/// Two clusters in one Prometheus, told apart by a label.
+fn clusters(instances: [&str; 2]) -> Vec<Series> {
+    let of = |cluster: &str, instance: &str, leaders: f64| {
+        let common = [("job", "tikv"), ("instance", instance), ("cluster", cluster)];
+        let up = [&[("__name__", "up")], &common[..]].concat();
+        let leads = [("__name__", "tikv_raftstore_region_count"), ("type", "leader")];
+        vec![series(&up, 1.0), series(&[&leads[..], &common[..]].concat(), leaders)]
+    };
+    [of("other", instances[1], 30.0), of("ours", instances[0], 3.0)].concat()
+}
+
+#[test]
+fn of_two_clusters_the_one_is_taken_that_pd_lists() {
+    let listing = Listing { stores: stores(&[(1, "a:20160", "a:20180")]), ..Listing::default() };
+    let (nodes, series) = Nodes::resolve(&listing, clusters(["a:20180", "b:20180"]));
+    assert_eq!(found(&nodes), [store("store 1", "a:20180", Reason::ListedAddress)]);
+    assert!(series.iter().all(|one| one.labels.get("cluster") == Some("ours")));
+    assert_eq!(nodes.other_clusters, [Labels::from_pairs(&[("cluster", "other")])]);
+}
+
+#[test]
+fn of_two_clusters_with_the_same_names_the_one_is_taken_that_behaves_as_pd_says() {
+    let counts = [(at(0), RegionCounts { leaders: 3, regions: 20 })];
+    let mut listed = stores(&[(1, "a:20160", "a:20180")]);
+    listed.get_mut(&StoreId(1)).expect("it is listed").counts = &counts;
+    let listing = Listing { stores: listed, ..Listing::default() };
+    let (nodes, series) = Nodes::resolve(&listing, clusters(["a:20180", "a:20180"]));
+    assert_eq!(nodes.stores.len(), 1);
+    assert!(series.iter().all(|one| one.labels.get("cluster") == Some("ours")));
+    let unknown = Listing { stores: stores(&[(1, "a:20160", "a:20180")]), ..Listing::default() };
+    let (nodes, _) = Nodes::resolve(&unknown, clusters(["a:20180", "a:20180"]));
+    assert_eq!((nodes.undecided_clusters.len(), nodes.stores[0].instance.as_deref()), (2, None));
+}
+
+#[test]
+fn an_address_belongs_to_the_store_that_has_it_now() {
+    let mut listed = stores(&[(1, "a:20160", "a:20180"), (7, "a:20160", "a:20180")]);
+    listed.get_mut(&StoreId(1)).expect("it is listed").is_removed = true;
+    let listing = Listing { stores: listed, ..Listing::default() };
+    let (nodes, _) = Nodes::resolve(&listing, vec![up("tikv", "a:20180")]);
+    let targets: Vec<_> = nodes.stores.iter().map(|one| one.instance.as_deref()).collect();
+    assert_eq!(targets, [None, Some("a:20180")]);
+}
