@@ -113,6 +113,15 @@ pub enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Judge labelled runs as other deployments would have named and scraped them
+    Worlds {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only these worlds
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
     Margins {
         /// Folders of captures

@@ -22,6 +22,7 @@ mod rules;
 mod size;
 mod speed;
 mod victoria;
+mod worlds;
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,7 @@ fn main() -> Result<()> {
             runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
         }
         Task::Perturb { folder, seed } => perturb::run(&folder, seed),
+        Task::Worlds { folder, only } => worlds::run(&folder, &only),
         Task::Margins { folders } => margins::run(&folders),
         Task::Grid { folder, only } => grid::run(&folder, &only),
         Task::Crash { times, seed, capture, operator } => {

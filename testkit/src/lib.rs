@@ -21,3 +21,4 @@ pub mod prometheus;
 pub mod retention;
 pub mod run;
 pub mod synthetic;
+pub mod worlds;

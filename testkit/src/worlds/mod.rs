@@ -1,0 +1,57 @@
+//! Worlds: the same run as other deployments would have named, scraped and listed it.
+//!
+//! Every sample keeps its value. What changes is what people configure: addresses, jobs, labels, intervals,
+//! what else the same Prometheus scrapes, and which sources there are.
+
+mod naming;
+mod scraping;
+
+use crate::run::Run;
+
+/// A deployment in which a run could have been recorded.
+#[derive(Clone, Copy)]
+pub struct World {
+    /// How it is called in the table.
+    pub name: &'static str,
+    /// What is missing in it that a verdict may need; `None` where everything is there.
+    pub lacks: Option<&'static str>,
+    /// Makes the run one of this world.
+    pub change: fn(&mut Run),
+}
+
+const fn world(name: &'static str, change: fn(&mut Run)) -> World {
+    World { name, lacks: None, change }
+}
+
+const fn less(name: &'static str, lacks: &'static str, change: fn(&mut Run)) -> World {
+    World { name, lacks: Some(lacks), change }
+}
+
+/// Every world, the lab first.
+pub const WORLDS: [World; 22] = [
+    world("lab", |_| {}),
+    world("tiup", naming::tiup),
+    world("tiup-template", |run| {
+        naming::tiup(run);
+        scraping::add_probes(run);
+    }),
+    world("tiup-dns", naming::dns),
+    world("compose", naming::compose),
+    world("playground", naming::playground),
+    world("own-jobs", naming::own_jobs),
+    world("host-instances", naming::host_instances),
+    world("operator-v1", naming::tidb_monitor),
+    world("operator-v2", naming::pod_monitor),
+    world("service-monitor", naming::service_monitor),
+    world("service-monitor-bare", naming::service_monitor_bare),
+    world("two-clusters", |run| scraping::add_cluster(run, "10.99.0.")),
+    world("two-clusters-same-names", |run| scraping::add_cluster(run, "10.77.0.")),
+    world("replicas", scraping::add_replica),
+    world("replicas-with-holes", scraping::add_replica_with_holes),
+    world("tiflash-and-tidb", scraping::add_tiflash_and_tidb),
+    world("every-30-s", |run| scraping::thin(run, None, 2)),
+    less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
+    less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),
+    less("no-pd", "PD's API and metrics", scraping::drop_pd),
+    less("pd-only", "TiKV's metrics", scraping::drop_tikv),
+];
