@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
-use crate::diagnose::observations::{Rise, Stage, is_measured, measures_load};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{
+    Rise, Stage, is_measured, measures_load, measures_reads, rise_without_baseline,
+};
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, NodeState, TimeRange};
 use crate::nodes::HEARTBEATS;
@@ -47,6 +50,19 @@ fn is_missing(evidence: &Evidence, need: Need) -> bool {
         Need::TikvMetrics => evidence.nodes.lacks(Component::Tikv),
         Need::PdMetrics => evidence.nodes.lacks(Component::Pd),
     }
+}
+
+/// Load that rose before there was a baseline to show whether it had been as high before.
+pub fn load_without_baseline(observed: &ObservedWindow<'_>) -> Option<Unchecked> {
+    let onset = rise_without_baseline(observed.evidence, &observed.requests)?;
+    let known = observed
+        .rises
+        .iter()
+        .any(|(rise, _)| rise.departure.range(observed.open()).contains(onset));
+    (!known).then(|| {
+        let what = "whether load was as high before: scrapes are too far apart for a baseline";
+        Unchecked::new(what, "operator record --from -30m")
+    })
 }
 
 /// Damaged parts of the capture that may have held more about what happened in `range`: a deeper
@@ -123,7 +139,10 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
     type Measured<'a> = &'a dyn Fn(&str) -> bool;
     let kinds: [(&str, Measured<'_>); 4] = [
         ("how long its disk takes", &|name| is_measured(evidence, Stage::Device, name)),
-        ("how long its threads wait", &|name| is_measured(evidence, Stage::Threads, name)),
+        // Reads wait for threads, so that quick reads show that nothing waits for long.
+        ("how long its threads wait", &|name| {
+            is_measured(evidence, Stage::Threads, name) || measures_reads(evidence, name)
+        }),
         ("how long answers of PD take it", &|name| is_measured(evidence, Stage::Network, name)),
         ("what it is asked for", &|name| measures_load(evidence, name)),
     ];

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::diagnose::blind_spots::{
-    blind_spots, missing_sources, unreadable_beside, unseen_requests,
+    blind_spots, load_without_baseline, missing_sources, unreadable_beside, unseen_requests,
 };
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
@@ -120,6 +120,7 @@ fn open_questions(
     let mut open: Vec<Unchecked> =
         unexplained.filter_map(|one| one.claim.depends_on.clone()).collect();
     open.extend(unseen_requests(observed.evidence, &observed.rises));
+    open.extend(load_without_baseline(observed));
     open.extend(blind_spots(observed.evidence, modes));
     open
 }

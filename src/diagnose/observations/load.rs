@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
-use crate::diagnose::thresholds::RISE;
+use crate::diagnose::thresholds::{DepartureThreshold, RISE};
 use crate::model::{Component, Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 use crate::pd::{FlowKind, HotRegion};
@@ -244,6 +244,26 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
     };
     departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(is_new).map(rise).collect()
 }
+
+/// When the load rose while too few scrapes came before for a baseline that would show whether it had been
+/// as high before. `None` where scrapes are close enough, or nothing rose. `requests` are those of a
+/// [`Load`].
+pub fn rise_without_baseline(evidence: &Evidence, requests: &[Track]) -> Option<Timestamp> {
+    let stores = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
+    if evidence.series.longest_interval(stores) < COARSE_MS {
+        return None;
+    }
+    let all = total(evidence, requests);
+    let shortest = DepartureThreshold { baseline: 1, ..evidence.thresholds.of(RISE) };
+    let first = departures(&all, shortest).into_iter().next()?;
+    let before = all.0.partition_point(|point| point.at < first.first);
+    // Load that begins low and stays higher to the end is that of clients which start.
+    let starts = before < 2 && first.end.is_none();
+    (before <= RISE.baseline && !starts).then_some(first.onset)
+}
+
+/// From which distance of scrapes on a baseline takes minutes, in milliseconds.
+const COARSE_MS: i64 = 45_000;
 
 /// Stores of which a kind of request is not recorded that clients send to others. A TiKV exports every
 /// kind from its start on, whether clients use it or not.

@@ -27,7 +27,8 @@ pub(super) mod tracks;
 pub use health::{HEALTH, late_checks};
 pub use liveness::Liveness;
 pub use load::{
-    Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rises, scans, total,
+    Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rise_without_baseline, rises,
+    scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped};
@@ -36,4 +37,6 @@ pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence};
-pub use stages::{MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, slow};
+pub use stages::{
+    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, measures_reads, slow,
+};

@@ -7,6 +7,7 @@
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Plot, PlotHow};
 use crate::diagnose::observations::departures::{Departure, departures, early_departure, median};
+use crate::diagnose::observations::load::REQUESTS;
 use crate::diagnose::observations::pd_tracks::PING;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::thresholds::{
@@ -166,6 +167,13 @@ pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
         };
         evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
     })
+}
+
+/// Whether a store answered reads of single keys and their time was recorded. Before TiKV 6.5 nothing else
+/// shows how long requests wait for a thread.
+pub fn measures_reads(evidence: &Evidence, instance: &str) -> bool {
+    let counts = evidence.series.of(REQUESTS, instance).filter(|one| point_read(&one.labels));
+    counts.into_iter().any(|one| evidence.series.increments(one).iter().any(|read| read.by > 0.0))
 }
 
 /// The values of a quantity for one node, in seconds.

@@ -28,7 +28,7 @@ const fn less(name: &'static str, lacks: &'static str, change: fn(&mut Run)) -> 
 }
 
 /// Every world, the lab first.
-pub const WORLDS: [World; 22] = [
+pub const WORLDS: [World; 23] = [
     world("lab", |_| {}),
     world("tiup", naming::tiup),
     world("tiup-template", |run| {
@@ -49,6 +49,7 @@ pub const WORLDS: [World; 22] = [
     world("replicas", scraping::add_replica),
     world("replicas-with-holes", scraping::add_replica_with_holes),
     world("tiflash-and-tidb", scraping::add_tiflash_and_tidb),
+    world("release-5.4", scraping::release_5_4),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),

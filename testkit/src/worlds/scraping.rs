@@ -69,8 +69,17 @@ pub(super) fn add_cluster(run: &mut Run, prefix: &str) {
 }
 
 fn replica(series: &Series, name: &str, later_ms: i64) -> Series {
-    let moved =
-        |sample: &Sample| Sample { at: sample.at.saturating_add_millis(later_ms), ..*sample };
+    // Milliseconds of PD's clock, which goes on.
+    let is_clock = series.labels.metric() == "pd_cluster_tso";
+    let passed = |value: f64| if is_clock && value > 1e12 { later_ms as f64 } else { 0.0 };
+    let moved = |sample: &Sample| Sample {
+        at: sample.at.saturating_add_millis(later_ms),
+        value: if is_stale(sample.value) {
+            sample.value
+        } else {
+            sample.value + passed(sample.value)
+        },
+    };
     let labels = series.labels.with(&[("prometheus_replica", name)]);
     Series { labels, samples: series.samples.iter().map(moved).collect() }
 }
@@ -159,6 +168,33 @@ pub(super) fn thin(run: &mut Run, job: Option<&str>, every: usize) {
         series.samples = samples;
     }
     run.series.retain(|series| !series.samples.is_empty());
+}
+
+/// What release 5.4 of TiKV and PD does not have, by its sources: metrics, and where stores stand in their
+/// life.
+pub(super) fn release_5_4(run: &mut Run) {
+    const LACKING: [&str; 8] = [
+        "tikv_batch_system_fsm_schedule_wait_seconds",
+        "tikv_raftstore_disk_probe_duration_seconds",
+        "tikv_raftstore_inspect_network_duration_seconds",
+        "tikv_raftstore_message_recv_by_store",
+        "tikv_server_memory_quota_bytes",
+        "tikv_yatp_pool_schedule_wait_duration",
+        "raft_engine_",
+        "go_sched_latencies_seconds",
+    ];
+    run.drop_series(|labels| LACKING.iter().any(|prefix| labels.metric().starts_with(prefix)));
+    run.bodies("/stores?", TimeRange::new(Timestamp::MIN, run.window.end), |_, body| {
+        let stores = body["stores"].as_array_mut().into_iter().flatten();
+        for store in stores {
+            if let Some(fields) = store["store"].as_object_mut() {
+                fields.remove("node_state");
+            }
+            if let Some(fields) = store["status"].as_object_mut() {
+                fields.remove("slow_trend");
+            }
+        }
+    });
 }
 
 /// Neither PD's API nor a job that scrapes PD.
