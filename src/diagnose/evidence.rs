@@ -92,7 +92,9 @@ impl Evidence {
 fn listing(pd: &PdHistory) -> Listing<'_> {
     let asked = pd.members.iter().map(|(name, member)| (name, &member.url));
     let members = asked.chain(&pd.listed).map(|(name, url)| {
-        (name.clone(), ListedMember { url, id: pd.member_ids.get(name).copied() })
+        let id = pd.member_ids.get(name).copied();
+        let starts = pd.members.get(name).map_or(&[][..], |member| &member.starts);
+        (name.clone(), ListedMember { url, id, starts })
     });
     Listing {
         stores: pd.stores.iter().map(|(id, history)| (*id, listed_store(history))).collect(),
@@ -109,5 +111,6 @@ fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
         is_removed: history.is_removed(),
         counts: &history.counts,
         free: &history.free,
+        starts: &history.starts,
     }
 }

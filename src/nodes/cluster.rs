@@ -122,10 +122,11 @@ impl Fit {
             }
         }
         let members = match_members(listing, &of(&[Component::Pd]));
-        for (index, (pair, name)) in members.iter().zip(listing.members.keys()).enumerate() {
+        for (index, (pair, (name, listed))) in members.iter().zip(&listing.members).enumerate() {
             let Some((place, reason)) = pair else { continue };
             found += 1;
-            shares.extend(by_place[place].shown.leads_like(name, listing.leaders));
+            let shown = by_place[place].shown;
+            shares.extend(shown.agrees_with_member(name, listed, listing.leaders));
             if reason.is_by_name() || *reason == Reason::OwnId {
                 named.insert((Component::Pd, index));
             }

@@ -30,6 +30,8 @@ pub struct ListedStore<'a> {
     pub counts: &'a [(Timestamp, RegionCounts)],
     /// The free share of its disk, from 0 to 1.
     pub free: &'a [(Timestamp, f64)],
+    /// The starts of its process in Unix seconds.
+    pub starts: &'a [(Timestamp, i64)],
 }
 
 /// A member of PD as `/members` lists it.
@@ -39,4 +41,6 @@ pub struct ListedMember<'a> {
     pub url: &'a str,
     /// Its id, which is also that of its etcd; `None` where no answer names it.
     pub id: Option<MemberId>,
+    /// The starts of its process in Unix seconds, at each change.
+    pub starts: &'a [(Timestamp, i64)],
 }

@@ -51,7 +51,8 @@ pub(super) fn match_members(
         members[member].1.id.is_some() && seen(target) && possible(member, target)
     });
     matching.best(Reason::Behaviour, AGREES, MARGIN, |member, target| {
-        targets[target].shown.leads_like(members[member].0, listing.leaders)
+        let (name, listed) = members[member];
+        targets[target].shown.agrees_with_member(name, listed, listing.leaders)
     });
     matching.rest(Reason::OnlyOneLeft, possible);
     matching

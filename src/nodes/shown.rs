@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::ListedStore;
+use super::listing::{ListedMember, ListedStore};
 use super::target::TargetIndex;
 use crate::model::{MemberId, Sample, Series, StoreId, Timestamp, is_stale};
 
@@ -23,9 +23,12 @@ const SERVER_ID: &str = "etcd_server_id";
 /// Whether a PD member leads etcd.
 pub const LEADS: &str = "etcd_server_is_leader";
 
+/// When a process started, in Unix seconds.
+const START: &str = "process_start_time_seconds";
+
 /// Metrics that are read for telling which target is which node. Diagnosis has to load them.
-pub const METRICS: [&str; 8] =
-    [MESSAGES, CHECKS, UNDELIVERED, REGIONS, SIZES, ROUND_TRIPS, SERVER_ID, LEADS];
+pub const METRICS: [&str; 9] =
+    [MESSAGES, CHECKS, UNDELIVERED, REGIONS, SIZES, ROUND_TRIPS, SERVER_ID, LEADS, START];
 
 /// What one scrape target shows.
 #[derive(Debug, Default)]
@@ -41,6 +44,7 @@ pub(super) struct Shown<'a> {
     available: Option<&'a Series>,
     capacity: Option<&'a Series>,
     leads: Option<&'a Series>,
+    start: Option<&'a Series>,
 }
 
 /// What every target of the index shows, in its order.
@@ -72,6 +76,7 @@ impl<'a> Shown<'a> {
             (SIZES, "available") => self.available = Some(series),
             (SIZES, "capacity") => self.capacity = Some(series),
             (LEADS, _) => self.leads = Some(series),
+            (START, _) => self.start = Some(series),
             _ => {}
         }
     }
@@ -90,13 +95,20 @@ impl<'a> Shown<'a> {
                 .map(|sample| Sample { value: sample.value / capacity, ..sample });
             tally.compare(share, listed.free, |free| *free, ROUNDED);
         }
+        tally.starts(live(self.start), listed.starts);
         tally.share()
     }
 
-    /// The share of samples, from 0 to 1, in which this PD leads exactly when `name` does, as
-    /// [`agreement`](Self::agreement).
-    pub fn leads_like(&self, name: &str, leaders: &[(Timestamp, Option<String>)]) -> Option<f64> {
+    /// The share of samples, from 0 to 1, in which this PD leads exactly when `name` does and started when
+    /// that did, as [`agreement`](Self::agreement).
+    pub fn agrees_with_member(
+        &self,
+        name: &str,
+        listed: &ListedMember<'_>,
+        leaders: &[(Timestamp, Option<String>)],
+    ) -> Option<f64> {
         let mut tally = Tally::default();
+        tally.starts(live(self.start), listed.starts);
         let leads = |leader: &Option<String>| f64::from(u8::from(leader.as_deref() == Some(name)));
         tally.compare(live(self.leads), leaders, leads, 0.0);
         tally.share()
@@ -115,6 +127,10 @@ const LEAST_COMPARED: usize = 8;
 const LAG_MS: i64 = 25_000;
 /// By how much a free share may differ: PD prints sizes with four significant digits.
 const ROUNDED: f64 = 0.002;
+
+/// How far apart the two dates of a process's start may lie, in seconds: TiKV tells PD when it begins to
+/// serve.
+const START_S: f64 = 10.0;
 
 #[derive(Default)]
 struct Tally {
@@ -144,6 +160,19 @@ impl Tally {
                 let within = low - tolerance <= sample.value && sample.value <= high + tolerance;
                 self.agree += usize::from(within);
             }
+        }
+    }
+
+    /// Counts the starts that a target shows and that PD lists.
+    fn starts(&mut self, samples: impl Iterator<Item = Sample>, listed: &[(Timestamp, i64)]) {
+        if listed.is_empty() {
+            return;
+        }
+        for sample in samples {
+            let near =
+                |(_, start): &(Timestamp, i64)| (*start as f64 - sample.value).abs() <= START_S;
+            self.compared += 1;
+            self.agree += usize::from(listed.iter().any(near));
         }
     }
 

@@ -30,8 +30,9 @@ fn stores(listed: &[(u64, &'static str, &'static str)]) -> BTreeMap<StoreId, Lis
 }
 
 fn members(listed: &[(&str, &'static str)]) -> BTreeMap<String, ListedMember<'static>> {
-    let member =
-        |(name, url): &(&str, &'static str)| ((*name).to_owned(), ListedMember { url, id: None });
+    let member = |(name, url): &(&str, &'static str)| {
+        ((*name).to_owned(), ListedMember { url, ..ListedMember::default() })
+    };
     listed.iter().map(member).collect()
 }
 

@@ -28,7 +28,7 @@ const fn less(name: &'static str, lacks: &'static str, change: fn(&mut Run)) -> 
 }
 
 /// Every world, the lab first.
-pub const WORLDS: [World; 23] = [
+pub const WORLDS: [World; 29] = [
     world("lab", |_| {}),
     world("tiup", naming::tiup),
     world("tiup-template", |run| {
@@ -50,6 +50,12 @@ pub const WORLDS: [World; 23] = [
     world("replicas-with-holes", scraping::add_replica_with_holes),
     world("tiflash-and-tidb", scraping::add_tiflash_and_tidb),
     world("release-5.4", scraping::release_5_4),
+    world("prometheus-20-s-ahead", |run| scraping::skew_prometheus(run, 20)),
+    world("prometheus-60-s-ahead", |run| scraping::skew_prometheus(run, 60)),
+    world("prometheus-20-s-behind", |run| scraping::skew_prometheus(run, -20)),
+    world("prometheus-60-s-behind", |run| scraping::skew_prometheus(run, -60)),
+    world("pd-20-s-ahead", |run| scraping::skew_pd(run, 20)),
+    world("pd-60-s-behind", |run| scraping::skew_pd(run, -60)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),

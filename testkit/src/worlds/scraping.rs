@@ -170,6 +170,29 @@ pub(super) fn thin(run: &mut Run, job: Option<&str>, every: usize) {
     run.series.retain(|series| !series.samples.is_empty());
 }
 
+/// Prometheus's clock is so many seconds ahead of PD's and the recorder's.
+pub(super) fn skew_prometheus(run: &mut Run, seconds: i64) {
+    for series in &mut run.series {
+        for sample in &mut series.samples {
+            sample.at = sample.at.saturating_add_millis(seconds * 1000);
+        }
+    }
+    let from = run.window.start.saturating_add_millis(seconds.min(0) * 1000);
+    let until = run.window.end.saturating_add_millis(seconds.max(0) * 1000);
+    run.window = TimeRange::new(from, until);
+}
+
+/// PD's clock is so many seconds ahead of Prometheus's and the recorder's: it stamps heartbeats.
+pub(super) fn skew_pd(run: &mut Run, seconds: i64) {
+    run.bodies("/stores?", TimeRange::new(Timestamp::MIN, run.window.end), |_, body| {
+        for store in body["stores"].as_array_mut().into_iter().flatten() {
+            if let Some(beat) = store["store"]["last_heartbeat"].as_i64() {
+                store["store"]["last_heartbeat"] = json!(beat + seconds * 1_000_000_000);
+            }
+        }
+    });
+}
+
 /// What release 5.4 of TiKV and PD does not have, by its sources: metrics, and where stores stand in their
 /// life.
 pub(super) fn release_5_4(run: &mut Run) {
