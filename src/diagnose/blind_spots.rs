@@ -13,8 +13,8 @@ use crate::diagnose::observations::{
     Rise, Stage, is_measured, measures_load, measures_reads, rise_without_baseline,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
-use crate::model::{Component, NodeState, TimeRange};
-use crate::nodes::HEARTBEATS;
+use crate::model::{Component, Labels, NodeState, TimeRange};
+use crate::nodes::{HEARTBEATS, ScrapeTarget};
 
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;
@@ -35,6 +35,7 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     if is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics) {
         found.extend(unmet_need(modes, Need::PdMembers));
     }
+    found.extend(undecided_clusters(evidence));
     if evidence.nodes.stores.is_empty() {
         found.extend(unmet_need(modes, Need::TikvMetrics));
     }
@@ -110,6 +111,16 @@ fn unmet_need(modes: &[Mode], need: Need) -> Option<Unchecked> {
     (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
 }
 
+/// Clusters in one Prometheus between which nothing decides which is PD's.
+fn undecided_clusters(evidence: &Evidence) -> Option<Unchecked> {
+    let clusters = evidence.nodes.undecided_clusters.iter();
+    let names: Vec<String> = clusters.take(NAMED).map(Labels::to_string).collect();
+    (!names.is_empty()).then(|| {
+        let what = format!("which cluster of the Prometheus it is: {}", names.join(", "));
+        Unchecked::new(&what, "operator record --match '{cluster=\"NAME\"}' --no-default-match")
+    })
+}
+
 /// Stores that serve metrics according to PD and are no scrape target of Prometheus. A store that was
 /// removed need not be scraped any more.
 fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
@@ -124,8 +135,15 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
     });
     let names: Vec<String> = unseen.map(|store| store.name()).collect();
     (!names.is_empty()).then(|| {
-        let what = format!("{}: no metrics, so what is slow inside", names.join(", "));
-        Unchecked::new(&what, "add it to Prometheus's scrape_configs")
+        let unassigned = evidence.nodes.unassigned.iter().take(NAMED).map(ScrapeTarget::instance);
+        let unassigned: Vec<&str> = unassigned.collect();
+        if unassigned.is_empty() {
+            let what = format!("{}: no metrics, so what is slow inside", names.join(", "));
+            return Unchecked::new(&what, "add it to Prometheus's scrape_configs");
+        }
+        let (names, unassigned) = (names.join(", "), unassigned.join(", "));
+        let what = format!("{names}: which scrape target it is, of {unassigned}");
+        Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep _by_store")
     })
 }
 

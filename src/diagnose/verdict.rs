@@ -37,6 +37,10 @@ pub struct Verdict {
     /// What the capture has lost by damage; absent where it is undamaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damaged>,
+    /// The labels of other clusters in the same Prometheus, whose targets were left out; absent where
+    /// there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_clusters: Vec<String>,
     /// Causes, by descending confidence. Independent faults at the same time are several causes.
     pub causes: Vec<Cause>,
     /// Planned changes and failures of the observer, ascending by onset.

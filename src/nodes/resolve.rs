@@ -21,6 +21,8 @@ pub struct StoreNode {
     pub id: Option<StoreId>,
     /// Where clients reach it; its metrics' address where PD lists none.
     pub address: String,
+    /// The name of its pod or host by the labels of its target; `None` where those have only addresses.
+    pub known_as: Option<String>,
     /// TiKV or TiFlash.
     pub component: Component,
     /// The [name](ScrapeTarget::name) of its scrape target; `None` where Prometheus does not know it.
@@ -48,6 +50,8 @@ pub struct MemberNode {
     pub name: String,
     /// Host and port of its client URL.
     pub address: String,
+    /// The name of its pod or host by the labels of its target; `None` where those have only addresses.
+    pub known_as: Option<String>,
     /// The [name](ScrapeTarget::name) of its scrape target; `None` where Prometheus does not know it.
     pub instance: Option<String>,
     /// Why it is that target.
@@ -137,6 +141,7 @@ impl Nodes {
             self.stores.push(StoreNode {
                 id: Some(*id),
                 address: listed.address.to_owned(),
+                known_as: target.and_then(|one| one.target.known_as()),
                 component: if listed.is_tiflash { Component::TiFlash } else { Component::Tikv },
                 instance: target.map(|one| one.target.name.clone()),
                 reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
@@ -183,6 +188,7 @@ impl Nodes {
             self.members.push(MemberNode {
                 name: name.clone(),
                 address: without_scheme(listed.url).to_owned(),
+                known_as: target.and_then(|one| one.target.known_as()),
                 instance: target.map(|one| one.target.name.clone()),
                 reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
             });
@@ -191,6 +197,14 @@ impl Nodes {
             self.unassigned.extend(free.iter().map(|one| one.target.clone()));
         }
         foreign.extend(free.iter().map(|one| one.place));
+    }
+
+    /// Whether a series is one of the cluster's targets, as it was recorded.
+    pub fn has_target_of(&self, series: &Labels) -> bool {
+        let is_of = |target: &ScrapeTarget| {
+            target.labels.iter().all(|(name, value)| series.get(name) == Some(value))
+        };
+        self.targets.iter().any(is_of)
     }
 
     /// The place in [`stores`](Self::stores) of the store with this id.
@@ -305,6 +319,7 @@ fn unlisted_stores(free: &[&Candidate<'_>]) -> Vec<StoreNode> {
         .map(|(one, id)| StoreNode {
             id: id.filter(|id| is_unique(*id)),
             address: one.target.instance().to_owned(),
+            known_as: one.target.known_as(),
             component: Component::Tikv,
             instance: Some(one.target.name.clone()),
             reason: Reason::OnlyTarget,
@@ -318,6 +333,7 @@ fn unlisted_member(candidate: &Candidate<'_>) -> MemberNode {
     MemberNode {
         name: candidate.target.name.clone(),
         address: candidate.target.instance().to_owned(),
+        known_as: candidate.target.known_as(),
         instance: Some(candidate.target.name.clone()),
         reason: Reason::OnlyTarget,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::address::short_name;
 use super::component::{exposing, named};
 use crate::model::{Component, Labels, Series, TargetKey};
 
@@ -28,11 +29,20 @@ impl ScrapeTarget {
         self.labels.get("job").unwrap_or_default()
     }
 
+    /// The name of its pod, or else the short name of its host; `None` where no label has one.
+    pub fn known_as(&self) -> Option<String> {
+        let pod = POD_LABELS.iter().find_map(|name| self.labels.get(name));
+        pod.or_else(|| short_name(self.instance())).map(str::to_owned)
+    }
+
     /// The labels `job` and `instance`.
     pub fn key(&self) -> TargetKey {
         self.labels.target()
     }
 }
+
+/// Labels that name the pod of a target, as the service discovery of Kubernetes is usually relabelled.
+const POD_LABELS: [&str; 4] = ["pod", "kubernetes_pod_name", "pod_name", "exported_pod"];
 
 /// Labels by which one Prometheus, or what aggregates several, tells clusters apart. Those of TiDB
 /// Operator's `TidbMonitor` come first, then those that people add as external labels or by relabelling.

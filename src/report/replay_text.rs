@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
 use super::page::{Color, Ink, Page, clock, ends, length, wrap};
-use crate::diagnose::counted;
+use crate::diagnose::{Verdict, counted};
 use crate::model::{TimeRange, Timestamp, cut, escape};
 use crate::pd::short_path;
 use crate::report::ReplayReport;
@@ -28,6 +28,7 @@ pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String 
     let report = &diagnosed.replay;
     page.summary(report.meta.run.as_str(), &diagnosed.verdict);
     page.header(report);
+    page.other_clusters(&diagnosed.verdict);
     page.not_recorded(report);
     page.state("At the start", &report.initial);
     page.timeline(report);
@@ -79,6 +80,13 @@ impl Page {
         }
         if let Some(cluster) = &meta.cluster_id {
             self.field("cluster", cluster);
+        }
+    }
+
+    fn other_clusters(&mut self, verdict: &Verdict) {
+        if !verdict.other_clusters.is_empty() {
+            let names = escape(&verdict.other_clusters.join(", "));
+            self.field("left out", &format!("other clusters {names}"));
         }
     }
 

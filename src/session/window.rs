@@ -58,7 +58,7 @@ pub struct Window<'s> {
 pub struct Judgement {
     /// What broke, and what could not be told.
     pub verdict: Verdict,
-    /// What was observed, without PD's answers.
+    /// What was observed of this cluster, without PD's answers.
     pub recording: Recording,
     /// What PD's answers say, for the timeline.
     pub pd: PdSummary,
@@ -135,8 +135,12 @@ impl<'s> Window<'s> {
         let mut pd = PdSummary::default();
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
         let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
-        let verdict = diagnose(&evidence(&self.recording, history, self.series, at));
-        Ok(Judgement { verdict, recording: self.recording, pd })
+        let evidence = evidence(&self.recording, history, self.series, at);
+        let verdict = diagnose(&evidence);
+        let mut recording = self.recording;
+        // Another cluster's targets, and what replicas recorded twice, are no news of this one.
+        recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
+        Ok(Judgement { verdict, recording, pd })
     }
 
     /// The verdict of the view with everything in another order of arrival, which must be the same.

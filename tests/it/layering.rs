@@ -17,7 +17,10 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("timeline", &["model", "pd"]),
     ("diagnose", &["model", "pd", "nodes"]),
     ("session", &["model", "pd", "capture", "promql", "timeline", "diagnose"]),
-    ("report", &["model", "pd", "capture", "promql", "rules", "timeline", "diagnose", "session"]),
+    (
+        "report",
+        &["model", "pd", "nodes", "capture", "promql", "rules", "timeline", "diagnose", "session"],
+    ),
     ("score", &["model", "capture", "promql", "rules", "diagnose", "session"]),
     ("watch", &["model", "source", "record", "diagnose"]),
     (

@@ -13,7 +13,8 @@ use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::model::{Event, Gap, joined};
-use crate::report::{CaptureContents, capture_text};
+use crate::report::{CaptureContents, capture_text, nodes_json, nodes_text};
+use crate::session::{Session, View};
 
 /// The number of metrics that are listed without `--metrics`.
 const METRICS_SHOWN: usize = 10;
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   operator show chaos-01
   operator show chaos-01 --metrics
+  operator show chaos-01 --nodes
   operator show latest --format json";
 
 /// Arguments of `show`.
@@ -34,6 +36,9 @@ pub struct ShowArgs {
     /// List every metric, not only those with the most series
     #[arg(long)]
     metrics: bool,
+    /// Show which scrape target is which store and member of PD, and why
+    #[arg(long, conflicts_with = "metrics")]
+    nodes: bool,
 }
 
 /// Prints what a capture contains.
@@ -43,6 +48,9 @@ pub struct ShowArgs {
 /// Where there is no such run or it cannot be read, and where a part of it is damaged.
 pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
+    if args.nodes {
+        return show_nodes(global, &path);
+    }
     let reader = CaptureReader::open(&path)?;
     let inventory = reader.inventory()?;
     let (gaps, events) = (joined(&reader.gaps()?), reader.events()?);
@@ -57,6 +65,16 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
         }
     }
     Ok(CliError::unless_whole(&path, reader.damage().len())?)
+}
+
+fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
+    let session = Session::open(path)?;
+    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    match global.format {
+        Format::Json => output::json(&nodes_json(&nodes))?,
+        Format::Text => output::write(nodes_text(&nodes).as_bytes())?,
+    }
+    Ok(CliError::unless_whole(path, session.reader().damage().len())?)
 }
 
 fn show_json(

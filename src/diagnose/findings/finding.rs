@@ -18,6 +18,9 @@ pub struct Target {
     /// Its host and port; absent where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The name of its pod or host, where Prometheus knows it by one; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
     /// PD's id of the store; absent for anything else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store_id: Option<u64>,
@@ -52,6 +55,7 @@ impl Target {
     pub fn store(store: &StoreNode) -> Self {
         Self {
             address: Some(store.address.clone()),
+            known_as: store.known_as.clone(),
             store_id: store.id.map(|id| id.0),
             ..Self::named(TargetKind::Store, &store.name())
         }
@@ -65,7 +69,14 @@ impl Target {
 
     /// A target that has only a name.
     pub fn named(kind: TargetKind, name: &str) -> Self {
-        Self { kind, name: name.to_owned(), address: None, store_id: None, concerns: Vec::new() }
+        Self {
+            kind,
+            name: name.to_owned(),
+            address: None,
+            known_as: None,
+            store_id: None,
+            concerns: Vec::new(),
+        }
     }
 
     /// The target of the whole cluster.
@@ -73,11 +84,17 @@ impl Target {
         Self::named(TargetKind::Cluster, "cluster")
     }
 
-    /// The name for a person, followed by the address where that says more.
+    /// The name for a person, followed by the pod's or host's name and the address where they say more.
     pub fn text(&self) -> String {
-        match &self.address {
-            Some(address) if *address != self.name => format!("{} ({address})", self.name),
-            _ => self.name.clone(),
+        let address = self.address.as_deref().filter(|address| *address != self.name);
+        let shown = |name: &&str| {
+            *name != self.name && !address.is_some_and(|address| address.contains(*name))
+        };
+        let known_as = self.known_as.as_deref().filter(shown);
+        let beside: Vec<&str> = known_as.into_iter().chain(address).collect();
+        match beside.is_empty() {
+            true => self.name.clone(),
+            false => format!("{} ({})", self.name, beside.join(", ")),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-use crate::model::TimeRange;
+use crate::model::{Labels, TimeRange};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
@@ -102,6 +102,7 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
         as_of_ms: evidence.as_of,
         summary: summary(outcome, &causes, &changes, &unchecked),
         damage: evidence.loss.as_ref().map(Damaged::new),
+        other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
         causes,
         changes,
         alternatives: alternatives(hypotheses),
