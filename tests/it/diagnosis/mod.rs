@@ -10,6 +10,7 @@ mod perturbed;
 mod summary;
 mod together;
 mod unseen;
+mod worlds;
 
 use operator::diagnose::{Outcome, Verdict};
 

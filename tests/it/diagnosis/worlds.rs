@@ -1,0 +1,41 @@
+//! The bundled runs as other deployments would have named and scraped them. The campaign `worlds` judges
+//! every run in every world; here each world has one.
+
+use operator::diagnose::{Outcome, Verdict};
+use testkit::run::Run;
+use testkit::worlds::{WORLDS, World};
+
+use super::told;
+
+const RUNS: [&str; 6] = ["chaos-02", "chaos-06", "chaos-03", "chaos-09", "chaos-08", "chaos-10"];
+
+/// Outcome, modes and stores; a member of PD has another name in each world.
+fn gist(verdict: &Verdict) -> (Outcome, Vec<(&str, Option<u64>)>) {
+    let causes = verdict.causes.iter().map(|cause| (cause.mode, cause.target.store_id));
+    (verdict.outcome, causes.collect())
+}
+
+fn judge(world: &World, name: &str) -> Verdict {
+    let mut run = Run::load(name);
+    (world.change)(&mut run);
+    run.verdict()
+}
+
+#[test]
+fn a_run_has_the_verdict_of_the_lab_in_every_world() {
+    for (index, world) in WORLDS.iter().filter(|world| world.lacks.is_none()).enumerate() {
+        let name = RUNS[index % RUNS.len()];
+        let (lab, now) = (Run::load(name).verdict(), judge(world, name));
+        assert_eq!(gist(&now), gist(&lab), "{name} in {}: {}", world.name, told(&now));
+    }
+}
+
+#[test]
+fn where_a_world_lacks_something_no_other_cause_is_named() {
+    for world in WORLDS.iter().filter(|world| world.lacks.is_some()) {
+        let verdict = judge(world, "chaos-09");
+        let wrong = verdict.causes.iter().find(|cause| cause.mode != "traffic_surge");
+        assert!(wrong.is_none(), "{}: {}", world.name, told(&verdict));
+        assert_ne!(verdict.outcome, Outcome::NoFault, "{}: {}", world.name, told(&verdict));
+    }
+}
