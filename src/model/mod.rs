@@ -1,5 +1,5 @@
 //! Values only: time, series, samples, gaps, PD answers and topology, events, run metadata; and how
-//! text from outside is shown.
+//! text from outside is shown, and which names resemble one that does not exist.
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
