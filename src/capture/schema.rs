@@ -4,7 +4,8 @@
 //! execute them as part of plain statements, so the schema is compared before anything else is
 //! read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, limits::Limit};
@@ -56,11 +57,20 @@ pub fn foreign(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
     }
 }
 
-/// The schema that the migrations in `steps` create.
-fn expected(steps: &[&str]) -> rusqlite::Result<Vec<SchemaEntry>> {
+/// The schema that the migrations in `steps` create. It is made once in a process: making it takes as
+/// long as all else that opening a small capture does.
+fn expected(steps: &[&str]) -> rusqlite::Result<Arc<[SchemaEntry]>> {
+    static KNOWN: Mutex<BTreeMap<String, Arc<[SchemaEntry]>>> = Mutex::new(BTreeMap::new());
+    let sql = steps.concat();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entries) = known.get(&sql) {
+        return Ok(Arc::clone(entries));
+    }
     let connection = Connection::open_in_memory()?;
-    connection.execute_batch(&steps.concat())?;
-    Ok(entries(&connection, usize::MAX)?.0)
+    connection.execute_batch(&sql)?;
+    let made: Arc<[SchemaEntry]> = entries(&connection, usize::MAX)?.0.into();
+    known.insert(sql, Arc::clone(&made));
+    Ok(made)
 }
 
 /// Up to `most` entries of the schema in order, and the root pages of the tables.

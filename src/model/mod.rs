@@ -1,5 +1,5 @@
 //! Values only: time, series, samples, gaps, PD answers and topology, events, run metadata; and how
-//! text from outside is shown.
+//! text from outside is shown, and which names resemble one that does not exist.
 //!
 //! Nothing here opens a file, a socket or a clock, and nothing here uses another module.
 
@@ -15,6 +15,7 @@ mod matcher;
 mod pd_answer;
 mod run;
 mod series;
+mod similar_names;
 mod stretches;
 mod time;
 mod topology;
@@ -33,6 +34,7 @@ pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, RunMeta, RunName, RunNameError, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
+pub use similar_names::similar_names;
 pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
 pub use topology::{

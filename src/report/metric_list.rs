@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::table;
 use crate::capture::CaptureReader;
-use crate::model::{Series, escape};
+use crate::model::{Series, escape, similar_names};
 use crate::session::PD_METRICS;
 
 /// The most suggestions for a name that does not exist.
 const SUGGESTIONS: usize = 5;
+/// Least similarity of a suggestion that does not contain the name (normalized Damerau–Levenshtein).
+const LIKENESS: f64 = 0.6;
 
 /// The series of a metric, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,13 +65,10 @@ pub fn metric_names(reader: &CaptureReader) -> Vec<String> {
 /// A note that the capture does not have the metric `name`, with similar names that it has.
 pub fn missing_metric(reader: &CaptureReader, name: &str) -> String {
     let names = metric_names(reader);
-    let mut ranked: Vec<(f64, &str)> = names
-        .iter()
-        .map(|known| (strsim::normalized_damerau_levenshtein(known, name), known.as_str()))
-        .filter(|(likeness, known)| *likeness >= 0.6 || (name.len() > 3 && known.contains(name)))
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    let names: Vec<&str> = ranked.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect();
+    let least = |known: &str| {
+        if name.len() > 3 && known.contains(name) { 0.0 } else { LIKENESS }
+    };
+    let names = similar_names(name, names.iter().map(String::as_str), least, SUGGESTIONS);
     let name = escape(name);
     if names.is_empty() {
         format!("note: the capture has no series {name}; --metrics lists what it has")

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::model::{Comparison, MatcherText};
-use crate::model::{LabelMatcher, TimeRange};
+use crate::model::{LabelMatcher, TimeRange, similar_names};
 use crate::promql::{
     Binary, BinaryOp, Dialect, Expr, ExprKind, Function, MatcherCache, Selector, SeriesSet,
     Storage, StorageError,
@@ -175,12 +175,7 @@ impl AvailableSeries<'_> {
 }
 
 fn suggestion<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut ranked: Vec<(f64, &str)> = known
-        .map(|known| (strsim::normalized_damerau_levenshtein(known, wanted), known))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    let names: Vec<&str> = ranked.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect();
+    let names = similar_names(wanted, known, |_| LIKENESS, SUGGESTIONS);
     (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
 }
 

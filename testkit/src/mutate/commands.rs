@@ -1,7 +1,9 @@
 //! What each command does with a capture, by the library's functions.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +16,7 @@ use operator::capture::{
 };
 use operator::diagnose::{diagnose, draw};
 use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, joined};
-use operator::promql::{Engine, EngineOptions, Expression};
+use operator::promql::{Dialect, Engine, EngineOptions, Expression};
 use operator::report::report_of;
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
@@ -85,17 +87,32 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
 /// How long expressions may be evaluated, as with `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
+thread_local! {
+    /// The engines of this thread, and what interrupts each. They are kept, since compiling the matchers
+    /// anew would take longer than evaluating expressions over a mutant.
+    static ENGINES: RefCell<BTreeMap<Dialect, (Rc<Engine>, Arc<AtomicBool>)>> =
+        const { RefCell::new(BTreeMap::new()) };
+}
+
 /// An engine that gives up after a while, and what it is told by.
-fn engine(storage: &CaptureStorage<'_>) -> (Engine, Timer) {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+fn engine(storage: &CaptureStorage<'_>) -> (Rc<Engine>, Timer) {
+    let dialect = storage.dialect();
+    let (engine, stop) = ENGINES.with_borrow_mut(|engines| {
+        engines.entry(dialect).or_insert_with(|| interruptible(dialect)).clone()
+    });
+    stop.store(false, Ordering::Relaxed);
     let thread = std::thread::spawn(move || {
         std::thread::park_timeout(TIMEOUT);
-        flag.store(true, Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
     });
-    let interrupt = Some(stop);
-    let engine = Engine::new(EngineOptions { interrupt, ..EngineOptions::new(storage.dialect()) });
     (engine, Timer(Some(thread)))
+}
+
+fn interruptible(dialect: Dialect) -> (Rc<Engine>, Arc<AtomicBool>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let interrupt = Some(Arc::clone(&stop));
+    let engine = Engine::new(EngineOptions { interrupt, ..EngineOptions::new(dialect) });
+    (Rc::new(engine), stop)
 }
 
 /// Ends with whoever waits.

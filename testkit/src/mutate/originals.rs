@@ -22,12 +22,15 @@ pub(super) struct Extent {
     pub(super) series: usize,
     /// One PD answer in so many.
     pub(super) every_answer: usize,
+    /// The longest body of an answer.
+    pub(super) longest_body: usize,
     /// The first ticks.
     pub(super) ticks: usize,
 }
 
 /// Small captures with all that happened.
-const WHOLE: Extent = Extent { series: 120, every_answer: 12, ticks: usize::MAX };
+const WHOLE: Extent =
+    Extent { series: 120, every_answer: 12, longest_body: usize::MAX, ticks: usize::MAX };
 /// The scrape interval of the bundled runs.
 const STEP_MS: i64 = 15_000;
 
@@ -125,8 +128,9 @@ pub(super) fn cut(capture: &Path, to: &Path, extent: Extent) -> Result<()> {
             ticks.entry(tick).or_default().push((&series.labels, *sample));
         }
     }
-    let answers: Vec<PdAnswer> =
-        reader.pd_answers(TimeRange::ALL)?.into_iter().step_by(extent.every_answer).collect();
+    let short = |answer: &PdAnswer| answer.success().map_or(0, <[u8]>::len) <= extent.longest_body;
+    let answers = reader.pd_answers(TimeRange::ALL)?.into_iter().step_by(extent.every_answer);
+    let answers: Vec<PdAnswer> = answers.filter(short).collect();
     let mut answers = answers.chunks(answers.len().div_ceil(ticks.len().max(1)).max(1));
     let mut writer = CaptureWriter::create(to, reader.meta().clone())?;
     let half = ticks.len().min(extent.ticks) / 2;
