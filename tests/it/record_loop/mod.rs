@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use program::{Program, operator};
 use testkit::capture_server::{CaptureServer, LoopedCapture};
-use testkit::clock::wall_clock;
+use testkit::clock::{ServerClock, wall_clock};
 use testkit::gate::{Door, Gate};
 
 /// From one scrape of the source to the next.
@@ -39,7 +39,8 @@ impl Scene {
         let supply =
             LoopedCapture::load(&bundled(), 60, epoch, STEP_MS).expect("a bundled capture");
         let supply = Arc::new(supply);
-        let stand = CaptureServer::start(supply.clone(), wall_clock).await.expect("ports are free");
+        let stand =
+            CaptureServer::start(supply.clone(), ServerClock::Real).await.expect("ports are free");
         let gate = Gate::before(&stand.prometheus).await.expect("a port is free");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         Self { directory, supply, stand, gate }
