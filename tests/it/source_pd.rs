@@ -377,6 +377,7 @@ async fn without_a_leader_the_refusal_is_recorded_every_time() {
 }
 
 #[tokio::test]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_silent_member_costs_its_own_time_and_its_followers_are_asked_instead() {
     let fakes = cluster(Some("pd1")).await;
     let mut sampler = sampler(&fakes[0]).await;

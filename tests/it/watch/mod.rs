@@ -98,6 +98,7 @@ fn replayed(path: &Path, at: Timestamp) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn what_a_live_tick_says_is_what_its_replay_says() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("live.capture");
@@ -118,6 +119,7 @@ async fn what_a_live_tick_says_is_what_its_replay_says() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn an_excerpt_holds_what_the_capture_holds_of_its_range() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let run = Run::load("chaos-02");

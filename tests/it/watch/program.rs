@@ -50,6 +50,7 @@ async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_fault_is_told_and_its_hour_is_kept() {
     let mut run = Run::load("chaos-09");
     let lag = wall_clock() - run.at(360);
