@@ -282,6 +282,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "slow: ./test.sh runs it"]
     fn a_segment_of_long_labels_is_cut_and_its_series_keep_their_places() {
         let series: Vec<Labels> = (0..2_000_u32)
             .map(|n| {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{
-    completions, copy, diff, doctor, explain, health, mark, query, record, replay, rules, runs,
-    score, seal, show, verify, watch,
+    completions, copy, diff, doctor, explain, health, man, mark, query, record, replay, rules,
+    runs, score, seal, show, verify, watch,
 };
 use super::config::arguments;
 use super::exit::{self, Code};
@@ -62,6 +62,9 @@ enum Command {
     Health(health::HealthArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
+    /// Write the manual pages, for packages
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// Runs the program by the process's arguments. Returns its exit code, a [`Code`].
@@ -122,6 +125,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Doctor(args) => doctor::run(global, *args),
         Command::Health(args) => health::run(global, &args),
         Command::Completions(args) => completions::run(&args, command()),
+        Command::Man(args) => man::run(&args, command()),
     };
     done.map(|()| Code::Ok)
 }
@@ -137,7 +141,7 @@ fn start_logging(global: &Global) {
     remarks::start_log(level, global.color);
 }
 
-/// The program's arguments as clap sees them, for completions.
+/// The program's arguments as clap sees them, for completions and manual pages.
 fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }

@@ -52,6 +52,15 @@ pub struct OpenTick {
     pub feed: Option<LiveFeed>,
 }
 
+impl OpenTick {
+    /// Tells the live feed something, where there is one.
+    pub fn tell_feed(&mut self, tell: impl FnOnce(&mut LiveFeed)) {
+        if let Some(feed) = &mut self.feed {
+            tell(feed);
+        }
+    }
+}
+
 /// What copying one window cost, and how much it added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WindowStats {

@@ -37,7 +37,11 @@ pub struct CommitIncrement {
 pub struct LiveFeed {
     metrics: BTreeSet<&'static str>,
     increment: CommitIncrement,
+    /// The last observation of PD that was sent.
+    pd_newest: Option<Timestamp>,
+    /// All observations of PD up to this instant have been sent.
     pd_through: Option<Timestamp>,
+    pd_request_is_running: bool,
     asked: Option<Timestamp>,
     sender: mpsc::UnboundedSender<CommitIncrement>,
 }
@@ -51,7 +55,9 @@ impl LiveFeed {
             Self {
                 metrics,
                 increment: CommitIncrement::default(),
+                pd_newest: None,
                 pd_through: None,
+                pd_request_is_running: false,
                 asked: None,
                 sender,
             },
@@ -81,10 +87,19 @@ impl LiveFeed {
     pub(super) fn add_tick(&mut self, tick: &Tick) {
         for answer in &tick.pd {
             self.note_observation(answer.sent);
-            self.pd_through = self.pd_through.max(Some(answer.observed()));
+            self.pd_newest = self.pd_newest.max(Some(answer.observed()));
+        }
+        // While a round is running, a member that is slow may still send what it observed before others.
+        if !self.pd_request_is_running {
+            self.pd_through = self.pd_newest;
         }
         self.increment.pd.extend_from_slice(&tick.pd);
         self.increment.gaps.extend(tick.gaps.iter().chain(&tick.healed).cloned());
+    }
+
+    /// Notes whether a round of requests to PD is running.
+    pub(super) fn set_pd_request_is_running(&mut self, is_running: bool) {
+        self.pd_request_is_running = is_running;
     }
 
     /// Notes that Prometheus was asked for everything before `asked`, whether or not it answered.

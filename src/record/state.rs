@@ -155,7 +155,7 @@ impl<'a> RecordingState<'a> {
         let gaps = self.coverage.overdue(now);
         if gaps.iter().any(|gap| gap.source == Source::Prometheus) {
             // Diagnosis of an instant before the outage need not wait for the copy.
-            self.note_asked_through(now.prometheus.at);
+            lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(now.prometheus.at));
         }
         let has_news = {
             let mut open_tick = lock(self.open_tick);
@@ -308,7 +308,7 @@ impl<'a> RecordingState<'a> {
             }
         };
         if let Some(asked) = asked {
-            self.note_asked_through(asked);
+            lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(asked));
         }
         self.commit_own()?;
         if was_copied && self.copy_is_lost() {
@@ -338,16 +338,10 @@ impl<'a> RecordingState<'a> {
 
     /// Commits the recorder's own metrics where no Prometheus is recorded.
     pub fn tick_without_prometheus(&mut self) -> Result<(), RecordError> {
-        self.note_asked_through(self.now().prometheus.at);
+        let asked = self.now().prometheus.at;
+        lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(asked));
         self.commit_own()?;
         self.continue_in_successor()
-    }
-
-    /// Tells the live feed that Prometheus was asked for everything before `asked`.
-    fn note_asked_through(&mut self, asked: Timestamp) {
-        if let Some(feed) = &mut lock(self.open_tick).feed {
-            feed.note_asked_through(asked);
-        }
     }
 
     /// Takes in a message of the thread that samples PD. Returns whether there is something to commit
@@ -356,6 +350,7 @@ impl<'a> RecordingState<'a> {
         match update {
             PdUpdate::RoundStarted => {
                 self.pd_request_is_running = true;
+                lock(self.open_tick).tell_feed(|feed| feed.set_pd_request_is_running(true));
                 self.coverage.start_member_requests();
                 false
             }
@@ -365,6 +360,7 @@ impl<'a> RecordingState<'a> {
             }
             PdUpdate::RoundEnded(members) => {
                 self.pd_request_is_running = false;
+                lock(self.open_tick).tell_feed(|feed| feed.set_pd_request_is_running(false));
                 self.end_pd_round(&members)
             }
         }
@@ -467,13 +463,13 @@ async fn copy(
     let started = Instant::now();
     let steady = || clocks.read().steady;
     let measured = copier.client.clock_offset(&steady);
-    let measured = tokio::time::timeout(CLOCK_OFFSET_TIMEOUT, measured).await;
-    let offset_ms = match measured {
-        Ok(Ok(measured)) => measured.offset_ms,
-        // A server that is down fails the copy below, which then reports why.
-        Ok(Err(_)) | Err(_) => offset_ms,
-    };
-    let now = steady().saturating_add_millis(offset_ms);
+    let measured = tokio::time::timeout(CLOCK_OFFSET_TIMEOUT, measured).await.ok();
+    let measured = measured.and_then(Result::ok);
+    // A server that is down fails the copy below, which then reports why.
+    let (offset_ms, uncertainty_ms) =
+        measured.map_or((offset_ms, 0), |measured| (measured.offset_ms, measured.uncertainty_ms));
+    // Diagnosis counts on samples up to the end of the copy, so it must not pass the server's present.
+    let now = steady().saturating_add_millis(offset_ms.saturating_sub(uncertainty_ms));
     let range = live_window(copied_through.min(now), now, LONGEST_SLICE_MS);
     let result = copier.copy_window(open_tick, range).await;
     CopyResult { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }

@@ -14,6 +14,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::clock::ServerClock;
+
 /// The scrape interval of the bundled runs, by which their samples are numbered.
 const RECORDED_STEP_MS: i64 = 15_000;
 
@@ -124,8 +126,8 @@ pub struct CaptureServer {
 }
 
 impl CaptureServer {
-    /// Serves `looped`; `now` is the clock of both servers.
-    pub async fn start(supply: Arc<LoopedCapture>, now: fn() -> Timestamp) -> Result<Self> {
+    /// Serves `supply`; `clock` is that of both servers.
+    pub async fn start(supply: Arc<LoopedCapture>, clock: ServerClock) -> Result<Self> {
         let prometheus = TcpListener::bind("127.0.0.1:0").await?;
         let pd = TcpListener::bind("127.0.0.1:0").await?;
         let url = |listener: &TcpListener| -> Result<String> {
@@ -135,9 +137,11 @@ impl CaptureServer {
         let (of_prometheus, of_pd, own) = (supply.clone(), supply, pd_url.clone());
         let tasks = [
             tokio::spawn(accept(prometheus, move |path, body| {
-                Some(prometheus_answer(&of_prometheus, path, body, now()))
+                Some(clock.answer(|now| prometheus_answer(&of_prometheus, path, body, now)))
             })),
-            tokio::spawn(accept(pd, move |path, _| Some(pd_answer(&of_pd, &own, path)))),
+            tokio::spawn(accept(pd, move |path, _| {
+                Some(clock.answer(|_| pd_answer(&of_pd, &own, path)))
+            })),
         ];
         Ok(Self { prometheus: prometheus_url, pd: pd_url, tasks })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use fastrand::Rng;
@@ -16,12 +16,12 @@ use operator::promql::{
 use operator::rules;
 
 use crate::differential::nasty;
-use crate::limits::{Memory, Watchdog};
+use crate::limits::{Memory, Watchdog, thread_time};
 
 /// Bounds of an evaluation: small, so that an expression that would exceed the real ones shows it
 /// in milliseconds.
 const LIMITS: Limits = Limits { samples: 200_000, steps: 11_000, work: 3_000_000 };
-/// How long one expression may take, even on a busy machine and in a build for tests.
+/// How much processor time one expression may take, in a build for tests.
 const LONGEST: Duration = Duration::from_secs(20);
 /// How much one expression may add to the memory of the process.
 const MOST_BYTES: u64 = 256 << 20;
@@ -168,7 +168,7 @@ pub struct Tally {
     pub expressions: BTreeMap<&'static str, [u32; 3]>,
     /// The most bytes that one of them added to the memory of the process.
     pub most_bytes: u64,
-    /// The longest time that one of them needed.
+    /// The longest processor time that one of them needed.
     pub longest: Duration,
 }
 
@@ -180,14 +180,7 @@ pub struct Tally {
 pub fn run(times: u32, seed: u64, memory: Memory) -> Result<Tally> {
     memory.limit()?;
     let mut random = Rng::with_seed(seed);
-    let storage = MemoryStorage::new(nasty::series(0, seed).into_iter().map(Arc::new));
-    let engines = [Dialect::V2, Dialect::V3].map(|dialect| {
-        Engine::new(EngineOptions {
-            limits: LIMITS,
-            threads: NonZeroUsize::MIN,
-            ..EngineOptions::new(dialect)
-        })
-    });
+    let bench = Bench::new(seed);
     let texts = sources();
     let mut tally = Tally::default();
     let watchdog = Watchdog::new("expression", 3 * LONGEST);
@@ -198,13 +191,13 @@ pub fn run(times: u32, seed: u64, memory: Memory) -> Result<Tally> {
             let shown: String = text.chars().take(200).collect();
             format!("expression {number} of seed {seed}, {kind}, {} bytes: {shown}", text.len())
         };
-        let engine = &engines[random.usize(..2)];
+        let dialect = [Dialect::V2, Dialect::V3][random.usize(..2)];
         let when = moment(&mut random);
         let before = memory.reset()?;
-        let begun = now();
-        let tried = AssertUnwindSafe(|| evaluate(engine, &storage, &text, when));
+        let begun = thread_time();
+        let tried = AssertUnwindSafe(|| bench.evaluate(dialect, &text, when));
         let Ok(ended) = catch_unwind(tried) else { bail!("{}: a panic", case()) };
-        let (took, bytes) = (begun.elapsed(), memory.peak()?.saturating_sub(before));
+        let (took, bytes) = (thread_time() - begun, memory.peak()?.saturating_sub(before));
         ensure!(took <= LONGEST, "{}: took {took:?}", case());
         ensure!(bytes <= MOST_BYTES, "{}: allocated {bytes} bytes", case());
         tally.expressions.entry(kind).or_default()[ended as usize] += 1;
@@ -216,30 +209,55 @@ pub fn run(times: u32, seed: u64, memory: Memory) -> Result<Tally> {
 
 /// How an expression ends.
 #[derive(Clone, Copy)]
-enum Ended {
+pub enum Ended {
+    /// The parser refused it.
     Unread,
+    /// Evaluation refused it.
     Refused,
+    /// It was evaluated, at an instant and over a range.
     Answered,
 }
 
-/// The first step, the last one, and the distance between two.
-type Moment = (i64, i64, i64);
+/// The first step, the last one, and the distance between two, in milliseconds.
+pub type Moment = (i64, i64, i64);
 
-fn evaluate(
-    engine: &Engine,
-    storage: &MemoryStorage,
-    text: &str,
-    (start, end, step): Moment,
-) -> Ended {
-    let Ok(parsed) = Expression::parse(text) else { return Ended::Unread };
-    let at = Timestamp::from_millis;
-    let answers = [
-        engine.instant(&parsed, storage, at(start)),
-        engine.range(&parsed, storage, (at(start), at(end)), step),
-    ];
-    let bad_range = |error: &EvalError| matches!(error, EvalError::BadRange(_));
-    let refused = |answer: &Result<_, EvalError>| answer.as_ref().is_err_and(|e| !bad_range(e));
-    if answers.iter().any(refused) { Ended::Refused } else { Ended::Answered }
+/// Series that are hard on an evaluator, and engines with bounds that end an expensive expression within
+/// milliseconds.
+pub struct Bench {
+    storage: MemoryStorage,
+    engines: [(Dialect, Engine); 2],
+}
+
+impl Bench {
+    /// The series that belong to this seed.
+    pub fn new(seed: u64) -> Self {
+        let storage = MemoryStorage::new(nasty::series(0, seed).into_iter().map(Arc::new));
+        let engines = [Dialect::V2, Dialect::V3].map(|dialect| {
+            let options = EngineOptions {
+                limits: LIMITS,
+                threads: NonZeroUsize::MIN,
+                ..EngineOptions::new(dialect)
+            };
+            (dialect, Engine::new(options))
+        });
+        Self { storage, engines }
+    }
+
+    /// Parses and evaluates any text, at an instant and over a range, in the dialect of Prometheus 2 or
+    /// of Prometheus 3. Whatever it is, this returns.
+    pub fn evaluate(&self, dialect: Dialect, text: &str, (start, end, step): Moment) -> Ended {
+        let Ok(parsed) = Expression::parse(text) else { return Ended::Unread };
+        let engine = self.engines.iter().find(|(of, _)| *of == dialect);
+        let (_, engine) = engine.expect("there is an engine for each dialect");
+        let at = Timestamp::from_millis;
+        let answers = [
+            engine.instant(&parsed, &self.storage, at(start)),
+            engine.range(&parsed, &self.storage, (at(start), at(end)), step),
+        ];
+        let bad_range = |error: &EvalError| matches!(error, EvalError::BadRange(_));
+        let refused = |answer: &Result<_, EvalError>| answer.as_ref().is_err_and(|e| !bad_range(e));
+        if answers.iter().any(refused) { Ended::Refused } else { Ended::Answered }
+    }
 }
 
 /// Mostly where the series are; else at the ends of time, or with steps that overflow.
@@ -374,9 +392,4 @@ fn place(text: &str, random: &mut Rng) -> usize {
         place -= 1;
     }
     place
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long an evaluation takes is what is asked")]
-fn now() -> Instant {
-    Instant::now()
 }

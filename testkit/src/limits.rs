@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// How much address space the process may ask for in all, so that a claim of terabytes fails.
 const ADDRESS_SPACE: u64 = 4 << 30;
+/// How often a watchdog looks.
+const LOOK: Duration = Duration::from_secs(1);
 /// No case is under way, and none will be.
 const ENDED: u64 = u64::MAX;
 
@@ -52,28 +55,41 @@ impl Memory {
     }
 }
 
+/// Processor time that the calling thread has used. Unlike the time by a clock, it does not depend on what else
+/// the machine does.
+pub fn thread_time() -> Duration {
+    cpu_time(ClockId::ThreadCPUTime)
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// Ends the program where a case runs without end, which no code inside it could; until dropped.
 pub struct Watchdog(Arc<AtomicU64>);
 
 impl Watchdog {
-    /// Waits `longest` for each case at least, and twice as long at most.
+    /// Gives each case `longest` of the processor time of the whole process.
     pub fn new(what: &'static str, longest: Duration) -> Self {
         let beat = Arc::new(AtomicU64::new(0));
         let watched = Arc::clone(&beat);
         std::thread::spawn(move || {
-            let mut seen = None;
+            let (mut seen, mut since) = (None, Duration::ZERO);
             loop {
                 #[expect(clippy::disallowed_methods, reason = "it waits beside the program")]
-                std::thread::sleep(longest);
-                let beat = watched.load(Ordering::Relaxed);
+                std::thread::sleep(LOOK);
+                let (beat, used) =
+                    (watched.load(Ordering::Relaxed), cpu_time(ClockId::ProcessCPUTime));
                 if beat == ENDED {
                     return;
                 }
-                if seen == Some(beat) {
+                if seen != Some(beat) {
+                    (seen, since) = (Some(beat), used);
+                } else if used.saturating_sub(since) > longest {
                     eprintln!("{what} {beat} runs without end");
                     std::process::exit(1);
                 }
-                seen = Some(beat);
             }
         });
         Self(beat)

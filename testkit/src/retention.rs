@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use operator::model::{Labels, RunName, TimeRange, Timestamp};
 use operator::pd::{Member, PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{
-    self, Clock, Copier, DropReason, Recording, Retention, Segment, SegmentChange, SegmentListener,
-    Segments, Stop,
+    self, Copier, DropReason, Progress, Recording, Retention, Segment, SegmentChange,
+    SegmentListener, Segments, Stop,
 };
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
 use crate::capture_server::{CaptureServer, LoopedCapture};
+use crate::clock::{FasterClock, ServerClock};
 
 const HOUR_MS: i64 = 3_600_000;
 /// From one scrape of the source to the next.
@@ -35,7 +36,7 @@ pub struct LongRecording {
     pub series: usize,
     /// How many hours are recorded, by the faster clock.
     pub hours: i64,
-    /// How many seconds of the faster clock pass in one second.
+    /// How many seconds of the faster clock pass in one second at most.
     pub speed: u32,
     /// How many hours are kept before segments are removed.
     pub keep_hours: i64,
@@ -82,42 +83,13 @@ impl Tally {
     }
 }
 
-/// The recorder's and the source's clock. One for each process, since a server takes no closure.
-static CLOCK: OnceLock<(tokio::time::Instant, Timestamp, u32)> = OnceLock::new();
-
-fn now() -> Timestamp {
-    let (begun, from, speed) = CLOCK.get().expect("it was set before anything is recorded");
-    let real = begun.elapsed().as_micros() as i64;
-    from.saturating_add_millis(real * i64::from(*speed) / 1000)
-}
-
-/// The same clock, as the recorder reads it: it waits and counts by it too.
-struct Faster;
-
-impl Clock for Faster {
-    fn wall(&self) -> Timestamp {
-        now()
-    }
-
-    fn since_boot(&self) -> Duration {
-        let (begun, _, speed) = CLOCK.get().expect("it was set before anything is recorded");
-        begun.elapsed() * *speed
-    }
-
-    fn sleep(&self, wait: Duration) -> tokio::time::Sleep {
-        let (_, _, speed) = CLOCK.get().expect("it was set before anything is recorded");
-        tokio::time::sleep(wait / *speed)
-    }
-}
-
 /// Records, and looks at each segment once it is sealed.
 pub async fn run(retained: &LongRecording, from: Timestamp) -> Result<Tally> {
-    let begun = tokio::time::Instant::now();
-    CLOCK.set((begun, from, retained.speed)).ok().context("one a process")?;
+    let clock = FasterClock::start(from, retained.speed);
     let epoch = from.saturating_add_millis(-HOUR_MS);
     let looped = LoopedCapture::load(&retained.capture, retained.series, epoch, STEP_MS)?;
     let looped = Arc::new(looped);
-    let server = CaptureServer::start(Arc::clone(&looped), now).await?;
+    let server = CaptureServer::start(Arc::clone(&looped), ServerClock::Faster(clock)).await?;
     let directory = tempfile::tempdir()?;
     let tally = Arc::new(Mutex::new(Tally { apart_ms: i64::MIN, ..Tally::default() }));
     let (sealed, inbox) = mpsc::channel();
@@ -128,34 +100,33 @@ pub async fn run(retained: &LongRecording, from: Timestamp) -> Result<Tally> {
         past_ms: HOUR_MS,
     };
     let run = RunName::new("retained")?;
-    let segment = Segment::new(directory.path(), &run, now())?;
+    let segment = Segment::new(directory.path(), &run, from)?;
     let meta = serde_json::json!({"run": segment.name, "subject": "tikv", "created": 0});
     let writer = CaptureWriter::create(&segment.path, serde_json::from_value(meta)?)?;
     let listener = listener(directory.path(), Arc::clone(&tally), sealed);
     let segments =
         Segments::new(directory.path(), run, retention, segment, Arc::default(), listener);
-    let recording = recording(&server, segments)?;
+    let recording = recording(&server, segments, from)?;
     let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
-    let real = Duration::from_millis((retained.hours * HOUR_MS / i64::from(retained.speed)) as u64);
     let ended = async {
-        tokio::time::sleep(real).await;
+        clock.reach(from.saturating_add_millis(retained.hours * HOUR_MS)).await;
         stop.send_replace(Stop::AfterTick);
     };
-    let mut progress = |_: &_| {};
-    let recorded = record::run(recording, writer, &Faster, stopped, &mut progress);
+    let mut progress = |progress: &Progress| clock.note_commit(progress);
+    let recorded = record::run(recording, writer, clock, stopped, &mut progress);
     tokio::join!(recorded, ended).0?;
     checker.join().expect("the checker does not panic")?;
     let tally = Arc::into_inner(tally).context("the recording has ended")?;
     Ok(tally.into_inner().expect("nobody panicked"))
 }
 
-fn recording(server: &CaptureServer, segments: Segments) -> Result<Recording> {
+fn recording(server: &CaptureServer, segments: Segments, from: Timestamp) -> Result<Recording> {
     let options = HttpOptions::default();
     let client = PrometheusClient::new(&server.prometheus, &options)?;
     let selectors = vec![Selector::parse("{__name__=~'.+'}")?];
     let member = Member { name: "pd0".to_owned(), url: server.pd.clone() };
     let found = Discovered { members: vec![member], addresses: Addresses::Advertised };
-    let schedule = PdSchedule::new(PdCadence::default(), now());
+    let schedule = PdSchedule::new(PdCadence::default(), from);
     Ok(Recording {
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
         pd: Some(PdSampler::new(PdClient::new(&options)?, found, schedule)),

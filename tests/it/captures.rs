@@ -28,6 +28,7 @@ fn capture(name: &str) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_bundled_capture_is_sound() {
     for path in bundled() {
         let report = verify(&path).expect("a bundled capture opens");
@@ -79,6 +80,7 @@ fn a_quiet_run_has_no_store_that_is_not_up() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_compacted_capture_compacts_to_the_same_bytes() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let (once, twice) = (scratch.path().join("once"), scratch.path().join("twice"));
@@ -88,6 +90,7 @@ fn a_compacted_capture_compacts_to_the_same_bytes() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_replay_prints_the_same_bytes_in_any_zone_and_locale_and_never_the_truth() {
     let replay = |zone: &str, locale: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_operator"))
@@ -109,6 +112,7 @@ fn a_replay_prints_the_same_bytes_in_any_zone_and_locale_and_never_the_truth() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_capture_written_in_another_order_replays_to_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let only = folder.path().join("chaos-10.capture");
@@ -126,6 +130,7 @@ fn a_capture_written_in_another_order_replays_to_the_same_bytes() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_prompt_cites_its_findings_and_a_finding_is_drawn() {
     let run = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_operator"))

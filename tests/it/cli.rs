@@ -243,3 +243,17 @@ fn completions_of_bash_know_the_subcommands() {
     assert_eq!(code, Some(0));
     assert!(script.contains("_operator()") && script.contains("completions"));
 }
+
+#[test]
+fn every_subcommand_has_a_manual_page_with_its_examples() {
+    let dir = empty_dir();
+    let (code, _, errors) = run(dir.path(), &["man", "."]);
+    assert_eq!(code, Some(0), "{errors}");
+    let page = |name: &str| fs::read_to_string(dir.path().join(name)).expect("the page is there");
+    assert!(page("operator.1").contains("Exit codes"));
+    for subcommand in SUBCOMMANDS {
+        let text = page(&format!("operator-{subcommand}.1"));
+        assert!(text.contains("Examples"), "{subcommand}: {text}");
+    }
+    assert_eq!(run(dir.path(), &["man", "elsewhere"]).0, Some(8));
+}

@@ -11,6 +11,7 @@ fn capture() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_recorder_that_is_killed_loses_nothing_it_has_committed() {
     let campaign = crash::Campaign {
         operator: env!("CARGO_BIN_EXE_operator").into(),
@@ -24,6 +25,7 @@ async fn a_recorder_that_is_killed_loses_nothing_it_has_committed() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_disk_whose_power_fails_holds_whole_ticks() {
     let tally = power_loss::run(&capture(), 20, 5).expect("every image opens");
     assert!(tally.with_the_last_tick < tally.torn_logs, "{tally:?}");

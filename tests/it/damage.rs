@@ -36,6 +36,7 @@ fn damaged(name: &str, scratch: &Path) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn no_overwritten_row_makes_another_cause_believed() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let mut random = fastrand::Rng::with_seed(11);
@@ -52,6 +53,7 @@ fn no_overwritten_row_makes_another_cause_believed() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_report_begins_with_what_is_missing_and_its_digest_is_that_of_what_is_left() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = damaged("chaos-06", scratch.path());
@@ -79,6 +81,7 @@ fn a_report_begins_with_what_is_missing_and_its_digest_is_that_of_what_is_left()
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_command_that_judges_tells_the_damage() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = damaged("chaos-02", scratch.path());
@@ -106,6 +109,7 @@ fn every_command_that_judges_tells_the_damage() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_is_said_beside_damage_is_not_believed() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     for name in ["chaos-01", "chaos-02"] {

@@ -19,6 +19,7 @@ struct Answer {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_capture_of_format_1_answers_as_the_build_that_wrote_it() {
     let answers: Vec<Answer> = ANSWERS
         .lines()

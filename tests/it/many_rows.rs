@@ -48,6 +48,7 @@ fn shown(made: SyntheticCapture) -> (String, serde_json::Value) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn many_gaps_take_linear_time_and_a_bounded_table() {
     let (text, json) = shown(SyntheticCapture::ten_minutes().gaps(100_000));
     assert!(text.len() < 100_000, "{} bytes", text.len());

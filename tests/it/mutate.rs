@@ -8,6 +8,7 @@ use testkit::limits::Memory;
 use testkit::mutate::{self, resealed};
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn damaged_captures_neither_crash_a_reader_nor_pass_in_silence() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
@@ -30,6 +31,7 @@ fn one_capture() -> tempfile::TempDir {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn captures_that_were_altered_and_sealed_again_neither_crash_nor_hang_a_command() {
     let tally = resealed::run(one_capture().path(), 60, 3, Memory::Unwatched)
         .expect("every command ends in bounds");
@@ -41,6 +43,7 @@ fn captures_that_were_altered_and_sealed_again_neither_crash_nor_hang_a_command(
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_program_ends_with_a_documented_code_whatever_a_capture_says() {
     let program = Path::new(env!("CARGO_BIN_EXE_operator"));
     let exits = resealed::run_processes(one_capture().path(), program, 32, 3)

@@ -82,6 +82,7 @@ fn gaps(reader: &CaptureReader) -> Vec<Gap> {
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn both_remote_reads_copy_every_sample_to_the_bit() {
     let scene = Scene::new(&[]).await;
     let truth = scene.truth().await;
@@ -95,6 +96,7 @@ async fn both_remote_reads_copy_every_sample_to_the_bit() {
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn queries_copy_every_sample_and_staleness_is_inferred() {
     let scene = Scene::new(&[]).await;
     let truth = scene.truth().await;
@@ -105,6 +107,7 @@ async fn queries_copy_every_sample_and_staleness_is_inferred() {
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn sample_limits_shrink_the_window_and_nothing_is_lost() {
     let scene =
         Scene::new(&["--storage.remote.read-sample-limit=500", "--query.max-samples=3000"]).await;
@@ -121,6 +124,7 @@ async fn sample_limits_shrink_the_window_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn a_window_is_estimated_before_it_is_copied() {
     let scene = Scene::new(&[]).await;
     let copier = |selectors: &[&str]| Copier {
@@ -190,6 +194,7 @@ basic_auth_users:
 ";
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn a_client_certificate_and_a_password_open_the_door_and_nothing_less_does() {
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let at = |name: &str| folder.path().join(name);
@@ -269,6 +274,7 @@ async fn pass(mut stream: TcpStream, upstream: &str) -> std::io::Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn a_bearer_token_and_a_header_pass_a_gateway() {
     let scene = Scene::new(&[]).await;
     let url = gateway(scene.server.url.clone()).await;
@@ -286,6 +292,7 @@ async fn a_bearer_token_and_a_header_pass_a_gateway() {
 }
 
 #[test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
 fn the_program_records_the_window_of_a_real_server() {
     let runtime = tokio::runtime::Runtime::new().expect("threads can be made");
     let (scene, truth) = runtime.block_on(async {

@@ -6,6 +6,7 @@ use testkit::clock::wall_clock;
 use testkit::retention::{LongRecording, run};
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn hours_in_segments_lose_no_sample_and_hold_no_more_and_more() {
     let retained = LongRecording {
         capture: Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-10.capture"),

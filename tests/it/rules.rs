@@ -30,6 +30,7 @@ fn fired(report: &RulesReport) -> Vec<&str> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_bundled_rules_find_a_crashed_store_and_are_quiet_where_nothing_is_broken() {
     let report = replayed("chaos-02.capture", &rules::bundled());
     let expected = ["TargetDown", "ProcessRestarted", "StoreDisconnected", "PeersUnreachable"];
@@ -162,6 +163,7 @@ fn exit_codes_tell_what_came_of_it() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_text_keeps_to_80_columns_where_words_allow() {
     let (_, text, _) = run(&["replay", "chaos-02"]);
     let long = text.lines().filter(|line| line.chars().count() > 80 && line.trim().contains(' '));
@@ -229,6 +231,7 @@ fn tested(tests: &str) -> (bool, Option<i32>, String) {
 }
 
 #[test]
+#[ignore = "needs promtool: ./test.sh runs it"]
 fn tests_of_rules_pass_and_fail_as_with_promtool() {
     let (theirs, ours, text) = tested(TESTS_OF_RULES);
     assert_eq!((theirs, ours), (true, Some(0)), "{text}");

@@ -217,6 +217,7 @@ async fn an_endless_error_page_is_still_a_status() {
 }
 
 #[tokio::test]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_gzip_bomb_ends_at_the_limit() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     for _ in 0..64 {
@@ -237,6 +238,7 @@ async fn broken_snappy_is_malformed_and_an_enormous_claim_too_large() {
 }
 
 #[tokio::test]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_gzip_bomb_in_a_remote_read_ends_at_the_limit() {
     let frame = framed(&[0x78, 0x00]);
     for (mode, content_type) in

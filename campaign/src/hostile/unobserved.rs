@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::{Row, Scene};
 use testkit::capture_server::{CaptureServer, LoopedCapture};
-use testkit::clock::wall_clock;
+use testkit::clock::{ServerClock, wall_clock};
 use testkit::gate::{Door, Gate, GatedPd};
 use testkit::process::port_of;
 
@@ -63,7 +63,7 @@ impl Recorder {
         let epoch = wall_clock() + -300_000;
         let supply = LoopedCapture::load(&scene.data.join("chaos-10.capture"), 60, epoch, STEP_MS)?;
         let supply = Arc::new(supply);
-        let stand = CaptureServer::start(supply.clone(), wall_clock).await?;
+        let stand = CaptureServer::start(supply.clone(), ServerClock::Real).await?;
         let prometheus = Gate::before(&stand.prometheus).await?;
         let pd = GatedPd::start().await?;
         let directory = scene.scratch.path().join(name);

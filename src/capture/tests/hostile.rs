@@ -353,6 +353,7 @@ fn small_segments_that_expand_to_gigabytes_of_labels_end_at_the_budget() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn series_with_very_long_labels_are_written_so_that_they_can_be_read() {
     let scene = Scene::new();
     let path = scene.path("run.capture");

@@ -79,6 +79,7 @@ fn write_whole(path: &std::path::Path, answers: &[PdAnswer], row: Row) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_journal_is_sealed_by_the_bytes_of_pd_answers_into_blocks_of_bounded_size() {
     let scene = Scene::new();
     let path = scene.path("run.capture");
@@ -98,6 +99,7 @@ fn the_journal_is_sealed_by_the_bytes_of_pd_answers_into_blocks_of_bounded_size(
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn one_tick_of_any_size_is_cut_into_rows_and_blocks() {
     let scene = Scene::new();
     let (path, small) = (scene.path("run.capture"), scene.path("small.capture"));
@@ -119,6 +121,7 @@ fn one_tick_of_any_size_is_cut_into_rows_and_blocks() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_block_of_any_size_is_read_document_by_document() {
     let scene = Scene::new();
     let path = scene.path("run.capture");
@@ -134,6 +137,7 @@ fn a_block_of_any_size_is_read_document_by_document() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_row_of_the_journal_of_any_size_is_sealed_into_blocks() {
     let scene = Scene::new();
     let path = scene.path("run.capture");

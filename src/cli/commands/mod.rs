@@ -6,6 +6,7 @@ pub(super) mod diff;
 pub(super) mod doctor;
 pub(super) mod explain;
 pub(super) mod health;
+pub(super) mod man;
 pub(super) mod mark;
 pub(super) mod query;
 pub(super) mod record;

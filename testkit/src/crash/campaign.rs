@@ -10,6 +10,7 @@ use operator::model::{Gap, PdAnswer, Source, TimeRange, Timestamp};
 
 use super::session::{Death, Ended, Outage, Since};
 use crate::capture_server::{CaptureServer, LoopedCapture};
+use crate::clock::ServerClock;
 use crate::gate::{Door, Gate};
 
 /// Series that the source serves.
@@ -82,7 +83,7 @@ pub(super) struct Found {
 pub async fn run(campaign: &Campaign, now: fn() -> Timestamp) -> Result<Tally> {
     let epoch = now() + -HISTORY_MS;
     let looped = Arc::new(LoopedCapture::load(&campaign.capture, SERIES, epoch, STEP_MS)?);
-    let server = CaptureServer::start(looped.clone(), now).await?;
+    let server = CaptureServer::start(looped.clone(), ServerClock::Real).await?;
     let gate = Gate::before(&server.prometheus).await?;
     let mut random = Rng::with_seed(campaign.seed);
     let mut tally = Tally::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
@@ -11,11 +11,11 @@ use fastrand::Rng;
 use super::damage::{Mutation, mutate};
 use super::judge::{Verdict, judge};
 use super::originals::{Original, originals};
-use crate::limits::{Memory, Watchdog};
+use crate::limits::{Memory, Watchdog, thread_time};
 
 /// How much reading a damaged capture may add to the memory of the process.
 const MOST_BYTES: u64 = 64 << 20;
-/// How long one capture may take, even on a busy machine.
+/// How much processor time one capture may take.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// How many damaged captures were read in which way, and what the most expensive one needed.
@@ -30,7 +30,7 @@ pub struct Tally {
     pub samples_read: u64,
     /// The most bytes that reading one capture added to the memory of the process.
     pub most_bytes: u64,
-    /// The longest that reading one capture took.
+    /// The most processor time that reading one capture took.
     pub longest: Duration,
 }
 
@@ -51,9 +51,9 @@ pub fn run(folder: &Path, times: u32, seed: u64, memory: Memory) -> Result<Tally
         mutate(original, mutation, &mut one, &path)?;
         let case = || format!("mutant {number} of seed {seed}: {mutation:?} of {name}");
         let before = memory.reset()?;
-        let begun = now();
+        let begun = thread_time();
         let judged = catch_unwind(AssertUnwindSafe(|| judge(original, mutation, &path)));
-        let (took, bytes) = (begun.elapsed(), memory.peak()?.saturating_sub(before));
+        let (took, bytes) = (thread_time() - begun, memory.peak()?.saturating_sub(before));
         let verdict = match judged {
             Ok(verdict) => verdict.with_context(case),
             Err(_) => bail!("{}: a panic", case()),
@@ -71,11 +71,6 @@ pub(super) fn keep(path: &Path) {
     if std::fs::copy(path, &kept).is_ok() {
         eprintln!("the capture is kept as {}", kept.display());
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a reader takes is what is asked")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }
 
 impl Tally {

@@ -16,3 +16,4 @@ pub mod resealed;
 
 pub use damage::Mutation;
 pub use damaged::{Tally, run};
+pub use judge::read;

@@ -13,10 +13,10 @@ use fastrand::Rng;
 
 use super::alter::{Edit, alter_capture};
 use super::commands::COMMANDS;
-use super::damaged::{keep, now};
+use super::damaged::keep;
 use super::originals::{Extent, cut};
 use crate::capture_server::captures_in;
-use crate::limits::{Memory, Watchdog};
+use crate::limits::{Memory, Watchdog, thread_time};
 use operator::capture::{compact, copy};
 
 /// How much of a capture is cut out: every table has rows and every kind of blob is there, but no more,
@@ -24,7 +24,7 @@ use operator::capture::{compact, copy};
 const EXTENT: Extent = Extent { series: 40, every_answer: 40, longest_body: 9_000, ticks: 8 };
 /// How much one mutant may add to the memory of the process, whatever the command.
 const MOST_BYTES: u64 = 512 << 20;
-/// How long a command may take over one mutant, even on a busy machine.
+/// How much processor time a command may take over one mutant.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Mutants that are tried before memory is looked at: at once, on all processors.
 const BATCH: u32 = 32;
@@ -38,7 +38,7 @@ pub struct Tally {
     pub commands: BTreeMap<&'static str, [u32; 2]>,
     /// The most bytes that a batch of mutants added to the memory of the process.
     pub most_bytes: u64,
-    /// The longest that a command took over a mutant, and which command.
+    /// The most processor time that a command took over a mutant, and which command.
     pub longest: (Duration, &'static str),
 }
 
@@ -48,7 +48,7 @@ pub fn run(folder: &Path, times: u32, seed: u64, memory: Memory) -> Result<Tally
     let originals = originals(folder, scratch.path())?;
     memory.limit()?;
     let mut tally = Tally::default();
-    let watchdog = Watchdog::new("batch", 3 * LONGEST);
+    let watchdog = Watchdog::new("batch", 6 * LONGEST);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
     for first in (0..times).step_by(BATCH as usize) {
         watchdog.begin(first);
@@ -103,9 +103,10 @@ pub fn run_processes(folder: &Path, program: &Path, times: u32, seed: u64) -> Re
             "OUT" => output.clone(),
             other => PathBuf::from(other),
         });
-        // `timeout` ends with 124 where the program does not end, `ulimit` makes it abort with 134.
+        // A program that needs more processor time is killed, `timeout` ends with 124 where it waits without
+        // end, and for want of memory it aborts with 134.
         let ended = Command::new("sh")
-            .args(["-c", "ulimit -v 4000000; exec timeout 20 \"$0\" \"$@\""])
+            .args(["-c", "ulimit -v 4000000; ulimit -t 20; exec timeout 300 \"$0\" \"$@\""])
             .arg(program)
             .args(replaced)
             .output()?;
@@ -199,9 +200,9 @@ fn try_one(originals: &[Vec<u8>], scratch: &Path, (seed, number): (u64, u32)) ->
         *tally.edits.entry(*edit).or_default() += 1;
     }
     for (command, run) in COMMANDS {
-        let begun = now();
+        let begun = thread_time();
         let ended = catch_unwind(AssertUnwindSafe(|| run(&mutant.path)));
-        let took = begun.elapsed();
+        let took = thread_time() - begun;
         let fallen = match &ended {
             Err(_) => Some("panicked".to_owned()),
             Ok(_) if took > LONGEST => Some(format!("took {took:?}")),

@@ -42,6 +42,7 @@ fn slow_device(run: &mut Run, index: usize, range: TimeRange, seconds: f64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_disk_eight_milliseconds_slower_is_named_at_any_time_on_any_store() {
     for index in [BUSY, IDLE] {
         for (from, to) in SPANS {
@@ -57,6 +58,7 @@ fn a_disk_eight_milliseconds_slower_is_named_at_any_time_on_any_store() {
 
 /// PD's answers take a round trip longer; scrapes hardly show it.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_link_twenty_milliseconds_longer_is_named_at_any_time_on_any_store() {
     for index in [BUSY, IDLE] {
         for (from, to) in SPANS {
@@ -126,6 +128,7 @@ fn starve(run: &mut Run, index: usize, range: TimeRange, seconds: f64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_process_that_is_throttled_a_little_or_much_is_starved() {
     for index in [BUSY, IDLE] {
         for seconds in [0.012, 0.1] {
@@ -158,6 +161,7 @@ fn missed_by_peers(run: &mut Run, index: usize, range: TimeRange) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_starved_process_is_not_taken_for_a_cut_off_one() {
     for index in 0..4 {
         // Its peers miss it, its scrapes all time out, its heartbeats stay away, or all of that.
@@ -201,6 +205,7 @@ fn a_link_that_loses_many_packets_is_not_taken_for_a_cut_one() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_process_that_stands_still_for_half_a_minute_is_paused() {
     for index in 0..4 {
         for (from, to) in [(300, 330), (180, 225), (300, 360), (305, 340)] {
@@ -215,6 +220,7 @@ fn a_process_that_stands_still_for_half_a_minute_is_paused() {
 
 /// As it is cut off, its own counters go on.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_nobody_hears_for_half_a_minute_is_cut_off() {
     for index in 0..4 {
         for (from, to) in [(300, 330), (180, 225), (300, 360)] {
@@ -233,6 +239,7 @@ fn a_store_that_nobody_hears_for_half_a_minute_is_cut_off() {
 
 /// Killed and started again, so fast that scrapes and heartbeats hardly see it between.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_process_that_restarts_every_twenty_seconds_flaps() {
     for index in 0..4 {
         let mut run = quiet();
@@ -252,6 +259,7 @@ fn a_process_that_restarts_every_twenty_seconds_flaps() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_is_away_for_a_minute_and_a_half_crashed_and_for_one_restarted() {
     for (down, mode) in [(60, "store_restart"), (95, "store_crash")] {
         for index in 0..4 {
@@ -272,6 +280,7 @@ fn a_store_that_is_away_for_a_minute_and_a_half_crashed_and_for_one_restarted() 
 
 /// Probes and synced writes stop; PD and Prometheus go on hearing the process.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_disk_that_stops_for_a_minute_hangs_also_on_a_store_that_hardly_writes() {
     for index in [BUSY, IDLE] {
         for (from, to) in SPANS {
@@ -335,6 +344,7 @@ fn slow_link_of(run: &mut Run, member: &str, range: TimeRange, seconds: f64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_member_behind_a_slow_link_is_named_within_a_minute_whoever_leads() {
     for member in MEMBERS {
         for (from, to) in SPANS {
@@ -363,6 +373,7 @@ fn a_member_without_cpu_is_overloaded_and_not_badly_connected() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_member_that_dies_for_a_minute_is_told_at_any_time() {
     for member in MEMBERS {
         for (from, to) in SPANS {

@@ -187,6 +187,7 @@ fn safe_points(run: &mut Run, moved: impl Fn(i64) -> i64) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_safe_point_that_misses_its_rounds_stalls_and_its_holder_is_named() {
     let mut run = long(3);
     safe_points(&mut run, |minute| minute.min(8));
@@ -206,6 +207,7 @@ fn a_safe_point_that_misses_its_rounds_stalls_and_its_holder_is_named() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_safe_point_that_keeps_its_pace_does_not_stall() {
     for pace in [1, 5, 10] {
         let mut run = long(5);

@@ -93,6 +93,7 @@ fn cut_from_peers(index: usize, ways: [bool; 2]) -> [Run; 2] {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_only_its_peers_miss_is_cut_off_from_them() {
     for index in [0, 1, 3] {
         for run in cut_from_peers(index, [true, true]) {
@@ -102,6 +103,7 @@ fn a_store_that_only_its_peers_miss_is_cut_off_from_them() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn one_way_is_told_from_both() {
     for ways in [[true, false], [false, true]] {
         for (index, run) in [0, 1, 3]
@@ -173,6 +175,7 @@ fn slow_disk(index: usize, seconds: f64) -> Run {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_disk_is_slow_by_its_own_measure_on_any_store() {
     for index in 0..4 {
         for seconds in [0.01, 0.05, 0.5] {
@@ -225,6 +228,7 @@ fn slow_network(index: usize, seconds: f64) -> Run {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_node_behind_a_slow_link_is_told_from_a_starved_one() {
     for index in 0..4 {
         for seconds in [0.02, 0.2] {
@@ -236,6 +240,7 @@ fn a_node_behind_a_slow_link_is_told_from_a_starved_one() {
 
 /// Threads wait, and so everything else takes longer too, the disk included.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_process_without_cpu_is_starved() {
     for index in 0..4 {
         let mut run = slow_network(index, 0.08);
@@ -273,6 +278,7 @@ fn a_hot_region_that_is_only_read_is_a_read_hotspot() {
 
 /// Counters and gauges that stand for a limit inside a store, each raised on its own.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn limits_inside_a_store_are_named() {
     let counter = |name: &'static str, label: (&'static str, &'static str)| {
         move |run: &mut Run, instance: &str| {
@@ -422,6 +428,7 @@ fn scheduling_that_is_halted_while_regions_wait_is_a_fault() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn scrapes_that_fail_while_pd_hears_the_store_are_a_blind_observer() {
     for index in 0..4 {
         let mut run = quiet();

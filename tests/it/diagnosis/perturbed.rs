@@ -53,11 +53,13 @@ fn stays_or_says_less(verdict: &Verdict, truth: Option<(&str, &str)>) {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn half_of_the_scrapes_are_enough() {
     for_all(Run::halve_scrapes, stays_or_says_less);
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn more_load_changes_nothing() {
     for factor in [0.3, 20.0] {
         for_all(|run| run.scale_load(factor), stays);
@@ -65,11 +67,13 @@ fn more_load_changes_nothing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn other_addresses_change_nothing() {
     for_all(|run| run.rename_host("10.77.0.", "tikv-node-"), stays);
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn half_of_the_members_unseen_changes_nothing() {
     for unseen in ["pd1", "pd2"] {
         for_all(|run| run.pd.retain(|answer| answer.member != unseen), stays_or_says_less);
@@ -78,6 +82,7 @@ fn half_of_the_members_unseen_changes_nothing() {
 
 /// PD's own metrics name its stores, count their heartbeats and tell who leads.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn without_pd_what_prometheus_saw_is_left() {
     let same = |verdict: &Verdict, truth: Option<(&str, &str)>| match truth {
         Some((mode, _)) => assert_eq!(verdict.causes[0].mode, mode, "{}", told(verdict)),
@@ -93,6 +98,7 @@ fn without_pd_what_prometheus_saw_is_left() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn any_route_of_pd_may_be_missing() {
     for route in ["/members", "/stores", "/hotspot/", "/regions/", "/health", "/schedulers"] {
         for_all(|run| run.pd.retain(|one| !one.path.contains(route)), stays);
@@ -100,6 +106,7 @@ fn any_route_of_pd_may_be_missing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn without_up_scrapes_are_told_by_what_they_brought() {
     for_all(|run| run.drop_series(|labels| labels.metric() == "up"), stays);
     let gone = |labels: &Labels| matches!(labels.metric(), "up" | "scrape_duration_seconds");
@@ -108,6 +115,7 @@ fn without_up_scrapes_are_told_by_what_they_brought() {
 
 /// What would show a fault, or tell it from another, may be missing as a whole, on all stores or on one.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_kind_of_evidence_that_is_missing_is_not_taken_for_health() {
     let kinds: [&[&str]; 4] = [
         &[
@@ -158,11 +166,13 @@ fn a_store_that_is_not_scraped_is_not_said_to_run() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn without_prometheus_what_pd_saw_is_left() {
     for_all(|run| run.series.clear(), stays_or_says_less);
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn any_metric_may_be_missing() {
     for name in ["chaos-03", "chaos-08"] {
         let truth = FAULTS.iter().find(|(run, _, _)| *run == name).map(|(_, m, t)| (*m, *t));
@@ -197,6 +207,7 @@ fn load_that_came_from_a_store_that_is_not_seen_is_no_surge() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_window_cut_short_blames_nobody_else() {
     for (from, to) in [(120, 10_000), (0, 330), (180, 400)] {
         for_all(|run| run.cut(run.range(from, to)), stays_or_says_less);

@@ -16,6 +16,7 @@ fn summary(run: &str) -> String {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_summary_has_at_most_ten_lines_of_eighty_columns_and_cuts_nothing() {
     for number in 1..=10 {
         let text = summary(&format!("chaos-{number:02}"));
@@ -28,6 +29,7 @@ fn every_summary_has_at_most_ten_lines_of_eighty_columns_and_cuts_nothing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn long_headlines_and_reasons_go_on_in_the_next_line() {
     insta::assert_snapshot!(summary("chaos-07"), @"
     FAULT  store 1 (10.77.0.20:20160): the store runs and is cut off from PD and

@@ -100,6 +100,7 @@ fn a_slow_disk_is_told_beside_a_drain() {
 
 /// The others tell what is usual.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_is_slow_before_it_has_a_past_is_told_by_its_peers() {
     type Lay = fn(&mut Run, usize, TimeRange);
     let faults: [(&str, Lay); 2] = [

@@ -26,6 +26,7 @@ fn the_bases_are_quiet() {
 const SPANS: [(i64, i64); 3] = [(65, 125), (200, 260), (400, 10_000)];
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_fault_inside_a_node_is_told_on_noisier_stores_too() {
     type Lay = fn(&mut Run, usize, TimeRange);
     let faults: [(&str, Lay); 5] = [
@@ -52,6 +53,7 @@ fn a_fault_inside_a_node_is_told_on_noisier_stores_too() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_store_that_falls_out_is_told_by_what_it_says_when_it_is_back() {
     let quiet = noisy();
     for index in [0, IDLE] {
@@ -243,6 +245,7 @@ fn a_store_without_leaders_is_drained_by_its_scheduler_alone() {
 
 /// The bundled faults, shorter by what was cut out of their middle, earlier, and still open.
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn real_faults_are_told_when_they_are_shorter_earlier_or_open() {
     for (name, mode, target, injected_ms, lasts) in [
         ("chaos-03", "slow_disk", "store 1", 1_795_538_433_779, 210),

@@ -39,6 +39,7 @@ fn full() -> File {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn no_command_panics_where_an_output_is_full_or_gone() {
     let stage = HostileFiles::make();
     for (out, errors) in [(End::Full, End::Read), (End::Read, End::Full), (End::Gone, End::Gone)] {
@@ -92,6 +93,7 @@ async fn recorded(
 }
 
 #[tokio::test]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_recorder_goes_on_and_seals_where_nobody_reads() {
     for subcommand in ["record", "watch"] {
         for (ends, expected) in

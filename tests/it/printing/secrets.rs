@@ -91,6 +91,7 @@ fn found(secret: &str, bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_server_that_repeats_what_it_is_sent_makes_nothing_public() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let stage = HostileFiles::make();

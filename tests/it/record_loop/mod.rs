@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use program::{Program, operator};
 use testkit::capture_server::{CaptureServer, LoopedCapture};
-use testkit::clock::wall_clock;
+use testkit::clock::{ServerClock, wall_clock};
 use testkit::gate::{Door, Gate};
 
 /// From one scrape of the source to the next.
@@ -39,7 +39,8 @@ impl Scene {
         let supply =
             LoopedCapture::load(&bundled(), 60, epoch, STEP_MS).expect("a bundled capture");
         let supply = Arc::new(supply);
-        let stand = CaptureServer::start(supply.clone(), wall_clock).await.expect("ports are free");
+        let stand =
+            CaptureServer::start(supply.clone(), ServerClock::Real).await.expect("ports are free");
         let gate = Gate::before(&stand.prometheus).await.expect("a port is free");
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         Self { directory, supply, stand, gate }
@@ -189,6 +190,7 @@ async fn a_second_signal_leaves_at_once_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_file_that_may_not_grow_ends_the_recording_and_keeps_what_is_committed() {
     let scene = Scene::new().await;
     // In blocks of 512 bytes; a shell lowers the limit for what it becomes.
@@ -253,6 +255,7 @@ fn is_full(event: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_recording_that_ends_on_a_full_disk_says_so_and_keeps_what_is_committed() {
     let scene = Scene::new().await;
     let Some(mut recorder) = on_a_full_disk(&scene, 300, scene.arguments()) else { return };
@@ -267,6 +270,7 @@ async fn a_recording_that_ends_on_a_full_disk_says_so_and_keeps_what_is_committe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothing() {
     let scene = Scene::new().await;
     let mut arguments = scene.arguments();
@@ -301,6 +305,7 @@ async fn a_recording_goes_on_when_a_full_disk_has_room_again_and_has_lost_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_full_disk_first_takes_the_oldest_segment_and_none_that_is_marked() {
     let scene = Scene::new().await;
     let segment = |day| scene.directory.path().join(format!("run-202601{day}T000000Z.capture"));
@@ -336,6 +341,7 @@ async fn a_full_disk_first_takes_the_oldest_segment_and_none_that_is_marked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_directory_that_cannot_be_written_to_is_named_with_exit_code_8() {
     let scene = Scene::new().await;
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");

@@ -41,6 +41,7 @@ fn replayed(path: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn sources_that_hang_when_the_recording_ends_leave_gaps_up_to_the_end() {
     let scene = Scene::new().await;
     let pd = GatedPd::start().await.expect("a port is free");
@@ -76,6 +77,7 @@ async fn sources_that_hang_when_the_recording_ends_leave_gaps_up_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_stopped_recorder_leaves_a_gap_of_what_pd_was_not_asked() {
     let scene = Scene::new().await;
     let mut arguments = scene.arguments();
@@ -123,6 +125,7 @@ fn steps(events: &[Event]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs faketime: ./test.sh runs it"]
 async fn a_stepped_clock_is_told_and_neither_stops_nor_repeats_copying() {
     let scene = Scene::new().await;
     let shift = scene.directory.path().join("shift");
@@ -178,6 +181,7 @@ impl Clock for Suspendable {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_suspended_machine_leaves_a_gap_and_asks_again_at_once() {
     let scene = Scene::new().await;
     let clock: &'static Suspendable = Box::leak(Box::default());

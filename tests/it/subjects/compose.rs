@@ -229,6 +229,7 @@ fn the_recorder_asks_pd_and_prometheus_and_writes_into_captures() {
 }
 
 #[test]
+#[ignore = "needs docker-compose: ./test.sh runs it"]
 fn every_profile_passes_a_compose_implementation() {
     for profiles in [&[][..], &["load"], &["operator"], &["load", "operator"]] {
         let mut command = Command::new("docker-compose");

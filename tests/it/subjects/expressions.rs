@@ -104,6 +104,7 @@ fn captures(metrics: &BTreeSet<&str>) -> Vec<(MemoryStorage, TimeRange)> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_selector_hits_a_capture_or_is_listed_with_what_it_needs() {
     let (all, absences) = (all(), absences());
     let metrics = all.iter().flat_map(Placed::selectors).map(metric).collect();
@@ -127,6 +128,7 @@ fn every_selector_hits_a_capture_or_is_listed_with_what_it_needs() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_expression_evaluates_and_every_panel_has_data() {
     let (all, absences) = (all(), absences());
     let metrics = all.iter().flat_map(Placed::selectors).map(metric).collect();

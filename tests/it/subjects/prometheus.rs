@@ -21,12 +21,14 @@ fn rules() -> Vec<Value> {
 }
 
 #[test]
+#[ignore = "needs promtool: ./test.sh runs it"]
 fn promtool_accepts_configuration_and_rules() {
     promtool(&["check", "config", "prometheus/prometheus.yaml"]);
     promtool(&["check", "rules", "prometheus/rules/tikv.yaml"]);
 }
 
 #[test]
+#[ignore = "needs promtool: ./test.sh runs it"]
 fn rules_fire_when_they_should_and_only_then() {
     promtool(&["test", "rules", "prometheus/rules.test.yaml"]);
 }

@@ -1,11 +1,10 @@
 //! Diagnosis of a recording while it is made.
 
-pub mod playback;
+mod playback;
 mod program;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, copy_range};
@@ -14,24 +13,25 @@ use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{
-    self, Clock, CommitIncrement, Copier, LiveFeed, RecentWindow, Recording, Stop,
+    self, CommitIncrement, Copier, LiveFeed, Progress, RecentWindow, Recording, Stop,
 };
 use operator::source::{Addresses, Discovered, PdClient};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode, Selector};
 
 use crate::diagnosis::told;
 use playback::Playback;
+use testkit::clock::{FasterClock, ServerClock};
 use testkit::run::Run;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
-/// How many seconds of a run pass in one.
+/// How many seconds of a run pass in one at most.
 const SPEED: u32 = 24;
 
 /// Records a part of a bundled run as it is served back, and returns what the recorder told.
 async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Vec<CommitIncrement> {
-    let clock = playback::faster(part.start, SPEED);
-    let playback = Playback::start(run, Arc::new(|| clock.wall()), outage).await;
+    let clock = FasterClock::start(part.start, SPEED);
+    let playback = Playback::start(run, ServerClock::Faster(clock), outage).await;
     let options = HttpOptions::default();
     let client = PrometheusClient::new(&playback.prometheus, &options).expect("a URL");
     let selectors = vec![Selector::parse("{__name__=~'.+'}").expect("a selector")];
@@ -53,12 +53,11 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let meta = serde_json::from_value(meta).expect("a run's metadata");
     let writer = CaptureWriter::create(path, meta).expect("the capture can be made");
     let (stop, stopped) = tokio::sync::watch::channel(Stop::No);
-    let end = tokio::time::Instant::now() + Duration::from_millis(part.millis() as u64) / SPEED;
     let ended = async {
-        tokio::time::sleep_until(end).await;
+        clock.reach(part.end).await;
         stop.send_replace(Stop::AfterTick);
     };
-    let mut progress = |_: &_| {};
+    let mut progress = |progress: &Progress| clock.note_commit(progress);
     let recorded = record::run(recording, writer, clock, stopped, &mut progress);
     tokio::join!(recorded, ended).0.expect("the capture can be written");
     let mut all = Vec::new();
@@ -99,6 +98,7 @@ fn replayed(path: &Path, at: Timestamp) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn what_a_live_tick_says_is_what_its_replay_says() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("live.capture");
@@ -119,6 +119,7 @@ async fn what_a_live_tick_says_is_what_its_replay_says() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn an_excerpt_holds_what_the_capture_holds_of_its_range() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let run = Run::load("chaos-02");

@@ -3,50 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use operator::diagnose::metrics;
 use operator::model::{Labels, PdAnswer, PdOutcome, Sample, Series, TimeRange, Timestamp};
 use operator::pd::Member;
-use operator::record::Clock;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use testkit::capture_server::{Answer, accept, put_series, read_response, read_window};
+use testkit::clock::ServerClock;
 use testkit::run::Run;
 
 /// How late a scrape shows at most, in the run's time.
 const LATEST_MS: i64 = 9_000;
-
-/// A clock that begins at an instant and runs `speed` times as fast as the real one.
-pub fn faster(from: Timestamp, speed: u32) -> &'static Faster {
-    Box::leak(Box::new(Faster { from, speed, begun: tokio::time::Instant::now() }))
-}
-
-/// A machine on which everything goes faster.
-pub struct Faster {
-    from: Timestamp,
-    speed: u32,
-    begun: tokio::time::Instant,
-}
-
-impl Clock for Faster {
-    fn wall(&self) -> Timestamp {
-        let passed = i64::try_from(self.since_boot().as_millis()).expect("a test is short");
-        self.from.saturating_add_millis(passed)
-    }
-
-    fn since_boot(&self) -> Duration {
-        self.begun.elapsed() * self.speed
-    }
-
-    fn sleep(&self, wait: Duration) -> tokio::time::Sleep {
-        tokio::time::sleep(wait / self.speed)
-    }
-}
-
-/// What tells the servers the time.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Both servers, until dropped.
 pub struct Playback {
@@ -59,7 +28,7 @@ pub struct Playback {
 
 impl Playback {
     /// Serves `run` by a clock. While `outage` lasts, Prometheus breaks every connection.
-    pub async fn start(run: Run, clock: Now, outage: TimeRange) -> Self {
+    pub async fn start(run: Run, clock: ServerClock, outage: TimeRange) -> Self {
         let names: BTreeMap<String, String> =
             run.pd.iter().map(|answer| (answer.member.clone(), answer.url.clone())).collect();
         let mut tasks = Vec::new();
@@ -73,15 +42,16 @@ impl Playback {
         }
         let shelf = Arc::new(Shelf::new(run, &moved));
         for (name, listener) in listeners {
-            let (shelf, clock) = (shelf.clone(), clock.clone());
-            let answer = move |path: &str, _: &[u8]| shelf.pd(&name, path, clock());
+            let shelf = shelf.clone();
+            let answer = move |path: &str, _: &[u8]| clock.answer(|now| shelf.pd(&name, path, now));
             tasks.push(tokio::spawn(accept(listener, answer)));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let answer = move |path: &str, body: &[u8]| {
-            let now = clock();
-            if outage.contains(now) { None } else { shelf.prometheus(path, body, now) }
+            clock.answer(|now| {
+                if outage.contains(now) { None } else { shelf.prometheus(path, body, now) }
+            })
         };
         tasks.push(tokio::spawn(accept(listener, answer)));
         Self { prometheus: format!("http://{address}"), members, tasks }
