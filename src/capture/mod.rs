@@ -35,7 +35,7 @@ mod tests;
 pub use copy_range::copy_range;
 pub use damage::Damage;
 pub use error::CaptureError;
-pub use file::{FORMAT, bytes_on_disk, is_unsealed};
+pub use file::{FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed};
 pub use inventory::Inventory;
 pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,

@@ -189,6 +189,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CaptureError::Locked { .. } => Code::Locked,
             CaptureError::Exists { .. }
             | CaptureError::NotAFile { .. }
+            | CaptureError::Packed { .. }
             | CaptureError::Full { .. }
             | CaptureError::Refused { .. }
             | CaptureError::Io { .. }
@@ -252,6 +253,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         Some(CaptureError::NotAFile { .. }) => {
             "remove it, if nothing else needs it, or work in another directory"
         }
+        Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
         Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
         Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
         _ => match cause.downcast_ref::<SourceError>()? {

@@ -69,7 +69,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let path = lookup::find(&global.dir, name)?;
     let session = Session::open(&path)?;
     let view = view(&session, args)?;
-    let cannot = || format!("cannot replay {}", escape_path(&path));
+    let cannot = || format!("cannot replay {}", escape_path(path.shown()));
     let window = session.load(view).with_context(cannot)?;
     let reader = session.reader();
     let digest = reader.digest()?;
@@ -102,7 +102,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         }
     };
     output::write(bytes.as_bytes())?;
-    CliError::unless_whole(&path, damage.len())?;
+    CliError::unless_whole(path.shown(), damage.len())?;
     Ok(match report.verdict.outcome {
         Outcome::Fault => Code::Fault,
         Outcome::NoFault => Code::Ok,
