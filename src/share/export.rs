@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,7 @@ use crate::capture::{
 };
 use crate::diagnose::Verdict;
 use crate::model::{
-    Event, Export, Gap, LabelMatcher, Labels, PdAnswer, RunMeta, TimeRange, canonical_json,
+    Event, Export, Gap, LabelMatcher, Labels, PdAnswer, RunMeta, RunName, TimeRange, canonical_json,
 };
 use crate::session::Session;
 
@@ -59,9 +59,29 @@ pub struct ExportOptions {
     pub mode: FileMode,
 }
 
+/// Where the exported file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// A new file at this path.
+    File(&'a Path),
+    /// A new file in this directory, called after the run as the exported capture names it.
+    Folder(&'a Path),
+}
+
+impl Destination<'_> {
+    fn path(self, run: &RunName) -> PathBuf {
+        match self {
+            Self::File(path) => path.to_owned(),
+            Self::Folder(folder) => folder.join(format!("{run}.capture.gz")),
+        }
+    }
+}
+
 /// What was exported.
 #[derive(Clone, Debug)]
 pub struct Exported {
+    /// The file that was written.
+    pub path: PathBuf,
     /// The metadata of the exported capture, with [`RunMeta::export`].
     pub meta: RunMeta,
     /// The part of the run that it holds.
@@ -107,19 +127,23 @@ fn mapping(
     Ok(walk.into_content().mapping(key))
 }
 
-/// Exports the capture at `from` into a new file at `to`.
+/// Exports the capture at `from` into a new file.
 ///
 /// # Errors
 ///
 /// [`ShareError`] where a file cannot be accessed, an original was found in the result, or it is larger than
-/// allowed. Nothing remains at `to` then.
-pub fn export(from: &Path, to: &Path, options: &ExportOptions) -> Result<Exported, ShareError> {
+/// allowed. No file remains then.
+pub fn export(
+    from: &Path,
+    to: Destination<'_>,
+    options: &ExportOptions,
+) -> Result<Exported, ShareError> {
     let reader = CaptureReader::open(from)?;
     let mapping = match &options.redaction {
         Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key)?),
         Redaction::Off => None,
     };
-    let scratch = tempfile::tempdir().map_err(ShareError::io(to))?;
+    let scratch = tempfile::tempdir().map_err(ShareError::io(&std::env::temp_dir()))?;
     let compact = scratch.path().join("compact.capture");
     let source = Source { reader: &reader, from, options, mapping: mapping.as_ref() };
     let verdict = source.write_within(scratch.path(), &compact)?;
@@ -127,9 +151,11 @@ pub fn export(from: &Path, to: &Path, options: &ExportOptions) -> Result<Exporte
     if let Some(mapping) = &mapping {
         check(&reader, mapping, &written, &compact)?;
     }
-    pack(&compact, to, options.mode)?;
-    let (bytes, file_sha256) = size_and_digest(to)?;
+    let path = to.path(&written.meta().run);
+    pack(&compact, &path, options.mode)?;
+    let (bytes, file_sha256) = size_and_digest(&path)?;
     Ok(Exported {
+        path,
         meta: written.meta().clone(),
         window: written.window(),
         bytes,

@@ -1,12 +1,15 @@
 //! What a reporter pastes into an issue beside the exported file.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::export::Exported;
-use crate::model::escape;
+use crate::model::{escape, escape_path};
 
-/// Markdown with the verdict, digests and versions, and with how to open the file of this name.
-pub fn issue_comment(exported: &Exported, file_name: &str) -> String {
+/// Markdown with the verdict, digests and versions, and with how to open the file.
+pub fn issue_comment(exported: &Exported) -> String {
+    let file_name = exported.path.file_name().unwrap_or_default();
+    let file_name = escape_path(Path::new(file_name));
     let meta = &exported.meta;
     let verdict = &exported.verdict;
     let mut text = format!("### {}\n\n", plain(&verdict.summary));

@@ -16,7 +16,9 @@ mod walk;
 
 pub use audit::audit;
 pub use error::ShareError;
-pub use export::{ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest};
+pub use export::{
+    Destination, ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest,
+};
 pub use issue_comment::issue_comment;
 pub use pseudonyms::{KEY_BYTES, Key, KeyError, Mapping};
 pub use scan::{Leak, Scanner, Secrets};

@@ -91,8 +91,7 @@ impl Role {
 }
 
 /// The stems of pseudonyms, which are numbered.
-const STEMS: [&str; 9] =
-    ["tikv", "tiflash", "pd", "tidb", "host", "name", "user", "path", "word"];
+const STEMS: [&str; 9] = ["tikv", "tiflash", "pd", "tidb", "host", "name", "user", "path", "word"];
 
 /// Everything in a capture that may need a pseudonym.
 #[derive(Debug, Default)]
@@ -160,12 +159,18 @@ impl Originals {
         for stem in STEMS {
             for (at, _) in text.match_indices(stem) {
                 let Some(rest) = text[at + stem.len()..].strip_prefix('-') else { continue };
-                let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                let digits =
+                    rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 if let Ok(number) = rest[..digits].parse() {
                     self.taken.insert((stem.to_owned(), number));
                 }
             }
         }
+    }
+
+    /// Whether a word is the program's own after all, or a key of a region, which has a rank.
+    fn is_other(&self, word: &str) -> bool {
+        self.code.contains(word) || self.keys.contains(&key_bytes(word))
     }
 
     fn stem(&self, word: &str, kind: Kind) -> &'static str {
@@ -186,7 +191,7 @@ impl Originals {
     /// Gives every original its pseudonym.
     pub fn mapping(&self, key: &Key) -> Mapping {
         let mut by_stem: BTreeMap<&str, Vec<([u8; 32], &str)>> = BTreeMap::new();
-        for (word, kind) in self.words.iter().filter(|(word, _)| !self.code.contains(*word)) {
+        for (word, kind) in self.words.iter().filter(|(word, _)| !self.is_other(word)) {
             let stem = self.stem(word, *kind);
             by_stem.entry(stem).or_default().push((key.rank(stem, word), word));
         }
@@ -284,10 +289,11 @@ impl Mapping {
             .filter(|(pseudonym, _)| pseudonym.contains('-'))
             .collect();
         let pattern = format!(r"\b(?:{})-\d+\b", STEMS.join("|"));
-        let replaced = regex::Regex::new(&pattern)?.replace_all(text, |found: &regex::Captures<'_>| {
-            let pseudonym = &found[0];
-            by_pseudonym.get(pseudonym).copied().unwrap_or(pseudonym).to_owned()
-        });
+        let replaced =
+            regex::Regex::new(&pattern)?.replace_all(text, |found: &regex::Captures<'_>| {
+                let pseudonym = &found[0];
+                by_pseudonym.get(pseudonym).copied().unwrap_or(pseudonym).to_owned()
+            });
         Ok(replaced.into_owned())
     }
 
@@ -345,7 +351,6 @@ impl Words for Masked<'_> {
 pub fn content(mapping: &Mapping) -> impl Content + '_ {
     Known(mapping)
 }
-
 
 /// The bytes of a key that PD writes in hexadecimal; the text itself where it is none.
 fn key_bytes(key: &str) -> Vec<u8> {

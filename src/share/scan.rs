@@ -224,7 +224,8 @@ fn encodings(secret: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         let end = (shift + secret.len()) * 8 / 6;
         forms.push(("base64", encoded[start..end].to_vec()));
     }
-    forms.dedup_by(|a, b| a.1 == b.1);
+    let mut seen = BTreeSet::new();
+    forms.retain(|(_, form)| seen.insert(form.clone()));
     forms
 }
 
@@ -241,10 +242,7 @@ fn escaped(byte: u8) -> String {
 }
 
 /// Calls `each` with the place and the text of everything that a capture holds, but sealed truths.
-fn decoded(
-    reader: &CaptureReader,
-    each: &mut dyn FnMut(&str, &[u8]),
-) -> Result<(), CaptureError> {
+fn decoded(reader: &CaptureReader, each: &mut dyn FnMut(&str, &[u8])) -> Result<(), CaptureError> {
     each("metadata", &serde_json::to_vec(reader.meta()).expect("metadata is a plain structure"));
     let mut seen: BTreeSet<String> = BTreeSet::new();
     reader.visit_series(|labels| {

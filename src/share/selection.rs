@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn what_failure_modes_read_stays() {
         let series = |metric: &str| Labels::from_pairs(&[("__name__", metric)]);
-        let kept = |metric: &str| Detail::ALL.map(|detail| Selection::new(detail).accepts(&series(metric)));
+        let kept = |metric: &str| {
+            Detail::ALL.map(|detail| Selection::new(detail).accepts(&series(metric)))
+        };
         assert_eq!(kept("up"), [true, true, true]);
         assert_eq!(kept("a_seconds_bucket"), [true, false, false]);
         assert_eq!(kept("a_total"), [true, true, false]);

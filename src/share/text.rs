@@ -50,7 +50,8 @@ pub trait Words {
 /// in `ip-10-0-1-13`, and behind letters.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     let v4 = r"[\p{Alphabetic}_]*\d{1,3}(?:[.\-]\d{1,3}){3}";
-    let v6 = r"\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?\]|[0-9A-Fa-f:]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*";
+    let v6 =
+        r"\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?\]|[0-9A-Fa-f:]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*";
     let pattern = format!(r"(?<v4>{v4})|(?<v6>{v6})|{WORD}");
     Regex::new(&pattern).expect("the pattern is valid")
 });
@@ -65,12 +66,16 @@ static ONLY_WORDS: LazyLock<Regex> =
 static QUANTITY: LazyLock<Regex> = LazyLock::new(|| {
     let unit = "(?:[kKMGTPE]i?B|B|ns|us|µs|ms|s|m|h|d|%)";
     let time = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?";
-    let version = r"v?\d{1,3}\.\d{1,3}\.\d{1,3}(?:[-+](?:alpha|beta|rc|pre|nightly|dirty|ds)[.\d]*)*";
-    let pattern =
-        format!(r"^(?:(?:-?\d{{1,12}}(?:\.\d{{1,18}})?{unit}?)+|{time}|{version}|[+-]?Inf|NaN)$");
+    let version =
+        r"v?\d{1,3}\.\d{1,3}\.\d{1,3}(?:[-+](?:alpha|beta|rc|pre|nightly|dirty|ds)[.\d]*)*";
+    let pattern = format!(
+        r"^(?:(?:-?\d{{1,12}}(?:\.\d{{1,18}})?(?:[eE][+-]?\d{{1,3}})?{unit}?)+|{time}|{version}|[+-]?Inf|NaN)$"
+    );
     Regex::new(&pattern).expect("the pattern is valid")
 });
 
+/// Fewest digits at the end of a word that are an identifier by themselves.
+const LONG_NUMBER: usize = 10;
 /// Fewest hexadecimal digits of what is taken for a key, a hash or a token.
 const LONG_HEX: usize = 16;
 
@@ -200,12 +205,22 @@ fn words_of(
         written.push_str(&text[done..start]);
         done = end;
         let kind = kind_by_neighbours(&text[..start], &text[end..]);
-        match replace(found.as_str(), kind, words) {
-            Some(replaced) => written.push_str(&replaced),
-            None => written.push_str(found.as_str()),
+        let (head, number) = found.as_str().split_at(head_length(found.as_str()));
+        for part in [head, number].into_iter().filter(|part| !part.is_empty()) {
+            match replace(part, kind, words) {
+                Some(replaced) => written.push_str(&replaced),
+                None => written.push_str(part),
+            }
         }
     }
     written.push_str(&text[done..range.end]);
+}
+
+/// Where in a word a long number begins, as in `cluster7711772636774947891`; otherwise its end.
+fn head_length(word: &str) -> usize {
+    let head = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let letters = head.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if letters && word.len() - head.len() >= LONG_NUMBER { head.len() } else { word.len() }
 }
 
 fn kind_by_neighbours(before: &str, after: &str) -> Kind {
@@ -248,13 +263,18 @@ mod tests {
             ("[::1]:2379", "[::1]:2379"),
             ("127.0.0.1:9090", "127.0.0.1:9090"),
             ("ip-10-0-1-13.internal", "ip-<10-0-1-13:Address>.<internal:Name>"),
-            ("acme-tikv-3.acme-tikv-peer.shop.svc:20160", "<acme:Name>-tikv-3.<acme:Name>-tikv-peer.<shop:Name>.svc:20160"),
+            (
+                "acme-tikv-3.acme-tikv-peer.shop.svc:20160",
+                "<acme:Name>-tikv-3.<acme:Name>-tikv-peer.<shop:Name>.svc:20160",
+            ),
             ("/home/bob/pd0", "/home/<bob:Path>/pd0"),
             ("https://bob@db17x:1", "https://<bob:User>@<db17x:Name>:1"),
             ("10.229806477s", "10.229806477s"),
             ("v8.5.8", "v8.5.8"),
+            ("4.167999999999999e-05", "4.167999999999999e-05"),
             ("2026-11-24T16:20:07.97702249Z", "2026-11-24T16:20:07.97702249Z"),
             ("7711772636774947891", "<7711772636774947891:Name>"),
+            ("cluster7711772636774947891", "cluster<7711772636774947891:Name>"),
         ] {
             assert_eq!(marked(text, Class::Name), expected);
         }

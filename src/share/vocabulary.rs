@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use crate::pd::ASKED;
+
 /// Words that pass wherever they stand, in lower case: components, what their packages and orchestrators
 /// call things, values of PD's configuration, and the kinds of pseudonyms.
 const WORDS: &str = "
@@ -18,8 +20,8 @@ const WORDS: &str = "
     chaos incident format capture true false null none auto new existing periodic revision majority
     table txn raw text json console info warn error debug fatal plaintext voter follower learner leader
     in not exists keyspaces keyspace gc worker gc_worker native native_br main
-    count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
-    system bot runner task tasks
+    __name__ count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
+    self system bot runner task tasks
 ";
 
 /// Words of messages that this program, its HTTP client and PD print, in lower case.
@@ -27,7 +29,7 @@ const MESSAGES: &str = "
     connect timeout client server error errno os urlopen urlerror connectionreseterror connection refused
     reset deadlineexceeded rpc code desc context deadline exceeded canceled unavailable internal the it
     a an get post html doctype body head title recording began resumed ended utc gmt ok tls dns eof
-    redirect leader found page f1
+    no not started redirect leader found page f1
 ";
 
 /// Labels whose values are fixed by the programs that expose them.
@@ -62,32 +64,19 @@ const METRIC_STEMS: &str = "
 /// Metrics that carry names which users gave, under labels that elsewhere are fixed.
 const USER_METRICS: [&str; 3] = ["resource_manager_", "tikv_resource_", "tidb_resource_"];
 
-/// Fields of PD's answers whose text is fixed by PD or says how it was built.
-const CODE_FIELDS: &str = "
-    state_name version binary_version git_hash build_ts build_time branch hash role role_name desc brief
-    kind mode state status summary info type level format rule_type op replication-mode
-    data-encryption-method cluster-version region-score-formula-version store-limit-version
-    leader-schedule-policy key-type auto-compaction-mode fault change component scenario action
-    isolation_level release-version
-";
-
-/// Fields of PD's answers that hold a key of a region.
-const KEY_FIELDS: [&str; 5] =
-    ["start_key", "end_key", "start_key_hex", "end_key_hex", "split_key"];
-
-/// Fields of PD's answers that hold an identifier of a cluster or of one of its members.
-const ID_FIELDS: [&str; 5] = ["cluster_id", "member_id", "id", "raft_cluster_id", "etcd_cluster_id"];
-
 fn set(text: &'static str) -> HashSet<&'static str> {
     text.split_whitespace().collect()
 }
 
-static PUBLIC: LazyLock<HashSet<&str>> = LazyLock::new(|| set(WORDS));
+static PUBLIC: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let paths =
+        ASKED.iter().flat_map(|asked| asked.path.split(|c: char| !c.is_ascii_alphanumeric()));
+    set(WORDS).into_iter().chain(paths.filter(|word| !word.is_empty())).collect()
+});
 static IN_MESSAGES: LazyLock<HashSet<&str>> = LazyLock::new(|| set(MESSAGES));
 static OF_CODE: LazyLock<HashSet<&str>> = LazyLock::new(|| set(CODE_LABELS));
 static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(OTHER_LABELS));
 static METRICS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(METRIC_STEMS));
-static FIELDS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(CODE_FIELDS));
 
 /// Longest number that passes by itself: a port, an ordinal, a count.
 const LONGEST_NUMBER: usize = 6;
@@ -117,8 +106,9 @@ pub fn is_of_messages(word: &str) -> bool {
 
 /// Whether the values of this label of this metric are fixed by the program that exposes it.
 pub fn is_code_label(metric: &str, name: &str) -> bool {
-    OF_CODE.contains(name)
-        && !(matches!(name, "name" | "type") && USER_METRICS.iter().any(|of| metric.starts_with(of)))
+    (OF_CODE.contains(name) || name == "service" && metric.starts_with("pd_"))
+        && !(matches!(name, "name" | "type")
+            && USER_METRICS.iter().any(|of| metric.starts_with(of)))
 }
 
 /// Whether a label of this name belongs to a usual deployment.
@@ -129,32 +119,6 @@ pub fn is_known_label(name: &str) -> bool {
 /// Whether a metric of this name belongs to a program that is usually beside TiKV.
 pub fn is_known_metric(name: &str) -> bool {
     METRICS.contains(name.split(['_', ':']).next().unwrap_or_default())
-}
-
-/// What the text under a field of a JSON document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// Fixed by the program that wrote it.
-    Code,
-    /// A key of a region, in hexadecimal or as it is.
-    RegionKey,
-    /// Where it is a large number, an identifier of a cluster or of a member.
-    Id,
-    /// Anything else.
-    Other,
-}
-
-/// What the text under this field is.
-pub fn field(name: &str) -> Field {
-    if FIELDS.contains(name) {
-        Field::Code
-    } else if KEY_FIELDS.contains(&name) {
-        Field::RegionKey
-    } else if ID_FIELDS.contains(&name) {
-        Field::Id
-    } else {
-        Field::Other
-    }
 }
 
 #[cfg(test)]

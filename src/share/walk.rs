@@ -5,21 +5,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::pseudonyms::Role;
 use super::text::Class;
-use super::vocabulary::{Field, field, is_code_label, is_known_label, is_known_metric};
+use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
 use crate::capture::Rewrite;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, PdAnswer, PdOutcome, RunMeta, RunName, Source,
 };
+use crate::pd::{BodyText, RewriteBody, rewrite_body};
 
 /// Bytes of rewritten bodies that are kept, since most answers repeat an earlier one.
 const KEPT_BYTES: usize = 64 << 20;
-/// Identifiers from here on are drawn at random by PD: the cluster's and its members'.
-const LEAST_RANDOM_ID: u64 = 1 << 53;
 
 /// What is done with the parts of a capture. Each function returns what stands there afterwards.
 pub trait Content {
@@ -51,7 +49,13 @@ pub struct Walk<C> {
 impl<C: Content> Walk<C> {
     /// A walk that does `content` to everything.
     pub fn new(content: C) -> Self {
-        Self { content, names: HashMap::new(), values: HashMap::new(), bodies: HashMap::new(), body_bytes: 0 }
+        Self {
+            content,
+            names: HashMap::new(),
+            values: HashMap::new(),
+            bodies: HashMap::new(),
+            body_bytes: 0,
+        }
     }
 
     /// What the walk was for.
@@ -132,7 +136,7 @@ impl<C: Content> Walk<C> {
         if let Some(known) = self.bodies.get(&hash) {
             return Arc::clone(known);
         }
-        let written: Arc<[u8]> = self.json_or_text(path, body).into();
+        let written: Arc<[u8]> = rewrite_body(path, body, &mut Body(&mut self.content)).into();
         self.body_bytes += written.len();
         if self.body_bytes > KEPT_BYTES {
             self.bodies.clear();
@@ -141,65 +145,11 @@ impl<C: Content> Walk<C> {
         self.bodies.insert(hash, Arc::clone(&written));
         written
     }
+}
 
-    fn json_or_text(&mut self, path: &str, body: &[u8]) -> Vec<u8> {
-        match serde_json::from_slice::<Value>(body) {
-            Ok(value) => {
-                let class = if is_list_of_code(path) { Class::Code } else { Class::Message };
-                let place = Place { field: Field::Other, class, role: role_of(path, "") };
-                let written = self.json(path, place, value);
-                let mut bytes = serde_json::to_vec(&written).expect("a value of JSON is JSON");
-                bytes.extend(body.ends_with(b"\n").then_some(b'\n'));
-                bytes
-            }
-            Err(_) => {
-                let text = String::from_utf8_lossy(body);
-                self.content.text(&text, Class::Message).into_bytes()
-            }
-        }
-    }
-
-    fn json(&mut self, path: &str, place: Place, value: Value) -> Value {
-        match value {
-            Value::Object(fields) => {
-                let role = if is_tiflash(&fields) { Some(Role::Tiflash) } else { place.role };
-                let written = fields.into_iter().map(|(name, value)| {
-                    let inner = Place::under(path, &name, role);
-                    let name = self.content.text(&name, Class::Code);
-                    (name, self.json(path, inner, value))
-                });
-                Value::Object(written.collect())
-            }
-            Value::Array(values) => {
-                values.into_iter().map(|value| self.json(path, place, value)).collect()
-            }
-            Value::String(text) => Value::String(self.json_text(place, &text)),
-            Value::Number(number) => match (place.field, number.as_u64()) {
-                (Field::Id, Some(id)) if id >= LEAST_RANDOM_ID => self.content.id(id).into(),
-                _ => Value::Number(number),
-            },
-            Value::Null | Value::Bool(_) => value,
-        }
-    }
-
-    fn json_text(&mut self, place: Place, text: &str) -> String {
-        if is_git_hash(text) && place.field == Field::Code {
-            return text.to_owned();
-        }
-        match place.field {
-            Field::RegionKey => self.content.key(text),
-            Field::Code => self.content.text(text, Class::Code),
-            Field::Id | Field::Other => {
-                if let Some(role) = place.role {
-                    text.split(',').for_each(|url| self.note_host(url, role));
-                }
-                self.content.text(text, place.class)
-            }
-        }
-    }
-
-    /// Notes what the host of an address or URL is, where one word says which host it is.
-    fn note_host(&mut self, address: &str, role: Role) {
+/// Notes what the host of each address or URL is, where one word says which host it is.
+fn note_hosts(content: &mut impl Content, addresses: &str, role: Role) {
+    for address in addresses.split(',') {
         let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
         let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
         let host = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -208,53 +158,34 @@ impl<C: Content> Walk<C> {
         };
         let is_v4 = host.parse::<std::net::Ipv4Addr>().is_ok();
         let word = if is_v4 { host } else { host.split('.').next().unwrap_or_default() };
-        self.content.host(word, role);
+        content.host(word, role);
     }
 }
 
-/// Where in a document a value stands.
-#[derive(Clone, Copy)]
-struct Place {
-    field: Field,
-    class: Class,
-    role: Option<Role>,
-}
+/// The texts of a body of PD's.
+struct Body<'c, C>(&'c mut C);
 
-impl Place {
-    fn under(path: &str, name: &str, outer: Option<Role>) -> Self {
-        let role = role_of(path, name).map(|role| match outer {
-            Some(Role::Tiflash) => Role::Tiflash,
-            _ => role,
-        });
-        Self { field: field(name), class: Class::Name, role }
-    }
-}
-
-/// What the host is whose address stands under this field of an answer to this path.
-fn role_of(path: &str, name: &str) -> Option<Role> {
-    match name {
-        "address" | "peer_address" | "status_address" if path.contains("/stores") => {
-            Some(Role::Tikv)
+impl<C: Content> RewriteBody for Body<'_, C> {
+    fn text(&mut self, text: &str, what: BodyText) -> String {
+        let (class, role) = match what {
+            BodyText::RegionKey => return self.0.key(text),
+            BodyText::Code if is_git_hash(text) => return text.to_owned(),
+            BodyText::FieldName | BodyText::Code => (Class::Code, None),
+            BodyText::Message => (Class::Message, None),
+            BodyText::StoreAddress => (Class::Name, Some(Role::Tikv)),
+            BodyText::TiflashAddress => (Class::Name, Some(Role::Tiflash)),
+            BodyText::MemberAddress => (Class::Name, Some(Role::Pd)),
+            BodyText::Other => (Class::Name, None),
+        };
+        if let Some(role) = role {
+            note_hosts(self.0, text, role);
         }
-        "client_urls" | "peer_urls" => Some(Role::Pd),
-        "client-urls" | "peer-urls" | "advertise-client-urls" | "advertise-peer-urls" => {
-            Some(Role::Pd)
-        }
-        _ => None,
+        self.0.text(text, class)
     }
-}
 
-/// Whether PD's placement labels of a store, or of the object around it, say that it is TiFlash's.
-fn is_tiflash(fields: &serde_json::Map<String, Value>) -> bool {
-    let labels = fields.get("labels").and_then(Value::as_array);
-    labels.is_some_and(|labels| {
-        labels.iter().any(|label| label.get("value").and_then(Value::as_str) == Some("tiflash"))
-    })
-}
-
-/// Whether an answer is a list of texts that PD's code made, beside errors.
-fn is_list_of_code(path: &str) -> bool {
-    path.contains("/operators") || path.contains("/schedulers")
+    fn id(&mut self, id: u64) -> u64 {
+        self.0.id(id)
+    }
 }
 
 fn is_git_hash(text: &str) -> bool {
@@ -266,7 +197,7 @@ impl<C: Content> Rewrite for Walk<C> {
     fn labels(&mut self, labels: &Labels) -> Option<Labels> {
         let metric = labels.metric();
         if let (Some(job), Some(instance)) = (labels.get("job"), labels.get("instance")) {
-            self.note_host(instance, role_of_job(job));
+            note_hosts(&mut self.content, instance, role_of_job(job));
         }
         let pairs = labels.iter();
         let pairs = pairs.map(|(name, value)| match name {
@@ -278,7 +209,7 @@ impl<C: Content> Rewrite for Walk<C> {
     }
 
     fn answer(&mut self, mut answer: PdAnswer) -> PdAnswer {
-        self.note_host(&answer.url, Role::Pd);
+        note_hosts(&mut self.content, &answer.url, Role::Pd);
         answer.member = self.content.text(&answer.member, Class::Name);
         answer.url = self.content.text(&answer.url, Class::Name);
         answer.outcome = match answer.outcome {
@@ -317,7 +248,7 @@ impl<C: Content> Rewrite for Walk<C> {
     }
 
     fn truth(&mut self, truth: Vec<u8>) -> Vec<u8> {
-        self.json_or_text("", &truth)
+        rewrite_body("", &truth, &mut Body(&mut self.content))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("pd", &["model"]),
     ("nodes", &["model"]),
@@ -18,13 +18,14 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("diagnose", &["model", "pd", "nodes"]),
     ("session", &["model", "pd", "capture", "promql", "timeline", "diagnose"]),
     ("report", &["model", "pd", "capture", "promql", "rules", "timeline", "diagnose", "session"]),
+    ("share", &["model", "pd", "capture", "diagnose", "session"]),
     ("score", &["model", "capture", "promql", "rules", "diagnose", "session"]),
     ("watch", &["model", "source", "record", "diagnose"]),
     (
         "cli",
         &[
             "model", "pd", "capture", "source", "record", "promql", "rules", "timeline",
-            "diagnose", "session", "report", "score", "watch",
+            "diagnose", "session", "report", "share", "score", "watch",
         ],
     ),
 ];

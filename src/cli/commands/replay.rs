@@ -137,7 +137,11 @@ fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
 }
 
 /// The part of the capture to replay; offsets count back from its end.
-fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow::Result<TimeRange> {
+pub(super) fn window(
+    whole: TimeRange,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> anyhow::Result<TimeRange> {
     let parse = |text: Option<&str>, otherwise| {
         text.map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
     };

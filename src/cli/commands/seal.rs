@@ -56,7 +56,9 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         Format::Json => output::json(
             &json!({ "capture": lookup::path_text(path.shown()), "truth_bytes": truth.len() }),
         )?,
-        Format::Text => output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?,
+        Format::Text => {
+            output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?
+        }
     }
     Ok(())
 }

@@ -57,7 +57,10 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             }
             let checked = report::count(report.checked);
             if report.damage.is_empty() {
-                output::line(&format!("{}: {checked} checks, all good", escape_path(path.shown())))?;
+                output::line(&format!(
+                    "{}: {checked} checks, all good",
+                    escape_path(path.shown())
+                ))?;
             }
         }
     }
