@@ -3,6 +3,7 @@
 //! A page for browsers is made elsewhere, around the file that [`export()`] writes.
 
 mod audit;
+mod disagreement;
 mod error;
 mod export;
 mod issue_comment;
@@ -15,6 +16,7 @@ mod vocabulary;
 mod walk;
 
 pub use audit::audit;
+pub use disagreement::disagreement;
 pub use error::ShareError;
 pub use export::{
     Destination, ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest,

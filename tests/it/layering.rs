@@ -161,10 +161,17 @@ fn the_scan_sees_uses_and_not_comments() {
 }
 
 #[test]
-fn only_score_opens_a_truth() {
+fn only_score_opens_a_truth_and_only_an_export_passes_one_on() {
     for source in sources() {
         let path = source.path.to_string_lossy().into_owned();
-        let may = source.module == "capture" || path == "score/truth.rs";
-        assert!(may || !source.code.contains("unseal_truth"), "src/{path} opens a truth");
+        let may = |owner: &str| source.module == "capture" || path == owner;
+        assert!(
+            may("score/truth.rs") || !source.code.contains("unseal_truth"),
+            "src/{path} opens a truth"
+        );
+        for name in ["visit_truths", "rewrite_truths"] {
+            let may = may("share/export.rs");
+            assert!(may || !source.code.contains(name), "src/{path} passes a truth on");
+        }
     }
 }

@@ -8,11 +8,13 @@ use clap::Args;
 
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::Outcome;
 use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text, report_of};
 use crate::session::{Judgement, Session, View};
+use crate::share::disagreement;
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -102,6 +104,12 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         }
     };
     output::write(bytes.as_bytes())?;
+    let is_whole = args.from.is_none() && args.to.is_none() && args.at.is_none();
+    if let Some(export) = reader.meta().export.as_ref().filter(|_| is_whole)
+        && let Some(told) = disagreement(export, &report.verdict)
+    {
+        remark(&told);
+    }
     CliError::unless_whole(path.shown(), damage.len())?;
     Ok(match report.verdict.outcome {
         Outcome::Fault => Code::Fault,
