@@ -25,7 +25,7 @@ pub use endpoint::{
 pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
 pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
-pub use rewrite::{BodyText, RewriteBody, rewrite_body};
+pub use rewrite::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 pub use schedule::{PdCadence, PdRequest, PdSchedule};
 pub use scheduling::SafePoint;
 pub use topology::{MemberView, Topology};

@@ -64,7 +64,7 @@ const MEMBER_FIELDS: [&str; 6] = [
 const STORE_FIELDS: [&str; 3] = ["address", "peer_address", "status_address"];
 
 /// Identifiers from here on are drawn at random: those of stores, regions and peers are counted up.
-const LEAST_RANDOM_ID: u64 = 1 << 53;
+pub const LEAST_RANDOM_ID: u64 = 1 << 53;
 
 static CODE: LazyLock<HashSet<&str>> = LazyLock::new(|| CODE_FIELDS.split_whitespace().collect());
 

@@ -46,9 +46,12 @@ mod tests {
         };
         let same = Export { verdict_digest: verdict_digest(&verdict), ..Export::default() };
         assert_eq!(disagreement(&same, &verdict), None);
-        let other = Export { build: "0.0.9".to_owned(), verdict: "a store died".to_owned(), ..same };
+        let other =
+            Export { build: "0.0.9".to_owned(), verdict: "a store died".to_owned(), ..same };
         let other = Export { verdict_digest: String::new(), ..other };
         let told = disagreement(&other, &verdict).expect("they differ");
-        assert!(told.contains("0.0.9: it said \"a store died\", this one says \"nothing is broken\""));
+        assert!(
+            told.contains("0.0.9: it said \"a store died\", this one says \"nothing is broken\"")
+        );
     }
 }

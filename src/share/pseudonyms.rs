@@ -366,3 +366,83 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn originals(texts: &[&str]) -> Originals {
+        let mut originals = Originals::default();
+        for text in texts {
+            originals.text(text, Class::Name);
+        }
+        originals
+    }
+
+    fn key(seed: u8) -> Key {
+        Key::new([seed; KEY_BYTES])
+    }
+
+    #[test]
+    fn names_keep_their_parts_and_hosts_their_kind() {
+        let mut originals = originals(&["shop-tikv-0.shop-tikv-peer", "10.1.2.3:20160", "name-1"]);
+        originals.host("10.1.2.3", Role::Tikv);
+        let mapping = originals.mapping(&key(1));
+        assert_eq!(
+            mapping.known("shop-tikv-0.shop-tikv-peer:1"),
+            "name-2-tikv-0.name-2-tikv-peer:1"
+        );
+        assert_eq!(mapping.known("http://10.1.2.3:20180/x"), "http://tikv-1:20180/x");
+        assert_eq!(mapping.scrub("10.1.2.3 other-db at noon"), "tikv-1 redacted-redacted at noon");
+        let back =
+            mapping.reverse("tikv-1 and name-2-tikv-0, name-9").expect("the pattern is fine");
+        assert_eq!(back, "10.1.2.3 and shop-tikv-0, name-9");
+    }
+
+    #[test]
+    fn the_key_decides_the_order() {
+        let hosts: Vec<String> = (0..40).map(|number| format!("10.0.0.{number}")).collect();
+        let texts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let order = |seed| originals(&texts).mapping(&key(seed)).words;
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let numbers: Vec<String> = order(1).into_values().collect();
+        assert!(!numbers.is_sorted(), "the order of the originals shows");
+    }
+
+    #[test]
+    fn identifiers_are_the_same_in_both_notations() {
+        let mut originals = originals(&["1628dba6517fd499"]);
+        originals.id(0x1628_dba6_517f_d499);
+        let mapping = originals.mapping(&key(1));
+        assert_eq!(mapping.known("1628dba6517fd499"), "10001");
+        assert_eq!(mapping.known("1596767575281226905"), 0x10001.to_string());
+        assert_eq!(content(&mapping).id(0x1628_dba6_517f_d499), 0x10001);
+    }
+
+    #[test]
+    fn keys_of_regions_become_ranks_in_their_order() {
+        let mut originals = Originals::default();
+        for key in ["74800000FF", "7480", "", "99"] {
+            originals.key(key);
+        }
+        let mapping = originals.mapping(&key(1));
+        let ranks = ["7480", "74800000ff", "99", ""].map(|key| content(&mapping).key(key));
+        assert_eq!(ranks, ["000001", "000002", "000003", ""]);
+    }
+
+    #[test]
+    fn words_of_the_program_stay() {
+        let mut originals = originals(&["apply", "acme"]);
+        originals.fixed("apply_wait");
+        originals.fixed("apply-low");
+        let mapping = originals.mapping(&key(1));
+        assert_eq!(mapping.known("apply acme"), "apply name-1");
+    }
+
+    #[test]
+    fn a_key_reads_back() {
+        assert_eq!(Key::parse(&key(7).to_text()), Ok(key(7)));
+        assert_eq!(Key::parse("07"), Err(KeyError));
+    }
+}

@@ -56,7 +56,11 @@ impl Secrets {
             let text = String::from_utf8_lossy(found.as_bytes());
             let parsed: Option<std::net::IpAddr> = text.parse().ok();
             let every = parsed.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-            if !every && (parsed.is_some() || text.contains('@')) {
+            // Pseudonyms of users, as they stand in what was redacted before.
+            let pseudonym = text.strip_prefix("user-").is_some_and(|rest| {
+                rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('@')
+            });
+            if !every && !pseudonym && (parsed.is_some() || text.contains('@')) {
                 self.add(found.as_bytes());
             }
         }

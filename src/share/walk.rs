@@ -14,7 +14,7 @@ use crate::capture::Rewrite;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, PdAnswer, PdOutcome, RunMeta, RunName, Source,
 };
-use crate::pd::{BodyText, RewriteBody, rewrite_body};
+use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
 /// Bytes of rewritten bodies that are kept, since most answers repeat an earlier one.
 const KEPT_BYTES: usize = 64 << 20;
@@ -79,8 +79,8 @@ impl<C: Content> Walk<C> {
             offset.source = name(&offset.source);
         }
         let cluster_id = meta.cluster_id.as_deref().map(|id| match id.parse() {
-            Ok(id) => self.content.id(id).to_string(),
-            Err(_) => self.content.text(id, Class::Name),
+            Ok(id) if id >= LEAST_RANDOM_ID => self.content.id(id).to_string(),
+            _ => self.content.text(id, Class::Name),
         });
         RunMeta {
             run,
