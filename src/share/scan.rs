@@ -55,7 +55,7 @@ impl Secrets {
         for found in ADDRESS.find_iter(text) {
             let text = String::from_utf8_lossy(found.as_bytes());
             let parsed: Option<std::net::IpAddr> = text.parse().ok();
-            let every = parsed.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+            let every = ["127.0.0.1", "0.0.0.0", "::1", "::"].contains(&&*text);
             // Pseudonyms of users, as they stand in what was redacted before.
             let pseudonym = text.strip_prefix("user-").is_some_and(|rest| {
                 rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('@')

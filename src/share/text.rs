@@ -68,9 +68,9 @@ static QUANTITY: LazyLock<Regex> = LazyLock::new(|| {
     let time = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?";
     let version =
         r"v?\d{1,3}\.\d{1,3}\.\d{1,3}(?:[-+](?:alpha|beta|rc|pre|nightly|dirty|ds)[.\d]*)*";
-    let pattern = format!(
-        r"^(?:(?:-?\d{{1,12}}(?:\.\d{{1,18}})?(?:[eE][+-]?\d{{1,3}})?{unit}?)+|{time}|{version}|[+-]?Inf|NaN)$"
-    );
+    let number = r"\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?";
+    let pattern =
+        format!("^(?:-?{number}{unit}?|-?(?:{number}{unit})+|{time}|{version}|[+-]?Inf|NaN)$");
     Regex::new(&pattern).expect("the pattern is valid")
 });
 
@@ -179,7 +179,8 @@ fn address(text: &str, words: &mut dyn Words) -> Option<String> {
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         return if every { None } else { words.unlisted(bare, Kind::Address) };
     }
-    let every = text.parse::<Ipv4Addr>().is_ok_and(|v4| v4.is_loopback() || v4.is_unspecified());
+    let every =
+        text.parse().is_ok_and(|v4: Ipv4Addr| v4 == Ipv4Addr::LOCALHOST || v4.is_unspecified());
     if every { None } else { words.unlisted(text, Kind::Address) }
 }
 
@@ -259,6 +260,8 @@ mod tests {
         for (text, expected) in [
             ("10.77.0.20:20160", "<10.77.0.20:Address>:20160"),
             ("http://[fd00::1]:2379", "http://<fd00::1:Address>:2379"),
+            ("145.63.124.208", "<145.63.124.208:Address>"),
+            ("127.9.8.7", "<127.9.8.7:Address>"),
             ("fd00::1", "<fd00::1:Address>"),
             ("[::1]:2379", "[::1]:2379"),
             ("127.0.0.1:9090", "127.0.0.1:9090"),

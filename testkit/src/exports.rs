@@ -38,7 +38,7 @@ pub fn export_and_compare(from: &Path, to: &Path, range: TimeRange) -> Result<Ex
     let before = Session::open(from)?;
     let view = operator::session::View { range, as_of: operator::model::AsOf::END };
     let recorded = canonical_json(&before.load(view)?.verdict()?);
-    let redacted = canonical_json(&Session::open(to)?.verdict()?);
+    let redacted = canonical_json(&Session::open(to)?.load(view)?.verdict()?);
     let expected = ordered(renamed(serde_json::from_str(&recorded)?, &exported.mapping));
     let found = ordered(serde_json::from_str(&redacted)?);
     ensure!(expected == found, "{}: {}", from.display(), difference(&expected, &found));
