@@ -70,6 +70,8 @@ pub mod session;
 
 pub mod report;
 
+pub mod share;
+
 pub mod score;
 
 pub mod watch;

@@ -225,4 +225,43 @@ pub enum Task {
         #[arg(long)]
         operator: Option<PathBuf>,
     },
+    /// Secrets of every kind, planted in captures: none may be left in an export
+    Leaks {
+        /// How many exports
+        #[arg(long, default_value_t = 1_000)]
+        exports: usize,
+        /// Folders of captures whose exports may hold no address
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+        /// Decides every secret
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Exports by the built `operator` in other folders, umasks, time zones, locales: all are the same bytes
+    SameBytes {
+        /// The capture that is exported
+        #[arg(default_value = "data/chaos-02.capture")]
+        capture: PathBuf,
+        /// How many exports
+        #[arg(long, default_value_t = 100)]
+        times: usize,
+    },
+    /// Whether verdicts on redacted captures are those on the recorded ones, but for names
+    SameVerdict {
+        /// Folders of captures
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+    },
+    /// How large exports of ten-minute runs are
+    ExportSize {
+        /// Folders of captures
+        #[arg(default_values = ["data"])]
+        folders: Vec<PathBuf>,
+    },
+    /// Packed files of strangers, such as bombs, given to the built `operator`
+    HostileExport {
+        /// The capture that the files are made of
+        #[arg(default_value = "data/pd/pd-01.capture")]
+        capture: PathBuf,
+    },
 }

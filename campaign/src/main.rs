@@ -19,6 +19,7 @@ mod perturb;
 mod promql;
 mod promqltest;
 mod rules;
+mod share;
 mod size;
 mod speed;
 mod victoria;
@@ -85,6 +86,13 @@ fn main() -> Result<()> {
         Task::Mutate { folder, times, seed, .. } => {
             tell(mutate::run(&folder, times, seed, limits::Memory::Watched)?)
         }
+        Task::Leaks { exports, folders, seed } => share::leaks::run(exports, &folders, seed),
+        Task::SameBytes { capture, times } => {
+            share::same_bytes::run(&built_operator()?, &capture, times)
+        }
+        Task::SameVerdict { folders } => share::same_verdict::run(&folders),
+        Task::ExportSize { folders } => share::export_size::run(&folders),
+        Task::HostileExport { capture } => share::hostile_export::run(&built_operator()?, &capture),
         Task::Hostile { only, data, seed, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;
             let scratch = tempfile::tempdir()?;

@@ -76,6 +76,12 @@ pub enum CaptureError {
         /// Kind of file that was found there.
         what: &'static str,
     },
+    /// The capture is gzipped, which is only read.
+    #[error("{path} is packed, and nothing is written into that", path = escape_path(path))]
+    Packed {
+        /// Path of the packed file.
+        path: PathBuf,
+    },
     /// Stored bytes do not match their checksum or are not in the expected form.
     #[error("{path}: {part} is damaged: {why}", path = escape_path(path))]
     Damaged {
@@ -126,6 +132,27 @@ impl CaptureError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
             _ => Self::Io { path, source },
         }
+    }
+
+    /// The same error about another path.
+    pub(super) fn about(mut self, other: &Path) -> Self {
+        match &mut self {
+            Self::NotFound { path }
+            | Self::NotACapture { path, .. }
+            | Self::Foreign { path, .. }
+            | Self::Oversized { path, .. }
+            | Self::Newer { path, .. }
+            | Self::Locked { path, .. }
+            | Self::Exists { path }
+            | Self::NotAFile { path, .. }
+            | Self::Packed { path }
+            | Self::Damaged { path, .. }
+            | Self::Full { path }
+            | Self::Refused { path, .. }
+            | Self::Io { path, .. }
+            | Self::Sqlite { path, .. } => other.clone_into(path),
+        }
+        self
     }
 
     /// Whether the error is lack of disk space.

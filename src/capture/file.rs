@@ -1,6 +1,7 @@
 //! Opening the SQLite file: identity, format version, migrations, and rows with checksums.
 
 mod heads;
+mod packed;
 mod rows;
 mod side_files;
 mod sqlite_error;
@@ -16,6 +17,7 @@ use super::{CaptureError, schema};
 use crate::model::RunMeta;
 
 pub use heads::CommittedState;
+pub use packed::{UnpackedCapture, is_packed};
 pub use rows::Table;
 use side_files::check_side_files;
 pub use side_files::{bytes_on_disk, is_unsealed, remove_with_side_files, side_file};
@@ -36,7 +38,8 @@ const MAX_BLOB_BYTES: i32 = 1 << 28;
 pub struct CaptureFile {
     pub connection: Connection,
     pub path: PathBuf,
-    /// Holds the migrated copy of an older capture for as long as it is read.
+    /// Holds the migrated copy of an older capture, or the content of a packed one, for as long as it is
+    /// read.
     _copy: Option<tempfile::TempDir>,
 }
 
@@ -90,6 +93,9 @@ impl CaptureFile {
 
     /// As [`open_to_write`](Self::open_to_write), with these migrations instead of [`MIGRATIONS`].
     pub fn open_to_write_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
+        if is_packed(path) {
+            return Err(CaptureError::Packed { path: path.to_owned() });
+        }
         for suffix in SIDE_SUFFIXES {
             refuse_special(&side_file(path, suffix))?;
         }
@@ -101,14 +107,36 @@ impl CaptureFile {
         Ok(file)
     }
 
-    /// Opens for reading. An older format, or a write-ahead log in a directory that cannot be
-    /// written to, is read from a temporary copy.
+    /// Opens for reading. An older format, a gzipped capture, or a write-ahead log in a directory that
+    /// cannot be written to, is read from a temporary copy.
     pub fn open_to_read(path: &Path) -> Result<Self, CaptureError> {
         Self::open_to_read_by(path, &MIGRATIONS)
     }
 
     /// As [`open_to_read`](Self::open_to_read), with these migrations instead of [`MIGRATIONS`].
     pub fn open_to_read_by(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
+        match packed::unpacked(path)? {
+            None => Self::open_plain(path, steps),
+            Some(unpacked) => Self::open_unpacked(path, unpacked, steps),
+        }
+    }
+
+    /// Opens the content of a packed capture. Errors and sizes are those of the packed file at `path`.
+    fn open_unpacked(
+        path: &Path,
+        unpacked: UnpackedCapture,
+        steps: &[&str],
+    ) -> Result<Self, CaptureError> {
+        let opened = Self::open_plain(&unpacked.path(), steps);
+        let mut file = opened.map_err(|error| error.about(path))?;
+        file.path = path.to_owned();
+        if file._copy.is_none() {
+            file._copy = Some(unpacked.into_directory());
+        }
+        Ok(file)
+    }
+
+    fn open_plain(path: &Path, steps: &[&str]) -> Result<Self, CaptureError> {
         let mut file = Self::open_with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // Without this, SQLite refuses a truncated file as a whole. Nothing is written through this
         // connection, and every row that is read has its own checksum.

@@ -244,7 +244,7 @@ fn copy_truths(reader: &CaptureReader, file: &CaptureFile) -> Result<(), Capture
     Ok(())
 }
 
-fn read_truths(file: &CaptureFile) -> Result<Vec<Vec<u8>>, CaptureError> {
+pub(super) fn read_truths(file: &CaptureFile) -> Result<Vec<Vec<u8>>, CaptureError> {
     let mut truths = Vec::new();
     let count = file.marks()?.truths;
     file.rows(Table::Truth, 1..count.saturating_add(1), |_, payload| {
@@ -253,7 +253,7 @@ fn read_truths(file: &CaptureFile) -> Result<Vec<Vec<u8>>, CaptureError> {
     Ok(truths)
 }
 
-fn put_truth(file: &CaptureFile, truth: &[u8]) -> Result<(), CaptureError> {
+pub(super) fn put_truth(file: &CaptureFile, truth: &[u8]) -> Result<(), CaptureError> {
     let mut marks = file.marks()?;
     marks.truths = file.next_id(Table::Truth, marks.truths)?;
     file.put_row(Table::Truth, marks.truths, truth)?;
@@ -290,7 +290,7 @@ pub fn unseal_truth(path: &Path) -> Result<Option<Vec<u8>>, CaptureError> {
     Ok(read_truths(&CaptureFile::open_to_read(path)?)?.pop())
 }
 
-fn alter(
+pub(super) fn alter(
     path: &Path,
     change: impl FnOnce(&CaptureFile) -> Result<(), CaptureError>,
 ) -> Result<(), CaptureError> {

@@ -32,15 +32,15 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use copy_range::copy_range;
+pub use copy_range::{Rewrite, copy_range, rewrite_range, rewrite_truths, visit_truths};
 pub use damage::Damage;
 pub use error::CaptureError;
-pub use file::{FORMAT, bytes_on_disk, is_unsealed};
+pub use file::{FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed};
 pub use inventory::Inventory;
 pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
 };
-pub use new_file::FileMode;
+pub use new_file::{FileMode, UnfinishedFile};
 pub use pd_answers::{PdOrder, PdVisit};
 pub use reader::CaptureReader;
 pub use scan_samples::SampleRun;

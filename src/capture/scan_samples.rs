@@ -90,6 +90,13 @@ impl Target {
 }
 
 impl CaptureReader {
+    /// Calls `each` with the labels of every series, target by target.
+    pub fn visit_series(&self, mut each: impl FnMut(&Labels)) {
+        for target in &self.targets {
+            (0..target.sets.len()).for_each(|ordinal| each(&target.labels(ordinal)));
+        }
+    }
+
     /// Calls `each` with all samples in `range` of the series that match all matchers, in runs:
     /// target by target, and for each series ascending in time, unless samples were appended late.
     ///

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{
-    completions, copy, diff, doctor, explain, health, man, mark, query, record, replay, rules,
-    runs, score, seal, show, verify, watch,
+    completions, copy, diff, doctor, explain, export, health, import, man, mark, query, record,
+    redact, replay, rules, runs, score, seal, show, verify, watch,
 };
 use super::config::arguments;
 use super::exit::{self, Code};
@@ -52,6 +52,12 @@ enum Command {
     Copy(copy::CopyArgs),
     /// Write a copy of a capture in its smallest form
     Compact(copy::CopyArgs),
+    /// Write a capture into one redacted file that issue trackers take
+    Export(export::ExportArgs),
+    /// Put a capture that somebody exported among one's own
+    Import(import::ImportArgs),
+    /// Redact text as an exported capture is, or look for secrets in a file
+    Redact(redact::RedactArgs),
     /// Put an event on the timeline of a run, during or after its recording
     Mark(mark::MarkArgs),
     /// Seal the ground truth of a chaos run inside its capture, out of reach of replay
@@ -120,6 +126,9 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Verify(args) => verify::run(global, &args),
         Command::Copy(args) => copy::run(global, &args, copy::Form::AsIs),
         Command::Compact(args) => copy::run(global, &args, copy::Form::Smallest),
+        Command::Export(args) => export::run(global, &args),
+        Command::Import(args) => import::run(global, &args),
+        Command::Redact(args) => return redact::run(global, &args),
         Command::Mark(args) => mark::run(global, args),
         Command::Seal(args) => seal::run(global, &args),
         Command::Doctor(args) => doctor::run(global, *args),

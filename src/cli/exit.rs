@@ -8,6 +8,7 @@ use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
 use crate::rules::{RuleFileError, RuleTestsError};
+use crate::share::{KeyError, ShareError};
 use crate::source::SourceError;
 
 /// The exit codes of the program. They are stable.
@@ -189,11 +190,19 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CaptureError::Locked { .. } => Code::Locked,
             CaptureError::Exists { .. }
             | CaptureError::NotAFile { .. }
+            | CaptureError::Packed { .. }
             | CaptureError::Full { .. }
             | CaptureError::Refused { .. }
             | CaptureError::Io { .. }
             | CaptureError::Sqlite { .. } => Code::Storage,
         });
+    }
+    match cause.downcast_ref::<ShareError>() {
+        Some(ShareError::Leaked(_)) => return Some(Code::Mismatch),
+        Some(ShareError::Io { .. }) => return Some(Code::Storage),
+        Some(ShareError::TooLarge { .. } | ShareError::Scanner(_)) => return Some(Code::Other),
+        Some(ShareError::Capture(error)) => return code_of(error),
+        None => {}
     }
     if let Some(RecordError::SelfMetrics(_)) = cause.downcast_ref::<RecordError>() {
         return Some(Code::Other);
@@ -204,6 +213,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     }
     if cause.is::<ParseError>()
         || cause.is::<RunNameError>()
+        || cause.is::<KeyError>()
         || cause.is::<TimeParseError>()
         || cause.is::<SubjectError>()
         || cause.is::<RuleFileError>()
@@ -235,6 +245,17 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         };
         return Some(text.to_owned());
     }
+    match cause.downcast_ref::<ShareError>() {
+        Some(ShareError::TooLarge { .. }) => {
+            return Some("export less with --from, --to, --around or --match".to_owned());
+        }
+        Some(ShareError::Leaked(_)) => {
+            return Some(
+                "nothing was written; -v names what was found, for your eyes alone".to_owned(),
+            );
+        }
+        _ => {}
+    }
     if let Some(CaptureError::Newer { reads_since, .. }) = cause.downcast_ref::<CaptureError>() {
         return Some(match reads_since {
             Some(version) => format!("operator {version} and later read it"),
@@ -252,6 +273,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         Some(CaptureError::NotAFile { .. }) => {
             "remove it, if nothing else needs it, or work in another directory"
         }
+        Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
         Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
         Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
         _ => match cause.downcast_ref::<SourceError>()? {

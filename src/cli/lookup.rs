@@ -5,24 +5,70 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use crate::capture::UnpackedCapture;
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
 
 /// The file name suffix of captures.
 pub const SUFFIX: &str = CAPTURE_SUFFIX;
+/// What follows [`SUFFIX`] in the names of captures that are packed for attaching.
+pub const PACKED_SUFFIX: &str = ".gz";
+/// The run that is read from stdin.
+const STDIN: &str = "-";
 
-/// The capture that `text` means: an existing file, `latest`, or the name of a run in `dir`, in
-/// the current directory, in `captures/` or in `data/`. The name of a run that is recorded in
-/// segments means the newest one.
+/// A capture that was found. What came on stdin is held in a temporary file as long as this lives.
+#[derive(Debug)]
+pub struct Found {
+    path: PathBuf,
+    shown: PathBuf,
+    _held: Option<UnpackedCapture>,
+}
+
+impl Found {
+    /// The file at `path`, by its own name.
+    fn at(path: PathBuf) -> Self {
+        Self { shown: path.clone(), path, _held: None }
+    }
+
+    /// What the capture is called in results: its path, or `-` for what came on stdin.
+    pub fn shown(&self) -> &Path {
+        &self.shown
+    }
+}
+
+impl Deref for Found {
+    type Target = Path;
+
+    /// The path of the file to open.
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The capture that `text` means: `-` for stdin, an existing file, `latest`, or the name of a run in `dir`,
+/// in the current directory, in `captures/` or in `data/`. The name of a run that is recorded in segments
+/// means the newest one. A file and stdin may be gzipped.
 ///
 /// # Errors
 ///
-/// [`CliError::RunNotFound`] with the nearest names, or [`CliError::Usage`] where `text` is
-/// neither a file nor a possible name.
-pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
+/// [`CliError::RunNotFound`] with the nearest names, [`CliError::Usage`] where `text` is neither a file nor a
+/// possible name, or a [`CaptureError`](crate::capture::CaptureError) where stdin holds no capture.
+pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> anyhow::Result<Found> {
+    if text.as_ref() != STDIN {
+        return Ok(Found::at(find_file(dir, text)?));
+    }
+    let shown = PathBuf::from(STDIN);
+    let held = UnpackedCapture::read(io::stdin().lock(), &shown)?;
+    Ok(Found { path: held.path(), shown, _held: Some(held) })
+}
+
+/// As [`find`], for what has to be a file.
+fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     let path = Path::new(text.as_ref());
     if path.is_file() {
         return Ok(path.to_owned());
@@ -34,9 +80,9 @@ pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     if text == "latest" {
         return latest(dir).ok_or_else(|| not_found(Vec::new()));
     }
-    let name = text.strip_suffix(SUFFIX).unwrap_or(text);
+    let name = without_suffix(text);
     let Ok(name) = RunName::new(name) else {
-        if text.ends_with(SUFFIX) && !text.contains("..") {
+        if name != text && !text.contains("..") {
             return Err(not_found(Vec::new()));
         }
         return Err(CliError::Usage(format!(
@@ -72,7 +118,13 @@ pub fn captures(dir: &Path) -> Vec<PathBuf> {
 /// The name of the run of a capture, derived from its file name.
 pub fn run_name(path: &Path) -> String {
     let file = path_text(Path::new(path.file_name().unwrap_or_default()));
-    file.strip_suffix(SUFFIX).unwrap_or(&file).to_owned()
+    without_suffix(&file).to_owned()
+}
+
+/// The name of a run out of the name of its file, packed or not.
+fn without_suffix(file: &str) -> &str {
+    let plain = file.strip_suffix(PACKED_SUFFIX).unwrap_or(file);
+    plain.strip_suffix(SUFFIX).unwrap_or(file)
 }
 
 /// A path as text for JSON: unchanged, or escaped where it is not UTF-8.
@@ -139,7 +191,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("chaos-01.capture"), b"").expect("the directory is writable");
         let runs = all(dir.path());
-        let found = find(dir.path(), "chaos-01").expect("it was just written");
+        let found = find_file(dir.path(), "chaos-01").expect("it was just written");
         assert_eq!(
             runs.iter().filter(|path| run_name(path) == "chaos-01").collect::<Vec<_>>(),
             [&found]
@@ -160,14 +212,14 @@ mod tests {
         let newest = make("prod-20261124T161709Z");
         make("prod-incident-20261125T161709Z");
         make("prod-2-20261126T161709Z");
-        assert_eq!(find(dir.path(), "prod").expect("it has segments"), newest);
+        assert_eq!(find_file(dir.path(), "prod").expect("it has segments"), newest);
         let whole = make("prod");
-        assert_eq!(find(dir.path(), "prod").expect("it is there"), whole);
+        assert_eq!(find_file(dir.path(), "prod").expect("it is there"), whole);
     }
 
     #[test]
     fn a_name_that_leaves_the_directory_is_a_usage_error() {
-        let found = find(Path::new("captures"), "x/../../etc/passwd-none");
+        let found = find_file(Path::new("captures"), "x/../../etc/passwd-none");
         assert!(matches!(found, Err(CliError::Usage(_))));
     }
 
@@ -175,7 +227,7 @@ mod tests {
     fn a_typo_is_answered_with_the_nearest_name() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("chaos-01.capture"), b"").expect("the directory is writable");
-        let Err(CliError::RunNotFound { nearest, .. }) = find(dir.path(), "chaso-01") else {
+        let Err(CliError::RunNotFound { nearest, .. }) = find_file(dir.path(), "chaso-01") else {
             panic!("nothing is called chaso-01");
         };
         assert_eq!(nearest, ["chaos-01"]);

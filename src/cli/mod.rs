@@ -10,6 +10,7 @@ mod dispatch;
 mod exit;
 mod global;
 mod lookup;
+mod pseudonym_key;
 mod recording;
 mod terminal;
 

@@ -212,6 +212,7 @@ pub fn open(
             .and_then(|found| found.clock_offset.clone())
             .into_iter()
             .collect(),
+        export: None,
     };
     if !plan.path.exists() {
         return Ok(CaptureWriter::create_as(&plan.path, meta, plan.mode)?);
@@ -268,5 +269,6 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
         selectors,
         copied_by,
         clock_offsets: [before.clock_offsets, now.clock_offsets].concat(),
+        export: before.export,
     }
 }

@@ -10,7 +10,7 @@ use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
-    Rise, Stage, is_measured, measures_load, measures_reads, rise_without_baseline,
+    Rise, Stage, is_measured, measures_load, has_only_reads, rise_without_baseline,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, Labels, NodeState, TimeRange};
@@ -157,9 +157,9 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
     type Measured<'a> = &'a dyn Fn(&str) -> bool;
     let kinds: [(&str, Measured<'_>); 4] = [
         ("how long its disk takes", &|name| is_measured(evidence, Stage::Device, name)),
-        // Reads wait for threads, so that quick reads show that nothing waits for long.
+        // Reads wait for threads too: quick ones show that nothing waits for long.
         ("how long its threads wait", &|name| {
-            is_measured(evidence, Stage::Threads, name) || measures_reads(evidence, name)
+            is_measured(evidence, Stage::Threads, name) || has_only_reads(evidence, name)
         }),
         ("how long answers of PD take it", &|name| is_measured(evidence, Stage::Network, name)),
         ("what it is asked for", &|name| measures_load(evidence, name)),

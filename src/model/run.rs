@@ -98,6 +98,26 @@ pub struct ClockOffset {
     pub uncertainty_ms: i64,
 }
 
+/// What an exported capture says of its making.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// The version of this program that exported it.
+    #[serde(default)]
+    pub build: String,
+    /// What that version found in the exported capture, in a sentence without a full stop.
+    #[serde(default)]
+    pub verdict: String,
+    /// SHA-256 of that verdict's canonical JSON, in hexadecimal.
+    #[serde(default)]
+    pub verdict_digest: String,
+    /// How many different originals of each kind have a pseudonym; empty where nothing was redacted.
+    #[serde(default)]
+    pub replaced: BTreeMap<String, u64>,
+    /// What was left out to make the file smaller, in the order in which it went.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+}
+
 /// What a capture says about its run as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunMeta {
@@ -126,6 +146,9 @@ pub struct RunMeta {
     /// Clock offsets, in the order of measurement.
     #[serde(default)]
     pub clock_offsets: Vec<ClockOffset>,
+    /// How it was exported; `None` for a recording that was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod endpoint;
 mod hot_regions;
 mod member;
 mod members;
+mod rewrite;
 mod schedule;
 mod scheduling;
 mod stores;
@@ -24,6 +25,7 @@ pub use endpoint::{
 pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
 pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
+pub use rewrite::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 pub use schedule::{PdCadence, PdRequest, PdSchedule};
 pub use scheduling::SafePoint;
 pub use topology::{MemberView, Topology};

@@ -66,6 +66,11 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     for selector in &meta.selectors {
         rows.push(("selector", selector.clone()));
     }
+    if let Some(export) = &meta.export {
+        rows.push(("exported", format!("by operator {}: {}", export.build, export.verdict)));
+        rows.push(("redacted", if export.replaced.is_empty() { "no" } else { "yes" }.to_owned()));
+        rows.extend(export.left_out.iter().map(|what| ("left out", what.clone())));
+    }
     let sealed = if inventory.truth_sealed { "sealed inside" } else { "none" };
     rows.push(("truth", sealed.to_owned()));
     let rows: Vec<Vec<String>> =

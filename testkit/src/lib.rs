@@ -9,6 +9,7 @@ pub mod crash;
 pub mod determinism;
 pub mod differential;
 pub mod echoing_server;
+pub mod exports;
 pub mod fuzz;
 pub mod gate;
 pub mod hostile_files;

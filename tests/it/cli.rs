@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 17] = [
+const SUBCOMMANDS: [&str; 20] = [
     "record",
     "watch",
     "replay",
@@ -19,6 +19,9 @@ const SUBCOMMANDS: [&str; 17] = [
     "verify",
     "copy",
     "compact",
+    "export",
+    "import",
+    "redact",
     "mark",
     "seal",
     "doctor",

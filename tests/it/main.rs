@@ -16,6 +16,7 @@ mod real_prometheus;
 mod record_loop;
 mod retention;
 mod rules;
+mod share;
 mod source_pd;
 mod source_prometheus;
 mod subjects;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -55,12 +55,12 @@ pub fn run(global: &Global, args: &CopyArgs, form: Form) -> anyhow::Result<()> {
         Form::AsIs => capture::copy_as(&from, &args.to, global.file_mode),
         Form::Smallest => capture::compact_as(&from, &args.to, global.file_mode),
     }
-    .with_context(|| format!("cannot copy {}", escape_path(&from)))?;
-    let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    .with_context(|| format!("cannot copy {}", escape_path(from.shown())))?;
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let (before, after) = (bytes(&from), bytes(&args.to));
     match global.format {
         Format::Json => output::json(&json!({
-            "from": lookup::path_text(&from), "to": lookup::path_text(&args.to), "from_bytes": before, "to_bytes": after,
+            "from": lookup::path_text(from.shown()), "to": lookup::path_text(&args.to), "from_bytes": before, "to_bytes": after,
         }))?,
         Format::Text => output::line(&format!(
             "wrote {} ({}; {} before)",

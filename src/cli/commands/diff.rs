@@ -84,7 +84,7 @@ fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
     }
     let path = lookup::find(&global.dir, side)?;
     let session = Session::open(&path)?;
-    let cannot = || format!("cannot judge {}", escape_path(&path));
+    let cannot = || format!("cannot judge {}", escape_path(path.shown()));
     let window = session.load(View::WHOLE).with_context(cannot)?;
     Ok(serde_json::from_str(&canonical_json(&window.verdict()?))?)
 }

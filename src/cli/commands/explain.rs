@@ -45,7 +45,7 @@ pub struct ExplainArgs {
 pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     let session = Session::open(&path)?;
-    let cannot = || format!("cannot judge {}", escape_path(&path));
+    let cannot = || format!("cannot judge {}", escape_path(path.shown()));
     let window = session.load(View::WHOLE).with_context(cannot)?;
     let evidence = window.evidence()?;
     let verdict = diagnose(&evidence);

@@ -113,7 +113,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     };
     write(global, args, &answer)?;
     write_remarks(global, &reader, &storage, &expression, &answer)?;
-    Ok(CliError::unless_whole(&path, reader.damage().len())?)
+    Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
 }
 
 /// Lists the metrics whose whole name `pattern` matches.

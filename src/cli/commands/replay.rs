@@ -8,11 +8,13 @@ use clap::Args;
 
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::diagnose::Outcome;
 use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path};
 use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text, report_of};
 use crate::session::{Judgement, Session, View};
+use crate::share::disagreement;
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -69,7 +71,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let path = lookup::find(&global.dir, name)?;
     let session = Session::open(&path)?;
     let view = view(&session, args)?;
-    let cannot = || format!("cannot replay {}", escape_path(&path));
+    let cannot = || format!("cannot replay {}", escape_path(path.shown()));
     let window = session.load(view).with_context(cannot)?;
     let reader = session.reader();
     let digest = reader.digest()?;
@@ -102,7 +104,13 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         }
     };
     output::write(bytes.as_bytes())?;
-    CliError::unless_whole(&path, damage.len())?;
+    let is_whole = args.from.is_none() && args.to.is_none() && args.at.is_none();
+    if let Some(export) = reader.meta().export.as_ref().filter(|_| is_whole)
+        && let Some(told) = disagreement(export, &report.verdict)
+    {
+        remark(&told);
+    }
+    CliError::unless_whole(path.shown(), damage.len())?;
     Ok(match report.verdict.outcome {
         Outcome::Fault => Code::Fault,
         Outcome::NoFault => Code::Ok,
@@ -137,7 +145,11 @@ fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
 }
 
 /// The part of the capture to replay; offsets count back from its end.
-fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow::Result<TimeRange> {
+pub(super) fn window(
+    whole: TimeRange,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> anyhow::Result<TimeRange> {
     let parse = |text: Option<&str>, otherwise| {
         text.map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
     };

@@ -253,7 +253,7 @@ impl Replayed {
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
-            path,
+            path: path.shown().to_owned(),
             loss: reader.loss()?,
             damage: reader.damage().len(),
         })

@@ -54,9 +54,11 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     capture::seal_truth(&path, &truth)?;
     match global.format {
         Format::Json => output::json(
-            &json!({ "capture": lookup::path_text(&path), "truth_bytes": truth.len() }),
+            &json!({ "capture": lookup::path_text(path.shown()), "truth_bytes": truth.len() }),
         )?,
-        Format::Text => output::line(&format!("sealed a truth inside {}", escape_path(&path)))?,
+        Format::Text => {
+            output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?
+        }
     }
     Ok(())
 }

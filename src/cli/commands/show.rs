@@ -55,16 +55,16 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
     let inventory = reader.inventory()?;
     let (gaps, events) = (joined(&reader.gaps()?), reader.events()?);
     match global.format {
-        Format::Json => show_json(&path, &reader, &inventory, (&gaps, &events))?,
+        Format::Json => show_json(path.shown(), &reader, &inventory, (&gaps, &events))?,
         Format::Text => {
             let metrics = if args.metrics { usize::MAX } else { METRICS_SHOWN };
-            let (path, reader, inventory) = (&*path, &reader, &inventory);
+            let (path, reader, inventory) = (path.shown(), &reader, &inventory);
             let contents =
                 CaptureContents { path, reader, inventory, gaps: &gaps, events: &events };
             output::write(capture_text(&contents, metrics).as_bytes())?;
         }
     }
-    Ok(CliError::unless_whole(&path, reader.damage().len())?)
+    Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
 }
 
 fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {

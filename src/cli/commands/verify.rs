@@ -44,7 +44,7 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
                 .map(|damage| json!({ "part": damage.part, "why": damage.why, "range": damage.range }))
                 .collect();
             output::json(&json!({
-                "schema": 1, "capture": lookup::path_text(&path), "checked": report.checked, "damage": damage,
+                "schema": 1, "capture": lookup::path_text(path.shown()), "checked": report.checked, "damage": damage,
             }))?;
         }
         Format::Text => {
@@ -57,9 +57,12 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
             }
             let checked = report::count(report.checked);
             if report.damage.is_empty() {
-                output::line(&format!("{}: {checked} checks, all good", escape_path(&path)))?;
+                output::line(&format!(
+                    "{}: {checked} checks, all good",
+                    escape_path(path.shown())
+                ))?;
             }
         }
     }
-    Ok(CliError::unless_whole(&path, report.damage.len())?)
+    Ok(CliError::unless_whole(path.shown(), report.damage.len())?)
 }

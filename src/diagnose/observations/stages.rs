@@ -169,12 +169,23 @@ pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
     })
 }
 
-/// Whether a store answered reads of single keys and their time was recorded. Before TiKV 6.5 nothing else
-/// shows how long requests wait for a thread.
-pub fn measures_reads(evidence: &Evidence, instance: &str) -> bool {
+/// Whether nothing but reads shows how long a store's requests wait for a thread, and reads of single keys
+/// were answered and timed: before TiKV 6.5, which is the first release with any of [`SINCE_6_5`].
+pub fn has_only_reads(evidence: &Evidence, instance: &str) -> bool {
+    if SINCE_6_5.iter().any(|metric| evidence.series.has(metric)) {
+        return false;
+    }
     let counts = evidence.series.of(REQUESTS, instance).filter(|one| point_read(&one.labels));
     counts.into_iter().any(|one| evidence.series.increments(one).iter().any(|read| read.by > 0.0))
 }
+
+/// Metrics that release 6.5 or a later one of TiKV introduced and that every store has, by its sources.
+const SINCE_6_5: [&str; 4] = [
+    "tikv_raftstore_message_recv_by_store",
+    "tikv_yatp_pool_schedule_wait_duration_count",
+    "tikv_batch_system_fsm_schedule_wait_seconds_count",
+    "tikv_raftstore_disk_probe_duration_seconds_count",
+];
 
 /// The values of a quantity for one node, in seconds.
 pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track {

@@ -87,10 +87,13 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
 /// How long expressions may be evaluated, as with `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
+/// An engine, and the flag that interrupts it.
+type Stoppable = (Rc<Engine>, Arc<AtomicBool>);
+
 thread_local! {
     /// The engines of this thread, and what interrupts each. They are kept, since compiling the matchers
     /// anew would take longer than evaluating expressions over a mutant.
-    static ENGINES: RefCell<BTreeMap<Dialect, (Rc<Engine>, Arc<AtomicBool>)>> =
+    static ENGINES: RefCell<BTreeMap<Dialect, Stoppable>> =
         const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -108,7 +111,7 @@ fn engine(storage: &CaptureStorage<'_>) -> (Rc<Engine>, Timer) {
     (engine, Timer(Some(thread)))
 }
 
-fn interruptible(dialect: Dialect) -> (Rc<Engine>, Arc<AtomicBool>) {
+fn interruptible(dialect: Dialect) -> Stoppable {
     let stop = Arc::new(AtomicBool::new(false));
     let interrupt = Some(Arc::clone(&stop));
     let engine = Engine::new(EngineOptions { interrupt, ..EngineOptions::new(dialect) });

@@ -1,0 +1,111 @@
+//! `operator redact`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::exit::{CliError, Code};
+use crate::cli::pseudonym_key::key;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::{Global, lookup};
+use crate::model::{escape, escape_path};
+use crate::share::{Mapping, audit, mapping_of};
+
+const EXAMPLES: &str = "\
+Examples:
+  operator redact --run chaos-01 < pd.log           the pseudonyms that an export of the run has
+  operator redact --map private.json --reverse < answer.md
+  operator redact --check chaos-01.capture.gz --words hosts.txt
+
+What the table does not know and may name something becomes `redacted`. --check exits with 4 where it finds
+an address or one of the words; what was found is printed.";
+
+/// Arguments of `redact`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RedactArgs {
+    /// The run whose pseudonyms are used: a name, `latest`, or the path of a capture
+    #[arg(long, value_name = "RUN", required_unless_present_any = ["map", "check"], conflicts_with = "map")]
+    run: Option<OsString>,
+    /// The table that `export --map` wrote
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
+    /// A file with the key of the pseudonyms, instead of the one in the directory of captures
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Put originals in the place of pseudonyms
+    #[arg(long)]
+    reverse: bool,
+    /// Look into this file for addresses and for the words of --words
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["run", "map", "reverse"])]
+    check: Option<PathBuf>,
+    /// A file with a word on each line
+    #[arg(long, value_name = "LIST", requires = "check")]
+    words: Option<PathBuf>,
+}
+
+/// Redacts stdin, or audits a file.
+///
+/// # Errors
+///
+/// Where a file cannot be read or there is no such run.
+pub fn run(global: &Global, args: &RedactArgs) -> anyhow::Result<Code> {
+    if let Some(file) = &args.check {
+        return check(global, file, args.words.as_deref());
+    }
+    let mapping = mapping(global, args)?;
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+    let text = String::from_utf8_lossy(&bytes);
+    let written = if args.reverse { mapping.reverse(&text)? } else { mapping.scrub(&text) };
+    output::write(written.as_bytes())?;
+    Ok(Code::Ok)
+}
+
+fn mapping(global: &Global, args: &RedactArgs) -> anyhow::Result<Mapping> {
+    if let Some(path) = &args.map {
+        let cannot = || format!("cannot read the table {}", escape_path(path));
+        let bytes = fs::read(path).with_context(cannot)?;
+        let parsed =
+            serde_json::from_slice(&bytes).map_err(|error| CliError::Usage(error.to_string()));
+        return parsed.with_context(cannot);
+    }
+    let run = args.run.as_deref().unwrap_or_default();
+    let from = lookup::find(&global.dir, run)?;
+    Ok(mapping_of(&from, &key(&global.dir, args.key.as_deref())?)?)
+}
+
+fn check(global: &Global, file: &Path, words: Option<&Path>) -> anyhow::Result<Code> {
+    let list = match words {
+        Some(path) => fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", escape_path(path)))?,
+        None => String::new(),
+    };
+    let words: Vec<String> =
+        list.lines().map(|line| line.trim().to_owned()).filter(|word| !word.is_empty()).collect();
+    let leaks = audit(file, &words)?;
+    match global.format {
+        Format::Json => {
+            let found: Vec<_> = leaks
+                .iter()
+                .map(|leak| json!({ "place": leak.place, "encoding": leak.encoding, "found": leak.secret }))
+                .collect();
+            output::json(&json!({ "schema": 1, "file": lookup::path_text(file), "found": found }))?;
+        }
+        Format::Text if leaks.is_empty() => {
+            output::line(&format!("{}: nothing found", escape_path(file)))?;
+        }
+        Format::Text => {
+            for leak in &leaks {
+                let found = escape(&leak.secret);
+                output::line(&format!("{found} in {}, as {}", escape(&leak.place), leak.encoding))?;
+            }
+        }
+    }
+    Ok(if leaks.is_empty() { Code::Ok } else { Code::Mismatch })
+}

@@ -1,0 +1,58 @@
+//! Whether this build finds in an exported capture what the reporter's build found.
+
+use super::export::verdict_digest;
+use crate::diagnose::Verdict;
+use crate::model::{Export, escape};
+
+/// What both builds say, where they differ: a sentence without a full stop. The verdict is on the whole capture.
+pub fn disagreement(export: &Export, verdict: &Verdict) -> Option<String> {
+    if export.verdict_digest == verdict_digest(verdict) {
+        return None;
+    }
+    let reported = escape(&export.verdict);
+    let what = if export.verdict == verdict.summary {
+        format!("both say \"{reported}\", on other evidence")
+    } else {
+        format!("it said \"{reported}\", this one says \"{}\"", escape(&verdict.summary))
+    };
+    let own = env!("CARGO_PKG_VERSION");
+    let why = if export.build == own {
+        "both are the same version, so the capture was altered or one build was modified".to_owned()
+    } else {
+        format!("diagnosis has changed since, up to {own}")
+    };
+    Some(format!("the reporter's build was operator {}: {what}; {why}", escape(&export.build)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::{Outcome, SCHEMA};
+    use crate::model::Timestamp;
+
+    #[test]
+    fn only_another_verdict_is_told() {
+        let verdict = Verdict {
+            schema: SCHEMA,
+            outcome: Outcome::NoFault,
+            as_of_ms: Timestamp::from_millis(0),
+            summary: "nothing is broken".to_owned(),
+            damage: None,
+            other_clusters: Vec::new(),
+            causes: vec![],
+            changes: vec![],
+            alternatives: vec![],
+            unchecked: vec![],
+            findings: vec![],
+        };
+        let same = Export { verdict_digest: verdict_digest(&verdict), ..Export::default() };
+        assert_eq!(disagreement(&same, &verdict), None);
+        let other =
+            Export { build: "0.0.9".to_owned(), verdict: "a store died".to_owned(), ..same };
+        let other = Export { verdict_digest: String::new(), ..other };
+        let told = disagreement(&other, &verdict).expect("they differ");
+        assert!(
+            told.contains("0.0.9: it said \"a store died\", this one says \"nothing is broken\"")
+        );
+    }
+}

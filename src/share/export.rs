@@ -1,0 +1,328 @@
+//! Writes a part of a capture into one file for somebody else.
+//!
+//! The file is made anew, never edited: SQLite leaves what was overwritten in free pages.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::ShareError;
+use super::pack::{pack, packed_bytes};
+use super::pseudonyms::{Key, Mapping, Originals, content};
+use super::scan::{Scanner, Secrets};
+use super::selection::{Detail, Selection};
+use super::walk::Walk;
+use crate::capture::{
+    CaptureReader, CaptureWriter, FileMode, PdOrder, PdVisit, Rewrite, Tick, compact_as,
+    rewrite_range, rewrite_truths,
+};
+use crate::diagnose::Verdict;
+use crate::model::{
+    Event, Export, Gap, LabelMatcher, Labels, PdAnswer, RunMeta, RunName, TimeRange, canonical_json,
+};
+use crate::session::Session;
+
+/// Whether originals are replaced.
+#[derive(Clone, Debug)]
+pub enum Redaction {
+    /// Originals get pseudonyms in the order that this key gives.
+    Pseudonyms(Key),
+    /// Everything is exported as it was recorded.
+    Off,
+}
+
+/// Whether sealed ground truths go along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truths {
+    /// They stay sealed inside.
+    Included,
+    /// They are left out.
+    LeftOut,
+}
+
+/// What is exported, and how.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// The part of the run.
+    pub range: TimeRange,
+    /// Only series that match all of these.
+    pub matchers: Vec<LabelMatcher>,
+    /// Whether originals are replaced.
+    pub redaction: Redaction,
+    /// Whether sealed ground truths go along.
+    pub truths: Truths,
+    /// The most bytes that the file may take.
+    pub most_bytes: u64,
+    /// Who may read it.
+    pub mode: FileMode,
+}
+
+/// Where the exported file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// A new file at this path.
+    File(&'a Path),
+    /// A new file in this directory, called after the run as the exported capture names it.
+    Folder(&'a Path),
+}
+
+impl Destination<'_> {
+    fn path(self, run: &RunName) -> PathBuf {
+        match self {
+            Self::File(path) => path.to_owned(),
+            Self::Folder(folder) => folder.join(format!("{run}.capture.gz")),
+        }
+    }
+}
+
+/// What was exported.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The file that was written.
+    pub path: PathBuf,
+    /// The metadata of the exported capture, with [`RunMeta::export`].
+    pub meta: RunMeta,
+    /// The part of the run that it holds.
+    pub window: TimeRange,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub file_sha256: String,
+    /// The digest of the exported capture's content.
+    pub capture_digest: String,
+    /// What the reporter's build found in it.
+    pub verdict: Verdict,
+    /// The private table of pseudonyms; empty where nothing was redacted.
+    pub mapping: Mapping,
+}
+
+/// The pseudonyms of everything in a capture, by this key.
+///
+/// # Errors
+///
+/// [`ShareError::Capture`] where it cannot be read.
+pub fn mapping_of(from: &Path, key: &Key) -> Result<Mapping, ShareError> {
+    Ok(mapping(&CaptureReader::open(from)?, from, key)?)
+}
+
+fn mapping(
+    reader: &CaptureReader,
+    from: &Path,
+    key: &Key,
+) -> Result<Mapping, crate::capture::CaptureError> {
+    let mut walk = Walk::new(Originals::default());
+    walk.meta(reader.meta());
+    reader.visit_series(|labels| drop(walk.labels(labels)));
+    reader.gaps()?.into_iter().for_each(|gap| drop(walk.gap(gap)));
+    reader.events()?.into_iter().for_each(|event| drop(walk.event(event)));
+    let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
+    reader.visit_pd_answers(visit, |answer| {
+        walk.answer(answer);
+        Ok(())
+    })?;
+    // Truths are written nowhere here: this only collects what they name.
+    crate::capture::visit_truths(from, &mut |truth| drop(walk.truth(truth)))?;
+    Ok(walk.into_content().mapping(key))
+}
+
+/// Exports the capture at `from` into a new file.
+///
+/// # Errors
+///
+/// [`ShareError`] where a file cannot be accessed, an original was found in the result, or it is larger than
+/// allowed. No file remains then.
+pub fn export(
+    from: &Path,
+    to: Destination<'_>,
+    options: &ExportOptions,
+) -> Result<Exported, ShareError> {
+    let reader = CaptureReader::open(from)?;
+    let mapping = match &options.redaction {
+        Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key)?),
+        Redaction::Off => None,
+    };
+    let scratch = tempfile::tempdir().map_err(ShareError::io(&std::env::temp_dir()))?;
+    let compact = scratch.path().join("compact.capture");
+    let source = Source { reader: &reader, from, options, mapping: mapping.as_ref() };
+    let verdict = source.write_within(scratch.path(), &compact)?;
+    let written = CaptureReader::open(&compact)?;
+    if let Some(mapping) = &mapping {
+        check(&reader, mapping, &written, &compact)?;
+    }
+    let path = to.path(&written.meta().run);
+    pack(&compact, &path, options.mode)?;
+    let (bytes, file_sha256) = size_and_digest(&path)?;
+    Ok(Exported {
+        path,
+        meta: written.meta().clone(),
+        window: written.window(),
+        bytes,
+        file_sha256,
+        capture_digest: written.digest()?,
+        verdict,
+        mapping: mapping.unwrap_or_default(),
+    })
+}
+
+/// What is exported, before it is known how much of it fits.
+struct Source<'a> {
+    reader: &'a CaptureReader,
+    from: &'a Path,
+    options: &'a ExportOptions,
+    mapping: Option<&'a Mapping>,
+}
+
+impl Source<'_> {
+    /// Writes a capture to `compact` with as much detail as the limit allows, and returns its verdict.
+    fn write_within(&self, scratch: &Path, compact: &Path) -> Result<Verdict, ShareError> {
+        let (mut left_out, mut bytes) = (Vec::new(), 0);
+        let most = self.options.most_bytes;
+        for detail in Detail::ALL {
+            left_out.extend(detail.left_out().map(str::to_owned));
+            let verdict = self.write(detail, &left_out, scratch, compact)?;
+            bytes = packed_bytes(compact)?;
+            if bytes <= most {
+                return Ok(verdict);
+            }
+            std::fs::remove_file(compact).map_err(ShareError::io(compact))?;
+        }
+        Err(ShareError::TooLarge { bytes, most })
+    }
+
+    /// Writes a capture of this detail to `compact` and returns its verdict.
+    fn write(
+        &self,
+        detail: Detail,
+        left_out: &[String],
+        scratch: &Path,
+        compact: &Path,
+    ) -> Result<Verdict, ShareError> {
+        let loose = scratch.join(format!("loose-{}.capture", left_out.len()));
+        let walk = self.mapping.map(|mapping| Walk::new(content(mapping)));
+        let mut rewrite = Rewriting { walk, selection: Selection::new(detail) };
+        let recorded = self.reader.meta();
+        let meta = match &mut rewrite.walk {
+            Some(walk) => walk.meta(recorded),
+            None => recorded.clone(),
+        };
+        let mut writer = CaptureWriter::create(&loose, meta.clone())?;
+        let part = (self.options.range, self.options.matchers.as_slice());
+        rewrite_range(self.reader, part, &mut rewrite, &mut writer)?;
+        if self.options.truths == Truths::Included {
+            rewrite_truths(self.from, &mut rewrite, &loose)?;
+        }
+        let verdict = Session::open(&loose)?.verdict()?;
+        let before = recorded.export.clone().unwrap_or_default();
+        let mut replaced = before.replaced;
+        for (kind, count) in self.mapping.into_iter().flat_map(Mapping::counts) {
+            // What was redacted before is still replaced in what is handed on.
+            let known = replaced.entry(kind.clone()).or_default();
+            *known = (*known).max(*count);
+        }
+        let export = Export {
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            verdict: verdict.summary.clone(),
+            verdict_digest: verdict_digest(&verdict),
+            replaced,
+            left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
+        };
+        writer.set_meta(RunMeta { export: Some(export), ..meta });
+        writer.commit(Tick::default())?;
+        writer.finish()?;
+        compact_as(&loose, compact, FileMode::default())?;
+        std::fs::remove_file(&loose).map_err(ShareError::io(&loose))?;
+        Ok(verdict)
+    }
+}
+
+/// SHA-256 of a verdict's canonical JSON, in hexadecimal.
+pub fn verdict_digest(verdict: &Verdict) -> String {
+    hex(&Sha256::digest(canonical_json(verdict).as_bytes()))
+}
+
+/// Replaces what the walk replaces, and leaves out what the selection does not accept.
+struct Rewriting<C> {
+    walk: Option<Walk<C>>,
+    selection: Selection,
+}
+
+impl<C: super::walk::Content> Rewrite for Rewriting<C> {
+    fn labels(&mut self, labels: &Labels) -> Option<Labels> {
+        if !self.selection.accepts(labels) {
+            return None;
+        }
+        match &mut self.walk {
+            Some(walk) => walk.labels(labels),
+            None => Some(labels.clone()),
+        }
+    }
+
+    fn answer(&mut self, answer: PdAnswer) -> PdAnswer {
+        match &mut self.walk {
+            Some(walk) => walk.answer(answer),
+            None => answer,
+        }
+    }
+
+    fn gap(&mut self, gap: Gap) -> Gap {
+        match &mut self.walk {
+            Some(walk) => walk.gap(gap),
+            None => gap,
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Event {
+        match &mut self.walk {
+            Some(walk) => walk.event(event),
+            None => event,
+        }
+    }
+
+    fn truth(&mut self, truth: Vec<u8>) -> Vec<u8> {
+        match &mut self.walk {
+            Some(walk) => walk.truth(truth),
+            None => truth,
+        }
+    }
+}
+
+/// Looks for every original in the redacted capture at `compact`.
+fn check(
+    recorded: &CaptureReader,
+    mapping: &Mapping,
+    written: &CaptureReader,
+    compact: &Path,
+) -> Result<(), ShareError> {
+    let mut secrets = Secrets::default();
+    mapping.originals().for_each(|original| secrets.add(original.as_bytes()));
+    mapping.keys().for_each(|key| secrets.add_key(&key));
+    secrets.add_addresses_of(recorded)?;
+    let mut scanner = Scanner::new(&secrets)?;
+    scanner.capture(written)?;
+    let bytes = std::fs::read(compact).map_err(ShareError::io(compact))?;
+    scanner.raw("the bytes of the file", &bytes);
+    match scanner.into_leaks() {
+        leaks if leaks.is_empty() => Ok(()),
+        leaks => Err(ShareError::Leaked(leaks)),
+    }
+}
+
+fn size_and_digest(path: &Path) -> Result<(u64, String), ShareError> {
+    let mut file = File::open(path).map_err(ShareError::io(path))?;
+    let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut piece).map_err(ShareError::io(path))? {
+            0 => return Ok((bytes, hex(&hasher.finalize()))),
+            count => {
+                hasher.update(&piece[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

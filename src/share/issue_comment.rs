@@ -1,0 +1,80 @@
+//! What a reporter pastes into an issue beside the exported file.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::export::Exported;
+use crate::model::{escape, escape_path};
+
+/// Markdown with the verdict, digests and versions, and with how to open the file.
+pub fn issue_comment(exported: &Exported) -> String {
+    let file_name = exported.path.file_name().unwrap_or_default();
+    let file_name = escape_path(Path::new(file_name));
+    let meta = &exported.meta;
+    let verdict = &exported.verdict;
+    let mut text = format!("### {}\n\n", plain(&verdict.summary));
+    for cause in &verdict.causes {
+        let target = plain(&cause.target.name);
+        let _ = writeln!(
+            text,
+            "- {} on {target} since {}: {} ({:.0} %)",
+            cause.mode,
+            cause.onset_ms,
+            cause.says,
+            cause.confidence * 100.0
+        );
+    }
+    let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
+    let version = |version: &Option<String>| match version {
+        Some(version) => plain(version),
+        None => "unknown".to_owned(),
+    };
+    let rows = [
+        ("window", format!("{} to {}", exported.window.start, exported.window.end)),
+        ("PD", version(&meta.versions.pd)),
+        ("Prometheus", version(&meta.versions.prometheus)),
+        ("recorded by", format!("operator {}", plain(&meta.versions.operator))),
+        ("file, SHA-256", exported.file_sha256.clone()),
+        ("capture digest", exported.capture_digest.clone()),
+    ];
+    text.push_str("| | |\n|-|-|\n");
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    let Some(export) = &meta.export else { return text };
+    let _ = writeln!(text, "| exported by | operator {} |", export.build);
+    let _ = writeln!(text, "| verdict digest | {} |", export.verdict_digest);
+    if export.replaced.is_empty() {
+        text.push_str("\nNothing was redacted.\n");
+    } else {
+        let counts: Vec<String> =
+            export.replaced.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let _ = writeln!(text, "\nPseudonyms: {}.", counts.join(", "));
+    }
+    if !export.left_out.is_empty() {
+        let _ = writeln!(text, "Left out: {}.", export.left_out.join("; "));
+    }
+    text
+}
+
+/// A text of a capture inside Markdown: nothing in it is markup.
+fn plain(text: &str) -> String {
+    let mut written = String::new();
+    for c in escape(text).chars() {
+        if c.is_ascii_punctuation() && !".,:;-'/%()".contains(c) {
+            written.push('\\');
+        }
+        written.push(c);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_capture_is_no_markup() {
+        assert_eq!(plain("a_b <b> [x](y) 5 %"), r"a\_b \<b\> \[x\](y) 5 %");
+    }
+}

@@ -1,0 +1,26 @@
+//! Hands a capture to somebody else: redacted, in one file, and checked before it is finished.
+//!
+//! A page for browsers is made elsewhere, around the file that [`export()`] writes.
+
+mod audit;
+mod disagreement;
+mod error;
+mod export;
+mod issue_comment;
+mod pack;
+mod pseudonyms;
+mod scan;
+mod selection;
+mod text;
+mod vocabulary;
+mod walk;
+
+pub use audit::audit;
+pub use disagreement::disagreement;
+pub use error::ShareError;
+pub use export::{
+    Destination, ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest,
+};
+pub use issue_comment::issue_comment;
+pub use pseudonyms::{KEY_BYTES, Key, KeyError, Mapping};
+pub use scan::{Leak, Scanner, Secrets};

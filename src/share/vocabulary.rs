@@ -1,0 +1,145 @@
+//! The words that say nothing about a reporter, and the labels whose values do not.
+//!
+//! What is not here is replaced: the lists name what may pass, never what must not.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::pd::ASKED;
+
+/// Words that pass wherever they stand, in lower case: components, what their packages and orchestrators
+/// call things, values of PD's configuration, and the kinds of pseudonyms.
+const WORDS: &str = "
+    tikv pd tidb tiflash ticdc tiproxy br pump drainer prometheus grafana alertmanager blackbox node
+    exporter operator recorder proxy kv raft raftdb etcd advanced basic peer service svc cluster local
+    localhost default global kube kubernetes k8s pod pods endpoints namespace container instance store
+    stores member members region regions rack zone host hosts disk dc engine key keys value id ids name
+    names user users path paths word words label labels address port http https tcp grpc api v1 v2 v3
+    metrics status config health version server client admin ping com org net io cn example
+    ip opt data deploy tmp var lib usr bin log logs home root etc srv mnt run dev prod staging test lab
+    chaos incident format capture true false null none auto new existing periodic revision majority
+    table txn raw text json console info warn error debug fatal plaintext voter follower learner leader
+    in not exists keyspaces keyspace gc worker gc_worker native native_br main
+    __name__ count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
+    self system bot runner task tasks
+";
+
+/// Words of messages that this program, its HTTP client and PD print, in lower case.
+const MESSAGES: &str = "
+    connect timeout client server error errno os urlopen urlerror connectionreseterror connection refused
+    reset deadlineexceeded rpc code desc context deadline exceeded canceled unavailable internal the it
+    a an get post html doctype body head title recording began resumed ended utc gmt ok tls dns eof
+    no not started redirect leader found page f1
+";
+
+/// Labels whose values are fixed by the programs that expose them.
+const CODE_LABELS: &str = "
+    __name__ le quantile type cf action api attempted caller_component client_api_version cluster_version
+    code dim direction disk engine event group grpc_code grpc_method grpc_service grpc_type hash io kind
+    level message method name op order outcome output_level path pool priority ratio reason request
+    result runner_name rw scope server_go_version server_version slow_type source stage state status
+    store store_id success target task_type thread_name tid version window
+    cpu mode device fstype collector operation goversion branch revision goos goarch tags alertname
+    alertstate severity slice interval handler role sql_type flow store_type
+";
+
+/// Labels whose names a usual deployment gives, beside those of [`CODE_LABELS`]. Their values name something.
+const OTHER_LABELS: &str = "
+    From Local Remote To server_id address addr endpoint instance job to to_addr from_addr target_addr
+    pod pod_name namespace node nodename hostname host cluster tidb_cluster container container_name
+    service app component region_id zone rack group_id resource_group db user path mountpoint
+    kubernetes_node kubernetes_namespace kubernetes_pod_name kubernetes_node_name controller_revision_hash
+    replica prometheus prometheus_replica cluster_id member_id domainname nodename sysname machine release
+    keyspace keyspace_id keyspace_name image image_id interface statefulset_kubernetes_io_pod_name
+    app_kubernetes_io_component app_kubernetes_io_instance app_kubernetes_io_managed_by app_kubernetes_io_name
+";
+
+/// What the metrics of the programs under observation, and of those beside them, begin with.
+const METRIC_STEMS: &str = "
+    tikv pd tidb tiflash ticdc tiproxy etcd grpc raft go process promhttp node up scrape os etcd compaction
+    resource region regions service service_member tso scheduling operator blackbox probe ALERTS
+    update prometheus http rocksdb raftdb jemalloc kv proxy alertmanager net server client
+";
+
+/// Metrics that carry names which users gave, under labels that elsewhere are fixed.
+const USER_METRICS: [&str; 3] = ["resource_manager_", "tikv_resource_", "tidb_resource_"];
+
+fn set(text: &'static str) -> HashSet<&'static str> {
+    text.split_whitespace().collect()
+}
+
+static PUBLIC: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let paths =
+        ASKED.iter().flat_map(|asked| asked.path.split(|c: char| !c.is_ascii_alphanumeric()));
+    set(WORDS).into_iter().chain(paths.filter(|word| !word.is_empty())).collect()
+});
+static IN_MESSAGES: LazyLock<HashSet<&str>> = LazyLock::new(|| set(MESSAGES));
+static OF_CODE: LazyLock<HashSet<&str>> = LazyLock::new(|| set(CODE_LABELS));
+static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(OTHER_LABELS));
+static METRICS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(METRIC_STEMS));
+
+/// Longest number that passes by itself: a port, an ordinal, a count.
+const LONGEST_NUMBER: usize = 6;
+
+/// Whether a word passes everywhere: one of the list, a short number, or one of the list with a short number
+/// at its end, as in `pd0`. A single character says nothing either.
+pub fn is_public(word: &str) -> bool {
+    let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    if word.len() - stem.len() > LONGEST_NUMBER {
+        return false;
+    }
+    let lower = stem.to_ascii_lowercase();
+    stem.is_empty()
+        || (word.len() == 1 && word.is_ascii())
+        || PUBLIC.contains(&*lower)
+        || PUBLIC.contains(&*word.to_ascii_lowercase())
+}
+
+/// Whether a word passes in a message: a public one, one that messages have, or an error code of PD.
+pub fn is_of_messages(word: &str) -> bool {
+    let code = word.strip_prefix("Err").is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_uppercase())
+            && rest.bytes().all(|byte| byte.is_ascii_alphabetic())
+    });
+    code || is_public(word) || IN_MESSAGES.contains(&*word.to_ascii_lowercase())
+}
+
+/// Whether the values of this label of this metric are fixed by the program that exposes it.
+pub fn is_code_label(metric: &str, name: &str) -> bool {
+    (OF_CODE.contains(name) || name == "service" && metric.starts_with("pd_"))
+        && !(matches!(name, "name" | "type")
+            && USER_METRICS.iter().any(|of| metric.starts_with(of)))
+}
+
+/// Whether a label of this name belongs to a usual deployment.
+pub fn is_known_label(name: &str) -> bool {
+    OF_CODE.contains(name) || OTHERS.contains(name)
+}
+
+/// Whether a metric of this name belongs to a program that is usually beside TiKV.
+pub fn is_known_metric(name: &str) -> bool {
+    METRICS.contains(name.split(['_', ':']).next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_and_ordinals_pass_and_names_do_not() {
+        for word in ["tikv", "PD", "pd0", "tikv3", "20160", "svc", "x", "host12"] {
+            assert!(is_public(word), "{word}");
+        }
+        for word in ["acme", "db17x", "tikv1234567", "7711772636774947891", "é", "tikvx"] {
+            assert!(!is_public(word), "{word}");
+        }
+        assert!(is_of_messages("ErrLeaderNil") && !is_of_messages("Errol"));
+    }
+
+    #[test]
+    fn names_that_users_give_are_no_code() {
+        assert!(is_code_label("tikv_thread_cpu_seconds_total", "name"));
+        assert!(!is_code_label("resource_manager_server_group_config", "name"));
+        assert!(!is_code_label("up", "instance") && !is_code_label("up", "team"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Walks through everything that a capture holds and says of each text what it is.
+//!
+//! Collecting originals and replacing them are the same walk over another [`Content`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::pseudonyms::Role;
+use super::text::Class;
+use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
+use crate::capture::Rewrite;
+use crate::model::{
+    Endpoints, Event, EventKind, Gap, Labels, PdAnswer, PdOutcome, RunMeta, RunName, Source,
+};
+use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
+
+/// Bytes of rewritten bodies that are kept, since most answers repeat an earlier one.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// What is done with the parts of a capture. Each function returns what stands there afterwards.
+pub trait Content {
+    /// A text of this class.
+    fn text(&mut self, text: &str, class: Class) -> String;
+
+    /// A text that is fixed by the programs under observation and passes.
+    fn fixed(&mut self, _text: &str) {}
+
+    /// A host, without its port, that is known to be this.
+    fn host(&mut self, _host: &str, _role: Role) {}
+
+    /// An identifier of a cluster or of a member.
+    fn id(&mut self, id: u64) -> u64;
+
+    /// A key of a region, as PD writes it.
+    fn key(&mut self, key: &str) -> String;
+}
+
+/// The walk with what it has rewritten already.
+pub struct Walk<C> {
+    content: C,
+    names: HashMap<String, String>,
+    values: HashMap<(bool, String), String>,
+    bodies: HashMap<u128, Arc<[u8]>>,
+    body_bytes: usize,
+}
+
+impl<C: Content> Walk<C> {
+    /// A walk that does `content` to everything.
+    pub fn new(content: C) -> Self {
+        Self {
+            content,
+            names: HashMap::new(),
+            values: HashMap::new(),
+            bodies: HashMap::new(),
+            body_bytes: 0,
+        }
+    }
+
+    /// What the walk was for.
+    pub fn into_content(self) -> C {
+        self.content
+    }
+
+    /// The metadata of a run.
+    pub fn meta(&mut self, meta: &RunMeta) -> RunMeta {
+        let mut name = |text: &str| self.content.text(text, Class::Name);
+        let run = RunName::new(&name(meta.run.as_str())).unwrap_or_else(|_| meta.run.clone());
+        let pd = meta.endpoints.pd.iter();
+        let endpoints = Endpoints {
+            pd: pd.map(|(member, url)| (name(member), name(url))).collect(),
+            prometheus: meta.endpoints.prometheus.as_deref().map(&mut name),
+        };
+        let selectors = meta.selectors.iter().map(|one| name(one)).collect();
+        let subject = name(&meta.subject);
+        let mut clock_offsets = meta.clock_offsets.clone();
+        for offset in &mut clock_offsets {
+            offset.source = name(&offset.source);
+        }
+        let cluster_id = meta.cluster_id.as_deref().map(|id| match id.parse() {
+            Ok(id) if id >= LEAST_RANDOM_ID => self.content.id(id).to_string(),
+            _ => self.content.text(id, Class::Name),
+        });
+        RunMeta {
+            run,
+            subject,
+            cluster_id,
+            endpoints,
+            selectors,
+            clock_offsets,
+            created: meta.created,
+            versions: meta.versions.clone(),
+            copied_by: meta.copied_by.clone(),
+            export: meta.export.clone(),
+        }
+    }
+
+    /// The name of a metric or of a label, which passes where it is known.
+    fn name(&mut self, name: &str, is_known: fn(&str) -> bool) -> String {
+        if let Some(written) = self.names.get(name) {
+            return written.clone();
+        }
+        let written = if is_known(name) {
+            self.content.fixed(name);
+            name.to_owned()
+        } else {
+            self.content.text(name, Class::Name)
+        };
+        self.names.insert(name.to_owned(), written.clone());
+        written
+    }
+
+    /// The value of a label.
+    fn label(&mut self, metric: &str, name: &str, value: &str) -> String {
+        let is_code = is_code_label(metric, name);
+        let key = (is_code, value.to_owned());
+        if let Some(known) = self.values.get(&key) {
+            return known.clone();
+        }
+        let is_hash = matches!(name, "hash" | "revision") && is_git_hash(value);
+        let written = if is_hash {
+            value.to_owned()
+        } else if is_code {
+            self.content.fixed(value);
+            self.content.text(value, Class::Code)
+        } else {
+            self.content.text(value, Class::Name)
+        };
+        self.values.insert(key, written.clone());
+        written
+    }
+
+    fn body(&mut self, path: &str, body: &Arc<[u8]>) -> Arc<[u8]> {
+        let hash = xxh3_128(&[path.as_bytes(), b"\0", body].concat());
+        if let Some(known) = self.bodies.get(&hash) {
+            return Arc::clone(known);
+        }
+        let written: Arc<[u8]> = rewrite_body(path, body, &mut Body(&mut self.content)).into();
+        self.body_bytes += written.len();
+        if self.body_bytes > KEPT_BYTES {
+            self.bodies.clear();
+            self.body_bytes = written.len();
+        }
+        self.bodies.insert(hash, Arc::clone(&written));
+        written
+    }
+}
+
+/// Notes what the host of each address or URL is, where one word says which host it is.
+fn note_hosts(content: &mut impl Content, addresses: &str, role: Role) {
+    for address in addresses.split(',') {
+        let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+        let host = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((v6, _)) => v6,
+            None => rest.split(['/', ':']).next().unwrap_or_default(),
+        };
+        let is_v4 = host.parse::<std::net::Ipv4Addr>().is_ok();
+        let word = if is_v4 { host } else { host.split('.').next().unwrap_or_default() };
+        content.host(word, role);
+    }
+}
+
+/// The texts of a body of PD's.
+struct Body<'c, C>(&'c mut C);
+
+impl<C: Content> RewriteBody for Body<'_, C> {
+    fn text(&mut self, text: &str, what: BodyText) -> String {
+        let (class, role) = match what {
+            BodyText::RegionKey => return self.0.key(text),
+            BodyText::Code if is_git_hash(text) => return text.to_owned(),
+            BodyText::FieldName | BodyText::Code => (Class::Code, None),
+            BodyText::Message => (Class::Message, None),
+            BodyText::StoreAddress => (Class::Name, Some(Role::Tikv)),
+            BodyText::TiflashAddress => (Class::Name, Some(Role::Tiflash)),
+            BodyText::MemberAddress => (Class::Name, Some(Role::Pd)),
+            BodyText::Other => (Class::Name, None),
+        };
+        if let Some(role) = role {
+            note_hosts(self.0, text, role);
+        }
+        self.0.text(text, class)
+    }
+
+    fn id(&mut self, id: u64) -> u64 {
+        self.0.id(id)
+    }
+}
+
+fn is_git_hash(text: &str) -> bool {
+    text.len() <= 40
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+impl<C: Content> Rewrite for Walk<C> {
+    fn labels(&mut self, labels: &Labels) -> Option<Labels> {
+        let metric = labels.metric();
+        if let (Some(job), Some(instance)) = (labels.get("job"), labels.get("instance")) {
+            note_hosts(&mut self.content, instance, role_of_job(job));
+        }
+        let pairs = labels.iter();
+        let pairs = pairs.map(|(name, value)| match name {
+            "__name__" => (name.to_owned(), self.name(value, is_known_metric)),
+            _ => (self.name(name, is_known_label), self.label(metric, name, value)),
+        });
+        let pairs: Vec<(String, String)> = pairs.collect();
+        Some(Labels::new(pairs).expect("the names of the labels are those that were read"))
+    }
+
+    fn answer(&mut self, mut answer: PdAnswer) -> PdAnswer {
+        note_hosts(&mut self.content, &answer.url, Role::Pd);
+        answer.member = self.content.text(&answer.member, Class::Name);
+        answer.url = self.content.text(&answer.url, Class::Name);
+        answer.outcome = match answer.outcome {
+            PdOutcome::Answered { status, body } => {
+                PdOutcome::Answered { status, body: self.body(&answer.path, &body) }
+            }
+            PdOutcome::Failed { reason, detail } => {
+                PdOutcome::Failed { reason, detail: self.content.text(&detail, Class::Message) }
+            }
+        };
+        answer.path = self.content.text(&answer.path, Class::Code);
+        answer
+    }
+
+    fn gap(&mut self, gap: Gap) -> Gap {
+        let source = match gap.source {
+            Source::PdMember(name) => Source::PdMember(self.content.text(&name, Class::Name)),
+            other => other,
+        };
+        Gap { source, detail: self.content.text(&gap.detail, Class::Message), ..gap }
+    }
+
+    fn event(&mut self, event: Event) -> Event {
+        let fields = event.fields.iter().map(|(name, value)| {
+            (self.content.text(name, Class::Name), self.content.text(value, Class::Name))
+        });
+        let fields = fields.collect();
+        let known = [EventKind::NOTE, EventKind::RECORDER, EventKind::INCIDENT];
+        let kind = if known.contains(&&*event.kind.0) {
+            event.kind
+        } else {
+            EventKind(self.content.text(&event.kind.0, Class::Message))
+        };
+        let text = self.content.text(&event.text, Class::Message);
+        Event { at: event.at, kind, text, fields }
+    }
+
+    fn truth(&mut self, truth: Vec<u8>) -> Vec<u8> {
+        rewrite_body("", &truth, &mut Body(&mut self.content))
+    }
+}
+
+fn role_of_job(job: &str) -> Role {
+    let parts = job.rsplit(|c: char| !c.is_ascii_alphanumeric());
+    let role = |part: &str| match part {
+        "tikv" => Some(Role::Tikv),
+        "tiflash" => Some(Role::Tiflash),
+        "tidb" => Some(Role::Tidb),
+        "pd" => Some(Role::Pd),
+        _ => None,
+    };
+    parts.into_iter().find_map(role).unwrap_or(Role::Host)
+}

@@ -1,0 +1,127 @@
+//! Exports: the verdict stays, nothing of the reporter's does, and every command opens the file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use operator::capture::{self, CaptureReader, unseal_truth};
+use operator::model::{Event, EventKind, TimeRange, Timestamp};
+use operator::share::{Destination, ExportOptions, audit, export};
+use testkit::exports::{export_and_compare, key, redacted};
+
+fn bundled(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn operator(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    command.output().expect("the program starts")
+}
+
+#[test]
+fn a_verdict_is_the_same_after_redaction_but_for_names() {
+    let dir = folder();
+    for name in ["chaos-02", "pd/pd-03", "pd/pd-06"] {
+        let from = bundled(&format!("{name}.capture"));
+        let to = dir.path().join(name.replace('/', "-") + ".capture.gz");
+        let exported = export_and_compare(&from, &to, TimeRange::ALL).expect("the verdicts agree");
+        let export = exported.meta.export.expect("it says how it was made");
+        assert!(!export.replaced.is_empty() && !export.verdict.is_empty());
+        assert_eq!(audit(&to, &[]).expect("it can be read"), [], "{name}");
+        let truth = unseal_truth(&to).expect("it can be read").expect("the truth went along");
+        assert!(!String::from_utf8_lossy(&truth).contains("10.77."));
+    }
+}
+
+#[test]
+fn the_same_key_gives_the_same_bytes_and_a_second_export_changes_nothing() {
+    let dir = folder();
+    let export_to = |from: &Path, name: &str, options: &ExportOptions| {
+        let to = dir.path().join(name);
+        export(from, Destination::File(&to), options).expect("it can be exported");
+        to
+    };
+    let from = bundled("pd/pd-01.capture");
+    let first = export_to(&from, "a.gz", &redacted());
+    let bytes = fs::read(&first).expect("it was written");
+    assert!(bytes == fs::read(export_to(&from, "b.gz", &redacted())).expect("it was written"));
+    assert!(bytes == fs::read(export_to(&first, "c.gz", &redacted())).expect("it was written"));
+    let other = operator::share::Redaction::Pseudonyms(key(8));
+    let other = export_to(&from, "d.gz", &ExportOptions { redaction: other, ..redacted() });
+    assert!(bytes != fs::read(other).expect("it was written"));
+}
+
+#[test]
+fn marks_that_are_added_later_are_redacted_too() {
+    let dir = folder();
+    let packed = dir.path().join("a.gz");
+    let from = bundled("pd/pd-01.capture");
+    export(&from, Destination::File(&packed), &redacted()).expect("it can be exported");
+    let plain = dir.path().join("a.capture");
+    capture::copy(&packed, &plain).expect("it can be copied");
+    let event = Event {
+        at: Timestamp::from_millis(1_795_691_700_000),
+        kind: EventKind(EventKind::NOTE.to_owned()),
+        text: "bob@shop.acme.io moved db17x to 10.9.8.7".to_owned(),
+        fields: [("node".to_owned(), "db17x".to_owned())].into(),
+    };
+    capture::add_event(&plain, event).expect("it is written");
+    let again = dir.path().join("b.gz");
+    export(&plain, Destination::File(&again), &redacted()).expect("it can be exported");
+    let words = ["bob", "acme", "db17x", "shop"].map(str::to_owned);
+    assert_eq!(audit(&again, &words).expect("it can be read"), []);
+    let events = CaptureReader::open(&again).and_then(|reader| reader.events());
+    let events = events.expect("it can be read");
+    let note = events.iter().find(|event| event.kind.0 == EventKind::NOTE).expect("it is there");
+    assert!(note.text.contains("moved") && note.text.contains(&note.fields["node"]), "{note:?}");
+}
+
+#[test]
+fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
+    let dir = folder();
+    let from = bundled("pd/pd-03.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let made = operator(dir.path(), &["export", from, "-o", "a.capture.gz", "--map", "map.json"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(String::from_utf8_lossy(&made.stdout).contains("operator replay a.capture.gz"));
+    let replayed = operator(dir.path(), &["replay", "a.capture.gz"]);
+    assert_eq!(replayed.status.code(), Some(10));
+    let stdin = fs::File::open(dir.path().join("a.capture.gz")).expect("it was written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
+    let piped = command.args(["replay", "-"]).stdin(stdin).output().expect("the program starts");
+    assert_eq!(piped.stdout, replayed.stdout);
+    for command in ["show", "verify"] {
+        assert!(operator(dir.path(), &[command, "a.capture.gz"]).status.success(), "{command}");
+    }
+    assert_eq!(operator(dir.path(), &["mark", "a.capture.gz", "x"]).status.code(), Some(8));
+    let scrubbed = operator(dir.path(), &["redact", "--map", "map.json"]);
+    assert!(scrubbed.status.success());
+    let imported = operator(dir.path(), &["import", "a.capture.gz", "--run", "theirs"]);
+    assert!(imported.status.success());
+    assert_eq!(operator(dir.path(), &["replay", "theirs"]).stdout, replayed.stdout);
+}
+
+#[test]
+fn a_broken_packed_file_exits_with_3() {
+    let dir = folder();
+    let packed = dir.path().join("a.gz");
+    export(&bundled("pd/pd-01.capture"), Destination::File(&packed), &redacted())
+        .expect("exported");
+    let whole = fs::read(&packed).expect("it was written");
+    for (name, bytes) in [
+        ("cut.gz", &whole[..whole.len() / 2]),
+        ("trailing.gz", &[&whole[..], b"x"].concat()),
+        ("other.gz", &[0x1f, 0x8b, 8, 0, 0][..]),
+    ] {
+        fs::write(dir.path().join(name), bytes).expect("the directory is writable");
+        for command in ["replay", "show", "verify", "import", "export"] {
+            let output = operator(dir.path(), &[command, name]);
+            assert_eq!(output.status.code(), Some(3), "{command} {name}");
+        }
+    }
+}
