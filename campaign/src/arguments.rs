@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::build::Part;
+
 /// Measurements and proofs that take minutes.
 #[derive(Parser)]
 #[command(name = "campaign")]
@@ -22,6 +24,11 @@ pub enum Task {
     Speed {
         /// A folder of captures
         folder: PathBuf,
+    },
+    /// What building costs beside its bounds: processor time, the wait for a test, the program's size
+    Build {
+        /// Only these parts
+        parts: Vec<Part>,
     },
     /// How long the bundled rules take over captures, opening included
     Rules {

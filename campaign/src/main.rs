@@ -5,6 +5,7 @@
 //! binary on loopback.
 
 mod arguments;
+mod build;
 mod cost;
 mod day;
 mod enlarged;
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
         Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
+        Task::Build { parts } => build::run(&parts),
         Task::Rules { folder } => rules::run(&folder),
         Task::Promql { folder, expressions, captures, rules } => {
             let sources = promql::Sources { expressions, rules, captures };

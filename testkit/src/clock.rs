@@ -25,10 +25,11 @@ pub fn wall_clock() -> Timestamp {
 
 /// The clock of a machine on which everything is faster, however slow and busy this one is.
 ///
-/// It runs at most `speed` times as fast as the real clock, and waits for those who live by it: it stands
-/// still while a server answers, goes no further than four seconds beyond the last [`sleep`](Clock::sleep)
-/// of each thread that has called it, and no further than fifteen beyond the last commit that brought answers
-/// of PD. So nothing is late by this clock because this machine is slow. A thread that has called `sleep` must go on doing so.
+/// It runs at most `speed` times as fast as the real clock, and waits for those who live by it: it begins
+/// with the first wait, stands still while a server answers, goes no further than four seconds beyond the
+/// last [`sleep`](Clock::sleep) of each thread that has called it, and no further than fifteen beyond the
+/// last commit that brought answers of PD. So nothing is late by this clock because this machine is slow. A
+/// thread that has called `sleep` must go on doing so.
 pub struct FasterClock {
     from: Timestamp,
     speed: u32,
@@ -54,10 +55,11 @@ impl State {
         let now = Instant::now();
         let real = now.saturating_duration_since(self.read);
         self.read = now;
-        if self.answering == 0 {
-            let of_waits = self.waits.values().min().map(|wait| *wait + LEAD);
-            let of_commit = self.committed.map(|commit| commit + COMMIT_LEAD);
-            let furthest = of_waits.into_iter().chain(of_commit).min().unwrap_or(Duration::MAX);
+        if self.answering == 0
+            && let Some(wait) = self.waits.values().min()
+        {
+            let of_commit = self.committed.map_or(Duration::MAX, |commit| commit + COMMIT_LEAD);
+            let furthest = of_commit.min(*wait + LEAD);
             self.passed = (self.passed + real * speed).min(furthest).max(self.passed);
         }
         self.passed
@@ -65,7 +67,7 @@ impl State {
 }
 
 impl FasterClock {
-    /// A clock that begins at `from` now. It is never freed, as a recorder asks of its clock.
+    /// A clock that begins at `from`. It is never freed, as a recorder asks of its clock.
     pub fn start(from: Timestamp, speed: u32) -> &'static Self {
         let state = State {
             passed: Duration::ZERO,
