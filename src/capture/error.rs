@@ -155,6 +155,18 @@ impl CaptureError {
         self
     }
 
+    /// Whether somebody else has the file open and holds on to what it was.
+    pub fn is_busy(&self) -> bool {
+        let code = match self {
+            Self::Sqlite { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(
+            code,
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+        )
+    }
+
     /// Whether the error is lack of disk space.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })

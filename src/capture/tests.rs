@@ -54,6 +54,30 @@ fn push(writer: &mut CaptureWriter, tick: &mut Tick, labels: &Labels, samples: &
     tick.samples.push(writer.index(), EncodedLabels(&encoded), &samples).expect("labels read");
 }
 
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn a_capture_that_somebody_reads_is_sealed_all_the_same() {
+    let scene = Scene::new();
+    let path = scene.path("read.capture");
+    let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
+    let mut tick = Tick::default();
+    push(&mut writer, &mut tick, &series("up", "a:1"), &[(1_000, 1.0), (2_000, 1.0)]);
+    writer.commit(tick).expect("commits");
+    let reading = rusqlite::Connection::open(&path).expect("opens");
+    reading.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;").expect("reads");
+    writer.finish().expect("what was observed is sealed");
+    drop(reading);
+    let reader = CaptureReader::open(&path).expect("opens");
+    let samples: usize = reader
+        .select(&[], TimeRange::ALL)
+        .expect("reads")
+        .iter()
+        .map(|one| one.samples.len())
+        .sum();
+    assert_eq!(samples, 2);
+    assert_eq!(reader.damage().len(), 0);
+}
+
 fn series(metric: &str, instance: &str) -> Labels {
     Labels::from_pairs(&[("__name__", metric), ("job", "tikv"), ("instance", instance)])
 }

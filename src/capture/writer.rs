@@ -290,19 +290,27 @@ impl CaptureWriter {
         self.file.run("COMMIT")
     }
 
-    /// Seals the journal and merges the write-ahead log into the file, so that one file remains.
+    /// Seals the journal and merges the write-ahead log into the file, so that one file remains. While
+    /// somebody reads the file for longer than SQLite waits, the log stays beside it, complete; whoever
+    /// has it open last merges it.
     ///
     /// # Errors
     ///
     /// The same errors as [`commit`](Self::commit).
     pub fn finish(mut self) -> Result<(), CaptureError> {
         self.seal()?;
-        self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;")?;
-        match self.file.run("VACUUM") {
-            // `VACUUM` writes a copy of all pages. Without room for the copy the file stays as it
-            // is.
-            Err(error) if error.is_full() => {}
-            vacuumed => vacuumed?,
+        let merged =
+            self.file.run("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;");
+        // What was observed is sealed by then, whoever reads the file.
+        let is_read = merged.as_ref().is_err_and(CaptureError::is_busy);
+        if !is_read {
+            merged?;
+            match self.file.run("VACUUM") {
+                // `VACUUM` writes a copy of all pages. Without room for the copy, or while somebody
+                // reads the file, it stays as it is.
+                Err(error) if error.is_full() || error.is_busy() => {}
+                vacuumed => vacuumed?,
+            }
         }
         drop(self.file);
         self.lock.release();

@@ -10,7 +10,7 @@ use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
-    Rise, Stage, is_measured, measures_load, has_only_reads, rise_without_baseline,
+    Rise, Stage, has_only_reads, is_measured, measures_load, rise_without_baseline,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, Labels, NodeState, TimeRange};

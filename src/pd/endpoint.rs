@@ -97,6 +97,8 @@ pub const PING: &str = "/pd/api/v1/ping";
 pub const STATUS: &str = "/pd/api/v1/status";
 /// The path of [`Endpoint::Members`].
 pub const MEMBERS: &str = "/pd/api/v1/members";
+/// The path of the list of stores, those that are being removed among them.
+pub const STORES: &str = "/pd/api/v1/stores?state=0&state=1&state=2";
 /// The path of [`Endpoint::Config`].
 pub const CONFIG: &str = "/pd/api/v1/config";
 /// The path of [`Endpoint::Health`].
@@ -155,7 +157,7 @@ pub const ASKED: [Asked; 46] = [
     of_each_member(Group::Member, Endpoint::Health, HEALTH),
     of_each_member(Group::Member, Endpoint::Status, STATUS),
     of_each_member(Group::Member, Endpoint::Members, MEMBERS),
-    of_leader(Group::Leader, Endpoint::Stores, "/pd/api/v1/stores?state=0&state=1&state=2"),
+    of_leader(Group::Leader, Endpoint::Stores, STORES),
     of_leader(Group::Leader, Endpoint::Operators, "/pd/api/v1/operators?object=true"),
     of_leader(Group::Leader, Endpoint::Unread, "/pd/api/v1/hotspot/stores"),
     of_leader(

@@ -20,7 +20,8 @@ pub(crate) use configuration::member_name;
 pub use configuration::{metric_storage, without_userinfo};
 pub use documents::{ParsedBody, PdDocument, PdDocumentError};
 pub use endpoint::{
-    ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, Scope, VERSION, short_path,
+    ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, STORES, Scope, VERSION,
+    short_path,
 };
 pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
 pub use member::Member;

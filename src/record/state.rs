@@ -301,9 +301,10 @@ impl<'a> RecordingState<'a> {
                 tracing::warn!(%error, "Prometheus was not copied");
                 let cause = (error.gap_reason(), error.to_string());
                 let gap = self.coverage.record_failure(&Source::Prometheus, cause, now.prometheus);
+                // Diagnosis of an instant before the outage need not wait for the next copy, but for the
+                // gap that says why there is nothing since: a replay knows it.
+                let settles = gap.is_some() && now.prometheus.at - self.copied_through >= SETTLE_MS;
                 lock(self.open_tick).tick.gaps.extend(gap);
-                // Diagnosis of an instant before the outage need not wait for the next copy.
-                let settles = now.prometheus.at - self.copied_through >= SETTLE_MS;
                 (CopyLag::UpToDate, settles.then_some(now.prometheus.at))
             }
         };

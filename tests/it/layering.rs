@@ -27,7 +27,7 @@ const TABLE: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
-            "model", "pd", "capture", "source", "record", "promql", "rules", "timeline",
+            "model", "pd", "nodes", "capture", "source", "record", "promql", "rules", "timeline",
             "diagnose", "session", "report", "share", "score", "watch",
         ],
     ),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::config::file::{ConfigFile, SourceArgs};
+use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
 use crate::cli::exit::{self, CliError};
@@ -130,7 +131,12 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         )),
     }
     match sources::find_prometheus(args, pd.as_ref()).await {
-        Ok(Some(found)) => checks.extend(prometheus_checks(&found, subject).await),
+        Ok(Some(found)) => {
+            checks.extend(prometheus_checks(&found, subject).await);
+            if let Some(pd) = &pd {
+                checks.extend(node_checks(pd, &found, subject).await);
+            }
+        }
         Ok(None) => checks.push(Check::warn(
             "Prometheus",
             "no URL is given and PD knows none",
@@ -216,6 +222,21 @@ async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Ch
     });
     checks.push(targets(found, subject).await);
     checks
+}
+
+/// Whether the targets are the nodes that PD lists.
+async fn node_checks(pd: &PdFound, found: &PrometheusFound, subject: &Subject) -> Vec<Check> {
+    let Some(nodes) =
+        membership::scraped_nodes(pd, found, &subject.selectors(), clock::now()).await
+    else {
+        return Vec::new();
+    };
+    let check = |finding| match finding {
+        Finding::Whole(text) => Check::ok("nodes", text),
+        Finding::Partial(text, fix) => Check::warn("nodes", text, fix),
+        Finding::Foreign(text, fix) => Check::fail("nodes", text, fix),
+    };
+    membership::findings(&nodes).into_iter().map(check).collect()
 }
 
 /// Whether the subject's jobs have targets, and which nodes they are.

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureWriter;
+use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
 use crate::cli::config::{retention, sources};
 use crate::cli::exit::CliError;
@@ -17,7 +18,7 @@ use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
-use crate::model::{RunName, Timestamp, escape_path};
+use crate::model::{RunName, Timestamp, escape, escape_path};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
 use crate::report;
 
@@ -85,6 +86,15 @@ async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Resu
         None => open()?,
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
+    if let (Some(pd), Some(prometheus)) = (&pd, &prometheus) {
+        let until = plan.history.map_or(now, |range| range.end.min(now));
+        let nodes = membership::scraped_nodes(pd, prometheus, &plan.selectors, until).await;
+        for finding in nodes.iter().flat_map(membership::findings) {
+            if let Finding::Partial(text, fix) | Finding::Foreign(text, fix) = finding {
+                watchers.reporter().line(&format!("warning: {}; {fix}", escape(&text)));
+            }
+        }
+    }
     for log in &plan.pd_logs {
         import(&mut writer, log, &watchers.reporter())?;
     }

@@ -38,5 +38,5 @@ pub use restarts::Restart;
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence};
 pub use stages::{
-    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, is_measured, has_only_reads, slow,
+    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow,
 };
