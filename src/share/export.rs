@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::ShareError;
+use super::key::{Key, to_hex};
 use super::pack::{pack, packed_bytes};
-use super::pseudonyms::{Key, Mapping, Originals, content};
+use super::pseudonyms::{Mapping, Originals, content};
 use super::scan::{Scanner, Secrets};
 use super::selection::{Detail, Selection};
 use super::walk::Walk;
@@ -239,7 +240,7 @@ impl Source<'_> {
 
 /// SHA-256 of a verdict's canonical JSON, in hexadecimal.
 pub fn verdict_digest(verdict: &Verdict) -> String {
-    hex(&Sha256::digest(canonical_json(verdict).as_bytes()))
+    to_hex(&Sha256::digest(canonical_json(verdict).as_bytes()))
 }
 
 /// Replaces what the walk replaces, and leaves out what the selection does not accept.
@@ -314,15 +315,11 @@ fn size_and_digest(path: &Path) -> Result<(u64, String), ShareError> {
     let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
         match file.read(&mut piece).map_err(ShareError::io(path))? {
-            0 => return Ok((bytes, hex(&hasher.finalize()))),
+            0 => return Ok((bytes, to_hex(&hasher.finalize()))),
             count => {
                 hasher.update(&piece[..count]);
                 bytes += count as u64;
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,6 +7,7 @@ mod disagreement;
 mod error;
 mod export;
 mod issue_comment;
+mod key;
 mod pack;
 mod pseudonyms;
 mod scan;
@@ -22,5 +23,6 @@ pub use export::{
     Destination, ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest,
 };
 pub use issue_comment::issue_comment;
-pub use pseudonyms::{KEY_BYTES, Key, KeyError, Mapping};
+pub use key::{KEY_BYTES, Key, KeyError};
+pub use pseudonyms::Mapping;
 pub use scan::{Leak, Scanner, Secrets};

@@ -4,64 +4,13 @@
 //! the number of a pseudonym says nothing about what it stands for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
+use super::key::{Key, from_hex, to_hex};
 use super::text::{Class, Kind, Words, rewrite};
 use super::vocabulary::is_public;
 use super::walk::Content;
-
-/// Bytes of a [`Key`].
-pub const KEY_BYTES: usize = 32;
-
-/// The secret that decides the order of pseudonyms.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; KEY_BYTES]);
-
-impl fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Key(…)")
-    }
-}
-
-/// A text that is not a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key is {} hexadecimal digits", KEY_BYTES * 2)]
-pub struct KeyError;
-
-impl Key {
-    /// A key of random bytes.
-    pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    /// Reads what [`to_text`](Self::to_text) writes.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyError`] where the text is anything else.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let bytes = from_hex(text.trim()).ok_or(KeyError)?;
-        bytes.try_into().map(Self).map_err(|_| KeyError)
-    }
-
-    /// The key in hexadecimal and a line break, as it lies in a file.
-    pub fn to_text(&self) -> String {
-        to_hex(&self.0) + "\n"
-    }
-
-    /// Where an original stands among those of its kind.
-    fn rank(&self, kind: &str, original: &str) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length is a key");
-        mac.update(kind.as_bytes());
-        mac.update(&[0]);
-        mac.update(original.as_bytes());
-        mac.finalize().into_bytes().into()
-    }
-}
 
 /// What a host is, by which PD or Prometheus know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -357,19 +306,10 @@ fn key_bytes(key: &str) -> Vec<u8> {
     from_hex(key).unwrap_or_else(|| key.as_bytes().to_vec())
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex { text.as_bytes().chunks_exact(2).map(digits).collect() } else { None }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::key::KEY_BYTES;
 
     fn originals(texts: &[&str]) -> Originals {
         let mut originals = Originals::default();
@@ -438,11 +378,5 @@ mod tests {
         originals.fixed("apply-low");
         let mapping = originals.mapping(&key(1));
         assert_eq!(mapping.known("apply acme"), "apply name-1");
-    }
-
-    #[test]
-    fn a_key_reads_back() {
-        assert_eq!(Key::parse(&key(7).to_text()), Ok(key(7)));
-        assert_eq!(Key::parse("07"), Err(KeyError));
     }
 }

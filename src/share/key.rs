@@ -1,0 +1,80 @@
+//! The secret that decides the order of pseudonyms.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Bytes of a [`Key`].
+pub const KEY_BYTES: usize = 32;
+
+/// The secret that decides the order of pseudonyms.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; KEY_BYTES]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(…)")
+    }
+}
+
+/// A text that is not a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key is {} hexadecimal digits", KEY_BYTES * 2)]
+pub struct KeyError;
+
+impl Key {
+    /// A key of random bytes.
+    pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads what [`to_text`](Self::to_text) writes.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] where the text is anything else.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let bytes = from_hex(text.trim()).ok_or(KeyError)?;
+        bytes.try_into().map(Self).map_err(|_| KeyError)
+    }
+
+    /// The key in hexadecimal and a line break, as it lies in a file.
+    pub fn to_text(&self) -> String {
+        to_hex(&self.0) + "\n"
+    }
+
+    /// Where an original stands among those of its kind.
+    pub(super) fn rank(&self, kind: &str, original: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length is a key");
+        mac.update(kind.as_bytes());
+        mac.update(&[0]);
+        mac.update(original.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// The bytes that a text in hexadecimal means; `None` where it is none.
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex { text.as_bytes().chunks_exact(2).map(digits).collect() } else { None }
+}
+
+/// Bytes in hexadecimal, in lower case.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back() {
+        let key = Key::new([7; KEY_BYTES]);
+        assert_eq!(Key::parse(&key.to_text()), Ok(key.clone()));
+        assert_eq!(Key::parse("07"), Err(KeyError));
+        assert_eq!(format!("{key:?}"), "Key(…)");
+    }
+}
