@@ -54,6 +54,7 @@ pub fn run(operator: &Path, capture: &Path) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long the program takes is what is asked")]
 fn holds(
     operator: &Path,
     place: &Path,
