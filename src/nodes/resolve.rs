@@ -141,7 +141,7 @@ impl Nodes {
             self.stores.push(StoreNode {
                 id: Some(*id),
                 address: listed.address.to_owned(),
-                known_as: target.and_then(|one| one.target.known_as()),
+                known_as: target.and_then(|one| one.target.known_as(listed.address)),
                 component: if listed.is_tiflash { Component::TiFlash } else { Component::Tikv },
                 instance: target.map(|one| one.target.name.clone()),
                 reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
@@ -188,7 +188,7 @@ impl Nodes {
             self.members.push(MemberNode {
                 name: name.clone(),
                 address: without_scheme(listed.url).to_owned(),
-                known_as: target.and_then(|one| one.target.known_as()),
+                known_as: target.and_then(|one| one.target.known_as(without_scheme(listed.url))),
                 instance: target.map(|one| one.target.name.clone()),
                 reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
             });
@@ -319,7 +319,7 @@ fn unlisted_stores(free: &[&Candidate<'_>]) -> Vec<StoreNode> {
         .map(|(one, id)| StoreNode {
             id: id.filter(|id| is_unique(*id)),
             address: one.target.instance().to_owned(),
-            known_as: one.target.known_as(),
+            known_as: one.target.known_as(one.target.instance()),
             component: Component::Tikv,
             instance: Some(one.target.name.clone()),
             reason: Reason::OnlyTarget,
@@ -333,7 +333,7 @@ fn unlisted_member(candidate: &Candidate<'_>) -> MemberNode {
     MemberNode {
         name: candidate.target.name.clone(),
         address: candidate.target.instance().to_owned(),
-        known_as: candidate.target.known_as(),
+        known_as: candidate.target.known_as(candidate.target.instance()),
         instance: Some(candidate.target.name.clone()),
         reason: Reason::OnlyTarget,
     }

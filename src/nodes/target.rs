@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::address::short_name;
+use super::address::{host, short_name};
 use super::component::{exposing, named};
 use crate::model::{Component, Labels, Series, TargetKey};
 
@@ -29,10 +29,12 @@ impl ScrapeTarget {
         self.labels.get("job").unwrap_or_default()
     }
 
-    /// The name of its pod, or else the short name of its host; `None` where no label has one.
-    pub fn known_as(&self) -> Option<String> {
+    /// The name of its pod, or else the short name of its host where the node's `address` has another
+    /// host; `None` where no label has a name.
+    pub fn known_as(&self, address: &str) -> Option<String> {
         let pod = POD_LABELS.iter().find_map(|name| self.labels.get(name));
-        pod.or_else(|| short_name(self.instance())).map(str::to_owned)
+        let host = Some(self.instance()).filter(|instance| host(instance) != host(address));
+        pod.or_else(|| host.and_then(short_name)).map(str::to_owned)
     }
 
     /// The labels `job` and `instance`.
