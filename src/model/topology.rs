@@ -181,6 +181,16 @@ pub struct Store {
     pub is_busy: bool,
 }
 
+impl Store {
+    /// Where the store stands in its life, as PD says since release 6; `None` for an older one, which
+    /// lists no such state.
+    pub fn known_node_state(&self) -> Option<NodeState> {
+        let major = self.version.trim_start_matches('v').split('.').next();
+        let major: Option<u32> = major.and_then(|major| major.parse().ok());
+        major.is_none_or(|major| major >= 6).then_some(self.node_state)
+    }
+}
+
 /// How many regions a store leads and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionCounts {
@@ -204,6 +214,34 @@ pub struct PdOperator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_before_release_6_has_no_node_state() {
+        let store = |version: &str| Store {
+            id: StoreId(1),
+            address: String::new(),
+            status_address: String::new(),
+            version: version.to_owned(),
+            labels: Vec::new(),
+            state_name: "Up".to_owned(),
+            node_state: NodeState::Preparing,
+            started_unix_s: None,
+            last_heartbeat_unix_ns: None,
+            capacity: None,
+            available: None,
+            used: None,
+            leader_count: 0,
+            leader_score: None,
+            region_count: 0,
+            region_score: None,
+            pending_peer_count: 0,
+            slow_score: None,
+            is_busy: false,
+        };
+        assert_eq!(store("5.4.3").known_node_state(), None);
+        assert_eq!(store("v8.5.8").known_node_state(), Some(NodeState::Preparing));
+        assert_eq!(store("").known_node_state(), Some(NodeState::Preparing));
+    }
 
     #[test]
     fn a_size_that_is_not_one_has_no_bytes() {

@@ -111,7 +111,7 @@ fn store_line(store: &Store) -> StoreLine {
         id: store.id.0,
         address: store.address.clone(),
         state: store.state_name.clone(),
-        node_state: store.node_state.to_string(),
+        node_state: store.known_node_state().map_or_else(String::new, |state| state.to_string()),
         leaders: store.leader_count,
         regions: store.region_count,
         slow_score: store.slow_score,

@@ -21,7 +21,9 @@ impl PdChanges {
                 }
                 None => {
                     self.baseline(store);
-                    let text = format!("appeared, {} {}", store.state_name, store.node_state);
+                    let node_state = store.known_node_state();
+                    let node_state = node_state.map_or_else(String::new, |one| format!(" {one}"));
+                    let text = format!("appeared, {}{node_state}", store.state_name);
                     let value = format!("state_name {}", store.state_name);
                     self.push(answer, EntryKind::StoreAppeared, subject(store), text, &value);
                 }
