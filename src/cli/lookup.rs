@@ -35,6 +35,13 @@ impl Found {
         Self { shown: path.clone(), path, _held: None }
     }
 
+    /// What to call the capture in a further command: the name or path under which it was asked for, and
+    /// its path where that was `latest`, which may soon mean another one.
+    pub fn called(&self, asked: &OsStr) -> String {
+        let called = if asked == "latest" { self.shown.as_os_str() } else { asked };
+        called.to_string_lossy().into_owned()
+    }
+
     /// What the capture is called in results: its path, or `-` for what came on stdin.
     pub fn shown(&self) -> &Path {
         &self.shown

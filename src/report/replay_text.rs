@@ -22,11 +22,12 @@ const ENTRIES_LISTED: usize = 4_000;
 
 /// The report, the verdict first, in lines of at most `width` columns where words allow; at least 60
 /// columns are used.
-/// Control characters in what came from outside are escaped.
-pub fn replay_text(diagnosed: &Diagnosed, width: usize, color: Color) -> String {
+/// `called` is what the reader calls the run, for the commands that are advised next. Control characters in
+/// what came from outside are escaped.
+pub fn replay_text(diagnosed: &Diagnosed, called: &str, width: usize, color: Color) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let report = &diagnosed.replay;
-    page.summary(report.meta.run.as_str(), &diagnosed.verdict);
+    page.summary(called, &diagnosed.verdict);
     page.header(report);
     page.other_clusters(&diagnosed.verdict);
     page.not_recorded(report);
@@ -134,9 +135,13 @@ impl Page {
             let slow = store.slow_score.map_or_else(String::new, |score| {
                 if score > 1 { format!(", slow score {score}") } else { String::new() }
             });
+            let node_state = match store.node_state.as_str() {
+                "" => String::new(),
+                known => format!("/{known}"),
+            };
             let text = format!(
-                "{} {}/{}, leaders {}, regions {}{slow}",
-                store.address, store.state, store.node_state, store.leaders, store.regions
+                "{} {}{node_state}, leaders {}, regions {}{slow}",
+                store.address, store.state, store.leaders, store.regions
             );
             self.field(&format!("store {}", store.id), &text);
         }

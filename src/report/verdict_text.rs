@@ -175,11 +175,20 @@ fn next_steps(run: &str, verdict: &Verdict) -> Vec<String> {
     let mut steps = Vec::new();
     let cause = verdict.causes.first();
     if let Some(reason) = cause.and_then(|cause| cause.evidence.first()) {
-        steps.push(format!("operator explain {run} {}", reason.finding));
+        steps.push(format!("operator explain {} {}", shell_word(run), reason.finding));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
     steps.extend(unchecked.iter().find_map(|one| one.command.clone()));
     steps
+}
+
+/// A text as one word of a shell: in quotes where it has other characters than names and paths usually have.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./+=:,@%".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 fn unchecked(one: &Unchecked) -> String {

@@ -160,3 +160,45 @@ fn a_prompt_cites_its_findings_and_a_finding_is_drawn() {
     assert_eq!(run(&["replay", "chaos-01"]).0, Some(0));
     assert_eq!(run(&["replay", "chaos-01", "--to", "2026-11-24T16:17:30Z"]).0, Some(11));
 }
+
+/// Runs the commands of `operator` that a replay of `file` in `folder` advises next, and returns how many.
+fn follow_advice(folder: &std::path::Path, file: &str) -> usize {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_operator"));
+    let beside = program.parent().expect("a program lies in a folder").display().to_string();
+    let path = format!("{beside}:{}", std::env::var("PATH").unwrap_or_default());
+    let sh = |command: &str| {
+        let mut sh = Command::new("sh");
+        let output = sh.args(["-c", command]).current_dir(folder).env("PATH", &path).output();
+        output.expect("a shell starts")
+    };
+    let replay = sh(&format!("operator replay '{file}'"));
+    let text = String::from_utf8(replay.stdout).expect("it prints UTF-8");
+    let advised = text.lines().filter_map(|line| line.strip_prefix("  next: "));
+    let own: Vec<&str> = advised.filter(|step| step.starts_with("operator explain")).collect();
+    for step in &own {
+        let output = sh(step);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{step}: {said}");
+    }
+    own.len()
+}
+
+#[test]
+fn what_is_advised_next_works_for_a_file_under_any_name() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let name = "last night's.capture";
+    std::fs::copy(capture("chaos-02.capture"), folder.path().join(name)).expect("it is copied");
+    let quoted = name.replace('\'', "'\\''");
+    assert_eq!(follow_advice(folder.path(), &quoted), 1);
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn what_is_advised_next_works_for_every_bundled_run() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let followed = bundled().iter().map(|path| {
+        let file = path.strip_prefix(root).expect("it lies in the repository");
+        follow_advice(root, &file.display().to_string())
+    });
+    assert!(followed.sum::<usize>() >= 7);
+}

@@ -100,7 +100,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         // Dispatch lets no other format through.
         AnyFormat::Text | AnyFormat::Csv | AnyFormat::Parquet => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
-            replay_text(&report, WIDTH, if colored { Color::Ansi } else { Color::Plain })
+            let color = if colored { Color::Ansi } else { Color::Plain };
+            replay_text(&report, &path.called(name), WIDTH, color)
         }
     };
     output::write(bytes.as_bytes())?;

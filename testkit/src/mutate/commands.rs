@@ -79,7 +79,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let pd = window.pd().summary(Evaluation::Sequential)?;
     let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
-    replay_text(&report, 80, Color::Plain);
+    replay_text(&report, "mutant", 80, Color::Plain);
     replay_json(&report);
     Ok(())
 }

@@ -105,6 +105,6 @@ pub(super) fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError>
     let damage = session.reader().damage();
     let report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict);
-    replay_text(&report, 80, Color::Plain);
+    replay_text(&report, "mutant", 80, Color::Plain);
     Ok((replay_json(&report), damage))
 }
