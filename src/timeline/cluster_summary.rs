@@ -15,7 +15,7 @@ pub struct StoreLine {
     pub address: String,
     /// `Up`, `Disconnected`, `Down`, `Offline` or `Tombstone`.
     pub state: String,
-    /// Where it stands in its life.
+    /// Where it stands in its life; empty before release 6, which does not say.
     pub node_state: String,
     /// How many regions it leads.
     pub leaders: u64,
