@@ -84,14 +84,18 @@ fn pairs(
         possible(store, target).then(|| targets[target].shown.agreement(stores[store].2)).flatten()
     };
     matching.best(Reason::Behaviour, AGREES, MARGIN, agreement);
+    // What is left over may also be another cluster's.
+    let plausible = |store: usize, target: usize| {
+        possible(store, target) && agreement(store, target).is_none_or(|share| share >= CONTRADICTS)
+    };
     let ports = |address: &str| port(address).map(|port| port.to_string()).into_iter().collect();
     matching.by_key(
         Reason::OnlyTargetOfPort,
         |store| ports(stores[store].2.status_address),
         |target| ports(targets[target].target.instance()),
-        possible,
+        plausible,
     );
-    matching.rest(Reason::OnlyOneLeft, possible);
+    matching.rest(Reason::OnlyOneLeft, plausible);
     let of_left = matching.of_left.iter().enumerate();
     of_left
         .filter_map(|(store, pair)| pair.map(|(target, reason)| (store, target, reason)))
@@ -100,6 +104,8 @@ fn pairs(
 
 /// The least share of samples that agree, so that a target is taken for a node by its behaviour.
 pub(super) const AGREES: f64 = 0.8;
+/// Below this share, what a target shows contradicts what PD says of a node.
+const CONTRADICTS: f64 = 0.5;
 /// By how much the best must agree more than the next.
 pub(super) const MARGIN: f64 = 0.15;
 

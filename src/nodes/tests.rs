@@ -229,6 +229,22 @@ fn of_two_clusters_with_the_same_names_the_one_is_taken_that_behaves_as_pd_says(
 }
 
 #[test]
+fn the_last_target_is_not_the_last_store_where_it_behaves_otherwise() {
+    let counts = [(at(0), RegionCounts { leaders: 3, regions: 20 })];
+    let mut listed = stores(&[(1, "a:20160", "a:20180")]);
+    listed.get_mut(&StoreId(1)).expect("it is listed").counts = &counts;
+    let listing = Listing { stores: listed, ..Listing::default() };
+    let leads = |value: f64| {
+        let (name, kind) = (("__name__", "tikv_raftstore_region_count"), ("type", "leader"));
+        vec![series(&[name, ("job", "tikv"), ("instance", "10.0.0.9:20181"), kind], value)]
+    };
+    let (nodes, _) = Nodes::resolve(&listing, leads(30.0));
+    assert_eq!((nodes.stores[0].reason, nodes.unassigned.len()), (Reason::NoTarget, 1));
+    let (nodes, _) = Nodes::resolve(&listing, leads(3.0));
+    assert_eq!(nodes.stores[0].instance.as_deref(), Some("10.0.0.9:20181"));
+}
+
+#[test]
 fn an_address_belongs_to_the_store_that_has_it_now() {
     let mut listed = stores(&[(1, "a:20160", "a:20180"), (7, "a:20160", "a:20180")]);
     listed.get_mut(&StoreId(1)).expect("it is listed").is_removed = true;
