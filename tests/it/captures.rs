@@ -196,7 +196,8 @@ fn what_is_advised_next_works_for_a_file_under_any_name() {
 #[ignore = "slow: ./test.sh runs it"]
 fn what_is_advised_next_works_for_every_bundled_run() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let followed = bundled().iter().map(|path| {
+    let files = bundled();
+    let followed = files.iter().map(|path| {
         let file = path.strip_prefix(root).expect("it lies in the repository");
         follow_advice(root, &file.display().to_string())
     });

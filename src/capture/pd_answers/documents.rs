@@ -19,7 +19,7 @@ const UNPACKED_ONCE: u64 = 40 << 20;
 /// are repeated often are small, and the stores of a large cluster would evict them from a common
 /// cache.
 const KEPT_SMALL: usize = 16 << 20;
-const KEPT_LARGE: usize = 96 << 20;
+const KEPT_LARGE: usize = 64 << 20;
 const SMALL: usize = 4 << 10;
 
 /// Bytes of further documents that are read when a blob is read for one of them.
