@@ -1,14 +1,12 @@
 //! The summary of a replay: ten lines of eighty columns that leave nothing half said.
 
-use std::path::Path;
 use std::process::Command;
 
 /// The summary of a bundled run, up to the blank line after it.
 fn summary(run: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("data/{run}.capture"));
     let output = Command::new(env!("CARGO_BIN_EXE_operator"))
-        .arg("replay")
-        .arg(path)
+        .args(["replay", run])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("the program starts");
     let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
