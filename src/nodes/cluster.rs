@@ -52,7 +52,7 @@ pub(super) fn choose(
 ) -> Chosen {
     let mut groups: BTreeMap<Group, Vec<Candidate<'_>>> = BTreeMap::new();
     for (place, target) in targets.iter().enumerate() {
-        if matches!(target.component, Component::Tikv | Component::Pd | Component::TiFlash) {
+        if target.component.is_node() {
             let candidate = Candidate { place, target, shown: &shown[place] };
             groups.entry(group(target)).or_default().push(candidate);
         }

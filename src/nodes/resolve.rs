@@ -117,13 +117,11 @@ impl Nodes {
         let targets = all.iter().enumerate().filter(|(place, _)| keeps(*place));
         nodes.targets = targets.map(|(_, target)| target.clone()).collect();
         nodes.targets.sort_by(|a, b| (a.component, &a.labels).cmp(&(b.component, &b.labels)));
-        let kept_at = |labels: &Labels| index.of(labels).map(|place| keeps(place).then_some(place));
-        let named = series.into_iter().filter_map(|one| match kept_at(&one.labels) {
+        let named = series.into_iter().filter_map(|one| match index.of(&one.labels) {
             None => Some(one),
-            Some(place) => place.map(|place| renamed(one, &all[place].name)),
+            Some(place) => keeps(place).then(|| renamed(one, &all[place].name)),
         });
-        let series = named.collect();
-        (nodes, series)
+        (nodes, named.collect())
     }
 
     fn add_stores(
@@ -134,37 +132,31 @@ impl Nodes {
     ) {
         let pairs = match_stores(listing, candidates);
         let mut free: Vec<&Candidate<'_>> = candidates.iter().collect();
-        for (pair, (id, listed)) in pairs.iter().zip(&listing.stores) {
-            let target =
-                pair.and_then(|(place, _)| candidates.iter().find(|one| one.place == place));
-            free.retain(|one| Some(one.place) != target.map(|target| target.place));
+        for (pair, (id, listed)) in pairs.into_iter().zip(&listing.stores) {
+            let (target, reason) = take(&mut free, pair);
             self.stores.push(StoreNode {
                 id: Some(*id),
                 address: listed.address.to_owned(),
                 known_as: target.and_then(|one| one.target.known_as(listed.address)),
                 component: if listed.is_tiflash { Component::TiFlash } else { Component::Tikv },
                 instance: target.map(|one| one.target.name.clone()),
-                reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
+                reason,
             });
         }
         if listing.stores.is_empty() {
             self.stores.extend(unlisted_stores(&free));
             return;
         }
-        let lacks = |component: Component| {
-            let of_kind = self.stores.iter().zip(listing.stores.values());
-            let mut present = of_kind.filter(|(_, listed)| !listed.is_removed);
-            present.any(|(store, _)| store.component == component && store.instance.is_none())
-        };
         // A TiFlash serves metrics at two ports, of which one is the store.
-        let (unassigned, others): (Vec<_>, Vec<_>) = free
-            .into_iter()
-            .partition(|one| one.target.component == Component::Tikv && lacks(Component::Tikv));
-        self.unassigned.extend(unassigned.iter().map(|one| one.target.clone()));
-        let others = others.into_iter().chain(unassigned);
-        foreign.extend(
-            others.filter(|one| one.target.component == Component::Tikv).map(|one| one.place),
-        );
+        free.retain(|one| one.target.component == Component::Tikv);
+        let mut listed = self.stores.iter().zip(listing.stores.values());
+        let lacks_target = listed.any(|(store, listed)| {
+            store.is_tikv() && store.instance.is_none() && !listed.is_removed
+        });
+        if lacks_target {
+            self.unassigned.extend(free.iter().map(|one| one.target.clone()));
+        }
+        foreign.extend(free.iter().map(|one| one.place));
     }
 
     fn add_members(
@@ -181,16 +173,14 @@ impl Nodes {
         }
         let pairs = match_members(listing, candidates);
         let mut free: Vec<&Candidate<'_>> = candidates.iter().collect();
-        for (pair, (name, listed)) in pairs.iter().zip(&listing.members) {
-            let target =
-                pair.and_then(|(place, _)| candidates.iter().find(|one| one.place == place));
-            free.retain(|one| Some(one.place) != target.map(|target| target.place));
+        for (pair, (name, listed)) in pairs.into_iter().zip(&listing.members) {
+            let (target, reason) = take(&mut free, pair);
             self.members.push(MemberNode {
                 name: name.clone(),
                 address: without_scheme(listed.url).to_owned(),
                 known_as: target.and_then(|one| one.target.known_as(without_scheme(listed.url))),
                 instance: target.map(|one| one.target.name.clone()),
-                reason: pair.map_or(Reason::NoTarget, |(_, reason)| reason),
+                reason,
             });
         }
         if self.members.iter().any(|member| member.instance.is_none()) {
@@ -261,6 +251,16 @@ impl Nodes {
         let own = self.targets.iter().filter(move |target| target.key() == *key);
         own.map(|target| target.name.as_str())
     }
+}
+
+/// The target that a node was matched with, taken out of those that are free, and why it is that one.
+fn take<'c>(
+    free: &mut Vec<&'c Candidate<'c>>,
+    pair: Option<(usize, Reason)>,
+) -> (Option<&'c Candidate<'c>>, Reason) {
+    let Some((place, reason)) = pair else { return (None, Reason::NoTarget) };
+    let index = free.iter().position(|one| one.place == place);
+    (index.map(|index| free.remove(index)), reason)
 }
 
 fn targets(index: &TargetIndex) -> Vec<ScrapeTarget> {

@@ -85,7 +85,7 @@ impl Intervals {
         let steps: Vec<i64> = scrapes.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
         let typical_ms = middle(&steps)?.max(LEAST_INTERVAL_MS);
         let mut changes: Vec<(Timestamp, i64)> = Vec::new();
-        for (index, scrape) in scrapes.iter().enumerate().skip(1) {
+        for index in 1..scrapes.len() {
             let before = middle(&steps[index.saturating_sub(AROUND)..index]);
             let after = middle(&steps[index - 1..steps.len().min(index - 1 + AROUND)]);
             // A scrape gap leaves the interval before it and after it as they are.
@@ -93,7 +93,7 @@ impl Intervals {
             let Some((_, here)) = agreed else { continue };
             let known = changes.last().map_or(typical_ms, |(_, known)| *known);
             if !is_like(here, known) {
-                let since = scrapes[index.saturating_sub(AROUND)].at.min(scrape.at);
+                let since = scrapes[index.saturating_sub(AROUND)].at;
                 changes.push((since, here.max(LEAST_INTERVAL_MS)));
             }
         }
