@@ -128,3 +128,33 @@ fn middle(steps: &[i64]) -> Option<i64> {
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrapes(seconds: impl IntoIterator<Item = i64>) -> Vec<Scrape> {
+        let at = |second: i64| Timestamp::from_millis(second * 1000);
+        seconds.into_iter().map(|second| Scrape { at: at(second), up: true }).collect()
+    }
+
+    fn at(intervals: &Intervals, second: i64) -> i64 {
+        intervals.at(Timestamp::from_millis(second * 1000)) / 1000
+    }
+
+    #[test]
+    fn an_interval_that_changes_within_a_run_holds_from_then_on() {
+        let first = (0..20).map(|step| step * 15);
+        let then = (1..10).map(|step| 285 + step * 60);
+        let intervals = Intervals::new(&scrapes(first.chain(then))).expect("it was scraped");
+        assert_eq!((at(&intervals, 100), at(&intervals, 345), at(&intervals, 800)), (15, 60, 60));
+    }
+
+    #[test]
+    fn a_scrape_gap_changes_no_interval() {
+        let seconds = (0..40).filter(|step| !(10..16).contains(step)).map(|step| step * 15);
+        let intervals = Intervals::new(&scrapes(seconds)).expect("it was scraped");
+        assert!((0..600).all(|second| at(&intervals, second) == 15));
+        assert!(Intervals::new(&scrapes([0])).is_none());
+    }
+}
