@@ -33,8 +33,8 @@ const FAST_LEVEL: i32 = 1;
 /// used.
 const MIDDLE_LEVEL: i32 = 9;
 const MIDDLE: usize = 512 << 10;
-/// zstd level for blobs of up to so many uncompressed bytes. A higher level takes ten to thirty times
-/// as long and saves at most 4 % of them, which are a hundred bytes.
+/// zstd level for blobs of up to so many uncompressed bytes. The higher levels took 10 to 42 times as long
+/// on real answers and saved up to 4.4 %, some hundred bytes.
 const SHORT_LEVEL: i32 = 10;
 const SHORT: usize = 32 << 10;
 /// Approximate bytes of an answer in the columns.
