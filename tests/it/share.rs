@@ -40,6 +40,7 @@ fn a_verdict_is_the_same_after_redaction_but_for_names() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_same_key_gives_the_same_bytes_and_a_second_export_changes_nothing() {
     let dir = folder();
     let export_to = |from: &Path, name: &str, options: &ExportOptions| {
@@ -58,6 +59,7 @@ fn the_same_key_gives_the_same_bytes_and_a_second_export_changes_nothing() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn marks_that_are_added_later_are_redacted_too() {
     let dir = folder();
     let packed = dir.path().join("a.gz");
