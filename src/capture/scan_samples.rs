@@ -29,6 +29,11 @@ impl<'a> SampleRun<'a> {
         Self { target, ordinal, columns, row, range }
     }
 
+    /// The place of the series among those of its target.
+    pub fn ordinal(&self) -> usize {
+        self.ordinal
+    }
+
     /// Labels of the series without `job` and `instance`.
     pub fn set(&self) -> &'a Labels {
         &self.target.sets[self.ordinal]
@@ -112,19 +117,50 @@ impl CaptureReader {
         let spans = self.spans(matchers);
         for (number, target) in (1_u32..).zip(&self.targets) {
             let wanted = target.matching(matchers, &spans[number as usize - 1]);
-            if !wanted.contains(&true) {
-                continue;
-            }
-            self.scan_target(number, range, &wanted, |columns| {
-                for (row, &ordinal) in columns.ordinals.iter().enumerate() {
-                    let ordinal = ordinal as usize;
-                    if wanted[ordinal] {
-                        each(SampleRun::new(target, ordinal, (columns, row), range));
-                    }
-                }
-            })?;
+            self.scan_wanted(number, range, &wanted, &mut each)?;
         }
         Ok(())
+    }
+
+    /// As [`scan`](Self::scan), of the series that `accepts` says by their labels without `job` and
+    /// `instance`.
+    ///
+    /// # Errors
+    ///
+    /// As [`scan`](Self::scan).
+    pub fn scan_accepted(
+        &self,
+        mut accepts: impl FnMut(&Labels) -> bool,
+        range: TimeRange,
+        mut each: impl FnMut(SampleRun<'_>),
+    ) -> Result<(), CaptureError> {
+        for (number, target) in (1_u32..).zip(&self.targets) {
+            let wanted: Vec<bool> = target.sets.iter().map(&mut accepts).collect();
+            self.scan_wanted(number, range, &wanted, &mut each)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the samples in `range` of the wanted ordinals of a target.
+    fn scan_wanted(
+        &self,
+        number: u32,
+        range: TimeRange,
+        wanted: &[bool],
+        mut each: impl FnMut(SampleRun<'_>),
+    ) -> Result<(), CaptureError> {
+        if !wanted.contains(&true) {
+            return Ok(());
+        }
+        let target = self.target(number);
+        self.scan_target(number, range, wanted, |columns| {
+            for (row, &ordinal) in columns.ordinals.iter().enumerate() {
+                let ordinal = ordinal as usize;
+                if wanted[ordinal] {
+                    each(SampleRun::new(target, ordinal, (columns, row), range));
+                }
+            }
+        })
     }
 
     /// Time of the newest sample of each series of a target, by ordinal. Groups that cannot contain
