@@ -50,11 +50,15 @@ impl AsOf {
     /// Removes the samples that were not known: later ones, and those that an outage of Prometheus
     /// hid at that instant although they were fetched after it. Series may become empty.
     pub fn cut_samples<'a>(self, series: &mut [Series], gaps: impl IntoIterator<Item = &'a Gap>) {
-        let hidden = gaps.into_iter().filter_map(|gap| self.hidden_by(gap));
-        let hidden: Stretches = hidden.collect();
+        let hidden = self.hidden(gaps);
         for one in series {
             one.samples.retain(|sample| sample.at <= self.0 && !hidden.contains(sample.at));
         }
+    }
+
+    /// Times whose samples an outage of Prometheus hid at that instant.
+    pub fn hidden<'a>(self, gaps: impl IntoIterator<Item = &'a Gap>) -> Stretches {
+        gaps.into_iter().filter_map(|gap| self.hidden_by(gap)).collect()
     }
 
     /// From the last sample that had settled before an outage of Prometheus to the end of the

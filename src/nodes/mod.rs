@@ -23,4 +23,4 @@ pub use listing::{ListedMember, ListedStore, Listing};
 pub use reason::Reason;
 pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};
 pub use shown::METRICS;
-pub use target::ScrapeTarget;
+pub use target::{ScrapeTarget, target_identity};

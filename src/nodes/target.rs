@@ -79,6 +79,14 @@ const FURTHER_LABELS: [&str; 9] = [
     "receive_replica",
 ];
 
+/// The labels of a series by which its target differs from others, whether `up` was recorded or not:
+/// `job`, `instance`, and those of clusters, pods and replicas.
+pub fn target_identity(series: &Labels) -> Vec<(String, String)> {
+    let names = ["job", "instance"].iter().chain(&CLUSTER_LABELS).chain(&POD_LABELS);
+    let found = names.chain(&REPLICA_LABELS).filter_map(|name| Some((*name, series.get(name)?)));
+    found.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 /// Which target each series belongs to.
 #[derive(Debug, Default)]
 pub(super) struct TargetIndex {
