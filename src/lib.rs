@@ -30,6 +30,7 @@
 //! | evidence | a window of a run as known at an instant, in order: what diagnosis works on |
 //! | observation | something that happened, before anybody asks why: a silence, a slow stage, more load |
 //! | departure | a stretch in which a quantity is far from what is normal for it |
+//! | survey | every recorded quantity that can be a sign of trouble, reduced to a value a step |
 //! | finding | an observation in a sentence, with the samples that it cites |
 //! | failure mode | a kind of fault or of planned change that diagnosis knows |
 //! | claim, hypothesis | what a failure mode says of a window; how it stands beside the others |

@@ -5,6 +5,7 @@
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
 use crate::diagnose::observations::scrapes::UnreadableSamples;
 use crate::diagnose::observations::series_table::SeriesTable;
+use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
     AsOf, Gap, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp, Unreadable,
@@ -19,6 +20,8 @@ use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 pub struct Parts<'a> {
     /// Series of the metrics that [`metrics`](super::metrics) names; others are ignored.
     pub series: Vec<Series>,
+    /// What else was recorded, reduced; empty where only the series above are known.
+    pub survey: Survey,
     /// Answers of PD's members to the recorder's requests.
     pub pd: &'a [PdAnswer],
     /// Times in which a source was not observed.
@@ -38,6 +41,8 @@ pub struct Evidence {
     pub as_of: Timestamp,
     /// Samples by metric and labels, and when each target was scraped.
     pub series: SeriesTable,
+    /// What else was recorded, reduced.
+    pub survey: Survey,
     /// PD's answers, as histories of its stores, members and configuration.
     pub pd: PdHistory,
     /// Times in which a source was not observed, ascending.
@@ -70,6 +75,7 @@ impl Evidence {
     ) -> Self {
         let known = AsOf::new(as_of);
         let mut series = parts.series;
+        let survey = parts.survey.as_of(as_of, known.hidden(parts.gaps));
         known.cut_samples(&mut series, parts.gaps);
         let seen = known.within(window);
         let within =
@@ -83,7 +89,7 @@ impl Evidence {
         let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
         let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
         let thresholds = Thresholds::default();
-        Self { window: seen, as_of, series, pd, gaps, nodes, unreadable, loss, thresholds }
+        Self { window: seen, as_of, series, survey, pd, gaps, nodes, unreadable, loss, thresholds }
     }
 }
 

@@ -14,6 +14,7 @@ mod findings;
 mod hypotheses;
 mod notices;
 mod observations;
+pub mod survey;
 mod thresholds;
 mod verdict;
 
@@ -23,7 +24,7 @@ pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{
     Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted,
 };
-pub use hypotheses::judge::{diagnose, metrics};
+pub use hypotheses::judge::{diagnose, metrics, reads};
 pub use hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};

@@ -4,7 +4,7 @@
 //! for its reader. The reader's side is a [`RecentWindow`], which holds a window of bounded length.
 //! Diagnosis itself is the caller's.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 
@@ -35,7 +35,9 @@ pub struct CommitIncrement {
 
 /// The recorder's side: gathers increments and sends them.
 pub struct LiveFeed {
-    metrics: BTreeSet<&'static str>,
+    reads: fn(&Labels) -> bool,
+    /// Whether each series that was seen is read, so that labels need be decoded only once.
+    known: HashMap<Fingerprint, bool>,
     increment: CommitIncrement,
     /// The last observation of PD that was sent.
     pd_newest: Option<Timestamp>,
@@ -47,13 +49,13 @@ pub struct LiveFeed {
 }
 
 impl LiveFeed {
-    /// A feed of the series of these metrics, and the channel on which its increments arrive.
-    pub fn new(metrics: &[&'static str]) -> (Self, mpsc::UnboundedReceiver<CommitIncrement>) {
+    /// A feed of the series that diagnosis `reads`, and the channel on which its increments arrive.
+    pub fn new(reads: fn(&Labels) -> bool) -> (Self, mpsc::UnboundedReceiver<CommitIncrement>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let metrics = metrics.iter().copied().collect();
         (
             Self {
-                metrics,
+                reads,
+                known: HashMap::new(),
                 increment: CommitIncrement::default(),
                 pd_newest: None,
                 pd_through: None,
@@ -69,11 +71,12 @@ impl LiveFeed {
     pub(super) fn add_samples(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) {
         let Some(first) = samples.first() else { return };
         self.note_observation(first.at);
-        if !labels.metric().is_some_and(|metric| self.metrics.contains(metric)) {
-            return;
-        }
         // Labels that cannot be decoded have ended the copy already.
-        if let Ok(labels) = labels.decode() {
+        let reads = self.reads;
+        let known = self.known.entry(labels.fingerprint());
+        if *known.or_insert_with(|| labels.decode().is_ok_and(|labels| reads(&labels)))
+            && let Ok(labels) = labels.decode()
+        {
             self.increment.series.push(Series { labels, samples: samples.to_vec() });
         }
     }

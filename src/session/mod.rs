@@ -6,6 +6,7 @@ mod open;
 mod pd_bodies;
 mod pd_series;
 mod recording;
+mod survey;
 mod window;
 
 pub use capture_storage::CaptureStorage;
@@ -13,4 +14,4 @@ pub use open::Session;
 pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
 pub use recording::window_of_steps;
-pub use window::{Judgement, View, Window, diagnosis_series};
+pub use window::{Judgement, View, Window, diagnosis_series, watched_series};

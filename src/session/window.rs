@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use super::pd_bodies::PdSource;
 use super::recording;
+use super::survey::survey;
 use crate::capture::{CaptureError, CaptureReader};
-use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
+use crate::diagnose::survey::Survey;
+use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics, reads};
 use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
@@ -16,6 +18,9 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
     let names = metrics().join("|");
     regex::Regex::new(&format!("^(?:{names})$")).expect("metric names are words")
 });
+
+/// Buckets of histograms, most series of all, of which diagnosis reads none but by name.
+const BUCKETS: &str = "^.*_bucket$";
 
 /// Which part of a capture is looked at, and as of which instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,23 @@ pub fn diagnosis_series(
     reader.select(&[matcher], range)
 }
 
+/// Series that diagnosis reads or surveys, inside `range`, ascending by labels: what
+/// [`diagnosis_series`] returns and some thousands more.
+///
+/// # Errors
+///
+/// As [`diagnosis_series`].
+pub fn watched_series(
+    reader: &CaptureReader,
+    range: TimeRange,
+) -> Result<Vec<Series>, CaptureError> {
+    let op = MatchOp::NotRegex(regex::Regex::new(BUCKETS).expect("a valid pattern"));
+    let named = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
+    let mut series = reader.select(&[named], range)?;
+    series.retain(|one| reads(&one.labels));
+    Ok(series)
+}
+
 /// A loaded window. PD's answers are read anew for each judgement: a day of a large cluster's do
 /// not fit into memory.
 pub struct Window<'s> {
@@ -52,6 +74,7 @@ pub struct Window<'s> {
     view: View,
     recording: Recording,
     series: Vec<Series>,
+    survey: Survey,
 }
 
 /// A window that was judged.
@@ -68,8 +91,9 @@ impl<'s> Window<'s> {
     pub(super) fn load(reader: &'s CaptureReader, view: View) -> Result<Self, CaptureError> {
         let mut recording = recording::load(reader, view.range)?;
         let series = diagnosis_series(reader, recording.window)?;
+        let survey = survey(reader, recording.window, &recording.series)?;
         recording::note_damage(&mut recording, reader)?;
-        Ok(Self { reader, view, recording, series })
+        Ok(Self { reader, view, recording, series, survey })
     }
 
     /// What was observed, without PD's answers.
@@ -104,7 +128,7 @@ impl<'s> Window<'s> {
     pub fn evidence_as_of(&self, at: Timestamp) -> Result<Evidence, CaptureError> {
         let source = self.pd_as_of(AsOf::new(at));
         let history = history(source, Evaluation::Sequential, at, |_, _| {})?;
-        Ok(evidence(&self.recording, history, self.series.clone(), at))
+        Ok(evidence(&self.recording, history, (self.series.clone(), &self.survey), at))
     }
 
     /// The evidence of everything in the window.
@@ -135,7 +159,7 @@ impl<'s> Window<'s> {
         let mut pd = PdSummary::default();
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
         let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
-        let evidence = evidence(&self.recording, history, self.series, at);
+        let evidence = evidence(&self.recording, history, (self.series, &self.survey), at);
         let verdict = diagnose(&evidence);
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
@@ -155,7 +179,7 @@ impl<'s> Window<'s> {
         let series = self.series.iter().rev().cloned().collect();
         let gaps = self.recording.gaps.iter().rev().cloned().collect();
         let recording = Recording { gaps, ..self.recording.clone() };
-        Ok(diagnose(&evidence(&recording, history, series, at)))
+        Ok(diagnose(&evidence(&recording, history, (series, &self.survey), at)))
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.
@@ -186,11 +210,12 @@ fn history(
 fn evidence(
     recording: &Recording,
     history: PdHistory,
-    series: Vec<Series>,
+    (series, survey): (Vec<Series>, &Survey),
     as_of: Timestamp,
 ) -> Evidence {
     let parts = Parts {
         series,
+        survey: survey.clone(),
         pd: &[],
         gaps: &recording.gaps,
         unreadable: &recording.unreadable,

@@ -2,9 +2,7 @@
 //!
 //! PD's answers, gaps, events and what failure modes read stay in any case.
 
-use std::collections::HashSet;
-
-use crate::diagnose::metrics;
+use crate::diagnose::reads;
 use crate::model::Labels;
 
 /// How much of the series is exported, from all to least.
@@ -35,19 +33,18 @@ impl Detail {
 /// Decides which series are exported.
 pub struct Selection {
     detail: Detail,
-    read: HashSet<&'static str>,
 }
 
 impl Selection {
     /// The series of this detail.
     pub fn new(detail: Detail) -> Self {
-        Self { detail, read: metrics().into_iter().collect() }
+        Self { detail }
     }
 
     /// Whether a series is exported.
     pub fn accepts(&self, labels: &Labels) -> bool {
         let metric = labels.metric();
-        self.read.contains(metric)
+        reads(labels)
             || match self.detail {
                 Detail::Everything => true,
                 Detail::FewBuckets => !metric.ends_with("_bucket"),

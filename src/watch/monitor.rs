@@ -89,7 +89,7 @@ impl Monitor {
     fn judge(&mut self, as_of: Timestamp) {
         let known = self.recent.as_of(as_of);
         let parts =
-            Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
+            Parts { pd: &known.pd, gaps: &known.gaps, ..Parts::of(known.series, known.window) };
         let verdict = diagnose(&Evidence::new(known.window, as_of, parts));
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);

@@ -19,13 +19,13 @@ use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
-use crate::diagnose::{HORIZON_MS, metrics};
+use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
     Segments, close,
 };
-use crate::session::diagnosis_series;
+use crate::session::watched_series;
 use crate::source::{HttpOptions, Webhook};
 use crate::watch::{Monitor, Notified, Notifiers};
 
@@ -143,7 +143,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
             return Err(CliError::Interrupted.into());
         }
     }
-    let (feed, news) = LiveFeed::new(&metrics());
+    let (feed, news) = LiveFeed::new(reads);
     let monitor = Monitor {
         recent: recent_window(&plan.path, clock::now())?,
         audience: judgements::audience(Arc::clone(&reporter), global.format),
@@ -189,7 +189,7 @@ fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
     recent.add(CommitIncrement {
         first: Some(window.start),
-        series: diagnosis_series(&reader, range)?,
+        series: watched_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
         settled: None,

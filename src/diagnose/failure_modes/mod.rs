@@ -9,6 +9,7 @@ mod consequence;
 mod presence;
 mod resource;
 mod saturation;
+mod unexplained;
 mod workload;
 
 /// Every failure mode and planned change, in the order of the catalogue.
@@ -58,4 +59,5 @@ pub const ALL: &[Mode] = &[
     presence::pd_leader_transfer::MODE,
     presence::config_change::MODE,
     presence::scrape_loss::MODE,
+    unexplained::MODE,
 ];

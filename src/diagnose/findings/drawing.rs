@@ -37,6 +37,12 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
         PlotHow::Mean => table.mean(&plot.metric, &plot.instance, 1.0, keep),
         PlotHow::Pd => evidence.pd.track(&plot.metric, &plot.instance),
     };
+    // What diagnosis does not load is drawn as it was surveyed.
+    let track = match plot.how {
+        PlotHow::Pd => track,
+        _ if table.has(&plot.metric) || table.has(&format!("{}_count", plot.metric)) => track,
+        _ => evidence.survey.drawn(&plot.metric, plot.label.as_ref(), &plot.instance),
+    };
     let points = track.0.iter().filter(|point| point.value.is_finite());
     Drawn {
         plot: plot.clone(),

@@ -142,6 +142,7 @@ pub enum FindingKind {
     SnapshotTraffic,
     QuorumLost,
     ScoresApart,
+    QuantityUnusual,
 }
 
 impl FindingKind {

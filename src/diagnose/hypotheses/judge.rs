@@ -2,22 +2,24 @@
 //!
 //! Which claim explains which is left to `ranking`, and what was not observed to `blind_spots`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
 use crate::diagnose::blind_spots::{
     blind_spots, load_without_baseline, missing_sources, unreadable_beside, unseen_requests,
 };
-use crate::diagnose::evidence::Evidence;
+use crate::diagnose::evidence::{Evidence, Parts};
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
-use crate::diagnose::hypotheses::mode::{Mode, Nature, Unchecked};
+use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank};
+use crate::diagnose::survey::{Survey, is_surveyed};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-use crate::model::{Labels, TimeRange};
+use crate::model::{Labels, Series, TimeRange};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
@@ -29,6 +31,24 @@ pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
     let metrics: BTreeSet<&'static str> = of_modes.chain(crate::nodes::METRICS).collect();
     metrics.into_iter().collect()
+}
+
+/// Whether diagnosis reads a series: by the name of its metric, or because it [is surveyed](is_surveyed).
+pub fn reads(series: &Labels) -> bool {
+    METRICS.contains(series.metric()) || is_surveyed(series)
+}
+
+/// The names that [`metrics`] returns.
+static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().into_iter().collect());
+
+impl Parts<'_> {
+    /// Series that diagnosis [`reads`], of a window: those that failure modes name as they are, and the
+    /// survey of all.
+    pub fn of(mut series: Vec<Series>, window: TimeRange) -> Self {
+        let survey = Survey::of(&series, window);
+        series.retain(|one| METRICS.contains(one.labels.metric()));
+        Self { series, survey, ..Self::default() }
+    }
 }
 
 /// Judges a window by every mode of [`MODES`](crate::diagnose::MODES): what broke, what followed from
@@ -46,13 +66,26 @@ fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
             hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
-    for hypothesis in &mut hypotheses {
+    // What nobody knows is a finding only where nothing explains it.
+    let is_known = |one: &Hypothesis<'_>| one.mode.depth != Depth::Unexplained;
+    add_readings(&mut hypotheses, &mut observed.findings, is_known);
+    rank(&mut hypotheses, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
+    add_readings(&mut hypotheses, &mut observed.findings, |one| one.stands());
+    hypotheses.retain(|one| is_known(one) || one.stands());
+    verdict(observed, &hypotheses, modes)
+}
+
+/// Makes findings of the readings of some claims.
+fn add_readings(
+    hypotheses: &mut [Hypothesis<'_>],
+    findings: &mut Findings,
+    meant: impl Fn(&Hypothesis<'_>) -> bool,
+) {
+    for hypothesis in hypotheses.iter_mut().filter(|one| meant(one)) {
         for reading in std::mem::take(&mut hypothesis.claim.readings) {
-            hypothesis.claim.evidence.push(observed.findings.add(reading));
+            hypothesis.claim.evidence.push(findings.add(reading));
         }
     }
-    rank(&mut hypotheses, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
-    verdict(observed, &hypotheses, modes)
 }
 
 /// Findings with their ids, so that a cause can refer to them.
@@ -253,7 +286,6 @@ fn summary(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::Parts;
     use crate::diagnose::findings::finding::{FindingKind, Target};
     use crate::diagnose::findings::{Crossing, crossing};
     use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};

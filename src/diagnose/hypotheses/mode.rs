@@ -34,12 +34,20 @@ pub enum Depth {
     Saturation,
     /// The cluster is in a state that something else brought about.
     Consequence,
+    /// Something departs from normal, and nobody knows why.
+    Unexplained,
 }
 
 impl Depth {
     /// Every depth, from the deepest to the shallowest.
-    pub const ALL: [Self; 5] =
-        [Self::Presence, Self::Resource, Self::Workload, Self::Saturation, Self::Consequence];
+    pub const ALL: [Self; 6] = [
+        Self::Presence,
+        Self::Resource,
+        Self::Workload,
+        Self::Saturation,
+        Self::Consequence,
+        Self::Unexplained,
+    ];
 }
 
 /// A source that a mode reads. Where the source is missing, the verdict says so instead of taking

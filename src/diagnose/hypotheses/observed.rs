@@ -10,6 +10,7 @@ use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
     self, Drain, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange, Shift,
 };
+use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Labels, TimeRange, Timestamp};
 
@@ -50,6 +51,8 @@ pub struct ObservedWindow<'a> {
     pub moved: Vec<(Moved, FindingRef)>,
     /// Schedulers that were added or paused, each with its finding.
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
+    /// Quantities of the survey that are unusual; those that nothing explains become findings.
+    pub unusual: Vec<Unusual>,
 }
 
 impl<'a> ObservedWindow<'a> {
@@ -106,6 +109,7 @@ impl<'a> ObservedWindow<'a> {
             drains,
             moved,
             schedulers,
+            unusual: unusual(&evidence.survey, &evidence.nodes),
         }
     }
 

@@ -133,6 +133,9 @@ fn explain_away(hypotheses: &mut [Hypothesis<'_>], open: Timestamp) {
 
 fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) -> bool {
     let depth = shallow.mode.depth;
+    if depth == Depth::Unexplained {
+        return deep.mode.depth != depth && is_about(deep, shallow, open);
+    }
     if shallow.mode.nature == Nature::Change || deep.mode.never_explains.contains(&depth) {
         return false;
     }
@@ -144,6 +147,23 @@ fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) ->
         Depth::Presence => false,
         Depth::Resource => deep.shares_target(shallow),
         Depth::Workload | Depth::Saturation | Depth::Consequence => true,
+        Depth::Unexplained => unreachable!("decided by time alone"),
     };
     deeper && after && reach
+}
+
+/// How far from a known cause, in milliseconds, something may begin that nobody knows: a cluster takes
+/// minutes to move regions and to catch up, and a cause is dated by what proves it, which may come late.
+const ABOUT_MS: i64 = 600_000;
+
+/// Whether what nobody knows belongs to a known cause: it begins while that lasts, or not long before or
+/// after.
+fn is_about(known: &Hypothesis<'_>, unknown: &Hypothesis<'_>, open: Timestamp) -> bool {
+    let end = match known.mode.nature {
+        Nature::Fault => known.end(open),
+        // A decision lasts, and what it disturbs settles.
+        Nature::Change => known.claim.end.unwrap_or(known.claim.onset),
+    };
+    unknown.claim.onset >= known.claim.onset.saturating_add_millis(-ABOUT_MS)
+        && unknown.claim.onset <= end.saturating_add_millis(ABOUT_MS)
 }

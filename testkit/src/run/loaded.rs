@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use operator::capture::{CaptureError, CaptureReader};
 use operator::diagnose::{Evidence, Parts, Verdict, diagnose};
 use operator::model::{Gap, PdAnswer, Series, TimeRange, Timestamp};
-use operator::session::{Session, diagnosis_series};
+use operator::session::{Session, diagnosis_series, watched_series};
 
 /// Where `data/<name>.capture` is.
 fn bundled(name: &str) -> PathBuf {
@@ -32,12 +33,15 @@ pub struct Run {
     pub gaps: Vec<Gap>,
 }
 
+/// Selects the series of a run.
+type Select = fn(&CaptureReader, TimeRange) -> Result<Vec<Series>, CaptureError>;
+
 impl Run {
-    /// Loads `data/<name>.capture`, with the metrics that diagnosis reads.
+    /// Loads `data/<name>.capture`, with the metrics that failure modes read.
     pub fn load(name: &str) -> Self {
         static LOADED: Mutex<BTreeMap<String, Run>> = Mutex::new(BTreeMap::new());
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = || Self::open(&bundled(name));
+        let open = || Self::with(&bundled(name), diagnosis_series);
         loaded.entry(name.to_owned()).or_insert_with(open).clone()
     }
 
@@ -50,13 +54,17 @@ impl Run {
         run
     }
 
-    /// Loads any capture, with the metrics that diagnosis reads.
+    /// Loads any capture, with everything that diagnosis reads or surveys.
     pub fn open(path: &Path) -> Self {
+        Self::with(path, watched_series)
+    }
+
+    fn with(path: &Path, select: Select) -> Self {
         let session = Session::open(path).expect("the capture opens");
         let (reader, window) = (session.reader(), session.window());
         Self {
             window,
-            series: diagnosis_series(reader, window).expect("samples read"),
+            series: select(reader, window).expect("samples read"),
             pd: reader.pd_answers(window).expect("answers read"),
             gaps: reader.gaps().expect("gaps read"),
         }
@@ -69,12 +77,8 @@ impl Run {
 
     /// The verdict on the changed run as of an instant.
     pub fn verdict_at(&self, as_of: Timestamp) -> Verdict {
-        let parts = Parts {
-            series: self.series.clone(),
-            pd: &self.pd,
-            gaps: &self.gaps,
-            ..Parts::default()
-        };
+        let parts =
+            Parts { pd: &self.pd, gaps: &self.gaps, ..Parts::of(self.series.clone(), self.window) };
         diagnose(&Evidence::new(self.window, as_of, parts))
     }
 

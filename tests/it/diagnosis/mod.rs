@@ -9,6 +9,7 @@ mod members;
 mod perturbed;
 mod summary;
 mod together;
+mod unexplained;
 mod unseen;
 mod worlds;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, copy_range};
-use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, metrics};
+use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, reads};
 use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
@@ -38,7 +38,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let pd = PdClient::new(&options).expect("a client");
     let schedule = PdSchedule::new(PdCadence::default(), part.start);
     let found = Discovered { members: playback.members.clone(), addresses: Addresses::Advertised };
-    let (feed, mut news) = LiveFeed::new(&metrics());
+    let (feed, mut news) = LiveFeed::new(reads);
     let recording = Recording {
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
         pd: Some(PdSampler::new(pd, found, schedule)),
@@ -77,7 +77,7 @@ fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
         let Some(as_of) = settled else { continue };
         let known = recent.as_of(as_of);
         let parts =
-            Parts { series: known.series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
+            Parts { pd: &known.pd, gaps: &known.gaps, ..Parts::of(known.series, known.window) };
         verdicts.push((as_of, diagnose(&Evidence::new(known.window, as_of, parts))));
     }
     verdicts

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use operator::diagnose::metrics;
+use operator::diagnose::reads;
 use operator::model::{Labels, PdAnswer, PdOutcome, Sample, Series, TimeRange, Timestamp};
 use operator::pd::Member;
 use tokio::net::TcpListener;
@@ -77,7 +77,7 @@ impl Shelf {
             let each = moved.iter();
             each.fold(text.to_owned(), |text, (from, to)| text.replace(from.as_str(), to))
         };
-        let followed = |one: &Series| metrics().contains(&one.labels.metric());
+        let followed = |one: &Series| reads(&one.labels);
         let series = run.series.into_iter().filter(followed).map(|one| {
             let pairs = one.labels.iter().map(|(name, value)| (name.to_owned(), replaced(value)));
             let labels = Labels::new(pairs.collect()).expect("names stay distinct");

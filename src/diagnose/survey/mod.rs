@@ -1,0 +1,95 @@
+//! The survey: every recorded quantity of every target, reduced to a value for each step of a grid.
+//!
+//! Failure modes read the metrics that they name. The survey reads all others too, so that what no mode
+//! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
+//! the verdict in `failure_modes/unexplained.rs`.
+
+mod grid;
+mod quantity;
+mod reduction;
+mod sign;
+mod standing_out;
+mod unusual;
+
+pub use grid::Grid;
+pub use quantity::{Quantity, Reading};
+pub use reduction::{SeriesNumber, Surveyor};
+pub use sign::{Sign, SurveyFilter, is_surveyed};
+pub use standing_out::{StandingOut, standing_out};
+pub use unusual::{Unusual, unusual};
+
+use std::sync::Arc;
+
+use self::quantity::SurveyedTarget;
+use super::observations::tracks::Track;
+use crate::model::{Series, Stretches, TimeRange, Timestamp};
+
+/// The median distance of two scrapes of a target in milliseconds, over all of these series `up`; 15 s
+/// where no target was scraped twice.
+pub fn usual_interval_ms<'a>(up: impl Iterator<Item = &'a Series>) -> i64 {
+    let distances = up.flat_map(|one| one.samples.windows(2).map(|pair| pair[1].at - pair[0].at));
+    let mut distances: Vec<i64> = distances.collect();
+    distances.sort_unstable();
+    distances.get(distances.len() / 2).copied().unwrap_or(15_000)
+}
+
+/// Every quantity of every target, as known at an instant.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    grid: Grid,
+    targets: Arc<Vec<SurveyedTarget>>,
+    /// The instant up to which everything is known.
+    until: Option<Timestamp>,
+    /// Times whose samples an outage of Prometheus hid at that instant.
+    hidden: Stretches,
+}
+
+impl Survey {
+    /// The survey of these series, in any order, of which those that [`is_surveyed`] leaves out are ignored.
+    pub fn of(series: &[Series], window: TimeRange) -> Self {
+        let up = series.iter().filter(|one| one.labels.metric() == "up");
+        let mut surveyor = Surveyor::new(Grid::over(window, usual_interval_ms(up)));
+        let mut filter = SurveyFilter::default();
+        for one in series.iter().filter(|one| filter.accepts(&one.labels)) {
+            let number = surveyor.announce(&one.labels);
+            one.samples.iter().for_each(|sample| surveyor.add(number, *sample));
+        }
+        surveyor.finish()
+    }
+
+    /// The same as of `until`: steps that end later are not known, nor those that overlap `hidden`.
+    #[must_use]
+    pub fn as_of(&self, until: Timestamp, hidden: Stretches) -> Self {
+        Self { until: Some(until), hidden, ..self.clone() }
+    }
+
+    /// Every surveyed target, ascending by labels.
+    pub fn targets(&self) -> &[SurveyedTarget] {
+        &self.targets
+    }
+
+    /// The values of a metric at the target whose label `instance` this is; none where it was not
+    /// surveyed.
+    pub fn drawn(&self, metric: &str, label: Option<&(String, String)>, instance: &str) -> Track {
+        let of_target =
+            self.targets.iter().filter(|target| target.example.get("instance") == Some(instance));
+        let mut quantities = of_target.flat_map(|target| &target.quantities);
+        let meant = quantities.find(|one| one.metric == metric && one.label.as_ref() == label);
+        meant.map(|quantity| self.track(quantity)).unwrap_or_default()
+    }
+
+    /// The length of a step in milliseconds.
+    pub fn step_ms(&self) -> i64 {
+        self.grid.step_ms()
+    }
+
+    /// The values of a quantity that are known, one for each step that has one.
+    pub fn track(&self, quantity: &Quantity) -> Track {
+        let known = |at: Timestamp| self.until.is_none_or(|until| at <= until);
+        let points = self.grid.points(&quantity.values);
+        let seen = points.filter(|(range, value)| {
+            value.is_finite() && known(range.end) && !self.hidden.overlap(*range)
+        });
+        Track(seen.map(|(range, value)| quantity::point(range, value)).collect())
+    }
+}

@@ -1,0 +1,388 @@
+//! Reduces samples to quantities while they stream by.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Survey;
+use super::grid::Grid;
+use super::quantity::{Quantity, Reading, SurveyedTarget};
+use super::sign::is_waiting;
+use crate::model::{Labels, Sample, Timestamp, is_stale};
+use crate::nodes::target_identity;
+
+/// The most values that a label may have at one target for each to be a quantity of its own: kinds of
+/// requests and reasons of errors are few, addresses and regions are many.
+const MOST_VALUES: usize = 16;
+
+/// The most steps between two samples over which a counter's increase is spread: after a longer silence
+/// nobody knows when it rose.
+const MOST_APART: i64 = 3;
+
+/// A series that a surveyor was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeriesNumber(usize);
+
+/// Reduces samples to quantities.
+#[derive(Debug)]
+pub struct Surveyor {
+    grid: Grid,
+    series: Vec<SeriesState>,
+    targets: Vec<TargetSums>,
+    by_identity: HashMap<Vec<(String, String)>, usize>,
+}
+
+/// What a surveyor keeps of a series between two samples.
+#[derive(Debug)]
+struct SeriesState {
+    target: usize,
+    /// The sums that its samples are added to.
+    sums: Vec<usize>,
+    last: Option<Last>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    at: Timestamp,
+    value: f64,
+    /// How much of the step of `at` its samples cover, in milliseconds.
+    covered_ms: i64,
+}
+
+/// The sums of one target while samples come.
+#[derive(Debug)]
+struct TargetSums {
+    example: Labels,
+    sums: Vec<Sums>,
+    by_key: HashMap<Key, usize>,
+    /// How much of each step lies between two samples of a series, in milliseconds.
+    covered_ms: Vec<i64>,
+    first: Option<Timestamp>,
+}
+
+/// A metric, with a label and its value where only some of the series are meant.
+type Key = (String, Option<(String, String)>);
+
+/// Sums over series, for each step.
+#[derive(Clone, Debug)]
+struct Sums {
+    /// How much the series increased, counted as counters.
+    increase: Vec<f64>,
+    /// The sum of the last values.
+    level: Vec<f64>,
+    /// Whether any series has a sample.
+    seen: Vec<bool>,
+    rises: u32,
+    falls: u32,
+}
+
+impl Surveyor {
+    /// A surveyor of samples on a grid.
+    pub fn new(grid: Grid) -> Self {
+        Self { grid, series: Vec::new(), targets: Vec::new(), by_identity: HashMap::new() }
+    }
+
+    /// Announces a series. Buckets of histograms are to be left out: their sum and count are enough.
+    pub fn announce(&mut self, labels: &Labels) -> SeriesNumber {
+        let identity = target_identity(labels);
+        let (targets, grid) = (&mut self.targets, self.grid);
+        let target = *self.by_identity.entry(identity).or_insert_with(|| {
+            targets.push(TargetSums::new(labels.clone(), grid));
+            targets.len() - 1
+        });
+        let sums = self.targets[target].sums_of(labels, self.grid);
+        self.series.push(SeriesState { target, sums, last: None });
+        SeriesNumber(self.series.len() - 1)
+    }
+
+    /// Adds the next sample of a series. Samples of a series come ascending in time; one that does not
+    /// is left out.
+    pub fn add(&mut self, series: SeriesNumber, sample: Sample) {
+        let grid = self.grid;
+        let state = &mut self.series[series.0];
+        let target = &mut self.targets[state.target];
+        let Some(step) = grid.step_of(sample.at) else { return };
+        if is_stale(sample.value) || !sample.value.is_finite() {
+            state.last = None;
+            return;
+        }
+        if state.last.is_some_and(|last| last.at >= sample.at) {
+            return;
+        }
+        let first = *target.first.get_or_insert(sample.at);
+        let last = state.last.filter(|last| sample.at - last.at <= MOST_APART * grid.step_ms());
+        let same_step = last.filter(|last| grid.step_of(last.at) == Some(step));
+        for &place in &state.sums {
+            let sums = &mut target.sums[place];
+            sums.level[step] += sample.value - same_step.map_or(0.0, |last| last.value);
+            sums.seen[step] = true;
+            sums.rises += u32::from(last.is_some_and(|last| sample.value > last.value));
+            sums.falls += u32::from(last.is_some_and(|last| sample.value < last.value));
+        }
+        let mut covered_ms = 0;
+        match last {
+            Some(last) => {
+                // A counter that fell was reset, and has counted from zero since.
+                let by = sample.value - if sample.value >= last.value { last.value } else { 0.0 };
+                let whole = (sample.at - last.at) as f64;
+                for (within, millis) in grid.parts(last.at, sample.at) {
+                    let increase = by * millis as f64 / whole;
+                    for &place in &state.sums {
+                        target.sums[place].increase[within] += increase;
+                    }
+                    let before =
+                        if Some(within) == grid.step_of(last.at) { last.covered_ms } else { 0 };
+                    covered_ms = before + millis;
+                    target.covered_ms[within] = target.covered_ms[within].max(covered_ms);
+                }
+            }
+            // One that appears while its target is scraped begins at its first event.
+            None if sample.at - first > 2 * grid.step_ms() && state.last.is_none() => {
+                for &place in &state.sums {
+                    target.sums[place].increase[step] += sample.value;
+                }
+            }
+            None => {}
+        }
+        state.last = Some(Last { at: sample.at, value: sample.value, covered_ms });
+    }
+
+    /// All that was surveyed.
+    pub fn finish(self) -> Survey {
+        let grid = self.grid;
+        let targets = self.targets.into_iter();
+        let mut targets: Vec<SurveyedTarget> = targets.map(|one| one.finish(grid)).collect();
+        targets.sort_by(|a, b| a.example.cmp(&b.example));
+        Survey { grid, targets: Arc::new(targets), ..Survey::default() }
+    }
+}
+
+impl TargetSums {
+    fn new(example: Labels, grid: Grid) -> Self {
+        Self {
+            example,
+            sums: Vec::new(),
+            by_key: HashMap::new(),
+            covered_ms: vec![0; grid.len()],
+            first: None,
+        }
+    }
+
+    /// The sums that a series belongs to: that of its metric, and one for each label of its own.
+    fn sums_of(&mut self, labels: &Labels, grid: Grid) -> Vec<usize> {
+        let metric = labels.metric();
+        let of_target = target_identity(labels);
+        let is_own = |name: &str| {
+            name != "__name__" && !of_target.iter().any(|(of_target, _)| of_target == name)
+        };
+        let own = labels.iter().filter(|(name, _)| is_own(name));
+        let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
+        let keys: Vec<Key> =
+            std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
+        keys.into_iter().map(|key| self.place_of(key, grid)).collect()
+    }
+
+    fn place_of(&mut self, key: Key, grid: Grid) -> usize {
+        let sums = &mut self.sums;
+        *self.by_key.entry(key).or_insert_with(|| {
+            sums.push(Sums::new(grid));
+            sums.len() - 1
+        })
+    }
+
+    fn finish(self, grid: Grid) -> SurveyedTarget {
+        let mut values: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        for (metric, label) in self.by_key.keys() {
+            if let Some((name, value)) = label {
+                values.entry((metric, name)).or_default().insert(value);
+            }
+        }
+        let is_kept = |(metric, label): &Key| {
+            label.as_ref().is_none_or(|(name, _)| {
+                (2..=MOST_VALUES).contains(&values[&(metric.as_str(), name.as_str())].len())
+            })
+        };
+        let kept: BTreeMap<&Key, &Sums> = self
+            .by_key
+            .iter()
+            .filter(|(key, _)| is_kept(key))
+            .map(|(key, place)| (key, &self.sums[*place]))
+            .collect();
+        let mut quantities: Vec<Quantity> = kept
+            .iter()
+            .flat_map(|((metric, label), sums)| {
+                let readings = sums.values(metric, &self.covered_ms, grid).into_iter();
+                readings.map(|(reading, values)| Quantity {
+                    metric: metric.clone(),
+                    reading,
+                    label: label.clone(),
+                    values,
+                })
+            })
+            .collect();
+        quantities.extend(means(&kept));
+        quantities.sort_by(|a, b| {
+            (&a.metric, a.reading, &a.label).cmp(&(&b.metric, b.reading, &b.label))
+        });
+        SurveyedTarget { example: self.example, quantities }
+    }
+}
+
+/// The mean observations of histograms and summaries: of those that have a sum and a count.
+fn means(kept: &BTreeMap<&Key, &Sums>) -> Vec<Quantity> {
+    let mean = |((metric, label), sum): (&&Key, &&Sums)| {
+        let base = metric.strip_suffix("_sum")?;
+        let count = kept.get(&(format!("{base}_count"), label.clone()))?;
+        let pairs = sum.increase.iter().zip(&count.increase);
+        let values = pairs.map(|(sum, count)| sum / count).collect();
+        let label = label.clone();
+        Some(Quantity { metric: base.to_owned(), reading: Reading::Mean, label, values })
+    };
+    kept.iter().filter_map(mean).collect()
+}
+
+/// Endings of the names of counters, as Prometheus's conventions have them.
+const COUNTERS: [&str; 2] = ["_total", "_count"];
+
+/// In how many steps at the beginning a quantity that never falls must stand still to be a level that began
+/// to rise: a counter that is not called one counts from the beginning.
+const AT_REST: usize = 6;
+
+impl Sums {
+    fn new(grid: Grid) -> Self {
+        let zeros = || vec![0.0; grid.len()];
+        Self {
+            increase: zeros(),
+            level: zeros(),
+            seen: vec![false; grid.len()],
+            rises: 0,
+            falls: 0,
+        }
+    }
+
+    /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
+    /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
+    /// read as a mean.
+    fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
+        if metric.ends_with("_sum") {
+            return Vec::new();
+        }
+        let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
+        let only_rises = self.falls == 0 && self.rises > 0;
+        let rested = self.increase.iter().take(AT_REST).all(|by| *by == 0.0);
+        let mut readings = Vec::new();
+        if is_counter || only_rises {
+            readings.push((Reading::Rate, self.rates(covered_ms, grid)));
+        }
+        // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
+        let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
+        if may_be_level && (!only_rises || rested) {
+            let levels = self.level.iter().zip(&self.seen);
+            let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });
+            readings.push((Reading::Level, levels.collect()));
+        }
+        readings
+    }
+
+    /// The increase per second of each step of which at least half lies between two samples.
+    fn rates(&self, covered_ms: &[i64], grid: Grid) -> Vec<f64> {
+        let rate = |(by, millis): (&f64, &i64)| match 2 * millis >= grid.step_ms() {
+            true => by * 1000.0 / *millis as f64,
+            false => f64::NAN,
+        };
+        self.increase.iter().zip(covered_ms).map(rate).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Series, TimeRange};
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    /// Scrapes every 15 s over three minutes.
+    fn series(pairs: &[(&str, &str)], value: impl Fn(i64) -> f64) -> Series {
+        let sample = |step: i64| Sample { at: at(step * 15 + 7), value: value(step) };
+        Series { labels: Labels::from_pairs(pairs), samples: (0..12).map(sample).collect() }
+    }
+
+    fn surveyed(series: &[Series]) -> Survey {
+        Survey::of(series, TimeRange::new(at(0), at(180)))
+    }
+
+    fn values(survey: &Survey, metric: &str, reading: Reading) -> Vec<f64> {
+        let mut all = survey.targets().iter().flat_map(|target| &target.quantities);
+        let found = all.find(|one| one.metric == metric && one.reading == reading);
+        found.map(|one| survey.track(one).values().collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_counter_is_a_rate_also_where_a_step_holds_another_number_of_scrapes() {
+        let errors = [("__name__", "tikv_error_total"), ("instance", "a")];
+        let survey = surveyed(&[series(&errors, |step| 30.0 * step as f64)]);
+        let rates = values(&survey, "tikv_error_total", Reading::Rate);
+        assert!(
+            rates.len() >= 5 && rates.iter().all(|rate| (rate - 2.0).abs() < 1e-9),
+            "{rates:?}"
+        );
+    }
+
+    #[test]
+    fn a_counter_that_fell_was_reset() {
+        let errors = [("__name__", "tikv_error_total"), ("instance", "a")];
+        let counted = |step: i64| if step < 6 { 1000.0 } else { 15.0 * (step - 6) as f64 };
+        let survey = surveyed(&[series(&errors, counted)]);
+        let rates = values(&survey, "tikv_error_total", Reading::Rate);
+        assert!(rates.iter().all(|rate| (0.0..=1.0).contains(rate)), "{rates:?}");
+    }
+
+    #[test]
+    fn a_level_is_the_sum_over_its_series_and_a_few_values_of_a_label_are_quantities() {
+        let tasks = |kind| [("__name__", "tikv_pending_tasks"), ("instance", "a"), ("type", kind)];
+        let both =
+            [series(&tasks("x"), |_| 5.0), series(&tasks("y"), |step| 7.0 + (step % 2) as f64)];
+        let survey = surveyed(&both);
+        let sums = values(&survey, "tikv_pending_tasks", Reading::Level);
+        assert!(sums.iter().all(|sum| (12.0..=13.0).contains(sum)), "{sums:?}");
+        let labels = survey.targets()[0].quantities.iter().filter_map(|one| one.label.clone());
+        let labels: Vec<String> = labels.map(|(_, value)| value).collect();
+        assert_eq!(labels, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_histogram_is_read_as_a_mean() {
+        let named = |name| [("__name__", name), ("instance", "a")];
+        let survey = surveyed(&[
+            series(&named("tikv_wait_seconds_sum"), |step| 3.0 * step as f64),
+            series(&named("tikv_wait_seconds_count"), |step| 12.0 * step as f64),
+        ]);
+        let means = values(&survey, "tikv_wait_seconds", Reading::Mean);
+        assert!(
+            !means.is_empty() && means.iter().all(|mean| (mean - 0.25).abs() < 1e-9),
+            "{means:?}"
+        );
+        assert_eq!(values(&survey, "tikv_wait_seconds_sum", Reading::Rate), [0.0; 0]);
+    }
+
+    #[test]
+    fn a_level_that_rested_and_then_only_rises_is_not_taken_for_a_counter() {
+        let tasks = [("__name__", "tikv_running_tasks"), ("instance", "a")];
+        let window = TimeRange::new(at(0), at(600));
+        let sample = |step: i64| Sample { at: at(step * 15), value: (step.max(20) - 20) as f64 };
+        let samples = (0..40).map(sample).collect();
+        let survey = Survey::of(&[Series { labels: Labels::from_pairs(&tasks), samples }], window);
+        let levels = values(&survey, "tikv_running_tasks", Reading::Level);
+        assert_eq!(levels.last(), Some(&19.0));
+    }
+
+    #[test]
+    fn nothing_later_than_the_instant_is_known() {
+        let errors = [("__name__", "tikv_error_total"), ("instance", "a")];
+        let survey = surveyed(&[series(&errors, |step| step as f64)]);
+        let known = survey.as_of(at(95), crate::model::Stretches::default());
+        let all = known.targets()[0].quantities.iter().map(|one| known.track(one));
+        assert!(all.flat_map(|track| track.0).all(|point| point.at <= at(90)));
+    }
+}

@@ -1,0 +1,200 @@
+//! What a quantity is a sign of, by the words in its name.
+//!
+//! More bytes, more calls and more memory are work, and work is no fault. What waits, what fails, and
+//! what takes long are signs of trouble in any program, and the names of metrics say which of these
+//! they count.
+
+use std::collections::HashMap;
+
+use super::quantity::{Quantity, Reading};
+use crate::model::Labels;
+
+/// What a quantity is a sign of, when it rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sign {
+    /// Work waits: a queue, a backlog, a lag.
+    Waiting,
+    /// Work fails or is refused.
+    Failing,
+    /// Work takes longer.
+    Slow,
+}
+
+/// Words in names of what waits.
+const WAITING: [&str; 14] = [
+    "pending", "running", "queue", "waiting", "backlog", "gap", "lag", "blocked", "inflight",
+    "delayed", "stuck", "waiter", "debt", "backoff",
+];
+
+/// Words in names of what fails, is refused or is held back.
+const FAILING: [&str; 25] = [
+    "error",
+    "err",
+    "fail",
+    "failed",
+    "failure",
+    "failures",
+    "reject",
+    "rejected",
+    "full",
+    "timeout",
+    "busy",
+    "stall",
+    "throttle",
+    "throttled",
+    "dropped",
+    "panic",
+    "abort",
+    "exceeded",
+    "denied",
+    "unreachable",
+    "corrupt",
+    "oom",
+    "discard",
+    "expired",
+    "unhealthy",
+];
+
+/// Words in names of what takes time.
+const TIME: [&str; 7] = ["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
+
+/// Where PD's schedulers keep count of the placements that they considered and did not choose. A store
+/// that did not fit is no failure, whatever the label's value says.
+const BOOKKEEPING: [&str; 2] = ["pd_scheduler_", "pd_schedule_"];
+
+/// The sign that a quantity is; `None` where its rise is only more work.
+pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
+    let metric = quantity.metric.as_str();
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
+    match quantity.reading {
+        Reading::Level if has(&WAITING) || has(&FAILING) => Some(Sign::Waiting),
+        Reading::Rate if has(&FAILING) => Some(Sign::Failing),
+        Reading::Mean if has_word(metric, &TIME) => Some(Sign::Slow),
+        _ => None,
+    }
+}
+
+/// What the name of a metric says of its series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    /// Each is part of a quantity that can be a sign.
+    Sign,
+    /// Those are whose labels say so.
+    ByLabels,
+    /// None is.
+    NoSign,
+}
+
+fn named(metric: &str) -> Named {
+    if metric.ends_with("_bucket") || BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix)) {
+        return Named::NoSign;
+    }
+    let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
+    match is_sign(metric) || is_part && has_word(metric, &TIME) {
+        true => Named::Sign,
+        false => Named::ByLabels,
+    }
+}
+
+/// Whether a metric counts what waits.
+pub fn is_waiting(metric: &str) -> bool {
+    has_word(metric, &WAITING)
+}
+
+fn is_sign(text: &str) -> bool {
+    has_word(text, &WAITING) || has_word(text, &FAILING)
+}
+
+/// Decides which series are surveyed, and remembers what it found of names and values.
+#[derive(Debug, Default)]
+pub struct SurveyFilter {
+    metrics: HashMap<String, Named>,
+    values: HashMap<String, bool>,
+}
+
+impl SurveyFilter {
+    /// Whether any quantity that a series is part of can be a sign. Buckets of histograms are left out:
+    /// their sum and their count are enough.
+    pub fn accepts(&mut self, series: &Labels) -> bool {
+        let metric = series.metric();
+        match remembered(&mut self.metrics, metric, named) {
+            Named::Sign => true,
+            Named::NoSign => false,
+            Named::ByLabels => {
+                let own =
+                    series.iter().filter(|(name, _)| *name != "__name__" && !TARGET.contains(name));
+                let mut values = own.map(|(_, value)| value);
+                values.any(|value| remembered(&mut self.values, value, is_sign))
+            }
+        }
+    }
+}
+
+fn remembered<T: Copy>(known: &mut HashMap<String, T>, text: &str, find: fn(&str) -> T) -> T {
+    if let Some(known) = known.get(text) {
+        return *known;
+    }
+    let found = find(text);
+    known.insert(text.to_owned(), found);
+    found
+}
+
+/// Whether a series is surveyed; see [`SurveyFilter::accepts`].
+pub fn is_surveyed(series: &Labels) -> bool {
+    SurveyFilter::default().accepts(series)
+}
+
+/// Labels that name a target, whatever words their values contain.
+const TARGET: [&str; 2] = ["job", "instance"];
+
+/// Whether one of the words, or its plural, stands in a name.
+fn has_word(name: &str, words: &[&str]) -> bool {
+    let mut parts = name.split(|c: char| !c.is_ascii_alphanumeric());
+    parts.any(|part| {
+        let is_word = |word: &&str| {
+            let (own, rest) = part.split_at_checked(word.len()).unwrap_or((part, ""));
+            own.eq_ignore_ascii_case(word) && matches!(rest, "" | "s")
+        };
+        words.iter().any(is_word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sign(metric: &str, reading: Reading, label: Option<(&str, &str)>) -> Option<Sign> {
+        let label = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        sign_of(&Quantity { metric: metric.to_owned(), reading, label, values: Vec::new() })
+    }
+
+    #[test]
+    fn what_waits_fails_or_takes_long_is_a_sign_and_work_is_none() {
+        let tasks = "tikv_unified_read_pool_running_tasks";
+        assert_eq!(sign(tasks, Reading::Level, None), Some(Sign::Waiting));
+        assert_eq!(sign(tasks, Reading::Rate, None), None);
+        let refused = "tikv_coprocessor_request_error";
+        assert_eq!(sign(refused, Reading::Rate, None), Some(Sign::Failing));
+        let requests = "tikv_storage_engine_async_request_total";
+        assert_eq!(sign(requests, Reading::Rate, None), None);
+        let timed_out = Some(("status", "err_timeout"));
+        assert_eq!(sign(requests, Reading::Rate, timed_out), Some(Sign::Failing));
+        assert_eq!(
+            sign("etcd_disk_wal_fsync_duration_seconds", Reading::Mean, None),
+            Some(Sign::Slow)
+        );
+        assert_eq!(sign("tikv_engine_bytes_per_write", Reading::Mean, None), None);
+    }
+
+    #[test]
+    fn a_series_is_surveyed_where_a_quantity_of_it_can_be_a_sign() {
+        let surveyed = |pairs: &[(&str, &str)]| is_surveyed(&Labels::from_pairs(pairs));
+        assert!(surveyed(&[("__name__", "tikv_grpc_msg_fail_total"), ("instance", "a")]));
+        assert!(surveyed(&[("__name__", "raft_engine_write_duration_seconds_sum")]));
+        assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "err_timeout")]));
+        assert!(!surveyed(&[("__name__", "raft_engine_write_duration_seconds_bucket")]));
+        assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
+        assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
+    }
+}
