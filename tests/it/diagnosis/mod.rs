@@ -5,6 +5,7 @@ mod aftermath;
 mod bundled;
 mod cluster;
 mod derived;
+mod incidents;
 mod members;
 mod perturbed;
 mod summary;
