@@ -83,6 +83,15 @@ pub struct TopRegion {
     pub share: f64,
 }
 
+/// Who leads PD and who leads etcd, as one answer to `/members` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The name of PD's leader; `None` where none is named.
+    pub leader: Option<String>,
+    /// The name of etcd's leader; `None` where none is named.
+    pub etcd_leader: Option<String>,
+}
+
 /// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
@@ -94,6 +103,8 @@ pub struct PdHistory {
     pub member_ids: BTreeMap<String, MemberId>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
+    /// Who leads PD and etcd as each member says, at each change, by the name of the member.
+    pub leaderships: BTreeMap<String, Vec<(Timestamp, Leadership)>>,
     /// The histories of the stores, by id.
     pub stores: BTreeMap<StoreId, StoreHistory>,
     /// When the stores were listed, ascending.
@@ -193,6 +204,12 @@ impl PdHistory {
     ) {
         match document {
             PdDocument::Members(members) => {
+                let said = Leadership {
+                    leader: members.leader.clone(),
+                    etcd_leader: members.etcd_leader.clone(),
+                };
+                let by = self.leaderships.entry(answer.member.clone()).or_default();
+                push_changed(by, at, &said);
                 for member in members.members.values() {
                     let url = member.client_urls.first().cloned().unwrap_or_default();
                     self.listed.insert(member.name.clone(), url);

@@ -1,6 +1,8 @@
 //! Kinds of incidents that operators of clusters reported in public, derived from a quiet run: each test
 //! changes what the report names, and nothing else.
 
+use operator::model::{TimeRange, Timestamp};
+
 use super::derived::{FROM, TO, quiet};
 use super::{assert_cause, assert_no_fault, told};
 use testkit::run::Run;
@@ -108,5 +110,76 @@ fn read_tasks_of_a_busy_pool_are_not_stuck() {
         ("tid", "999"),
     ];
     run.add_counter(&pairs, range, 0.9);
+    assert_no_fault(&run.verdict(), None);
+}
+
+const LEADER: &str = "pd2";
+const LEADERS_TARGET: &str = "10.77.0.12:2379";
+
+/// The disk of PD's leader takes no write any more.
+fn stop_log(run: &mut Run, range: TimeRange) {
+    for metric in ["wal_fsync", "backend_commit"] {
+        for part in ["sum", "count"] {
+            let name = format!("etcd_disk_{metric}_duration_seconds_{part}");
+            run.freeze(&name, LEADERS_TARGET, range, |_| true);
+        }
+    }
+}
+
+/// The other members elect one of them as etcd's leader, while PD's stays.
+fn elect_in_etcd(run: &mut Run, range: TimeRange) {
+    for by in ["pd0", "pd1"] {
+        run.bodies_of(by, "/members", range, |body| body["etcd_leader"]["name"] = "pd0".into());
+    }
+}
+
+/// No store's heartbeat is taken in, by PD's listings.
+fn hear_no_store(run: &mut Run, range: TimeRange) {
+    for (id, _) in run.stores() {
+        run.stop_heartbeats(id, range);
+    }
+}
+
+#[test]
+fn a_leader_of_pd_that_hangs_is_told_by_each_of_its_signs() {
+    let signs: [fn(&mut Run, TimeRange); 3] = [stop_log, elect_in_etcd, hear_no_store];
+    for sign in signs {
+        let mut run = quiet();
+        let range = run.range(FROM, TO);
+        sign(&mut run, range);
+        assert_cause(&run.verdict(), "pd_overloaded", LEADER);
+    }
+    let mut run = quiet();
+    let range = run.range(FROM, TO);
+    signs.into_iter().for_each(|sign| sign(&mut run, range));
+    let verdict = run.verdict();
+    assert_cause(&verdict, "pd_overloaded", LEADER);
+    assert!(verdict.causes[0].confidence >= 0.95, "{}", told(&verdict));
+}
+
+#[test]
+fn a_handover_after_a_hang_was_not_planned() {
+    let mut run = quiet();
+    let range = run.range(FROM, TO);
+    elect_in_etcd(&mut run, range);
+    run.move_pd_leader("pd0", run.at(TO));
+    let verdict = run.verdict();
+    assert_cause(&verdict, "pd_overloaded", LEADER);
+    assert!(verdict.changes.is_empty(), "{}", told(&verdict));
+}
+
+#[test]
+fn timestamps_that_stand_still_are_no_clock_that_jumps() {
+    let mut run = quiet();
+    let range = TimeRange::new(run.at(FROM), Timestamp::MAX);
+    let mut last = None;
+    run.each("pd_cluster_tso", Some(LEADERS_TARGET), |labels, samples| {
+        if labels.get("type") == Some("tso") {
+            for sample in samples.iter_mut().filter(|sample| range.contains(sample.at)) {
+                sample.value = *last.get_or_insert(sample.value);
+            }
+        }
+    });
+    assert!(last.is_some());
     assert_no_fault(&run.verdict(), None);
 }
