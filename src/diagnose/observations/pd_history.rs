@@ -9,7 +9,7 @@ use crate::model::{
     GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
     StoreId, StoreLabel, Timestamp,
 };
-use crate::pd::{Endpoint, FlowKind, HotRegion, PdDocument, SafePoint, Topology};
+use crate::pd::{Endpoint, FlowKind, HotRegion, MinResolvedTs, PdDocument, SafePoint, Topology};
 
 /// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +83,23 @@ pub struct TopRegion {
     pub share: f64,
 }
 
+/// Something that PD answered, and for how long it went on answering the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// When it was answered first.
+    pub at: Timestamp,
+    /// When it was answered last.
+    pub until: Timestamp,
+    /// What was answered.
+    pub answer: T,
+}
+
+impl<T> Listed<T> {
+    fn once(at: Timestamp, answer: T) -> Self {
+        Self { at, until: at, answer }
+    }
+}
+
 /// Who leads PD and who leads etcd, as one answer to `/members` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
@@ -117,8 +134,8 @@ pub struct PdHistory {
     pub config_changes: Vec<ConfigChange>,
     /// The configuration as last listed, by dotted key.
     pub config: BTreeMap<String, String>,
-    /// PD's operators under way, at each answer that listed any.
-    pub operators: Vec<(Timestamp, Vec<PdOperator>)>,
+    /// PD's operators under way, at each change; a list is empty while there was none.
+    pub operators: Vec<Listed<Vec<PdOperator>>>,
     /// The number of regions that each check names, by the check's name, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
     /// The flow of hot regions by kind, at each answer.
@@ -127,6 +144,8 @@ pub struct PdHistory {
     pub peers: BTreeMap<RegionId, BTreeSet<StoreId>>,
     /// The GC safe point, at each change.
     pub safe_points: Vec<(Timestamp, SafePoint)>,
+    /// The least resolved timestamp of all stores, at each change.
+    pub resolved: Vec<Listed<MinResolvedTs>>,
 }
 
 /// Prefixes of the keys that only an operator of the cluster changes. Others differ by member or are
@@ -169,6 +188,7 @@ impl PdHistory {
     ) {
         self.ask(answer);
         if repeats && !counts_again(answer) {
+            self.repeat(answer);
             return;
         }
         // Only who leads is needed of the topology, and the stores are most of it.
@@ -180,6 +200,19 @@ impl PdHistory {
         }
         if let Some(document) = document {
             self.document(at, answer, topology, document);
+        }
+    }
+
+    /// Takes in an answer like the one before.
+    fn repeat(&mut self, answer: &PdAnswer) {
+        let at = answer.observed();
+        let until = match Endpoint::of(&answer.path) {
+            Endpoint::Operators => self.operators.last_mut().map(|last| &mut last.until),
+            Endpoint::MinResolvedTs => self.resolved.last_mut().map(|last| &mut last.until),
+            _ => None,
+        };
+        if let Some(until) = until {
+            *until = at.max(*until);
         }
     }
 
@@ -233,8 +266,8 @@ impl PdHistory {
             PdDocument::Config(config) if topology.leader.as_ref() == Some(&answer.member) => {
                 self.config(at, config);
             }
-            PdDocument::Operators(operators) if !operators.is_empty() => {
-                self.operators.push((at, operators.clone()));
+            PdDocument::Operators(operators) => {
+                self.operators.push(Listed::once(at, operators.clone()));
             }
             PdDocument::RegionCheck { name, count } => {
                 push_changed(self.checks.entry(name.clone()).or_default(), at, count);
@@ -252,8 +285,8 @@ impl PdHistory {
             PdDocument::SafePoint(safe_point) => {
                 push_changed(&mut self.safe_points, at, safe_point);
             }
+            PdDocument::MinResolvedTs(least) => self.resolved.push(Listed::once(at, *least)),
             PdDocument::Config(_)
-            | PdDocument::Operators(_)
             | PdDocument::Health(_)
             | PdDocument::RegionCount(_)
             | PdDocument::Version(_) => {}

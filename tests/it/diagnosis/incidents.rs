@@ -2,6 +2,7 @@
 //! changes what the report names, and nothing else.
 
 use operator::model::{TimeRange, Timestamp};
+use serde_json::json;
 
 use super::derived::{FROM, TO, quiet};
 use super::{assert_cause, assert_no_fault, told};
@@ -182,4 +183,79 @@ fn timestamps_that_stand_still_are_no_clock_that_jumps() {
     });
     assert!(last.is_some());
     assert_no_fault(&run.verdict(), None);
+}
+
+/// Makes an operator stand in every list of a stretch, alone.
+fn operator_stays(run: &mut Run, range: TimeRange) {
+    run.bodies("/operators?", range, |_, body| {
+        *body = json!([{
+            "desc": "merge-region", "brief": "merge: region 133 to 129", "region_id": 133,
+            "region_epoch": {"conf_ver": 5, "version": 25}, "kind": 16, "timeout": "1h8m0s",
+            "status": 1
+        }]);
+    });
+}
+
+#[test]
+fn an_operator_that_alone_stays_grows_old() {
+    // Twenty minutes, so that it is under way for longer than a step may take.
+    let mut run = quiet();
+    run.repeat(2);
+    let mut short = run.clone();
+    let range = run.range(60, 900);
+    operator_stays(&mut run, range);
+    let concerns = |run: &Run| {
+        let causes = run.verdict().causes.into_iter();
+        let halted = causes.filter(|cause| cause.mode == "scheduling_halted");
+        halted.map(|cause| cause.target.concerns).collect::<Vec<_>>()
+    };
+    assert_eq!(concerns(&run), [["region 133"]]);
+    for (from, to) in [(60, 500), (560, 1000)] {
+        let range = short.range(from, to);
+        operator_stays(&mut short, range);
+    }
+    assert!(concerns(&short).is_empty());
+}
+
+const GAP: &str = "tikv_resolved_ts_min_resolved_ts_gap_millis";
+
+/// Lets the least resolved timestamp of a store stand still from the first minute on.
+fn stop_resolving(run: &mut Run, instance: &str) {
+    let since = run.at(60);
+    run.each(GAP, Some(instance), |_, samples| {
+        for sample in samples.iter_mut().filter(|sample| sample.at > since) {
+            sample.value += (sample.at - since) as f64;
+        }
+    });
+}
+
+#[test]
+fn a_resolved_timestamp_that_stands_still_is_a_stall_at_its_store() {
+    let mut run = quiet();
+    let (_, instance, name) = run.store(1);
+    stop_resolving(&mut run, &instance);
+    let verdict = run.verdict();
+    assert_cause(&verdict, "gc_stall", &name);
+    let onset = verdict.causes[0].onset_ms - run.window.start;
+    // It had lagged up to twice the interval of its advance (20 s) before it stood still.
+    assert!((15_000..75_000).contains(&onset), "{onset}");
+    for (_, instance) in run.stores().into_iter().filter(|(_, one)| *one != instance) {
+        stop_resolving(&mut run, &instance);
+    }
+    assert_cause(&run.verdict(), "gc_stall", "cluster");
+}
+
+#[test]
+fn pds_answers_alone_show_a_resolved_timestamp_that_stands_still() {
+    let mut run = quiet();
+    run.series.retain(|one| one.labels.metric() != GAP);
+    let (id, _, name) = run.store(1);
+    let mut held = None;
+    let range = run.range(60, 10_000);
+    run.bodies("/min-resolved-ts", range, |_, body| {
+        let held = held.get_or_insert_with(|| body["min_resolved_ts"].clone()).clone();
+        body["stores_min_resolved_ts"][id.to_string()] = held.clone();
+        body["min_resolved_ts"] = held;
+    });
+    assert_cause(&run.verdict(), "gc_stall", &name);
 }
