@@ -4,6 +4,7 @@ mod adversarial;
 mod aftermath;
 mod bundled;
 mod cluster;
+mod consequences;
 mod derived;
 mod incidents;
 mod members;
