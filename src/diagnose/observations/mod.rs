@@ -33,7 +33,7 @@ pub use load::{
     scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
-pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped};
+pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_never_up};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;

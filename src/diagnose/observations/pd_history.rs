@@ -126,6 +126,9 @@ pub struct PdHistory {
     pub stores: BTreeMap<StoreId, StoreHistory>,
     /// When the stores were listed, ascending.
     pub listings: Vec<Timestamp>,
+    /// That PD has no stores to list since none has joined it, in PD's words; `None` where PD never said so,
+    /// or only after it had listed stores: a member without a leader answers the same.
+    pub not_bootstrapped: Option<Listed<String>>,
     /// The names of PD's schedulers, at each change.
     pub schedulers: Vec<(Timestamp, BTreeSet<String>)>,
     /// The names of the paused schedulers, at each change.
@@ -147,6 +150,9 @@ pub struct PdHistory {
     /// The least resolved timestamp of all stores, at each change.
     pub resolved: Vec<Listed<MinResolvedTs>>,
 }
+
+/// The code of PD's error as long as no store has joined it.
+const NOT_BOOTSTRAPPED: &str = "ErrNotBootstrapped";
 
 /// Prefixes of the keys that only an operator of the cluster changes. Others differ by member or are
 /// PD's own bookkeeping: `schedulers-v2` repeats `/schedulers`, store limits appear as stores join.
@@ -200,6 +206,19 @@ impl PdHistory {
         }
         if let Some(document) = document {
             self.document(at, answer, topology, document);
+        }
+        self.refusal(answer);
+    }
+
+    /// Takes in that PD refuses to list stores because it has none.
+    fn refusal(&mut self, answer: &PdAnswer) {
+        let PdOutcome::Answered { status: 500, body } = &answer.outcome else { return };
+        let says_so = || String::from_utf8_lossy(body).contains(NOT_BOOTSTRAPPED);
+        let of_stores = Endpoint::of(&answer.path) == Endpoint::Stores;
+        if self.listings.is_empty() && of_stores && says_so() {
+            let at = answer.observed();
+            let said = || Listed::once(at, NOT_BOOTSTRAPPED.to_owned());
+            self.not_bootstrapped.get_or_insert_with(said).until = at;
         }
     }
 

@@ -1,7 +1,8 @@
 //! Kinds of incidents that operators of clusters reported in public, derived from a quiet run: each test
 //! changes what the report names, and nothing else.
 
-use operator::model::{TimeRange, Timestamp};
+use operator::diagnose::Outcome;
+use operator::model::{PdOutcome, TimeRange, Timestamp};
 use serde_json::json;
 
 use super::derived::{FROM, TO, quiet};
@@ -258,4 +259,45 @@ fn pds_answers_alone_show_a_resolved_timestamp_that_stands_still() {
         body["min_resolved_ts"] = held;
     });
     assert_cause(&run.verdict(), "gc_stall", &name);
+}
+
+/// Lets no store come up before an instant, in seconds: scrapes are refused, and PD has nothing to list.
+fn keep_down(run: &mut Run, until: i64) {
+    let before = TimeRange::new(run.window.start, run.at(until));
+    for (_, instance) in run.stores() {
+        run.fail_scrapes(&instance, before, 0.001);
+    }
+    let said = r#""[PD:cluster:ErrNotBootstrapped]TiKV cluster not bootstrapped""#;
+    let listings = run.pd.iter_mut().filter(|answer| answer.path.contains("/stores?"));
+    for answer in listings.filter(|answer| before.contains(answer.sent)) {
+        let body = said.as_bytes().to_vec().into();
+        answer.outcome = PdOutcome::Answered { status: 500, body };
+    }
+}
+
+#[test]
+fn stores_that_never_came_up_are_a_fault_and_nothing_planned() {
+    let mut run = quiet();
+    keep_down(&mut run, 200);
+    let verdict = run.verdict_at(run.at(180));
+    assert_cause(&verdict, "store_never_up", "cluster");
+    assert!(verdict.changes.is_empty(), "{}", told(&verdict));
+    assert_eq!(verdict.causes[0].end_ms, None);
+    let later = run.verdict();
+    assert_cause(&later, "store_never_up", "cluster");
+    assert!(later.changes.is_empty(), "{}", told(&later));
+    assert!(later.causes[0].end_ms.is_some_and(|end| end <= run.at(220)), "{}", told(&later));
+}
+
+#[test]
+fn a_target_that_never_answered_is_not_planned_and_only_pd_can_tell_what_it_is() {
+    let mut run = quiet();
+    let (_, instance, _) = run.store(2);
+    let window = run.window;
+    run.fail_scrapes(&instance, window, 0.001);
+    run.pd.clear();
+    run.series.retain(|one| !one.labels.metric().starts_with("pd_"));
+    let verdict = run.verdict();
+    assert_eq!(verdict.outcome, Outcome::CannotTell, "{}", told(&verdict));
+    assert!(verdict.changes.is_empty(), "{}", told(&verdict));
 }
