@@ -11,7 +11,9 @@ use super::configuration::config;
 use super::endpoint::Endpoint;
 use super::hot_regions::{Flow, FlowKind, RegionPeers, busy_and_peers};
 use super::members::{MembersDocument, health, members, status};
-use super::scheduling::{SafePoint, operators, safe_point, scheduler_names};
+use super::scheduling::{
+    MinResolvedTs, SafePoint, min_resolved_ts, operators, safe_point, scheduler_names,
+};
 use super::stores::stores;
 use crate::model::{MemberStatus, PdAnswer, PdOperator, Store, StoreId};
 
@@ -73,6 +75,8 @@ pub enum PdDocument {
     },
     /// The body of `/gc/safepoint`.
     SafePoint(SafePoint),
+    /// The body of `/min-resolved-ts`.
+    MinResolvedTs(MinResolvedTs),
 }
 
 /// A body as parsed: `None` where the request failed or where nothing here reads its path.
@@ -123,7 +127,7 @@ impl PdDocument {
                 let count: RawCount = reader.json()?;
                 Self::RegionCheck { name: name.to_owned(), count: count.count }
             }
-            // What says nothing of hot regions or of GC is as good as no answer about them.
+            // What says nothing of hot regions, of GC or of resolved timestamps is as good as no answer about them.
             Endpoint::HotRegions(kind) => match Flow::of_hot_regions(body) {
                 Some(flow) => Self::HotRegions { kind, flow },
                 None => return Ok(None),
@@ -135,6 +139,10 @@ impl PdDocument {
             Endpoint::SafePoint => match reader.json() {
                 Ok(raw) => Self::SafePoint(safe_point(raw)),
                 Err(_) => return Ok(None),
+            },
+            Endpoint::MinResolvedTs => match reader.json().ok().and_then(min_resolved_ts) {
+                Some(least) => Self::MinResolvedTs(least),
+                None => return Ok(None),
             },
             Endpoint::Ping | Endpoint::Cluster | Endpoint::Unread => return Ok(None),
         };
@@ -243,6 +251,25 @@ mod tests {
             keys,
             ["join=", "schedule.leader-schedule-limit=4", "schedule.store-limit.1.add-peer=15"]
         );
+    }
+
+    #[test]
+    fn a_resolved_timestamp_is_a_tso_of_the_store_that_has_the_least() {
+        let of = |body: &str| {
+            let path = "/pd/api/v1/min-resolved-ts?scope=cluster";
+            PdDocument::parse(path, body.as_bytes()).unwrap()
+        };
+        let least = r#"{"is_real_time":true,"min_resolved_ts":470689404682240000,"persist_interval":"1s",
+            "stores_min_resolved_ts":{"1":470689452673990656,"4":470689404682240000}}"#;
+        let Some(PdDocument::MinResolvedTs(least)) = of(least) else { panic!("not a timestamp") };
+        assert_eq!((least.cluster, least.store), (470_689_404_682_240_000, Some(StoreId(4))));
+        assert_eq!(least.instant().to_string(), "2026-11-24T16:26:25.000Z");
+        let seconds = r#"{"is_real_time":true,"min_resolved_ts":1795691683}"#;
+        let none = r#"{"is_real_time":true,"min_resolved_ts":18446744073709551615}"#;
+        let unfollowed = r#"{"is_real_time":false,"min_resolved_ts":470689404682240000}"#;
+        for body in [seconds, none, unfollowed] {
+            assert_eq!(of(body), None, "{body}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Endpoint<'a> {
     PausedSchedulers,
     /// `/gc/safepoint`: how far GC may go, and who holds it back.
     SafePoint,
+    /// `/min-resolved-ts`: up to when every store has resolved its transactions.
+    MinResolvedTs,
     /// `/regions/count`: how many regions there are.
     RegionCount,
     /// `/regions/check/<name>`: how many regions a check names.
@@ -70,6 +72,7 @@ impl<'a> Endpoint<'a> {
             "/schedulers" if query.is_empty() => Self::Schedulers,
             "/schedulers" if query == "status=paused" => Self::PausedSchedulers,
             "/gc/safepoint" => Self::SafePoint,
+            "/min-resolved-ts" => Self::MinResolvedTs,
             "/regions/count" => Self::RegionCount,
             "/hotspot/regions/read" => Self::HotRegions(FlowKind::Read),
             "/hotspot/regions/write" => Self::HotRegions(FlowKind::Write),
@@ -170,7 +173,7 @@ pub const ASKED: [Asked; 46] = [
         Endpoint::HotRegions(FlowKind::Write),
         "/pd/api/v1/hotspot/regions/write",
     ),
-    of_leader(Group::Leader, Endpoint::Unread, "/pd/api/v1/min-resolved-ts?scope=cluster"),
+    of_leader(Group::Leader, Endpoint::MinResolvedTs, "/pd/api/v1/min-resolved-ts?scope=cluster"),
     of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/operators/records?from=0"),
     of_leader(Group::Slow, Endpoint::RegionCount, "/pd/api/v1/regions/count"),
     of_leader(

@@ -28,5 +28,5 @@ pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
 pub use rewrite::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 pub use schedule::{PdCadence, PdRequest, PdSchedule};
-pub use scheduling::SafePoint;
+pub use scheduling::{MinResolvedTs, SafePoint};
 pub use topology::{MemberView, Topology};

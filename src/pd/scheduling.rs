@@ -1,12 +1,12 @@
 //! What the answers about scheduling say: `/operators`, `/schedulers` and `/gc/safepoint`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::documents::{PdDocumentError, Reader};
-use crate::model::{PdOperator, RegionId};
+use crate::model::{PdOperator, RegionId, StoreId, Timestamp};
 
 #[derive(Deserialize)]
 struct RawOperator {
@@ -94,4 +94,49 @@ pub(super) fn safe_point(raw: RawSafePoints) -> SafePoint {
         cluster: raw.gc_safe_point,
         holder: holder.map(|(safe_point, service)| (service, safe_point)),
     }
+}
+
+/// What `/min-resolved-ts` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinResolvedTs {
+    /// The least resolved timestamp of all stores, a TSO.
+    pub cluster: u64,
+    /// The store that has it; `None` where PD does not list the stores.
+    pub store: Option<StoreId>,
+}
+
+/// How many low bits of a TSO count within a millisecond.
+const LOGICAL_BITS: u32 = 18;
+
+impl MinResolvedTs {
+    /// The instant of the timestamp, by PD's clock.
+    pub fn instant(self) -> Timestamp {
+        Timestamp::from_millis((self.cluster >> LOGICAL_BITS) as i64)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawMinResolvedTs {
+    #[serde(default)]
+    is_real_time: bool,
+    #[serde(default)]
+    min_resolved_ts: u64,
+    #[serde(default)]
+    stores_min_resolved_ts: Option<BTreeMap<StoreId, u64>>,
+}
+
+/// The least physical part that is a timestamp of PD's, in milliseconds: the year 2015, before TiKV was.
+const LEAST_MS: u64 = 1_420_070_400_000;
+
+/// `None` where PD does not follow the timestamps of its stores, or has none yet: it then answers zero or
+/// the greatest number there is.
+pub(super) fn min_resolved_ts(raw: RawMinResolvedTs) -> Option<MinResolvedTs> {
+    let known = |ts: u64| ts >> LOGICAL_BITS >= LEAST_MS && ts < u64::MAX;
+    if !raw.is_real_time || !known(raw.min_resolved_ts) {
+        return None;
+    }
+    let stores = raw.stores_min_resolved_ts.unwrap_or_default();
+    let least = stores.into_iter().filter(|(_, ts)| known(*ts)).map(|(id, ts)| (ts, id)).min();
+    let store = least.filter(|(ts, _)| *ts == raw.min_resolved_ts).map(|(_, id)| id);
+    Some(MinResolvedTs { cluster: raw.min_resolved_ts, store })
 }

@@ -114,7 +114,8 @@ impl Topology {
             PdDocument::Version(version) => self.version = Some(version.clone()),
             PdDocument::HotRegions { .. }
             | PdDocument::BusyRegions { .. }
-            | PdDocument::SafePoint(_) => {}
+            | PdDocument::SafePoint(_)
+            | PdDocument::MinResolvedTs(_) => {}
         }
     }
 

@@ -200,6 +200,7 @@ impl Reader {
             Endpoint::Ping
             | Endpoint::Cluster
             | Endpoint::SafePoint
+            | Endpoint::MinResolvedTs
             | Endpoint::HotRegions(_)
             | Endpoint::BusyRegions(_)
             | Endpoint::Unread => self.push(route.to_owned(), at, None),

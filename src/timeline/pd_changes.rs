@@ -181,7 +181,8 @@ impl PdChanges {
             | PdDocument::Version(_)
             | PdDocument::HotRegions { .. }
             | PdDocument::BusyRegions { .. }
-            | PdDocument::SafePoint(_) => {}
+            | PdDocument::SafePoint(_)
+            | PdDocument::MinResolvedTs(_) => {}
         }
     }
 

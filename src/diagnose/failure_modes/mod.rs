@@ -15,6 +15,7 @@ mod workload;
 /// Every failure mode and planned change, in the order of the catalogue.
 pub const ALL: &[Mode] = &[
     presence::store_crash::MODE,
+    presence::store_never_up::MODE,
     presence::store_restart::MODE,
     presence::store_flap::MODE,
     presence::store_pause::MODE,

@@ -115,6 +115,7 @@ pub enum FindingKind {
     NoAnswer,
     PdLeaderChanged,
     PdLeaderless,
+    PdLeadersDiffer,
     SlowDevice,
     DeviceStopped,
     SlowThreads,

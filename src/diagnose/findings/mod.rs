@@ -85,7 +85,8 @@ fn of_pd(quantity: &str, of: &str) -> Plot {
     plot(quantity, PlotHow::Pd, of)
 }
 
-fn plot(metric: &str, how: PlotHow, instance: &str) -> Plot {
+/// A plot of a metric of one scrape target.
+pub(in crate::diagnose) fn plot(metric: &str, how: PlotHow, instance: &str) -> Plot {
     Plot { metric: metric.to_owned(), how, instance: instance.to_owned(), label: None }
 }
 

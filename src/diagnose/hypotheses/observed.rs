@@ -8,7 +8,8 @@ use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange, Shift,
+    self, Drain, HungMember, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange,
+    Shift,
 };
 use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
@@ -33,6 +34,8 @@ pub struct ObservedWindow<'a> {
     pub member_names: Vec<String>,
     /// Outages of PD members.
     pub members: Vec<MemberOutage>,
+    /// PD members that answer and do no work.
+    pub hung_members: Vec<HungMember>,
     /// Changes of PD's leader, each with its finding.
     pub leader_changes: Vec<(LeaderChange, FindingRef)>,
     /// Stores that became slow alone.
@@ -94,12 +97,14 @@ impl<'a> ObservedWindow<'a> {
         let slow_stores = slow_stores(evidence, &outages, findings);
         let member_names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
         let slow_members = slow_members(evidence, &member_names, &members, findings);
+        let hung_members = observations::hung_members(evidence, &outages);
         Self {
             evidence,
             findings: std::mem::take(findings),
             outages,
             member_names,
             members,
+            hung_members,
             leader_changes,
             slow_stores,
             slow_members,

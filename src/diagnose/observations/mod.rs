@@ -6,6 +6,7 @@
 
 pub(super) mod departures;
 mod health;
+mod hung_members;
 pub(super) mod invariants;
 mod liveness;
 mod load;
@@ -25,13 +26,14 @@ mod stages;
 pub(super) mod tracks;
 
 pub use health::{HEALTH, late_checks};
+pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};
 pub use liveness::Liveness;
 pub use load::{
     Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rise_without_baseline, rises,
     scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
-pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped};
+pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_never_up};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;

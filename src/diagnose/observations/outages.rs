@@ -384,6 +384,20 @@ fn attach_restart(evidence: &Evidence, store: usize, restart: &Restart, found: &
     found.push(outage);
 }
 
+/// Whether nobody had ever heard the store when it was missed: no scrape of it had succeeded, and PD had not
+/// listed it.
+pub fn was_never_up(evidence: &Evidence, outage: &Outage) -> bool {
+    let known = &evidence.nodes.stores[outage.store];
+    let history = known.id.and_then(|id| evidence.pd.stores.get(&id));
+    let scrapes = known.instance.as_deref().and_then(|name| evidence.series.scrapes().get(name));
+    let answered = |before: Timestamp| {
+        scrapes.is_some_and(|list| list.iter().any(|one| one.up && one.at < before))
+    };
+    outage.scrapes.is_some()
+        && !answered(outage.onset)
+        && history.is_none_or(|history| history.first_seen > outage.onset)
+}
+
 /// The names of the scraped targets that are stores or members, ascending.
 pub fn scraped_nodes(evidence: &Evidence) -> impl Iterator<Item = &str> {
     let nodes = evidence.nodes.targets.iter().filter(|target| target.component.is_node());

@@ -9,7 +9,7 @@ use crate::model::{
     GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
     StoreId, StoreLabel, Timestamp,
 };
-use crate::pd::{Endpoint, FlowKind, HotRegion, PdDocument, SafePoint, Topology};
+use crate::pd::{Endpoint, FlowKind, HotRegion, MinResolvedTs, PdDocument, SafePoint, Topology};
 
 /// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +83,32 @@ pub struct TopRegion {
     pub share: f64,
 }
 
+/// Something that PD answered, and for how long it went on answering the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// When it was answered first.
+    pub at: Timestamp,
+    /// When it was answered last.
+    pub until: Timestamp,
+    /// What was answered.
+    pub answer: T,
+}
+
+impl<T> Listed<T> {
+    fn once(at: Timestamp, answer: T) -> Self {
+        Self { at, until: at, answer }
+    }
+}
+
+/// Who leads PD and who leads etcd, as one answer to `/members` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The name of PD's leader; `None` where none is named.
+    pub leader: Option<String>,
+    /// The name of etcd's leader; `None` where none is named.
+    pub etcd_leader: Option<String>,
+}
+
 /// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
@@ -94,10 +120,15 @@ pub struct PdHistory {
     pub member_ids: BTreeMap<String, MemberId>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
+    /// Who leads PD and etcd as each member says, at each change, by the name of the member.
+    pub leaderships: BTreeMap<String, Vec<(Timestamp, Leadership)>>,
     /// The histories of the stores, by id.
     pub stores: BTreeMap<StoreId, StoreHistory>,
     /// When the stores were listed, ascending.
     pub listings: Vec<Timestamp>,
+    /// That PD has no stores to list since none has joined it, in PD's words; `None` where PD never said so,
+    /// or only after it had listed stores: a member without a leader answers the same.
+    pub not_bootstrapped: Option<Listed<String>>,
     /// The names of PD's schedulers, at each change.
     pub schedulers: Vec<(Timestamp, BTreeSet<String>)>,
     /// The names of the paused schedulers, at each change.
@@ -106,8 +137,8 @@ pub struct PdHistory {
     pub config_changes: Vec<ConfigChange>,
     /// The configuration as last listed, by dotted key.
     pub config: BTreeMap<String, String>,
-    /// PD's operators under way, at each answer that listed any.
-    pub operators: Vec<(Timestamp, Vec<PdOperator>)>,
+    /// PD's operators under way, at each change; a list is empty while there was none.
+    pub operators: Vec<Listed<Vec<PdOperator>>>,
     /// The number of regions that each check names, by the check's name, at each change.
     pub checks: BTreeMap<String, Vec<(Timestamp, u64)>>,
     /// The flow of hot regions by kind, at each answer.
@@ -116,7 +147,12 @@ pub struct PdHistory {
     pub peers: BTreeMap<RegionId, BTreeSet<StoreId>>,
     /// The GC safe point, at each change.
     pub safe_points: Vec<(Timestamp, SafePoint)>,
+    /// The least resolved timestamp of all stores, at each change.
+    pub resolved: Vec<Listed<MinResolvedTs>>,
 }
+
+/// The code of PD's error as long as no store has joined it.
+const NOT_BOOTSTRAPPED: &str = "ErrNotBootstrapped";
 
 /// Prefixes of the keys that only an operator of the cluster changes. Others differ by member or are
 /// PD's own bookkeeping: `schedulers-v2` repeats `/schedulers`, store limits appear as stores join.
@@ -158,6 +194,7 @@ impl PdHistory {
     ) {
         self.ask(answer);
         if repeats && !counts_again(answer) {
+            self.repeat(answer);
             return;
         }
         // Only who leads is needed of the topology, and the stores are most of it.
@@ -169,6 +206,32 @@ impl PdHistory {
         }
         if let Some(document) = document {
             self.document(at, answer, topology, document);
+        }
+        self.refusal(answer);
+    }
+
+    /// Takes in that PD refuses to list stores because it has none.
+    fn refusal(&mut self, answer: &PdAnswer) {
+        let PdOutcome::Answered { status: 500, body } = &answer.outcome else { return };
+        let says_so = || String::from_utf8_lossy(body).contains(NOT_BOOTSTRAPPED);
+        let of_stores = Endpoint::of(&answer.path) == Endpoint::Stores;
+        if self.listings.is_empty() && of_stores && says_so() {
+            let at = answer.observed();
+            let said = || Listed::once(at, NOT_BOOTSTRAPPED.to_owned());
+            self.not_bootstrapped.get_or_insert_with(said).until = at;
+        }
+    }
+
+    /// Takes in an answer like the one before.
+    fn repeat(&mut self, answer: &PdAnswer) {
+        let at = answer.observed();
+        let until = match Endpoint::of(&answer.path) {
+            Endpoint::Operators => self.operators.last_mut().map(|last| &mut last.until),
+            Endpoint::MinResolvedTs => self.resolved.last_mut().map(|last| &mut last.until),
+            _ => None,
+        };
+        if let Some(until) = until {
+            *until = at.max(*until);
         }
     }
 
@@ -193,6 +256,12 @@ impl PdHistory {
     ) {
         match document {
             PdDocument::Members(members) => {
+                let said = Leadership {
+                    leader: members.leader.clone(),
+                    etcd_leader: members.etcd_leader.clone(),
+                };
+                let by = self.leaderships.entry(answer.member.clone()).or_default();
+                push_changed(by, at, &said);
                 for member in members.members.values() {
                     let url = member.client_urls.first().cloned().unwrap_or_default();
                     self.listed.insert(member.name.clone(), url);
@@ -216,8 +285,8 @@ impl PdHistory {
             PdDocument::Config(config) if topology.leader.as_ref() == Some(&answer.member) => {
                 self.config(at, config);
             }
-            PdDocument::Operators(operators) if !operators.is_empty() => {
-                self.operators.push((at, operators.clone()));
+            PdDocument::Operators(operators) => {
+                self.operators.push(Listed::once(at, operators.clone()));
             }
             PdDocument::RegionCheck { name, count } => {
                 push_changed(self.checks.entry(name.clone()).or_default(), at, count);
@@ -235,8 +304,8 @@ impl PdHistory {
             PdDocument::SafePoint(safe_point) => {
                 push_changed(&mut self.safe_points, at, safe_point);
             }
+            PdDocument::MinResolvedTs(least) => self.resolved.push(Listed::once(at, *least)),
             PdDocument::Config(_)
-            | PdDocument::Operators(_)
             | PdDocument::Health(_)
             | PdDocument::RegionCount(_)
             | PdDocument::Version(_) => {}

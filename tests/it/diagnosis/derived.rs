@@ -19,7 +19,7 @@ pub fn quiet() -> Run {
 
 /// A process that dies and is back: scrapes fail once, heartbeats stay away for 20 s, start
 /// times move, counters begin anew.
-fn restart(run: &mut Run, index: usize, at: i64) {
+pub fn restart(run: &mut Run, index: usize, at: i64) {
     let (id, instance, _) = run.store(index);
     let back = run.at(at + 12);
     run.fail_scrapes(&instance, run.range(at, at + 14), 0.001);

@@ -33,7 +33,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let Some((last_at, last)) = counts.last() else { continue };
         let raised = counts.iter().rev().take_while(|(_, count)| *count > 0).last();
         let Some((since, first)) = raised else { continue };
-        let operated = pd.operators.iter().any(|(at, _)| *at >= *since);
+        let operated = pd.operators.iter().any(|list| list.at >= *since && !list.answer.is_empty());
         if *last == 0 || last < first || operated || open - *since < LASTS_MS {
             continue;
         }

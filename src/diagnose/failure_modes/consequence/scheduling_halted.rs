@@ -34,31 +34,49 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     stuck(observed).into_iter().chain(halted(observed)).collect()
 }
 
-/// An operator that is under way for longer than its step may take.
-fn stuck(observed: &ObservedWindow<'_>) -> Option<Claim> {
-    let mut first: BTreeMap<&PdOperator, Timestamp> = BTreeMap::new();
-    let mut oldest: Option<(Timestamp, Timestamp, &PdOperator)> = None;
-    for (at, operators) in &observed.evidence.pd.operators {
-        first.retain(|operator, _| operators.contains(operator));
-        for operator in operators {
-            let since = *first.entry(operator).or_insert(*at);
-            if *at - since >= STEP_MS && oldest.is_none_or(|(known, _, _)| since < known) {
-                oldest = Some((since, *at, operator));
-            }
+/// An operator, from the answer that listed it first to the last one that did.
+struct UnderWay<'a> {
+    operator: &'a PdOperator,
+    since: Timestamp,
+    until: Timestamp,
+    /// When PD answered without it; `None` where it is still under way.
+    gone: Option<Timestamp>,
+}
+
+/// The operators of a window, each for as long as every answer listed it.
+fn operators<'a>(observed: &'a ObservedWindow<'_>) -> Vec<UnderWay<'a>> {
+    let mut open: BTreeMap<&PdOperator, UnderWay<'a>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for list in &observed.evidence.pd.operators {
+        let ended = open.extract_if(.., |operator, _| !list.answer.contains(operator));
+        found.extend(ended.map(|(_, one)| UnderWay { gone: Some(list.at), ..one }));
+        for operator in &list.answer {
+            let fresh = UnderWay { operator, since: list.at, until: list.until, gone: None };
+            open.entry(operator).or_insert(fresh).until = list.until;
         }
     }
-    let (since, at, operator) = oldest?;
+    found.extend(open.into_values());
+    found
+}
+
+/// An operator that is under way for longer than its step may take; of several, the oldest.
+fn stuck(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let too_long = operators(observed).into_iter().filter(|one| one.until - one.since >= STEP_MS);
+    let oldest = too_long.min_by_key(|one| one.since)?;
+    let UnderWay { operator, since, until, gone } = oldest;
     let text = format!(
         "{}: {} is under way for longer than its step may take",
         operator.desc, operator.brief
     );
     let mut claim = Claim::new(Target::cluster(), since, 5_000, 0.8);
+    claim.end = gone;
+    claim.target.concerns.extend(operator.region.map(|region| format!("region {region}")));
     claim.readings.push(crossing(Crossing {
         kind: FindingKind::OperatorsStill,
         target: Target::cluster(),
-        range: TimeRange::new(since, at),
+        range: TimeRange::new(since, gone.unwrap_or(until)),
         uncertainty_ms: 5_000,
-        lasts: true,
+        lasts: gone.is_none(),
         text,
         read: ("PD /operators", operator.brief.clone()),
         plot: Vec::new(),
@@ -121,7 +139,8 @@ fn lacks_peers(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
 fn stopped_balancing(observed: &ObservedWindow<'_>, range: TimeRange) -> bool {
     let pd = &observed.evidence.pd;
     let lists_in = |from: Timestamp, to: Timestamp| {
-        pd.operators.iter().filter(|(at, _)| *at >= from && *at < to).count()
+        let any = pd.operators.iter().filter(|list| !list.answer.is_empty());
+        any.filter(|list| list.at >= from && list.at < to).count()
     };
     let before = lists_in(range.start.saturating_add_millis(-180_000), range.start);
     let since = lists_in(range.start.saturating_add_millis(30_000), range.end);

@@ -1,7 +1,7 @@
 //! So many snapshots are sent or received that other work of the store has to wait.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
-use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
@@ -27,7 +27,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         metric: TRAFFIC,
         how: PlotHow::Gauge,
         kind: FindingKind::SnapshotTraffic,
-        meaning: "snapshots being sent or received",
+        text: |peak| format!("snapshots being sent or received: {}", number(peak)),
         least: 32.0,
         hold: 8,
         confidence: 0.7,

@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
-use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
@@ -29,7 +29,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         metric: CRITICAL,
         how: PlotHow::Rate,
         kind: FindingKind::CriticalError,
-        meaning: "critical errors a second",
+        text: |peak| format!("critical errors a second: {}", number(peak)),
         least: f64::MIN_POSITIVE,
         hold: 1,
         confidence: 0.9,
@@ -37,7 +37,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let series = &observed.evidence.series;
     let mut found =
         crossings(observed, &limit, |instance| series.rate(CRITICAL, instance, |_| true));
-    let limit = Limit { metric: CORRUPT, meaning: "corrupt keys met by compaction", ..limit };
+    let text = |peak| format!("corrupt keys met by compaction: {}", number(peak));
+    let limit = Limit { metric: CORRUPT, text, ..limit };
     found.extend(crossings(observed, &limit, |instance| series.rate(CORRUPT, instance, |_| true)));
     found
 }

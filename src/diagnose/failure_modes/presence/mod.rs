@@ -20,6 +20,7 @@ pub(super) mod scrape_loss;
 pub(super) mod store_asymmetric_partition;
 pub(super) mod store_crash;
 pub(super) mod store_flap;
+pub(super) mod store_never_up;
 pub(super) mod store_partition;
 pub(super) mod store_pause;
 pub(super) mod store_pd_partition;

@@ -1,11 +1,15 @@
-//! A store was killed for its memory: it rose to the limit just before the process died.
+//! A store was killed for its memory: it rose to the limit just before the process died, once or again and
+//! again.
+
+use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned};
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
-use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
-use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target, number};
+use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::observations::{Outage, Presence};
 use crate::model::{TimeRange, Timestamp};
 
@@ -37,34 +41,126 @@ const GREW: f64 = 2.0;
 /// The age in milliseconds up to which a process may still be filling its caches.
 const YOUNG_MS: i64 = 60_000;
 
+/// How many deaths at the same height of memory show a limit that the process cannot see, such as that of
+/// a container: one may be chance.
+const DEATHS: usize = 2;
+/// How far apart those heights may be, as the greatest divided by the least: samples are taken at any time in
+/// the interval before a death, in which memory still grows.
+const SAME_HEIGHT: f64 = 1.25;
+/// The least share of its own highest that memory had just before a death.
+const AT_HIGHEST: f64 = 0.97;
+/// How many times memory must have grown before each death.
+const CLIMBED: f64 = 1.05;
+/// How far back the growth is measured from, in milliseconds.
+const CLIMB_MS: i64 = 150_000;
+
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    unplanned(observed, Presence::Died).filter_map(|outage| of_outage(observed, outage)).collect()
+    let mut by_store: BTreeMap<usize, Vec<Death<'_>>> = BTreeMap::new();
+    for outage in unplanned(observed, Presence::Died) {
+        by_store.entry(outage.store).or_default().extend(Death::new(observed, outage));
+    }
+    by_store.into_values().filter_map(|deaths| of_store(observed, &deaths)).collect()
 }
 
-fn of_outage(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
-    let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
-    let rss = observed.evidence.series.gauge(RSS, instance, |_| true);
-    let quota = observed.evidence.series.gauge(QUOTA, instance, |_| true);
-    let last = rss.last_by(outage.onset)?;
-    let before = TimeRange::new(last.at.saturating_add_millis(-150_000), last.at);
-    let usual = rss.within(before).iter().map(|point| point.value).min_by(f64::total_cmp)?;
-    let starts = observed.evidence.series.gauge(START, instance, |_| true);
-    let young = starts.last_by(last.at).is_some_and(|start| {
-        last.at - Timestamp::from_millis((start.value * 1000.0) as i64) < YOUNG_MS
-    });
-    let highest = rss.values().fold(0.0, f64::max);
-    // The quota is read from the cgroup at start, so the new process may report it better.
-    let limits = quota.values().filter(|limit| *limit > 0.0);
-    let limit = limits.fold(f64::INFINITY, f64::min);
-    let share = last.value / limit;
-    let grew = last.value / usual.max(1.0);
-    let near = share >= NEAR_QUOTA;
-    if !(near || grew >= GREW && last.value >= highest && !young) {
-        return None;
+/// A death of a store's process, and its memory before.
+struct Death<'a> {
+    outage: &'a Outage,
+    instance: &'a str,
+    /// Resident memory in bytes, from the start of the process, or of the window, to its death.
+    life: Vec<Point>,
+    /// The last of these samples.
+    last: Point,
+    /// Whether the process was so young that its caches may have been filling.
+    young: bool,
+}
+
+impl<'a> Death<'a> {
+    /// `None` where no sample of the process is known.
+    fn new(observed: &'a ObservedWindow<'_>, outage: &'a Outage) -> Option<Self> {
+        let instance = observed.evidence.nodes.stores[outage.store].instance.as_deref()?;
+        let series = &observed.evidence.series;
+        let rss = series.gauge(RSS, instance, |_| true);
+        let last = *rss.last_by(outage.onset)?;
+        let starts = series.gauge(START, instance, |_| true);
+        let start = starts.last_by(last.at).map(|one| (one.value * 1000.0) as i64);
+        let start = start.map_or(Timestamp::MIN, Timestamp::from_millis);
+        let life = rss.within(TimeRange::new(start, last.at + 1)).to_vec();
+        let young = last.at - start < YOUNG_MS;
+        Some(Self { outage, instance, life, last, young })
     }
+
+    /// The least memory of this process in a stretch before its death, in bytes.
+    fn least(&self, millis: i64) -> f64 {
+        let from = self.last.at.saturating_add_millis(-millis);
+        let recent = self.life.iter().filter(|point| point.at >= from);
+        recent.map(|point| point.value).fold(self.last.value, f64::min)
+    }
+
+    /// Whether its memory climbed up to the last sample and had never been higher.
+    fn climbed(&self) -> bool {
+        let highest = self.life.iter().map(|point| point.value).fold(0.0, f64::max);
+        self.last.value >= AT_HIGHEST * highest && self.last.value >= CLIMBED * self.least(CLIMB_MS)
+    }
+}
+
+/// The claim of a store whose memory explains its deaths.
+fn of_store(observed: &ObservedWindow<'_>, deaths: &[Death<'_>]) -> Option<Claim> {
+    let first = deaths.first()?;
+    let limit = limit(observed, first.instance);
+    let rss = observed.evidence.series.gauge(RSS, first.instance, |_| true);
+    let near = |death: &&Death<'_>| death.last.value >= NEAR_QUOTA * limit;
+    let grew = |death: &&Death<'_>| grew(death, &rss);
+    let (shown, confidence): (Vec<&Death<'_>>, f64) = if deaths.iter().any(|one| near(&one)) {
+        (deaths.iter().filter(near).collect(), 0.98)
+    } else if deaths.iter().any(|one| grew(&one)) {
+        (deaths.iter().filter(grew).collect(), 0.8)
+    } else if at_one_height(observed, deaths) {
+        (deaths.iter().collect(), 0.75)
+    } else {
+        return None;
+    };
+    let mut found = claim(observed, shown[0].outage, confidence);
+    for death in &shown[1..] {
+        found.evidence.extend(&death.outage.findings);
+    }
+    found.end = shown.last().and_then(|death| death.outage.end);
+    found.readings.extend(shown.iter().map(|death| reading(observed, death, limit)));
+    Some(found.unchecked("the kernel's log", "dmesg | grep -i 'killed process'"))
+}
+
+/// The limit of a process's memory in bytes; infinite where it is unknown. The quota is read from the cgroup
+/// at start, so the new process may report it better.
+fn limit(observed: &ObservedWindow<'_>, instance: &str) -> f64 {
+    let quota = observed.evidence.series.gauge(QUOTA, instance, |_| true);
+    quota.values().filter(|limit| *limit > 0.0).fold(f64::INFINITY, f64::min)
+}
+
+/// Whether memory multiplied within minutes and ended at its highest of all.
+fn grew(death: &Death<'_>, rss: &Track) -> bool {
+    let before = TimeRange::new(death.last.at.saturating_add_millis(-CLIMB_MS), death.last.at);
+    let usual = rss.within(before).iter().map(|point| point.value).min_by(f64::total_cmp);
+    let highest = rss.values().fold(0.0, f64::max);
+    let times = usual.map_or(0.0, |usual| death.last.value / usual.max(1.0));
+    times >= GREW && death.last.value >= highest && !death.young
+}
+
+/// Whether a process died each time as its memory had climbed to the same height, and no other store died: a
+/// limit that it does not know of. Whoever kills it on purpose does not wait for that.
+fn at_one_height(observed: &ObservedWindow<'_>, deaths: &[Death<'_>]) -> bool {
+    let heights = || deaths.iter().map(|death| death.last.value);
+    let (least, most) = (heights().fold(f64::INFINITY, f64::min), heights().fold(0.0, f64::max));
+    let mut others = unplanned(observed, Presence::Died);
+    let own = deaths[0].outage.store;
+    deaths.len() >= DEATHS
+        && most <= SAME_HEIGHT * least
+        && deaths.iter().all(Death::climbed)
+        && others.all(|outage| outage.store == own)
+}
+
+fn reading(observed: &ObservedWindow<'_>, death: &Death<'_>, limit: f64) -> Finding {
     let mib = |bytes: f64| number(bytes / 1_048_576.0);
-    let mut found = claim(observed, outage, if near { 0.98 } else { 0.8 });
-    found.readings.push(crossing(Crossing {
+    let Death { outage, instance, last, .. } = death;
+    crossing(Crossing {
         kind: FindingKind::MemoryRose,
         target: Target::store(&observed.evidence.nodes.stores[outage.store]),
         range: TimeRange::new(last.at, outage.onset),
@@ -73,16 +169,10 @@ fn of_outage(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
         text: format!(
             "resident memory stood at {} MiB before it died, {} shortly before, limit {}",
             mib(last.value),
-            mib(usual),
+            mib(death.least(CLIMB_MS)),
             if limit.is_finite() { mib(limit) } else { "unknown".to_owned() }
         ),
         read: (&format!("{RSS}{{instance=\"{instance}\"}}"), number(last.value)),
-        plot: vec![Plot {
-            metric: RSS.to_owned(),
-            how: PlotHow::Gauge,
-            instance: instance.to_owned(),
-            label: None,
-        }],
-    }));
-    Some(found.unchecked("the kernel's log", "dmesg | grep -i 'killed process'"))
+        plot: vec![plot(RSS, PlotHow::Gauge, instance)],
+    })
 }

@@ -4,7 +4,7 @@
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::Liveness;
+use crate::diagnose::observations::{Liveness, MemberOutage, Reachability};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -23,7 +23,11 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let silent = gone(observed).filter(|outage| !outage.led && !died(outage));
     silent
         .map(|outage| {
-            let claim = claim(observed, outage);
+            let mut claim = claim(observed, outage);
+            if waits_for_leader(observed, outage) {
+                claim.confidence = claim.confidence.min(0.45);
+                claim = claim.but("the leader gives no answer either, and members wait for it");
+            }
             match outage.liveness {
                 Liveness::StoodStill { .. } => claim.but("its counters stood still: it was frozen"),
                 Liveness::MovedOn { .. } => claim.but("its counters went on: it was cut off"),
@@ -34,4 +38,22 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             }
         })
         .collect()
+}
+
+/// How long a member may wait for a leader that gives no answer, in milliseconds, before it is missing
+/// itself: an election takes as long.
+const WAITS_MS: i64 = 20_000;
+
+/// Whether only the recorder misses the member, for no longer than an election takes, and not before the
+/// leader: members pass on to the leader what they are asked.
+fn waits_for_leader(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> bool {
+    let began_before = |leader: &MemberOutage| {
+        let slack = leader.uncertainty_ms() + outage.uncertainty_ms();
+        leader.onset <= outage.onset.saturating_add_millis(slack)
+            && leader.end.is_none_or(|end| end >= outage.onset)
+    };
+    let leaders = observed.members.iter().filter(|one| one.led && one.is_silent());
+    outage.prometheus != Reachability::Silent
+        && outage.range(observed.open()).millis() < WAITS_MS
+        && leaders.into_iter().any(began_before)
 }

@@ -32,7 +32,12 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let until = one.end.unwrap_or(observed.open()).saturating_add_millis(30_000);
             (one.is_silent() || one.restart.is_some()) && since >= from && since <= until
         });
-        if missing || *to == change.from {
+        let hung = observed.hung_members.iter().any(|one| {
+            let range = one.range();
+            let until = range.end.saturating_add_millis(30_000);
+            one.member == change.from && since >= range.start && since <= until
+        });
+        if missing || hung || *to == change.from {
             continue;
         }
         let from = &change.from;

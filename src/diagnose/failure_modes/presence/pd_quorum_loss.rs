@@ -56,10 +56,13 @@ fn by_members(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let from = starts.clone().filter(lost).min()?;
     let ends = silent.iter().filter_map(|one| one.end);
     let until = ends.filter(|end| *end > from && !lost(end)).min();
-    if until.unwrap_or(observed.open()) - from < LASTS_MS {
+    let missing = missing_at(from);
+    // Members wait for a leader that is missing until they have elected another one.
+    let leader = observed.evidence.pd.leader_at(from);
+    let waits = leader.is_none_or(|leader| missing.contains(leader));
+    if waits && until.unwrap_or(observed.open()) - from < LASTS_MS {
         return None;
     }
-    let missing = missing_at(from);
     let evidence = silent
         .iter()
         .filter(|one| missing.contains(one.member.as_str()))

@@ -1,7 +1,8 @@
 //! Prometheus or the recorder lost sight of a node that others reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::diagnose::failure_modes::presence::store_never_up::never_up;
 use crate::diagnose::failure_modes::presence::store_presence::{
     is_badly_connected, is_starved, unplanned,
 };
@@ -9,7 +10,9 @@ use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Presence, Reachability, Silence, scraped_nodes, unscraped};
+use crate::diagnose::observations::{
+    Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
+};
 use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
 
 /// The declaration of this failure of the observer.
@@ -37,9 +40,12 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 const FAILED: usize = 2;
 
 fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let explained = never_up(observed).into_iter().map(|outage| (outage.store, outage.onset));
+    let explained: BTreeSet<(usize, Timestamp)> = explained.collect();
     let unseen = unplanned(observed, Presence::Unseen)
         .filter(|outage| outage.scrapes.as_ref().is_some_and(|scrapes| scrapes.failed >= FAILED))
-        .filter(|outage| !is_starved(observed, outage) && !is_badly_connected(observed, outage));
+        .filter(|outage| !is_starved(observed, outage) && !is_badly_connected(observed, outage))
+        .filter(|outage| !explained.contains(&(outage.store, outage.onset)));
     unseen
         .map(|outage| {
             let target = Target::store(&observed.evidence.nodes.stores[outage.store]);
@@ -53,7 +59,12 @@ fn unseen_stores(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             }
             let confidence = claim.confidence;
             let what = format!("{}: whether PD heard it meanwhile", claim.target.name);
-            Claim { confidence, ..claim.depends_on(&what, "pd-ctl store") }
+            let open = claim.depends_on(&what, "pd-ctl store");
+            // What was so from the first scrape on is no loss of sight: it may never have been there.
+            if was_never_up(observed.evidence, outage) {
+                return open;
+            }
+            Claim { confidence, ..open }
         })
         .collect()
 }

@@ -43,7 +43,10 @@ fn step(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Option<(Po
             && pd.leader_at(point.at) == Some(name)
             && pd.leads_since(point.at).is_some_and(|since| since <= settled)
     };
-    let points: Vec<Point> = track.0.iter().filter(leads).copied().collect();
+    // Timestamps that stand still show no clock: PD gives none out.
+    let still = |index: usize| index > 0 && track.0[index - 1].value == track.0[index].value;
+    let moving = track.0.iter().enumerate().filter(|(index, _)| !still(*index));
+    let points: Vec<Point> = moving.map(|(_, point)| point).filter(leads).copied().collect();
     let offset = |point: &Point| point.value - point.at.as_millis() as f64;
     let usual = median(points.iter().take(4).map(offset))?;
     let off = |point: &Point| (offset(point) - usual).abs() >= STEP_MS;

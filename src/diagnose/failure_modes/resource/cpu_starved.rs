@@ -51,6 +51,11 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.confidence -= 0.25;
             claim = claim.but("scrapes and requests to PD take no longer than usual");
         }
+        if is_shared(node) {
+            claim.confidence = claim.confidence.min(0.45);
+            claim =
+                claim.but("threads of the other stores wait longer too: what slows it is shared");
+        }
         if let Some((before, now)) = cpu(observed, node)
             && now > 1.3 * before
         {
@@ -65,6 +70,18 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         )
     });
     slow.collect()
+}
+
+/// How many times longer than usual the other stores' threads wait where a machine or a load that all share
+/// slows them.
+const SHARED: f64 = 2.0;
+/// How many times more than that a store's threads must wait to lack CPU of its own beyond doubt.
+const ITS_OWN: f64 = 8.0;
+
+/// Whether the threads of the other stores wait longer as well: the busiest store shows most of what all lack.
+fn is_shared(node: &SlowNode) -> bool {
+    let mut waits = node.slow.iter().filter(|slow| slow.quantity.stage == Stage::Threads);
+    node.excess(Stage::Threads) < ITS_OWN && waits.any(|slow| slow.elsewhere >= SHARED)
 }
 
 /// The CPU time of the process before and meanwhile, in cores.

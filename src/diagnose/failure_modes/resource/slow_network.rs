@@ -9,7 +9,10 @@ use crate::diagnose::failure_modes::resource::slow_link::slow_links;
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::Stage;
+use crate::diagnose::thresholds::AFTERMATH_MS;
+use crate::model::TimeRange;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -48,6 +51,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 claim.confidence = 0.45;
                 claim = claim.but("only Prometheus waits longer; PD does not");
             }
+            if waits_for_pd(observed, node) {
+                claim.confidence = claim.confidence.min(0.45);
+                claim = claim.but("it only waits for PD, whose leader was missing");
+            }
             let host =
                 known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
             claim.unchecked(
@@ -67,8 +74,38 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.confidence = 0.45;
             claim = claim.but("only one observer waits longer");
         }
+        let by_etcd = witnesses.iter().any(|one| one.starts_with("etcd"));
+        if !by_etcd && node.lasted_ms() < HICCUP_MS {
+            claim.confidence = claim.confidence.min(0.45);
+            claim = claim.but("it is no longer than a busy machine delays answers");
+        }
         claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
     }));
     found.extend(slow_links(observed));
     found
 }
+
+/// How long answers of a PD member must take longer, in milliseconds, where etcd's probes of its peers show
+/// nothing: the recorder and Prometheus run beside a load that changes.
+const HICCUP_MS: i64 = 45_000;
+
+/// Whether a store waits longer for nothing but PD while PD's leader gave no answer or did no work: one store
+/// always waits longest.
+fn waits_for_pd(observed: &ObservedWindow<'_>, node: &SlowNode) -> bool {
+    let only_pd = node.slow.iter().all(|slow| slow.quantity.metric == PD_ANSWERS);
+    let onset = node.range.start;
+    let about = |range: TimeRange, uncertainty_ms: i64| {
+        let slack = uncertainty_ms + node.slow[0].departure.uncertainty_ms;
+        onset >= range.start.saturating_add_millis(-slack)
+            && onset <= range.end.saturating_add_millis(AFTERMATH_MS)
+    };
+    let missing = observed.members.iter().filter(|one| one.led && one.is_silent());
+    let mut missing = missing.map(|one| about(one.range(observed.open()), one.uncertainty_ms()));
+    let mut hung = observed.hung_members.iter();
+    only_pd
+        && (missing.any(|about| about)
+            || hung.any(|one| about(one.range(), one.shown[0].uncertainty_ms)))
+}
+
+/// How long PD takes to answer a store.
+const PD_ANSWERS: &str = "tikv_pd_request_duration_seconds";

@@ -16,8 +16,8 @@ pub struct Limit<'a> {
     pub how: PlotHow,
     /// The kind of finding that a crossing is.
     pub kind: FindingKind,
-    /// What the quantity means, for a person.
-    pub meaning: &'a str,
+    /// The sentence of the finding, by the value farthest beyond the limit.
+    pub text: fn(f64) -> String,
     /// The least value that crosses the limit.
     pub least: f64,
     /// The least number of points in a row at or above it.
@@ -51,7 +51,7 @@ pub fn crossings(
             range: stretch.range,
             uncertainty_ms,
             lasts: stretch.lasts,
-            text: format!("{}: {}", limit.meaning, number(stretch.peak)),
+            text: (limit.text)(stretch.peak),
             read: (&format!("{}{{instance=\"{instance}\"}}", limit.metric), number(stretch.peak)),
             plot: vec![Plot {
                 metric: limit.metric.to_owned(),
@@ -82,7 +82,7 @@ pub fn busy_pools(observed: &ObservedWindow<'_>, is_member: fn(&str) -> bool) ->
         metric: THREADS,
         how: PlotHow::Rate,
         kind: FindingKind::ThreadsSaturated,
-        meaning: "share of the pool's threads that is busy",
+        text: |peak| format!("share of the pool's threads that is busy: {}", number(peak)),
         least: BUSY,
         hold: 4,
         confidence: 0.8,

@@ -1,7 +1,7 @@
 //! The transaction scheduler refuses commands: latches or the quota of pending writes are used up.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
-use crate::diagnose::findings::finding::{FindingKind, PlotHow};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
@@ -18,16 +18,23 @@ pub const MODE: Mode = Mode {
     judge,
 };
 
-const BUSY: &str = "tikv_scheduler_too_busy_total";
+/// Counts the commands that the scheduler refused.
+pub const BUSY: &str = "tikv_scheduler_too_busy_total";
 
+fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    refusals(observed)
+}
+
+/// A claim for each store whose scheduler refuses commands.
+///
 /// The scheduler refuses only once 100 MB of writes are pending
 /// (`scheduler-pending-write-threshold`), so any refusal over two scrapes counts.
-fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+pub fn refusals(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let limit = Limit {
         metric: BUSY,
         how: PlotHow::Rate,
         kind: FindingKind::RequestsRefused,
-        meaning: "commands refused a second",
+        text: |peak| format!("commands refused a second: {}", number(peak)),
         least: f64::MIN_POSITIVE,
         hold: 2,
         confidence: 0.8,
