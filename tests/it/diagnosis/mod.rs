@@ -8,6 +8,7 @@ mod consequences;
 mod derived;
 mod incidents;
 mod members;
+mod moments;
 mod perturbed;
 mod summary;
 mod together;
