@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use super::pd_bodies::PdSource;
 use super::recording;
 use crate::capture::{CaptureError, CaptureReader};
-use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
+use crate::diagnose::{
+    Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose, metrics, why_not,
+};
 use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
@@ -123,6 +125,15 @@ impl<'s> Window<'s> {
     /// As [`evidence_as_of`](Self::evidence_as_of).
     pub fn verdict(&self) -> Result<Verdict, CaptureError> {
         Ok(diagnose(&self.evidence()?))
+    }
+
+    /// What became of one failure mode in the verdict of the view; `None` where there is no such mode.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub fn why_not(&self, mode: &str) -> Result<Option<WhyNot>, CaptureError> {
+        Ok(why_not(&self.evidence_as_of(self.judged_at())?, mode))
     }
 
     /// Judges the view, and reads PD's answers once for the verdict and for the timeline.

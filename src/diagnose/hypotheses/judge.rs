@@ -40,19 +40,27 @@ pub fn diagnose(evidence: &Evidence) -> Verdict {
 /// Judges a window by some modes.
 fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
     let mut observed = ObservedWindow::new(evidence);
+    let hypotheses = hypotheses(&mut observed, modes);
+    verdict(observed, &hypotheses, modes)
+}
+
+/// The claims of some modes about a window, each with its role; what they read becomes findings of it.
+pub fn hypotheses<'m>(observed: &mut ObservedWindow<'_>, modes: &'m [Mode]) -> Vec<Hypothesis<'m>> {
     let mut hypotheses = Vec::new();
     for mode in modes {
-        for claim in (mode.judge)(&observed) {
+        for claim in (mode.judge)(observed) {
             hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
     for hypothesis in &mut hypotheses {
-        for reading in std::mem::take(&mut hypothesis.claim.readings) {
-            hypothesis.claim.evidence.push(observed.findings.add(reading));
-        }
+        // What a mode read itself says more of its claim than what it shares with others.
+        let readings = std::mem::take(&mut hypothesis.claim.readings).into_iter();
+        let own: Vec<FindingRef> = readings.map(|one| observed.findings.add(one)).collect();
+        hypothesis.claim.evidence.splice(0..0, own);
     }
-    rank(&mut hypotheses, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
-    verdict(observed, &hypotheses, modes)
+    let confident = observed.evidence.thresholds.at("confident", CONFIDENT);
+    rank(&mut hypotheses, observed.open(), confident);
+    hypotheses
 }
 
 /// Findings with their ids, so that a cause can refer to them.

@@ -13,6 +13,7 @@ mod perturbed;
 mod summary;
 mod together;
 mod unseen;
+mod why_not;
 mod worlds;
 
 use operator::diagnose::{Outcome, Verdict};
