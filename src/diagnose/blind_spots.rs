@@ -44,7 +44,8 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     found
 }
 
-fn is_missing(evidence: &Evidence, need: Need) -> bool {
+/// Whether a source was not recorded.
+pub fn is_missing(evidence: &Evidence, need: Need) -> bool {
     match need {
         Need::PdStores => evidence.pd.listings.is_empty(),
         Need::PdMembers => evidence.pd.members.is_empty(),
@@ -98,17 +99,22 @@ pub fn missing_sources(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
 
 /// What an unmet need leaves open; `None` where no mode has it.
 fn unmet_need(modes: &[Mode], need: Need) -> Option<Unchecked> {
-    let (name, command) = match need {
+    let (name, command) = named(need);
+    let modes = modes.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
+    let modes: Vec<&str> = modes.collect();
+    (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
+}
+
+/// What a source is called, and the command that records it.
+pub fn named(need: Need) -> (&'static str, &'static str) {
+    match need {
         Need::PdStores => ("PD's list of stores", "operator record --pd http://PD:2379"),
         Need::PdMembers => ("answers of PD's members", "operator record --pd http://PD:2379"),
         Need::TikvMetrics => {
             ("TiKV's metrics", "operator record --prometheus http://PROMETHEUS:9090")
         }
         Need::PdMetrics => ("PD's metrics", "operator record --prometheus http://PROMETHEUS:9090"),
-    };
-    let modes = modes.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
-    let modes: Vec<&str> = modes.collect();
-    (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
+    }
 }
 
 /// Clusters in one Prometheus between which nothing decides which is PD's.

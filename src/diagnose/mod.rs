@@ -26,6 +26,7 @@ pub use findings::finding::{
 };
 pub use hypotheses::judge::{diagnose, metrics, reads};
 pub use hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
+pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::{PdHistory, PdReading};

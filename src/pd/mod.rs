@@ -10,6 +10,7 @@ mod endpoint;
 mod hot_regions;
 mod member;
 mod members;
+mod pasted;
 mod rewrite;
 mod schedule;
 mod scheduling;
@@ -26,6 +27,7 @@ pub use endpoint::{
 pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
 pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
+pub use pasted::{Pasted, pasted};
 pub use rewrite::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 pub use schedule::{PdCadence, PdRequest, PdSchedule};
 pub use scheduling::{MinResolvedTs, SafePoint};

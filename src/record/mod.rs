@@ -31,7 +31,7 @@ pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
-pub use pd_import::{PdImport, import_pd_log};
+pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use segment::{
     CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,

@@ -1,4 +1,5 @@
-//! Imports a PD log into a capture: its answers as PD answers, and its broken lines as gaps.
+//! Imports a PD log into a capture: its answers as PD answers, and its broken lines as gaps. Bodies that
+//! somebody pasted are imported likewise, as answers of one instant.
 //!
 //! The format of the log is in `pd_log`.
 
@@ -6,7 +7,8 @@ use std::io::Read;
 
 use super::pd_log::{PdLogError, read_pd_log};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
-use crate::model::{Gap, GapReason, Source, TimeRange, Timestamp};
+use crate::model::{Gap, GapReason, PdAnswer, PdOutcome, Source, TimeRange, Timestamp};
+use crate::pd::Pasted;
 
 /// The most answers of one transaction, and the most bytes of their bodies.
 const ANSWERS_PER_COMMIT: usize = 1_000;
@@ -68,6 +70,36 @@ pub fn import_pd_log(writer: &mut CaptureWriter, log: impl Read) -> Result<PdImp
     done.written += writer.commit(tick)?.pd_answers as u64;
     Ok(done)
 }
+
+/// Imports bodies of PD that somebody pasted, as answers of one instant: just after the newest heartbeat that
+/// they list, or `now` where they list none. They are taken for those of PD's leader, or of a member `pd`.
+///
+/// # Errors
+///
+/// [`CaptureError`] where the capture cannot be written.
+pub fn import_pasted(
+    writer: &mut CaptureWriter,
+    pasted: Pasted,
+    now: Timestamp,
+) -> Result<PdImport, CaptureError> {
+    let read = pasted.answers.len() as u64;
+    let member = pasted.leader.unwrap_or_else(|| PASTED_MEMBER.to_owned());
+    let sent = pasted.at.unwrap_or(now);
+    let answers = pasted.answers.into_iter().map(|(path, body)| PdAnswer {
+        sent,
+        member: member.clone(),
+        url: format!("http://{PASTED_MEMBER}"),
+        path: path.to_owned(),
+        elapsed_us: 0,
+        outcome: PdOutcome::Answered { status: 200, body: body.into() },
+    });
+    let tick = Tick { pd: answers.collect(), ..Tick::default() };
+    let written = writer.commit(tick)?.pd_answers as u64;
+    Ok(PdImport { read, written, broken: 0 })
+}
+
+/// The member whose answers somebody pasted, where they do not say who leads.
+const PASTED_MEMBER: &str = "pd";
 
 /// Consecutive broken lines.
 struct BrokenLines {

@@ -20,6 +20,7 @@ mod replay_text;
 mod rules_text;
 mod table;
 mod verdict_text;
+mod why_not_text;
 
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::Diagnosed;
@@ -39,3 +40,4 @@ pub use replay_report::{
 pub use replay_text::replay_text;
 pub use rules_text::{rules_check_text, rules_text};
 pub use table::table;
+pub use why_not_text::why_not_text;

@@ -8,7 +8,9 @@ use super::recording;
 use super::survey::survey;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
-use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics, reads};
+use crate::diagnose::{
+    Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose, metrics, reads, why_not,
+};
 use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
@@ -147,6 +149,15 @@ impl<'s> Window<'s> {
     /// As [`evidence_as_of`](Self::evidence_as_of).
     pub fn verdict(&self) -> Result<Verdict, CaptureError> {
         Ok(diagnose(&self.evidence()?))
+    }
+
+    /// What became of one failure mode in the verdict of the view; `None` where there is no such mode.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub fn why_not(&self, mode: &str) -> Result<Option<WhyNot>, CaptureError> {
+        Ok(why_not(&self.evidence_as_of(self.judged_at())?, mode))
     }
 
     /// Judges the view, and reads PD's answers once for the verdict and for the timeline.

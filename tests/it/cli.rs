@@ -260,3 +260,24 @@ fn every_subcommand_has_a_manual_page_with_its_examples() {
     }
     assert_eq!(run(dir.path(), &["man", "elsewhere"]).0, Some(8));
 }
+
+#[test]
+fn what_pd_ctl_printed_is_imported_and_judged() {
+    let dir = TempDir::new().expect("a folder");
+    let store = |id: u64, state: &str, heard: i64| {
+        format!(
+            r#"{{"store":{{"id":{id},"address":"h{id}:20160","state_name":"{state}","node_state":1,
+            "last_heartbeat":{heard}}},"status":{{"region_count":20}}}}"#
+        )
+    };
+    let up = 1_795_538_196_000_000_000;
+    let stores = [store(1, "Up", up), store(4, "Up", up), store(5, "Down", up - 9_000_000_000_000)];
+    let text =
+        format!("\u{bb} store\n{{\"count\":3,\"stores\":[{}]}}\n\u{bb} exit\n", stores.join(","));
+    fs::write(dir.path().join("pasted.txt"), text).expect("written");
+    let recorded = ["record", "--run", "moment", "--pd-log", "pasted.txt"];
+    operator(dir.path()).args(recorded).assert().success();
+    let replayed = operator(dir.path()).args(["replay", "moment"]).assert().code(10);
+    let text = String::from_utf8_lossy(&replayed.get_output().stdout).into_owned();
+    assert!(text.starts_with("FAULT  store 5 (h5:20160)"), "{text}");
+}

@@ -19,6 +19,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape, escape_path};
+use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
 use crate::report;
 
@@ -96,7 +97,7 @@ async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Resu
         }
     }
     for log in &plan.pd_logs {
-        import(&mut writer, log, &watchers.reporter())?;
+        import(&mut writer, log, now, &watchers.reporter())?;
     }
     let sources = Sources::of(&plan, pd, prometheus);
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
@@ -128,9 +129,18 @@ fn segments(
 }
 
 /// Imports a log of PD answers, and reports how many were new.
-fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyhow::Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", escape_path(path)))?;
-    let PdImport { read, written, broken } = record::import_pd_log(writer, file)?;
+fn import(
+    writer: &mut CaptureWriter,
+    path: &Path,
+    now: Timestamp,
+    reporter: &Reporter,
+) -> anyhow::Result<()> {
+    let cannot = || format!("cannot read {}", escape_path(path));
+    let file = File::open(path).with_context(cannot)?;
+    let PdImport { read, written, broken } = match pasted(path).with_context(cannot)? {
+        Some(found) => record::import_pasted(writer, found, now)?,
+        None => record::import_pd_log(writer, file)?,
+    };
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
     let left_out = match broken {
         0 => String::new(),
@@ -142,6 +152,19 @@ fn import(writer: &mut CaptureWriter, path: &Path, reporter: &Reporter) -> anyho
         report::count(written)
     ));
     Ok(())
+}
+
+/// The longest file that may be pasted bodies, in bytes: people paste less, and logs are longer.
+const PASTED_BYTES: u64 = 8 << 20;
+
+/// The bodies of PD in a file that is no log of its answers; `None` where it holds none.
+fn pasted(path: &Path) -> std::io::Result<Option<Pasted>> {
+    if std::fs::metadata(path)?.len() > PASTED_BYTES {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path)?;
+    let found = std::str::from_utf8(&bytes).map(pd::pasted).unwrap_or_default();
+    Ok((!found.answers.is_empty()).then_some(found))
 }
 
 /// Prints the capture that a recording has made.

@@ -10,9 +10,11 @@ use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::diagnose::Outcome;
-use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path};
-use crate::report::{Color, Diagnosed, prompt_text, replay_json, replay_text, report_of};
+use crate::diagnose::{MODES, Outcome, WhyNot};
+use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path, similar_names};
+use crate::report::{
+    Color, Diagnosed, prompt_text, replay_json, replay_text, report_of, why_not_text,
+};
 use crate::session::{Judgement, Session, View};
 use crate::share::disagreement;
 use crate::timeline::Evaluation;
@@ -28,6 +30,7 @@ Examples:
   operator replay captures/chaos-01.capture --from -5m     the last five minutes of the capture
   operator replay chaos-01 --at -3m                        as it looked three minutes before the end
   operator replay chaos-01 --verify
+  operator replay chaos-01 --why-not slow_disk             what that mode needs, saw and claimed
 
 Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told.
 Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m, which counts back from the
@@ -56,6 +59,10 @@ pub struct ReplayArgs {
     /// See the whole window before judging; the default
     #[arg(long)]
     post_mortem: bool,
+    /// Say instead what became of this failure mode, such as `store_crash`: what it needs, what was seen,
+    /// what it claimed and why that lost
+    #[arg(long, value_name = "MODE", conflicts_with = "verify")]
+    why_not: Option<String>,
     /// Evaluate twice, differently, and compare; exits with 4 where the two differ
     #[arg(long)]
     verify: bool,
@@ -73,6 +80,10 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let view = view(&session, args)?;
     let cannot = || format!("cannot replay {}", escape_path(path.shown()));
     let window = session.load(view).with_context(cannot)?;
+    if let Some(mode) = args.why_not.as_deref() {
+        let why = window.why_not(mode).with_context(cannot)?;
+        return explain_mode(global, mode, why);
+    }
     let reader = session.reader();
     let digest = reader.digest()?;
     if args.verify {
@@ -117,6 +128,25 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         Outcome::NoFault => Code::Ok,
         Outcome::CannotTell => Code::CannotTell,
     })
+}
+
+/// Prints what became of a failure mode.
+fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {
+    let why = why.ok_or_else(|| {
+        let known = MODES.iter().map(|mode| mode.name);
+        let near = similar_names(mode, known, |_| 0.6, 3);
+        let near = match near.is_empty() {
+            true => String::new(),
+            false => format!("; did you mean {}?", near.join(", ")),
+        };
+        CliError::Usage(format!("there is no failure mode {mode:?}{near}"))
+    })?;
+    let text = match global.wide_format {
+        AnyFormat::Json => format!("{}\n", canonical_json(&why)),
+        _ => why_not_text(&why),
+    };
+    output::write(text.as_bytes())?;
+    Ok(Code::Ok)
 }
 
 /// Which part of a capture is looked at, and as of which instant.

@@ -47,6 +47,7 @@ pub const ALL: &[Mode] = &[
     presence::pd_leader_pause::MODE,
     presence::pd_follower_unreachable::MODE,
     presence::pd_quorum_loss::MODE,
+    presence::pd_member_duplicate::MODE,
     resource::pd_overloaded::MODE,
     resource::clock_drift::MODE,
     saturation::grpc_saturation::MODE,

@@ -60,12 +60,19 @@ pub fn diagnose(evidence: &Evidence) -> Verdict {
 /// Judges a window by some modes.
 fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
     let mut observed = ObservedWindow::new(evidence);
+    let hypotheses = hypotheses(&mut observed, modes);
+    verdict(observed, &hypotheses, modes)
+}
+
+/// The claims of some modes about a window, each with its role; what they read becomes findings of it.
+pub fn hypotheses<'m>(observed: &mut ObservedWindow<'_>, modes: &'m [Mode]) -> Vec<Hypothesis<'m>> {
     let mut hypotheses = Vec::new();
     for mode in modes {
-        for claim in (mode.judge)(&observed) {
+        for claim in (mode.judge)(observed) {
             hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
+<<<<<<< HEAD
     // What nobody knows is a finding only where nothing explains it.
     let is_known = |one: &Hypothesis<'_>| one.mode.depth != Depth::Unexplained;
     add_readings(&mut hypotheses, &mut observed.findings, is_known);
@@ -86,6 +93,17 @@ fn add_readings(
             hypothesis.claim.evidence.push(findings.add(reading));
         }
     }
+=======
+    for hypothesis in &mut hypotheses {
+        // What a mode read itself says more of its claim than what it shares with others.
+        let readings = std::mem::take(&mut hypothesis.claim.readings).into_iter();
+        let own: Vec<FindingRef> = readings.map(|one| observed.findings.add(one)).collect();
+        hypothesis.claim.evidence.splice(0..0, own);
+    }
+    let confident = observed.evidence.thresholds.at("confident", CONFIDENT);
+    rank(&mut hypotheses, observed.open(), confident);
+    hypotheses
+>>>>>>> modes
 }
 
 /// Findings with their ids, so that a cause can refer to them.

@@ -8,3 +8,4 @@ pub(super) mod observed;
 pub(super) mod planned_stops;
 mod ranking;
 pub(super) mod slow_nodes;
+pub(super) mod why_not;

@@ -11,6 +11,7 @@ pub(super) mod invariants;
 mod liveness;
 mod load;
 mod members;
+mod moment;
 mod outages;
 pub(super) mod pd_history;
 pub(super) mod pd_tracks;
@@ -33,6 +34,10 @@ pub use load::{
     scans, total,
 };
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
+pub use moment::{
+    LostStore, NeverEmpty, Unhealthy, is_moment, lost_stores, max_replicas, never_empty, unhealthy,
+    with_one_url,
+};
 pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_never_up};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};

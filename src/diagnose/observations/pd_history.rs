@@ -118,6 +118,8 @@ pub struct PdHistory {
     pub listed: BTreeMap<String, String>,
     /// The ids of the members that `/members` lists, by name.
     pub member_ids: BTreeMap<String, MemberId>,
+    /// Which members each member reaches, at each change, by the name of the member that says so.
+    pub health: BTreeMap<String, Vec<(Timestamp, BTreeMap<String, bool>)>>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
     /// Who leads PD and etcd as each member says, at each change, by the name of the member.
@@ -282,7 +284,10 @@ impl PdHistory {
             }
             PdDocument::Schedulers(names) => push_changed(&mut self.schedulers, at, names),
             PdDocument::PausedSchedulers(names) => push_changed(&mut self.paused, at, names),
-            PdDocument::Config(config) if topology.leader.as_ref() == Some(&answer.member) => {
+            // Of members that name no leader, any has what the cluster decided.
+            PdDocument::Config(config)
+                if topology.leader.as_ref().is_none_or(|leader| *leader == answer.member) =>
+            {
                 self.config(at, config);
             }
             PdDocument::Operators(operators) => {
@@ -305,10 +310,10 @@ impl PdHistory {
                 push_changed(&mut self.safe_points, at, safe_point);
             }
             PdDocument::MinResolvedTs(least) => self.resolved.push(Listed::once(at, *least)),
-            PdDocument::Config(_)
-            | PdDocument::Health(_)
-            | PdDocument::RegionCount(_)
-            | PdDocument::Version(_) => {}
+            PdDocument::Health(row) => {
+                push_changed(self.health.entry(answer.member.clone()).or_default(), at, row);
+            }
+            PdDocument::Config(_) | PdDocument::RegionCount(_) | PdDocument::Version(_) => {}
         }
     }
 

@@ -8,11 +8,13 @@ mod consequences;
 mod derived;
 mod incidents;
 mod members;
+mod moments;
 mod perturbed;
 mod summary;
 mod together;
 mod unexplained;
 mod unseen;
+mod why_not;
 mod worlds;
 
 use operator::diagnose::{Outcome, Verdict};

@@ -4,7 +4,8 @@ use crate::diagnose::findings::finding::{FindingKind, Target, counted};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::model::TimeRange;
+use crate::diagnose::observations::{NeverEmpty, is_moment, never_empty};
+use crate::model::{TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -27,7 +28,10 @@ const LASTS_MS: i64 = 600_000;
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let pd = &observed.evidence.pd;
     let open = observed.open();
-    let mut found = Vec::new();
+    let mut found: Vec<Claim> = never_empties(observed).into_iter().collect();
+    if is_moment(observed.evidence) {
+        found.extend(at_a_moment(observed));
+    }
     for name in ["miss-peer", "down-peer", "offline-peer"] {
         let Some(counts) = pd.checks.get(name) else { continue };
         let Some((last_at, last)) = counts.last() else { continue };
@@ -57,4 +61,61 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         ));
     }
     found
+}
+
+/// The claim of stores that are being removed while too few others are left to hold every replica: PD finds no
+/// place for their last regions.
+fn never_empties(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let NeverEmpty { removing, at, left, replicas } = never_empty(observed.evidence)?;
+    let stores: Vec<String> = removing.iter().map(|id| format!("store {id}")).collect();
+    let mut target = Target::cluster();
+    target.concerns.clone_from(&stores);
+    let mut claim = Claim::new(target.clone(), at, 10_000, 0.85);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::RegionsAbnormal,
+        target,
+        range: TimeRange::new(at, observed.open().max(at)),
+        uncertainty_ms: 10_000,
+        lasts: true,
+        text: format!(
+            "{} can never become empty: {} left for {replicas} replicas of each region",
+            stores.join(", "),
+            counted(left as u64, "store")
+        ),
+        read: ("PD /stores node_state", "removing".to_owned()),
+        plot: Vec::new(),
+    }));
+    Some(claim.unchecked(
+        "whether the removal was meant",
+        "pd-ctl store cancel-delete ID; pd-ctl config set max-replicas N",
+    ))
+}
+
+/// The claim of regions that lack peers while PD repairs none, where one answer is all that is known.
+fn at_a_moment(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let pd = &observed.evidence.pd;
+    let lacking = ["down-peer", "miss-peer"].into_iter().filter_map(|name| {
+        let (at, count) = pd.checks.get(name)?.last()?;
+        (*count > 0).then_some((*at, name, *count))
+    });
+    let lacking: Vec<(Timestamp, &str, u64)> = lacking.collect();
+    let (at, _, _) = *lacking.first()?;
+    if pd.operators.iter().any(|list| !list.answer.is_empty()) {
+        return None;
+    }
+    let counts =
+        lacking.iter().map(|(_, name, count)| format!("{} with {name}", counted(*count, "region")));
+    let counts: Vec<String> = counts.collect();
+    let mut claim = Claim::new(Target::cluster(), at, 60_000, 0.6);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::RegionsAbnormal,
+        target: Target::cluster(),
+        range: TimeRange::new(at, observed.open().max(at)),
+        uncertainty_ms: 60_000,
+        lasts: true,
+        text: format!("{}, and no operator repairs them", counts.join(", ")),
+        read: ("PD /regions/check", counts.join(", ")),
+        plot: Vec::new(),
+    }));
+    Some(claim.unchecked("which stores hold the lost peers", "pd-ctl region check down-peer"))
 }

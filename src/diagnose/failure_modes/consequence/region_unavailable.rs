@@ -9,7 +9,9 @@ use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Outage, Presence, presence};
+use crate::diagnose::observations::{
+    Outage, Presence, is_moment, lost_stores, max_replicas, presence,
+};
 use crate::model::{StoreId, TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
@@ -86,7 +88,9 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let others = gone.iter().skip(index + 1).filter(|second| second.store != first.store);
         others.filter_map(|second| loss(observed, first, second))
     });
-    let Some(found) = pairs.min_by_key(|loss| loss.range.start) else { return Vec::new() };
+    let Some(found) = pairs.min_by_key(|loss| loss.range.start) else {
+        return at_a_moment(observed).into_iter().collect();
+    };
     let Loss { first, second, range, end, regions } = found;
     let mut target = Target::cluster();
     target.concerns = regions;
@@ -116,4 +120,35 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     vec![
         claim.unchecked("regions outside PD's lists of busy ones", "pd-ctl region check down-peer"),
     ]
+}
+
+/// The claim where one answer of PD's is all that is known: so many stores are gone that a majority of a
+/// region's replicas may be.
+fn at_a_moment(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let evidence = observed.evidence;
+    let lost = is_moment(evidence).then(|| lost_stores(evidence))?;
+    let replicas = max_replicas(evidence)?;
+    let first = lost.iter().min_by_key(|one| one.heard)?;
+    if lost.len() <= (replicas.max(1) - 1) / 2 {
+        return None;
+    }
+    let names: Vec<String> =
+        lost.iter().map(|one| evidence.nodes.stores[one.store].name()).collect();
+    let target = Target { concerns: names.clone(), ..Target::cluster() };
+    let mut claim = Claim::new(target.clone(), first.heard, 10_000, 0.8);
+    claim.stores = lost.iter().map(|one| one.store).collect();
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::RegionsAbnormal,
+        target,
+        range: TimeRange::new(first.at, observed.open().max(first.at)),
+        uncertainty_ms: 10_000,
+        lasts: true,
+        text: format!(
+            "{} are gone: regions with {replicas} replicas may have lost most of them",
+            names.join(", ")
+        ),
+        read: ("PD /stores state_name", first.state.clone()),
+        plot: Vec::new(),
+    }));
+    Some(claim.unchecked("which regions have lost their quorum", "pd-ctl region check down-peer"))
 }

@@ -9,6 +9,7 @@ pub(super) mod pd_follower_unreachable;
 pub(super) mod pd_leader_crash;
 pub(super) mod pd_leader_pause;
 pub(super) mod pd_leader_transfer;
+pub(super) mod pd_member_duplicate;
 pub(super) mod pd_presence;
 pub(super) mod pd_quorum_loss;
 pub(super) mod planned_drain;

@@ -2,9 +2,14 @@
 //! connections are not refused, so its process exists or the member is cut off.
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Liveness, MemberOutage, Reachability};
+use crate::diagnose::observations::{
+    Liveness, MemberOutage, Reachability, Unhealthy, is_moment, unhealthy,
+};
+use crate::model::TimeRange;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -21,7 +26,7 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let silent = gone(observed).filter(|outage| !outage.led && !died(outage));
-    silent
+    let mut found: Vec<Claim> = silent
         .map(|outage| {
             let mut claim = claim(observed, outage);
             if waits_for_leader(observed, outage) {
@@ -37,7 +42,34 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 ),
             }
         })
-        .collect()
+        .collect();
+    if is_moment(observed.evidence) && found.is_empty() {
+        let said = unhealthy(observed.evidence);
+        found = said.iter().map(|one| unreached(observed, one)).collect();
+    }
+    found
+}
+
+/// The claim of a member that only the others' answers tell of.
+fn unreached(observed: &ObservedWindow<'_>, one: &Unhealthy) -> Claim {
+    let address = observed.evidence.nodes.member_address(&one.member);
+    let target = Target::member(&one.member, address);
+    let mut claim = Claim::new(target.clone(), one.at, 10_000, 0.75);
+    let by: Vec<&str> = one.by.iter().map(String::as_str).collect();
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::NoAnswer,
+        target,
+        range: TimeRange::new(one.at, observed.open().max(one.at)),
+        uncertainty_ms: 10_000,
+        lasts: true,
+        text: format!("it is unhealthy, says {}", by.join(", ")),
+        read: ("PD /health", format!("{} health false", one.member)),
+        plot: Vec::new(),
+    }));
+    claim.unchecked(
+        "whether its process runs",
+        "pd-ctl health; systemctl status pd; tail -n 50 pd.log",
+    )
 }
 
 /// How long a member may wait for a leader that gives no answer, in milliseconds, before it is missing

@@ -3,9 +3,12 @@
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
+use crate::diagnose::findings::finding::{FindingKind, Target};
+use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::Presence;
+use crate::diagnose::observations::{LostStore, Presence, is_moment, lost_stores};
+use crate::model::TimeRange;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -31,5 +34,32 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             ),
         )
     });
-    gone.collect()
+    let mut found: Vec<Claim> = gone.collect();
+    if is_moment(observed.evidence) && found.is_empty() {
+        found = lost_stores(observed.evidence).iter().map(|one| lost(observed, one)).collect();
+    }
+    found
 }
+
+/// The claim of a store of which one answer of PD's is all that is known.
+fn lost(observed: &ObservedWindow<'_>, one: &LostStore) -> Claim {
+    let known = &observed.evidence.nodes.stores[one.store];
+    let confidence = if one.state == "Down" { 0.85 } else { 0.7 };
+    let target = Target::store(known);
+    let mut claim = Claim::new(target.clone(), one.heard, HEARTBEAT_MS, confidence);
+    claim.stores = vec![one.store];
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::SilentToPd,
+        target,
+        range: TimeRange::new(one.at, observed.open().max(one.at)),
+        uncertainty_ms: HEARTBEAT_MS,
+        lasts: true,
+        text: format!("PD lists it as {}, last heard {}", one.state, one.heard),
+        read: ("PD /stores state_name", one.state.clone()),
+        plot: Vec::new(),
+    }));
+    claim.unchecked("whether its process runs", "systemctl status tikv; tail -n 50 tikv.log")
+}
+
+/// How often a store sends a heartbeat, in milliseconds.
+const HEARTBEAT_MS: i64 = 10_000;
