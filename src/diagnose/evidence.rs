@@ -20,8 +20,6 @@ use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 pub struct Parts<'a> {
     /// Series of the metrics that [`metrics`](super::metrics) names; others are ignored.
     pub series: Vec<Series>,
-    /// What else was recorded, reduced; empty where only the series above are known.
-    pub survey: Survey,
     /// Answers of PD's members to the recorder's requests.
     pub pd: &'a [PdAnswer],
     /// Times in which a source was not observed.
@@ -41,7 +39,7 @@ pub struct Evidence {
     pub as_of: Timestamp,
     /// Samples by metric and labels, and when each target was scraped.
     pub series: SeriesTable,
-    /// What else was recorded, reduced.
+    /// What else was recorded, reduced; empty until [`add_survey`](Self::add_survey).
     pub survey: Survey,
     /// PD's answers, as histories of its stores, members and configuration.
     pub pd: PdHistory,
@@ -75,7 +73,6 @@ impl Evidence {
     ) -> Self {
         let known = AsOf::new(as_of);
         let mut series = parts.series;
-        let survey = parts.survey.as_of(as_of, known.hidden(parts.gaps));
         known.cut_samples(&mut series, parts.gaps);
         let seen = known.within(window);
         let within =
@@ -88,8 +85,24 @@ impl Evidence {
         let (nodes, series) = Nodes::resolve(&listing(&pd), series);
         let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
         let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
-        let thresholds = Thresholds::default();
-        Self { window: seen, as_of, series, survey, pd, gaps, nodes, unreadable, loss, thresholds }
+        Self {
+            window: seen,
+            as_of,
+            series,
+            survey: Survey::default(),
+            pd,
+            gaps,
+            nodes,
+            unreadable,
+            loss,
+            thresholds: Thresholds::default(),
+        }
+    }
+
+    /// Adds what was surveyed, as far as it was known.
+    pub fn add_survey(&mut self, survey: &Survey) {
+        let hidden = AsOf::new(self.as_of).hidden(&self.gaps);
+        self.survey = survey.as_of(self.as_of, hidden);
     }
 }
 

@@ -24,7 +24,7 @@ pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{
     Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted,
 };
-pub use hypotheses::judge::{diagnose, metrics, reads};
+pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
 pub use hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};

@@ -20,6 +20,13 @@ impl Stretches {
         self.0.get(next).is_some_and(|stretch| stretch.overlaps(&range))
     }
 
+    /// Whether all of `range` lies inside.
+    pub fn contain(&self, range: TimeRange) -> bool {
+        let next = self.0.partition_point(|stretch| stretch.end <= range.start);
+        let around = |stretch: &TimeRange| stretch.start <= range.start && range.end <= stretch.end;
+        range.is_empty() || self.0.get(next).is_some_and(around)
+    }
+
     /// Whether nothing lies inside.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -61,6 +68,9 @@ mod tests {
             let union: Stretches = ranges.iter().copied().collect();
             let asked = range(&mut random);
             assert_eq!(union.overlap(asked), ranges.iter().any(|one| one.overlaps(&asked)));
+            let mut instants = asked.start.as_millis()..asked.end.as_millis();
+            let all = instants.all(|at| union.contains(Timestamp::from_millis(at)));
+            assert_eq!(union.contain(asked), all);
             for at in (0..70).map(Timestamp::from_millis) {
                 assert_eq!(union.contains(at), ranges.iter().any(|one| one.contains(at)));
             }

@@ -10,7 +10,7 @@ use super::baselines::BASELINES;
 use super::comparison::MethodScore;
 use super::first_alert;
 use super::truth::Truth;
-use crate::diagnose::{Cause, Outcome, Verdict, diagnose};
+use crate::diagnose::{Cause, Outcome, Verdict};
 use crate::model::{Timestamp, escape_path};
 use crate::session::{Session, View, Window};
 
@@ -156,7 +156,7 @@ fn live(
     let mut at = injected;
     while at < window.end() && named.is_none() {
         at = at.saturating_add_millis(TICK_MS).min(window.end());
-        let verdict = diagnose(&window.evidence_as_of(at)?);
+        let (_, verdict) = window.judged_as_of(at)?;
         if verdict.outcome == Outcome::Fault {
             detected = detected.or(Some(at - injected));
         }

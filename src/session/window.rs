@@ -1,6 +1,7 @@
 //! A window of a capture, loaded for judging: everything but samples, and the samples that the
 //! timeline and diagnosis read.
 
+use std::cell::OnceCell;
 use std::sync::LazyLock;
 
 use super::pd_bodies::PdSource;
@@ -9,7 +10,8 @@ use super::survey::survey;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
-    Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose, metrics, reads, why_not,
+    Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics, reads,
+    why_not,
 };
 use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
@@ -76,7 +78,7 @@ pub struct Window<'s> {
     view: View,
     recording: Recording,
     series: Vec<Series>,
-    survey: Survey,
+    survey: OnceCell<Survey>,
 }
 
 /// A window that was judged.
@@ -93,9 +95,8 @@ impl<'s> Window<'s> {
     pub(super) fn load(reader: &'s CaptureReader, view: View) -> Result<Self, CaptureError> {
         let mut recording = recording::load(reader, view.range)?;
         let series = diagnosis_series(reader, recording.window)?;
-        let survey = survey(reader, recording.window, &recording.series)?;
         recording::note_damage(&mut recording, reader)?;
-        Ok(Self { reader, view, recording, series, survey })
+        Ok(Self { reader, view, recording, series, survey: OnceCell::new() })
     }
 
     /// What was observed, without PD's answers.
@@ -122,7 +123,7 @@ impl<'s> Window<'s> {
         self.view.as_of.instant().min(self.end())
     }
 
-    /// The evidence as known at `at`, whatever the view says.
+    /// The evidence as known at `at`, whatever the view says, without a survey.
     ///
     /// # Errors
     ///
@@ -130,10 +131,10 @@ impl<'s> Window<'s> {
     pub fn evidence_as_of(&self, at: Timestamp) -> Result<Evidence, CaptureError> {
         let source = self.pd_as_of(AsOf::new(at));
         let history = history(source, Evaluation::Sequential, at, |_, _| {})?;
-        Ok(evidence(&self.recording, history, (self.series.clone(), &self.survey), at))
+        Ok(evidence(&self.recording, history, self.series.clone(), at))
     }
 
-    /// The evidence of everything in the window.
+    /// The evidence of everything in the window, without a survey.
     ///
     /// # Errors
     ///
@@ -142,13 +143,33 @@ impl<'s> Window<'s> {
         self.evidence_as_of(self.end())
     }
 
+    /// The verdict as of `at`, whatever the view says, with all the evidence that it is made of.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the capture cannot be read.
+    pub fn judged_as_of(&self, at: Timestamp) -> Result<(Evidence, Verdict), CaptureError> {
+        let mut evidence = self.evidence_as_of(at)?;
+        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
+        Ok((evidence, verdict))
+    }
+
+    /// The survey of the window, which is read once.
+    fn survey(&self) -> Result<Survey, CaptureError> {
+        if let Some(known) = self.survey.get() {
+            return Ok(known.clone());
+        }
+        let found = survey(self.reader, self.recording.window, &self.recording.series)?;
+        Ok(self.survey.get_or_init(|| found).clone())
+    }
+
     /// The verdict on everything in the window.
     ///
     /// # Errors
     ///
     /// As [`evidence_as_of`](Self::evidence_as_of).
     pub fn verdict(&self) -> Result<Verdict, CaptureError> {
-        Ok(diagnose(&self.evidence()?))
+        Ok(self.judged_as_of(self.end())?.1)
     }
 
     /// What became of one failure mode in the verdict of the view; `None` where there is no such mode.
@@ -157,7 +178,7 @@ impl<'s> Window<'s> {
     ///
     /// As [`judge`](Self::judge).
     pub fn why_not(&self, mode: &str) -> Result<Option<WhyNot>, CaptureError> {
-        Ok(why_not(&self.evidence_as_of(self.judged_at())?, mode))
+        Ok(why_not(&self.judged_as_of(self.judged_at())?.0, mode))
     }
 
     /// Judges the view, and reads PD's answers once for the verdict and for the timeline.
@@ -165,13 +186,14 @@ impl<'s> Window<'s> {
     /// # Errors
     ///
     /// [`CaptureError`] where PD's answers cannot be read.
-    pub fn judge(self) -> Result<Judgement, CaptureError> {
+    pub fn judge(mut self) -> Result<Judgement, CaptureError> {
         let at = self.judged_at();
         let mut pd = PdSummary::default();
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
         let history = history(self.pd(), Evaluation::Sequential, at, summarise)?;
-        let evidence = evidence(&self.recording, history, (self.series, &self.survey), at);
-        let verdict = diagnose(&evidence);
+        let series = std::mem::take(&mut self.series);
+        let mut evidence = evidence(&self.recording, history, series, at);
+        let verdict = diagnose_surveyed(&mut evidence, || self.survey())?;
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
         recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
@@ -190,7 +212,7 @@ impl<'s> Window<'s> {
         let series = self.series.iter().rev().cloned().collect();
         let gaps = self.recording.gaps.iter().rev().cloned().collect();
         let recording = Recording { gaps, ..self.recording.clone() };
-        Ok(diagnose(&evidence(&recording, history, (series, &self.survey), at)))
+        diagnose_surveyed(&mut evidence(&recording, history, series, at), || self.survey())
     }
 
     /// What damage has cost the capture, in a line; `None` where it is whole.
@@ -221,12 +243,11 @@ fn history(
 fn evidence(
     recording: &Recording,
     history: PdHistory,
-    (series, survey): (Vec<Series>, &Survey),
+    series: Vec<Series>,
     as_of: Timestamp,
 ) -> Evidence {
     let parts = Parts {
         series,
-        survey: survey.clone(),
         pd: &[],
         gaps: &recording.gaps,
         unreadable: &recording.unreadable,

@@ -1,5 +1,6 @@
 //! Judges a recording while it is made, and says what is new.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -7,8 +8,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::notifiers::Notifiers;
+use crate::diagnose::survey::Survey;
 use crate::diagnose::{
-    Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose, notices,
+    Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named, notices,
 };
 use crate::model::{RunName, Timestamp, escape_json};
 use crate::record::{CommitIncrement, Incident, RecentWindow};
@@ -88,9 +90,11 @@ impl Monitor {
 
     fn judge(&mut self, as_of: Timestamp) {
         let known = self.recent.as_of(as_of);
-        let parts =
-            Parts { pd: &known.pd, gaps: &known.gaps, ..Parts::of(known.series, known.window) };
-        let verdict = diagnose(&Evidence::new(known.window, as_of, parts));
+        let series = named(&known.series);
+        let parts = Parts { series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
+        let mut evidence = Evidence::new(known.window, as_of, parts);
+        let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
+        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);
         let before = self.before.as_ref().map_or(Outcome::NoFault, |before| before.outcome);

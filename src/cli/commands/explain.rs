@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{diagnose, draw};
+use crate::diagnose::draw;
 use crate::model::escape_path;
 use crate::report::{Color, explain_text};
 use crate::session::{Session, View};
@@ -47,8 +47,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let session = Session::open(&path)?;
     let cannot = || format!("cannot judge {}", escape_path(path.shown()));
     let window = session.load(View::WHOLE).with_context(cannot)?;
-    let evidence = window.evidence()?;
-    let verdict = diagnose(&evidence);
+    let (evidence, verdict) = window.judged_as_of(window.end())?;
     let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(&args.finding));
     let Some(finding) = found else {
         let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();

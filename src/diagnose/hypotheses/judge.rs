@@ -8,18 +8,18 @@ use std::sync::LazyLock;
 use crate::diagnose::blind_spots::{
     blind_spots, load_without_baseline, missing_sources, unreadable_beside, unseen_requests,
 };
-use crate::diagnose::evidence::{Evidence, Parts};
+use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank};
-use crate::diagnose::survey::{Survey, is_surveyed};
+use crate::diagnose::hypotheses::ranking::{ABOUT_MS, Hypothesis, Role, rank};
+use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-use crate::model::{Labels, Series, TimeRange};
+use crate::model::{Labels, Series, Stretches, TimeRange, Timestamp};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
@@ -41,14 +41,40 @@ pub fn reads(series: &Labels) -> bool {
 /// The names that [`metrics`] returns.
 static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().into_iter().collect());
 
-impl Parts<'_> {
-    /// Series that diagnosis [`reads`], of a window: those that failure modes name as they are, and the
-    /// survey of all.
-    pub fn of(mut series: Vec<Series>, window: TimeRange) -> Self {
-        let survey = Survey::of(&series, window);
-        series.retain(|one| METRICS.contains(one.labels.metric()));
-        Self { series, survey, ..Self::default() }
+/// Those of the series that diagnosis [`reads`] which failure modes name; the others are surveyed.
+pub fn named(series: &[Series]) -> Vec<Series> {
+    series.iter().filter(|one| METRICS.contains(one.labels.metric())).cloned().collect()
+}
+
+/// Judges a window by every mode, and surveys it where that could add to the verdict: where the window is
+/// long enough for anything to stand out, and a part of it is far from every cause and change.
+///
+/// # Errors
+///
+/// What `survey` returns.
+pub fn diagnose_surveyed<E>(
+    evidence: &mut Evidence,
+    survey: impl FnOnce() -> Result<Survey, E>,
+) -> Result<Verdict, E> {
+    let verdict = diagnose(evidence);
+    let up = usual_interval_ms(evidence.series.metric("up").iter());
+    if !can_stand_out(Grid::over(evidence.window, up)) || accounts_for(&verdict, evidence.window) {
+        return Ok(verdict);
     }
+    evidence.add_survey(&survey()?);
+    Ok(diagnose(evidence))
+}
+
+/// Whether causes and changes explain whatever departs in a window.
+fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
+    let around = |one: &Cause, end: Timestamp| {
+        let from = one.onset_ms.saturating_add_millis(-ABOUT_MS);
+        TimeRange::new(from, end.saturating_add_millis(ABOUT_MS))
+    };
+    let causes = verdict.causes.iter().map(|one| around(one, one.end_ms.unwrap_or(window.end)));
+    let changes = verdict.changes.iter().map(|one| around(one, one.end_ms.unwrap_or(one.onset_ms)));
+    let explained: Stretches = causes.chain(changes).collect();
+    explained.contain(window)
 }
 
 /// Judges a window by every mode of [`MODES`](crate::diagnose::MODES): what broke, what followed from
@@ -72,38 +98,28 @@ pub fn hypotheses<'m>(observed: &mut ObservedWindow<'_>, modes: &'m [Mode]) -> V
             hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
     }
-<<<<<<< HEAD
     // What nobody knows is a finding only where nothing explains it.
     let is_known = |one: &Hypothesis<'_>| one.mode.depth != Depth::Unexplained;
     add_readings(&mut hypotheses, &mut observed.findings, is_known);
-    rank(&mut hypotheses, observed.open(), evidence.thresholds.at("confident", CONFIDENT));
+    let confident = observed.evidence.thresholds.at("confident", CONFIDENT);
+    rank(&mut hypotheses, observed.open(), confident);
     add_readings(&mut hypotheses, &mut observed.findings, |one| one.stands());
     hypotheses.retain(|one| is_known(one) || one.stands());
-    verdict(observed, &hypotheses, modes)
+    hypotheses
 }
 
-/// Makes findings of the readings of some claims.
+/// Makes findings of the readings of some claims. What a mode read itself says more of its claim than
+/// what it shares with others.
 fn add_readings(
     hypotheses: &mut [Hypothesis<'_>],
     findings: &mut Findings,
     meant: impl Fn(&Hypothesis<'_>) -> bool,
 ) {
     for hypothesis in hypotheses.iter_mut().filter(|one| meant(one)) {
-        for reading in std::mem::take(&mut hypothesis.claim.readings) {
-            hypothesis.claim.evidence.push(findings.add(reading));
-        }
-    }
-=======
-    for hypothesis in &mut hypotheses {
-        // What a mode read itself says more of its claim than what it shares with others.
         let readings = std::mem::take(&mut hypothesis.claim.readings).into_iter();
-        let own: Vec<FindingRef> = readings.map(|one| observed.findings.add(one)).collect();
+        let own: Vec<FindingRef> = readings.map(|one| findings.add(one)).collect();
         hypothesis.claim.evidence.splice(0..0, own);
     }
-    let confident = observed.evidence.thresholds.at("confident", CONFIDENT);
-    rank(&mut hypotheses, observed.open(), confident);
-    hypotheses
->>>>>>> modes
 }
 
 /// Findings with their ids, so that a cause can refer to them.
@@ -304,11 +320,11 @@ fn summary(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::Parts;
     use crate::diagnose::findings::finding::{FindingKind, Target};
     use crate::diagnose::findings::{Crossing, crossing};
     use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};
     use crate::diagnose::observations::series_table::tests::series;
-    use crate::model::Timestamp;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)

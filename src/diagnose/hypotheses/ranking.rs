@@ -154,7 +154,7 @@ fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) ->
 
 /// How far from a known cause, in milliseconds, something may begin that nobody knows: a cluster takes
 /// minutes to move regions and to catch up, and a cause is dated by what proves it, which may come late.
-const ABOUT_MS: i64 = 600_000;
+pub const ABOUT_MS: i64 = 600_000;
 
 /// Whether what nobody knows belongs to a known cause: it begins while that lasts, or not long before or
 /// after.

@@ -15,7 +15,7 @@ pub use grid::Grid;
 pub use quantity::{Quantity, Reading};
 pub use reduction::{SeriesNumber, Surveyor};
 pub use sign::{Sign, SurveyFilter, is_surveyed};
-pub use standing_out::{StandingOut, standing_out};
+pub use standing_out::{StandingOut, can_stand_out, standing_out};
 pub use unusual::{Unusual, unusual};
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! 1 in 18,564. Neighbouring values depend on each other, which makes it likelier; that each value must
 //! also be several times the greatest before keeps a quantity that drifts or varies from standing out.
 
+use super::grid::Grid;
 use super::quantity::{Quantity, Reading};
 use super::sign::Sign;
 use crate::diagnose::observations::departures::median;
@@ -42,6 +43,11 @@ const ON_THE_WAY: usize = 10;
 const HOLD: usize = 6;
 /// How many times the furthest value before each value of a stretch must be.
 const TIMES: f64 = 5.0;
+
+/// Whether a grid has enough steps for anything to stand out.
+pub fn can_stand_out(grid: Grid) -> bool {
+    grid.len() >= BEFORE + HOLD
+}
 
 /// The stretches in which a quantity is above everything before, ascending in time. Below `floor`, in the
 /// unit of the quantity, no value stands out. A quantity that was negative has another zero, so that

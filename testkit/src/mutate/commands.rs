@@ -14,7 +14,7 @@ use operator::capture::{
     CaptureReader, CaptureWriter, Tick, add_event, compact, copy, copy_range, seal_truth,
     unseal_truth, verify,
 };
-use operator::diagnose::{diagnose, draw};
+use operator::diagnose::draw;
 use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, joined};
 use operator::promql::{Dialect, Engine, EngineOptions, Expression};
 use operator::report::report_of;
@@ -69,8 +69,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let as_of = part.map_or(end, |part| {
         Timestamp::from_millis(start.as_millis() / part + end.as_millis() / part)
     });
-    let evidence = window.evidence_as_of(as_of)?;
-    let verdict = diagnose(&evidence);
+    let (evidence, verdict) = window.judged_as_of(as_of)?;
     canonical_json(&verdict);
     for finding in &verdict.findings {
         explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);

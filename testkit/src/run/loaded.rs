@@ -1,11 +1,13 @@
 //! A run as it is loaded and judged.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use operator::capture::{CaptureError, CaptureReader};
-use operator::diagnose::{Evidence, Parts, Verdict, diagnose};
+use operator::diagnose::survey::Survey;
+use operator::diagnose::{Evidence, Parts, Verdict, diagnose_surveyed, named};
 use operator::model::{Gap, PdAnswer, Series, TimeRange, Timestamp};
 use operator::session::{Session, diagnosis_series, watched_series};
 
@@ -77,9 +79,16 @@ impl Run {
 
     /// The verdict on the changed run as of an instant.
     pub fn verdict_at(&self, as_of: Timestamp) -> Verdict {
-        let parts =
-            Parts { pd: &self.pd, gaps: &self.gaps, ..Parts::of(self.series.clone(), self.window) };
-        diagnose(&Evidence::new(self.window, as_of, parts))
+        let parts = Parts {
+            series: named(&self.series),
+            pd: &self.pd,
+            gaps: &self.gaps,
+            ..Parts::default()
+        };
+        let mut evidence = Evidence::new(self.window, as_of, parts);
+        let survey = || Ok::<_, Infallible>(Survey::of(&self.series, self.window));
+        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
+        verdict
     }
 
     /// The instant `seconds` after the start of the window.

@@ -3,12 +3,14 @@
 mod playback;
 mod program;
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, copy_range};
-use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose, reads};
+use operator::diagnose::survey::Survey;
+use operator::diagnose::{Evidence, HORIZON_MS, Parts, Verdict, diagnose_surveyed, named, reads};
 use operator::model::{TimeRange, Timestamp};
 use operator::pd::{PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
@@ -76,9 +78,16 @@ fn live(news: Vec<CommitIncrement>) -> Vec<(Timestamp, Verdict)> {
         recent.add(one);
         let Some(as_of) = settled else { continue };
         let known = recent.as_of(as_of);
-        let parts =
-            Parts { pd: &known.pd, gaps: &known.gaps, ..Parts::of(known.series, known.window) };
-        verdicts.push((as_of, diagnose(&Evidence::new(known.window, as_of, parts))));
+        let parts = Parts {
+            series: named(&known.series),
+            pd: &known.pd,
+            gaps: &known.gaps,
+            ..Parts::default()
+        };
+        let mut evidence = Evidence::new(known.window, as_of, parts);
+        let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
+        let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
+        verdicts.push((as_of, verdict));
     }
     verdicts
 }
