@@ -19,6 +19,7 @@ mod replay_report;
 mod replay_text;
 mod rules_text;
 mod table;
+mod tone;
 mod verdict_text;
 
 pub use capture_text::{CaptureContents, capture_text};
