@@ -10,6 +10,7 @@ mod json;
 mod metric_list;
 mod nodes_text;
 mod page;
+mod plot;
 mod prompt_text;
 mod quantities;
 #[cfg(feature = "frames")]

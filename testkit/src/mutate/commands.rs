@@ -73,7 +73,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let verdict = diagnose(&evidence);
     canonical_json(&verdict);
     for finding in &verdict.findings {
-        explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);
+        explain_text(finding, &draw(&evidence, finding), evidence.window, (80, Color::Plain));
     }
     let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
     let pd = window.pd().summary(Evaluation::Sequential)?;
