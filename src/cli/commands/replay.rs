@@ -98,7 +98,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Prompt => prompt_text(&report),
         // Dispatch lets no other format through.
-        AnyFormat::Text | AnyFormat::Csv | AnyFormat::Parquet => {
+        _ => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
             let color = if colored { Color::Ansi } else { Color::Plain };
             replay_text(&report, &path.called(name), WIDTH, color)
