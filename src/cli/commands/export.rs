@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::replay::window;
+use crate::capture::CaptureError;
 use crate::cli::exit::CliError;
 use crate::cli::pseudonym_key::{key, write_private};
 use crate::cli::terminal::output::{self, Format};
@@ -16,10 +17,11 @@ use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
 use crate::model::{LabelMatcher, TimeRange, Timestamp, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
-use crate::report;
+use crate::report::{self, HtmlPage, PageContent, html_page};
 use crate::session::Session;
 use crate::share::{
-    Destination, ExportOptions, Exported, Redaction, ShareError, Truths, export, issue_comment,
+    Destination, ExportOptions, Exported, Page, Redaction, ShareError, Truths, export, export_page,
+    issue_comment,
 };
 
 /// How long before an incident an export begins: what is normal is judged from this.
@@ -30,6 +32,7 @@ const AFTER_MS: i64 = 10 * 60_000;
 const EXAMPLES: &str = "\
 Examples:
   operator export chaos-01                          one redacted file, and Markdown for the issue
+  operator export chaos-01 --html                   the same inside a page that shows what broke
   operator export latest --around F1                twenty minutes before the finding, ten after
   operator export latest --from -30m -o slow.capture.gz
   operator export chaos-01 --max-size 8MB --map private.json
@@ -44,9 +47,12 @@ pub struct ExportArgs {
     /// A run's name, `latest`, `-` for stdin, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The file to write; it must not exist. Without it, RUN.capture.gz in the current directory
+    /// The file to write; it must not exist. Without it, RUN.capture.gz or RUN.html in the current directory
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a page for browsers, with the report and the capture inside
+    #[arg(long)]
+    html: bool,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     from: Option<String>,
@@ -90,7 +96,11 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
         Some(path) => Destination::File(path),
         None => Destination::Folder(Path::new("")),
     };
-    let exported = export(&from, to, &options).inspect_err(|error| explain(global, error));
+    let exported = match args.html {
+        true => export_page(&from, to, &options, &page),
+        false => export(&from, to, &options),
+    };
+    let exported = exported.inspect_err(|error| explain(global, error));
     let exported =
         exported.with_context(|| format!("cannot export {}", escape_path(from.shown())))?;
     if let Some(path) = &args.map {
@@ -99,6 +109,13 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", escape_path(path)))?;
     }
     print(global, &exported)
+}
+
+/// The report of the exported capture, as the page around it.
+fn page(session: &Session) -> Result<Page, CaptureError> {
+    let report = report::run_report(session)?;
+    let HtmlPage { before, after } = html_page(&report, PageContent::ReportAndCapture);
+    Ok(Page { before, after })
 }
 
 /// Names the originals that were found, where the user asks for details.
