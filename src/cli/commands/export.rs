@@ -9,13 +9,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::replay::window;
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, CaptureReader};
 use crate::cli::exit::CliError;
 use crate::cli::pseudonym_key::{key, write_private};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
-use crate::model::{LabelMatcher, TimeRange, Timestamp, escape_path};
+use crate::diagnose::counted;
+use crate::model::{Event, EventKind, LabelMatcher, TimeRange, Timestamp, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
 use crate::report::{self, HtmlPage, PageContent, html_page};
 use crate::session::Session;
@@ -108,7 +109,7 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
         write_private(path, &table)
             .with_context(|| format!("cannot write {}", escape_path(path)))?;
     }
-    print(global, &exported)
+    print(global, args, &exported)
 }
 
 /// The report of the exported capture, as the page around it.
@@ -126,10 +127,13 @@ fn explain(global: &Global, error: &ShareError) {
     }
 }
 
-fn print(global: &Global, exported: &Exported) -> anyhow::Result<()> {
+fn print(global: &Global, args: &ExportArgs, exported: &Exported) -> anyhow::Result<()> {
     let path = &exported.path;
     if !global.quiet {
         remark(&format!("wrote {} ({})", escape_path(path), report::size(exported.bytes)));
+    }
+    if !args.no_redact && !global.quiet {
+        warn_of_notes(path)?;
     }
     let markdown = issue_comment(exported);
     match global.format {
@@ -143,6 +147,21 @@ fn print(global: &Global, exported: &Exported) -> anyhow::Result<()> {
             "markdown": markdown,
         }))?,
         Format::Text => output::write(markdown.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// Says that the plain words of what people wrote, and of what a command printed, stay.
+fn warn_of_notes(path: &Path) -> anyhow::Result<()> {
+    let events = CaptureReader::open(path)?.events()?;
+    let is_note = |event: &&Event| event.kind.0 != EventKind::RECORDER && !event.text.is_empty();
+    let count = events.iter().filter(is_note).count();
+    if count > 0 {
+        remark(&format!(
+            "warning: {} on the timeline: names are replaced and plain words stay; `operator replay {}` shows them",
+            counted(count as u64, "note"),
+            escape_path(path)
+        ));
     }
     Ok(())
 }
