@@ -116,7 +116,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     }
     let global = &cli.global;
     let done = match cli.command {
-        Command::Record(args) => record::run(global, *args),
+        Command::Record(args) => return record::run(global, *args),
         Command::Watch(args) => watch::run(global, *args),
         Command::Query(args) => query::run(global, &args),
         Command::Replay(args) => return replay::run(global, &args),

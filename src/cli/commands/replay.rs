@@ -61,6 +61,21 @@ pub struct ReplayArgs {
     verify: bool,
 }
 
+impl ReplayArgs {
+    /// The whole of a run, as it is seen from its end.
+    pub fn of(run: OsString) -> Self {
+        Self {
+            run: Some(run),
+            run_flag: None,
+            from: None,
+            to: None,
+            at: None,
+            post_mortem: false,
+            verify: false,
+        }
+    }
+}
+
 /// Replays a capture, prints what broke and what happened, and returns the verdict's exit code.
 ///
 /// # Errors
