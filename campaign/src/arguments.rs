@@ -265,6 +265,21 @@ pub enum Task {
         #[arg(default_values = ["data"])]
         folders: Vec<PathBuf>,
     },
+    /// Pages of reports in a real headless Chromium: scripts on and off, on a phone and on a desk, light and dark
+    Page {
+        /// Folders of captures whose reports are opened
+        #[arg(default_values = ["data"])]
+        folders: Vec<PathBuf>,
+        /// The browser
+        #[arg(long, default_value = "chromium")]
+        browser: PathBuf,
+        /// The file `axe.min.js` of the npm package `axe-core`; without it, npm fetches the package
+        #[arg(long)]
+        axe: Option<PathBuf>,
+        /// A folder for screenshots
+        #[arg(long)]
+        screenshots: Option<PathBuf>,
+    },
     /// Packed files of strangers, such as bombs, given to the built `operator`
     HostileExport {
         /// The capture that the files are made of

@@ -16,6 +16,7 @@ mod hostile;
 mod live;
 mod margins;
 mod official;
+mod page;
 mod perturb;
 mod promql;
 mod promqltest;
@@ -94,6 +95,9 @@ fn main() -> Result<()> {
         }
         Task::SameVerdict { folders } => share::same_verdict::run(&folders),
         Task::ExportSize { folders } => share::export_size::run(&folders),
+        Task::Page { folders, browser, axe, screenshots } => {
+            page::run(&folders, &browser, axe.as_deref(), screenshots.as_deref())
+        }
         Task::HostileExport { capture } => share::hostile_export::run(&built_operator()?, &capture),
         Task::Hostile { only, data, seed, operator } => {
             let operator = operator.map_or_else(built_operator, Ok)?;

@@ -2,6 +2,7 @@
 
 mod heads;
 mod packed;
+mod page;
 mod rows;
 mod side_files;
 mod sqlite_error;
@@ -18,6 +19,7 @@ use crate::model::RunMeta;
 
 pub use heads::CommittedState;
 pub use packed::{UnpackedCapture, is_packed};
+pub use page::{CAPTURE_END, CAPTURE_TAG};
 pub use rows::Table;
 use side_files::check_side_files;
 pub use side_files::{bytes_on_disk, is_unsealed, remove_with_side_files, side_file};

@@ -35,7 +35,9 @@ mod tests;
 pub use copy_range::{Rewrite, copy_range, rewrite_range, rewrite_truths, visit_truths};
 pub use damage::Damage;
 pub use error::CaptureError;
-pub use file::{FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed};
+pub use file::{
+    CAPTURE_END, CAPTURE_TAG, FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed,
+};
 pub use inventory::Inventory;
 pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,

@@ -6,7 +6,7 @@ use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{
     completions, copy, diff, doctor, explain, export, health, import, man, mark, query, record,
-    redact, replay, rules, runs, score, seal, show, verify, watch,
+    redact, replay, report, rules, runs, score, seal, show, verify, watch,
 };
 use super::config::arguments;
 use super::exit::{self, Code};
@@ -38,6 +38,8 @@ enum Command {
     Rules(Box<rules::RulesArgs>),
     /// Show the samples behind a finding of a replay, drawn
     Explain(explain::ExplainArgs),
+    /// Write a run's report: a page for a browser, Markdown or JSON
+    Report(report::ReportArgs),
     /// Score diagnosis against the sealed truths of labelled captures
     Score(score::ScoreArgs),
     /// Compare the verdicts of two runs, or of two versions on one
@@ -105,6 +107,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     match (cli.global.wide_format, cli.global.wide_format.common(), &cli.command) {
         (_, Some(format), _) => cli.global.format = format,
         (AnyFormat::Prompt, None, Command::Replay(_)) => {}
+        (AnyFormat::Html | AnyFormat::Markdown, None, Command::Report(_)) => {}
         (AnyFormat::Csv | AnyFormat::Parquet, None, Command::Query(_)) => {}
         (_, None, _) => {
             let why = "this command has no results in this format: use text or json";
@@ -113,12 +116,13 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
     }
     let global = &cli.global;
     let done = match cli.command {
-        Command::Record(args) => record::run(global, *args),
+        Command::Record(args) => return record::run(global, *args),
         Command::Watch(args) => watch::run(global, *args),
         Command::Query(args) => query::run(global, &args),
         Command::Replay(args) => return replay::run(global, &args),
         Command::Rules(args) => return rules::run(global, &args),
         Command::Explain(args) => explain::run(global, &args),
+        Command::Report(args) => report::run(global, &args),
         Command::Score(args) => score::run(global, &args),
         Command::Diff(args) => diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),

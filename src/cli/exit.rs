@@ -37,6 +37,8 @@ pub enum Code {
     Fault = 10,
     /// The command was successful, and whether there is a fault cannot be decided.
     CannotTell = 11,
+    /// The recording is sealed, and the command that it ran failed.
+    CommandFailed = 12,
     /// The command was interrupted before its end.
     Interrupted = 130,
 }
@@ -61,6 +63,7 @@ Exit codes:
   8    the disk is full, or a file cannot be accessed
   10   replay found a fault; of rules: an alert fired
   11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
+  12   the command that a recording ran failed; the recording is sealed
   130  interrupted before the end";
 
 /// The errors of the command line itself.

@@ -18,6 +18,8 @@ use crate::record::{CAPTURE_SUFFIX, segments};
 pub const SUFFIX: &str = CAPTURE_SUFFIX;
 /// What follows [`SUFFIX`] in the names of captures that are packed for attaching.
 pub const PACKED_SUFFIX: &str = ".gz";
+/// How the names of pages end that hold a capture.
+const PAGE_SUFFIX: &str = ".html";
 /// The run that is read from stdin.
 const STDIN: &str = "-";
 
@@ -59,7 +61,8 @@ impl Deref for Found {
 
 /// The capture that `text` means: `-` for stdin, an existing file, `latest`, or the name of a run in `dir`,
 /// in the current directory, in `captures/` or in `data/`. The name of a run that is recorded in segments
-/// means the newest one. A file and stdin may be gzipped.
+/// means the newest one. A file and stdin may be packed: gzip, or a page
+/// with the capture inside.
 ///
 /// # Errors
 ///
@@ -130,6 +133,9 @@ pub fn run_name(path: &Path) -> String {
 
 /// The name of a run out of the name of its file, packed or not.
 fn without_suffix(file: &str) -> &str {
+    if let Some(page) = file.strip_suffix(PAGE_SUFFIX) {
+        return page;
+    }
     let plain = file.strip_suffix(PACKED_SUFFIX).unwrap_or(file);
     plain.strip_suffix(SUFFIX).unwrap_or(file)
 }

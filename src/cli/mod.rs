@@ -3,6 +3,7 @@
 //!
 //! It is the only module that prints and that reads the system clock.
 
+mod around;
 mod clock;
 mod commands;
 mod config;

@@ -80,6 +80,25 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Text as [`escape`] shows it, inside Markdown: nothing in it is markup, a mention or a reference.
+///
+/// # Examples
+///
+/// ```
+/// use operator::model::escape_markdown;
+/// assert_eq!(escape_markdown("a_b <b> [x](y) 5 %"), r"a\_b \<b\> \[x\](y) 5 %");
+/// ```
+pub fn escape_markdown(text: &str) -> String {
+    let mut out = String::new();
+    for c in escape(text).chars() {
+        if c.is_ascii_punctuation() && !".,:;-'/%()".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// A path as [`escape`] shows it, with bytes that are not UTF-8 as `\xff`.
 ///
 /// # Examples

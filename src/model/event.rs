@@ -15,6 +15,8 @@ pub struct EventKind(pub String);
 impl EventKind {
     /// A remark of a person.
     pub const NOTE: &'static str = "note";
+    /// A command around which was recorded: it began, printed a line, or ended.
+    pub const COMMAND: &'static str = "command";
     /// The recorder began, resumed or ended.
     pub const RECORDER: &'static str = "recorder";
     /// Something that somebody wants to keep: what holds it is never removed for its age.

@@ -23,7 +23,7 @@ mod topology;
 pub use as_of::AsOf;
 pub use canonical_json::canonical_json;
 pub use component::Component;
-pub use escape::{cut, escape, escape_json, escape_path, is_escaped};
+pub use escape::{cut, escape, escape_json, escape_markdown, escape_path, is_escaped};
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{

@@ -1,17 +1,22 @@
 //! A finding as text: its readings, and a plot of each quantity that it is based on.
 
 use super::page::{Color, Ink, Page, clock};
+use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
 use crate::diagnose::{Drawn, Finding, PlotHow};
-use crate::model::{Timestamp, escape};
+use crate::model::TimeRange;
 
 /// Rows of a plot.
 const ROWS: usize = 8;
+/// The most labels of values beside it.
+const TICKS: usize = 5;
 
-/// Columns for the values beside a plot.
-const SCALE: usize = 10;
-
-/// A finding in lines of at most `width` columns; at least 60 are used.
-pub fn explain_text(finding: &Finding, drawn: &[Drawn], width: usize, color: Color) -> String {
+/// A finding in lines of at most `width` columns; at least 60 are used. All plots show the whole `window`.
+pub fn explain_text(
+    finding: &Finding,
+    drawn: &[Drawn],
+    window: TimeRange,
+    (width, color): (usize, Color),
+) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let title = format!("{}  {}: {}", finding.id, finding.target.text(), finding.text);
     page.line(0, &title, Ink::Bold);
@@ -33,40 +38,29 @@ pub fn explain_text(finding: &Finding, drawn: &[Drawn], width: usize, color: Col
         );
     }
     for one in drawn.iter().filter(|one| !one.points.is_empty()) {
-        page.plot(finding, one);
+        page.plot(finding, one, window);
     }
     page.out
 }
 
 impl Page {
-    /// A bar chart with a column for each point, or for several; `^` and `$` mark where the finding
-    /// begins and ends.
-    fn plot(&mut self, finding: &Finding, drawn: &Drawn) {
+    fn plot(&mut self, finding: &Finding, drawn: &Drawn, window: TimeRange) {
         self.heading(&plot_heading(drawn));
-        let columns = columns(&drawn.points, self.width - SCALE - 4);
-        let most = columns.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max);
-        let least = columns.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min).min(0.0);
-        let height = |value: f64| match most > least {
-            true => ((value - least) / (most - least) * ROWS as f64).round() as usize,
-            false => 0,
+        let quantity = (drawn.plot.metric.as_str(), drawn.plot.how);
+        let curve = curve_of(quantity, &drawn.points, (window.end, usize::MAX), &[]);
+        let curves = std::iter::once(&curve);
+        let Some(scale) =
+            Scale::around(curves, Unit::of(&drawn.plot.metric, drawn.plot.how), TICKS)
+        else {
+            return;
         };
-        for row in (1..=ROWS).rev() {
-            let scale = match row {
-                ROWS => shown(most),
-                1 => shown(least),
-                _ => String::new(),
-            };
-            let bars: String =
-                columns.iter().map(|(_, v)| if height(*v) >= row { '#' } else { ' ' }).collect();
-            let line = format!("{scale:>SCALE$} | {}", bars.trim_end());
+        let onset = Some((finding.onset_ms, finding.onset_uncertainty_ms));
+        let marks = Marks { onset, end: finding.end_ms, gaps: &[] };
+        let plot = TextPlot { window, scale, marks, width: self.width, rows: ROWS };
+        for line in plot.lines(&curve) {
             self.one_line(&line, Ink::Plain);
         }
-        let marks = marks(finding, &columns);
-        self.one_line(&format!("{:>SCALE$} | {marks}", ""), Ink::Dim);
-        let ends = [columns.first(), columns.last()]
-            .map(|end| end.map_or_else(String::new, |(at, _)| clock(Timestamp::from_millis(*at))));
-        let text = format!("{:>SCALE$}   {} to {}; ^ onset, $ end", "", ends[0], ends[1]);
-        self.one_line(&escape(&text), Ink::Dim);
+        self.line(2, &format!("{} to {} UTC; {}", window.start, window.end, marks.key()), Ink::Dim);
     }
 }
 
@@ -84,39 +78,5 @@ fn plot_heading(drawn: &Drawn) -> String {
         PlotHow::Pd if of.parse::<u64>().is_ok() => format!("PD {metric} of store {of}"),
         PlotHow::Pd => format!("PD {metric} of {of}"),
         _ => format!("{metric} of {of}{label}{unit}"),
-    }
-}
-
-/// At most `room` columns: the instant of the first point of each, and its greatest value.
-fn columns(points: &[(i64, f64)], room: usize) -> Vec<(i64, f64)> {
-    points
-        .chunks(points.len().div_ceil(room).max(1))
-        .map(|part| (part[0].0, part.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max)))
-        .collect()
-}
-
-/// A mark for each column: `^` where the finding begins, `$` where it ends.
-fn marks(finding: &Finding, columns: &[(i64, f64)]) -> String {
-    let mark = |(index, (at, _)): (usize, &(i64, f64))| {
-        let next = columns.get(index + 1).map_or(i64::MAX, |(at, _)| *at);
-        let inside = |instant: Timestamp| (*at..next).contains(&instant.as_millis());
-        match (inside(finding.onset_ms), finding.end_ms.is_some_and(inside)) {
-            (true, _) => '^',
-            (_, true) => '$',
-            _ => '-',
-        }
-    };
-    columns.iter().enumerate().map(mark).collect()
-}
-
-/// A value in at most nine columns.
-fn shown(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        v if (0.001..100_000.0).contains(&v) => {
-            let text = format!("{value:.3}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        _ => format!("{value:.2e}"),
     }
 }

@@ -6,10 +6,15 @@
 mod capture_text;
 mod diagnosed;
 mod explain_text;
+mod extra_fields;
+mod html;
 mod json;
+mod markdown;
 mod metric_list;
+mod missing;
 mod nodes_text;
 mod page;
+mod plot;
 mod prompt_text;
 mod quantities;
 #[cfg(feature = "frames")]
@@ -18,14 +23,18 @@ mod query_text;
 mod replay_report;
 mod replay_text;
 mod rules_text;
+mod run_report;
 mod table;
+mod tone;
 mod verdict_text;
 mod why_not_text;
 
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::Diagnosed;
 pub use explain_text::explain_text;
+pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;
+pub use markdown::{MARKDOWN_CHARS, markdown};
 pub use metric_list::{Metric, metric_names, metrics, metrics_text, missing_metric};
 pub use nodes_text::{nodes_json, nodes_text};
 pub use page::Color;
@@ -39,5 +48,6 @@ pub use replay_report::{
 };
 pub use replay_text::replay_text;
 pub use rules_text::{rules_check_text, rules_text};
+pub use run_report::{EvidencePlot, NodeCurve, REPORT_SCHEMA, RunReport, run_report};
 pub use table::table;
 pub use why_not_text::why_not_text;

@@ -5,14 +5,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use textplots::{Chart, Plot, Shape};
-
+use super::plot::{Curve, Marks, Scale, TextPlot, Unit};
 use super::table::table_of_numbers;
-use crate::model::{Labels, Sample, Series, escape};
+use crate::model::{Labels, Sample, Series, TimeRange, escape};
 use crate::promql::{Answer, Value, format_value};
 
 /// The number of series that a plot shows; more lines would hide each other.
 const PLOTTED: usize = 6;
+/// Lines of the curve of a series.
+const PLOT_ROWS: usize = 8;
+/// The most labels of values beside it.
+const PLOT_TICKS: usize = 5;
 
 /// The result as a table: the elements of an instant vector with their values, or each series with the
 /// number of its points and their first, least, greatest and last value. Labels are escaped.
@@ -126,30 +129,29 @@ fn begins_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) && text.parse::<f64>().is_err()
 }
 
-/// Plots the first series of a range result, each under its labels, `width` columns wide.
-pub fn query_plot(answer: &Answer, width: usize) -> String {
+/// Plots the first series of a range result, each under its labels, `width` columns wide. All have the same
+/// axes: the whole `range`, and the values of all that are plotted.
+pub fn query_plot(answer: &Answer, range: TimeRange, width: usize) -> String {
     let Value::Matrix(matrix) = &answer.value else { return String::new() };
+    let plotted = &matrix[..matrix.len().min(PLOTTED)];
+    let curves: Vec<Curve> =
+        plotted.iter().map(|series| Curve::new(&series.samples, &[])).collect();
+    let scale = Scale::around(&curves, Unit::Plain, PLOT_TICKS);
     let mut out = String::new();
-    for series in matrix.iter().take(PLOTTED) {
+    for (series, curve) in plotted.iter().zip(&curves) {
         push_line(&mut out, &name(&series.labels));
-        let Some((first, last)) = series.samples.first().zip(series.samples.last()) else {
+        let Some(scale) = scale else {
+            out.push_str("  no finite number\n");
             continue;
         };
-        let seconds = |sample: &Sample| ((sample.at - first.at) as f64 / 1000.0) as f32;
-        let finite = series.samples.iter().filter(|sample| sample.value.is_finite());
-        let points: Vec<(f32, f32)> = finite.map(|s| (seconds(s), s.value as f32)).collect();
-        if points.len() < 2 {
-            out.push_str("  fewer than two numbers\n");
-            continue;
-        }
-        let dots = (width.saturating_sub(12).clamp(20, 120) * 2) as u32;
-        let shape = Shape::Lines(&points);
-        let mut chart = Chart::new(dots, 32, 0.0, seconds(last).max(1.0));
-        let chart = chart.lineplot(&shape);
-        chart.axis();
-        chart.figures();
-        push_line(&mut out, chart.to_string().trim_end());
-        push_line(&mut out, &format!("  seconds since {}", first.at));
+        let marks = Marks::default();
+        let plot = TextPlot { window: range, scale, marks, width, rows: PLOT_ROWS };
+        plot.lines(curve).iter().for_each(|line| push_line(&mut out, line));
+    }
+    if matrix.is_empty() {
+        out.push_str("no series\n");
+    } else {
+        push_line(&mut out, &format!("{} to {} UTC", range.start, range.end));
     }
     if matrix.len() > PLOTTED {
         push_line(&mut out, &format!("{} more series are not plotted", matrix.len() - PLOTTED));
@@ -215,7 +217,9 @@ mod tests {
         });
         let labels = Labels::from_pairs(&[("__name__", "wave")]);
         let matrix = vec![Series { labels, samples: samples.collect() }];
-        let plot = query_plot(&Answer::new(Value::Matrix(matrix)), 80);
+        let at = Timestamp::from_millis;
+        let range = TimeRange::new(at(0), at(40_000));
+        let plot = query_plot(&Answer::new(Value::Matrix(matrix)), range, 80);
         assert!(plot.starts_with("wave\n") && plot.lines().count() > 8, "{plot}");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::diagnosed::Diagnosed;
 use super::page::{Color, Ink, Page, clock, ends, length, wrap};
+use super::tone::Tone;
 use crate::diagnose::{Verdict, counted};
 use crate::model::{TimeRange, Timestamp, cut, escape};
 use crate::pd::short_path;
@@ -255,33 +256,12 @@ impl Page {
 }
 
 fn ink_of(kind: EntryKind) -> Ink {
-    use EntryKind as Kind;
-    match kind {
-        Kind::PdMemberUnreachable
-        | Kind::PdMemberUnhealthy
-        | Kind::PdLeaderLost
-        | Kind::StoreRemoved
-        | Kind::StoreSlow
-        | Kind::TargetDown
-        | Kind::TargetAbsent => Ink::Red,
-        Kind::PdMemberReachable
-        | Kind::PdMemberHealthy
-        | Kind::StoreNotSlow
-        | Kind::RegionCheckCleared
-        | Kind::TargetUp
-        | Kind::TargetAppeared => Ink::Green,
-        Kind::PdErrorAnswer
-        | Kind::PdMalformedAnswer
-        | Kind::PdMemberRestarted
-        | Kind::PdLeaderChanged
-        | Kind::StoreStateChanged
-        | Kind::StoreNodeStateChanged
-        | Kind::StoreRestarted
-        | Kind::ProcessRestarted
-        | Kind::RegionCheckRaised
-        | Kind::GapBegan => Ink::Yellow,
-        Kind::Marked => Ink::Bold,
-        _ => Ink::Plain,
+    match Tone::of(kind) {
+        Tone::Bad => Ink::Red,
+        Tone::Good => Ink::Green,
+        Tone::Notable => Ink::Yellow,
+        Tone::Marked => Ink::Bold,
+        Tone::Plain => Ink::Plain,
     }
 }
 

@@ -153,7 +153,7 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
 }
 
 /// The summary of the verdict without the outcome at its beginning.
-fn without_outcome(verdict: &Verdict) -> &str {
+pub(super) fn without_outcome(verdict: &Verdict) -> &str {
     let summary = verdict.summary.as_str();
     let rest = summary.strip_prefix("no fault: ").or(summary.strip_prefix("no fault; "));
     rest.or(summary.strip_prefix("cannot tell: ")).unwrap_or(summary)

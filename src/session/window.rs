@@ -186,7 +186,16 @@ impl<'s> Window<'s> {
     /// # Errors
     ///
     /// [`CaptureError`] where PD's answers cannot be read.
-    pub fn judge(mut self) -> Result<Judgement, CaptureError> {
+    pub fn judge(self) -> Result<Judgement, CaptureError> {
+        Ok(self.judge_with_evidence()?.0)
+    }
+
+    /// As [`judge`](Self::judge), with the evidence that the verdict rests on, for whoever draws it.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub fn judge_with_evidence(mut self) -> Result<(Judgement, Evidence), CaptureError> {
         let at = self.judged_at();
         let mut pd = PdSummary::default();
         let summarise = |answer: &PdAnswer, body: &ParsedBody| pd.observe(answer, body);
@@ -197,7 +206,7 @@ impl<'s> Window<'s> {
         let mut recording = self.recording;
         // Another cluster's targets, and what replicas recorded twice, are no news of this one.
         recording.series.retain(|series| evidence.nodes.has_target_of(&series.labels));
-        Ok(Judgement { verdict, recording, pd })
+        Ok((Judgement { verdict, recording, pd }, evidence))
     }
 
     /// The verdict of the view with everything in another order of arrival, which must be the same.

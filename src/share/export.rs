@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 
 use super::ShareError;
 use super::key::{Key, to_hex};
-use super::pack::{pack, packed_bytes};
+use super::pack::{Page, pack, packed_bytes};
 use super::pseudonyms::{Mapping, Originals, content};
 use super::scan::{Scanner, Secrets};
 use super::selection::{Detail, Selection};
 use super::walk::Walk;
 use crate::capture::{
-    CaptureReader, CaptureWriter, FileMode, PdOrder, PdVisit, Rewrite, Tick, compact_as,
-    rewrite_range, rewrite_truths,
+    CaptureError, CaptureReader, CaptureWriter, FileMode, PdOrder, PdVisit, Rewrite, Tick,
+    compact_as, rewrite_range, rewrite_truths,
 };
 use crate::diagnose::Verdict;
 use crate::model::{
@@ -70,10 +70,10 @@ pub enum Destination<'a> {
 }
 
 impl Destination<'_> {
-    fn path(self, run: &RunName) -> PathBuf {
+    fn path(self, run: &RunName, suffix: &str) -> PathBuf {
         match self {
             Self::File(path) => path.to_owned(),
-            Self::Folder(folder) => folder.join(format!("{run}.capture.gz")),
+            Self::Folder(folder) => folder.join(format!("{run}{suffix}")),
         }
     }
 }
@@ -108,11 +108,7 @@ pub fn mapping_of(from: &Path, key: &Key) -> Result<Mapping, ShareError> {
     Ok(mapping(&CaptureReader::open(from)?, from, key)?)
 }
 
-fn mapping(
-    reader: &CaptureReader,
-    from: &Path,
-    key: &Key,
-) -> Result<Mapping, crate::capture::CaptureError> {
+fn mapping(reader: &CaptureReader, from: &Path, key: &Key) -> Result<Mapping, CaptureError> {
     let mut walk = Walk::new(Originals::default());
     walk.meta(reader.meta());
     reader.visit_series(|labels| drop(walk.labels(labels)));
@@ -128,7 +124,10 @@ fn mapping(
     Ok(walk.into_content().mapping(key))
 }
 
-/// Exports the capture at `from` into a new file.
+/// Makes the page around an exported capture.
+pub type RenderPage<'a> = &'a dyn Fn(&Session) -> Result<Page, CaptureError>;
+
+/// Exports the capture at `from` into a new file, as gzip.
 ///
 /// # Errors
 ///
@@ -139,6 +138,29 @@ pub fn export(
     to: Destination<'_>,
     options: &ExportOptions,
 ) -> Result<Exported, ShareError> {
+    export_as(from, to, options, None)
+}
+
+/// As [`export`], inside a page that `render` makes of the exported capture.
+///
+/// # Errors
+///
+/// As [`export`].
+pub fn export_page(
+    from: &Path,
+    to: Destination<'_>,
+    options: &ExportOptions,
+    render: RenderPage<'_>,
+) -> Result<Exported, ShareError> {
+    export_as(from, to, options, Some(render))
+}
+
+fn export_as(
+    from: &Path,
+    to: Destination<'_>,
+    options: &ExportOptions,
+    render: Option<RenderPage<'_>>,
+) -> Result<Exported, ShareError> {
     let reader = CaptureReader::open(from)?;
     let mapping = match &options.redaction {
         Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key)?),
@@ -146,14 +168,15 @@ pub fn export(
     };
     let scratch = tempfile::tempdir().map_err(ShareError::io(&std::env::temp_dir()))?;
     let compact = scratch.path().join("compact.capture");
-    let source = Source { reader: &reader, from, options, mapping: mapping.as_ref() };
-    let verdict = source.write_within(scratch.path(), &compact)?;
+    let source = Source { reader: &reader, from, options, mapping: mapping.as_ref(), render };
+    let (verdict, page) = source.write_within(scratch.path(), &compact)?;
     let written = CaptureReader::open(&compact)?;
     if let Some(mapping) = &mapping {
-        check(&reader, mapping, &written, &compact)?;
+        check(&reader, mapping, &written, (&compact, page.as_ref()))?;
     }
-    let path = to.path(&written.meta().run);
-    pack(&compact, &path, options.mode)?;
+    let suffix = if page.is_some() { ".html" } else { ".capture.gz" };
+    let path = to.path(&written.meta().run, suffix);
+    pack(&compact, &path, page.as_ref(), options.mode)?;
     let (bytes, file_sha256) = size_and_digest(&path)?;
     Ok(Exported {
         path,
@@ -173,19 +196,27 @@ struct Source<'a> {
     from: &'a Path,
     options: &'a ExportOptions,
     mapping: Option<&'a Mapping>,
+    render: Option<RenderPage<'a>>,
 }
 
 impl Source<'_> {
-    /// Writes a capture to `compact` with as much detail as the limit allows, and returns its verdict.
-    fn write_within(&self, scratch: &Path, compact: &Path) -> Result<Verdict, ShareError> {
+    /// Writes a capture to `compact` with as much detail as the limit allows, and returns its verdict and the
+    /// page for it.
+    fn write_within(
+        &self,
+        scratch: &Path,
+        compact: &Path,
+    ) -> Result<(Verdict, Option<Page>), ShareError> {
         let (mut left_out, mut bytes) = (Vec::new(), 0);
         let most = self.options.most_bytes;
         for detail in Detail::ALL {
             left_out.extend(detail.left_out().map(str::to_owned));
             let verdict = self.write(detail, &left_out, scratch, compact)?;
-            bytes = packed_bytes(compact)?;
+            let render = |render: RenderPage<'_>| render(&Session::open(compact)?);
+            let page = self.render.map(render).transpose()?;
+            bytes = packed_bytes(compact, page.as_ref())?;
             if bytes <= most {
-                return Ok(verdict);
+                return Ok((verdict, page));
             }
             std::fs::remove_file(compact).map_err(ShareError::io(compact))?;
         }
@@ -289,12 +320,12 @@ impl<C: super::walk::Content> Rewrite for Rewriting<C> {
     }
 }
 
-/// Looks for every original in the redacted capture at `compact`.
+/// Looks for every original in the redacted capture at `compact`, and in the page for it.
 fn check(
     recorded: &CaptureReader,
     mapping: &Mapping,
     written: &CaptureReader,
-    compact: &Path,
+    (compact, page): (&Path, Option<&Page>),
 ) -> Result<(), ShareError> {
     let mut secrets = Secrets::default();
     mapping.originals().for_each(|original| secrets.add(original.as_bytes()));
@@ -304,7 +335,16 @@ fn check(
     scanner.capture(written)?;
     let bytes = std::fs::read(compact).map_err(ShareError::io(compact))?;
     scanner.raw("the bytes of the file", &bytes);
-    match scanner.into_leaks() {
+    let mut leaks = scanner.into_leaks();
+    if let Some(page) = page {
+        // All that a page says of the run stands in the capture. Its own words are ordinary ones, and a host
+        // may be called like one of them.
+        let mut scanner = Scanner::new(&secrets.without_words())?;
+        scanner.text("the page", page.before.as_bytes());
+        scanner.text("the page", page.after.as_bytes());
+        leaks.extend(scanner.into_leaks());
+    }
+    match leaks {
         leaks if leaks.is_empty() => Ok(()),
         leaks => Err(ShareError::Leaked(leaks)),
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::export::Exported;
-use crate::model::{escape, escape_path};
+use crate::model::{escape_markdown, escape_path};
 
 /// Markdown with the verdict, digests and versions, and with how to open the file.
 pub fn issue_comment(exported: &Exported) -> String {
@@ -12,9 +12,9 @@ pub fn issue_comment(exported: &Exported) -> String {
     let file_name = escape_path(Path::new(file_name));
     let meta = &exported.meta;
     let verdict = &exported.verdict;
-    let mut text = format!("### {}\n\n", plain(&verdict.summary));
+    let mut text = format!("### {}\n\n", escape_markdown(&verdict.summary));
     for cause in &verdict.causes {
-        let target = plain(&cause.target.name);
+        let target = escape_markdown(&cause.target.name);
         let _ = writeln!(
             text,
             "- {} on {target} since {}: {} ({:.0} %)",
@@ -26,14 +26,14 @@ pub fn issue_comment(exported: &Exported) -> String {
     }
     let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
     let version = |version: &Option<String>| match version {
-        Some(version) => plain(version),
+        Some(version) => escape_markdown(version),
         None => "unknown".to_owned(),
     };
     let rows = [
         ("window", format!("{} to {}", exported.window.start, exported.window.end)),
         ("PD", version(&meta.versions.pd)),
         ("Prometheus", version(&meta.versions.prometheus)),
-        ("recorded by", format!("operator {}", plain(&meta.versions.operator))),
+        ("recorded by", format!("operator {}", escape_markdown(&meta.versions.operator))),
         ("file, SHA-256", exported.file_sha256.clone()),
         ("capture digest", exported.capture_digest.clone()),
     ];
@@ -55,26 +55,4 @@ pub fn issue_comment(exported: &Exported) -> String {
         let _ = writeln!(text, "Left out: {}.", export.left_out.join("; "));
     }
     text
-}
-
-/// A text of a capture inside Markdown: nothing in it is markup.
-fn plain(text: &str) -> String {
-    let mut written = String::new();
-    for c in escape(text).chars() {
-        if c.is_ascii_punctuation() && !".,:;-'/%()".contains(c) {
-            written.push('\\');
-        }
-        written.push(c);
-    }
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_of_a_capture_is_no_markup() {
-        assert_eq!(plain("a_b <b> [x](y) 5 %"), r"a\_b \<b\> \[x\](y) 5 %");
-    }
 }

@@ -1,6 +1,6 @@
 //! Hands a capture to somebody else: redacted, in one file, and checked before it is finished.
 //!
-//! A page for browsers is made elsewhere, around the file that [`export()`] writes.
+//! A page for browsers is made elsewhere; [`export_page`] puts the capture into it.
 
 mod audit;
 mod disagreement;
@@ -20,9 +20,11 @@ pub use audit::audit;
 pub use disagreement::disagreement;
 pub use error::ShareError;
 pub use export::{
-    Destination, ExportOptions, Exported, Redaction, Truths, export, mapping_of, verdict_digest,
+    Destination, ExportOptions, Exported, Redaction, RenderPage, Truths, export, export_page,
+    mapping_of, verdict_digest,
 };
 pub use issue_comment::issue_comment;
 pub use key::{KEY_BYTES, Key, KeyError};
+pub use pack::Page;
 pub use pseudonyms::Mapping;
 pub use scan::{Leak, Scanner, Secrets};

@@ -75,6 +75,12 @@ impl Secrets {
         decoded(reader, &mut |_, text| self.add_addresses(text))
     }
 
+    /// Those that are more than letters: addresses, names with digits, dots or hyphens, keys.
+    pub fn without_words(&self) -> Self {
+        let is_word = |secret: &&Vec<u8>| secret.iter().all(u8::is_ascii_alphabetic);
+        Self(self.0.iter().filter(|secret| !is_word(secret)).cloned().collect())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

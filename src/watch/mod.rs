@@ -3,7 +3,9 @@
 mod exporter;
 mod monitor;
 mod notifiers;
+mod process_group;
 
 pub use exporter::Exporter;
 pub use monitor::{Audience, Judged, Judging, Monitor};
 pub use notifiers::{Notified, Notifiers};
+pub use process_group::ProcessGroup;

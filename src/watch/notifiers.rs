@@ -6,22 +6,20 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::process_group::ProcessGroup;
 use crate::record::Stop;
 use crate::source::Webhook;
 
 /// How long an ending watch waits for whoever is being told.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often it is looked whether a command has ended.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Who is notified.
 #[derive(Clone, Debug, Default)]
@@ -125,32 +123,6 @@ async fn tell(told: &Notified, json: &str) {
     }
 }
 
-/// A command with all that it started. It does not outlive this.
-struct Group(Child);
-
-impl Group {
-    async fn ended(&mut self) -> std::io::Result<ExitStatus> {
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status);
-            }
-            sleep(LOOK).await;
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Ok(None) = self.0.try_wait() {
-            if let Some(id) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-                // It may end by itself meanwhile.
-                let _ = kill_process_group(id, Signal::KILL);
-            }
-            let _ = self.0.wait();
-        }
-    }
-}
-
 /// Runs a command of the shell with `json` on its standard input, within its time limit.
 async fn execute(command: &str, json: &str, told: &Notified) -> anyhow::Result<()> {
     let limit = told.command_timeout;
@@ -167,7 +139,7 @@ async fn execute(command: &str, json: &str, told: &Notified) -> anyhow::Result<(
         let write = move || drop(stdin.write_all(json.as_bytes()));
         std::thread::Builder::new().name("hook input".to_owned()).spawn(write)?;
     }
-    let mut group = Group(child);
+    let mut group = ProcessGroup::new(child);
     let ended = tokio::time::timeout(limit, group.ended()).await;
     let status = ended
         .with_context(|| format!("the command did not end within {limit:?} and was killed"))?
@@ -202,7 +174,7 @@ mod tests {
                 if holds() {
                     break;
                 }
-                sleep(LOOK).await;
+                sleep(Duration::from_millis(20)).await;
             }
         });
         holds()

@@ -22,8 +22,15 @@ pub const HOSTILE: &str = "=x\u{1b}]0;PWN\u{7}\u{1b}[2J\u{8}\u{0}\t\u{7f}\u{9b}3
     \u{200e}\u{61c}\u{200b}\u{2060}\u{feff}\u{ad}\u{2028}\u{2029}\u{fe0f}\u{3164}\u{fff9}\
     \u{e0041}\u{e0100}\r\nFORGED ß日🦀";
 
+/// Markup that runs a script wherever a page takes text as it came: in an element, in either kind of quotes, in
+/// a style, in a script, behind a comment.
+pub const MARKUP: &str = "</script></style></title></svg>--><script>window.ran=1</script>\
+    <img src=x onerror=window.ran=1><svg/onload=window.ran=1>\"onmouseover=window.ran=1 x=\"'onfocus=window.ran=1 \
+    autofocus x='<a href=javascript:window.ran=1>x</a><meta http-equiv=refresh content=0;url=//a.invalid>\
+    <base href=//b.invalid><link rel=stylesheet href=//c.invalid>&lt;b&gt;";
+
 /// Every subcommand with arguments that it accepts, but for those that need a source.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 32] = [
     &["runs"],
     &["runs", "--format", "json"],
     &["runs", "--dir", "DIR"],
@@ -36,6 +43,9 @@ const COMMANDS: [&[&str]; 29] = [
     &["replay", "RUN", "--color", "always"],
     &["replay", "RUN", "--format", "json"],
     &["replay", "RUN", "--format", "prompt"],
+    &["report", "RUN"],
+    &["report", "RUN", "--format", "markdown"],
+    &["report", "RUN", "--format", "json"],
     &["query", "RUN", "up"],
     &["query", "RUN", "up", "--plot"],
     &["query", "RUN", "up", "--format", "json"],
@@ -75,7 +85,7 @@ impl HostileFiles {
     pub fn make() -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         let stage = Self { folder, made: std::cell::Cell::new(0) };
-        write_capture(&stage.capture());
+        write_capture(&stage.capture(), HOSTILE);
         fs::write(stage.file("truth.json"), truth()).expect("the folder is writable");
         seal_truth(&stage.capture(), truth().as_bytes()).expect("the capture is there");
         fs::write(stage.file("rules.yaml"), rules()).expect("the folder is writable");
@@ -175,79 +185,82 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_795_537_020_000 + seconds * 1000)
 }
 
-/// Five minutes of two targets and a PD member, all of whose texts are [`HOSTILE`].
-fn write_capture(path: &Path) {
+/// Five minutes of two targets and a PD member, all of whose texts are `text`.
+///
+/// # Panics
+///
+/// Where the folder is not writable.
+pub fn write_capture(path: &Path, text: &str) {
     let meta: RunMeta = serde_json::from_value(json!({
-        "run": "hostile", "subject": HOSTILE, "created": at(0), "cluster_id": HOSTILE,
-        "endpoints": { "pd": { HOSTILE: HOSTILE }, "prometheus": HOSTILE },
-        "versions": { "operator": HOSTILE, "prometheus": HOSTILE, "pd": HOSTILE },
-        "selectors": [HOSTILE], "copied_by": [HOSTILE],
+        "run": "hostile", "subject": text, "created": at(0), "cluster_id": text,
+        "endpoints": { "pd": { text: text }, "prometheus": text },
+        "versions": { "operator": text, "prometheus": text, "pd": text },
+        "selectors": [text], "copied_by": [text],
         "clock_offsets": [
-            { "source": HOSTILE, "at": at(0), "offset_ms": 1, "uncertainty_ms": 1 },
+            { "source": text, "at": at(0), "offset_ms": 1, "uncertainty_ms": 1 },
         ],
     }))
     .expect("a run's metadata");
     let mut writer = CaptureWriter::create(path, meta).expect("the folder is writable");
     let mut tick = Tick { copied_through: Some(at(300)), ..Tick::default() };
-    for (name, instance) in [("up", HOSTILE), ("up", "tikv-0"), (HOSTILE, HOSTILE)] {
+    for (name, instance) in [("up", text), ("up", "tikv-0"), (text, text)] {
         let mut labels = Vec::new();
-        let pairs =
-            [("__name__", name), ("job", HOSTILE), ("instance", instance), (HOSTILE, HOSTILE)];
+        let pairs = [("__name__", name), ("job", text), ("instance", instance), (text, text)];
         Labels::from_pairs(&pairs).encode(&mut labels);
         let value = |step: i64| if (8..14).contains(&step) { 0.0 } else { 1.0 };
         let samples: Vec<Sample> =
             (0..20).map(|step| Sample { at: at(step * 15), value: value(step) }).collect();
         tick.samples.push(writer.index(), EncodedLabels(&labels), &samples).expect("well formed");
     }
-    tick.pd = answers();
-    tick.gaps = vec![gap(Source::Prometheus), gap(Source::PdMember(HOSTILE.to_owned()))];
+    tick.pd = answers(text);
+    tick.gaps = vec![gap(Source::Prometheus, text), gap(Source::PdMember(text.to_owned()), text)];
     tick.events = vec![Event {
         at: at(100),
-        kind: EventKind(HOSTILE.to_owned()),
-        text: HOSTILE.to_owned(),
-        fields: BTreeMap::from([(HOSTILE.to_owned(), HOSTILE.to_owned())]),
+        kind: EventKind(text.to_owned()),
+        text: text.to_owned(),
+        fields: BTreeMap::from([(text.to_owned(), text.to_owned())]),
     }];
     writer.commit(tick).expect("it can be written");
     writer.finish().expect("it can be sealed");
 }
 
-fn gap(source: Source) -> Gap {
+fn gap(source: Source, text: &str) -> Gap {
     Gap {
         range: TimeRange::new(at(30), at(60)),
         source,
         reason: GapReason::Status,
-        detail: HOSTILE.to_owned(),
+        detail: text.to_owned(),
         healed_at: None,
     }
 }
 
 /// What a member says every minute: who is there, one store, and later that it is gone.
-fn answers() -> Vec<PdAnswer> {
-    let member = json!({ "name": HOSTILE, "member_id": 1, "client_urls": [HOSTILE] });
+fn answers(text: &str) -> Vec<PdAnswer> {
+    let member = json!({ "name": text, "member_id": 1, "client_urls": [text] });
     let members = json!({
         "header": { "cluster_id": 7 }, "members": [member], "leader": member, "etcd_leader": member,
     });
     let store = |state: &str| {
         json!({ "count": 1, "stores": [{
             "store": {
-                "id": 4, "address": HOSTILE, "version": HOSTILE, "state_name": state,
-                "labels": [{ "key": HOSTILE, "value": HOSTILE }],
+                "id": 4, "address": text, "version": text, "state_name": state,
+                "labels": [{ "key": text, "value": text }],
             },
             "status": { "capacity": "1GiB", "available": "1GiB", "leader_count": 3, "region_count": 9 },
         }] })
     };
     let mut answers = Vec::new();
     for minute in 0..5 {
-        let state = ["Up", "Up", "Disconnected", HOSTILE, "Up"][minute as usize];
+        let state = ["Up", "Up", "Disconnected", text, "Up"][minute as usize];
         for (path, body) in [
             ("/pd/api/v1/members", members.to_string()),
             ("/pd/api/v1/stores?state=0&state=1&state=2", store(state).to_string()),
-            (HOSTILE, HOSTILE.to_owned()),
+            (text, text.to_owned()),
         ] {
             answers.push(PdAnswer {
                 sent: at(minute * 60),
-                member: HOSTILE.to_owned(),
-                url: HOSTILE.to_owned(),
+                member: text.to_owned(),
+                url: text.to_owned(),
                 path: path.to_owned(),
                 elapsed_us: 1500,
                 outcome: PdOutcome::Answered { status: 200, body: Arc::from(body.into_bytes()) },
@@ -255,11 +268,11 @@ fn answers() -> Vec<PdAnswer> {
         }
         answers.push(PdAnswer {
             sent: at(minute * 60 + 1),
-            member: HOSTILE.to_owned(),
-            url: HOSTILE.to_owned(),
+            member: text.to_owned(),
+            url: text.to_owned(),
             path: "/pd/api/v1/ping".to_owned(),
             elapsed_us: 1500,
-            outcome: PdOutcome::Failed { reason: GapReason::Connect, detail: HOSTILE.to_owned() },
+            outcome: PdOutcome::Failed { reason: GapReason::Connect, detail: text.to_owned() },
         });
     }
     answers

@@ -14,6 +14,7 @@ mod printing;
 mod promql;
 mod real_prometheus;
 mod record_loop;
+mod report;
 mod retention;
 mod rules;
 mod share;

@@ -113,6 +113,39 @@ fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
 }
 
 #[test]
+fn every_command_opens_a_page_with_a_capture_inside() {
+    let dir = folder();
+    let from = bundled("pd/pd-03.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let made = operator(dir.path(), &["export", from, "--html", "-o", "a.html"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let replayed = operator(dir.path(), &["replay", "a.html", "--format", "json"]);
+    assert_eq!(replayed.status.code(), Some(10));
+    let stdin = fs::File::open(dir.path().join("a.html")).expect("it was written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
+    let piped = command.args(["replay", "-", "--format", "json"]).stdin(stdin).output();
+    assert_eq!(piped.expect("the program starts").stdout, replayed.stdout);
+    for command in ["show", "verify", "report"] {
+        assert!(operator(dir.path(), &[command, "a.html"]).status.success(), "{command}");
+    }
+    assert_eq!(operator(dir.path(), &["mark", "a.html", "x"]).status.code(), Some(8));
+    assert_eq!(audit(&dir.path().join("a.html"), &[]).expect("it can be read"), []);
+    let page = fs::read_to_string(dir.path().join("a.html")).expect("it was written");
+    for (name, bytes) in [
+        ("cut.html", &page[..page.len() * 2 / 3]),
+        ("without.html", &page.replace("application/gzip", "text/plain")),
+        ("altered.html", &page.replacen("H4sI", "H4sJ", 1)),
+        ("no-base64.html", &page.replacen("H4sI", "H4s!", 1)),
+    ] {
+        fs::write(dir.path().join(name), bytes).expect("the directory is writable");
+        for command in ["replay", "import"] {
+            let output = operator(dir.path(), &[command, name]);
+            assert_eq!(output.status.code(), Some(3), "{command} {name}");
+        }
+    }
+}
+
+#[test]
 fn a_broken_packed_file_exits_with_3() {
     let dir = folder();
     let packed = dir.path().join("a.gz");

@@ -8,7 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use flate2::{Compress, Compression, FlushCompress, GzBuilder};
+use operator::capture::{CAPTURE_END, CAPTURE_TAG};
 use operator::share::{Destination, export};
 use testkit::exports::redacted;
 
@@ -40,6 +43,13 @@ pub fn run(operator: &Path, capture: &Path) -> Result<()> {
         ("packed twice", put(scratch.path(), "twice", &pack(&whole)?)?),
         ("only a header", put(scratch.path(), "header", &whole[..10])?),
         ("a database of something else", put(scratch.path(), "other", &pack(&foreign(&plain))?)?),
+        ("a page without a capture", put(scratch.path(), "page", b"<!DOCTYPE html><p>x</p>")?),
+        ("a page cut short", put(scratch.path(), "page-cut", &page(&whole)[..whole.len()])?),
+        (
+            "a page with something else inside",
+            put(scratch.path(), "page-other", &page(b"\0\0\0").repeat(2))?,
+        ),
+        ("a page that goes on and on", endless_page(scratch.path())?),
     ];
     let (mut tried, mut fallen) = (0, 0);
     for (what, file) in &files {
@@ -95,6 +105,19 @@ fn names_and_links(operator: &Path, place: &Path, whole: &[u8]) -> Result<bool> 
     }
     let inside = std::fs::read_dir(&folder)?.count();
     Ok(inside == 2 && !Path::new("/tmp/evil").exists() && !Path::new("/evil").exists())
+}
+
+/// A page with these bytes as its packed capture.
+fn page(packed: &[u8]) -> Vec<u8> {
+    format!("<!DOCTYPE html>{CAPTURE_TAG}{}{CAPTURE_END}", BASE64_STANDARD.encode(packed))
+        .into_bytes()
+}
+
+/// A page of ten gigabytes, sparse on disk, in which no capture comes.
+fn endless_page(place: &Path) -> Result<PathBuf> {
+    let path = put(place, "page-endless", b"<!DOCTYPE html><p>")?;
+    File::options().write(true).open(&path)?.set_len(BOMB_BYTES)?;
+    Ok(path)
 }
 
 fn put(place: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! Unpacks a gzipped capture into a private temporary file, within bounds.
+//! Unpacks a gzipped capture, or the one inside a page, into a private temporary file, within bounds.
 //!
 //! Such a file comes from somebody else: the sizes in it are not believed, and nothing of it reaches the
 //! disk before its first bytes are those of a capture.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::GzDecoder;
 
 use super::APPLICATION_ID;
+use super::page::{EmbeddedCapture, PAGE_HEAD, is_page};
 use crate::capture::CaptureError;
 
 /// The first two bytes of gzip.
@@ -31,7 +32,8 @@ pub struct UnpackedCapture {
 }
 
 impl UnpackedCapture {
-    /// Unpacks `from` if it is gzip, and copies it otherwise. `shown` is what errors name.
+    /// Unpacks `from` if it is gzip or a page with a capture inside, and copies it otherwise. `shown` is what
+    /// errors name.
     ///
     /// # Errors
     ///
@@ -47,6 +49,10 @@ impl UnpackedCapture {
         let mut to = BufWriter::new(to);
         if head.starts_with(&GZIP) {
             unpack(&mut from, &mut to, shown)?;
+        } else if is_page(head) {
+            let embedded = EmbeddedCapture::find(from, shown)?;
+            let mut packed = BufReader::new(Counted { inner: embedded, bytes: 0 });
+            unpack(&mut packed, &mut to, shown)?;
         } else {
             let head = read_head(&mut from, shown)?;
             to.write_all(&head).map_err(|why| CaptureError::io(shown, why))?;
@@ -67,7 +73,7 @@ impl UnpackedCapture {
     }
 }
 
-/// The unpacked content of a file that is gzip; `None` for any other file.
+/// The unpacked content of a file that is gzip or a page; `None` for any other file.
 ///
 /// # Errors
 ///
@@ -80,13 +86,15 @@ pub(super) fn unpacked(path: &Path) -> Result<Option<UnpackedCapture>, CaptureEr
     UnpackedCapture::read(file, path).map(Some)
 }
 
-/// Whether a regular file begins as gzip does.
+/// Whether a regular file begins as gzip or a page does.
 pub fn is_packed(path: &Path) -> bool {
-    let mut head = [0; GZIP.len()];
+    let mut head = Vec::new();
     // Opening a named pipe would block.
     let regular = std::fs::metadata(path).is_ok_and(|data| data.is_file());
-    let read = |mut file: File| file.read_exact(&mut head);
-    regular && File::open(path).and_then(read).is_ok() && head == GZIP
+    let read = |file: File| file.take(PAGE_HEAD as u64).read_to_end(&mut head);
+    regular
+        && File::open(path).and_then(read).is_ok()
+        && (head.starts_with(&GZIP) || is_page(&head))
 }
 
 fn unpack<R: Read>(

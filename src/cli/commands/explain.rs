@@ -15,9 +15,6 @@ use crate::model::escape_path;
 use crate::report::{Color, explain_text};
 use crate::session::{Session, View};
 
-/// The width of the text in columns, the same as that of a replay.
-const WIDTH: usize = 80;
-
 const EXAMPLES: &str = "\
 Examples:
   operator explain chaos-02 F3
@@ -35,6 +32,9 @@ pub struct ExplainArgs {
     /// The finding, such as F3
     #[arg(value_name = "FINDING")]
     finding: String,
+    /// Columns of the text, the same on every terminal, so that its bytes are too
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
+    width: usize,
 }
 
 /// Shows the samples behind a finding.
@@ -70,7 +70,8 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             if let Some(damage) = &verdict.damage {
                 output::line(&damage.summary)?;
             }
-            output::write(explain_text(finding, &drawn, WIDTH, color).as_bytes())?;
+            let text = explain_text(finding, &drawn, evidence.window, (args.width, color));
+            output::write(text.as_bytes())?;
         }
     }
     Ok(())

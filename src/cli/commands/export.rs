@@ -9,17 +9,20 @@ use clap::Args;
 use serde_json::json;
 
 use super::replay::window;
+use crate::capture::{CaptureError, CaptureReader};
 use crate::cli::exit::CliError;
 use crate::cli::pseudonym_key::{key, write_private};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
-use crate::model::{LabelMatcher, TimeRange, Timestamp, escape_path};
+use crate::diagnose::counted;
+use crate::model::{Event, EventKind, LabelMatcher, TimeRange, Timestamp, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
-use crate::report;
+use crate::report::{self, HtmlPage, PageContent, html_page};
 use crate::session::Session;
 use crate::share::{
-    Destination, ExportOptions, Exported, Redaction, ShareError, Truths, export, issue_comment,
+    Destination, ExportOptions, Exported, Page, Redaction, ShareError, Truths, export, export_page,
+    issue_comment,
 };
 
 /// How long before an incident an export begins: what is normal is judged from this.
@@ -30,6 +33,7 @@ const AFTER_MS: i64 = 10 * 60_000;
 const EXAMPLES: &str = "\
 Examples:
   operator export chaos-01                          one redacted file, and Markdown for the issue
+  operator export chaos-01 --html                   the same inside a page that shows what broke
   operator export latest --around F1                twenty minutes before the finding, ten after
   operator export latest --from -30m -o slow.capture.gz
   operator export chaos-01 --max-size 8MB --map private.json
@@ -44,9 +48,12 @@ pub struct ExportArgs {
     /// A run's name, `latest`, `-` for stdin, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The file to write; it must not exist. Without it, RUN.capture.gz in the current directory
+    /// The file to write; it must not exist. Without it, RUN.capture.gz or RUN.html in the current directory
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a page for browsers, with the report and the capture inside
+    #[arg(long)]
+    html: bool,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     from: Option<String>,
@@ -90,7 +97,11 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
         Some(path) => Destination::File(path),
         None => Destination::Folder(Path::new("")),
     };
-    let exported = export(&from, to, &options).inspect_err(|error| explain(global, error));
+    let exported = match args.html {
+        true => export_page(&from, to, &options, &page),
+        false => export(&from, to, &options),
+    };
+    let exported = exported.inspect_err(|error| explain(global, error));
     let exported =
         exported.with_context(|| format!("cannot export {}", escape_path(from.shown())))?;
     if let Some(path) = &args.map {
@@ -98,7 +109,14 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
         write_private(path, &table)
             .with_context(|| format!("cannot write {}", escape_path(path)))?;
     }
-    print(global, &exported)
+    print(global, args, &exported)
+}
+
+/// The report of the exported capture, as the page around it.
+fn page(session: &Session) -> Result<Page, CaptureError> {
+    let report = report::run_report(session)?;
+    let HtmlPage { before, after } = html_page(&report, PageContent::ReportAndCapture);
+    Ok(Page { before, after })
 }
 
 /// Names the originals that were found, where the user asks for details.
@@ -109,10 +127,13 @@ fn explain(global: &Global, error: &ShareError) {
     }
 }
 
-fn print(global: &Global, exported: &Exported) -> anyhow::Result<()> {
+fn print(global: &Global, args: &ExportArgs, exported: &Exported) -> anyhow::Result<()> {
     let path = &exported.path;
     if !global.quiet {
         remark(&format!("wrote {} ({})", escape_path(path), report::size(exported.bytes)));
+    }
+    if !args.no_redact && !global.quiet {
+        warn_of_notes(path)?;
     }
     let markdown = issue_comment(exported);
     match global.format {
@@ -126,6 +147,21 @@ fn print(global: &Global, exported: &Exported) -> anyhow::Result<()> {
             "markdown": markdown,
         }))?,
         Format::Text => output::write(markdown.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// Says that the plain words of what people wrote, and of what a command printed, stay.
+fn warn_of_notes(path: &Path) -> anyhow::Result<()> {
+    let events = CaptureReader::open(path)?.events()?;
+    let is_note = |event: &&Event| event.kind.0 != EventKind::RECORDER && !event.text.is_empty();
+    let count = events.iter().filter(is_note).count();
+    if count > 0 {
+        remark(&format!(
+            "warning: {} on the timeline: names are replaced and plain words stay; `operator replay {}` shows them",
+            counted(count as u64, "note"),
+            escape_path(path)
+        ));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ pub(super) mod query;
 pub(super) mod record;
 pub(super) mod redact;
 pub(super) mod replay;
+pub(super) mod report;
 pub(super) mod rules;
 pub(super) mod rules_test;
 pub(super) mod runs;

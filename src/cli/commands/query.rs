@@ -21,9 +21,6 @@ use crate::session::CaptureStorage;
 /// The number of points of a range for which no step is given.
 const DEFAULT_POINTS: i64 = 250;
 
-/// Columns of a plot, the same on every terminal, so that its bytes are too.
-const PLOT_WIDTH: usize = 80;
-
 const EXAMPLES: &str = "\
 Examples:
   operator query chaos-02 'sum by (instance) (rate(tikv_grpc_msg_duration_seconds_count[1m]))'
@@ -62,6 +59,9 @@ pub struct QueryArgs {
     /// Plot the series of a range query
     #[arg(long)]
     plot: bool,
+    /// Columns of the plot, the same on every terminal, so that its bytes are too
+    #[arg(long, value_name = "COLUMNS", default_value_t = 80, requires = "plot")]
+    width: usize,
     /// List metrics instead: those that a regular expression matches
     #[arg(
         long,
@@ -105,13 +105,14 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         interrupt: Some(clock::stop_after(&args.timeout)?),
         ..EngineOptions::new(dialect)
     });
-    let answer = match when(args, reader.window())? {
-        When::At(at) => engine.instant(&expression, &storage, at)?,
+    let (answer, range) = match when(args, reader.window())? {
+        When::At(at) => (engine.instant(&expression, &storage, at)?, TimeRange::new(at, at)),
         When::Range { start, end, step_ms } => {
-            engine.range(&expression, &storage, (start, end), step_ms)?
+            let answer = engine.range(&expression, &storage, (start, end), step_ms)?;
+            (answer, TimeRange::new(start, end))
         }
     };
-    write(global, args, &answer)?;
+    write(global, args, &answer, range)?;
     write_remarks(global, &reader, &storage, &expression, &answer)?;
     Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
 }
@@ -172,7 +173,12 @@ fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
     Ok(When::Range { start, end, step_ms })
 }
 
-fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<()> {
+fn write(
+    global: &Global,
+    args: &QueryArgs,
+    answer: &Answer,
+    range: TimeRange,
+) -> anyhow::Result<()> {
     let bytes = match global.wide_format {
         AnyFormat::Json => format!("{}\n", escape_json(&answer.to_api_json())).into_bytes(),
         AnyFormat::Csv => report::query_csv(answer).into_bytes(),
@@ -181,11 +187,9 @@ fn write(global: &Global, args: &QueryArgs, answer: &Answer) -> anyhow::Result<(
             return Err(CliError::Usage(why.to_owned()).into());
         }
         AnyFormat::Parquet => parquet(answer)?,
-        // Dispatch lets no other format through.
-        AnyFormat::Text | AnyFormat::Prompt if args.plot => {
-            report::query_plot(answer, PLOT_WIDTH).into_bytes()
-        }
-        AnyFormat::Text | AnyFormat::Prompt => report::query_text(answer).into_bytes(),
+        // Dispatch lets no other format through but text.
+        _ if args.plot => report::query_plot(answer, range, args.width).into_bytes(),
+        _ => report::query_text(answer).into_bytes(),
     };
     Ok(output::write(&bytes)?)
 }

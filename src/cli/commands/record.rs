@@ -8,11 +8,14 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use super::replay::ReplayArgs;
 use crate::capture::CaptureWriter;
+use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
-use crate::cli::config::{retention, sources};
-use crate::cli::exit::CliError;
+use crate::cli::config::retention;
+use crate::cli::config::sources::{self, PdFound, PrometheusFound};
+use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
@@ -32,6 +35,7 @@ Examples:
       --from 2026-11-24T16:00:00Z --to 2026-11-24T17:00:00Z --pd-log pd.jsonl.gz
   operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB     for months
   operator replay prod                                       the newest segment of it
+  operator record --run chaos-11 --before 3m --after 5m -- ./break.sh     a run around a command
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then
 goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at
@@ -43,6 +47,11 @@ six hours at most. The oldest is removed when it is older than --keep, when all 
 --max-bytes, or when the disk is full; never the one that is written, nor one with an
 `operator mark --event kind=incident`. While the disk is full and nothing may go, PD's answers are held
 in memory up to 16 MiB, the rest is a gap, and recording goes on when there is room.
+
+With a command after --, the recording goes on for --before, runs the command and goes on for --after.
+When the command began, what it printed and how it ended stands on the timeline; the verdict is printed, and
+its exit code returned, or 12 where the command failed and 130 where it was interrupted. The capture is
+sealed in any case.
 
 Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
 
@@ -59,21 +68,43 @@ pub struct RecordArgs {
     live: LiveArgs,
     #[command(flatten)]
     past: PastArgs,
+    #[command(flatten)]
+    around: AroundArgs,
 }
 
-/// Records a cluster live, copies its past, or imports logs of PD's answers.
+/// Records a cluster live, copies its past, or imports logs of PD's answers. With a command in the middle, it
+/// prints the verdict and returns its exit code, or that of a command that failed.
 ///
 /// # Errors
 ///
 /// Where the arguments make no sense together, no source is there at the start, another recorder
 /// holds the run, history cannot be copied, or the capture cannot be written.
-pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<()> {
+pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let now = clock::now();
+    let around = args.around.around()?;
     let plan = plan::plan(global, args.live, args.past, now)?;
-    crate::cli::block_on(record(global, plan, now))
+    let Some(around) = around else {
+        crate::cli::block_on(record(global, plan, now, None))?;
+        return Ok(Code::Ok);
+    };
+    around.check(&plan)?;
+    let path = plan.path.clone();
+    let end = crate::cli::block_on(record(global, plan, now, Some(around)))?;
+    let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
+    Ok(match end {
+        CommandEnd::Succeeded => verdict,
+        CommandEnd::Failed => Code::CommandFailed,
+        CommandEnd::Interrupted => Code::Interrupted,
+    })
 }
 
-async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Result<()> {
+/// Carries out a plan. How the command ended that runs in the middle; without one, it succeeded.
+async fn record(
+    global: &Global,
+    mut plan: Plan,
+    now: Timestamp,
+    around: Option<Around>,
+) -> anyhow::Result<CommandEnd> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
@@ -87,27 +118,45 @@ async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Resu
         None => open()?,
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
-    if let (Some(pd), Some(prometheus)) = (&pd, &prometheus) {
-        let until = plan.history.map_or(now, |range| range.end.min(now));
-        let nodes = membership::scraped_nodes(pd, prometheus, &plan.selectors, until).await;
-        for finding in nodes.iter().flat_map(membership::findings) {
-            if let Finding::Partial(text, fix) | Finding::Foreign(text, fix) = finding {
-                watchers.reporter().line(&format!("warning: {}; {fix}", escape(&text)));
-            }
-        }
-    }
+    warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
     }
     let sources = Sources::of(&plan, pd, prometheus);
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
-    let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
+    let (told, recording_stop) = around::recording_stop();
+    let recorded = |stop| recording::phases(&plan, writer, sources, stop, &watchers, followers);
+    let (ending, end) = match around {
+        None => (recorded(stop).await, CommandEnd::Succeeded),
+        Some(around) => {
+            let command = around.run(plan.path.clone(), stop, told);
+            around::beside(recorded(recording_stop), command).await
+        }
+    };
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
     report(global, &last.map_or(plan.path, |last| last.path), &run, ending)?;
-    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
+}
+
+/// Says what of PD's cluster the Prometheus does not scrape.
+async fn warn_of_membership(
+    plan: &Plan,
+    pd: Option<&PdFound>,
+    prometheus: Option<&PrometheusFound>,
+    now: Timestamp,
+    watchers: &Watchers<'_>,
+) {
+    let (Some(pd), Some(prometheus)) = (pd, prometheus) else { return };
+    let until = plan.history.map_or(now, |range| range.end.min(now));
+    let nodes = membership::scraped_nodes(pd, prometheus, &plan.selectors, until).await;
+    for finding in nodes.iter().flat_map(membership::findings) {
+        if let Finding::Partial(text, fix) | Finding::Foreign(text, fix) = finding {
+            watchers.reporter().line(&format!("warning: {}; {fix}", escape(&text)));
+        }
+    }
 }
 
 /// The segments of a recording of which only a part is kept. The plan is changed to begin with the newest.

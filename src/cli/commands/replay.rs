@@ -68,6 +68,21 @@ pub struct ReplayArgs {
     verify: bool,
 }
 
+impl ReplayArgs {
+    /// The whole of a run, as it is seen from its end.
+    pub fn of(run: OsString) -> Self {
+        Self {
+            run: Some(run),
+            run_flag: None,
+            from: None,
+            to: None,
+            at: None,
+            post_mortem: false,
+            verify: false,
+        }
+    }
+}
+
 /// Replays a capture, prints what broke and what happened, and returns the verdict's exit code.
 ///
 /// # Errors
@@ -109,7 +124,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Prompt => prompt_text(&report),
         // Dispatch lets no other format through.
-        AnyFormat::Text | AnyFormat::Csv | AnyFormat::Parquet => {
+        _ => {
             let colored = global.color.enabled(std::io::stdout().is_terminal());
             let color = if colored { Color::Ansi } else { Color::Plain };
             replay_text(&report, &path.called(name), WIDTH, color)

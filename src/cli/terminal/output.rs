@@ -34,6 +34,10 @@ pub enum AnyFormat {
     Csv,
     /// Of `query`: the same as Parquet.
     Parquet,
+    /// Of `report`: a page for browsers; its default.
+    Html,
+    /// Of `report`: for an issue comment.
+    Markdown,
 }
 
 impl AnyFormat {
@@ -42,7 +46,7 @@ impl AnyFormat {
         match self {
             Self::Text => Some(Format::Text),
             Self::Json => Some(Format::Json),
-            Self::Prompt | Self::Csv | Self::Parquet => None,
+            Self::Prompt | Self::Csv | Self::Parquet | Self::Html | Self::Markdown => None,
         }
     }
 }

@@ -33,7 +33,12 @@ pub fn remark(text: &str) {
 
 /// A text without the secrets, escaped.
 fn shown(text: &str) -> String {
-    escape(&HIDDEN.read().unwrap_or_else(PoisonError::into_inner).redact(text))
+    escape(&without_secrets(text))
+}
+
+/// A text without the secrets that were passed to [`hide`].
+pub fn without_secrets(text: &str) -> String {
+    HIDDEN.read().unwrap_or_else(PoisonError::into_inner).redact(text).to_string()
 }
 
 /// Writes bytes to stderr that the caller has escaped.

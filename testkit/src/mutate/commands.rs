@@ -19,7 +19,8 @@ use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, jo
 use operator::promql::{Dialect, Engine, EngineOptions, Expression};
 use operator::report::report_of;
 use operator::report::{
-    Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
+    Color, Diagnosed, PageContent, explain_text, html_page, markdown, query_csv, query_text,
+    replay_json, replay_text, rules_text, run_report,
 };
 use operator::rules::{self, RuleFile, Settings};
 use operator::session::{CaptureStorage, Session, View};
@@ -72,7 +73,12 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let (evidence, verdict) = window.judged_as_of(as_of)?;
     canonical_json(&verdict);
     for finding in &verdict.findings {
-        explain_text(finding, &draw(&evidence, finding), 80, Color::Plain);
+        explain_text(finding, &draw(&evidence, finding), evidence.window, (80, Color::Plain));
+    }
+    if part.is_none() {
+        let report = run_report(&session)?;
+        html_page(&report, PageContent::Report);
+        markdown(&report);
     }
     let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
     let pd = window.pd().summary(Evaluation::Sequential)?;

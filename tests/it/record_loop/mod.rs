@@ -3,6 +3,7 @@
 //! The source's content is a pure function of time, so what was recorded can be checked sample by
 //! sample. What the recorder said on stdout is what must be in the file.
 
+mod around;
 mod program;
 mod unobserved;
 

@@ -104,4 +104,11 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     assert!(captures[0].to_string_lossy().contains("watch-incident-"), "{captures:?}");
     let window = CaptureReader::open(&captures[0]).expect("it opens").window();
     assert!(window.millis() >= 350_000, "the past is inside: {window:?}");
+    let page = dir.path().join("incident.html");
+    let mut export = Command::new(env!("CARGO_BIN_EXE_operator"));
+    export.arg("--dir").arg(dir.path()).arg("export").arg(&captures[0]).args(["--html", "-o"]);
+    let exported = export.arg(&page).output().expect("the program starts");
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let window = CaptureReader::open(&page).expect("it opens").window();
+    assert!(window.millis() >= 350_000, "the past goes along: {window:?}");
 }

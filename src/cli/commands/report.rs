@@ -1,0 +1,72 @@
+//! `operator report`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::capture::{FileMode, UnfinishedFile};
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, AnyFormat};
+use crate::cli::terminal::remarks::remark;
+use crate::cli::{Global, lookup};
+use crate::model::escape_path;
+use crate::report::{PageContent, html_page, markdown, replay_json, run_report, size};
+use crate::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator report chaos-02 -o chaos-02.html            one page for a browser, which loads nothing
+  operator report latest --format markdown             for an issue or a CI job's summary
+  operator report chaos-02 --format json
+
+`operator export --html` writes the same page with the redacted capture inside.";
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// A run's name, `latest`, `-` for stdin, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: OsString,
+    /// The file to write; it must not exist. Without it, the report goes to stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Writes the report of a run.
+///
+/// # Errors
+///
+/// Where there is no such run, it cannot be read, or a file cannot be written.
+pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
+    let path = lookup::find(&global.dir, &args.run)?;
+    let session = Session::open(&path)?;
+    let report = run_report(&session)
+        .with_context(|| format!("cannot judge {}", escape_path(path.shown())))?;
+    let text = match global.wide_format {
+        AnyFormat::Json => replay_json(&report),
+        AnyFormat::Markdown => markdown(&report),
+        // Dispatch lets no other format through; text stands for the default.
+        _ => html_page(&report, PageContent::Report).alone(),
+    };
+    match &args.output {
+        None => output::write(text.as_bytes())?,
+        Some(to) => {
+            write_new(to, text.as_bytes(), global.file_mode)
+                .with_context(|| format!("cannot write {}", escape_path(to)))?;
+            if !global.quiet {
+                remark(&format!("wrote {} ({})", escape_path(to), size(text.len() as u64)));
+            }
+        }
+    }
+    Ok(CliError::unless_whole(path.shown(), session.reader().damage().len())?)
+}
+
+/// Writes a new file, which gets its name when it is complete.
+fn write_new(to: &Path, bytes: &[u8], mode: FileMode) -> anyhow::Result<()> {
+    let unfinished = UnfinishedFile::beside(to, mode)?;
+    std::fs::write(unfinished.path(), bytes)?;
+    Ok(unfinished.finish()?)
+}

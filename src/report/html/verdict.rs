@@ -1,0 +1,141 @@
+//! The head of the page: the verdict, what it does not know, and each cause with what speaks for it.
+
+use maud::{Markup, html};
+
+use super::text::text;
+use crate::diagnose::{Cause, Outcome, Verdict};
+use crate::report::extra_fields::{Extra, extra_fields};
+use crate::report::missing::missing_lines;
+use crate::report::page::{clock, length};
+use crate::report::run_report::RunReport;
+use crate::report::verdict_text::without_outcome;
+
+/// The most lines of a list of what is missing.
+const LISTED: usize = 40;
+
+/// The outcome, the verdict in a sentence, and which run it is about.
+pub(super) fn headline(report: &RunReport) -> Markup {
+    let (verdict, replay) = (&report.replay.verdict, &report.replay.replay);
+    let (class, word) = match verdict.outcome {
+        Outcome::Fault => ("outcome fault", "Fault"),
+        Outcome::NoFault => ("outcome none", "No fault"),
+        Outcome::CannotTell => ("outcome unknown", "Cannot tell"),
+    };
+    html! {
+        header {
+            p class=(class) { (word) }
+            h1 { (text(without_outcome(verdict))) }
+            p class="about" {
+                "Run " strong { (text(replay.meta.run.as_str())) }
+                ", " (text(replay.window.start.to_string())) " to " (text(replay.window.end.to_string()))
+                " (" (length(replay.window.millis())) ")"
+            }
+        }
+    }
+}
+
+/// What was not observed, or observed and lost, or could not be checked.
+pub(super) fn missing(report: &RunReport) -> Markup {
+    let (verdict, replay) = (&report.replay.verdict, &report.replay.replay);
+    let lines = missing_lines(replay, verdict);
+    html! {
+        section id="missing" {
+            h2 { "What this report does not know" }
+            @if lines.is_empty() {
+                p { "No gap and no damage in what was recorded, and every check could be made." }
+            } @else {
+                ul {
+                    @for line in lines.iter().take(LISTED) { li { (text(line)) } }
+                    @if lines.len() > LISTED { li { (lines.len() - LISTED) " more; the JSON has all" } }
+                }
+            }
+        }
+    }
+}
+
+/// Each cause, then what was planned, then whatever else the verdict says.
+pub(super) fn causes(verdict: &Verdict) -> Markup {
+    html! {
+        @if !verdict.causes.is_empty() {
+            section id="causes" {
+                h2 { @if verdict.causes.len() == 1 { "Cause" } @else { "Causes" } }
+                @for one in &verdict.causes { (cause(one)) }
+            }
+        }
+        @if !verdict.changes.is_empty() {
+            section id="changes" {
+                h2 { "Planned, or of the observer" }
+                @for one in &verdict.changes { (cause(one)) }
+            }
+        }
+        @for field in extra_fields(verdict) {
+            section {
+                h2 { (text(&field.name)) }
+                (extra(&field.value))
+            }
+        }
+    }
+}
+
+fn cause(cause: &Cause) -> Markup {
+    html! {
+        article class="cause" {
+            h3 { (cause.says) " " span class="mode" { (cause.mode) } }
+            dl {
+                dt { "Where" } dd { (text(cause.target.text())) @if !cause.target.concerns.is_empty() { ": " (text(cause.target.concerns.join(", "))) } }
+                dt { "When" } dd {
+                    (clock(cause.onset_ms)) " ± " (length(cause.onset_uncertainty_ms))
+                    @match cause.end_ms {
+                        Some(end) => { " to " (clock(end)) " (" (length((end - cause.onset_ms).max(0))) ")" }
+                        None => " until the end of what was recorded",
+                    }
+                }
+                dt { "Confidence" } dd { (format!("{:.0} %", cause.confidence * 100.0)) }
+            }
+            h4 { "Evidence" }
+            ul {
+                @for reason in &cause.evidence {
+                    li { (text(&reason.text)) " " a href=(format!("#{}", reason.finding)) { (text(&reason.finding)) } }
+                }
+            }
+            @if !cause.against.is_empty() {
+                h4 { "Against it" }
+                ul { @for one in &cause.against { li { (text(one)) } } }
+            }
+            @if !cause.explains.is_empty() {
+                h4 { "What followed from it" }
+                ul {
+                    @for one in &cause.explains {
+                        li { (clock(one.onset_ms)) " " (text(one.target.text())) ": " (text(&one.text)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A field of the verdict that this page has no section for.
+fn extra(value: &Extra) -> Markup {
+    html! {
+        @match value {
+            Extra::Text(one) => p { (text(one)) },
+            Extra::List(all) => ul { @for one in all { li { (text(one)) } } },
+        }
+    }
+}
+
+/// Claims that were discarded, and why.
+pub(super) fn alternatives(verdict: &Verdict) -> Markup {
+    html! {
+        @if !verdict.alternatives.is_empty() {
+            section id="alternatives" {
+                h2 { "Considered and discarded" }
+                ul {
+                    @for one in &verdict.alternatives {
+                        li { (one.mode) " on " (text(one.target.text())) " (" (format!("{:.0} %", one.confidence * 100.0)) "): " (text(&one.lost)) }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What a report does not know, in sentences: what was not observed, was lost, or could not be checked.
+
+use super::page::{clock, length};
+use super::replay_report::ReplayReport;
+use crate::diagnose::{Unchecked, Verdict};
+use crate::model::{Gap, RunMeta};
+
+/// What is missing, a sentence each, the gravest first.
+pub(super) fn missing_lines(replay: &ReplayReport, verdict: &Verdict) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(verdict.damage.iter().map(|damage| damage.summary.clone()));
+    lines.extend(verdict.unchecked.iter().map(|one| format!("Not checked: {}", unchecked(one))));
+    for cause in &verdict.causes {
+        let of = &cause.mode;
+        let each = |one: &Unchecked| format!("Not checked of {of}: {}", unchecked(one));
+        lines.extend(cause.unchecked.iter().map(each));
+    }
+    if let Some(export) = &replay.meta.export {
+        lines.extend(export.left_out.iter().map(|what| format!("Left out of the file: {what}")));
+    }
+    lines.extend(replay.gaps.iter().map(gap));
+    lines.extend(replay.damage.iter().map(|one| format!("Damaged: {}: {}", one.part, one.why)));
+    if !verdict.other_clusters.is_empty() {
+        lines.push(format!("Left out: other clusters {}", verdict.other_clusters.join(", ")));
+    }
+    lines
+}
+
+fn gap(gap: &Gap) -> String {
+    let healed = if gap.healed_at.is_some() { ", fetched later" } else { "" };
+    format!(
+        "Not recorded: {} from {} to {} ({}), {}{healed}: {}",
+        gap.source,
+        clock(gap.range.start),
+        clock(gap.range.end),
+        length(gap.range.millis()),
+        gap.reason,
+        gap.detail
+    )
+}
+
+fn unchecked(one: &Unchecked) -> String {
+    match &one.command {
+        Some(command) => format!("{}; try: {command}", one.what),
+        None => one.what.clone(),
+    }
+}
+
+/// The versions of what was recorded, for the table at the end.
+pub(super) fn versions(meta: &RunMeta) -> Vec<(&'static str, String)> {
+    let known = [
+        ("PD", meta.versions.pd.clone()),
+        ("Prometheus", meta.versions.prometheus.clone()),
+        ("Recorded by", Some(format!("operator {}", meta.versions.operator))),
+        ("Exported by", meta.export.as_ref().map(|export| format!("operator {}", export.build))),
+        ("Cluster", meta.cluster_id.clone()),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}

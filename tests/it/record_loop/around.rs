@@ -1,0 +1,89 @@
+//! A recording around a command, whatever becomes of the command; and what can be handed out meanwhile.
+
+use std::path::Path;
+use std::time::Duration;
+
+use operator::capture::CaptureReader;
+use operator::session::Session;
+
+use super::program::{Ended, Program, operator};
+use super::{Scene, copied};
+
+/// Records around a command of the shell until it ends by itself, or until `signal` once the command runs.
+async fn around(scene: &Scene, script: &str, signal: Option<&str>) -> Ended {
+    let mut arguments = scene.arguments();
+    arguments
+        .extend(["--before", "1s", "--after", "1s", "--", "sh", "-c", script].map(str::to_owned));
+    let mut recorder = Program::start(operator().args(arguments));
+    recorder.event("a copy", copied).await;
+    if let Some(signal) = signal {
+        let marked = scene.directory.path().join("runs");
+        while !marked.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        recorder.signal(signal);
+    }
+    recorder.wait().await
+}
+
+fn events(path: &Path) -> Vec<String> {
+    let reader = CaptureReader::open(path).expect("it opens");
+    let events = reader.events().expect("events read").into_iter();
+    events.filter(|event| event.kind.0 == "command").map(|event| event.text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_recorded_with_its_output_and_its_end() {
+    let scene = Scene::new().await;
+    let ended = around(&scene, "echo breaks one; echo more >&2", None).await;
+    assert!(matches!(ended.code, Some(0 | 10 | 11)), "{:?}: {}", ended.code, ended.errors);
+    let events = events(&scene.path());
+    assert_eq!(events.len(), 4, "{events:?}");
+    assert!(events[0].starts_with("began: sh -c echo breaks one"), "{events:?}");
+    assert_eq!(events[1..3], ["printed: breaks one", "printed: more"]);
+    assert!(events[3].starts_with("ended with exit code 0 after "), "{events:?}");
+    assert!(ended.errors.contains("| breaks one"), "{}", ended.errors);
+    let window = Session::open(&scene.path()).expect("it opens").window();
+    assert!(window.millis() > 2_000, "{window:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_around_a_command_that_fails_is_sealed_and_exits_with_12() {
+    let scene = Scene::new().await;
+    let ended = around(&scene, "exit 3", None).await;
+    assert_eq!(ended.code, Some(12), "{}", ended.errors);
+    let last = events(&scene.path()).pop().expect("it is on the timeline");
+    assert!(last.starts_with("ended with exit code 3"), "{last}");
+    assert_eq!(scene.left_beside(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_command_ends_and_its_recording_is_sealed() {
+    let scene = Scene::new().await;
+    let marked = scene.directory.path().join("runs");
+    let script = format!("touch {}; sleep 600", marked.display());
+    let ended = around(&scene, &script, Some("INT")).await;
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    let last = events(&scene.path()).pop().expect("it is on the timeline");
+    assert!(last.starts_with("was stopped after "), "{last}");
+    assert_eq!(scene.left_beside(), ["runs"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_in_progress_can_be_exported() {
+    let scene = Scene::new().await;
+    let mut recorder = scene.record();
+    recorder.event("a copy", copied).await;
+    let out = tempfile::tempdir().expect("a temporary directory");
+    for (file, arguments) in [("a.gz", &[][..]), ("a.html", &["--html"][..])] {
+        let to = out.path().join(file);
+        let mut export = operator();
+        export.arg("--dir").arg(scene.directory.path()).args(["export", "run", "-o"]).arg(&to);
+        let made = export.args(arguments).output().expect("the program starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(Session::open(&to).expect("it opens").window().millis() > 0);
+    }
+    recorder.event("a copy after the export", copied).await;
+    recorder.signal("TERM");
+    assert_eq!(recorder.wait().await.code, Some(0));
+}
