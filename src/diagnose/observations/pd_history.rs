@@ -109,6 +109,9 @@ pub struct Leadership {
     pub etcd_leader: Option<String>,
 }
 
+/// Whether the answering member reaches each member, by name: one row of the health matrix.
+pub type HealthRow = BTreeMap<String, bool>;
+
 /// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
@@ -119,7 +122,7 @@ pub struct PdHistory {
     /// The ids of the members that `/members` lists, by name.
     pub member_ids: BTreeMap<String, MemberId>,
     /// Which members each member reaches, at each change, by the name of the member that says so.
-    pub health: BTreeMap<String, Vec<(Timestamp, BTreeMap<String, bool>)>>,
+    pub health: BTreeMap<String, Vec<(Timestamp, HealthRow)>>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
     /// Who leads PD and etcd as each member says, at each change, by the name of the member.
