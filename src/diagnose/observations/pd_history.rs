@@ -9,7 +9,9 @@ use crate::model::{
     GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
     StoreId, StoreLabel, Timestamp,
 };
-use crate::pd::{Endpoint, FlowKind, HotRegion, MinResolvedTs, PdDocument, SafePoint, Topology};
+use crate::pd::{
+    Endpoint, FlowKind, HotRegion, MembersDocument, MinResolvedTs, PdDocument, SafePoint, Topology,
+};
 
 /// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
@@ -260,19 +262,7 @@ impl PdHistory {
         document: &PdDocument,
     ) {
         match document {
-            PdDocument::Members(members) => {
-                let said = Leadership {
-                    leader: members.leader.clone(),
-                    etcd_leader: members.etcd_leader.clone(),
-                };
-                let by = self.leaderships.entry(answer.member.clone()).or_default();
-                push_changed(by, at, &said);
-                for member in members.members.values() {
-                    let url = member.client_urls.first().cloned().unwrap_or_default();
-                    self.listed.insert(member.name.clone(), url);
-                    self.member_ids.insert(member.name.clone(), member.id);
-                }
-            }
+            PdDocument::Members(members) => self.member_list(at, answer, members),
             PdDocument::Status(status) => {
                 let member = self.members.entry(answer.member.clone()).or_default();
                 if let Some(start) = status.started_unix_s {
@@ -317,6 +307,19 @@ impl PdHistory {
                 push_changed(self.health.entry(answer.member.clone()).or_default(), at, row);
             }
             PdDocument::Config(_) | PdDocument::RegionCount(_) | PdDocument::Version(_) => {}
+        }
+    }
+
+    fn member_list(&mut self, at: Timestamp, answer: &PdAnswer, document: &MembersDocument) {
+        let said = Leadership {
+            leader: document.leader.clone(),
+            etcd_leader: document.etcd_leader.clone(),
+        };
+        push_changed(self.leaderships.entry(answer.member.clone()).or_default(), at, &said);
+        for member in document.members.values() {
+            let url = member.client_urls.first().cloned().unwrap_or_default();
+            self.listed.insert(member.name.clone(), url);
+            self.member_ids.insert(member.name.clone(), member.id);
         }
     }
 
