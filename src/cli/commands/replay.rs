@@ -78,6 +78,7 @@ impl ReplayArgs {
             to: None,
             at: None,
             post_mortem: false,
+            why_not: None,
             verify: false,
         }
     }

@@ -9,7 +9,9 @@ use crate::model::{
     GapReason, MemberId, NodeState, PdAnswer, PdOperator, PdOutcome, RegionCounts, RegionId, Store,
     StoreId, StoreLabel, Timestamp,
 };
-use crate::pd::{Endpoint, FlowKind, HotRegion, MinResolvedTs, PdDocument, SafePoint, Topology};
+use crate::pd::{
+    Endpoint, FlowKind, HotRegion, MembersDocument, MinResolvedTs, PdDocument, SafePoint, Topology,
+};
 
 /// The history of one PD member, by its own answers.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +111,9 @@ pub struct Leadership {
     pub etcd_leader: Option<String>,
 }
 
+/// Whether the answering member reaches each member, by name: one row of the health matrix.
+pub type HealthRow = BTreeMap<String, bool>;
+
 /// All that diagnosis uses of PD's answers, up to one instant.
 #[derive(Clone, Debug, Default)]
 pub struct PdHistory {
@@ -119,7 +124,7 @@ pub struct PdHistory {
     /// The ids of the members that `/members` lists, by name.
     pub member_ids: BTreeMap<String, MemberId>,
     /// Which members each member reaches, at each change, by the name of the member that says so.
-    pub health: BTreeMap<String, Vec<(Timestamp, BTreeMap<String, bool>)>>,
+    pub health: BTreeMap<String, Vec<(Timestamp, HealthRow)>>,
     /// PD's leader, at each change; `None` while no answering member named one.
     pub leaders: Vec<(Timestamp, Option<String>)>,
     /// Who leads PD and etcd as each member says, at each change, by the name of the member.
@@ -257,19 +262,7 @@ impl PdHistory {
         document: &PdDocument,
     ) {
         match document {
-            PdDocument::Members(members) => {
-                let said = Leadership {
-                    leader: members.leader.clone(),
-                    etcd_leader: members.etcd_leader.clone(),
-                };
-                let by = self.leaderships.entry(answer.member.clone()).or_default();
-                push_changed(by, at, &said);
-                for member in members.members.values() {
-                    let url = member.client_urls.first().cloned().unwrap_or_default();
-                    self.listed.insert(member.name.clone(), url);
-                    self.member_ids.insert(member.name.clone(), member.id);
-                }
-            }
+            PdDocument::Members(members) => self.member_list(at, answer, members),
             PdDocument::Status(status) => {
                 let member = self.members.entry(answer.member.clone()).or_default();
                 if let Some(start) = status.started_unix_s {
@@ -314,6 +307,19 @@ impl PdHistory {
                 push_changed(self.health.entry(answer.member.clone()).or_default(), at, row);
             }
             PdDocument::Config(_) | PdDocument::RegionCount(_) | PdDocument::Version(_) => {}
+        }
+    }
+
+    fn member_list(&mut self, at: Timestamp, answer: &PdAnswer, document: &MembersDocument) {
+        let said = Leadership {
+            leader: document.leader.clone(),
+            etcd_leader: document.etcd_leader.clone(),
+        };
+        push_changed(self.leaderships.entry(answer.member.clone()).or_default(), at, &said);
+        for member in document.members.values() {
+            let url = member.client_urls.first().cloned().unwrap_or_default();
+            self.listed.insert(member.name.clone(), url);
+            self.member_ids.insert(member.name.clone(), member.id);
         }
     }
 
