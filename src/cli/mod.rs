@@ -3,6 +3,7 @@
 //!
 //! It is the only module that prints and that reads the system clock.
 
+mod attaching;
 mod clock;
 mod commands;
 mod config;

@@ -154,7 +154,7 @@ fn of_cause(about: Subject, cause: &Cause) -> VerdictItem {
             target: cause.target.clone(),
             onset_ms: cause.onset_ms,
             end_ms: cause.end_ms,
-            text: cause.evidence.first().map_or(cause.says, |one| &one.text).to_owned(),
+            text: cause.evidence.first().map_or(&*cause.says, |one| &one.text).to_owned(),
         },
     }
 }

@@ -83,12 +83,19 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_files_versions_and_numbers() {
-        for word in
-            ["10.0.1.4", "10.0.1.4:20160", "::1", "fe80::1:20160", "pd0:2379", "a-tikv-0.peer.svc:20160"]
-        {
+        for word in [
+            "10.0.1.4",
+            "10.0.1.4:20160",
+            "::1",
+            "fe80::1:20160",
+            "pd0:2379",
+            "a-tikv-0.peer.svc:20160",
+        ] {
             assert!(is_address(word), "{word}");
         }
-        for word in ["raft.rs:1571", "v8.5.4", "1.5", "std::io::Error", "code:14", "000123.sst", "os"] {
+        for word in
+            ["raft.rs:1571", "v8.5.4", "1.5", "std::io::Error", "code:14", "000123.sst", "os"]
+        {
             assert!(!is_address(word), "{word}");
         }
     }

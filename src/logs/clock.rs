@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for text in ["", "2024/13/02 03:04:05", "2024/01/02 24:04:05", "2024/01/02", "[2024/01/02"] {
+        for text in ["", "2024/13/02 03:04:05", "2024/01/02 24:04:05", "2024/01/02", "[2024/01/02"]
+        {
             assert_eq!(read_time(text.as_bytes()), None, "{text}");
         }
         assert!("Asia/Shanghai".parse::<Zone>().is_err() && "+8".parse::<Zone>().is_err());

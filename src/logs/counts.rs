@@ -169,11 +169,8 @@ impl Counts {
         // What a value is, is seen before words are masked.
         let clean = redact(&line.message, &NodeNames::default());
         mask_into(&clean, &mut self.masked);
-        let key = Key {
-            level: line.level,
-            file: line.file.to_owned(),
-            message: self.masked.clone(),
-        };
+        let key =
+            Key { level: line.level, file: line.file.to_owned(), message: self.masked.clone() };
         if let Some(place) = self.by_key.get(&key) {
             return *place;
         }
@@ -250,7 +247,10 @@ mod tests {
             counts.add(&line(&word(n)), 0, 1);
         }
         let last = counts.keys().last().expect("there are keys");
-        assert_eq!((counts.keys().len(), &*last.key.message, last.total), (MOST_KEYS + 1, OTHER, 50));
+        assert_eq!(
+            (counts.keys().len(), &*last.key.message, last.total),
+            (MOST_KEYS + 1, OTHER, 50)
+        );
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub fn details(listed: &Listed, line: &LogLine<'_>, names: &NodeNames) -> Detail
         text.push_str(&format!(" [{name}={value}]"));
         values.insert(name.replace('-', "_"), value);
     }
-    let field = |name: &str| fields.iter().find(|(held, _)| held == name).map(|(_, value)| &**value);
+    let field =
+        |name: &str| fields.iter().find(|(held, _)| held == name).map(|(_, value)| &**value);
     let mut kind = listed.kind;
     match listed.kind {
         LogKind::Panic if field("location").is_none() && line.message != "panic" => {
@@ -64,16 +65,50 @@ pub fn details(listed: &Listed, line: &LogLine<'_>, names: &NodeNames) -> Detail
         }
         _ => {}
     }
+    values.extend(
+        cause(kind, &line.message, &text).map(|cause| ("cause".to_owned(), cause.to_owned())),
+    );
     values.retain(|_, value| !value.is_empty());
     Details { kind, text: cut(&text, LONGEST_TEXT), values }
+}
+
+/// What a line names as the cause, as a word that stays the same in every version and in an export.
+fn cause(kind: LogKind, message: &str, text: &str) -> Option<&'static str> {
+    let has = |what: &str| text.contains(what);
+    match kind {
+        LogKind::Panic | LogKind::FatalError | LogKind::CannotOpen | LogKind::BackgroundError => {
+            if has("No space left on device") {
+                Some("no_space")
+            } else if has("Corruption: ") {
+                Some("corruption")
+            } else {
+                None
+            }
+        }
+        LogKind::LeadershipLost if message.contains("lease has expired") => Some("lease_expired"),
+        LogKind::LeadershipLost => Some("etcd_leader_changed"),
+        LogKind::LeaderMove if message.starts_with("try to resign") => Some("resigned"),
+        LogKind::LeaderMove if message.starts_with("transfer etcd leader") => Some("priority"),
+        _ => None,
+    }
 }
 
 /// An example of a message that is not listed: its words alone.
 pub fn example(line: &LogLine<'_>, names: &NodeNames) -> String {
     /// Fields that hold numbers of the cluster's, or words of the programs'.
     const KEPT: [&str; 12] = [
-        "region_id", "peer_id", "store_id", "store-id", "region-id", "term", "err", "error", "reason",
-        "cost", "takes", "takes(s)",
+        "region_id",
+        "peer_id",
+        "store_id",
+        "store-id",
+        "region-id",
+        "term",
+        "err",
+        "error",
+        "reason",
+        "cost",
+        "takes",
+        "takes(s)",
     ];
     let mut text = redact(&line.message, names);
     for (name, value) in line.fields.read().iter().filter(|(name, _)| KEPT.contains(&&**name)) {
@@ -113,7 +148,8 @@ fn disk_usage(message: &str) -> BTreeMap<String, String> {
 
 /// `[write] Stalling writes because we have 21 level-0 files rate 13421772`.
 fn stall(message: &str) -> BTreeMap<String, String> {
-    let cf = message.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(cf, _)| cf);
+    let cf =
+        message.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(cf, _)| cf);
     let is_name = cf.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let reason = message.split_once("because ").map_or("", |(_, reason)| reason);
     let action = if message.contains("Stopping writes") { "stop" } else { "delay" };
@@ -131,7 +167,13 @@ fn call(info: &str, names: &NodeNames) -> BTreeMap<String, String> {
     let caller = redact(&found[4], names);
     let from = names.of(&found[5]).unwrap_or("a host that is no node").to_owned();
     let path = redact(&found[3], names);
-    pairs([("api", &found[1]), ("method", &found[2]), ("path", &path), ("caller", &caller), ("from", &from)])
+    pairs([
+        ("api", &found[1]),
+        ("method", &found[2]),
+        ("path", &path),
+        ("caller", &caller),
+        ("from", &from),
+    ])
 }
 
 fn call_text(called: &BTreeMap<String, String>) -> String {
@@ -159,12 +201,16 @@ const SETTINGS: [&str; 14] = [
 ];
 
 fn settings(config: &str) -> BTreeMap<String, String> {
-    let Ok(config) = serde_json::from_str::<serde_json::Value>(config) else { return BTreeMap::new() };
+    let Ok(config) = serde_json::from_str::<serde_json::Value>(config) else {
+        return BTreeMap::new();
+    };
     let setting = |path: &&str| {
         let pointer = format!("/{}", path.replace('.', "/"));
         let value = match config.pointer(&pointer)? {
             serde_json::Value::String(text) => text.clone(),
-            value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => value.to_string(),
+            value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+                value.to_string()
+            }
             _ => return None,
         };
         Some(((*path).to_owned(), value))
@@ -174,8 +220,14 @@ fn settings(config: &str) -> BTreeMap<String, String> {
 
 /// Where the machinery of a panic lies, which stands above the frame that panicked.
 const MACHINERY: [&str; 8] = [
-    "tikv_util::set_panic_hook", "std::panicking", "core::panicking", "core::result", "core::option",
-    "rust_begin_unwind", "backtrace::", "<alloc::boxed::Box",
+    "tikv_util::set_panic_hook",
+    "std::panicking",
+    "core::panicking",
+    "core::result",
+    "core::option",
+    "rust_begin_unwind",
+    "backtrace::",
+    "<alloc::boxed::Box",
 ];
 
 /// The first functions of a backtrace, `a < b < c`, from where the panic was.
@@ -240,11 +292,16 @@ mod tests {
 
     #[test]
     fn values_of_a_message_are_read() {
-        let signal = read(&format!("{AT} [INFO] [a.rs:1] [\"receive signal 15, stopping server...\"]"));
+        let signal =
+            read(&format!("{AT} [INFO] [a.rs:1] [\"receive signal 15, stopping server...\"]"));
         assert_eq!(signal.values["signal"], "SIGTERM");
-        let disk = read(&format!("{AT} [INFO] [a.rs:1] [\"disk usage Normal->AlreadyFull (raft engine usage: Normal\"]"));
+        let disk = read(&format!(
+            "{AT} [INFO] [a.rs:1] [\"disk usage Normal->AlreadyFull (raft engine usage: Normal\"]"
+        ));
         assert_eq!((&*disk.values["from"], &*disk.values["to"]), ("Normal", "AlreadyFull"));
-        let stall = read("[2024/01/02 03:04:05.678 +08:00][12][WARN] [db/column_family.cc:975] [write] Stopping writes because we have 5 immutable memtables");
+        let stall = read(
+            "[2024/01/02 03:04:05.678 +08:00][12][WARN] [db/column_family.cc:975] [write] Stopping writes because we have 5 immutable memtables",
+        );
         assert_eq!((&*stall.values["cf"], &*stall.values["action"]), ("write", "stop"));
         assert_eq!(stall.values["reason"], "we have 5 immutable memtables");
     }
@@ -252,7 +309,8 @@ mod tests {
     #[test]
     fn a_call_of_pds_api_says_who_called_and_hides_where_from() {
         let info = "{ServiceLabel:SetStoreState, Method:HTTP/1.1/POST:/pd/api/v1/store/4/state, CallerID:pd-ctl, IP:10.9.9.9, Port:4711, StartTime:2024, URLParam:{}, BodyParam:{\\\"password\\\":\\\"x\\\"}}";
-        let call = read(&format!("{AT} [INFO] [audit.go:133] [\"audit log\"] [service-info=\"{info}\"]"));
+        let call =
+            read(&format!("{AT} [INFO] [audit.go:133] [\"audit log\"] [service-info=\"{info}\"]"));
         assert_eq!(call.text, "POST /pd/api/v1/store/4/state by pd-ctl on a host that is no node");
         assert_eq!(call.values["api"], "SetStoreState");
     }
@@ -260,7 +318,8 @@ mod tests {
     #[test]
     fn only_listed_settings_of_a_configuration_are_kept() {
         let config = r#"{\"log\":{\"level\":\"info\"},\"security\":{\"key-path\":\"/secret\"},\"storage\":{\"data-dir\":\"/x\",\"reserve-space\":\"5GiB\"}}"#;
-        let read = read(&format!("{AT} [INFO] [common.rs:124] [\"using config\"] [config=\"{config}\"]"));
+        let read =
+            read(&format!("{AT} [INFO] [common.rs:124] [\"using config\"] [config=\"{config}\"]"));
         assert_eq!(read.text, "using config: log.level=info storage.reserve-space=5GiB");
     }
 }

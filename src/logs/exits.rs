@@ -53,19 +53,24 @@ pub fn exit(text: &str) -> Option<Exit> {
         let values = named(&found, &["process"]);
         return is_ours.then_some(Exit { kind: LogKind::OutOfMemory, values });
     }
-    let kind = if NO_MEMORY.is_match(text) || UNIT_OUT_OF_MEMORY.iter().any(|one| text.contains(one)) {
-        LogKind::OutOfMemory
-    } else if RUNTIME_PANIC.is_match(text) {
-        LogKind::Panic
-    } else {
-        return None;
-    };
+    let kind =
+        if NO_MEMORY.is_match(text) || UNIT_OUT_OF_MEMORY.iter().any(|one| text.contains(one)) {
+            LogKind::OutOfMemory
+        } else if RUNTIME_PANIC.is_match(text) {
+            LogKind::Panic
+        } else {
+            return None;
+        };
     Some(Exit { kind, values: BTreeMap::new() })
 }
 
 fn named(found: &Captures<'_>, names: &[&str]) -> BTreeMap<String, String> {
     let groups = found.iter().skip(1).flatten();
-    names.iter().zip(groups).map(|(name, group)| ((*name).to_owned(), group.as_str().to_owned())).collect()
+    names
+        .iter()
+        .zip(groups)
+        .map(|(name, group)| ((*name).to_owned(), group.as_str().to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,7 +92,9 @@ mod tests {
         ] {
             assert_eq!(kind(text), Some(LogKind::OutOfMemory), "{text}");
         }
-        for text in ["panic: runtime error: index out of range", "fatal runtime error: stack overflow"] {
+        for text in
+            ["panic: runtime error: index out of range", "fatal runtime error: stack overflow"]
+        {
             assert_eq!(kind(text), Some(LogKind::Panic), "{text}");
         }
     }

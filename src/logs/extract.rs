@@ -276,7 +276,8 @@ impl Extractor {
         let mut examples: Vec<(&usize, &FirstAndLast)> = self.examples.iter().collect();
         examples.sort_by_key(|(place, held)| (std::cmp::Reverse(held.total), **place));
         for (_, held) in examples.into_iter().take(MOST_EXAMPLES) {
-            let held = held.lines().filter_map(|held| self.event(held, component, LogKind::Example));
+            let held =
+                held.lines().filter_map(|held| self.event(held, component, LogKind::Example));
             held.for_each(&mut take);
         }
         events

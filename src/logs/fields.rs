@@ -74,7 +74,8 @@ mod tests {
         let fields = Fields::Text(r#" [store_id=4] ["a b"="c \"d\" ]"] [e=] [broken"#);
         let expected = [("store_id", "4"), ("a b", "c \"d\" ]"), ("e", "")];
         let read = fields.read();
-        let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let read: Vec<(&str, &str)> =
+            read.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(read, expected);
     }
 

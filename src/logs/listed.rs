@@ -52,12 +52,21 @@ use Wording::{Begins, Has, Is};
 const CONNECTION: &[&str] = &["store_id", "addr", "receiver_err", "sink_error", "err"];
 const ELECTION: &[&str] = &["region_id", "peer_id", "raft_id", "term", "from"];
 const SLOW: &[&str] = &[
-    "took", "cost", "expected-duration", "exceeded-duration", "timeout-duration", "actual-expire",
-    "interval", "endpoint", "error", "err",
+    "took",
+    "cost",
+    "expected-duration",
+    "exceeded-duration",
+    "timeout-duration",
+    "actual-expire",
+    "interval",
+    "endpoint",
+    "error",
+    "err",
 ];
 const STORE: &[&str] = &["store-id", "store-address", "store", "physically-destroyed"];
 const MOVED: &[&str] = &["from", "to", "etcd-leader", "old-pd-leader", "priority"];
-const CLOCK: &[&str] = &["before", "after", "jet-lag", "prev-physical", "now", "last", "next", "err"];
+const CLOCK: &[&str] =
+    &["before", "after", "jet-lag", "prev-physical", "now", "last", "next", "err"];
 
 /// Every listed message.
 static LISTED: [Listed; 64] = [
@@ -101,7 +110,11 @@ static LISTED: [Listed; 64] = [
     listed(K::LeaderStep, Is("PD leader is ready to serve"), &["leader-name"]),
     listed(K::LeaderStep, Is("PD cluster leader is ready to serve"), &["pd-leader-name"]),
     listed(K::LeadershipLost, Begins("no longer a leader because lease has expired"), &[]),
-    listed(K::LeadershipLost, Begins("etcd leader changed, resigns pd leadership"), &["old-pd-leader-name"]),
+    listed(
+        K::LeadershipLost,
+        Begins("etcd leader changed, resigns pd leadership"),
+        &["old-pd-leader-name"],
+    ),
     listed(K::LeaderMove, Is("transfer etcd leader"), MOVED),
     listed(K::LeaderMove, Is("try to resign etcd leader to next pd-server"), MOVED),
     listed(K::LeaderMove, Begins("the pd leader has not changed, delete and campaign"), &[]),
@@ -136,7 +149,9 @@ static LISTED: [Listed; 64] = [
 pub fn find(level: Level, message: &str) -> Option<&'static Listed> {
     let found = LISTED.iter().find(|listed| listed.text.fits(message));
     match level {
-        Level::Fatal => Some(found.filter(|listed| listed.kind == LogKind::CannotOpen).unwrap_or(&FATAL)),
+        Level::Fatal => {
+            Some(found.filter(|listed| listed.kind == LogKind::CannotOpen).unwrap_or(&FATAL))
+        }
         _ => found,
     }
 }
@@ -151,7 +166,10 @@ mod tests {
         assert_eq!(kind(Level::Info, "receive signal 15, stopping server..."), Some(K::StopSignal));
         assert_eq!(kind(Level::Fatal, "index out of bounds"), Some(K::Panic));
         assert_eq!(kind(Level::Fatal, "failed to create kv engine: x"), Some(K::CannotOpen));
-        assert_eq!(kind(Level::Warn, "[write] Stopping writes because we have 4"), Some(K::WriteStall));
+        assert_eq!(
+            kind(Level::Warn, "[write] Stopping writes because we have 4"),
+            Some(K::WriteStall)
+        );
         assert_eq!(kind(Level::Warn, "handle raft message failed"), None);
     }
 }

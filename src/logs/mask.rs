@@ -87,12 +87,18 @@ mod tests {
     fn what_changes_becomes_a_star() {
         for (message, key) in [
             ("TiKV is ready to serve", "TiKV is ready to serve"),
-            ("[store 4] handle 12 pending peers include [1, 22, 333]", "[store *] handle * pending peers include [*]"),
+            (
+                "[store 4] handle 12 pending peers include [1, 22, 333]",
+                "[store *] handle * pending peers include [*]",
+            ),
             ("became leader at term 6", "became leader at term *"),
             ("failed to open \"/data/x\": IO error", "failed to open *: IO error"),
             ("new_index=5, peer=a", "new_index=*, peer=*"),
             ("key ‹alice› at 10.0.0.1:20160", "key * at *"),
-            ("[write] Stalling writes because we have 21 level-0 files rate 1", "[write] Stalling writes because we have * files rate *"),
+            (
+                "[write] Stalling writes because we have 21 level-0 files rate 1",
+                "[write] Stalling writes because we have * files rate *",
+            ),
         ] {
             assert_eq!(masked(message), key);
         }

@@ -33,15 +33,8 @@ pub enum Level {
 
 impl Level {
     /// Every level, the gravest last but for [`Unknown`](Self::Unknown).
-    pub const ALL: [Self; 7] = [
-        Self::Trace,
-        Self::Debug,
-        Self::Info,
-        Self::Warn,
-        Self::Error,
-        Self::Fatal,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal, Self::Unknown];
 
     /// As the unified format writes it; empty where a line names none.
     pub fn name(self) -> &'static str {
@@ -340,7 +333,9 @@ mod tests {
 
     #[test]
     fn what_has_no_header_is_text() {
-        for text in ["fatal runtime error: stack overflow", "", "[not a log", "goroutine 1 [running]:"] {
+        for text in
+            ["fatal runtime error: stack overflow", "", "[not a log", "goroutine 1 [running]:"]
+        {
             let mut scratch = Scratch::default();
             let parsed = parse_line(text.as_bytes(), None, &mut scratch);
             assert_eq!(parsed, Parsed::Text { at: None, text }, "{text}");
@@ -350,7 +345,8 @@ mod tests {
     #[test]
     fn a_line_that_was_cut_off_keeps_what_is_there() {
         let mut scratch = Scratch::default();
-        let read = line("[2024/01/02 03:04:05.678 Z] [FATAL] [lib.rs:1] [\"half", None, &mut scratch);
+        let read =
+            line("[2024/01/02 03:04:05.678 Z] [FATAL] [lib.rs:1] [\"half", None, &mut scratch);
         assert_eq!((read.level, &*read.message), (Level::Fatal, "half"));
     }
 

@@ -26,8 +26,22 @@ static SQL: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What a name ends with whose value is never kept.
 const SECRET_NAMES: [&str; 16] = [
-    "password", "passwd", "pwd", "secret", "token", "access_key", "credential", "credentials",
-    "authorization", "key", "keys", "primary", "value", "sql", "query", "user",
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "access_key",
+    "credential",
+    "credentials",
+    "authorization",
+    "key",
+    "keys",
+    "primary",
+    "value",
+    "sql",
+    "query",
+    "user",
 ];
 
 /// Fewest hexadecimal digits that are a key, a hash or a token.
@@ -158,12 +172,17 @@ fn hidden(word: &str) -> Option<&'static str> {
         Some("<user>")
     } else if word.contains('\\') || has_percent_code(word) {
         Some("<bytes>")
-    } else if is_hex && (word.len() >= LONG_HEX && digits < word.len() || is_short_key(word, digits)) {
+    } else if is_hex
+        && (word.len() >= LONG_HEX && digits < word.len() || is_short_key(word, digits))
+    {
         Some("<hex>")
     } else if digits == word.len() && digits > 20 {
         Some("<number>")
     } else if word.len() >= LONG_MIXED && digits > 0 && upper > 0 && lower > 0 && !is_name
-        || word.len() >= LONG_MIXED && digits >= 4 && digits + upper + lower == word.len() && upper + lower > 0
+        || word.len() >= LONG_MIXED
+            && digits >= 4
+            && digits + upper + lower == word.len()
+            && upper + lower > 0
     {
         Some("<token>")
     } else if !word.is_ascii() {
@@ -199,10 +218,16 @@ mod tests {
     fn values_go_and_the_sentence_stays() {
         for (text, expected) in [
             ("key ‹alice› not in region 12", "key <value> not in region 12"),
-            ("range start_key: 748000FF, end_key: \"z\\\"y\", id: 4", "range start_key: <hidden>, end_key: <hidden>, id: 4"),
+            (
+                "range start_key: 748000FF, end_key: \"z\\\"y\", id: 4",
+                "range start_key: <hidden>, end_key: <hidden>, id: 4",
+            ),
             ("slow: SELECT name FROM users WHERE id = 4", "slow: <sql>"),
             ("lookup 7480000000000000FF in cf write", "lookup <hex> in cf write"),
-            ("dial tcp 10.0.0.4:20160: connection refused", "dial tcp <store 4>: connection refused"),
+            (
+                "dial tcp 10.0.0.4:20160: connection refused",
+                "dial tcp <store 4>: connection refused",
+            ),
             ("dial tcp 10.9.9.9:1234 failed", "dial tcp <addr> failed"),
             ("http://root:pw@db.prod.svc:2379/pd failed", "http://<addr> failed"),
             ("password=hunter2 user: bob x", "password=<hidden> user: <hidden> x"),

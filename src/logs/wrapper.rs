@@ -81,10 +81,12 @@ fn without_unit(rest: &str) -> &str {
     let is_word = |text: &str| !text.is_empty() && !text.contains([' ', '[', '{', '"']);
     let split = rest.split_once(": ").and_then(|(head, line)| {
         let (host, unit) = head.split_once(' ')?;
-        let unit = unit.strip_suffix(']').and_then(|unit| unit.split_once('[')).map_or(
-            Some(unit),
-            |(unit, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()).then_some(unit),
-        )?;
+        let unit = unit
+            .strip_suffix(']')
+            .and_then(|unit| unit.split_once('['))
+            .map_or(Some(unit), |(unit, pid)| {
+                pid.bytes().all(|byte| byte.is_ascii_digit()).then_some(unit)
+            })?;
         (is_word(host) && is_word(unit)).then_some(line)
     });
     split.unwrap_or(rest)
@@ -260,7 +262,8 @@ mod tests {
 
     #[test]
     fn an_object_that_is_no_wrapper_stays_one() {
-        let line = r#"{"time":"2024/01/02 03:04:05.678 +08:00","level":"INFO","message":"a \"b\"","n":4}"#;
+        let line =
+            r#"{"time":"2024/01/02 03:04:05.678 +08:00","level":"INFO","message":"a \"b\"","n":4}"#;
         let Inner::Object(entries) = unwrap(line).inner else { panic!("not an object") };
         assert_eq!(entries.get("message"), Some("a \"b\""));
         assert_eq!(entries.get("n"), Some("4"));

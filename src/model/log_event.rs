@@ -184,14 +184,8 @@ impl LogEvent {
     /// The event that is stored. A value that has the name of a field of its own is left out.
     pub fn to_event(&self) -> Event {
         let mut fields = self.values.clone();
-        let own = [
-            self.kind.name(),
-            &self.node,
-            &self.component,
-            &self.level,
-            &self.file,
-            &self.place,
-        ];
+        let own =
+            [self.kind.name(), &self.node, &self.component, &self.level, &self.file, &self.place];
         for (name, value) in OWN_FIELDS.into_iter().zip(own) {
             fields.insert(name.to_owned(), value.to_owned());
         }

@@ -7,7 +7,7 @@ use super::pd_bodies::PdSource;
 use super::recording;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::{Evidence, Parts, PdHistory, PdReading, Verdict, diagnose, metrics};
-use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
+use crate::model::{AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
 
@@ -195,6 +195,7 @@ fn evidence(
         gaps: &recording.gaps,
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
+        logs: recording.events.iter().filter_map(LogEvent::of_event).collect(),
     };
     Evidence::with_history(recording.window, as_of, history, parts)
 }

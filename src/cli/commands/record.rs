@@ -9,6 +9,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::capture::CaptureWriter;
+use crate::cli::attaching;
+use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
 use crate::cli::config::{retention, sources};
@@ -30,6 +32,7 @@ Examples:
   operator record --run incident --prometheus http://prometheus:9090 \\
       --from 2026-11-24T16:00:00Z --to 2026-11-24T17:00:00Z --pd-log pd.jsonl.gz
   operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB     for months
+  operator record --prometheus http://prometheus:9090 --from -1h --log tikv-1=/var/log/tikv/
   operator replay prod                                       the newest segment of it
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then
@@ -45,7 +48,10 @@ in memory up to 16 MiB, the rest is a gap, and recording goes on when there is r
 
 Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
 
-The keys of --config are the long flags: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
+With --log, logs of nodes are read when the recording has ended, and what they say of its time is part
+of the capture: see `operator attach --help`.
+
+The keys of --config are the long flags but --log and --tz: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
 Secrets come from files or the environment and are never written anywhere: a URL with a user and
 a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture keeps scheme,
 host, port and the path, with *** for each part of the path that does not read as words.";
@@ -58,6 +64,8 @@ pub struct RecordArgs {
     live: LiveArgs,
     #[command(flatten)]
     past: PastArgs,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 /// Records a cluster live, copies its past, or imports logs of PD's answers.
@@ -69,7 +77,32 @@ pub struct RecordArgs {
 pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<()> {
     let now = clock::now();
     let plan = plan::plan(global, args.live, args.past, now)?;
-    crate::cli::block_on(record(global, plan, now))
+    // Read before the recording, so that a mistyped path costs none.
+    let has_logs = !args.logs.files()?.is_empty();
+    if has_logs && plan.retention.is_some() {
+        let why =
+            "--log is for a recording in one file: attach logs to a segment by `operator attach`";
+        return Err(CliError::Usage(why.to_owned()).into());
+    }
+    let path = plan.path.clone();
+    crate::cli::block_on(record(global, plan, now))?;
+    if has_logs {
+        attach(global, &path, &args.logs)?;
+    }
+    Ok(())
+}
+
+/// Attaches logs to the capture that was recorded.
+fn attach(global: &Global, path: &Path, logs: &LogArgs) -> anyhow::Result<()> {
+    let attached = attaching::attach(path, logs)
+        .with_context(|| format!("{} is recorded, and logs are not attached", escape_path(path)))?;
+    for one in &attached {
+        match global.format {
+            Format::Json => output::json_line(&attaching::json(one))?,
+            Format::Text => output::line(&attaching::text(one))?,
+        }
+    }
+    Ok(())
 }
 
 async fn record(global: &Global, mut plan: Plan, now: Timestamp) -> anyhow::Result<()> {

@@ -142,6 +142,14 @@ pub enum FindingKind {
     SnapshotTraffic,
     QuorumLost,
     ScoresApart,
+    Panicked,
+    KilledForMemory,
+    ProcessExited,
+    StopSignalled,
+    CannotOpen,
+    EngineFailed,
+    LeadershipGivenUp,
+    Logged,
 }
 
 impl FindingKind {

@@ -2,6 +2,7 @@
 //!
 //! Which claim explains which is left to `ranking`, and what was not observed to `blind_spots`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::diagnose::blind_spots::{
@@ -10,6 +11,7 @@ use crate::diagnose::blind_spots::{
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
+use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank};
@@ -47,6 +49,7 @@ fn judge(evidence: &Evidence, modes: &[Mode]) -> Verdict {
         }
     }
     for hypothesis in &mut hypotheses {
+        cite_lines(&mut hypothesis.claim, &observed);
         for reading in std::mem::take(&mut hypothesis.claim.readings) {
             hypothesis.claim.evidence.push(observed.findings.add(reading));
         }
@@ -154,7 +157,10 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
     };
     Cause {
         mode: mode.name,
-        says: mode.says,
+        says: match &claim.detail {
+            Some(detail) => Cow::Owned(format!("{}: {detail}", mode.says)),
+            None => Cow::Borrowed(mode.says),
+        },
         target: claim.target.clone(),
         onset_ms: claim.onset,
         onset_uncertainty_ms: claim.onset_uncertainty_ms,

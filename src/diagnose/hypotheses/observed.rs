@@ -8,7 +8,7 @@ use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange, Shift,
+    self, Drain, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise, SchedulerChange, Shift,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Labels, TimeRange, Timestamp};
@@ -50,6 +50,8 @@ pub struct ObservedWindow<'a> {
     pub moved: Vec<(Moved, FindingRef)>,
     /// Schedulers that were added or paused, each with its finding.
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
+    /// What the logs of nodes say that no metric says, each with its finding.
+    pub logged: Vec<(Logged, FindingRef)>,
 }
 
 impl<'a> ObservedWindow<'a> {
@@ -77,6 +79,9 @@ impl<'a> ObservedWindow<'a> {
         });
         let schedulers = with_findings(observations::scheduler_changes(evidence), |change| {
             findings::scheduler(change, findings)
+        });
+        let logged = with_findings(observations::logged(evidence), |logged| {
+            findings::logged(evidence, logged, findings)
         });
         let load = observations::Load::new(evidence);
         let rises = with_findings(observations::rises(evidence, &load), |rise| {
@@ -106,6 +111,7 @@ impl<'a> ObservedWindow<'a> {
             drains,
             moved,
             schedulers,
+            logged,
         }
     }
 

@@ -9,6 +9,7 @@ mod health;
 pub(super) mod invariants;
 mod liveness;
 mod load;
+mod log_lines;
 mod members;
 mod outages;
 pub(super) mod pd_history;
@@ -30,6 +31,7 @@ pub use load::{
     Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rise_without_baseline, rises,
     scans, total,
 };
+pub use log_lines::{Logged, logged};
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
