@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::address::NodeNames;
-use super::listed::Listed;
+use super::listed::{Listed, NO_SPACE};
 use super::parse::LogLine;
 use super::redact::redact;
 use crate::model::LogKind;
@@ -43,12 +43,15 @@ pub fn details(listed: &Listed, line: &LogLine<'_>, names: &NodeNames) -> Detail
         |name: &str| fields.iter().find(|(held, _)| held == name).map(|(_, value)| &**value);
     let mut kind = listed.kind;
     match listed.kind {
-        LogKind::Panic if field("location").is_none() && line.message != "panic" => {
-            kind = LogKind::FatalError;
-        }
         LogKind::Panic => {
-            let frames = field("backtrace").map_or_else(String::new, frames);
-            values.insert("frames".to_owned(), frames);
+            let trace = field("backtrace");
+            // TiKV's hook names location and backtrace, PD's says `panic`; else a process gave up.
+            if field("location").is_none() && trace.is_none() && line.message != "panic" {
+                kind = LogKind::FatalError;
+            }
+            values.insert("frames".to_owned(), trace.map_or_else(String::new, frames));
+            values
+                .insert("location".to_owned(), field("location").map_or("", in_program).to_owned());
         }
         LogKind::StopSignal => values.extend(signal(&line.message)),
         LogKind::DiskUsage => values.extend(disk_usage(&line.message)),
@@ -77,7 +80,7 @@ fn cause(kind: LogKind, message: &str, text: &str) -> Option<&'static str> {
     let has = |what: &str| text.contains(what);
     match kind {
         LogKind::Panic | LogKind::FatalError | LogKind::CannotOpen | LogKind::BackgroundError => {
-            if has("No space left on device") {
+            if has(NO_SPACE) {
                 Some("no_space")
             } else if has("Corruption: ") {
                 Some("corruption")
@@ -89,7 +92,18 @@ fn cause(kind: LogKind, message: &str, text: &str) -> Option<&'static str> {
         LogKind::LeadershipLost => Some("etcd_leader_changed"),
         LogKind::LeaderMove if message.starts_with("try to resign") => Some("resigned"),
         LogKind::LeaderMove if message.starts_with("transfer etcd leader") => Some("priority"),
+        LogKind::LeaderMove if message == "leadership transfer finished" => Some("transferred"),
         _ => None,
+    }
+}
+
+/// A line of any message that says that the disk is full.
+pub fn no_space(line: &LogLine<'_>, names: &NodeNames) -> Details {
+    let cause = ("cause".to_owned(), "no_space".to_owned());
+    Details {
+        kind: LogKind::DiskUsage,
+        text: example(line, names),
+        values: BTreeMap::from([cause]),
     }
 }
 
@@ -126,6 +140,12 @@ fn cut(text: &str, longest: usize) -> String {
 
 fn pairs<const N: usize>(values: [(&str, &str); N]) -> BTreeMap<String, String> {
     values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// The place of a panic without the folders of the machine that built the program.
+fn in_program(location: &str) -> &str {
+    let starts = ["/components/", "/src/"].into_iter().find_map(|folder| location.find(folder));
+    starts.map_or(location, |start| &location[start + 1..])
 }
 
 /// TiKV's `receive signal 15, stopping server...`; PD names the signal in a field.
@@ -282,6 +302,21 @@ mod tests {
         assert_eq!(read.values["location"], "src/apply.rs:12");
         assert_eq!(read.values["frames"], "raftstore::store::fsm::apply::exec < main");
         assert!(read.text.starts_with("index out of bounds: the len is 3 but the index is 5"));
+    }
+
+    #[test]
+    fn the_machine_that_built_the_program_is_no_part_of_a_place() {
+        let places = [
+            (
+                "/home/jenkins/go/src/github.com/pingcap/tikv/components/raftstore/src/a.rs:2",
+                "components/raftstore/src/a.rs:2",
+            ),
+            ("src/apply.rs:12", "src/apply.rs:12"),
+            ("/root/.cargo/registry/raft-0.6/src/raft.rs:1", "src/raft.rs:1"),
+        ];
+        for (location, place) in places {
+            assert_eq!(in_program(location), place);
+        }
     }
 
     #[test]

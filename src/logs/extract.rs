@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use super::address::NodeNames;
 use super::clock::Zone;
 use super::counts::Counts;
-use super::details::{Details, details, example};
+use super::details::{Details, details, example, no_space};
 use super::exits::exit;
 use super::kept::{FirstAndLast, HeldLine, OfferedLine};
 use super::lines::LogLines;
@@ -195,6 +195,9 @@ impl Extractor {
         let place = self.counts.add(line, step, len);
         match self.counts.key(place).listed {
             Some(listed) => self.keep(listed.kind, offered),
+            None if line.level >= Level::Warn && says_no_space(offered.bytes) => {
+                self.keep(LogKind::DiskUsage, offered);
+            }
             None if matches!(line.level, Level::Warn | Level::Error) => {
                 let examples = self.examples.entry(place);
                 examples.or_insert_with(|| FirstAndLast::new(1, LONGEST_EXAMPLE)).offer(offered);
@@ -292,6 +295,7 @@ impl Extractor {
             Parsed::Line(line) => {
                 let details = match listed::find(line.level, &line.message) {
                     Some(listed) if kind != LogKind::Example => details(listed, line, names),
+                    None if kind == LogKind::DiskUsage => no_space(line, names),
                     _ => Details { kind, text: example(line, names), values: BTreeMap::new() },
                 };
                 (line.level, line.file.to_owned(), details)
@@ -348,6 +352,11 @@ impl Extractor {
             values,
         }
     }
+}
+
+/// Whether any part of a line says that the disk is full.
+fn says_no_space(line: &[u8]) -> bool {
+    memchr::memmem::find(line, listed::NO_SPACE.as_bytes()).is_some()
 }
 
 /// How many lines a process says it dropped.

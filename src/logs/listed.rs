@@ -69,7 +69,7 @@ const CLOCK: &[&str] =
     &["before", "after", "jet-lag", "prev-physical", "now", "last", "next", "err"];
 
 /// Every listed message.
-static LISTED: [Listed; 64] = [
+static LISTED: [Listed; 66] = [
     // TiKV.
     listed(K::Started, Begins("Welcome to TiKV"), &[]),
     listed(K::Ready, Is("TiKV is ready to serve"), &["takes"]),
@@ -78,6 +78,7 @@ static LISTED: [Listed; 64] = [
     listed(K::BackgroundError, Is("detected rocksdb background error"), &["reason", "sst", "err"]),
     listed(K::CannotOpen, Begins("failed to create kv engine"), &["path", "err"]),
     listed(K::CannotOpen, Begins("failed to create raft storage"), &["err"]),
+    listed(K::CannotOpen, Begins("failed to create raft engine"), &["err"]),
     listed(K::CannotOpen, Begins("failed to create lock at "), &["err"]),
     listed(K::DiskUsage, Begins("disk usage "), &[]),
     listed(K::LeaderMissing, Begins("leader missing longer than "), ELECTION),
@@ -141,9 +142,13 @@ static LISTED: [Listed; 64] = [
     listed(K::EtcdSlow, Is("apply request took too long"), SLOW),
     listed(K::EtcdSlow, Begins("leader failed to send out heartbeat on time"), SLOW),
     listed(K::EtcdSlow, Is("lost leader"), SLOW),
+    listed(K::LeaderMove, Is("leadership transfer finished"), &[]),
     // TiDB.
     listed(K::SafePoint, Begins("txn safe point not advanced"), &["blockerDesc", "target"]),
 ];
+
+/// What a line of a full disk says of any file, in the operating system's words.
+pub const NO_SPACE: &str = "No space left on device";
 
 /// The listed message that a line is.
 pub fn find(level: Level, message: &str) -> Option<&'static Listed> {

@@ -144,7 +144,7 @@ fn bodies_of_pd_are_parsed_in_one_place() {
     let mut parses = false;
     for source in sources() {
         // What is read elsewhere is the program's own: a capture's rows, a log's lines, a report.
-        let may = ["pd", "capture", "record", "source", "score", "cli"];
+        let may = ["pd", "logs", "capture", "record", "source", "score", "cli"];
         let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
         let reads_json = code.contains("serde_json::from_");
         parses |= reads_json && source.module == "pd";

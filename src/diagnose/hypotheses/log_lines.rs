@@ -36,7 +36,11 @@ pub fn cite_lines(claim: &mut Claim, observed: &ObservedWindow<'_>) {
             let ends = logged.filter(|logged| logged.is_end());
             ends.min_by_key(|logged| (rank(logged), logged.line.at)).map(ending)
         }
-        Some(Why::LeadershipLeft) => logged.rev().find_map(departure),
+        // Who moved it says more than how its member noticed.
+        Some(Why::LeadershipLeft) => logged
+            .filter_map(|logged| Some((logged.line.kind != LogKind::LeaderMove, departure(logged)?)))
+            .min()
+            .map(|(_, why)| why),
         None => None,
     };
     claim.detail = detail.or(claim.detail.take());
@@ -109,6 +113,7 @@ fn departure(logged: &Logged) -> Option<String> {
         "etcd_leader_changed" => "etcd's leader had moved away",
         "resigned" => "somebody made it resign",
         "priority" => "another member has priority",
+        "transferred" => "etcd's leadership was transferred",
         _ => return None,
     };
     Some(why.to_owned())

@@ -74,7 +74,7 @@ pub fn logged(evidence: &Evidence) -> Vec<Logged> {
 /// Whether a line says something that is news by itself, rather than describing what goes on.
 fn tells(line: &LogEvent) -> bool {
     match line.kind {
-        LogKind::DiskUsage => line.value("to").is_some_and(|to| to.contains("Full")),
+        LogKind::DiskUsage => line.value("to").is_none_or(|to| to.contains("Full")),
         LogKind::ApiCall => line.value("method") != Some("GET"),
         LogKind::Coverage
         | LogKind::Example
