@@ -171,7 +171,7 @@ mod tests {
     fn verdict(causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
         let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
             mode,
-            says: "it broke",
+            says: "it broke".into(),
             target: Target::cluster(),
             onset_ms: at(onset),
             onset_uncertainty_ms: 5_000,

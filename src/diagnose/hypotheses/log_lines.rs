@@ -38,7 +38,9 @@ pub fn cite_lines(claim: &mut Claim, observed: &ObservedWindow<'_>) {
         }
         // Who moved it says more than how its member noticed.
         Some(Why::LeadershipLeft) => logged
-            .filter_map(|logged| Some((logged.line.kind != LogKind::LeaderMove, departure(logged)?)))
+            .filter_map(|logged| {
+                Some((logged.line.kind != LogKind::LeaderMove, departure(logged)?))
+            })
             .min()
             .map(|(_, why)| why),
         None => None,

@@ -87,3 +87,54 @@ fn tells(line: &LogEvent) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::evidence::Parts;
+    use crate::model::TimeRange;
+
+    fn line(second: i64, node: &str, kind: LogKind) -> LogEvent {
+        LogEvent {
+            at: Timestamp::from_millis(second * 1_000),
+            kind,
+            node: node.to_owned(),
+            component: "tikv".to_owned(),
+            level: "WARN".to_owned(),
+            file: "a.rs".to_owned(),
+            place: format!("tikv.log:{second}"),
+            text: "text".to_owned(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn observed(lines: &[LogEvent]) -> Vec<(i64, u64)> {
+        let at = |second: i64| Timestamp::from_millis(second * 1_000);
+        let parts = Parts { logs: lines.to_vec(), ..Parts::default() };
+        let evidence = Evidence::new(TimeRange::new(at(0), at(10_000)), at(9_000), parts);
+        let found = logged(&evidence);
+        found.iter().map(|logged| (logged.line.at.as_millis() / 1_000, logged.lines)).collect()
+    }
+
+    #[test]
+    fn lines_that_repeat_within_a_minute_are_one_observation() {
+        let lines = [5, 30, 80, 300].map(|second| line(second, "a", LogKind::Connection));
+        assert_eq!(observed(&lines), [(5, 3), (300, 1)]);
+        let nodes = ["a", "b"].map(|node| line(5, node, LogKind::Connection));
+        assert_eq!(observed(&nodes), [(5, 1), (5, 1)]);
+    }
+
+    #[test]
+    fn a_node_that_repeats_itself_for_hours_gives_few_observations() {
+        let lines: Vec<LogEvent> = (0..50).map(|n| line(n * 100, "a", LogKind::EtcdSlow)).collect();
+        let found = observed(&lines);
+        assert_eq!(found.len(), MOST_OF_A_KIND);
+        assert_eq!(found.iter().map(|(_, lines)| lines).sum::<u64>(), 50);
+    }
+
+    #[test]
+    fn what_goes_on_and_what_was_written_later_is_no_observation() {
+        let lines = [line(5, "a", LogKind::Election), line(9_500, "a", LogKind::Panic)];
+        assert_eq!(observed(&lines), []);
+    }
+}
