@@ -29,50 +29,70 @@ pub struct Details {
     pub values: BTreeMap<String, String>,
 }
 
+type FieldList<'a> = [(Cow<'a, str>, Cow<'a, str>)];
+
 /// Reads a listed line.
 pub fn details(listed: &Listed, line: &LogLine<'_>, names: &NodeNames) -> Details {
     let fields = line.fields.read();
-    let mut values = BTreeMap::new();
+    let mut read = with_fields(listed, line, &fields, names);
+    add_values(&mut read, line, &fields, names);
+    let cause = cause(read.kind, &line.message, &read.text);
+    read.values.extend(cause.map(|cause| ("cause".to_owned(), cause.to_owned())));
+    read.values.retain(|_, value| !value.is_empty());
+    for value in read.values.values_mut() {
+        *value = cut(&redact(value, names), LONGEST_VALUE);
+    }
+    read.text = cut(&read.text, LONGEST_TEXT);
+    read
+}
+
+/// The message with the fields that are kept of it.
+fn with_fields(
+    listed: &Listed,
+    line: &LogLine<'_>,
+    fields: &FieldList<'_>,
+    names: &NodeNames,
+) -> Details {
     let mut text = redact(&line.message, names);
+    let mut values = BTreeMap::new();
     for (name, value) in fields.iter().filter(|(name, _)| listed.fields.contains(&&**name)) {
         let value = cut(&redact(value, names), LONGEST_VALUE);
         text.push_str(&format!(" [{name}={value}]"));
         values.insert(name.replace('-', "_"), value);
     }
+    Details { kind: listed.kind, text, values }
+}
+
+/// Adds what lines of this kind say in a form of their own.
+fn add_values(read: &mut Details, line: &LogLine<'_>, fields: &FieldList<'_>, names: &NodeNames) {
     let field =
         |name: &str| fields.iter().find(|(held, _)| held == name).map(|(_, value)| &**value);
-    let mut kind = listed.kind;
-    match listed.kind {
+    match read.kind {
         LogKind::Panic => {
-            let trace = field("backtrace");
+            let (location, trace) = (field("location"), field("backtrace"));
             // TiKV's hook names location and backtrace, PD's says `panic`; else a process gave up.
-            if field("location").is_none() && trace.is_none() && line.message != "panic" {
-                kind = LogKind::FatalError;
+            if location.is_none() && trace.is_none() && line.message != "panic" {
+                read.kind = LogKind::FatalError;
             }
-            values.insert("frames".to_owned(), trace.map_or_else(String::new, frames));
-            values
-                .insert("location".to_owned(), field("location").map_or("", in_program).to_owned());
+            let place = location.map_or("", in_program).to_owned();
+            read.values.insert("location".to_owned(), place);
+            read.values.insert("frames".to_owned(), trace.map_or_else(String::new, frames));
         }
-        LogKind::StopSignal => values.extend(signal(&line.message)),
-        LogKind::DiskUsage => values.extend(disk_usage(&line.message)),
-        LogKind::WriteStall => values.extend(stall(&line.message)),
+        LogKind::StopSignal => read.values.extend(signal(&line.message)),
+        LogKind::DiskUsage => read.values.extend(disk_usage(&line.message)),
+        LogKind::WriteStall => read.values.extend(stall(&line.message)),
         LogKind::ApiCall => {
-            let called = field("service-info").map_or_else(BTreeMap::new, |info| call(info, names));
-            text = call_text(&called);
-            values = called;
+            let info = field("service-info");
+            read.values = info.map_or_else(BTreeMap::new, |info| call(info, names));
+            read.text = call_text(&read.values);
         }
         LogKind::Configuration => {
-            values = field("config").map_or_else(BTreeMap::new, settings);
-            let settings = values.iter().map(|(name, value)| format!(" {name}={value}"));
-            text = format!("using config:{}", settings.collect::<String>());
+            read.values = field("config").map_or_else(BTreeMap::new, settings);
+            let settings = read.values.iter().map(|(name, value)| format!(" {name}={value}"));
+            read.text = format!("using config:{}", settings.collect::<String>());
         }
         _ => {}
     }
-    values.extend(
-        cause(kind, &line.message, &text).map(|cause| ("cause".to_owned(), cause.to_owned())),
-    );
-    values.retain(|_, value| !value.is_empty());
-    Details { kind, text: cut(&text, LONGEST_TEXT), values }
 }
 
 /// What a line names as the cause, as a word that stays the same in every version and in an export.

@@ -98,7 +98,9 @@ fn attach(global: &Global, path: &Path, logs: &LogArgs) -> anyhow::Result<()> {
         .with_context(|| format!("{} is recorded, and logs are not attached", escape_path(path)))?;
     for one in &attached {
         match global.format {
-            Format::Json => output::json_line(&attaching::json(one))?,
+            Format::Json => output::json_line(&json!({
+                "schema": 1, "event": "log", "log": attaching::json(one),
+            }))?,
             Format::Text => output::line(&attaching::text(one))?,
         }
     }
