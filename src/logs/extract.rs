@@ -252,11 +252,12 @@ impl Extractor {
         let name = self.options.node.to_ascii_lowercase();
         let words = name.split(|c: char| !c.is_ascii_alphanumeric());
         let stems = words.map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
-        let named = stems.filter_map(|stem| {
+        // `tidb-prod-tikv-0` is a TiKV of the cluster `tidb-prod`.
+        let named = stems.rev().find_map(|stem| {
             ["tikv", "pd", "tidb", "tiflash"].into_iter().find(|component| *component == stem)
         });
         let by_files = if self.go_lines > self.rust_lines { "pd" } else { "tikv" };
-        named.last().unwrap_or(by_files).to_owned()
+        named.unwrap_or(by_files).to_owned()
     }
 
     /// The kept lines that there is room for: those of the most telling kinds, and of each kind the first

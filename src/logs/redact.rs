@@ -162,7 +162,7 @@ fn past_closing(text: &str, open: char) -> &str {
 
 /// What stands in the place of a word that must not be kept; `None` where it may.
 fn hidden(word: &str) -> Option<&'static str> {
-    let count = |is: fn(&u8) -> bool| word.bytes().filter(|byte| is(byte)).count();
+    let count = |is: fn(&u8) -> bool| word.bytes().filter(is).count();
     let digits = count(u8::is_ascii_digit);
     let upper = count(u8::is_ascii_uppercase);
     let lower = count(u8::is_ascii_lowercase);

@@ -3,8 +3,9 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on.
 
-use crate::model::{Event, Gap, LogEvent, LogKind, TimeRange, Timestamp, joined};
+use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, joined};
 use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
+use crate::timeline::log_entries::log_entries;
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;
 use crate::timeline::recording::Recording;
@@ -36,10 +37,9 @@ pub(crate) fn timeline_of(
         map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
     entries.extend(of_series.into_iter().flatten());
     let events = ordered.events.iter().take(MOST_TOLD);
-    entries.extend(events.filter_map(|event| match LogEvent::of_event(event) {
-        Some(line) => log_entry(&line),
-        None => Some(event_entry(event)),
-    }));
+    entries.extend(log_entries(events.clone().filter_map(|event| LogEvent::of_event(event))));
+    let marks = events.filter(|event| LogEvent::of_event(event).is_none());
+    entries.extend(marks.map(|event| event_entry(event)));
     if let Some(event) = ordered.events.get(MOST_TOLD) {
         let more = ordered.events.len() - MOST_TOLD;
         entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));
@@ -78,33 +78,6 @@ fn event_entry(event: &Event) -> Entry {
         text: event.text.clone(),
         evidence: Evidence { reference: "event".to_owned(), at: event.at, value: fields.join(" ") },
     }
-}
-
-/// The entry of a log's line; `None` for what only shows what a counted message looks like.
-fn log_entry(line: &LogEvent) -> Option<Entry> {
-    let (kind, value) = match line.kind {
-        LogKind::Example => return None,
-        LogKind::Coverage => (EntryKind::LogRead, coverage_text(line)),
-        LogKind::LinesDropped => {
-            (EntryKind::LogLinesDropped, line.value("count").unwrap_or_default().to_owned())
-        }
-        kind => (EntryKind::LogLine, kind.name().to_owned()),
-    };
-    Some(Entry {
-        at: line.at,
-        source: "log".to_owned(),
-        kind,
-        subject: line.node.clone(),
-        text: line.text.clone(),
-        evidence: Evidence { reference: line.reference(), at: line.at, value },
-    })
-}
-
-/// What was read and left out, such as `lines=81 until=2026-11-24T16:17:09.202Z`.
-fn coverage_text(line: &LogEvent) -> String {
-    let values: Vec<String> =
-        line.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    values.join(" ")
 }
 
 /// A gap's end is told only where it lies inside the window.
