@@ -190,6 +190,9 @@ fn a_new_file_leaves_the_capture_as_it_is() {
         .log("a.log", &line(copied.window().start, "INFO", "lib.rs:89", "[\"Welcome to TiKV\"]"));
     assert!(copied.attach("store 4", &log, &["--to", "new.capture"]).status.success());
     assert_eq!(fs::read(&copied.path).expect("the capture is there"), before);
+    let nothing = copied.log("empty.log", "");
+    assert!(!copied.attach("store 4", &nothing, &["--to", "none.capture"]).status.success());
+    assert!(!copied.dir.path().join("none.capture").exists());
     let new = CaptureReader::open(&copied.dir.path().join("new.capture")).expect("opens");
     assert!(new.events().expect("reads").iter().any(|event| LogEvent::of_event(event).is_some()));
 }

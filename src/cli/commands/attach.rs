@@ -62,7 +62,12 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
         }
         None => &found,
     };
-    let attached = attaching::attach(path, &args.logs)?;
+    let attached = attaching::attach(path, &args.logs).inspect_err(|_| {
+        // A new file without its logs is nobody's; where it cannot be removed, the first error says more.
+        if args.to.is_some() {
+            let _ = capture::remove(path);
+        }
+    })?;
     match global.format {
         Format::Json => {
             let logs: Vec<Value> = attached.iter().map(attaching::json).collect();
