@@ -56,6 +56,7 @@ fn with_fields(
     let mut text = redact(&line.message, names);
     let mut values = BTreeMap::new();
     for (name, value) in fields.iter().filter(|(name, _)| listed.fields.contains(&&**name)) {
+        let value = if name == "location" { in_program(value) } else { value };
         let value = cut(&redact(value, names), LONGEST_VALUE);
         text.push_str(&format!(" [{name}={value}]"));
         values.insert(name.replace('-', "_"), value);
