@@ -19,7 +19,8 @@
 //! | sample, series, target, scrape | as in Prometheus |
 //! | answer | what a PD member answered to one request, or why it did not |
 //! | gap | a stretch of time in which a source was not observed, with the reason |
-//! | event | a mark on the timeline, by a person or by a tool that injects faults |
+//! | event | a mark on the timeline, by a person or by a tool that injects faults; or a line of a log |
+//! | log extract | counts of a log's messages, and the lines that say what no metric says |
 //! | damage, loss | parts of a file that cannot be read any more, and what they held |
 //! | store, region, peer, leader | as in TiKV; a store is a TiKV or TiFlash node |
 //! | member | a PD process; one of them leads |
@@ -52,6 +53,8 @@ pub mod model;
 pub mod pd;
 
 pub mod nodes;
+
+pub mod logs;
 
 pub mod capture;
 

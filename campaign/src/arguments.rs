@@ -129,6 +129,12 @@ pub enum Task {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Verdicts without and with the lines of public incident threads
+    Logs {
+        /// A folder with the bundled captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+    },
     /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
     Margins {
         /// Folders of captures

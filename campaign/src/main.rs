@@ -14,6 +14,7 @@ mod formats;
 mod grid;
 mod hostile;
 mod live;
+mod logs;
 mod margins;
 mod official;
 mod page;
@@ -68,6 +69,7 @@ fn main() -> Result<()> {
         }
         Task::Perturb { folder, seed } => perturb::run(&folder, seed),
         Task::Worlds { folder, only } => worlds::run(&folder, &only),
+        Task::Logs { folder } => logs::run(&folder),
         Task::Margins { folders } => margins::run(&folders),
         Task::Grid { folder, only } => grid::run(&folder, &only),
         Task::Crash { times, seed, capture, operator } => {

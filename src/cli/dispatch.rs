@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{ArgMatches, FromArgMatches, Parser, Subcommand};
 
 use super::commands::{
-    completions, copy, diff, doctor, explain, export, health, import, man, mark, query, record,
-    redact, replay, report, rules, runs, score, seal, show, verify, watch,
+    attach, completions, copy, diff, doctor, explain, export, health, import, man, mark, query,
+    record, redact, replay, report, rules, runs, score, seal, show, verify, watch,
 };
 use super::config::arguments;
 use super::exit::{self, Code};
@@ -62,6 +62,8 @@ enum Command {
     Redact(redact::RedactArgs),
     /// Put an event on the timeline of a run, during or after its recording
     Mark(mark::MarkArgs),
+    /// Put the logs of nodes into a capture, after its recording
+    Attach(attach::AttachArgs),
     /// Seal the ground truth of a chaos run inside its capture, out of reach of replay
     Seal(seal::SealArgs),
     /// Check endpoints, versions, permissions, clocks and disk before a recording
@@ -134,6 +136,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Import(args) => import::run(global, &args),
         Command::Redact(args) => return redact::run(global, &args),
         Command::Mark(args) => mark::run(global, args),
+        Command::Attach(args) => attach::run(global, &args),
         Command::Seal(args) => seal::run(global, &args),
         Command::Doctor(args) => doctor::run(global, *args),
         Command::Health(args) => health::run(global, &args),

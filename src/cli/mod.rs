@@ -4,6 +4,7 @@
 //! It is the only module that prints and that reads the system clock.
 
 mod around;
+mod attaching;
 mod clock;
 mod commands;
 mod config;

@@ -8,14 +8,14 @@ use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
-    AsOf, Gap, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp, Unreadable,
+    AsOf, Gap, LogEvent, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp, Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
 /// What was recorded, in any order.
 ///
 /// Marks that people made are not part of it: they are shown on the timeline and never used as
-/// evidence.
+/// evidence. Lines of logs, which stand beside them in a capture, are.
 #[derive(Clone, Debug, Default)]
 pub struct Parts<'a> {
     /// Series of the metrics that [`metrics`](super::metrics) names; others are ignored.
@@ -28,6 +28,8 @@ pub struct Parts<'a> {
     pub unreadable: &'a [Unreadable],
     /// What the whole run has lost by damage; `None` where it is undamaged.
     pub loss: Option<&'a Loss>,
+    /// Lines of components' logs.
+    pub logs: Vec<LogEvent>,
 }
 
 /// A window of a run, as known at an instant. Nothing in it became known later.
@@ -45,6 +47,8 @@ pub struct Evidence {
     pub pd: PdHistory,
     /// Times in which a source was not observed, ascending.
     pub gaps: Vec<Gap>,
+    /// Lines of components' logs that were written before `as_of`, ascending.
+    pub logs: Vec<LogEvent>,
     /// Every store and member that PD or Prometheus knows.
     pub nodes: Nodes,
     /// Parts inside the window that were recorded and cannot be read any more.
@@ -82,6 +86,9 @@ impl Evidence {
         let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
         let mut gaps: Vec<Gap> = begun.cloned().collect();
         gaps.sort();
+        let mut logs = parts.logs;
+        logs.retain(|line| seen.contains(line.at));
+        logs.sort();
         let (nodes, series) = Nodes::resolve(&listing(&pd), series);
         let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
         let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
@@ -92,6 +99,7 @@ impl Evidence {
             survey: Survey::default(),
             pd,
             gaps,
+            logs,
             nodes,
             unreadable,
             loss,

@@ -154,7 +154,7 @@ fn of_cause(about: Subject, cause: &Cause) -> VerdictItem {
             target: cause.target.clone(),
             onset_ms: cause.onset_ms,
             end_ms: cause.end_ms,
-            text: cause.evidence.first().map_or(cause.says, |one| &one.text).to_owned(),
+            text: cause.evidence.first().map_or(&*cause.says, |one| &one.text).to_owned(),
         },
     }
 }
@@ -171,7 +171,7 @@ mod tests {
     fn verdict(causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
         let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
             mode,
-            says: "it broke",
+            says: "it broke".into(),
             target: Target::cluster(),
             onset_ms: at(onset),
             onset_uncertainty_ms: 5_000,

@@ -2,6 +2,8 @@
 //!
 //! Only its shape, as it stands in JSON; how it is reached is decided in `hypotheses`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::diagnose::findings::finding::{Finding, Target};
@@ -76,8 +78,8 @@ impl Damaged {
 pub struct Cause {
     /// The name of its failure mode.
     pub mode: &'static str,
-    /// What the mode means, in a clause.
-    pub says: &'static str,
+    /// What the mode means, in a clause; followed by what is known of this case, where anything is.
+    pub says: Cow<'static, str>,
     /// The node, link or workload that is affected.
     pub target: Target,
     /// When it began.

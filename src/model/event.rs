@@ -21,6 +21,8 @@ impl EventKind {
     pub const RECORDER: &'static str = "recorder";
     /// Something that somebody wants to keep: what holds it is never removed for its age.
     pub const INCIDENT: &'static str = "incident";
+    /// A line of a component's log, as [`LogEvent`](super::LogEvent) reads it. Nobody marks one by hand.
+    pub const LOG: &'static str = "log";
 }
 
 impl fmt::Display for EventKind {

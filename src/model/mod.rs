@@ -10,6 +10,7 @@ mod escape;
 mod event;
 mod gap;
 mod labels;
+mod log_event;
 mod loss;
 mod matcher;
 mod pd_answer;
@@ -29,6 +30,7 @@ pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{
     EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
 };
+pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};

@@ -5,6 +5,7 @@
 //! pods and hosts, then by what it and its peers show of it. Where nothing decides, nothing is assumed.
 
 mod address;
+mod by_name;
 mod cluster;
 mod component;
 mod listing;
@@ -19,6 +20,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use by_name::NodeIndex;
 pub use listing::{ListedMember, ListedStore, Listing};
 pub use reason::Reason;
 pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};

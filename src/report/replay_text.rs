@@ -270,7 +270,8 @@ fn ink_of(kind: EntryKind) -> Ink {
 fn share_a_line(a: &Entry, b: &Entry) -> bool {
     (a.at, &a.source, a.kind) == (b.at, &b.source, b.kind)
         && a.evidence.reference == b.evidence.reference
-        && (is_count(a.kind) || (a.text == b.text && a.kind != EntryKind::Marked))
+        && (is_count(a.kind)
+            || (a.text == b.text && !matches!(a.kind, EntryKind::Marked | EntryKind::LogLine)))
 }
 
 fn is_count(kind: EntryKind) -> bool {

@@ -44,6 +44,7 @@ impl Tone {
             | Kind::StoreRestarted
             | Kind::ProcessRestarted
             | Kind::RegionCheckRaised
+            | Kind::LogLinesDropped
             | Kind::GapBegan => Self::Notable,
             Kind::Marked => Self::Marked,
             _ => Self::Plain,

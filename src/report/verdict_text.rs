@@ -91,7 +91,7 @@ impl Page {
     }
 
     fn cause(&mut self, verdict: &Verdict, cause: &Cause) {
-        self.field("says", cause.says);
+        self.field("says", &cause.says);
         if !cause.target.concerns.is_empty() {
             self.field("concerns", &cause.target.concerns.join(", "));
         }

@@ -13,7 +13,7 @@ use crate::diagnose::{
     Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics, reads,
     why_not,
 };
-use crate::model::{AsOf, LabelMatcher, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
+use crate::model::{AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
 
@@ -261,6 +261,7 @@ fn evidence(
         gaps: &recording.gaps,
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
+        logs: recording.events.iter().filter_map(LogEvent::of_event).collect(),
     };
     Evidence::with_history(recording.window, as_of, history, parts)
 }

@@ -50,7 +50,7 @@ const OTHER_LABELS: &str = "
     service app component region_id zone rack group_id resource_group db user path mountpoint
     kubernetes_node kubernetes_namespace kubernetes_pod_name kubernetes_node_name controller_revision_hash
     replica prometheus prometheus_replica cluster_id member_id domainname nodename sysname machine release
-    keyspace keyspace_id keyspace_name image image_id interface statefulset_kubernetes_io_pod_name
+    keyspace keyspace_id keyspace_name image image_id interface file statefulset_kubernetes_io_pod_name
     app_kubernetes_io_component app_kubernetes_io_instance app_kubernetes_io_managed_by app_kubernetes_io_name
 ";
 
@@ -106,7 +106,8 @@ pub fn is_of_messages(word: &str) -> bool {
 
 /// Whether the values of this label of this metric are fixed by the program that exposes it.
 pub fn is_code_label(metric: &str, name: &str) -> bool {
-    (OF_CODE.contains(name) || name == "service" && metric.starts_with("pd_"))
+    let of_logs = metric.starts_with("operator_log_") && matches!(name, "component" | "file");
+    (OF_CODE.contains(name) || of_logs || name == "service" && metric.starts_with("pd_"))
         && !(matches!(name, "name" | "type")
             && USER_METRICS.iter().any(|of| metric.starts_with(of)))
 }

@@ -12,7 +12,8 @@ use super::text::Class;
 use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
 use crate::capture::Rewrite;
 use crate::model::{
-    Endpoints, Event, EventKind, Gap, Labels, PdAnswer, PdOutcome, RunMeta, RunName, Source,
+    Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, PdAnswer, PdOutcome, RunMeta,
+    RunName, Source,
 };
 use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
@@ -147,6 +148,51 @@ impl<C: Content> Walk<C> {
     }
 }
 
+impl<C: Content> Walk<C> {
+    /// A line of a log: what the programs fix passes, what names something of the reporter's does not.
+    fn log_line(&mut self, line: LogEvent) -> LogEvent {
+        let role = role_of_job(&line.component);
+        note_hosts(&mut self.content, &line.node, role);
+        for code in [&line.component, &line.level, &line.file] {
+            self.content.fixed(code);
+        }
+        let is_disk = line.kind == LogKind::DiskUsage;
+        let values = line.values.iter().map(|(name, value)| {
+            let class = match name.as_str() {
+                "from" | "to" if is_disk => Class::Code,
+                "node" | "from" | "to" | "path" | "caller" | "sst" => Class::Name,
+                name if CODE_VALUES.contains(&name) => Class::Code,
+                _ => Class::Message,
+            };
+            (name.clone(), self.content.text(value, class))
+        });
+        let values = values.collect();
+        LogEvent {
+            node: self.content.text(&line.node, Class::Name),
+            place: self.content.text(&line.place, Class::Name),
+            text: self.content.text(&line.text, Class::Message),
+            values,
+            ..line
+        }
+    }
+}
+
+/// Values of lines of logs that the programs under observation fix.
+const CODE_VALUES: [&str; 12] = [
+    "cause",
+    "location",
+    "thread_name",
+    "frames",
+    "action",
+    "cf",
+    "signal",
+    "api",
+    "method",
+    "status",
+    "code",
+    "interval_ms",
+];
+
 /// Notes what the host of each address or URL is, where one word says which host it is.
 fn note_hosts(content: &mut impl Content, addresses: &str, role: Role) {
     for address in addresses.split(',') {
@@ -233,6 +279,9 @@ impl<C: Content> Rewrite for Walk<C> {
     }
 
     fn event(&mut self, event: Event) -> Event {
+        if let Some(line) = LogEvent::of_event(&event) {
+            return self.log_line(line).to_event();
+        }
         let fields = event.fields.iter().map(|(name, value)| {
             (self.content.text(name, Class::Name), self.content.text(value, Class::Name))
         });

@@ -3,8 +3,9 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on.
 
-use crate::model::{Event, Gap, TimeRange, Timestamp, joined};
+use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, joined};
 use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
+use crate::timeline::log_entries::log_entries;
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;
 use crate::timeline::recording::Recording;
@@ -36,7 +37,9 @@ pub(crate) fn timeline_of(
         map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
     entries.extend(of_series.into_iter().flatten());
     let events = ordered.events.iter().take(MOST_TOLD);
-    entries.extend(events.map(|event| event_entry(event)));
+    entries.extend(log_entries(events.clone().filter_map(|event| LogEvent::of_event(event))));
+    let marks = events.filter(|event| LogEvent::of_event(event).is_none());
+    entries.extend(marks.map(|event| event_entry(event)));
     if let Some(event) = ordered.events.get(MOST_TOLD) {
         let more = ordered.events.len() - MOST_TOLD;
         entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));

@@ -43,6 +43,9 @@ pub enum EntryKind {
     TargetAppeared,
     ProcessRestarted,
     Marked,
+    LogRead,
+    LogLine,
+    LogLinesDropped,
     GapBegan,
     GapEnded,
 }
@@ -63,7 +66,7 @@ pub struct Evidence {
 pub struct Entry {
     /// When it was observed first; it happened no later.
     pub at: Timestamp,
-    /// Who says so: `pd/pd0`, `prometheus`, `event`, `recorder`.
+    /// Who says so: `pd/pd0`, `prometheus`, `event`, `log`, `recorder`.
     pub source: String,
     /// The kind of what happened.
     pub kind: EntryKind,

@@ -5,6 +5,7 @@
 mod build;
 mod cluster_summary;
 mod entry;
+mod log_entries;
 mod ordering;
 mod pd_changes;
 mod pd_summary;

@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const SUBCOMMANDS: [&str; 20] = [
+const SUBCOMMANDS: [&str; 21] = [
     "record",
     "watch",
     "replay",
@@ -23,6 +23,7 @@ const SUBCOMMANDS: [&str; 20] = [
     "import",
     "redact",
     "mark",
+    "attach",
     "seal",
     "doctor",
     "health",

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and what it may use.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("pd", &["model"]),
     ("nodes", &["model"]),
+    ("logs", &["model"]),
     ("capture", &["model"]),
     ("source", &["model", "pd"]),
-    ("record", &["model", "pd", "source", "capture"]),
+    ("record", &["model", "pd", "logs", "source", "capture"]),
     ("promql", &["model"]),
     ("rules", &["model", "promql"]),
     ("timeline", &["model", "pd"]),
@@ -27,8 +28,8 @@ const TABLE: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
-            "model", "pd", "nodes", "capture", "source", "record", "promql", "rules", "timeline",
-            "diagnose", "session", "report", "share", "score", "watch",
+            "model", "pd", "nodes", "logs", "capture", "source", "record", "promql", "rules",
+            "timeline", "diagnose", "session", "report", "share", "score", "watch",
         ],
     ),
 ];
@@ -143,7 +144,7 @@ fn bodies_of_pd_are_parsed_in_one_place() {
     let mut parses = false;
     for source in sources() {
         // What is read elsewhere is the program's own: a capture's rows, a log's lines, a report.
-        let may = ["pd", "capture", "record", "source", "score", "cli"];
+        let may = ["pd", "logs", "capture", "record", "source", "score", "cli"];
         let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
         let reads_json = code.contains("serde_json::from_");
         parses |= reads_json && source.module == "pd";

@@ -8,6 +8,7 @@ mod damage;
 mod diagnosis;
 mod frozen;
 mod layering;
+mod logs;
 mod many_rows;
 mod mutate;
 mod printing;

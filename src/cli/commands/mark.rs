@@ -72,6 +72,10 @@ fn event(at: Timestamp, text: String, fields: &[String]) -> Result<Event, CliErr
     if kind.is_empty() || !kind.chars().all(word) {
         return Err(CliError::Usage(format!("{kind:?} cannot be a kind: use a lowercase word")));
     }
+    if kind == EventKind::LOG {
+        let why = "a line of a log is evidence and is not marked by hand: use `operator attach`";
+        return Err(CliError::Usage(why.to_owned()));
+    }
     Ok(Event { at, kind: EventKind(kind), text, fields: rest })
 }
 
@@ -91,5 +95,6 @@ mod tests {
     fn fields_without_a_key_are_refused() {
         assert!(event(Timestamp::default(), String::new(), &["=x".to_owned()]).is_err());
         assert!(event(Timestamp::default(), String::new(), &["kind=A B".to_owned()]).is_err());
+        assert!(event(Timestamp::default(), String::new(), &["kind=log".to_owned()]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub(super) mod attach;
 pub(super) mod completions;
 pub(super) mod copy;
 pub(super) mod diff;

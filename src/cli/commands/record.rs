@@ -11,6 +11,8 @@ use serde_json::json;
 use super::replay::ReplayArgs;
 use crate::capture::CaptureWriter;
 use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
+use crate::cli::attaching;
+use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
 use crate::cli::config::retention;
@@ -34,6 +36,7 @@ Examples:
   operator record --run incident --prometheus http://prometheus:9090 \\
       --from 2026-11-24T16:00:00Z --to 2026-11-24T17:00:00Z --pd-log pd.jsonl.gz
   operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB     for months
+  operator record --prometheus http://prometheus:9090 --from -1h --log tikv-1=/var/log/tikv/
   operator replay prod                                       the newest segment of it
   operator record --run chaos-11 --before 3m --after 5m -- ./break.sh     a run around a command
 
@@ -55,7 +58,10 @@ sealed in any case.
 
 Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
 
-The keys of --config are the long flags: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
+With --log, logs of nodes are read when the recording has ended, and what they say of its time is part
+of the capture: see `operator attach --help`.
+
+The keys of --config are the long flags but --log and --tz: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
 Secrets come from files or the environment and are never written anywhere: a URL with a user and
 a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture keeps scheme,
 host, port and the path, with *** for each part of the path that does not read as words.";
@@ -70,6 +76,8 @@ pub struct RecordArgs {
     past: PastArgs,
     #[command(flatten)]
     around: AroundArgs,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 /// Records a cluster live, copies its past, or imports logs of PD's answers. With a command in the middle, it
@@ -83,19 +91,46 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let now = clock::now();
     let around = args.around.around()?;
     let plan = plan::plan(global, args.live, args.past, now)?;
-    let Some(around) = around else {
-        crate::cli::block_on(record(global, plan, now, None))?;
-        return Ok(Code::Ok);
-    };
-    around.check(&plan)?;
+    // Read before the recording, so that a mistyped path costs none.
+    let has_logs = !args.logs.files()?.is_empty();
+    if has_logs && plan.retention.is_some() {
+        let why =
+            "--log is for a recording in one file: attach logs to a segment by `operator attach`";
+        return Err(CliError::Usage(why.to_owned()).into());
+    }
+    if let Some(around) = &around {
+        around.check(&plan)?;
+    }
+    let is_around = around.is_some();
     let path = plan.path.clone();
-    let end = crate::cli::block_on(record(global, plan, now, Some(around)))?;
+    let end = crate::cli::block_on(record(global, plan, now, around))?;
+    if has_logs {
+        attach(global, &path, &args.logs)?;
+    }
+    if !is_around {
+        return Ok(Code::Ok);
+    }
     let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
     Ok(match end {
         CommandEnd::Succeeded => verdict,
         CommandEnd::Failed => Code::CommandFailed,
         CommandEnd::Interrupted => Code::Interrupted,
     })
+}
+
+/// Attaches logs to the capture that was recorded.
+fn attach(global: &Global, path: &Path, logs: &LogArgs) -> anyhow::Result<()> {
+    let attached = attaching::attach(path, logs)
+        .with_context(|| format!("{} is recorded, and logs are not attached", escape_path(path)))?;
+    for one in &attached {
+        match global.format {
+            Format::Json => output::json_line(&json!({
+                "schema": 1, "event": "log", "log": attaching::json(one),
+            }))?,
+            Format::Text => output::line(&attaching::text(one))?,
+        }
+    }
+    Ok(())
 }
 
 /// Carries out a plan. How the command ended that runs in the middle; without one, it succeeded.

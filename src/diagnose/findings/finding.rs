@@ -144,6 +144,14 @@ pub enum FindingKind {
     QuorumLost,
     ScoresApart,
     QuantityUnusual,
+    Panicked,
+    KilledForMemory,
+    ProcessExited,
+    StopSignalled,
+    CannotOpen,
+    EngineFailed,
+    LeadershipGivenUp,
+    Logged,
 }
 
 impl FindingKind {

@@ -4,10 +4,12 @@
 
 pub(super) mod drawing;
 pub(super) mod finding;
+mod log_lines;
 mod plans;
 mod silence;
 mod work;
 
+pub(super) use log_lines::logged;
 pub(super) use plans::{drain, moved, scheduler};
 pub(super) use silence::{aftermath, leader_change, member_outage, outage};
 pub(super) use work::{rise, shift, slow_member, slow_store};

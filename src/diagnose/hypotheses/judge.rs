@@ -2,6 +2,7 @@
 //!
 //! Which claim explains which is left to `ranking`, and what was not observed to `blind_spots`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
@@ -11,6 +12,7 @@ use crate::diagnose::blind_spots::{
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
+use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{ABOUT_MS, Hypothesis, Role, rank};
@@ -97,6 +99,9 @@ pub fn hypotheses<'m>(observed: &mut ObservedWindow<'_>, modes: &'m [Mode]) -> V
         for claim in (mode.judge)(observed) {
             hypotheses.push(Hypothesis { mode, claim, role: Role::Stands });
         }
+    }
+    for hypothesis in &mut hypotheses {
+        cite_lines(&mut hypothesis.claim, observed);
     }
     // What nobody knows is a finding only where nothing explains it.
     let is_known = |one: &Hypothesis<'_>| one.mode.depth != Depth::Unexplained;
@@ -221,7 +226,10 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
     };
     Cause {
         mode: mode.name,
-        says: mode.says,
+        says: match &claim.detail {
+            Some(detail) => Cow::Owned(format!("{}: {detail}", mode.says)),
+            None => Cow::Borrowed(mode.says),
+        },
         target: claim.target.clone(),
         onset_ms: claim.onset,
         onset_uncertainty_ms: claim.onset_uncertainty_ms,

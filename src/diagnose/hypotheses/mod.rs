@@ -3,6 +3,7 @@
 //! The modes themselves stand in `failure_modes`; nothing here knows one by its name.
 
 pub(super) mod judge;
+mod log_lines;
 pub(super) mod mode;
 pub(super) mod observed;
 pub(super) mod planned_stops;

@@ -96,6 +96,15 @@ impl Mode {
     }
 }
 
+/// A question that metrics and PD's answers leave open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// How the process of the claim's node ended.
+    ProcessEnded,
+    /// Why the leadership of PD left the claim's member.
+    LeadershipLeft,
+}
+
 /// What a mode claims of an observed window: that it happened, at this target and time.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -111,6 +120,10 @@ pub struct Claim {
     pub end: Option<Timestamp>,
     /// From 0 to 1; a cause needs at least 0.5, the threshold `confident`.
     pub confidence: f64,
+    /// What is known of it beyond what the mode means, in a clause, such as how a process ended.
+    pub detail: Option<String>,
+    /// What it leaves open and a log may say.
+    pub asks: Option<Why>,
     /// Findings of the window that speak for it.
     pub evidence: Vec<FindingRef>,
     /// Readings that the mode made itself; each becomes a finding that speaks for it.
@@ -139,6 +152,8 @@ impl Claim {
             onset_uncertainty_ms,
             end: None,
             confidence,
+            detail: None,
+            asks: None,
             evidence: Vec::new(),
             readings: Vec::new(),
             against: Vec::new(),

@@ -8,8 +8,8 @@ use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, HungMember, LeaderChange, MemberOutage, Moved, Outage, Rise, SchedulerChange,
-    Shift,
+    self, Drain, HungMember, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise,
+    SchedulerChange, Shift,
 };
 use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
@@ -56,6 +56,8 @@ pub struct ObservedWindow<'a> {
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
     /// Quantities of the survey that are unusual; those that nothing explains become findings.
     pub unusual: Vec<Unusual>,
+    /// What the logs of nodes say that no metric says, each with its finding.
+    pub logged: Vec<(Logged, FindingRef)>,
 }
 
 impl<'a> ObservedWindow<'a> {
@@ -83,6 +85,9 @@ impl<'a> ObservedWindow<'a> {
         });
         let schedulers = with_findings(observations::scheduler_changes(evidence), |change| {
             findings::scheduler(change, findings)
+        });
+        let logged = with_findings(observations::logged(evidence), |logged| {
+            findings::logged(evidence, logged, findings)
         });
         let load = observations::Load::new(evidence);
         let rises = with_findings(observations::rises(evidence, &load), |rise| {
@@ -115,6 +120,7 @@ impl<'a> ObservedWindow<'a> {
             moved,
             schedulers,
             unusual: unusual(&evidence.survey, &evidence.nodes),
+            logged,
         }
     }
 

@@ -10,6 +10,7 @@ mod hung_members;
 pub(super) mod invariants;
 mod liveness;
 mod load;
+mod log_lines;
 mod members;
 mod moment;
 mod outages;
@@ -33,6 +34,7 @@ pub use load::{
     Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rise_without_baseline, rises,
     scans, total,
 };
+pub use log_lines::{Logged, logged};
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
 pub use moment::{
     LostStore, NeverEmpty, Unhealthy, is_moment, lost_stores, max_replicas, never_empty, unhealthy,

@@ -82,7 +82,7 @@ impl Group {
             | Kind::TargetAbsent
             | Kind::TargetAppeared
             | Kind::ProcessRestarted => Self::Targets,
-            Kind::Marked => Self::Events,
+            Kind::Marked | Kind::LogRead | Kind::LogLine | Kind::LogLinesDropped => Self::Events,
             Kind::GapBegan | Kind::GapEnded => return None,
         })
     }
@@ -175,7 +175,7 @@ fn lane(
                 (background.gaps(|gap| misses(group, name, gap)))
                 @for cause in broken {
                     @let end = cause.end_ms.unwrap_or(background.window.end);
-                    (bar(background, "cause", TimeRange::new(cause.onset_ms, end), cause.says))
+                    (bar(background, "cause", TimeRange::new(cause.onset_ms, end), &cause.says))
                 }
                 @for (range, what) in absences(entries, background.window.end) {
                     (bar(background, "bad", range, what))

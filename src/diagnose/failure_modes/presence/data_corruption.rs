@@ -2,9 +2,11 @@
 
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
-use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, number};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Logged;
+use crate::nodes::NodeIndex;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -40,5 +42,21 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let text = |peak| format!("corrupt keys met by compaction: {}", number(peak));
     let limit = Limit { metric: CORRUPT, text, ..limit };
     found.extend(crossings(observed, &limit, |instance| series.rate(CORRUPT, instance, |_| true)));
+    found.extend(observed.logged.iter().filter_map(|(logged, finding)| {
+        by_log(observed, logged).map(|claim| Claim { evidence: vec![*finding], ..claim })
+    }));
     found
+}
+
+/// The claim of a line in which RocksDB reports corruption. The process panics over it before its counters
+/// are scraped again.
+fn by_log(observed: &ObservedWindow<'_>, logged: &Logged) -> Option<Claim> {
+    let Some(NodeIndex::Store(store)) = logged.node else { return None };
+    if logged.line.value("cause") != Some("corruption") {
+        return None;
+    }
+    let target = Target::store(&observed.evidence.nodes.stores[store]);
+    let mut claim = Claim::new(target, logged.line.at, 1_000, 0.95);
+    claim.stores = vec![store];
+    Some(claim)
 }

@@ -6,10 +6,12 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, num
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Logged;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{Stretch, below};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::{Labels, Timestamp};
+use crate::nodes::NodeIndex;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -42,8 +44,21 @@ const FILLING_SHARE: f64 = 0.1;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     (0..observed.evidence.nodes.stores.len())
-        .filter_map(|store| of_store(observed, store))
+        .filter_map(|store| of_store(observed, store).or_else(|| by_log(observed, store)))
         .collect()
+}
+
+/// The claim where a log says so and no sample does: a full disk may be seen between two scrapes, or on
+/// another mount than the one that is measured.
+fn by_log(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
+    let of_store = |logged: &Logged| logged.node == Some(NodeIndex::Store(store));
+    let mut logged = observed.logged.iter();
+    let (logged, finding) = logged.find(|(logged, _)| logged.is_full_disk() && of_store(logged))?;
+    let target = Target::store(&observed.evidence.nodes.stores[store]);
+    let mut claim = Claim::new(target, logged.line.at, 1_000, 0.95);
+    claim.stores = vec![store];
+    claim.evidence = vec![*finding];
+    Some(claim)
 }
 
 /// The exact free share of the disk over time by Prometheus, with the series as its reference.

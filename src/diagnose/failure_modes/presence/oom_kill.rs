@@ -11,7 +11,8 @@ use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::observations::{Outage, Presence};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{LogKind, TimeRange, Timestamp};
+use crate::nodes::NodeIndex;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -38,6 +39,9 @@ const NEAR_QUOTA: f64 = 0.8;
 /// end at its highest: block cache and memtables fill over hours, except in the first minute of a
 /// process.
 const GREW: f64 = 2.0;
+/// How far a line about a kill may lie from the last sign of the process and from the first missing one, in
+/// milliseconds: signs are a scrape apart.
+const LOG_SLACK_MS: i64 = 30_000;
 /// The age in milliseconds up to which a process may still be filling its caches.
 const YOUNG_MS: i64 = 60_000;
 
@@ -55,11 +59,31 @@ const CLIMBED: f64 = 1.05;
 const CLIMB_MS: i64 = 150_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let died: Vec<&Outage> = unplanned(observed, Presence::Died).collect();
     let mut by_store: BTreeMap<usize, Vec<Death<'_>>> = BTreeMap::new();
-    for outage in unplanned(observed, Presence::Died) {
+    for outage in &died {
         by_store.entry(outage.store).or_default().extend(Death::new(observed, outage));
     }
-    by_store.into_values().filter_map(|deaths| of_store(observed, &deaths)).collect()
+    let by_memory = by_store.into_values().filter_map(|deaths| of_store(observed, &deaths));
+    let mut found: Vec<Claim> = by_memory.collect();
+    for outage in died {
+        if !found.iter().any(|claim| claim.stores.contains(&outage.store)) {
+            found.extend(by_log(observed, outage));
+        }
+    }
+    found.into_iter().map(|claim| Claim { asks: None, ..claim }).collect()
+}
+
+/// The claim where a log says so, whatever memory was seen: it may rise between two scrapes.
+fn by_log(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
+    let from = outage.last_sign.saturating_add_millis(-LOG_SLACK_MS);
+    let range = TimeRange::new(from, outage.onset.saturating_add_millis(LOG_SLACK_MS));
+    let says_so = observed.logged.iter().any(|(logged, _)| {
+        logged.line.kind == LogKind::OutOfMemory
+            && logged.node == Some(NodeIndex::Store(outage.store))
+            && range.contains(logged.line.at)
+    });
+    says_so.then(|| claim(observed, outage, 0.97))
 }
 
 /// A death of a store's process, and its memory before.

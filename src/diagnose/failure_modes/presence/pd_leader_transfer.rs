@@ -1,7 +1,7 @@
 //! PD's leader changed while the old one went on answering.
 
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Why};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this planned change.
@@ -45,6 +45,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         target.concerns.push(to.clone());
         let mut claim = Claim::new(target, since, 5_000, 0.9);
         claim.end = Some(change.at);
+        claim.asks = Some(Why::LeadershipLeft);
         claim.evidence = vec![*finding];
         if change.at - since > HANDOVER_MS {
             claim.confidence = 0.6;

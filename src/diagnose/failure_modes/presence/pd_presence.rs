@@ -1,7 +1,7 @@
 //! Shared by the modes about a PD member's presence: how an outage becomes a claim.
 
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::mode::{Claim, Why};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::rolling_members;
 use crate::diagnose::observations::{LEADS_ETCD, MemberOutage, Reachability};
@@ -41,6 +41,7 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &MemberOutage) -> Claim {
     let confidence = if both || outage.restart.is_some() { 0.95 } else { 0.75 };
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
     claim.end = outage.end;
+    claim.asks = died(outage).then_some(Why::ProcessEnded);
     claim.evidence.clone_from(&outage.findings);
     let open = observed.open();
     let changes = observed.leader_changes.iter().filter(|(change, _)| {

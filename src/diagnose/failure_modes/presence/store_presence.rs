@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::resource::node_stage::stage;
 use crate::diagnose::findings::finding::{Target, TargetKind};
-use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::mode::{Claim, Why};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::plan_of;
 use crate::diagnose::observations::{Outage, Presence, Reachability, Slow, Stage, presence};
@@ -102,6 +102,7 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) ->
     let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), confidence);
     claim.stores = std::iter::once(outage.store).chain(outage.link).collect();
     claim.end = outage.end;
+    claim.asks = (presence(outage) == Presence::Died).then_some(Why::ProcessEnded);
     claim.evidence.clone_from(&outage.findings);
     let id = stores[outage.store].id.map_or_else(String::new, |id| id.to_string());
     let ran = !matches!(presence(outage), Presence::Died | Presence::Frozen);

@@ -1,0 +1,191 @@
+//! Reads logs and writes their extracts into a capture: what `attach` and `record` share.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::capture::CaptureWriter;
+use crate::cli::config::logs::LogArgs;
+use crate::cli::exit::CliError;
+use crate::diagnose::counted;
+use crate::logs::{Extract, ExtractOptions, Extractor, Losses, NodeNames};
+use crate::model::{LogKind, TimeRange, escape, escape_path};
+use crate::nodes::{NodeIndex, Nodes};
+use crate::record::{attach_log, holds_log};
+use crate::report;
+use crate::session::{Session, View};
+
+/// What was attached of one node's log.
+pub struct Attached {
+    /// What the node is called.
+    pub node: String,
+    /// The store or member of the capture that it is; `None` where no node is called so.
+    pub is: Option<String>,
+    /// How many files were read.
+    pub files: usize,
+    /// What was read and left out.
+    pub losses: Losses,
+    /// Lines that were kept as events.
+    pub kept: usize,
+    /// Series of counts.
+    pub series: usize,
+    /// Whether the capture held all of it before.
+    pub held: bool,
+}
+
+/// Reads every log and attaches it to the capture at `path`.
+///
+/// # Errors
+///
+/// Where a file cannot be opened, no line of a node's log can be placed inside the recording, another log of
+/// the node is attached already, or the capture cannot be read or written. Logs of nodes before that one are
+/// attached then.
+pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
+    let logs = args.files()?;
+    let session = Session::open(path)?;
+    let window = session.window();
+    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    drop(session);
+    let mut attached = Vec::new();
+    for (node, files) in logs {
+        let options = ExtractOptions { node, window, zone: args.tz, names: names(&nodes) };
+        let extract = read(options, &files)?;
+        let held = holds_log(Session::open(path)?.reader(), &extract)?;
+        let mut series = 0;
+        if !held {
+            let mut writer = CaptureWriter::resume(path)?;
+            series = attach_log(&mut writer, &extract)?;
+            writer.finish()?;
+        }
+        attached.push(summary(&nodes, &extract, files.len(), series, held));
+    }
+    Ok(attached)
+}
+
+/// The names that nodes have in the lines that are kept.
+fn names(nodes: &Nodes) -> NodeNames {
+    let stores: Vec<(&str, String)> =
+        nodes.stores.iter().map(|store| (store.address.as_str(), store.name())).collect();
+    let members =
+        nodes.members.iter().map(|member| (member.address.as_str(), member.name.as_str()));
+    NodeNames::new(stores.iter().map(|(address, name)| (*address, name.as_str())).chain(members))
+}
+
+fn read(options: ExtractOptions, files: &[PathBuf]) -> anyhow::Result<Extract> {
+    let window = options.window;
+    let mut extractor = Extractor::new(options);
+    for path in files {
+        let file =
+            File::open(path).with_context(|| format!("cannot read {}", escape_path(path)))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Err(error) = extractor.read(&name, file) {
+            tracing::warn!(%error, file = %escape_path(path), "the rest of the log cannot be read");
+        }
+    }
+    let extract = extractor.finish();
+    match unplaced(&extract, window) {
+        Some(why) => {
+            Err(CliError::Usage(format!("log of {}: {why}", escape(&extract.node))).into())
+        }
+        None => Ok(extract),
+    }
+}
+
+/// Why nothing of a log is inside the recording; `None` where something is.
+fn unplaced(extract: &Extract, window: TimeRange) -> Option<String> {
+    let losses = &extract.losses;
+    if !extract.covered.is_empty() {
+        return None;
+    }
+    Some(if losses.no_zone > 0 {
+        format!(
+            "{} say no offset from UTC: give it with --tz, such as --tz +08:00",
+            report::count(losses.no_zone)
+        )
+    } else if losses.outside > 0 {
+        format!("no line lies inside the recording, {} to {}", window.start, window.end)
+    } else if losses.no_time > 0 {
+        "no line has a time: take it with `kubectl logs --timestamps` or `journalctl -o json`"
+            .to_owned()
+    } else {
+        "there is no line".to_owned()
+    })
+}
+
+fn summary(nodes: &Nodes, extract: &Extract, files: usize, series: usize, held: bool) -> Attached {
+    let is = nodes.named(&extract.node, &extract.component).map(|index| match index {
+        NodeIndex::Store(index) => nodes.stores[index].name(),
+        NodeIndex::Member(index) => nodes.members[index].name.clone(),
+    });
+    let is_line = |kind| !matches!(kind, LogKind::Coverage | LogKind::Example);
+    Attached {
+        node: extract.node.clone(),
+        is,
+        files,
+        losses: extract.losses,
+        kept: extract.events.iter().filter(|event| is_line(event.kind)).count(),
+        series,
+        held,
+    }
+}
+
+/// What was attached, as JSON.
+pub fn json(attached: &Attached) -> serde_json::Value {
+    let losses = &attached.losses;
+    serde_json::json!({
+        "node": attached.node,
+        "is": attached.is,
+        "files": attached.files,
+        "lines": losses.lines,
+        "bytes": losses.bytes,
+        "kept": attached.kept,
+        "series": attached.series,
+        "held_before": attached.held,
+        "left_out": {
+            "outside": losses.outside, "no_zone": losses.no_zone, "no_time": losses.no_time,
+            "cut": losses.cut, "unkept": losses.unkept, "dropped": losses.dropped,
+            "broken_files": losses.broken_files,
+        },
+    })
+}
+
+/// What was attached, in a line: `tikv-1 (store 4): 2,580,112 lines (1.1 GB) of 2 files; 132 kept, 97 series; left out: …`.
+pub fn text(attached: &Attached) -> String {
+    let losses = &attached.losses;
+    let is = match &attached.is {
+        Some(is) if *is == attached.node => String::new(),
+        Some(is) => format!(" ({})", escape(is)),
+        None => " (no node of the capture is called so)".to_owned(),
+    };
+    if attached.held {
+        return format!("{}{is}: attached before", escape(&attached.node));
+    }
+    let left_out = [
+        (losses.outside, "outside the recording"),
+        (losses.no_zone, "without an offset from UTC"),
+        (losses.no_time, "without a time"),
+        (losses.cut, "cut"),
+        (losses.unkept, "listed and not kept"),
+        (losses.dropped, "dropped by the process itself"),
+        (losses.broken_files, "files broken"),
+    ];
+    let left_out: Vec<String> = left_out
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", report::count(count)))
+        .collect();
+    let left_out = match left_out.is_empty() {
+        true => String::new(),
+        false => format!("; {}", left_out.join(", ")),
+    };
+    format!(
+        "{}{is}: {} lines ({}) of {}; {} kept, {} series{left_out}",
+        escape(&attached.node),
+        report::count(losses.lines),
+        report::size(losses.bytes),
+        counted(attached.files as u64, "file"),
+        report::count(attached.kept as u64),
+        report::count(attached.series as u64),
+    )
+}

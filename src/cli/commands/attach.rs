@@ -1,0 +1,84 @@
+//! `operator attach`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::capture;
+use crate::cli::attaching;
+use crate::cli::config::logs::LogArgs;
+use crate::cli::exit::CliError;
+use crate::cli::terminal::output::{self, Format};
+use crate::cli::{Global, clock, lookup};
+use crate::model::escape_path;
+
+const EXAMPLES: &str = "\
+Examples:
+  operator attach chaos-01 --log tikv-1=/var/log/tikv/tikv.log --log pd0=pd.log.gz
+  operator attach incident --log 'store 4=logs/tikv-4/' --tz +08:00
+  kubectl logs --timestamps basic-tikv-0 > tikv-0.log
+  operator attach incident --log basic-tikv-0=tikv-0.log --to with-logs.capture
+
+Read are logs of TiKV, PD and TiDB since 4.0 in the text and the JSON format, RocksDB's, what stands in
+*_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docker logs` make of them; plain, gzipped
+and rotated. Of the time of the recording, lines are counted by message, and lines that say what no metric
+says are kept, without keys, SQL and addresses. All files of a node are attached at once.";
+
+/// Arguments of `attach`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct AttachArgs {
+    /// A run's name, `latest`, or the path of a capture
+    #[arg(value_name = "RUN")]
+    run: OsString,
+    #[command(flatten)]
+    logs: LogArgs,
+    /// Write a new file, which must not exist, and leave the capture as it is
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+}
+
+/// Attaches logs of nodes to a capture.
+///
+/// # Errors
+///
+/// Where there is no such run, a log cannot be read or placed in time, or the capture cannot be written.
+pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
+    if args.logs.logs.is_empty() {
+        return Err(CliError::Usage("name a log: --log NODE=PATH".to_owned()).into());
+    }
+    let found = lookup::find(&global.dir, &args.run)?;
+    crate::cli::block_on(async { Ok(clock::let_writes_fail()?) })?;
+    let path: &Path = match &args.to {
+        Some(to) => {
+            capture::copy_as(&found, to, global.file_mode)?;
+            to
+        }
+        None if capture::is_packed(&found) => {
+            let why = "a packed capture is not changed: write a new file with --to";
+            return Err(CliError::Usage(why.to_owned()).into());
+        }
+        None => &found,
+    };
+    let attached = attaching::attach(path, &args.logs).inspect_err(|_| {
+        // A new file without its logs is nobody's; where it cannot be removed, the first error says more.
+        if args.to.is_some() {
+            let _ = capture::remove(path);
+        }
+    })?;
+    match global.format {
+        Format::Json => {
+            let logs: Vec<Value> = attached.iter().map(attaching::json).collect();
+            output::json(&json!({ "file": lookup::path_text(path), "logs": logs }))?;
+        }
+        Format::Text => {
+            for one in &attached {
+                output::line(&attaching::text(one))?;
+            }
+            output::line(&format!("attached to {}", escape_path(path)))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! `--log NODE=PATH`: which files are which node's log.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::cli::exit::CliError;
+use crate::logs::Zone;
+use crate::model::escape_path;
+
+/// Arguments of whatever reads logs: `attach` and `record`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LogArgs {
+    /// The log of a node: a file, plain or gzipped, or a folder of them. NODE is `store 4`, a member's
+    /// name, an address, a host or a pod. Repeatable
+    #[arg(long = "log", value_name = "NODE=PATH")]
+    pub logs: Vec<OsString>,
+    /// The offset from UTC of lines that have none, such as +08:00
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    pub tz: Option<Zone>,
+}
+
+impl LogArgs {
+    /// The files of each node, ascending by node and path.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError::Usage`] where an argument is no `NODE=PATH`, or a folder that cannot be listed.
+    pub fn files(&self) -> anyhow::Result<BTreeMap<String, Vec<PathBuf>>> {
+        let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for log in &self.logs {
+            let (node, path) = split(log)?;
+            files.entry(node).or_default().extend(listed(&path)?);
+        }
+        for paths in files.values_mut() {
+            paths.sort();
+            paths.dedup();
+        }
+        Ok(files)
+    }
+}
+
+fn split(log: &OsStr) -> Result<(String, PathBuf), CliError> {
+    let unreadable = || {
+        let shown = escape_path(Path::new(log));
+        CliError::Usage(format!("cannot read {shown} as a log: use NODE=PATH"))
+    };
+    let bytes = log.as_encoded_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=').ok_or_else(unreadable)?;
+    let node = std::str::from_utf8(&bytes[..at]).map_err(|_| unreadable())?;
+    // A part of an OS string before or after an ASCII character is one, too.
+    let path = log.to_str().map(|text| PathBuf::from(&text[at + 1..])).ok_or_else(unreadable)?;
+    match node.is_empty() || path.as_os_str().is_empty() {
+        true => Err(unreadable()),
+        false => Ok((node.to_owned(), path)),
+    }
+}
+
+/// A file, or the files of a folder.
+fn listed(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let cannot = || format!("cannot list {}", escape_path(path));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).with_context(cannot)? {
+        let file = entry.with_context(cannot)?.path();
+        if file.is_file() {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_have_an_equals_sign_and_a_node_not() {
+        let (node, path) = split(OsStr::new("store 4=/a=b/tikv.log")).expect("it is a log");
+        assert_eq!((&*node, path), ("store 4", PathBuf::from("/a=b/tikv.log")));
+        for text in ["tikv.log", "=tikv.log", "tikv-1="] {
+            assert!(split(OsStr::new(text)).is_err(), "{text}");
+        }
+    }
+}
