@@ -3,17 +3,18 @@
 //! It opens no file. Native histograms and external labels are refused with an error that names
 //! them.
 
+mod notation;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use notation::{RawFile, duration};
 
 use super::evaluate::{FiringAlert, Settings, evaluate_stepwise};
-use super::rule_file::{RuleFile, duration_ms};
-use crate::model::{Labels, Sample, Series, TimeRange, Timestamp};
+use super::rule_file::RuleFile;
+use crate::model::{Labels, Series, TimeRange, Timestamp};
 use crate::promql::{
     Engine, Expression, MemoryStorage, Storage, StorageError, Value, almost_equal, format_value,
-    parse_labels, parse_series_values,
 };
 
 /// Default evaluation interval of promtool.
@@ -50,79 +51,6 @@ pub struct RuleTestsOutcome {
     pub checked: usize,
     /// A message for each expectation that was not met.
     pub failures: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    rule_files: Vec<String>,
-    evaluation_interval: Option<String>,
-    #[serde(default)]
-    group_eval_order: Vec<String>,
-    #[serde(default)]
-    fuzzy_compare: bool,
-    #[serde(default)]
-    tests: Vec<RawTest>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTest {
-    name: Option<String>,
-    interval: Option<String>,
-    #[serde(default)]
-    input_series: Vec<RawSeries>,
-    #[serde(default)]
-    alert_rule_test: Vec<RawAlertTest>,
-    #[serde(default)]
-    promql_expr_test: Vec<RawExprTest>,
-    external_labels: Option<serde_json::Value>,
-    external_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSeries {
-    series: String,
-    values: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlertTest {
-    eval_time: String,
-    alertname: String,
-    #[serde(default)]
-    exp_alerts: Vec<RawAlert>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlert {
-    #[serde(default)]
-    exp_labels: Pairs,
-    #[serde(default)]
-    exp_annotations: Pairs,
-}
-
-type Pairs = std::collections::BTreeMap<String, String>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawExprTest {
-    expr: String,
-    eval_time: String,
-    #[serde(default)]
-    exp_samples: Vec<RawSample>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSample {
-    #[serde(default)]
-    labels: String,
-    value: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -283,76 +211,6 @@ impl AlertTest {
         let (name, at) = (&self.name, seconds(self.at));
         Err(format!("{test}: alert {name} at {at}: expected {expected}, found {found}"))
     }
-}
-
-impl RawTest {
-    fn read(self, name: String, interval_ms: i64) -> Result<Test, String> {
-        if self.external_labels.is_some_and(|labels| labels != serde_json::json!({})) {
-            return Err("external_labels is not supported".to_owned());
-        }
-        if self.external_url.is_some_and(|url| !url.is_empty()) {
-            return Err("external_url is not supported".to_owned());
-        }
-        let step = duration(&self.interval)?.filter(|step| *step > 0).unwrap_or(interval_ms);
-        let series = self.input_series.into_iter().map(|series| series.read(step));
-        let alerts = self.alert_rule_test.into_iter().map(RawAlertTest::read);
-        let expressions = self.promql_expr_test.into_iter().map(RawExprTest::read);
-        Ok(Test {
-            name,
-            series: series.collect::<Result<_, _>>()?,
-            alerts: alerts.collect::<Result<_, _>>()?,
-            expressions: expressions.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl RawSeries {
-    fn read(self, step_ms: i64) -> Result<Arc<Series>, String> {
-        let bad = |error| format!("series {}: {error}", self.series);
-        let labels = parse_labels(&self.series).map_err(bad)?;
-        let values = parse_series_values(&self.values).map_err(bad)?;
-        let samples = (0..).zip(values).filter_map(|(number, value)| {
-            Some(Sample { at: Timestamp::from_millis(number * step_ms), value: value? })
-        });
-        Ok(Arc::new(Series { labels, samples: samples.collect() }))
-    }
-}
-
-impl RawAlertTest {
-    fn read(self) -> Result<AlertTest, String> {
-        let mut expected = Vec::new();
-        for alert in self.exp_alerts {
-            let mut labels = alert.exp_labels;
-            labels.insert("alertname".to_owned(), self.alertname.clone());
-            let labels = Labels::new(labels.into_iter().collect()).map_err(|e| e.to_string())?;
-            expected.push((labels, alert.exp_annotations.into_iter().collect()));
-        }
-        expected.sort();
-        Ok(AlertTest { at: instant(&self.eval_time)?, name: self.alertname, expected })
-    }
-}
-
-impl RawExprTest {
-    fn read(self) -> Result<ExprTest, String> {
-        let expression =
-            Expression::parse(&self.expr).map_err(|error| format!("{}: {error}", self.expr))?;
-        let sample = |sample: RawSample| {
-            let labels = parse_labels(&sample.labels);
-            Ok((labels.map_err(|error| format!("{}: {error}", sample.labels))?, sample.value))
-        };
-        let mut expected =
-            self.exp_samples.into_iter().map(sample).collect::<Result<Vec<_>, String>>()?;
-        expected.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(ExprTest { at: instant(&self.eval_time)?, expression, expected })
-    }
-}
-
-fn duration(text: &Option<String>) -> Result<Option<i64>, String> {
-    text.as_deref().map(duration_ms).transpose()
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    Ok(Timestamp::from_millis(duration_ms(text)?))
 }
 
 fn samples(value: Value) -> Vec<(Labels, f64)> {
