@@ -6,9 +6,7 @@ use super::TemplateData;
 use super::number;
 use super::printf;
 use super::value::Value;
-
-/// Most bytes of a compiled regular expression.
-const REGEX_BYTES: usize = 1 << 20;
+use crate::promql::go_regex;
 
 const NAMES: [&str; 42] = [
     "and",
@@ -304,11 +302,11 @@ fn of_texts(name: &str, arguments: Arguments) -> Returned {
         }
         "match" => {
             let [pattern, text] = arguments.texts()?;
-            return Ok(Value::Bool(regex(&pattern)?.is_match(&text)));
+            return Ok(Value::Bool(go_regex(&pattern)?.is_match(&text)));
         }
         "reReplaceAll" => {
             let [pattern, by, text] = arguments.texts()?;
-            regex(&pattern)?.replace_all(&text, by.as_str()).into_owned()
+            go_regex(&pattern)?.replace_all(&text, by.as_str()).into_owned()
         }
         "parseDuration" => {
             let [text] = arguments.texts()?;
@@ -317,11 +315,6 @@ fn of_texts(name: &str, arguments: Arguments) -> Returned {
         }
         other => return Err(format!("function {other:?} not defined")),
     }))
-}
-
-fn regex(pattern: &str) -> Result<regex::Regex, String> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).build();
-    built.map_err(|_| format!("{pattern:?} is not a regular expression"))
 }
 
 fn title(text: &str) -> String {
