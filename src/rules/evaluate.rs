@@ -17,11 +17,15 @@ use super::evaluation_order::{self, EvaluationOrder};
 use super::overlay_storage::OverlayStorage;
 use super::report::{GroupReport, RulesReport};
 use super::rule_file::{RuleFile, RuleGroup};
-use super::template::VectorElements;
+use super::template::{External, VectorElements};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
 
-pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
+pub(super) use stepwise::{Evaluated, FiringAlert, RuleError, evaluate_stepwise};
+
+/// The error of a rule that yields neither a vector nor a scalar.
+pub(super) const NOT_A_VECTOR: &str = "rule result is not a vector or scalar";
+
 /// Instants of one range query: more of them need more memory, fewer of them repeat the grouping of
 /// series more often.
 const STEPS_AT_ONCE: usize = 1_000;
@@ -35,6 +39,8 @@ pub struct Settings<'a> {
     pub interval_ms: i64,
     /// Names of all metrics of the storage, from which suggestions are made.
     pub metrics: &'a [String],
+    /// What the templates of alerts read of the server's configuration.
+    pub external: External<'a>,
 }
 
 /// Most evaluations of one group in a replay: 86 days every 15 s.
@@ -122,9 +128,14 @@ fn replay_in(
 
 /// The storage of a replay: `storage` below the series that these rules record.
 fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
-    let names = evaluation_order::all_rules(files)
-        .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
-    OverlayStorage::new(storage, names.map(str::to_owned))
+    OverlayStorage::hiding(storage, recorded_names(files))
+}
+
+/// Names of the metrics that rules record; a name may be repeated.
+fn recorded_names(files: &[RuleFile]) -> impl Iterator<Item = String> {
+    let rules = evaluation_order::all_rules(files);
+    let names = rules.flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
+    names.map(str::to_owned)
 }
 
 /// The first multiple of `interval` at or after `start`.
@@ -250,9 +261,7 @@ fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<VectorElem
             Ok(vector.into_iter().map(|e| (e.labels, e.sample.value)).collect())
         }
         Value::Scalar(sample) => Ok(vec![(Labels::default(), sample.value)]),
-        Value::String { .. } | Value::Matrix(_) => {
-            Err("rule result is not a vector or scalar".to_owned())
-        }
+        Value::String { .. } | Value::Matrix(_) => Err(NOT_A_VECTOR.to_owned()),
     }
 }
 

@@ -24,12 +24,23 @@ pub struct Template {
     nodes: Option<Arc<[parser::Node]>>,
 }
 
+/// How the server names itself to the outside: what `$externalLabels` and `$externalURL` hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct External<'a> {
+    /// Names and values of the labels that the server adds to what it sends away.
+    pub labels: &'a [(String, String)],
+    /// The URL under which the server is reachable; empty where it is unknown.
+    pub url: &'a str,
+}
+
 /// Data that a template can use.
 pub struct TemplateData<'a> {
     /// `$labels`: the labels of the element that the expression yielded.
     pub labels: &'a Labels,
     /// `$value`: the value of the element.
     pub value: f64,
+    /// `$externalLabels` and `$externalURL`.
+    pub external: External<'a>,
     /// `query`: evaluates an expression at the instant of the rule's evaluation.
     pub query: &'a dyn Fn(&str) -> Result<VectorElements, String>,
 }
@@ -77,11 +88,12 @@ impl Template {
     ///
     /// ```
     /// use operator::model::Labels;
-    /// use operator::rules::{Template, TemplateData};
+    /// use operator::rules::{External, Template, TemplateData};
     /// let template = Template::parse("{{ $labels.job }} at {{ $value | humanize }}")?;
     /// let labels = Labels::from_pairs(&[("job", "tikv")]);
     /// let query = |_: &str| Ok(Vec::new());
-    /// let data = TemplateData { labels: &labels, value: 12_345.0, query: &query };
+    /// let external = External::default();
+    /// let data = TemplateData { labels: &labels, value: 12_345.0, external, query: &query };
     /// assert_eq!(template.expand(&data)?, "tikv at 12.35k");
     /// # Ok::<(), operator::rules::TemplateError>(())
     /// ```

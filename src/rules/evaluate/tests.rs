@@ -27,7 +27,7 @@ fn file(rules: &str) -> RuleFile {
 fn settings(ticks: i64) -> Settings<'static> {
     let end = Timestamp::from_millis(ticks * STEP_MS);
     let window = TimeRange::new(Timestamp::default(), end);
-    Settings { window, interval_ms: STEP_MS, metrics: &[] }
+    Settings { window, interval_ms: STEP_MS, metrics: &[], external: External::default() }
 }
 
 fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesReport {

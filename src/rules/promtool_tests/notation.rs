@@ -1,25 +1,27 @@
 //! The notation of promtool's test files, and how its parts are read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{AlertTest, ExprTest, Test};
+use super::{AlertTest, Expectation, ExprTest, Test};
 use crate::model::{Labels, Sample, Series, Timestamp};
 use crate::promql::{Expression, parse_labels, parse_series_values};
 use crate::rules::rule_file::duration_ms;
+use crate::rules::yaml::{Number, or_default};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawFile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) rule_files: Vec<String>,
     pub(super) evaluation_interval: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) group_eval_order: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) fuzzy_compare: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) tests: Vec<RawTest>,
 }
 
@@ -27,78 +29,86 @@ pub(super) struct RawFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTest {
     pub(super) name: Option<String>,
-    pub(super) interval: Option<String>,
-    #[serde(default)]
-    pub(super) input_series: Vec<RawSeries>,
-    #[serde(default)]
-    pub(super) alert_rule_test: Vec<RawAlertTest>,
-    #[serde(default)]
-    pub(super) promql_expr_test: Vec<RawExprTest>,
-    pub(super) external_labels: Option<serde_json::Value>,
-    pub(super) external_url: Option<String>,
+    interval: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    input_series: Vec<RawSeries>,
+    #[serde(default, deserialize_with = "or_default")]
+    alert_rule_test: Vec<RawAlertTest>,
+    #[serde(default, deserialize_with = "or_default")]
+    promql_expr_test: Vec<RawExprTest>,
+    #[serde(default, deserialize_with = "or_default")]
+    external_labels: Pairs,
+    #[serde(default, deserialize_with = "or_default")]
+    external_url: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawSeries {
-    pub(super) series: String,
-    pub(super) values: String,
+struct RawSeries {
+    #[serde(default, deserialize_with = "or_default")]
+    series: String,
+    #[serde(default, deserialize_with = "or_default")]
+    values: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawAlertTest {
-    pub(super) eval_time: String,
-    pub(super) alertname: String,
-    #[serde(default)]
-    pub(super) exp_alerts: Vec<RawAlert>,
+struct RawAlertTest {
+    eval_time: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    alertname: String,
+    #[serde(default, deserialize_with = "or_default")]
+    exp_alerts: Vec<RawAlert>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawAlert {
-    #[serde(default)]
-    pub(super) exp_labels: Pairs,
-    #[serde(default)]
-    pub(super) exp_annotations: Pairs,
+struct RawAlert {
+    #[serde(default, deserialize_with = "or_default")]
+    exp_labels: Pairs,
+    #[serde(default, deserialize_with = "or_default")]
+    exp_annotations: Pairs,
 }
 
-type Pairs = std::collections::BTreeMap<String, String>;
+type Pairs = BTreeMap<String, Option<String>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawExprTest {
-    pub(super) expr: String,
-    pub(super) eval_time: String,
-    #[serde(default)]
-    pub(super) exp_samples: Vec<RawSample>,
+struct RawExprTest {
+    #[serde(default, deserialize_with = "or_default")]
+    expr: String,
+    eval_time: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    exp_samples: Vec<RawSample>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawSample {
+struct RawSample {
+    #[serde(default, deserialize_with = "or_default")]
+    labels: String,
     #[serde(default)]
-    pub(super) labels: String,
-    pub(super) value: f64,
+    value: Number,
 }
 
 impl RawTest {
     pub(super) fn read(self, name: String, interval_ms: i64) -> Result<Test, String> {
-        if self.external_labels.is_some_and(|labels| labels != serde_json::json!({})) {
-            return Err("external_labels is not supported".to_owned());
-        }
-        if self.external_url.is_some_and(|url| !url.is_empty()) {
-            return Err("external_url is not supported".to_owned());
-        }
         let step = duration(&self.interval)?.filter(|step| *step > 0).unwrap_or(interval_ms);
-        let series = self.input_series.into_iter().map(|series| series.read(step));
+        // Of a series that stands twice, the last one counts.
+        let mut series = BTreeMap::new();
+        for one in self.input_series {
+            let one = one.read(step)?;
+            series.insert(one.labels.clone(), one);
+        }
         let alerts = self.alert_rule_test.into_iter().map(RawAlertTest::read);
         let expressions = self.promql_expr_test.into_iter().map(RawExprTest::read);
         Ok(Test {
             name,
-            series: series.collect::<Result<_, _>>()?,
+            series: series.into_values().collect(),
             alerts: alerts.collect::<Result<_, _>>()?,
             expressions: expressions.collect::<Result<_, _>>()?,
+            external_labels: texts(self.external_labels).collect(),
+            external_url: self.external_url,
         })
     }
 }
@@ -117,37 +127,51 @@ impl RawSeries {
 
 impl RawAlertTest {
     fn read(self) -> Result<AlertTest, String> {
+        let at = instant(&self.eval_time)?;
+        if self.alertname.is_empty() {
+            return Err("an item of alert_rule_test has no alertname".to_owned());
+        }
         let mut expected = Vec::new();
         for alert in self.exp_alerts {
-            let mut labels = alert.exp_labels;
+            let mut labels: BTreeMap<_, _> = texts(alert.exp_labels).collect();
             labels.insert("alertname".to_owned(), self.alertname.clone());
             let labels = Labels::new(labels.into_iter().collect()).map_err(|e| e.to_string())?;
-            expected.push((labels, alert.exp_annotations.into_iter().collect()));
+            expected.push((labels, texts(alert.exp_annotations).collect()));
         }
         expected.sort();
-        Ok(AlertTest { at: instant(&self.eval_time)?, name: self.alertname, expected })
+        Ok(AlertTest { at, name: self.alertname, expected })
     }
 }
 
 impl RawExprTest {
     fn read(self) -> Result<ExprTest, String> {
-        let expression =
-            Expression::parse(&self.expr).map_err(|error| format!("{}: {error}", self.expr))?;
-        let sample = |sample: RawSample| {
-            let labels = parse_labels(&sample.labels);
-            Ok((labels.map_err(|error| format!("{}: {error}", sample.labels))?, sample.value))
-        };
-        let mut expected =
-            self.exp_samples.into_iter().map(sample).collect::<Result<Vec<_>, String>>()?;
-        expected.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(ExprTest { at: instant(&self.eval_time)?, expression, expected })
+        let at = instant(&self.eval_time)?;
+        let expectation = expectation(&self.expr, self.exp_samples);
+        Ok(ExprTest { at, text: self.expr, expectation })
     }
+}
+
+fn expectation(expr: &str, samples: Vec<RawSample>) -> Result<Expectation, String> {
+    let expression = Expression::parse(expr).map_err(|error| error.to_string())?;
+    let sample = |sample: RawSample| {
+        let labels = parse_labels(&sample.labels);
+        let labels = labels.map_err(|error| format!("labels {:?}: {error}", sample.labels))?;
+        Ok((labels, sample.value.0))
+    };
+    let mut expected = samples.into_iter().map(sample).collect::<Result<Vec<_>, String>>()?;
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(Expectation { expression, expected })
+}
+
+/// Names and texts; what is null is the empty text.
+fn texts(pairs: Pairs) -> impl Iterator<Item = (String, String)> {
+    pairs.into_iter().map(|(name, text)| (name, text.unwrap_or_default()))
 }
 
 pub(super) fn duration(text: &Option<String>) -> Result<Option<i64>, String> {
     text.as_deref().map(duration_ms).transpose()
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    Ok(Timestamp::from_millis(duration_ms(text)?))
+fn instant(text: &Option<String>) -> Result<Timestamp, String> {
+    Ok(Timestamp::from_millis(duration(text)?.unwrap_or(0)))
 }

@@ -15,8 +15,11 @@ pub fn expand(nodes: &[Node], data: &TemplateData<'_>) -> Result<String, String>
     let variables = vec![
         (String::new(), Value::Nil),
         ("labels".to_owned(), Value::labels(data.labels)),
-        ("externalLabels".to_owned(), Value::Labels(Default::default())),
-        ("externalURL".to_owned(), Value::Text(String::new())),
+        (
+            "externalLabels".to_owned(),
+            Value::Labels(data.external.labels.iter().cloned().collect()),
+        ),
+        ("externalURL".to_owned(), Value::Text(data.external.url.to_owned())),
         ("value".to_owned(), Value::Float(data.value)),
     ];
     let fields = ["Labels", "ExternalLabels", "ExternalURL", "Value"].map(str::to_owned);

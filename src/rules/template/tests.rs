@@ -10,7 +10,9 @@ fn expand(text: &str) -> Result<String, String> {
             (Labels::from_pairs(&[("store", "4")]), 1.0),
         ]),
     };
-    let data = TemplateData { labels: &labels, value: 1234.5678, query: &query };
+    let external_labels = [("site".to_owned(), "eqiad".to_owned())];
+    let external = External { labels: &external_labels, url: "http://prom/" };
+    let data = TemplateData { labels: &labels, value: 1234.5678, external, query: &query };
     Template::parse(text).and_then(|template| template.expand(&data)).map_err(|error| error.0)
 }
 
@@ -30,10 +32,14 @@ fn values_print_as_in_go() {
     gives("plain } text", "plain } text");
     gives("{{ $value }}", "1234.5678");
     gives("{{ .Value }} {{ .Labels.job }} {{ $labels.absent }}|", "1234.5678 tikv |");
+    gives(
+        "{{ $externalLabels.site }} {{ .ExternalLabels.none }}{{ $externalURL }} {{ .ExternalURL }}",
+        "eqiad http://prom/ http://prom/",
+    );
     gives("{{ $labels }}", "map[instance:10.0.0.1:20180 job:tikv]");
     gives(
-        "{{ 0.00001 }} {{ 1e21 }} {{ -3 }} {{ 0x1f }} {{ 'a' }} {{ true }}",
-        "1e-05 1e+21 -3 31 97 true",
+        "{{ 0.00001 }} {{ 1e21 }} {{ 999999.5 }} {{ 21474836480.0 }} {{ -1e6 }} {{ -3 }} {{ 0x1f }} {{ 'a' }} {{ true }}",
+        "1e-05 1e+21 999999.5 2.147483648e+10 -1e+06 -3 31 97 true",
     );
     gives(r#"{{ "a\n\"b\u00e9" }}{{ `\raw}}` }}"#, "a\n\"bé\\raw}}");
     gives("a {{- /* no */ -}} b {{- 1 -}} c", "ab1c");
@@ -117,6 +123,9 @@ fn conditions_loops_and_variables_work() {
 fn texts_are_changed() {
     gives("{{ $labels.job | toUpper }} {{ title \"a bc\" }} {{ toLower \"AB\" }}", "TIKV A Bc ab");
     gives(r#"{{ reReplaceAll "(.*):\\d+" "host $1" $labels.instance }}"#, "host 10.0.0.1");
+    gives(r#"{{ reReplaceAll " {.*}$" "" "Peering {#cable}" }}"#, "Peering");
+    gives(r#"{{ reReplaceAll "\\d+" "N" "x3٣" }} {{ match "^\\w+$" "é" }}"#, "xN٣ false");
+    gives(r#"{{ reReplaceAll "[a&&b]" "X" "a&b" }}"#, "XXX");
     gives("{{ match \"^ti\" $labels.job }} {{ stripPort $labels.instance }}", "true 10.0.0.1");
     gives("{{ stripDomain \"a.b.c:1\" }} {{ stripDomain \"1.2.3.4:1\" }}", "a:1 1.2.3.4:1");
     gives("{{ print 1 2 \"a\" 3 }}{{ html \"<a>\" }}", "1 2a3&lt;a&gt;");

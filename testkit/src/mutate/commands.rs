@@ -21,7 +21,7 @@ use operator::report::report_of;
 use operator::report::{
     Color, Diagnosed, explain_text, query_csv, query_text, replay_json, replay_text, rules_text,
 };
-use operator::rules::{self, RuleFile, Settings};
+use operator::rules::{self, External, RuleFile, Settings};
 use operator::session::{CaptureStorage, Session, View};
 use operator::timeline::Evaluation;
 
@@ -169,7 +169,8 @@ fn rules_replay(path: &Path) -> Result<()> {
     storage.announce(rules::metrics_read(&RULES));
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
-    let settings = Settings { window: reader.window(), interval_ms: 60_000, metrics: &metrics };
+    let (window, external) = (reader.window(), External::default());
+    let settings = Settings { window, interval_ms: 60_000, metrics: &metrics, external };
     let report = rules::replay(&RULES, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error))?;
     rules_text("mutant", &report);
