@@ -75,18 +75,24 @@ pub fn replay(
     engine: &Engine,
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
-    let cache = MatcherCache::default();
-    let order = evaluation_order::needed_order(files, &cache, engine.options().dialect);
-    replay_in(order, files, storage, engine, settings)
+    match replay_in(EvaluationOrder::RuleByRule, files, (storage, engine), settings)? {
+        Some(report) => Ok(report),
+        None => {
+            let order = EvaluationOrder::InstantByInstant;
+            let report = replay_in(order, files, (storage, engine), settings)?;
+            Ok(report.expect("instant by instant, every rule sees what it should"))
+        }
+    }
 }
 
+/// Evaluates in one order. Returns nothing where a rule would have had to see what itself or a later
+/// rule has recorded at earlier instants, and the order is rule by rule.
 fn replay_in(
     order: EvaluationOrder,
     files: &[RuleFile],
-    storage: &dyn Storage,
-    engine: &Engine,
+    (storage, engine): (&dyn Storage, &Engine),
     settings: &Settings<'_>,
-) -> Result<RulesReport, StorageError> {
+) -> Result<Option<RulesReport>, StorageError> {
     let cache = MatcherCache::default();
     let mut replay = Replay { overlay: overlay(files, storage), engine, cache: &cache, settings };
     for group in files.iter().flat_map(|file| &file.groups) {
@@ -100,8 +106,12 @@ fn replay_in(
         // Everything that a rule reads is complete before it is evaluated, so its report can be
         // made at once.
         EvaluationOrder::RuleByRule => {
+            let fed_back = evaluation_order::fed_back(files, &cache, engine.options().dialect);
             for mut rule in running {
                 replay.whole(&mut rule)?;
+                if fed_back.iter().any(|metric| replay.overlay.has_recorded(metric)) {
+                    return Ok(None);
+                }
                 reports.push(replay.report(rule)?);
             }
         }
@@ -123,7 +133,7 @@ fn replay_in(
         evaluations: replay.ticks(group).count(),
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
-    Ok(RulesReport { window: settings.window, groups: groups.collect() })
+    Ok(Some(RulesReport { window: settings.window, groups: groups.collect() }))
 }
 
 /// The storage of a replay: `storage` below the series that these rules record.

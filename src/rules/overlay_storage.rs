@@ -82,6 +82,11 @@ impl<'a> OverlayStorage<'a> {
         Ok(())
     }
 
+    /// Whether a metric, which rules record, has series.
+    pub fn has_recorded(&self, metric: &str) -> bool {
+        self.recorded.get(metric).is_some_and(|series| !series.is_empty())
+    }
+
     /// Adds a sample unless there is one at its instant. Returns whether the series has its value
     /// then.
     fn add(&mut self, labels: &Labels, sample: Sample) -> bool {
@@ -120,10 +125,11 @@ impl Storage for OverlayStorage<'_> {
         }
         let mut series = self.base.select(matchers, range)?;
         series.retain(|series| !self.recorded.contains_key(series.labels.metric()));
-        for metric in self.recorded.values() {
-            series.extend(matching(metric));
+        let before = series.len();
+        series.extend(self.recorded.values().flat_map(matching));
+        if series.len() > before {
+            series.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(series)
     }
 }
