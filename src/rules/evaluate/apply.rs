@@ -133,7 +133,7 @@ impl Replay<'_> {
             vector(self.engine.instant(&expression, &self.overlay, at))
         };
         let external = self.settings.external;
-        let data = TemplateData { labels, value, external, query: &query };
+        let data = TemplateData { labels, value, at, external, query: &query };
         // Prometheus writes the error into the text in the same way.
         template
             .expand(&data)
