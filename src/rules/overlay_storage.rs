@@ -8,6 +8,10 @@ use crate::model::{
 };
 use crate::promql::{SeriesSet, Storage, StorageError};
 
+/// Most recorded series that are put to their places one by one; more are sorted with all others,
+/// which takes long beside the series of a selector without a metric.
+const MOST_INSERTED: usize = 64;
+
 /// Series that rules record, over a base storage. For a metric that a rule records, the base
 /// storage is not asked.
 pub struct OverlayStorage<'a> {
@@ -124,11 +128,28 @@ impl Storage for OverlayStorage<'_> {
             };
         }
         let mut series = self.base.select(matchers, range)?;
-        series.retain(|series| !self.recorded.contains_key(series.labels.metric()));
-        let before = series.len();
-        series.extend(self.recorded.values().flat_map(matching));
-        if series.len() > before {
+        // Neighbours often have one metric.
+        let mut last: Option<(Arc<Series>, bool)> = None;
+        series.retain(|series| {
+            let metric = series.labels.metric();
+            if let Some((known, kept)) = &last
+                && known.labels.metric() == metric
+            {
+                return *kept;
+            }
+            let kept = !self.recorded.contains_key(metric);
+            last = Some((Arc::clone(series), kept));
+            kept
+        });
+        let added: SeriesSet = self.recorded.values().flat_map(matching).collect();
+        if added.len() > MOST_INSERTED {
+            series.extend(added);
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
+            return Ok(series);
+        }
+        for recorded in added {
+            let place = series.partition_point(|series| series.labels < recorded.labels);
+            series.insert(place, recorded);
         }
         Ok(series)
     }
