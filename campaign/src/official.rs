@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::rules::{self, Outcome, RuleFile, Settings};
+use operator::rules::{self, External, Outcome, RuleFile, Settings};
 use operator::session::CaptureStorage;
 use serde_json::json;
 
@@ -84,8 +84,8 @@ pub fn run(table: &Path, folder: &Path) -> Result<()> {
         let engine = Engine::new(EngineOptions::new(storage.dialect()));
         let mut metrics = reader.metrics();
         metrics.sort();
-        let settings =
-            Settings { window: reader.window(), interval_ms: INTERVAL_MS, metrics: &metrics };
+        let (window, external) = (reader.window(), External::default());
+        let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &metrics, external };
         let report =
             rules::replay(&files, &storage, &engine, &settings).map_err(|error| anyhow!(error))?;
         let fired = report.rules().filter(|rule| rule.outcome == Outcome::Fired);

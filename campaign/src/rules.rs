@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::rules::{self, Outcome, Settings};
+use operator::rules::{self, External, Outcome, Settings};
 use operator::session::CaptureStorage;
 
 use super::cost::timed;
@@ -26,8 +26,8 @@ pub fn run(folder: &Path) -> Result<()> {
             let storage = CaptureStorage::new(&reader);
             storage.announce(rules::metrics_read(&files));
             let engine = Engine::new(EngineOptions::new(storage.dialect()));
-            let settings =
-                Settings { window: reader.window(), interval_ms: INTERVAL_MS, metrics: &[] };
+            let (window, external) = (reader.window(), External::default());
+            let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external };
             rules::replay(&files, &storage, &engine, &settings).map_err(|error| anyhow!(error))
         })?;
         println!(

@@ -17,11 +17,15 @@ use super::evaluation_order::{self, EvaluationOrder};
 use super::overlay_storage::OverlayStorage;
 use super::report::{GroupReport, RulesReport};
 use super::rule_file::{RuleFile, RuleGroup};
-use super::template::VectorElements;
+use super::template::{External, VectorElements};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
 
-pub(super) use stepwise::{FiringAlert, evaluate_stepwise};
+pub(super) use stepwise::{Evaluated, FiringAlert, RuleError, evaluate_stepwise};
+
+/// The error of a rule that yields neither a vector nor a scalar.
+pub(super) const NOT_A_VECTOR: &str = "rule result is not a vector or scalar";
+
 /// Instants of one range query: more of them need more memory, fewer of them repeat the grouping of
 /// series more often.
 const STEPS_AT_ONCE: usize = 1_000;
@@ -35,6 +39,8 @@ pub struct Settings<'a> {
     pub interval_ms: i64,
     /// Names of all metrics of the storage, from which suggestions are made.
     pub metrics: &'a [String],
+    /// What the templates of alerts read of the server's configuration.
+    pub external: External<'a>,
 }
 
 /// Most evaluations of one group in a replay: 86 days every 15 s.
@@ -69,18 +75,24 @@ pub fn replay(
     engine: &Engine,
     settings: &Settings<'_>,
 ) -> Result<RulesReport, StorageError> {
-    let cache = MatcherCache::default();
-    let order = evaluation_order::needed_order(files, &cache, engine.options().dialect);
-    replay_in(order, files, storage, engine, settings)
+    match replay_in(EvaluationOrder::RuleByRule, files, (storage, engine), settings)? {
+        Some(report) => Ok(report),
+        None => {
+            let order = EvaluationOrder::InstantByInstant;
+            let report = replay_in(order, files, (storage, engine), settings)?;
+            Ok(report.expect("instant by instant, every rule sees what it should"))
+        }
+    }
 }
 
+/// Evaluates in one order. Returns nothing where a rule would have had to see what itself or a later
+/// rule has recorded at earlier instants, and the order is rule by rule.
 fn replay_in(
     order: EvaluationOrder,
     files: &[RuleFile],
-    storage: &dyn Storage,
-    engine: &Engine,
+    (storage, engine): (&dyn Storage, &Engine),
     settings: &Settings<'_>,
-) -> Result<RulesReport, StorageError> {
+) -> Result<Option<RulesReport>, StorageError> {
     let cache = MatcherCache::default();
     let mut replay = Replay { overlay: overlay(files, storage), engine, cache: &cache, settings };
     for group in files.iter().flat_map(|file| &file.groups) {
@@ -94,8 +106,12 @@ fn replay_in(
         // Everything that a rule reads is complete before it is evaluated, so its report can be
         // made at once.
         EvaluationOrder::RuleByRule => {
+            let fed_back = evaluation_order::fed_back(files, &cache, engine.options().dialect);
             for mut rule in running {
                 replay.whole(&mut rule)?;
+                if fed_back.iter().any(|metric| replay.overlay.has_recorded(metric)) {
+                    return Ok(None);
+                }
                 reports.push(replay.report(rule)?);
             }
         }
@@ -117,14 +133,19 @@ fn replay_in(
         evaluations: replay.ticks(group).count(),
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
-    Ok(RulesReport { window: settings.window, groups: groups.collect() })
+    Ok(Some(RulesReport { window: settings.window, groups: groups.collect() }))
 }
 
 /// The storage of a replay: `storage` below the series that these rules record.
 fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
-    let names = evaluation_order::all_rules(files)
-        .flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
-    OverlayStorage::new(storage, names.map(str::to_owned))
+    OverlayStorage::hiding(storage, recorded_names(files))
+}
+
+/// Names of the metrics that rules record; a name may be repeated.
+fn recorded_names(files: &[RuleFile]) -> impl Iterator<Item = String> {
+    let rules = evaluation_order::all_rules(files);
+    let names = rules.flat_map(|(_, _, rule)| evaluation_order::recorded_metrics(rule));
+    names.map(str::to_owned)
 }
 
 /// The first multiple of `interval` at or after `start`.
@@ -250,9 +271,7 @@ fn vector(answer: Result<Answer, crate::promql::EvalError>) -> Result<VectorElem
             Ok(vector.into_iter().map(|e| (e.labels, e.sample.value)).collect())
         }
         Value::Scalar(sample) => Ok(vec![(Labels::default(), sample.value)]),
-        Value::String { .. } | Value::Matrix(_) => {
-            Err("rule result is not a vector or scalar".to_owned())
-        }
+        Value::String { .. } | Value::Matrix(_) => Err(NOT_A_VECTOR.to_owned()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Decides whether each rule can be evaluated over all instants at once.
 //!
 //! A rule that reads only what earlier rules record can be evaluated over all instants, because
-//! their samples are complete. If a rule reads what itself or a later rule records, all rules have
-//! to be evaluated instant by instant.
+//! their samples are complete. If a rule reads what itself or a later rule records, and these
+//! record anything, all rules have to be evaluated instant by instant.
 
 use std::collections::BTreeSet;
 
@@ -46,19 +46,23 @@ pub fn metrics_read(files: &[RuleFile]) -> Vec<&str> {
     metrics
 }
 
-/// The order of evaluation that these rules need.
-pub fn needed_order(files: &[RuleFile], cache: &MatcherCache, dialect: Dialect) -> EvaluationOrder {
+/// The metrics that a rule may read although itself or a later rule records them. As long as these
+/// have no series, rules can be evaluated rule by rule: a selector such as `{job="tikv"}` reads
+/// `ALERTS` only where an alert is active.
+pub fn fed_back<'f>(
+    files: &'f [RuleFile],
+    cache: &MatcherCache,
+    dialect: Dialect,
+) -> BTreeSet<&'f str> {
     let rules: Vec<&Rule> = all_rules(files).map(|(_, _, rule)| rule).collect();
-    let mut later: BTreeSet<&str> = BTreeSet::new();
+    let (mut later, mut fed_back) = (BTreeSet::new(), BTreeSet::new());
     for rule in rules.iter().rev() {
         later.extend(recorded_metrics(rule));
         let selectors = rule.expression.selectors();
-        let reads = |name: &&str| selectors.iter().any(|s| may_read(s, name, cache, dialect));
-        if later.iter().any(reads) {
-            return EvaluationOrder::InstantByInstant;
-        }
+        let reads = |name: &&&str| selectors.iter().any(|s| may_read(s, name, cache, dialect));
+        fed_back.extend(later.iter().filter(reads));
     }
-    EvaluationOrder::RuleByRule
+    fed_back
 }
 
 fn may_read(selector: &Selector, name: &str, cache: &MatcherCache, dialect: Dialect) -> bool {
@@ -76,8 +80,11 @@ mod tests {
 
     fn order_of(rules: &str) -> EvaluationOrder {
         let text = format!("groups: [{{name: g, rules: [{rules}]}}]");
-        let file = RuleFile::parse("r", &text).expect("it is a rule file");
-        needed_order(&[file], &MatcherCache::default(), Dialect::V3)
+        let files = [RuleFile::parse("r", &text).expect("it is a rule file")];
+        match fed_back(&files, &MatcherCache::default(), Dialect::V3).is_empty() {
+            true => EvaluationOrder::RuleByRule,
+            false => EvaluationOrder::InstantByInstant,
+        }
     }
 
     #[test]

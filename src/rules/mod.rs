@@ -17,6 +17,7 @@ mod report;
 mod rule_file;
 mod template;
 mod unmatched_selectors;
+mod yaml;
 
 pub use alerts::AlertState;
 pub use bundled::bundled;
@@ -28,5 +29,5 @@ pub use report::{
     RuleReport, RulesReport, SelectorEvidence,
 };
 pub use rule_file::{Rule, RuleFile, RuleFileError, RuleGroup, RuleKind};
-pub use template::{Template, TemplateData, TemplateError, VectorElements};
+pub use template::{External, Template, TemplateData, TemplateError, VectorElements};
 pub use unmatched_selectors::UnmatchedSelector;

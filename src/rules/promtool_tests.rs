@@ -1,25 +1,27 @@
 //! Runs unit tests of rules: the test files of `promtool test rules`.
 //!
-//! It opens no file. Native histograms and external labels are refused with an error that names
-//! them.
+//! It opens no file. Native histograms are refused with an error that names them.
+
+mod notation;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use notation::{RawFile, duration};
 
-use super::evaluate::{FiringAlert, Settings, evaluate_stepwise};
-use super::rule_file::{RuleFile, duration_ms};
-use crate::model::{Labels, Sample, Series, TimeRange, Timestamp};
+use super::evaluate::{
+    Evaluated, FiringAlert, NOT_A_VECTOR, RuleError, Settings, evaluate_stepwise,
+};
+use super::rule_file::RuleFile;
+use super::template::External;
+use super::yaml::first_document;
+use crate::model::{Labels, Series, TimeRange, Timestamp};
 use crate::promql::{
-    Engine, Expression, MemoryStorage, Storage, StorageError, Value, almost_equal, format_value,
-    parse_labels, parse_series_values,
+    Engine, EngineOptions, Expression, MemoryStorage, Storage, StorageError, Value, format_value,
 };
 
 /// Default evaluation interval of promtool.
 const DEFAULT_INTERVAL_MS: i64 = 60_000;
-/// Relative error that is accepted with `fuzzy_compare`.
-const TOLERANCE: f64 = 1e-6;
 
 /// A parsed file of rule tests.
 #[derive(Clone, Debug)]
@@ -46,83 +48,13 @@ pub struct RuleTestsError {
 /// Result of the tests of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleTestsOutcome {
-    /// Number of expectations that were checked.
+    /// Number of expectations in the file.
     pub checked: usize,
-    /// A message for each expectation that was not met.
+    /// Number of expectations that are met.
+    pub met: usize,
+    /// A message for each expectation that is not met, and for each rule that cannot be evaluated;
+    /// what is expected after such a rule is not met and has no message.
     pub failures: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    rule_files: Vec<String>,
-    evaluation_interval: Option<String>,
-    #[serde(default)]
-    group_eval_order: Vec<String>,
-    #[serde(default)]
-    fuzzy_compare: bool,
-    #[serde(default)]
-    tests: Vec<RawTest>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTest {
-    name: Option<String>,
-    interval: Option<String>,
-    #[serde(default)]
-    input_series: Vec<RawSeries>,
-    #[serde(default)]
-    alert_rule_test: Vec<RawAlertTest>,
-    #[serde(default)]
-    promql_expr_test: Vec<RawExprTest>,
-    external_labels: Option<serde_json::Value>,
-    external_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSeries {
-    series: String,
-    values: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlertTest {
-    eval_time: String,
-    alertname: String,
-    #[serde(default)]
-    exp_alerts: Vec<RawAlert>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAlert {
-    #[serde(default)]
-    exp_labels: Pairs,
-    #[serde(default)]
-    exp_annotations: Pairs,
-}
-
-type Pairs = std::collections::BTreeMap<String, String>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawExprTest {
-    expr: String,
-    eval_time: String,
-    #[serde(default)]
-    exp_samples: Vec<RawSample>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSample {
-    #[serde(default)]
-    labels: String,
-    value: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +63,8 @@ struct Test {
     series: Vec<Arc<Series>>,
     alerts: Vec<AlertTest>,
     expressions: Vec<ExprTest>,
+    external_labels: Vec<(String, String)>,
+    external_url: String,
 }
 
 #[derive(Clone, Debug)]
@@ -146,9 +80,19 @@ type Alert = (Labels, Vec<(String, String)>);
 #[derive(Clone, Debug)]
 struct ExprTest {
     at: Timestamp,
-    expression: Expression,
-    expected: Vec<(Labels, f64)>,
+    text: String,
+    /// What is expected, or why the text cannot be evaluated or compared.
+    expectation: Result<Expectation, String>,
 }
+
+#[derive(Clone, Debug)]
+struct Expectation {
+    expression: Expression,
+    expected: Samples,
+}
+
+/// Labels and values, ascending by labels.
+type Samples = Vec<(Labels, f64)>;
 
 impl RuleTests {
     /// Parses the text of a test file; `name` is its name in errors.
@@ -158,8 +102,12 @@ impl RuleTests {
     /// [`RuleTestsError`] where it is not a test file, or uses a feature that is not supported.
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleTestsError> {
         let error = |why: String| RuleTestsError { file: name.to_owned(), why };
-        let raw: RawFile = serde_saphyr::from_str(text)
-            .map_err(|why| error(format!("not a file of tests: {}", why.without_snippet())))?;
+        let raw: RawFile =
+            first_document(text).map_err(|why| error(format!("not a file of tests: {why}")))?;
+        let mut order = BTreeSet::new();
+        if let Some(twice) = raw.group_eval_order.iter().find(|name| !order.insert(*name)) {
+            return Err(error(format!("group name repeated in evaluation order: {twice}")));
+        }
         let interval_ms = duration(&raw.evaluation_interval).map_err(error)?;
         let interval_ms = interval_ms.filter(|interval| *interval > 0);
         let interval_ms = interval_ms.unwrap_or(DEFAULT_INTERVAL_MS);
@@ -178,7 +126,7 @@ impl RuleTests {
         })
     }
 
-    /// Runs all tests with these rules.
+    /// Runs all tests with these rules. A subquery without a step has the interval of the tests.
     ///
     /// # Errors
     ///
@@ -189,9 +137,13 @@ impl RuleTests {
         engine: &Engine,
     ) -> Result<RuleTestsOutcome, StorageError> {
         let rules = self.prepared(rules);
+        let engine = Engine::new(EngineOptions {
+            subquery_step_ms: self.interval_ms,
+            ..engine.options().clone()
+        });
         let mut outcome = RuleTestsOutcome::default();
         for test in &self.tests {
-            self.run_one(test, &rules, engine, &mut outcome)?;
+            self.run_one(test, &rules, &engine, &mut outcome)?;
         }
         Ok(outcome)
     }
@@ -214,26 +166,47 @@ impl RuleTests {
         engine: &Engine,
         outcome: &mut RuleTestsOutcome,
     ) -> Result<(), StorageError> {
-        let storage = MemoryStorage::new(test.series.iter().cloned());
         let alerts = test.alerts.iter().map(|alert| alert.at);
         let last = alerts.chain(test.expressions.iter().map(|expr| expr.at)).max();
-        let Some(last) = last else { return Ok(()) };
-        let start = Timestamp::from_millis(0);
-        let window = TimeRange::new(start, last.saturating_add_millis(1));
-        let settings = Settings { window, interval_ms: self.interval_ms, metrics: &[] };
-        // An alert is checked at the last evaluation at or before the instant of its test.
-        let tick = |at: Timestamp| {
-            Timestamp::from_millis(at.as_millis() / self.interval_ms * self.interval_ms)
-        };
-        let ticks: BTreeSet<Timestamp> = test.alerts.iter().map(|alert| tick(alert.at)).collect();
-        evaluate_stepwise(rules, (&storage, engine), &settings, &ticks, |fired, recorded| {
-            for alert in &test.alerts {
-                outcome.note(alert.check(&test.name, tick(alert.at), fired));
-            }
-            for expr in &test.expressions {
-                outcome.note(self.check(&test.name, expr, engine, recorded));
-            }
+        let last = self.tick(last.unwrap_or_default());
+        let storage = MemoryStorage::new(test.series.iter().map(|series| until(series, last)));
+        let window = TimeRange::new(Timestamp::from_millis(0), last.saturating_add_millis(1));
+        let external = External { labels: &test.external_labels, url: &test.external_url };
+        let settings = Settings { window, interval_ms: self.interval_ms, metrics: &[], external };
+        let ticks = test.alerts.iter().map(|alert| self.tick(alert.at)).collect();
+        evaluate_stepwise(rules, (&storage, engine), &settings, &ticks, |evaluated, recorded| {
+            self.compare(test, evaluated, (recorded, engine), outcome);
         })
+    }
+
+    /// The last evaluation at or before an instant.
+    fn tick(&self, at: Timestamp) -> Timestamp {
+        Timestamp::from_millis(at.as_millis() / self.interval_ms * self.interval_ms)
+    }
+
+    /// Compares what rules yield with what is expected. Where a rule cannot be evaluated, only
+    /// alerts at earlier evaluations are compared, as promtool does.
+    fn compare(
+        &self,
+        test: &Test,
+        evaluated: &Evaluated,
+        (storage, engine): (&dyn Storage, &Engine),
+        outcome: &mut RuleTestsOutcome,
+    ) {
+        outcome.checked += test.alerts.len() + test.expressions.len();
+        let error = evaluated.errors.first().map(|error| error.at);
+        for alert in &test.alerts {
+            let tick = self.tick(alert.at);
+            if error.is_none_or(|error| tick < error) {
+                outcome.note(alert.check(&test.name, tick, &evaluated.fired));
+            }
+        }
+        outcome.failures.extend(evaluated.errors.iter().map(|error| error.text(&test.name)));
+        if error.is_none() {
+            for expr in &test.expressions {
+                outcome.note(self.check(&test.name, expr, engine, storage));
+            }
+        }
     }
 
     fn check(
@@ -243,29 +216,48 @@ impl RuleTests {
         engine: &Engine,
         storage: &dyn Storage,
     ) -> Result<(), String> {
-        let place = format!("{test}: {} at {}", expr.expression.text(), seconds(expr.at));
-        let answer = engine.instant(&expr.expression, storage, expr.at);
-        let found = samples(answer.map_err(|error| format!("{place}: {error}"))?.value);
-        if self.same(&expr.expected, &found) {
+        let place = || format!("{test}: {} at {}", expr.text, seconds(expr.at));
+        let yielded = expr.expectation.as_ref().map_err(String::clone).and_then(|expectation| {
+            let answer = engine.instant(&expectation.expression, storage, expr.at);
+            Ok((&expectation.expected, samples(answer.map_err(|error| error.to_string())?.value)?))
+        });
+        let (expected, found) = yielded.map_err(|why| format!("{}: {why}", place()))?;
+        if self.same(expected, &found) {
             return Ok(());
         }
-        let (expected, found) = (samples_text(&expr.expected), samples_text(&found));
-        Err(format!("{place}: expected {expected}, found {found}"))
+        let (expected, found) = (samples_text(expected), samples_text(&found));
+        Err(format!("{}: expected {expected}, found {found}", place()))
     }
 
+    /// Whether all labels and values are the same. Like promtool, no NaN is the same as another
+    /// one, and with `fuzzy_compare` the two numbers beside a number are.
     fn same(&self, expected: &[(Labels, f64)], found: &[(Labels, f64)]) -> bool {
-        let same_value = |a: f64, b: f64| {
-            (a.is_nan() && b.is_nan()) || a == b || (self.fuzzy && almost_equal(a, b, TOLERANCE))
-        };
+        let same_value =
+            |a: f64, b: f64| a == b || (self.fuzzy && (a == b.next_up() || a == b.next_down()));
         let mut pairs = expected.iter().zip(found);
         expected.len() == found.len() && pairs.all(|(a, b)| a.0 == b.0 && same_value(a.1, b.1))
     }
 }
 
+/// A series without its samples after `last`: promtool loads none after the last evaluation.
+fn until(series: &Arc<Series>, last: Timestamp) -> Arc<Series> {
+    let end = series.samples.partition_point(|sample| sample.at <= last);
+    if end == series.samples.len() {
+        return Arc::clone(series);
+    }
+    Arc::new(Series { labels: series.labels.clone(), samples: series.samples[..end].to_vec() })
+}
+
 impl RuleTestsOutcome {
     fn note(&mut self, checked: Result<(), String>) {
-        self.checked += 1;
+        self.met += usize::from(checked.is_ok());
         self.failures.extend(checked.err());
+    }
+}
+
+impl RuleError {
+    fn text(&self, test: &str) -> String {
+        format!("{test}: rule {} at {}: {}", self.rule, seconds(self.at), self.why)
     }
 }
 
@@ -285,84 +277,14 @@ impl AlertTest {
     }
 }
 
-impl RawTest {
-    fn read(self, name: String, interval_ms: i64) -> Result<Test, String> {
-        if self.external_labels.is_some_and(|labels| labels != serde_json::json!({})) {
-            return Err("external_labels is not supported".to_owned());
-        }
-        if self.external_url.is_some_and(|url| !url.is_empty()) {
-            return Err("external_url is not supported".to_owned());
-        }
-        let step = duration(&self.interval)?.filter(|step| *step > 0).unwrap_or(interval_ms);
-        let series = self.input_series.into_iter().map(|series| series.read(step));
-        let alerts = self.alert_rule_test.into_iter().map(RawAlertTest::read);
-        let expressions = self.promql_expr_test.into_iter().map(RawExprTest::read);
-        Ok(Test {
-            name,
-            series: series.collect::<Result<_, _>>()?,
-            alerts: alerts.collect::<Result<_, _>>()?,
-            expressions: expressions.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl RawSeries {
-    fn read(self, step_ms: i64) -> Result<Arc<Series>, String> {
-        let bad = |error| format!("series {}: {error}", self.series);
-        let labels = parse_labels(&self.series).map_err(bad)?;
-        let values = parse_series_values(&self.values).map_err(bad)?;
-        let samples = (0..).zip(values).filter_map(|(number, value)| {
-            Some(Sample { at: Timestamp::from_millis(number * step_ms), value: value? })
-        });
-        Ok(Arc::new(Series { labels, samples: samples.collect() }))
-    }
-}
-
-impl RawAlertTest {
-    fn read(self) -> Result<AlertTest, String> {
-        let mut expected = Vec::new();
-        for alert in self.exp_alerts {
-            let mut labels = alert.exp_labels;
-            labels.insert("alertname".to_owned(), self.alertname.clone());
-            let labels = Labels::new(labels.into_iter().collect()).map_err(|e| e.to_string())?;
-            expected.push((labels, alert.exp_annotations.into_iter().collect()));
-        }
-        expected.sort();
-        Ok(AlertTest { at: instant(&self.eval_time)?, name: self.alertname, expected })
-    }
-}
-
-impl RawExprTest {
-    fn read(self) -> Result<ExprTest, String> {
-        let expression =
-            Expression::parse(&self.expr).map_err(|error| format!("{}: {error}", self.expr))?;
-        let sample = |sample: RawSample| {
-            let labels = parse_labels(&sample.labels);
-            Ok((labels.map_err(|error| format!("{}: {error}", sample.labels))?, sample.value))
-        };
-        let mut expected =
-            self.exp_samples.into_iter().map(sample).collect::<Result<Vec<_>, String>>()?;
-        expected.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(ExprTest { at: instant(&self.eval_time)?, expression, expected })
-    }
-}
-
-fn duration(text: &Option<String>) -> Result<Option<i64>, String> {
-    text.as_deref().map(duration_ms).transpose()
-}
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    Ok(Timestamp::from_millis(duration_ms(text)?))
-}
-
-fn samples(value: Value) -> Vec<(Labels, f64)> {
-    let mut found: Vec<(Labels, f64)> = match value {
+fn samples(value: Value) -> Result<Samples, String> {
+    let mut found: Samples = match value {
         Value::Scalar(sample) => vec![(Labels::default(), sample.value)],
         Value::Vector(vector) => vector.into_iter().map(|e| (e.labels, e.sample.value)).collect(),
-        Value::String { .. } | Value::Matrix(_) => Vec::new(),
+        Value::String { .. } | Value::Matrix(_) => return Err(NOT_A_VECTOR.to_owned()),
     };
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+    Ok(found)
 }
 
 fn seconds(at: Timestamp) -> String {
@@ -388,3 +310,6 @@ fn samples_text(samples: &[(Labels, f64)]) -> String {
     let texts: Vec<String> = samples.iter().map(one).collect();
     if texts.is_empty() { "nothing".to_owned() } else { texts.join("; ") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::template::Template;
+use super::yaml::first_document;
 use crate::model::{is_label_name, is_metric_name};
 use crate::promql::{Expression, ValueType};
 
@@ -72,9 +74,21 @@ pub struct RuleFileError {
     pub problems: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// A rule file, or a `PrometheusRule` of Kubernetes, whose `spec` is one.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
+    groups: Option<Vec<RawGroup>>,
+    #[serde(rename = "apiVersion")]
+    api_version: Option<IgnoredAny>,
+    kind: Option<String>,
+    metadata: Option<IgnoredAny>,
+    spec: Option<RawSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSpec {
     groups: Option<Vec<RawGroup>>,
 }
 
@@ -105,7 +119,8 @@ struct RawRule {
 type Pairs = BTreeMap<String, Option<String>>;
 
 impl RuleFile {
-    /// Reads a file's text; `name` is what reports call it.
+    /// Reads a file's text; `name` is what reports call it. A `PrometheusRule` of Kubernetes is
+    /// read as the rule file that its `spec` is. Like Prometheus, reads only the first document.
     ///
     /// # Errors
     ///
@@ -122,12 +137,12 @@ impl RuleFile {
     /// ```
     pub fn parse(name: &str, text: &str) -> Result<Self, RuleFileError> {
         let error = |problems| RuleFileError { file: name.to_owned(), problems };
-        let raw: RawFile = serde_saphyr::from_str(text)
-            .map_err(|why| error(vec![format!("not a rule file: {}", why.without_snippet())]))?;
+        let raw = first_document(text).and_then(RawFile::into_groups);
+        let raw = raw.map_err(|why| error(vec![format!("not a rule file: {why}")]))?;
         let mut problems = Vec::new();
         let mut names = BTreeSet::new();
         let mut groups = Vec::new();
-        for group in raw.groups.unwrap_or_default() {
+        for group in raw {
             if group.name.is_empty() {
                 problems.push("a group has no name".to_owned());
             } else if !names.insert(group.name.clone()) {
@@ -139,6 +154,17 @@ impl RuleFile {
             return Err(error(problems));
         }
         Ok(Self { name: name.to_owned(), groups })
+    }
+}
+
+impl RawFile {
+    fn into_groups(self) -> Result<Vec<RawGroup>, String> {
+        let is_object = self.api_version.is_some() || self.metadata.is_some();
+        match (self.kind.as_deref(), self.spec, self.groups) {
+            (None, None, groups) if !is_object => Ok(groups.unwrap_or_default()),
+            (Some("PrometheusRule"), Some(spec), None) => Ok(spec.groups.unwrap_or_default()),
+            _ => Err("of Kubernetes objects only a PrometheusRule with a `spec` is one".to_owned()),
+        }
     }
 }
 
@@ -332,6 +358,21 @@ mod tests {
         assert_eq!(twice.problems, ["group \"g\" stands twice"]);
         assert!(RuleFile::parse("r", "- 1").is_err());
         assert!(RuleFile::parse("r", "{}").is_ok_and(|file| file.groups.is_empty()));
+        assert!(RuleFile::parse("r", "---\ngroups: []\n---\n").is_ok());
+    }
+
+    #[test]
+    fn the_spec_of_a_prometheus_rule_is_a_rule_file() {
+        let object = |kind: &str| {
+            let spec = "{groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]}";
+            format!("apiVersion: monitoring.coreos.com/v1\nkind: {kind}\nspec: {spec}")
+        };
+        let file = RuleFile::parse("r", &object("PrometheusRule")).expect("it holds a rule");
+        assert_eq!(file.groups[0].rules[0].name, "A");
+        for text in [&object("ConfigMap"), "kind: PrometheusRule", "{apiVersion: v1, groups: []}"] {
+            let error = RuleFile::parse("r", text).expect_err(text);
+            assert!(error.to_string().contains("PrometheusRule"), "{error}");
+        }
     }
 
     #[test]

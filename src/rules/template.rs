@@ -1,8 +1,8 @@
 //! Parses and expands Go templates (`text/template`) in labels and annotations, as far as rules use
 //! them.
 //!
-//! Not supported, and refused with an error: `define`, `template`, `block`, `break`, `continue`,
-//! and functions that are only useful in consoles.
+//! Not supported, and refused with an error: `break`, `continue`, `call`, and `tmpl`, which is only
+//! useful in consoles.
 
 mod functions;
 mod lexer;
@@ -14,14 +14,23 @@ mod value;
 
 use std::sync::Arc;
 
-use crate::model::Labels;
+use crate::model::{Labels, Timestamp};
 
 /// The parsed text of a label or an annotation.
 #[derive(Clone, Debug)]
 pub struct Template {
     text: Arc<str>,
     /// `None` where the text is plain.
-    nodes: Option<Arc<[parser::Node]>>,
+    parsed: Option<Arc<parser::Parsed>>,
+}
+
+/// How the server names itself to the outside: what `$externalLabels` and `$externalURL` hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct External<'a> {
+    /// Names and values of the labels that the server adds to what it sends away.
+    pub labels: &'a [(String, String)],
+    /// The URL under which the server is reachable; empty where it is unknown.
+    pub url: &'a str,
 }
 
 /// Data that a template can use.
@@ -30,6 +39,10 @@ pub struct TemplateData<'a> {
     pub labels: &'a Labels,
     /// `$value`: the value of the element.
     pub value: f64,
+    /// `now`: the instant of the rule's evaluation.
+    pub at: Timestamp,
+    /// `$externalLabels` and `$externalURL`.
+    pub external: External<'a>,
     /// `query`: evaluates an expression at the instant of the rule's evaluation.
     pub query: &'a dyn Fn(&str) -> Result<VectorElements, String>,
 }
@@ -45,7 +58,7 @@ pub struct TemplateError(pub String);
 impl Template {
     /// A plain text without template syntax.
     pub fn plain(text: &str) -> Self {
-        Self { text: text.into(), nodes: None }
+        Self { text: text.into(), parsed: None }
     }
 
     /// Parses a text.
@@ -58,8 +71,8 @@ impl Template {
         if !text.contains("{{") {
             return Ok(Self::plain(text));
         }
-        let nodes = parser::parse(text).map_err(TemplateError)?;
-        Ok(Self { text: text.into(), nodes: Some(nodes.into()) })
+        let parsed = parser::parse(text).map_err(TemplateError)?;
+        Ok(Self { text: text.into(), parsed: Some(parsed.into()) })
     }
 
     /// The text of the template as it was written.
@@ -76,19 +89,21 @@ impl Template {
     /// # Examples
     ///
     /// ```
-    /// use operator::model::Labels;
-    /// use operator::rules::{Template, TemplateData};
+    /// use operator::model::{Labels, Timestamp};
+    /// use operator::rules::{External, Template, TemplateData};
     /// let template = Template::parse("{{ $labels.job }} at {{ $value | humanize }}")?;
     /// let labels = Labels::from_pairs(&[("job", "tikv")]);
     /// let query = |_: &str| Ok(Vec::new());
-    /// let data = TemplateData { labels: &labels, value: 12_345.0, query: &query };
+    /// let external = External::default();
+    /// let at = Timestamp::from_millis(0);
+    /// let data = TemplateData { labels: &labels, value: 12_345.0, at, external, query: &query };
     /// assert_eq!(template.expand(&data)?, "tikv at 12.35k");
     /// # Ok::<(), operator::rules::TemplateError>(())
     /// ```
     pub fn expand(&self, data: &TemplateData<'_>) -> Result<String, TemplateError> {
-        match &self.nodes {
+        match &self.parsed {
             None => Ok(self.text.to_string()),
-            Some(nodes) => run::expand(nodes, data).map_err(TemplateError),
+            Some(parsed) => run::expand(parsed, data).map_err(TemplateError),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::{self, AlertHistory, AlertState, MOST_EVALUATIONS, RuleReport, Settings};
+use crate::rules::{
+    self, AlertHistory, AlertState, External, MOST_EVALUATIONS, RuleReport, Settings,
+};
 use crate::score::Guess;
 use crate::session::{Session, window_of_steps};
 
@@ -31,7 +33,8 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
-    let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[] };
+    let external = External::default();
+    let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external };
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {

@@ -15,6 +15,8 @@ use crate::session::pd_series::{PD_METRICS, series_of};
 const KEPT_SAMPLES: u64 = 16 << 20;
 /// Lists of matchers whose series are kept.
 const KEPT_PICKS: usize = 4096;
+/// Series in all of these lists.
+const KEPT_PICKED_SERIES: usize = 4 << 20;
 /// Bytes of names from which on no more metrics are decoded in one pass.
 const LONGEST_PATTERN: usize = 1 << 16;
 const NAME: &str = "__name__";
@@ -37,6 +39,8 @@ struct Kept {
     samples: u64,
     /// What selectors picked of the metrics, as long as these stay.
     picked: HashMap<String, SeriesSet>,
+    /// How many series `picked` lists.
+    picked_series: usize,
     /// Metrics that are going to be asked for, in that order.
     announced: VecDeque<String>,
     /// Whether all metrics are there.
@@ -163,7 +167,7 @@ impl<'a> CaptureStorage<'a> {
         kept.samples += count(&series);
         if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series)) {
             kept.samples -= count(&replaced);
-            kept.picked.clear();
+            kept.forget_picked();
         }
         Ok(())
     }
@@ -174,6 +178,23 @@ impl<'a> CaptureStorage<'a> {
         let all = self.reader.samples();
         let decoded = self.reader.decoded_samples() - self.decoded_before;
         all <= KEPT_SAMPLES && decoded >= all
+    }
+
+    /// The series of any metric that match. Where they are asked for again and again, as by a rule
+    /// that is evaluated instant by instant, all series are kept.
+    fn select_unnamed(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<SeriesSet, CaptureError> {
+        let mut kept = self.kept.borrow_mut();
+        if !kept.whole && self.is_worth_all() {
+            self.keep_all(&mut kept)?;
+        }
+        if kept.whole {
+            return Ok(kept.pick(None, matchers));
+        }
+        Ok(shared(self.reader.select(matchers, range)?))
     }
 
     fn keep_all(&self, kept: &mut Kept) -> Result<(), CaptureError> {
@@ -220,6 +241,40 @@ impl Kept {
         let held = self.metrics.get(name).map(|(held, _)| held);
         self.whole || held.is_some_and(|held| held.start <= range.start && range.end <= held.end)
     }
+
+    fn forget_picked(&mut self) {
+        self.picked.clear();
+        self.picked_series = 0;
+    }
+
+    /// The held series that match, of one metric or of all, ascending by labels.
+    fn pick(&mut self, name: Option<&str>, matchers: &[LabelMatcher]) -> SeriesSet {
+        let key = key(matchers);
+        if let Some(series) = self.picked.get(&key) {
+            return series.clone();
+        }
+        let mut conditions: Vec<Condition<'_>> = matchers.iter().map(Condition::new).collect();
+        let accepted =
+            |series: &&Arc<Series>| conditions.iter_mut().all(|one| one.accepts(&series.labels));
+        let series: SeriesSet = match name {
+            Some(name) => {
+                let held = self.metrics.get(name).map_or(&[][..], |(_, series)| series);
+                held.iter().filter(accepted).cloned().collect()
+            }
+            None => {
+                let held = self.metrics.values().flat_map(|(_, series)| series);
+                let mut series: SeriesSet = held.filter(accepted).cloned().collect();
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                series
+            }
+        };
+        if self.picked.len() >= KEPT_PICKS || self.picked_series > KEPT_PICKED_SERIES {
+            self.forget_picked();
+        }
+        self.picked_series += series.len();
+        self.picked.insert(key, series.clone());
+        series
+    }
 }
 
 impl Storage for CaptureStorage<'_> {
@@ -231,7 +286,7 @@ impl Storage for CaptureStorage<'_> {
         let names_one =
             |matcher: &&LabelMatcher| matcher.name == NAME && matches!(matcher.op, MatchOp::Equal);
         let Some(name) = matchers.iter().find(names_one) else {
-            let mut series = shared(self.reader.select(matchers, range)?);
+            let mut series = self.select_unnamed(matchers, range)?;
             if matchers.iter().any(speaks_of_pd) {
                 series.extend(self.pd()?.select(matchers, range)?);
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -243,21 +298,7 @@ impl Storage for CaptureStorage<'_> {
         }
         let mut kept = self.kept.borrow_mut();
         self.keep(&mut kept, &name.value, range)?;
-        let Kept { metrics, picked, .. } = &mut *kept;
-        let key = key(matchers);
-        if let Some(series) = picked.get(&key) {
-            return Ok(series.clone());
-        }
-        let all = metrics.get(&name.value).map_or(&[][..], |(_, series)| series.as_slice());
-        let mut conditions: Vec<Condition<'_>> = matchers.iter().map(Condition::new).collect();
-        let accepted =
-            |series: &&Arc<Series>| conditions.iter_mut().all(|one| one.accepts(&series.labels));
-        let series: SeriesSet = all.iter().filter(accepted).cloned().collect();
-        if picked.len() >= KEPT_PICKS {
-            picked.clear();
-        }
-        picked.insert(key, series.clone());
-        Ok(series)
+        Ok(kept.pick(Some(&name.value), matchers))
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange};
 use operator::promql::{Engine, EngineOptions, Storage};
-use operator::rules::{self, Outcome, RuleFile, RulesReport, Settings};
+use operator::rules::{self, External, Outcome, RuleFile, RulesReport, Settings};
 use operator::session::{CaptureStorage, PD_METRICS};
 use serde_json::Value;
 
@@ -20,7 +20,8 @@ fn replayed(name: &str, files: &[RuleFile]) -> RulesReport {
     let reader = CaptureReader::open(&capture(name)).expect("the capture opens");
     let storage = CaptureStorage::new(&reader);
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
-    let settings = Settings { window: reader.window(), interval_ms: 15_000, metrics: &[] };
+    let (window, external) = (reader.window(), External::default());
+    let settings = Settings { window, interval_ms: 15_000, metrics: &[], external };
     rules::replay(files, &storage, &engine, &settings).expect("the capture reads")
 }
 
@@ -149,6 +150,7 @@ fn exit_codes_tell_what_came_of_it() {
         (&["check", "--rules", &wrong], 2),
         (&["check", "chaos-01", "--rules", &fires], 0),
         (&["check", "chaos-01", "--rules", &blind], 11),
+        (&["check", "chaos-01", "--rules", &broken], 11),
     ] {
         let (found, out, errors) = run(args);
         assert_eq!(found, Some(code), "{args:?}\n{out}\n{errors}");
@@ -169,6 +171,40 @@ fn the_text_keeps_to_80_columns_where_words_allow() {
     let long = text.lines().filter(|line| line.chars().count() > 80 && line.trim().contains(' '));
     assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
     assert!(text.contains("16:32:00 firing at 0"), "{text}");
+}
+
+#[test]
+fn every_file_of_tests_is_reported() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("the directory is writable");
+        path.to_str().expect("the path is UTF-8").to_owned()
+    };
+    let met = write("met.yaml", "tests: [{promql_expr_test: [{expr: absent_metric}]}]");
+    let unmet = write("unmet.yaml", "tests: [{promql_expr_test: [{expr: '1'}, {expr: 'a{'}]}]");
+    let wrong = write("wrong.yaml", "test: []");
+    let (code, text, errors) = run(&["test", &wrong, &unmet, &met]);
+    assert_eq!(code, Some(2), "{text}{errors}");
+    for part in ["wrong.yaml: cannot be run", "unmet.yaml: 0 of 2", "met.yaml: 1 of 1"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let (code, json, _) = run(&["test", &unmet, &met, "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((code, json["files"][0]["met"].as_u64()), (Some(4), Some(0)));
+    assert_eq!(json["files"][1]["met"], 1);
+}
+
+#[test]
+fn a_large_rule_file_is_read() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("large.yaml");
+    let rule = "  - {record: 'job:requests:sum', expr: vector(1), labels: {job: some_job}}\n";
+    let text = format!("groups:\n- name: g\n  rules:\n{}", rule.repeat(20_000));
+    fs::write(&path, text).expect("the directory is writable");
+    let (code, text, errors) = run(&["check", "--rules", path.to_str().expect("UTF-8")]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(text, "20000 rules can be read\n");
 }
 
 const TESTED_RULES: &str = "groups:

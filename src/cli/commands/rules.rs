@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::capture::CaptureReader;
 use crate::cli::commands::rules_test;
 use crate::cli::commands::rules_test::TestArgs;
-use crate::cli::config::file::read_small;
+use crate::cli::config::file::read_up_to;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
@@ -19,12 +19,15 @@ use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, pars
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{
-    self, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
+    self, External, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
 };
 use crate::session::{CaptureStorage, window_of_steps};
 
 /// The version of the JSON of `operator rules`.
 pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";
+
+/// The largest rule file or test file, in MiB: generated ones have tens of thousands of rules.
+pub(in crate::cli) const MOST_MIB: u64 = 64;
 
 const DEFAULT_INTERVAL: &str = "15s";
 const DEFAULT_TIMEOUT: &str = "2m";
@@ -47,8 +50,10 @@ Examples:
   operator rules check --rules alerts.yaml
   operator rules check chaos-02 --rules alerts.yaml
 
-Exits with 0 where all is well, 2 where a file is no rule file, 11 where a rule cannot fire over
-the run because a metric, a label or a label's value is absent from it.";
+A PrometheusRule of Kubernetes is read as the rule file that its spec is.
+
+Exits with 0 where all is well, 2 where a file is no rule file, 11 where a rule cannot be evaluated
+over the run, or cannot fire because a metric, a label or a label's value is absent from it.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -146,8 +151,16 @@ fn load(set: &RuleSet) -> anyhow::Result<Vec<RuleFile>> {
     if set.files.is_empty() {
         return Ok(rules::bundled());
     }
-    let read = |path: &PathBuf| Ok(RuleFile::parse(&escape_path(path), &read_small(path)?)?);
-    set.files.iter().map(read).collect()
+    set.files.iter().map(|path| read(path)).collect()
+}
+
+/// Reads a rule file.
+///
+/// # Errors
+///
+/// Where it cannot be read or is no rule file.
+pub(in crate::cli) fn read(path: &Path) -> anyhow::Result<RuleFile> {
+    Ok(RuleFile::parse(&escape_path(path), &read_up_to(path, MOST_MIB)?)?)
 }
 
 fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
@@ -172,8 +185,14 @@ fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
                     json!({ "name": rule.name, "cannot_fire": cannot, "missing": rule.missing })
                 })
                 .collect();
+            let failed = report.rules().filter(|rule| rule.failures.is_some());
+            let failed: Vec<_> = failed
+                .map(|rule| json!({ "name": rule.name, "failures": rule.failures }))
+                .collect();
             let rules = report.rules().count();
-            output::json(&json!({ "schema": SCHEMA, "rules": rules, "lacking": lacking }))?;
+            output::json(&json!({
+                "schema": SCHEMA, "rules": rules, "lacking": lacking, "failed": failed,
+            }))?;
         }
         Format::Text => {
             output::write(report::rules_check_text(&path_text(Path::new(run)), report).as_bytes())?
@@ -181,7 +200,8 @@ fn check(global: &Global, args: &CheckArgs) -> anyhow::Result<Code> {
     }
     replayed.check_damage()?;
     let lacks = report.count(Outcome::CannotFire) > 0;
-    Ok(if lacks { Code::CannotTell } else { Code::Ok })
+    let fails = report.rules().any(|rule| rule.failures.is_some());
+    Ok(if lacks || fails { Code::CannotTell } else { Code::Ok })
 }
 
 fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
@@ -248,6 +268,7 @@ impl Replayed {
             window: span.window(&reader, shortest_interval(files, interval_ms))?,
             interval_ms,
             metrics: &report::metric_names(&reader),
+            external: External::default(),
         };
         let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
         Ok(Self {

@@ -6,12 +6,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::Global;
-use crate::cli::config::file::read_small;
-use crate::cli::exit::Code;
+use crate::cli::commands::rules::{MOST_MIB, read};
+use crate::cli::config::file::read_up_to;
+use crate::cli::exit::{self, Code};
 use crate::cli::terminal::output::{self, Format};
 use crate::model::escape_path;
 use crate::promql::{Dialect, Engine, EngineOptions};
-use crate::rules::{RuleFile, RuleTests};
+use crate::rules::{RuleTests, RuleTestsOutcome};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,8 @@ Examples:
   operator rules test a-test.yaml b-test.yaml --prometheus-version 2.42
 
 The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 where a
-file is none of tests or of rules, 4 where an expectation is not met, 8 where a file cannot be read.";
+file is none of tests or of rules, 4 where an expectation is not met or a rule cannot be evaluated,
+8 where a file cannot be read.";
 
 /// Arguments of `rules test`.
 #[derive(Debug, Args)]
@@ -33,55 +35,69 @@ pub struct TestArgs {
     prometheus_version: Option<String>,
 }
 
-/// Runs files of tests of rules.
+/// Runs files of tests of rules. A file that cannot be run does not keep others from being run.
 ///
 /// # Errors
 ///
-/// Where a file of tests or a rule file that it names cannot be read.
+/// Where the result cannot be printed.
 pub fn run(global: &Global, args: &TestArgs) -> anyhow::Result<Code> {
     let version = args.prometheus_version.as_deref();
     let dialect = version.map_or(Dialect::V3, Dialect::of_version);
     let engine = Engine::new(EngineOptions::new(dialect));
-    let (mut tested, mut failed) = (Vec::new(), false);
-    for path in &args.files {
-        let name = escape_path(path);
-        let tests = RuleTests::parse(&name, &read_small(path)?)?;
-        let mut rules = Vec::new();
-        for pattern in &tests.rule_files {
-            for file in named(path, pattern)? {
-                rules.push(RuleFile::parse(&escape_path(&file), &read_small(&file)?)?);
-            }
-        }
-        let outcome = tests
-            .run(&rules, &engine)
-            .map_err(|error| anyhow::anyhow!(error).context("cannot read series"))?;
-        failed |= !outcome.failures.is_empty();
-        tested.push((name, outcome));
-    }
+    let tested = args.files.iter().map(|path| (escape_path(path), tested(path, &engine)));
+    let tested: Vec<Tested> = tested.collect();
     match global.format {
         Format::Json => {
-            let files = tested.iter().map(|(name, outcome)| {
-                json!({ "file": name, "checked": outcome.checked, "failures": outcome.failures })
-            });
-            let files: Vec<_> = files.collect();
+            let files: Vec<_> = tested.iter().map(as_json).collect();
             output::json(
                 &json!({ "schema": crate::cli::commands::rules::SCHEMA, "files": files }),
             )?;
         }
         Format::Text => {
-            for (name, outcome) in &tested {
-                let (checked, failures) = (outcome.checked, &outcome.failures);
-                output::line(&format!(
-                    "{name}: {} of {checked} expectations are met",
-                    checked - failures.len()
-                ))?;
-                for failure in failures {
-                    output::line(&format!("  {failure}"))?;
-                }
+            for line in tested.iter().flat_map(lines) {
+                output::line(&line)?;
             }
         }
     }
-    Ok(if failed { Code::Mismatch } else { Code::Ok })
+    let unread = tested.iter().find_map(|(_, outcome)| outcome.as_ref().err()).map(exit::code);
+    let fails = |outcome: &RuleTestsOutcome| !outcome.failures.is_empty();
+    let failed = tested.iter().any(|(_, outcome)| outcome.as_ref().is_ok_and(fails));
+    Ok(unread.unwrap_or(if failed { Code::Mismatch } else { Code::Ok }))
+}
+
+/// The name of a file of tests, and what came of it.
+type Tested = (String, anyhow::Result<RuleTestsOutcome>);
+
+fn tested(path: &Path, engine: &Engine) -> anyhow::Result<RuleTestsOutcome> {
+    let tests = RuleTests::parse(&escape_path(path), &read_up_to(path, MOST_MIB)?)?;
+    let mut rules = Vec::new();
+    for pattern in &tests.rule_files {
+        for file in named(path, pattern)? {
+            rules.push(read(&file)?);
+        }
+    }
+    let outcome = tests.run(&rules, engine);
+    outcome.map_err(|error| anyhow::anyhow!(error).context("cannot read series"))
+}
+
+fn as_json((name, outcome): &Tested) -> serde_json::Value {
+    match outcome {
+        Ok(RuleTestsOutcome { checked, met, failures }) => {
+            json!({ "file": name, "checked": checked, "met": met, "failures": failures })
+        }
+        Err(error) => json!({ "file": name, "error": exit::chain(error) }),
+    }
+}
+
+fn lines((name, outcome): &Tested) -> Vec<String> {
+    match outcome {
+        Ok(RuleTestsOutcome { checked, met, failures }) => {
+            let head = format!("{name}: {met} of {checked} expectations are met");
+            let failures = failures.iter().map(|failure| format!("  {failure}"));
+            std::iter::once(head).chain(failures).collect()
+        }
+        Err(error) => vec![format!("{name}: cannot be run"), format!("  {}", exit::chain(error))],
+    }
 }
 
 /// The rule files that a file of tests names, relative to itself, ascending by name. Where no file matches

@@ -13,9 +13,6 @@ use crate::cli::exit::CliError;
 use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
 
-/// The largest configuration file or file of secrets; a larger one is a mistake.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
 /// Where sources are and how the recorder identifies itself. Shared by `record` and `doctor`,
 /// and the keys of `operator.toml`.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -240,17 +237,27 @@ fn headers(path: &Path) -> anyhow::Result<Vec<(String, Secret)>> {
         .collect()
 }
 
-/// Reads a file that is no larger than 1 MiB.
+/// Reads a configuration file or a file of secrets, which is no larger than 1 MiB: a larger one is
+/// a mistake.
 ///
 /// # Errors
 ///
 /// Where it is larger or cannot be read.
 pub fn read_small(path: &Path) -> anyhow::Result<String> {
+    read_up_to(path, 1)
+}
+
+/// Reads a file that is no larger than `most_mib` MiB.
+///
+/// # Errors
+///
+/// Where it is larger or cannot be read.
+pub fn read_up_to(path: &Path, most_mib: u64) -> anyhow::Result<String> {
     let cannot_read = || format!("cannot read {}", escape_path(path));
     let bytes = fs::metadata(path).with_context(cannot_read)?.len();
     anyhow::ensure!(
-        bytes <= MAX_FILE_BYTES,
-        CliError::Usage(format!("{} is larger than 1 MiB", escape_path(path)))
+        bytes <= most_mib << 20,
+        CliError::Usage(format!("{} is larger than {most_mib} MiB", escape_path(path)))
     );
     fs::read_to_string(path).with_context(cannot_read)
 }

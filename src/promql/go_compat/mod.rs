@@ -4,5 +4,6 @@
 
 pub(super) mod number;
 pub(super) mod pdqsort;
+pub(super) mod re2;
 pub(super) mod regexp;
 pub(super) mod transcendental;

@@ -101,10 +101,10 @@ fn in_digits(value: f64) -> String {
     if nearest.parse() == Ok(value) { nearest } else { text }
 }
 
-/// Prints the fewest digits that identify the number, with an exponent below 1e-4 and from 1e21 on:
-/// Go's `%g` with the precision -1.
+/// Prints the fewest digits that identify the number, with an exponent below 1e-4 and from 1e6 on:
+/// Go's `%v` and `%g`.
 pub fn short(value: f64) -> String {
-    with_exponent_outside(value, 1e-4, 1e21)
+    with_exponent_outside(value, 1e-4, 1e6)
 }
 
 /// Prints a number as Prometheus's HTTP API does: with an exponent below 1e-6 and from 1e21 on.
@@ -115,7 +115,7 @@ pub fn api(value: f64) -> String {
 /// Prints a number as OpenMetrics writes bounds and quantiles: never as an integer, zero without a
 /// sign, with an exponent below 1e-4 and from 1e6 on.
 pub fn open_metrics(value: f64) -> String {
-    let text = with_exponent_outside(if value == 0.0 { 0.0 } else { value }, 1e-4, 1e6);
+    let text = short(if value == 0.0 { 0.0 } else { value });
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
@@ -125,13 +125,24 @@ fn with_exponent_outside(value: f64, least: f64, most: f64) -> String {
         return plain(value);
     }
     // Rust writes `1e-7`, Go `1e-07`.
-    let text = format!("{value:e}");
+    let text = scientific_digits(value);
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, digits) = match exponent.strip_prefix('-') {
         Some(digits) => ('-', digits),
         None => ('+', exponent),
     };
     format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// The fewest digits with an exponent, and the even ones of two texts that are as near.
+fn scientific_digits(value: f64) -> String {
+    let text = format!("{value:e}");
+    let decimals = text.find('.').zip(text.find('e')).map_or(0, |(point, end)| end - point - 1);
+    if decimals + 1 < TIES_FROM_DIGITS {
+        return text;
+    }
+    let nearest = format!("{value:.decimals$e}");
+    if nearest.parse() == Ok(value) { nearest } else { text }
 }
 
 #[cfg(test)]
@@ -160,6 +171,9 @@ mod tests {
     fn numbers_print_as_in_go() {
         assert_eq!(short(1e21), "1e+21");
         assert_eq!(short(0.00001), "1e-05");
+        assert_eq!((short(1e6), short(999_999.0)), ("1e+06".to_owned(), "999999".to_owned()));
+        assert_eq!(short(21_474_836_480.0), "2.147483648e+10");
+        assert_eq!(short(100_019_814_223_265.0 + 0.125), "1.0001981422326512e+14");
         assert_eq!(short(123456.789), "123456.789");
         assert_eq!(open_metrics(1_795_538_576.457), "1.795538576457e+09");
         assert_eq!((open_metrics(-0.0), open_metrics(2.0)), ("0.0".to_owned(), "2.0".to_owned()));

@@ -1,11 +1,8 @@
 //! RE2's regular expressions, as Go writes them, compiled by the `regex` crate.
-//!
-//! Both match the same way; the notations differ. In RE2 `\d`, `\w`, `\s` and `\b` are ASCII, `[`
-//! is ordinary inside a class, a `{` that begins no repetition is ordinary, and there are octal
-//! escapes and `\Q…\E`.
 
 use regex::{Regex, RegexBuilder};
 
+use super::re2::translate;
 use crate::promql::dialect::Dialect;
 
 /// The largest size of a compiled expression, in bytes.
@@ -22,116 +19,43 @@ pub fn validate(pattern: &str) -> Result<(), String> {
 
 /// Compiles a pattern that has to match the whole text. Since Prometheus 3 a dot matches a
 /// newline too.
+///
+/// # Errors
+///
+/// As [`validate`].
 pub fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
-    let body = translate(pattern);
-    let text = match dialect {
+    compiled(pattern, |body| match dialect {
         Dialect::V2 => format!("^(?:{body})$"),
         Dialect::V3 => format!("^(?s:{body})$"),
-    };
-    let built = RegexBuilder::new(&text).size_limit(SIZE_LIMIT).nest_limit(100).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => format!("regular expression {pattern:?} is too large"),
-        _ => format!("error parsing regexp: {pattern:?} is not a regular expression"),
     })
 }
 
-/// Rewrites RE2's notation.
-fn translate(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 8);
-    let mut rest = pattern;
-    let mut in_class = false;
-    while let Some(c) = rest.chars().next() {
-        let mut taken = c.len_utf8();
-        match c {
-            '\\' => taken = escape(rest, in_class, &mut out),
-            '[' if in_class && !rest.starts_with("[:") => out.push_str("\\["),
-            '[' if in_class => {
-                taken = rest.find(":]").map_or(1, |at| at + 2);
-                out.push_str(&rest[..taken]);
-            }
-            '[' => {
-                in_class = true;
-                // A bracket or a hyphen right after the opening is an ordinary one.
-                let negated = rest.starts_with("[^");
-                taken = 1 + usize::from(negated);
-                out.push_str(&rest[..taken]);
-                if let Some(first @ (']' | '-')) = rest[taken..].chars().next() {
-                    taken += 1;
-                    out.push('\\');
-                    out.push(first);
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            '&' | '~' if in_class => {
-                out.push('\\');
-                out.push(c);
-            }
-            '-' if in_class && rest.starts_with("--") => {
-                // A range up to a hyphen; `--` would be a difference.
-                taken = 2;
-                out.push_str("-\\-");
-            }
-            '{' if !in_class && !begins_repetition(rest) => out.push_str("\\{"),
-            _ => out.push(c),
-        }
-        rest = &rest[taken..];
-    }
-    out
+/// Compiles a pattern that may match any part of a text, as Go's `regexp.Compile`.
+///
+/// # Errors
+///
+/// As [`validate`].
+///
+/// # Examples
+///
+/// ```
+/// use operator::promql::go_regex;
+/// assert!(go_regex(r" {.*}$")?.is_match("Peering {#cable}"));
+/// assert!(!go_regex(r"\d")?.is_match("٣"));
+/// # Ok::<(), String>(())
+/// ```
+pub fn go_regex(pattern: &str) -> Result<Regex, String> {
+    compiled(pattern, |body| body)
 }
 
-/// Writes the escape that `rest` begins with; returns how many bytes it takes.
-fn escape(rest: &str, in_class: bool, out: &mut String) -> usize {
-    let Some(c) = rest[1..].chars().next() else {
-        out.push('\\');
-        return 1;
-    };
-    let class = |inside: &str, negated: bool| match (in_class, negated) {
-        (true, false) => inside.to_owned(),
-        (false, false) => format!("[{inside}]"),
-        (_, true) => format!("[^{inside}]"),
-    };
-    match c {
-        'd' | 'D' => out.push_str(&class("0-9", c == 'D')),
-        'w' | 'W' => out.push_str(&class("0-9A-Za-z_", c == 'W')),
-        's' | 'S' => out.push_str(&class(r"\t\n\x0c\r ", c == 'S')),
-        'b' | 'B' => out.push_str(&format!("(?-u:\\{c})")),
-        '<' | '>' => out.push(c),
-        '0'..='7' if c == '0' || rest[2..].starts_with(|c: char| matches!(c, '0'..='7')) => {
-            let digits = rest[1..].bytes().take(3).take_while(|byte| matches!(byte, b'0'..=b'7'));
-            let digits = digits.count();
-            let value = u32::from_str_radix(&rest[1..=digits], 8).unwrap_or_default();
-            out.push_str(&format!("\\x{{{value:x}}}"));
-            return 1 + digits;
-        }
-        'Q' => {
-            let body = &rest[2..];
-            let (quoted, taken) = match body.find("\\E") {
-                Some(end) => (&body[..end], end + 4),
-                None => (body, body.len() + 2),
-            };
-            out.push_str(&regex::escape(quoted));
-            return taken;
-        }
-        _ => {
-            out.push('\\');
-            out.push(c);
-        }
-    }
-    1 + c.len_utf8()
-}
-
-/// Whether a text that starts with `{` starts with `{n}`, `{n,}` or `{n,m}`.
-fn begins_repetition(text: &str) -> bool {
-    let Some(end) = text.find('}') else { return false };
-    let (low, high) = match text[1..end].split_once(',') {
-        Some((low, high)) => (low, Some(high)),
-        None => (&text[1..end], None),
-    };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !low.is_empty() && digits(low) && high.is_none_or(digits)
+fn compiled(pattern: &str, wrap: impl FnOnce(String) -> String) -> Result<Regex, String> {
+    let refused = || format!("error parsing regexp: {pattern:?} is not a regular expression");
+    let text = wrap(translate(pattern).ok_or_else(refused)?);
+    let built = RegexBuilder::new(&text).size_limit(SIZE_LIMIT).nest_limit(100).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("regular expression {pattern:?} is too large"),
+        _ => refused(),
+    })
 }
 
 #[cfg(test)]
@@ -158,11 +82,45 @@ mod tests {
         assert!(matches("a{b", "a{b") && matches("a{2}", "aa") && matches("a{,2}", "a{,2}"));
         assert!(matches(r"\Qa.b\E+", "a.bb") && matches(r"\101", "A"));
         assert!(matches("[a&&b]", "&") && matches("[]a]", "]") && matches("[+--]", ","));
+        assert!(matches("[a~~b-]", "~") && matches(r"[\d-z]+", "1-z") && matches("[-a]", "-"));
+        assert!(matches(r"\p{L}+", "Zürich") && !matches(r"\PL", "a") && matches(r"\pN", "٣"));
+        assert!(matches(r"[\p{Greek}_]+", "α_β") && matches(r"\p{^Lu}", "a"));
+        assert!(matches(r"\x{1F600}\x41", "😀A") && matches(r"[\x{61}-\x63]", "b"));
+        assert!(matches(r"a{01}", "a{01}") && matches(r"a{ 1}", "a{ 1}") && matches(r"\_", "_"));
+        assert!(matches(r"(?ii-s:A)", "a") && matches(r"(?)a", "a") && matches("a{2}?", "aa"));
+        assert!(matches(r".*\bé.*", "aé") && !matches(r".*\Bé.*", "aé"), "words are ASCII");
     }
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for pattern in ["(", "a**(", "[", "*", "(?=a)", "a{1000000}"] {
+        for pattern in [
+            "(",
+            "a**",
+            "a{2}{3}",
+            "a+?*",
+            "[",
+            "*",
+            "(?=a)",
+            "a{1001}",
+            "a{1000000}",
+            r"\Z",
+            r"\1",
+            r"\u0041",
+            r"[\b]",
+            "[[:foo:]]",
+            "[b-a]",
+            "[]",
+            "(?x)a",
+            "(?-)",
+            r"\p{greek}",
+            r"\p{L",
+            r"\pl",
+            r"\xg0",
+            r"\x{110000}",
+            r"\é",
+            r"\",
+            "(?P<a-b>c)",
+        ] {
             assert!(validate(pattern).is_err(), "{pattern}");
         }
     }

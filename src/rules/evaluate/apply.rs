@@ -44,10 +44,6 @@ impl Replay<'_> {
         at: Timestamp,
         found: VectorElements,
     ) -> Result<(), String> {
-        let limit = rule.group.limit;
-        if limit > 0 && found.len() > limit {
-            return Err(format!("exceeded limit of {limit} with {} series", found.len()));
-        }
         let mut set = vec![("__name__", rule.rule.name.as_str())];
         set.extend(rule.rule.labels.iter().map(|(name, text)| (name.as_str(), text.text())));
         let mut elements = BTreeMap::new();
@@ -59,11 +55,14 @@ impl Replay<'_> {
                 );
             }
         }
+        let limit = rule.group.limit;
+        if limit > 0 && elements.len() > limit {
+            return Err(format!("exceeded limit of {limit} with {} series", elements.len()));
+        }
         rule.recorded.extend(elements.keys().cloned());
         let elements: VectorElements = elements.into_iter().collect();
         let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.overlay.record(stamped, &elements, &mut rule.current);
-        Ok(())
+        self.overlay.record(stamped, &elements, &mut rule.current)
     }
 
     fn alert(
@@ -94,7 +93,9 @@ impl Replay<'_> {
                 |step: &AlertTransition| rule.histories.get(&step.labels).is_some_and(is_active);
             steps.extend(begun.into_iter().filter(was));
         }
-        self.record_alerts(rule, at);
+        if let Err(why) = self.record_alerts(rule, at) {
+            rule.fail(at, why);
+        }
         Ok(steps)
     }
 
@@ -131,14 +132,15 @@ impl Replay<'_> {
             let expression = Expression::parse(text).map_err(|error| error.to_string())?;
             vector(self.engine.instant(&expression, &self.overlay, at))
         };
-        let data = TemplateData { labels, value, query: &query };
+        let external = self.settings.external;
+        let data = TemplateData { labels, value, at, external, query: &query };
         // Prometheus writes the error into the text in the same way.
         template
             .expand(&data)
             .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
     }
 
-    fn record_alerts(&mut self, rule: &mut RunningRule<'_>, at: Timestamp) {
+    fn record_alerts(&mut self, rule: &mut RunningRule<'_>, at: Timestamp) -> Result<(), String> {
         let mut elements = VectorElements::new();
         for (labels, alert) in rule.alerts.active() {
             let state = if alert.fires { AlertState::Firing } else { AlertState::Pending };
@@ -148,7 +150,7 @@ impl Replay<'_> {
             elements.push((labels.with(&[("__name__", "ALERTS_FOR_STATE")]), since));
         }
         let stamped = at.saturating_add_millis(-rule.group.query_offset_ms);
-        self.overlay.record(stamped, &elements, &mut rule.current);
+        self.overlay.record(stamped, &elements, &mut rule.current)
     }
 
     /// Adds a change to the history of an alert, with its evidence.

@@ -27,7 +27,7 @@ fn file(rules: &str) -> RuleFile {
 fn settings(ticks: i64) -> Settings<'static> {
     let end = Timestamp::from_millis(ticks * STEP_MS);
     let window = TimeRange::new(Timestamp::default(), end);
-    Settings { window, interval_ms: STEP_MS, metrics: &[] }
+    Settings { window, interval_ms: STEP_MS, metrics: &[], external: External::default() }
 }
 
 fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesReport {
@@ -36,9 +36,10 @@ fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesRep
     let settings = settings(ticks);
     let report = replay(files, storage, &engine, &settings).expect("memory never fails");
     // Walking instant by instant is always right; the shortcut has to agree.
-    let slow = replay_in(EvaluationOrder::InstantByInstant, files, storage, &engine, &settings);
+    let order = EvaluationOrder::InstantByInstant;
+    let slow = replay_in(order, files, (storage, &engine), &settings).expect("memory never fails");
     let json = |report: &RulesReport| serde_json::to_string(report).expect("it is JSON");
-    assert_eq!(json(&report), json(&slow.expect("memory never fails")));
+    assert_eq!(json(&report), json(&slow.expect("that order is always right")));
     report
 }
 
@@ -179,4 +180,16 @@ fn groups_have_intervals_and_offsets_of_their_own() {
     assert_eq!(told, ["2:firing 8:resolved", "3:firing 8:resolved"]);
     let evaluations: Vec<_> = report.groups.iter().map(|group| group.evaluations).collect();
     assert_eq!(evaluations, [5, 9]);
+}
+
+#[test]
+fn a_selector_without_a_metric_sees_alerts_once_they_are_active() {
+    let storage = storage(&[(UP, "1 1 0 0 1 1")]);
+    let count = "{alert: Many, expr: 'count({job=\"tikv\"}) > 2'}";
+    let quiet = replayed(&[file(count)], &storage, 6);
+    assert_eq!(changes(quiet.rules().next().expect("there is one")), "");
+    // While `Down` is active, `ALERTS` and `ALERTS_FOR_STATE` stand beside `up`.
+    let down = "{alert: Down, expr: up == 0}";
+    let report = replayed(&[file(&format!("{down}, {count}"))], &storage, 6);
+    assert_eq!(changes(report.rules().nth(1).expect("there are two")), "2:firing 4:resolved");
 }

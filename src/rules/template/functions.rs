@@ -6,11 +6,9 @@ use super::TemplateData;
 use super::number;
 use super::printf;
 use super::value::Value;
+use crate::promql::go_regex;
 
-/// Most bytes of a compiled regular expression.
-const REGEX_BYTES: usize = 1 << 20;
-
-const NAMES: [&str; 42] = [
+const NAMES: [&str; 47] = [
     "and",
     "or",
     "not",
@@ -53,10 +51,15 @@ const NAMES: [&str; 42] = [
     "pathPrefix",
     "externalURL",
     "parseDuration",
+    "slice",
+    "toTime",
+    "toDuration",
+    "now",
+    "urlQueryEscape",
 ];
 
 /// Functions of Go and Prometheus that are not supported.
-const LEFT_OUT: [&str; 4] = ["tmpl", "toTime", "slice", "call"];
+const LEFT_OUT: [&str; 2] = ["tmpl", "call"];
 
 /// Returns the name of a known function.
 pub fn named(name: &str) -> Result<&'static str, String> {
@@ -78,6 +81,16 @@ pub fn call(name: &str, arguments: Vec<Value>, data: &TemplateData<'_>) -> Retur
         "eq" | "ne" | "lt" | "le" | "gt" | "ge" => compared(name, &arguments.0),
         "len" => length(&arguments.take()?),
         "index" => indexed(arguments.0),
+        "slice" => sliced(&arguments.0),
+        "now" => {
+            let [] = arguments.take()?;
+            Ok(Value::Float(data.at.as_millis() as f64 / 1000.0))
+        }
+        "toTime" => Ok(Value::Time(number::to_time(float(&arguments.take::<1>()?[0])?)?)),
+        "toDuration" => {
+            let seconds = float(&arguments.take::<1>()?[0])?;
+            Ok(Value::Duration((seconds * 1e9) as i64))
+        }
         "print" => Ok(Value::Text(printed(&arguments.0))),
         "println" => {
             let words: Vec<String> = arguments.0.iter().map(Value::printed).collect();
@@ -235,6 +248,34 @@ fn indexed(values: Vec<Value>) -> Returned {
     Ok(held)
 }
 
+/// A part of a text in bytes, or of a list, between one or two indices.
+fn sliced(values: &[Value]) -> Returned {
+    let [held, bounds @ ..] = values else { return Err(missing(1, 0)) };
+    let mut range = [0, if let Value::List(list) = held { list.len() } else { text(held)?.len() }];
+    let length = range[1];
+    if bounds.len() > 2 {
+        return Err("cannot slice with more than two indices".to_owned());
+    }
+    for (slot, bound) in range.iter_mut().zip(bounds) {
+        let Value::Int(at) = bound else {
+            return Err(format!("cannot index slice with {}", bound.kind()));
+        };
+        let inside = usize::try_from(*at).ok().filter(|at| *at <= length);
+        *slot = inside.ok_or_else(|| format!("index out of range: {at}"))?;
+    }
+    let [start, end] = range;
+    if start > end {
+        return Err(format!("invalid slice index: {start} > {end}"));
+    }
+    Ok(match held {
+        Value::List(list) => Value::List(list[start..end].to_vec()),
+        other => {
+            let bytes = &text(other)?.into_bytes()[start..end];
+            Value::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
+    })
+}
+
 fn of_samples(name: &str, arguments: Arguments) -> Returned {
     let label = |labels: &std::collections::BTreeMap<String, String>, name: &str| {
         labels.get(name).cloned().unwrap_or_default()
@@ -271,15 +312,21 @@ fn of_samples(name: &str, arguments: Arguments) -> Returned {
     }
 }
 
-fn humanized(name: &str, value: &Value) -> Returned {
-    let value = match value {
-        Value::Float(value) => *value,
-        Value::Int(value) => *value as f64,
+/// A number, or the number that a text or a duration in seconds is.
+fn float(value: &Value) -> Result<f64, String> {
+    match value {
+        Value::Float(value) => Ok(*value),
+        Value::Int(value) => Ok(*value as f64),
+        Value::Duration(nanos) => Ok(*nanos as f64 / 1e9),
         Value::Text(text) => {
-            text.parse().map_err(|_| format!("strconv.ParseFloat: parsing {text:?}"))?
+            text.parse().map_err(|_| format!("strconv.ParseFloat: parsing {text:?}"))
         }
-        other => return Err(format!("can't convert {} to a number", other.kind())),
-    };
+        other => Err(format!("can't convert {} to a number", other.kind())),
+    }
+}
+
+fn humanized(name: &str, value: &Value) -> Returned {
+    let value = float(value)?;
     Ok(Value::Text(match name {
         "humanize" => number::humanize(value),
         "humanize1024" => number::humanize1024(value),
@@ -294,6 +341,7 @@ fn of_texts(name: &str, arguments: Arguments) -> Returned {
         "safeHtml" => arguments.texts::<1>()?[0].clone(),
         "toUpper" => arguments.texts::<1>()?[0].to_uppercase(),
         "toLower" => arguments.texts::<1>()?[0].to_lowercase(),
+        "urlQueryEscape" => escaped("urlquery", &arguments.texts::<1>()?[0]),
         "title" => title(&arguments.texts::<1>()?[0]),
         "stripPort" => without_port(&arguments.texts::<1>()?[0]).to_owned(),
         "stripDomain" => without_domain(&arguments.texts::<1>()?[0]),
@@ -304,11 +352,11 @@ fn of_texts(name: &str, arguments: Arguments) -> Returned {
         }
         "match" => {
             let [pattern, text] = arguments.texts()?;
-            return Ok(Value::Bool(regex(&pattern)?.is_match(&text)));
+            return Ok(Value::Bool(go_regex(&pattern)?.is_match(&text)));
         }
         "reReplaceAll" => {
             let [pattern, by, text] = arguments.texts()?;
-            regex(&pattern)?.replace_all(&text, by.as_str()).into_owned()
+            go_regex(&pattern)?.replace_all(&text, by.as_str()).into_owned()
         }
         "parseDuration" => {
             let [text] = arguments.texts()?;
@@ -317,11 +365,6 @@ fn of_texts(name: &str, arguments: Arguments) -> Returned {
         }
         other => return Err(format!("function {other:?} not defined")),
     }))
-}
-
-fn regex(pattern: &str) -> Result<regex::Regex, String> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).build();
-    built.map_err(|_| format!("{pattern:?} is not a regular expression"))
 }
 
 fn title(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! Numbers as Go and Prometheus's `humanize` functions print them.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 
 use crate::promql::format_short;
 
@@ -124,14 +124,51 @@ pub fn humanize_timestamp(value: f64) -> Result<String, String> {
     if !value.is_finite() {
         return Ok(significant(value, 4));
     }
+    to_time(value).map(time_text)
+}
+
+/// The instant at Unix seconds.
+pub fn to_time(value: f64) -> Result<DateTime<Utc>, String> {
+    if !value.is_finite() {
+        return Err("value is NaN or Inf".to_owned());
+    }
     let beyond = || format!("{} cannot be represented as a timestamp", format_short(value));
     let nanos = value * 1e9;
     // Past 2^63 the cast would stop at the largest number.
     if nanos.abs() >= 9.2e18 {
         return Err(beyond());
     }
-    let instant = DateTime::from_timestamp_nanos(nanos as i64);
+    Ok(DateTime::from_timestamp_nanos(nanos as i64))
+}
+
+/// An instant as Go prints it.
+pub fn time_text(instant: DateTime<Utc>) -> String {
     let text = instant.format("%Y-%m-%d %H:%M:%S%.9f").to_string();
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    Ok(format!("{text} +0000 UTC"))
+    format!("{text} +0000 UTC")
+}
+
+/// Nanoseconds as Go prints a duration: `1h30m0.5s`, `1.5ms`.
+pub fn duration_text(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let size = nanos.unsigned_abs();
+    let small = [(1, "ns"), (1_000, "µs"), (1_000_000, "ms")];
+    let unit = small.into_iter().rfind(|(unit, _)| size >= *unit && size < 1_000_000_000);
+    if let Some((unit, name)) = unit {
+        return format!("{sign}{}{name}", decimal(size, unit));
+    }
+    let (minutes, seconds) = (size / 60_000_000_000, size % 60_000_000_000);
+    let seconds = decimal(seconds, 1_000_000_000);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// A count of nanoseconds in a unit of 1, 10³, 10⁶ or 10⁹ of them, without trailing zeros.
+fn decimal(nanos: u64, unit: u64) -> String {
+    let digits = unit.ilog10() as usize;
+    let text = format!("{}.{:0digits$}", nanos / unit, nanos % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

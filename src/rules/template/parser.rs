@@ -1,12 +1,21 @@
 //! Parses the tokens of a template into a tree.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::functions;
 use super::lexer::{Token, tokens};
 
 /// Most actions and parentheses that may be nested.
 const MAX_DEPTH: usize = 60;
+
+/// A parsed template.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The template itself.
+    pub nodes: Vec<Node>,
+    /// The templates that it defines, by name.
+    pub defined: BTreeMap<String, Vec<Node>>,
+}
 
 /// A node of the tree.
 #[derive(Clone, Debug)]
@@ -21,6 +30,8 @@ pub enum Node {
     Range { list: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
     /// A `with` on a value.
     With { value: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
+    /// A defined template with its argument.
+    Template { name: String, argument: Option<Pipeline> },
 }
 
 /// A sequence of commands; each one gets the result of the previous one as its last argument.
@@ -69,12 +80,17 @@ pub enum Base {
 }
 
 /// Parses a template.
-pub fn parse(text: &str) -> Result<Vec<Node>, String> {
+pub fn parse(text: &str) -> Result<Parsed, String> {
     let known = ["", "labels", "externalLabels", "externalURL", "value"].map(str::to_owned);
-    let mut parser = Parser { tokens: tokens(text)?.into(), known: known.to_vec(), depth: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?.into(),
+        known: known.to_vec(),
+        depth: 0,
+        defined: BTreeMap::new(),
+    };
     let (nodes, end) = parser.block()?;
     match end {
-        BlockEnd::Text => Ok(nodes),
+        BlockEnd::Text => Ok(Parsed { nodes, defined: parser.defined }),
         BlockEnd::End => Err("unexpected {{end}}".to_owned()),
         BlockEnd::Else => Err("unexpected {{else}}".to_owned()),
     }
@@ -93,6 +109,7 @@ struct Parser {
     /// Names of the variables in scope.
     known: Vec<String>,
     depth: usize,
+    defined: BTreeMap<String, Vec<Node>>,
 }
 
 impl Parser {
@@ -119,7 +136,23 @@ impl Parser {
                     }
                     "if" => nodes.push(self.conditional()?),
                     "range" | "with" => nodes.push(self.scoped()?),
-                    "define" | "template" | "block" | "break" | "continue" => {
+                    // Depth 1 is the template itself.
+                    "define" if self.depth == 1 => {
+                        self.tokens.pop_front();
+                        let name = self.name()?;
+                        self.end_of_action()?;
+                        self.definition(name)?;
+                    }
+                    "define" => return Err("unexpected {{define}}".to_owned()),
+                    "template" => nodes.push(self.template()?),
+                    "block" => {
+                        let node = self.template()?;
+                        if let Node::Template { name, .. } = &node {
+                            self.definition(name.clone())?;
+                        }
+                        nodes.push(node);
+                    }
+                    "break" | "continue" => {
                         return Err(format!("{{{{{word}}}}} is not supported"));
                     }
                     _ => nodes.push(self.print()?),
@@ -129,6 +162,35 @@ impl Parser {
         };
         self.depth -= 1;
         Ok((nodes, end))
+    }
+
+    /// Parses the body of a defined template, which sees no variables but `$`.
+    fn definition(&mut self, name: String) -> Result<(), String> {
+        let known = std::mem::replace(&mut self.known, vec![String::new()]);
+        let (nodes, end) = self.block()?;
+        self.known = known;
+        if end != BlockEnd::End {
+            return Err(format!("an {{{{end}}}} is missing after the template {name:?}"));
+        }
+        self.defined.insert(name, nodes);
+        Ok(())
+    }
+
+    /// Parses the name and the argument of a call of a template.
+    fn template(&mut self) -> Result<Node, String> {
+        self.tokens.pop_front();
+        let name = self.name()?;
+        let has_argument = self.tokens.front() != Some(&Token::End);
+        let argument = if has_argument { Some(self.pipeline()?) } else { None };
+        self.end_of_action()?;
+        Ok(Node::Template { name, argument })
+    }
+
+    fn name(&mut self) -> Result<String, String> {
+        match self.tokens.pop_front() {
+            Some(Token::String(name)) => Ok(name),
+            other => Err(format!("unexpected {} as a template's name", described(other.as_ref()))),
+        }
     }
 
     fn enter(&mut self) -> Result<(), String> {

@@ -149,5 +149,7 @@ fn go_type(value: &Value) -> &'static str {
         Value::Fields(_) => "map[string]interface {}",
         Value::Sample { .. } => "*template.sample",
         Value::List(_) => "template.queryResult",
+        Value::Time(_) => "*time.Time",
+        Value::Duration(_) => "*time.Duration",
     }
 }

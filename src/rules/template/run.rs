@@ -2,7 +2,7 @@
 
 use super::TemplateData;
 use super::functions;
-use super::parser::{Base, Command, Node, Operand, Pipeline};
+use super::parser::{Base, Command, Node, Operand, Parsed, Pipeline};
 use super::value::Value;
 
 /// Most bytes of an expanded text.
@@ -10,30 +10,39 @@ const MAX_BYTES: usize = 1 << 20;
 /// Most nodes that are visited, which bounds nested loops.
 const MAX_STEPS: usize = 1 << 16;
 
+/// Most templates that may call one another.
+const MAX_CALLS: usize = 60;
+
 /// Expands a template to a text.
-pub fn expand(nodes: &[Node], data: &TemplateData<'_>) -> Result<String, String> {
+pub fn expand(parsed: &Parsed, data: &TemplateData<'_>) -> Result<String, String> {
     let variables = vec![
         (String::new(), Value::Nil),
         ("labels".to_owned(), Value::labels(data.labels)),
-        ("externalLabels".to_owned(), Value::Labels(Default::default())),
-        ("externalURL".to_owned(), Value::Text(String::new())),
+        (
+            "externalLabels".to_owned(),
+            Value::Labels(data.external.labels.iter().cloned().collect()),
+        ),
+        ("externalURL".to_owned(), Value::Text(data.external.url.to_owned())),
         ("value".to_owned(), Value::Float(data.value)),
     ];
     let fields = ["Labels", "ExternalLabels", "ExternalURL", "Value"].map(str::to_owned);
     let dot = Value::Fields(
         fields.into_iter().zip(variables.iter().skip(1).map(|(_, value)| value.clone())).collect(),
     );
-    let mut run = Run { data, variables, out: String::new(), steps: 0 };
+    let mut run = Run { parsed, data, variables, out: String::new(), steps: 0, calls: 0 };
     run.variables[0].1 = dot.clone();
-    run.nodes(nodes, &dot)?;
+    run.nodes(&parsed.nodes, &dot)?;
     Ok(run.out)
 }
 
 struct Run<'a> {
+    parsed: &'a Parsed,
     data: &'a TemplateData<'a>,
     variables: Vec<(String, Value)>,
     out: String,
     steps: usize,
+    /// Templates that are being expanded inside one another.
+    calls: usize,
 }
 
 impl Run<'_> {
@@ -63,9 +72,32 @@ impl Run<'_> {
                     }
                 }
                 Node::Range { list, body, otherwise } => self.range(list, body, otherwise, dot)?,
+                Node::Template { name, argument } => self.template(name, argument.as_ref(), dot)?,
             }
             self.variables.truncate(scope);
         }
+        Ok(())
+    }
+
+    fn template(
+        &mut self,
+        name: &str,
+        argument: Option<&Pipeline>,
+        dot: &Value,
+    ) -> Result<(), String> {
+        let parsed = self.parsed;
+        let nodes = parsed.defined.get(name);
+        let nodes = nodes.ok_or_else(|| format!("template {name:?} not defined"))?;
+        let argument = argument.map_or(Ok(Value::Nil), |argument| self.pipeline(argument, dot))?;
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            return Err("templates call one another too deeply".to_owned());
+        }
+        let inside = vec![(String::new(), argument.clone())];
+        let outside = std::mem::replace(&mut self.variables, inside);
+        self.nodes(nodes, &argument)?;
+        self.variables = outside;
+        self.calls -= 1;
         Ok(())
     }
 

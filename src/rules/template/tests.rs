@@ -10,7 +10,10 @@ fn expand(text: &str) -> Result<String, String> {
             (Labels::from_pairs(&[("store", "4")]), 1.0),
         ]),
     };
-    let data = TemplateData { labels: &labels, value: 1234.5678, query: &query };
+    let external_labels = [("site".to_owned(), "eqiad".to_owned())];
+    let at = Timestamp::from_millis(1_500);
+    let external = External { labels: &external_labels, url: "http://prom/" };
+    let data = TemplateData { labels: &labels, value: 1234.5678, at, external, query: &query };
     Template::parse(text).and_then(|template| template.expand(&data)).map_err(|error| error.0)
 }
 
@@ -30,10 +33,14 @@ fn values_print_as_in_go() {
     gives("plain } text", "plain } text");
     gives("{{ $value }}", "1234.5678");
     gives("{{ .Value }} {{ .Labels.job }} {{ $labels.absent }}|", "1234.5678 tikv |");
+    gives(
+        "{{ $externalLabels.site }} {{ .ExternalLabels.none }}{{ $externalURL }} {{ .ExternalURL }}",
+        "eqiad http://prom/ http://prom/",
+    );
     gives("{{ $labels }}", "map[instance:10.0.0.1:20180 job:tikv]");
     gives(
-        "{{ 0.00001 }} {{ 1e21 }} {{ -3 }} {{ 0x1f }} {{ 'a' }} {{ true }}",
-        "1e-05 1e+21 -3 31 97 true",
+        "{{ 0.00001 }} {{ 1e21 }} {{ 999999.5 }} {{ 21474836480.0 }} {{ -1e6 }} {{ -3 }} {{ 0x1f }} {{ 'a' }} {{ true }}",
+        "1e-05 1e+21 999999.5 2.147483648e+10 -1e+06 -3 31 97 true",
     );
     gives(r#"{{ "a\n\"b\u00e9" }}{{ `\raw}}` }}"#, "a\n\"bé\\raw}}");
     gives("a {{- /* no */ -}} b {{- 1 -}} c", "ab1c");
@@ -114,9 +121,38 @@ fn conditions_loops_and_variables_work() {
 }
 
 #[test]
+fn named_templates_are_expanded_where_they_are_called() {
+    gives("{{ define \"t\" }}T:{{ . }}{{ end }}{{ template \"t\" \"arg\" }}", "T:arg");
+    gives("{{ template \"t\" . }}{{ define \"t\" }}{{ $.Labels.job }}{{ end }}|", "tikv|");
+    gives("{{ define \"t\" }}[{{ . }}]{{ end }}{{ template \"t\" }}", "[<no value>]");
+    gives("{{ block \"b\" $labels.job }}<{{ . }}>{{ end }}{{ template \"b\" 7 }}", "<tikv><7>");
+}
+
+#[test]
+fn times_have_the_methods_of_go() {
+    gives("{{ (toTime 1435065584.128).Year }} {{ (toTime 0).Weekday }}", "2015 Thursday");
+    gives("{{ toTime 1435065584.128 }}", "2015-06-23 13:19:44.128 +0000 UTC");
+    gives("{{ with toTime 0 }}{{ .Month }} {{ .Day }} {{ .Unix }}{{ end }}", "January 1 0");
+    gives(
+        "{{ toDuration 5400.5 }} {{ toDuration 0.0015 }} {{ toDuration -61 }}",
+        "1h30m0.5s 1.5ms -1m1s",
+    );
+    gives("{{ toDuration 0 }} {{ toDuration 0.0000015 }}", "0s 1.5µs");
+    gives("{{ now }}", "1.5");
+}
+
+#[test]
 fn texts_are_changed() {
+    gives(
+        "{{ slice \"abcdef\" 1 3 }} {{ slice \"abc\" 1 }} {{ len (slice (query \"up\") 1) }}",
+        "bc bc 1",
+    );
+    gives("{{ urlQueryEscape \"a b&c\" }}", "a+b%26c");
     gives("{{ $labels.job | toUpper }} {{ title \"a bc\" }} {{ toLower \"AB\" }}", "TIKV A Bc ab");
     gives(r#"{{ reReplaceAll "(.*):\\d+" "host $1" $labels.instance }}"#, "host 10.0.0.1");
+    gives(r#"{{ reReplaceAll " {.*}$" "" "Peering {#cable}" }}"#, "Peering");
+    gives(r#"{{ reReplaceAll "\\d+" "N" "x3٣" }} {{ match "^\\w+$" "é" }}"#, "xN٣ false");
+    gives(r#"{{ reReplaceAll "[a&&b]" "X" "a&b" }}"#, "XXX");
     gives("{{ match \"^ti\" $labels.job }} {{ stripPort $labels.instance }}", "true 10.0.0.1");
     gives("{{ stripDomain \"a.b.c:1\" }} {{ stripDomain \"1.2.3.4:1\" }}", "a:1 1.2.3.4:1");
     gives("{{ print 1 2 \"a\" 3 }}{{ html \"<a>\" }}", "1 2a3&lt;a&gt;");
@@ -131,7 +167,15 @@ fn what_is_wrong_is_named() {
     fails("{{ $unknown }}", "undefined variable \"$unknown\"");
     fails("{{ nope 1 }}", "function \"nope\" not defined");
     fails("{{ tmpl 1 }}", "not supported");
-    fails("{{ template \"x\" }}", "not supported");
+    fails("{{ template \"x\" }}", "template \"x\" not defined");
+    fails("{{ if true }}{{ define \"x\" }}{{ end }}{{ end }}", "unexpected {{define}}");
+    fails("{{ define \"x\" }}{{ $labels }}{{ end }}", "undefined variable \"$labels\"");
+    fails("{{ define \"x\" }}{{ template \"x\" }}{{ end }}{{ template \"x\" }}", "too deeply");
+    fails("{{ break }}", "not supported");
+    fails("{{ slice \"abc\" 2 1 }}", "invalid slice index");
+    fails("{{ slice \"abc\" 4 }}", "index out of range");
+    fails("{{ \"NaN\" | toTime }}", "NaN or Inf");
+    fails("{{ (toTime 0).Moon }}", "can't evaluate field Moon");
     fails("{{ gt $value 5 }}", "incompatible types");
     fails("{{ query \"broken\" }}", "it is broken");
     fails("{{ query \"none\" | first }}", "no elements");

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Datelike, Timelike, Utc};
+
+use super::number::{duration_text, time_text};
 use crate::model::Labels;
 use crate::promql::format_short;
 
@@ -26,6 +29,10 @@ pub enum Value {
     Sample { labels: BTreeMap<String, String>, value: f64 },
     /// A list of values.
     List(Vec<Value>),
+    /// An instant, Go's `time.Time` in UTC.
+    Time(DateTime<Utc>),
+    /// Nanoseconds, Go's `time.Duration`.
+    Duration(i64),
 }
 
 impl Value {
@@ -49,7 +56,7 @@ impl Value {
             Self::Text(text) => !text.is_empty(),
             Self::Labels(labels) => !labels.is_empty(),
             Self::Fields(fields) => !fields.is_empty(),
-            Self::Sample { .. } => true,
+            Self::Sample { .. } | Self::Time(_) | Self::Duration(_) => true,
             Self::List(list) => !list.is_empty(),
         }
     }
@@ -64,6 +71,7 @@ impl Value {
                 "Value" => Ok(Self::Float(*value)),
                 _ => Err(format!("can't evaluate field {name} in a sample")),
             },
+            Self::Time(instant) => of_time(*instant, name),
             other => Err(format!("can't evaluate field {name} in {}", other.kind())),
         }
     }
@@ -79,6 +87,8 @@ impl Value {
             Self::Labels(_) | Self::Fields(_) => "a map",
             Self::Sample { .. } => "a sample",
             Self::List(_) => "a list",
+            Self::Time(_) => "a time",
+            Self::Duration(_) => "a duration",
         }
     }
 
@@ -91,6 +101,8 @@ impl Value {
             Self::Int(value) => value.to_string(),
             Self::Float(value) => format_short(*value),
             Self::Text(text) => text.clone(),
+            Self::Time(instant) => time_text(*instant),
+            Self::Duration(nanos) => duration_text(*nanos),
             Self::Labels(labels) => {
                 pairs(labels.iter().map(|(name, value)| format!("{name}:{value}")).collect())
             }
@@ -108,6 +120,25 @@ impl Value {
             }
         }
     }
+}
+
+/// What a method of Go's `time.Time` returns; those that take arguments are not supported.
+fn of_time(instant: DateTime<Utc>, method: &str) -> Result<Value, String> {
+    Ok(Value::Int(match method {
+        "Year" => i64::from(instant.year()),
+        "Day" => i64::from(instant.day()),
+        "YearDay" => i64::from(instant.ordinal()),
+        "Hour" => i64::from(instant.hour()),
+        "Minute" => i64::from(instant.minute()),
+        "Second" => i64::from(instant.second()),
+        "Nanosecond" => i64::from(instant.nanosecond()),
+        "Unix" => instant.timestamp(),
+        "UnixMilli" => instant.timestamp_millis(),
+        "Month" => return Ok(Value::Text(instant.format("%B").to_string())),
+        "Weekday" => return Ok(Value::Text(instant.format("%A").to_string())),
+        "String" => return Ok(Value::Text(time_text(instant))),
+        _ => return Err(format!("can't evaluate field {method} in a time")),
+    }))
 }
 
 fn map(labels: &Labels) -> BTreeMap<String, String> {
