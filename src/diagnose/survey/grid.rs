@@ -37,7 +37,7 @@ impl Grid {
     }
 
     /// The number of steps.
-    pub fn len(&self) -> usize {
+    pub fn steps(&self) -> usize {
         self.len
     }
 
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn steps_are_aligned_and_cover_the_window() {
         let grid = Grid::over(window(100, 200), 15_000);
-        assert_eq!((grid.step_ms(), grid.len()), (30_000, 4));
+        assert_eq!((grid.step_ms(), grid.steps()), (30_000, 4));
         assert_eq!(grid.step_of(Timestamp::from_millis(90_000)), Some(0));
         assert_eq!(grid.step_of(Timestamp::from_millis(199_999)), Some(3));
         assert_eq!(grid.step_of(Timestamp::from_millis(210_000)), None);
@@ -98,6 +98,6 @@ mod tests {
     #[test]
     fn a_long_window_has_longer_steps_and_no_more_of_them() {
         let day = Grid::over(window(0, 86_400), 15_000);
-        assert_eq!((day.step_ms(), day.len()), (240_000, 360));
+        assert_eq!((day.step_ms(), day.steps()), (240_000, 360));
     }
 }

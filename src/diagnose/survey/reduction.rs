@@ -162,7 +162,7 @@ impl TargetSums {
             example,
             sums: Vec::new(),
             by_key: HashMap::new(),
-            covered_ms: vec![0; grid.len()],
+            covered_ms: vec![0; grid.steps()],
             first: None,
         }
     }
@@ -249,11 +249,11 @@ const AT_REST: usize = 6;
 
 impl Sums {
     fn new(grid: Grid) -> Self {
-        let zeros = || vec![0.0; grid.len()];
+        let zeros = || vec![0.0; grid.steps()];
         Self {
             increase: zeros(),
             level: zeros(),
-            seen: vec![false; grid.len()],
+            seen: vec![false; grid.steps()],
             rises: 0,
             falls: 0,
         }

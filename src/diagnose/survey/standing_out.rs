@@ -46,7 +46,7 @@ const TIMES: f64 = 5.0;
 
 /// Whether a grid has enough steps for anything to stand out.
 pub fn can_stand_out(grid: Grid) -> bool {
-    grid.len() >= BEFORE + HOLD
+    grid.steps() >= BEFORE + HOLD
 }
 
 /// The stretches in which a quantity is above everything before, ascending in time. Below `floor`, in the

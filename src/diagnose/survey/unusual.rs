@@ -40,12 +40,14 @@ struct AtTarget<'a> {
     track: Track,
 }
 
+/// What quantities of several targets have in common: metric, reading and label.
+type Kind<'a> = (&'a str, Reading, &'a Option<(String, String)>);
+
 /// Every quantity of the cluster's stores and members that is unusual, in no particular order.
 pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
     let mut found = Vec::new();
     for component in [Component::Tikv, Component::Pd] {
-        let mut alike: BTreeMap<(&str, Reading, &Option<(String, String)>), Vec<AtTarget<'_>>> =
-            BTreeMap::new();
+        let mut alike: BTreeMap<Kind<'_>, Vec<AtTarget<'_>>> = BTreeMap::new();
         for (instance, target) in targets_of(survey, nodes, component) {
             for quantity in &target.quantities {
                 let key = (quantity.metric.as_str(), quantity.reading, &quantity.label);
