@@ -13,6 +13,7 @@ mod exposition;
 mod feed;
 mod full_disk;
 mod history;
+mod moment;
 mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
@@ -31,6 +32,7 @@ pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
+pub use moment::{Moment, record_moment};
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use segment::{
