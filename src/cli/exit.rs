@@ -98,6 +98,9 @@ pub enum CliError {
         /// The digest of the second evaluation, or its JSON.
         second: String,
     },
+    /// The capture does not hold what findings cite; the text names it.
+    #[error("the capture does not bear out what is cited: {0}")]
+    NotBorneOut(String),
     /// This number of checks of `doctor` failed.
     #[error("{0} checks failed")]
     DoctorFailed(usize),
@@ -177,7 +180,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::Usage(_) => Code::Usage,
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
-            CliError::Mismatch { .. } => Code::Mismatch,
+            CliError::Mismatch { .. } | CliError::NotBorneOut(_) => Code::Mismatch,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });

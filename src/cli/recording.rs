@@ -15,7 +15,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
 use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape_path};
 use crate::record::{
-    self, Copier, Ending, HistoryProgress, LiveFeed, Progress, Recording, Stop, Succession,
+    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Stop, Succession,
 };
 use crate::watch::Exporter;
 
@@ -139,6 +139,24 @@ pub async fn phases(
     };
     let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::run(recording, writer, &clock::SystemClock, stop, &mut progress).await?)
+}
+
+/// Records one moment of the sources.
+///
+/// # Errors
+///
+/// Those of [`record::record_moment`].
+pub async fn moment(
+    writer: CaptureWriter,
+    sources: Sources,
+    stop: watch::Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> anyhow::Result<Ending> {
+    let Sources { copier, prometheus_offset_ms, pd } = sources;
+    let pd = pd.map(PdFound::into_sampler);
+    let moment = Moment { copier, pd, prometheus_offset_ms };
+    let mut progress = |progress: &_| watchers.live(progress);
+    Ok(record::record_moment(moment, writer, &clock::SystemClock, stop, &mut progress).await?)
 }
 
 /// Copies `range` out of Prometheus, and reports an estimate first.

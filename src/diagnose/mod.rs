@@ -22,7 +22,7 @@ pub use evidence::{Evidence, Parts};
 pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{
-    Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted,
+    Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted, number,
 };
 pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
 pub use hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use super::feed::LiveFeed;
 use crate::capture::{CaptureWriter, Tick};
-use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp};
+use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp, is_stale};
 use crate::source::{PrometheusClient, ReadMode, Selector, SeriesSink, SourceError};
 
 /// Live windows begin this long before the end of the last copy, so that samples which Prometheus
@@ -150,6 +150,29 @@ impl Copier {
         open_tick: &Mutex<OpenTick>,
         range: TimeRange,
     ) -> Result<WindowStats, SourceError> {
+        self.copy(open_tick, range, Kept::All).await
+    }
+
+    /// Copies the last sample of each series in `range`, except of series that have ended. Of a window that
+    /// the server refuses as too large, it is the last of each part.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy_window`](Self::copy_window).
+    pub async fn copy_last(
+        &self,
+        open_tick: &Mutex<OpenTick>,
+        range: TimeRange,
+    ) -> Result<WindowStats, SourceError> {
+        self.copy(open_tick, range, Kept::Last).await
+    }
+
+    async fn copy(
+        &self,
+        open_tick: &Mutex<OpenTick>,
+        range: TimeRange,
+        kept: Kept,
+    ) -> Result<WindowStats, SourceError> {
         let mut stats = WindowStats::default();
         let mut skipped = SkippedSeries::default();
         let mut refusals_in_a_row = 0;
@@ -157,7 +180,10 @@ impl Copier {
         let mut pieces = VecDeque::from([whole]);
         while let Some(piece) = pieces.pop_front() {
             stats.requests += 1;
-            match self.read(&piece, open_tick, &mut stats, &mut skipped).await {
+            let mut sink = TickSink { open_tick, kept, samples: 0, skipped: &mut skipped };
+            let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
+            stats.samples += sink.samples;
+            match read.map(|read| stats.bytes += read.bytes) {
                 Ok(()) => refusals_in_a_row = 0,
                 Err(error) if error.is_limit() && refusals_in_a_row < most_refusals(&error) => {
                     refusals_in_a_row += 1;
@@ -172,20 +198,6 @@ impl Copier {
         }
         stats.left_out = skipped.gaps(range);
         Ok(stats)
-    }
-
-    async fn read(
-        &self,
-        piece: &Piece,
-        open_tick: &Mutex<OpenTick>,
-        stats: &mut WindowStats,
-        skipped: &mut SkippedSeries,
-    ) -> Result<(), SourceError> {
-        let mut sink = TickSink { open_tick, samples: 0, skipped };
-        let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
-        stats.samples += sink.samples;
-        stats.bytes += read?.bytes;
-        Ok(())
     }
 
     /// Splits a refused piece in two, or gives it up as a gap where nothing is left to split.
@@ -256,15 +268,39 @@ fn most_refusals(error: &SourceError) -> u32 {
     if matches!(error, SourceError::Timeout { .. }) { MAX_TIMEOUTS } else { MAX_REFUSALS }
 }
 
+/// Which samples of a window are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// All of them.
+    All,
+    /// The last of each series that has not ended.
+    Last,
+}
+
+impl Kept {
+    fn of(self, samples: &[Sample]) -> &[Sample] {
+        match (self, samples) {
+            (Self::All, _) => samples,
+            (Self::Last, [.., last]) if !is_stale(last.value) => std::slice::from_ref(last),
+            (Self::Last, _) => &[],
+        }
+    }
+}
+
 /// Receives the samples of a window and adds them to the open tick.
 struct TickSink<'a> {
     open_tick: &'a Mutex<OpenTick>,
+    kept: Kept,
     samples: u64,
     skipped: &'a mut SkippedSeries,
 }
 
 impl SeriesSink for TickSink<'_> {
     fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
+        let samples = self.kept.of(samples);
+        if samples.is_empty() {
+            return Ok(());
+        }
         let mut open_tick = lock(self.open_tick);
         let OpenTick { writer, tick, feed } = &mut *open_tick;
         let new = match tick.samples.push(writer.index(), labels, samples) {

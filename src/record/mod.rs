@@ -14,6 +14,7 @@ mod feed;
 mod full_disk;
 mod history;
 mod log_attach;
+mod moment;
 mod pd_import;
 pub mod pd_log;
 pub mod pd_sampler;
@@ -33,6 +34,7 @@ pub use exposition::{EXPOSITION_TYPE, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
 pub use log_attach::{AttachError, attach_log, holds_log};
+pub use moment::{Moment, record_moment};
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use segment::{

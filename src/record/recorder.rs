@@ -297,7 +297,7 @@ impl Recorder<'_> {
 }
 
 /// Resolves when the caller wants at least this; never, where the caller is gone.
-async fn wait_for_stop(stop: &mut watch::Receiver<Stop>, at_least: Stop) {
+pub(super) async fn wait_for_stop(stop: &mut watch::Receiver<Stop>, at_least: Stop) {
     if stop.wait_for(|stop| *stop >= at_least).await.is_err() {
         std::future::pending::<()>().await;
     }

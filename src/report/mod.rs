@@ -30,7 +30,7 @@ mod verdict_text;
 mod why_not_text;
 
 pub use capture_text::{CaptureContents, capture_text};
-pub use diagnosed::Diagnosed;
+pub use diagnosed::{Diagnosed, Verification};
 pub use explain_text::explain_text;
 pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;

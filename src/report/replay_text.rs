@@ -38,6 +38,9 @@ pub fn replay_text(diagnosed: &Diagnosed, called: &str, width: usize, color: Col
     page.evidence(&diagnosed.verdict);
     page.damage(report);
     page.digests(report);
+    if let Some(verification) = &diagnosed.verification {
+        page.field("verified", &verification.text());
+    }
     page.out
 }
 

@@ -2,6 +2,7 @@
 //! PromQL storage, with PD's answers as series.
 
 mod capture_storage;
+mod citations;
 mod open;
 mod pd_bodies;
 mod pd_series;
@@ -10,6 +11,7 @@ mod survey;
 mod window;
 
 pub use capture_storage::CaptureStorage;
+pub use citations::{CitationCheck, Disagreeing, check_citations};
 pub use open::Session;
 pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};

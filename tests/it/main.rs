@@ -2,6 +2,7 @@
 
 mod captures;
 mod circles;
+mod citations;
 mod cli;
 mod crash;
 mod damage;

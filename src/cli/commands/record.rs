@@ -38,6 +38,7 @@ Examples:
   operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB     for months
   operator record --prometheus http://prometheus:9090 --from -1h --log tikv-1=/var/log/tikv/
   operator replay prod                                       the newest segment of it
+  operator record --once --pd http://pd0:2379                how it is now, with the verdict
   operator record --run chaos-11 --before 3m --after 5m -- ./break.sh     a run around a command
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then
@@ -55,6 +56,9 @@ With a command after --, the recording goes on for --before, runs the command an
 When the command began, what it printed and how it ended stands on the timeline; the verdict is printed, and
 its exit code returned, or 12 where the command failed and 130 where it was interrupted. The capture is
 sealed in any case.
+
+With --once every member of PD is asked for everything once, and of each series the last sample of the past
+five minutes is copied. The verdict is printed, and its exit code returned.
 
 Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
 
@@ -78,10 +82,48 @@ pub struct RecordArgs {
     around: AroundArgs,
     #[command(flatten)]
     logs: LogArgs,
+    /// Record one moment and print the verdict on it
+    #[arg(long, conflicts_with_all = ["from", "to", "length", "keep", "max_bytes", "command"])]
+    once: bool,
 }
 
-/// Records a cluster live, copies its past, or imports logs of PD's answers. With a command in the middle, it
-/// prints the verdict and returns its exit code, or that of a command that failed.
+/// How long is recorded.
+enum Course {
+    /// As long as the plan says.
+    Planned,
+    /// One moment.
+    Once,
+    /// Before, while and after a command runs.
+    Around(Around),
+}
+
+/// How long is recorded by a plan, with a command in the middle, or at once.
+fn course(plan: &Plan, around: Option<Around>, once: bool) -> anyhow::Result<Course> {
+    match around {
+        Some(around) => {
+            around.check(plan)?;
+            Ok(Course::Around(around))
+        }
+        None if once => {
+            check_moment(plan)?;
+            Ok(Course::Once)
+        }
+        None => Ok(Course::Planned),
+    }
+}
+
+/// Refuses the plan of a moment that a configuration file makes a longer one, or not one file.
+fn check_moment(plan: &Plan) -> Result<(), CliError> {
+    let is_now = plan.history.is_none() && plan.live.is_some_and(|live| live.until.is_none());
+    if is_now && plan.retention.is_none() {
+        return Ok(());
+    }
+    let text = "a moment is recorded of PD or Prometheus and into one file: leave out from, to, for, keep and max-bytes";
+    Err(CliError::Usage(text.to_owned()))
+}
+
+/// Records a cluster live, copies its past, or imports logs of PD's answers. Of one moment, and with a command in
+/// the middle, it prints the verdict and returns its exit code, or that of a command that failed.
 ///
 /// # Errors
 ///
@@ -98,16 +140,14 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
             "--log is for a recording in one file: attach logs to a segment by `operator attach`";
         return Err(CliError::Usage(why.to_owned()).into());
     }
-    if let Some(around) = &around {
-        around.check(&plan)?;
-    }
-    let is_around = around.is_some();
+    let course = course(&plan, around, args.once)?;
+    let is_judged = !matches!(course, Course::Planned);
     let path = plan.path.clone();
-    let end = crate::cli::block_on(record(global, plan, now, around))?;
+    let end = crate::cli::block_on(record(global, plan, now, course))?;
     if has_logs {
         attach(global, &path, &args.logs)?;
     }
-    if !is_around {
+    if !is_judged {
         return Ok(Code::Ok);
     }
     let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
@@ -138,7 +178,7 @@ async fn record(
     global: &Global,
     mut plan: Plan,
     now: Timestamp,
-    around: Option<Around>,
+    course: Course,
 ) -> anyhow::Result<CommandEnd> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
@@ -161,12 +201,20 @@ async fn record(
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let (told, recording_stop) = around::recording_stop();
-    let recorded = |stop| recording::phases(&plan, writer, sources, stop, &watchers, followers);
-    let (ending, end) = match around {
-        None => (recorded(stop).await, CommandEnd::Succeeded),
-        Some(around) => {
+    let (ending, end) = match course {
+        Course::Planned => {
+            let all = recording::phases(&plan, writer, sources, stop, &watchers, followers);
+            (all.await, CommandEnd::Succeeded)
+        }
+        Course::Once => {
+            let ending = recording::moment(writer, sources, stop, &watchers).await;
+            (ending, CommandEnd::Succeeded)
+        }
+        Course::Around(around) => {
             let command = around.run(plan.path.clone(), stop, told);
-            around::beside(recorded(recording_stop), command).await
+            let all =
+                recording::phases(&plan, writer, sources, recording_stop, &watchers, followers);
+            around::beside(all, command).await
         }
     };
     watchers.reporter().finish();

@@ -6,16 +6,17 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use clap::Args;
 
+use crate::capture::CaptureReader;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::diagnose::{MODES, Outcome, WhyNot};
+use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
 use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path, similar_names};
 use crate::report::{
-    Color, Diagnosed, prompt_text, replay_json, replay_text, report_of, why_not_text,
+    Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of, why_not_text,
 };
-use crate::session::{Judgement, Session, View};
+use crate::session::{Judgement, Session, View, check_citations};
 use crate::share::disagreement;
 use crate::timeline::Evaluation;
 
@@ -63,7 +64,8 @@ pub struct ReplayArgs {
     /// what it claimed and why that lost
     #[arg(long, value_name = "MODE", conflicts_with = "verify")]
     why_not: Option<String>,
-    /// Evaluate twice, differently, and compare; exits with 4 where the two differ
+    /// Evaluate twice, differently, and compare; look up in the capture what findings cite. Exits with 4
+    /// where anything differs
     #[arg(long)]
     verify: bool,
 }
@@ -117,10 +119,12 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
             return Err(CliError::Mismatch { first, second }.into());
         }
     }
+    let verification =
+        args.verify.then(|| verified(reader, &verdict)).transpose().with_context(cannot)?;
     let damage = reader.damage();
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
-    let report = Diagnosed::new(report, verdict);
+    let report = Diagnosed { verification, ..Diagnosed::new(report, verdict) };
     let bytes = match global.wide_format {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Prompt => prompt_text(&report),
@@ -145,6 +149,26 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         Outcome::CannotTell => Code::CannotTell,
     })
 }
+
+/// Looks up what a verdict cites, after its evaluations were found to agree.
+///
+/// # Errors
+///
+/// [`CliError::NotBorneOut`] where the capture does not hold a cited reading.
+fn verified(reader: &CaptureReader, verdict: &Verdict) -> anyhow::Result<Verification> {
+    let citations = check_citations(reader, &verdict.findings)?;
+    if citations.disagreeing.is_empty() {
+        return Ok(Verification { evaluations: EVALUATIONS, citations });
+    }
+    let told = citations.disagreeing.iter().map(|one| {
+        let Citation { reference, at_ms, value } = &one.citation;
+        format!("{} cites {reference} = {value} at {at_ms}: {}", one.finding, one.held)
+    });
+    Err(CliError::NotBorneOut(told.collect::<Vec<_>>().join("; ")).into())
+}
+
+/// How many evaluations `--verify` compares: in sequence, and in another order of arrival.
+const EVALUATIONS: usize = 2;
 
 /// Prints what became of a failure mode.
 fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {

@@ -221,6 +221,16 @@ pub struct Finding {
     pub plot: Vec<Plot>,
 }
 
+impl Finding {
+    /// The same finding with its readings taken at `at`, where that is not its onset.
+    pub(in crate::diagnose) fn read_at(mut self, at: Timestamp) -> Self {
+        for citation in &mut self.citations {
+            citation.at_ms = at;
+        }
+        self
+    }
+}
+
 /// A quantity that shows a finding, to be plotted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Plot {

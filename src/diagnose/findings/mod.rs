@@ -34,7 +34,8 @@ pub(in crate::diagnose) struct Crossing<'a> {
     pub lasts: bool,
     /// A sentence without a full stop.
     pub text: String,
-    /// The reference and the value of the reading at the onset.
+    /// The reference and the value of the reading at the onset; of one at another instant, see
+    /// [`Finding::read_at`].
     pub read: (&'a str, String),
     /// The quantities to plot.
     pub plot: Vec<Plot>,

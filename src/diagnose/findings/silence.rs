@@ -7,15 +7,17 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{
-    Finding, FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number, seconds,
+    Citation, Finding, FindingKind, FindingRef, Findings, Plot, PlotHow, Target, counted, number,
+    seconds,
 };
 use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
 use crate::diagnose::observations::{
-    FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence,
+    FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence, listed_at,
 };
+use crate::model::{Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
 
 /// The findings of what PD counted after a node failed: leaders that were elected elsewhere, and
@@ -81,21 +83,31 @@ pub(in crate::diagnose) fn outage(
     let target = Target::store(store);
     let instance = store.instance.clone().unwrap_or_default();
     let mut found = Vec::new();
-    found.extend(outage.heartbeats.as_ref().map(|silence| missed_heartbeats(store, silence)));
+    found.extend(
+        outage.heartbeats.as_ref().map(|silence| missed_heartbeats(evidence, store, silence)),
+    );
     let scrapes = outage.scrapes.as_ref();
-    found.extend(scrapes.map(|scrapes| failed_scrapes_of_store(&target, &instance, scrapes)));
+    found.extend(
+        scrapes.map(|scrapes| failed_scrapes_of_store(evidence, &target, &instance, scrapes)),
+    );
     found.extend(undelivered_by_peers(evidence, outage));
     found.extend(undelivered_to_peers(evidence, outage));
-    found.extend(outage.restart.map(|restart| restarted_store(&target, &instance, restart)));
+    let restarted = |restart| restarted_store(evidence, &target, &instance, restart);
+    found.extend(outage.restart.map(restarted));
     found.extend(liveness(&outage.liveness, &target, &instance));
     found.into_iter().map(|finding| findings.add(finding)).collect()
 }
 
-fn missed_heartbeats(store: &StoreNode, silence: &Silence) -> Finding {
+fn missed_heartbeats(evidence: &Evidence, store: &StoreNode, silence: &Silence) -> Finding {
     let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
     let path = "PD /stores last_heartbeat".to_owned();
-    let mut citations = vec![cite(path.clone(), silence.last, "the last one before".to_owned())];
-    citations.extend(silence.next.map(|at| cite(path, at, "the next one".to_owned())));
+    let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+    let listed = |heard| history.and_then(|history| listed_at(evidence, history, heard));
+    let cited = |heard: Timestamp, which: &str| {
+        cite(path.clone(), listed(heard).unwrap_or(heard), format!("{heard}, {which}"))
+    };
+    let mut citations = vec![cited(silence.last, "the last before")];
+    citations.extend(silence.next.map(|next| cited(next, "the next")));
     let about = About {
         kind: FindingKind::SilentToPd,
         target: Target::store(store),
@@ -107,7 +119,12 @@ fn missed_heartbeats(store: &StoreNode, silence: &Silence) -> Finding {
     finding(about, text, citations, vec![of_pd(HEARTBEAT_AGE, &id)])
 }
 
-fn failed_scrapes_of_store(target: &Target, instance: &str, scrapes: &FailedScrapes) -> Finding {
+fn failed_scrapes_of_store(
+    evidence: &Evidence,
+    target: &Target,
+    instance: &str,
+    scrapes: &FailedScrapes,
+) -> Finding {
     let silence = &scrapes.silence;
     let how = match scrapes.took_s {
         Some(took) if took < 1.0 => format!(", refused within {}", seconds(took)),
@@ -119,10 +136,12 @@ fn failed_scrapes_of_store(target: &Target, instance: &str, scrapes: &FailedScra
     let series = format!("up{{instance=\"{instance}\"}}");
     let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
     citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
-    if let Some(took) = scrapes.took_s {
+    let first = TimeRange::new(silence.missed, silence.missed.saturating_add_millis(1));
+    let took = evidence.series.gauge("scrape_duration_seconds", instance, |_| true);
+    citations.extend(took.within(first).iter().map(|point| {
         let series = format!("scrape_duration_seconds{{instance=\"{instance}\"}}");
-        citations.push(cite(series, silence.missed, number(took)));
-    }
+        cite(series, point.at, number(point.value))
+    }));
     let about = About {
         kind: FindingKind::ScrapesFail,
         target: target.clone(),
@@ -133,13 +152,32 @@ fn failed_scrapes_of_store(target: &Target, instance: &str, scrapes: &FailedScra
     finding(about, text, citations, vec![plot("up", PlotHow::Gauge, instance)])
 }
 
-fn restarted_store(target: &Target, instance: &str, restart: Restart) -> Finding {
+/// The start of a process as a citation: of its metric where that was scraped when the start was first seen,
+/// else of what PD says.
+fn cite_start(evidence: &Evidence, instance: &str, restart: Restart, by_pd: &str) -> Citation {
+    let starts = evidence.series.gauge(START, instance, |_| true);
+    let seen = TimeRange::new(restart.seen, restart.seen.saturating_add_millis(1));
+    match starts.within(seen).first() {
+        Some(point) => {
+            cite(format!("{START}{{instance=\"{instance}\"}}"), point.at, number(point.value))
+        }
+        None => cite(by_pd.to_owned(), restart.seen, (restart.at.as_millis() / 1000).to_string()),
+    }
+}
+
+/// The metric of when a process started, in Unix seconds.
+const START: &str = "process_start_time_seconds";
+
+fn restarted_store(
+    evidence: &Evidence,
+    target: &Target,
+    instance: &str,
+    restart: Restart,
+) -> Finding {
     let text = format!(
         "its process started anew, {} after the last sign of the old one",
         seconds((restart.at - restart.last_sign).max(0) as f64 / 1000.0)
     );
-    let series = format!("process_start_time_seconds{{instance=\"{instance}\"}}");
-    let value = number(restart.at.as_millis() as f64 / 1000.0);
     let about = About {
         kind: FindingKind::Restarted,
         target: target.clone(),
@@ -147,8 +185,8 @@ fn restarted_store(target: &Target, instance: &str, restart: Restart) -> Finding
         uncertainty_ms: (restart.at - restart.last_sign).max(0),
         end: Some(restart.seen),
     };
-    let plots = vec![plot("process_start_time_seconds", PlotHow::Gauge, instance)];
-    finding(about, text, vec![cite(series, restart.seen, value)], plots)
+    let cited = cite_start(evidence, instance, restart, "PD /stores start_timestamp");
+    finding(about, text, vec![cited], vec![plot(START, PlotHow::Gauge, instance)])
 }
 
 /// The counter of raft messages that a store could not deliver to another.
@@ -161,12 +199,15 @@ fn undelivered_by_peers(evidence: &Evidence, outage: &Outage) -> Option<Finding>
     let text = format!("{} cannot deliver raft messages to it", names(stores, &outage.column));
     let series = format!("{UNDELIVERED}{{type=\"unreachable\",store_id=\"{id}\"}}");
     let instances = outage.column.iter().filter_map(|peer| stores[*peer].instance.clone());
-    let to_it = Some(("store_id".to_owned(), id));
+    let to_it = Some(("store_id".to_owned(), id.clone()));
     let plots = instances
         .map(|name| Plot { label: to_it.clone(), ..plot(UNDELIVERED, PlotHow::Rate, &name) });
     let plots = plots.collect();
     (!outage.column.is_empty()).then(|| {
+        let rises = |labels: &Labels| labels.get("store_id") == Some(id.as_str());
+        let at = first_report(evidence, outage, rises);
         undelivered(FindingKind::UnreachableForPeers, stores, outage, (text, series, plots))
+            .read_at(at)
     })
 }
 
@@ -178,8 +219,10 @@ fn undelivered_to_peers(evidence: &Evidence, outage: &Outage) -> Option<Finding>
     let name = instance.unwrap_or_default();
     let series = format!("{UNDELIVERED}{{type=\"unreachable\",instance=\"{name}\"}}");
     let plots = instance.iter().map(|name| plot(UNDELIVERED, PlotHow::Rate, name)).collect();
-    (!outage.row.is_empty())
-        .then(|| undelivered(FindingKind::ReachesNoPeers, stores, outage, (text, series, plots)))
+    (!outage.row.is_empty()).then(|| {
+        let at = first_report(evidence, outage, |labels| labels.get("instance") == instance);
+        undelivered(FindingKind::ReachesNoPeers, stores, outage, (text, series, plots)).read_at(at)
+    })
 }
 
 fn undelivered(
@@ -197,6 +240,17 @@ fn undelivered(
     };
     let value = format!("rises, {} in all", number(outage.reports));
     finding(about, text, vec![cite(series, outage.onset, value)], plots)
+}
+
+/// When the counters of undeliverable messages that `keep` accepts first rise during an outage; its onset
+/// where none does.
+fn first_report(evidence: &Evidence, outage: &Outage, keep: impl Fn(&Labels) -> bool) -> Timestamp {
+    let counters = evidence.series.metric(UNDELIVERED).iter();
+    let kept = counters
+        .filter(|series| series.labels.get("type") == Some("unreachable") && keep(&series.labels));
+    let rises = kept.flat_map(|series| evidence.series.increments(series));
+    let rises = rises.filter(|one| one.by > 0.0 && one.at >= outage.last_sign);
+    rises.map(|one| one.at).min().unwrap_or(outage.onset)
 }
 
 fn names(stores: &[StoreNode], chosen: &BTreeSet<usize>) -> String {
@@ -250,7 +304,7 @@ pub(in crate::diagnose) fn member_outage(
     let mut found = Vec::new();
     if outage.failed_asks > 0 {
         let about = about(FindingKind::NoAnswer, outage.onset, outage.end);
-        found.push(unanswered_requests(outage, about));
+        found.push(unanswered_requests(evidence, outage, about));
     }
     if let Some(scrapes) = &outage.scrapes {
         let silence = &scrapes.silence;
@@ -264,8 +318,7 @@ pub(in crate::diagnose) fn member_outage(
     }
     if let Some(restart) = outage.restart {
         let reference = format!("PD {} /status start_timestamp", outage.member);
-        let value = (restart.at.as_millis() / 1000).to_string();
-        let citations = vec![cite(reference, restart.seen, value)];
+        let citations = vec![cite_start(evidence, &instance, restart, &reference)];
         let about = about(FindingKind::Restarted, restart.at, Some(restart.seen));
         let text = "its process started anew".to_owned();
         let plots = vec![of_pd(ANSWERS, &outage.member)];
@@ -275,7 +328,7 @@ pub(in crate::diagnose) fn member_outage(
     found.into_iter().map(|finding| findings.add(finding)).collect()
 }
 
-fn unanswered_requests(outage: &MemberOutage, about: About) -> Finding {
+fn unanswered_requests(evidence: &Evidence, outage: &MemberOutage, about: About) -> Finding {
     let how = match outage.refused {
         Some(true) => "refused",
         _ => "without an answer",
@@ -284,7 +337,10 @@ fn unanswered_requests(outage: &MemberOutage, about: About) -> Finding {
     let duration = lasted(outage.onset, outage.end);
     let text = format!("{} requests {how} {duration}{led}", outage.failed_asks);
     let reference = format!("PD {} /ping", outage.member);
-    let citations = vec![cite(reference, outage.onset, how.to_owned())];
+    let asks = evidence.pd.members.get(&outage.member).map_or(&[][..], |member| &member.asks[..]);
+    let failed = asks.iter().find(|ask| ask.failed.is_some() && ask.at >= outage.onset);
+    let at = failed.map_or(outage.onset, |ask| ask.at);
+    let citations = vec![cite(reference, at, how.to_owned())];
     finding(about, text, citations, vec![of_pd(ANSWERS, &outage.member)])
 }
 

@@ -105,9 +105,14 @@ fn slow_finding(target: Target, slow: &Slow) -> Finding {
         Stage::Network => (FindingKind::SlowNetwork, "an answer"),
     };
     let plotted = slow.plot(&target.name);
+    let of = format!("{{instance=\"{}\"}}", slow.instance);
     let series = match slow.quantity.how {
         PlotHow::Pd => format!("PD {} {}", target.name, slow.quantity.metric),
-        _ => format!("{}{{instance=\"{}\"}}", slow.quantity.metric, slow.instance),
+        PlotHow::Gauge => format!("{}{of}", slow.quantity.metric),
+        PlotHow::Rate => format!("rate({}{of})", slow.quantity.metric),
+        PlotHow::Mean => {
+            format!("rate({0}_sum{of}) / rate({0}_count{of})", slow.quantity.metric)
+        }
     };
     let about = About {
         kind,

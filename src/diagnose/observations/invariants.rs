@@ -16,6 +16,8 @@ pub struct Stretch {
     pub lasts: bool,
     /// The value farthest beyond the limit.
     pub peak: f64,
+    /// The end of the point with that value.
+    pub peak_at: Timestamp,
 }
 
 /// Stretches of at least `hold` points at or above `limit`.
@@ -35,6 +37,7 @@ pub fn above(track: &Track, limit: f64, hold: usize) -> Vec<Stretch> {
             since: first.since,
             lasts: index == track.0.len(),
             peak: peak.value,
+            peak_at: peak.at,
         });
     }
     found

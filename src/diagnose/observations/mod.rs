@@ -45,7 +45,7 @@ pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use shift::{Shift, shifts};
-pub use silence::{FailedScrapes, Silence};
+pub use silence::{FailedScrapes, Silence, listed_at};
 pub use stages::{
     MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow,
 };

@@ -65,6 +65,14 @@ pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) 
     found
 }
 
+/// When PD first listed the heartbeat that it received at `heard`, by the recorder's clock; `None` where it
+/// listed no such heartbeat.
+pub fn listed_at(evidence: &Evidence, store: &StoreHistory, heard: Timestamp) -> Option<Timestamp> {
+    let skew = clock_skew_ms(evidence, store);
+    let is_it = |sent: Timestamp| sent.saturating_add_millis(skew) == heard;
+    store.heartbeats.iter().find(|(_, sent)| is_it(*sent)).map(|(seen, _)| *seen)
+}
+
 /// How many milliseconds the clock that dates heartbeats runs behind the recorder's. Where the two
 /// agree, the youngest heartbeat ever listed is between 0 and 10 s old.
 fn clock_skew_ms(evidence: &Evidence, store: &StoreHistory) -> i64 {

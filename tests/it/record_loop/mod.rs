@@ -4,6 +4,7 @@
 //! sample. What the recorder said on stdout is what must be in the file.
 
 mod around;
+mod once;
 mod program;
 mod unobserved;
 

@@ -166,7 +166,9 @@ fn claim(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim
     let Spread { least, most } = Spread::at(observed, at).unwrap_or(Spread { least: 0, most: 0 });
     let mut claim = Claim::new(Target::cluster(), from, 60_000, 0.7);
     claim.end = end;
-    claim.readings.push(crossing(Crossing {
+    let listings = &observed.evidence.pd.listings;
+    let listed = listings.iter().rev().copied().find(|listed| *listed <= at);
+    let reading = crossing(Crossing {
         kind: FindingKind::ScoresApart,
         target: Target::cluster(),
         range: TimeRange::new(from, end.unwrap_or(observed.open())),
@@ -177,8 +179,9 @@ fn claim(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim
             number(least as f64),
             number(most as f64)
         ),
-        read: ("PD /schedulers", "balance-leader-scheduler not at work".to_owned()),
+        read: ("PD /stores leader_count", format!("{least} to {most}")),
         plot: Vec::new(),
-    }));
+    });
+    claim.readings.push(reading.read_at(listed.unwrap_or(from)));
     claim
 }

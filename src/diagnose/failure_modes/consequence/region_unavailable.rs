@@ -114,7 +114,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         uncertainty_ms: 20_000,
         lasts: end.is_none(),
         text,
-        read: ("PD /regions/writeflow peers", "most on missing stores".to_owned()),
+        read: ("peers of PD /regions/writeflow", "most on missing stores".to_owned()),
         plot: Vec::new(),
     }));
     vec![

@@ -110,7 +110,7 @@ fn halted(observed: &ObservedWindow<'_>) -> Option<Claim> {
     }
     let mut claim = Claim::new(Target::cluster(), from, uncertainty_ms, 0.8);
     claim.end = end;
-    claim.readings.push(crossing(Crossing {
+    let reading = crossing(Crossing {
         kind: FindingKind::OperatorsStill,
         target: Target::cluster(),
         range,
@@ -119,7 +119,8 @@ fn halted(observed: &ObservedWindow<'_>) -> Option<Claim> {
         text: format!("{} = {} while {why}", change.key, change.to),
         read: ("PD /config", format!("{} {}", change.key, change.to)),
         plot: Vec::new(),
-    }));
+    });
+    claim.readings.push(reading.read_at(change.at));
     Some(claim)
 }
 

@@ -51,7 +51,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let show =
             |value: &str| if value.is_empty() { "unset".to_owned() } else { value.to_owned() };
         let text = format!("{}: {} -> {}", change.key, show(&change.from), show(&change.to));
-        claim.readings.push(crossing(Crossing {
+        let reading = crossing(Crossing {
             kind: FindingKind::ConfigChanged,
             target: Target::cluster(),
             range: TimeRange::new(at, at),
@@ -60,7 +60,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             text,
             read: ("PD /config", format!("{} {}", change.key, change.to)),
             plot: Vec::new(),
-        }));
+        });
+        claim.readings.push(reading.read_at(change.at));
         claim.target.concerns.push(change.key.clone());
         found.push(claim);
     }

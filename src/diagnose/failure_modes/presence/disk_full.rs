@@ -74,7 +74,8 @@ fn by_metrics(observed: &ObservedWindow<'_>, store: usize) -> Option<(Track, Str
         Some(Point { value: point.value / capacity.value, ..*point })
     };
     let track = Track(available.0.iter().filter_map(share).collect());
-    Some((track, format!("{SIZE}{{type=\"available\",instance=\"{instance}\"}}")))
+    let part = |kind: &str| format!("{SIZE}{{type=\"{kind}\",instance=\"{instance}\"}}");
+    Some((track, format!("{} / {}", part("available"), part("capacity"))))
 }
 
 /// The free share of the disk over time by PD, to four digits. PD has it also of a process that died
@@ -118,7 +119,7 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
     );
     claim.stores = vec![store];
     claim.end = (!stretch.lasts).then_some(stretch.range.end);
-    claim.readings.push(crossing(Crossing {
+    let reading = crossing(Crossing {
         kind: FindingKind::DiskFilled,
         target: Target::store(known),
         range: stretch.range,
@@ -140,7 +141,8 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
                 label: Some(("type".to_owned(), "available".to_owned())),
             })
             .collect(),
-    }));
+    });
+    claim.readings.push(reading.read_at(stretch.peak_at));
     let address = &known.address;
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
     Some(claim.unchecked(

@@ -24,11 +24,13 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let at = observed.evidence.window.start;
+    let told = observed.evidence.pd.leaderships.values().flatten();
+    let read_at = told.map(|(at, _)| *at).min().unwrap_or(at);
     let claims = with_one_url(observed.evidence).into_iter().map(|(url, names)| {
         let mut target = Target::named(TargetKind::Pd, "pd");
         target.concerns = names;
         let mut claim = Claim::new(target.clone(), at, 10_000, 0.85);
-        claim.readings.push(crossing(Crossing {
+        let reading = crossing(Crossing {
             kind: FindingKind::NoAnswer,
             target: target.clone(),
             range: TimeRange::new(at, observed.open().max(at)),
@@ -37,7 +39,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             text: format!("{} are listed with {url}", target.concerns.join(" and ")),
             read: ("PD /members client_urls", url),
             plot: Vec::new(),
-        }));
+        });
+        claim.readings.push(reading.read_at(read_at));
         claim.unchecked("which of them is the old one", "pd-ctl member; pd-ctl member delete id ID")
     });
     claims.collect()

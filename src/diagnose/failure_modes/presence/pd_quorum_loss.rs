@@ -111,15 +111,23 @@ fn claim(
         target.concerns.len(),
         observed.member_names.len()
     );
-    claim.readings.push(crossing(Crossing {
+    let until_open = TimeRange::new(range.start, range.end.max(observed.open()) + 1);
+    let mut leaders = observed.evidence.pd.leaders.iter();
+    let leaderless = leaders.find(|(at, leader)| leader.is_none() && until_open.contains(*at));
+    let (read, at) = match leaderless {
+        Some((at, _)) => (("PD /members", "no leader".to_owned()), *at),
+        None => (("members that answer PD /ping", text.clone()), range.start),
+    };
+    let reading = crossing(Crossing {
         kind: FindingKind::QuorumLost,
         target,
         range,
         uncertainty_ms: 5_000,
         lasts: until.is_none(),
         text,
-        read: ("PD /members", "no leader".to_owned()),
+        read,
         plot: Vec::new(),
-    }));
+    });
+    claim.readings.push(reading.read_at(at));
     claim
 }

@@ -141,7 +141,7 @@ fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             uncertainty_ms: 15_000,
             lasts: end.is_none(),
             text: format!("{} targets have no samples", instances.len()),
-            read: ("up", "absent".to_owned()),
+            read: ("up", "the last before".to_owned()),
             plot: Vec::new(),
         }));
         found.push(claim);

@@ -110,7 +110,9 @@ fn hears_no_store(
     let first = first.min_by_key(|outage| outage.onset);
     let name = first.map(|outage| observed.evidence.nodes.stores[outage.store].name());
     let name = name.unwrap_or_default();
-    crossing(Crossing {
+    let listings = &observed.evidence.pd.listings;
+    let listed = listings.iter().copied().find(|at| *at >= onset);
+    let found = crossing(Crossing {
         kind: FindingKind::SilentToPd,
         target,
         range: shown.range,
@@ -119,5 +121,6 @@ fn hears_no_store(
         text: format!("it leads PD and hears none of the {} stores, which run", outages.len()),
         read: ("PD /stores last_heartbeat", format!("{name}: none after {onset}")),
         plot: Vec::new(),
-    })
+    });
+    found.read_at(listed.unwrap_or(onset))
 }

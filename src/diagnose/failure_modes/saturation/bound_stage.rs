@@ -45,21 +45,27 @@ pub fn crossings(
             Claim::new(target.clone(), stretch.range.start, uncertainty_ms, limit.confidence);
         claim.stores = vec![store];
         claim.end = (!stretch.lasts).then_some(stretch.range.end);
-        claim.readings.push(crossing(Crossing {
+        let series = format!("{}{{instance=\"{instance}\"}}", limit.metric);
+        let reference = match limit.how {
+            PlotHow::Gauge => series,
+            _ => format!("rate({series})"),
+        };
+        let reading = crossing(Crossing {
             kind: limit.kind,
             target,
             range: stretch.range,
             uncertainty_ms,
             lasts: stretch.lasts,
             text: (limit.text)(stretch.peak),
-            read: (&format!("{}{{instance=\"{instance}\"}}", limit.metric), number(stretch.peak)),
+            read: (&reference, number(stretch.peak)),
             plot: vec![Plot {
                 metric: limit.metric.to_owned(),
                 how: limit.how,
                 instance: instance.to_owned(),
                 label: None,
             }],
-        }));
+        });
+        claim.readings.push(reading.read_at(stretch.peak_at));
         if observed.disturbed(stretch.range.start) {
             claim.confidence -= 0.3;
             claim = claim.but("it began while a node was missing");

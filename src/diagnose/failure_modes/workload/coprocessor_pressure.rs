@@ -137,7 +137,7 @@ fn stuck(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             number(now),
             number(before)
         );
-        claim.readings.push(crossing(Crossing {
+        let reading = crossing(Crossing {
             kind: FindingKind::RequestsRefused,
             target,
             range: TimeRange::new(departure.onset, departure.end.unwrap_or(observed.open())),
@@ -146,7 +146,8 @@ fn stuck(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             text,
             read: (&format!("{RUNNING}{{instance=\"{instance}\"}}"), number(departure.peak)),
             plot: vec![plot(RUNNING, PlotHow::Gauge, instance)],
-        }));
+        });
+        claim.readings.push(reading.read_at(departure.peak_at));
         Some(claim.unchecked(
             "what the reads wait for",
             "curl http://TIKV:20180/metrics | grep 'async_request_total.*snapshot'",

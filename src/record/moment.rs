@@ -1,0 +1,112 @@
+//! Records one moment: one round of requests to PD and the last sample of each series.
+//!
+//! What follows one moment by another is `recorder`.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clock::{Clock, Clocks};
+use super::commit::Committer;
+use super::copier::{Copier, OpenTick, lock};
+use super::error::RecordError;
+use super::pd_sampler::PdSampler;
+use super::pd_sampling::{self, PdUpdate};
+use super::recorder::{Ending, Progress, Stop, wait_for_stop};
+use super::state::{RecordingState, millis};
+use crate::capture::{CaptureWriter, Tick};
+use crate::model::{Gap, Source, TimeRange, Timestamp};
+
+/// How far back the last sample of a series may lie, in milliseconds: Prometheus's own lookback
+/// (`--query.lookback-delta`).
+const LOOKBACK_MS: i64 = 300_000;
+/// The time to the next round of requests to PD, which a moment does not wait for.
+const NEXT_ROUND: Duration = Duration::from_secs(3_600);
+
+/// The sources of one moment.
+pub struct Moment {
+    /// Copies samples out of Prometheus; `None` where no Prometheus is recorded.
+    pub copier: Option<Copier>,
+    /// Asks the PD members; `None` where no PD is recorded.
+    pub pd: Option<PdSampler>,
+    /// Prometheus's clock minus the recorder's, in milliseconds.
+    pub prometheus_offset_ms: i64,
+}
+
+/// Asks every member of PD for everything once, copies the last sample of each series out of Prometheus, both
+/// at the same time, and seals the capture. Where the caller wants to stop, what has come by then is sealed.
+///
+/// The capture does not count as copied: a later copy of the past reads all samples.
+///
+/// # Errors
+///
+/// [`RecordError`] where the capture cannot be written. Sources that fail are no error but gaps.
+pub async fn record_moment(
+    moment: Moment,
+    writer: CaptureWriter,
+    clock: &'static dyn Clock,
+    mut stop: watch::Receiver<Stop>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Ending, RecordError> {
+    let clocks = Clocks::start(clock);
+    let Moment { copier, pd, prometheus_offset_ms } = moment;
+    let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed: None });
+    let committer = Committer::new(&open_tick, clocks, None, progress);
+    let mut state = RecordingState::new(&open_tick, clocks, prometheus_offset_ms, committer);
+    let now = state.started().steady.saturating_add_millis(prometheus_offset_ms);
+    state.begin()?;
+
+    let (sender, updates) = mpsc::unbounded_channel();
+    if let Some(pd) = pd {
+        state.expect_members(&pd, millis(NEXT_ROUND));
+        pd_sampling::start(pd, NEXT_ROUND, clocks, sender)?;
+    } else {
+        drop(sender);
+    }
+    let both = async {
+        tokio::join!(ask(&mut state, updates), copy(copier.as_ref(), &open_tick, now));
+    };
+    tokio::select! {
+        biased;
+        () = wait_for_stop(&mut stop, Stop::AfterTick) => {}
+        () = both => {}
+    }
+    state.end()?;
+    drop(state);
+    let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
+    open_tick.writer.finish()?;
+    Ok(Ending::Sealed)
+}
+
+/// Takes in one round of answers; none where no sampler runs.
+async fn ask(state: &mut RecordingState<'_>, mut updates: mpsc::UnboundedReceiver<PdUpdate>) {
+    while let Some(update) = updates.recv().await {
+        let is_last = matches!(update, PdUpdate::RoundEnded(_));
+        state.handle_pd_update(update);
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Copies the last samples up to `now` of Prometheus's clock. A failure becomes a gap.
+async fn copy(copier: Option<&Copier>, open_tick: &Mutex<OpenTick>, now: Timestamp) {
+    let Some(copier) = copier else { return };
+    let end = now.saturating_add_millis(1);
+    let range = TimeRange::new(now.saturating_add_millis(-LOOKBACK_MS), end);
+    let gaps = match copier.copy_last(open_tick, range).await {
+        Ok(stats) => stats.left_out,
+        Err(error) => {
+            tracing::warn!(%error, "Prometheus was not copied");
+            vec![Gap {
+                range: TimeRange::new(now, end),
+                source: Source::Prometheus,
+                reason: error.gap_reason(),
+                detail: error.to_string(),
+                healed_at: None,
+            }]
+        }
+    };
+    lock(open_tick).tick.gaps.extend(gaps);
+}

@@ -1,0 +1,69 @@
+//! A recording of one moment, of both sources and of one alone.
+
+use std::collections::BTreeSet;
+
+use operator::capture::{CaptureReader, verify};
+use operator::model::TimeRange;
+use operator::session::Session;
+
+use super::Scene;
+use super::program::{Ended, Program, operator};
+
+async fn once(scene: &Scene, sources: &[&str]) -> (Ended, CaptureReader) {
+    let directory = scene.directory.path().display().to_string();
+    let fixed = ["--format", "json", "--dir", &directory, "record", "--run", "run", "--once"];
+    let series = ["--no-default-match", "--match", "{job=~\".+\"}"];
+    let mut recorder = Program::start(operator().args([&fixed[..], &series, sources].concat()));
+    let ended = recorder.wait().await;
+    assert!(matches!(ended.code, Some(0 | 10 | 11)), "{:?}: {}", ended.code, ended.errors);
+    let said = recorder.last(|event| event["event"] == "end").expect("it says where it is");
+    assert_eq!(said["sealed"], true);
+    let judged = recorder.last(|event| event["verdict"].is_object());
+    assert!(judged.is_some(), "the verdict is printed");
+    assert_eq!(verify(&scene.path()).expect("it opens").damage, []);
+    assert_eq!(scene.left_beside(), [""; 0]);
+    (ended, CaptureReader::open(&scene.path()).expect("it opens"))
+}
+
+fn paths(reader: &CaptureReader) -> BTreeSet<String> {
+    let answers = reader.pd_answers(TimeRange::ALL).expect("answers read");
+    answers.into_iter().map(|answer| answer.path).collect()
+}
+
+/// How many samples each series of the source has; the recorder's own ones do not count.
+fn samples_of_each(reader: &CaptureReader) -> Vec<usize> {
+    let series = reader.select(&[], TimeRange::ALL).expect("samples read");
+    let theirs = series.iter().filter(|one| one.labels.get("job") != Some("operator"));
+    theirs.map(|one| one.samples.len()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_moment_has_one_sample_of_each_series_and_one_answer_of_each_endpoint() {
+    let scene = Scene::new().await;
+    let (_, reader) =
+        once(&scene, &["--pd", &scene.stand.pd, "--prometheus", &scene.gate.url]).await;
+    assert_eq!(samples_of_each(&reader), vec![1; scene.supply.labels().count()]);
+    let answers = reader.pd_answers(TimeRange::ALL).expect("answers read");
+    assert!(answers.len() > 20, "{}", answers.len());
+    let asked: BTreeSet<_> = answers.iter().map(|one| (&one.member, &one.path)).collect();
+    assert_eq!(asked.len(), answers.len(), "nothing is asked twice");
+    let texts = reader.events().expect("events read");
+    let texts: Vec<&str> = texts.iter().map(|event| event.text.as_str()).collect();
+    assert_eq!(texts, ["recording began", "recording ended"]);
+    assert_eq!(reader.gaps().expect("gaps read"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_is_enough_for_a_moment() {
+    let scene = Scene::new().await;
+    let (_, reader) = once(&scene, &["--prometheus", &scene.gate.url]).await;
+    assert!(paths(&reader).is_empty());
+    assert_eq!(samples_of_each(&reader), vec![1; scene.supply.labels().count()]);
+
+    let scene = Scene::new().await;
+    let (_, reader) = once(&scene, &["--pd", &scene.stand.pd]).await;
+    assert!(paths(&reader).iter().any(|path| path.contains("/regions/check/")));
+    assert_eq!(samples_of_each(&reader), [0; 0]);
+    let window = Session::open(&scene.path()).expect("it opens").window();
+    assert!(window.millis() < 20_000, "{window:?}");
+}
