@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use super::source_fix::source_fix;
 use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
@@ -279,15 +280,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
         Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
         Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
-        _ => match cause.downcast_ref::<SourceError>()? {
-            SourceError::Unauthorized { .. } => {
-                "see --ca-file, --cert-file and --key-file, --bearer-file, --basic-user"
-            }
-            SourceError::Connect { .. } | SourceError::Timeout { .. } => {
-                "`operator doctor` checks every endpoint"
-            }
-            _ => return None,
-        },
+        _ => source_fix(cause.downcast_ref::<SourceError>()?)?,
     };
     Some(text.to_owned())
 }

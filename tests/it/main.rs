@@ -10,6 +10,7 @@ mod frozen;
 mod layering;
 mod many_rows;
 mod mutate;
+mod obstacles;
 mod printing;
 mod promql;
 mod real_prometheus;
