@@ -77,8 +77,10 @@ enum Command {
 
 /// Runs the program by the process's arguments. Returns its exit code, a [`Code`].
 pub fn main() -> ExitCode {
-    let understood = command()
-        .try_get_matches()
+    let command = command();
+    let understood = arguments::with_replay(&command, std::env::args_os().collect());
+    let understood = command
+        .try_get_matches_from(understood)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let done = match understood {
         Ok((cli, matches)) => run(cli, &matches),

@@ -281,3 +281,49 @@ fn what_pd_ctl_printed_is_imported_and_judged() {
     let text = String::from_utf8_lossy(&replayed.get_output().stdout).into_owned();
     assert!(text.starts_with("FAULT  store 5 (h5:20160)"), "{text}");
 }
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+#[test]
+fn a_file_alone_is_replayed() {
+    let (code, text, errors) = run(empty_dir().path(), &[&format!("{DATA}/chaos-02.capture")]);
+    assert_eq!(code, Some(10), "{errors}");
+    assert!(text.starts_with("FAULT"), "{text}");
+}
+
+#[test]
+fn times_are_taken_as_they_are_printed_and_from_the_start() {
+    let dir = Path::new(DATA);
+    let text = |at: &str| {
+        let (code, text, errors) = run(dir, &["query", "chaos-02", "vector(time())", "--time", at]);
+        assert_eq!(code, Some(0), "{at}: {errors}");
+        text
+    };
+    let meant = text("2026-11-24T16:30:00Z");
+    for at in ["16:30", "16:30:00Z", "16:30:00.000"] {
+        assert_eq!(text(at), meant, "{at}");
+    }
+    assert_eq!(text("+10s"), text("2026-11-24T16:27:14.128Z"));
+    let (code, _, errors) = run(dir, &["replay", "chaos-02", "--at", "03:10"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("the capture covers"), "{errors}");
+}
+
+#[test]
+fn a_query_without_a_time_says_which_instant_it_took() {
+    let (code, _, errors) = run(Path::new(DATA), &["query", "chaos-02", "up"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        errors.contains("evaluated at 2026-11-24T16:36:20.331Z, the end of the run"),
+        "{errors}"
+    );
+    let (_, _, errors) = run(Path::new(DATA), &["query", "chaos-02", "up", "--time", "-1m"]);
+    assert!(!errors.contains("evaluated at"), "{errors}");
+}
+
+#[test]
+fn a_misspelt_option_suggests_the_right_one_alone() {
+    let (code, _, errors) = run(empty_dir().path(), &["replay", "x", "--fron", "-5m"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("'--from'") && !errors.contains("-- "), "{errors}");
+}

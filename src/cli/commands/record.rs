@@ -53,7 +53,8 @@ When the command began, what it printed and how it ended stands on the timeline;
 its exit code returned, or 12 where the command failed and 130 where it was interrupted. The capture is
 sealed in any case.
 
-Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
+Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset from now
+such as -2h; in --to also one from --from such as +5m.
 
 The keys of --config are the long flags: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
 Secrets come from files or the environment and are never written anywhere: a URL with a user and
