@@ -154,36 +154,28 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
     Ok(checks)
 }
 
-/// The check of a member that gives no list of members.
-fn silent_member(what: String, error: &SourceError, is_prometheus: bool) -> Check {
-    match error {
-        SourceError::Status { status: 404, .. } if is_prometheus => Check::fail(
-            what,
-            "this is a Prometheus and not PD",
-            "give this URL to --prometheus, and a client URL of PD, usually port 2379, to --pd",
-        ),
-        SourceError::Status { status: 404, .. } => Check::fail(
-            what,
-            "this is not PD",
-            "give a client URL of PD, usually port 2379, to --pd",
-        ),
-        SourceError::Status { status, .. } => Check::fail(
-            what,
-            format!("answers with status {status}"),
-            "a 503 means no leader or no quorum: see the member's log",
-        ),
-        error => Check::fail(
-            what,
-            error.to_string(),
-            source_fix(error).unwrap_or("see the member's log"),
-        ),
+/// The check of a server that knows no list of members.
+fn no_member(what: String, is_prometheus: bool) -> Check {
+    if is_prometheus {
+        let fix =
+            "give this URL to --prometheus, and a client URL of PD, usually port 2379, to --pd";
+        return Check::fail(what, "this is a Prometheus and not PD", fix);
     }
+    Check::fail(what, "this is not PD", "give a client URL of PD, usually port 2379, to --pd")
+}
+
+/// The check of a member that gives no list of members.
+fn silent_member(what: String, error: &SourceError) -> Check {
+    if let SourceError::Status { status, .. } = error {
+        let fix = "a 503 means no leader or no quorum: see the member's log";
+        return Check::fail(what, format!("answers with status {status}"), fix);
+    }
+    Check::fail(what, error.to_string(), source_fix(error).unwrap_or("see the member's log"))
 }
 
 /// Whether a Prometheus answers at the URL that was given as PD's.
 async fn is_prometheus(member: &Member, options: &HttpOptions) -> bool {
-    let client = PrometheusClient::new(&member.url, options);
-    match client {
+    match PrometheusClient::new(&member.url, options) {
         Ok(client) => client.version().await.is_some(),
         Err(_) => false,
     }
@@ -199,7 +191,10 @@ async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
                 leader = leader.or(members_view(&answer.body).and_then(|view| view.leader));
                 Check::ok(what, format!("answers in {} ms", answer.elapsed.as_millis() + 1))
             }
-            Err(error) => silent_member(what, &error, is_prometheus(member, options).await),
+            Err(SourceError::Status { status: 404, .. }) => {
+                no_member(what, is_prometheus(member, options).await)
+            }
+            Err(error) => silent_member(what, &error),
         });
     }
     if pd.addresses == Addresses::Seeds {
