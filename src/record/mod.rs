@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use copier::Copier;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
-pub use exposition::{EXPOSITION_TYPE, exposition};
+pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
