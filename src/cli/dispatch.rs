@@ -126,7 +126,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Explain(args) => explain::run(global, &args),
         Command::Report(args) => report::run(global, &args),
         Command::Score(args) => score::run(global, &args),
-        Command::Diff(args) => diff::run(global, &args),
+        Command::Diff(args) => return diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

@@ -9,6 +9,7 @@ use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
 use crate::rules::{RuleFileError, RuleTestsError};
+use crate::score::TruthError;
 use crate::share::{KeyError, ShareError};
 use crate::source::SourceError;
 
@@ -57,7 +58,8 @@ Exit codes:
   1    another error
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
-  4    a verification or a digest did not agree; a test of rules failed
+  4    a verification or a digest did not agree; a test of rules failed;
+       verdicts differ (diff); fewer are right than --at-least (score)
   5    no such run
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
@@ -105,6 +107,18 @@ pub enum CliError {
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
+    /// Fewer captures were judged right than asked for.
+    #[error(
+        "{right} of {scored} captures have the right first cause, and --at-least asks for {bound}"
+    )]
+    BelowBound {
+        /// The number of captures whose first cause is right.
+        right: usize,
+        /// The number of captures that were scored.
+        scored: usize,
+        /// The bound as it was given.
+        bound: String,
+    },
     /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
     NotBegun,
@@ -178,7 +192,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::Usage(_) => Code::Usage,
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
-            CliError::Mismatch { .. } => Code::Mismatch,
+            CliError::Mismatch { .. } | CliError::BelowBound { .. } => Code::Mismatch,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });
@@ -219,6 +233,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         || cause.is::<RunNameError>()
         || cause.is::<KeyError>()
         || cause.is::<TimeParseError>()
+        || cause.is::<TruthError>()
         || cause.is::<SubjectError>()
         || cause.is::<RuleFileError>()
         || cause.is::<RuleTestsError>()

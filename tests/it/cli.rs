@@ -327,3 +327,44 @@ fn a_misspelt_option_suggests_the_right_one_alone() {
     assert_eq!(code, Some(2));
     assert!(errors.contains("'--from'") && !errors.contains("-- "), "{errors}");
 }
+
+#[test]
+fn verdicts_that_differ_have_an_exit_code() {
+    assert_eq!(run(Path::new(DATA), &["diff", "chaos-02", "chaos-02"]).0, Some(0));
+    assert_eq!(run(Path::new(DATA), &["diff", "chaos-01", "chaos-02"]).0, Some(4));
+}
+
+#[test]
+fn one_run_is_scored_against_a_bound() {
+    let score = |args: &[&str]| run(Path::new(DATA), &[&["score", "chaos-02"], args].concat());
+    let (code, text, errors) = score(&["--at-least", "100%"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("store_crash"), "{text}");
+    let (code, _, errors) = score(&["--at-least", "2"]);
+    assert_eq!(code, Some(4));
+    assert!(errors.contains("1 of 1 captures") && errors.contains("asks for 2"), "{errors}");
+}
+
+#[test]
+fn a_truth_is_checked_without_being_sealed() {
+    let dir = empty_dir();
+    let capture = dir.path().join("run.capture");
+    fs::copy(format!("{DATA}/chaos-02.capture"), &capture).expect("the directory is writable");
+    let before = fs::read(&capture).expect("it is there");
+    let seal = |truth: &str| {
+        fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
+        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run"])
+    };
+    let (code, text, errors) = seal(r#"{"fault": "store_crash", "store_id": 4}"#);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("store_crash can be sealed"), "{text}");
+    for (truth, field) in [
+        (r#"{"fault": "store_crsh"}"#, "\"fault\""),
+        (r#"{"fault": "store_crash", "store_id": "4"}"#, "\"store_id\""),
+    ] {
+        let (code, _, errors) = seal(truth);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("truth.json") && errors.contains(field), "{errors}");
+    }
+    assert_eq!(fs::read(&capture).expect("it is there"), before);
+}
