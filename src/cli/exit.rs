@@ -41,6 +41,8 @@ pub enum Code {
     CannotTell = 11,
     /// The recording is sealed, and the command that it ran failed.
     CommandFailed = 12,
+    /// The recording ended and holds nothing.
+    NothingRecorded = 13,
     /// The command was interrupted before its end.
     Interrupted = 130,
 }
@@ -67,6 +69,7 @@ Exit codes:
   10   replay found a fault; of rules: an alert fired
   11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
   12   the command that a recording ran failed; the recording is sealed
+  13   the recording ended with nothing in it
   130  interrupted before the end";
 
 /// The errors of the command line itself.
@@ -107,6 +110,14 @@ pub enum CliError {
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
+    /// A recording ended without a sample and without an answer of PD.
+    #[error("nothing was recorded into {path}: {why}")]
+    NothingRecorded {
+        /// The path of the capture, escaped.
+        path: String,
+        /// What was asked for and not there.
+        why: String,
+    },
     /// Fewer captures were judged right than asked for.
     #[error(
         "{right} of {scored} captures have the right first cause, and --at-least asks for {bound}"
@@ -193,6 +204,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
             CliError::Mismatch { .. } | CliError::BelowBound { .. } => Code::Mismatch,
+            CliError::NothingRecorded { .. } => Code::NothingRecorded,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });
@@ -245,6 +257,10 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
 }
 
 fn hint_of(cause: Cause<'_>) -> Option<String> {
+    if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
+        let text = "`operator doctor` with the same options says which jobs the Prometheus has; --match selects others";
+        return Some(text.to_owned());
+    }
     if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
         return Some(if nearest.is_empty() {
             "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned()

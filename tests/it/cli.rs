@@ -368,3 +368,11 @@ fn a_truth_is_checked_without_being_sealed() {
     }
     assert_eq!(fs::read(&capture).expect("it is there"), before);
 }
+
+#[test]
+fn the_page_about_exit_codes_has_the_table_of_the_help() {
+    let (_, help, _) = run(empty_dir().path(), &["--help"]);
+    let table = help.split_once("Exit codes:\n").expect("the help has the table").1.trim_end();
+    let page = include_str!("../../docs/exit-codes.md");
+    assert!(page.contains(table), "docs/exit-codes.md lacks:\n{table}");
+}

@@ -240,3 +240,37 @@ fn a_recording_says_why_prometheus_cannot_be_read_and_what_to_do() {
     assert!(errors.contains("the server does not speak TLS on this port\n"), "{errors}");
     assert!(errors.contains("hint: use http://"), "{errors}");
 }
+
+#[test]
+fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let port = server(|mut stream| {
+        // Queries are posted; one read holds the head and the short body.
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request)?;
+        let request = String::from_utf8_lossy(&request[..length]);
+        if request.contains("/api/v1/read") {
+            return stream.write_all(NOT_FOUND);
+        }
+        let body = if request.contains("time%28%29") || request.contains("scalar") {
+            r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#
+        } else {
+            r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#
+        };
+        write!(
+            stream,
+            "HTTP/1.1 200 x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    });
+    let url = format!("http://127.0.0.1:{port}");
+    let args = ["record", "--run", "void", "--prometheus", &url, "--no-default-match"];
+    let args = [&args[..], &["--match", "{job=\"nobody\"}", "--from", "-1m"]].concat();
+    let output = operator(folder.path(), &args);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(13), "{errors}");
+    assert!(errors.contains("nothing was recorded") && errors.contains("nobody"), "{errors}");
+    let runs = operator(folder.path(), &["runs"]);
+    let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
+    assert!(runs.contains("void") && !runs.contains("1970"), "{runs}");
+}

@@ -138,7 +138,11 @@ async fn record(
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
-    report(global, &last.map_or(plan.path, |last| last.path), &run, ending)?;
+    let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
+    report(global, &path, &run, ending)?;
+    if ending == Ending::Sealed {
+        recording::refuse_empty(&plan, &path)?;
+    }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
 }
 
