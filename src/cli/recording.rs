@@ -93,13 +93,16 @@ impl Sources {
     }
 }
 
-/// Refuses a recording that has ended with nothing in it, and names what was asked for and not there.
+/// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
+/// asked for and not there. A gap is something: it shows an outage.
 ///
 /// # Errors
 ///
 /// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
-    if !CaptureReader::open(path)?.window().is_empty() {
+    let reader = CaptureReader::open(path)?;
+    let has_samples = reader.metrics().iter().any(|metric| !record::is_own_metric(metric));
+    if has_samples || !reader.gaps()?.is_empty() || !reader.pd_answers(TimeRange::ALL)?.is_empty() {
         return Ok(());
     }
     let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();

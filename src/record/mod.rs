@@ -37,5 +37,5 @@ pub use segment::{
     CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,
 };
 pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
-pub use self_metrics::SelfMetrics;
+pub use self_metrics::{SelfMetrics, is_own_metric};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

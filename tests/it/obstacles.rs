@@ -203,10 +203,9 @@ fn what_cannot_be_connected_to_is_told_by_its_cause() {
     let folder = folder.path();
     assert_told(folder, "http://pd.invalid:2379", &[], "does not resolve", "DNS");
     assert_told(folder, "http://127.0.0.1:9", &[], "nothing listens", "start the server");
-    let silent = server(|stream| {
-        thread::sleep(std::time::Duration::from_secs(60));
-        drop(stream);
-        Ok(())
+    let silent = server(|mut stream| {
+        // It reads until the client gives up, and never answers.
+        stream.read_to_end(&mut Vec::new()).map(drop)
     });
     let silent = format!("http://127.0.0.1:{silent}");
     assert_told(folder, &silent, &[], "did not answer within", "firewall");
@@ -253,7 +252,9 @@ fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
             return stream.write_all(NOT_FOUND);
         }
         let body = if request.contains("time%28%29") || request.contains("scalar") {
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#
+            r#"{"status":"success","data":{"resultType":"scalar","result":[1795000000,"1795000000"]}}"#
+        } else if request.contains("%5B") {
+            r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
         } else {
             r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#
         };
@@ -264,12 +265,14 @@ fn a_recording_with_nothing_in_it_has_an_exit_code_and_names_its_selectors() {
         )
     });
     let url = format!("http://127.0.0.1:{port}");
-    let args = ["record", "--run", "void", "--prometheus", &url, "--no-default-match"];
-    let args = [&args[..], &["--match", "{job=\"nobody\"}", "--from", "-1m"]].concat();
-    let output = operator(folder.path(), &args);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(13), "{errors}");
-    assert!(errors.contains("nothing was recorded") && errors.contains("nobody"), "{errors}");
+    for (run, span) in [("void", ["--from", "-1m"]), ("live", ["--for", "2s"])] {
+        let args = ["record", "--run", run, "--prometheus", &url, "--no-default-match"];
+        let args = [&args[..], &["--match", "{job=\"nobody\"}"], &span].concat();
+        let output = operator(folder.path(), &args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(13), "{run}: {errors}");
+        assert!(errors.contains("nothing was recorded") && errors.contains("nobody"), "{errors}");
+    }
     let runs = operator(folder.path(), &["runs"]);
     let runs = String::from_utf8_lossy(&runs.stdout).into_owned();
     assert!(runs.contains("void") && !runs.contains("1970"), "{runs}");
