@@ -79,8 +79,10 @@ enum Command {
 
 /// Runs the program by the process's arguments. Returns its exit code, a [`Code`].
 pub fn main() -> ExitCode {
-    let understood = command()
-        .try_get_matches()
+    let command = command();
+    let understood = arguments::with_replay(&command, std::env::args_os().collect());
+    let understood = command
+        .try_get_matches_from(understood)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let done = match understood {
         Ok((cli, matches)) => run(cli, &matches),
@@ -126,7 +128,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         Command::Explain(args) => explain::run(global, &args),
         Command::Report(args) => report::run(global, &args),
         Command::Score(args) => score::run(global, &args),
-        Command::Diff(args) => diff::run(global, &args),
+        Command::Diff(args) => return diff::run(global, &args),
         Command::Runs(args) => runs::run(global, &args),
         Command::Show(args) => show::run(global, &args),
         Command::Verify(args) => verify::run(global, &args),

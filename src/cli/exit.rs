@@ -3,11 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use super::source_fix::source_fix;
 use crate::capture::CaptureError;
 use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
 use crate::rules::{RuleFileError, RuleTestsError};
+use crate::score::TruthError;
 use crate::share::{KeyError, ShareError};
 use crate::source::SourceError;
 
@@ -39,6 +41,8 @@ pub enum Code {
     CannotTell = 11,
     /// The recording is sealed, and the command that it ran failed.
     CommandFailed = 12,
+    /// The recording ended and holds nothing.
+    NothingRecorded = 13,
     /// The command was interrupted before its end.
     Interrupted = 130,
 }
@@ -56,7 +60,8 @@ Exit codes:
   1    another error
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
-  4    a verification or a digest did not agree; a test of rules failed
+  4    a verification or a digest did not agree; a test of rules failed;
+       verdicts differ (diff); fewer are right than --at-least (score)
   5    no such run
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
@@ -64,6 +69,7 @@ Exit codes:
   10   replay found a fault; of rules: an alert fired
   11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
   12   the command that a recording ran failed; the recording is sealed
+  13   the recording ended with nothing in it
   130  interrupted before the end";
 
 /// The errors of the command line itself.
@@ -107,6 +113,26 @@ pub enum CliError {
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
+    /// A recording ended without a sample and without an answer of PD.
+    #[error("nothing was recorded into {path}: {why}")]
+    NothingRecorded {
+        /// The path of the capture, escaped.
+        path: String,
+        /// What was asked for and not there.
+        why: String,
+    },
+    /// Fewer captures were judged right than asked for.
+    #[error(
+        "{right} of {scored} captures have the right first cause, and --at-least asks for {bound}"
+    )]
+    BelowBound {
+        /// The number of captures whose first cause is right.
+        right: usize,
+        /// The number of captures that were scored.
+        scored: usize,
+        /// The bound as it was given.
+        bound: String,
+    },
     /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
     NotBegun,
@@ -180,7 +206,10 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
             CliError::Usage(_) => Code::Usage,
             CliError::RunNotFound { .. } => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
-            CliError::Mismatch { .. } | CliError::NotBorneOut(_) => Code::Mismatch,
+            CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
+                Code::Mismatch
+            }
+            CliError::NothingRecorded { .. } => Code::NothingRecorded,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });
@@ -221,6 +250,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         || cause.is::<RunNameError>()
         || cause.is::<KeyError>()
         || cause.is::<TimeParseError>()
+        || cause.is::<TruthError>()
         || cause.is::<SubjectError>()
         || cause.is::<RuleFileError>()
         || cause.is::<RuleTestsError>()
@@ -232,6 +262,10 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
 }
 
 fn hint_of(cause: Cause<'_>) -> Option<String> {
+    if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
+        let text = "`operator doctor` with the same options says which jobs the Prometheus has; --match selects others";
+        return Some(text.to_owned());
+    }
     if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
         return Some(if nearest.is_empty() {
             "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned()
@@ -282,15 +316,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
         Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
         Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
-        _ => match cause.downcast_ref::<SourceError>()? {
-            SourceError::Unauthorized { .. } => {
-                "see --ca-file, --cert-file and --key-file, --bearer-file, --basic-user"
-            }
-            SourceError::Connect { .. } | SourceError::Timeout { .. } => {
-                "`operator doctor` checks every endpoint"
-            }
-            _ => return None,
-        },
+        _ => source_fix(cause.downcast_ref::<SourceError>()?)?,
     };
     Some(text.to_owned())
 }

@@ -14,6 +14,7 @@ mod global;
 mod lookup;
 mod pseudonym_key;
 mod recording;
+mod source_fix;
 mod terminal;
 
 pub use dispatch::main;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use crate::capture::CaptureWriter;
+use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::clock;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
@@ -91,6 +91,26 @@ impl Sources {
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
         Self { copier, prometheus_offset_ms, pd }
     }
+}
+
+/// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
+/// asked for and not there. A gap is something: it shows an outage.
+///
+/// # Errors
+///
+/// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
+pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
+    let reader = CaptureReader::open(path)?;
+    let has_samples = reader.metrics().iter().any(|metric| !record::is_own_metric(metric));
+    if has_samples || !reader.gaps()?.is_empty() || !reader.pd_answers(TimeRange::ALL)?.is_empty() {
+        return Ok(());
+    }
+    let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
+    let why = match selectors.is_empty() {
+        true => "nothing was selected".to_owned(),
+        false => format!("no samples of {}", selectors.join(", ")),
+    };
+    Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
 }
 
 /// The parts of a live recording that only some commands have.

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
 /// An instant: whole milliseconds since the Unix epoch, UTC.
@@ -40,7 +40,8 @@ impl Timestamp {
     }
 
     /// Reads an instant as people type it: RFC 3339 with a zone, Unix seconds with an optional
-    /// fraction, Unix milliseconds (13 digits), `now`, or an offset from `now` such as `-2h30m`.
+    /// fraction, Unix milliseconds (13 digits), `now`, an offset from `now` such as `-2h30m`, or a time of
+    /// day in UTC such as `03:10` or `03:10:30Z`, which means its last occurrence up to `now`.
     ///
     /// # Errors
     ///
@@ -67,6 +68,10 @@ impl Timestamp {
             let millis = parse_duration_ms(offset).map_err(|_| unreadable())?;
             return Ok(now.saturating_add_millis(-millis));
         }
+        if let Some(of_day) = time_of_day_ms(trimmed) {
+            let today = now.start_of_day() + of_day;
+            return Ok(if today > now { today + -DAY_MS } else { today });
+        }
         if trimmed.bytes().all(|byte| byte.is_ascii_digit()) && trimmed.len() == 13 {
             return trimmed.parse().map(Self).map_err(|_| unreadable());
         }
@@ -81,6 +86,56 @@ impl Timestamp {
         };
         instant.map(|instant| Self(instant.timestamp_millis())).map_err(|_| unreadable())
     }
+
+    /// Reads an instant of a run that covers `run`: as [`parse`](Self::parse) with the run's end as `now`,
+    /// and an offset from its start such as `+5m`. A time of day means its last occurrence inside the run;
+    /// where it has none, the one on the day on which the run ends.
+    ///
+    /// # Errors
+    ///
+    /// [`TimeParseError`], as `parse`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use operator::model::{TimeRange, Timestamp};
+    /// let at = |text| Timestamp::parse(text, Timestamp::default());
+    /// let run = TimeRange::new(at("2026-11-24T16:17:09Z")?, at("2026-11-24T17:00:00Z")?);
+    /// assert_eq!(Timestamp::parse_within("+5m", run)?, at("2026-11-24T16:22:09Z")?);
+    /// assert_eq!(Timestamp::parse_within("16:30", run)?, at("2026-11-24T16:30:00Z")?);
+    /// assert_eq!(Timestamp::parse_within("-5m", run)?, at("2026-11-24T16:55:00Z")?);
+    /// # Ok::<(), operator::model::TimeParseError>(())
+    /// ```
+    pub fn parse_within(text: &str, run: TimeRange) -> Result<Self, TimeParseError> {
+        let trimmed = text.trim();
+        if let Some(offset) = trimmed.strip_prefix('+').and_then(duration_ms) {
+            return Ok(run.start + offset);
+        }
+        if let Some(of_day) = time_of_day_ms(trimmed) {
+            let on_last_day = run.end.start_of_day() + of_day;
+            let day_before = on_last_day + -DAY_MS;
+            let is_before_last_day = on_last_day > run.end && day_before >= run.start;
+            return Ok(if is_before_last_day { day_before } else { on_last_day });
+        }
+        Self::parse(text, run.end)
+    }
+
+    /// Midnight, UTC, of the day of this instant.
+    fn start_of_day(self) -> Self {
+        self.saturating_add_millis(-self.0.rem_euclid(DAY_MS))
+    }
+}
+
+/// The milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
+/// Milliseconds since midnight of a time of day such as `03:10`, `03:10:30Z` or `03:10:30.358`, UTC; `None`
+/// where the text is none.
+fn time_of_day_ms(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let parsed = NaiveTime::parse_from_str(text, "%H:%M")
+        .or_else(|_| NaiveTime::parse_from_str(text, "%H:%M:%S%.f"));
+    Some(parsed.ok()?.signed_duration_since(NaiveTime::MIN).num_milliseconds())
 }
 
 fn parse_unix_seconds(text: &str) -> Option<Timestamp> {
@@ -171,7 +226,7 @@ impl TimeRange {
 pub enum TimeParseError {
     /// Not an instant.
     #[error(
-        "cannot read {0:?} as a time: use RFC 3339 with a zone (2026-11-24T16:17:09Z), unix seconds, `now` or an offset such as -2h"
+        "cannot read {0:?} as a time: use RFC 3339 with a zone (2026-11-24T16:17:09Z), a time of day in UTC (16:17:09), unix seconds, `now` or an offset such as -2h"
     )]
     Instant(String),
     /// Not a duration.
@@ -257,6 +312,34 @@ mod tests {
         for text in ["", "h", "5x", "1h30", "9223372036854775807w"] {
             assert!(parse_duration_ms(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_of_day_is_the_last_one_before_now() {
+        let at = |text: &str| Timestamp::parse(text, Timestamp::default()).expect("it is RFC 3339");
+        let now = at("2026-11-24T16:17:09.500Z");
+        for (text, meant) in [
+            ("03:10", "2026-11-24T03:10:00Z"),
+            ("16:17:09.500", "2026-11-24T16:17:09.500Z"),
+            ("16:18Z", "2026-11-23T16:18:00Z"),
+        ] {
+            assert_eq!(Timestamp::parse(text, now), Ok(at(meant)), "{text}");
+        }
+        for text in ["24:00", "3:1:2:3", "03:10+01", "+5m"] {
+            assert!(Timestamp::parse(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_lies_inside_the_run_where_it_can() {
+        let at = |text: &str| Timestamp::parse(text, Timestamp::default()).expect("it is RFC 3339");
+        let night = TimeRange::new(at("2026-11-23T22:00:00Z"), at("2026-11-24T02:00:00Z"));
+        let of = |text| Timestamp::parse_within(text, night).expect("it is a time");
+        assert_eq!(of("23:00"), at("2026-11-23T23:00:00Z"));
+        assert_eq!(of("01:00Z"), at("2026-11-24T01:00:00Z"));
+        assert_eq!(of("02:30"), at("2026-11-24T02:30:00Z"));
+        assert_eq!(of("+90s"), at("2026-11-23T22:01:30Z"));
+        assert_eq!(of("-90s"), at("2026-11-24T01:58:30Z"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use dialect::Dialect;
 pub use error::{EvalError, ParseError, StorageError};
 pub use eval::engine::{Engine, EngineOptions, Limits, NameRemoval};
 pub use eval::matchers::MatcherCache;
+pub use eval::statistics::almost_equal;
 pub use go_compat::number::{api as format_value, short as format_short};
 pub use go_compat::regexp::go_regex;
 pub use storage::{MemoryStorage, SeriesSet, Storage};

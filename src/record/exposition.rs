@@ -38,7 +38,7 @@ pub fn exposition(progress: &Progress) -> String {
         for (name, value) in labels.iter() {
             if !matches!(name, "__name__" | "job" | "instance") {
                 let separator = if text.is_empty() { '{' } else { ',' };
-                let _ = write!(text, "{separator}{name}=\"{}\"", escaped(value));
+                let _ = write!(text, "{separator}{name}=\"{}\"", escaped_label_value(value));
             }
         }
         if !text.is_empty() {
@@ -72,7 +72,8 @@ pub fn exposition(progress: &Progress) -> String {
     text
 }
 
-fn escaped(value: &str) -> String {
+/// The value of a label as it stands between quotes in the text format.
+pub fn escaped_label_value(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

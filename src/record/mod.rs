@@ -30,7 +30,7 @@ pub use clock::Clock;
 pub use copier::Copier;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
-pub use exposition::{EXPOSITION_TYPE, exposition};
+pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
 pub use log_attach::{AttachError, attach_log, holds_log};
@@ -41,5 +41,5 @@ pub use segment::{
     CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,
 };
 pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
-pub use self_metrics::SelfMetrics;
+pub use self_metrics::{SelfMetrics, is_own_metric};
 pub use subject::{Job, Subject, SubjectEndpoints, SubjectError};

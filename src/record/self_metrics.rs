@@ -9,6 +9,11 @@ use crate::model::{EncodedLabels, Labels, LabelsError, Sample, Timestamp};
 /// The value of the label `result`: how a request ended, such as `ok` or `timeout`.
 pub type ResultName = &'static str;
 
+/// Whether a metric is one of the recorder's own, which say nothing about a cluster.
+pub fn is_own_metric(metric: &str) -> bool {
+    metric.starts_with("operator_")
+}
+
 /// Counters since the recorder started. A resumed recording starts at zero again, which readers treat
 /// as a counter reset.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use super::quantities::{count, duration, size};
 use super::table::table;
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, Gap, escape, escape_path};
+use crate::model::{Event, Gap, TimeRange, escape, escape_path};
 
 /// Targets that are listed.
 const TARGETS_SHOWN: usize = 1_000;
@@ -43,13 +43,20 @@ pub fn capture_text(contents: &CaptureContents<'_>, metrics_shown: usize) -> Str
     text
 }
 
+fn window_text(window: TimeRange) -> String {
+    if window.is_empty() {
+        return "nothing was recorded".to_owned();
+    }
+    format!("{} to {} ({})", window.start, window.end, duration(window.millis()))
+}
+
 fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     let (meta, window) = (reader.meta(), reader.window());
     let unknown = || "unknown".to_owned();
     let mut rows = vec![
         ("run", format!("{} ({}, format {})", meta.run, meta.subject, inventory.format)),
         ("file", format!("{} ({})", escape_path(path), size(inventory.file_bytes))),
-        ("window", format!("{} to {} ({})", window.start, window.end, duration(window.millis()))),
+        ("window", window_text(window)),
         ("recorded", format!("by operator {}", meta.versions.operator)),
     ];
     if let Some(url) = &meta.endpoints.prometheus {

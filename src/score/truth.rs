@@ -6,16 +6,17 @@
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::baselines::Guess;
 use super::comparison::MethodScore;
 use crate::capture::unseal_truth;
-use crate::diagnose::{Cause, Target};
-use crate::model::{Timestamp, escape_path};
+use crate::diagnose::{Cause, MODES, Nature, Target};
+use crate::model::{Timestamp, escape_path, similar_names};
 
 /// What was done to a cluster, as `operator seal` took it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Truth {
     /// The failure mode that was injected; none where nothing was broken.
     pub fault: Option<String>,
@@ -40,7 +41,35 @@ impl Truth {
     pub fn unseal(path: &Path) -> anyhow::Result<Option<Self>> {
         let Some(bytes) = unseal_truth(path)? else { return Ok(None) };
         let cannot = || format!("the truth in {} is unreadable", escape_path(path));
-        Ok(Some(serde_json::from_slice(&bytes).with_context(cannot)?))
+        Ok(Some(Self::parse(&bytes).with_context(cannot)?))
+    }
+
+    /// Reads a truth: a JSON object with the fields of this type, each of which may be absent or null.
+    /// Other fields are allowed, as notes for people.
+    ///
+    /// # Errors
+    ///
+    /// [`TruthError`], which names the field.
+    pub fn parse(bytes: &[u8]) -> Result<Self, TruthError> {
+        let fields: Map<String, Value> = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            fault: read(&fields, "fault")?,
+            change: read(&fields, "change")?,
+            node: read(&fields, "node")?,
+            store_id: read(&fields, "store_id")?,
+            address: read(&fields, "address")?,
+            t_inject_ms: read(&fields, "t_inject_ms")?,
+        })
+    }
+
+    /// Checks that the fault and the change are modes that diagnosis knows; others never score.
+    ///
+    /// # Errors
+    ///
+    /// [`TruthError::UnknownMode`] for the first that is not.
+    pub fn check_modes(&self) -> Result<(), TruthError> {
+        check_mode("fault", self.fault.as_deref(), Nature::Fault)?;
+        check_mode("change", self.change.as_deref(), Nature::Change)
     }
 
     /// The mode or the change, or `quiet`.
@@ -96,5 +125,79 @@ impl Truth {
     /// Whether a cause has the mode that was injected, wherever it is.
     pub fn is_named_by(&self, cause: &Cause) -> bool {
         self.fault.as_deref() == Some(cause.mode)
+    }
+}
+
+/// Why a text is no truth.
+#[derive(Debug, thiserror::Error)]
+pub enum TruthError {
+    /// It is no JSON object.
+    #[error("it is no JSON object")]
+    Json(#[from] serde_json::Error),
+    /// A field has a value of another type.
+    #[error("field {field:?}")]
+    Field {
+        /// The name of the field.
+        field: &'static str,
+        /// What is wrong with its value.
+        source: serde_json::Error,
+    },
+    /// A field names a mode that does not exist.
+    #[error("field {field:?} names no such mode, {name:?}{near}")]
+    UnknownMode {
+        /// The name of the field.
+        field: &'static str,
+        /// The name that it has.
+        name: String,
+        /// Names that resemble it, as a question, or nothing.
+        near: String,
+    },
+}
+
+/// The value of a field; `None` where it is absent or null.
+fn read<T: DeserializeOwned>(
+    fields: &Map<String, Value>,
+    field: &'static str,
+) -> Result<Option<T>, TruthError> {
+    let value = fields.get(field).cloned().unwrap_or_default();
+    serde_json::from_value(value).map_err(|source| TruthError::Field { field, source })
+}
+
+fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result<(), TruthError> {
+    let known = || MODES.iter().filter(|mode| mode.nature == nature).map(|mode| mode.name);
+    let Some(name) = name.filter(|name| known().all(|known| known != *name)) else {
+        return Ok(());
+    };
+    let near = similar_names(name, known(), |_| 0.6, 3);
+    let near = match near.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", near.join(", ")),
+    };
+    Err(TruthError::UnknownMode { field, name: name.to_owned(), near })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_truth_is_told_by_its_field() {
+        let told = |text: &str| {
+            let checked = Truth::parse(text.as_bytes()).and_then(|truth| truth.check_modes());
+            let error = checked.expect_err("it is no truth");
+            format!("{:#}", anyhow::Error::new(error))
+        };
+        assert!(told("[]").starts_with("it is no JSON object"));
+        let store = told(r#"{"fault": "store_crash", "store_id": "4"}"#);
+        assert!(store.starts_with("field \"store_id\": invalid type: string"), "{store}");
+        let mode = told(r#"{"fault": "store_crsh"}"#);
+        assert!(mode.contains("\"fault\"") && mode.contains("did you mean store_crash"), "{mode}");
+    }
+
+    #[test]
+    fn a_truth_may_leave_fields_out_and_have_others() {
+        let truth = Truth::parse(br#"{"fault": null, "note": "a quiet hour"}"#).expect("it is one");
+        assert_eq!(truth.name(), "quiet");
+        assert_eq!(truth.store_id, None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::obstacle::Obstacle;
 use crate::model::GapReason;
 
 /// The error of one exchange with a source. URLs are without secrets, and the secrets that the recorder
@@ -15,6 +16,14 @@ pub enum SourceError {
         url: String,
         /// The system's error message.
         why: String,
+    },
+    /// The connection could not be made or was of no use, and the cause is known.
+    #[error("cannot reach {url}: {obstacle}")]
+    Blocked {
+        /// The URL of the request, without secrets.
+        url: String,
+        /// The cause.
+        obstacle: Obstacle,
     },
     /// No complete answer arrived in time.
     #[error("{url} did not answer within {after:?}")]
@@ -97,7 +106,10 @@ impl SourceError {
     /// The reason that a gap left by this error carries.
     pub fn gap_reason(&self) -> GapReason {
         match self {
-            Self::Connect { .. } => GapReason::Connect,
+            Self::Blocked { obstacle, .. } if obstacle.is_about_certificates() => {
+                GapReason::Unauthorized
+            }
+            Self::Connect { .. } | Self::Blocked { .. } => GapReason::Connect,
             Self::Timeout { .. } => GapReason::Timeout,
             Self::Status { .. } | Self::Redirect { .. } => GapReason::Status,
             // The receiver refuses series with invalid labels, and a request that cannot be sent has
@@ -116,6 +128,7 @@ impl SourceError {
     pub(super) fn at(mut self, place: &str) -> Self {
         match &mut self {
             Self::Connect { url, .. }
+            | Self::Blocked { url, .. }
             | Self::Timeout { url, .. }
             | Self::Status { url, .. }
             | Self::Reported { url, .. }

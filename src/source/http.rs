@@ -15,6 +15,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Response, Url, redirect};
 
 use super::error::SourceError;
+use super::obstacle::Obstacle;
 use super::redact::{Redactor, public_url};
 
 /// How long a connection may take to be established.
@@ -124,8 +125,13 @@ impl HttpAnswer {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Unauthorized`] for 401 and 403, [`SourceError::Status`] for others.
+    /// [`SourceError::Unauthorized`] for 401 and 403, [`SourceError::Blocked`] where the server says that
+    /// it expects TLS, [`SourceError::Status`] for others.
     pub fn into_success(self, url: &str) -> Result<Self, SourceError> {
+        let said = (self.status == 400).then(|| Obstacle::of_bad_request(&self.body)).flatten();
+        if let Some(obstacle) = said {
+            return Err(SourceError::Blocked { url: public_url(url), obstacle });
+        }
         match self.status {
             200..=299 => Ok(self),
             401 | 403 => Err(SourceError::Unauthorized {
@@ -428,6 +434,7 @@ fn classify(
 ) -> SourceError {
     // The error of a redirect quotes what the server sent.
     let why = redactor.redact(&why(error)).into_owned();
+    let obstacle = Obstacle::of(error, url);
     let url = public_url(url);
     if error.is_timeout() {
         // A connection that cannot be established has its own, shorter limit.
@@ -435,6 +442,8 @@ fn classify(
         SourceError::Timeout { url, after }
     } else if error.is_redirect() {
         SourceError::Redirect { url, why }
+    } else if let Some(obstacle) = obstacle {
+        SourceError::Blocked { url, obstacle }
     } else if is_about_certificates(&why) {
         SourceError::Unauthorized { url, why }
     } else if error.is_decode() {

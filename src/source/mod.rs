@@ -4,6 +4,7 @@
 
 mod error;
 mod http;
+mod obstacle;
 mod pd_client;
 mod prometheus;
 mod redact;
@@ -11,6 +12,7 @@ mod webhook;
 
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
+pub use obstacle::Obstacle;
 pub use pd_client::{Addresses, Discovered, PdClient};
 pub(crate) use pd_client::{MEMBERS_AT_ONCE, MOST_MEMBERS};
 pub use prometheus::{

@@ -11,7 +11,7 @@ use crate::model::{PdAnswer, PdOutcome, Timestamp};
 use crate::pd::{
     CONFIG, MEMBERS, Member, PdRequest, Scope, member_name, members_view, without_userinfo,
 };
-use crate::source::{Http, HttpOptions, Redactor, SourceError, names_user, public_url};
+use crate::source::{Http, HttpAnswer, HttpOptions, Redactor, SourceError, names_user, public_url};
 
 /// The number of members that are asked concurrently during discovery.
 pub(crate) const MEMBERS_AT_ONCE: usize = 8;
@@ -84,22 +84,7 @@ impl PdClient {
     /// may repeat what it received, so the client's own secrets are removed from it.
     pub async fn ask(&self, member: &Member, request: &PdRequest, sent: Timestamp) -> PdAnswer {
         let started = tokio::time::Instant::now();
-        let url = format!("{}{}", member.url, request.path);
-        let headers: &[_] = match request.scope {
-            Scope::EveryMember => &[ANSWER_YOURSELF],
-            Scope::Leader => &[],
-        };
-        let answer = self
-            .http
-            .get_bounded(
-                &url,
-                headers,
-                request.body.clone(),
-                request.timeout(),
-                request.max_body_bytes(),
-            )
-            .await;
-        let outcome = match answer {
+        let outcome = match self.exchange(member, request).await {
             Ok(answer) => PdOutcome::Answered {
                 status: answer.status,
                 body: {
@@ -121,6 +106,25 @@ impl PdClient {
             elapsed_us: micros(started.elapsed()),
             outcome,
         }
+    }
+
+    /// Sends one request to one member and returns the answer, whatever its status is.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`] where no complete answer arrived.
+    pub async fn exchange(
+        &self,
+        member: &Member,
+        request: &PdRequest,
+    ) -> Result<HttpAnswer, SourceError> {
+        let url = format!("{}{}", member.url, request.path);
+        let headers: &[_] = match request.scope {
+            Scope::EveryMember => &[ANSWER_YOURSELF],
+            Scope::Leader => &[],
+        };
+        let (timeout, max_body) = (request.timeout(), request.max_body_bytes());
+        self.http.get_bounded(&url, headers, request.body.clone(), timeout, max_body).await
     }
 
     /// Discovers the cluster's members, ascending by name, as listed by the first of `seeds` that lists

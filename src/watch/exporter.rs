@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::fault_metrics::fault_exposition;
+use crate::diagnose::Verdict;
 use crate::record::{Clock, EXPOSITION_TYPE, Progress, exposition};
 
 /// A connection is closed after this long, whatever it does.
@@ -38,9 +40,12 @@ struct Standing {
     /// step of the wall clock is no silence.
     alive: Duration,
     metrics: String,
+    /// The faults that last.
+    faults: String,
 }
 
-/// The server's other end: what is told here is served until the process ends.
+/// The server's other end: what is told here is served until the process ends. Clones tell the same server.
+#[derive(Clone)]
 pub struct Exporter {
     standing: Arc<Mutex<Standing>>,
     clock: &'static dyn Clock,
@@ -60,8 +65,11 @@ impl Exporter {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?;
-        let first =
-            Standing { alive: clock.since_boot(), metrics: exposition(&Progress::default()) };
+        let first = Standing {
+            alive: clock.since_boot(),
+            metrics: exposition(&Progress::default()),
+            faults: String::new(),
+        };
         let standing = Arc::new(Mutex::new(first));
         tokio::spawn(serve(listener, Arc::clone(&standing), patience, clock));
         Ok(Self { standing, clock })
@@ -71,7 +79,14 @@ impl Exporter {
     pub fn publish(&self, progress: &Progress) {
         let metrics = exposition(progress);
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        *standing = Standing { alive: self.clock.since_boot(), metrics };
+        standing.alive = self.clock.since_boot();
+        standing.metrics = metrics;
+    }
+
+    /// After a verdict: the faults that last are served as `operator_fault`, with onset and confidence.
+    pub fn publish_verdict(&self, verdict: &Verdict) {
+        let faults = fault_exposition(verdict);
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).faults = faults;
     }
 
     /// After something else that shows progress.
@@ -147,7 +162,11 @@ fn answer(
         return response;
     }
     match path {
-        "/metrics" => text(StatusCode::OK, EXPOSITION_TYPE, standing.metrics.clone()),
+        "/metrics" => text(
+            StatusCode::OK,
+            EXPOSITION_TYPE,
+            format!("{}{}", standing.metrics, standing.faults),
+        ),
         "/healthz" => {
             let silent = now.saturating_sub(standing.alive);
             let silent_ms = silent.as_millis();
@@ -192,7 +211,7 @@ mod tests {
 
     fn status(method: &Method, path: &str, silent_ms: u64) -> StatusCode {
         let alive = Duration::from_secs(1_000);
-        let standing = Standing { alive, metrics: String::new() };
+        let standing = Standing { alive, metrics: String::new(), faults: String::new() };
         let now = alive + Duration::from_millis(silent_ms);
         answer(method, path, &standing, MINUTE, now).status()
     }
@@ -215,7 +234,8 @@ mod tests {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let standing = Standing { alive: Duration::ZERO, metrics: String::new() };
+        let standing =
+            Standing { alive: Duration::ZERO, metrics: String::new(), faults: String::new() };
         let served = serve(listener, Arc::new(Mutex::new(standing)), MINUTE, &StoppedClock);
         let server = tokio::spawn(served);
         let mut idle = Vec::new();

@@ -37,6 +37,29 @@ impl Judged<'_> {
     }
 }
 
+/// What notifiers are told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Occasion {
+    /// A cause began, changed, ended or was withdrawn, or the outcome changed.
+    #[default]
+    Fault,
+    /// Planned changes too.
+    Change,
+    /// Findings too.
+    All,
+}
+
+impl Occasion {
+    /// Whether this includes `subject`.
+    fn includes(self, subject: Subject) -> bool {
+        match subject {
+            Subject::Cause => true,
+            Subject::Change => self >= Self::Change,
+            Subject::Finding => self == Self::All,
+        }
+    }
+}
+
 /// Shows a person what a monitor found.
 pub type Audience = Box<dyn FnMut(&Judged<'_>) + Send>;
 
@@ -54,8 +77,12 @@ pub struct Monitor {
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
     pub begun: Timestamp,
+    /// What the notifiers are told of.
+    pub occasion: Occasion,
     /// The verdict before.
     pub before: Option<Verdict>,
+    /// The outcome before; `None` as long as every one was that it cannot be told.
+    pub outcome: Option<Outcome>,
 }
 
 impl Monitor {
@@ -97,12 +124,16 @@ impl Monitor {
         let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);
-        let before = self.before.as_ref().map_or(Outcome::NoFault, |before| before.outcome);
-        let turned = before != verdict.outcome || new.iter().any(|one| one.about == Subject::Cause);
+        let outcome_turned = outcome_turned(self.outcome, verdict.outcome);
+        let turned = outcome_turned || new.iter().any(|one| one.about == Subject::Cause);
+        let told = outcome_turned || new.iter().any(|one| self.occasion.includes(one.about));
         let judged = Judged { run: &self.run, verdict: &verdict, notices: &new, is_turn: turned };
         (self.audience)(&judged);
-        if turned && let Some(notifiers) = &self.notifiers {
-            notifiers.tell(escape_json(&judged.document().to_string()).into_owned());
+        if told && let Some(notifiers) = &self.notifiers {
+            notifiers.tell(format!("{}\n", escape_json(&judged.document().to_string())));
+        }
+        if self.outcome.is_some() || verdict.outcome != Outcome::CannotTell {
+            self.outcome = Some(verdict.outcome);
         }
         self.before = Some(verdict);
     }
@@ -126,5 +157,35 @@ impl Monitor {
     }
 }
 
+/// Whether the outcome is another one. The first outcome is one only where something is broken: that it
+/// cannot be told yet, or that nothing is wrong, is no reason to wake anybody.
+fn outcome_turned(before: Option<Outcome>, outcome: Outcome) -> bool {
+    before.map_or(outcome == Outcome::Fault, |before| before != outcome)
+}
+
 /// The thread of a monitor.
 pub type Judging = JoinHandle<()>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_watch_is_no_turn_unless_something_is_broken() {
+        assert!(!outcome_turned(None, Outcome::CannotTell));
+        assert!(!outcome_turned(None, Outcome::NoFault));
+        assert!(outcome_turned(None, Outcome::Fault));
+        assert!(outcome_turned(Some(Outcome::NoFault), Outcome::CannotTell));
+        assert!(outcome_turned(Some(Outcome::Fault), Outcome::NoFault));
+        assert!(!outcome_turned(Some(Outcome::Fault), Outcome::Fault));
+    }
+
+    #[test]
+    fn an_occasion_includes_the_narrower_ones() {
+        let subjects = [Subject::Cause, Subject::Change, Subject::Finding];
+        let included = |occasion: Occasion| subjects.map(|subject| occasion.includes(subject));
+        assert_eq!(included(Occasion::Fault), [true, false, false]);
+        assert_eq!(included(Occasion::Change), [true, true, false]);
+        assert_eq!(included(Occasion::All), [true, true, true]);
+    }
+}

@@ -282,3 +282,98 @@ fn what_pd_ctl_printed_is_imported_and_judged() {
     let text = String::from_utf8_lossy(&replayed.get_output().stdout).into_owned();
     assert!(text.starts_with("FAULT  store 5 (h5:20160)"), "{text}");
 }
+
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+#[test]
+fn a_file_alone_is_replayed() {
+    let (code, text, errors) = run(empty_dir().path(), &[&format!("{DATA}/chaos-02.capture")]);
+    assert_eq!(code, Some(10), "{errors}");
+    assert!(text.starts_with("FAULT"), "{text}");
+}
+
+#[test]
+fn times_are_taken_as_they_are_printed_and_from_the_start() {
+    let dir = Path::new(DATA);
+    let text = |at: &str| {
+        let (code, text, errors) = run(dir, &["query", "chaos-02", "vector(time())", "--time", at]);
+        assert_eq!(code, Some(0), "{at}: {errors}");
+        text
+    };
+    let meant = text("2026-11-24T16:30:00Z");
+    for at in ["16:30", "16:30:00Z", "16:30:00.000"] {
+        assert_eq!(text(at), meant, "{at}");
+    }
+    assert_eq!(text("+10s"), text("2026-11-24T16:27:14.128Z"));
+    let (code, _, errors) = run(dir, &["replay", "chaos-02", "--at", "03:10"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("the capture covers"), "{errors}");
+}
+
+#[test]
+fn a_query_without_a_time_says_which_instant_it_took() {
+    let (code, _, errors) = run(Path::new(DATA), &["query", "chaos-02", "up"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        errors.contains("evaluated at 2026-11-24T16:36:20.331Z, the end of the run"),
+        "{errors}"
+    );
+    let (_, _, errors) = run(Path::new(DATA), &["query", "chaos-02", "up", "--time", "-1m"]);
+    assert!(!errors.contains("evaluated at"), "{errors}");
+}
+
+#[test]
+fn a_misspelt_option_suggests_the_right_one_alone() {
+    let (code, _, errors) = run(empty_dir().path(), &["replay", "x", "--fron", "-5m"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("'--from'") && !errors.contains("-- "), "{errors}");
+}
+
+#[test]
+fn verdicts_that_differ_have_an_exit_code() {
+    assert_eq!(run(Path::new(DATA), &["diff", "chaos-02", "chaos-02"]).0, Some(0));
+    assert_eq!(run(Path::new(DATA), &["diff", "chaos-01", "chaos-02"]).0, Some(4));
+}
+
+#[test]
+fn one_run_is_scored_against_a_bound() {
+    let score = |args: &[&str]| run(Path::new(DATA), &[&["score", "chaos-02"], args].concat());
+    let (code, text, errors) = score(&["--at-least", "100%"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("store_crash"), "{text}");
+    let (code, _, errors) = score(&["--at-least", "2"]);
+    assert_eq!(code, Some(4));
+    assert!(errors.contains("1 of 1 captures") && errors.contains("asks for 2"), "{errors}");
+}
+
+#[test]
+fn a_truth_is_checked_without_being_sealed() {
+    let dir = empty_dir();
+    let capture = dir.path().join("run.capture");
+    fs::copy(format!("{DATA}/chaos-02.capture"), &capture).expect("the directory is writable");
+    let before = fs::read(&capture).expect("it is there");
+    let seal = |truth: &str| {
+        fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
+        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run"])
+    };
+    let (code, text, errors) = seal(r#"{"fault": "store_crash", "store_id": 4}"#);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("store_crash can be sealed"), "{text}");
+    for (truth, field) in [
+        (r#"{"fault": "store_crsh"}"#, "\"fault\""),
+        (r#"{"fault": "store_crash", "store_id": "4"}"#, "\"store_id\""),
+    ] {
+        let (code, _, errors) = seal(truth);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("truth.json") && errors.contains(field), "{errors}");
+    }
+    assert_eq!(fs::read(&capture).expect("it is there"), before);
+}
+
+#[test]
+fn the_page_about_exit_codes_has_the_table_of_the_help() {
+    let (_, help, _) = run(empty_dir().path(), &["--help"]);
+    let table = help.split_once("Exit codes:\n").expect("the help has the table").1.trim_end();
+    let page = include_str!("../../docs/exit-codes.md");
+    assert!(page.contains(table), "docs/exit-codes.md lacks:\n{table}");
+}

@@ -12,6 +12,7 @@ mod layering;
 mod logs;
 mod many_rows;
 mod mutate;
+mod obstacles;
 mod printing;
 mod promql;
 mod real_prometheus;

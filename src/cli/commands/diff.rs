@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::exit::Code;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::model::{canonical_json, escape_path};
@@ -19,7 +20,8 @@ Examples:
   operator replay chaos-02 --format json > before.json     with one version
   operator diff before.json chaos-02                       with another
 
-Each side is a run, a capture, or a file that `operator replay --format json` wrote.";
+Each side is a run, a capture, or a file that `operator replay --format json` wrote. Exits with 0
+where the verdicts name the same causes and changes, 4 where they differ.";
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -33,15 +35,17 @@ pub struct DiffArgs {
     b: OsString,
 }
 
-/// Compares the verdicts of two sides, and prints the causes and changes in which they differ.
+/// Compares the verdicts of two sides, and prints the causes and changes in which they differ. Returns
+/// [`Code::Mismatch`] where they do.
 ///
 /// # Errors
 ///
 /// Where a side cannot be read.
-pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
+pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<Code> {
     let (a, b) = (verdict(global, &args.a)?, verdict(global, &args.b)?);
     let (only_a, only_b) = (names(&a, &b), names(&b, &a));
     let same = a["outcome"] == b["outcome"] && only_a.is_empty() && only_b.is_empty();
+    let code = if same { Code::Ok } else { Code::Mismatch };
     let is_damaged = [&a, &b].iter().any(|side| !side["damage"].is_null());
     if global.format == Format::Json {
         let mut value = json!({
@@ -54,7 +58,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
             value["damage"] = json!([a["damage"], b["damage"]]);
         }
         output::json(&value)?;
-        return Ok(());
+        return Ok(code);
     }
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let damaged = [("A", &a), ("B", &b)].map(|(name, side)| (name, &side["damage"]["summary"]));
@@ -68,7 +72,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<()> {
         lines.push("the verdicts name the same causes and changes".to_owned());
     }
     lines.iter().try_for_each(|line| output::line(line))?;
-    Ok(())
+    Ok(code)
 }
 
 /// The verdict of a run, or that of a saved report.

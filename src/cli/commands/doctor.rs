@@ -14,13 +14,16 @@ use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
 use crate::cli::exit::{self, CliError};
+use crate::cli::source_fix::source_fix;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
-use crate::model::{EncodedLabels, PdOutcome, Sample, TimeRange, escape, escape_path};
-use crate::pd::{MEMBERS, members_view};
+use crate::model::{EncodedLabels, Sample, TimeRange, escape, escape_path};
+use crate::pd::{Member, members_view};
 use crate::record::Subject;
 use crate::report;
-use crate::source::{Addresses, ReadMode, Selector, SeriesSink, SourceError};
+use crate::source::{
+    Addresses, HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
+};
 
 /// Less free space than this is a warning; an hour of a cluster with 65,000 series needs about a tenth.
 const FREE_BYTES_WANTED: u64 = 1 << 30;
@@ -123,7 +126,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
     let mut checks = Vec::new();
     let pd = sources::find_pd(args, clock::now()).await?;
     match &pd {
-        Some(pd) => checks.extend(pd_checks(pd).await),
+        Some(pd) => checks.extend(pd_checks(pd, &args.pd_options()).await),
         None => checks.push(Check::warn(
             "PD",
             "no URL is given",
@@ -142,33 +145,56 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
             "no URL is given and PD knows none",
             "give --prometheus or PROMETHEUS_URL; without it no metrics are recorded",
         )),
-        Err(error) => checks.push(Check::fail(
-            "Prometheus",
-            exit::chain(&error),
-            "check the URL, the network between, and the credentials",
-        )),
+        Err(error) => {
+            let fix = error.downcast_ref::<SourceError>().and_then(source_fix);
+            let otherwise = "check the URL, the network between, and the credentials";
+            checks.push(Check::fail("Prometheus", exit::chain(&error), fix.unwrap_or(otherwise)));
+        }
     }
     Ok(checks)
 }
 
-async fn pd_checks(pd: &PdFound) -> Vec<Check> {
+/// The check of a server that knows no list of members.
+fn no_member(what: String, is_prometheus: bool) -> Check {
+    if is_prometheus {
+        let fix =
+            "give this URL to --prometheus, and a client URL of PD, usually port 2379, to --pd";
+        return Check::fail(what, "this is a Prometheus and not PD", fix);
+    }
+    Check::fail(what, "this is not PD", "give a client URL of PD, usually port 2379, to --pd")
+}
+
+/// The check of a member that gives no list of members.
+fn silent_member(what: String, error: &SourceError) -> Check {
+    if let SourceError::Status { status, .. } = error {
+        let fix = "a 503 means no leader or no quorum: see the member's log";
+        return Check::fail(what, format!("answers with status {status}"), fix);
+    }
+    Check::fail(what, error.to_string(), source_fix(error).unwrap_or("see the member's log"))
+}
+
+/// Whether a Prometheus answers at the URL that was given as PD's.
+async fn is_prometheus(member: &Member, options: &HttpOptions) -> bool {
+    match PrometheusClient::new(&member.url, options) {
+        Ok(client) => client.version().await.is_some(),
+        Err(_) => false,
+    }
+}
+
+async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut leader = None;
-    for (member, answer) in pd.members.iter().zip(pd.ask_all(MEMBERS).await) {
+    for (member, answer) in pd.members.iter().zip(pd.reach_all().await) {
         let what = format!("PD {} {}", member.name, member.public_url());
-        checks.push(match &answer.outcome {
-            PdOutcome::Answered { status: 200..=299, body } => {
-                leader = leader.or(members_view(body).and_then(|view| view.leader));
-                Check::ok(what, format!("answers in {} ms", answer.elapsed_us.div_ceil(1000)))
+        checks.push(match answer {
+            Ok(answer) => {
+                leader = leader.or(members_view(&answer.body).and_then(|view| view.leader));
+                Check::ok(what, format!("answers in {} ms", answer.elapsed.as_millis() + 1))
             }
-            PdOutcome::Answered { status, .. } => {
-                let fix = "a 503 means no leader or no quorum; for 401 and 403 see --cert-file";
-                Check::fail(what, format!("answers with status {status}"), fix)
+            Err(SourceError::Status { status: 404, .. }) => {
+                no_member(what, is_prometheus(member, options).await)
             }
-            PdOutcome::Failed { detail, .. } => {
-                let fix = "start the member, or open the way to its client URL";
-                Check::fail(what, detail.clone(), fix)
-            }
+            Err(error) => silent_member(what, &error),
         });
     }
     if pd.addresses == Addresses::Seeds {

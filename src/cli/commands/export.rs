@@ -215,6 +215,6 @@ fn instant(session: &Session, what: &str) -> anyhow::Result<Timestamp> {
     let events = session.reader().events()?;
     match events.iter().find(|event| event.text == what || event.kind.0 == what) {
         Some(event) => Ok(event.at),
-        None => Ok(Timestamp::parse(what, session.window().end)?),
+        None => Ok(Timestamp::parse_within(what, session.window())?),
     }
 }

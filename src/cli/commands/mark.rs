@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Args;
 
-use crate::capture;
+use crate::capture::{self, CaptureReader};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::model::{Event, EventKind, Timestamp};
+use crate::model::{Event, EventKind, TimeRange, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +33,8 @@ pub struct MarkArgs {
     /// A field of the event; `kind=…` says what it is about (a lowercase word; default: note)
     #[arg(long, value_name = "KEY=VALUE")]
     event: Vec<String>,
-    /// When it happened: RFC 3339 with a zone, unix seconds, `now`, or an offset from now
+    /// When it happened: RFC 3339 with a zone, a time of day in UTC, unix seconds, `now`, or an offset: -5m
+    /// from now, +5m from the start of the run
     #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
     at: String,
 }
@@ -44,7 +46,7 @@ pub struct MarkArgs {
 /// Where there is no such run, a field or the time cannot be read, or the file not be written.
 pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
-    let at = Timestamp::parse(&args.at, clock::now())?;
+    let at = instant(&args.at, &path)?;
     let event = event(at, args.text.unwrap_or_default(), &args.event)?;
     capture::add_event(&path, event.clone())?;
     match global.format {
@@ -52,6 +54,16 @@ pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
         Format::Text => output::line(&format!("{}  {}  {}", event.at, event.kind, event.text))?,
     }
     Ok(())
+}
+
+/// When it happened. Offsets from the start need the capture, and others leave it alone.
+fn instant(text: &str, path: &Path) -> anyhow::Result<Timestamp> {
+    let now = clock::now();
+    if !text.trim_start().starts_with('+') {
+        return Ok(Timestamp::parse(text, now)?);
+    }
+    let start = CaptureReader::open(path)?.window().start;
+    Ok(Timestamp::parse_within(text, TimeRange::new(start, now))?)
 }
 
 fn event(at: Timestamp, text: String, fields: &[String]) -> Result<Event, CliError> {

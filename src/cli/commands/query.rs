@@ -29,7 +29,8 @@ Examples:
   operator query chaos-02 up --start -5m --step 15s --format csv
   operator query chaos-02 --metrics 'tikv_raftstore_.*'
 
-Times are RFC 3339, Unix seconds, or relative to the end of the run (-5m).
+Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from the
+end of the run, +5m from its start.
 
 In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would take
 for a formula has a ' before it; numbers stand as they are.";
@@ -45,13 +46,13 @@ pub struct QueryArgs {
     #[arg(value_name = "EXPR", required_unless_present = "metrics")]
     expression: Option<String>,
     /// The instant of evaluation [default: the end of the run]
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "at", value_name = "TIME", conflicts_with_all = ["start", "end", "step"], allow_hyphen_values = true)]
     time: Option<String>,
     /// Where a range query begins [default: the start of the run]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "from", value_name = "TIME", allow_hyphen_values = true)]
     start: Option<String>,
     /// Where a range query ends [default: the end of the run]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "to", value_name = "TIME", allow_hyphen_values = true)]
     end: Option<String>,
     /// The step of a range query [default: as many seconds as make 250 points]
     #[arg(long, value_name = "DURATION")]
@@ -106,7 +107,14 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         ..EngineOptions::new(dialect)
     });
     let (answer, range) = match when(args, reader.window())? {
-        When::At(at) => (engine.instant(&expression, &storage, at)?, TimeRange::new(at, at)),
+        When::At(at) => {
+            if args.time.is_none() && !global.quiet {
+                remark(&format!(
+                    "evaluated at {at}, the end of the run; --time names another instant"
+                ));
+            }
+            (engine.instant(&expression, &storage, at)?, TimeRange::new(at, at))
+        }
         When::Range { start, end, step_ms } => {
             let answer = engine.range(&expression, &storage, (start, end), step_ms)?;
             (answer, TimeRange::new(start, end))
@@ -159,7 +167,7 @@ fn list_metrics(
 fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
     let last = window.end.saturating_add_millis(-1).max(window.start);
     let instant = |text: &Option<String>, default: Timestamp| match text {
-        Some(text) => Timestamp::parse(text, last),
+        Some(text) => Timestamp::parse_within(text, TimeRange::new(window.start, last)),
         None => Ok(default),
     };
     if args.start.is_none() && args.end.is_none() && args.step.is_none() && !args.plot {

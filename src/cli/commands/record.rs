@@ -60,7 +60,8 @@ sealed in any case.
 With --once every member of PD is asked for everything once, and of each series the last sample of the past
 five minutes is copied. The verdict is printed, and its exit code returned.
 
-Times: RFC 3339 with a zone, unix seconds, `now`, or an offset from now such as -2h.
+Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset from now
+such as -2h; in --to also one from --from such as +5m.
 
 With --log, logs of nodes are read when the recording has ended, and what they say of its time is part
 of the capture: see `operator attach --help`.
@@ -220,7 +221,11 @@ async fn record(
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
-    report(global, &last.map_or(plan.path, |last| last.path), &run, ending)?;
+    let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
+    report(global, &path, &run, ending)?;
+    if ending == Ending::Sealed {
+        recording::refuse_empty(&plan, &path)?;
+    }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
 }
 

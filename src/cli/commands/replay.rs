@@ -34,8 +34,9 @@ Examples:
   operator replay chaos-01 --why-not slow_disk             what that mode needs, saw and claimed
 
 Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told.
-Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m, which counts back from the
-END of the capture and not from now. The same capture gives the same bytes on every machine.";
+Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or an
+offset: -5m counts back from the END of the capture and not from now, +5m on from its start. The same
+capture gives the same bytes on every machine.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -196,7 +197,7 @@ fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
         let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
         return Ok(View { range, as_of: AsOf::END });
     };
-    let at = Timestamp::parse(at, whole.end)?;
+    let at = Timestamp::parse_within(at, whole)?;
     let view = session.view_as_of(at);
     let view = match args.from.as_deref() {
         Some(from) => {
@@ -215,14 +216,14 @@ fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
     Ok(view)
 }
 
-/// The part of the capture to replay; offsets count back from its end.
+/// The part of the capture to replay; see [`Timestamp::parse_within`].
 pub(super) fn window(
     whole: TimeRange,
     from: Option<&str>,
     to: Option<&str>,
 ) -> anyhow::Result<TimeRange> {
     let parse = |text: Option<&str>, otherwise| {
-        text.map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
+        text.map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
     };
     let range = TimeRange::new(parse(from, whole.start)?, parse(to, whole.end)?);
     if (from.is_some() || to.is_some()) && !range.overlaps(&whole) {

@@ -62,7 +62,8 @@ Examples:
   operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
 
 Exits with 10 where an alert fired, 11 where none did and a rule could not be evaluated, else with
-0. Times: RFC 3339 with a zone, unix seconds, or an offset such as -5m from the end of the capture.";
+0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
+the end of the capture, +5m from its start.";
 
 /// Arguments of `rules`.
 #[derive(Debug, Args)]
@@ -121,7 +122,7 @@ struct ReplayArgs {
 #[derive(Debug, Args)]
 struct Span {
     /// The interval of groups that state none
-    #[arg(long, value_name = "DURATION", default_value = DEFAULT_INTERVAL)]
+    #[arg(long, visible_alias = "step", value_name = "DURATION", default_value = DEFAULT_INTERVAL)]
     interval: String,
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -322,7 +323,7 @@ impl Span {
             return Ok(window);
         }
         let parse = |text: &Option<String>, otherwise| {
-            text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse(text, whole.end))
+            text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
         };
         let window = TimeRange::new(parse(&self.from, whole.start)?, parse(&self.to, whole.end)?);
         let window = TimeRange::new(window.start.max(whole.start), window.end.min(whole.end));

@@ -64,7 +64,7 @@ fn describe(path: &Path) -> Value {
     match CaptureReader::open(path) {
         Ok(reader) => {
             run["subject"] = json!(reader.meta().subject);
-            run["window"] = json!(reader.window());
+            run["window"] = json!(Some(reader.window()).filter(|window| !window.is_empty()));
             run["gaps"] = json!(reader.gaps().map_or(0, |gaps| joined(&gaps).len()));
         }
         Err(error) => run["error"] = json!(error.to_string()),
@@ -83,7 +83,7 @@ fn row(path: &Path) -> Vec<String> {
             vec![
                 name,
                 reader.meta().subject.clone(),
-                window.start.to_string(),
+                if window.is_empty() { "nothing".to_owned() } else { window.start.to_string() },
                 report::duration(window.millis()),
                 report::size(bytes(path)),
                 gaps,

@@ -1,10 +1,13 @@
 //! `operator score`: diagnosis against the sealed truths of labelled captures.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 
+use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::{MODES, Nature};
@@ -16,34 +19,89 @@ const EXAMPLES: &str = "\
 Examples:
   operator score data
   operator score captures --format json
+  operator score chaos-01                                  one run
+  operator score data --at-least 90%                       for CI
 
-Scores every capture of the folder that has a truth sealed inside.";
+Scores every capture of the folder that has a truth sealed inside (`operator seal --help` says what a
+truth is). Exits with 4 where fewer first causes are right in mode and place than --at-least asks for.";
 
 /// Arguments of `score`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ScoreArgs {
-    /// The folder with the captures
-    #[arg(value_name = "FOLDER")]
-    folder: PathBuf,
+    /// A folder with captures; or one of them, by its name, `latest` or its path
+    #[arg(value_name = "FOLDER|RUN")]
+    what: PathBuf,
+    /// Fail where fewer captures than this have the right first cause: a number, or a percentage such as 90%
+    #[arg(long, value_name = "N", value_parser = Bound::parse)]
+    at_least: Option<Bound>,
 }
 
-/// Scores diagnosis on every capture of a folder that has a ground truth.
+/// The least number of captures that have to be judged right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    Captures(usize),
+    Percent(f64),
+}
+
+impl Bound {
+    fn parse(text: &str) -> Result<Self, String> {
+        let why = || "give a number of captures, or a percentage from 0% to 100%".to_owned();
+        match text.strip_suffix('%') {
+            Some(percent) => {
+                let percent =
+                    percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+                percent.map(Self::Percent).ok_or_else(why)
+            }
+            None => text.parse().map(Self::Captures).map_err(|_| why()),
+        }
+    }
+
+    fn check(self, lines: &[RunScore]) -> Result<(), CliError> {
+        let (right, scored) = (lines.iter().filter(|line| line.top1).count(), lines.len());
+        let holds = match self {
+            Self::Captures(least) => right >= least,
+            Self::Percent(least) => right as f64 * 100.0 >= least * scored as f64,
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(CliError::BelowBound { right, scored, bound: self.to_string() })
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Captures(captures) => write!(formatter, "{captures}"),
+            Self::Percent(percent) => write!(formatter, "{percent}%"),
+        }
+    }
+}
+
+/// Scores diagnosis on every capture of a folder that has a ground truth, or on one capture.
 ///
 /// # Errors
 ///
-/// Where the folder or a capture cannot be read.
+/// Where a capture or its truth cannot be read, or fewer are judged right than asked for.
 pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
     let mut lines = Vec::new();
-    for path in lookup::captures(&args.folder) {
-        lines.extend(RunScore::of(lookup::run_name(&path), &path)?);
+    if args.what.is_dir() {
+        for path in lookup::captures(&args.what) {
+            lines.extend(RunScore::of(lookup::run_name(&path), &path)?);
+        }
+        anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", escape_path(&args.what));
+    } else {
+        let path = lookup::find(&global.dir, &args.what)?;
+        let score = RunScore::of(lookup::run_name(path.shown()), &path)?;
+        lines.push(score.with_context(|| format!("{} has no truth", escape_path(path.shown())))?);
     }
-    anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", escape_path(&args.folder));
     match global.format {
         Format::Json => output::json(&lines)?,
         Format::Text => output::write(text(&lines).as_bytes())?,
     }
-    Ok(())
+    Ok(args.at_least.map_or(Ok(()), |bound| bound.check(&lines))?)
 }
 
 fn text(lines: &[RunScore]) -> String {
@@ -111,4 +169,18 @@ fn comparison(lines: &[RunScore]) -> Vec<Vec<String>> {
     });
     let comparisons: Vec<RunComparison<'_>> = comparisons.collect();
     score::rows(&comparisons, 1.0 / faults as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_a_number_or_a_percentage() {
+        assert_eq!(Bound::parse("9"), Ok(Bound::Captures(9)));
+        assert_eq!(Bound::parse("90%"), Ok(Bound::Percent(90.0)));
+        for text in ["", "-1", "0.9", "101%", "NaN%", "%"] {
+            assert!(Bound::parse(text).is_err(), "{text}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -10,9 +10,11 @@ use serde_json::json;
 
 use crate::capture;
 use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::model::escape_path;
 use crate::report;
+use crate::score::Truth;
 
 /// The largest ground truth, in bytes. It is usually a page of text.
 const MAX_TRUTH_BYTES: u64 = 16 << 20;
@@ -20,8 +22,17 @@ const MAX_TRUTH_BYTES: u64 = 16 << 20;
 const EXAMPLES: &str = "\
 Examples:
   operator seal chaos-01 --truth truth.json
+  operator seal chaos-01 --truth truth.json --dry-run      checks it and changes nothing
 
-The truth is for scoring. `replay` cannot read it, and `show` only says that it is there.";
+The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is a JSON
+object; each of these fields may be absent or null, and others are kept as notes:
+
+  fault        the failure mode that was injected, such as \"store_crash\"; none: nothing was broken
+  change       the planned change that was made, such as \"rolling_restart\"
+  node         the name of the node, such as \"tikv-0\"; none: it is about the workload
+  store_id     the id of the store, a number
+  address      host and port of the node
+  t_inject_ms  when it was injected, in milliseconds since 1970";
 
 /// Arguments of `seal`.
 #[derive(Debug, Args)]
@@ -33,6 +44,9 @@ pub struct SealArgs {
     /// The file that tells what was done to the cluster
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
+    /// Only check that the run is there and the truth can be scored
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Seals a ground truth inside a capture.
@@ -51,6 +65,15 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         report::size(MAX_TRUTH_BYTES)
     );
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
+    let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
+    let checked = Truth::parse(&truth).with_context(bad_truth)?;
+    if args.dry_run {
+        checked.check_modes().with_context(bad_truth)?;
+        return told_dry(global, &checked, path.shown());
+    }
+    if let Err(error) = checked.check_modes() {
+        remark(&format!("warning: {error}, so this capture cannot score"));
+    }
     capture::seal_truth(&path, &truth)?;
     match global.format {
         Format::Json => output::json(
@@ -58,6 +81,20 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         )?,
         Format::Text => {
             output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?
+        }
+    }
+    Ok(())
+}
+
+/// Says that a truth can be sealed, and changes nothing.
+fn told_dry(global: &Global, truth: &Truth, path: &Path) -> anyhow::Result<()> {
+    match global.format {
+        Format::Json => output::json(
+            &json!({ "capture": lookup::path_text(path), "truth": truth.name(), "dry_run": true }),
+        )?,
+        Format::Text => {
+            let path = escape_path(path);
+            output::line(&format!("the truth {} can be sealed inside {path}", truth.name()))?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::commands::record::report;
@@ -27,7 +27,7 @@ use crate::record::{
 };
 use crate::session::watched_series;
 use crate::source::{HttpOptions, Webhook};
-use crate::watch::{Monitor, Notified, Notifiers};
+use crate::watch::{Audience, Exporter, Monitor, Notified, Notifiers, Occasion};
 
 /// The name of the run where none is given.
 const RUN: &str = "watch";
@@ -48,12 +48,18 @@ hour, so what has lasted longer counts as normal unless PD or Raft know better.
 The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments
 older than --keep (24h, if not said) are removed, and the oldest where all take more than --max-bytes
 or the disk is full. One with a fault inside ends three minutes after the fault, becomes
-RUN-incident-TIME.capture and stays, as does one with an `operator mark --event kind=incident`. The first Ctrl-C seals, a second one leaves at once.
+RUN-incident-TIME.capture and stays, as does one with an `operator mark --event kind=incident`.
+The first Ctrl-C seals, a second one leaves at once.
 
---exec and --webhook get one JSON document when a cause begins, changes, ends or is withdrawn:
-`verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs at a
-time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or than
-10 s for each of three attempts to post, is ended.";
+--exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is
+withdrawn, or when the outcome changes; with --on change when a planned change does too, with
+--on all also when a finding does. The first one comes when there is something of these to tell.
+It holds `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs
+at a time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or
+than 10 s for each of three attempts to post, is ended.
+
+With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and beside it
+operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 faults at most.";
 
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
@@ -61,6 +67,9 @@ time; while it does, the newest verdict waits. One that takes longer than --exec
 pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
+    /// What --exec and --webhook are told of
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    on: On,
     /// A command of the shell that gets each new verdict as JSON on its standard input
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
@@ -70,6 +79,28 @@ pub struct WatchArgs {
     /// A URL to which each new verdict is posted as JSON
     #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
     webhook: Option<String>,
+}
+
+/// What hooks are told of.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum On {
+    /// Faults: one begins, changes, ends or is withdrawn
+    #[default]
+    Fault,
+    /// Planned changes too
+    Change,
+    /// Findings too
+    All,
+}
+
+impl From<On> for Occasion {
+    fn from(on: On) -> Self {
+        match on {
+            On::Fault => Self::Fault,
+            On::Change => Self::Change,
+            On::All => Self::All,
+        }
+    }
 }
 
 /// Records a cluster and diagnoses it at the same time, until the user stops it.
@@ -103,7 +134,11 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
         record::current_segment(&global.dir, &run, &retention, ResumePolicy::WhileRecent, now)?;
     plan.run = segment.name.clone();
     plan.path = segment.path.clone();
-    crate::cli::block_on(watch(global, plan, Watched { run, retention, segment, notified }))
+    crate::cli::block_on(watch(
+        global,
+        plan,
+        Watched { run, retention, segment, notified, occasion: args.on.into() },
+    ))
 }
 
 /// The parts of `watch` that `record` does not have.
@@ -112,6 +147,7 @@ struct Watched {
     retention: Retention,
     segment: Segment,
     notified: Notified,
+    occasion: Occasion,
 }
 
 async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
@@ -120,7 +156,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, notified } = watched;
+    let Watched { run, retention, segment, notified, occasion } = watched;
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
     let mut segments = Segments::new(
@@ -146,12 +182,17 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let (feed, news) = LiveFeed::new(reads);
     let monitor = Monitor {
         recent: recent_window(&plan.path, clock::now())?,
-        audience: judgements::audience(Arc::clone(&reporter), global.format),
+        audience: also_published(
+            judgements::audience(Arc::clone(&reporter), global.format),
+            watchers.exporter.clone(),
+        ),
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         run: run.clone(),
         begun,
+        occasion,
         before: None,
+        outcome: None,
     };
     let judging = monitor.start(news).context("cannot start a thread")?;
     let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
@@ -165,6 +206,16 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     let last = close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
     report(global, &last, &run, ending)?;
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// An audience that also serves the faults that last, where the recorder listens.
+fn also_published(mut audience: Audience, exporter: Option<Exporter>) -> Audience {
+    Box::new(move |judged| {
+        audience(judged);
+        if let Some(exporter) = &exporter {
+            exporter.publish_verdict(judged.verdict);
+        }
+    })
 }
 
 fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {

@@ -1,9 +1,11 @@
 //! Checks of the command line itself: prints clap's errors, and refuses passwords in arguments.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::Path;
 
 use clap::ArgMatches;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 
 use crate::cli::exit::{CliError, Code};
@@ -16,6 +18,16 @@ use crate::source::names_user;
 /// Arguments that are URLs.
 const URLS: [&str; 4] = ["pd", "prometheus", "webhook", "url"];
 
+/// The arguments with `replay` before a file where a subcommand is expected: `operator FILE`.
+pub fn with_replay(command: &clap::Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some(first) = arguments.get(1) else { return arguments };
+    let names_a_command = first == "help" || command.find_subcommand(first).is_some();
+    if !names_a_command && Path::new(first).is_file() {
+        arguments.insert(1, "replay".into());
+    }
+    arguments
+}
+
 /// Prints clap's output: help and version on stdout, errors on stderr.
 ///
 /// # Errors
@@ -27,6 +39,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
         output::write(text.as_bytes())?;
         return Ok(Code::Ok);
     }
+    suggest_options_only(&mut error);
     let quoted: Vec<(ContextKind, ContextValue)> =
         error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
     for (kind, value) in quoted {
@@ -35,6 +48,13 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
     let text = rendered(&error, std::io::stderr().is_terminal());
     remarks::to_stderr(text.as_bytes());
     Ok(Code::Usage)
+}
+
+/// Takes out the advice to put a misspelt option behind `--`, where it would mean a value.
+fn suggest_options_only(error: &mut clap::Error) {
+    if error.kind() == ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    }
 }
 
 fn rendered(error: &clap::Error, is_terminal: bool) -> String {
@@ -87,5 +107,24 @@ fn instead(id: &str) -> &'static str {
         "webhook" => "put the URL into OPERATOR_WEBHOOK",
         "pd" => "PD takes certificates only, see --cert-file and --key-file",
         _ => "it is not needed there",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_alone_is_replayed_unless_it_is_called_like_a_command() {
+        let command = clap::Command::new("operator").subcommand(clap::Command::new("src"));
+        let of = |first: &str| {
+            let arguments = ["operator", first].map(OsString::from).to_vec();
+            with_replay(&command, arguments).len()
+        };
+        assert_eq!(of("Cargo.toml"), 3);
+        assert_eq!(of("src"), 2);
+        assert_eq!(of("no-such-file"), 2);
+        assert_eq!(of("--help"), 2);
+        assert_eq!(with_replay(&command, vec!["operator".into()]).len(), 1);
     }
 }

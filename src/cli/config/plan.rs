@@ -217,7 +217,8 @@ fn spans(
         return Ok((None, Some(Live { until })));
     };
     let start = Timestamp::parse(from, now)?;
-    let end = to.map_or(Ok(now), |to| Timestamp::parse(to, now))?;
+    let until_now = TimeRange::new(start, now);
+    let end = to.map_or(Ok(now), |to| Timestamp::parse_within(to, until_now))?;
     if end > now {
         let text = "--to lies in the future: use --for to record live".to_owned();
         return Err(CliError::Usage(text).into());

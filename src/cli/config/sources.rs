@@ -11,17 +11,18 @@ use tokio::sync::watch;
 use crate::cli::clock;
 use crate::cli::config::file::SourceArgs;
 use crate::cli::exit::CliError;
-use crate::cli::terminal::remarks;
-use crate::model::{ClockOffset, PdAnswer, Timestamp};
+use crate::cli::source_fix::source_fix;
+use crate::cli::terminal::remarks::{self, remark};
+use crate::model::{ClockOffset, PdAnswer, Timestamp, escape};
 use crate::pd::{
-    CLUSTER, CONFIG, Member, PdCadence, PdRequest, PdSchedule, VERSION, cluster_id, metric_storage,
-    version,
+    CLUSTER, CONFIG, MEMBERS, Member, PdCadence, PdRequest, PdSchedule, VERSION, cluster_id,
+    metric_storage, version,
 };
 use crate::record::pd_sampler::PdSampler;
 use crate::record::{Copier, Stop};
 use crate::source::{
-    Addresses, Discovered, MEMBERS_AT_ONCE, PdClient, PrometheusClient, ReadMode, Selector,
-    public_url,
+    Addresses, Discovered, HttpAnswer, MEMBERS_AT_ONCE, PdClient, PrometheusClient, ReadMode,
+    Selector, SourceError, public_url,
 };
 
 /// The longest wait for the first useful answer among all members.
@@ -67,6 +68,19 @@ impl PdFound {
     /// Sends one request to every member, a few at a time. The answers are in the members' order.
     pub async fn ask_all(&self, path: &str) -> Vec<PdAnswer> {
         self.answers(path).collect().await
+    }
+
+    /// Asks every member for the list of members, a few at a time: the answers, or why there are none. They
+    /// are in the members' order.
+    pub async fn reach_all(&self) -> Vec<Result<HttpAnswer, SourceError>> {
+        let request = PdRequest::get(MEMBERS);
+        let asked = stream::iter(&self.members).map(|member| self.reach(member, &request));
+        asked.buffered(MEMBERS_AT_ONCE).collect().await
+    }
+
+    async fn reach(&self, member: &Member, request: &PdRequest) -> Result<HttpAnswer, SourceError> {
+        let answer = self.client.exchange(member, request).await?;
+        answer.into_success(&member.url)
     }
 
     fn answers<'a>(&'a self, path: &'a str) -> impl Stream<Item = PdAnswer> + 'a {
@@ -122,10 +136,27 @@ pub type Found = (Option<PdFound>, Option<PrometheusFound>);
 pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Result<Found> {
     let finding = async {
         let pd = find_pd(args, clock::now()).await?;
+        if let Some(pd) = pd.as_ref().filter(|pd| pd.cluster_id.is_none() && pd.version.is_none()) {
+            warn_of_silence(pd).await;
+        }
         let prometheus = find_prometheus(args, pd.as_ref()).await?;
         Ok((pd, prometheus))
     };
     clock::unless_stopped(stop, finding).await.unwrap_or_else(|| Err(CliError::NotBegun.into()))
+}
+
+/// Says of each member of a PD of which none answers why it does not, and what to do about it: the recording
+/// goes on and shows a cluster that is down.
+async fn warn_of_silence(pd: &PdFound) {
+    for (member, answer) in pd.members.iter().zip(pd.reach_all().await) {
+        let Err(error) = answer else { continue };
+        let fix = source_fix(&error).map(|fix| format!("; {fix}")).unwrap_or_default();
+        remark(&format!(
+            "warning: PD {}: {}{fix}",
+            escape(&member.name),
+            escape(&error.to_string())
+        ));
+    }
 }
 
 /// Discovers PD's members, and asks them for the cluster's id, their version, and the URL of the metric

@@ -351,6 +351,7 @@ impl PrometheusClient {
                 Ok(Accept::Samples) => return Ok(ReadMode::RemoteReadSamples),
                 Err(
                     error @ (SourceError::Connect { .. }
+                    | SourceError::Blocked { .. }
                     | SourceError::Timeout { .. }
                     | SourceError::Options(_)),
                 ) => return Err(error),
