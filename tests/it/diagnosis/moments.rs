@@ -25,7 +25,13 @@ fn judge(bodies: &[(&str, Value)]) -> Verdict {
     let mut pd: Vec<PdAnswer> = bodies.iter().map(|(path, body)| answer(path, body)).collect();
     pd.push(answer("config", &json!({"schedule": {}, "replication": {"max-replicas": 3}})));
     let window = TimeRange::new(Timestamp::from_millis(NOW), Timestamp::from_millis(NOW + 1));
-    diagnose(&Evidence::new(window, window.end, Parts { pd: &pd, ..Parts::default() }))
+    let verdict =
+        diagnose(&Evidence::new(window, window.end, Parts { pd: &pd, ..Parts::default() }));
+    for citation in verdict.findings.iter().flat_map(|finding| &finding.citations) {
+        let is_answered = pd.iter().any(|one| [one.sent, one.observed()].contains(&citation.at_ms));
+        assert!(is_answered, "no answer at that instant: {citation:?}");
+    }
+    verdict
 }
 
 /// A store in a state, with its node state, its regions and the seconds since its last heartbeat.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use operator::capture::{CaptureReader, verify};
-use operator::model::TimeRange;
+use operator::model::{TimeRange, is_stale};
 use operator::session::Session;
 
 use super::Scene;
 use super::program::{Ended, Program, operator};
+use testkit::clock::wall_clock;
 
 async fn once(scene: &Scene, sources: &[&str]) -> (Ended, CaptureReader) {
     let directory = scene.directory.path().display().to_string();
@@ -30,11 +31,25 @@ fn paths(reader: &CaptureReader) -> BTreeSet<String> {
     answers.into_iter().map(|answer| answer.path).collect()
 }
 
-/// How many samples each series of the source has; the recorder's own ones do not count.
-fn samples_of_each(reader: &CaptureReader) -> Vec<usize> {
-    let series = reader.select(&[], TimeRange::ALL).expect("samples read");
-    let theirs = series.iter().filter(|one| one.labels.get("job") != Some("operator"));
-    theirs.map(|one| one.samples.len()).collect()
+/// Checks that each series of the source has one sample, which is the source's. A series that ended before the
+/// moment has none.
+fn check_last_samples(scene: &Scene, reader: &CaptureReader) {
+    let held = reader.select(&[], TimeRange::ALL).expect("samples read");
+    let recent = TimeRange::new(wall_clock() + -60_000, wall_clock());
+    let mut with_sample = 0;
+    for (number, labels) in scene.supply.labels().enumerate() {
+        let own = held.iter().filter(|one| one.labels == *labels).flat_map(|one| &one.samples);
+        let own: Vec<_> = own.copied().collect();
+        let ends = scene.supply.samples(number, recent).iter().any(|sample| is_stale(sample.value));
+        assert!(own.len() == 1 || own.is_empty() && ends, "{labels}: {own:?}");
+        with_sample += own.len();
+        for sample in own {
+            let there = TimeRange::new(sample.at, sample.at + 1);
+            assert_eq!(scene.supply.samples(number, there), [sample], "{labels}");
+            assert!(recent.contains(sample.at), "{labels}: {sample:?} is an old one");
+        }
+    }
+    assert!(2 * with_sample > scene.supply.labels().count(), "{with_sample}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +57,7 @@ async fn one_moment_has_one_sample_of_each_series_and_one_answer_of_each_endpoin
     let scene = Scene::new().await;
     let (_, reader) =
         once(&scene, &["--pd", &scene.stand.pd, "--prometheus", &scene.gate.url]).await;
-    assert_eq!(samples_of_each(&reader), vec![1; scene.supply.labels().count()]);
+    check_last_samples(&scene, &reader);
     let answers = reader.pd_answers(TimeRange::ALL).expect("answers read");
     assert!(answers.len() > 20, "{}", answers.len());
     let asked: BTreeSet<_> = answers.iter().map(|one| (&one.member, &one.path)).collect();
@@ -58,12 +73,12 @@ async fn one_source_is_enough_for_a_moment() {
     let scene = Scene::new().await;
     let (_, reader) = once(&scene, &["--prometheus", &scene.gate.url]).await;
     assert!(paths(&reader).is_empty());
-    assert_eq!(samples_of_each(&reader), vec![1; scene.supply.labels().count()]);
+    check_last_samples(&scene, &reader);
 
     let scene = Scene::new().await;
     let (_, reader) = once(&scene, &["--pd", &scene.stand.pd]).await;
     assert!(paths(&reader).iter().any(|path| path.contains("/regions/check/")));
-    assert_eq!(samples_of_each(&reader), [0; 0]);
+    assert_eq!(reader.select(&[], TimeRange::ALL).expect("samples read"), []);
     let window = Session::open(&scene.path()).expect("it opens").window();
     assert!(window.millis() < 20_000, "{window:?}");
 }
