@@ -43,10 +43,10 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
     FAULT  workload: a few regions take most of the writes
       hot_region_write  16:59:36.660 ±15.0s to 17:03:05.358 (3m28s),
         confidence 0.95
-        requests rise from 561 to 2483 a second for 3m 28s; store 1 314 -> 315,
-          store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
         region 95 takes 93 % of the flow, 5649 KB/s; the greatest before took
           11 % [F3]
-      next: operator explain chaos-05 F1
+        requests rise from 561 to 2483 a second for 3m 28s; store 1 314 -> 315,
+          store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
+      next: operator explain chaos-05 F3
     ");
 }
