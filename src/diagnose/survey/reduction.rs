@@ -1,6 +1,6 @@
 //! Reduces samples to quantities while they stream by.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Survey;
@@ -54,6 +54,8 @@ struct TargetSums {
     example: Labels,
     sums: Vec<Sums>,
     by_key: HashMap<Key, usize>,
+    /// How many values each label of each metric has so far.
+    values: HashMap<(String, String), usize>,
     /// How much of each step lies between two samples of a series, in milliseconds.
     covered_ms: Vec<i64>,
     first: Option<Timestamp>,
@@ -162,6 +164,7 @@ impl TargetSums {
             example,
             sums: Vec::new(),
             by_key: HashMap::new(),
+            values: HashMap::new(),
             covered_ms: vec![0; grid.steps()],
             first: None,
         }
@@ -178,27 +181,32 @@ impl TargetSums {
         let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
-        keys.into_iter().map(|key| self.place_of(key, grid)).collect()
+        keys.into_iter().filter_map(|key| self.place_of(key, grid)).collect()
     }
 
-    fn place_of(&mut self, key: Key, grid: Grid) -> usize {
-        let sums = &mut self.sums;
-        *self.by_key.entry(key).or_insert_with(|| {
-            sums.push(Sums::new(grid));
-            sums.len() - 1
-        })
+    /// The place of the sums of a key; `None` where its label has too many values for quantities of their
+    /// own, so that a cluster of many stores takes no more memory for each.
+    fn place_of(&mut self, key: Key, grid: Grid) -> Option<usize> {
+        if let Some(known) = self.by_key.get(&key) {
+            return Some(*known);
+        }
+        if let (metric, Some((name, _))) = &key {
+            let values = self.values.entry((metric.clone(), name.clone())).or_default();
+            *values += 1;
+            if *values > MOST_VALUES {
+                return None;
+            }
+        }
+        self.sums.push(Sums::new(grid));
+        self.by_key.insert(key, self.sums.len() - 1);
+        Some(self.sums.len() - 1)
     }
 
     fn finish(self, grid: Grid) -> SurveyedTarget {
-        let mut values: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-        for (metric, label) in self.by_key.keys() {
-            if let Some((name, value)) = label {
-                values.entry((metric, name)).or_default().insert(value);
-            }
-        }
         let is_kept = |(metric, label): &Key| {
             label.as_ref().is_none_or(|(name, _)| {
-                (2..=MOST_VALUES).contains(&values[&(metric.as_str(), name.as_str())].len())
+                let values = self.values.get(&(metric.clone(), name.clone()));
+                values.is_some_and(|values| (2..=MOST_VALUES).contains(values))
             })
         };
         let kept: BTreeMap<&Key, &Sums> = self
@@ -349,6 +357,21 @@ mod tests {
         let labels = survey.targets()[0].quantities.iter().filter_map(|one| one.label.clone());
         let labels: Vec<String> = labels.map(|(_, value)| value).collect();
         assert_eq!(labels, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_label_of_many_values_makes_no_quantities() {
+        let names: Vec<String> =
+            (0..=MOST_VALUES).map(|number| format!("10.0.0.{number}")).collect();
+        let of = |address| {
+            let labels = [("__name__", "tikv_pending_tasks"), ("instance", "a"), ("to", address)];
+            series(&labels, |_| 1.0)
+        };
+        let all: Vec<Series> = names.iter().map(|name| of(name.as_str())).collect();
+        let survey = surveyed(&all);
+        assert!(survey.targets()[0].quantities.iter().all(|one| one.label.is_none()));
+        let sums = values(&survey, "tikv_pending_tasks", Reading::Level);
+        assert!(sums.iter().all(|sum| *sum == names.len() as f64), "{sums:?}");
     }
 
     #[test]
