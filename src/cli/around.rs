@@ -232,8 +232,8 @@ struct Printed {
 }
 
 impl Printed {
-    /// An event for each line that is kept, and `last`, which also says how many are not. What was read after
-    /// the command had ended was printed before.
+    /// An event for each line that is kept, and `last`, which also says how many are not. A timeline has its
+    /// events in order of time alone, so each is at least a millisecond later than the one before.
     async fn events(&mut self, mut last: Event) -> Vec<Event> {
         let _ = timeout(LAST_OUTPUT, &mut self.is_over).await;
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,8 +241,14 @@ impl Printed {
             last.fields.insert("lines_left_out".to_owned(), output.left_out.to_string());
         }
         let lines = output.first.iter().chain(&output.last);
-        let lines = lines.map(|(at, line)| event((*at).min(last.at), format!("printed: {line}")));
-        lines.chain([last.clone()]).collect()
+        let lines = lines.map(|(at, line)| event(*at, format!("printed: {line}")));
+        let mut events: Vec<Event> = lines.chain([last]).collect();
+        let mut earliest = Timestamp::MIN;
+        for event in &mut events {
+            event.at = event.at.max(earliest);
+            earliest = event.at.saturating_add_millis(1);
+        }
+        events
     }
 }
 
