@@ -34,7 +34,7 @@ pub fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
 ///
 /// # Errors
 ///
-/// As [`validate`].
+/// Why Go refuses the pattern, in words.
 ///
 /// # Examples
 ///
