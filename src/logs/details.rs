@@ -333,7 +333,7 @@ mod tests {
                 "components/raftstore/src/a.rs:2",
             ),
             ("src/apply.rs:12", "src/apply.rs:12"),
-            ("/root/.cargo/registry/raft-0.6/src/raft.rs:1", "src/raft.rs:1"),
+            ("/home/jenkins/.cargo/registry/raft-0.6/src/raft.rs:1", "src/raft.rs:1"),
         ];
         for (location, place) in places {
             assert_eq!(in_program(location), place);
