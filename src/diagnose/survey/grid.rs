@@ -23,17 +23,21 @@ const MOST_STEPS: i64 = 360;
 /// Steps are a multiple of this, in milliseconds.
 const UNIT_MS: i64 = 5_000;
 
+/// The longest distance of scrapes that counts, in milliseconds: a longer one is a hole, or no time at all.
+const LONGEST_INTERVAL_MS: i64 = 3_600_000;
+
 impl Grid {
     /// A grid over `window`, where the usual distance of scrapes is `interval_ms`.
     pub fn over(window: TimeRange, interval_ms: i64) -> Self {
         if window.is_empty() {
             return Self::default();
         }
-        let wanted = (SCRAPES_PER_STEP * interval_ms.max(1)).max(window.millis() / MOST_STEPS);
+        let scrapes_ms = SCRAPES_PER_STEP * interval_ms.clamp(1, LONGEST_INTERVAL_MS);
+        let wanted = scrapes_ms.max(window.millis() / MOST_STEPS);
         let step_ms = (wanted + UNIT_MS - 1) / UNIT_MS * UNIT_MS;
-        let start_ms = window.start.as_millis().div_euclid(step_ms) * step_ms;
-        let last_ms = (window.end.as_millis() - 1).div_euclid(step_ms) * step_ms;
-        Self { start_ms, step_ms, len: ((last_ms - start_ms) / step_ms) as usize + 1 }
+        let start_ms = window.start.as_millis().div_euclid(step_ms).saturating_mul(step_ms);
+        let covered_ms = (window.end.as_millis() - 1).saturating_sub(start_ms);
+        Self { start_ms, step_ms, len: (covered_ms / step_ms) as usize + 1 }
     }
 
     /// The number of steps.
@@ -60,7 +64,8 @@ impl Grid {
         let (start, step) = (self.start_ms, self.step_ms.max(1));
         let steps = (since - start) / step..=(at - start) / step;
         steps.filter_map(move |number| {
-            let (from, to) = (start + number * step, start + (number + 1) * step);
+            let from = start + number * step;
+            let to = from.saturating_add(step);
             let millis = at.min(to) - since.max(from);
             (millis > 0).then_some((number as usize, millis))
         })
@@ -68,11 +73,11 @@ impl Grid {
 
     /// Each value with the stretch of time that its step covers.
     pub fn points(&self, values: &[f64]) -> impl Iterator<Item = (TimeRange, f64)> {
-        let at = |step: usize| Timestamp::from_millis(self.start_ms + step as i64 * self.step_ms);
-        values
-            .iter()
-            .enumerate()
-            .map(move |(step, value)| (TimeRange::new(at(step), at(step + 1)), *value))
+        let starts = (0_i64..).map(|step| self.start_ms + step * self.step_ms);
+        starts.zip(values).map(|(start, value)| {
+            let start = Timestamp::from_millis(start);
+            (TimeRange::new(start, start.saturating_add_millis(self.step_ms)), *value)
+        })
     }
 }
 
@@ -93,6 +98,21 @@ mod tests {
         assert_eq!(grid.step_of(Timestamp::from_millis(210_000)), None);
         assert_eq!(grid.step_of(Timestamp::from_millis(89_999)), None);
         assert_eq!(Grid::over(window(5, 5), 15_000).step_of(Timestamp::from_millis(5_000)), None);
+    }
+
+    #[test]
+    fn windows_at_the_ends_of_time_have_a_grid() {
+        for (start, end) in [(i64::MIN, i64::MIN + 9_000), (i64::MAX - 9_000, i64::MAX)] {
+            let whole = TimeRange::new(Timestamp::from_millis(start), Timestamp::from_millis(end));
+            let grid = Grid::over(whole, i64::MAX);
+            assert!((1..=2).contains(&grid.steps()), "{grid:?}");
+            assert_eq!(grid.points(&vec![0.0; grid.steps()]).count(), grid.steps());
+            let (since, at) = (whole.start, whole.end.saturating_add_millis(-1));
+            let inside: i64 = grid.parts(since, at).map(|(_, millis)| millis).sum();
+            assert_eq!(inside, at - since);
+        }
+        let all = Grid::over(TimeRange::ALL, 15_000);
+        assert!(all.steps() <= MOST_STEPS as usize + 2, "{all:?}");
     }
 
     #[test]
