@@ -15,13 +15,13 @@ use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
 use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::hypotheses::ranking::{ABOUT_MS, Hypothesis, Role, rank};
+use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{
     Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
 };
-use crate::model::{Labels, Series, Stretches, TimeRange, Timestamp};
+use crate::model::{Labels, Series, Stretches, TimeRange};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
 /// beside it is unreadable. What is missing could have shown a deeper cause or another place, so
@@ -69,13 +69,13 @@ pub fn diagnose_surveyed<E>(
 
 /// Whether causes and changes explain whatever departs in a window.
 fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
-    let around = |one: &Cause, end: Timestamp| {
-        let from = one.onset_ms.saturating_add_millis(-ABOUT_MS);
-        TimeRange::new(from, end.saturating_add_millis(ABOUT_MS))
+    let about = |nature: Nature, causes: &[Cause]| -> Vec<TimeRange> {
+        let around = |one: &Cause| surroundings(nature, one.onset_ms, one.end_ms, window.end);
+        causes.iter().map(around).collect()
     };
-    let causes = verdict.causes.iter().map(|one| around(one, one.end_ms.unwrap_or(window.end)));
-    let changes = verdict.changes.iter().map(|one| around(one, one.end_ms.unwrap_or(one.onset_ms)));
-    let explained: Stretches = causes.chain(changes).collect();
+    let causes = about(Nature::Fault, &verdict.causes);
+    let changes = about(Nature::Change, &verdict.changes);
+    let explained: Stretches = causes.into_iter().chain(changes).collect();
     explained.contain(window)
 }
 
@@ -333,6 +333,7 @@ mod tests {
     use crate::diagnose::findings::{Crossing, crossing};
     use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};
     use crate::diagnose::observations::series_table::tests::series;
+    use crate::model::Timestamp;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)

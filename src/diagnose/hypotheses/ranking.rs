@@ -5,7 +5,7 @@
 use crate::diagnose::findings::finding::TargetKind;
 use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature};
 use crate::diagnose::thresholds::AFTERMATH_MS;
-use crate::model::Timestamp;
+use crate::model::{TimeRange, Timestamp};
 
 /// A claim of a mode, and its role in the verdict.
 pub struct Hypothesis<'a> {
@@ -134,7 +134,9 @@ fn explain_away(hypotheses: &mut [Hypothesis<'_>], open: Timestamp) {
 fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) -> bool {
     let depth = shallow.mode.depth;
     if depth == Depth::Unexplained {
-        return deep.mode.depth != depth && is_about(deep, shallow, open);
+        let (mode, claim) = (deep.mode, &deep.claim);
+        let about = surroundings(mode.nature, claim.onset, claim.end, open);
+        return mode.depth != depth && about.contains(shallow.claim.onset);
     }
     if shallow.mode.nature == Nature::Change || deep.mode.never_explains.contains(&depth) {
         return false;
@@ -146,24 +148,27 @@ fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) ->
     let reach = match depth {
         Depth::Presence => false,
         Depth::Resource => deep.shares_target(shallow),
-        Depth::Workload | Depth::Saturation | Depth::Consequence => true,
-        Depth::Unexplained => unreachable!("decided by time alone"),
+        Depth::Workload | Depth::Saturation | Depth::Consequence | Depth::Unexplained => true,
     };
     deeper && after && reach
 }
 
 /// How far from a known cause, in milliseconds, something may begin that nobody knows: a cluster takes
 /// minutes to move regions and to catch up, and a cause is dated by what proves it, which may come late.
-pub const ABOUT_MS: i64 = 600_000;
+const ABOUT_MS: i64 = 600_000;
 
-/// Whether what nobody knows belongs to a known cause: it begins while that lasts, or not long before or
-/// after.
-fn is_about(known: &Hypothesis<'_>, unknown: &Hypothesis<'_>, open: Timestamp) -> bool {
-    let end = match known.mode.nature {
-        Nature::Fault => known.end(open),
-        // A decision lasts, and what it disturbs settles.
-        Nature::Change => known.claim.end.unwrap_or(known.claim.onset),
+/// When something that nobody knows belongs to a cause or a change from `onset` to `end`: while that lasts,
+/// and not long before or after. A change that lasts has been decided, and what it disturbs settles.
+pub fn surroundings(
+    nature: Nature,
+    onset: Timestamp,
+    end: Option<Timestamp>,
+    open: Timestamp,
+) -> TimeRange {
+    let end = match nature {
+        Nature::Fault => end.unwrap_or(open),
+        Nature::Change => end.unwrap_or(onset),
     };
-    unknown.claim.onset >= known.claim.onset.saturating_add_millis(-ABOUT_MS)
-        && unknown.claim.onset <= end.saturating_add_millis(ABOUT_MS)
+    let from = onset.saturating_add_millis(-ABOUT_MS);
+    TimeRange::new(from, end.max(onset).saturating_add_millis(ABOUT_MS))
 }
