@@ -166,11 +166,7 @@ fn finding(observed: &ObservedWindow<'_>, one: &Unusual, target: &Target) -> Fin
         shown(standing.typical),
     );
     let instance = one.instances[0].as_str();
-    let how = match one.quantity.reading {
-        Reading::Level => PlotHow::Gauge,
-        Reading::Rate => PlotHow::Rate,
-        Reading::Mean => PlotHow::Mean,
-    };
+    let how = PlotHow::from(one.quantity.reading);
     let plot = one.instances.iter().map(|instance| Plot {
         metric: one.quantity.metric.clone(),
         how,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Finding, Plot, PlotHow};
 use crate::diagnose::observations::tracks::Track;
+use crate::diagnose::survey::{Quantity, Reading};
 use crate::model::Labels;
 
 /// A quantity that shows a finding, with its values.
@@ -31,21 +32,40 @@ fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
     let keep = |labels: &Labels| {
         plot.label.as_ref().is_none_or(|(name, value)| labels.get(name) == Some(value))
     };
-    let track: Track = match plot.how {
-        PlotHow::Gauge => table.gauge(&plot.metric, &plot.instance, keep),
-        PlotHow::Rate => table.rate(&plot.metric, &plot.instance, keep),
-        PlotHow::Mean => table.mean(&plot.metric, &plot.instance, 1.0, keep),
-        PlotHow::Pd => evidence.pd.track(&plot.metric, &plot.instance),
-    };
     // What diagnosis does not load is drawn as it was surveyed.
-    let track = match plot.how {
-        PlotHow::Pd => track,
-        _ if table.has(&plot.metric) || table.has(&format!("{}_count", plot.metric)) => track,
-        _ => evidence.survey.drawn(&plot.metric, plot.label.as_ref(), &plot.instance),
+    let track: Track = match (plot.how, surveyed(evidence, plot)) {
+        (PlotHow::Pd, _) => evidence.pd.track(&plot.metric, &plot.instance),
+        (_, Some(quantity)) => evidence.survey.track(quantity),
+        (PlotHow::Gauge, None) => table.gauge(&plot.metric, &plot.instance, keep),
+        (PlotHow::Rate, None) => table.rate(&plot.metric, &plot.instance, keep),
+        (PlotHow::Mean, None) => table.mean(&plot.metric, &plot.instance, 1.0, keep),
     };
     let points = track.0.iter().filter(|point| point.value.is_finite());
     Drawn {
         plot: plot.clone(),
         points: points.map(|point| (point.at.as_millis(), point.value)).collect(),
+    }
+}
+
+/// The quantity of the survey that a plot shows; `None` where the samples themselves are known.
+fn surveyed<'a>(evidence: &'a Evidence, plot: &Plot) -> Option<&'a Quantity> {
+    let table = &evidence.series;
+    if table.has(&plot.metric) || table.has(&format!("{}_count", plot.metric)) {
+        return None;
+    }
+    let target = evidence.nodes.targets.iter().find(|target| target.name == plot.instance)?;
+    evidence.survey.target(&target.labels)?.iter().find(|quantity| {
+        let how = PlotHow::from(quantity.reading);
+        quantity.metric == plot.metric && quantity.label == plot.label && how == plot.how
+    })
+}
+
+impl From<Reading> for PlotHow {
+    fn from(reading: Reading) -> Self {
+        match reading {
+            Reading::Level => Self::Gauge,
+            Reading::Rate => Self::Rate,
+            Reading::Mean => Self::Mean,
+        }
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use self::quantity::SurveyedTarget;
 use super::observations::tracks::Track;
-use crate::model::{Series, Stretches, TimeRange, Timestamp};
+use crate::model::{Labels, Series, Stretches, TimeRange, Timestamp};
 
 /// The median distance of two scrapes of a target in milliseconds, over all of these series `up`; 15 s
 /// where no target was scraped twice.
@@ -63,19 +63,12 @@ impl Survey {
         Self { until: Some(until), hidden, ..self.clone() }
     }
 
-    /// Every surveyed target, ascending by labels.
-    pub fn targets(&self) -> &[SurveyedTarget] {
-        &self.targets
-    }
-
-    /// The values of a metric at the target whose label `instance` this is; none where it was not
-    /// surveyed.
-    pub fn drawn(&self, metric: &str, label: Option<&(String, String)>, instance: &str) -> Track {
-        let of_target =
-            self.targets.iter().filter(|target| target.example.get("instance") == Some(instance));
-        let mut quantities = of_target.flat_map(|target| &target.quantities);
-        let meant = quantities.find(|one| one.metric == metric && one.label.as_ref() == label);
-        meant.map(|quantity| self.track(quantity)).unwrap_or_default()
+    /// The quantities of the scrape target with these labels; `None` where nothing of it was surveyed.
+    pub fn target(&self, labels: &Labels) -> Option<&[Quantity]> {
+        let has_all = |one: &&SurveyedTarget| {
+            labels.iter().all(|(name, value)| one.example.get(name) == Some(value))
+        };
+        self.targets.iter().find(has_all).map(|one| one.quantities.as_slice())
     }
 
     /// The length of a step in milliseconds.

@@ -321,7 +321,7 @@ mod tests {
     }
 
     fn values(survey: &Survey, metric: &str, reading: Reading) -> Vec<f64> {
-        let mut all = survey.targets().iter().flat_map(|target| &target.quantities);
+        let mut all = survey.targets.iter().flat_map(|target| &target.quantities);
         let found = all.find(|one| one.metric == metric && one.reading == reading);
         found.map(|one| survey.track(one).values().collect()).unwrap_or_default()
     }
@@ -354,7 +354,7 @@ mod tests {
         let survey = surveyed(&both);
         let sums = values(&survey, "tikv_pending_tasks", Reading::Level);
         assert!(sums.iter().all(|sum| (12.0..=13.0).contains(sum)), "{sums:?}");
-        let labels = survey.targets()[0].quantities.iter().filter_map(|one| one.label.clone());
+        let labels = survey.targets[0].quantities.iter().filter_map(|one| one.label.clone());
         let labels: Vec<String> = labels.map(|(_, value)| value).collect();
         assert_eq!(labels, ["x", "y"]);
     }
@@ -369,7 +369,7 @@ mod tests {
         };
         let all: Vec<Series> = names.iter().map(|name| of(name.as_str())).collect();
         let survey = surveyed(&all);
-        assert!(survey.targets()[0].quantities.iter().all(|one| one.label.is_none()));
+        assert!(survey.targets[0].quantities.iter().all(|one| one.label.is_none()));
         let sums = values(&survey, "tikv_pending_tasks", Reading::Level);
         assert!(sums.iter().all(|sum| *sum == names.len() as f64), "{sums:?}");
     }
@@ -405,7 +405,7 @@ mod tests {
         let errors = [("__name__", "tikv_error_total"), ("instance", "a")];
         let survey = surveyed(&[series(&errors, |step| step as f64)]);
         let known = survey.as_of(at(95), crate::model::Stretches::default());
-        let all = known.targets()[0].quantities.iter().map(|one| known.track(one));
+        let all = known.targets[0].quantities.iter().map(|one| known.track(one));
         assert!(all.flat_map(|track| track.0).all(|point| point.at <= at(90)));
     }
 }

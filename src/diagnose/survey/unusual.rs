@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Survey;
-use super::quantity::{Quantity, Reading, SurveyedTarget};
+use super::quantity::{Quantity, Reading};
 use super::sign::{Sign, sign_of};
 use super::standing_out::{StandingOut, floor_of, standing_out};
 use crate::diagnose::observations::departures::median;
@@ -48,10 +48,10 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
     let mut found = Vec::new();
     for component in [Component::Tikv, Component::Pd] {
         let mut alike: BTreeMap<Kind<'_>, Vec<AtTarget<'_>>> = BTreeMap::new();
-        for (instance, target) in targets_of(survey, nodes, component) {
-            for quantity in &target.quantities {
+        for target in nodes.targets.iter().filter(|target| target.component == component) {
+            for quantity in survey.target(&target.labels).into_iter().flatten() {
                 let key = (quantity.metric.as_str(), quantity.reading, &quantity.label);
-                let track = survey.track(quantity);
+                let (instance, track) = (target.name.as_str(), survey.track(quantity));
                 alike.entry(key).or_default().push(AtTarget { instance, quantity, track });
             }
         }
@@ -60,22 +60,6 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
         }
     }
     found
-}
-
-/// The surveyed targets of a component, with the name of each.
-fn targets_of<'a>(
-    survey: &'a Survey,
-    nodes: &'a Nodes,
-    component: Component,
-) -> Vec<(&'a str, &'a SurveyedTarget)> {
-    let own = nodes.targets.iter().filter(|target| target.component == component);
-    let surveyed = own.filter_map(|target| {
-        let has_all = |one: &&SurveyedTarget| {
-            target.labels.iter().all(|(name, value)| one.example.get(name) == Some(value))
-        };
-        Some((target.name.as_str(), survey.targets().iter().find(has_all)?))
-    });
-    surveyed.collect()
 }
 
 fn unusual_of(group: &[AtTarget<'_>], component: Component, survey: &Survey) -> Vec<Unusual> {

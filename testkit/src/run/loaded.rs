@@ -79,6 +79,11 @@ impl Run {
 
     /// The verdict on the changed run as of an instant.
     pub fn verdict_at(&self, as_of: Timestamp) -> Verdict {
+        self.judged_at(as_of).1
+    }
+
+    /// As [`verdict_at`](Self::verdict_at), with the evidence that it is made of.
+    pub fn judged_at(&self, as_of: Timestamp) -> (Evidence, Verdict) {
         let parts = Parts {
             series: named(&self.series),
             pd: &self.pd,
@@ -88,7 +93,7 @@ impl Run {
         let mut evidence = Evidence::new(self.window, as_of, parts);
         let survey = || Ok::<_, Infallible>(Survey::of(&self.series, self.window));
         let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
-        verdict
+        (evidence, verdict)
     }
 
     /// The instant `seconds` after the start of the window.

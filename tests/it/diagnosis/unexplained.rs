@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use operator::diagnose::{Outcome, TargetKind};
+use operator::diagnose::{Outcome, TargetKind, draw};
 use operator::model::Series;
 use testkit::run::Run;
 
@@ -31,8 +31,11 @@ fn backlog(mut run: Run, at: &str, (from, to): (i64, i64)) -> Run {
 #[test]
 fn a_backlog_that_no_mode_knows_is_told_with_its_store_and_its_metric() {
     let run = backlog(quiet(), "10.77.0.23", (300, 600));
-    let verdict = run.verdict();
+    let (evidence, verdict) = run.judged_at(run.window.end);
     let cause = &verdict.causes[0];
+    let finding = verdict.findings.iter().find(|one| one.id == cause.evidence[0].finding);
+    let drawn = draw(&evidence, finding.expect("what speaks for a cause is a finding"));
+    assert!(drawn[0].points.iter().any(|(_, value)| *value > 5_000.0), "{drawn:?}");
     assert_eq!(
         (cause.mode, cause.target.address.as_deref()),
         ("unexplained", Some("10.77.0.23:20160"))
