@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, and runs all of them: a C compiler, Prometheus and its
 # promtool, a Compose implementation, a library that fakes the time. `cargo test` alone needs none of the
-# last three, takes a minute and a half, and lists as ignored what it leaves to this script.
+# last three, takes three and a half minutes, and lists as ignored what it leaves to this script.
 set -euo pipefail
 cd "$(dirname "$0")"
 packages=()
