@@ -9,7 +9,7 @@ use operator::model::{EncodedLabels, LabelMatcher, PdAnswer, PdOutcome, TimeRang
 
 use super::cost::{peak_memory_mb, timed};
 use super::enlarged::{Enlarged, STEP_MS};
-use super::{formats, victoria};
+use super::{formats, parquet, victoria};
 
 /// How long and how large.
 pub struct Day {
@@ -119,7 +119,7 @@ async fn peers(capture: &Path) -> Result<[u64; 4]> {
     let series = CaptureReader::open(&small)?.select(&[], TimeRange::ALL)?;
     Ok([
         std::fs::metadata(&small)?.len(),
-        formats::parquet_bytes(&series)?,
+        parquet::parquet_bytes(&series)?,
         formats::open_metrics_bytes(&series)?,
         victoria::victoria_bytes(&series, scratch.path()).await?,
     ])

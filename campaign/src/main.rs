@@ -18,6 +18,7 @@ mod logs;
 mod margins;
 mod official;
 mod page;
+mod parquet;
 mod perturb;
 mod promql;
 mod promqltest;

@@ -7,7 +7,7 @@ use operator::capture::{CaptureReader, CaptureWriter, Inventory, Tick, compact};
 use operator::model::TimeRange;
 use operator::source::ReadMode;
 
-use super::{fidelity, formats, victoria};
+use super::{fidelity, formats, parquet, victoria};
 use testkit::prometheus::server::{self, Prometheus};
 
 /// The columns, in bytes.
@@ -56,7 +56,7 @@ async fn line(run: &Path) -> Result<()> {
         formats::bytes_under(&blocks, "")?,
         formats::chunk_bytes(&blocks)?,
         formats::xz_bytes(&blocks)?,
-        formats::parquet_bytes(&series)?,
+        parquet::parquet_bytes(&series)?,
         formats::open_metrics_bytes(&series)?,
         victoria::victoria_bytes(&series, scratch.path()).await?,
     ];
