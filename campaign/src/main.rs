@@ -18,6 +18,10 @@ mod logs;
 mod margins;
 mod official;
 mod page;
+#[cfg(feature = "frames")]
+mod parquet;
+#[cfg(not(feature = "frames"))]
+#[path = "no_parquet.rs"]
 mod parquet;
 mod perturb;
 mod promql;
