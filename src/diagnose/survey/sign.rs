@@ -21,13 +21,29 @@ pub enum Sign {
 }
 
 /// Words in names of what waits.
-const WAITING: [&str; 14] = [
-    "pending", "running", "queue", "waiting", "backlog", "gap", "lag", "blocked", "inflight",
-    "delayed", "stuck", "waiter", "debt", "backoff",
+const WAITING: &[&str] = &[
+    "pending",
+    "running",
+    "queue",
+    "wait",
+    "waiting",
+    "backlog",
+    "gap",
+    "lag",
+    "blocked",
+    "inflight",
+    "delayed",
+    "stuck",
+    "waiter",
+    "debt",
+    "backoff",
+    "overdue",
+    "outstanding",
 ];
 
-/// Words in names of what fails, is refused or is held back.
-const FAILING: [&str; 25] = [
+/// Words in names of what fails, is refused or is held back. Codes of gRPC are among them, which stand in
+/// labels as `Unavailable` and `DeadlineExceeded`.
+const FAILING: &[&str] = &[
     "error",
     "err",
     "fail",
@@ -42,21 +58,44 @@ const FAILING: [&str; 25] = [
     "stall",
     "throttle",
     "throttled",
+    "limited",
     "dropped",
+    "lost",
+    "missing",
+    "missed",
     "panic",
     "abort",
+    "aborted",
     "exceeded",
+    "exhausted",
+    "overload",
+    "overloaded",
     "denied",
+    "invalid",
+    "mismatch",
+    "conflict",
+    "deadlock",
+    "retry",
+    "retries",
+    "reconnect",
+    "disconnected",
     "unreachable",
+    "unavailable",
     "corrupt",
     "oom",
+    "killed",
     "discard",
     "expired",
+    "unhealth",
     "unhealthy",
 ];
 
+/// Words in names of what counts how often something took long. A level of that name is a score or a
+/// trend, which has no zero.
+const SLOWED: &[&str] = &["slow"];
+
 /// Words in names of what takes time.
-const TIME: [&str; 7] = ["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
+const TIME: &[&str] = &["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
 
 /// Where PD's schedulers keep count of the placements that they considered and did not choose. A store
 /// that did not fit is no failure, whatever the label's value says.
@@ -68,9 +107,9 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
     let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
     match quantity.reading {
-        Reading::Level if has(&WAITING) || has(&FAILING) => Some(Sign::Waiting),
-        Reading::Rate if has(&FAILING) => Some(Sign::Failing),
-        Reading::Mean if has_word(metric, &TIME) => Some(Sign::Slow),
+        Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
+        Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
+        Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         _ => None,
     }
 }
@@ -91,7 +130,7 @@ fn named(metric: &str) -> Named {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
-    match is_sign(metric) || is_part && has_word(metric, &TIME) {
+    match is_sign(metric) || is_part && has_word(metric, TIME) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -99,11 +138,11 @@ fn named(metric: &str) -> Named {
 
 /// Whether a metric counts what waits.
 pub fn is_waiting(metric: &str) -> bool {
-    has_word(metric, &WAITING)
+    has_word(metric, WAITING)
 }
 
 fn is_sign(text: &str) -> bool {
-    has_word(text, &WAITING) || has_word(text, &FAILING)
+    [WAITING, FAILING, SLOWED].iter().any(|words| has_word(text, words))
 }
 
 /// Decides which series are surveyed, and remembers what it found of names and values.
@@ -148,15 +187,32 @@ pub fn is_surveyed(series: &Labels) -> bool {
 /// Labels that name a target, whatever words their values contain.
 const TARGET: [&str; 2] = ["job", "instance"];
 
-/// Whether one of the words, or its plural, stands in a name.
+/// Whether one of the words, or its plural, stands in a name. An upper-case letter after a lower-case one
+/// begins a word.
 fn has_word(name: &str, words: &[&str]) -> bool {
-    let mut parts = name.split(|c: char| !c.is_ascii_alphanumeric());
-    parts.any(|part| {
+    words_of(name).any(|part| {
         let is_word = |word: &&str| {
             let (own, rest) = part.split_at_checked(word.len()).unwrap_or((part, ""));
             own.eq_ignore_ascii_case(word) && matches!(rest, "" | "s")
         };
         words.iter().any(is_word)
+    })
+}
+
+/// The words of a name.
+fn words_of(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(|part| {
+        let mut rest = part;
+        std::iter::from_fn(move || {
+            let bytes = rest.as_bytes();
+            let begins = |place: &usize| {
+                bytes[*place].is_ascii_uppercase() && bytes[*place - 1].is_ascii_lowercase()
+            };
+            let end = (1..bytes.len()).find(begins).unwrap_or(bytes.len());
+            let (word, after) = rest.split_at(end);
+            rest = after;
+            (!word.is_empty()).then_some(word)
+        })
     })
 }
 
@@ -178,6 +234,13 @@ mod tests {
         assert_eq!(sign(refused, Reading::Rate, None), Some(Sign::Failing));
         let requests = "tikv_storage_engine_async_request_total";
         assert_eq!(sign(requests, Reading::Rate, None), None);
+        let slow = "etcd_server_slow_apply_total";
+        assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
+        assert_eq!(sign("tikv_raftstore_slow_trend", Reading::Level, None), None);
+        let code = |code| Some(("grpc_code", code));
+        let handled = "grpc_server_handled_total";
+        assert_eq!(sign(handled, Reading::Rate, code("DeadlineExceeded")), Some(Sign::Failing));
+        assert_eq!(sign(handled, Reading::Rate, code("OK")), None);
         let timed_out = Some(("status", "err_timeout"));
         assert_eq!(sign(requests, Reading::Rate, timed_out), Some(Sign::Failing));
         assert_eq!(
