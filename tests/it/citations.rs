@@ -21,6 +21,7 @@ fn bundled() -> Vec<PathBuf> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_bundled_recording_bears_out_what_its_verdict_cites() {
     let (mut checked, mut wrong) = (0, Vec::new());
     for path in bundled() {
@@ -58,6 +59,7 @@ fn a_citation_of_another_value_or_instant_is_found() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn verify_says_how_many_citations_it_looked_up() {
     let replay = |format: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-02.capture");

@@ -330,12 +330,14 @@ fn a_misspelt_option_suggests_the_right_one_alone() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn verdicts_that_differ_have_an_exit_code() {
     assert_eq!(run(Path::new(DATA), &["diff", "chaos-02", "chaos-02"]).0, Some(0));
     assert_eq!(run(Path::new(DATA), &["diff", "chaos-01", "chaos-02"]).0, Some(4));
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn one_run_is_scored_against_a_bound() {
     let score = |args: &[&str]| run(Path::new(DATA), &[&["score", "chaos-02"], args].concat());
     let (code, text, errors) = score(&["--at-least", "100%"]);

@@ -74,6 +74,7 @@ fn onset(copied: &Copied) -> Timestamp {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_crash_says_where_the_process_panicked_and_cites_the_line() {
     let copied = Copied::of(CRASH);
     let at = onset(&copied).saturating_add_millis(-2_000);
@@ -97,6 +98,7 @@ fn a_crash_says_where_the_process_panicked_and_cites_the_line() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_verdict_before_a_line_does_not_know_it() {
     let copied = Copied::of(CRASH);
     let at = onset(&copied);
@@ -111,6 +113,7 @@ fn a_verdict_before_a_line_does_not_know_it() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn lines_decide_the_mode_where_no_metric_could() {
     let cases = [
         ("oom_kill", "Memory cgroup out of memory: Killed process 81 (tikv-server) total-vm:1kB".to_owned()),
@@ -128,6 +131,7 @@ fn lines_decide_the_mode_where_no_metric_could() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn counts_are_series_and_silence_is_zero() {
     let copied = Copied::of(CRASH);
     let start = copied.window().start;
@@ -154,6 +158,7 @@ fn counts_are_series_and_silence_is_zero() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_log_is_attached_once_and_another_of_the_same_node_is_refused() {
     let copied = Copied::of(CRASH);
     let log = copied
@@ -261,6 +266,7 @@ fn planted(n: usize) -> [(String, String); 8] {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn no_planted_secret_is_in_the_extract() {
     let copied = Copied::of(CRASH);
     let start = copied.window().start;

@@ -198,6 +198,7 @@ fn http_and_tls_are_told_from_each_other() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_cannot_be_connected_to_is_told_by_its_cause() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let folder = folder.path();

@@ -113,6 +113,7 @@ fn every_command_opens_what_was_exported_by_path_and_from_stdin() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn every_command_opens_a_page_with_a_capture_inside() {
     let dir = folder();
     let from = bundled("pd/pd-03.capture");

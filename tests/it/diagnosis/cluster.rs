@@ -142,6 +142,7 @@ fn peers_that_stay_away_without_an_operator_are_stuck() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn peers_that_are_being_repaired_are_not_stuck() {
     // They become fewer.
     let mut run = long(3);

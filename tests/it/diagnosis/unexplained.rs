@@ -47,6 +47,7 @@ fn a_backlog_that_no_mode_knows_is_told_with_its_store_and_its_metric() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn what_all_stores_share_is_the_clusters() {
     let verdict = backlog(quiet(), "10.77.0.2", (300, 600)).verdict();
     let cause = &verdict.causes[0];
@@ -55,6 +56,7 @@ fn what_all_stores_share_is_the_clusters() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_quiet_run_and_a_short_burst_have_no_fault() {
     assert_eq!(quiet().verdict().outcome, Outcome::NoFault);
     let burst = backlog(quiet(), "10.77.0.23", (300, 420)).verdict();
@@ -62,6 +64,7 @@ fn a_quiet_run_and_a_short_burst_have_no_fault() {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_known_cause_explains_what_departs_with_it() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/chaos-03.capture");
     let run = backlog(Run::open(&path), "10.77.0.23", (240, 440));

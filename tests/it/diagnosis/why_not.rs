@@ -12,6 +12,7 @@ fn of(run: &str, mode: &str) -> Option<WhyNot> {
 }
 
 #[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn a_mode_answers_whether_it_stands_lost_or_never_claimed() {
     let fates = |why: &WhyNot| {
         why.claims.iter().map(|ClaimFate { fate, .. }| fate.clone()).collect::<Vec<_>>()

@@ -58,6 +58,7 @@ async fn a_recording_around_a_command_that_fails_is_sealed_and_exits_with_12() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn an_interrupted_command_ends_and_its_recording_is_sealed() {
     let scene = Scene::new().await;
     let marked = scene.directory.path().join("runs");
@@ -70,6 +71,7 @@ async fn an_interrupted_command_ends_and_its_recording_is_sealed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn a_recording_in_progress_can_be_exported() {
     let scene = Scene::new().await;
     let mut recorder = scene.record();

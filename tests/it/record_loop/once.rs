@@ -69,6 +69,7 @@ async fn one_moment_has_one_sample_of_each_series_and_one_answer_of_each_endpoin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: ./test.sh runs it"]
 async fn one_source_is_enough_for_a_moment() {
     let scene = Scene::new().await;
     let (_, reader) = once(&scene, &["--prometheus", &scene.gate.url]).await;
