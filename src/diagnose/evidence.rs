@@ -134,6 +134,7 @@ fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
     ListedStore {
         address: &history.address,
         status_address: &history.status_address,
+        former: &history.former_addresses,
         is_tiflash: history.is_tiflash,
         is_removed: history.is_removed(),
         counts: &history.counts,

@@ -14,6 +14,7 @@ mod members;
 mod reason;
 mod replicas;
 mod resolve;
+mod same_node;
 mod shown;
 mod stores;
 mod target;
