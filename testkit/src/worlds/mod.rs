@@ -76,6 +76,27 @@ pub const WORLDS: &[World] = &[
         naming::dns(run);
         scraping::add_cluster_unlabelled(run, "10.99.0.");
     }),
+    world("dns-5.4", |run| {
+        naming::dns(run);
+        scraping::release_5_4(run);
+    }),
+    world("operator-v1-5.4", |run| {
+        naming::tidb_monitor(run);
+        scraping::release_5_4(run);
+    }),
+    world("dns-dashboards-only", |run| {
+        naming::dns(run);
+        labels::dashboards_only(run);
+    }),
+    world("dns-federated", |run| {
+        naming::dns(run);
+        labels::federated(run);
+    }),
+    world("two-clusters-by-another-label", labels::clusters_by_another_label),
+    world("replicas-of-moving-pods", |run| {
+        moving::pods_move(run);
+        scraping::add_replica(run);
+    }),
     world("two-clusters", |run| scraping::add_cluster(run, "10.99.0.")),
     world("two-clusters-same-names", |run| scraping::add_cluster(run, "10.77.0.")),
     world("replicas", scraping::add_replica),
@@ -86,6 +107,15 @@ pub const WORLDS: &[World] = &[
     world("prometheus-60-s-ahead", |run| scraping::skew_prometheus(run, 60)),
     world("prometheus-20-s-behind", |run| scraping::skew_prometheus(run, -20)),
     world("prometheus-60-s-behind", |run| scraping::skew_prometheus(run, -60)),
+    world("dns-60-s-behind", |run| {
+        naming::dns(run);
+        scraping::skew_prometheus(run, -60);
+    }),
+    world("60-s-behind-dashboards-only", |run| {
+        labels::dashboards_only(run);
+        run.drop_series(|labels| labels.metric() == "pd_cluster_tso");
+        scraping::skew_prometheus(run, -60);
+    }),
     world("prometheus-2-s-ahead", |run| scraping::skew_prometheus(run, 2)),
     world("prometheus-2-s-behind", |run| scraping::skew_prometheus(run, -2)),
     world("prometheus-10-s-ahead", |run| scraping::skew_prometheus(run, 10)),
@@ -96,6 +126,8 @@ pub const WORLDS: &[World] = &[
     world("prometheus-steps-back-60-s", |run| scraping::step_prometheus(run, -60)),
     world("pd-20-s-ahead", |run| scraping::skew_pd(run, 20)),
     world("pd-60-s-behind", |run| scraping::skew_pd(run, -60)),
+    world("recorder-60-s-ahead", |run| scraping::skew_recorder(run, 60)),
+    world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),

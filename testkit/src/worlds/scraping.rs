@@ -62,7 +62,8 @@ pub(super) fn add_cluster_unlabelled(run: &mut Run, prefix: &str) {
     add_neighbour(run, prefix, &[]);
 }
 
-fn add_neighbour(run: &mut Run, prefix: &str, labels: &[(&str, &str)]) {
+/// The run that crashed a store, moved in time, with its hosts under `prefix` and these labels.
+pub(super) fn add_neighbour(run: &mut Run, prefix: &str, labels: &[(&str, &str)]) {
     let mut other = Run::load("chaos-02");
     other.rename_host("10.77.0.", prefix);
     let by = run.window.start - other.window.start;
@@ -207,7 +208,7 @@ pub(super) fn step_prometheus(run: &mut Run, seconds: i64) {
     run.window.end = run.window.end.saturating_add_millis(seconds.max(0) * 1000);
 }
 
-/// PD's clock is so many seconds ahead of Prometheus's and the recorder's: it stamps heartbeats.
+/// PD's clock is so many seconds ahead of Prometheus's and the recorder's: it dates heartbeats and timestamps.
 pub(super) fn skew_pd(run: &mut Run, seconds: i64) {
     run.bodies("/stores?", TimeRange::new(Timestamp::MIN, run.window.end), |_, body| {
         for store in body["stores"].as_array_mut().into_iter().flatten() {
@@ -216,6 +217,21 @@ pub(super) fn skew_pd(run: &mut Run, seconds: i64) {
             }
         }
     });
+    run.each("pd_cluster_tso", None, |_, samples| {
+        for sample in samples.iter_mut().filter(|sample| sample.value > 1e12) {
+            sample.value += (seconds * 1000) as f64;
+        }
+    });
+}
+
+/// The recorder's clock is so many seconds ahead of all others: it dates PD's answers.
+pub(super) fn skew_recorder(run: &mut Run, seconds: i64) {
+    for answer in &mut run.pd {
+        answer.sent = answer.sent.saturating_add_millis(seconds * 1000);
+    }
+    let from = run.window.start.saturating_add_millis(seconds.min(0) * 1000);
+    let until = run.window.end.saturating_add_millis(seconds.max(0) * 1000);
+    run.window = TimeRange::new(from, until);
 }
 
 /// What release 5.4 of TiKV and PD does not have, by its sources: metrics, and where stores stand in their
