@@ -24,6 +24,10 @@ pub(super) fn exposing(metric: &str) -> Option<Component> {
     known.next().map(|(_, component)| *component)
 }
 
+/// Metrics by which a TiKV or a PD of any version from 5.0 on is found, whatever its job is called.
+pub const IN_EVERY_VERSION: [&str; 3] =
+    ["tikv_raftstore_region_count", "pd_cluster_status", "pd_cluster_tso"];
+
 /// The component that a target is named after, by its labels.
 pub(super) fn named(target: &Labels) -> Component {
     let job = target.get("job").unwrap_or_default();
