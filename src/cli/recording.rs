@@ -13,7 +13,7 @@ use crate::cli::config::plan::Plan;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
-use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape_path};
+use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape, escape_path};
 use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Stop, Succession,
 };
@@ -55,6 +55,15 @@ impl Watchers<'_> {
     /// The reporter, locked.
     pub fn reporter(&self) -> MutexGuard<'_, Reporter> {
         self.reporter.lock().expect("nobody panics while reporting")
+    }
+
+    /// Says which jobs are recorded beside those that the subject knows.
+    pub fn further_jobs(&self, jobs: &[String]) {
+        for job in jobs {
+            let job = escape(job);
+            self.reporter()
+                .line(&format!("also recording job {job}: it exposes TiKV's or PD's metrics"));
+        }
     }
 
     fn live(&self, progress: &Progress) {

@@ -2,13 +2,15 @@
 //!
 //! Reading it from a capture or from a live recorder is left to the caller.
 
+use crate::diagnose::clocks::Clocks;
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
 use crate::diagnose::observations::scrapes::UnreadableSamples;
 use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
-    AsOf, Gap, LogEvent, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp, Unreadable,
+    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp,
+    Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
@@ -30,6 +32,8 @@ pub struct Parts<'a> {
     pub loss: Option<&'a Loss>,
     /// Lines of components' logs.
     pub logs: Vec<LogEvent>,
+    /// Offsets of sources' clocks that were measured.
+    pub clock_offsets: &'a [ClockOffset],
 }
 
 /// A window of a run, as known at an instant. Nothing in it became known later.
@@ -51,6 +55,9 @@ pub struct Evidence {
     pub logs: Vec<LogEvent>,
     /// Every store and member that PD or Prometheus knows.
     pub nodes: Nodes,
+    /// How far Prometheus's clock stands from the recorder's. PD's answers and their gaps are dated by
+    /// Prometheus's here, as samples are.
+    pub clocks: Clocks,
     /// Parts inside the window that were recorded and cannot be read any more.
     pub unreadable: Vec<Unreadable>,
     /// What the whole run has lost by damage; `None` where none of it lies inside the window.
@@ -72,7 +79,7 @@ impl Evidence {
     pub fn with_history(
         window: TimeRange,
         as_of: Timestamp,
-        pd: PdHistory,
+        mut pd: PdHistory,
         parts: Parts<'_>,
     ) -> Self {
         let known = AsOf::new(as_of);
@@ -85,6 +92,11 @@ impl Evidence {
         let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
         let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
         let mut gaps: Vec<Gap> = begun.cloned().collect();
+        let clocks = Clocks::new(&series, &pd, parts.clock_offsets, seen);
+        if !clocks.agree() {
+            pd.redate(|at| clocks.by_prometheus(at));
+            clocks.gaps_by_prometheus(&mut gaps);
+        }
         gaps.sort();
         let mut logs = parts.logs;
         logs.retain(|line| seen.contains(line.at));
@@ -101,6 +113,7 @@ impl Evidence {
             gaps,
             logs,
             nodes,
+            clocks,
             unreadable,
             loss,
             thresholds: Thresholds::default(),
@@ -134,6 +147,7 @@ fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
     ListedStore {
         address: &history.address,
         status_address: &history.status_address,
+        former: &history.former_addresses,
         is_tiflash: history.is_tiflash,
         is_removed: history.is_removed(),
         counts: &history.counts,

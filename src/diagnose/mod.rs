@@ -8,6 +8,7 @@
 //! deeper and earlier claim explain the others.
 
 mod blind_spots;
+mod clocks;
 mod evidence;
 mod failure_modes;
 mod findings;

@@ -188,6 +188,7 @@ mod tests {
             as_of_ms: at(1000),
             summary: String::new(),
             damage: None,
+            clocks: None,
             other_clusters: Vec::new(),
             causes: causes.iter().map(cause).collect(),
             changes: Vec::new(),

@@ -39,6 +39,9 @@ pub struct Verdict {
     /// What the capture has lost by damage; absent where it is undamaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damaged>,
+    /// By which clock instants are, where Prometheus's is not the recorder's; absent where they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clocks: Option<String>,
     /// The labels of other clusters in the same Prometheus, whose targets were left out; absent where
     /// there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,12 +1,23 @@
 //! Hosts and ports, as addresses and URLs spell them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The host of `host:port`, or the whole text where it has no port. An IPv6 address keeps its brackets.
 pub(super) fn host(address: &str) -> &str {
     match address.rsplit_once(':') {
         Some((host, _)) if !host.contains(':') || host.ends_with(']') => host,
         _ => address,
+    }
+}
+
+/// An address or a host in the one spelling by which it is compared: in lower case, an IPv6 address in brackets
+/// and as short as it can be.
+pub(super) fn canonical(address: &str) -> String {
+    let address = address.to_ascii_lowercase();
+    let host = host(&address);
+    match host.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
+        Ok(ip) => format!("[{ip}]{}", &address[host.len()..]),
+        Err(_) => address,
     }
 }
 
@@ -41,6 +52,9 @@ mod tests {
         assert_eq!(without_scheme("pd0:2379"), "pd0:2379");
         assert_eq!(host("10.77.0.20:20180"), "10.77.0.20");
         assert_eq!(host("tikv"), "tikv");
+        assert_eq!(canonical("[FD00:0:0::0:1]:20180"), "[fd00::1]:20180");
+        assert_eq!(canonical("fd00::1"), "[fd00::1]");
+        assert_eq!(canonical("TIKV-0:20180"), "tikv-0:20180");
         assert_eq!((host("[fd00::1]:20180"), port("[fd00::1]:20180")), ("[fd00::1]", Some(20180)));
         assert_eq!((host("fd00::1"), port("fd00::1"), port("tikv")), ("fd00::1", None, None));
     }

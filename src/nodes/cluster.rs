@@ -63,16 +63,32 @@ pub(super) fn choose(
     if listing.stores.is_empty() && listing.members.is_empty() {
         return without_listing(groups);
     }
+    let components = |own: &[Candidate<'_>]| own.iter().map(|one| one.target.component).collect();
+    let holds: BTreeMap<Group, BTreeSet<Component>> =
+        groups.iter().map(|(group, own)| (group.clone(), components(own))).collect();
     let mut fits: Vec<(Group, Fit)> =
         groups.into_iter().map(|(group, own)| (group, Fit::of(listing, &own))).collect();
     fits.sort_by(|(a, left), (b, right)| {
         let agreement = right.agreement.total_cmp(&left.agreement);
         agreement.then(right.named.len().cmp(&left.named.len())).then(a.cmp(b))
     });
-    match fits.iter().any(|(_, fit)| !fit.named.is_empty()) {
-        true => by_names(fits),
-        false => by_behaviour(fits),
+    let mut chosen = Chosen::default();
+    let mut rest = by_names(&mut chosen, fits);
+    let listed = [
+        (Component::Tikv, !listing.stores.is_empty()),
+        (Component::Pd, !listing.members.is_empty()),
+    ];
+    // Stores and PD need not have the same labels, so each kind is looked for where none was found.
+    for (component, _) in listed.into_iter().filter(|(_, is_listed)| *is_listed) {
+        let has = |group: &Group| holds.get(group).is_some_and(|held| held.contains(&component));
+        if !chosen.ours.iter().chain(&chosen.undecided).any(&has) {
+            let (meant, others) = rest.into_iter().partition(|(group, _)| has(group));
+            rest = others;
+            by_behaviour(&mut chosen, meant);
+        }
     }
+    chosen.others.extend(rest.into_iter().map(|(group, _)| group));
+    chosen
 }
 
 /// Without PD's answers, the only group of stores is the cluster. Of several, none is.
@@ -139,14 +155,15 @@ impl Fit {
     }
 }
 
-/// Takes each group that has nodes by their names which no better group has.
-fn by_names(fits: Vec<(Group, Fit)>) -> Chosen {
-    let mut chosen = Chosen::default();
+/// Takes each group that has nodes by their names which no better group has, and returns the groups that have
+/// none by its name.
+fn by_names(chosen: &mut Chosen, fits: Vec<(Group, Fit)>) -> Vec<(Group, Fit)> {
     let mut taken: Vec<(Group, Fit)> = Vec::new();
+    let mut unnamed = Vec::new();
     for (group, fit) in fits {
         let rival = taken.iter().find(|(_, one)| !one.named.is_disjoint(&fit.named));
         if fit.named.is_empty() {
-            chosen.others.insert(group);
+            unnamed.push((group, fit));
         } else if let Some((better, known)) = rival {
             if known.agreement - fit.agreement < MARGIN {
                 chosen.undecided.extend([better.clone(), group]);
@@ -159,15 +176,16 @@ fn by_names(fits: Vec<(Group, Fit)>) -> Chosen {
     }
     let decided = taken.into_iter().map(|(group, _)| group);
     chosen.ours = decided.filter(|group| !chosen.undecided.contains(group)).collect();
-    chosen
+    unnamed
 }
 
-/// Where no name is known, takes the group that behaves as PD says by a clear margin.
-fn by_behaviour(fits: Vec<(Group, Fit)>) -> Chosen {
-    let mut fits = fits.into_iter().filter(|(_, fit)| fit.found > 0);
+/// Takes the group that behaves as PD says by a clear margin.
+fn by_behaviour(chosen: &mut Chosen, fits: Vec<(Group, Fit)>) {
+    let (found, empty): (Vec<_>, Vec<_>) = fits.into_iter().partition(|(_, fit)| fit.found > 0);
+    chosen.others.extend(empty.into_iter().map(|(group, _)| group));
+    let mut fits = found.into_iter();
     let best = fits.next();
     let next = fits.next();
-    let mut chosen = Chosen::default();
     let leads = match (&best, &next) {
         (Some((_, best)), Some((_, next))) => best.agreement - next.agreement >= MARGIN,
         _ => true,
@@ -179,5 +197,4 @@ fn by_behaviour(fits: Vec<(Group, Fit)>) -> Chosen {
     } else {
         chosen.undecided.extend(best.map(|(group, _)| group).into_iter().chain(rest));
     }
-    chosen
 }

@@ -4,7 +4,8 @@ use super::address::port;
 use crate::model::{Component, Labels};
 
 /// The component that exposes a metric of this name; `None` where several do, as with `process_*`.
-/// Clients of PD count their requests as `pd_client_*`, so that prefix shows no PD.
+/// Clients of PD count their requests as `pd_client_*`, and those of TiKV theirs as `tikv_client_*`, so that
+/// these prefixes show no PD and no TiKV.
 pub(super) fn exposing(metric: &str) -> Option<Component> {
     const PREFIXES: [(&str, Component); 8] = [
         ("tikv_", Component::Tikv),
@@ -16,12 +17,16 @@ pub(super) fn exposing(metric: &str) -> Option<Component> {
         ("probe_", Component::Probe),
         ("windows_", Component::Node),
     ];
-    if metric.starts_with("pd_client_") {
+    if metric.starts_with("pd_client_") || metric.starts_with("tikv_client_") {
         return None;
     }
     let mut known = PREFIXES.iter().filter(|(prefix, _)| metric.starts_with(prefix));
     known.next().map(|(_, component)| *component)
 }
+
+/// Metrics by which a TiKV or a PD of any version from 5.0 on is found, whatever its job is called.
+pub const IN_EVERY_VERSION: [&str; 3] =
+    ["tikv_raftstore_region_count", "pd_cluster_status", "pd_cluster_tso"];
 
 /// The component that a target is named after, by its labels.
 pub(super) fn named(target: &Labels) -> Component {
@@ -62,6 +67,9 @@ fn by_job(job: &str) -> Option<Component> {
         "prometheus" | "grafana" | "alertmanager" | "ticdc" | "tiproxy" | "pump" | "drainer" => {
             Some(Component::Other)
         }
+        "cdc" | "proxy" | "client" | "backup" | "br" | "importer" | "lightning" => {
+            Some(Component::Other)
+        }
         _ => None,
     })
 }
@@ -99,6 +107,7 @@ mod tests {
         assert_eq!(by_job("overwritten-nodes"), Component::Node);
         assert_eq!(by_job("node"), Component::Node);
         assert_eq!(by_job("prometheus"), Component::Other);
+        assert_eq!(by_job("tikv-cdc"), Component::Other);
     }
 
     #[test]
@@ -119,6 +128,7 @@ mod tests {
     #[test]
     fn a_client_of_pd_is_no_pd() {
         assert_eq!(exposing("pd_client_cmd_handle_cmds_duration_seconds_count"), None);
+        assert_eq!(exposing("tikv_client_go_request_seconds_count"), None);
         assert_eq!(exposing("pd_tso_events"), Some(Component::Pd));
         assert_eq!(exposing("tikv_raftstore_region_count"), Some(Component::Tikv));
         assert_eq!(exposing("process_start_time_seconds"), None);

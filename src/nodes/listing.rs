@@ -22,6 +22,8 @@ pub struct ListedStore<'a> {
     pub address: &'a str,
     /// The host and port of its metrics; may be empty.
     pub status_address: &'a str,
+    /// Addresses that it had before, for clients and for metrics.
+    pub former: &'a [String],
     /// Whether it is a TiFlash, which shows none of TiKV's metrics.
     pub is_tiflash: bool,
     /// Whether it was removed before the end; another store may have its address since.

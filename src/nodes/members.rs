@@ -2,7 +2,7 @@
 //! by who leads when.
 
 use super::Reason;
-use super::address::without_scheme;
+use super::address::{canonical, without_scheme};
 use super::listing::{ListedMember, Listing};
 use super::matching::Matching;
 use super::stores::{AGREES, Candidate, MARGIN, hosts_of, label_values, short_names};
@@ -19,7 +19,7 @@ pub(super) fn match_members(
         members[member].1.id.is_none_or(|id| !targets[target].shown.members.contains(&id))
     };
     let values = |target: usize| label_values(targets[target].target);
-    let address = |member: usize| without_scheme(members[member].1.url).to_ascii_lowercase();
+    let address = |member: usize| canonical(without_scheme(members[member].1.url));
     matching.by_key(Reason::ListedAddress, |member| vec![address(member)], values, possible);
     let hosts = |member: usize| hosts_of([address(member).as_str()]);
     let instance_host = |target: usize| hosts_of([targets[target].target.instance()]);

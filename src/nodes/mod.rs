@@ -14,6 +14,7 @@ mod members;
 mod reason;
 mod replicas;
 mod resolve;
+mod same_node;
 mod shown;
 mod stores;
 mod target;
@@ -21,6 +22,7 @@ mod target;
 mod tests;
 
 pub use by_name::NodeIndex;
+pub use component::IN_EVERY_VERSION;
 pub use listing::{ListedMember, ListedStore, Listing};
 pub use reason::Reason;
 pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};

@@ -1,66 +1,72 @@
-//! Merges what replicas of one Prometheus recorded of the same target.
+//! Merges what several targets show of the same node.
 //!
-//! As Thanos does, one replica is followed and another one fills in where it has no samples.
+//! As Thanos does with replicas, one is followed and another one fills in where it has no samples.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use super::target::{REPLICA_LABELS, TargetIndex};
-use crate::model::{Fingerprint, Labels, Sample, Series, TimeRange, Timestamp};
+use super::listing::Listing;
+use super::same_node::{Compared, Group, spans};
+use super::shown::shown;
+use super::target::TargetIndex;
+use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
 
-/// Targets whose labels differ in those of replicas alone: the one that is followed, then the others.
-type Group = Vec<usize>;
-
-/// The series with those of replicas merged, in no particular order.
-pub(super) fn merged(series: Vec<Series>) -> Vec<Series> {
+/// The series with those of the same node merged, in no particular order, under the labels of the target that
+/// is followed; and the labels of the targets that another one followed in time.
+pub(super) fn merged(series: Vec<Series>, listing: &Listing<'_>) -> (Vec<Series>, Vec<Labels>) {
     let index = TargetIndex::new(&series);
-    let groups = groups(&index);
+    let (groups, former) = groups(&index, &series, listing);
     if groups.is_empty() {
-        return series;
+        return (series, Vec::new());
     }
-    let mut role: HashMap<usize, (usize, bool)> = HashMap::new();
+    let mut role: HashMap<usize, (usize, usize)> = HashMap::new();
     for (number, group) in groups.iter().enumerate() {
-        role.extend(group.iter().enumerate().map(|(rank, target)| (*target, (number, rank == 0))));
+        role.extend(group.iter().enumerate().map(|(rank, target)| (*target, (number, rank))));
     }
     let mut kept = Vec::new();
-    let mut followed: Vec<Vec<Series>> = vec![Vec::new(); groups.len()];
-    let mut others: Vec<Vec<Series>> = vec![Vec::new(); groups.len()];
+    let mut found: Vec<Vec<Vec<Series>>> =
+        groups.iter().map(|group| vec![Vec::new(); group.len()]).collect();
     for one in series {
         match index.of(&one.labels).and_then(|target| role.get(&target)) {
             None => kept.push(one),
-            Some((group, true)) => followed[*group].push(one),
-            Some((group, false)) => others[*group].push(one),
+            Some((group, rank)) => found[*group][*rank].push(one),
         }
     }
-    for (followed, others) in followed.into_iter().zip(others) {
-        kept.extend(filled_in(followed, others));
+    for (group, by_rank) in groups.iter().zip(found) {
+        let followed = &index.labels[group[0]];
+        let own = group.iter().map(|target| &index.labels[*target]);
+        let renamed = by_rank.into_iter().zip(own).map(|(series, own)| {
+            let under = |one: Series| Series { labels: rebased(&one.labels, own, followed), ..one };
+            series.into_iter().map(under).collect::<Vec<Series>>()
+        });
+        kept.extend(renamed.reduce(filled_in).unwrap_or_default());
     }
-    kept
+    (kept, former)
 }
 
-/// Groups of more than one target. Replicas are ranked by how much they scraped altogether, so that as many
-/// targets as possible follow the same one; a target follows another replica where that has clearly more.
-fn groups(index: &TargetIndex) -> Vec<Group> {
-    let replica = |target: usize| -> String {
-        let labels = &index.labels[target];
-        let values = REPLICA_LABELS.iter().filter_map(|name| labels.get(name));
-        values.collect::<Vec<_>>().join("\u{0}")
-    };
-    let mut total: BTreeMap<String, usize> = BTreeMap::new();
-    let mut same: BTreeMap<Labels, Group> = BTreeMap::new();
-    for (target, labels) in index.labels.iter().enumerate() {
-        *total.entry(replica(target)).or_default() += index.scrapes[target];
-        same.entry(labels.without(&REPLICA_LABELS)).or_default().push(target);
+fn groups(
+    index: &TargetIndex,
+    series: &[Series],
+    listing: &Listing<'_>,
+) -> (Vec<Group>, Vec<Labels>) {
+    let (shown, spans) = (shown(index, series), spans(index, series));
+    let compared = Compared { index, shown: &shown, spans: &spans };
+    let groups = compared.groups(listing);
+    let former = groups.iter().flat_map(|group| {
+        let others = group[1..].iter().filter(|target| compared.follow(group[0], **target));
+        others.map(|target| index.labels[*target].clone())
+    });
+    let former = former.collect();
+    (groups, former)
+}
+
+/// The labels of a series under another target: those of its own are replaced.
+fn rebased(series: &Labels, own: &Labels, target: &Labels) -> Labels {
+    if own == target {
+        return series.clone();
     }
-    let mut groups: Vec<Group> = same.into_values().filter(|group| group.len() > 1).collect();
-    for group in &mut groups {
-        let most = group.iter().map(|target| index.scrapes[*target]).max().unwrap_or(0);
-        group.sort_by_cached_key(|target| {
-            let has_less = index.scrapes[*target] * 10 < most * 9;
-            let name = replica(*target);
-            (has_less, std::cmp::Reverse(total.get(&name).copied()), name)
-        });
-    }
-    groups
+    let names: Vec<&str> = own.iter().map(|(name, _)| name).collect();
+    let pairs: Vec<(&str, &str)> = target.iter().collect();
+    series.without(&names).with(&pairs)
 }
 
 /// The series of the replica that is followed, with samples of the others where its scrapes stopped.
@@ -69,19 +75,18 @@ fn filled_in(mut followed: Vec<Series>, others: Vec<Series>) -> Vec<Series> {
     if holes.is_empty() {
         return followed;
     }
-    let key = |labels: &Labels| labels.fingerprint_without(&REPLICA_LABELS);
-    let mut places: HashMap<Fingerprint, usize> =
-        followed.iter().enumerate().map(|(place, one)| (key(&one.labels), place)).collect();
+    let mut places: HashMap<Labels, usize> =
+        followed.iter().enumerate().map(|(place, one)| (one.labels.clone(), place)).collect();
     for other in others {
         let within = |sample: &&Sample| holes.iter().any(|hole| hole.contains(sample.at));
         let samples: Vec<Sample> = other.samples.iter().filter(within).copied().collect();
         if samples.is_empty() {
             continue;
         }
-        match places.get(&key(&other.labels)) {
+        match places.get(&other.labels) {
             Some(place) => followed[*place].samples.extend(samples),
             None => {
-                places.insert(key(&other.labels), followed.len());
+                places.insert(other.labels.clone(), followed.len());
                 followed.push(Series { labels: other.labels, samples });
             }
         }
@@ -97,8 +102,10 @@ fn filled_in(mut followed: Vec<Series>, others: Vec<Series>) -> Vec<Series> {
 /// interval at either end.
 fn holes(followed: &[Series]) -> Vec<TimeRange> {
     let up = followed.iter().find(|one| one.labels.metric() == "up");
+    let scrapes = up.map_or(followed, std::slice::from_ref).iter();
+    let samples = scrapes.flat_map(|one| &one.samples).filter(|sample| !is_stale(sample.value));
     let times: Vec<Timestamp> =
-        up.map_or_else(Vec::new, |up| up.samples.iter().map(|sample| sample.at).collect());
+        samples.map(|sample| sample.at).collect::<BTreeSet<_>>().into_iter().collect();
     let mut steps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
     let Some(interval) = steps.get(steps.len() / 2).copied() else { return Vec::new() };
@@ -133,7 +140,7 @@ mod tests {
     fn one_replica_is_followed_and_the_other_fills_its_holes() {
         let first = series("a", &[0, 15, 30, 90, 105, 120]);
         let other = series("b", &[7, 22, 37, 52, 67, 82]);
-        let merged = merged(vec![other, first]);
+        let (merged, _) = merged(vec![other, first], &Listing::default());
         assert_eq!(merged.len(), 1);
         assert_eq!(seconds(&merged[0]), [0, 15, 30, 52, 67, 82, 90, 105, 120]);
     }
@@ -141,6 +148,6 @@ mod tests {
     #[test]
     fn targets_of_one_replica_stay_as_they_are() {
         let only = series("a", &[0, 15]);
-        assert_eq!(merged(vec![only.clone()]), [only]);
+        assert_eq!(merged(vec![only.clone()], &Listing::default()).0, [only]);
     }
 }

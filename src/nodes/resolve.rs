@@ -11,7 +11,7 @@ use super::members::match_members;
 use super::replicas::merged;
 use super::shown::{Shown, shown};
 use super::stores::{Candidate, match_stores};
-use super::target::{ScrapeTarget, TargetIndex, names};
+use super::target::{ScrapeTarget, TargetIndex, as_scraped, names};
 use crate::model::{Component, Labels, Series, StoreId, TargetKey};
 
 /// A store, and the scrape target that it is.
@@ -73,6 +73,8 @@ pub struct Nodes {
     pub other_clusters: Vec<Labels>,
     /// The labels of clusters between which nothing decides which of them is PD's; ascending.
     pub undecided_clusters: Vec<Labels>,
+    /// The labels of targets which one of `targets` followed in time, as the same node, and was merged with.
+    pub former: Vec<Labels>,
 }
 
 /// The counter of heartbeats that PD's leader handled, by the `store` and its `address`.
@@ -85,7 +87,12 @@ impl Nodes {
     ///
     /// Members are known by their targets only where no answer of PD names any; stores likewise.
     pub fn resolve(listing: &Listing<'_>, series: Vec<Series>) -> (Self, Vec<Series>) {
-        let series = merged(series);
+        let renamed_by_others = |one: Series| match as_scraped(&one.labels) {
+            Some(labels) => Series { labels, ..one },
+            None => one,
+        };
+        let series = series.into_iter().map(renamed_by_others).collect();
+        let (series, former) = merged(series, listing);
         let index = TargetIndex::new(&series);
         let shown = shown(&index, &series);
         let mut all = targets(&index);
@@ -108,6 +115,7 @@ impl Nodes {
         let mut nodes = Self {
             other_clusters: chosen.others.iter().cloned().collect(),
             undecided_clusters: chosen.undecided.iter().cloned().collect(),
+            former,
             ..Self::default()
         };
         let mut foreign = BTreeSet::new();
@@ -191,10 +199,11 @@ impl Nodes {
 
     /// Whether a series is one of the cluster's targets, as it was recorded.
     pub fn has_target_of(&self, series: &Labels) -> bool {
-        let is_of = |target: &ScrapeTarget| {
-            target.labels.iter().all(|(name, value)| series.get(name) == Some(value))
-        };
-        self.targets.iter().any(is_of)
+        let changed = as_scraped(series);
+        let series = changed.as_ref().unwrap_or(series);
+        let is_of =
+            |target: &Labels| target.iter().all(|(name, value)| series.get(name) == Some(value));
+        self.targets.iter().map(|target| &target.labels).chain(&self.former).any(is_of)
     }
 
     /// The place in [`stores`](Self::stores) of the store with this id.

@@ -115,6 +115,51 @@ impl<'a> Shown<'a> {
     }
 }
 
+impl Shown<'_> {
+    /// Whether it is certainly another node than `other`: one exchanges messages with whom the other does not,
+    /// and the other way round, or their ids differ.
+    pub fn is_another(&self, other: &Self) -> bool {
+        let apart = |a: &BTreeSet<u64>, b: &BTreeSet<u64>| !a.is_subset(b) && !b.is_subset(a);
+        let ids = |peers: &BTreeSet<StoreId>| peers.iter().map(|id| id.0).collect();
+        let members = |peers: &BTreeSet<MemberId>| peers.iter().map(|id| id.0).collect();
+        apart(&ids(&self.peers), &ids(&other.peers))
+            || apart(&members(&self.members), &members(&other.members))
+            || self.member.zip(other.member).is_some_and(|(a, b)| a != b)
+    }
+
+    /// Whether both exchange messages with the same nodes, of which there are some.
+    pub fn has_peers_of(&self, other: &Self) -> bool {
+        self.peers == other.peers
+            && self.members == other.members
+            && !(self.peers.is_empty() && self.members.is_empty())
+    }
+
+    /// Whether both show the same process at the same time: it started at the same instant, and leads and holds
+    /// as many regions, or has the same id or peers.
+    pub fn is_same_process(&self, other: &Self) -> bool {
+        let starts = |one: &Self| live(one.start).last().map(|sample| sample.value);
+        let starts = starts(self).zip(starts(other));
+        if starts.is_some_and(|(a, b)| (a - b).abs() > SAME_START_S) {
+            return false;
+        }
+        let of = |series: Option<&Series>| -> Vec<(Timestamp, f64)> {
+            live(series).map(|sample| (sample.at, sample.value)).collect()
+        };
+        let mut tally = Tally::default();
+        tally.compare(live(self.leaders), &of(other.leaders), |count| *count, 0.0);
+        tally.compare(live(self.regions), &of(other.regions), |count| *count, 0.0);
+        match tally.share() {
+            Some(share) => share >= SAME_COUNTS,
+            None => starts.is_some() && (self.member.is_some() || self.has_peers_of(other)),
+        }
+    }
+}
+
+/// By how much the start of one process may differ between two scrapes, in seconds.
+const SAME_START_S: f64 = 1.0;
+/// The least share of counts that agree where two targets show the same process.
+const SAME_COUNTS: f64 = 0.9;
+
 fn live(series: Option<&Series>) -> impl Iterator<Item = Sample> {
     let samples = series.into_iter().flat_map(|series| &series.samples);
     samples.filter(|sample| !is_stale(sample.value)).copied()

@@ -1,7 +1,7 @@
 //! Which scrape target each store is: by addresses, then by pods and short names, then by what targets show.
 
 use super::Reason;
-use super::address::{host, port, short_name};
+use super::address::{canonical, host, port, short_name};
 use super::listing::{ListedStore, Listing};
 use super::matching::Matching;
 use super::shown::Shown;
@@ -61,7 +61,7 @@ fn pairs(
     let values = |target: usize| label_values(targets[target].target);
     let addresses = |store: usize| {
         let listed = stores[store].2;
-        [listed.status_address, listed.address].map(str::to_ascii_lowercase).to_vec()
+        [listed.status_address, listed.address].map(canonical).to_vec()
     };
     matching.by_key(Reason::ListedAddress, addresses, values, possible);
     let hosts = |store: usize| {
@@ -112,13 +112,13 @@ pub(super) const MARGIN: f64 = 0.15;
 /// The values of a target's labels that may name its machine or its pod, in lower case.
 pub(super) fn label_values(target: &ScrapeTarget) -> Vec<String> {
     let naming = target.labels.iter().filter(|(name, _)| *name != "job");
-    naming.map(|(_, value)| value.to_ascii_lowercase()).collect()
+    naming.map(|(_, value)| canonical(value)).collect()
 }
 
 /// The hosts of addresses, in lower case.
 pub(super) fn hosts_of<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let filled = addresses.into_iter().filter(|address| !address.is_empty());
-    filled.map(|address| host(address).to_ascii_lowercase()).collect()
+    filled.map(|address| canonical(host(address))).collect()
 }
 
 /// The short names of addresses, in lower case; none for IP addresses.

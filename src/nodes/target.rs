@@ -32,7 +32,7 @@ impl ScrapeTarget {
     /// The name of its pod, or else the short name of its host where the node's `address` has another
     /// host; `None` where no label has a name.
     pub fn known_as(&self, address: &str) -> Option<String> {
-        let pod = POD_LABELS.iter().find_map(|name| self.labels.get(name));
+        let pod = pod_of(&self.labels);
         let host = Some(self.instance()).filter(|instance| host(instance) != host(address));
         pod.or_else(|| host.and_then(short_name)).map(str::to_owned)
     }
@@ -45,6 +45,41 @@ impl ScrapeTarget {
 
 /// Labels that name the pod of a target, as the service discovery of Kubernetes is usually relabelled.
 const POD_LABELS: [&str; 4] = ["pod", "kubernetes_pod_name", "pod_name", "exported_pod"];
+
+/// The pod that the labels of a target name.
+pub(super) fn pod_of(labels: &Labels) -> Option<&str> {
+    POD_LABELS.iter().find_map(|name| labels.get(name))
+}
+
+/// Labels that stand for `instance` where that was dropped, the narrowest first.
+const PLACE_LABELS: [&str; 11] = [
+    "pod",
+    "kubernetes_pod_name",
+    "pod_name",
+    "instance_id",
+    "host",
+    "hostname",
+    "nodename",
+    "node",
+    "server",
+    "fqdn",
+    "ip",
+];
+
+/// The labels of a series as the component's own scrape would have: `job` and `instance` are those of the
+/// target where another Prometheus was federated without `honor_labels`, and what names its place stands for
+/// an `instance` that was dropped. `None` where nothing is to be changed.
+pub(super) fn as_scraped(series: &Labels) -> Option<Labels> {
+    if let (Some(job), Some(instance)) =
+        (series.get("exported_job"), series.get("exported_instance"))
+    {
+        let own = series.without(&["exported_job", "exported_instance"]);
+        return Some(own.with(&[("job", job), ("instance", instance)]));
+    }
+    let instance = series.get("instance").unwrap_or_default();
+    let place = PLACE_LABELS.iter().find_map(|name| series.get(name));
+    place.filter(|_| instance.is_empty()).map(|place| series.with(&[("instance", place)]))
+}
 
 /// Labels by which one Prometheus, or what aggregates several, tells clusters apart. Those of TiDB
 /// Operator's `TidbMonitor` come first, then those that people add as external labels or by relabelling.
@@ -82,7 +117,10 @@ const FURTHER_LABELS: [&str; 9] = [
 /// The labels of a series by which its target differs from others, whether `up` was recorded or not:
 /// `job`, `instance`, and those of clusters, pods and replicas.
 pub fn target_identity(series: &Labels) -> Vec<(String, String)> {
-    let names = ["job", "instance"].iter().chain(&CLUSTER_LABELS).chain(&POD_LABELS);
+    let names = ["job", "instance", "exported_job", "exported_instance"]
+        .iter()
+        .chain(&CLUSTER_LABELS)
+        .chain(&POD_LABELS);
     let found = names.chain(&REPLICA_LABELS).filter_map(|name| Some((*name, series.get(name)?)));
     found.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -253,3 +253,118 @@ fn an_address_belongs_to_the_store_that_has_it_now() {
     let targets: Vec<_> = nodes.stores.iter().map(|one| one.instance.as_deref()).collect();
     assert_eq!(targets, [None, Some("a:20180")]);
 }
+
+/// A series with a value at every quarter of a minute of some minutes.
+fn during(pairs: &[(&str, &str)], minutes: std::ops::Range<i64>, value: f64) -> Series {
+    let samples =
+        (minutes.start * 4..minutes.end * 4).map(|step| Sample { at: at(step * 15), value });
+    Series { labels: Labels::from_pairs(pairs), samples: samples.collect() }
+}
+
+/// What a TiKV shows of itself under these labels: that it is up, its start, and whom it hears.
+fn tikv(labels: &[(&str, &str)], minutes: std::ops::Range<i64>, hears: &[&str]) -> Vec<Series> {
+    let named = |name: &'static str, more: &[(&'static str, &str)]| -> Vec<(String, String)> {
+        let all = labels.iter().chain(more).map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+        all.chain([("__name__".to_owned(), name.to_owned())]).collect()
+    };
+    let one = |pairs: Vec<(String, String)>, value: f64| {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (&**a, &**b)).collect();
+        during(&pairs, minutes.clone(), value)
+    };
+    let received = "tikv_raftstore_message_recv_by_store";
+    let heard = hears.iter().map(|from| one(named(received, &[("store", from)]), 9.0));
+    let own = [one(named("up", &[]), 1.0), one(named("process_start_time_seconds", &[]), 7.0)];
+    own.into_iter().chain(heard).collect()
+}
+
+fn two_stores<'a>() -> Listing<'a> {
+    let stores = stores(&[(1, "a.example.com:20160", ""), (4, "b.example.com:20160", "")]);
+    Listing { stores, ..Listing::default() }
+}
+
+fn targets_of(nodes: &Nodes) -> Vec<Option<&str>> {
+    nodes.stores.iter().map(|one| one.instance.as_deref()).collect()
+}
+
+#[test]
+fn targets_of_a_federated_prometheus_keep_their_own_names() {
+    let federated = |instance| {
+        let labels = [
+            ("job", "federate"),
+            ("instance", "central:9090"),
+            ("exported_job", "tikv"),
+            ("exported_instance", instance),
+        ];
+        tikv(&labels, 0..5, &[])
+    };
+    let series = [federated("b.example.com:20180"), federated("a.example.com:20180")].concat();
+    let example = series[0].labels.clone();
+    let (nodes, _) = Nodes::resolve(&two_stores(), series);
+    let names = [Some("a.example.com:20180"), Some("b.example.com:20180")];
+    assert_eq!(targets_of(&nodes), names);
+    assert!(nodes.has_target_of(&example));
+}
+
+#[test]
+fn a_target_without_an_instance_has_the_name_of_its_pod() {
+    let pod = |pod| tikv(&[("job", "tikv"), ("pod", pod)], 0..5, &[]);
+    let (nodes, _) = Nodes::resolve(&two_stores(), [pod("b"), pod("a")].concat());
+    assert_eq!(targets_of(&nodes), [Some("a"), Some("b")]);
+}
+
+#[test]
+fn two_jobs_that_scrape_one_store_are_one_target() {
+    let of = |job, instance, peer| tikv(&[("job", job), ("instance", instance)], 0..5, &[peer]);
+    let series = [
+        of("tikv", "10.0.0.7:20180", "1"),
+        of("found", "10.0.0.7:20180", "1"),
+        of("tikv", "10.0.0.8:20180", "4"),
+        of("found", "10.0.0.8:20180", "4"),
+    ];
+    let (nodes, series) = Nodes::resolve(&two_stores(), series.concat());
+    assert_eq!(targets_of(&nodes), [Some("10.0.0.8:20180"), Some("10.0.0.7:20180")]);
+    let ups = series.iter().filter(|one| one.labels.metric() == "up");
+    assert_eq!(ups.map(|one| one.samples.len()).collect::<Vec<_>>(), [20, 20]);
+}
+
+#[test]
+fn two_stores_at_one_instance_are_two_targets() {
+    let of =
+        |port, peer| tikv(&[("job", "tikv"), ("instance", "host"), ("port", port)], 0..5, &[peer]);
+    let (nodes, _) = Nodes::resolve(&two_stores(), [of("1", "4"), of("2", "1")].concat());
+    assert_eq!(nodes.stores.iter().filter(|one| one.instance.is_some()).count(), 2);
+}
+
+#[test]
+fn a_pod_that_came_back_under_another_address_is_one_target() {
+    let of = |instance, minutes, hears: &[&str]| {
+        tikv(&[("job", "tikv"), ("instance", instance)], minutes, hears)
+    };
+    let series = [
+        of("10.0.0.7:20180", 0..9, &["4"]),
+        of("10.0.0.8:20180", 0..4, &["1"]),
+        of("10.0.0.9:20180", 5..9, &[]),
+    ];
+    let (nodes, series) = Nodes::resolve(&two_stores(), series.concat());
+    assert_eq!(targets_of(&nodes), [Some("10.0.0.7:20180"), Some("10.0.0.9:20180")]);
+    let is_moved = |one: &&Series| one.labels.get("instance") == Some("10.0.0.9:20180");
+    let moved: Vec<&Series> = series.iter().filter(is_moved).collect();
+    let ups = moved.iter().filter(|one| one.labels.metric() == "up");
+    assert_eq!(ups.map(|one| one.samples.len()).collect::<Vec<_>>(), [32]);
+}
+
+#[test]
+fn stores_and_members_may_have_labels_of_clusters_of_their_own() {
+    let listing =
+        Listing { members: members(&[("pd0", "http://p.db.example.com:2379")]), ..two_stores() };
+    let tikv = |instance, peer| {
+        let labels = [("job", "tikv"), ("instance", instance), ("cluster", "prod")];
+        tikv(&labels, 0..5, &[peer])
+    };
+    let series =
+        [tikv("10.0.0.7:20180", "1"), tikv("10.0.0.8:20180", "4"), vec![up("pd", "10.0.0.3:2379")]];
+    let (nodes, _) = Nodes::resolve(&listing, series.concat());
+    assert_eq!(targets_of(&nodes), [Some("10.0.0.8:20180"), Some("10.0.0.7:20180")]);
+    assert_eq!(nodes.instance_of_member("pd0").as_deref(), Some("10.0.0.3:2379"));
+    assert!(nodes.other_clusters.is_empty());
+}

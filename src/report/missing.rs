@@ -20,6 +20,7 @@ pub(super) fn missing_lines(replay: &ReplayReport, verdict: &Verdict) -> Vec<Str
     }
     lines.extend(replay.gaps.iter().map(gap));
     lines.extend(replay.damage.iter().map(|one| format!("Damaged: {}: {}", one.part, one.why)));
+    lines.extend(verdict.clocks.clone());
     if !verdict.other_clusters.is_empty() {
         lines.push(format!("Left out: other clusters {}", verdict.other_clusters.join(", ")));
     }

@@ -31,6 +31,7 @@ pub fn replay_text(diagnosed: &Diagnosed, called: &str, width: usize, color: Col
     page.summary(called, &diagnosed.verdict);
     page.header(report);
     page.other_clusters(&diagnosed.verdict);
+    page.clocks(&diagnosed.verdict);
     page.not_recorded(report);
     page.state("At the start", &report.initial);
     page.timeline(report);
@@ -92,6 +93,12 @@ impl Page {
         if !verdict.other_clusters.is_empty() {
             let names = escape(&verdict.other_clusters.join(", "));
             self.field("left out", &format!("other clusters {names}"));
+        }
+    }
+
+    fn clocks(&mut self, verdict: &Verdict) {
+        if let Some(clocks) = &verdict.clocks {
+            self.field("clocks", clocks);
         }
     }
 

@@ -262,6 +262,7 @@ fn evidence(
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
         logs: recording.events.iter().filter_map(LogEvent::of_event).collect(),
+        clock_offsets: &recording.meta.clock_offsets,
     };
     Evidence::with_history(recording.window, as_of, history, parts)
 }

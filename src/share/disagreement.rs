@@ -38,6 +38,7 @@ mod tests {
             as_of_ms: Timestamp::from_millis(0),
             summary: "nothing is broken".to_owned(),
             damage: None,
+            clocks: None,
             other_clusters: Vec::new(),
             causes: vec![],
             changes: vec![],

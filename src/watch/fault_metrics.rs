@@ -87,6 +87,7 @@ mod tests {
             as_of_ms: Timestamp::default(),
             summary: String::new(),
             damage: None,
+            clocks: None,
             other_clusters: Vec::new(),
             causes,
             changes: Vec::new(),

@@ -24,4 +24,5 @@ mod share;
 mod source_pd;
 mod source_prometheus;
 mod subjects;
+mod versions;
 mod watch;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::config::file::{ConfigFile, SourceArgs};
+use crate::cli::config::further_jobs::further_jobs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
@@ -17,7 +18,8 @@ use crate::cli::exit::{self, CliError};
 use crate::cli::source_fix::source_fix;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
-use crate::model::{EncodedLabels, Sample, TimeRange, escape, escape_path};
+use crate::diagnose::median;
+use crate::model::{EncodedLabels, Labels, Sample, TimeRange, Timestamp, escape, escape_path};
 use crate::pd::{Member, members_view};
 use crate::record::Subject;
 use crate::report;
@@ -135,9 +137,12 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
     }
     match sources::find_prometheus(args, pd.as_ref()).await {
         Ok(Some(found)) => {
-            checks.extend(prometheus_checks(&found, subject).await);
+            let mut selectors = subject.selectors();
+            let further = further_jobs(&found, subject, clock::now()).await;
+            selectors.extend(further.into_iter().map(|(_, selector)| selector));
+            checks.extend(prometheus_checks(&found, subject, &selectors).await);
             if let Some(pd) = &pd {
-                checks.extend(node_checks(pd, &found, subject).await);
+                checks.extend(node_checks(pd, &found, &selectors).await);
             }
         }
         Ok(None) => checks.push(Check::warn(
@@ -215,10 +220,15 @@ async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
     checks
 }
 
-async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Check> {
+async fn prometheus_checks(
+    found: &PrometheusFound,
+    subject: &Subject,
+    selectors: &[Selector],
+) -> Vec<Check> {
     let version = found.version.clone().unwrap_or_else(|| "of unknown version".to_owned());
     let mut checks = vec![Check::ok(format!("Prometheus {}", found.url), version)];
     checks.push(match found.mode {
+        ReadMode::Export => Check::ok("export", "by /api/v1/export, as VictoriaMetrics has it"),
         ReadMode::Query => Check::warn(
             "remote read",
             "unavailable; queries are used and staleness is inferred",
@@ -237,24 +247,39 @@ async fn prometheus_checks(found: &PrometheusFound, subject: &Subject) -> Vec<Ch
         }
         None => Check::warn("Prometheus's clock", "unknown", "see why `time()` has no answer"),
     });
-    checks.push(match found.client.scrape_interval_ms().await {
-        Some(millis) if millis > 60_000 => Check::warn(
-            "scrape interval",
-            report::duration(millis),
-            "scrape every 15 s: what is shorter than an interval is not seen",
-        ),
-        Some(millis) => Check::ok("scrape interval", report::duration(millis)),
-        None => Check::warn("scrape interval", "unknown", "allow /api/v1/status/config"),
-    });
-    checks.push(targets(found, subject).await);
+    let (targets, intervals) = targets(found, subject, selectors).await;
+    checks.push(interval_check(found, &intervals).await);
+    checks.push(targets);
     checks
 }
 
+/// How often the targets are scraped; where they do not show it, how often Prometheus scrapes by default.
+async fn interval_check(found: &PrometheusFound, intervals: &BTreeSet<i64>) -> Check {
+    let what = "scrape interval";
+    let (least, most) = match (intervals.first(), intervals.last()) {
+        (Some(least), Some(most)) => (*least, *most),
+        _ => match found.client.scrape_interval_ms().await {
+            Some(millis) => (millis, millis),
+            None => {
+                let fix = "see whether the targets have been scraped twice";
+                return Check::warn(what, "unknown", fix);
+            }
+        },
+    };
+    let text = match least == most {
+        true => report::duration(least),
+        false => format!("{} to {}", report::duration(least), report::duration(most)),
+    };
+    if most > 60_000 {
+        let fix = "scrape every 15 s: what is shorter than an interval is not seen";
+        return Check::warn(what, text, fix);
+    }
+    Check::ok(what, text)
+}
+
 /// Whether the targets are the nodes that PD lists.
-async fn node_checks(pd: &PdFound, found: &PrometheusFound, subject: &Subject) -> Vec<Check> {
-    let Some(nodes) =
-        membership::scraped_nodes(pd, found, &subject.selectors(), clock::now()).await
-    else {
+async fn node_checks(pd: &PdFound, found: &PrometheusFound, selectors: &[Selector]) -> Vec<Check> {
+    let Some(nodes) = membership::scraped_nodes(pd, found, selectors, clock::now()).await else {
         return Vec::new();
     };
     let check = |finding| match finding {
@@ -265,17 +290,19 @@ async fn node_checks(pd: &PdFound, found: &PrometheusFound, subject: &Subject) -
     membership::findings(&nodes).into_iter().map(check).collect()
 }
 
-/// Whether the subject's jobs have targets, and which nodes they are.
-async fn targets(found: &PrometheusFound, subject: &Subject) -> Check {
+/// Whether the subject's jobs have targets, and which nodes they are; and the intervals at which those are
+/// scraped, in milliseconds.
+async fn targets(
+    found: &PrometheusFound,
+    subject: &Subject,
+    selectors: &[Selector],
+) -> (Check, BTreeSet<i64>) {
     let now = clock::now();
     let range = TimeRange::new(now + -UP_WINDOW_MS, now);
-    let selectors: Vec<Selector> = subject
-        .selectors()
-        .iter()
-        .map(|selector| selector.with_metrics(&["up".to_owned()]))
-        .collect();
-    let mut parts = Parts { subject, nodes: BTreeMap::new() };
-    match found.client.read(found.mode, &selectors, range, &mut parts).await {
+    let selectors: Vec<Selector> =
+        selectors.iter().map(|selector| selector.with_metrics(&["up".to_owned()])).collect();
+    let mut parts = Parts { subject, nodes: BTreeMap::new(), scrapes: BTreeMap::new() };
+    let check = match found.client.read(found.mode, &selectors, range, &mut parts).await {
         Ok(_) if parts.nodes.is_empty() => Check::warn(
             "targets",
             format!("none of the jobs of {}", subject.name()),
@@ -283,13 +310,27 @@ async fn targets(found: &PrometheusFound, subject: &Subject) -> Check {
         ),
         Ok(_) => Check::ok("targets", parts.to_string()),
         Err(error) => Check::fail("targets", error.to_string(), "see Prometheus's log"),
-    }
+    };
+    (check, parts.intervals())
 }
 
 /// The nodes of each part of a subject.
 struct Parts<'a> {
     subject: &'a Subject,
     nodes: BTreeMap<String, BTreeSet<String>>,
+    /// When each target was scraped.
+    scrapes: BTreeMap<Labels, Vec<Timestamp>>,
+}
+
+impl Parts<'_> {
+    /// The typical interval of each target that was scraped more than once, to half a second.
+    fn intervals(&self) -> BTreeSet<i64> {
+        let typical = self.scrapes.values().filter_map(|scrapes| {
+            let steps = scrapes.windows(2).map(|pair| (pair[1] - pair[0]) as f64);
+            Some((median(steps)? / 500.0).round() as i64 * 500)
+        });
+        typical.collect()
+    }
 }
 
 impl fmt::Display for Parts<'_> {
@@ -305,9 +346,11 @@ impl fmt::Display for Parts<'_> {
 }
 
 impl SeriesSink for Parts<'_> {
-    fn series(&mut self, labels: EncodedLabels<'_>, _: &[Sample]) -> Result<(), SourceError> {
+    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
         // Series that cannot be decoded are left out, as in a recording.
         let Ok(labels) = labels.decode() else { return Ok(()) };
+        let scrapes = self.scrapes.entry(labels.clone()).or_default();
+        scrapes.extend(samples.iter().map(|sample| sample.at));
         let target = labels.target();
         let part = self.subject.part(&target.job).unwrap_or(&target.job).to_owned();
         let node = self.subject.node(&labels).unwrap_or(target.instance);

@@ -12,6 +12,7 @@ use super::replay::ReplayArgs;
 use crate::capture::CaptureWriter;
 use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
 use crate::cli::attaching;
+use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
@@ -188,12 +189,14 @@ async fn record(
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
     let mut segments = segments(global, &mut plan, now, &reporter)?;
+    let further = add_further_jobs(&mut plan, prometheus.as_ref(), now).await;
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
         None => open()?,
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
+    watchers.further_jobs(&further);
     warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;

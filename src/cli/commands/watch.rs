@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
+use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan};
 use crate::cli::config::retention::{self, Incident};
 use crate::cli::config::sources;
@@ -150,10 +151,11 @@ struct Watched {
     occasion: Occasion,
 }
 
-async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<()> {
+async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
+    let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
     let Watched { run, retention, segment, notified, occasion } = watched;
@@ -172,6 +174,7 @@ async fn watch(global: &Global, plan: Plan, watched: Watched) -> anyhow::Result<
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let sources = Sources::of(&plan, pd, prometheus);
     let watchers = Watchers { reporter: &reporter, exporter };
+    watchers.further_jobs(&further);
     if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
         let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
         writer = past.0;

@@ -2,6 +2,7 @@
 
 pub(super) mod arguments;
 pub(super) mod file;
+pub(super) mod further_jobs;
 pub(super) mod logs;
 pub(super) mod membership;
 pub(super) mod plan;

@@ -161,7 +161,7 @@ fn cite_start(evidence: &Evidence, instance: &str, restart: Restart, by_pd: &str
         Some(point) => {
             cite(format!("{START}{{instance=\"{instance}\"}}"), point.at, number(point.value))
         }
-        None => cite(by_pd.to_owned(), restart.seen, (restart.at.as_millis() / 1000).to_string()),
+        None => cite(by_pd.to_owned(), restart.seen, (restart.said.as_millis() / 1000).to_string()),
     }
 }
 

@@ -161,7 +161,8 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
     });
     let mut changes = standing(Nature::Change, hypotheses, evidence, &numbered);
     changes.sort_by(|a, b| (a.onset_ms, &a.target, a.mode).cmp(&(b.onset_ms, &b.target, b.mode)));
-    let findings = numbered.findings;
+    let mut findings = numbered.findings;
+    date_by_clocks(evidence, &mut causes, &mut changes, &mut findings);
     add_consequences(&mut causes, &findings);
     let outcome = match (causes.is_empty(), sees_enough) {
         (false, _) => Outcome::Fault,
@@ -174,6 +175,7 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
         as_of_ms: evidence.as_of,
         summary: summary(outcome, &causes, &changes, &unchecked),
         damage: evidence.loss.as_ref().map(Damaged::new),
+        clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
         causes,
         changes,
@@ -182,6 +184,31 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
         findings,
     }
 }
+
+/// Where Prometheus's clock is not the recorder's, cites PD's answers at the instant under which they were
+/// recorded, and widens what is said of onsets.
+fn date_by_clocks(
+    evidence: &Evidence,
+    causes: &mut [Cause],
+    changes: &mut [Cause],
+    findings: &mut [Finding],
+) {
+    let clocks = &evidence.clocks;
+    if clocks.agree() {
+        return;
+    }
+    for cause in causes.iter_mut().chain(changes) {
+        cause.onset_uncertainty_ms += clocks.uncertainty_at(cause.onset_ms);
+    }
+    for finding in findings {
+        finding.onset_uncertainty_ms += clocks.uncertainty_at(finding.onset_ms);
+        let of_pd = finding.citations.iter_mut().filter(|one| one.reference.starts_with(PD));
+        of_pd.for_each(|one| one.at_ms = clocks.by_recorder(one.at_ms));
+    }
+}
+
+/// What references to PD's answers begin with.
+const PD: &str = "PD ";
 
 /// What would have to be observed before anybody can conclude that nothing is wrong.
 fn open_questions(

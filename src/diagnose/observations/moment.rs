@@ -46,7 +46,8 @@ pub fn lost_stores(evidence: &Evidence) -> Vec<LostStore> {
             let (_, heard) = history.heartbeats.last()?;
             let lost = ["Disconnected", "Down"].contains(&state.as_str());
             let registered_later = history.starts.last().is_some_and(|(_, start)| {
-                *heard < Timestamp::from_millis(start.saturating_mul(1000))
+                let start = Timestamp::from_millis(start.saturating_mul(1000));
+                *heard < evidence.clocks.node_by_prometheus(start)
             });
             (lost && !registered_later && heard.as_millis() > 0).then(|| LostStore {
                 store: index,

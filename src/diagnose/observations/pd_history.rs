@@ -42,6 +42,8 @@ pub struct StoreHistory {
     pub address: String,
     /// The host and port of its metrics.
     pub status_address: String,
+    /// Addresses that it had before, for clients and for metrics.
+    pub former_addresses: Vec<String>,
     /// Whether it is a TiFlash, by its label `engine`.
     pub is_tiflash: bool,
     /// When PD first listed it.
@@ -99,6 +101,10 @@ pub struct Listed<T> {
 impl<T> Listed<T> {
     fn once(at: Timestamp, answer: T) -> Self {
         Self { at, until: at, answer }
+    }
+
+    fn redate(&mut self, date: &impl Fn(Timestamp) -> Timestamp) {
+        (self.at, self.until) = (date(self.at), date(self.until));
     }
 }
 
@@ -338,6 +344,42 @@ impl PdHistory {
         self.config.clone_from(config);
     }
 
+    /// Dates every answer anew, and with it the heartbeats, which PD dates by a clock that is taken to be the
+    /// recorder's. Starts of processes keep the date that the process says.
+    pub fn redate(&mut self, date: impl Fn(Timestamp) -> Timestamp) {
+        let date = &date;
+        for member in self.members.values_mut() {
+            member.asks.iter_mut().for_each(|ask| ask.at = date(ask.at));
+            redate(&mut member.starts, date);
+        }
+        self.health.values_mut().for_each(|list| redate(list, date));
+        redate(&mut self.leaders, date);
+        self.leaderships.values_mut().for_each(|list| redate(list, date));
+        for store in self.stores.values_mut() {
+            store.first_seen = date(store.first_seen);
+            for (seen, sent) in &mut store.heartbeats {
+                let by = date(*seen) - *seen;
+                *seen = date(*seen);
+                *sent = sent.saturating_add_millis(by);
+            }
+            redate(&mut store.counts, date);
+            store.states.iter_mut().for_each(|(at, _, _)| *at = date(*at));
+            redate(&mut store.starts, date);
+            redate(&mut store.slow, date);
+            redate(&mut store.free, date);
+        }
+        self.listings.iter_mut().for_each(|at| *at = date(*at));
+        self.not_bootstrapped.iter_mut().for_each(|one| one.redate(date));
+        redate(&mut self.schedulers, date);
+        redate(&mut self.paused, date);
+        self.config_changes.iter_mut().for_each(|change| change.at = date(change.at));
+        self.operators.iter_mut().for_each(|one| one.redate(date));
+        self.checks.values_mut().for_each(|list| redate(list, date));
+        self.flows.values_mut().flatten().for_each(|top| top.at = date(top.at));
+        redate(&mut self.safe_points, date);
+        self.resolved.iter_mut().for_each(|one| one.redate(date));
+    }
+
     /// The name of PD's leader at `instant`; `None` where none was named.
     pub fn leader_at(&self, instant: Timestamp) -> Option<&str> {
         let by = self.leaders.partition_point(|(at, _)| *at <= instant);
@@ -405,8 +447,14 @@ impl StoreHistory {
         if self.address.is_empty() {
             self.first_seen = at;
         }
-        self.address.clone_from(&store.address);
-        self.status_address.clone_from(&store.status_address);
+        for (known, now) in
+            [(&mut self.address, &store.address), (&mut self.status_address, &store.status_address)]
+        {
+            if known != now {
+                let former = std::mem::replace(known, now.clone());
+                self.former_addresses.extend(Some(former).filter(|one| !one.is_empty()));
+            }
+        }
         self.is_tiflash = store.labels.iter().any(is_of_tiflash);
         if let Some(nanos) = store.last_heartbeat_unix_ns {
             let sent = Timestamp::from_millis(nanos / 1_000_000);
@@ -452,6 +500,10 @@ impl StoreHistory {
 /// Whether a placement label says that the store is a TiFlash, as TiFlash's own configuration sets it.
 fn is_of_tiflash(label: &StoreLabel) -> bool {
     label.key == "engine" && label.value.starts_with("tiflash")
+}
+
+fn redate<T>(list: &mut [(Timestamp, T)], date: &impl Fn(Timestamp) -> Timestamp) {
+    list.iter_mut().for_each(|(at, _)| *at = date(*at));
 }
 
 fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {

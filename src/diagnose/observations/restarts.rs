@@ -8,8 +8,10 @@ use crate::model::{Timestamp, is_stale};
 /// A new start of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// When the new process started, as it reports itself, to a second.
+    /// When the new process started, as it reports itself, to a second, by Prometheus's clock.
     pub at: Timestamp,
+    /// The same by its own clock.
+    pub said: Timestamp,
     /// When the new process was first observed.
     pub seen: Timestamp,
     /// The last sign of the old process.
@@ -25,7 +27,7 @@ pub fn restarts(evidence: &Evidence, store: usize) -> Vec<Restart> {
     let known = &evidence.nodes.stores[store];
     let mut starts = known.instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
     if let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) {
-        starts.extend(later_starts(&history.starts, |start| {
+        starts.extend(later_starts(evidence, &history.starts, |start| {
             let before = history.heartbeats.iter().map(|(_, sent)| *sent);
             before.filter(|sent| *sent <= start).max()
         }));
@@ -38,7 +40,7 @@ pub fn member_restarts(evidence: &Evidence, member: &str) -> Vec<Restart> {
     let instance = evidence.nodes.instance_of_member(member);
     let mut starts = instance.as_deref().map_or_else(Vec::new, |i| starts_of(evidence, i));
     if let Some(history) = evidence.pd.members.get(member) {
-        starts.extend(later_starts(&history.starts, |start| {
+        starts.extend(later_starts(evidence, &history.starts, |start| {
             let answered = history.asks.iter().filter(|ask| ask.failed.is_none());
             answered.map(|ask| ask.at).filter(|at| *at <= start).max()
         }));
@@ -47,12 +49,14 @@ pub fn member_restarts(evidence: &Evidence, member: &str) -> Vec<Restart> {
 }
 
 fn later_starts(
+    evidence: &Evidence,
     starts: &[(Timestamp, i64)],
     last_sign: impl Fn(Timestamp) -> Option<Timestamp>,
 ) -> Vec<Restart> {
     let restart = |&(seen, unix_s): &(Timestamp, i64)| {
-        let at = Timestamp::from_millis(unix_s.saturating_mul(1000));
-        Restart { at, seen, last_sign: last_sign(at).unwrap_or(at) }
+        let said = Timestamp::from_millis(unix_s.saturating_mul(1000));
+        let at = evidence.clocks.node_by_prometheus(said);
+        Restart { at, said, seen, last_sign: last_sign(at).unwrap_or(at) }
     };
     // The same start reported with a second's difference is no new one.
     let moved = starts.windows(2).filter(|pair| pair[1].1 - pair[0].1 > 2).map(|pair| &pair[1]);
@@ -66,8 +70,10 @@ fn starts_of(evidence: &Evidence, instance: &str) -> Vec<Restart> {
         let live: Vec<_> = series.samples.iter().filter(|one| !is_stale(one.value)).collect();
         for pair in live.windows(2) {
             if pair[1].value - pair[0].value > 2.0 {
-                let at = Timestamp::from_millis((pair[1].value * 1000.0) as i64);
-                found.push(Restart { at, seen: pair[1].at, last_sign: pair[0].at.min(at) });
+                let said = Timestamp::from_millis((pair[1].value * 1000.0) as i64);
+                let at = evidence.clocks.node_by_prometheus(said);
+                let last_sign = pair[0].at.min(at);
+                found.push(Restart { at, said, seen: pair[1].at, last_sign });
             }
         }
     }
@@ -95,7 +101,7 @@ mod tests {
 
     fn restart(at: i64, seen: i64, last: i64) -> Restart {
         let at_s = |s: i64| Timestamp::from_millis(s * 1000);
-        Restart { at: at_s(at), seen: at_s(seen), last_sign: at_s(last) }
+        Restart { at: at_s(at), said: at_s(at), seen: at_s(seen), last_sign: at_s(last) }
     }
 
     #[test]

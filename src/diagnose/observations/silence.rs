@@ -51,7 +51,7 @@ pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) 
         let late = pd.listings.partition_point(|seen| *seen < from);
         let silent = pd.listings[late..].iter().take_while(|seen| **seen < until).any(|&seen| {
             let led = pd.leads_since(seen).map_or(seen, |since| since.max(heard));
-            seen - led >= least_ms
+            seen - led - evidence.clocks.moved_between(led, seen) >= least_ms
         });
         if silent {
             let last = last.saturating_add_millis(skew);

@@ -8,7 +8,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::query::{self, ApiAnswer};
-use super::read::{ScalarData, VectorData, seconds};
+use super::read::{ScalarData, ScalarResult, VectorData, VectorSample, seconds};
 use super::selector::Selector;
 use crate::model::{ClockOffset, Source, TimeRange, Timestamp, cut, parse_duration_ms};
 use crate::source::SourceError;
@@ -184,11 +184,18 @@ impl PrometheusClient {
     async fn scalar(&self, asked: &[(&str, &str)]) -> Result<(f64, String), SourceError> {
         let url = self.url("/api/v1/query");
         let body = self.post_form(&url, asked).await?;
-        Ok(self.api_data::<ScalarData>(&url, &body)?.result)
+        match self.api_data::<ScalarData>(&url, &body)?.result {
+            ScalarResult::Scalar(seconds, value) => Ok((seconds, value)),
+            ScalarResult::Vector(mut found) => match (found.pop(), found.is_empty()) {
+                (Some(VectorSample { value }), true) => Ok(value),
+                _ => Err(self.malformed(&url, "it is not one number".to_owned())),
+            },
+        }
     }
 
     /// The server's clock minus the clock `now`, under the assumption that the server answered half way
-    /// through the exchange. The header `Date` has whole seconds only.
+    /// through the exchange. The header `Date` has whole seconds only, and so has VictoriaMetrics, which rounds
+    /// the instant of a query down.
     ///
     /// # Errors
     ///
@@ -201,11 +208,12 @@ impl PrometheusClient {
         let server = self.server_time().await?;
         let half = ((now() - before) / 2).max(0);
         let at = before + half;
+        let rounded = if server.as_millis() % 1000 == 0 { 500 } else { 0 };
         Ok(ClockOffset {
             source: Source::Prometheus.to_string(),
             at,
-            offset_ms: server - at,
-            uncertainty_ms: half + 1,
+            offset_ms: server - at + rounded,
+            uncertainty_ms: half + 1 + rounded,
         })
     }
 
@@ -247,9 +255,18 @@ impl PrometheusClient {
         url: &str,
         fields: &[(&str, &str)],
     ) -> Result<Vec<u8>, SourceError> {
-        let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.open(url, &headers, form(fields).into_bytes()).await?;
+        let answer = self.post_form_open(url, fields).await?;
         Ok(answer.successful().await?.read_whole().await?.body)
+    }
+
+    /// Posts a form, and returns once the answer's headers have arrived.
+    pub(super) async fn post_form_open(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<AnswerStream, SourceError> {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        self.open(url, &headers, form(fields).into_bytes()).await
     }
 
     /// The data of an answer of the HTTP API, whose success lies in its body.

@@ -3,6 +3,7 @@
 //! Nothing is resampled or evaluated here, and no request is repeated after a failure.
 
 mod client;
+mod export;
 mod frames;
 mod proto;
 mod query;

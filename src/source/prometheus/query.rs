@@ -51,7 +51,13 @@ pub(super) struct MatrixSeries<'a> {
 
 /// Labels in the order of the JSON, so that a duplicate name is detected: a map would silently keep one.
 #[derive(Debug)]
-struct Pairs(Vec<(String, String)>);
+pub(super) struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    pub(super) fn borrowed(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,6 +1,6 @@
-//! Reads raw samples of a window, by remote read or by queries, whichever the server allows.
+//! Reads raw samples of a window, by remote read, by export or by queries, whichever the server allows.
 //!
-//! The formats are decoded in `frames`, `proto`, `xor` and `query`.
+//! The formats are decoded in `frames`, `proto`, `xor`, `export` and `query`.
 
 use serde::Deserialize;
 
@@ -33,6 +33,9 @@ pub enum ReadMode {
     /// Remote read, answered with one message of samples: every sample to the bit, but for the
     /// sign of zero, because Prometheus's encoder leaves out whatever equals zero.
     RemoteReadSamples,
+    /// VictoriaMetrics's export: raw samples with staleness markers. The server itself keeps some 15 decimal
+    /// digits of a value, no sign of zero, and no NaN but the marker.
+    Export,
     /// Instant queries over range vectors: no staleness markers, which are inferred.
     Query,
 }
@@ -43,13 +46,14 @@ impl ReadMode {
         match self {
             Self::RemoteReadChunks => "remote_read_chunks",
             Self::RemoteReadSamples => "remote_read_samples",
+            Self::Export => "export",
             Self::Query => "query",
         }
     }
 
     /// The mode with this [`name`](Self::name); `None` where there is none.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::RemoteReadChunks, Self::RemoteReadSamples, Self::Query]
+        [Self::RemoteReadChunks, Self::RemoteReadSamples, Self::Export, Self::Query]
             .into_iter()
             .find(|mode| mode.name() == text)
     }
@@ -93,15 +97,19 @@ pub struct ReadStats {
 }
 
 /// A sink that counts the series and samples it passes on.
-struct Counted<'a> {
-    sink: &'a mut dyn SeriesSink,
-    stats: ReadStats,
+pub(super) struct Counted<'a> {
+    pub(super) sink: &'a mut dyn SeriesSink,
+    pub(super) stats: ReadStats,
     /// The labels of the last call, to distinguish a series that continues from the next one.
     last: Vec<u8>,
 }
 
 impl Counted<'_> {
-    fn series(&mut self, labels: EncodedLabels<'_>, samples: &[Sample]) -> Result<(), SourceError> {
+    pub(super) fn series(
+        &mut self,
+        labels: EncodedLabels<'_>,
+        samples: &[Sample],
+    ) -> Result<(), SourceError> {
         if samples.is_empty() {
             return Ok(());
         }
@@ -155,6 +163,7 @@ impl PrometheusClient {
             ReadMode::RemoteReadSamples => {
                 self.remote_read(Accept::Samples, selectors, range, &mut counted).await?;
             }
+            ReadMode::Export => self.read_by_export(selectors, range, &mut counted).await?,
             ReadMode::Query => {
                 for selector in selectors {
                     self.read_by_query(selector, range, &mut counted).await?;
@@ -359,6 +368,10 @@ impl PrometheusClient {
                 Err(error) => tracing::debug!(%error, "remote read is unavailable"),
             }
         }
+        match self.read_by_export(&up, range, &mut counted).await {
+            Ok(()) => return Ok(ReadMode::Export),
+            Err(error) => tracing::debug!(%error, "export is unavailable"),
+        }
         self.read_by_query(&up[0], range, &mut counted).await.map(|()| ReadMode::Query)
     }
 
@@ -461,10 +474,20 @@ pub(super) fn seconds(millis: i64) -> String {
     format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
 }
 
-/// The data of a query whose result is a scalar: an instant in seconds, and the value as text.
+/// The data of a query whose result is a scalar. VictoriaMetrics answers with a vector of one.
 #[derive(Debug, Deserialize)]
 pub(super) struct ScalarData {
-    pub(super) result: (f64, String),
+    pub(super) result: ScalarResult,
+}
+
+/// The forms of a scalar.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum ScalarResult {
+    /// An instant in seconds, and the value as text.
+    Scalar(f64, String),
+    /// A vector.
+    Vector(Vec<VectorSample>),
 }
 
 /// The data of an instant query whose result is a vector.

@@ -3,6 +3,9 @@
 //! Every sample keeps its value. What changes is what people configure: addresses, jobs, labels, intervals,
 //! what else the same Prometheus scrapes, and which sources there are.
 
+mod addresses;
+mod labels;
+mod moving;
 mod naming;
 mod scraping;
 
@@ -28,7 +31,7 @@ const fn less(name: &'static str, lacks: &'static str, change: fn(&mut Run)) -> 
 }
 
 /// Every world, the lab first.
-pub const WORLDS: [World; 29] = [
+pub const WORLDS: &[World] = &[
     world("lab", |_| {}),
     world("tiup", naming::tiup),
     world("tiup-template", |run| {
@@ -44,6 +47,56 @@ pub const WORLDS: [World; 29] = [
     world("operator-v2", naming::pod_monitor),
     world("service-monitor", naming::service_monitor),
     world("service-monitor-bare", naming::service_monitor_bare),
+    world("tls", addresses::tls),
+    world("ipv6", addresses::ipv6),
+    world("ipv6-spelled-out", addresses::ipv6_spelled_out),
+    world("node-ports", addresses::node_ports),
+    world("two-on-a-host", addresses::two_on_a_host),
+    world("names-for-ips", addresses::names_for_ips),
+    world("cluster-as-job", labels::cluster_as_job),
+    world("annotated-pods", labels::annotated_pods),
+    world("machine-instances", labels::machine_instances),
+    world("host-label", labels::host_label),
+    world("instance-dropped", labels::instance_dropped),
+    world("agent-to-mimir", labels::agent_to_mimir),
+    world("cluster-on-stores-only", labels::cluster_on_stores_only),
+    world("namespaces-apart", labels::namespaces_apart),
+    world("federated", labels::federated),
+    world("federated-as-exported", labels::federated_as_exported),
+    world("scraped-twice", labels::scraped_twice),
+    world("replicas-by-another-label", labels::replicas_by_another_label),
+    world("machines-share-instances", labels::machines_share_instances),
+    world("clients-beside", labels::clients_beside),
+    world("dashboards-only", labels::dashboards_only),
+    world("pods-move", moving::pods_move),
+    world("pods-move-bare", moving::pods_move_bare),
+    world("address-moves", moving::address_moves),
+    world("relabelled-within", moving::relabelled_within),
+    world("neighbour-without-label", |run| {
+        naming::dns(run);
+        scraping::add_cluster_unlabelled(run, "10.99.0.");
+    }),
+    world("dns-5.4", |run| {
+        naming::dns(run);
+        scraping::release_5_4(run);
+    }),
+    world("operator-v1-5.4", |run| {
+        naming::tidb_monitor(run);
+        scraping::release_5_4(run);
+    }),
+    world("dns-dashboards-only", |run| {
+        naming::dns(run);
+        labels::dashboards_only(run);
+    }),
+    world("dns-federated", |run| {
+        naming::dns(run);
+        labels::federated(run);
+    }),
+    world("two-clusters-by-another-label", labels::clusters_by_another_label),
+    world("replicas-of-moving-pods", |run| {
+        moving::pods_move(run);
+        scraping::add_replica(run);
+    }),
     world("two-clusters", |run| scraping::add_cluster(run, "10.99.0.")),
     world("two-clusters-same-names", |run| scraping::add_cluster(run, "10.77.0.")),
     world("replicas", scraping::add_replica),
@@ -54,8 +107,27 @@ pub const WORLDS: [World; 29] = [
     world("prometheus-60-s-ahead", |run| scraping::skew_prometheus(run, 60)),
     world("prometheus-20-s-behind", |run| scraping::skew_prometheus(run, -20)),
     world("prometheus-60-s-behind", |run| scraping::skew_prometheus(run, -60)),
+    world("dns-60-s-behind", |run| {
+        naming::dns(run);
+        scraping::skew_prometheus(run, -60);
+    }),
+    world("60-s-behind-dashboards-only", |run| {
+        labels::dashboards_only(run);
+        run.drop_series(|labels| labels.metric() == "pd_cluster_tso");
+        scraping::skew_prometheus(run, -60);
+    }),
+    world("prometheus-2-s-ahead", |run| scraping::skew_prometheus(run, 2)),
+    world("prometheus-2-s-behind", |run| scraping::skew_prometheus(run, -2)),
+    world("prometheus-10-s-ahead", |run| scraping::skew_prometheus(run, 10)),
+    world("prometheus-10-s-behind", |run| scraping::skew_prometheus(run, -10)),
+    world("prometheus-steps-10-s", |run| scraping::step_prometheus(run, 10)),
+    world("prometheus-steps-60-s", |run| scraping::step_prometheus(run, 60)),
+    world("prometheus-steps-back-10-s", |run| scraping::step_prometheus(run, -10)),
+    world("prometheus-steps-back-60-s", |run| scraping::step_prometheus(run, -60)),
     world("pd-20-s-ahead", |run| scraping::skew_pd(run, 20)),
     world("pd-60-s-behind", |run| scraping::skew_pd(run, -60)),
+    world("recorder-60-s-ahead", |run| scraping::skew_recorder(run, 60)),
+    world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),

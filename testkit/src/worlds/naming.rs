@@ -7,37 +7,39 @@ use operator::model::{Labels, PdOutcome};
 use crate::run::Run;
 
 /// A node of the lab's cluster.
-struct Node {
+pub(super) struct Node {
     /// `tikv` or `pd`.
-    component: &'static str,
+    pub component: &'static str,
     /// Its place among the nodes of its component.
-    index: usize,
+    pub index: usize,
     /// Its host.
-    host: String,
+    pub host: String,
     /// The name of a member of PD; empty for a store.
-    member: String,
+    pub member: String,
 }
 
 /// What a deployment makes of a node.
-struct Named {
+pub(super) struct Named {
     /// The host under which PD lists it.
-    listed: String,
-    /// The labels of its target, `job` and `instance` among them.
-    labels: Vec<(&'static str, String)>,
+    pub listed: String,
+    /// The labels of its target, `job` and `instance` among them; an empty value removes one.
+    pub labels: Vec<(&'static str, String)>,
     /// How PD calls a member; empty for a store.
-    member: String,
+    pub member: String,
     /// What is added to its ports.
-    port_offset: usize,
+    pub port_offset: usize,
 }
 
 impl Named {
-    fn new(node: &Node, listed: String, labels: Vec<(&'static str, String)>) -> Self {
+    /// Under the lab's ports and names of members.
+    pub fn new(node: &Node, listed: String, labels: Vec<(&'static str, String)>) -> Self {
         Self { listed, labels, member: node.member.clone(), port_offset: 0 }
     }
 }
 
 impl Node {
-    fn port(&self) -> usize {
+    /// The port of its metrics.
+    pub fn port(&self) -> usize {
         if self.component == "pd" { 2379 } else { 20180 }
     }
 }
@@ -62,7 +64,7 @@ fn nodes(run: &Run) -> Vec<Node> {
 }
 
 /// Names every node anew: in the labels of its series, and wherever PD lists it.
-fn rename(run: &mut Run, name: impl Fn(&Node) -> Named) {
+pub(super) fn rename(run: &mut Run, name: impl Fn(&Node) -> Named) {
     let named: Vec<(Node, Named)> = nodes(run)
         .into_iter()
         .map(|node| {
@@ -93,6 +95,7 @@ fn rename(run: &mut Run, name: impl Fn(&Node) -> Named) {
         for (name, value) in own.iter().flat_map(|(_, named)| &named.labels) {
             pairs.insert((*name).to_owned(), value.clone());
         }
+        pairs.retain(|_, value| !value.is_empty());
         series.labels = Labels::new(pairs.into_iter().collect()).expect("names stay distinct");
     }
     run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -121,7 +124,8 @@ pub(super) fn tiup(run: &mut Run) {
     });
 }
 
-fn tiup_member(node: &Node, host: &str) -> String {
+/// How TiUP calls a member of PD.
+pub(super) fn tiup_member(node: &Node, host: &str) -> String {
     if node.component == "pd" { format!("pd-{host}-2379") } else { String::new() }
 }
 
@@ -136,7 +140,7 @@ pub(super) fn dns(run: &mut Run) {
 }
 
 /// The last part of an IP that has nothing to do with the order of the nodes.
-fn ip(node: &Node) -> usize {
+pub(super) fn ip(node: &Node) -> usize {
     let first = if node.component == "pd" { 10 } else { 20 };
     first + (node.index * 7 + 3) % 11
 }
@@ -178,11 +182,13 @@ pub(super) fn host_instances(run: &mut Run) {
     });
 }
 
-fn pod(node: &Node) -> String {
+/// The pod that TiDB Operator runs a node in.
+pub(super) fn pod(node: &Node) -> String {
     format!("basic-{}-{}", node.component, node.index)
 }
 
-fn pod_dns(node: &Node) -> String {
+/// The DNS name of that pod.
+pub(super) fn pod_dns(node: &Node) -> String {
     format!("{}.basic-{}-peer.tidb.svc", pod(node), node.component)
 }
 
@@ -239,7 +245,8 @@ pub(super) fn service_monitor(run: &mut Run) {
     });
 }
 
-fn bare(node: &Node) -> Vec<(&'static str, String)> {
+/// What a `ServiceMonitor` labels without any name of a pod.
+pub(super) fn bare(node: &Node) -> Vec<(&'static str, String)> {
     let job = format!("basic-{}-peer", node.component);
     vec![("job", job), ("instance", format!("10.244.1.{}:{}", ip(node), node.port()))]
 }

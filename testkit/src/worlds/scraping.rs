@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::run::Run;
 
 /// A target that is always up, scraped every so many seconds.
-fn add_target(run: &mut Run, pairs: &[(&str, &str)], every_s: i64) {
+pub(super) fn add_target(run: &mut Run, pairs: &[(&str, &str)], every_s: i64) {
     let end = run.window.end;
     let mut at = run.window.start.saturating_add_millis(run.series.len() as i64 % 5_000);
     let mut times = Vec::new();
@@ -51,18 +51,28 @@ pub(super) fn add_probes(run: &mut Run) {
 /// A second cluster in the same Prometheus: the run that crashed a store, moved in time, with its hosts under
 /// `prefix`.
 pub(super) fn add_cluster(run: &mut Run, prefix: &str) {
-    let mut other = Run::load("chaos-02");
-    other.rename_host("10.77.0.", prefix);
-    let by = run.window.start - other.window.start;
     for series in &mut run.series {
         series.labels = series.labels.with(&[("cluster", "ours")]);
     }
+    add_neighbour(run, prefix, &[("cluster", "a-neighbour")]);
+}
+
+/// The same, where no label tells the two apart.
+pub(super) fn add_cluster_unlabelled(run: &mut Run, prefix: &str) {
+    add_neighbour(run, prefix, &[]);
+}
+
+/// The run that crashed a store, moved in time, with its hosts under `prefix` and these labels.
+pub(super) fn add_neighbour(run: &mut Run, prefix: &str, labels: &[(&str, &str)]) {
+    let mut other = Run::load("chaos-02");
+    other.rename_host("10.77.0.", prefix);
+    let by = run.window.start - other.window.start;
     for mut series in other.series {
         for sample in &mut series.samples {
             sample.at = sample.at.saturating_add_millis(by);
         }
         series.samples.retain(|sample| run.window.contains(sample.at));
-        series.labels = series.labels.with(&[("cluster", "a-neighbour")]);
+        series.labels = series.labels.with(labels);
         run.series.push(series);
     }
     run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -182,7 +192,23 @@ pub(super) fn skew_prometheus(run: &mut Run, seconds: i64) {
     run.window = TimeRange::new(from, until);
 }
 
-/// PD's clock is so many seconds ahead of Prometheus's and the recorder's: it stamps heartbeats.
+/// Prometheus's clock is stepped by so many seconds in the middle of the run. It refuses samples that are older
+/// than the last one of their series.
+pub(super) fn step_prometheus(run: &mut Run, seconds: i64) {
+    let middle = run.at(run.window.millis() / 2000);
+    for series in &mut run.series {
+        let from = series.samples.partition_point(|sample| sample.at < middle);
+        let later = series.samples.split_off(from);
+        let newest = series.samples.last().map_or(Timestamp::MIN, |last| last.at);
+        let moved = later
+            .into_iter()
+            .map(|sample| Sample { at: sample.at.saturating_add_millis(seconds * 1000), ..sample });
+        series.samples.extend(moved.filter(|sample| sample.at > newest));
+    }
+    run.window.end = run.window.end.saturating_add_millis(seconds.max(0) * 1000);
+}
+
+/// PD's clock is so many seconds ahead of Prometheus's and the recorder's: it dates heartbeats and timestamps.
 pub(super) fn skew_pd(run: &mut Run, seconds: i64) {
     run.bodies("/stores?", TimeRange::new(Timestamp::MIN, run.window.end), |_, body| {
         for store in body["stores"].as_array_mut().into_iter().flatten() {
@@ -191,6 +217,21 @@ pub(super) fn skew_pd(run: &mut Run, seconds: i64) {
             }
         }
     });
+    run.each("pd_cluster_tso", None, |_, samples| {
+        for sample in samples.iter_mut().filter(|sample| sample.value > 1e12) {
+            sample.value += (seconds * 1000) as f64;
+        }
+    });
+}
+
+/// The recorder's clock is so many seconds ahead of all others: it dates PD's answers.
+pub(super) fn skew_recorder(run: &mut Run, seconds: i64) {
+    for answer in &mut run.pd {
+        answer.sent = answer.sent.saturating_add_millis(seconds * 1000);
+    }
+    let from = run.window.start.saturating_add_millis(seconds.min(0) * 1000);
+    let until = run.window.end.saturating_add_millis(seconds.max(0) * 1000);
+    run.window = TimeRange::new(from, until);
 }
 
 /// What release 5.4 of TiKV and PD does not have, by its sources: metrics, and where stores stand in their

@@ -124,6 +124,9 @@ fn counted_jumps(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> V
 /// A clock that moved against Prometheus's, by the timestamps that the member gave out.
 fn moved_clock(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Option<Claim> {
     let (first, last, by) = step(observed, name, instance)?;
+    if observed.evidence.clocks.prometheus_stepped(TimeRange::new(first.since, first.at)) {
+        return None;
+    }
     let target = Target::member(name, observed.evidence.nodes.member_address(name));
     let mut claim = Claim::new(target.clone(), first.at, first.at - first.since, 0.9);
     claim.end = (last.at < observed.open().saturating_add_millis(-30_000)).then_some(last.at);

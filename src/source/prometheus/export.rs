@@ -1,0 +1,166 @@
+//! Reads raw samples by VictoriaMetrics's `/api/v1/export`: a line of JSON for each series.
+//!
+//! Observed on 1.79.5, as Debian has it: a staleness marker is `null`, infinities stand bare (`+Inf`), which is no
+//! JSON. Later versions may write such values as text, which is read as well.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::PrometheusClient;
+use super::query::{Pairs, put_in_order};
+use super::read::{Counted, seconds};
+use super::selector::Selector;
+use crate::model::{EncodedLabels, Labels, Sample, TimeRange, Timestamp, stale_marker};
+use crate::source::SourceError;
+
+impl PrometheusClient {
+    /// Copies the samples of `range` of all series that meet any of `selectors`, each series once.
+    pub(super) async fn read_by_export(
+        &self,
+        selectors: &[Selector],
+        range: TimeRange,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), SourceError> {
+        let url = self.url("/api/v1/export");
+        let selected: Vec<String> = selectors.iter().map(Selector::to_string).collect();
+        let (start, end) = (seconds(range.start.as_millis()), seconds(range.end.as_millis() - 1));
+        let mut fields: Vec<(&str, &str)> =
+            selected.iter().map(|selector| ("match[]", selector.as_str())).collect();
+        fields.extend([("start", &*start), ("end", &*end)]);
+        let mut answer = self.post_form_open(&url, &fields).await?.successful().await?;
+        let content_type = answer.header("content-type").unwrap_or_default();
+        if !content_type.contains("json") {
+            let why = format!("its type is {content_type:?}, not an export's");
+            return Err(self.malformed(&url, why));
+        }
+        let mut held: Vec<u8> = Vec::new();
+        while let Some(piece) = answer.chunk().await? {
+            let mut rest = &piece[..];
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                held.extend_from_slice(&rest[..end]);
+                rest = &rest[end + 1..];
+                self.take_line(&url, &held, range, counted)?;
+                held.clear();
+            }
+            held.extend_from_slice(rest);
+            if held.len() as u64 > self.max_body_bytes() {
+                return Err(self.too_large(&url));
+            }
+        }
+        counted.stats.bytes += answer.taken();
+        self.take_line(&url, &held, range, counted)
+    }
+
+    fn take_line(
+        &self,
+        url: &str,
+        line: &[u8],
+        range: TimeRange,
+        counted: &mut Counted<'_>,
+    ) -> Result<(), SourceError> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        match decode(line, range) {
+            Ok((labels, samples)) => {
+                let mut encoded = Vec::new();
+                labels.encode(&mut encoded);
+                counted.series(EncodedLabels(&encoded), &samples)
+            }
+            Err(why) => {
+                let start = self.redactor().body_start(line);
+                Err(self.malformed(url, format!("{why}, in {start:?}")))
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    metric: Pairs,
+    #[serde(borrow)]
+    values: Vec<&'a RawValue>,
+    timestamps: Vec<i64>,
+}
+
+/// The series in a line, with its samples inside the range, ascending.
+fn decode(line: &[u8], range: TimeRange) -> Result<(Labels, Vec<Sample>), String> {
+    let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+    let text = with_infinities_as_text(text);
+    let line: Line<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    if line.values.len() != line.timestamps.len() {
+        return Err("there are not as many values as timestamps".to_owned());
+    }
+    let mut pairs = line.metric.borrowed();
+    let labels = Labels::of(&mut pairs).map_err(|error| error.to_string())?;
+    let mut samples = Vec::with_capacity(line.values.len());
+    for (value, millis) in line.values.iter().zip(line.timestamps) {
+        let at = Timestamp::from_millis(millis);
+        let value = self::value(value.get()).ok_or_else(|| format!("{value} is no value"))?;
+        if range.contains(at) {
+            samples.push(Sample { at, value });
+        }
+    }
+    put_in_order(&mut samples);
+    Ok((labels, samples))
+}
+
+/// A value: a number, `null` for a staleness marker, or text for what JSON has no number for.
+fn value(text: &str) -> Option<f64> {
+    match text.trim_matches('"') {
+        "null" => Some(stale_marker()),
+        number => number.parse().ok(),
+    }
+}
+
+/// The line with quotes around infinities. Only the values are looked at: a label may have that text too.
+fn with_infinities_as_text(line: &str) -> Cow<'_, str> {
+    const VALUES: &str = ",\"values\":[";
+    let Some(start) = line.rfind(VALUES).filter(|start| line[*start..].contains("Inf")) else {
+        return Cow::Borrowed(line);
+    };
+    let (labels, values) = line.split_at(start + VALUES.len());
+    let (values, rest) = values.split_at(values.find(']').unwrap_or(values.len()));
+    let quoted = values.split(',').map(|value| match value {
+        "+Inf" | "-Inf" | "Inf" => format!("\"{value}\""),
+        other => other.to_owned(),
+    });
+    Cow::Owned(format!("{labels}{}{rest}", quoted.collect::<Vec<_>>().join(",")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::is_stale;
+
+    fn samples(line: &str) -> Vec<(i64, f64)> {
+        let range = TimeRange::new(Timestamp::from_millis(10), Timestamp::from_millis(50));
+        let (labels, samples) = decode(line.as_bytes(), range).expect("it is a line");
+        assert_eq!(labels.metric(), "st");
+        samples.iter().map(|sample| (sample.at.as_millis(), sample.value)).collect()
+    }
+
+    #[test]
+    fn a_line_has_numbers_infinities_and_staleness_markers() {
+        let metric = r#""metric":{"__name__":"st","job":"+Inf,\"values\":[+Inf"}"#;
+        let line = |values: &str, timestamps: &str| {
+            format!(r#"{{{metric},"values":[{values}],"timestamps":[{timestamps}]}}"#)
+        };
+        let read = samples(&line("0.30000000000000004,null,-Inf", "10,20,30"));
+        assert_eq!((read[0], read[2]), ((10, 0.300_000_000_000_000_04), (30, f64::NEG_INFINITY)));
+        assert!(is_stale(read[1].1));
+        assert_eq!(samples(&line("1,2,3", "9,20,50")), [(20, 2.0)]);
+        assert_eq!(samples(&line("\"Infinity\",+Inf", "10,20")).len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_line_is_refused() {
+        let all = TimeRange::ALL;
+        let refused = |line: &str| decode(line.as_bytes(), all).is_err();
+        assert!(refused("{"));
+        assert!(refused(r#"{"metric":{"__name__":"a"},"values":[1,2],"timestamps":[1]}"#));
+        assert!(refused(r#"{"metric":{"__name__":"a"},"values":[true],"timestamps":[1]}"#));
+    }
+}
