@@ -50,6 +50,7 @@ impl Page {
         for (piece, _) in pieces.iter().zip(fits).filter(|(_, fits)| *fits) {
             self.line(piece.indent, &piece.text, piece.ink);
         }
+        self.what_to_do(verdict);
         // A command that is broken or cut cannot be pasted.
         for step in next {
             self.out.push_str("  next: ");
@@ -115,6 +116,7 @@ impl Page {
             let text = format!("{} {}: {}", clock(one.onset_ms), one.target.text(), one.text);
             self.field("then", &text);
         }
+        self.advice_fields(cause);
     }
 }
 
