@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use assert_cmd::Command;
 use operator::diagnose::{Depth, MODES, Mode, Nature, Need};
 use operator::session::Session;
 
@@ -92,6 +93,101 @@ fn no_claim_is_surer_than_its_mode_declares() {
         }
     }
     assert!(claims > 5, "{claims}");
+}
+
+/// The most lines of the README, and the most bytes of a picture in it.
+const README_LINES: usize = 150;
+const PICTURE_BYTES: u64 = 150_000;
+
+#[test]
+fn the_readme_is_short_and_what_it_links_to_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let lines = readme.lines().count();
+    assert!(lines < README_LINES, "{lines} lines");
+    let docs = fs::read_dir(root().join("docs")).expect("there is documentation");
+    let mut pages: Vec<PathBuf> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    pages.push(root().join("README.md"));
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page can be read");
+        for link in links(&text).filter(|link| !link.contains("://") && !link.starts_with('#')) {
+            let path = page.with_file_name(link.split('#').next().unwrap_or(link));
+            assert!(path.exists(), "{}: {link}", page.display());
+            if link.ends_with(".png") {
+                let bytes = fs::metadata(&path).expect("a picture has a size").len();
+                assert!(bytes < PICTURE_BYTES, "{link}: {bytes} bytes");
+            }
+        }
+    }
+}
+
+/// The targets of the links and pictures of a page.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    page.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+/// The commands of the README that begin with the program's name, without comments, each on one line.
+fn readme_commands() -> Vec<String> {
+    let readme = fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let code = readme.replace("\\\n", " ");
+    let lines = code.lines().filter_map(|line| line.strip_prefix("    operator "));
+    lines.map(|line| line.split(" #").next().unwrap_or(line).trim().to_owned()).collect()
+}
+
+/// Runs a command in a shell, in a folder with the bundled captures; its exit code and what it wrote.
+fn run_in_shell(arguments: &str) -> (Option<i32>, String) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::os::unix::fs::symlink(root().join("data"), dir.path().join("data")).expect("a link");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("\"$OPERATOR\" {arguments}")).current_dir(dir.path());
+    for name in ["PD_ENDPOINT", "PROMETHEUS_URL", "OPERATOR_BEARER_TOKEN", "OPERATOR_LOG"] {
+        command.env_remove(name);
+    }
+    command.env("OPERATOR", env!("CARGO_BIN_EXE_operator"));
+    let output = command.output().expect("a shell starts");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn the_commands_of_the_readme_run() {
+    let commands = readme_commands();
+    let offline = commands.iter().filter(|line| line.contains("chaos-02"));
+    let mut count = 0;
+    for arguments in offline {
+        let (code, text) = run_in_shell(arguments);
+        // That something is broken, or cannot be told, is an answer.
+        assert!(matches!(code, Some(0 | 10 | 11)), "operator {arguments}: {code:?}\n{text}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count} commands");
+}
+
+#[test]
+fn the_commands_of_the_readme_that_need_a_cluster_can_be_understood() {
+    let commands = readme_commands();
+    let online = commands.iter().filter(|line| line.contains("http://"));
+    let mut count = 0;
+    for arguments in online {
+        // What stands before `--help` is parsed and not run.
+        let asked = match arguments.split_once(" -- ") {
+            Some((options, command)) => format!("{options} --help -- {command}"),
+            None => format!("{arguments} --help"),
+        };
+        let (code, text) = run_in_shell(&asked);
+        assert_eq!(code, Some(0), "operator {asked}\n{text}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count} commands");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn the_figures_of_the_readme_are_those_of_score() {
+    let (code, text) = run_in_shell("score data --at-least 10");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run_in_shell("score data/pd --at-least 8");
+    assert_eq!(code, Some(0), "{text}");
 }
 
 fn section(mode: &Mode) -> String {
