@@ -240,7 +240,7 @@ fn a_rule_that_was_pending_says_for_how_long_its_comparison_held() {
 /// down as `down` says.
 fn one_pd(age: i64, down: &str) -> MemoryStorage {
     let started = (-age).to_string();
-    let started = vec![started.as_str(); 12].join(" ");
+    let started = [started.as_str(); 12].join(" ");
     storage(&[
         (&[("__name__", "process_start_time_seconds"), ("job", "pd")], &started),
         (&[("__name__", "pd_cluster_status"), ("job", "pd"), ("store", "1")], down),
