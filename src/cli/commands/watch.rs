@@ -74,19 +74,37 @@ pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
     /// What --exec and --webhook are told of
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Who is told")]
     on: On,
     /// A command of the shell that gets each new verdict as JSON on its standard input
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Who is told")]
     exec: Option<String>,
     /// How long that command may run before it is killed, with all that it started
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "exec")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        requires = "exec",
+        help_heading = "Who is told"
+    )]
     exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
-    #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OPERATOR_WEBHOOK",
+        hide_env_values = true,
+        help_heading = "Who is told"
+    )]
     webhook: Option<String>,
     /// An Alertmanager's base URL, to which faults are posted as alerts, and as resolved when they end
-    #[arg(long, value_name = "URL", env = "OPERATOR_ALERTMANAGER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OPERATOR_ALERTMANAGER",
+        hide_env_values = true,
+        help_heading = "Who is told"
+    )]
     alertmanager: Option<String>,
 }
 

@@ -20,7 +20,7 @@ pub const MODE: Mode = Mode {
     surest: 0.97,
     advice: Advice {
         check: "on its machine: ps -o stat,wchan -C tikv-server (T stopped, D disk)",
-        remedy: "kill -CONT PID where it was stopped (a change); else the machine",
+        remedy: "kill -CONT PID if it was stopped; or restart the machine (a change)",
         risk: "a restart ends requests in flight; its leaders have moved already",
         documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
         section: Some("4.4"),
