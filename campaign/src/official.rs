@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::rules::{self, External, Outcome, RuleFile, Settings};
+use operator::rules::{self, External, Near, Outcome, RuleFile, Settings};
 use operator::session::CaptureStorage;
 use serde_json::json;
 
@@ -85,7 +85,13 @@ pub fn run(table: &Path, folder: &Path) -> Result<()> {
         let mut metrics = reader.metrics();
         metrics.sort();
         let (window, external) = (reader.window(), External::default());
-        let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &metrics, external };
+        let settings = Settings {
+            window,
+            interval_ms: INTERVAL_MS,
+            metrics: &metrics,
+            external,
+            near: Near::None,
+        };
         let report =
             rules::replay(&files, &storage, &engine, &settings).map_err(|error| anyhow!(error))?;
         let fired = report.rules().filter(|rule| rule.outcome == Outcome::Fired);

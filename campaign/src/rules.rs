@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use operator::capture::CaptureReader;
 use operator::promql::{Engine, EngineOptions};
-use operator::rules::{self, External, Outcome, Settings};
+use operator::rules::{self, External, Near, Outcome, Settings};
 use operator::session::CaptureStorage;
 
 use super::cost::timed;
@@ -27,7 +27,13 @@ pub fn run(folder: &Path) -> Result<()> {
             storage.announce(rules::metrics_read(&files));
             let engine = Engine::new(EngineOptions::new(storage.dialect()));
             let (window, external) = (reader.window(), External::default());
-            let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external };
+            let settings = Settings {
+                window,
+                interval_ms: INTERVAL_MS,
+                metrics: &[],
+                external,
+                near: Near::None,
+            };
             rules::replay(&files, &storage, &engine, &settings).map_err(|error| anyhow!(error))
         })?;
         println!(

@@ -41,6 +41,7 @@ const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// A command, and how long is recorded before and after it.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Around a command")]
 pub struct AroundArgs {
     /// How long to record before the command, so that it is known what is normal
     #[arg(long, value_name = "DURATION", default_value = "3m", requires = "command")]

@@ -12,6 +12,7 @@ pub(crate) const DEFAULT_DIR: &str = "captures";
 
 /// What every subcommand understands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where the captures of runs live
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DIR)]
@@ -19,8 +20,16 @@ pub(crate) struct Global {
     /// Who may read the captures that are made: an octal number, from which the umask takes more away
     #[arg(long, global = true, value_name = "MODE", env = "OPERATOR_FILE_MODE", default_value = "0600", value_parser = file_mode)]
     pub(crate) file_mode: FileMode,
-    /// What results look like
-    #[arg(long = "format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// What results look like: text or json; of `replay` also prompt, of `query` csv or parquet, of `report`
+    /// html or markdown
+    #[arg(
+        long = "format",
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub(crate) wide_format: AnyFormat,
     /// The format, for commands that know text and JSON only.
     #[arg(skip)]

@@ -26,7 +26,7 @@ pub use findings::finding::{
     Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted, number,
 };
 pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
-pub use hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Unchecked};
+pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};
 pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};

@@ -181,6 +181,7 @@ mod tests {
             against: Vec::new(),
             unchecked: Vec::new(),
             explains: Vec::new(),
+            advice: None,
         };
         Verdict {
             schema: SCHEMA,

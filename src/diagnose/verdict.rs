@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::diagnose::findings::finding::{Finding, Target};
-use crate::diagnose::hypotheses::mode::Unchecked;
+use crate::diagnose::hypotheses::mode::{Advice, Unchecked};
 use crate::model::{Loss, Timestamp};
 
 /// The name and version of the verdict's JSON format.
@@ -101,6 +101,9 @@ pub struct Cause {
     pub unchecked: Vec<Unchecked>,
     /// What followed from it and is no cause of its own.
     pub explains: Vec<Consequence>,
+    /// What a person does about it, as its failure mode declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 /// A finding that speaks for a cause.

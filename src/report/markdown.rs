@@ -1,9 +1,12 @@
 //! The report of a run as Markdown: for an issue comment, or the summary of a CI job.
 
+use std::fmt::Write;
+
 use super::extra_fields::{Extra, extra_fields};
 use super::missing::{missing_lines, versions};
 use super::page::{clock, ends, length};
 use super::plot::{Curve, Marks, Scale, TextPlot, Unit, curve_of, sparkline};
+use super::remedy_text::advice_lines;
 use super::run_report::{EvidencePlot, RunReport, findings_in_order};
 use super::verdict_text::without_outcome;
 use crate::diagnose::{Alternative, Cause, Finding, Outcome, Verdict};
@@ -146,6 +149,10 @@ fn cause_text(cause: &Cause) -> String {
         format!("Then, at {}: {}: {}", clock(one.onset_ms), one.target.text(), one.text)
     });
     out.push_str(&list(&evidence.chain(against).chain(then).collect::<Vec<_>>()));
+    // These are words of this program: an address in them stays a link.
+    for (name, text) in cause.advice.iter().flat_map(advice_lines) {
+        let _ = writeln!(out, "- {name}: {text}");
+    }
     out
 }
 

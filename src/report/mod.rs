@@ -20,6 +20,7 @@ mod quantities;
 #[cfg(feature = "frames")]
 mod query_parquet;
 mod query_text;
+mod remedy_text;
 mod replay_report;
 mod replay_text;
 mod rules_text;

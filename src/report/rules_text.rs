@@ -16,6 +16,10 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
     page.head(run, report);
     for (outcome, title) in [
         (Outcome::Fired, "Fired"),
+        (
+            Outcome::FiredAtStart,
+            "Fired only while the cluster started, and was resolved: no incident by itself",
+        ),
         (Outcome::Error, "Errors"),
         (Outcome::Recorded, "Recorded"),
         (Outcome::CannotFire, "Cannot fire: what they read is absent from the capture"),
@@ -29,7 +33,9 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
         page.out.push('\n');
         page.wrapped(0, title);
         match outcome {
-            Outcome::Fired => rules.iter().for_each(|rule| page.fired(rule, report.window)),
+            Outcome::Fired | Outcome::FiredAtStart => {
+                rules.iter().for_each(|rule| page.fired(rule, report.window))
+            }
             Outcome::Error => rules.iter().for_each(|rule| page.failed(rule)),
             Outcome::Recorded => rules.iter().for_each(|rule| {
                 page.wrapped(2, &format!("{} ({} series)", rule.name, rule.recorded_series));
@@ -78,6 +84,7 @@ impl Page {
         self.wrapped(0, &format!("{rules} rules over {run}, {} to {}", window.start, window.end));
         let counts = [
             (Outcome::Fired, "fired"),
+            (Outcome::FiredAtStart, "fired while the cluster started"),
             (Outcome::Error, "failed"),
             (Outcome::Recorded, "recorded"),
             (Outcome::CannotFire, "cannot fire"),
@@ -95,7 +102,8 @@ impl Page {
             ms => format!(", for {}", span(ms)),
         };
         self.wrapped(2, &format!("{}{waits}", rule.name));
-        self.wrapped(4, &rule.expr.split_whitespace().collect::<Vec<_>>().join(" "));
+        self.wrapped(4, &one_line(&rule.expr));
+        self.near(rule);
         let (mut fired, mut pending) = (Vec::new(), 0);
         for alert in &rule.alerts {
             if alert.fired_ms > 0 || alert.changes.iter().any(|c| c.to == AlertState::Firing) {
@@ -181,7 +189,51 @@ impl Page {
         self.wrapped(2, &format!("{}: {}", rule.name, told.join("; ")));
     }
 
+    /// How near a rule came, by the comparisons that never held, since those kept it quiet; by all where each
+    /// held for a time.
+    fn near(&mut self, rule: &RuleReport) {
+        let all_held = rule.near.iter().all(|near| near.held_ms.is_some());
+        for near in rule.near.iter().filter(|near| all_held || near.held_ms.is_none()) {
+            let labels = match near.labels.to_string() {
+                labels if labels == "{}" => String::new(),
+                labels => format!(" {labels}"),
+            };
+            let long = match near.lasted_ms {
+                0 => String::new(),
+                ms => format!(", within a tenth of that for {}", span(ms)),
+            };
+            let held = match (near.held_ms, rule.for_ms) {
+                (None, _) => String::new(),
+                (Some(held), 0) => format!("; true for {} at most", span(held)),
+                (Some(held), needed) => {
+                    format!("; true for {} at most, {} are needed", span(held), span(needed))
+                }
+            };
+            let compared = one_line(&near.compared);
+            let (value, operator, threshold) = (&near.value, near.operator, &near.threshold);
+            let at = clock(near.at);
+            self.wrapped(
+                4,
+                &format!(
+                    "{value} against {operator} {threshold} at {at}{long}{held}:{labels} {compared}"
+                ),
+            );
+        }
+    }
+
     fn quiet(&mut self, rules: &[&RuleReport]) {
+        let (near, rules): (Vec<&RuleReport>, Vec<&RuleReport>) =
+            rules.iter().partition(|rule| !rule.near.is_empty());
+        for rule in &near {
+            self.wrapped(2, &rule.name);
+            self.near(rule);
+        }
+        if !near.is_empty() && !rules.is_empty() {
+            self.wrapped(2, "compared with no number, or with nothing to compare:");
+        }
+        if rules.is_empty() {
+            return;
+        }
         let told = rules.iter().map(|rule| {
             let pending = rule.alerts.len();
             match pending {

@@ -1,10 +1,10 @@
-//! The verdict as text for a person: a summary of at most ten lines, and the evidence at the end.
+//! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
 
 use super::page::{Ink, Page, clock, length};
 use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
 use crate::model::{Timestamp, escape};
 
-/// The most lines of the summary.
+/// The most lines of the summary, beside those about what to do.
 const SUMMARY_LINES: usize = 10;
 
 /// The priority of a piece of the summary where not all of them fit.
@@ -27,8 +27,8 @@ struct Piece {
 }
 
 impl Page {
-    /// Adds the summary, in at most [`SUMMARY_LINES`] lines, after a line about damage. A piece of text is
-    /// shown completely or, where pieces of higher priority leave no room, not at all.
+    /// Adds the summary, in at most [`SUMMARY_LINES`] lines and those about what to do, after a line about
+    /// damage. A piece of text is shown completely or, where pieces of higher priority leave no room, not at all.
     pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
         let next = next_steps(run, verdict);
         let pieces = pieces(verdict);
@@ -50,6 +50,7 @@ impl Page {
         for (piece, _) in pieces.iter().zip(fits).filter(|(_, fits)| *fits) {
             self.line(piece.indent, &piece.text, piece.ink);
         }
+        self.what_to_do(verdict);
         // A command that is broken or cut cannot be pasted.
         for step in next {
             self.out.push_str("  next: ");
@@ -115,6 +116,7 @@ impl Page {
             let text = format!("{} {}: {}", clock(one.onset_ms), one.target.text(), one.text);
             self.field("then", &text);
         }
+        self.advice_fields(cause);
     }
 }
 

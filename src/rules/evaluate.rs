@@ -6,6 +6,7 @@
 
 mod apply;
 mod conclude;
+mod nearness;
 mod running_rule;
 mod stepwise;
 
@@ -17,6 +18,7 @@ use super::evaluation_order::{self, EvaluationOrder};
 use super::overlay_storage::OverlayStorage;
 use super::report::{GroupReport, RulesReport};
 use super::rule_file::{RuleFile, RuleGroup};
+use super::starting::starting;
 use super::template::{External, VectorElements};
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
@@ -41,6 +43,20 @@ pub struct Settings<'a> {
     pub metrics: &'a [String],
     /// What the templates of alerts read of the server's configuration.
     pub external: External<'a>,
+    /// Of which rules it is found out how near they came.
+    pub near: Near,
+}
+
+/// Of which alert rules a replay finds out how near they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Near {
+    /// Of none: it costs another evaluation of each.
+    #[default]
+    None,
+    /// Of those that stayed quiet.
+    Quiet,
+    /// Of those that fired too.
+    All,
 }
 
 /// Most evaluations of one group in a replay: 86 days every 15 s.
@@ -94,7 +110,13 @@ fn replay_in(
     settings: &Settings<'_>,
 ) -> Result<Option<RulesReport>, StorageError> {
     let cache = MatcherCache::default();
-    let mut replay = Replay { overlay: overlay(files, storage), engine, cache: &cache, settings };
+    let mut replay = Replay {
+        overlay: overlay(files, storage),
+        engine,
+        cache: &cache,
+        settings,
+        starting: starting(storage, settings.window)?,
+    };
     for group in files.iter().flat_map(|file| &file.groups) {
         replay.bounded(group)?;
     }
@@ -133,7 +155,8 @@ fn replay_in(
         evaluations: replay.ticks(group).count(),
         rules: reports.by_ref().take(group.rules.len()).collect(),
     });
-    Ok(Some(RulesReport { window: settings.window, groups: groups.collect() }))
+    let groups = groups.collect();
+    Ok(Some(RulesReport { window: settings.window, starting: replay.starting, groups }))
 }
 
 /// The storage of a replay: `storage` below the series that these rules record.
@@ -158,6 +181,8 @@ struct Replay<'a> {
     engine: &'a Engine,
     cache: &'a MatcherCache,
     settings: &'a Settings<'a>,
+    /// The first minutes of the cluster, where the window shows them.
+    starting: Option<TimeRange>,
 }
 
 impl Replay<'_> {

@@ -11,21 +11,23 @@ mod bundled;
 mod evaluate;
 mod evaluation_order;
 mod evidence;
+mod near_miss;
 mod overlay_storage;
 mod promtool_tests;
 mod report;
 mod rule_file;
+mod starting;
 mod template;
 mod unmatched_selectors;
 mod yaml;
 
 pub use alerts::AlertState;
 pub use bundled::bundled;
-pub use evaluate::{MOST_EVALUATIONS, Settings, TooManyEvaluations, replay};
+pub use evaluate::{MOST_EVALUATIONS, Near, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::metrics_read;
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};
 pub use report::{
-    AlertChange, AlertHistory, EvaluationFailures, EvidenceSample, GroupReport, Outcome,
+    AlertChange, AlertHistory, EvaluationFailures, EvidenceSample, GroupReport, NearMiss, Outcome,
     RuleReport, RulesReport, SelectorEvidence,
 };
 pub use rule_file::{Rule, RuleFile, RuleFileError, RuleGroup, RuleKind};

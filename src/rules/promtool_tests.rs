@@ -10,7 +10,7 @@ use std::sync::Arc;
 use notation::{RawFile, duration};
 
 use super::evaluate::{
-    Evaluated, FiringAlert, NOT_A_VECTOR, RuleError, Settings, evaluate_stepwise,
+    Evaluated, FiringAlert, NOT_A_VECTOR, Near, RuleError, Settings, evaluate_stepwise,
 };
 use super::rule_file::RuleFile;
 use super::template::External;
@@ -172,7 +172,13 @@ impl RuleTests {
         let storage = MemoryStorage::new(test.series.iter().map(|series| until(series, last)));
         let window = TimeRange::new(Timestamp::from_millis(0), last.saturating_add_millis(1));
         let external = External { labels: &test.external_labels, url: &test.external_url };
-        let settings = Settings { window, interval_ms: self.interval_ms, metrics: &[], external };
+        let settings = Settings {
+            window,
+            interval_ms: self.interval_ms,
+            metrics: &[],
+            external,
+            near: Near::None,
+        };
         let ticks = test.alerts.iter().map(|alert| self.tick(alert.at)).collect();
         evaluate_stepwise(rules, (&storage, engine), &settings, &ticks, |evaluated, recorded| {
             self.compare(test, evaluated, (recorded, engine), outcome);

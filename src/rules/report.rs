@@ -11,6 +11,9 @@ use crate::model::{Labels, TimeRange, Timestamp};
 pub struct RulesReport {
     /// Window of the replay.
     pub window: TimeRange,
+    /// The first minutes of the cluster, where the window shows them: no process of its is older than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starting: Option<TimeRange>,
     /// Groups in the order of the rule files.
     pub groups: Vec<GroupReport>,
 }
@@ -36,6 +39,8 @@ pub struct GroupReport {
 pub enum Outcome {
     /// At least one alert fired.
     Fired,
+    /// Alerts fired, all of them [while the cluster started](AlertHistory::at_start), and were resolved.
+    FiredAtStart,
     /// A recording rule recorded at least one series.
     Recorded,
     /// The rule was evaluated; it recorded nothing and no alert fired.
@@ -69,6 +74,35 @@ pub struct RuleReport {
     pub alerts: Vec<AlertHistory>,
     /// Number of series that a recording rule recorded.
     pub recorded_series: usize,
+    /// How near it came, by each comparison with a number in its expression; only where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NearMiss>,
+}
+
+/// How near a comparison of a rule with a number came to being true, at the one instant and of the one series
+/// that came nearest; beyond the number where it was true.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NearMiss {
+    /// Text of what is compared.
+    pub compared: String,
+    /// The comparison, as it stands with the number on its right.
+    pub operator: &'static str,
+    /// The number, as Prometheus prints it.
+    pub threshold: String,
+    /// The value that came nearest, as Prometheus prints it.
+    pub value: String,
+    /// The first instant at which some series had it.
+    pub at: Timestamp,
+    /// Labels of that series.
+    #[serde(serialize_with = "as_map")]
+    pub labels: Labels,
+    /// How long that series stayed within a tenth of the value around that instant, in milliseconds; 0 where
+    /// it did so at that instant alone.
+    pub lasted_ms: i64,
+    /// The longest time for which the comparison was true of one series without a pause, in milliseconds;
+    /// absent where it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_ms: Option<i64>,
 }
 
 /// Evaluations that failed.
@@ -92,6 +126,10 @@ pub struct AlertHistory {
     pub annotations: Vec<(String, String)>,
     /// Total time of firing in milliseconds, until the end of the window if it still fires.
     pub fired_ms: i64,
+    /// Whether its element was there as soon as the series that it reads began, within the first minutes of
+    /// the cluster, and at no other time: what it misses had not been there before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_start: bool,
     /// All changes of its state, in order of time.
     pub changes: Vec<AlertChange>,
 }

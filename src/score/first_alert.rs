@@ -8,7 +8,7 @@ use crate::diagnose::{Evidence, Target};
 use crate::model::{Labels, StoreId, Timestamp, escape_path};
 use crate::promql::{Engine, EngineOptions};
 use crate::rules::{
-    self, AlertHistory, AlertState, External, MOST_EVALUATIONS, RuleReport, Settings,
+    self, AlertHistory, AlertState, External, MOST_EVALUATIONS, Near, RuleReport, Settings,
 };
 use crate::score::Guess;
 use crate::session::{Session, window_of_steps};
@@ -34,7 +34,8 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
     let external = External::default();
-    let settings = Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external };
+    let settings =
+        Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external, near: Near::None };
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {

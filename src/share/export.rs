@@ -269,9 +269,13 @@ impl Source<'_> {
     }
 }
 
-/// SHA-256 of a verdict's canonical JSON, in hexadecimal.
+/// SHA-256 of a verdict's canonical JSON without advice, which is no result of judging, in hexadecimal.
 pub fn verdict_digest(verdict: &Verdict) -> String {
-    to_hex(&Sha256::digest(canonical_json(verdict).as_bytes()))
+    let mut verdict = verdict.clone();
+    for cause in verdict.causes.iter_mut().chain(&mut verdict.changes) {
+        cause.advice = None;
+    }
+    to_hex(&Sha256::digest(canonical_json(&verdict).as_bytes()))
 }
 
 /// Replaces what the walk replaces, and leaves out what the selection does not accept.

@@ -2,6 +2,7 @@
 //!
 //! When requests are sent is decided in `record`, and writing what was received is its work too.
 
+mod alertmanager;
 mod error;
 mod http;
 mod obstacle;
@@ -10,6 +11,7 @@ mod prometheus;
 mod redact;
 mod webhook;
 
+pub use alertmanager::Alertmanager;
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use obstacle::Obstacle;

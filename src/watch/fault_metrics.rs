@@ -77,6 +77,7 @@ mod tests {
             against: Vec::new(),
             unchecked: Vec::new(),
             explains: Vec::new(),
+            advice: None,
         }
     }
 

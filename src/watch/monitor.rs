@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::alerts::Alerts;
 use super::notifiers::Notifiers;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
@@ -73,6 +74,8 @@ pub struct Monitor {
     pub incident: Arc<Mutex<Incident>>,
     /// Who else is told.
     pub notifiers: Option<Notifiers>,
+    /// The alerts that the notifiers post; `None` where there is no Alertmanager.
+    pub alerts: Option<Alerts>,
     /// The run that is recorded.
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
@@ -131,6 +134,9 @@ impl Monitor {
         (self.audience)(&judged);
         if told && let Some(notifiers) = &self.notifiers {
             notifiers.tell(format!("{}\n", escape_json(&judged.document().to_string())));
+        }
+        if let Some((alerts, notifiers)) = self.alerts.as_mut().zip(self.notifiers.as_ref()) {
+            notifiers.alert(alerts.update(&verdict));
         }
         if self.outcome.is_some() || verdict.outcome != Outcome::CannotTell {
             self.outcome = Some(verdict.outcome);

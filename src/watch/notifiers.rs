@@ -16,10 +16,13 @@ use tokio::time::sleep;
 
 use super::process_group::ProcessGroup;
 use crate::record::Stop;
-use crate::source::Webhook;
+use crate::source::{Alertmanager, Webhook};
 
 /// How long an ending watch waits for whoever is being told.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often alerts that fire are posted again: Alertmanager ends an alert that it does not hear of for
+/// `resolve_timeout`, 5 minutes by default.
+const REPEAT: Duration = Duration::from_secs(60);
 
 /// Who is notified.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +35,14 @@ pub struct Notified {
     pub command_output: Option<fn() -> Stdio>,
     /// A URL, to which the JSON is posted.
     pub webhook: Option<Webhook>,
+    /// An Alertmanager, to which the faults are posted as alerts.
+    pub alertmanager: Option<Alertmanager>,
 }
 
 /// The thread that tells.
 pub struct Notifiers {
     newest: watch::Sender<String>,
+    alerts: watch::Sender<String>,
     done: mpsc::Receiver<()>,
 }
 
@@ -48,18 +54,21 @@ impl Notifiers {
     ///
     /// Where no thread can be started.
     pub fn start(told: Notified, stop: watch::Receiver<Stop>) -> anyhow::Result<Option<Self>> {
-        if told.command.is_none() && told.webhook.is_none() {
+        if told.command.is_none() && told.webhook.is_none() && told.alertmanager.is_none() {
             return Ok(None);
         }
         let (newest, receiver) = watch::channel(String::new());
+        let (alerts, firing) = watch::channel(String::new());
         let (ended, done) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("hooks".to_owned()).spawn(move || {
-            runtime.block_on(serve(&told, receiver, stop));
+            let alertmanager = told.alertmanager.clone();
+            let alerted = alert(alertmanager.as_ref(), firing, stop.clone());
+            runtime.block_on(async { tokio::join!(serve(&told, receiver, stop), alerted) });
             // Nobody waits where the watch left without.
             let _ = ended.send(());
         })?;
-        Ok(Some(Self { newest, done }))
+        Ok(Some(Self { newest, alerts, done }))
     }
 
     /// Tells of a verdict, once whoever is being told has returned.
@@ -67,9 +76,19 @@ impl Notifiers {
         self.newest.send_replace(json);
     }
 
+    /// Posts alerts, a JSON array, and again from time to time until others replace them. Empty text is
+    /// nothing to post.
+    pub fn alert(&self, json: String) {
+        self.alerts.send_if_modified(|held| {
+            let is_new = *held != json;
+            *held = json;
+            is_new
+        });
+    }
+
     /// Waits a little for whoever is being told. A command that still runs then is ended.
     pub fn finish(self) {
-        drop(self.newest);
+        drop((self.newest, self.alerts));
         // The thread ends itself; this only keeps a defect of its from holding up the end.
         if self.done.recv_timeout(GRACE * 2) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("left while a hook was running");
@@ -93,6 +112,34 @@ async fn serve(
                 return;
             }
             () = tell(told, &json) => {}
+        }
+    }
+}
+
+/// Posts alerts as they change, and those that stay once a minute.
+async fn alert(
+    alertmanager: Option<&Alertmanager>,
+    mut alerts: watch::Receiver<String>,
+    mut stop: watch::Receiver<Stop>,
+) {
+    let Some(alertmanager) = alertmanager else { return };
+    let closed = alerts.clone();
+    let mut leave = std::pin::pin!(leave(closed, &mut stop));
+    loop {
+        tokio::select! {
+            changed = alerts.changed() => if changed.is_err() { return },
+            () = sleep(REPEAT) => {}
+        }
+        let json = alerts.borrow_and_update().clone();
+        if json.is_empty() {
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = &mut leave => return,
+            posted = alertmanager.post(&json) => if let Err(error) = posted {
+                tracing::warn!(%error, "--alertmanager");
+            }
         }
     }
 }

@@ -379,3 +379,26 @@ fn the_page_about_exit_codes_has_the_table_of_the_help() {
     let page = include_str!("../../docs/exit-codes.md");
     assert!(page.contains(table), "docs/exit-codes.md lacks:\n{table}");
 }
+
+#[test]
+fn explain_without_a_finding_lists_them() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (code, text, _) = run(dir, &["explain", "data/chaos-02.capture"]);
+    assert_eq!(code, Some(0));
+    let ids: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(ids.first(), Some(&"FINDING"));
+    assert!(ids.contains(&"F1") && text.contains("no heartbeat reaches PD"), "{text}");
+}
+
+#[test]
+fn help_puts_the_options_of_every_command_under_their_own_heading() {
+    let dir = empty_dir();
+    for command in ["record", "watch", "replay", "query", "doctor"] {
+        let (_, text, _) = run(dir.path(), &[command, "-h"]);
+        let (own, global) =
+            text.split_once("Options of every command:").expect("there is such a heading");
+        for option in ["--dir ", "--format ", "--color ", "--quiet"] {
+            assert!(!own.contains(option) && global.contains(option), "{command}: {text}");
+        }
+    }
+}

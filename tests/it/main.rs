@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod damage;
 mod diagnosis;
+mod documentation;
 mod frozen;
 mod layering;
 mod logs;

@@ -8,7 +8,7 @@ use std::process::Command;
 use operator::capture::CaptureReader;
 use operator::model::{LabelMatcher, TimeRange};
 use operator::promql::{Engine, EngineOptions, Storage};
-use operator::rules::{self, External, Outcome, RuleFile, RulesReport, Settings};
+use operator::rules::{self, External, Near, Outcome, RuleFile, RulesReport, Settings};
 use operator::session::{CaptureStorage, PD_METRICS};
 use serde_json::Value;
 
@@ -21,7 +21,8 @@ fn replayed(name: &str, files: &[RuleFile]) -> RulesReport {
     let storage = CaptureStorage::new(&reader);
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let (window, external) = (reader.window(), External::default());
-    let settings = Settings { window, interval_ms: 15_000, metrics: &[], external };
+    let settings =
+        Settings { window, interval_ms: 15_000, metrics: &[], external, near: Near::None };
     rules::replay(files, &storage, &engine, &settings).expect("the capture reads")
 }
 

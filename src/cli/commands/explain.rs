@@ -10,17 +10,16 @@ use serde_json::json;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::draw;
+use crate::diagnose::{Finding, Verdict, draw};
 use crate::model::escape_path;
-use crate::report::{Color, explain_text};
+use crate::report::{Color, explain_text, table};
 use crate::session::{Session, View};
 
 const EXAMPLES: &str = "\
 Examples:
+  operator explain chaos-02                which findings there are
   operator explain chaos-02 F3
-  operator explain latest F1 --format json
-
-The findings of a run are named by `operator replay`.";
+  operator explain latest F1 --format json";
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -29,9 +28,9 @@ pub struct ExplainArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The finding, such as F3
+    /// The finding, such as F3; without it, all are listed
     #[arg(value_name = "FINDING")]
-    finding: String,
+    finding: Option<String>,
     /// Columns of the text, the same on every terminal, so that its bytes are too
     #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
     width: usize,
@@ -48,11 +47,12 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let cannot = || format!("cannot judge {}", escape_path(path.shown()));
     let window = session.load(View::WHOLE).with_context(cannot)?;
     let (evidence, verdict) = window.judged_as_of(window.end())?;
-    let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(&args.finding));
+    let Some(asked) = &args.finding else { return list(global.format, &verdict) };
+    let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(asked));
     let Some(finding) = found else {
         let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let text = format!("no finding {:?}: the run has {known}", args.finding);
+        let text = format!("no finding {asked:?}: the run has {known}");
         return Err(CliError::Usage(text).into());
     };
     let drawn = draw(&evidence, finding);
@@ -72,6 +72,26 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             }
             let text = explain_text(finding, &drawn, evidence.window, (args.width, color));
             output::write(text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Lists the findings, ascending by onset.
+fn list(format: Format, verdict: &Verdict) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::json(&json!({ "findings": verdict.findings }))?,
+        Format::Text if verdict.findings.is_empty() => {
+            output::line("no finding: nothing departed from normal")?;
+        }
+        Format::Text => {
+            let row = |one: &Finding| {
+                vec![one.id.clone(), one.onset_ms.to_string(), one.target.text(), one.text.clone()]
+            };
+            let head = ["FINDING", "ONSET", "WHERE", "WHAT"].map(str::to_owned).to_vec();
+            let rows: Vec<Vec<String>> =
+                std::iter::once(head).chain(verdict.findings.iter().map(row)).collect();
+            output::write(table(&rows).as_bytes())?;
         }
     }
     Ok(())

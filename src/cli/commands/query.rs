@@ -110,7 +110,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         When::At(at) => {
             if args.time.is_none() && !global.quiet {
                 remark(&format!(
-                    "evaluated at {at}, the end of the run; --time names another instant"
+                    "evaluated at {at}, the end of the run; --at names another instant"
                 ));
             }
             (engine.instant(&expression, &storage, at)?, TimeRange::new(at, at))

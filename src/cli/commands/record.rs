@@ -15,7 +15,7 @@ use crate::cli::attaching;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
-use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan};
+use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan, RECORDING};
 use crate::cli::config::retention;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::exit::{CliError, Code};
@@ -85,7 +85,7 @@ pub struct RecordArgs {
     #[command(flatten)]
     logs: LogArgs,
     /// Record one moment and print the verdict on it
-    #[arg(long, conflicts_with_all = ["from", "to", "length", "keep", "max_bytes", "command"])]
+    #[arg(long, conflicts_with_all = ["from", "to", "length", "keep", "max_bytes", "command"], help_heading = RECORDING)]
     once: bool,
 }
 

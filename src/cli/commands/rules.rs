@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::capture::CaptureReader;
@@ -19,7 +19,8 @@ use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, pars
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{
-    self, External, MOST_EVALUATIONS, Outcome, RuleFile, RulesReport, Settings, TooManyEvaluations,
+    self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RulesReport, Settings,
+    TooManyEvaluations,
 };
 use crate::session::{CaptureStorage, window_of_steps};
 
@@ -60,8 +61,10 @@ Examples:
   operator rules replay chaos-02
   operator rules replay chaos-02 --rules alerts.yaml --from -5m
   operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
+  operator rules replay chaos-02 --near              how near the quiet ones came
 
-Exits with 10 where an alert fired, 11 where none did and a rule could not be evaluated, else with
+An alert that fires as soon as its series begin, in the first two minutes of a cluster, and is then resolved,
+is told apart: what it misses has never been there. Exits with 10 where another alert fired, 11 where none did and a rule could not be evaluated, else with
 0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
 the end of the capture, +5m from its start.";
 
@@ -118,7 +121,7 @@ struct ReplayArgs {
     span: Span,
 }
 
-/// When rules are evaluated.
+/// When rules are evaluated, and what is told of them.
 #[derive(Debug, Args)]
 struct Span {
     /// The interval of groups that state none
@@ -133,6 +136,19 @@ struct Span {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
     timeout: String,
+    /// Tell how near rules came: the value nearest to each number, when, and for how long
+    #[arg(long, value_enum, value_name = "RULES", num_args = 0..=1, require_equals = true,
+          default_missing_value = "quiet")]
+    near: Option<NearRules>,
+}
+
+/// The rules of which it is told how near they came.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NearRules {
+    /// Those that stayed quiet
+    Quiet,
+    /// Those that fired too
+    All,
 }
 
 /// Checks or replays rules.
@@ -270,6 +286,7 @@ impl Replayed {
             interval_ms,
             metrics: &report::metric_names(&reader),
             external: External::default(),
+            near: span.near(),
         };
         let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
         Ok(Self {
@@ -337,6 +354,14 @@ impl Span {
         Ok(window)
     }
 
+    fn near(&self) -> Near {
+        match self.near {
+            None => Near::None,
+            Some(NearRules::Quiet) => Near::Quiet,
+            Some(NearRules::All) => Near::All,
+        }
+    }
+
     fn interval_ms(&self) -> anyhow::Result<i64> {
         match parse_duration_ms(&self.interval)? {
             interval @ 1.. => Ok(interval),
@@ -352,6 +377,7 @@ impl Default for Span {
             from: None,
             to: None,
             timeout: DEFAULT_TIMEOUT.to_owned(),
+            near: None,
         }
     }
 }

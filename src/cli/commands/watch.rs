@@ -27,8 +27,8 @@ use crate::record::{
     Segments, close,
 };
 use crate::session::watched_series;
-use crate::source::{HttpOptions, Webhook};
-use crate::watch::{Audience, Exporter, Monitor, Notified, Notifiers, Occasion};
+use crate::source::{Alertmanager, HttpOptions, Webhook};
+use crate::watch::{Alerts, Audience, Exporter, Monitor, Notified, Notifiers, Occasion};
 
 /// The name of the run where none is given.
 const RUN: &str = "watch";
@@ -41,6 +41,7 @@ Examples:
   operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 --keep 7d
   operator watch --pd http://pd0:2379 --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
   operator watch --pd http://pd0:2379 --webhook https://example.com/hook --format json
+  operator watch --pd http://pd0:2379 --alertmanager http://alertmanager:9093
 
 Records and judges at once: what it says at an instant is what `operator replay --at` says of the
 capture as of that instant, which lies 11 s back, when every scrape has shown. It looks back an
@@ -59,6 +60,11 @@ It holds `verdict` as of `operator replay --format json`, and `notices`, what is
 at a time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or
 than 10 s for each of three attempts to post, is ended.
 
+--alertmanager posts each fault to Alertmanager's API (v2) as the alert `operator_fault` with the labels
+mode, target, run and severity (critical), and the evidence, the capture's name, the confidence and what
+to do as annotations. It is posted again every minute and as resolved when the fault ends; a fault that is
+over at once fires for two minutes. When the watch ends, Alertmanager ends it after `resolve_timeout`.
+
 With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and beside it
 operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 faults at most.";
 
@@ -69,17 +75,38 @@ pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
     /// What --exec and --webhook are told of
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Who is told")]
     on: On,
     /// A command of the shell that gets each new verdict as JSON on its standard input
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Who is told")]
     exec: Option<String>,
     /// How long that command may run before it is killed, with all that it started
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "exec")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        requires = "exec",
+        help_heading = "Who is told"
+    )]
     exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
-    #[arg(long, value_name = "URL", env = "OPERATOR_WEBHOOK", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OPERATOR_WEBHOOK",
+        hide_env_values = true,
+        help_heading = "Who is told"
+    )]
     webhook: Option<String>,
+    /// An Alertmanager's base URL, to which faults are posted as alerts, and as resolved when they end
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OPERATOR_ALERTMANAGER",
+        hide_env_values = true,
+        help_heading = "Who is told"
+    )]
+    alertmanager: Option<String>,
 }
 
 /// What hooks are told of.
@@ -122,11 +149,18 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     if let Some(webhook) = &webhook {
         remarks::hide(webhook.redactor());
     }
+    let alertmanager = args.alertmanager.as_deref();
+    let alertmanager =
+        alertmanager.map(|url| Alertmanager::new(url, &HttpOptions::default())).transpose()?;
+    if let Some(alertmanager) = &alertmanager {
+        remarks::hide(alertmanager.redactor());
+    }
     let command_timeout = Duration::from_millis(
         u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
     );
     let command_output: Option<fn() -> Stdio> = Some(|| std::io::stderr().into());
-    let notified = Notified { command: args.exec, command_timeout, command_output, webhook };
+    let notified =
+        Notified { command: args.exec, command_timeout, command_output, webhook, alertmanager };
     let now = clock::now();
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
@@ -183,7 +217,9 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         }
     }
     let (feed, news) = LiveFeed::new(reads);
+    let alerts = notified.alertmanager.as_ref().map(|_| Alerts::new(run.clone(), begun));
     let monitor = Monitor {
+        alerts,
         recent: recent_window(&plan.path, clock::now())?,
         audience: also_published(
             judgements::audience(Arc::clone(&reporter), global.format),

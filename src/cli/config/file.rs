@@ -17,6 +17,7 @@ use crate::source::{Auth, HttpOptions, Secret};
 /// and the keys of `operator.toml`.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[command(next_help_heading = "Sources")]
 pub struct SourceArgs {
     /// URL of any PD member; the others are discovered. Repeatable, or separated by commas
     #[arg(

@@ -14,6 +14,7 @@ use crate::model::escape_path;
 
 /// Arguments of whatever reads logs: `attach` and `record`.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Logs")]
 pub struct LogArgs {
     /// The log of a node: a file, plain or gzipped, or a folder of them. NODE is `store 4`, a member's
     /// name, an address, a host or a pod. Repeatable

@@ -26,43 +26,47 @@ const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
 /// The name of a run in segments where none is given: their names contain the time, so it needs none.
 const ENDLESS_RUN: &str = "record";
 
+/// The heading of options about a recording, in the help of `record` and `watch`.
+pub const RECORDING: &str = "Recording";
+
 /// Arguments of whatever records live: `record` and `watch`.
 #[derive(Debug, Default, Args)]
 pub struct LiveArgs {
     /// Name of the run; without it, one from the subject and the time
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = RECORDING)]
     pub run: Option<String>,
     #[command(flatten)]
     pub sources: SourceArgs,
     /// How long to record live
-    #[arg(long = "for", value_name = "DURATION")]
+    #[arg(long = "for", value_name = "DURATION", help_heading = RECORDING)]
     pub length: Option<String>,
     /// How often Prometheus is copied [default: 15s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", help_heading = RECORDING)]
     pub interval: Option<String>,
     /// A series selector to copy beside the default ones. Repeatable
-    #[arg(long = "match", value_name = "SELECTOR")]
+    #[arg(long = "match", value_name = "SELECTOR", help_heading = RECORDING)]
     pub matches: Vec<String>,
     /// Copy only what --match selects
-    #[arg(long)]
+    #[arg(long, help_heading = RECORDING)]
     pub no_default_match: bool,
     /// What belongs to the system under observation: a name that is built in, or the path of a
     /// subject.toml [default: tikv]
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", help_heading = RECORDING)]
     pub subject: Option<OsString>,
     /// Serve the recorder's own metrics (/metrics) and whether it commits (/healthz) on this
     /// address, such as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help_heading = RECORDING)]
     pub listen: Option<SocketAddr>,
     #[command(flatten)]
     pub retention: RetentionArgs,
     /// A TOML file whose keys are these flags; flags come first
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = RECORDING)]
     pub config: Option<PathBuf>,
 }
 
 /// The past that `record` copies.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "The past")]
 pub struct PastArgs {
     /// Copy the past from here
     #[arg(long, value_name = "T", allow_hyphen_values = true)]

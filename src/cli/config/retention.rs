@@ -18,6 +18,7 @@ use crate::report;
 
 /// How much is kept.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
     /// How long segments are kept, such as 7d; at least 1h. Incidents stay
     #[arg(long, value_name = "DURATION")]

@@ -63,3 +63,55 @@ pub const ALL: &[Mode] = &[
     presence::scrape_loss::MODE,
     unexplained::MODE,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::hypotheses::mode::Advice;
+
+    /// Commands and words that change something, as a check must not.
+    const CHANGES: [&str; 14] = [
+        "(a change)",
+        " add ",
+        " remove",
+        " delete",
+        " set ",
+        " resume",
+        " pause",
+        "transfer NAME",
+        "kill ",
+        "systemctl restart",
+        "systemctl start",
+        "systemctl stop",
+        "split-region",
+        "limit all",
+    ];
+
+    #[test]
+    fn every_mode_says_what_to_do_in_lines_that_fit_80_columns() {
+        for mode in ALL {
+            let Advice { check, remedy, risk, documentation, .. } = mode.advice;
+            for line in [check, remedy, risk, &mode.advice.reference()] {
+                let length = line.chars().count();
+                assert!((1..=Advice::LINE).contains(&length), "{}: {line}", mode.name);
+                assert!(!line.ends_with('.') && !line.contains('\n'), "{}: {line}", mode.name);
+            }
+            let site = "https://docs.pingcap.com/tidb/stable/";
+            assert!(documentation.starts_with(site), "{}: {documentation}", mode.name);
+        }
+    }
+
+    #[test]
+    fn a_check_changes_nothing_and_a_remedy_says_where_it_changes_something() {
+        for mode in ALL {
+            let Advice { check, remedy, risk, .. } = mode.advice;
+            let changes = |line: &str| CHANGES.iter().any(|word| line.contains(word));
+            assert!(!changes(check), "{}: {check}", mode.name);
+            for line in [remedy, risk] {
+                let command = ["pd-ctl scheduler", "pd-ctl operator", "pd-ctl unsafe", "kill -"];
+                let is_command = command.iter().any(|start| line.contains(start));
+                assert!(!is_command || line.contains("a change"), "{}: {line}", mode.name);
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::diagnose::findings::finding::{
     Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, number, seconds,
 };
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::survey::{Reading, Sign, Unusual};
 use crate::model::{Component, TimeRange, Timestamp};
@@ -21,6 +21,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[],
     metrics: &[],
+    surest: 0.75,
+    advice: Advice {
+        check: "operator explain of the first finding; the node's log at the onset",
+        remedy: "none is known: compare with a healthy node before any change",
+        risk: "a restart may remove what would explain it",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: None,
+    },
     judge,
 };
 

@@ -266,6 +266,7 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         against: claim.against.clone(),
         unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
         explains: Vec::new(),
+        advice: Some(mode.advice),
     }
 }
 
@@ -358,7 +359,7 @@ mod tests {
     use crate::diagnose::Parts;
     use crate::diagnose::findings::finding::{FindingKind, Target};
     use crate::diagnose::findings::{Crossing, crossing};
-    use crate::diagnose::hypotheses::mode::{Claim, Depth, Need};
+    use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Need};
     use crate::diagnose::observations::series_table::tests::series;
     use crate::model::Timestamp;
 
@@ -390,6 +391,14 @@ mod tests {
         never_explains: &[],
         needs: &[Need::PdMetrics],
         metrics: &["water_level_metres"],
+        surest: 0.97,
+        advice: Advice {
+            check: "is the floor wet?",
+            remedy: "pump (a change)",
+            risk: "the pump stops",
+            documentation: "https://example.org/",
+            section: None,
+        },
         judge: |_| {
             let mut claim = Claim::new(Target::cluster(), at(240), 15_000, 0.97);
             claim.readings.push(crossing(Crossing {

@@ -65,6 +65,35 @@ pub enum Need {
     PdMetrics,
 }
 
+/// What a person does about a mode: a first check, the usual remedy and its risk, and where TiKV's and TiDB's
+/// own documentation is about it. Each text is one line of at most [`Advice::LINE`] characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// The first check, on the machine or in PD. It changes nothing.
+    pub check: &'static str,
+    /// The usual remedy. Where it changes something, it says `(a change)`.
+    pub remedy: &'static str,
+    /// What the remedy risks, or what waiting does.
+    pub risk: &'static str,
+    /// The address of a page of the documentation.
+    pub documentation: &'static str,
+    /// The number of the section of that page; `None` where all of it is about the mode.
+    pub section: Option<&'static str>,
+}
+
+impl Advice {
+    /// The most characters of a text, so that it fits a terminal of 80 columns behind its name.
+    pub const LINE: usize = 68;
+
+    /// The page, followed by the section where there is one: `https://… (4.3)`.
+    pub fn reference(&self) -> String {
+        match self.section {
+            Some(section) => format!("{} ({section})", self.documentation),
+            None => self.documentation.to_owned(),
+        }
+    }
+}
+
 /// A failure mode, or a kind of planned change: all that judging needs to know of it. Code outside
 /// the mode's own file compares these properties and never the mode's name.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +114,10 @@ pub struct Mode {
     pub needs: &'static [Need],
     /// Metrics that it reads; only these are loaded.
     pub metrics: &'static [&'static str],
+    /// The most confidence that one of its claims has, from 0 to 1.
+    pub surest: f64,
+    /// What a person does about it.
+    pub advice: Advice,
     /// Returns a claim for each time that the mode is found in the window.
     pub judge: fn(&ObservedWindow<'_>) -> Vec<Claim>,
 }

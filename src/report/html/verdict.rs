@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::text::text;
-use crate::diagnose::{Cause, Outcome, Verdict};
+use crate::diagnose::{Advice, Cause, Outcome, Verdict};
 use crate::report::extra_fields::{Extra, extra_fields};
 use crate::report::missing::missing_lines;
 use crate::report::page::{clock, length};
@@ -109,6 +109,23 @@ fn cause(cause: &Cause) -> Markup {
                         li { (clock(one.onset_ms)) " " (text(one.target.text())) ": " (text(&one.text)) }
                     }
                 }
+            }
+            @if let Some(advice) = &cause.advice { (what_to_do(advice)) }
+        }
+    }
+}
+
+/// The first check, the usual remedy with its risk, and a link that is followed only by hand.
+fn what_to_do(advice: &Advice) -> Markup {
+    html! {
+        h4 { "What to do" }
+        dl class="advice" {
+            dt { "First check" } dd { (text(advice.check)) }
+            dt { "Usual remedy" } dd { (text(advice.remedy)) }
+            dt { "Risk" } dd { (text(advice.risk)) }
+            dt { "Documentation" } dd {
+                a href=(advice.documentation) rel="noreferrer" { (text(advice.documentation)) }
+                @if let Some(section) = advice.section { ", section " (section) }
             }
         }
     }

@@ -12,6 +12,8 @@ use crate::rules::report::{AlertChange, AlertHistory, SelectorEvidence};
 use crate::rules::rule_file::RuleKind;
 use crate::rules::template::{Template, TemplateData, VectorElements};
 
+/// How many intervals ago a series must not have been there yet to count as new.
+const NEW_INTERVALS: i64 = 2;
 /// Most changes of one rule that are reported with their evidence.
 const EVIDENCED: usize = 200;
 
@@ -172,19 +174,41 @@ impl Replay<'_> {
             }
             _ => None,
         };
+        let began = step.from == AlertState::Inactive;
+        let at_start = began && self.only_just_began(rule, at, &element)?;
         let labels = step.labels.clone();
         let history = rule.histories.entry(step.labels).or_insert_with(|| AlertHistory {
             labels,
             annotations: Vec::new(),
             fired_ms: 0,
+            at_start,
             changes: Vec::new(),
         });
+        history.at_start &= at_start || !began;
         if let Some(annotations) = annotations {
             history.annotations = annotations;
         }
         let value = format_value(step.value);
         history.changes.push(AlertChange { at, from: step.from, to: step.to, value, behind });
         Ok(())
+    }
+
+    /// Whether the cluster only just began, and with it a series that led to this element.
+    fn only_just_began(
+        &self,
+        rule: &RunningRule<'_>,
+        at: Timestamp,
+        element: &Labels,
+    ) -> Result<bool, StorageError> {
+        if !self.starting.is_some_and(|starting| starting.contains(at)) {
+            return Ok(false);
+        }
+        let before = at.saturating_add_millis(-NEW_INTERVALS * self.interval(rule.group));
+        let (now, before) =
+            (self.evidence(rule, at, element)?, self.evidence(rule, before, element)?);
+        let had =
+            |selector: &str| before.iter().any(|one| one.selector == selector && one.series > 0);
+        Ok(now.iter().any(|one| one.series > 0 && !had(&one.selector)))
     }
 
     fn evidence(

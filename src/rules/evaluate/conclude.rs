@@ -10,7 +10,7 @@ use crate::rules::rule_file::RuleKind;
 use crate::rules::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
 
 impl Replay<'_> {
-    pub(super) fn report(&self, rule: RunningRule<'_>) -> Result<RuleReport, StorageError> {
+    pub(super) fn report(&self, mut rule: RunningRule<'_>) -> Result<RuleReport, StorageError> {
         let expression = &rule.rule.expression;
         let known = AvailableSeries {
             storage: &self.overlay,
@@ -21,12 +21,19 @@ impl Replay<'_> {
         };
         let missing = find_unmatched(expression.root(), expression.text(), &known)?;
         let cannot = cannot_yield(expression.root(), &missing);
-        let mut alerts: Vec<AlertHistory> = rule.histories.into_values().collect();
+        let mut alerts: Vec<AlertHistory> =
+            std::mem::take(&mut rule.histories).into_values().collect();
         for alert in &mut alerts {
             alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
         }
-        let fired = |alert: &AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
-        let outcome = match (alerts.iter().any(fired), rule.failures.is_some()) {
+        let fired =
+            |alert: &&AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
+        let is_over = |alert: &AlertHistory| {
+            alert.changes.last().is_some_and(|change| change.to == AlertState::Resolved)
+        };
+        let at_start = |alert: &AlertHistory| alert.at_start && is_over(alert);
+        let outcome = match (alerts.iter().any(|alert| fired(&alert)), rule.failures.is_some()) {
+            (true, _) if alerts.iter().filter(fired).all(at_start) => Outcome::FiredAtStart,
             (true, _) => Outcome::Fired,
             (false, true) => Outcome::Error,
             _ if !rule.recorded.is_empty() => Outcome::Recorded,
@@ -44,9 +51,10 @@ impl Replay<'_> {
             for_ms,
             outcome,
             missing: missing.into_values().collect(),
+            recorded_series: rule.recorded.len(),
+            near: self.near_misses(&rule, outcome),
             failures: rule.failures,
             alerts,
-            recorded_series: rule.recorded.len(),
         })
     }
 }

@@ -57,7 +57,7 @@ pub fn evaluate_stepwise(
 ) -> Result<(), StorageError> {
     let cache = MatcherCache::default();
     let overlay = OverlayStorage::extending(storage, recorded_names(files))?;
-    let mut replay = Replay { overlay, engine, cache: &cache, settings };
+    let mut replay = Replay { overlay, engine, cache: &cache, settings, starting: None };
     let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
         .map(|(_, group, rule)| RunningRule::new(group, rule))
         .collect();

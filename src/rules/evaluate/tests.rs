@@ -27,7 +27,13 @@ fn file(rules: &str) -> RuleFile {
 fn settings(ticks: i64) -> Settings<'static> {
     let end = Timestamp::from_millis(ticks * STEP_MS);
     let window = TimeRange::new(Timestamp::default(), end);
-    Settings { window, interval_ms: STEP_MS, metrics: &[], external: External::default() }
+    Settings {
+        window,
+        interval_ms: STEP_MS,
+        metrics: &[],
+        external: External::default(),
+        near: Near::None,
+    }
 }
 
 fn replayed(files: &[RuleFile], storage: &MemoryStorage, ticks: i64) -> RulesReport {
@@ -192,4 +198,72 @@ fn a_selector_without_a_metric_sees_alerts_once_they_are_active() {
     let down = "{alert: Down, expr: up == 0}";
     let report = replayed(&[file(&format!("{down}, {count}"))], &storage, 6);
     assert_eq!(changes(report.rules().nth(1).expect("there are two")), "2:firing 4:resolved");
+}
+
+fn near_of(rule: &str, storage: &MemoryStorage, near: Near, ticks: i64) -> RulesReport {
+    let options = EngineOptions { lookback_ms: STEP_MS, ..EngineOptions::new(Dialect::V3) };
+    let engine = Engine::new(options);
+    let settings = Settings { near, ..settings(ticks) };
+    replay(&[file(rule)], storage, &engine, &settings).expect("memory never fails")
+}
+
+#[test]
+fn a_quiet_rule_says_how_near_it_came_where_that_is_asked_for() {
+    let storage = storage(&[(&[("__name__", "load"), ("job", "a")], "1 7.5 7.98 7.6 2 1")]);
+    let rule = "{alert: Loaded, expr: load > 10}";
+    let report = near_of(rule, &storage, Near::None, 6);
+    assert_eq!(report.rules().next().expect("there is one").near, []);
+    let report = near_of(rule, &storage, Near::Quiet, 6);
+    let near = &report.rules().next().expect("there is one").near;
+    assert_eq!(near.len(), 1);
+    let one = &near[0];
+    assert_eq!((one.compared.as_str(), one.operator, one.threshold.as_str()), ("load", ">", "10"));
+    assert_eq!((one.value.as_str(), one.at.as_millis() / STEP_MS), ("7.98", 2));
+    assert_eq!((one.lasted_ms, one.held_ms), (2 * STEP_MS, None));
+    assert_eq!(one.labels.to_string(), "{job=\"a\"}");
+}
+
+#[test]
+fn a_rule_that_was_pending_says_for_how_long_its_comparison_held() {
+    let storage = storage(&[(UP, "1 0 0 0 1 0 1 1")]);
+    let rule = "{alert: Down, expr: up == 0, for: 1m}";
+    let report = near_of(rule, &storage, Near::Quiet, 8);
+    let rule_report = report.rules().next().expect("there is one");
+    assert_eq!(rule_report.outcome, Outcome::Quiet);
+    assert_eq!(rule_report.near[0].held_ms, Some(2 * STEP_MS));
+    let fired = "{alert: Down, expr: up == 0, for: 15s}";
+    let near = |near| near_of(fired, &storage, near, 8).rules().next().map(|rule| rule.near.len());
+    assert_eq!((near(Near::Quiet), near(Near::All)), (Some(0), Some(1)));
+}
+
+/// A cluster of one PD, whose process started `age` seconds before the window, and which counts a store as
+/// down as `down` says.
+fn one_pd(age: i64, down: &str) -> MemoryStorage {
+    let started = (-age).to_string();
+    let started = [started.as_str(); 12].join(" ");
+    storage(&[
+        (&[("__name__", "process_start_time_seconds"), ("job", "pd")], &started),
+        (&[("__name__", "pd_cluster_status"), ("job", "pd"), ("store", "1")], down),
+    ])
+}
+
+#[test]
+fn what_fires_as_its_series_begin_in_a_new_cluster_and_is_resolved_is_no_incident() {
+    let rule = "{alert: StoreDown, expr: 'pd_cluster_status > 0'}";
+    for (age, down, outcome) in [
+        // It was down from the first sample on, and then came up.
+        (30, "_ _ 1 1 1 0 0 0 0 0 0 0", Outcome::FiredAtStart),
+        // It had been up.
+        (30, "_ 0 0 0 1 1 1 0 0 0 0 0", Outcome::Fired),
+        // It never came up.
+        (30, "_ _ 1 1 1 1 1 1 1 1 1 1", Outcome::Fired),
+        // It went down again.
+        (30, "_ _ 1 1 1 0 0 0 1 1 0 0", Outcome::Fired),
+        // The cluster is older than that.
+        (600, "_ _ 1 1 1 0 0 0 0 0 0 0", Outcome::Fired),
+    ] {
+        let report = replayed(&[file(rule)], &one_pd(age, down), 12);
+        assert_eq!(report.starting.is_some(), age == 30);
+        assert_eq!(report.rules().next().expect("there is one").outcome, outcome, "{age} {down}");
+    }
 }

@@ -22,7 +22,7 @@ use operator::report::{
     Color, Diagnosed, PageContent, explain_text, html_page, markdown, query_csv, query_text,
     replay_json, replay_text, rules_text, run_report,
 };
-use operator::rules::{self, External, RuleFile, Settings};
+use operator::rules::{self, External, Near, RuleFile, Settings};
 use operator::session::{CaptureStorage, Session, View};
 use operator::timeline::Evaluation;
 
@@ -175,7 +175,8 @@ fn rules_replay(path: &Path) -> Result<()> {
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
     let (window, external) = (reader.window(), External::default());
-    let settings = Settings { window, interval_ms: 60_000, metrics: &metrics, external };
+    let settings =
+        Settings { window, interval_ms: 60_000, metrics: &metrics, external, near: Near::None };
     let report = rules::replay(&RULES, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error))?;
     rules_text("mutant", &report);

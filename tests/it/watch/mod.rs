@@ -1,5 +1,6 @@
 //! Diagnosis of a recording while it is made.
 
+mod alertmanager;
 mod playback;
 mod program;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, seconds};
 use crate::diagnose::findings::{Crossing, crossing, plot};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::invariants::{Stretch, above};
 use crate::model::{TimeRange, Timestamp};
@@ -20,6 +20,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &[GAP, GAP_REGION],
+    surest: 0.8,
+    advice: Advice {
+        check: "curl PD:2379/pd/api/v1/gc/safepoint: which service holds it back?",
+        remedy: "end the backup, CDC task or transaction that holds it (a change)",
+        risk: "a task that lost its safe point has to begin anew",
+        documentation: "https://docs.pingcap.com/tidb/stable/garbage-collection-overview",
+        section: None,
+    },
     judge,
 };
 

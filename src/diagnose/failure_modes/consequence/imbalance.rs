@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::findings::finding::{FindingKind, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::leaving;
 use crate::model::{TimeRange, Timestamp};
@@ -19,6 +19,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
+    surest: 0.7,
+    advice: Advice {
+        check: "pd-ctl scheduler show; pd-ctl config show; pd-ctl store (weights)",
+        remedy: "add the missing scheduler, or resume the paused one (a change)",
+        risk: "moving regions takes disk and network from clients",
+        documentation: "https://docs.pingcap.com/tidb/stable/pd-scheduling-best-practices",
+        section: None,
+    },
     judge,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::{FindingKind, Target, counted};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{NeverEmpty, is_moment, never_empty};
 use crate::model::{TimeRange, Timestamp};
@@ -17,6 +17,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
+    surest: 0.85,
+    advice: Advice {
+        check: "pd-ctl region check miss-peer; operator show; store (free space)",
+        remedy: "add a store, free space, or correct labels and rules (a change)",
+        risk: "higher limits of scheduling load the stores that still serve",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.1"),
+    },
     judge,
 };
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
     Outage, Presence, is_moment, lost_stores, max_replicas, presence,
@@ -31,6 +31,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
+    surest: 0.98,
+    advice: Advice {
+        check: "pd-ctl region check down-peer: which stores hold the majorities?",
+        remedy: "bring one of those stores back; lossy recovery only as a last resort",
+        risk: "pd-ctl unsafe remove-failed-stores (a change) loses data for good",
+        documentation: "https://docs.pingcap.com/tidb/stable/online-unsafe-recovery",
+        section: None,
+    },
     judge,
 };
 

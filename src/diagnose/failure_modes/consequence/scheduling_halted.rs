@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{PdOperator, TimeRange, Timestamp};
 
@@ -20,6 +20,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[STATUS],
+    surest: 0.8,
+    advice: Advice {
+        check: "pd-ctl operator show; scheduler show; config show: halt-scheduling",
+        remedy: "pd-ctl scheduler resume NAME, or set the limit again (a change)",
+        risk: "somebody may have halted it for a reason: ask before",
+        documentation: "https://docs.pingcap.com/tidb/stable/pd-scheduling-best-practices",
+        section: None,
+    },
     judge,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[TRAFFIC],
+    surest: 0.7,
+    advice: Advice {
+        check: "pd-ctl operator show; pd-ctl store limit; is a store Down?",
+        remedy: "pd-ctl store limit all N with a lower N (a change)",
+        risk: "repair takes longer, with fewer copies meanwhile",
+        documentation: "https://docs.pingcap.com/tidb/stable/configure-store-limit",
+        section: None,
+    },
     judge,
 };
 

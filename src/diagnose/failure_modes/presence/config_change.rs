@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::pd_history::ConfigChange;
 use crate::model::{Series, TimeRange, Timestamp};
@@ -18,6 +18,14 @@ pub const MODE: Mode = Mode {
     never_explains: &Depth::ALL,
     needs: &[Need::PdMembers],
     metrics: &[STATUS],
+    surest: 0.95,
+    advice: Advice {
+        check: "pd-ctl config show beside the timeline: who changed what, and why?",
+        remedy: "if harm followed, pd-ctl config set the old value (a change)",
+        risk: "PD acts on the new value at once",
+        documentation: "https://docs.pingcap.com/tidb/stable/dynamic-config",
+        section: None,
+    },
     judge,
 };
 

@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, number};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Logged;
 use crate::nodes::NodeIndex;
@@ -18,6 +18,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[CRITICAL, CORRUPT],
+    surest: 0.95,
+    advice: Advice {
+        check: "tikv.log for Corruption and panic; dmesg -T for errors of the disk",
+        remedy: "replace the store by an empty one on a good disk (a change)",
+        risk: "first be sure of the other copies: pd-ctl region check miss-peer",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.1"),
+    },
     judge,
 };
 

@@ -4,7 +4,7 @@ use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_re
 use crate::diagnose::failure_modes::resource::{disk_hang, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Logged;
 use crate::diagnose::observations::departures::median;
@@ -29,6 +29,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &[SIZE],
+    surest: 0.98,
+    advice: Advice {
+        check: "on its machine: df -h, and du of what is not TiKV's on that disk",
+        remedy: "free what is not TiKV's, enlarge the disk, add a store (a change)",
+        risk: "nothing in the data directory may be deleted: it is data",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.1"),
+    },
     judge,
 };
 

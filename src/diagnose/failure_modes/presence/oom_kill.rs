@@ -7,7 +7,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned}
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing, plot};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::observations::{Outage, Presence};
@@ -24,6 +24,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[RSS, QUOTA, START],
+    surest: 0.98,
+    advice: Advice {
+        check: "dmesg -T | grep -i oom; block-cache capacity beside the memory limit",
+        remedy: "less storage.block-cache.capacity, or more memory (a change)",
+        risk: "a smaller cache reads more from disk; a restart moves leaders",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.2"),
+    },
     judge,
 };
 

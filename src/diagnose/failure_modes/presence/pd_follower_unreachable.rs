@@ -4,7 +4,7 @@
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
     Liveness, MemberOutage, Reachability, Unhealthy, is_moment, unhealthy,
@@ -21,6 +21,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "pd-ctl health; from another member: nc -zv MEMBER 2379, 2380",
+        remedy: "mend its link, or continue or restart its process (each a change)",
+        risk: "until it is back, one more member lost may stop all of PD",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

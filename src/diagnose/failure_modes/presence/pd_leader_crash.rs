@@ -1,7 +1,7 @@
 //! PD's leader died.
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "pd-ctl member; on its machine: systemctl status, the end of pd.log",
+        remedy: "start the member again (a change); another member leads meanwhile",
+        risk: "until it is back, one more member lost may stop all of PD",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

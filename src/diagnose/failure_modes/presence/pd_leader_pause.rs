@@ -2,7 +2,7 @@
 //! over.
 
 use crate::diagnose::failure_modes::presence::pd_presence::{METRICS, claim, died, gone};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Liveness;
 
@@ -16,6 +16,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "on its machine: ps -o stat,wchan -C pd-server; iostat -x 1 3",
+        remedy: "kill -CONT PID where it was stopped, or restart it (each a change)",
+        risk: "until it is back, one more member lost may stop all of PD",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! PD's leader changed while the old one went on answering.
 
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need, Why};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Why};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this planned change.
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[Depth::Presence, Depth::Saturation, Depth::Workload, Depth::Consequence],
     needs: &[Need::PdMembers],
     metrics: &[],
+    surest: 0.9,
+    advice: Advice {
+        check: "pd-ctl member leader show; pd.log of both: resign, transfer, lease",
+        remedy: "none; pd-ctl member leader transfer NAME takes it back (a change)",
+        risk: "each transfer lets timestamps wait for a moment",
+        documentation: "https://docs.pingcap.com/tidb/stable/pd-control",
+        section: None,
+    },
     judge,
 };
 

@@ -3,7 +3,7 @@
 
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::with_one_url;
 use crate::model::TimeRange;
@@ -19,6 +19,14 @@ pub const MODE: Mode = Mode {
     never_explains: &Depth::ALL,
     needs: &[Need::PdMembers],
     metrics: &[],
+    surest: 0.85,
+    advice: Advice {
+        check: "pd-ctl member beside pd-ctl health: which id of the two is dead?",
+        remedy: "pd-ctl member delete id ID, of the dead entry (a change)",
+        risk: "the wrong id removes the live member",
+        documentation: "https://docs.pingcap.com/tidb/stable/pd-control",
+        section: None,
+    },
     judge,
 };
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::failure_modes::presence::pd_presence::METRICS;
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{TimeRange, Timestamp};
 
@@ -27,6 +27,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMembers],
     metrics: &METRICS,
+    surest: 0.97,
+    advice: Advice {
+        check: "on each member's machine: is it up, systemctl status, end of pd.log",
+        remedy: "start members until a majority runs (a change)",
+        risk: "pd-recover (a change) is only for members that are lost for good",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

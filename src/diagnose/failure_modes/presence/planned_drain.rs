@@ -1,7 +1,7 @@
 //! A store was drained of its leaders on purpose, and may have been stopped afterwards.
 
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
 use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
 
@@ -16,6 +16,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[Depth::Resource, Depth::Workload],
     needs: &[Need::PdStores],
     metrics: &[LEADERS],
+    surest: 0.95,
+    advice: Advice {
+        check: "who drained it? pd-ctl scheduler config evict-leader-scheduler",
+        remedy: "none if planned; else pd-ctl scheduler remove it (a change)",
+        risk: "leaders come back at once, to empty caches if it was restarted",
+        documentation: "https://docs.pingcap.com/tidb/stable/pd-control",
+        section: None,
+    },
     judge,
 };
 

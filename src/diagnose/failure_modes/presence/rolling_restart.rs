@@ -1,7 +1,7 @@
 //! Nodes were restarted one after the other, each once.
 
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::{rolling, rolling_members};
 
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &["process_start_time_seconds"],
+    surest: 0.95,
+    advice: Advice {
+        check: "who restarts: TiUP, an orchestrator? which versions does PD list?",
+        remedy: "none if planned; else stop the roll-out (a change)",
+        risk: "stopped half-way, two versions run beside each other",
+        documentation: "https://docs.pingcap.com/tidb/stable/upgrade-tidb-using-tiup",
+        section: None,
+    },
     judge,
 };
 

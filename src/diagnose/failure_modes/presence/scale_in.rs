@@ -1,7 +1,7 @@
 //! A store is being emptied and removed.
 
 use crate::diagnose::failure_modes::presence::scaling::claims;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this planned change.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
+    surest: 0.97,
+    advice: Advice {
+        check: "pd-ctl store ID: Offline, with a region_count that falls?",
+        remedy: "none if planned; else pd-ctl store cancel-delete ID (a change)",
+        risk: "without enough other stores the removal never ends",
+        documentation: "https://docs.pingcap.com/tidb/stable/scale-tidb-using-tiup",
+        section: None,
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! A store joined and is being filled.
 
 use crate::diagnose::failure_modes::presence::scaling::claims;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this planned change.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &[],
+    surest: 0.97,
+    advice: Advice {
+        check: "pd-ctl store ID: Up, with a region_count that rises?",
+        remedy: "none; pd-ctl store limit ID N slows the filling (a change)",
+        risk: "slower filling leaves the other stores loaded for longer",
+        documentation: "https://docs.pingcap.com/tidb/stable/scale-tidb-using-tiup",
+        section: None,
+    },
     judge,
 };
 

@@ -8,7 +8,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
 };
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
     Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
@@ -26,6 +26,14 @@ pub const MODE: Mode = Mode {
     never_explains: &Depth::ALL,
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &["up"],
+    surest: 0.95,
+    advice: Advice {
+        check: "in Prometheus, Status, Targets: the error of this target",
+        remedy: "mend the scrape (address, TLS, firewall); the cluster needs nothing",
+        risk: "until then a fault of this node may go unseen",
+        documentation: "https://docs.pingcap.com/tidb/stable/deploy-monitoring-services",
+        section: None,
+    },
     judge,
 };
 

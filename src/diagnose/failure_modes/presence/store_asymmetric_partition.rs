@@ -1,7 +1,7 @@
 //! Messages between a store and the others pass in one direction only.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.85,
+    advice: Advice {
+        check: "nc -zv STORE 20160 both ways; iptables -L -n or nft list ruleset",
+        remedy: "take back the rule or route that drops one direction (a change)",
+        risk: "elections go on and on while only one direction passes",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

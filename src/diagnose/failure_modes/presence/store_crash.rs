@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
@@ -18,6 +18,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.97,
+    advice: Advice {
+        check: "on its machine: systemctl status, dmesg -T, the end of tikv.log",
+        remedy: "start it again (a change) once the log says why it ended",
+        risk: "damaged data ends it again; after 30 min PD copies its regions",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.1"),
+    },
     judge,
 };
 

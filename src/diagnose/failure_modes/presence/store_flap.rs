@@ -4,7 +4,7 @@ use crate::diagnose::failure_modes::presence::{store_crash, store_restart};
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence};
 
@@ -18,6 +18,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.96,
+    advice: Advice {
+        check: "tikv.log just before each start; dmesg -T for kills",
+        remedy: "stop it until the cause is mended (a change); others serve meanwhile",
+        risk: "with a second store gone, regions on both lose their quorum",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

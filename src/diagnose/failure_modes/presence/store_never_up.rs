@@ -4,7 +4,7 @@
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Outage, Presence, was_never_up};
 use crate::model::TimeRange;
@@ -19,6 +19,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "on the machines: systemctl status, the end of tikv.log and pd.log",
+        remedy: "mend what the logs name, then start PD and after it TiKV (a change)",
+        risk: "a store that registers under a wrong address stays in PD's list",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-tidb-cluster",
+        section: None,
+    },
     judge,
 };
 

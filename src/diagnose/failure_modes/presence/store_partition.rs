@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
@@ -17,6 +17,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.97,
+    advice: Advice {
+        check: "from another machine: nc -zv STORE 20160; from it: nc -zv PD 2379",
+        remedy: "take back the rule, route or switch change that cut it (a change)",
+        risk: "restarting TiKV mends no link; a second store cut breaks quorums",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

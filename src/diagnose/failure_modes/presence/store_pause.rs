@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::presence::store_presence::{
     METRICS, claim, unplanned, witnesses,
 };
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Presence;
 
@@ -17,6 +17,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.97,
+    advice: Advice {
+        check: "on its machine: ps -o stat,wchan -C tikv-server (T stopped, D disk)",
+        remedy: "kill -CONT PID if it was stopped; or restart the machine (a change)",
+        risk: "a restart ends requests in flight; its leaders have moved already",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! A store runs and reaches its peers, and is cut off from PD.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "from its machine: nc -zv PD 2379, for every member of PD",
+        remedy: "open the way from the store to every PD member (a change)",
+        risk: "PD schedules without it, and after 30 min replaces its regions",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

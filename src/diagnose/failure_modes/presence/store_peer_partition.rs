@@ -2,7 +2,7 @@
 //! broken.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Presence, Reachability};
 
@@ -16,6 +16,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "between the two machines, both ways: nc -zv STORE 20160",
+        remedy: "open the way between the stores (a change)",
+        risk: "leaders without followers serve no writes until they move",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! A store's process died or was stopped, and a new one ran within about a minute.
 
 use crate::diagnose::failure_modes::presence::store_presence::{METRICS, claim, unplanned};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
@@ -16,6 +16,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "on its machine: dmesg -T, the journal, the end of the old tikv.log",
+        remedy: "none if somebody restarted it; else mend what ended the process",
+        risk: "unmended, it ends again, and its leaders move again",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

@@ -5,7 +5,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
 };
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{LostStore, Presence, is_moment, lost_stores};
 use crate::model::TimeRange;
@@ -20,6 +20,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.97,
+    advice: Advice {
+        check: "does its machine answer? there: ps -o stat,wchan -C tikv-server",
+        remedy: "start it, continue it or mend its link, as found (each a change)",
+        risk: "after 30 min PD counts it Down and copies its regions elsewhere",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.4"),
+    },
     judge,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Point;
@@ -18,6 +18,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::PdMetrics],
     metrics: &[JUMPS, EVENTS, TSO],
+    surest: 0.9,
+    advice: Advice {
+        check: "on each PD machine: chronyc tracking, or timedatectl",
+        remedy: "mend time synchronization; slew the clock, do not step it (a change)",
+        risk: "timestamps never go back: they stay ahead until time catches up",
+        documentation: "https://docs.pingcap.com/tidb/stable/check-before-deployment",
+        section: None,
+    },
     judge,
 };
 

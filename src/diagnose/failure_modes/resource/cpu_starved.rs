@@ -6,7 +6,7 @@ use crate::diagnose::failure_modes::resource::node_stage::{
 };
 use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::{Reachability, Stage};
@@ -30,6 +30,14 @@ pub const MODE: Mode = Mode {
         "tikv_grpc_msg_duration_seconds_count",
         CPU,
     ],
+    surest: 0.95,
+    advice: Advice {
+        check: "on its machine: top -H; nr_throttled in cpu.stat of its cgroup",
+        remedy: "end the other work there, or raise the CPU limit (a change)",
+        risk: "a new limit often restarts the process: its leaders move",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-cpu-issues",
+        section: None,
+    },
     judge,
 };
 

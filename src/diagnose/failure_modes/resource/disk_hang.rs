@@ -7,7 +7,7 @@ use crate::diagnose::failure_modes::presence::{
 use crate::diagnose::failure_modes::resource::{cpu_starved, slow_disk};
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number, seconds};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{above, below};
@@ -32,6 +32,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[SYNCS, SYNC_TIME, SCORE, MESSAGES, PROBES, PROBE_TIME],
+    surest: 0.97,
+    advice: Advice {
+        check: "on its machine: dmesg -T, iostat -x 1 3, mount (is it read-only?)",
+        remedy: "pd-ctl scheduler add evict-leader-scheduler ID (a change); new disk",
+        risk: "other stores take its load; the scheduler stays until removed",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-high-disk-io",
+        section: None,
+    },
     judge,
 };
 

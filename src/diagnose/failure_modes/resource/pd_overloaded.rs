@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::resource::node_stage::{claim, member_stage};
 use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target};
 use crate::diagnose::findings::{Crossing, crossing, plot};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, Stage};
 
@@ -25,6 +25,14 @@ pub const MODE: Mode = Mode {
         "go_sched_latencies_seconds_count",
         HAS_LEADER,
     ],
+    surest: 0.95,
+    advice: Advice {
+        check: "on its machine: iostat -x 1 3, top; pd.log for 'overloaded'",
+        remedy: "take other work off it; pd-ctl member leader transfer (a change)",
+        risk: "timestamps wait until the new leader serves",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("5.2"),
+    },
     judge,
 };
 

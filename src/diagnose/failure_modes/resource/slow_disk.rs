@@ -5,7 +5,7 @@ use crate::diagnose::failure_modes::resource::node_stage::{
     claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{Slow, Stage};
 
@@ -31,6 +31,14 @@ pub const MODE: Mode = Mode {
         "tikv_raftstore_slow_score",
         "tikv_grpc_msg_duration_seconds_count",
     ],
+    surest: 0.95,
+    advice: Advice {
+        check: "on its machine: iostat -x 1 3, iotop -o: who else uses this disk?",
+        remedy: "end the other user, or evict its leaders by pd-ctl (a change)",
+        risk: "other stores take its load; the scheduler stays until removed",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-high-disk-io",
+        section: None,
+    },
     judge,
 };
 

@@ -7,7 +7,7 @@ use crate::diagnose::failure_modes::resource::node_stage::{
 };
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::slow_nodes::SlowNode;
 use crate::diagnose::observations::Stage;
@@ -33,6 +33,14 @@ pub const MODE: Mode = Mode {
         "tikv_raftstore_inspect_network_duration_seconds_sum",
         "tikv_raftstore_inspect_network_duration_seconds_count",
     ],
+    surest: 0.95,
+    advice: Advice {
+        check: "between the machines: ping -c 20; nstat -az TcpRetransSegs on both",
+        remedy: "mend the link or its shaping; evict leaders meanwhile (a change)",
+        risk: "other stores take its load; the scheduler stays until removed",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-cpu-issues",
+        section: None,
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! The apply threads are at their limit: committed entries wait to be applied.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
+    surest: 0.8,
+    advice: Advice {
+        check: "Thread CPU of each apply thread: one alone is a hot region",
+        remedy: "split the hot region, or raise raftstore.apply-pool-size (a change)",
+        risk: "more threads take CPU and disk from others",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.5"),
+    },
     judge,
 };
 

@@ -1,7 +1,7 @@
 //! The gRPC threads are at their limit: requests wait before any other stage gets them.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
+    surest: 0.8,
+    advice: Advice {
+        check: "Grafana, TiKV-Details, gRPC CPU; requests by type; region_count",
+        remedy: "raise server.grpc-concurrency and restart the store (a change)",
+        risk: "its leaders move; more threads take CPU from others",
+        documentation: "https://docs.pingcap.com/tidb/stable/tune-tikv-thread-performance",
+        section: None,
+    },
     judge,
 };
 

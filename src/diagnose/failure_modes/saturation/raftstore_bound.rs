@@ -1,7 +1,7 @@
 //! The raftstore threads are at their limit: proposals wait for a thread, not for the disk.
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{THREADS, busy_pools};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -14,6 +14,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[THREADS],
+    surest: 0.8,
+    advice: Advice {
+        check: "Grafana, TiKV-Details, Thread CPU; pd-ctl store: region_count",
+        remedy: "raise raftstore.store-pool-size, or have fewer regions (a change)",
+        risk: "more threads take CPU from reads; merging keeps PD busy for long",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.5"),
+    },
     judge,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, number};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[BUSY],
+    surest: 0.8,
+    advice: Advice {
+        check: "latch wait beside async write duration: conflicts, or slow writes?",
+        remedy: "conflicts: other transactions at the client; else the slow disk",
+        risk: "a higher pending-write threshold takes memory, hides the cause",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.3"),
+    },
     judge,
 };
 

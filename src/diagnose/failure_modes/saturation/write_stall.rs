@@ -6,7 +6,7 @@ use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, crossings};
 use crate::diagnose::failure_modes::saturation::scheduler_busy::{self, BUSY, refusals};
 use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing, plot};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::model::{Sample, Series, TimeRange, Timestamp};
 
@@ -21,6 +21,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[REASONS, THROTTLE, DISCARD, PENDING, BUSY],
+    surest: 0.9,
+    advice: Advice {
+        check: "grep Stalling in RocksDB's LOG; iostat -x 1 3 on its machine",
+        remedy: "slow the writers; a faster disk, more sub-compactions (a change)",
+        risk: "higher limits of pending bytes hide the debt and slow reads",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.3"),
+    },
     judge,
 };
 

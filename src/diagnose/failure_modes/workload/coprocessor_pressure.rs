@@ -6,7 +6,7 @@ use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, THREADS, cr
 use crate::diagnose::failure_modes::workload::traffic_surge;
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, TargetKind, number};
 use crate::diagnose::findings::{Crossing, crossing, plot};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::departures;
 use crate::diagnose::observations::{REQUESTS, before_and_in, scans, total};
@@ -23,6 +23,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &[ERRORS, RUNNING, THREADS, REQUESTS],
+    surest: 0.9,
+    advice: Advice {
+        check: "slow queries since the onset: which statement, which new plan?",
+        remedy: "end that statement, or bind its former plan (a change)",
+        risk: "clients send a statement again that was ended",
+        documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
+        section: Some("4.3"),
+    },
     judge,
 };
 

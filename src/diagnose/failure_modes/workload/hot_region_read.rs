@@ -3,7 +3,7 @@
 use crate::diagnose::failure_modes::workload::hot_region::judge_kind;
 use crate::diagnose::failure_modes::workload::load_change::METRICS;
 use crate::diagnose::failure_modes::workload::traffic_surge;
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::pd::FlowKind;
 
@@ -17,6 +17,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &METRICS,
+    surest: 0.95,
+    advice: Advice {
+        check: "pd-ctl hot read, then pd-ctl region ID for the keys of the first",
+        remedy: "pd-ctl operator add split-region ID (a change); better: spread reads",
+        risk: "a single hot key cannot be split: cache it at the client",
+        documentation: "https://docs.pingcap.com/tidb/stable/troubleshoot-hot-spot-issues",
+        section: None,
+    },
     judge,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::diagnose::failure_modes::workload::load_change::{METRICS, Spread, spread, weigh};
 use crate::diagnose::findings::finding::{Target, TargetKind};
-use crate::diagnose::hypotheses::mode::{Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
@@ -15,6 +15,14 @@ pub const MODE: Mode = Mode {
     never_explains: &[],
     needs: &[Need::TikvMetrics],
     metrics: &METRICS,
+    surest: 0.92,
+    advice: Advice {
+        check: "requests by type since the onset: which client, which release?",
+        remedy: "limit or spread the clients; add stores if it stays (a change)",
+        risk: "a new store costs the others work until it is filled",
+        documentation: "https://docs.pingcap.com/tidb/stable/scale-tidb-using-tiup",
+        section: None,
+    },
     judge,
 };
 
