@@ -5,11 +5,12 @@ use serde_json::Value;
 use crate::diagnose::Verdict;
 
 /// The fields for which the reports have sections.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "alternatives",
     "as_of_ms",
     "causes",
     "changes",
+    "clients",
     "damage",
     "findings",
     "other_clusters",
