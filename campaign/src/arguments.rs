@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use super::build::Part;
 
@@ -18,6 +18,11 @@ pub enum Task {
     /// What a capture of each run takes, beside other formats that hold the same samples
     Size {
         /// A folder of runs
+        folder: PathBuf,
+    },
+    /// What verdicts say of clients, beside the log of the load generator: requests a second within 15 %
+    Clients {
+        /// A folder of runs with a `ycsb.log` each
         folder: PathBuf,
     },
     /// How fast captures are opened, read and written
@@ -112,45 +117,6 @@ pub enum Task {
         #[arg(long)]
         keep: Option<PathBuf>,
     },
-    /// Judge degraded recordings: the verdict stays, says less, or is wrong
-    Perturb {
-        /// A folder of captures
-        folder: PathBuf,
-        /// Decides which series are dropped
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
-    /// Judge labelled runs as other deployments would have named and scraped them
-    Worlds {
-        /// A folder of captures
-        #[arg(default_value = "data")]
-        folder: PathBuf,
-        /// Only these worlds
-        #[arg(long, value_delimiter = ',')]
-        only: Vec<String>,
-    },
-    /// Verdicts without and with the lines of public incident threads
-    Logs {
-        /// A folder with the bundled captures
-        #[arg(default_value = "data")]
-        folder: PathBuf,
-    },
-    /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
-    Margins {
-        /// Folders of captures
-        #[arg(default_values = ["data", "data/pd"])]
-        folders: Vec<PathBuf>,
-    },
-    /// Judge faults that no capture holds, laid over the quiet parts of the bundled runs, and those of
-    /// the bundled ones made shorter, milder, earlier and open
-    Grid {
-        /// The folder of the bundled captures
-        #[arg(default_value = "data")]
-        folder: PathBuf,
-        /// Only mechanisms with this in their name
-        #[arg(long, default_value = "")]
-        only: String,
-    },
     /// What recording a live Prometheus costs the built `operator`: processor and memory
     Live {
         /// The capture whose series are exposed
@@ -237,6 +203,64 @@ pub enum Task {
         /// The program; without it, the one built beside this one
         #[arg(long)]
         operator: Option<PathBuf>,
+    },
+    /// Campaigns over captures, their verdicts and their exports
+    #[command(flatten)]
+    OfCaptures(OfCaptures),
+}
+
+/// Campaigns over captures: what diagnosis makes of them, and what exports of them hold.
+#[derive(Subcommand)]
+pub enum OfCaptures {
+    /// Judge degraded recordings: the verdict stays, says less, or is wrong
+    Perturb {
+        /// A folder of captures
+        folder: PathBuf,
+        /// Decides which series are dropped
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Judge labelled runs as other deployments would have named and scraped them
+    Worlds {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only these worlds
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Verdicts without and with the lines of public incident threads
+    Logs {
+        /// A folder with the bundled captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+    },
+    /// How far each line of diagnosis can be moved while every labelled run keeps its verdict
+    Margins {
+        /// Folders of captures
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+    },
+    /// Verdicts on captures rebuilt from public incidents, beside what their threads established
+    Incidents {
+        /// A folder of folders NAME, each with `NAME.capture` and `expected.json`
+        folder: PathBuf,
+    },
+    /// Judge everything that is quiet, planned or merely loaded: nothing in it may be called a fault
+    Quiet {
+        /// Folders of captures
+        #[arg(default_values = ["data", "data/pd"])]
+        folders: Vec<PathBuf>,
+    },
+    /// Judge faults that no capture holds, laid over the quiet parts of the bundled runs, and those of
+    /// the bundled ones made shorter, milder, earlier and open
+    Grid {
+        /// The folder of the bundled captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only mechanisms with this in their name
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Secrets of every kind, planted in captures: none may be left in an export
     Leaks {

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod build;
+mod clients;
 mod cost;
 mod day;
 mod enlarged;
@@ -13,6 +14,7 @@ mod fidelity;
 mod formats;
 mod grid;
 mod hostile;
+mod incidents;
 mod live;
 mod logs;
 mod margins;
@@ -26,6 +28,7 @@ mod parquet;
 mod perturb;
 mod promql;
 mod promqltest;
+mod quiet;
 mod rules;
 mod share;
 mod size;
@@ -36,7 +39,7 @@ mod worlds;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use arguments::Task;
+use arguments::{OfCaptures, Task};
 use clap::Parser;
 use operator::model::Timestamp;
 use testkit::clock::wall_clock;
@@ -48,6 +51,9 @@ fn main() -> Result<()> {
         Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
+        Task::Clients { folder } => {
+            runtime.block_on(clients::run(&built_operator()?, &runs_in(&folder)?))
+        }
         Task::Build { parts } => build::run(&parts),
         Task::Rules { folder } => rules::run(&folder),
         Task::Promql { folder, expressions, captures, rules } => {
@@ -65,51 +71,54 @@ fn main() -> Result<()> {
         Task::Fuzz { times, seed } => tell(fuzz::run(times, seed, limits::Memory::Watched)?),
         Task::Promqltest { folder } => promqltest::run(&folder),
         Task::Live { capture, copies, minutes } => {
-            let operator = built_operator()?;
-            let live = live::Live { operator, capture, copies, minutes };
+            let live = live::Live { operator: built_operator()?, capture, copies, minutes };
             runtime.block_on(live::run(&live, wall_clock))
         }
         Task::Day { capture, copies, hours, peers, keep } => {
             runtime.block_on(day::run(&day::Day { capture, copies, hours, peers, keep }))
         }
-        Task::Perturb { folder, seed } => perturb::run(&folder, seed),
-        Task::Worlds { folder, only } => worlds::run(&folder, &only),
-        Task::Logs { folder } => logs::run(&folder),
-        Task::Margins { folders } => margins::run(&folders),
-        Task::Grid { folder, only } => grid::run(&folder, &only),
         Task::Crash { times, seed, capture, operator } => {
-            let operator = operator.map_or_else(built_operator, Ok)?;
+            let operator = given_or_built(operator)?;
             let campaign = crash::Campaign { operator, capture, times, seed };
             tell(runtime.block_on(crash::run(&campaign, wall_clock))?)
         }
         Task::Power { times, seed, capture } => tell(power_loss::run(&capture, times, seed)?),
-        Task::Determinism { folder, times, seed } => {
-            let operator = built_operator()?;
-            let campaign = determinism::Campaign { operator, folder, times, seed };
-            print!("{}", determinism::Table(&determinism::run(&campaign)?));
-            Ok(())
-        }
+        Task::Determinism { folder, times, seed } => determine(folder, times, seed),
         Task::Mutate { folder, times, seed, resealed: true, processes, operator } => {
-            let operator = operator.map_or_else(built_operator, Ok)?;
-            mutate_and_reseal(&folder, &operator, (times, processes), seed)
+            mutate_and_reseal(&folder, &given_or_built(operator)?, (times, processes), seed)
         }
         Task::Mutate { folder, times, seed, .. } => {
             tell(mutate::run(&folder, times, seed, limits::Memory::Watched)?)
         }
-        Task::Leaks { exports, folders, seed } => share::leaks::run(exports, &folders, seed),
-        Task::SameBytes { capture, times } => {
+        Task::Hostile { only, data, seed, operator } => {
+            let (operator, scratch) = (given_or_built(operator)?, tempfile::tempdir()?);
+            hostile::run(&hostile::Scene { operator, data, scratch, seed }, &only)
+        }
+        Task::OfCaptures(task) => of_captures(task),
+    }
+}
+
+/// Runs a campaign over captures.
+fn of_captures(task: OfCaptures) -> Result<()> {
+    match task {
+        OfCaptures::Perturb { folder, seed } => perturb::run(&folder, seed),
+        OfCaptures::Worlds { folder, only } => worlds::run(&folder, &only),
+        OfCaptures::Logs { folder } => logs::run(&folder),
+        OfCaptures::Margins { folders } => margins::run(&folders),
+        OfCaptures::Incidents { folder } => incidents::run(&folder),
+        OfCaptures::Quiet { folders } => quiet::run(&folders),
+        OfCaptures::Grid { folder, only } => grid::run(&folder, &only),
+        OfCaptures::Leaks { exports, folders, seed } => share::leaks::run(exports, &folders, seed),
+        OfCaptures::SameBytes { capture, times } => {
             share::same_bytes::run(&built_operator()?, &capture, times)
         }
-        Task::SameVerdict { folders } => share::same_verdict::run(&folders),
-        Task::ExportSize { folders } => share::export_size::run(&folders),
-        Task::Page { folders, browser, axe, screenshots } => {
+        OfCaptures::SameVerdict { folders } => share::same_verdict::run(&folders),
+        OfCaptures::ExportSize { folders } => share::export_size::run(&folders),
+        OfCaptures::Page { folders, browser, axe, screenshots } => {
             page::run(&folders, &browser, axe.as_deref(), screenshots.as_deref())
         }
-        Task::HostileExport { capture } => share::hostile_export::run(&built_operator()?, &capture),
-        Task::Hostile { only, data, seed, operator } => {
-            let operator = operator.map_or_else(built_operator, Ok)?;
-            let scratch = tempfile::tempdir()?;
-            hostile::run(&hostile::Scene { operator, data, scratch, seed }, &only)
+        OfCaptures::HostileExport { capture } => {
+            share::hostile_export::run(&built_operator()?, &capture)
         }
     }
 }
@@ -117,6 +126,17 @@ fn main() -> Result<()> {
 /// Prints what a campaign counted.
 fn tell(tally: impl std::fmt::Debug) -> Result<()> {
     println!("{tally:#?}");
+    Ok(())
+}
+
+/// The program that was named, or else the one that was built.
+fn given_or_built(operator: Option<PathBuf>) -> Result<PathBuf> {
+    operator.map_or_else(built_operator, Ok)
+}
+
+fn determine(folder: PathBuf, times: u32, seed: u64) -> Result<()> {
+    let campaign = determinism::Campaign { operator: built_operator()?, folder, times, seed };
+    print!("{}", determinism::Table(&determinism::run(&campaign)?));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Reading it from a capture or from a live recorder is left to the caller.
 
 use crate::diagnose::clocks::Clocks;
+use crate::diagnose::observations::client_metrics::is_latency;
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
 use crate::diagnose::observations::scrapes::UnreadableSamples;
 use crate::diagnose::observations::series_table::SeriesTable;
@@ -85,6 +86,7 @@ impl Evidence {
         let known = AsOf::new(as_of);
         let mut series = parts.series;
         known.cut_samples(&mut series, parts.gaps);
+        series.iter_mut().filter(|one| is_latency(&one.labels)).for_each(cut_idle_start);
         let seen = known.within(window);
         let within =
             |part: &&Unreadable| part.range == TimeRange::ALL || part.range.overlaps(&seen);
@@ -125,6 +127,12 @@ impl Evidence {
         let hidden = AsOf::new(self.as_of).hidden(&self.gaps);
         self.survey = survey.as_of(self.as_of, hidden);
     }
+}
+
+/// Leaves out a bucket as long as it has counted nothing: most never do, and a live recorder need not keep them.
+fn cut_idle_start(bucket: &mut Series) {
+    let idle = bucket.samples.iter().take_while(|sample| sample.value == 0.0).count();
+    bucket.samples.drain(..idle);
 }
 
 /// What PD lists, for matching scrape targets with it. Members are those that `/members` lists and those

@@ -8,6 +8,7 @@
 //! deeper and earlier claim explain the others.
 
 mod blind_spots;
+mod clients;
 mod clocks;
 mod evidence;
 mod failure_modes;
@@ -19,6 +20,7 @@ pub mod survey;
 mod thresholds;
 mod verdict;
 
+pub use clients::{Clients, Impact, Least, Part, ServedRates, Stretch, TypeRates};
 pub use evidence::{Evidence, Parts};
 pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};
@@ -32,5 +34,6 @@ pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::{PdHistory, PdReading};
 pub use observations::tracks::{Point, Track};
+pub use observations::{LATENCIES, requested_types};
 pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

@@ -193,6 +193,7 @@ mod tests {
             other_clusters: Vec::new(),
             causes: causes.iter().map(cause).collect(),
             changes: Vec::new(),
+            clients: None,
             alternatives: Vec::new(),
             unchecked: Vec::new(),
             findings: Vec::new(),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::diagnose::clients::Clients;
 use crate::diagnose::findings::finding::{Finding, Target};
 use crate::diagnose::hypotheses::mode::{Advice, Unchecked};
 use crate::model::{Loss, Timestamp};
@@ -50,7 +51,12 @@ pub struct Verdict {
     pub causes: Vec<Cause>,
     /// Planned changes and failures of the observer, ascending by onset.
     pub changes: Vec<Cause>,
-    /// Claims that were considered and discarded, each with the reason.
+    /// What clients had of the first cause, or of the first change; absent where no store's requests were
+    /// recorded and nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
+    /// Claims that were considered and discarded, each with the reason; after them the modes that look like the
+    /// first cause, or the first change, and made no claim, the nearest first, three in all at most.
     pub alternatives: Vec<Alternative>,
     /// What could not be checked for any cause.
     pub unchecked: Vec<Unchecked>,
@@ -128,15 +134,15 @@ pub struct Consequence {
     pub text: String,
 }
 
-/// A claim of a failure mode that was discarded.
+/// A claim of a failure mode that was discarded, or a mode that was not even claimed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
     /// The name of the failure mode.
     pub mode: &'static str,
     /// The node, link or workload that it would affect.
     pub target: Target,
-    /// From 0 to 1, in hundredths.
+    /// From 0 to 1, in hundredths; 0 where it was not claimed.
     pub confidence: f64,
-    /// Why it was discarded.
+    /// Why it was discarded, or what tells the cause from it.
     pub lost: String,
 }

@@ -33,11 +33,33 @@ pub struct CommitIncrement {
     pub settled: Option<Timestamp>,
 }
 
+/// How a series is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Not at all.
+    Never,
+    /// Every sample.
+    Always,
+    /// From the first sample on that is not zero: a bucket of a histogram that has counted nothing yet, as most
+    /// never do.
+    OnceCounted,
+}
+
+impl Reading {
+    fn of(labels: &Labels, reads: fn(&Labels) -> bool) -> Self {
+        match (reads(labels), labels.metric().ends_with("_bucket")) {
+            (false, _) => Self::Never,
+            (true, false) => Self::Always,
+            (true, true) => Self::OnceCounted,
+        }
+    }
+}
+
 /// The recorder's side: gathers increments and sends them.
 pub struct LiveFeed {
     reads: fn(&Labels) -> bool,
-    /// Whether each series that was seen is read, so that labels need be decoded only once.
-    known: HashMap<Fingerprint, bool>,
+    /// How each series that was seen is read, so that labels need be decoded only once.
+    known: HashMap<Fingerprint, Reading>,
     increment: CommitIncrement,
     /// The last observation of PD that was sent.
     pd_newest: Option<Timestamp>,
@@ -73,8 +95,13 @@ impl LiveFeed {
         self.note_observation(first.at);
         // Labels that cannot be decoded have ended the copy already.
         let reads = self.reads;
-        let known = self.known.entry(labels.fingerprint());
-        if *known.or_insert_with(|| labels.decode().is_ok_and(|labels| reads(&labels)))
+        let decode =
+            || labels.decode().map_or(Reading::Never, |labels| Reading::of(&labels, reads));
+        let known = self.known.entry(labels.fingerprint()).or_insert_with(decode);
+        if *known == Reading::OnceCounted && samples.iter().any(|sample| sample.value != 0.0) {
+            *known = Reading::Always;
+        }
+        if *known == Reading::Always
             && let Ok(labels) = labels.decode()
         {
             self.increment.series.push(Series { labels, samples: samples.to_vec() });

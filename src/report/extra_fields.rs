@@ -5,11 +5,12 @@ use serde_json::Value;
 use crate::diagnose::Verdict;
 
 /// The fields for which the reports have sections.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "alternatives",
     "as_of_ms",
     "causes",
     "changes",
+    "clients",
     "clocks",
     "damage",
     "findings",

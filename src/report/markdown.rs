@@ -44,6 +44,9 @@ pub fn markdown(report: &RunReport) -> String {
     for cause in verdict.causes.iter().chain(&verdict.changes) {
         page.add(&cause_text(cause));
     }
+    if let Some(clients) = &verdict.clients {
+        page.add(&format!("#### Clients\n\n{}\n", line(&clients.text)));
+    }
     for field in extra_fields(verdict) {
         let lines = match field.value {
             Extra::Text(text) => vec![text],

@@ -39,6 +39,9 @@ pub fn prompt_text(report: &Diagnosed) -> String {
             line(format!("- {what}: {}", cause_text(one)));
         }
     }
+    if let Some(clients) = &verdict.clients {
+        line(format!("- clients: {}", clients.text));
+    }
     for one in &verdict.alternatives {
         line(format!("- dropped: {} at {}: {}", one.mode, one.target.text(), one.lost));
     }

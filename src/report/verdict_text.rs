@@ -1,7 +1,9 @@
 //! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
 
 use super::page::{Ink, Page, clock, length};
-use crate::diagnose::{Cause, Finding, Outcome, Unchecked, Verdict};
+use crate::diagnose::{
+    Cause, Clients, Finding, Outcome, Part, ServedRates, Unchecked, Verdict, number,
+};
 use crate::model::{Timestamp, escape};
 
 /// The most lines of the summary, beside those about what to do.
@@ -70,16 +72,17 @@ impl Page {
             self.heading(&format!("Not a fault: {}, {}", change.mode, change.target.text()));
             self.cause(verdict, change);
         }
+        if let Some(clients) = &verdict.clients {
+            self.clients(clients);
+        }
         if !verdict.alternatives.is_empty() {
-            self.heading("Considered and dropped");
+            self.heading("What it is not");
             for one in &verdict.alternatives {
-                let text = format!(
-                    "{}, {} ({}): {}",
-                    one.mode,
-                    one.target.text(),
-                    one.confidence,
-                    one.lost
-                );
+                let sure = match one.confidence {
+                    0.0 => String::new(),
+                    sure => format!(" ({sure})"),
+                };
+                let text = format!("{}, {}{sure}: {}", one.mode, one.target.text(), one.lost);
                 self.line(2, &text, Ink::Dim);
             }
         }
@@ -88,6 +91,35 @@ impl Page {
             for one in &verdict.unchecked {
                 self.line(2, &unchecked(one), Ink::Yellow);
             }
+        }
+    }
+
+    /// What clients had of it, stretch by stretch and type by type.
+    fn clients(&mut self, clients: &Clients) {
+        self.heading("Clients");
+        self.field("says", &clients.text);
+        for one in &clients.stretches {
+            let name = match one.part {
+                Part::Before => "before",
+                Part::During => "during",
+                Part::After => "after",
+                Part::Throughout => "throughout",
+            };
+            let span = format!("{} to {}", clock(one.start_ms), clock(one.end_ms));
+            self.field(name, &format!("{span}: {}", rates(&one.all)));
+            for of in &one.types {
+                self.line(15, &format!("{} {}", of.kind, rates(&of.rates)), Ink::Dim);
+            }
+        }
+        if let Some(least) = &clients.least {
+            let text = format!("{} a second", number(least.requests_per_second));
+            self.field("least", &format!("{text}, in the scrape from {}", clock(least.at_ms)));
+        }
+        for one in &clients.not_counted {
+            self.field("unknown", one);
+        }
+        for one in &clients.computed {
+            self.field("computed", one);
         }
     }
 
@@ -120,6 +152,18 @@ impl Page {
     }
 }
 
+/// `560 requests a second, p99 31.2 ms, 0.5 failed a second`.
+fn rates(rates: &ServedRates) -> String {
+    let mut text = format!("{} requests a second", number(rates.requests_per_second));
+    if let Some(p99) = rates.p99_ms {
+        text.push_str(&format!(", p99 {} ms", number(p99)));
+    }
+    if rates.failed_per_second > 0.0 {
+        text.push_str(&format!(", {} failed a second", number(rates.failed_per_second)));
+    }
+    text
+}
+
 /// All pieces of the summary, in the order in which they are shown.
 fn pieces(verdict: &Verdict) -> Vec<Piece> {
     let (word, ink) = match verdict.outcome {
@@ -146,6 +190,10 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
             let text = format!("then: {}{more}", one.text);
             pieces.push(piece(Weight::More, 4, text, Ink::Dim));
         }
+    }
+    if let Some(clients) = verdict.clients.as_ref().filter(|one| one.impact.is_some()) {
+        let text = format!("clients: {}", clients.text);
+        pieces.push(piece(Weight::Reason, 2, text, Ink::Plain));
     }
     pieces.extend(verdict.changes.iter().map(|change| {
         let text = format!("planned: {}  {}", change.mode, place_and_time(change));

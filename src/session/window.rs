@@ -10,8 +10,8 @@ use super::survey::survey;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
-    Evidence, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics, reads,
-    why_not,
+    Evidence, LATENCIES, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics,
+    reads, requested_types, why_not,
 };
 use crate::model::{AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
 use crate::pd::ParsedBody;
@@ -23,7 +23,7 @@ static METRICS: LazyLock<regex::Regex> = LazyLock::new(|| {
     regex::Regex::new(&format!("^(?:{names})$")).expect("metric names are words")
 });
 
-/// Buckets of histograms, most series of all, of which diagnosis reads none but by name.
+/// Buckets of histograms, most series of all, of which diagnosis reads few.
 const BUCKETS: &str = "^.*_bucket$";
 
 /// Which part of a capture is looked at, and as of which instant.
@@ -51,7 +51,37 @@ pub fn diagnosis_series(
 ) -> Result<Vec<Series>, CaptureError> {
     let op = MatchOp::Regex(METRICS.clone());
     let matcher = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
-    reader.select(&[matcher], range)
+    let series = reader.select(&[matcher], range)?;
+    with_latencies(reader, range, series)
+}
+
+/// Adds the buckets that say how long requests took, of the types that clients used: of all types they would be
+/// more than all other series together.
+fn with_latencies(
+    reader: &CaptureReader,
+    range: TimeRange,
+    mut series: Vec<Series>,
+) -> Result<Vec<Series>, CaptureError> {
+    let types = requested_types(&series);
+    if types.is_empty() {
+        return Ok(series);
+    }
+    let types: Vec<String> = types.iter().map(|one| regex::escape(one)).collect();
+    let types = regex::Regex::new(&format!("^(?:{})$", types.join("|"))).expect("escaped words");
+    let matcher = |name: &str, op, value: &str| LabelMatcher {
+        name: name.to_owned(),
+        op,
+        value: value.to_owned(),
+    };
+    let buckets = [
+        matcher("__name__", MatchOp::Equal, LATENCIES),
+        matcher("type", MatchOp::Regex(types), ""),
+    ];
+    let buckets = reader.select(&buckets, range)?;
+    let has_any = |one: &Series| one.samples.iter().any(|sample| sample.value != 0.0);
+    series.extend(buckets.into_iter().filter(has_any));
+    series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(series)
 }
 
 /// Series that diagnosis reads or surveys, inside `range`, ascending by labels: what
@@ -68,7 +98,7 @@ pub fn watched_series(
     let named = LabelMatcher { name: "__name__".to_owned(), op, value: String::new() };
     let mut series = reader.select(&[named], range)?;
     series.retain(|one| reads(&one.labels));
-    Ok(series)
+    with_latencies(reader, range, series)
 }
 
 /// A loaded window. PD's answers are read anew for each judgement: a day of a large cluster's do

@@ -42,6 +42,7 @@ mod tests {
             other_clusters: Vec::new(),
             causes: vec![],
             changes: vec![],
+            clients: None,
             alternatives: vec![],
             unchecked: vec![],
             findings: vec![],

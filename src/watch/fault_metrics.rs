@@ -92,6 +92,7 @@ mod tests {
             other_clusters: Vec::new(),
             causes,
             changes: Vec::new(),
+            clients: None,
             alternatives: Vec::new(),
             unchecked: Vec::new(),
             findings: Vec::new(),

@@ -6,6 +6,7 @@
 use crate::diagnose::hypotheses::mode::Mode;
 
 mod consequence;
+pub(super) mod look_alikes;
 mod presence;
 mod resource;
 mod saturation;

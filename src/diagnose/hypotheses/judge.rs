@@ -12,15 +12,16 @@ use crate::diagnose::blind_spots::{
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
+use crate::diagnose::hypotheses::alternatives::alternatives;
+use crate::diagnose::hypotheses::client_impact::client_impact;
 use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
+use crate::diagnose::observations::{CLIENT_METRICS, is_latency};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
-use crate::diagnose::verdict::{
-    Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict,
-};
+use crate::diagnose::verdict::{Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
 use crate::model::{Labels, Series, Stretches, TimeRange};
 
 /// How much of what makes a claim more likely than not stays where a part of what was recorded
@@ -28,24 +29,29 @@ use crate::model::{Labels, Series, Stretches, TimeRange};
 /// nothing is as sure as 0.7; what is left still speaks for the claim, so it is not dropped.
 const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 
-/// Names of all metrics that diagnosis reads; only their series need be loaded. Ascending, each once.
+/// Names of all metrics that diagnosis reads; only their series need be loaded, and those of
+/// [`LATENCIES`](super::LATENCIES) of types that clients [requested](super::requested_types). Ascending, each
+/// once.
 pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
-    let metrics: BTreeSet<&'static str> = of_modes.chain(crate::nodes::METRICS).collect();
+    let metrics: BTreeSet<&'static str> =
+        of_modes.chain(crate::nodes::METRICS).chain(CLIENT_METRICS).collect();
     metrics.into_iter().collect()
 }
 
-/// Whether diagnosis reads a series: by the name of its metric, or because it [is surveyed](is_surveyed).
+/// Whether diagnosis reads a series: by the name of its metric, as part of how long requests took, or because it
+/// [is surveyed](is_surveyed).
 pub fn reads(series: &Labels) -> bool {
-    METRICS.contains(series.metric()) || is_surveyed(series)
+    METRICS.contains(series.metric()) || is_latency(series) || is_surveyed(series)
 }
 
 /// The names that [`metrics`] returns.
 static METRICS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| metrics().into_iter().collect());
 
-/// Those of the series that diagnosis [`reads`] which failure modes name; the others are surveyed.
+/// Those of the series that diagnosis [`reads`] which are looked at by name; the others are surveyed.
 pub fn named(series: &[Series]) -> Vec<Series> {
-    series.iter().filter(|one| METRICS.contains(one.labels.metric())).cloned().collect()
+    let is_named = |one: &&Series| METRICS.contains(one.labels.metric()) || is_latency(&one.labels);
+    series.iter().filter(is_named).cloned().collect()
 }
 
 /// Judges a window by every mode, and surveys it where that could add to the verdict: where the window is
@@ -147,13 +153,17 @@ impl NumberedFindings {
     }
 }
 
-fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &[Mode]) -> Verdict {
+fn verdict(
+    mut observed: ObservedWindow<'_>,
+    hypotheses: &[Hypothesis<'_>],
+    modes: &[Mode],
+) -> Verdict {
     let evidence = observed.evidence;
     let mut unchecked = open_questions(&observed, hypotheses, modes);
     let sees_enough = unchecked.is_empty();
     unchecked.extend(missing_sources(evidence, modes));
     unchecked.dedup();
-    let numbered = NumberedFindings::new(observed.findings);
+    let numbered = NumberedFindings::new(std::mem::take(&mut observed.findings));
     let mut causes = standing(Nature::Fault, hypotheses, evidence, &numbered);
     causes.sort_by(|a, b| {
         let confidence = b.confidence.total_cmp(&a.confidence);
@@ -169,6 +179,8 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
         (true, true) => Outcome::NoFault,
         (true, false) => Outcome::CannotTell,
     };
+    let first = causes.first().or(changes.first());
+    let alternatives = alternatives(&observed, hypotheses, first, &findings);
     Verdict {
         schema: SCHEMA,
         outcome,
@@ -177,9 +189,10 @@ fn verdict(observed: ObservedWindow<'_>, hypotheses: &[Hypothesis<'_>], modes: &
         damage: evidence.loss.as_ref().map(Damaged::new),
         clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
+        clients: client_impact(&observed, &causes, &changes),
         causes,
         changes,
-        alternatives: alternatives(hypotheses),
+        alternatives,
         unchecked,
         findings,
     }
@@ -268,19 +281,6 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         explains: Vec::new(),
         advice: Some(mode.advice),
     }
-}
-
-fn alternatives(hypotheses: &[Hypothesis<'_>]) -> Vec<Alternative> {
-    let discarded = hypotheses.iter().filter_map(|one| {
-        let Role::Discarded(why) = &one.role else { return None };
-        Some(Alternative {
-            mode: one.mode.name,
-            target: one.claim.target.clone(),
-            confidence: in_hundredths(one.claim.confidence),
-            lost: why.clone(),
-        })
-    });
-    discarded.collect()
 }
 
 /// Confidences are printed with two digits.

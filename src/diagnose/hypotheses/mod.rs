@@ -2,6 +2,8 @@
 //!
 //! The modes themselves stand in `failure_modes`; nothing here knows one by its name.
 
+mod alternatives;
+mod client_impact;
 pub(super) mod judge;
 mod log_lines;
 pub(super) mod mode;

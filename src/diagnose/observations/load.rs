@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
+use crate::diagnose::observations::client_metrics::{REQUESTS, client, client_write};
 use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::{DepartureThreshold, RISE};
@@ -24,11 +25,20 @@ pub struct Rise {
     /// The store with most of the added load, and its share of it from 0 to 1; `None` where no store
     /// has more than before.
     pub greatest: Option<(usize, f64)>,
-    /// The region that took most of the flow according to PD; `None` where none did.
-    pub hot: Option<Hot>,
+    /// The regions that took most of the flow according to PD: of reads, of writes, or of none.
+    pub hot: Vec<Hot>,
     /// Stores whose load may only have moved to others together with their leaders: not all of their
     /// requests are seen. Empty where the rise is larger than that.
     pub handed_on: Vec<usize>,
+}
+
+impl Rise {
+    /// The region that took most of the flow of one kind; that of the other kind where PD names none: its list
+    /// of writes comes up to a minute later, and what is written is often read first.
+    pub fn hot_of(&self, kind: FlowKind) -> Option<Hot> {
+        let own = self.hot.iter().find(|hot| hot.kind == kind);
+        own.or(self.hot.first()).copied()
+    }
 }
 
 /// A region that took an outsized share of the flow.
@@ -48,33 +58,6 @@ pub struct Hot {
 
 /// Below this share of the usual load no client uses the cluster.
 const IDLE: f64 = 0.05;
-
-/// Requests of clients. Internal ones and those of the control plane have other prefixes.
-fn client(labels: &Labels) -> bool {
-    let kind = labels.get("type").unwrap_or_default();
-    kind.starts_with("kv_") || kind.starts_with("raw_") || kind.starts_with("coprocessor")
-}
-
-/// Requests of clients that change data.
-fn client_write(labels: &Labels) -> bool {
-    matches!(
-        labels.get("type"),
-        Some(
-            "kv_prewrite"
-                | "kv_commit"
-                | "kv_pessimistic_lock"
-                | "kv_batch_rollback"
-                | "raw_put"
-                | "raw_batch_put"
-                | "raw_delete"
-                | "raw_batch_delete"
-                | "raw_compare_and_swap"
-        )
-    )
-}
-
-/// The counter of requests by kind that every TiKV exports.
-pub const REQUESTS: &str = "tikv_grpc_msg_duration_seconds_count";
 
 /// The requests of clients, without the loading of a data set at the beginning of a run.
 #[derive(Clone, Debug)]
@@ -233,7 +216,7 @@ pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
         let by_store_writes = load.writes.iter().map(|track| before_and_in(track, range));
         let writes =
             by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
-        let hot = hot_region(evidence, range);
+        let hot = hot_regions(evidence, range);
         let brought = !unseen.is_empty() && brought_along(evidence, &by_store, range.start);
         let handed_on = if brought { unseen.clone() } else { Vec::new() };
         Rise { departure, by_store, writes, greatest, hot, handed_on }
@@ -349,10 +332,18 @@ pub fn before_and_in(track: &Track, range: TimeRange) -> (f64, f64) {
     (middle(before), middle(inside))
 }
 
-/// The region with the greatest flow, if it takes at least half of all flow and three times what the
+/// The kind of load that was added: with a quarter of writes it is writes, as those read too.
+pub fn kind_of_load(added: f64, added_writes: f64) -> FlowKind {
+    match added_writes >= 0.25 * added.max(1.0) {
+        true => FlowKind::Write,
+        false => FlowKind::Read,
+    }
+}
+
+/// For each kind of flow, the region with the greatest, if it takes at least half of all flow and three times what the
 /// greatest region took in the two minutes before. Regions report their flow once a minute and PD
 /// averages over some, so two minutes after the range still count.
-pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
+pub fn hot_regions(evidence: &Evidence, range: TimeRange) -> Vec<Hot> {
     let until = range.end.saturating_add_millis(120_000);
     let from = range.start.saturating_add_millis(-120_000);
     let mut found: Vec<Hot> = Vec::new();
@@ -371,7 +362,7 @@ pub fn hot_region(evidence: &Evidence, range: TimeRange) -> Option<Hot> {
             grown.map(|(at, (region, share))| Hot { kind: *kind, region, share, before, at });
         found.extend(first.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes)));
     }
-    found.into_iter().max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes))
+    found
 }
 
 /// Whether a store served clearly more requests in `range` than before, by half, and more than the

@@ -4,6 +4,7 @@
 //! An observation is a value that other code computes with; its description for a person is made in
 //! `findings`.
 
+pub(super) mod client_metrics;
 pub(super) mod departures;
 mod health;
 mod hung_members;
@@ -22,17 +23,21 @@ mod reachability;
 mod restarts;
 pub(super) mod scrapes;
 pub(super) mod series_table;
+mod served;
 mod shift;
 mod silence;
 mod stages;
 pub(super) mod tracks;
 
+pub use client_metrics::{
+    LATENCIES, METRICS as CLIENT_METRICS, REQUESTS, is_latency, requested_types,
+};
 pub use health::{HEALTH, late_checks};
 pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};
 pub use liveness::Liveness;
 pub use load::{
-    Hot, Load, REQUESTS, Rise, before_and_in, busier, measures_load, rise_without_baseline, rises,
-    scans, total,
+    Hot, Load, Rise, before_and_in, busier, kind_of_load, measures_load, rise_without_baseline,
+    rises, scans, total,
 };
 pub use log_lines::{Logged, logged};
 pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
@@ -44,8 +49,9 @@ pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_n
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
+pub use served::{ClientRequests, Served};
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence, listed_at};
 pub use stages::{
-    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow,
+    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow, unchanged,
 };

@@ -21,6 +21,8 @@ pub struct Increment {
     pub at: Timestamp,
     /// By how much the counter rose, in the counter's unit.
     pub by: f64,
+    /// Whether the counter had begun anew since the sample before.
+    pub is_reset: bool,
 }
 
 /// Selected series by metric, and when each target was scraped.
@@ -143,14 +145,12 @@ impl SeriesTable {
         let mut before: Option<Sample> = None;
         for &sample in series.samples.iter().filter(|sample| !is_stale(sample.value)) {
             if let Some(last) = before {
-                let by = if sample.value < last.value {
-                    sample.value
-                } else {
-                    sample.value - last.value
-                };
-                found.push(Increment { since: last.at, at: sample.at, by });
+                let is_reset = sample.value < last.value;
+                let by = if is_reset { sample.value } else { sample.value - last.value };
+                found.push(Increment { since: last.at, at: sample.at, by, is_reset });
             } else if let Some(since) = self.scrape_before(&series.labels, sample.at) {
-                found.push(Increment { since, at: sample.at, by: sample.value });
+                let by = sample.value;
+                found.push(Increment { since, at: sample.at, by, is_reset: false });
             }
             before = Some(sample);
         }
@@ -272,7 +272,7 @@ impl SeriesTable {
                 return None;
             }
             let by = after.value - before.value + total.map_or(0.0, |total| total.by);
-            total = Some(Increment { since: before.at, at: after.at, by });
+            total = Some(Increment { since: before.at, at: after.at, by, is_reset: false });
         }
         total
     }

@@ -6,10 +6,13 @@
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::departures::{Departure, departures, median};
-use crate::diagnose::observations::load::{Hot, Load, Rise, before_and_in, hot_region, mean_over};
+use crate::diagnose::observations::load::{
+    Hot, Load, Rise, before_and_in, hot_regions, kind_of_load, mean_over,
+};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::SHIFT;
 use crate::model::{TimeRange, Timestamp};
+use crate::pd::FlowKind;
 
 /// A shift of load to one store.
 #[derive(Clone, Debug)]
@@ -22,7 +25,9 @@ pub struct Shift {
     pub requests: (f64, f64),
     /// The store's writes a second, before and meanwhile.
     pub writes: (f64, f64),
-    /// The region that takes most of the flow.
+    /// Whether reads or writes were added.
+    pub kind: FlowKind,
+    /// The region that takes most of the flow, of that kind where PD names one.
     pub hot: Hot,
     /// The findings that show the shift.
     pub findings: Vec<FindingRef>,
@@ -42,15 +47,22 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
                 rise.departure.range(evidence.as_of.saturating_add_millis(1)).overlaps(&range)
             });
             let Some(id) = evidence.nodes.stores[store].id else { continue };
-            let hot = hot_region(evidence, range).filter(|hot| hot.region.store == id);
-            let Some(hot) = hot.filter(|_| !rose && !led_more(evidence, store, range)) else {
+            if rose || led_more(evidence, store, range) {
                 continue;
-            };
+            }
+            let requests = before_and_in(own, range);
+            let writes = before_and_in(&load.writes[store], range);
+            let added = |(before, now): (f64, f64)| (now - before).max(0.0);
+            let kind = kind_of_load(added(requests), added(writes));
+            let hot = hot_regions(evidence, range).into_iter();
+            let hot = hot.filter(|hot| hot.region.store == id).max_by_key(|hot| hot.kind == kind);
+            let Some(hot) = hot else { continue };
             found.push(Shift {
                 departure,
                 store,
-                requests: before_and_in(own, range),
-                writes: before_and_in(&load.writes[store], range),
+                requests,
+                writes,
+                kind,
                 hot,
                 findings: Vec::new(),
             });

@@ -6,8 +6,9 @@
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Plot, PlotHow};
+use crate::diagnose::observations::client_metrics::REQUESTS;
 use crate::diagnose::observations::departures::{Departure, departures, early_departure, median};
-use crate::diagnose::observations::load::REQUESTS;
+use crate::diagnose::observations::load::before_and_in;
 use crate::diagnose::observations::pd_tracks::PING;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::thresholds::{
@@ -168,6 +169,28 @@ pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
         evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
     })
 }
+
+/// How long a stage of a store takes in `range`, where that is not clearly longer than before: the metric, and the
+/// medians of the two minutes before and of the first two of the range, in seconds.
+pub fn unchanged(
+    evidence: &Evidence,
+    stage: Stage,
+    instance: &str,
+    range: TimeRange,
+) -> Option<(&'static str, f64, f64)> {
+    let of_stage = STORE_QUANTITIES.iter().filter(|one| one.stage == stage && one.metric != READS);
+    let measured = of_stage.map(|one| {
+        let (before, meanwhile) = before_and_in(&track(evidence, one, instance), range);
+        (one.metric, before, meanwhile)
+    });
+    let mut unchanged = measured.filter(|(_, before, meanwhile)| {
+        *before > 0.0 && *meanwhile > 0.0 && meanwhile <= &(before * CLEARLY)
+    });
+    unchanged.next()
+}
+
+/// From which multiple on a stage takes clearly longer: below it, that is noise.
+const CLEARLY: f64 = 1.3;
 
 /// Whether nothing but reads shows how long a store's requests wait for a thread, and reads of single keys
 /// were answered and timed: before TiKV 6.5, which is the first release with any of [`SINCE_6_5`].

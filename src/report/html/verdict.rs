@@ -68,6 +68,12 @@ pub(super) fn causes(verdict: &Verdict) -> Markup {
                 @for one in &verdict.changes { (cause(one)) }
             }
         }
+        @if let Some(clients) = &verdict.clients {
+            section id="clients" {
+                h2 { "Clients" }
+                p { (text(&clients.text)) }
+            }
+        }
         @for field in extra_fields(verdict) {
             section {
                 h2 { (text(&field.name)) }

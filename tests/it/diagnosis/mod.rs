@@ -3,6 +3,7 @@
 mod adversarial;
 mod aftermath;
 mod bundled;
+mod clients;
 mod cluster;
 mod consequences;
 mod derived;

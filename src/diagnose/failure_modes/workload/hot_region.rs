@@ -17,19 +17,20 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
     let concentrated = concentrated.map(|(rise, finding)| {
         let departure = &rise.departure;
         let mut target = Target::named(TargetKind::Workload, "workload");
-        if let Some(hot) = rise.hot {
+        let hot = rise.hot_of(kind);
+        if let Some(hot) = hot {
             target.concerns.push(format!("region {}", hot.region.region));
         }
         if let Some((store, _)) = rise.greatest {
             target.concerns.push(Target::store(&observed.evidence.nodes.stores[store]).text());
         }
-        let sure = rise.hot.is_some();
+        let sure = hot.is_some();
         let confidence = if sure { 0.95 } else { 0.75 };
         let mut claim =
             Claim::new(target.clone(), departure.onset, departure.uncertainty_ms, confidence);
         claim.end = departure.end;
         claim.evidence = vec![*finding];
-        if let Some(hot) = rise.hot {
+        if let Some(hot) = hot {
             claim.readings.push(hot_region(observed, hot, &target, departure));
         } else {
             let command =
@@ -39,15 +40,8 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
         // Clients that catch up use all regions; PD's list shows that few regions are used.
         weigh(observed, rise, if sure { 0.65 } else { 0.3 }, claim)
     });
-    let shifted = observed.shifts.iter().filter(|shift| kind_of(shift) == kind);
+    let shifted = observed.shifts.iter().filter(|shift| shift.kind == kind);
     concentrated.chain(shifted.map(|shift| of_shift(observed, shift))).collect()
-}
-
-/// The kind of the load that moved: with a quarter of writes it is writes, as these read too.
-fn kind_of(shift: &Shift) -> FlowKind {
-    let added = |(before, now): (f64, f64)| (now - before).max(0.0);
-    let writes = added(shift.writes) >= 0.25 * added(shift.requests).max(1.0);
-    if writes { FlowKind::Write } else { FlowKind::Read }
 }
 
 fn of_shift(observed: &ObservedWindow<'_>, shift: &Shift) -> Claim {
@@ -72,9 +66,9 @@ fn hot_region(
     target: &Target,
     departure: &Departure,
 ) -> Finding {
-    let route = match hot.kind {
-        FlowKind::Read => "PD /hotspot/regions/read",
-        FlowKind::Write => "PD /hotspot/regions/write",
+    let (route, flow) = match hot.kind {
+        FlowKind::Read => ("PD /hotspot/regions/read", "reads"),
+        FlowKind::Write => ("PD /hotspot/regions/write", "writes"),
     };
     crossing(Crossing {
         kind: FindingKind::LoadConcentrated,
@@ -84,7 +78,7 @@ fn hot_region(
         uncertainty_ms: 60_000,
         lasts: departure.end.is_none(),
         text: format!(
-            "region {} takes {} % of the flow, {} KB/s; the greatest before took {} %",
+            "region {} takes {} % of the flow of {flow}, {} KB/s; the greatest before took {} %",
             hot.region.region,
             number(hot.share * 100.0),
             number(hot.region.bytes / 1000.0),

@@ -2,7 +2,7 @@
 
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{REQUESTS, Rise};
+use crate::diagnose::observations::{REQUESTS, Rise, kind_of_load};
 use crate::pd::FlowKind;
 
 /// The metrics that show the load.
@@ -27,15 +27,13 @@ pub enum Spread {
 pub fn spread(rise: &Rise) -> Spread {
     let (before, now) = rise.writes;
     let added: f64 = rise.by_store.iter().map(|(a, b)| (b - a).max(0.0)).sum();
-    // Writes read too: what is updated is often read first. A quarter of writes in what was
-    // added makes it a write hotspot.
-    let kind = if now - before >= 0.25 * added.max(1.0) { FlowKind::Write } else { FlowKind::Read };
+    let kind = kind_of_load(added, now - before);
     let total: f64 = rise.by_store.iter().map(|(before, _)| before).sum();
     let Some((store, share)) = rise.greatest else {
-        return if rise.hot.is_some() { Spread::Concentrated(kind) } else { Spread::Even };
+        return if rise.hot.is_empty() { Spread::Even } else { Spread::Concentrated(kind) };
     };
     let usual = if total > 0.0 { rise.by_store[store].0 / total } else { 1.0 };
-    let concentrates = match rise.hot {
+    let concentrates = match rise.hot_of(kind) {
         // A region that takes half of the flow or more brings its store that much of what was added,
         // and its usual share of the rest; some of that is lost where PD moves the region meanwhile.
         Some(_) => {

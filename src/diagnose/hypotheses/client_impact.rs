@@ -1,0 +1,276 @@
+//! What clients had of the first cause of a verdict: what was served before, during and after it.
+//!
+//! How much was served in a stretch of time is computed in `observations`.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::clients::{Clients, Impact, Least, Part, ServedRates, Stretch, TypeRates};
+use crate::diagnose::findings::finding::{number, seconds};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::{ClientRequests, Served};
+use crate::diagnose::verdict::Cause;
+use crate::model::{TimeRange, Timestamp};
+
+/// How much of the requests before is left, at most, where clients suffer: four fifths, since a minute of a
+/// steady load differs from the next by some hundredths and of a real one by a tenth or two.
+const FEWER: f64 = 0.8;
+/// How much of the least before is left in the worst scrape interval where clients suffer for a moment: three fifths. The
+/// least is compared with the least, so that a load that goes up and down is no fall.
+const DIP: f64 = 0.6;
+/// How many times longer 99 of 100 requests take where clients suffer. TiKV's buckets double, so less than
+/// that may be the interpolation's.
+const SLOWER: f64 = 2.0;
+/// How many seconds longer they take at least: below some milliseconds nobody notices.
+const SLOWER_SECONDS: f64 = 0.005;
+/// How many more requests a second fail, at least.
+const FAILING: f64 = 0.1;
+/// Below so many requests a second there are no clients to speak of.
+const IDLE: f64 = 1.0;
+/// How much before and after a cause is compared with it, in milliseconds: the last two minutes, as for every
+/// comparison of loads. Longer ago, clients may have done something else, such as loading a data set.
+const BESIDE_MS: i64 = 120_000;
+
+/// How the numbers are computed.
+const COMPUTED: [&str; 3] = [
+    "requests_per_second: how much tikv_grpc_msg_duration_seconds_count rose, summed over stores and all types \
+     that begin with kv_, raw_ or coprocessor, by the seconds of the stretch; a rise between two samples is \
+     spread evenly between them; after a restart a counter begins at 0 at the last failed scrape, and what a \
+     store served between its last sample and its end is not counted",
+    "failed_per_second: the same of tikv_grpc_msg_fail_total",
+    "p99_ms: histogram_quantile(0.99) of the same rise of tikv_grpc_msg_duration_seconds_bucket, by le",
+];
+
+/// What clients had of the first of these causes, or of the first change where there is no cause; what they
+/// were served throughout where there is neither. `None` where nobody can know what clients are served: no TiKV
+/// is part of what was recorded, and nothing is wrong.
+pub fn client_impact(
+    observed: &ObservedWindow<'_>,
+    causes: &[Cause],
+    changes: &[Cause],
+) -> Option<Clients> {
+    let served = ClientRequests::new(observed.evidence, &observed.outages);
+    let about = causes.first().or(changes.first());
+    let Some(known) = served.known else {
+        return about.map(|cause| {
+            let why = "no store's metrics show what clients asked for".to_owned();
+            Clients { about: Some(cause.mode), ..cannot_tell(why) }
+        });
+    };
+    let begun = observed.requests.iter().filter_map(|track| track.0.first());
+    let begun = begun.map(|point| point.since).min().unwrap_or(known.start);
+    let known = TimeRange::new(known.start.max(begun), known.end.max(begun));
+    let Some(cause) = about else {
+        let all = stretch(&served, Part::Throughout, known)?;
+        let text = format!("{} throughout", told(&[&all.all], None));
+        return Some(Clients { text, stretches: vec![all], ..computed() });
+    };
+    let stretches = stretches(&served, cause, known);
+    let mut clients = judged(&served, &stretches);
+    clients.about = Some(cause.mode);
+    clients.not_counted = not_counted(observed, &served, &stretches);
+    if !clients.not_counted.is_empty() && clients.impact == Some(Impact::Seen) {
+        clients.impact = Some(unless_uncounted(&stretches));
+    }
+    if clients.impact == Some(Impact::CannotTell) && !clients.not_counted.is_empty() {
+        let first = &clients.not_counted[0];
+        clients.text = format!("cannot tell: {first}; without it {}", clients.text);
+    }
+    clients.stretches = stretches;
+    Some(clients)
+}
+
+/// An answer without numbers.
+fn cannot_tell(why: String) -> Clients {
+    Clients {
+        impact: Some(Impact::CannotTell),
+        about: None,
+        text: format!("cannot tell: {why}"),
+        most_affected: None,
+        stretches: Vec::new(),
+        least: None,
+        not_counted: Vec::new(),
+        computed: Vec::new(),
+    }
+}
+
+/// An answer with numbers, to be filled.
+fn computed() -> Clients {
+    Clients { impact: None, computed: COMPUTED.to_vec(), ..cannot_tell(String::new()) }
+}
+
+/// The stretches before, during and after a cause, as far as they are known.
+fn stretches(served: &ClientRequests, cause: &Cause, known: TimeRange) -> Vec<Stretch> {
+    let earliest = cause.onset_ms.saturating_add_millis(-cause.onset_uncertainty_ms);
+    let end = cause.end_ms.unwrap_or(known.end).max(cause.onset_ms);
+    let from = earliest.saturating_add_millis(-BESIDE_MS);
+    let to = end.saturating_add_millis(BESIDE_MS);
+    let parts = [
+        (Part::Before, from, earliest),
+        (Part::During, cause.onset_ms, end),
+        (Part::After, end, to),
+    ];
+    let within = |(part, from, to): (Part, Timestamp, Timestamp)| {
+        let range = TimeRange::new(from.max(known.start), to.min(known.end));
+        stretch(served, part, range)
+    };
+    parts.into_iter().filter_map(within).collect()
+}
+
+/// What was served in a stretch; `None` where it is shorter than a scrape interval.
+fn stretch(served: &ClientRequests, part: Part, range: TimeRange) -> Option<Stretch> {
+    if range.start.saturating_add_millis(served.interval_ms) > range.end {
+        return None;
+    }
+    let by_type: BTreeMap<&str, Served> = served.by_type(range);
+    let rates = |one: &Served| ServedRates::over(one, range);
+    let mut types: Vec<TypeRates> = by_type
+        .iter()
+        .map(|(kind, one)| TypeRates { kind: (*kind).to_owned(), rates: rates(one) })
+        .collect();
+    types.sort_by(|a, b| {
+        let busiest = b.rates.requests_per_second.total_cmp(&a.rates.requests_per_second);
+        busiest.then_with(|| a.kind.cmp(&b.kind))
+    });
+    let all = rates(&served.all(range));
+    Some(Stretch { part, start_ms: range.start, end_ms: range.end, all, types })
+}
+
+impl ServedRates {
+    fn over(served: &Served, range: TimeRange) -> Self {
+        let seconds = range.millis() as f64 / 1000.0;
+        Self {
+            requests_per_second: in_hundredths(served.requests / seconds),
+            failed_per_second: in_hundredths(served.failed / seconds),
+            p99_ms: served.p99().map(|value| in_hundredths(value * 1000.0)),
+        }
+    }
+
+    /// Whether clients suffered that were served like this, after `before`.
+    fn suffered(&self, before: &Self) -> bool {
+        self.fewer(before) || self.slower(before) || self.fails(before)
+    }
+
+    fn fewer(&self, before: &Self) -> bool {
+        self.requests_per_second < FEWER * before.requests_per_second
+    }
+
+    fn slower(&self, before: &Self) -> bool {
+        let (Some(now), Some(usual)) = (self.p99_ms, before.p99_ms) else { return false };
+        now >= SLOWER * usual && now >= usual + SLOWER_SECONDS * 1000.0
+    }
+
+    fn fails(&self, before: &Self) -> bool {
+        self.failed_per_second >= before.failed_per_second + FAILING
+    }
+}
+
+fn of(part: Part, stretches: &[Stretch]) -> Option<&Stretch> {
+    stretches.iter().find(|one| one.part == part)
+}
+
+/// Compares the stretches of a cause.
+fn judged(served: &ClientRequests, stretches: &[Stretch]) -> Clients {
+    let Some(before) = of(Part::Before, stretches) else {
+        return cannot_tell("too little was recorded before it".to_owned());
+    };
+    let Some(during) = of(Part::During, stretches) else {
+        return cannot_tell("no scrape interval since its onset is complete".to_owned());
+    };
+    if before.all.requests_per_second < IDLE {
+        return cannot_tell("clients asked for next to nothing before it".to_owned());
+    }
+    let range = |one: &Stretch| TimeRange::new(one.start_ms, one.end_ms);
+    let least = served.least(range(during));
+    let usual = served.least(range(before)).map_or(0.0, |(_, rate)| rate);
+    let dips = least.is_some_and(|(_, rate)| rate < DIP * usual);
+    let affected = most_affected(before, during).map(str::to_owned);
+    let seen = dips || during.all.suffered(&before.all) || affected.is_some();
+    let all: Vec<&ServedRates> = stretches.iter().map(|one| &one.all).collect();
+    let lowest = least.filter(|_| seen).map(|(_, rate)| rate);
+    let numbers = told(&all, lowest);
+    // Without latencies, as many requests as before say only that none was refused.
+    let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
+    let (impact, text) = match (&affected, seen) {
+        (Some(kind), _) => (Impact::Seen, format!("{numbers}; busiest that suffers: {kind}")),
+        (None, true) => (Impact::Seen, numbers),
+        (None, false) if timed => (Impact::NoneSeen, format!("no impact seen: {numbers}")),
+        (None, false) => (Impact::CannotTell, format!("{numbers}: cannot tell if they were slow")),
+    };
+    Clients {
+        impact: Some(impact),
+        text,
+        most_affected: affected,
+        least: least.map(|(at_ms, rate)| Least { at_ms, requests_per_second: in_hundredths(rate) }),
+        ..computed()
+    }
+}
+
+/// The busiest type of request that suffered, by what was asked before. A type counts that made up a tenth of
+/// all requests: of fewer, chance decides.
+fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<&'s str> {
+    let least = 0.1 * before.all.requests_per_second;
+    let busy = before.types.iter().filter(|one| one.rates.requests_per_second >= least.max(IDLE));
+    let suffers = |one: &&TypeRates| {
+        let now = during.types.iter().find(|other| other.kind == one.kind);
+        now.is_none_or(|now| now.rates.suffered(&one.rates))
+    };
+    busy.filter(suffers).map(|one| one.kind.as_str()).next()
+}
+
+/// The numbers of stretches in words.
+fn told(stretches: &[&ServedRates], least: Option<f64>) -> String {
+    let arrow = |values: Vec<String>| values.join(" -> ");
+    let rates = stretches.iter().map(|one| number(one.requests_per_second));
+    let mut text = format!("{} requests a second", arrow(rates.collect()));
+    if let Some(least) = least {
+        text.push_str(&format!(" (least {})", number(least)));
+    }
+    let p99 = |one: &&ServedRates| one.p99_ms.map_or("?".to_owned(), |ms| seconds(ms / 1000.0));
+    match stretches.iter().any(|one| one.p99_ms.is_some()) {
+        true => text.push_str(&format!(", p99 {}", arrow(stretches.iter().map(p99).collect()))),
+        false => text.push_str(", p99 unknown"),
+    }
+    let failed = stretches.iter().map(|one| number(one.failed_per_second));
+    match stretches.iter().all(|one| one.failed_per_second == 0.0) {
+        true => text.push_str(", none failed"),
+        false => text.push_str(&format!(", {} failed a second", arrow(failed.collect()))),
+    }
+    text
+}
+
+/// Stores of which it is not known what they served before or during the cause.
+fn not_counted(
+    observed: &ObservedWindow<'_>,
+    served: &ClientRequests,
+    stretches: &[Stretch],
+) -> Vec<String> {
+    let compared = stretches.iter().filter(|one| one.part != Part::After);
+    let ranges: Vec<TimeRange> =
+        compared.map(|one| TimeRange::new(one.start_ms, one.end_ms)).collect();
+    let concerned =
+        served.uncounted.iter().filter(|one| ranges.iter().any(|range| range.overlaps(&one.range)));
+    concerned
+        .map(|one| {
+            let store = observed.evidence.nodes.stores[one.store].name();
+            format!("what {store} served while it was not scraped is unknown")
+        })
+        .collect()
+}
+
+/// What remains of an impact where some requests during the cause are not counted: that fewer were served may
+/// only be what was not counted.
+fn unless_uncounted(stretches: &[Stretch]) -> Impact {
+    let rates = |part| of(part, stretches).map(|one| &one.all);
+    let (Some(before), Some(during)) = (rates(Part::Before), rates(Part::During)) else {
+        return Impact::CannotTell;
+    };
+    match during.slower(before) || during.fails(before) {
+        true => Impact::Seen,
+        false => Impact::CannotTell,
+    }
+}
+
+/// Rates are printed with two digits after the point.
+fn in_hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}

@@ -1,0 +1,332 @@
+//! What stores served clients in a stretch of time: requests by type, how long they took, and how many failed.
+//!
+//! A counter says nothing of instants. Its rise between two samples is spread evenly over the time between
+//! them, and a stretch gets the part of it that lies inside. What two stretches served can so be compared,
+//! although no store is scraped at their edges. Whether clients suffered is decided in `hypotheses`.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::evidence::Evidence;
+use crate::diagnose::observations::client_metrics::{FAILED, LATENCIES, REQUESTS, client};
+use crate::diagnose::observations::outages::Outage;
+use crate::diagnose::observations::presence::{Presence, presence};
+use crate::diagnose::observations::series_table::Increment;
+use crate::model::{Labels, TimeRange, Timestamp};
+
+/// What was served of one type of request, or of all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Served {
+    /// How many requests.
+    pub requests: f64,
+    /// How many of them failed.
+    pub failed: f64,
+    /// How many took at most so many seconds, by the bits of the bound: positive floats ascend with them.
+    buckets: BTreeMap<u64, f64>,
+}
+
+/// The fewest requests of which a share of a hundredth means anything.
+const LEAST_OBSERVED: f64 = 200.0;
+
+impl Served {
+    /// The seconds in which 99 of 100 requests were served, as PromQL's `histogram_quantile` computes it: by
+    /// linear interpolation within a bucket. `None` where fewer than 200 requests were observed.
+    pub fn p99(&self) -> Option<f64> {
+        let all = *self.buckets.get(&f64::INFINITY.to_bits())?;
+        if all < LEAST_OBSERVED {
+            return None;
+        }
+        let rank = 0.99 * all;
+        let (mut lower, mut below) = (0.0, 0.0);
+        for (bits, count) in &self.buckets {
+            let upper = f64::from_bits(*bits);
+            if *count >= rank {
+                let within = if *count > below { (rank - below) / (count - below) } else { 0.0 };
+                return Some(if upper.is_finite() {
+                    lower + (upper - lower) * within
+                } else {
+                    lower
+                });
+            }
+            (lower, below) = (upper, *count);
+        }
+        None
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        for (bound, count) in &other.buckets {
+            *self.buckets.entry(*bound).or_default() += count;
+        }
+    }
+}
+
+/// The rises of one counter, and what it counts.
+struct Counted {
+    store: usize,
+    kind: String,
+    what: What,
+    rises: Vec<Increment>,
+}
+
+/// What a counter counts.
+#[derive(Clone, Copy)]
+enum What {
+    Requests,
+    Failures,
+    /// Requests that took at most so many seconds, by the bits of the bound.
+    Within(u64),
+}
+
+/// A time in which a store's requests are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    /// The store, as an index of `evidence.nodes.stores`.
+    pub store: usize,
+    /// From its last sample to its next one, or to the end of what is known.
+    pub range: TimeRange,
+}
+
+/// The requests of clients to all stores of a window.
+pub struct ClientRequests {
+    counted: Vec<Counted>,
+    /// Times in which requests of a store that may have served some are not known.
+    pub uncounted: Vec<Uncounted>,
+    /// What all scraped stores are known for: after the last of their first samples, up to the first of
+    /// their last ones. `None` where no store shows what it serves.
+    pub known: Option<TimeRange>,
+    /// The longest distance of two scrapes, in milliseconds.
+    pub interval_ms: i64,
+}
+
+impl ClientRequests {
+    /// The requests of a window. What a dead or frozen store served is nothing; what another store served while
+    /// it was not scraped is unknown, unless its counters go on afterwards.
+    pub fn new(evidence: &Evidence, outages: &[Outage]) -> Self {
+        let stores = evidence.nodes.stores.iter().enumerate();
+        let scraped: Vec<(usize, &str)> = stores
+            .filter_map(|(store, node)| Some((store, node.instance.as_deref()?)))
+            .filter(|(_, instance)| {
+                evidence.series.of(REQUESTS, instance).any(|one| client(&one.labels))
+            })
+            .collect();
+        let names = scraped.iter().map(|(_, instance)| *instance);
+        let interval_ms = evidence.series.longest_interval(names);
+        let mut counted = Vec::new();
+        for (store, instance) in &scraped {
+            counted.extend(counters(evidence, *store, instance));
+        }
+        let mut all = Self { counted, uncounted: Vec::new(), known: None, interval_ms };
+        all.known = all.known_range(evidence, &scraped);
+        for (store, instance) in scraped {
+            let uncounted = all.uncounted_of(evidence, store, instance);
+            let serves = |range: &TimeRange| !is_down(outages, store, *range, evidence.as_of);
+            let unknown = uncounted.into_iter().filter(serves);
+            all.uncounted.extend(unknown.map(|range| Uncounted { store, range }));
+        }
+        all
+    }
+
+    /// The successful scrapes of a target.
+    fn scraped_at(evidence: &Evidence, instance: &str) -> Vec<Timestamp> {
+        let scrapes = evidence.series.scrapes().get(instance).map_or(&[][..], Vec::as_slice);
+        scrapes.iter().filter(|scrape| scrape.up).map(|scrape| scrape.at).collect()
+    }
+
+    fn known_range(&self, evidence: &Evidence, scraped: &[(usize, &str)]) -> Option<TimeRange> {
+        let ends = scraped.iter().filter_map(|(_, instance)| {
+            let at = Self::scraped_at(evidence, instance);
+            Some((*at.first()?, *at.last()?))
+        });
+        let ends: Vec<(Timestamp, Timestamp)> = ends.collect();
+        let newest = ends.iter().map(|(_, last)| *last).max()?;
+        let oldest = ends.iter().map(|(first, _)| *first).min()?;
+        // A store that joined later, or is gone by now, does not limit what is known of the others.
+        let (early, late) = (oldest + 2 * self.interval_ms, newest + -2 * self.interval_ms);
+        let from = ends.iter().map(|(first, _)| *first).filter(|first| *first <= early).max()?;
+        let to = ends.iter().map(|(_, last)| *last).filter(|last| *last >= late).min()?;
+        (from < to).then(|| TimeRange::new(from, to))
+    }
+
+    /// The times of more than three and a half scrapes without a sample of a store, over which its counters do
+    /// not go on.
+    fn uncounted_of(&self, evidence: &Evidence, store: usize, instance: &str) -> Vec<TimeRange> {
+        let mut at = Self::scraped_at(evidence, instance);
+        let end = self.known.map_or(evidence.as_of, |known| known.end);
+        let last = at.last().copied();
+        at.extend(last.filter(|last| *last < end).map(|_| end));
+        let longest = self.interval_ms.saturating_mul(3) + self.interval_ms / 2;
+        let gaps = at.windows(2).filter(|two| two[1] - two[0] > longest);
+        let own = || self.counted.iter().filter(|one| one.store == store);
+        let goes_on = |gap: TimeRange| {
+            let mut across = own().flat_map(|one| &one.rises);
+            across.any(|rise| rise.since <= gap.start && rise.at >= gap.end && !rise.is_reset)
+        };
+        let gaps = gaps.map(|two| TimeRange::new(two[0], two[1]));
+        gaps.filter(|gap| !goes_on(*gap)).collect()
+    }
+
+    /// What was served in a stretch, by type.
+    pub fn by_type(&self, range: TimeRange) -> BTreeMap<&str, Served> {
+        let mut served: BTreeMap<&str, Served> = BTreeMap::new();
+        for one in &self.counted {
+            let by: f64 = one.rises.iter().map(|rise| part(rise, range)).sum();
+            if by == 0.0 {
+                continue;
+            }
+            let of_type = served.entry(&one.kind).or_default();
+            match one.what {
+                What::Requests => of_type.requests += by,
+                What::Failures => of_type.failed += by,
+                What::Within(bound) => *of_type.buckets.entry(bound).or_default() += by,
+            }
+        }
+        served
+    }
+
+    /// What was served in a stretch, of all types.
+    pub fn all(&self, range: TimeRange) -> Served {
+        let mut all = Served::default();
+        self.by_type(range).values().for_each(|one| all.add(one));
+        all
+    }
+
+    /// The stretch of one scrape interval within `range` with the fewest requests, and how many a second those
+    /// are. Stretches of which a store's requests are not known are left out.
+    pub fn least(&self, range: TimeRange) -> Option<(Timestamp, f64)> {
+        let mut found: Option<(Timestamp, f64)> = None;
+        let mut since = range.start;
+        while since + self.interval_ms <= range.end {
+            let step = TimeRange::new(since, since + self.interval_ms);
+            since = step.end;
+            if self.uncounted.iter().any(|one| one.range.overlaps(&step)) {
+                continue;
+            }
+            let rises = self.counted.iter().filter(|one| matches!(one.what, What::Requests));
+            let requests: f64 = rises.flat_map(|one| &one.rises).map(|rise| part(rise, step)).sum();
+            let rate = requests * 1000.0 / self.interval_ms as f64;
+            if found.is_none_or(|(_, least)| rate < least) {
+                found = Some((step.start, rate));
+            }
+        }
+        found
+    }
+}
+
+/// Whether a store was known to serve nothing in a part of `range`.
+fn is_down(outages: &[Outage], store: usize, range: TimeRange, as_of: Timestamp) -> bool {
+    outages.iter().any(|outage| {
+        let dead = matches!(presence(outage), Presence::Died | Presence::Frozen | Presence::Gone);
+        outage.store == store && dead && outage.range(as_of).overlaps(&range)
+    })
+}
+
+/// The counters of one store that are about clients.
+fn counters(evidence: &Evidence, store: usize, instance: &str) -> Vec<Counted> {
+    let mut found = Vec::new();
+    let what = |metric: &str, labels: &Labels| match metric {
+        REQUESTS => Some(What::Requests),
+        FAILED => Some(What::Failures),
+        _ => Some(What::Within(labels.get("le")?.parse::<f64>().ok()?.to_bits())),
+    };
+    for metric in [REQUESTS, FAILED, LATENCIES] {
+        for one in evidence.series.of(metric, instance).filter(|one| client(&one.labels)) {
+            let Some(what) = what(metric, &one.labels) else { continue };
+            let mut rises = evidence.series.increments(one);
+            rises.retain(|rise| rise.by > 0.0);
+            for rise in rises.iter_mut().filter(|rise| rise.is_reset) {
+                rise.since = began(evidence, instance, rise);
+            }
+            let kind = one.labels.get("type").unwrap_or_default().to_owned();
+            found.push(Counted { store, kind, what, rises });
+        }
+    }
+    found
+}
+
+/// When a process that counts anew may have begun at the earliest: after the last scrape that failed.
+fn began(evidence: &Evidence, instance: &str, rise: &Increment) -> Timestamp {
+    let scrapes = evidence.series.scrapes().get(instance).map_or(&[][..], Vec::as_slice);
+    let failed = scrapes.iter().filter(|one| !one.up && one.at > rise.since && one.at < rise.at);
+    failed.map(|one| one.at).next_back().unwrap_or(rise.since)
+}
+
+/// The part of a rise that falls into `range`.
+fn part(rise: &Increment, range: TimeRange) -> f64 {
+    let (since, at) = (rise.since.max(range.start), rise.at.min(range.end));
+    let inside = at - since;
+    if inside <= 0 { 0.0 } else { rise.by * inside as f64 / (rise.at - rise.since) as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::Parts;
+    use crate::diagnose::observations::series_table::tests::series;
+    use crate::model::Series;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    fn range(from: i64, to: i64) -> TimeRange {
+        TimeRange::new(at(from), at(to))
+    }
+
+    fn labels<'a>(metric: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = [("__name__", metric), ("job", "tikv"), ("instance", "a:20180")];
+        own.into_iter().chain(more.iter().copied()).collect()
+    }
+
+    fn requests(series: Vec<Series>) -> ClientRequests {
+        let window = range(0, 200);
+        let evidence = Evidence::new(window, at(200), Parts { series, ..Parts::default() });
+        ClientRequests::new(&evidence, &[])
+    }
+
+    fn up(samples: &[(i64, f64)]) -> Series {
+        series(&labels("up", &[]), samples)
+    }
+
+    #[test]
+    fn a_stretch_gets_its_part_of_what_was_counted_between_two_samples() {
+        let gets = series(
+            &labels(REQUESTS, &[("type", "raw_get")]),
+            &[(10, 0.0), (20, 100.0), (30, 300.0)],
+        );
+        let messages = series(&labels(REQUESTS, &[("type", "raft")]), &[(10, 0.0), (30, 9_000.0)]);
+        let known = requests(vec![up(&[(10, 1.0), (20, 1.0), (30, 1.0)]), gets, messages]);
+        assert_eq!(known.known, Some(range(10, 30)));
+        assert_eq!(known.all(range(15, 25)).requests, 150.0);
+        assert_eq!(known.least(range(10, 30)), Some((at(10), 10.0)));
+    }
+
+    #[test]
+    fn a_restarted_store_has_counted_since_the_last_failed_scrape() {
+        let gets = series(
+            &labels(REQUESTS, &[("type", "kv_get")]),
+            &[(10, 500.0), (20, 600.0), (100, 50.0), (110, 60.0)],
+        );
+        let scrapes = [(10, 1.0), (20, 1.0), (30, 0.0), (90, 0.0), (100, 1.0), (110, 1.0)];
+        let known = requests(vec![up(&scrapes), gets]);
+        assert_eq!(known.all(range(20, 90)).requests, 0.0);
+        assert_eq!(known.all(range(90, 100)).requests, 50.0);
+        let unknown = Uncounted { store: 0, range: range(20, 100) };
+        assert_eq!(known.uncounted, [unknown]);
+    }
+
+    #[test]
+    fn a_quantile_is_interpolated_within_its_bucket() {
+        let bucket = |le: &str, count: f64| {
+            let own = [("type", "raw_get"), ("le", le)];
+            series(&labels(LATENCIES, &own), &[(10, 0.0), (20, count)])
+        };
+        let count = series(&labels(REQUESTS, &[("type", "raw_get")]), &[(10, 0.0), (20, 1_000.0)]);
+        let buckets = vec![bucket("0.1", 980.0), bucket("0.2", 1_000.0), bucket("+Inf", 1_000.0)];
+        let rest = [up(&[(10, 1.0), (20, 1.0)]), count];
+        let known = requests(buckets.into_iter().chain(rest).collect());
+        let p99 = known.all(range(10, 20)).p99().unwrap();
+        assert!((p99 - 0.15).abs() < 1e-9, "{p99}");
+        assert_eq!(known.all(range(10, 11)).p99(), None, "a hundred requests are too few");
+    }
+}
