@@ -91,12 +91,15 @@ async fn a_fault_is_posted_with_its_labels_and_what_to_do() {
 }
 
 /// An Alertmanager that does not outlive its test.
-struct Server(Child, TempDir);
+struct Server {
+    child: Child,
+    _dir: TempDir,
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -114,8 +117,8 @@ async fn alertmanager() -> (Server, String) {
         .stderr(Stdio::null())
         .spawn()
         .expect("Debian's package prometheus-alertmanager is installed");
-    let mut server = Server(child, dir);
-    let port = port_of(&mut server.0).await.expect("it listens");
+    let mut server = Server { child, _dir: dir };
+    let port = port_of(&mut server.child).await.expect("it listens");
     (server, format!("http://127.0.0.1:{port}"))
 }
 
