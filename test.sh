@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Rust, and runs all of them: a C compiler, Prometheus and its
-# promtool, Alertmanager, a Compose implementation, a library that fakes the time. `cargo test` alone needs none of
-# the last four, takes three and a half minutes, and lists as ignored what it leaves to this script.
+# promtool, Alertmanager, a Compose implementation, jq, a library that fakes the time. `cargo test` alone needs none
+# of the last five, takes three and a half minutes, and lists as ignored what it leaves to this script.
 set -euo pipefail
 cd "$(dirname "$0")"
 packages=()
@@ -9,6 +9,7 @@ command -v cc > /dev/null || packages+=(build-essential)
 command -v prometheus > /dev/null || packages+=(prometheus)
 command -v prometheus-alertmanager > /dev/null || packages+=(prometheus-alertmanager)
 command -v docker-compose > /dev/null || packages+=(docker-compose)
+command -v jq > /dev/null || packages+=(jq)
 [ -e "/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1" ] || packages+=(faketime)
 if [ ${#packages[@]} -gt 0 ]; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)

@@ -73,6 +73,63 @@ impl EvidenceFinder<'_> {
         Ok(found)
     }
 
+    /// Whether one of the metrics that the expression reads for the element with these labels has samples at
+    /// `at` and had none at `before`, whatever the values of the labels that the selector names: a state that
+    /// is entered is no new series then, but a store that registers is. Nor does it count who exposes it, where
+    /// other labels say what it is about: another leader of PD tells of the same stores.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] where series cannot be read.
+    pub fn reads_what_is_new(
+        &self,
+        expression: &Expression,
+        element: &Labels,
+        (before, at): (Timestamp, Timestamp),
+    ) -> Result<bool, StorageError> {
+        for node in expression.nodes() {
+            let (ExprKind::Selector(selector) | ExprKind::Range { selector, .. }) = &node.kind
+            else {
+                continue;
+            };
+            let Some(metric) = selector.metric().filter(|_| selector.at.is_none()) else {
+                continue;
+            };
+            let mut matchers = vec![LabelMatcher::equal("__name__", metric)];
+            let named = |name: &str| selector.matchers.iter().any(|one| one.name == name);
+            let about: Vec<(&str, &str)> =
+                element.iter().filter(|(name, _)| *name != "__name__" && !named(name)).collect();
+            let is_exposer = |name: &str| matches!(name, "job" | "instance");
+            let says_more = about.iter().any(|(name, _)| !is_exposer(name));
+            let others = about.into_iter().filter(|(name, _)| !says_more || !is_exposer(name));
+            matchers.extend(others.map(|(name, value)| LabelMatcher::equal(name, value)));
+            if self.has_samples(&matchers, at)? && !self.has_samples(&matchers, before)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a metric, the first matcher, has a series that no other matcher refuses, with a sample at an
+    /// instant.
+    fn has_samples(&self, matchers: &[LabelMatcher], at: Timestamp) -> Result<bool, StorageError> {
+        let range = TimeRange::new(
+            at.saturating_add_millis(-self.lookback_ms),
+            at.saturating_add_millis(1),
+        );
+        let accepts = |labels: &Labels| {
+            matchers[1..].iter().all(|m| labels.get(&m.name).is_none_or(|value| m.accepts(value)))
+        };
+        let series = self.storage.select(&matchers[..1], range)?;
+        let has_sample = |samples: &[Sample]| {
+            let until = samples.partition_point(|sample| sample.at < range.end);
+            samples[..until]
+                .last()
+                .is_some_and(|last| last.at >= range.start && !is_stale(last.value))
+        };
+        Ok(series.iter().any(|one| accepts(&one.labels) && has_sample(&one.samples)))
+    }
+
     fn sample_window(
         &self,
         selector: &Selector,

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use crate::model::{LabelMatcher, TimeRange, Timestamp, is_stale};
 use crate::promql::{Storage, StorageError};
 
-/// How long a cluster counts as starting after its first process: stores have to register, and regions to
-/// find leaders. Longer, and what breaks in a young cluster would be taken for its start: a series such as that
-/// of a store's state also only just begins when the store enters it.
-const STARTING_MS: i64 = 120_000;
+/// How long a cluster counts as starting after its first process: stores have to come up and register, which
+/// took two minutes where their first starts failed, and regions to find leaders.
+const STARTING_MS: i64 = 180_000;
 
 /// Metrics that only PD and TiKV expose, and that the rules for them read anyway.
 const OF_THE_CLUSTER: [&str; 2] = ["pd_cluster_status", "tikv_raftstore_region_count"];

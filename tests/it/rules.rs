@@ -294,3 +294,18 @@ fn tests_of_rules_pass_and_fail_as_with_promtool() {
     let unknown = tested(&TESTS_OF_RULES.replace("eval_time: 5m", "eval_tine: 5m"));
     assert_eq!((unknown.0, unknown.1), (false, Some(2)), "{}", unknown.2);
 }
+
+#[test]
+fn stores_that_are_down_while_a_real_cluster_starts_are_told_apart() {
+    let text = "groups:
+- name: stores
+  rules:
+  - alert: StoreDown
+    expr: sum by (store, instance) (pd_cluster_status{type='store_down_count'}) > 0
+  - alert: StoreDisconnected
+    expr: sum by (store, instance) (pd_cluster_status{type='store_disconnected_count'}) > 0";
+    let file = RuleFile::parse("stores.yaml", text).expect("it is a rule file");
+    let report = replayed("chaos-07.capture", &[file]);
+    let outcomes: Vec<Outcome> = report.rules().map(|rule| rule.outcome).collect();
+    assert_eq!(outcomes, [Outcome::FiredAtStart, Outcome::Fired], "{report:#?}");
+}

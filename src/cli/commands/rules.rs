@@ -63,7 +63,7 @@ Examples:
   operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
   operator rules replay chaos-02 --near              how near the quiet ones came
 
-An alert that fires as soon as its series begin, in the first two minutes of a cluster, and is then resolved,
+An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is then resolved,
 is told apart: what it misses has never been there. Exits with 10 where another alert fired, 11 where none did and a rule could not be evaluated, else with
 0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
 the end of the capture, +5m from its start.";

@@ -203,12 +203,19 @@ impl Replay<'_> {
         if !self.starting.is_some_and(|starting| starting.contains(at)) {
             return Ok(false);
         }
+        let at = at.saturating_add_millis(-rule.group.query_offset_ms);
         let before = at.saturating_add_millis(-NEW_INTERVALS * self.interval(rule.group));
-        let (now, before) =
-            (self.evidence(rule, at, element)?, self.evidence(rule, before, element)?);
-        let had =
-            |selector: &str| before.iter().any(|one| one.selector == selector && one.series > 0);
-        Ok(now.iter().any(|one| one.series > 0 && !had(&one.selector)))
+        self.finder().reads_what_is_new(&rule.rule.expression, element, (before, at))
+    }
+
+    fn finder(&self) -> EvidenceFinder<'_> {
+        let options = self.engine.options();
+        EvidenceFinder {
+            storage: &self.overlay,
+            cache: self.cache,
+            dialect: options.dialect,
+            lookback_ms: options.lookback_ms,
+        }
     }
 
     fn evidence(
@@ -220,15 +227,8 @@ impl Replay<'_> {
         if rule.changes > EVIDENCED {
             return Ok(Vec::new());
         }
-        let options = self.engine.options();
-        let finder = EvidenceFinder {
-            storage: &self.overlay,
-            cache: self.cache,
-            dialect: options.dialect,
-            lookback_ms: options.lookback_ms,
-        };
         let at = at.saturating_add_millis(-rule.group.query_offset_ms);
-        finder.find(&rule.rule.expression, element, at)
+        self.finder().find(&rule.rule.expression, element, at)
     }
 }
 

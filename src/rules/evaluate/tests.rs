@@ -267,3 +267,38 @@ fn what_fires_as_its_series_begin_in_a_new_cluster_and_is_resolved_is_no_inciden
         assert_eq!(report.rules().next().expect("there is one").outcome, outcome, "{age} {down}");
     }
 }
+
+#[test]
+fn a_state_that_is_entered_is_no_series_that_begins() {
+    let state = |state: &'static str| {
+        [("__name__", "state"), ("job", "pd"), ("store", "1"), ("state", state)]
+    };
+    let started = ["0"; 8].join(" ");
+    let storage = storage(&[
+        (&[("__name__", "process_start_time_seconds"), ("job", "pd")], &started),
+        (&[("__name__", "pd_cluster_status"), ("job", "pd")], &started),
+        (&state("Up"), "1 1 1 _ _ _ 1 1"),
+        (&state("Down"), "_ _ _ 1 1 1 _ _"),
+    ]);
+    let rule = "{alert: StoreDown, expr: 'state{state=\"Down\"} > 0'}";
+    let report = replayed(&[file(rule)], &storage, 8);
+    assert!(report.starting.is_some());
+    assert_eq!(report.rules().next().expect("there is one").outcome, Outcome::Fired);
+}
+
+#[test]
+fn another_exposer_of_the_same_is_no_series_that_begins() {
+    let started = ["0"; 8].join(" ");
+    let status = |instance: &'static str| {
+        [("__name__", "pd_cluster_status"), ("instance", instance), ("store", "1")]
+    };
+    let storage = storage(&[
+        (&[("__name__", "process_start_time_seconds"), ("instance", "a")], &started),
+        (&status("a"), "0 0 0 _ _ _ _ _"),
+        (&status("b"), "_ _ _ 1 1 1 0 0"),
+    ]);
+    let report =
+        replayed(&[file("{alert: StoreDown, expr: 'pd_cluster_status > 0'}")], &storage, 8);
+    assert!(report.starting.is_some());
+    assert_eq!(report.rules().next().expect("there is one").outcome, Outcome::Fired);
+}

@@ -93,7 +93,7 @@ async fn a_fault_is_posted_with_its_labels_and_what_to_do() {
 /// An Alertmanager that does not outlive its test.
 struct Server {
     child: Child,
-    _storage: TempDir,
+    _dir: TempDir,
 }
 
 impl Drop for Server {
@@ -117,7 +117,7 @@ async fn alertmanager() -> (Server, String) {
         .stderr(Stdio::null())
         .spawn()
         .expect("Debian's package prometheus-alertmanager is installed");
-    let mut server = Server { child, _storage: dir };
+    let mut server = Server { child, _dir: dir };
     let port = port_of(&mut server.child).await.expect("it listens");
     (server, format!("http://127.0.0.1:{port}"))
 }

@@ -38,6 +38,19 @@ fn start(dir: &Path, prometheus: &str, more: &[&str]) -> Watch {
     Watch(child)
 }
 
+/// The base URL of a server that accepts everything, and the bodies that it has been sent.
+async fn hook() -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let sent = bodies.clone();
+    tokio::spawn(accept(listener, move |_, body| {
+        sent.lock().expect("nobody panicked").push(body.to_vec());
+        Some((204, "text/plain", Vec::new()))
+    }));
+    (url, bodies)
+}
+
 /// Waits until something is there.
 async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     for _ in 0..600 {
@@ -59,18 +72,13 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     }
     let never = TimeRange::new(run.window.start, run.window.start);
     let playback = Playback::start(run, ServerClock::Real, never).await;
-    let hooked = Arc::new(Mutex::new(Vec::new()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let hook = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
-    let bodies = hooked.clone();
-    tokio::spawn(accept(listener, move |_, body| {
-        bodies.lock().expect("nobody panicked").push(body.to_vec());
-        Some((204, "text/plain", Vec::new()))
-    }));
+    let (hook, hooked) = hook().await;
+    let hook = format!("{hook}/hook");
+    let (alertmanager, alerted) = self::hook().await;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let told = dir.path().join("told.json");
     let exec = format!("cat > {0}.part && mv {0}.part {0}", told.display());
-    let hooks = ["--exec", &exec, "--webhook", &hook];
+    let hooks = ["--exec", &exec, "--webhook", &hook, "--alertmanager", &alertmanager];
     let watch = start(dir.path(), &playback.prometheus, &hooks);
     let first = || hooked.lock().expect("nobody panicked").first().cloned();
     let body = wait_for("a verdict", first).await;
@@ -80,6 +88,12 @@ async fn a_fault_is_told_and_its_hour_is_kept() {
     assert_eq!(posted["notices"][0]["turn"], "began", "{posted}");
     let executed = std::fs::read(&told).expect("the command ran before");
     assert_eq!(executed, body);
+
+    let alert = || alerted.lock().expect("nobody panicked").first().cloned();
+    let body = wait_for("an alert", alert).await;
+    let alerts: Value = serde_json::from_slice(&body).expect("the body is JSON");
+    assert_eq!(alerts[0]["labels"]["mode"], "traffic_surge", "{alerts}");
+    assert_eq!(alerts[0]["labels"]["run"], "watch", "{alerts}");
 
     // The recorder dies in the middle of it; the next one goes on and remembers.
     drop(watch);
