@@ -98,7 +98,7 @@ impl Compared<'_> {
         };
         let pods_differ = pod_of(left).zip(pod_of(right)).is_some_and(|(a, b)| a != b);
         self.component(a) == self.component(b)
-            && !CLUSTER_LABELS.iter().any(|name| differ(&name))
+            && !CLUSTER_LABELS.iter().any(differ)
             && !pods_differ
             && !self.shown[a].is_another(&self.shown[b])
     }
