@@ -142,6 +142,7 @@ pub async fn record(
         selectors: everything.iter().map(ToString::to_string).collect(),
         copied_by: vec![mode.name().to_owned()],
         clock_offsets: vec![],
+        told: Default::default(),
         export: None,
     };
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]

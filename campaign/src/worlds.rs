@@ -48,6 +48,21 @@ fn became(lab: &Verdict, now: &Verdict) -> Became {
     }
 }
 
+/// Onsets that lie farther from the lab's than both say they may be off.
+fn off(lab: &Verdict, now: &Verdict) -> Vec<String> {
+    let pairs = lab.causes.iter().chain(&lab.changes).zip(now.causes.iter().chain(&now.changes));
+    let same = pairs.filter(|(lab, now)| lab.mode == now.mode);
+    same.filter_map(|(lab, now)| {
+        let by = now.onset_ms - lab.onset_ms;
+        let may_be = lab.onset_uncertainty_ms + now.onset_uncertainty_ms;
+        (by.abs() > may_be).then(|| {
+            let (by, may_be) = (by as f64 / 1e3, may_be as f64 / 1e3);
+            format!("the onset of {} is off by {by} s, and says {may_be} s", now.mode)
+        })
+    })
+    .collect()
+}
+
 /// Prints a row for each world and a line for each verdict that differs from the lab's; fails where a cause is
 /// wrong, or where a world that lacks nothing says less.
 pub fn run(folder: &Path, only: &[String]) -> Result<()> {
@@ -82,6 +97,7 @@ fn row(world: &World, runs: &[(String, Run, Verdict)]) -> usize {
         (world.change)(&mut run);
         let now = run.verdict();
         let became = became(lab, &now);
+        told.extend(off(lab, &now).into_iter().map(|text| format!("  {name}: {text}")));
         *counts.entry(became).or_default() += 1;
         if became != Became::Right {
             let excused = became == Became::CannotTell && world.lacks.is_some();

@@ -38,6 +38,7 @@ fn meta() -> RunMeta {
         selectors: vec![],
         copied_by: vec![],
         clock_offsets: vec![],
+        told: Default::default(),
         export: None,
     }
 }

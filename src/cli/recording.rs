@@ -259,6 +259,7 @@ pub fn open(
             .and_then(|found| found.clock_offset.clone())
             .into_iter()
             .collect(),
+        told: plan.told.clone(),
         export: None,
     };
     if !plan.path.exists() {
@@ -316,6 +317,7 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
         selectors,
         copied_by,
         clock_offsets: [before.clock_offsets, now.clock_offsets].concat(),
+        told: now.told.or(before.told),
         export: before.export,
     }
 }

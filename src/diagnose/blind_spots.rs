@@ -123,7 +123,7 @@ fn undecided_clusters(evidence: &Evidence) -> Option<Unchecked> {
     let names: Vec<String> = clusters.take(NAMED).map(Labels::to_string).collect();
     (!names.is_empty()).then(|| {
         let what = format!("which cluster of the Prometheus it is: {}", names.join(", "));
-        Unchecked::new(&what, "operator record --match '{cluster=\"NAME\"}' --no-default-match")
+        Unchecked::new(&what, "operator replay RUN --cluster NAME")
     })
 }
 

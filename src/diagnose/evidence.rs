@@ -11,7 +11,7 @@ use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
     AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp,
-    Unreadable,
+    Told, Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
@@ -35,6 +35,8 @@ pub struct Parts<'a> {
     pub logs: Vec<LogEvent>,
     /// Offsets of sources' clocks that were measured.
     pub clock_offsets: &'a [ClockOffset],
+    /// What somebody said of clusters and nodes.
+    pub told: Told,
 }
 
 /// A window of a run, as known at an instant. Nothing in it became known later.
@@ -94,7 +96,8 @@ impl Evidence {
         let loss = parts.loss.filter(|loss| loss.parts.iter().any(|part| within(&part))).cloned();
         let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
         let mut gaps: Vec<Gap> = begun.cloned().collect();
-        let clocks = Clocks::new(&series, &pd, parts.clock_offsets, seen);
+        let measured = parts.clock_offsets.iter().filter(|offset| offset.at <= as_of);
+        let clocks = Clocks::new(&series, &pd, measured, seen);
         if !clocks.agree() {
             pd.redate(|at| clocks.by_prometheus(at));
             clocks.gaps_by_prometheus(&mut gaps);
@@ -103,7 +106,7 @@ impl Evidence {
         let mut logs = parts.logs;
         logs.retain(|line| seen.contains(line.at));
         logs.sort();
-        let (nodes, series) = Nodes::resolve(&listing(&pd), series);
+        let (nodes, series) = Nodes::resolve(&Listing { told: parts.told, ..listing(&pd) }, series);
         let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
         let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
         Self {
@@ -148,6 +151,7 @@ fn listing(pd: &PdHistory) -> Listing<'_> {
         stores: pd.stores.iter().map(|(id, history)| (*id, listed_store(history))).collect(),
         members: members.collect(),
         leaders: &pd.leaders,
+        told: Told::default(),
     }
 }
 

@@ -19,6 +19,7 @@ mod series;
 mod similar_names;
 mod stretches;
 mod time;
+mod told;
 mod topology;
 
 pub use as_of::AsOf;
@@ -39,6 +40,7 @@ pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_mark
 pub use similar_names::similar_names;
 pub use stretches::Stretches;
 pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
+pub use told::{Told, ToldNode};
 pub use topology::{
     Member, MemberId, MemberStatus, NodeState, PdOperator, RegionCounts, RegionId, Size, Store,
     StoreId, StoreLabel,

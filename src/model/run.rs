@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
+use super::told::Told;
 
 /// The name of a run: letters, digits, `.`, `_` and `-`, at most 100 bytes, not starting with
 /// a dot. It becomes a file name, so nothing that could leave a directory is allowed.
@@ -146,6 +147,9 @@ pub struct RunMeta {
     /// Clock offsets, in the order of measurement.
     #[serde(default)]
     pub clock_offsets: Vec<ClockOffset>,
+    /// What somebody said of clusters and nodes.
+    #[serde(default, skip_serializing_if = "Told::is_empty")]
+    pub told: Told,
     /// How it was exported; `None` for a recording that was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,

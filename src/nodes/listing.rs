@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{MemberId, RegionCounts, StoreId, Timestamp};
+use crate::model::{MemberId, RegionCounts, StoreId, Timestamp, Told};
 
 /// What PD says of its stores and members.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Listing<'a> {
     pub members: BTreeMap<String, ListedMember<'a>>,
     /// The name of PD's leader, at each change; `None` while there is none.
     pub leaders: &'a [(Timestamp, Option<String>)],
+    /// What somebody said of clusters and nodes.
+    pub told: Told,
 }
 
 /// A store as PD lists it. Histories hold an entry for each change, ascending in time.

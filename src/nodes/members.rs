@@ -6,6 +6,7 @@ use super::address::{canonical, without_scheme};
 use super::listing::{ListedMember, Listing};
 use super::matching::Matching;
 use super::stores::{AGREES, Candidate, MARGIN, hosts_of, label_values, short_names};
+use super::told::{forms, node_keys, target_keys};
 
 /// For each listed member, in the order of its name, the place of its target and why.
 pub(super) fn match_members(
@@ -20,6 +21,11 @@ pub(super) fn match_members(
     };
     let values = |target: usize| label_values(targets[target].target);
     let address = |member: usize| canonical(without_scheme(members[member].1.url));
+    let told = &listing.told;
+    let means_member =
+        |member: usize| node_keys(told, &forms(&[address(member), members[member].0.clone()]));
+    let means_target = |target: usize| target_keys(told, &forms(&values(target)));
+    matching.by_key(Reason::Told, means_member, means_target, |_, _| true);
     matching.by_key(Reason::ListedAddress, |member| vec![address(member)], values, possible);
     let hosts = |member: usize| hosts_of([address(member).as_str()]);
     let instance_host = |target: usize| hosts_of([targets[target].target.instance()]);

@@ -20,6 +20,7 @@ mod stores;
 mod target;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use by_name::NodeIndex;
 pub use component::IN_EVERY_VERSION;

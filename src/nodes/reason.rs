@@ -5,6 +5,8 @@ use std::fmt;
 /// Why a node has the scrape target that it has, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
+    /// Somebody said so.
+    Told,
     /// One of the target's labels is the address that PD lists for it.
     ListedAddress,
     /// It is the only target of its component on the node's host.
@@ -30,13 +32,17 @@ pub enum Reason {
 impl Reason {
     /// Whether addresses or names decided, rather than behaviour.
     pub(super) fn is_by_name(self) -> bool {
-        matches!(self, Self::ListedAddress | Self::OnlyTargetOfHost | Self::NamedByLabel)
+        matches!(
+            self,
+            Self::Told | Self::ListedAddress | Self::OnlyTargetOfHost | Self::NamedByLabel
+        )
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Told => "somebody said so",
             Self::ListedAddress => "PD lists its address",
             Self::OnlyTargetOfHost => "the only such target on its host",
             Self::NamedByLabel => "a label names its host or pod",

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::listing::Listing;
-use super::same_node::{Compared, Group, spans};
+use super::same_node::{Compared, Group, are_possible, spans};
 use super::shown::shown;
 use super::target::TargetIndex;
 use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
@@ -48,6 +48,9 @@ fn groups(
     series: &[Series],
     listing: &Listing<'_>,
 ) -> (Vec<Group>, Vec<Labels>) {
+    if !are_possible(index, listing) {
+        return (Vec::new(), Vec::new());
+    }
     let (shown, spans) = (shown(index, series), spans(index, series));
     let compared = Compared { index, shown: &shown, spans: &spans };
     let groups = compared.groups(listing);

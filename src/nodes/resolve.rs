@@ -12,6 +12,7 @@ use super::replicas::merged;
 use super::shown::{Shown, shown};
 use super::stores::{Candidate, match_stores};
 use super::target::{ScrapeTarget, TargetIndex, as_scraped, names};
+use super::told::of_cluster;
 use crate::model::{Component, Labels, Series, StoreId, TargetKey};
 
 /// A store, and the scrape target that it is.
@@ -92,6 +93,7 @@ impl Nodes {
             None => one,
         };
         let series = series.into_iter().map(renamed_by_others).collect();
+        let (series, told_others) = of_cluster(&listing.told, series);
         let (series, former) = merged(series, listing);
         let index = TargetIndex::new(&series);
         let shown = shown(&index, &series);
@@ -113,7 +115,7 @@ impl Nodes {
                 .collect()
         };
         let mut nodes = Self {
-            other_clusters: chosen.others.iter().cloned().collect(),
+            other_clusters: chosen.others.iter().cloned().chain(told_others).collect(),
             undecided_clusters: chosen.undecided.iter().cloned().collect(),
             former,
             ..Self::default()

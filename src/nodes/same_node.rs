@@ -50,7 +50,7 @@ impl Compared<'_> {
         }
         let nodes: Vec<usize> =
             (0..self.index.labels.len()).filter(|one| self.component(*one).is_node()).collect();
-        let by_place = self.by_place(&nodes);
+        let by_place = by_place(self.index, &nodes);
         for place in by_place.values() {
             for (number, &a) in place.iter().enumerate() {
                 for &b in &place[number + 1..] {
@@ -70,21 +70,6 @@ impl Compared<'_> {
         self.index.components[target]
     }
 
-    /// The targets at each instance and of each pod.
-    fn by_place(&self, nodes: &[usize]) -> BTreeMap<(&'static str, String), Vec<usize>> {
-        let mut places: BTreeMap<(&'static str, String), Vec<usize>> = BTreeMap::new();
-        for &target in nodes {
-            let labels = &self.index.labels[target];
-            if let Some(instance) = labels.get("instance") {
-                places.entry(("instance", canonical(instance))).or_default().push(target);
-            }
-            if let Some(pod) = pod_of(labels) {
-                places.entry(("pod", pod.to_owned())).or_default().push(target);
-            }
-        }
-        places
-    }
-
     /// Whether two targets at one place are one node: nothing in their labels says otherwise, and one follows
     /// the other or both show the same process.
     fn is_same(&self, a: usize, b: usize) -> bool {
@@ -98,7 +83,7 @@ impl Compared<'_> {
         };
         let pods_differ = pod_of(left).zip(pod_of(right)).is_some_and(|(a, b)| a != b);
         self.component(a) == self.component(b)
-            && !CLUSTER_LABELS.iter().any(|name| differ(&name))
+            && !CLUSTER_LABELS.iter().any(differ)
             && !pods_differ
             && !self.shown[a].is_another(&self.shown[b])
     }
@@ -220,6 +205,36 @@ impl Compared<'_> {
             });
         }
     }
+}
+
+/// The targets at each instance and of each pod.
+fn by_place(index: &TargetIndex, nodes: &[usize]) -> BTreeMap<(&'static str, String), Vec<usize>> {
+    let mut places: BTreeMap<(&'static str, String), Vec<usize>> = BTreeMap::new();
+    for &target in nodes {
+        let labels = &index.labels[target];
+        if let Some(instance) = labels.get("instance") {
+            places.entry(("instance", canonical(instance))).or_default().push(target);
+        }
+        if let Some(pod) = pod_of(labels) {
+            places.entry(("pod", pod.to_owned())).or_default().push(target);
+        }
+    }
+    places
+}
+
+/// Whether any targets could show the same node: they share a place, differ in labels of replicas alone, are more
+/// than PD lists, or a store had another address. Where none could, nothing of their series need be read.
+pub(super) fn are_possible(index: &TargetIndex, listing: &Listing<'_>) -> bool {
+    let all: BTreeSet<Labels> =
+        index.labels.iter().map(|labels| labels.without(&REPLICA_LABELS)).collect();
+    let nodes: Vec<usize> =
+        (0..index.labels.len()).filter(|one| index.components[*one].is_node()).collect();
+    let of = |component| nodes.iter().filter(|one| index.components[**one] == component).count();
+    all.len() < index.labels.len()
+        || by_place(index, &nodes).values().any(|place| place.len() > 1)
+        || of(Component::Tikv) > listing.stores.len()
+        || of(Component::Pd) > listing.members.len()
+        || listing.stores.values().any(|store| store.is_removed || !store.former.is_empty())
 }
 
 /// For how long, in milliseconds, a target that is gone may still be scraped beside the one that follows it.

@@ -6,7 +6,8 @@ use super::listing::{ListedStore, Listing};
 use super::matching::Matching;
 use super::shown::Shown;
 use super::target::ScrapeTarget;
-use crate::model::{Component, StoreId};
+use super::told::{forms, node_keys, target_keys};
+use crate::model::{Component, StoreId, Told};
 
 /// A target that comes into question, with its place among all targets and what it shows.
 pub(super) struct Candidate<'a> {
@@ -39,7 +40,7 @@ pub(super) fn match_stores(
                 .map(|index| &candidates[*index])
                 .filter(|one| one.target.component == component)
                 .collect();
-            for (store, target, reason) in pairs(&stores, &targets) {
+            for (store, target, reason) in pairs(&listing.told, &stores, &targets) {
                 found[stores[store].0] = Some((targets[target].place, reason));
             }
         }
@@ -51,6 +52,7 @@ pub(super) fn match_stores(
 }
 
 fn pairs(
+    told: &Told,
     stores: &[(usize, StoreId, &ListedStore<'_>)],
     targets: &[&Candidate<'_>],
 ) -> Vec<(usize, usize, Reason)> {
@@ -63,6 +65,14 @@ fn pairs(
         let listed = stores[store].2;
         [listed.status_address, listed.address].map(canonical).to_vec()
     };
+    let means_store = |store: usize| {
+        let (_, id, listed) = stores[store];
+        let mut names = addresses(store);
+        names.extend([id.to_string(), format!("store {id}"), listed.address.to_owned()]);
+        node_keys(told, &forms(&names))
+    };
+    let means_target = |target: usize| target_keys(told, &forms(&values(target)));
+    matching.by_key(Reason::Told, means_store, means_target, |_, _| true);
     matching.by_key(Reason::ListedAddress, addresses, values, possible);
     let hosts = |store: usize| {
         let listed = stores[store].2;

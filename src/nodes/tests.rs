@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::{Component, Labels, RegionCounts, Sample, Series, StoreId, Timestamp};
+use crate::model::{
+    Component, Labels, RegionCounts, Sample, Series, StoreId, Timestamp, Told, ToldNode,
+};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -367,4 +369,40 @@ fn stores_and_members_may_have_labels_of_clusters_of_their_own() {
     assert_eq!(targets_of(&nodes), [Some("10.0.0.8:20180"), Some("10.0.0.7:20180")]);
     assert_eq!(nodes.instance_of_member("pd0").as_deref(), Some("10.0.0.3:2379"));
     assert!(nodes.other_clusters.is_empty());
+}
+
+fn told(cluster: Option<&str>, nodes: &[&str]) -> Told {
+    let nodes = nodes.iter().map(|text| ToldNode::parse(text).expect("two names"));
+    Told { cluster: cluster.map(str::to_owned), nodes: nodes.collect() }
+}
+
+#[test]
+fn somebody_who_names_a_target_is_believed() {
+    let targets = || vec![up("tikv", "10.0.0.7:20180"), up("tikv", "10.0.0.8:20180")];
+    let (open, _) = Nodes::resolve(&two_stores(), targets());
+    assert_eq!(targets_of(&open), [None, None]);
+    for names in ["a=10.0.0.8:20180", "10.0.0.8=a.example.com:20160", "1=10.0.0.8"] {
+        let listing = Listing { told: told(None, &[names]), ..two_stores() };
+        let (nodes, _) = Nodes::resolve(&listing, targets());
+        assert_eq!(nodes.stores[0].reason, Reason::Told, "{names}");
+        assert_eq!(targets_of(&nodes), [Some("10.0.0.8:20180"), Some("10.0.0.7:20180")]);
+    }
+}
+
+#[test]
+fn somebody_who_names_the_cluster_is_believed() {
+    let of = |tenant, host: &str| {
+        let instance = format!("{host}.example.com:20180");
+        tikv(&[("job", "tikv"), ("instance", &instance), ("tenant", tenant)], 0..5, &[])
+    };
+    let series = || [of("x", "a"), of("x", "b"), of("y", "a"), of("y", "b")].concat();
+    let (open, _) = Nodes::resolve(&two_stores(), series());
+    assert_eq!(targets_of(&open), [None, None]);
+    for name in ["y", "tenant=y"] {
+        let listing = Listing { told: told(Some(name), &[]), ..two_stores() };
+        let (nodes, kept) = Nodes::resolve(&listing, series());
+        assert_eq!(targets_of(&nodes), [Some("a.example.com:20180"), Some("b.example.com:20180")]);
+        assert!(kept.iter().all(|one| one.labels.get("tenant") == Some("y")));
+        assert_eq!(nodes.other_clusters, [Labels::from_pairs(&[("tenant", "x")])]);
+    }
 }

@@ -228,8 +228,17 @@ fn next_steps(run: &str, verdict: &Verdict) -> Vec<String> {
         steps.push(format!("operator explain {} {}", shell_word(run), reason.finding));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
-    steps.extend(unchecked.iter().find_map(|one| one.command.clone()));
+    let command = unchecked.iter().find_map(|one| one.command.as_deref());
+    steps.extend(command.map(|command| about(run, command)));
     steps
+}
+
+/// A command with the run as the reader gave it, where it names this program's `RUN`.
+fn about(run: &str, command: &str) -> String {
+    match command.strip_prefix("operator replay RUN") {
+        Some(rest) => format!("operator replay {}{rest}", shell_word(run)),
+        None => command.to_owned(),
+    }
 }
 
 /// A text as one word of a shell: in quotes where it has other characters than names and paths usually have.
@@ -245,5 +254,18 @@ fn unchecked(one: &Unchecked) -> String {
     match &one.command {
         Some(command) => format!("{}; try: {command}", one.what),
         None => one.what.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_names_the_run_as_it_was_given() {
+        let answer = "operator replay RUN --cluster NAME";
+        assert_eq!(about("chaos-02", answer), "operator replay chaos-02 --cluster NAME");
+        assert_eq!(about("a b.capture", answer), "operator replay 'a b.capture' --cluster NAME");
+        assert_eq!(about("chaos-02", "curl http://RUN"), "curl http://RUN");
     }
 }

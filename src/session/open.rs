@@ -6,7 +6,7 @@ use super::capture_storage::CaptureStorage;
 use super::window::{View, Window};
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::{HORIZON_MS, Verdict};
-use crate::model::{AsOf, TimeRange, Timestamp};
+use crate::model::{AsOf, TimeRange, Timestamp, Told};
 
 /// An open capture.
 ///
@@ -27,6 +27,7 @@ use crate::model::{AsOf, TimeRange, Timestamp};
 /// ```
 pub struct Session {
     reader: CaptureReader,
+    told: Told,
 }
 
 impl Session {
@@ -37,7 +38,12 @@ impl Session {
     /// [`CaptureError`] where there is no such file, it is no capture, it has a newer format, or it
     /// cannot be read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        Ok(Self { reader: CaptureReader::open(path)? })
+        Ok(Self { reader: CaptureReader::open(path)?, told: Told::default() })
+    }
+
+    /// Answers questions that addresses, names and behaviour leave open, before what the recording says.
+    pub fn tell(&mut self, told: Told) {
+        self.told = told;
     }
 
     /// The capture itself: metadata, series, answers, events, gaps, damage, digest.
@@ -57,7 +63,7 @@ impl Session {
     /// [`CaptureError`] where the capture cannot be read. Damaged parts are left out, and noted in
     /// the [`Recording`](crate::timeline::Recording).
     pub fn load(&self, view: View) -> Result<Window<'_>, CaptureError> {
-        Window::load(&self.reader, view)
+        Window::load(&self.reader, view, &self.told)
     }
 
     /// The view as of `at` that looks back as far as `operator watch` does: [`HORIZON_MS`].

@@ -13,7 +13,9 @@ use crate::diagnose::{
     Evidence, LATENCIES, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics,
     reads, requested_types, why_not,
 };
-use crate::model::{AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp};
+use crate::model::{
+    AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp, Told,
+};
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
 
@@ -122,8 +124,13 @@ pub struct Judgement {
 }
 
 impl<'s> Window<'s> {
-    pub(super) fn load(reader: &'s CaptureReader, view: View) -> Result<Self, CaptureError> {
+    pub(super) fn load(
+        reader: &'s CaptureReader,
+        view: View,
+        told: &Told,
+    ) -> Result<Self, CaptureError> {
         let mut recording = recording::load(reader, view.range)?;
+        recording.meta.told = told.clone().or(std::mem::take(&mut recording.meta.told));
         let series = diagnosis_series(reader, recording.window)?;
         recording::note_damage(&mut recording, reader)?;
         Ok(Self { reader, view, recording, series, survey: OnceCell::new() })
@@ -293,6 +300,7 @@ fn evidence(
         loss: recording.loss.as_ref(),
         logs: recording.events.iter().filter_map(LogEvent::of_event).collect(),
         clock_offsets: &recording.meta.clock_offsets,
+        told: recording.meta.told.clone(),
     };
     Evidence::with_history(recording.window, as_of, history, parts)
 }

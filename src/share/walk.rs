@@ -13,7 +13,7 @@ use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
 use crate::capture::Rewrite;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, PdAnswer, PdOutcome, RunMeta,
-    RunName, Source,
+    RunName, Source, Told, ToldNode,
 };
 use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
@@ -79,6 +79,15 @@ impl<C: Content> Walk<C> {
         for offset in &mut clock_offsets {
             offset.source = name(&offset.source);
         }
+        let told = Told {
+            cluster: meta.told.cluster.as_deref().map(&mut name),
+            nodes: meta
+                .told
+                .nodes
+                .iter()
+                .map(|one| ToldNode { name: name(&one.name), also: name(&one.also) })
+                .collect(),
+        };
         let cluster_id = meta.cluster_id.as_deref().map(|id| match id.parse() {
             Ok(id) if id >= LEAST_RANDOM_ID => self.content.id(id).to_string(),
             _ => self.content.text(id, Class::Name),
@@ -90,6 +99,7 @@ impl<C: Content> Walk<C> {
             endpoints,
             selectors,
             clock_offsets,
+            told,
             created: meta.created,
             versions: meta.versions.clone(),
             copied_by: meta.copied_by.clone(),

@@ -14,6 +14,7 @@ pub(in crate::timeline) fn recording() -> Recording {
         selectors: vec![],
         copied_by: vec![],
         clock_offsets: vec![],
+        told: Default::default(),
         export: None,
     };
     let window = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(600_000));

@@ -13,7 +13,7 @@ use crate::diagnose::survey::Survey;
 use crate::diagnose::{
     Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named, notices,
 };
-use crate::model::{RunName, Timestamp, escape_json};
+use crate::model::{ClockOffset, RunName, Timestamp, Told, escape_json};
 use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
@@ -76,6 +76,10 @@ pub struct Monitor {
     pub notifiers: Option<Notifiers>,
     /// The alerts that the notifiers post; `None` where there is no Alertmanager.
     pub alerts: Option<Alerts>,
+    /// What somebody said of clusters and nodes.
+    pub told: Told,
+    /// Offsets of clocks that were measured when the recording began.
+    pub clock_offsets: Vec<ClockOffset>,
     /// The run that is recorded.
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
@@ -121,7 +125,14 @@ impl Monitor {
     fn judge(&mut self, as_of: Timestamp) {
         let known = self.recent.as_of(as_of);
         let series = named(&known.series);
-        let parts = Parts { series, pd: &known.pd, gaps: &known.gaps, ..Parts::default() };
+        let parts = Parts {
+            series,
+            pd: &known.pd,
+            gaps: &known.gaps,
+            clock_offsets: &self.clock_offsets,
+            told: self.told.clone(),
+            ..Parts::default()
+        };
         let mut evidence = Evidence::new(known.window, as_of, parts);
         let survey = || Ok::<_, Infallible>(Survey::of(&known.series, known.window));
         let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);

@@ -144,6 +144,7 @@ fn meta(created: Timestamp) -> Result<RunMeta> {
         selectors: vec![],
         copied_by: vec![],
         clock_offsets: vec![],
+        told: Default::default(),
         export: None,
     })
 }

@@ -137,8 +137,11 @@ async fn reason(play: Play, mode: ReadMode) -> GapReason {
     result.expect_err("the answer is refused").gap_reason()
 }
 
-const ALL: [ReadMode; 3] =
-    [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples, ReadMode::Query];
+const ALL: [ReadMode; 4] =
+    [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples, ReadMode::Export, ReadMode::Query];
+
+/// The type of a VictoriaMetrics's export.
+const LINES: &str = "application/stream+json; charset=utf-8";
 
 #[tokio::test]
 async fn html_is_malformed_in_every_mode() {
@@ -153,6 +156,37 @@ async fn half_a_json_is_malformed() {
     let play =
         typed("application/json", br#"{"status":"success","data":{"resultType":"matrix","res"#);
     assert_eq!(reason(play, ReadMode::Query).await, GapReason::Malformed);
+}
+
+#[tokio::test]
+async fn an_export_is_read_line_by_line() {
+    let lines = concat!(
+        r#"{"metric":{"__name__":"up","job":"tikv"},"values":[1,0],"timestamps":[2000,17000]}"#,
+        "\n",
+        r#"{"metric":{"__name__":"st","job":"tikv"},"values":[2.5,null,+Inf],"timestamps":[2000,17000,99000]}"#,
+        "\n",
+    );
+    let (result, sink) = read(typed(LINES, lines.as_bytes()), ReadMode::Export).await;
+    let stats = result.expect("it reads");
+    assert_eq!((stats.series, stats.samples, sink.series.len()), (2, 4, 2));
+    let half = &lines[..lines.len() - 9];
+    let (result, _) = read(typed(LINES, half.as_bytes()), ReadMode::Export).await;
+    let refused = result.expect_err("half a line is none").gap_reason();
+    assert_eq!(refused, GapReason::Malformed);
+}
+
+#[tokio::test]
+async fn a_scalar_may_come_as_a_vector_of_one() {
+    let time = async |result: &str| {
+        let body =
+            format!(r#"{{"status":"success","data":{{"resultType":"vector","result":{result}}}}}"#);
+        let url = serve(typed("application/json", body.as_bytes())).await;
+        let client = PrometheusClient::new(&url, &HttpOptions::default()).expect("it is valid");
+        client.server_time().await
+    };
+    let one = r#"[{"metric":{},"value":[1795937394,"1795937364.336"]}]"#;
+    assert_eq!(time(one).await, Ok(Timestamp::from_millis(1_795_937_394_000)));
+    assert!(time("[]").await.is_err());
 }
 
 #[tokio::test]
@@ -195,6 +229,7 @@ async fn an_endless_answer_ends_at_the_limit() {
     for (mode, content_type) in [
         (ReadMode::RemoteReadChunks, STREAMED),
         (ReadMode::RemoteReadSamples, PROTOBUF),
+        (ReadMode::Export, LINES),
         (ReadMode::Query, "application/json"),
     ] {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n");
@@ -330,9 +365,14 @@ async fn one_bad_series_costs_itself_alone_by_every_way_of_reading() {
         {"metric":{"":"x"},"values":[[1.0,"1"]]},
         {"metric":{"job":"b"},"values":[[1.0,"one"]]},
         {"metric":{"__name__":"up"},"values":[[1.0,"1"]]}]}}"#;
+    let lines = br#"{"metric":{"store":"a","store":"b"},"values":[1],"timestamps":[1000]}
+{"metric":{"":"x"},"values":[1],"timestamps":[1000]}
+{"metric":{"job":"b"},"values":["one"],"timestamps":[1000]}
+{"metric":{"__name__":"up"},"values":[1],"timestamps":[1000]}"#;
     for (mode, play) in ALL.into_iter().zip([
         typed(STREAMED, &framed(&chunks)),
         typed(PROTOBUF, &samples),
+        typed(LINES, lines),
         typed("application/json", json),
     ]) {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");

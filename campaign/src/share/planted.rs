@@ -152,6 +152,7 @@ fn meta(draw: &mut Draw<'_>, cluster: &str) -> Result<RunMeta> {
         selectors: vec![format!("{{job=~\"{cluster}-.*\",team=\"{}\"}}", draw.word())],
         copied_by: vec![],
         clock_offsets: vec![],
+        told: Default::default(),
         export: None,
     })
 }

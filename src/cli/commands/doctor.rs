@@ -19,7 +19,9 @@ use crate::cli::source_fix::source_fix;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::diagnose::median;
-use crate::model::{EncodedLabels, Labels, Sample, TimeRange, Timestamp, escape, escape_path};
+use crate::model::{
+    EncodedLabels, Labels, Sample, TimeRange, Timestamp, Told, escape, escape_path,
+};
 use crate::pd::{Member, members_view};
 use crate::record::Subject;
 use crate::report;
@@ -279,7 +281,9 @@ async fn interval_check(found: &PrometheusFound, intervals: &BTreeSet<i64>) -> C
 
 /// Whether the targets are the nodes that PD lists.
 async fn node_checks(pd: &PdFound, found: &PrometheusFound, selectors: &[Selector]) -> Vec<Check> {
-    let Some(nodes) = membership::scraped_nodes(pd, found, selectors, clock::now()).await else {
+    let Some(nodes) =
+        membership::scraped_nodes(pd, found, (selectors, &Told::default()), clock::now()).await
+    else {
         return Vec::new();
     };
     let check = |finding| match finding {

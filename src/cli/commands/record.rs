@@ -242,7 +242,8 @@ async fn warn_of_membership(
 ) {
     let (Some(pd), Some(prometheus)) = (pd, prometheus) else { return };
     let until = plan.history.map_or(now, |range| range.end.min(now));
-    let nodes = membership::scraped_nodes(pd, prometheus, &plan.selectors, until).await;
+    let nodes =
+        membership::scraped_nodes(pd, prometheus, (&plan.selectors, &plan.told), until).await;
     for finding in nodes.iter().flat_map(membership::findings) {
         if let Finding::Partial(text, fix) | Finding::Foreign(text, fix) = finding {
             watchers.reporter().line(&format!("warning: {}; {fix}", escape(&text)));

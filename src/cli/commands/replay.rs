@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::capture::CaptureReader;
+use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
@@ -65,6 +66,8 @@ pub struct ReplayArgs {
     /// what it claimed and why that lost
     #[arg(long, value_name = "MODE", conflicts_with = "verify")]
     why_not: Option<String>,
+    #[command(flatten)]
+    told: ToldArgs,
     /// Evaluate twice, differently, and compare; look up in the capture what findings cite. Exits with 4
     /// where anything differs
     #[arg(long)]
@@ -82,6 +85,7 @@ impl ReplayArgs {
             at: None,
             post_mortem: false,
             why_not: None,
+            told: ToldArgs::default(),
             verify: false,
         }
     }
@@ -95,7 +99,8 @@ impl ReplayArgs {
 pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
     let path = lookup::find(&global.dir, name)?;
-    let session = Session::open(&path)?;
+    let mut session = Session::open(&path)?;
+    session.tell(args.told.clone().told()?);
     let view = view(&session, args)?;
     let cannot = || format!("cannot replay {}", escape_path(path.shown()));
     let window = session.load(view).with_context(cannot)?;

@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cli::config::retention::RetentionArgs;
+use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
@@ -148,6 +149,10 @@ pub struct ConfigFile {
     pub r#match: Vec<String>,
     /// Whether only `match` is copied, as `--no-default-match`.
     pub no_default_match: bool,
+    /// The cluster that is meant, as `--cluster`.
+    pub cluster: Option<String>,
+    /// Two names of a node, as `--node`.
+    pub node: Vec<String>,
     /// Logs of PD answers to import, as `--pd-log`.
     pub pd_log: Vec<PathBuf>,
     /// URLs of PD members, as `--pd`.
@@ -188,6 +193,11 @@ impl ConfigFile {
     /// The keys of the file about how much is kept.
     pub fn retention(&self) -> RetentionArgs {
         RetentionArgs { keep: self.keep.clone(), max_bytes: self.max_bytes.clone() }
+    }
+
+    /// The keys of the file about clusters and nodes.
+    pub fn told(&self) -> ToldArgs {
+        ToldArgs { cluster: self.cluster.clone(), nodes: self.node.clone() }
     }
 
     /// The keys of the file about sources.

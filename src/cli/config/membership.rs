@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sources::{PdFound, PrometheusFound};
 use crate::diagnose::{Evidence, Parts};
-use crate::model::{EncodedLabels, Labels, PdAnswer, Sample, Series, TimeRange, Timestamp};
+use crate::model::{EncodedLabels, Labels, PdAnswer, Sample, Series, TimeRange, Timestamp, Told};
 use crate::nodes::{HEARTBEATS, METRICS, Nodes};
 use crate::pd::{MEMBERS, STORES};
 use crate::source::{Selector, SeriesSink, SourceError};
@@ -31,18 +31,18 @@ pub enum Finding {
 pub async fn scraped_nodes(
     pd: &PdFound,
     prometheus: &PrometheusFound,
-    selectors: &[Selector],
+    (selectors, told): (&[Selector], &Told),
     until: Timestamp,
 ) -> Option<Nodes> {
     let range = TimeRange::new(until + -LOOKS_BACK_MS, until);
-    let resolved = resolve(pd, prometheus, selectors, range);
+    let resolved = resolve(pd, prometheus, (selectors, told), range);
     tokio::time::timeout(PATIENCE, resolved).await.ok()?
 }
 
 async fn resolve(
     pd: &PdFound,
     prometheus: &PrometheusFound,
-    selectors: &[Selector],
+    (selectors, told): (&[Selector], &Told),
     range: TimeRange,
 ) -> Option<Nodes> {
     let mut answers: Vec<PdAnswer> = pd.ask_all(MEMBERS).await;
@@ -56,7 +56,8 @@ async fn resolve(
     if collected.0.is_empty() {
         return None;
     }
-    let parts = Parts { series: collected.series(), pd: &answers, ..Parts::default() };
+    let told = told.clone();
+    let parts = Parts { series: collected.series(), pd: &answers, told, ..Parts::default() };
     let nodes = Evidence::new(range, Timestamp::MAX, parts).nodes;
     let is_listed = nodes.stores.iter().any(|store| store.id.is_some());
     is_listed.then_some(nodes)
@@ -72,7 +73,7 @@ pub fn findings(nodes: &Nodes) -> Vec<Finding> {
     if !undecided.is_empty() {
         found.push(Finding::Foreign(
             format!("nothing tells which of these clusters PD's is: {}", undecided.join(", ")),
-            "select one with --no-default-match --match '{cluster=\"NAME\"}'",
+            "name it with --cluster NAME",
         ));
     } else if missing.len() == all {
         found.push(Finding::Foreign(
@@ -81,8 +82,12 @@ pub fn findings(nodes: &Nodes) -> Vec<Finding> {
         ));
     } else if !missing.is_empty() {
         found.push(Finding::Partial(
-            format!("{} of {all} stores have no known target: {}", missing.len(), missing.join(", ")),
-            "add them to Prometheus's scrape_configs, or see `operator show RUN --nodes` afterwards",
+            format!(
+                "{} of {all} stores have no known target: {}",
+                missing.len(),
+                missing.join(", ")
+            ),
+            "add them to Prometheus's scrape_configs, or name their targets with --node NAME=NAME",
         ));
     } else {
         found.push(Finding::Whole(format!("all {all} stores of PD are targets")));

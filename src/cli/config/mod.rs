@@ -9,3 +9,4 @@ pub(super) mod plan;
 pub(super) mod retention;
 pub(super) mod sources;
 pub(super) mod subjects;
+pub(super) mod told;

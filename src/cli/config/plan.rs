@@ -14,9 +14,10 @@ use crate::cli::Global;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::retention::{self, RetentionArgs};
 use crate::cli::config::subjects::{self, Asking};
+use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::cli::lookup::SUFFIX;
-use crate::model::{RunName, TimeRange, Timestamp, parse_duration_ms};
+use crate::model::{RunName, TimeRange, Timestamp, Told, parse_duration_ms};
 use crate::record::{Retention, Subject, stamped_name};
 use crate::source::Selector;
 
@@ -57,6 +58,8 @@ pub struct LiveArgs {
     /// address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", help_heading = RECORDING)]
     pub listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub told: ToldArgs,
     #[command(flatten)]
     pub retention: RetentionArgs,
     /// A TOML file whose keys are these flags; flags come first
@@ -101,6 +104,8 @@ pub struct Plan {
     pub interval: Duration,
     /// Paths of logs of PD's answers to import.
     pub pd_logs: Vec<PathBuf>,
+    /// What somebody said of clusters and nodes.
+    pub told: Told,
     /// The address on which the recorder's own metrics are served.
     pub listen: Option<SocketAddr>,
     /// How much is kept; `None` where the recording is a single file.
@@ -132,6 +137,7 @@ pub fn plan(
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = args.sources.or(file.sources());
     let listen = args.listen.or(file.listen);
+    let told = args.told.told()?.or(file.told().told()?);
     let retention = args.retention.clone().or(file.retention()).retention()?;
     let run = match args.run.or(file.run) {
         Some(name) => RunName::new(&name)?,
@@ -176,6 +182,7 @@ pub fn plan(
         live,
         interval,
         pd_logs,
+        told,
         listen,
         retention,
     })

@@ -63,10 +63,10 @@ pub struct Clocks {
 
 impl Clocks {
     /// What was measured, and what series and PD's answers show.
-    pub fn new(
+    pub fn new<'o>(
         series: &[Series],
         pd: &PdHistory,
-        measured: &[ClockOffset],
+        measured: impl IntoIterator<Item = &'o ClockOffset>,
         window: TimeRange,
     ) -> Self {
         let leads = readings(series);
@@ -78,7 +78,7 @@ impl Clocks {
         );
         let of_prometheus = Source::Prometheus.to_string();
         let is_about = |one: &&ClockOffset| one.source == of_prometheus && near.contains(one.at);
-        for one in measured.iter().filter(is_about) {
+        for one in measured.into_iter().filter(is_about) {
             take_measured(&mut stretches, one);
         }
         if let Some(first) = stretches.first_mut() {

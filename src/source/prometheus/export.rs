@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::PrometheusClient;
-use super::query::{Pairs, put_in_order};
+use super::query::{Pairs, Unreadable, put_in_order};
 use super::read::{Counted, seconds};
 use super::selector::Selector;
 use crate::model::{EncodedLabels, Labels, Sample, TimeRange, Timestamp, stale_marker};
@@ -63,15 +63,19 @@ impl PrometheusClient {
         if line.is_empty() {
             return Ok(());
         }
-        match decode(line, range) {
+        let decoded = decode(line, range).map_err(|why| {
+            let start = self.redactor().body_start(line);
+            self.malformed(url, format!("{why}, in {start:?}"))
+        })?;
+        match decoded {
             Ok((labels, samples)) => {
                 let mut encoded = Vec::new();
                 labels.encode(&mut encoded);
                 counted.series(EncodedLabels(&encoded), &samples)
             }
-            Err(why) => {
-                let start = self.redactor().body_start(line);
-                Err(self.malformed(url, format!("{why}, in {start:?}")))
+            Err(Unreadable { series, why }) => {
+                counted.sink.unreadable(&series, &why);
+                Ok(())
             }
         }
     }
@@ -85,19 +89,28 @@ struct Line<'a> {
     timestamps: Vec<i64>,
 }
 
-/// The series in a line, with its samples inside the range, ascending.
-fn decode(line: &[u8], range: TimeRange) -> Result<(Labels, Vec<Sample>), String> {
+/// The labels of a series and its samples.
+type Found = (Labels, Vec<Sample>);
+
+/// The series in a line, with its samples inside the range, ascending; or why that series alone cannot be read.
+/// An error is a line that is none.
+fn decode(line: &[u8], range: TimeRange) -> Result<Result<Found, Unreadable>, String> {
     let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
     let text = with_infinities_as_text(text);
     let line: Line<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let found = series(&line, range);
+    Ok(found.map_err(|why| Unreadable { series: line.metric.to_string(), why }))
+}
+
+fn series(line: &Line<'_>, range: TimeRange) -> Result<Found, String> {
     if line.values.len() != line.timestamps.len() {
         return Err("there are not as many values as timestamps".to_owned());
     }
     let mut pairs = line.metric.borrowed();
     let labels = Labels::of(&mut pairs).map_err(|error| error.to_string())?;
     let mut samples = Vec::with_capacity(line.values.len());
-    for (value, millis) in line.values.iter().zip(line.timestamps) {
-        let at = Timestamp::from_millis(millis);
+    for (value, millis) in line.values.iter().zip(&line.timestamps) {
+        let at = Timestamp::from_millis(*millis);
         let value = self::value(value.get()).ok_or_else(|| format!("{value} is no value"))?;
         if range.contains(at) {
             samples.push(Sample { at, value });
@@ -137,7 +150,8 @@ mod tests {
 
     fn samples(line: &str) -> Vec<(i64, f64)> {
         let range = TimeRange::new(Timestamp::from_millis(10), Timestamp::from_millis(50));
-        let (labels, samples) = decode(line.as_bytes(), range).expect("it is a line");
+        let found = decode(line.as_bytes(), range).expect("it is a line");
+        let (labels, samples) = found.expect("it is a series");
         assert_eq!(labels.metric(), "st");
         samples.iter().map(|sample| (sample.at.as_millis(), sample.value)).collect()
     }
@@ -156,11 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
-        let all = TimeRange::ALL;
-        let refused = |line: &str| decode(line.as_bytes(), all).is_err();
-        assert!(refused("{"));
-        assert!(refused(r#"{"metric":{"__name__":"a"},"values":[1,2],"timestamps":[1]}"#));
-        assert!(refused(r#"{"metric":{"__name__":"a"},"values":[true],"timestamps":[1]}"#));
+    fn what_is_no_line_is_refused_and_what_is_no_series_left_out() {
+        let decoded = |line: &str| decode(line.as_bytes(), TimeRange::ALL);
+        assert!(decoded("{").is_err());
+        let left_out = |line: &str| matches!(decoded(line), Ok(Err(_)));
+        assert!(left_out(r#"{"metric":{"__name__":"a"},"values":[1,2],"timestamps":[1]}"#));
+        assert!(left_out(r#"{"metric":{"__name__":"a"},"values":[true],"timestamps":[1]}"#));
+        assert!(left_out(r#"{"metric":{"a":"b","a":"c"},"values":[1],"timestamps":[1]}"#));
     }
 }

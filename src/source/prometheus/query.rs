@@ -53,6 +53,14 @@ pub(super) struct MatrixSeries<'a> {
 #[derive(Debug)]
 pub(super) struct Pairs(Vec<(String, String)>);
 
+impl fmt::Display for Pairs {
+    /// `{name="value",…}`, as the server printed them.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self.0.iter().map(|(name, value)| format!("{name}={value:?}"));
+        write!(formatter, "{{{}}}", pairs.collect::<Vec<_>>().join(","))
+    }
+}
+
 impl Pairs {
     pub(super) fn borrowed(&self) -> Vec<(&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
@@ -93,13 +101,9 @@ pub(super) struct Unreadable {
 impl MatrixSeries<'_> {
     /// The series with its samples inside `range`, ascending, and whether it has native histograms too.
     pub(super) fn read(self, range: TimeRange) -> Result<(Series, bool), Unreadable> {
-        let pairs = self.metric.0;
-        let unreadable = |why: String| {
-            let pairs = pairs.iter().map(|(name, value)| format!("{name}={value:?}"));
-            Unreadable { series: format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")), why }
-        };
-        let mut borrowed: Vec<_> =
-            pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs = self.metric;
+        let unreadable = |why: String| Unreadable { series: pairs.to_string(), why };
+        let mut borrowed = pairs.borrowed();
         let labels = Labels::of(&mut borrowed).map_err(|error| unreadable(error.to_string()))?;
         let mut samples = Vec::with_capacity(self.values.len());
         for (seconds, text) in self.values {

@@ -8,6 +8,7 @@ mod labels;
 mod moving;
 mod naming;
 mod scraping;
+mod size;
 
 use crate::run::Run;
 
@@ -128,6 +129,7 @@ pub const WORLDS: &[World] = &[
     world("pd-60-s-behind", |run| scraping::skew_pd(run, -60)),
     world("recorder-60-s-ahead", |run| scraping::skew_recorder(run, 60)),
     world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
+    world("thirty-stores", |run| size::add_stores(run, 7)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),
