@@ -23,6 +23,9 @@ pub struct Clients {
     pub most_affected: Option<String>,
     /// What was served in each stretch, ascending in time.
     pub stretches: Vec<Stretch>,
+    /// The same of the statements that TiDB servers ran, of all types together; absent where none is recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<Stretch>,
     /// The fewest requests within one scrape interval during the fault; absent where none is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least: Option<Least>,

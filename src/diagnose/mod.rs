@@ -7,6 +7,7 @@
 //! [`Mode`] of `failure_modes` makes [`Claim`]s about the observed window, and `hypotheses` lets the
 //! deeper and earlier claim explain the others.
 
+mod alerts;
 mod blind_spots;
 mod clients;
 mod clocks;
@@ -20,6 +21,7 @@ pub mod survey;
 mod thresholds;
 mod verdict;
 
+pub use alerts::{FiredAlert, unexplained_alerts};
 pub use clients::{Clients, Impact, Least, Part, ServedRates, Stretch, TypeRates};
 pub use evidence::{Evidence, Parts};
 pub use failure_modes::ALL as MODES;
@@ -34,6 +36,6 @@ pub use notices::{Notice, Subject, Turn, notices};
 pub use observations::departures::{deviation, median};
 pub use observations::pd_history::{PdHistory, PdReading};
 pub use observations::tracks::{Point, Track};
-pub use observations::{LATENCIES, requested_types};
+pub use observations::{LATENCIES, STATEMENT_LATENCIES, STATEMENTS, requested_types};
 pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};

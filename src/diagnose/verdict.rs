@@ -146,3 +146,13 @@ pub struct Alternative {
     /// Why it was discarded, or what tells the cause from it.
     pub lost: String,
 }
+
+impl Alternative {
+    /// Its confidence in brackets, after a space; empty where it was not claimed.
+    pub fn sure_text(&self) -> String {
+        match self.confidence > 0.0 {
+            true => format!(" ({})", self.confidence),
+            false => String::new(),
+        }
+    }
+}

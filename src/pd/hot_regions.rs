@@ -134,7 +134,7 @@ fn busy_regions(kind: FlowKind, raw: Vec<RawRegion>) -> Option<Flow> {
 }
 
 /// Seconds between two heartbeats of a region: TiKV's `pd-heartbeat-tick-interval`.
-const REGION_HEARTBEAT_S: f64 = 60.0;
+pub const REGION_HEARTBEAT_S: f64 = 60.0;
 
 /// Which stores hold a peer of each region that a list of regions names.
 pub type RegionPeers = BTreeMap<RegionId, BTreeSet<StoreId>>;

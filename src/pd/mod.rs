@@ -24,7 +24,7 @@ pub use endpoint::{
     ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, STORES, Scope, VERSION,
     short_path,
 };
-pub use hot_regions::{Flow, FlowKind, HotRegion, RegionPeers};
+pub use hot_regions::{Flow, FlowKind, HotRegion, REGION_HEARTBEAT_S, RegionPeers};
 pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
 pub use pasted::{Pasted, pasted};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::diagnose::{Verdict, counted};
+use crate::diagnose::{FiredAlert, Verdict, counted};
 use crate::model::canonical_json;
 use crate::report::ReplayReport;
 use crate::session::CitationCheck;
@@ -16,6 +16,10 @@ pub struct Diagnosed {
     pub replay: ReplayReport,
     /// The diagnosis: outcome, causes and findings.
     pub verdict: Verdict,
+    /// Critical alerts of the bundled rules that fired and that the verdict does not explain; absent where there
+    /// are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unexplained_alerts: Vec<FiredAlert>,
     /// What `--verify` found; absent where nobody asked. The digest of the report does not cover it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -30,6 +34,9 @@ pub struct Verification {
     pub citations: CitationCheck,
 }
 
+/// How many alerts are named in a line.
+const ALERTS_NAMED: usize = 4;
+
 impl Verification {
     /// What was found, in a line.
     pub fn text(&self) -> String {
@@ -43,10 +50,26 @@ impl Verification {
 }
 
 impl Diagnosed {
-    /// Combines the two, and computes `report_digest` again so that it covers both.
-    pub fn new(mut replay: ReplayReport, verdict: Verdict) -> Self {
+    /// The alerts that the verdict does not explain, in a line; `None` where there are none.
+    pub fn alerts_text(&self) -> Option<String> {
+        let all = &self.unexplained_alerts;
+        let named: Vec<String> = all.iter().take(ALERTS_NAMED).map(FiredAlert::text).collect();
+        let more = match all.len().saturating_sub(ALERTS_NAMED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let text = format!("alerts firing and not explained: {}{more}", named.join(", "));
+        (!all.is_empty()).then_some(text)
+    }
+
+    /// Combines them, and computes `report_digest` again so that it covers all.
+    pub fn new(
+        mut replay: ReplayReport,
+        verdict: Verdict,
+        unexplained_alerts: Vec<FiredAlert>,
+    ) -> Self {
         replay.report_digest = None;
-        let mut whole = Self { replay, verdict, verification: None };
+        let mut whole = Self { replay, verdict, unexplained_alerts, verification: None };
         let digest = Sha256::digest(canonical_json(&whole).as_bytes());
         let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         whole.replay.report_digest = Some(digest);

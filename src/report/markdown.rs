@@ -47,6 +47,9 @@ pub fn markdown(report: &RunReport) -> String {
     if let Some(clients) = &verdict.clients {
         page.add(&format!("#### Clients\n\n{}\n", line(&clients.text)));
     }
+    if let Some(alerts) = report.replay.alerts_text() {
+        page.add(&format!("#### Alerts\n\n{}\n", line(&alerts)));
+    }
     for field in extra_fields(verdict) {
         let lines = match field.value {
             Extra::Text(text) => vec![text],
@@ -237,16 +240,11 @@ fn alternatives(verdict: &Verdict) -> String {
         return String::new();
     }
     let text = |one: &Alternative| {
-        format!(
-            "{} on {} ({:.0} %): {}",
-            one.mode,
-            one.target.text(),
-            one.confidence * 100.0,
-            one.lost
-        )
+        let sure = one.sure_text();
+        format!("{} on {}{sure}: {}", one.mode, one.target.text(), one.lost)
     };
     let lines: Vec<String> = verdict.alternatives.iter().map(text).collect();
-    format!("#### Considered and discarded\n\n{}", list(&lines))
+    format!("#### What it is not\n\n{}", list(&lines))
 }
 
 fn timeline(report: &RunReport) -> String {

@@ -42,6 +42,9 @@ pub fn prompt_text(report: &Diagnosed) -> String {
     if let Some(clients) = &verdict.clients {
         line(format!("- clients: {}", clients.text));
     }
+    if let Some(alerts) = report.alerts_text() {
+        line(format!("- {alerts}"));
+    }
     for one in &verdict.alternatives {
         line(format!("- dropped: {} at {}: {}", one.mode, one.target.text(), one.lost));
     }

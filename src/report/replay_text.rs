@@ -28,7 +28,7 @@ const ENTRIES_LISTED: usize = 4_000;
 pub fn replay_text(diagnosed: &Diagnosed, called: &str, width: usize, color: Color) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let report = &diagnosed.replay;
-    page.summary(called, &diagnosed.verdict);
+    page.summary(called, diagnosed);
     page.header(report);
     page.other_clusters(&diagnosed.verdict);
     page.clocks(&diagnosed.verdict);

@@ -111,7 +111,8 @@ pub fn run_report(session: &Session) -> Result<RunReport, CaptureError> {
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let (plots, plots_left_out) = plots(&evidence, &verdict);
-    let replay = Diagnosed::new(report, verdict);
+    let alerts = session.unexplained_alerts(&verdict, &evidence)?;
+    let replay = Diagnosed::new(report, verdict, alerts);
     Ok(RunReport { schema: REPORT_SCHEMA, replay, plots, plots_left_out })
 }
 

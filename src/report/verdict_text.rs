@@ -1,5 +1,6 @@
 //! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
 
+use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock, length};
 use crate::diagnose::{
     Cause, Clients, Finding, Outcome, Part, ServedRates, Unchecked, Verdict, number,
@@ -31,9 +32,16 @@ struct Piece {
 impl Page {
     /// Adds the summary, in at most [`SUMMARY_LINES`] lines and those about what to do, after a line about
     /// damage. A piece of text is shown completely or, where pieces of higher priority leave no room, not at all.
-    pub(super) fn summary(&mut self, run: &str, verdict: &Verdict) {
+    pub(super) fn summary(&mut self, run: &str, diagnosed: &Diagnosed) {
+        let verdict = &diagnosed.verdict;
         let next = next_steps(run, verdict);
-        let pieces = pieces(verdict);
+        let mut pieces = pieces(verdict);
+        pieces.extend(diagnosed.alerts_text().map(|text| Piece {
+            weight: Weight::Reason,
+            indent: 2,
+            text,
+            ink: Ink::Yellow,
+        }));
         let mut order: Vec<usize> = (0..pieces.len()).collect();
         order.sort_by_key(|&place| pieces[place].weight);
         let mut room = SUMMARY_LINES - next.len() - usize::from(verdict.damage.is_some());
@@ -78,10 +86,7 @@ impl Page {
         if !verdict.alternatives.is_empty() {
             self.heading("What it is not");
             for one in &verdict.alternatives {
-                let sure = match one.confidence {
-                    0.0 => String::new(),
-                    sure => format!(" ({sure})"),
-                };
+                let sure = one.sure_text();
                 let text = format!("{}, {}{sure}: {}", one.mode, one.target.text(), one.lost);
                 self.line(2, &text, Ink::Dim);
             }

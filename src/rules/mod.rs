@@ -22,7 +22,7 @@ mod unmatched_selectors;
 mod yaml;
 
 pub use alerts::AlertState;
-pub use bundled::bundled;
+pub use bundled::{LEVELS, bundled, critical};
 pub use evaluate::{MOST_EVALUATIONS, Near, Settings, TooManyEvaluations, replay};
 pub use evaluation_order::metrics_read;
 pub use promtool_tests::{RuleTests, RuleTestsError, RuleTestsOutcome};

@@ -1,6 +1,7 @@
 //! The library's front door: a capture, as of an instant, its evidence and its verdict; a capture as
 //! PromQL storage, with PD's answers as series.
 
+mod alerts;
 mod capture_storage;
 mod citations;
 mod open;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::alerts::fired;
 use super::capture_storage::CaptureStorage;
 use super::window::{View, Window};
 use crate::capture::{CaptureError, CaptureReader};
-use crate::diagnose::{HORIZON_MS, Verdict};
+use crate::diagnose::{Evidence, FiredAlert, HORIZON_MS, Verdict, unexplained_alerts};
 use crate::model::{AsOf, TimeRange, Timestamp, Told};
 
 /// An open capture.
@@ -88,6 +89,21 @@ impl Session {
     /// As [`load`](Self::load).
     pub fn verdict_as_of(&self, at: Timestamp) -> Result<Verdict, CaptureError> {
         Ok(self.load(self.view_as_of(at))?.judge()?.verdict)
+    }
+
+    /// The critical alerts of the bundled rules that fire in the window of `evidence` and that its verdict does
+    /// not explain; empty where the window is longer than two hours.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn unexplained_alerts(
+        &self,
+        verdict: &Verdict,
+        evidence: &Evidence,
+    ) -> Result<Vec<FiredAlert>, CaptureError> {
+        let fired = fired(&self.reader, evidence.window)?;
+        Ok(unexplained_alerts(verdict, evidence, fired.unwrap_or_default()))
     }
 
     /// The capture as storage for PromQL, with PD's answers as series.

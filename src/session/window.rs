@@ -10,8 +10,8 @@ use super::survey::survey;
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
-    Evidence, LATENCIES, Parts, PdHistory, PdReading, Verdict, WhyNot, diagnose_surveyed, metrics,
-    reads, requested_types, why_not,
+    Evidence, LATENCIES, Parts, PdHistory, PdReading, STATEMENT_LATENCIES, STATEMENTS, Verdict,
+    WhyNot, diagnose_surveyed, metrics, reads, requested_types, why_not,
 };
 use crate::model::{
     AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp, Told,
@@ -65,23 +65,29 @@ fn with_latencies(
     mut series: Vec<Series>,
 ) -> Result<Vec<Series>, CaptureError> {
     let types = requested_types(&series);
-    if types.is_empty() {
-        return Ok(series);
-    }
-    let types: Vec<String> = types.iter().map(|one| regex::escape(one)).collect();
-    let types = regex::Regex::new(&format!("^(?:{})$", types.join("|"))).expect("escaped words");
+    let has_statements = series.iter().any(|one| one.labels.metric() == STATEMENTS);
     let matcher = |name: &str, op, value: &str| LabelMatcher {
         name: name.to_owned(),
         op,
         value: value.to_owned(),
     };
-    let buckets = [
-        matcher("__name__", MatchOp::Equal, LATENCIES),
-        matcher("type", MatchOp::Regex(types), ""),
-    ];
-    let buckets = reader.select(&buckets, range)?;
+    let mut buckets = Vec::new();
+    if !types.is_empty() {
+        let types: Vec<String> = types.iter().map(|one| regex::escape(one)).collect();
+        let types = format!("^(?:{})$", types.join("|"));
+        let types = regex::Regex::new(&types).expect("escaped words");
+        let matchers = [
+            matcher("__name__", MatchOp::Equal, LATENCIES),
+            matcher("type", MatchOp::Regex(types), ""),
+        ];
+        buckets.extend(reader.select(&matchers, range)?);
+    }
+    if has_statements {
+        let matchers = [matcher("__name__", MatchOp::Equal, STATEMENT_LATENCIES)];
+        buckets.extend(reader.select(&matchers, range)?);
+    }
     let has_any = |one: &Series| one.samples.iter().any(|sample| sample.value != 0.0);
-    series.extend(buckets.into_iter().filter(has_any));
+    series.extend(buckets.into_iter().filter(|one| has_any(one) && reads(&one.labels)));
     series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     Ok(series)
 }

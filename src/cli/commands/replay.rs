@@ -118,7 +118,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         }
     }
     let again = args.verify.then(|| window.verdict_out_of_order()).transpose()?;
-    let Judgement { verdict, recording, pd } = window.judge().with_context(cannot)?;
+    let (judgement, evidence) = window.judge_with_evidence().with_context(cannot)?;
+    let Judgement { verdict, recording, pd } = judgement;
     if let Some(again) = again {
         let (first, second) = (canonical_json(&verdict), canonical_json(&again));
         if first != second {
@@ -130,7 +131,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let damage = reader.damage();
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
-    let report = Diagnosed { verification, ..Diagnosed::new(report, verdict) };
+    let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
+    let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
     let bytes = match global.wide_format {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Prompt => prompt_text(&report),

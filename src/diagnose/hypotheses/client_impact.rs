@@ -61,7 +61,7 @@ pub fn client_impact(
     let known = TimeRange::new(known.start.max(begun), known.end.max(begun));
     let Some(cause) = about else {
         let all = stretch(&served, Part::Throughout, known)?;
-        let text = format!("{} throughout", told(&[&all.all], None));
+        let text = format!("{} throughout", told(&[&all.all], "requests", None));
         return Some(Clients { text, stretches: vec![all], ..computed() });
     };
     let stretches = stretches(&served, cause, known);
@@ -76,7 +76,28 @@ pub fn client_impact(
         clients.text = format!("cannot tell: {first}; without it {}", clients.text);
     }
     clients.stretches = stretches;
+    add_statements(observed, cause, &mut clients);
     Some(clients)
+}
+
+/// Adds what TiDB servers count: a client of theirs may wait where stores answer as before.
+fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Clients) {
+    let served = ClientRequests::of_statements(observed.evidence);
+    let Some(known) = served.known else { return };
+    clients.statements = stretches(&served, cause, known);
+    let rates = |part| of(part, &clients.statements).map(|one| one.all);
+    let (Some(before), Some(during)) = (rates(Part::Before), rates(Part::During)) else { return };
+    if before.requests_per_second < IDLE {
+        return;
+    }
+    let all: Vec<&ServedRates> = clients.statements.iter().map(|one| &one.all).collect();
+    let statements = told(&all, "statements", None);
+    if during.suffered(&before) && clients.impact != Some(Impact::Seen) {
+        clients.impact = Some(Impact::Seen);
+        clients.text = format!("{statements}; of stores, {}", clients.text);
+    } else {
+        clients.text = format!("{}; {statements}", clients.text);
+    }
 }
 
 /// An answer without numbers.
@@ -87,6 +108,7 @@ fn cannot_tell(why: String) -> Clients {
         text: format!("cannot tell: {why}"),
         most_affected: None,
         stretches: Vec::new(),
+        statements: Vec::new(),
         least: None,
         not_counted: Vec::new(),
         computed: Vec::new(),
@@ -187,7 +209,7 @@ fn judged(served: &ClientRequests, stretches: &[Stretch]) -> Clients {
     let seen = dips || during.all.suffered(&before.all) || affected.is_some();
     let all: Vec<&ServedRates> = stretches.iter().map(|one| &one.all).collect();
     let lowest = least.filter(|_| seen).map(|(_, rate)| rate);
-    let numbers = told(&all, lowest);
+    let numbers = told(&all, "requests", lowest);
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
     let (impact, text) = match (&affected, seen) {
@@ -217,11 +239,11 @@ fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<&'s str> {
     busy.filter(suffers).map(|one| one.kind.as_str()).next()
 }
 
-/// The numbers of stretches in words.
-fn told(stretches: &[&ServedRates], least: Option<f64>) -> String {
+/// The numbers of stretches in words, which begin with how much of `what` was served.
+fn told(stretches: &[&ServedRates], what: &str, least: Option<f64>) -> String {
     let arrow = |values: Vec<String>| values.join(" -> ");
     let rates = stretches.iter().map(|one| number(one.requests_per_second));
-    let mut text = format!("{} requests a second", arrow(rates.collect()));
+    let mut text = format!("{} {what} a second", arrow(rates.collect()));
     if let Some(least) = least {
         text.push_str(&format!(" (least {})", number(least)));
     }
@@ -232,6 +254,7 @@ fn told(stretches: &[&ServedRates], least: Option<f64>) -> String {
     }
     let failed = stretches.iter().map(|one| number(one.failed_per_second));
     match stretches.iter().all(|one| one.failed_per_second == 0.0) {
+        true if what == "statements" => {}
         true => text.push_str(", none failed"),
         false => text.push_str(&format!(", {} failed a second", arrow(failed.collect()))),
     }

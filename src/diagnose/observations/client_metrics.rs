@@ -11,12 +11,27 @@ pub const LATENCIES: &str = "tikv_grpc_msg_duration_seconds_bucket";
 /// The counter of requests that gRPC ended with an error, by type. It exists from the first one on.
 pub const FAILED: &str = "tikv_grpc_msg_fail_total";
 
-/// Metrics that show what clients were served, beside those that failure modes read.
-pub const METRICS: [&str; 2] = [REQUESTS, FAILED];
+/// The counter of statements that a TiDB server ran.
+pub const STATEMENTS: &str = "tidb_server_query_total";
 
-/// Whether a series is part of the histogram of how long requests of clients took.
+/// The histogram of how long statements took.
+pub const STATEMENT_LATENCIES: &str = "tidb_server_handle_query_duration_seconds_bucket";
+
+/// Metrics that show what clients were served, beside those that failure modes read.
+pub const METRICS: [&str; 3] = [REQUESTS, FAILED, STATEMENTS];
+
+/// Whether a series is part of the histogram of how long requests or statements of clients took.
 pub fn is_latency(series: &Labels) -> bool {
-    series.metric() == LATENCIES && client(series)
+    match series.metric() {
+        LATENCIES => client(series),
+        STATEMENT_LATENCIES => of_user(series),
+        _ => false,
+    }
+}
+
+/// Statements of clients; TiDB runs some of its own.
+pub(super) fn of_user(labels: &Labels) -> bool {
+    labels.get("sql_type") != Some("internal")
 }
 
 /// The types of requests that clients made, ascending: those whose count changes in `series`.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::client_metrics::{REQUESTS, client, client_write};
 use crate::diagnose::observations::departures::{Departure, departures, median};
+use crate::diagnose::observations::pd_history::{FlowList, TopRegion};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::{DepartureThreshold, RISE};
 use crate::model::{Component, Labels, TimeRange, Timestamp};
@@ -54,6 +55,8 @@ pub struct Hot {
     pub before: f64,
     /// When PD listed it so with the greatest flow.
     pub at: Timestamp,
+    /// In which list.
+    pub list: FlowList,
 }
 
 /// Below this share of the usual load no client uses the cluster.
@@ -349,18 +352,17 @@ pub fn hot_regions(evidence: &Evidence, range: TimeRange) -> Vec<Hot> {
     let mut found: Vec<Hot> = Vec::new();
     for (kind, answers) in &evidence.pd.flows {
         let near = answers.iter().filter(|top| top.at >= from);
-        let tops = near.map(|top| (top.at, (top.region, top.share)));
-        let (earlier, later): (Vec<_>, Vec<_>) = tops.partition(|(at, _)| *at < range.start);
-        let (bytes_before, before) = earlier
-            .iter()
-            .map(|(_, (region, share))| (region.bytes, *share))
-            .fold((0.0_f64, 0.0_f64), |(a, b), (c, d)| (a.max(c), b.max(d)));
-        let grown = later.into_iter().filter(|(at, (region, share))| {
-            *at <= until && *share >= 0.5 && region.bytes >= 3.0 * bytes_before
+        let (earlier, later): (Vec<&TopRegion>, _) = near.partition(|top| top.at < range.start);
+        let bytes_before = earlier.iter().map(|top| top.region.bytes).fold(0.0, f64::max);
+        let before = earlier.iter().map(|top| top.share).fold(0.0, f64::max);
+        let grown = later.into_iter().filter(|top| {
+            top.at <= until && top.share >= 0.5 && top.region.bytes >= 3.0 * bytes_before
         });
-        let first =
-            grown.map(|(at, (region, share))| Hot { kind: *kind, region, share, before, at });
-        found.extend(first.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes)));
+        let most = grown.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes));
+        found.extend(most.map(|top| {
+            let TopRegion { at, region, share, list } = *top;
+            Hot { kind: *kind, region, share, before, at, list }
+        }));
     }
     found
 }

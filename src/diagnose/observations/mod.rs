@@ -30,7 +30,8 @@ mod stages;
 pub(super) mod tracks;
 
 pub use client_metrics::{
-    LATENCIES, METRICS as CLIENT_METRICS, REQUESTS, is_latency, requested_types,
+    LATENCIES, METRICS as CLIENT_METRICS, REQUESTS, STATEMENT_LATENCIES, STATEMENTS, is_latency,
+    requested_types,
 };
 pub use health::{HEALTH, late_checks};
 pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};

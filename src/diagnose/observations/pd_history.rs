@@ -85,6 +85,29 @@ pub struct TopRegion {
     pub region: HotRegion,
     /// Its share of all flow of the answer, 0 to 1.
     pub share: f64,
+    /// Which list the answer is.
+    pub list: FlowList,
+}
+
+/// A list of PD's that says which regions take most of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowList {
+    /// `/hotspot/regions/*`: averages of some minutes, in bytes a second.
+    Hot,
+    /// `/regions/*flow`: what the last heartbeats of regions say, in bytes a minute.
+    Busy,
+}
+
+impl FlowList {
+    /// The path, and the field with the bytes, of this list for one kind of flow.
+    pub fn path_and_field(self, kind: FlowKind) -> (&'static str, &'static str) {
+        match (self, kind) {
+            (Self::Hot, FlowKind::Read) => ("/hotspot/regions/read", "flow_bytes"),
+            (Self::Hot, FlowKind::Write) => ("/hotspot/regions/write", "flow_bytes"),
+            (Self::Busy, FlowKind::Read) => ("/regions/readflow", "read_bytes"),
+            (Self::Busy, FlowKind::Write) => ("/regions/writeflow", "written_bytes"),
+        }
+    }
 }
 
 /// Something that PD answered, and for how long it went on answering the same.
@@ -296,13 +319,15 @@ impl PdHistory {
                 push_changed(self.checks.entry(name.clone()).or_default(), at, count);
             }
             PdDocument::HotRegions { kind, flow } => {
-                let top = flow.top().map(|(region, share)| TopRegion { at, region, share });
+                let list = FlowList::Hot;
+                let top = flow.top().map(|(region, share)| TopRegion { at, region, share, list });
                 self.flows.entry(*kind).or_default().extend(top);
             }
             PdDocument::BusyRegions { kind, flow, peers } => {
                 self.peers.extend(peers.clone());
                 let top = flow.as_ref().and_then(|flow| flow.top());
-                let top = top.map(|(region, share)| TopRegion { at, region, share });
+                let list = FlowList::Busy;
+                let top = top.map(|(region, share)| TopRegion { at, region, share, list });
                 self.flows.entry(*kind).or_default().extend(top);
             }
             PdDocument::SafePoint(safe_point) => {

@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::evidence::Evidence;
-use crate::diagnose::observations::client_metrics::{FAILED, LATENCIES, REQUESTS, client};
+use crate::diagnose::observations::client_metrics::{
+    FAILED, LATENCIES, REQUESTS, STATEMENT_LATENCIES, STATEMENTS, client, of_user,
+};
 use crate::diagnose::observations::outages::Outage;
 use crate::diagnose::observations::presence::{Presence, presence};
 use crate::diagnose::observations::series_table::Increment;
-use crate::model::{Labels, TimeRange, Timestamp};
+use crate::model::{Component, Labels, TimeRange, Timestamp};
 
 /// What was served of one type of request, or of all.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +63,37 @@ impl Served {
     }
 }
 
+/// What a kind of server counts of what clients ask of it.
+struct Counters {
+    /// The counter of requests.
+    requests: &'static str,
+    /// The counter of failed requests; `None` where there is none.
+    failed: Option<&'static str>,
+    /// The histogram of their durations.
+    latencies: &'static str,
+    /// Whether a series counts what clients ask for.
+    is_client: fn(&Labels) -> bool,
+    /// The label that says the type of request; all are of one type where it is absent.
+    kind: &'static str,
+}
+
+const OF_TIKV: Counters = Counters {
+    requests: REQUESTS,
+    failed: Some(FAILED),
+    latencies: LATENCIES,
+    is_client: client,
+    kind: "type",
+};
+
+/// The types of the two metrics are not the same ones.
+const OF_TIDB: Counters = Counters {
+    requests: STATEMENTS,
+    failed: None,
+    latencies: STATEMENT_LATENCIES,
+    is_client: of_user,
+    kind: "",
+};
+
 /// The rises of one counter, and what it counts.
 struct Counted {
     store: usize,
@@ -87,7 +120,7 @@ pub struct Uncounted {
     pub range: TimeRange,
 }
 
-/// The requests of clients to all stores of a window.
+/// The requests of clients to all stores of a window, or their statements to all TiDB servers.
 pub struct ClientRequests {
     counted: Vec<Counted>,
     /// Times in which requests of a store that may have served some are not known.
@@ -104,20 +137,9 @@ impl ClientRequests {
     /// it was not scraped is unknown, unless its counters go on afterwards.
     pub fn new(evidence: &Evidence, outages: &[Outage]) -> Self {
         let stores = evidence.nodes.stores.iter().enumerate();
-        let scraped: Vec<(usize, &str)> = stores
-            .filter_map(|(store, node)| Some((store, node.instance.as_deref()?)))
-            .filter(|(_, instance)| {
-                evidence.series.of(REQUESTS, instance).any(|one| client(&one.labels))
-            })
-            .collect();
-        let names = scraped.iter().map(|(_, instance)| *instance);
-        let interval_ms = evidence.series.longest_interval(names);
-        let mut counted = Vec::new();
-        for (store, instance) in &scraped {
-            counted.extend(counters(evidence, *store, instance));
-        }
-        let mut all = Self { counted, uncounted: Vec::new(), known: None, interval_ms };
-        all.known = all.known_range(evidence, &scraped);
+        let scraped: Vec<(usize, &str)> =
+            stores.filter_map(|(store, node)| Some((store, node.instance.as_deref()?))).collect();
+        let (mut all, scraped) = Self::counted(evidence, &OF_TIKV, scraped);
         for (store, instance) in scraped {
             let uncounted = all.uncounted_of(evidence, store, instance);
             let serves = |range: &TimeRange| !is_down(outages, store, *range, evidence.as_of);
@@ -125,6 +147,32 @@ impl ClientRequests {
             all.uncounted.extend(unknown.map(|range| Uncounted { store, range }));
         }
         all
+    }
+
+    /// The statements that clients ran on TiDB servers. Where one is not scraped, what it ran is not counted.
+    pub fn of_statements(evidence: &Evidence) -> Self {
+        let servers = evidence.nodes.names_of(Component::Tidb).enumerate().collect();
+        Self::counted(evidence, &OF_TIDB, servers).0
+    }
+
+    /// What servers count, and those of them that count any requests of clients.
+    fn counted<'a>(
+        evidence: &Evidence,
+        counters: &Counters,
+        mut scraped: Vec<(usize, &'a str)>,
+    ) -> (Self, Vec<(usize, &'a str)>) {
+        scraped.retain(|(_, instance)| {
+            let own = evidence.series.of(counters.requests, instance);
+            own.into_iter().any(|one| (counters.is_client)(&one.labels))
+        });
+        let names = scraped.iter().map(|(_, instance)| *instance);
+        let interval_ms = evidence.series.longest_interval(names);
+        let of_server =
+            scraped.iter().flat_map(|(server, instance)| counters.of(evidence, *server, instance));
+        let counted = of_server.collect();
+        let mut all = Self { counted, uncounted: Vec::new(), known: None, interval_ms };
+        all.known = all.known_range(evidence, &scraped);
+        (all, scraped)
     }
 
     /// The successful scrapes of a target.
@@ -221,27 +269,36 @@ fn is_down(outages: &[Outage], store: usize, range: TimeRange, as_of: Timestamp)
     })
 }
 
-/// The counters of one store that are about clients.
-fn counters(evidence: &Evidence, store: usize, instance: &str) -> Vec<Counted> {
-    let mut found = Vec::new();
-    let what = |metric: &str, labels: &Labels| match metric {
-        REQUESTS => Some(What::Requests),
-        FAILED => Some(What::Failures),
-        _ => Some(What::Within(labels.get("le")?.parse::<f64>().ok()?.to_bits())),
-    };
-    for metric in [REQUESTS, FAILED, LATENCIES] {
-        for one in evidence.series.of(metric, instance).filter(|one| client(&one.labels)) {
-            let Some(what) = what(metric, &one.labels) else { continue };
-            let mut rises = evidence.series.increments(one);
-            rises.retain(|rise| rise.by > 0.0);
-            for rise in rises.iter_mut().filter(|rise| rise.is_reset) {
-                rise.since = began(evidence, instance, rise);
+impl Counters {
+    /// The counters of one server that are about clients.
+    fn of(&self, evidence: &Evidence, store: usize, instance: &str) -> Vec<Counted> {
+        let mut found = Vec::new();
+        let metrics = [Some(self.requests), self.failed, Some(self.latencies)];
+        for metric in metrics.into_iter().flatten() {
+            let own = evidence.series.of(metric, instance);
+            for one in own.filter(|one| (self.is_client)(&one.labels)) {
+                let Some(what) = self.what(metric, &one.labels) else { continue };
+                let mut rises = evidence.series.increments(one);
+                rises.retain(|rise| rise.by > 0.0);
+                for rise in rises.iter_mut().filter(|rise| rise.is_reset) {
+                    rise.since = began(evidence, instance, rise);
+                }
+                let kind = one.labels.get(self.kind).unwrap_or_default().to_owned();
+                found.push(Counted { store, kind, what, rises });
             }
-            let kind = one.labels.get("type").unwrap_or_default().to_owned();
-            found.push(Counted { store, kind, what, rises });
+        }
+        found
+    }
+
+    fn what(&self, metric: &str, labels: &Labels) -> Option<What> {
+        match metric {
+            _ if metric == self.requests => Some(What::Requests),
+            _ if metric == self.latencies => {
+                Some(What::Within(labels.get("le")?.parse::<f64>().ok()?.to_bits()))
+            }
+            _ => Some(What::Failures),
         }
     }
-    found
 }
 
 /// When a process that counts anew may have begun at the earliest: after the last scrape that failed.

@@ -63,6 +63,9 @@ fn whole(report: &RunReport, content: PageContent) -> Markup {
                 main {
                     (missing(report))
                     (causes(verdict))
+                    @if let Some(alerts) = report.replay.alerts_text() {
+                        section id="alerts" { h2 { "Alerts" } p { (text(&alerts)) } }
+                    }
                     section id="lanes" {
                         h2 { "The cluster over time" }
                         (lanes(&background, replay, verdict))

@@ -152,10 +152,10 @@ pub(super) fn alternatives(verdict: &Verdict) -> Markup {
     html! {
         @if !verdict.alternatives.is_empty() {
             section id="alternatives" {
-                h2 { "Considered and discarded" }
+                h2 { "What it is not" }
                 ul {
                     @for one in &verdict.alternatives {
-                        li { (one.mode) " on " (text(one.target.text())) " (" (format!("{:.0} %", one.confidence * 100.0)) "): " (text(&one.lost)) }
+                        li { (one.mode) " on " (text(one.target.text())) (one.sure_text()) ": " (text(&one.lost)) }
                     }
                 }
             }

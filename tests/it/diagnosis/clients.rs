@@ -81,3 +81,25 @@ fn failed_requests_are_an_impact() {
     assert_eq!(clients.most_affected.as_deref(), Some("raw_put"));
     assert!(clients.text.contains("failed a second"), "{}", clients.text);
 }
+
+#[test]
+fn statements_of_a_tidb_stand_beside_requests() {
+    let mut run = Run::load("chaos-03");
+    let tidb = [("instance", "10.77.0.30:10080"), ("job", "tidb")];
+    let of = |name: &'static str, more: &[(&'static str, &'static str)]| {
+        let all = [("__name__", name)].into_iter().chain(tidb).chain(more.iter().copied());
+        all.collect::<Vec<_>>()
+    };
+    let up: Vec<_> = run.series.iter().filter(|one| one.labels.metric() == "up").cloned().collect();
+    let mut up = up[0].clone();
+    up.labels = operator::model::Labels::from_pairs(&of("up", &[]));
+    run.series.push(up);
+    let whole = run.range(0, 600);
+    run.add_counter(&of("tidb_server_query_total", &[("type", "Query")]), whole, 50.0);
+    run.freeze("tidb_server_query_total", "10.77.0.30:10080", run.range(240, 380), |_| true);
+    let clients = run.verdict().clients.expect("a fault is named");
+    assert_eq!(clients.impact, Some(Impact::Seen), "{}", clients.text);
+    assert!(clients.text.starts_with("50 -> "), "{}", clients.text);
+    assert!(clients.text.contains("statements a second"), "{}", clients.text);
+    assert!(clients.text.contains("; of stores, no impact seen: 561 -> 561"), "{}", clients.text);
+}

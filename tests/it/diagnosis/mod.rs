@@ -8,6 +8,7 @@ mod cluster;
 mod consequences;
 mod derived;
 mod incidents;
+mod look_alikes;
 mod members;
 mod moments;
 mod perturbed;

@@ -6,9 +6,10 @@ use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::departures::Departure;
+use crate::diagnose::observations::pd_history::FlowList;
 use crate::diagnose::observations::{Hot, Shift};
 use crate::model::TimeRange;
-use crate::pd::FlowKind;
+use crate::pd::{FlowKind, REGION_HEARTBEAT_S};
 
 /// A claim for each rise or shift of one kind of load that concentrates in one place.
 pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
@@ -66,9 +67,14 @@ fn hot_region(
     target: &Target,
     departure: &Departure,
 ) -> Finding {
-    let (route, flow) = match hot.kind {
-        FlowKind::Read => ("PD /hotspot/regions/read", "reads"),
-        FlowKind::Write => ("PD /hotspot/regions/write", "writes"),
+    let (path, field) = hot.list.path_and_field(hot.kind);
+    let bytes = match hot.list {
+        FlowList::Hot => hot.region.bytes,
+        FlowList::Busy => hot.region.bytes * REGION_HEARTBEAT_S,
+    };
+    let flow = match hot.kind {
+        FlowKind::Read => "reads",
+        FlowKind::Write => "writes",
     };
     crossing(Crossing {
         kind: FindingKind::LoadConcentrated,
@@ -84,7 +90,7 @@ fn hot_region(
             number(hot.region.bytes / 1000.0),
             number(hot.before * 100.0)
         ),
-        read: (route, format!("flow_bytes {}", number(hot.region.bytes))),
+        read: (&format!("PD {path}"), format!("{field} {}", number(bytes))),
         plot: Vec::new(),
     })
 }
