@@ -133,6 +133,7 @@ mod tests {
             against: Vec::new(),
             unchecked: Vec::new(),
             explains: Vec::new(),
+            advice: None,
         };
         verdict.causes = vec![cause; causes];
         unexplained_alerts(&verdict, &evidence, alerts).len()

@@ -30,8 +30,13 @@ pub(super) fn fired(
     let storage = CaptureStorage::new(reader);
     storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
-    let settings =
-        Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external: External::default() };
+    let settings = Settings {
+        window,
+        interval_ms: INTERVAL_MS,
+        metrics: &[],
+        external: External::default(),
+        near: rules::Near::None,
+    };
     let report = match rules::replay(&files, &storage, &engine, &settings) {
         Ok(report) => report,
         Err(error) => match error.downcast::<CaptureError>() {
