@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Outage, Presence, Restart, leaving, presence};
+use crate::diagnose::observations::{Drain, Outage, Presence, Restart, leaving, presence};
 use crate::diagnose::thresholds::SHORT_MS;
 use crate::model::TimeRange;
 
@@ -39,7 +39,7 @@ pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
     // A graceful stop moves its leaders away too, without a scheduler. Where that is the only sign
     // and the store is back at once, it is a restart rather than a drain.
     let long = outage.restart.is_none_or(|restart| !is_short(observed, restart, outage));
-    let drained = match observed.drained_before(outage.store, outage.onset) {
+    let drained = match drain_before(observed, outage) {
         Some(drain) => drain.scheduler.is_some() || long,
         None => {
             let minute = TimeRange::new(outage.onset.saturating_add_millis(-60_000), outage.onset);
@@ -48,6 +48,16 @@ pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
         }
     };
     drained.then_some(Plan::Drain)
+}
+
+/// The drain of a store that was complete before it stopped. A drain with a scheduler in place counts up to the
+/// last heartbeat: PD says when leaders left and when it heard the store, by one clock, while Prometheus's may be
+/// behind and show failed scrapes too early.
+fn drain_before<'o>(observed: &'o ObservedWindow<'_>, outage: &Outage) -> Option<&'o Drain> {
+    let heard = outage.heartbeats.as_ref().map_or(outage.onset, |silence| silence.last);
+    let by_pd = || observed.drained_before(outage.store, heard.max(outage.onset));
+    let before = observed.drained_before(outage.store, outage.onset);
+    before.or_else(|| by_pd().filter(|drain| drain.scheduler.is_some()))
 }
 
 /// Whether a process was away for no longer than a restart takes.

@@ -115,10 +115,10 @@ pub fn drains(evidence: &Evidence, outages: &[Outage]) -> Vec<Drain> {
     for (store, known) in evidence.nodes.stores.iter().enumerate() {
         let Some(history) = known.id.and_then(|id| evidence.pd.stores.get(&id)) else { continue };
         let emptied = (1..history.counts.len()).filter_map(|index| emptied(store, history, index));
-        let healthy = emptied
-            .filter(|drain| !was_slow(history, drain.at) && !was_silent(outages, store, drain.at));
-        let scheduled = healthy.map(|drain| Drain { scheduler: scheduler_at(drain.at), ..drain });
-        found.extend(scheduled.filter(|drain| drain.had >= 2 || drain.scheduler.is_some()));
+        let scheduled = emptied.map(|drain| Drain { scheduler: scheduler_at(drain.at), ..drain });
+        let healthy =
+            scheduled.filter(|drain| !was_slow(history, drain.at) && !was_silent(outages, drain));
+        found.extend(healthy.filter(|drain| drain.had >= 2 || drain.scheduler.is_some()));
     }
     // A store whose only leader left by itself, beside one that a scheduler emptied, is no drain.
     let emptied: BTreeSet<Timestamp> =
@@ -165,13 +165,19 @@ fn was_slow(history: &StoreHistory, at: Timestamp) -> bool {
     scores.any(|(seen, score)| *score >= IS_SLOW && (*seen - at).abs() <= BESIDE_MS)
 }
 
-/// Whether the store lost its leaders at `at` because PD or its peers did not hear it.
-fn was_silent(outages: &[Outage], store: usize, at: Timestamp) -> bool {
+/// Whether the store lost its leaders because PD or its peers did not hear it. With a scheduler in place, PD's
+/// own clock decides: it heard the store up to its last heartbeat, even where a Prometheus whose clock is behind
+/// shows it as missing before.
+fn was_silent(outages: &[Outage], drain: &Drain) -> bool {
+    let since = |outage: &Outage| match (&outage.heartbeats, drain.scheduler) {
+        (Some(silence), Some(_)) => outage.onset.max(silence.last),
+        _ => outage.onset,
+    };
     outages.iter().any(|outage| {
-        outage.store == store
+        outage.store == drain.store
             && (outage.pd == Reachability::Silent || outage.peers_cut())
-            && outage.onset <= at
-            && outage.end.is_none_or(|end| at <= end.saturating_add_millis(BESIDE_MS))
+            && since(outage) <= drain.at
+            && outage.end.is_none_or(|end| drain.at <= end.saturating_add_millis(BESIDE_MS))
     })
 }
 
