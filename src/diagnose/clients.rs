@@ -61,6 +61,18 @@ pub enum Part {
     Throughout,
 }
 
+impl Part {
+    /// The name in text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::During => "during",
+            Self::After => "after",
+            Self::Throughout => "throughout",
+        }
+    }
+}
+
 /// What was served in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stretch {

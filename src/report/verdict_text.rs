@@ -2,9 +2,7 @@
 
 use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock, length};
-use crate::diagnose::{
-    Cause, Clients, Finding, Outcome, Part, ServedRates, Unchecked, Verdict, number,
-};
+use crate::diagnose::{Cause, Clients, Finding, Outcome, ServedRates, Unchecked, Verdict, number};
 use crate::model::{Timestamp, escape};
 
 /// The most lines of the summary, beside those about what to do.
@@ -104,14 +102,8 @@ impl Page {
         self.heading("Clients");
         self.field("says", &clients.text);
         for one in &clients.stretches {
-            let name = match one.part {
-                Part::Before => "before",
-                Part::During => "during",
-                Part::After => "after",
-                Part::Throughout => "throughout",
-            };
             let span = format!("{} to {}", clock(one.start_ms), clock(one.end_ms));
-            self.field(name, &format!("{span}: {}", rates(&one.all)));
+            self.field(one.part.name(), &format!("{span}: {}", rates(&one.all)));
             for of in &one.types {
                 self.line(15, &format!("{} {}", of.kind, rates(&of.rates)), Ink::Dim);
             }

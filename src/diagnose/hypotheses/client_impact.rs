@@ -61,8 +61,9 @@ pub fn client_impact(
     let known = TimeRange::new(known.start.max(begun), known.end.max(begun));
     let Some(cause) = about else {
         let all = stretch(&served, Part::Throughout, known)?;
-        let text = format!("{} throughout", told(&[&all.all], "requests", None));
-        return Some(Clients { text, stretches: vec![all], ..computed() });
+        let stretches = vec![all];
+        let text = told(&stretches, "requests", None);
+        return Some(Clients { text, stretches, ..computed() });
     };
     let stretches = stretches(&served, cause, known);
     let mut clients = judged(&served, &stretches);
@@ -90,8 +91,7 @@ fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Cl
     if before.requests_per_second < IDLE {
         return;
     }
-    let all: Vec<&ServedRates> = clients.statements.iter().map(|one| &one.all).collect();
-    let statements = told(&all, "statements", None);
+    let statements = told(&clients.statements, "statements", None);
     if during.suffered(&before) && clients.impact != Some(Impact::Seen) {
         clients.impact = Some(Impact::Seen);
         clients.text = format!("{statements}; of stores, {}", clients.text);
@@ -207,9 +207,8 @@ fn judged(served: &ClientRequests, stretches: &[Stretch]) -> Clients {
     let dips = least.is_some_and(|(_, rate)| rate < DIP * usual);
     let affected = most_affected(before, during).map(str::to_owned);
     let seen = dips || during.all.suffered(&before.all) || affected.is_some();
-    let all: Vec<&ServedRates> = stretches.iter().map(|one| &one.all).collect();
     let lowest = least.filter(|_| seen).map(|(_, rate)| rate);
-    let numbers = told(&all, "requests", lowest);
+    let numbers = told(stretches, "requests", lowest);
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
     let (impact, text) = match (&affected, seen) {
@@ -240,23 +239,30 @@ fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<&'s str> {
 }
 
 /// The numbers of stretches in words, which begin with how much of `what` was served.
-fn told(stretches: &[&ServedRates], what: &str, least: Option<f64>) -> String {
-    let arrow = |values: Vec<String>| values.join(" -> ");
-    let rates = stretches.iter().map(|one| number(one.requests_per_second));
-    let mut text = format!("{} {what} a second", arrow(rates.collect()));
-    if let Some(least) = least {
-        text.push_str(&format!(" (least {})", number(least)));
+fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
+    let rate = |(place, one): (usize, &Stretch)| {
+        let unit = if place == 0 { format!(" {what} a second") } else { String::new() };
+        let least = least.filter(|_| one.part == Part::During).map(number);
+        let least = least.map_or(String::new(), |least| format!(" (least {least})"));
+        format!("{}{unit} {}{least}", number(one.all.requests_per_second), one.part.name())
+    };
+    let rates: Vec<String> = stretches.iter().enumerate().map(rate).collect();
+    let mut text = rates.join(", ");
+    let each = |shown: &dyn Fn(&ServedRates) -> String| {
+        stretches.iter().map(|one| shown(&one.all)).collect::<Vec<_>>().join(" -> ")
+    };
+    let p99 = |one: &ServedRates| one.p99_ms.map_or("?".to_owned(), |ms| seconds(ms / 1000.0));
+    match stretches.iter().any(|one| one.all.p99_ms.is_some()) {
+        true => text.push_str(&format!("; p99 {}", each(&p99))),
+        false => text.push_str("; p99 unknown"),
     }
-    let p99 = |one: &&ServedRates| one.p99_ms.map_or("?".to_owned(), |ms| seconds(ms / 1000.0));
-    match stretches.iter().any(|one| one.p99_ms.is_some()) {
-        true => text.push_str(&format!(", p99 {}", arrow(stretches.iter().map(p99).collect()))),
-        false => text.push_str(", p99 unknown"),
-    }
-    let failed = stretches.iter().map(|one| number(one.failed_per_second));
-    match stretches.iter().all(|one| one.failed_per_second == 0.0) {
+    match stretches.iter().all(|one| one.all.failed_per_second == 0.0) {
         true if what == "statements" => {}
-        true => text.push_str(", none failed"),
-        false => text.push_str(&format!(", {} failed a second", arrow(failed.collect()))),
+        true => text.push_str("; none failed"),
+        false => {
+            let failed = each(&|one| number(one.failed_per_second));
+            text.push_str(&format!("; {failed} failed a second"));
+        }
     }
     text
 }

@@ -42,8 +42,8 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         10 scrapes fail for 2m 30s, each given up after 10 s [F4]
         store 4, store 5, store 6 cannot deliver raft messages to it [F3]
         then: the 15 regions that it led elect leaders elsewhere, and 1 more
-      clients: 551 -> 586 -> 559 requests a second (least 216), p99 38.5 ms ->
-        37.2 ms -> 45 ms, none failed
+      clients: 551 requests a second before, 586 during (least 216), 559 after;
+        p99 38.5 ms -> 37.2 ms -> 45 ms; none failed
       check: from another machine: nc -zv STORE 20160; from it: nc -zv PD 2379
       remedy: take back the rule, route or switch change that cut it (a change)
       risk: restarting TiKV mends no link; a second store cut breaks quorums
@@ -58,8 +58,9 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
           before took 14 % [F4]
         requests rise from 561 to 2483 a second for 3m 28s; store 1 314 -> 315,
           store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
-      clients: 560 -> 2480 -> 570 requests a second (least 2028), p99 5.92 ms ->
-        48.3 ms -> 9.89 ms, none failed; busiest that suffers: raw_get
+      clients: 560 requests a second before, 2480 during (least 2028), 570 after;
+        p99 5.92 ms -> 48.3 ms -> 9.89 ms; none failed; busiest that suffers:
+        raw_get
       check: pd-ctl hot write, then pd-ctl region ID for the keys of the first
       remedy: pd-ctl operator add split-region ID (a change); better: spread keys
       risk: a key that always grows heats the next region: change the schema
