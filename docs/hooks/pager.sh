@@ -5,9 +5,15 @@
 #   PAGER_KEY=… operator watch --pd http://pd0:2379 --exec docs/hooks/pager.sh
 set -eu
 jq --compact-output --arg key "$PAGER_KEY" '
-  .run as $run | .notices[] | select(.about == "cause") | {
+  .run as $run
+  | [.verdict.causes[] | select(.end_ms == null) | .target.name] as $open
+  | .notices[] | select(.about == "cause")
+  | (.turn == "ended" or .turn == "withdrawn") as $over
+  # One fault of a place that is over resolves nothing while another one lasts there.
+  | select(($over and (.target.name | IN($open[]))) | not)
+  | {
     routing_key: $key,
-    event_action: (if .turn == "ended" or .turn == "withdrawn" then "resolve" else "trigger" end),
+    event_action: (if $over then "resolve" else "trigger" end),
     # Whatever mode it is attributed to, what happens at one place of one cluster is one incident.
     dedup_key: "operator/\($run)/\(.target.name)",
     payload: {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::diagnose::{Cause, Verdict};
+use crate::diagnose::{Cause, HORIZON_MS, Outcome, Verdict};
 use crate::model::{RunName, Timestamp, cut, escape, escape_json};
 
 /// The name of every alert, as of the metric that the exporter serves.
@@ -34,7 +34,10 @@ pub struct Alerts {
 #[derive(Debug)]
 struct Known {
     alert: Alert,
+    onset: Timestamp,
     first_told: Timestamp,
+    /// When a verdict last said it.
+    last_said: Timestamp,
     over: Option<Timestamp>,
 }
 
@@ -56,13 +59,15 @@ impl Alerts {
         Self { run, begun, known: BTreeMap::new() }
     }
 
-    /// What to post after this verdict: a JSON array of the alerts that fire and of those that have ended
-    /// lately; empty text where there is none.
-    pub fn update(&mut self, verdict: &Verdict) -> String {
+    /// What to post after this verdict about what happened since `from`: a JSON array of the alerts that fire
+    /// and of those that have ended lately; empty text where there is none.
+    pub fn update(&mut self, verdict: &Verdict, from: Timestamp) -> String {
         let now = verdict.as_of_ms;
         for known in self.known.values_mut() {
             // What the verdict no longer says is withdrawn, unless it says so again below.
-            known.over = known.over.or(Some(now));
+            if known.over.is_none() && known.is_withdrawn(verdict, from) {
+                known.over = Some(now);
+            }
         }
         let mut causes: Vec<&Cause> = verdict.causes.iter().collect();
         // Of two faults at one place, the newest is told.
@@ -74,8 +79,10 @@ impl Alerts {
                 continue;
             }
             let alert = self.alert(cause);
-            let first_told = self.known.get(&key).map_or(now, |known| known.first_told);
-            self.known.insert(key, Known { alert, first_told, over: cause.end_ms });
+            let same = self.known.get(&key).filter(|known| known.is_still(cause));
+            let first_told = same.map_or(now, |known| known.first_told);
+            let (onset, over) = (cause.onset_ms, cause.end_ms);
+            self.known.insert(key, Known { alert, onset, first_told, last_said: now, over });
         }
         self.known.retain(|_, known| known.over.is_none_or(|over| now - over <= TOLD_MS));
         let alerts: Vec<Alert> =
@@ -124,6 +131,20 @@ impl Alerts {
 }
 
 impl Known {
+    /// Whether a verdict about what happened since `from`, which does not say it, says by that that it is none. A
+    /// verdict that cannot tell does not; nor does one of a fault that began before `from` and has lasted so
+    /// long that it is what is usual. Such a fault is taken to be over when nothing has said it for as long as
+    /// a verdict looks back.
+    fn is_withdrawn(&self, verdict: &Verdict, from: Timestamp) -> bool {
+        let is_judged = verdict.outcome != Outcome::CannotTell && self.onset >= from;
+        is_judged || verdict.as_of_ms - self.last_said > HORIZON_MS
+    }
+
+    /// Whether a cause is what is known, and not the next one at the same place.
+    fn is_still(&self, cause: &Cause) -> bool {
+        self.over.is_none_or(|over| cause.onset_ms <= over)
+    }
+
     /// The alert as it is told at `now`.
     fn as_of(&self, now: Timestamp) -> Alert {
         let is_over = now - self.first_told >= LEAST_MS;
@@ -194,37 +215,67 @@ mod tests {
     #[test]
     fn a_fault_fires_until_it_ends_and_is_then_told_as_resolved() {
         let mut alerts = alerts();
-        assert_eq!(alerts.update(&verdict(1_000, &[])), "");
-        let lasting = told(&alerts.update(&verdict(1_100, &[("slow_disk", 1_080, None)])));
+        assert_eq!(alerts.update(&verdict(1_000, &[]), at(0)), "");
+        let lasting = told(&alerts.update(&verdict(1_100, &[("slow_disk", 1_080, None)]), at(0)));
         assert_eq!(
             lasting,
             [("slow_disk".to_owned(), "1970-01-01T00:18:00.000Z".to_owned(), None)]
         );
-        let ended = told(&alerts.update(&verdict(1_300, &[("slow_disk", 1_080, Some(1_290))])));
+        let ended =
+            told(&alerts.update(&verdict(1_300, &[("slow_disk", 1_080, Some(1_290))]), at(0)));
         assert_eq!(ended[0].2.as_deref(), Some("1970-01-01T00:21:30.000Z"));
         let later = verdict(1_291 + TOLD_MS / 1000, &[("slow_disk", 1_080, Some(1_290))]);
-        assert_eq!(told(&alerts.update(&later)), []);
+        assert_eq!(told(&alerts.update(&later, at(0))), []);
     }
 
     #[test]
     fn a_short_fault_fires_long_enough_to_be_told() {
         let mut alerts = alerts();
         let short = [("store_restart", 1_010, Some(1_030))];
-        assert_eq!(told(&alerts.update(&verdict(1_040, &short)))[0].2, None);
-        assert_eq!(told(&alerts.update(&verdict(1_100, &short)))[0].2, None);
-        assert!(told(&alerts.update(&verdict(1_160, &short)))[0].2.is_some());
+        assert_eq!(told(&alerts.update(&verdict(1_040, &short), at(0)))[0].2, None);
+        assert_eq!(told(&alerts.update(&verdict(1_100, &short), at(0)))[0].2, None);
+        assert!(told(&alerts.update(&verdict(1_160, &short), at(0)))[0].2.is_some());
     }
 
     #[test]
     fn what_is_withdrawn_is_resolved_and_what_was_over_before_is_not_told() {
         let mut alerts = alerts();
         let old = ("store_crash", 500, Some(900));
-        assert_eq!(told(&alerts.update(&verdict(1_000, &[old]))), []);
+        assert_eq!(told(&alerts.update(&verdict(1_000, &[old]), at(0))), []);
         assert_eq!(
-            told(&alerts.update(&verdict(1_010, &[old, ("slow_disk", 990, None)]))).len(),
+            told(&alerts.update(&verdict(1_010, &[old, ("slow_disk", 990, None)]), at(0))).len(),
             1
         );
-        let withdrawn = told(&alerts.update(&verdict(1_200, &[old])));
+        let withdrawn = told(&alerts.update(&verdict(1_200, &[old]), at(0)));
         assert_eq!(withdrawn[0].2.as_deref(), Some("1970-01-01T00:20:00.000Z"));
+    }
+
+    #[test]
+    fn what_lasts_longer_than_a_verdict_looks_back_fires_on() {
+        let mut alerts = alerts();
+        let slow = [("slow_disk", 1_010, None)];
+        assert_eq!(told(&alerts.update(&verdict(1_100, &slow), at(0)))[0].2, None);
+        assert_eq!(told(&alerts.update(&verdict(4_700, &[]), at(1_100)))[0].2, None);
+        assert!(told(&alerts.update(&verdict(4_701, &[]), at(1_101)))[0].2.is_some());
+    }
+
+    #[test]
+    fn a_verdict_that_cannot_tell_resolves_nothing() {
+        let mut alerts = alerts();
+        let slow = [("slow_disk", 1_010, None)];
+        assert_eq!(told(&alerts.update(&verdict(1_100, &slow), at(0)))[0].2, None);
+        let blind = Verdict { outcome: Outcome::CannotTell, ..verdict(1_200, &[]) };
+        assert_eq!(told(&alerts.update(&blind, at(0)))[0].2, None);
+        assert!(told(&alerts.update(&verdict(1_300, &[]), at(0)))[0].2.is_some());
+    }
+
+    #[test]
+    fn the_next_short_fault_of_a_place_fires_as_long_as_the_first() {
+        let mut alerts = alerts();
+        let first = [("store_restart", 1_010, Some(1_030))];
+        assert!(told(&alerts.update(&verdict(1_040, &first), at(0)))[0].2.is_none());
+        assert!(told(&alerts.update(&verdict(1_300, &first), at(0)))[0].2.is_some());
+        let next = [("store_restart", 1_350, Some(1_370))];
+        assert!(told(&alerts.update(&verdict(1_380, &next), at(0)))[0].2.is_none());
     }
 }

@@ -147,7 +147,7 @@ impl Monitor {
             notifiers.tell(format!("{}\n", escape_json(&judged.document().to_string())));
         }
         if let Some((alerts, notifiers)) = self.alerts.as_mut().zip(self.notifiers.as_ref()) {
-            notifiers.alert(alerts.update(&verdict));
+            notifiers.alert(alerts.update(&verdict, known.window.start));
         }
         if self.outcome.is_some() || verdict.outcome != Outcome::CannotTell {
             self.outcome = Some(verdict.outcome);

@@ -190,16 +190,8 @@ fn the_figures_of_the_readme_are_those_of_score() {
     assert_eq!(code, Some(0), "{text}");
 }
 
-/// Runs a hook on the document of a crashed store, with programs in the place of `mail` and `curl` that write
-/// down their arguments and their input; what they wrote.
-fn hooked(hook: &str, turn: &str) -> String {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    for program in ["mail", "curl"] {
-        let path = dir.path().join(program);
-        fs::write(&path, "#!/bin/sh\necho \"$*\"\ncat\necho\n").expect("a program is written");
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .expect("it can be run");
-    }
+/// The document of a crashed store.
+fn document(turn: &str) -> serde_json::Value {
     let session = Session::open(&root().join("data/chaos-02.capture")).expect("it opens");
     let verdict = session.verdict().expect("it is judged");
     let cause = &verdict.causes[0];
@@ -207,10 +199,22 @@ fn hooked(hook: &str, turn: &str) -> String {
         "about": "cause", "turn": turn, "what": cause.mode, "target": cause.target,
         "onset_ms": cause.onset_ms, "end_ms": cause.end_ms, "text": cause.says,
     });
-    let document = serde_json::json!({
+    serde_json::json!({
         "schema": 1, "event": "verdict", "run": "prod", "at": verdict.as_of_ms,
         "notices": [notice], "verdict": verdict,
-    });
+    })
+}
+
+/// Runs a hook on a document, with programs in the place of `mail` and `curl` that write down their arguments
+/// and their input; what they wrote.
+fn hooked(hook: &str, document: &serde_json::Value) -> String {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for program in ["mail", "curl"] {
+        let path = dir.path().join(program);
+        fs::write(&path, "#!/bin/sh\necho \"$*\"\ncat\necho\n").expect("a program is written");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("it can be run");
+    }
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("sh");
     command.arg("-c").arg(root().join("docs/hooks").join(hook).display().to_string() + " oncall");
@@ -225,17 +229,28 @@ fn hooked(hook: &str, turn: &str) -> String {
 #[test]
 #[ignore = "needs jq: ./test.sh runs it"]
 fn hooks_tell_what_broke_and_that_it_is_over() {
-    let mail = hooked("mail.sh", "began");
+    let mail = hooked("mail.sh", &document("began"));
     assert!(mail.starts_with("-s TiKV, prod: store 4 (10.77.0.20:20160): "), "{mail}");
     assert!(mail.contains("store_crash, store 4, since 2026-11-24T16:30:50Z"), "{mail}");
     assert!(mail.contains("  remedy: "), "{mail}");
-    let chat = hooked("chat.sh", "began");
+    let chat = hooked("chat.sh", &document("began"));
     assert!(chat.contains("http://chat") && chat.contains("began: store_crash, store 4"), "{chat}");
     for (turn, action) in [("began", "trigger"), ("ended", "resolve"), ("withdrawn", "resolve")] {
-        let event = hooked("pager.sh", turn);
+        let event = hooked("pager.sh", &document(turn));
         assert!(event.contains(&format!("\"event_action\":\"{action}\"")), "{event}");
         assert!(event.contains("\"dedup_key\":\"operator/prod/store 4\""), "{event}");
     }
+}
+
+#[test]
+#[ignore = "needs jq: ./test.sh runs it"]
+fn an_incident_of_a_pager_lasts_as_long_as_any_fault_of_its_place() {
+    let mut document = document("ended");
+    let mut lasting = document["verdict"]["causes"][0].clone();
+    lasting["end_ms"] = serde_json::Value::Null;
+    let causes = document["verdict"]["causes"].as_array_mut().expect("it has causes");
+    causes.push(lasting);
+    assert_eq!(hooked("pager.sh", &document), "");
 }
 
 fn section(mode: &Mode) -> String {

@@ -62,7 +62,7 @@ async fn a_fault_is_posted_with_its_labels_and_what_to_do() {
     let mut alerts = Alerts::new(RunName::new("prod").expect("a name"), Timestamp::default());
     let (notifiers, _stop) = notifiers(&url);
     notifiers.alert(String::new());
-    notifiers.alert(alerts.update(&during));
+    notifiers.alert(alerts.update(&during, Timestamp::MIN));
     let newest = async || posted.lock().expect("nobody panicked").last().cloned();
     let (path, body) = wait_for("the alert", newest).await;
     assert_eq!(path, "/api/v2/alerts");
@@ -79,7 +79,7 @@ async fn a_fault_is_posted_with_its_labels_and_what_to_do() {
     assert_eq!(alert[0]["startsAt"], during.causes[0].onset_ms.to_string());
     assert_eq!(alert[0]["endsAt"], Value::Null);
 
-    notifiers.alert(alerts.update(&after));
+    notifiers.alert(alerts.update(&after, Timestamp::MIN));
     let resolved = async || {
         let bodies = posted.lock().expect("nobody panicked");
         let alert: Value = serde_json::from_slice(&bodies.last()?.1).ok()?;
@@ -136,14 +136,14 @@ async fn a_real_alertmanager_holds_a_fault_until_it_is_over() {
     let (during, after) = verdicts();
     let mut alerts = Alerts::new(RunName::new("prod").expect("a name"), Timestamp::default());
     let (notifiers, _stop) = notifiers(&url);
-    notifiers.alert(alerts.update(&during));
+    notifiers.alert(alerts.update(&during, Timestamp::MIN));
     let held = async || firing(&url).await?.into_iter().next();
     let alert = wait_for("the alert", held).await;
     assert_eq!(alert["labels"]["mode"], "store_crash", "{alert}");
     assert_eq!(alert["status"]["state"], "active", "{alert}");
     assert_eq!(alert["startsAt"], during.causes[0].onset_ms.to_string(), "{alert}");
 
-    notifiers.alert(alerts.update(&after));
+    notifiers.alert(alerts.update(&after, Timestamp::MIN));
     wait_for("the end", async || firing(&url).await?.is_empty().then_some(())).await;
     notifiers.finish();
 }
