@@ -10,7 +10,8 @@ use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
-    Rise, Stage, has_only_reads, is_measured, measures_load, rise_without_baseline,
+    Rise, Stage, has_only_reads, is_measured, measures_load, pd_ever_answered,
+    rise_without_baseline,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::model::{Component, Labels, NodeState, TimeRange};
@@ -48,7 +49,7 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
 pub fn is_missing(evidence: &Evidence, need: Need) -> bool {
     match need {
         Need::PdStores => evidence.pd.listings.is_empty(),
-        Need::PdMembers => evidence.pd.members.is_empty(),
+        Need::PdMembers => !pd_ever_answered(evidence),
         Need::TikvMetrics => evidence.nodes.lacks(Component::Tikv),
         Need::PdMetrics => evidence.nodes.lacks(Component::Pd),
     }

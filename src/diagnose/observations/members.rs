@@ -69,6 +69,12 @@ pub fn member_outages(evidence: &Evidence) -> Vec<MemberOutage> {
     found
 }
 
+/// Whether any member ever answered the recorder.
+pub fn pd_ever_answered(evidence: &Evidence) -> bool {
+    let asks = evidence.pd.members.values().flat_map(|history| &history.asks);
+    asks.into_iter().any(|ask| ask.failed.is_none())
+}
+
 /// A stretch of the recorder's failed requests to a member.
 struct FailedRequests {
     last: Timestamp,
@@ -156,7 +162,11 @@ impl<'a> Silences<'a> {
     fn new(evidence: &Evidence, name: &'a str) -> Self {
         let instance = evidence.nodes.instance_of_member(name);
         let scrapes = instance.as_deref().map(|name| failed_scrapes(evidence, name));
-        let requests = failed_requests(evidence, name);
+        // Where PD never answered, the recorder had a wrong URL or no way to it: that is no sign of anybody.
+        let requests = match pd_ever_answered(evidence) {
+            true => failed_requests(evidence, name),
+            false => Vec::new(),
+        };
         Self { name, instance, requests, scrapes: scrapes.unwrap_or_default() }
     }
 

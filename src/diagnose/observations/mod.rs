@@ -41,7 +41,9 @@ pub use load::{
     rises, scans, total,
 };
 pub use log_lines::{Logged, logged};
-pub use members::{LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages};
+pub use members::{
+    LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages, pd_ever_answered,
+};
 pub use moment::{
     LostStore, NeverEmpty, Unhealthy, is_moment, lost_stores, max_replicas, never_empty, unhealthy,
     with_one_url,

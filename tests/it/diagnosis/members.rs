@@ -1,6 +1,7 @@
 //! Faults of PD's members, derived from the samples of a quiet run as those in `derived`.
 
-use operator::model::{GapReason, Timestamp};
+use operator::diagnose::{Evidence, Outcome, Parts, diagnose};
+use operator::model::{GapReason, PdAnswer, PdOutcome, TimeRange, Timestamp};
 
 use super::derived::{FROM, TO, quiet};
 use super::{assert_cause, assert_no_fault};
@@ -122,4 +123,28 @@ fn a_member_behind_a_slow_link_is_named_and_not_its_peers() {
         });
     }
     assert_cause(&run.verdict(), "slow_network", "pd2");
+}
+
+/// A wrong URL of PD is nobody's death: nothing was ever heard of such a member.
+#[test]
+fn a_pd_that_never_answered_is_no_fault_and_cannot_be_told() {
+    let at = |seconds: i64| Timestamp::from_millis(1_795_538_200_000 + seconds * 1_000);
+    let refused = |seconds| PdAnswer {
+        sent: at(seconds),
+        member: "127.0.0.1:1".to_owned(),
+        url: "http://127.0.0.1:1".to_owned(),
+        path: "/pd/api/v1/health".to_owned(),
+        elapsed_us: 300,
+        outcome: PdOutcome::Failed {
+            reason: GapReason::Connect,
+            detail: "connection refused".to_owned(),
+        },
+    };
+    let pd: Vec<PdAnswer> = (0..300).step_by(5).map(refused).collect();
+    let window = TimeRange::new(at(0), at(300));
+    let parts = Parts { pd: &pd, ..Parts::default() };
+    let verdict = diagnose(&Evidence::new(window, window.end, parts));
+    assert_eq!(verdict.outcome, Outcome::CannotTell, "{}", verdict.summary);
+    let unchecked = verdict.unchecked.iter().map(|one| one.what.as_str());
+    assert!(unchecked.into_iter().any(|what| what.starts_with("answers of PD's members")));
 }
