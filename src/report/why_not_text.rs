@@ -29,6 +29,9 @@ pub fn why_not_text(why: &WhyNot) -> String {
     if why.claims.is_empty() {
         text.push_str("  claimed  nothing: what was seen crosses none of its thresholds\n");
     }
+    for sentence in &why.apart {
+        text.push_str(&format!("  unlike   {}\n", escape(sentence)));
+    }
     for claim in &why.claims {
         push_claim(&mut text, claim);
     }

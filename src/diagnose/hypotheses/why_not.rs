@@ -7,7 +7,7 @@ use crate::diagnose::blind_spots::{is_missing, named};
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::Target;
-use crate::diagnose::hypotheses::judge::hypotheses;
+use crate::diagnose::hypotheses::judge::{diagnose, hypotheses};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role};
 use crate::model::Timestamp;
@@ -25,6 +25,9 @@ pub struct WhyNot {
     pub metrics: Vec<ReadMetric>,
     /// What it claimed, in the order of the verdict; empty where nothing crossed its thresholds.
     pub claims: Vec<ClaimFate>,
+    /// What tells it from the first cause of the verdict, where it looks like that and claims nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<String>,
 }
 
 /// A source that a mode needs.
@@ -83,13 +86,20 @@ pub fn why_not(evidence: &Evidence, name: &str) -> Option<WhyNot> {
         .map(|name| ReadMetric { name, series: evidence.series.metric(name).len() })
         .collect();
     metrics.sort_by_key(|metric| metric.name);
-    let claims = all.iter().filter(|one| one.mode.name == mode.name);
+    let own = all.iter().filter(|one| one.mode.name == mode.name);
+    let claims: Vec<ClaimFate> = own.map(|one| fate(&observed, &all, one)).collect();
+    let alternatives = match claims.is_empty() {
+        true => diagnose(evidence).alternatives,
+        false => Vec::new(),
+    };
+    let apart = alternatives.into_iter().filter(|one| one.mode == mode.name).map(|one| one.lost);
     Some(WhyNot {
         mode: mode.name,
         says: mode.says,
         needs: needs.collect(),
         metrics,
-        claims: claims.map(|one| fate(&observed, &all, one)).collect(),
+        claims,
+        apart: apart.collect(),
     })
 }
 
