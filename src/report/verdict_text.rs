@@ -164,6 +164,10 @@ fn rates(rates: &ServedRates) -> String {
 /// All pieces of the summary, in the order in which they are shown.
 fn pieces(verdict: &Verdict) -> Vec<Piece> {
     let (word, ink) = match verdict.outcome {
+        // Whether somebody has to act now is what is asked first.
+        Outcome::Fault if verdict.causes.iter().all(|cause| cause.end_ms.is_some()) => {
+            ("FAULT (over)", Ink::Red)
+        }
         Outcome::Fault => ("FAULT", Ink::Red),
         Outcome::NoFault => ("NO FAULT", Ink::Green),
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),

@@ -212,7 +212,7 @@ fn judged(served: &ClientRequests, stretches: &[Stretch]) -> Clients {
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
     let (impact, text) = match (&affected, seen) {
-        (Some(kind), _) => (Impact::Seen, format!("{numbers}; busiest that suffers: {kind}")),
+        (Some(kind), _) => (Impact::Seen, format!("{numbers}; {kind} suffers")),
         (None, true) => (Impact::Seen, numbers),
         (None, false) if timed => (Impact::NoneSeen, format!("no impact seen: {numbers}")),
         (None, false) => (Impact::CannotTell, format!("{numbers}: cannot tell if they were slow")),

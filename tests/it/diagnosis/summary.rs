@@ -35,8 +35,8 @@ fn every_summary_has_at_most_ten_lines_and_four_about_what_to_do_and_cuts_nothin
 #[ignore = "slow: ./test.sh runs it"]
 fn long_headlines_and_reasons_go_on_in_the_next_line() {
     insta::assert_snapshot!(summary("chaos-07"), @"
-    FAULT  store 1 (10.77.0.20:20160): the store runs and is cut off from PD and
-      from its peers
+    FAULT (over)  store 1 (10.77.0.20:20160): the store runs and is cut off from
+      PD and from its peers
       store_partition  03:10:01.765 ±6.8s to 03:12:41.795 (2m40s), confidence 0.97
         no heartbeat reaches PD for 2m 50s [F2]
         10 scrapes fail for 2m 30s, each given up after 10 s [F4]
@@ -51,7 +51,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
       next: operator explain chaos-07 F2
     ");
     insta::assert_snapshot!(summary("chaos-05"), @"
-    FAULT  workload: a few regions take most of the writes
+    FAULT (over)  workload: a few regions take most of the writes
       hot_region_write  16:59:36.660 ±15.0s to 17:03:05.358 (3m28s),
         confidence 0.95
         region 95 takes 98.1 % of the flow of writes, 5154 KB/s; the greatest
@@ -59,8 +59,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         requests rise from 561 to 2483 a second for 3m 28s; store 1 314 -> 315,
           store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
       clients: 560 requests a second before, 2480 during (least 2028), 570 after;
-        p99 5.92 ms -> 48.3 ms -> 9.89 ms; none failed; busiest that suffers:
-        raw_get
+        p99 5.92 ms -> 48.3 ms -> 9.89 ms; none failed; raw_get suffers
       check: pd-ctl hot write, then pd-ctl region ID for the keys of the first
       remedy: pd-ctl operator add split-region ID (a change); better: spread keys
       risk: a key that always grows heats the next region: change the schema
