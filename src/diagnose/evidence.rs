@@ -162,6 +162,7 @@ fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
         former: &history.former_addresses,
         is_tiflash: history.is_tiflash,
         is_removed: history.is_removed(),
+        was_present: history.was_present(),
         counts: &history.counts,
         free: &history.free,
         starts: &history.starts,

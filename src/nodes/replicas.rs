@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::listed_at::Places;
 use super::listing::Listing;
 use super::same_node::{Compared, Group, are_possible, spans};
 use super::shown::shown;
@@ -52,7 +53,11 @@ fn groups(
         return (Vec::new(), Vec::new());
     }
     let (shown, spans) = (shown(index, series), spans(index, series));
-    let compared = Compared { index, shown: &shown, spans: &spans };
+    let places = Places::new(listing);
+    let targets = index.labels.iter().zip(&index.components);
+    let listed_at: Vec<_> =
+        targets.map(|(labels, component)| places.nodes_at(*component, labels)).collect();
+    let compared = Compared { index, shown: &shown, spans: &spans, listed_at: &listed_at };
     let groups = compared.groups(listing);
     let former = groups.iter().flat_map(|group| {
         let others = group[1..].iter().filter(|target| compared.follow(group[0], **target));

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address::canonical;
+use super::listed_at::ListedNode;
 use super::listing::{ListedStore, Listing};
 use super::shown::Shown;
 use super::stores::label_values;
@@ -34,6 +35,8 @@ pub(super) struct Compared<'a> {
     pub index: &'a TargetIndex,
     pub shown: &'a [Shown<'a>],
     pub spans: &'a [Option<TimeRange>],
+    /// The nodes that PD lists at the place of each target.
+    pub listed_at: &'a [BTreeSet<ListedNode<'a>>],
 }
 
 impl Compared<'_> {
@@ -85,7 +88,15 @@ impl Compared<'_> {
         self.component(a) == self.component(b)
             && !CLUSTER_LABELS.iter().any(differ)
             && !pods_differ
+            && !self.are_listed_apart(a, b)
             && !self.shown[a].is_another(&self.shown[b])
+    }
+
+    /// Whether PD lists one node where the one target is and another where the other is, as after a node was
+    /// replaced.
+    fn are_listed_apart(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (&self.listed_at[a], &self.listed_at[b]);
+        !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
     }
 
     /// Whether one of them begins when the other has ended, but for what a change of targets overlaps.
@@ -105,9 +116,11 @@ impl Compared<'_> {
         for store in listing.stores.values() {
             self.join_moved(nodes, store, parts);
         }
-        let present = listing.stores.values().filter(|store| !store.is_removed);
+        // What was removed within the window may have had a target before.
+        let scraped =
+            listing.stores.values().filter(|store| !store.is_removed || store.was_present);
         let listed = [
-            (Component::Tikv, present.filter(|store| !store.is_tiflash).count()),
+            (Component::Tikv, scraped.filter(|store| !store.is_tiflash).count()),
             (Component::Pd, listing.members.len()),
         ];
         for (component, listed) in listed {

@@ -2,6 +2,7 @@
 //! every run in every world; here each world has one.
 
 use operator::diagnose::{Outcome, Verdict};
+use operator::model::StoreId;
 use testkit::run::Run;
 use testkit::worlds::{WORLDS, World};
 
@@ -38,5 +39,22 @@ fn where_a_world_lacks_something_no_other_cause_is_named() {
         let wrong = verdict.causes.iter().find(|cause| cause.mode != "traffic_surge");
         assert!(wrong.is_none(), "{}: {}", world.name, told(&verdict));
         assert_ne!(verdict.outcome, Outcome::NoFault, "{}: {}", world.name, told(&verdict));
+    }
+}
+
+#[test]
+fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
+    for world in WORLDS.iter().filter(|world| world.name.starts_with("node-replaced")) {
+        let mut run = Run::load("chaos-02");
+        (world.change)(&mut run);
+        let (evidence, verdict) = run.judged_at(run.window.end);
+        let target = |id: u64| {
+            let place = evidence.nodes.store(StoreId(id)).expect("it is listed");
+            evidence.nodes.stores[place].instance.clone()
+        };
+        let own = [Some("10.77.9.1:20180".to_owned()), Some("10.77.9.2:20180".to_owned())];
+        assert_eq!([target(9001), target(9002)], own, "{}", world.name);
+        let lab = Run::load("chaos-02").verdict();
+        assert_eq!(gist(&verdict), gist(&lab), "{}: {}", world.name, told(&verdict));
     }
 }
