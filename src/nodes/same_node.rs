@@ -142,9 +142,8 @@ impl Compared<'_> {
             let left = free(parts);
             if left.len() > listed {
                 let pairs = self.pairs(&left, |a, b| self.follow(a, b));
-                let of = |one: usize| pairs.iter().filter(|(a, b)| *a == one || *b == one).count();
-                for (a, b) in pairs.iter().filter(|(a, b)| of(*a) == 1 && of(*b) == 1) {
-                    parts.join(*a, *b);
+                for (a, b) in exclusive(pairs, self.index.labels.len()) {
+                    parts.join(a, b);
                 }
             }
         }
@@ -158,7 +157,7 @@ impl Compared<'_> {
     ) -> Vec<(usize, usize)> {
         let all = targets.iter().enumerate();
         let all = all.flat_map(|(place, a)| targets[place + 1..].iter().map(move |b| (*a, *b)));
-        all.filter(|(a, b)| self.may_be_same(*a, *b) && alike(*a, *b)).collect()
+        all.filter(|(a, b)| alike(*a, *b) && self.may_be_same(*a, *b)).collect()
     }
 
     fn join_moved(&self, nodes: &[usize], store: &ListedStore<'_>, parts: &mut Parts) {
@@ -218,6 +217,17 @@ impl Compared<'_> {
             });
         }
     }
+}
+
+/// The pairs of which neither side is in another one. A rolling restart of a large cluster gives a pair for every two
+/// of its targets, so each side's are counted once.
+fn exclusive(pairs: Vec<(usize, usize)>, targets: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut pairs_of = vec![0_usize; targets];
+    for (a, b) in &pairs {
+        pairs_of[*a] += 1;
+        pairs_of[*b] += 1;
+    }
+    pairs.into_iter().filter(move |(a, b)| pairs_of[*a] == 1 && pairs_of[*b] == 1)
 }
 
 /// The targets at each instance and of each pod.
@@ -287,5 +297,30 @@ impl Parts {
             parts.entry(self.first(one)).or_default().push(one);
         }
         parts.into_values().filter(|part| part.len() > 1).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_exclusive_if_neither_side_has_another_partner() {
+        let pairs = vec![(0, 1), (2, 3), (3, 4), (5, 6)];
+        assert_eq!(exclusive(pairs, 7).collect::<Vec<_>>(), [(0, 1), (5, 6)]);
+    }
+
+    #[test]
+    fn pairs_of_hundreds_of_targets_that_all_move_are_told_apart_in_seconds() {
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let moved = 0..500_usize;
+            let pairs = moved.clone().flat_map(|a| moved.clone().map(move |b| (a, 500 + b)));
+            done.send(exclusive(pairs.collect(), 1000).count())
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(20)), Ok(0));
     }
 }

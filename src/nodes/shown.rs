@@ -119,11 +119,8 @@ impl Shown<'_> {
     /// Whether it is certainly another node than `other`: one exchanges messages with whom the other does not,
     /// and the other way round, or their ids differ.
     pub fn is_another(&self, other: &Self) -> bool {
-        let apart = |a: &BTreeSet<u64>, b: &BTreeSet<u64>| !a.is_subset(b) && !b.is_subset(a);
-        let ids = |peers: &BTreeSet<StoreId>| peers.iter().map(|id| id.0).collect();
-        let members = |peers: &BTreeSet<MemberId>| peers.iter().map(|id| id.0).collect();
-        apart(&ids(&self.peers), &ids(&other.peers))
-            || apart(&members(&self.members), &members(&other.members))
+        are_apart(&self.peers, &other.peers)
+            || are_apart(&self.members, &other.members)
             || self.member.zip(other.member).is_some_and(|(a, b)| a != b)
     }
 
@@ -153,6 +150,11 @@ impl Shown<'_> {
             None => starts.is_some() && (self.member.is_some() || self.has_peers_of(other)),
         }
     }
+}
+
+/// Whether each has something that the other lacks.
+fn are_apart<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+    !a.is_subset(b) && !b.is_subset(a)
 }
 
 /// By how much the start of one process may differ between two scrapes, in seconds.
