@@ -57,7 +57,14 @@ fn groups(
     let targets = index.labels.iter().zip(&index.components);
     let listed_at: Vec<_> =
         targets.map(|(labels, component)| places.nodes_at(*component, labels)).collect();
-    let compared = Compared { index, shown: &shown, spans: &spans, listed_at: &listed_at };
+    let started_as: Vec<_> = shown.iter().map(|one| one.started_as(listing)).collect();
+    let compared = Compared {
+        index,
+        shown: &shown,
+        spans: &spans,
+        listed_at: &listed_at,
+        started_as: &started_as,
+    };
     let groups = compared.groups(listing);
     let former = groups.iter().flat_map(|group| {
         let others = group[1..].iter().filter(|target| compared.follow(group[0], **target));

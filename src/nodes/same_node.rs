@@ -12,7 +12,7 @@ use super::listing::{ListedStore, Listing};
 use super::shown::Shown;
 use super::stores::label_values;
 use super::target::{CLUSTER_LABELS, REPLICA_LABELS, ScrapeTarget, TargetIndex, pod_of};
-use crate::model::{Component, Labels, Series, TimeRange, Timestamp, is_stale};
+use crate::model::{Component, Labels, Series, StoreId, TimeRange, Timestamp, is_stale};
 
 /// Targets that show the same node: the one that is followed, then those that fill in for it, the best first.
 pub(super) type Group = Vec<usize>;
@@ -37,6 +37,8 @@ pub(super) struct Compared<'a> {
     pub spans: &'a [Option<TimeRange>],
     /// The nodes that PD lists at the place of each target.
     pub listed_at: &'a [BTreeSet<ListedNode<'a>>],
+    /// The stores of which PD lists a start that each target shows.
+    pub started_as: &'a [BTreeSet<StoreId>],
 }
 
 impl Compared<'_> {
@@ -92,11 +94,11 @@ impl Compared<'_> {
             && !self.shown[a].is_another(&self.shown[b])
     }
 
-    /// Whether PD lists one node where the one target is and another where the other is, as after a node was
-    /// replaced.
+    /// Whether PD lists one node where the one target is and another where the other is, or started as their
+    /// processes did, as after a node was replaced.
     fn are_listed_apart(&self, a: usize, b: usize) -> bool {
-        let (a, b) = (&self.listed_at[a], &self.listed_at[b]);
-        !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
+        are_others(&self.listed_at[a], &self.listed_at[b])
+            || are_others(&self.started_as[a], &self.started_as[b])
     }
 
     /// Whether one of them begins when the other has ended, but for what a change of targets overlaps.
@@ -228,6 +230,11 @@ fn exclusive(pairs: Vec<(usize, usize)>, targets: usize) -> impl Iterator<Item =
         pairs_of[*b] += 1;
     }
     pairs.into_iter().filter(move |(a, b)| pairs_of[*a] == 1 && pairs_of[*b] == 1)
+}
+
+/// Whether both are known and have nothing in common.
+fn are_others<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+    !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
 }
 
 /// The targets at each instance and of each pod.

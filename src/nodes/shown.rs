@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::{ListedMember, ListedStore};
+use super::listing::{ListedMember, ListedStore, Listing};
 use super::target::TargetIndex;
 use crate::model::{MemberId, Sample, Series, StoreId, Timestamp, is_stale};
 
@@ -124,6 +124,18 @@ impl Shown<'_> {
             || self.member.zip(other.member).is_some_and(|(a, b)| a != b)
     }
 
+    /// The stores of which PD lists the start of a process that this TiKV shows.
+    pub fn started_as(&self, listing: &Listing<'_>) -> BTreeSet<StoreId> {
+        // A process shows the same start at every scrape.
+        let mut shown: Vec<Sample> = live(self.start).collect();
+        shown.dedup_by(|a, b| a.value == b.value);
+        let has_one = |starts: &[(Timestamp, i64)]| {
+            shown.iter().any(|sample| starts.iter().any(|start| is_near(start, sample)))
+        };
+        let own = listing.stores.iter().filter(|(_, store)| has_one(store.starts));
+        own.map(|(id, _)| *id).collect()
+    }
+
     /// Whether both exchange messages with the same nodes, of which there are some.
     pub fn has_peers_of(&self, other: &Self) -> bool {
         self.peers == other.peers
@@ -179,6 +191,11 @@ const ROUNDED: f64 = 0.002;
 /// serve.
 const START_S: f64 = 10.0;
 
+/// Whether a start that PD lists is the one that a sample shows.
+fn is_near((_, start): &(Timestamp, i64), shown: &Sample) -> bool {
+    (*start as f64 - shown.value).abs() <= START_S
+}
+
 #[derive(Default)]
 struct Tally {
     agree: usize,
@@ -216,10 +233,8 @@ impl Tally {
             return;
         }
         for sample in samples {
-            let near =
-                |(_, start): &(Timestamp, i64)| (*start as f64 - sample.value).abs() <= START_S;
             self.compared += 1;
-            self.agree += usize::from(listed.iter().any(near));
+            self.agree += usize::from(listed.iter().any(|start| is_near(start, &sample)));
         }
     }
 
