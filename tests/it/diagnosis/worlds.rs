@@ -61,3 +61,17 @@ fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
         assert_eq!(gist(&verdict), gist(&lab), "{name} in {}: {}", world.name, told(&verdict));
     }
 }
+
+#[test]
+fn after_a_step_back_every_citation_of_pd_is_an_answer() {
+    for world in WORLDS.iter().filter(|world| world.name.starts_with("prometheus-steps-back")) {
+        let mut run = Run::load("chaos-02");
+        (world.change)(&mut run);
+        let verdict = run.verdict();
+        let cited = verdict.findings.iter().flat_map(|finding| &finding.citations);
+        for citation in cited.filter(|one| one.reference.starts_with("PD ")) {
+            let is_answer = |at| run.pd.iter().any(|one| one.observed() == at || one.sent == at);
+            assert!(is_answer(citation.at_ms), "{}: {citation:?}", world.name);
+        }
+    }
+}
