@@ -2,6 +2,9 @@
 //!
 //! Reading it from a capture or from a live recorder is left to the caller.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use crate::diagnose::clocks::Clocks;
 use crate::diagnose::observations::client_metrics::is_latency;
 use crate::diagnose::observations::pd_history::{PdHistory, StoreHistory};
@@ -97,8 +100,14 @@ impl Evidence {
         let begun = parts.gaps.iter().filter(|gap| known.knows_gap(gap));
         let mut gaps: Vec<Gap> = begun.cloned().collect();
         let measured = parts.clock_offsets.iter().filter(|offset| offset.at <= as_of);
-        let clocks = Clocks::new(&series, &pd, measured, seen);
+        let mut clocks = Clocks::new(&series, &pd, measured, seen);
         if !clocks.agree() {
+            let instants = RefCell::new(BTreeSet::new());
+            pd.redate(|at| {
+                instants.borrow_mut().insert(at);
+                at
+            });
+            clocks.tell_apart(&instants.into_inner());
             pd.redate(|at| clocks.by_prometheus(at));
             clocks.gaps_by_prometheus(&mut gaps);
         }
@@ -162,6 +171,7 @@ fn listed_store(history: &StoreHistory) -> ListedStore<'_> {
         former: &history.former_addresses,
         is_tiflash: history.is_tiflash,
         is_removed: history.is_removed(),
+        was_present: history.was_present(),
         counts: &history.counts,
         free: &history.free,
         starts: &history.starts,

@@ -30,6 +30,8 @@ pub struct ListedStore<'a> {
     pub is_tiflash: bool,
     /// Whether it was removed before the end; another store may have its address since.
     pub is_removed: bool,
+    /// Whether it was listed and not removed at any time before.
+    pub was_present: bool,
     /// How many regions it leads and holds.
     pub counts: &'a [(Timestamp, RegionCounts)],
     /// The free share of its disk, from 0 to 1.

@@ -8,6 +8,7 @@ mod address;
 mod by_name;
 mod cluster;
 mod component;
+mod listed_at;
 mod listing;
 mod matching;
 mod members;

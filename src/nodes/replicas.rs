@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::listed_at::Places;
 use super::listing::Listing;
 use super::same_node::{Compared, Group, are_possible, spans};
 use super::shown::shown;
@@ -52,7 +53,18 @@ fn groups(
         return (Vec::new(), Vec::new());
     }
     let (shown, spans) = (shown(index, series), spans(index, series));
-    let compared = Compared { index, shown: &shown, spans: &spans };
+    let places = Places::new(listing);
+    let targets = index.labels.iter().zip(&index.components);
+    let listed_at: Vec<_> =
+        targets.map(|(labels, component)| places.nodes_at(*component, labels)).collect();
+    let started_as: Vec<_> = shown.iter().map(|one| one.started_as(listing)).collect();
+    let compared = Compared {
+        index,
+        shown: &shown,
+        spans: &spans,
+        listed_at: &listed_at,
+        started_as: &started_as,
+    };
     let groups = compared.groups(listing);
     let former = groups.iter().flat_map(|group| {
         let others = group[1..].iter().filter(|target| compared.follow(group[0], **target));
@@ -101,17 +113,22 @@ fn filled_in(mut followed: Vec<Series>, others: Vec<Series>) -> Vec<Series> {
     followed
 }
 
-/// Where scrapes of the followed replica are missing for more than two and a half intervals, without half an
-/// interval at either end.
+/// Where scrapes of the followed replica are missing: before the first and after the last one, and where they are
+/// missing for more than two and a half intervals, without half an interval at either end. All time where there
+/// is no scrape.
 fn holes(followed: &[Series]) -> Vec<TimeRange> {
     let up = followed.iter().find(|one| one.labels.metric() == "up");
     let scrapes = up.map_or(followed, std::slice::from_ref).iter();
     let samples = scrapes.flat_map(|one| &one.samples).filter(|sample| !is_stale(sample.value));
     let times: Vec<Timestamp> =
         samples.map(|sample| sample.at).collect::<BTreeSet<_>>().into_iter().collect();
+    if times.is_empty() {
+        return vec![TimeRange::ALL];
+    }
     let mut steps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     steps.sort_unstable();
-    let Some(interval) = steps.get(steps.len() / 2).copied() else { return Vec::new() };
+    // Of a target that was scraped only once, as after a change of targets, no interval is known yet.
+    let interval = steps.get(steps.len() / 2).copied().unwrap_or(0);
     let long = times.windows(2).filter(|pair| (pair[1] - pair[0]) * 2 > interval * 5);
     let inside = long.map(|pair| {
         let half = interval / 2;
@@ -146,6 +163,16 @@ mod tests {
         let (merged, _) = merged(vec![other, first], &Listing::default());
         assert_eq!(merged.len(), 1);
         assert_eq!(seconds(&merged[0]), [0, 15, 30, 52, 67, 82, 90, 105, 120]);
+    }
+
+    #[test]
+    fn the_first_scrape_of_a_target_keeps_the_history_of_the_one_before() {
+        let before: Vec<i64> = (0..9).map(|step| step * 15).collect();
+        let (former, now) = (series("a", &before), series("b", &[195]));
+        let (merged, _) = merged(vec![former, now], &Listing::default());
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].labels.get("replica"), Some("b"));
+        assert_eq!(seconds(&merged[0]), [&before[..], &[195]].concat());
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address::canonical;
+use super::listed_at::ListedNode;
 use super::listing::{ListedStore, Listing};
 use super::shown::Shown;
 use super::stores::label_values;
 use super::target::{CLUSTER_LABELS, REPLICA_LABELS, ScrapeTarget, TargetIndex, pod_of};
-use crate::model::{Component, Labels, Series, TimeRange, Timestamp, is_stale};
+use crate::model::{Component, Labels, Series, StoreId, TimeRange, Timestamp, is_stale};
 
 /// Targets that show the same node: the one that is followed, then those that fill in for it, the best first.
 pub(super) type Group = Vec<usize>;
@@ -34,6 +35,10 @@ pub(super) struct Compared<'a> {
     pub index: &'a TargetIndex,
     pub shown: &'a [Shown<'a>],
     pub spans: &'a [Option<TimeRange>],
+    /// The nodes that PD lists at the place of each target.
+    pub listed_at: &'a [BTreeSet<ListedNode<'a>>],
+    /// The stores of which PD lists a start that each target shows.
+    pub started_as: &'a [BTreeSet<StoreId>],
 }
 
 impl Compared<'_> {
@@ -85,7 +90,15 @@ impl Compared<'_> {
         self.component(a) == self.component(b)
             && !CLUSTER_LABELS.iter().any(differ)
             && !pods_differ
+            && !self.are_listed_apart(a, b)
             && !self.shown[a].is_another(&self.shown[b])
+    }
+
+    /// Whether PD lists one node where the one target is and another where the other is, or started as their
+    /// processes did, as after a node was replaced.
+    fn are_listed_apart(&self, a: usize, b: usize) -> bool {
+        are_others(&self.listed_at[a], &self.listed_at[b])
+            || are_others(&self.started_as[a], &self.started_as[b])
     }
 
     /// Whether one of them begins when the other has ended, but for what a change of targets overlaps.
@@ -105,9 +118,11 @@ impl Compared<'_> {
         for store in listing.stores.values() {
             self.join_moved(nodes, store, parts);
         }
-        let present = listing.stores.values().filter(|store| !store.is_removed);
+        // What was removed within the window may have had a target before.
+        let scraped =
+            listing.stores.values().filter(|store| !store.is_removed || store.was_present);
         let listed = [
-            (Component::Tikv, present.filter(|store| !store.is_tiflash).count()),
+            (Component::Tikv, scraped.filter(|store| !store.is_tiflash).count()),
             (Component::Pd, listing.members.len()),
         ];
         for (component, listed) in listed {
@@ -129,9 +144,8 @@ impl Compared<'_> {
             let left = free(parts);
             if left.len() > listed {
                 let pairs = self.pairs(&left, |a, b| self.follow(a, b));
-                let of = |one: usize| pairs.iter().filter(|(a, b)| *a == one || *b == one).count();
-                for (a, b) in pairs.iter().filter(|(a, b)| of(*a) == 1 && of(*b) == 1) {
-                    parts.join(*a, *b);
+                for (a, b) in exclusive(pairs, self.index.labels.len()) {
+                    parts.join(a, b);
                 }
             }
         }
@@ -145,7 +159,7 @@ impl Compared<'_> {
     ) -> Vec<(usize, usize)> {
         let all = targets.iter().enumerate();
         let all = all.flat_map(|(place, a)| targets[place + 1..].iter().map(move |b| (*a, *b)));
-        all.filter(|(a, b)| self.may_be_same(*a, *b) && alike(*a, *b)).collect()
+        all.filter(|(a, b)| alike(*a, *b) && self.may_be_same(*a, *b)).collect()
     }
 
     fn join_moved(&self, nodes: &[usize], store: &ListedStore<'_>, parts: &mut Parts) {
@@ -205,6 +219,22 @@ impl Compared<'_> {
             });
         }
     }
+}
+
+/// The pairs of which neither side is in another one. A rolling restart of a large cluster gives a pair for every two
+/// of its targets, so each side's are counted once.
+fn exclusive(pairs: Vec<(usize, usize)>, targets: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut pairs_of = vec![0_usize; targets];
+    for (a, b) in &pairs {
+        pairs_of[*a] += 1;
+        pairs_of[*b] += 1;
+    }
+    pairs.into_iter().filter(move |(a, b)| pairs_of[*a] == 1 && pairs_of[*b] == 1)
+}
+
+/// Whether both are known and have nothing in common.
+fn are_others<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+    !a.is_empty() && !b.is_empty() && a.is_disjoint(b)
 }
 
 /// The targets at each instance and of each pod.
@@ -274,5 +304,30 @@ impl Parts {
             parts.entry(self.first(one)).or_default().push(one);
         }
         parts.into_values().filter(|part| part.len() > 1).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_exclusive_if_neither_side_has_another_partner() {
+        let pairs = vec![(0, 1), (2, 3), (3, 4), (5, 6)];
+        assert_eq!(exclusive(pairs, 7).collect::<Vec<_>>(), [(0, 1), (5, 6)]);
+    }
+
+    #[test]
+    fn pairs_of_hundreds_of_targets_that_all_move_are_told_apart_in_seconds() {
+        let (done, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            let moved = 0..500_usize;
+            let pairs = moved.clone().flat_map(|a| moved.clone().map(move |b| (a, 500 + b)));
+            done.send(exclusive(pairs.collect(), 1000).count())
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(20)), Ok(0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::{ListedMember, ListedStore};
+use super::listing::{ListedMember, ListedStore, Listing};
 use super::target::TargetIndex;
 use crate::model::{MemberId, Sample, Series, StoreId, Timestamp, is_stale};
 
@@ -119,12 +119,21 @@ impl Shown<'_> {
     /// Whether it is certainly another node than `other`: one exchanges messages with whom the other does not,
     /// and the other way round, or their ids differ.
     pub fn is_another(&self, other: &Self) -> bool {
-        let apart = |a: &BTreeSet<u64>, b: &BTreeSet<u64>| !a.is_subset(b) && !b.is_subset(a);
-        let ids = |peers: &BTreeSet<StoreId>| peers.iter().map(|id| id.0).collect();
-        let members = |peers: &BTreeSet<MemberId>| peers.iter().map(|id| id.0).collect();
-        apart(&ids(&self.peers), &ids(&other.peers))
-            || apart(&members(&self.members), &members(&other.members))
+        are_apart(&self.peers, &other.peers)
+            || are_apart(&self.members, &other.members)
             || self.member.zip(other.member).is_some_and(|(a, b)| a != b)
+    }
+
+    /// The stores of which PD lists the start of a process that this TiKV shows.
+    pub fn started_as(&self, listing: &Listing<'_>) -> BTreeSet<StoreId> {
+        // A process shows the same start at every scrape.
+        let mut shown: Vec<Sample> = live(self.start).collect();
+        shown.dedup_by(|a, b| a.value == b.value);
+        let has_one = |starts: &[(Timestamp, i64)]| {
+            shown.iter().any(|sample| starts.iter().any(|start| is_near(start, sample)))
+        };
+        let own = listing.stores.iter().filter(|(_, store)| has_one(store.starts));
+        own.map(|(id, _)| *id).collect()
     }
 
     /// Whether both exchange messages with the same nodes, of which there are some.
@@ -155,6 +164,11 @@ impl Shown<'_> {
     }
 }
 
+/// Whether each has something that the other lacks.
+fn are_apart<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+    !a.is_subset(b) && !b.is_subset(a)
+}
+
 /// By how much the start of one process may differ between two scrapes, in seconds.
 const SAME_START_S: f64 = 1.0;
 /// The least share of counts that agree where two targets show the same process.
@@ -176,6 +190,11 @@ const ROUNDED: f64 = 0.002;
 /// How far apart the two dates of a process's start may lie, in seconds: TiKV tells PD when it begins to
 /// serve.
 const START_S: f64 = 10.0;
+
+/// Whether a start that PD lists is the one that a sample shows.
+fn is_near((_, start): &(Timestamp, i64), shown: &Sample) -> bool {
+    (*start as f64 - shown.value).abs() <= START_S
+}
 
 #[derive(Default)]
 struct Tally {
@@ -214,10 +233,8 @@ impl Tally {
             return;
         }
         for sample in samples {
-            let near =
-                |(_, start): &(Timestamp, i64)| (*start as f64 - sample.value).abs() <= START_S;
             self.compared += 1;
-            self.agree += usize::from(listed.iter().any(near));
+            self.agree += usize::from(listed.iter().any(|start| is_near(start, &sample)));
         }
     }
 

@@ -1,13 +1,16 @@
 //! Which scrape target each store is: by addresses, then by pods and short names, then by what targets show.
 
+use std::collections::BTreeSet;
+
 use super::Reason;
 use super::address::{canonical, host, port, short_name};
+use super::listed_at::{ListedNode, Places};
 use super::listing::{ListedStore, Listing};
 use super::matching::Matching;
 use super::shown::Shown;
 use super::target::ScrapeTarget;
 use super::told::{forms, node_keys, target_keys};
-use crate::model::{Component, StoreId, Told};
+use crate::model::{Component, StoreId};
 
 /// A target that comes into question, with its place among all targets and what it shows.
 pub(super) struct Candidate<'a> {
@@ -23,6 +26,7 @@ pub(super) fn match_stores(
 ) -> Vec<Option<(usize, Reason)>> {
     let (present, removed): (Vec<_>, Vec<_>) =
         listing.stores.iter().enumerate().partition(|(_, (_, store))| !store.is_removed);
+    let places = Places::new(listing);
     let mut found = vec![None; listing.stores.len()];
     let mut free: Vec<usize> = (0..candidates.len()).collect();
     // A store may have got the address of one that was removed before.
@@ -40,7 +44,7 @@ pub(super) fn match_stores(
                 .map(|index| &candidates[*index])
                 .filter(|one| one.target.component == component)
                 .collect();
-            for (store, target, reason) in pairs(&listing.told, &stores, &targets) {
+            for (store, target, reason) in pairs(listing, &places, &stores, &targets) {
                 found[stores[store].0] = Some((targets[target].place, reason));
             }
         }
@@ -52,14 +56,21 @@ pub(super) fn match_stores(
 }
 
 fn pairs(
-    told: &Told,
+    listing: &Listing<'_>,
+    places: &Places<'_>,
     stores: &[(usize, StoreId, &ListedStore<'_>)],
     targets: &[&Candidate<'_>],
 ) -> Vec<(usize, usize, Reason)> {
+    let told = &listing.told;
     let mut matching = Matching::new(stores.len(), targets.len());
-    // A TiKV that exchanges messages with a store is another one.
-    let possible =
-        |store: usize, target: usize| !targets[target].shown.peers.contains(&stores[store].1);
+    let removed: Vec<BTreeSet<ListedNode<'_>>> =
+        targets.iter().map(|one| only_removed_at(listing, places, one.target)).collect();
+    // A TiKV that exchanges messages with a store is another one, and so is one where only others were.
+    let possible = |store: usize, target: usize| {
+        let id = stores[store].1;
+        !targets[target].shown.peers.contains(&id)
+            && (removed[target].is_empty() || removed[target].contains(&ListedNode::Store(id)))
+    };
     let values = |target: usize| label_values(targets[target].target);
     let addresses = |store: usize| {
         let listed = stores[store].2;
@@ -110,6 +121,20 @@ fn pairs(
     of_left
         .filter_map(|(store, pair)| pair.map(|(target, reason)| (store, target, reason)))
         .collect()
+}
+
+/// The stores that PD lists at the place of a target, if all of them were removed.
+fn only_removed_at<'a>(
+    listing: &Listing<'_>,
+    places: &Places<'a>,
+    target: &ScrapeTarget,
+) -> BTreeSet<ListedNode<'a>> {
+    let found = places.nodes_at(target.component, &target.labels);
+    let is_removed = |node: &ListedNode<'_>| match node {
+        ListedNode::Store(id) => listing.stores.get(id).is_some_and(|store| store.is_removed),
+        ListedNode::Member(_) => false,
+    };
+    if found.iter().all(is_removed) { found } else { BTreeSet::new() }
 }
 
 /// The least share of samples that agree, so that a target is taken for a node by its behaviour.

@@ -355,6 +355,73 @@ fn a_pod_that_came_back_under_another_address_is_one_target() {
     assert_eq!(ups.map(|one| one.samples.len()).collect::<Vec<_>>(), [32]);
 }
 
+/// A store that PD removed and another one that joined after it, beside one that stays.
+fn replaced<'a>(addresses: [&'static str; 3]) -> Listing<'a> {
+    let [stays, leaves, joins] = addresses;
+    let mut stores = stores(&[(1, leaves, ""), (4, stays, ""), (7, joins, "")]);
+    let removed = stores.get_mut(&StoreId(1)).expect("it is listed");
+    (removed.is_removed, removed.was_present) = (true, true);
+    Listing { stores, ..Listing::default() }
+}
+
+fn scrapes_of_replaced() -> Vec<Series> {
+    let of = |instance, minutes, hears: &[&str]| {
+        tikv(&[("job", "tikv"), ("instance", instance)], minutes, hears)
+    };
+    let series = [
+        of("10.0.0.4:20180", 0..9, &["1", "7"]),
+        of("10.0.0.1:20180", 0..4, &["4"]),
+        of("10.0.0.7:20180", 5..9, &["4"]),
+    ];
+    series.concat()
+}
+
+#[test]
+fn a_store_does_not_inherit_the_history_of_the_one_that_it_replaced() {
+    let addresses = ["10.0.0.4:20160", "10.0.0.1:20160", "10.0.0.7:20160"];
+    let (nodes, series) = Nodes::resolve(&replaced(addresses), scrapes_of_replaced());
+    let own = ["10.0.0.1:20180", "10.0.0.4:20180", "10.0.0.7:20180"];
+    assert_eq!(targets_of(&nodes), own.map(Some));
+    let ups = series.iter().filter(|one| one.labels.metric() == "up");
+    assert_eq!(ups.map(|one| one.samples.len()).collect::<Vec<_>>(), [36, 16, 16]);
+    // The same where not even a name says so, since the one that was removed had a target, too.
+    let names = ["a.example.com:20160", "b.example.com:20160", "c.example.com:20160"];
+    let (_, series) = Nodes::resolve(&replaced(names), scrapes_of_replaced());
+    let ups = series.iter().filter(|one| one.labels.metric() == "up");
+    assert!(ups.map(|one| one.samples.len()).all(|len| len == 36 || len == 16));
+}
+
+#[test]
+fn a_target_at_the_address_of_a_removed_store_is_never_what_is_left_for_another() {
+    let mut listing = replaced(["10.0.0.4:20160", "10.0.0.1:20160", "10.0.0.7:20160"]);
+    let of = |instance, minutes| tikv(&[("job", "tikv"), ("instance", instance)], minutes, &[]);
+    let series = [of("10.0.0.4:20180", 0..9), of("10.0.0.1:20180", 0..4)];
+    let targets = |listing: &Listing<'_>| {
+        let (nodes, _) = Nodes::resolve(listing, series.concat());
+        targets_of(&nodes).into_iter().map(|one| one.map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let own = |name: &str| Some(name.to_owned());
+    assert_eq!(targets(&listing), [own("10.0.0.1:20180"), own("10.0.0.4:20180"), None]);
+    // Where PD lists it no more as removed, nothing changes.
+    listing.stores.get_mut(&StoreId(1)).expect("it is listed").is_removed = false;
+    assert_eq!(targets(&listing), [own("10.0.0.1:20180"), own("10.0.0.4:20180"), None]);
+}
+
+#[test]
+fn a_member_does_not_inherit_the_history_of_the_one_that_it_replaced() {
+    let listed = [("pd-1", "http://10.0.0.1:2379"), ("pd-2", "http://10.0.0.2:2379")];
+    let listing = Listing { members: members(&listed), ..Listing::default() };
+    let of = |instance, minutes: std::ops::Range<i64>| {
+        during(&[("__name__", "up"), ("job", "pd"), ("instance", instance)], minutes, 1.0)
+    };
+    // A third target, which nobody lists, is what makes them more than PD has members.
+    let series = vec![of("10.0.0.1:2379", 0..4), of("10.0.0.2:2379", 5..9), of("x:2379", 0..9)];
+    let (nodes, _) = Nodes::resolve(&listing, series);
+    let targets = nodes.members.iter().map(|one| one.instance.as_deref());
+    let own = [Some("10.0.0.1:2379"), Some("10.0.0.2:2379")];
+    assert_eq!(targets.collect::<Vec<_>>(), own);
+}
+
 #[test]
 fn stores_and_members_may_have_labels_of_clusters_of_their_own() {
     let listing =

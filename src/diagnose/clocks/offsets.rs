@@ -1,5 +1,7 @@
 //! The offset over a window, and instants of one clock by another.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::restarts::{ShownByRestarts, by_restarts};
 use super::timestamps::{
     AROUND_STEP, Reading, is_step_of_prometheus, jump, readings, step_of, usual,
@@ -59,6 +61,8 @@ pub struct Clocks {
     stretches: Vec<Stretch>,
     /// Where Prometheus's clock was stepped: the last sample before and the first after.
     step: Option<TimeRange>,
+    /// Instants of the recorder's clock after a step back, with their dates by Prometheus's, which had them before.
+    held: BTreeMap<Timestamp, Timestamp>,
 }
 
 impl Clocks {
@@ -86,10 +90,10 @@ impl Clocks {
         }
         let step = split.map(|place| TimeRange::new(leads[place - 1].at, leads[place].at));
         let step = step.filter(|step| is_step_of_prometheus(series, *step, jump(&leads, split)));
-        if stretches.iter().all(|one| one.offset_ms.abs() < LEAST_MS) {
+        if stretches.iter().all(|one| one.offset_ms.saturating_abs() < LEAST_MS) {
             stretches.clear();
         }
-        Self { stretches, step }
+        Self { stretches, step, held: BTreeMap::new() }
     }
 
     /// Whether the two clocks agree, as far as is known.
@@ -102,19 +106,65 @@ impl Clocks {
         self.step.is_some_and(|step| step.start <= range.end && range.start <= step.end)
     }
 
-    /// An instant of the recorder's clock, by Prometheus's.
+    /// An instant of the recorder's clock, by Prometheus's. A later one has no earlier date: after a step back, the
+    /// last date before it stands until Prometheus's clock has passed it.
     pub fn by_prometheus(&self, at: Timestamp) -> Timestamp {
+        let known = self.held.get(&at).copied();
+        known.unwrap_or_else(|| self.moved(at).max(self.reached(at)))
+    }
+
+    fn moved(&self, at: Timestamp) -> Timestamp {
         let moved = |one: &Stretch| at.saturating_add_millis(one.offset_ms);
         let mut found = self.stretches.iter().rev();
         let own = found.find(|one| moved(one) >= one.since).or(self.stretches.first());
         own.map_or(at, moved)
     }
 
+    /// The latest date that a stretch before the one of a recorder's instant has.
+    fn reached(&self, at: Timestamp) -> Timestamp {
+        let ends = (1..self.stretches.len()).filter_map(|place| {
+            let (begins, end) = self.change(place);
+            (begins <= at).then_some(end)
+        });
+        ends.max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// When the stretch at a place that is not the first begins by the recorder's clock, and what date that is by
+    /// the stretch before.
+    fn change(&self, place: usize) -> (Timestamp, Timestamp) {
+        let (before, own) = (&self.stretches[place - 1], &self.stretches[place]);
+        let begins = own.since.saturating_add_millis(own.offset_ms.saturating_neg());
+        (begins, begins.saturating_add_millis(before.offset_ms))
+    }
+
+    /// Gives each of the recorder's instants after a step back a date of its own, so that
+    /// [`by_recorder`](Self::by_recorder) leads back to it.
+    pub fn tell_apart(&mut self, instants: &BTreeSet<Timestamp>) {
+        let mut last = Timestamp::MIN;
+        for &at in instants {
+            let date = self.by_prometheus(at);
+            let own = date.max(last.saturating_add_millis(1));
+            if own != self.moved(at) {
+                self.held.insert(at, own);
+            }
+            last = own;
+        }
+    }
+
     /// An instant of Prometheus's clock, by the recorder's: where [`by_prometheus`](Self::by_prometheus) came
     /// from.
     pub fn by_recorder(&self, at: Timestamp) -> Timestamp {
-        let own = self.stretches.iter().rev().find(|one| at >= one.since);
-        own.map_or(at, |one| at.saturating_add_millis(-one.offset_ms))
+        if let Some((known, _)) = self.held.iter().find(|(_, date)| **date == at) {
+            return *known;
+        }
+        let begins = |place: usize| match place {
+            0 => Timestamp::MIN,
+            _ => self.stretches[place].since.max(self.change(place).1),
+        };
+        let own = (0..self.stretches.len()).rev().find(|place| at >= begins(*place));
+        own.map_or(at, |place| {
+            at.saturating_add_millis(self.stretches[place].offset_ms.saturating_neg())
+        })
     }
 
     /// An instant of a node's clock, such as the start of its process, by Prometheus's.
@@ -129,7 +179,8 @@ impl Clocks {
     pub fn moved_between(&self, from: Timestamp, to: Timestamp) -> i64 {
         let pairs = self.stretches.windows(2);
         let within = pairs.filter(|pair| from < pair[1].since && pair[1].since <= to);
-        within.map(|pair| pair[1].offset_ms - pair[0].offset_ms).sum()
+        let moved = within.map(|pair| pair[1].offset_ms.saturating_sub(pair[0].offset_ms));
+        moved.fold(0, i64::saturating_add)
     }
 
     /// How far an instant by Prometheus's clock may be off, in milliseconds. Where the offset was inferred,
@@ -138,14 +189,14 @@ impl Clocks {
         let own = self.stretches.iter().rev().find(|one| at >= one.since);
         own.map_or(0, |one| match one.how {
             How::Measured => one.uncertainty_ms,
-            How::Inferred => one.uncertainty_ms + one.offset_ms.abs(),
+            How::Inferred => one.uncertainty_ms.saturating_add(one.offset_ms.saturating_abs()),
         })
     }
 
     /// What a reader has to know; `None` where the clocks agree.
     pub fn text(&self) -> Option<String> {
         let stretches = self.stretches.iter().map(|one| {
-            let seconds = (one.offset_ms.abs() as f64 / 1000.0).round();
+            let seconds = (one.offset_ms.unsigned_abs() as f64 / 1000.0).round();
             let side = if one.offset_ms < 0 { "behind" } else { "ahead of" };
             let how = match one.how {
                 How::Measured => "measured",
@@ -242,12 +293,12 @@ fn take_measured(stretches: &mut Vec<Stretch>, one: &ClockOffset) {
     let by = stretches.partition_point(|known| known.since <= since).saturating_sub(1);
     match stretches.get_mut(by) {
         Some(known) if known.how == How::Inferred => {
-            if (known.offset_ms - one.offset_ms).abs() <= AGREE_MS {
+            if known.offset_ms.saturating_sub(one.offset_ms).saturating_abs() <= AGREE_MS {
                 *known = Stretch { since: known.since, nodes_ms: known.nodes_ms, ..measured };
             }
         }
         Some(known) => {
-            if (known.offset_ms - one.offset_ms).abs() >= LEAST_MS {
+            if known.offset_ms.saturating_sub(one.offset_ms).saturating_abs() >= LEAST_MS {
                 stretches.insert(by + 1, measured);
             }
         }
@@ -338,6 +389,32 @@ mod tests {
         assert_eq!(told(90_000, -61_000).by_prometheus(at(1200)), at(1140));
         let alone = Clocks::new(&[], &PdHistory::default(), &[measured(1300, 9_000)], window());
         assert_eq!(alone.by_prometheus(at(1200)), at(1209));
+    }
+
+    #[test]
+    fn after_a_step_back_dates_rise_and_lead_back_to_what_they_came_from() {
+        let measured = [measured(1100, 0), measured(1300, -60_000)];
+        let mut clocks = Clocks::new(&[], &PdHistory::default(), &measured, window());
+        let instants: BTreeSet<Timestamp> = (1200..1500).map(at).collect();
+        clocks.tell_apart(&instants);
+        let dates: Vec<Timestamp> = instants.iter().map(|one| clocks.by_prometheus(*one)).collect();
+        assert!(dates.is_sorted_by(|a, b| a < b), "{dates:?}");
+        assert_eq!((dates[0], dates[299]), (at(1200), at(1439)));
+        let back: BTreeSet<Timestamp> = dates.iter().map(|one| clocks.by_recorder(*one)).collect();
+        assert_eq!(back, instants);
+        assert!(clocks.by_prometheus(at(1300)) <= clocks.by_prometheus(at(1301) + 500));
+    }
+
+    #[test]
+    fn offsets_of_a_damaged_file_overflow_nothing() {
+        let measured =
+            [measured(1100, i64::MIN), measured(1200, i64::MAX), measured(1300, i64::MIN)];
+        let clocks = Clocks::new(&[], &PdHistory::default(), &measured, window());
+        let date = clocks.by_prometheus(at(1200));
+        clocks.by_recorder(date);
+        clocks.uncertainty_at(date);
+        clocks.moved_between(Timestamp::MIN, Timestamp::MAX);
+        assert!(clocks.text().is_some());
     }
 
     #[test]

@@ -211,10 +211,12 @@ fn date_by_clocks(
         return;
     }
     for cause in causes.iter_mut().chain(changes) {
-        cause.onset_uncertainty_ms += clocks.uncertainty_at(cause.onset_ms);
+        let more = clocks.uncertainty_at(cause.onset_ms);
+        cause.onset_uncertainty_ms = cause.onset_uncertainty_ms.saturating_add(more);
     }
     for finding in findings {
-        finding.onset_uncertainty_ms += clocks.uncertainty_at(finding.onset_ms);
+        let more = clocks.uncertainty_at(finding.onset_ms);
+        finding.onset_uncertainty_ms = finding.onset_uncertainty_ms.saturating_add(more);
         let of_pd = finding.citations.iter_mut().filter(|one| one.reference.starts_with(PD));
         of_pd.for_each(|one| one.at_ms = clocks.by_recorder(one.at_ms));
     }

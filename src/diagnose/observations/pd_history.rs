@@ -515,6 +515,11 @@ impl StoreHistory {
         self.states.last().is_some_and(|(_, _, node)| *node == NodeState::Removed)
     }
 
+    /// Whether it was ever listed and not removed.
+    pub fn was_present(&self) -> bool {
+        self.states.iter().any(|(_, _, node)| *node != NodeState::Removed)
+    }
+
     /// The counts as known at `instant`; `None` before the first listing.
     pub fn counts_at(&self, instant: Timestamp) -> Option<RegionCounts> {
         let by = self.counts.partition_point(|(at, _)| *at <= instant);

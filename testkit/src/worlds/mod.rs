@@ -7,6 +7,7 @@ mod addresses;
 mod labels;
 mod moving;
 mod naming;
+mod replaced;
 mod scraping;
 mod size;
 
@@ -131,6 +132,8 @@ pub const WORLDS: &[World] = &[
     world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
     world("thirty-stores", |run| size::add_stores(run, 7)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
+    world("node-replaced", replaced::node_replaced),
+    world("node-replaced-unnamed", replaced::node_replaced_unnamed),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),
     less("tikv-every-60-s", "three of four scrapes", |run| scraping::thin(run, Some("tikv"), 4)),
     less("no-pd", "PD's API and metrics", scraping::drop_pd),

@@ -2,6 +2,7 @@
 //! every run in every world; here each world has one.
 
 use operator::diagnose::{Outcome, Verdict};
+use operator::model::StoreId;
 use testkit::run::Run;
 use testkit::worlds::{WORLDS, World};
 
@@ -38,5 +39,39 @@ fn where_a_world_lacks_something_no_other_cause_is_named() {
         let wrong = verdict.causes.iter().find(|cause| cause.mode != "traffic_surge");
         assert!(wrong.is_none(), "{}: {}", world.name, told(&verdict));
         assert_ne!(verdict.outcome, Outcome::NoFault, "{}: {}", world.name, told(&verdict));
+    }
+}
+
+#[test]
+fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
+    let worlds = WORLDS.iter().filter(|world| world.name.starts_with("node-replaced"));
+    // In chaos-10 another store has a second target.
+    for (world, name) in worlds.flat_map(|world| ["chaos-02", "chaos-10"].map(|name| (world, name)))
+    {
+        let mut run = Run::load(name);
+        (world.change)(&mut run);
+        let (evidence, verdict) = run.judged_at(run.window.end);
+        let target = |id: u64| {
+            let place = evidence.nodes.store(StoreId(id)).expect("it is listed");
+            evidence.nodes.stores[place].instance.clone()
+        };
+        let own = [Some("10.77.9.1:20180".to_owned()), Some("10.77.9.2:20180".to_owned())];
+        assert_eq!([target(9001), target(9002)], own, "{name} in {}", world.name);
+        let lab = Run::load(name).verdict();
+        assert_eq!(gist(&verdict), gist(&lab), "{name} in {}: {}", world.name, told(&verdict));
+    }
+}
+
+#[test]
+fn after_a_step_back_every_citation_of_pd_is_an_answer() {
+    for world in WORLDS.iter().filter(|world| world.name.starts_with("prometheus-steps-back")) {
+        let mut run = Run::load("chaos-02");
+        (world.change)(&mut run);
+        let verdict = run.verdict();
+        let cited = verdict.findings.iter().flat_map(|finding| &finding.citations);
+        for citation in cited.filter(|one| one.reference.starts_with("PD ")) {
+            let is_answer = |at| run.pd.iter().any(|one| one.observed() == at || one.sent == at);
+            assert!(is_answer(citation.at_ms), "{}: {citation:?}", world.name);
+        }
     }
 }
