@@ -121,7 +121,7 @@ fn computed() -> Clients {
 }
 
 /// The stretches before, during and after a cause, as far as they are known.
-fn stretches(served: &ClientRequests, cause: &Cause, known: TimeRange) -> Vec<Stretch> {
+fn stretches(served: &ClientRequests<'_>, cause: &Cause, known: TimeRange) -> Vec<Stretch> {
     let earliest = cause.onset_ms.saturating_add_millis(-cause.onset_uncertainty_ms);
     let end = cause.end_ms.unwrap_or(known.end).max(cause.onset_ms);
     let from = earliest.saturating_add_millis(-BESIDE_MS);
@@ -139,7 +139,7 @@ fn stretches(served: &ClientRequests, cause: &Cause, known: TimeRange) -> Vec<St
 }
 
 /// What was served in a stretch; `None` where it is shorter than a scrape interval.
-fn stretch(served: &ClientRequests, part: Part, range: TimeRange) -> Option<Stretch> {
+fn stretch(served: &ClientRequests<'_>, part: Part, range: TimeRange) -> Option<Stretch> {
     if range.start.saturating_add_millis(served.interval_ms) > range.end {
         return None;
     }
@@ -153,7 +153,7 @@ fn stretch(served: &ClientRequests, part: Part, range: TimeRange) -> Option<Stre
         let busiest = b.rates.requests_per_second.total_cmp(&a.rates.requests_per_second);
         busiest.then_with(|| a.kind.cmp(&b.kind))
     });
-    let all = rates(&served.all(range));
+    let all = rates(&Served::total(by_type.values()));
     Some(Stretch { part, start_ms: range.start, end_ms: range.end, all, types })
 }
 
@@ -191,7 +191,7 @@ fn of(part: Part, stretches: &[Stretch]) -> Option<&Stretch> {
 }
 
 /// Compares the stretches of a cause.
-fn judged(served: &ClientRequests, stretches: &[Stretch]) -> Clients {
+fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     let Some(before) = of(Part::Before, stretches) else {
         return cannot_tell("too little was recorded before it".to_owned());
     };
@@ -270,7 +270,7 @@ fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
 /// Stores of which it is not known what they served before or during the cause.
 fn not_counted(
     observed: &ObservedWindow<'_>,
-    served: &ClientRequests,
+    served: &ClientRequests<'_>,
     stretches: &[Stretch],
 ) -> Vec<String> {
     let compared = stretches.iter().filter(|one| one.part != Part::After);
