@@ -141,14 +141,35 @@ impl SeriesTable {
     /// after it has been counted since. A series that begins while its target was already being
     /// scraped begins at zero: TiKV creates the series of a label value at its first event.
     pub fn increments(&self, series: &Series) -> Vec<Increment> {
+        self.increments_after(&series.labels, None, &series.samples)
+    }
+
+    /// Those of the [increments](Self::increments) of a counter that overlap `range`. No other samples than
+    /// theirs are looked at.
+    pub fn increments_within(&self, series: &Series, range: TimeRange) -> Vec<Increment> {
+        let is_live = |sample: &Sample| !is_stale(sample.value);
+        let samples = &series.samples;
+        let from = samples.partition_point(|sample| sample.at <= range.start);
+        let before = samples[..from].iter().rev().copied().find(is_live);
+        let inside = samples.partition_point(|sample| sample.at < range.end).max(from);
+        let beyond = samples[inside..].iter().position(is_live);
+        let to = beyond.map_or(samples.len(), |distance| inside + distance + 1);
+        self.increments_after(&series.labels, before, &samples[from..to])
+    }
+
+    fn increments_after(
+        &self,
+        labels: &Labels,
+        mut before: Option<Sample>,
+        samples: &[Sample],
+    ) -> Vec<Increment> {
         let mut found = Vec::new();
-        let mut before: Option<Sample> = None;
-        for &sample in series.samples.iter().filter(|sample| !is_stale(sample.value)) {
+        for &sample in samples.iter().filter(|sample| !is_stale(sample.value)) {
             if let Some(last) = before {
                 let is_reset = sample.value < last.value;
                 let by = if is_reset { sample.value } else { sample.value - last.value };
                 found.push(Increment { since: last.at, at: sample.at, by, is_reset });
-            } else if let Some(since) = self.scrape_before(&series.labels, sample.at) {
+            } else if let Some(since) = self.scrape_before(labels, sample.at) {
                 let by = sample.value;
                 found.push(Increment { since, at: sample.at, by, is_reset: false });
             }
@@ -161,7 +182,7 @@ impl SeriesTable {
     fn scrape_before(&self, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
         let instance = labels.get("instance")?;
         let list = self.scrapes.get(instance)?;
-        let earlier = list.iter().rev().find(|scrape| scrape.at < at)?;
+        let earlier = list[..list.partition_point(|scrape| scrape.at < at)].last()?;
         let known = !self.is_unreadable(instance, TimeRange::new(earlier.at, at));
         (earlier.up && known).then_some(earlier.at)
     }
@@ -353,6 +374,24 @@ pub(in crate::diagnose) mod tests {
         assert_eq!(rates, [2.0, 2.0]);
         let early = series(&C, &[(0, 30.0), (15, 60.0)]);
         assert_eq!(table.increments(&early).len(), 1);
+    }
+
+    #[test]
+    fn the_increments_of_a_stretch_are_those_that_overlap_it() {
+        let mut counter = series(&C, &[(45, 30.0), (60, 60.0), (75, 0.0), (90, 80.0), (105, 90.0)]);
+        counter.samples[2].value = crate::model::stale_marker();
+        let table = table(vec![counter.clone()]);
+        let all = table.increments(&counter);
+        for from in 0..120 {
+            for to in from + 1..=120 {
+                let range = TimeRange::new(at(from), at(to));
+                let overlaps = |one: &&Increment| one.since < range.end && one.at > range.start;
+                let wanted: Vec<Increment> = all.iter().filter(overlaps).copied().collect();
+                let found = table.increments_within(&counter, range);
+                let found: Vec<Increment> = found.iter().filter(overlaps).copied().collect();
+                assert_eq!(found, wanted, "{from} to {to}");
+            }
+        }
     }
 
     #[test]

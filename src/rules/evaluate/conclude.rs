@@ -1,11 +1,10 @@
 //! Builds the report of a rule after all its evaluations.
 
-use super::Replay;
 use super::running_rule::RunningRule;
-use crate::model::Timestamp;
+use super::{Replay, chain};
 use crate::promql::StorageError;
 use crate::rules::alerts::AlertState;
-use crate::rules::report::{AlertChange, AlertHistory, Outcome, RuleReport};
+use crate::rules::report::{AlertHistory, Outcome, RuleReport};
 use crate::rules::rule_file::RuleKind;
 use crate::rules::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
 
@@ -24,7 +23,9 @@ impl Replay<'_> {
         let mut alerts: Vec<AlertHistory> =
             std::mem::take(&mut rule.histories).into_values().collect();
         for alert in &mut alerts {
-            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
+            let end = self.settings.window.end;
+            let firings = alert.firings().into_iter();
+            alert.fired_ms = firings.map(|(since, until)| until.unwrap_or(end) - since).sum();
         }
         let fired =
             |alert: &&AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
@@ -40,6 +41,16 @@ impl Replay<'_> {
             _ if cannot => Outcome::CannotFire,
             _ => Outcome::Quiet,
         };
+        let (near, unknown) = self.near_misses(&rule, outcome);
+        for error in &unknown {
+            let why = format!("how near it came cannot be told: {}", chain(error));
+            rule.fail(self.settings.window.start, why);
+        }
+        // A rule of which that is asked and not known must not look like one that compares nothing.
+        let outcome = match outcome {
+            Outcome::Quiet if !unknown.is_empty() => Outcome::Error,
+            known => known,
+        };
         let (kind, for_ms) = match rule.rule.kind {
             RuleKind::Recording => ("record", 0),
             RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
@@ -52,25 +63,9 @@ impl Replay<'_> {
             outcome,
             missing: missing.into_values().collect(),
             recorded_series: rule.recorded.len(),
-            near: self.near_misses(&rule, outcome),
+            near,
             failures: rule.failures,
             alerts,
         })
     }
-}
-
-fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
-    let mut total = 0;
-    let mut since = None;
-    for change in changes {
-        match (change.to, since) {
-            (AlertState::Firing, None) => since = Some(change.at),
-            (AlertState::Resolved, Some(from)) => {
-                total += change.at - from;
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    total + since.map_or(0, |from| end - from)
 }

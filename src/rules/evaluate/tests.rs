@@ -83,6 +83,18 @@ fn an_alert_goes_through_its_states_and_shows_the_samples() {
 }
 
 #[test]
+fn an_alert_that_fires_again_has_two_firings() {
+    let storage = storage(&[(UP, "0 0 1 0 0 1 0 1")]);
+    let report = replayed(&[file("{alert: Down, expr: up == 0, for: 15s}")], &storage, 8);
+    let rule = report.rules().next().expect("there is one");
+    let told = "0:pending 1:firing 2:resolved 3:pending 4:firing 5:resolved 6:pending 7:inactive";
+    assert_eq!(changes(rule), told);
+    let at = |tick: i64| Timestamp::from_millis(tick * STEP_MS);
+    assert_eq!(rule.alerts[0].firings(), [(at(1), Some(at(2))), (at(4), Some(at(5)))]);
+    assert_eq!(rule.alerts[0].fired_ms, 2 * STEP_MS);
+}
+
+#[test]
 fn a_window_shows_its_oldest_and_its_newest_sample() {
     let storage = storage(&[(UP, "1 1 0 0 0")]);
     let rule = "{alert: Flaps, expr: 'changes(up[45s] offset 15s) > 0'}";
@@ -221,6 +233,45 @@ fn a_quiet_rule_says_how_near_it_came_where_that_is_asked_for() {
     assert_eq!((one.value.as_str(), one.at.as_millis() / STEP_MS), ("7.98", 2));
     assert_eq!((one.lasted_ms, one.held_ms), (2 * STEP_MS, None));
     assert_eq!(one.labels.to_string(), "{job=\"a\"}");
+}
+
+/// A storage that can be read so many times.
+struct ReadFor {
+    storage: MemoryStorage,
+    left: std::cell::Cell<usize>,
+}
+
+impl Storage for ReadFor {
+    fn select(
+        &self,
+        matchers: &[crate::model::LabelMatcher],
+        range: TimeRange,
+    ) -> Result<crate::promql::SeriesSet, StorageError> {
+        let left = self.left.get().checked_sub(1).ok_or("no such file")?;
+        self.left.set(left);
+        self.storage.select(matchers, range)
+    }
+}
+
+#[test]
+fn a_rule_of_which_it_cannot_be_told_how_near_it_came_has_failed() {
+    let load: &[(&str, &str)] = &[("__name__", "load"), ("job", "a")];
+    let replayed = |reads| {
+        let storage = storage(&[(load, "1 7.5 7.98 7.6 2 1")]);
+        let storage = ReadFor { storage, left: std::cell::Cell::new(reads) };
+        let settings = Settings { near: Near::Quiet, ..settings(6) };
+        let engine = Engine::new(EngineOptions::new(Dialect::V3));
+        let files = [file("{alert: Loaded, expr: load > 10}")];
+        replay(&files, &storage, &engine, &settings).map(|report| {
+            let rule = report.rules().next().expect("there is one");
+            (rule.outcome, rule.near.len(), rule.failures.clone().map(|one| one.first))
+        })
+    };
+    let ends: Vec<_> = (0..20).filter_map(|reads| replayed(reads).ok()).collect();
+    assert!(ends.contains(&(Outcome::Quiet, 1, None)), "{ends:?}");
+    let why = "how near it came cannot be told: cannot read series: no such file".to_owned();
+    assert!(ends.contains(&(Outcome::Error, 0, Some(why))), "{ends:?}");
+    assert!(!ends.contains(&(Outcome::Quiet, 0, None)), "{ends:?}");
 }
 
 #[test]
