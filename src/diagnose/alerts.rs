@@ -8,40 +8,38 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Target, TargetKind};
 use crate::diagnose::thresholds::AFTERMATH_MS;
 use crate::diagnose::verdict::{Cause, Verdict};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Labels, StoreId, TimeRange, Timestamp};
+use crate::nodes::{NodeIndex, Nodes, store_id_of};
 
-/// An alert that fired.
+/// An alert that fired once, without a pause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FiredAlert {
     /// The name of its rule.
     pub name: String,
     /// Its labels without the rule's own, ascending by name.
     pub labels: Vec<(String, String)>,
-    /// When it fired first.
+    /// When it began to fire.
     pub since_ms: Timestamp,
-    /// When it last ceased to; `None` where it fires at the end.
+    /// When it ceased to; `None` where it fires at the end.
     pub until_ms: Option<Timestamp>,
-    /// How long it fired in all, in milliseconds.
+    /// How long it fired, in milliseconds.
     pub fired_ms: i64,
 }
 
 impl FiredAlert {
     /// Its name, and the node that its labels name: `StoreSlow (store 1)`.
     pub fn text(&self) -> String {
-        match (self.store_id(), self.label("instance")) {
-            (Some(id), _) => format!("{} (store {id})", self.name),
+        let labels = self.label_set();
+        match (store_id_of(&labels), labels.get("instance")) {
+            (Some(StoreId(id)), _) => format!("{} (store {id})", self.name),
             (None, Some(instance)) => format!("{} ({instance})", self.name),
             (None, None) => self.name.clone(),
         }
     }
 
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The store that it is about, as PD and peers number it: whose metric it is says less.
-    fn store_id(&self) -> Option<u64> {
-        self.label("store").or(self.label("store_id"))?.parse().ok()
+    fn label_set(&self) -> Labels {
+        let pairs = self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Labels::from_pairs(&pairs.collect::<Vec<_>>())
     }
 }
 
@@ -72,30 +70,33 @@ fn explains(cause: &Cause, evidence: &Evidence, alert: &FiredAlert) -> bool {
     let about = TimeRange::new(from, end.saturating_add_millis(AFTERMATH_MS));
     let followed = cause.explains.iter().map(|one| &one.target);
     let mut targets = std::iter::once(&cause.target).chain(followed);
-    about.contains(alert.since_ms) && targets.any(|target| is_about(target, evidence, alert))
+    let labels = alert.label_set();
+    about.contains(alert.since_ms)
+        && targets.any(|target| is_about(target, &evidence.nodes, &labels))
 }
 
-/// Whether an alert is about a target, or names no node.
-fn is_about(target: &Target, evidence: &Evidence, alert: &FiredAlert) -> bool {
-    let instance = match target.kind {
+/// Whether labels are about a target, or name no node.
+fn is_about(target: &Target, nodes: &Nodes, labels: &Labels) -> bool {
+    let node = match target.kind {
         TargetKind::Store => {
-            if let (Some(own), Some(others)) = (target.store_id, alert.store_id()) {
-                return own == others;
+            if let (Some(own), Some(named)) = (target.store_id, store_id_of(labels)) {
+                return StoreId(own) == named;
             }
-            let stores = evidence.nodes.stores.iter();
-            let mut own = stores.filter(|store| Target::store(store).name == target.name);
-            own.next().and_then(|store| store.instance.clone())
+            let mut stores = nodes.stores.iter();
+            let own = stores.position(|store| Target::store(store).name == target.name);
+            own.map(NodeIndex::Store)
         }
-        TargetKind::PdMember => evidence.nodes.instance_of_member(&target.name),
+        TargetKind::PdMember => nodes.named(&target.name, "pd"),
         _ => return true,
     };
-    let named = alert.label("instance");
-    named.is_none_or(|named| instance.is_some_and(|own| own == named || own.ends_with(named)))
+    let owners = nodes.owners(labels);
+    owners.is_none_or(|owners| node.is_some_and(|node| owners.contains(&node)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::observations::series_table::tests::series;
     use crate::diagnose::{Parts, diagnose};
 
     fn at(seconds: i64) -> Timestamp {
@@ -117,10 +118,17 @@ mod tests {
 
     /// How many of the alerts a verdict with one cause, at store 1 from 100 s to 200 s, leaves open.
     fn open(alerts: Vec<FiredAlert>, causes: usize) -> usize {
+        open_of(Parts::default(), alerts, causes)
+    }
+
+    fn open_of(parts: Parts<'_>, alerts: Vec<FiredAlert>, causes: usize) -> usize {
         let window = TimeRange::new(at(0), at(3_600));
-        let evidence = Evidence::new(window, window.end, Parts::default());
+        let evidence = Evidence::new(window, window.end, parts);
         let mut verdict = diagnose(&evidence);
-        let target = Target { store_id: Some(1), ..Target::named(TargetKind::Store, "store 1") };
+        let target = match evidence.nodes.stores.last() {
+            Some(store) => Target::store(store),
+            None => Target { store_id: Some(1), ..Target::named(TargetKind::Store, "store 1") },
+        };
         let cause = Cause {
             mode: "slow_disk",
             says: "the store's disk is slow".into(),
@@ -136,6 +144,7 @@ mod tests {
             advice: None,
         };
         verdict.causes = vec![cause; causes];
+        verdict.changes.clear();
         unexplained_alerts(&verdict, &evidence, alerts).len()
     }
 
@@ -148,6 +157,21 @@ mod tests {
         assert_eq!(open(vec![alert(&[of_pd, ("store", "4")], 120, 300)], 1), 1);
         assert_eq!(open(vec![alert(&[("store", "1")], 3_000, 3_300)], 1), 1);
         assert_eq!(open(vec![alert(&[], 120, 300)], 1), 0, "it names no node");
+    }
+
+    #[test]
+    fn an_alert_of_a_target_whose_name_another_one_ends_with_is_not_explained() {
+        let up = |instance: &str| {
+            let own = [("__name__", "up"), ("job", "tikv"), ("instance", instance)];
+            series(&own, &[(0, 1.0), (15, 1.0), (30, 1.0)])
+        };
+        let open_of = |instance: &str| {
+            let series = vec![up("kv-1:20180"), up("tikv-1:20180")];
+            let parts = Parts { series, ..Parts::default() };
+            open_of(parts, vec![alert(&[("instance", instance)], 120, 300)], 1)
+        };
+        assert_eq!(open_of("tikv-1:20180"), 0);
+        assert_eq!(open_of("kv-1:20180"), 1);
     }
 
     #[test]

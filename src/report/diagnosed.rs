@@ -53,11 +53,14 @@ impl Diagnosed {
     /// The alerts that the verdict does not explain, in a line; `None` where there are none.
     pub fn alerts_text(&self) -> Option<String> {
         let all = &self.unexplained_alerts;
-        let named: Vec<String> = all.iter().take(ALERTS_NAMED).map(FiredAlert::text).collect();
-        let more = match all.len().saturating_sub(ALERTS_NAMED) {
+        // One that fired several times is named once.
+        let mut named: Vec<String> = all.iter().map(FiredAlert::text).collect();
+        named.dedup();
+        let more = match named.len().saturating_sub(ALERTS_NAMED) {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
+        named.truncate(ALERTS_NAMED);
         let text = format!("alerts firing and not explained: {}{more}", named.join(", "));
         (!all.is_empty()).then_some(text)
     }

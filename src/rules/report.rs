@@ -134,6 +134,26 @@ pub struct AlertHistory {
     pub changes: Vec<AlertChange>,
 }
 
+impl AlertHistory {
+    /// From when to when it fired, once for each time; without an end where it fires at the end of the replay.
+    pub fn firings(&self) -> Vec<(Timestamp, Option<Timestamp>)> {
+        let mut found = Vec::new();
+        let mut since = None;
+        for change in &self.changes {
+            match (change.to, since) {
+                (AlertState::Firing, None) => since = Some(change.at),
+                (AlertState::Firing, Some(_)) | (_, None) => {}
+                (_, Some(from)) => {
+                    found.push((from, Some(change.at)));
+                    since = None;
+                }
+            }
+        }
+        found.extend(since.map(|from| (from, None)));
+        found
+    }
+}
+
 /// A change of an alert's state.
 #[derive(Clone, Debug, Serialize)]
 pub struct AlertChange {

@@ -4,7 +4,7 @@ use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::FiredAlert;
 use crate::model::{TimeRange, Timestamp};
 use crate::promql::{Engine, EngineOptions};
-use crate::rules::{self, AlertHistory, AlertState, External, RuleReport, Settings};
+use crate::rules::{self, AlertHistory, External, RuleReport, Settings};
 use crate::session::CaptureStorage;
 
 /// The longest window in which alerts are evaluated, in milliseconds: two hours. What a rule costs grows with the
@@ -14,7 +14,7 @@ const LONGEST_MS: i64 = 2 * 3_600_000;
 /// The interval of groups that state none, in milliseconds: Prometheus's default is a minute.
 const INTERVAL_MS: i64 = 60_000;
 
-/// The critical alerts that fire in a window, in the order of their rules; `None` where the window is too long.
+/// The critical alerts that fire in a window, in the order of their rules and one for each time that it fires; `None` where the window is too long.
 ///
 /// # Errors
 ///
@@ -48,22 +48,23 @@ pub(super) fn fired(
     // What a rule reads and nobody recorded is unknown: `absent` would take it for gone.
     let whole = report.rules().filter(|rule| rule.missing.is_empty());
     let alerts = whole.flat_map(|rule| rule.alerts.iter().map(move |one| (rule, one)));
-    Ok(Some(alerts.filter_map(|(rule, alert)| fired_alert(rule, alert)).collect()))
+    Ok(Some(alerts.flat_map(|(rule, alert)| firings(rule, alert, window.end)).collect()))
 }
 
-fn fired_alert(rule: &RuleReport, alert: &AlertHistory) -> Option<FiredAlert> {
-    let first = alert.changes.iter().find(|change| change.to == AlertState::Firing)?;
-    let last = alert.changes.last()?;
-    let until_ms: Option<Timestamp> = (last.to != AlertState::Firing).then_some(last.at);
-    let labels = alert
-        .labels
-        .iter()
-        .filter(|(name, _)| !rules::LEVELS.contains(name) && *name != "alertname");
-    Some(FiredAlert {
+fn firings<'r>(
+    rule: &'r RuleReport,
+    alert: &'r AlertHistory,
+    end: Timestamp,
+) -> impl Iterator<Item = FiredAlert> + use<'r> {
+    let own = |name: &str| !rules::LEVELS.contains(&name) && name != "alertname";
+    let labels = alert.labels.iter().filter(move |(name, _)| own(name));
+    let labels: Vec<(String, String)> =
+        labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    alert.firings().into_iter().map(move |(since_ms, until_ms)| FiredAlert {
         name: rule.name.clone(),
-        labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        since_ms: first.at,
+        labels: labels.clone(),
+        since_ms,
         until_ms,
-        fired_ms: alert.fired_ms,
+        fired_ms: until_ms.unwrap_or(end) - since_ms,
     })
 }

@@ -2,10 +2,9 @@
 
 use super::Replay;
 use super::running_rule::RunningRule;
-use crate::model::Timestamp;
 use crate::promql::StorageError;
 use crate::rules::alerts::AlertState;
-use crate::rules::report::{AlertChange, AlertHistory, Outcome, RuleReport};
+use crate::rules::report::{AlertHistory, Outcome, RuleReport};
 use crate::rules::rule_file::RuleKind;
 use crate::rules::unmatched_selectors::{AvailableSeries, cannot_yield, find_unmatched};
 
@@ -24,7 +23,9 @@ impl Replay<'_> {
         let mut alerts: Vec<AlertHistory> =
             std::mem::take(&mut rule.histories).into_values().collect();
         for alert in &mut alerts {
-            alert.fired_ms = fired_ms(&alert.changes, self.settings.window.end);
+            let end = self.settings.window.end;
+            let firings = alert.firings().into_iter();
+            alert.fired_ms = firings.map(|(since, until)| until.unwrap_or(end) - since).sum();
         }
         let fired =
             |alert: &&AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
@@ -57,20 +58,4 @@ impl Replay<'_> {
             alerts,
         })
     }
-}
-
-fn fired_ms(changes: &[AlertChange], end: Timestamp) -> i64 {
-    let mut total = 0;
-    let mut since = None;
-    for change in changes {
-        match (change.to, since) {
-            (AlertState::Firing, None) => since = Some(change.at),
-            (AlertState::Resolved, Some(from)) => {
-                total += change.at - from;
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    total + since.map_or(0, |from| end - from)
 }

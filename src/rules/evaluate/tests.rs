@@ -83,6 +83,18 @@ fn an_alert_goes_through_its_states_and_shows_the_samples() {
 }
 
 #[test]
+fn an_alert_that_fires_again_has_two_firings() {
+    let storage = storage(&[(UP, "0 0 1 0 0 1 0 1")]);
+    let report = replayed(&[file("{alert: Down, expr: up == 0, for: 15s}")], &storage, 8);
+    let rule = report.rules().next().expect("there is one");
+    let told = "0:pending 1:firing 2:resolved 3:pending 4:firing 5:resolved 6:pending 7:inactive";
+    assert_eq!(changes(rule), told);
+    let at = |tick: i64| Timestamp::from_millis(tick * STEP_MS);
+    assert_eq!(rule.alerts[0].firings(), [(at(1), Some(at(2))), (at(4), Some(at(5)))]);
+    assert_eq!(rule.alerts[0].fired_ms, 2 * STEP_MS);
+}
+
+#[test]
 fn a_window_shows_its_oldest_and_its_newest_sample() {
     let storage = storage(&[(UP, "1 1 0 0 0")]);
     let rule = "{alert: Flaps, expr: 'changes(up[45s] offset 15s) > 0'}";
