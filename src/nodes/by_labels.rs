@@ -1,4 +1,4 @@
-//! Which node a set of labels is about, such as those of an alert.
+//! Which node a set of labels is about, such as those of an alert, and whose cluster a series is of.
 
 use super::Nodes;
 use super::by_name::NodeIndex;
@@ -38,6 +38,20 @@ impl Nodes {
             found.extend(self.named(instance, ""));
         }
         Some(found)
+    }
+
+    /// Whether a series, as it was recorded, is of a target of another cluster. What is no target's, such as PD's
+    /// answers, is of this one, and so is everything where no other cluster was recorded.
+    pub fn is_of_another_cluster(&self, series: &Labels) -> bool {
+        if self.other_clusters.is_empty() || self.has_target_of(series) {
+            return false;
+        }
+        let changed = as_scraped(series);
+        let series = changed.as_ref().unwrap_or(series);
+        let is_of = |target: &ScrapeTarget| {
+            target.labels.iter().all(|(name, value)| series.get(name) == Some(value))
+        };
+        series.get("instance").is_some() && !self.unassigned.iter().any(is_of)
     }
 }
 
@@ -93,5 +107,19 @@ mod tests {
         assert_eq!(owners(&[("instance", "10.0.0.4:20160")]), only(1), "an address of PD's");
         assert_eq!(owners(&[("instance", "elsewhere:1")]), Some(Vec::new()));
         assert_eq!(owners(&[("job", "tikv")]), None);
+    }
+
+    #[test]
+    fn a_series_of_a_target_that_is_not_the_clusters_is_of_another_cluster() {
+        let mut nodes = nodes();
+        let of = |cluster: &str| {
+            let own = [("job", "tikv"), ("instance", "tikv-1:20180"), ("cluster", cluster)];
+            Labels::from_pairs(&own)
+        };
+        assert!(nodes.is_of_another_cluster(&of("dev")));
+        assert!(!nodes.is_of_another_cluster(&of("prod")));
+        assert!(!nodes.is_of_another_cluster(&Labels::from_pairs(&[("store", "1")])));
+        nodes.other_clusters.clear();
+        assert!(!nodes.is_of_another_cluster(&of("dev")));
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::FiredAlert;
-use crate::model::{TimeRange, Timestamp};
-use crate::promql::{Engine, EngineOptions};
+use crate::model::{LabelMatcher, TimeRange, Timestamp};
+use crate::nodes::Nodes;
+use crate::promql::{Engine, EngineOptions, SeriesSet, Storage, StorageError};
 use crate::rules::{self, AlertHistory, External, RuleReport, Settings};
 use crate::session::CaptureStorage;
 
@@ -14,7 +15,8 @@ const LONGEST_MS: i64 = 2 * 3_600_000;
 /// The interval of groups that state none, in milliseconds: Prometheus's default is a minute.
 const INTERVAL_MS: i64 = 60_000;
 
-/// The critical alerts that fire in a window, in the order of their rules and one for each time that it fires; `None` where the window is too long.
+/// The critical alerts of the cluster of these nodes that fire in a window, in the order of their rules and one for
+/// each time that it fires; `None` where the window is too long.
 ///
 /// # Errors
 ///
@@ -22,6 +24,7 @@ const INTERVAL_MS: i64 = 60_000;
 pub(super) fn fired(
     reader: &CaptureReader,
     window: TimeRange,
+    nodes: &Nodes,
 ) -> Result<Option<Vec<FiredAlert>>, CaptureError> {
     if window.millis() > LONGEST_MS {
         return Ok(None);
@@ -30,6 +33,7 @@ pub(super) fn fired(
     let storage = CaptureStorage::new(reader);
     storage.announce(rules::metrics_read(&files));
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
+    let own = OfCluster { storage: &storage, nodes };
     let settings = Settings {
         window,
         interval_ms: INTERVAL_MS,
@@ -37,7 +41,7 @@ pub(super) fn fired(
         external: External::default(),
         near: rules::Near::None,
     };
-    let report = match rules::replay(&files, &storage, &engine, &settings) {
+    let report = match rules::replay(&files, &own, &engine, &settings) {
         Ok(report) => report,
         Err(error) => match error.downcast::<CaptureError>() {
             Ok(error) => return Err(*error),
@@ -67,4 +71,57 @@ fn firings<'r>(
         until_ms,
         fired_ms: until_ms.unwrap_or(end) - since_ms,
     })
+}
+
+/// What was recorded of the judged cluster: another one's alerts are no news of it, and its stores have the same
+/// numbers.
+struct OfCluster<'a> {
+    storage: &'a dyn Storage,
+    nodes: &'a Nodes,
+}
+
+impl Storage for OfCluster<'_> {
+    fn select(
+        &self,
+        matchers: &[LabelMatcher],
+        range: TimeRange,
+    ) -> Result<SeriesSet, StorageError> {
+        let mut found = self.storage.select(matchers, range)?;
+        found.retain(|series| !self.nodes.is_of_another_cluster(&series.labels));
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Component, Labels, Sample, Series};
+    use crate::nodes::ScrapeTarget;
+    use crate::promql::MemoryStorage;
+    use std::sync::Arc;
+
+    #[test]
+    fn alerts_see_nothing_of_another_cluster() {
+        let own = |cluster| [("job", "tikv"), ("instance", "tikv-0:20180"), ("cluster", cluster)];
+        let up = |cluster| {
+            let labels = Labels::from_pairs(&own(cluster)).with(&[("__name__", "up")]);
+            let samples = vec![Sample { at: Timestamp::default(), value: 1.0 }];
+            Arc::new(Series { labels, samples })
+        };
+        let storage = MemoryStorage::new([up("prod"), up("dev")]);
+        let target = ScrapeTarget {
+            labels: Labels::from_pairs(&own("prod")),
+            component: Component::Tikv,
+            name: "tikv-0:20180".to_owned(),
+        };
+        let nodes = Nodes {
+            targets: vec![target],
+            other_clusters: vec![Labels::from_pairs(&[("cluster", "dev")])],
+            ..Nodes::default()
+        };
+        let own = OfCluster { storage: &storage, nodes: &nodes };
+        let found = own.select(&[], TimeRange::ALL).unwrap();
+        let clusters: Vec<_> = found.iter().map(|one| one.labels.get("cluster")).collect();
+        assert_eq!(clusters, [Some("prod")]);
+    }
 }

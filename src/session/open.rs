@@ -102,7 +102,7 @@ impl Session {
         verdict: &Verdict,
         evidence: &Evidence,
     ) -> Result<Vec<FiredAlert>, CaptureError> {
-        let fired = fired(&self.reader, evidence.window)?;
+        let fired = fired(&self.reader, evidence.window, &evidence.nodes)?;
         Ok(unexplained_alerts(verdict, evidence, fired.unwrap_or_default()))
     }
 

@@ -17,7 +17,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("rules", &["model", "promql"]),
     ("timeline", &["model", "pd"]),
     ("diagnose", &["model", "pd", "nodes"]),
-    ("session", &["model", "pd", "capture", "promql", "rules", "timeline", "diagnose"]),
+    ("session", &["model", "pd", "nodes", "capture", "promql", "rules", "timeline", "diagnose"]),
     (
         "report",
         &["model", "pd", "nodes", "capture", "promql", "rules", "timeline", "diagnose", "session"],
