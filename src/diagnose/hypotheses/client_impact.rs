@@ -9,7 +9,7 @@ use crate::diagnose::findings::finding::{number, seconds};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{ClientRequests, Served};
 use crate::diagnose::verdict::Cause;
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{Component, TimeRange, Timestamp};
 
 /// How much of the requests before is left, at most, where clients suffer: four fifths, since a minute of a
 /// steady load differs from the next by some hundredths and of a real one by a tenth or two.
@@ -68,7 +68,10 @@ pub fn client_impact(
     let stretches = stretches(&served, cause, known);
     let mut clients = judged(&served, &stretches);
     clients.about = Some(cause.mode);
-    clients.not_counted = not_counted(observed, &served, &stretches);
+    clients.not_counted = not_counted(&served, &stretches, |store| {
+        let store = observed.evidence.nodes.stores[store].name();
+        format!("what {store} served while it was not scraped is unknown")
+    });
     if !clients.not_counted.is_empty() && clients.impact == Some(Impact::Seen) {
         clients.impact = Some(unless_uncounted(&stretches));
     }
@@ -92,7 +95,17 @@ fn add_statements(observed: &ObservedWindow<'_>, cause: &Cause, clients: &mut Cl
         return;
     }
     let statements = told(&clients.statements, "statements", None);
-    if during.suffered(&before) && clients.impact != Some(Impact::Seen) {
+    let servers: Vec<&str> = observed.evidence.nodes.names_of(Component::Tidb).collect();
+    let unknown = not_counted(&served, &clients.statements, |server| {
+        format!("what TiDB {} ran while it was not scraped is unknown", servers[server])
+    });
+    // Fewer statements may only be those that are not counted.
+    let suffered = match unknown.is_empty() {
+        true => during.suffered(&before),
+        false => during.slower(&before),
+    };
+    clients.not_counted.extend(unknown);
+    if suffered && clients.impact != Some(Impact::Seen) {
         clients.impact = Some(Impact::Seen);
         clients.text = format!("{statements}; of stores, {}", clients.text);
     } else {
@@ -267,23 +280,18 @@ fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
     text
 }
 
-/// Stores of which it is not known what they served before or during the cause.
+/// What is `told` of servers of which it is not known what they served before or during the cause.
 fn not_counted(
-    observed: &ObservedWindow<'_>,
     served: &ClientRequests<'_>,
     stretches: &[Stretch],
+    told: impl Fn(usize) -> String,
 ) -> Vec<String> {
     let compared = stretches.iter().filter(|one| one.part != Part::After);
     let ranges: Vec<TimeRange> =
         compared.map(|one| TimeRange::new(one.start_ms, one.end_ms)).collect();
     let concerned =
         served.uncounted.iter().filter(|one| ranges.iter().any(|range| range.overlaps(&one.range)));
-    concerned
-        .map(|one| {
-            let store = observed.evidence.nodes.stores[one.store].name();
-            format!("what {store} served while it was not scraped is unknown")
-        })
-        .collect()
+    concerned.map(|one| told(one.store)).collect()
 }
 
 /// What remains of an impact where some requests during the cause are not counted: that fewer were served may

@@ -118,10 +118,10 @@ enum What {
     Within(u64),
 }
 
-/// A time in which a store's requests are not known.
+/// A time in which a store's requests, or a TiDB server's statements, are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uncounted {
-    /// The store, as an index of `evidence.nodes.stores`.
+    /// The store, as an index of `evidence.nodes.stores`; the server, among the names of TiDB's targets.
     pub store: usize,
     /// From its last sample to its next one, or to the end of what is known.
     pub range: TimeRange,
@@ -132,7 +132,7 @@ pub struct ClientRequests<'e> {
     evidence: &'e Evidence,
     /// By server, then by metric and labels: sums of floats depend on the order.
     counted: Vec<Counted<'e>>,
-    /// Times in which requests of a store that may have served some are not known.
+    /// Times in which requests of a server that may have served some are not known.
     pub uncounted: Vec<Uncounted>,
     /// What all scraped stores are known for: after the last of their first samples, up to the first of
     /// their last ones. `None` where no store shows what it serves.
@@ -153,7 +153,8 @@ impl<'e> ClientRequests<'e> {
         all
     }
 
-    /// The statements that clients ran on TiDB servers. Where one is not scraped, what it ran is not counted.
+    /// The statements that clients ran on TiDB servers. What one ran while it was not scraped is unknown; nothing
+    /// else tells whether it ran then.
     pub fn of_statements(evidence: &'e Evidence) -> Self {
         let servers = evidence.nodes.names_of(Component::Tidb).enumerate().collect();
         Self::counted(evidence, &OF_TIDB, servers)

@@ -2,6 +2,7 @@
 //! same runs, which asked for 560 requests a second (400 operations, of which 160 update what they read).
 
 use operator::diagnose::{Clients, Impact, Part, ServedRates};
+use operator::model::{Labels, Series};
 use operator::session::View;
 use testkit::run::{Run, session};
 
@@ -86,24 +87,41 @@ fn failed_requests_are_an_impact() {
     assert!(clients.text.contains("failed a second"), "{}", clients.text);
 }
 
+/// Adds a TiDB server at which clients run fifty statements a second.
+fn add_tidb(run: &mut Run, instance: &str) {
+    let of = |name: &'static str| [("__name__", name), ("instance", instance), ("job", "tidb")];
+    let up = run.series.iter().find(|one| one.labels.metric() == "up").cloned();
+    let mut up = up.expect("targets are recorded");
+    up.labels = Labels::from_pairs(&of("up"));
+    run.series.push(up);
+    let whole = run.range(0, 600);
+    let statements = [&of("tidb_server_query_total")[..], &[("type", "Query")]].concat();
+    run.add_counter(&statements, whole, 50.0);
+}
+
 #[test]
 fn statements_of_a_tidb_stand_beside_requests() {
     let mut run = Run::load("chaos-03");
-    let tidb = [("instance", "10.77.0.30:10080"), ("job", "tidb")];
-    let of = |name: &'static str, more: &[(&'static str, &'static str)]| {
-        let all = [("__name__", name)].into_iter().chain(tidb).chain(more.iter().copied());
-        all.collect::<Vec<_>>()
-    };
-    let up: Vec<_> = run.series.iter().filter(|one| one.labels.metric() == "up").cloned().collect();
-    let mut up = up[0].clone();
-    up.labels = operator::model::Labels::from_pairs(&of("up", &[]));
-    run.series.push(up);
-    let whole = run.range(0, 600);
-    run.add_counter(&of("tidb_server_query_total", &[("type", "Query")]), whole, 50.0);
+    add_tidb(&mut run, "10.77.0.30:10080");
     run.freeze("tidb_server_query_total", "10.77.0.30:10080", run.range(240, 380), |_| true);
     let clients = run.verdict().clients.expect("a fault is named");
     assert_eq!(clients.impact, Some(Impact::Seen), "{}", clients.text);
     assert!(clients.text.starts_with("50 statements a second before, "), "{}", clients.text);
     assert!(clients.text.contains(" during, "), "{}", clients.text);
     assert!(clients.text.contains("; of stores, no impact seen: 561 requests"), "{}", clients.text);
+}
+
+#[test]
+fn statements_of_a_tidb_that_is_not_scraped_any_more_are_unknown_and_not_fewer() {
+    let mut run = Run::load("chaos-03");
+    add_tidb(&mut run, "10.77.0.30:10080");
+    add_tidb(&mut run, "10.77.0.31:10080");
+    let gone = run.range(240, 600).start;
+    let of_second = |one: &&mut Series| one.labels.get("instance") == Some("10.77.0.31:10080");
+    run.series.iter_mut().filter(of_second).for_each(|one| one.samples.retain(|s| s.at < gone));
+    let clients = run.verdict().clients.expect("a fault is named");
+    assert!(clients.text.contains("100 statements a second before, "), "{}", clients.text);
+    assert_eq!(clients.impact, Some(Impact::NoneSeen), "{}", clients.text);
+    let unknown = "what TiDB 10.77.0.31:10080 ran while it was not scraped is unknown";
+    assert_eq!(clients.not_counted, [unknown]);
 }
