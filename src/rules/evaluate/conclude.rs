@@ -1,7 +1,7 @@
 //! Builds the report of a rule after all its evaluations.
 
-use super::Replay;
 use super::running_rule::RunningRule;
+use super::{Replay, chain};
 use crate::promql::StorageError;
 use crate::rules::alerts::AlertState;
 use crate::rules::report::{AlertHistory, Outcome, RuleReport};
@@ -41,6 +41,16 @@ impl Replay<'_> {
             _ if cannot => Outcome::CannotFire,
             _ => Outcome::Quiet,
         };
+        let (near, unknown) = self.near_misses(&rule, outcome);
+        for error in &unknown {
+            let why = format!("how near it came cannot be told: {}", chain(error));
+            rule.fail(self.settings.window.start, why);
+        }
+        // A rule of which that is asked and not known must not look like one that compares nothing.
+        let outcome = match outcome {
+            Outcome::Quiet if !unknown.is_empty() => Outcome::Error,
+            known => known,
+        };
         let (kind, for_ms) = match rule.rule.kind {
             RuleKind::Recording => ("record", 0),
             RuleKind::Alert { for_ms, .. } => ("alert", for_ms),
@@ -53,7 +63,7 @@ impl Replay<'_> {
             outcome,
             missing: missing.into_values().collect(),
             recorded_series: rule.recorded.len(),
-            near: self.near_misses(&rule, outcome),
+            near,
             failures: rule.failures,
             alerts,
         })

@@ -235,6 +235,45 @@ fn a_quiet_rule_says_how_near_it_came_where_that_is_asked_for() {
     assert_eq!(one.labels.to_string(), "{job=\"a\"}");
 }
 
+/// A storage that can be read so many times.
+struct ReadFor {
+    storage: MemoryStorage,
+    left: std::cell::Cell<usize>,
+}
+
+impl Storage for ReadFor {
+    fn select(
+        &self,
+        matchers: &[crate::model::LabelMatcher],
+        range: TimeRange,
+    ) -> Result<crate::promql::SeriesSet, StorageError> {
+        let left = self.left.get().checked_sub(1).ok_or("no such file")?;
+        self.left.set(left);
+        self.storage.select(matchers, range)
+    }
+}
+
+#[test]
+fn a_rule_of_which_it_cannot_be_told_how_near_it_came_has_failed() {
+    let load: &[(&str, &str)] = &[("__name__", "load"), ("job", "a")];
+    let replayed = |reads| {
+        let storage = storage(&[(load, "1 7.5 7.98 7.6 2 1")]);
+        let storage = ReadFor { storage, left: std::cell::Cell::new(reads) };
+        let settings = Settings { near: Near::Quiet, ..settings(6) };
+        let engine = Engine::new(EngineOptions::new(Dialect::V3));
+        let files = [file("{alert: Loaded, expr: load > 10}")];
+        replay(&files, &storage, &engine, &settings).map(|report| {
+            let rule = report.rules().next().expect("there is one");
+            (rule.outcome, rule.near.len(), rule.failures.clone().map(|one| one.first))
+        })
+    };
+    let ends: Vec<_> = (0..20).filter_map(|reads| replayed(reads).ok()).collect();
+    assert!(ends.contains(&(Outcome::Quiet, 1, None)), "{ends:?}");
+    let why = "how near it came cannot be told: cannot read series: no such file".to_owned();
+    assert!(ends.contains(&(Outcome::Error, 0, Some(why))), "{ends:?}");
+    assert!(!ends.contains(&(Outcome::Quiet, 0, None)), "{ends:?}");
+}
+
 #[test]
 fn a_rule_that_was_pending_says_for_how_long_its_comparison_held() {
     let storage = storage(&[(UP, "1 0 0 0 1 0 1 1")]);
