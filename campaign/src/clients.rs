@@ -28,11 +28,18 @@ pub async fn run(operator: &Path, runs: &[std::path::PathBuf]) -> Result<()> {
         let log = Log::read(run)?;
         let truth: Value = serde_json::from_slice(&std::fs::read(run.join("truth.json"))?)?;
         let more = more_clients(&truth);
+        let name = crate::name_of(run);
         let clients = verdict.clients.as_ref().context("the verdict says nothing of clients")?;
         for stretch in &clients.stretches {
             let range = TimeRange::new(stretch.start_ms, stretch.end_ms);
-            let more = more.is_some_and(|more| more.overlaps(&range));
-            far += usize::from(!line(&crate::name_of(run), clients.about, stretch, &log, more));
+            let asked_by = match more.is_some_and(|more| more.overlaps(&range)) {
+                true => AskedBy::MoreClients,
+                false => AskedBy::LoggedClients,
+            };
+            let logged = log.requests_per_second(range);
+            let compared = Compared { stretch, logged, asked_by };
+            compared.print(&name, clients.about);
+            far += usize::from(!compared.is_near());
         }
         println!("         {}", clients.text);
     }
@@ -47,32 +54,57 @@ fn more_clients(truth: &Value) -> Option<TimeRange> {
     scenario.and_then(|_| Some(TimeRange::new(at("t_inject_ms")?, at("t_clear_ms")?)))
 }
 
-/// Prints a line; returns whether the stretch is as logged.
-fn line(run: &str, mode: Option<&str>, stretch: &Stretch, log: &Log, more_clients: bool) -> bool {
-    let logged = log.requests_per_second(stretch.start_ms, stretch.end_ms);
-    let said = stretch.all.requests_per_second;
-    let off = logged.map(|logged| said / logged - 1.0);
-    let is_near = match off {
-        // Others ask too: the log is the least.
-        Some(off) if more_clients => off >= -WITHIN,
-        Some(off) => off.abs() <= WITHIN,
-        None => false,
-    };
-    let part = format!("{:?}", stretch.part).to_lowercase();
-    println!(
-        "{run:<8} {:<18} {part:<11} {:>5} {:>9} {said:>9.1} {:>7}  {:>9}{}",
-        mode.unwrap_or("-"),
-        (stretch.end_ms - stretch.start_ms) / 1000,
-        logged.map_or("-".to_owned(), |logged| format!("{logged:.1}")),
-        off.map_or("-".to_owned(), |off| format!("{:+.1} %", off * 100.0)),
-        stretch.all.p99_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms")),
-        match (is_near, more_clients) {
-            (true, true) => "  more clients than the log's",
-            (true, false) => "",
-            (false, _) => "  falls short",
+/// Who asked for what a stretch served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedBy {
+    /// The clients whose log is compared.
+    LoggedClients,
+    /// A second program besides.
+    MoreClients,
+}
+
+/// A stretch beside what the log says of it.
+struct Compared<'a> {
+    stretch: &'a Stretch,
+    /// Requests a second by the log; `None` where it does not reach so far.
+    logged: Option<f64>,
+    asked_by: AskedBy,
+}
+
+impl Compared<'_> {
+    /// By how much the verdict says more than the log, as a share.
+    fn off(&self) -> Option<f64> {
+        self.logged.map(|logged| self.stretch.all.requests_per_second / logged - 1.0)
+    }
+
+    /// Whether the stretch is as logged.
+    fn is_near(&self) -> bool {
+        match (self.off(), self.asked_by) {
+            // Others ask too: the log is the least.
+            (Some(off), AskedBy::MoreClients) => off >= -WITHIN,
+            (Some(off), AskedBy::LoggedClients) => off.abs() <= WITHIN,
+            (None, _) => false,
         }
-    );
-    is_near
+    }
+
+    fn print(&self, run: &str, mode: Option<&str>) {
+        let stretch = self.stretch;
+        let part = format!("{:?}", stretch.part).to_lowercase();
+        println!(
+            "{run:<8} {:<18} {part:<11} {:>5} {:>9} {:>9.1} {:>7}  {:>9}{}",
+            mode.unwrap_or("-"),
+            (stretch.end_ms - stretch.start_ms) / 1000,
+            self.logged.map_or("-".to_owned(), |logged| format!("{logged:.1}")),
+            stretch.all.requests_per_second,
+            self.off().map_or("-".to_owned(), |off| format!("{:+.1} %", off * 100.0)),
+            stretch.all.p99_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms")),
+            match (self.is_near(), self.asked_by) {
+                (true, AskedBy::MoreClients) => "  more clients than the log's",
+                (true, AskedBy::LoggedClients) => "",
+                (false, _) => "  falls short",
+            }
+        );
+    }
 }
 
 /// The verdict on a run, recorded anew through a real Prometheus with the built program.
@@ -125,10 +157,10 @@ impl Log {
     }
 
     /// The requests a second to TiKV: an update of go-ycsb first reads what it writes.
-    fn requests_per_second(&self, from: Timestamp, to: Timestamp) -> Option<f64> {
+    fn requests_per_second(&self, range: TimeRange) -> Option<f64> {
         let since_start = |at: Timestamp| (at.as_millis() - self.started_ms) as f64 / 1000.0;
         let last = self.reads.last()?.0.min(self.updates.last()?.0);
-        let (from, to) = (since_start(from).max(0.0), since_start(to).min(last));
+        let (from, to) = (since_start(range.start).max(0.0), since_start(range.end).min(last));
         let done = |counts: &[(f64, f64)]| Some(at(counts, to)? - at(counts, from)?);
         (from < to).then_some(())?;
         Some((done(&self.reads)? + 2.0 * done(&self.updates)?) / (to - from))
