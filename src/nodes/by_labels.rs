@@ -27,9 +27,8 @@ impl Nodes {
         };
         let targets: Vec<&str> =
             self.targets.iter().filter(agrees).map(|target| target.name.as_str()).collect();
-        let is_one = |own: &Option<String>| {
-            own.as_deref().is_some_and(|own| targets.iter().any(|name| *name == own))
-        };
+        let is_one =
+            |own: &Option<String>| own.as_deref().is_some_and(|own| targets.contains(&own));
         let stores = self.stores.iter().enumerate().filter(|(_, store)| is_one(&store.instance));
         let members = self.members.iter().enumerate().filter(|(_, one)| is_one(&one.instance));
         let stores = stores.map(|(index, _)| NodeIndex::Store(index));
