@@ -10,9 +10,9 @@ use super::matching::only;
 use super::members::match_members;
 use super::replicas::merged;
 use super::shown::{Shown, shown};
-use super::stores::{Candidate, match_stores};
+use super::stores::{Candidate, label_values, match_stores};
 use super::target::{ScrapeTarget, TargetIndex, as_scraped, names};
-use super::told::of_cluster;
+use super::told::{forms, of_cluster, unmatched_cluster, unmatched_nodes};
 use crate::model::{Component, Labels, Series, StoreId, TargetKey};
 
 /// A store, and the scrape target that it is.
@@ -76,6 +76,8 @@ pub struct Nodes {
     pub undecided_clusters: Vec<Labels>,
     /// The labels of targets which one of `targets` followed in time, as the same node, and was merged with.
     pub former: Vec<Labels>,
+    /// What somebody said of clusters and nodes that matches nothing, in words.
+    pub unmatched_answers: Vec<String>,
 }
 
 /// The counter of heartbeats that PD's leader handled, by the `store` and its `address`.
@@ -92,7 +94,8 @@ impl Nodes {
             Some(labels) => Series { labels, ..one },
             None => one,
         };
-        let series = series.into_iter().map(renamed_by_others).collect();
+        let series: Vec<Series> = series.into_iter().map(renamed_by_others).collect();
+        let unmatched = unmatched_cluster(&listing.told, &series);
         let (series, told_others) = of_cluster(&listing.told, series);
         let (series, former) = merged(series, listing);
         let index = TargetIndex::new(&series);
@@ -118,8 +121,10 @@ impl Nodes {
             other_clusters: chosen.others.iter().cloned().chain(told_others).collect(),
             undecided_clusters: chosen.undecided.iter().cloned().collect(),
             former,
+            unmatched_answers: unmatched.into_iter().collect(),
             ..Self::default()
         };
+        nodes.unmatched_answers.extend(unmatched_answers(&listing, &all));
         let mut foreign = BTreeSet::new();
         nodes.add_stores(&listing, &ours(&[Component::Tikv, Component::TiFlash]), &mut foreign);
         nodes.add_members(&listing, &ours(&[Component::Pd]), &mut foreign);
@@ -272,6 +277,23 @@ fn take<'c>(
     let Some((place, reason)) = pair else { return (None, Reason::NoTarget) };
     let index = free.iter().position(|one| one.place == place);
     (index.map(|index| free.remove(index)), reason)
+}
+
+/// The nodes that somebody named and that are none of those listed, or none of the targets.
+fn unmatched_answers(listing: &Listing<'_>, targets: &[ScrapeTarget]) -> Vec<String> {
+    if listing.told.nodes.is_empty() || targets.is_empty() {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    for (id, store) in &listing.stores {
+        names.extend([id.to_string(), format!("store {id}")]);
+        names.extend([store.address, store.status_address].map(str::to_owned));
+    }
+    for (name, member) in &listing.members {
+        names.extend([name.clone(), without_scheme(member.url).to_owned()]);
+    }
+    let scraped: Vec<String> = targets.iter().flat_map(label_values).collect();
+    unmatched_nodes(&listing.told, &forms(&names), &forms(&scraped))
 }
 
 fn targets(index: &TargetIndex) -> Vec<ScrapeTarget> {

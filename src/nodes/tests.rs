@@ -473,3 +473,25 @@ fn somebody_who_names_the_cluster_is_believed() {
         assert_eq!(nodes.other_clusters, [Labels::from_pairs(&[("tenant", "x")])]);
     }
 }
+
+#[test]
+fn what_somebody_says_and_matches_nothing_is_reported_and_changes_nothing() {
+    let of = |tenant, host: &str| {
+        let instance = format!("{host}.example.com:20180");
+        tikv(&[("job", "tikv"), ("instance", &instance), ("cluster", tenant)], 0..5, &[])
+    };
+    let series = || [of("prod", "a"), of("prod", "b")].concat();
+    for name in ["prdo", "cluster=prdo", "clustr=prod"] {
+        let listing = Listing { told: told(Some(name), &[]), ..two_stores() };
+        let (nodes, kept) = Nodes::resolve(&listing, series());
+        let said = format!("no target is of a cluster {name:?}: there is cluster=prod");
+        assert_eq!(nodes.unmatched_answers, [said]);
+        assert_eq!(kept.len(), series().len());
+    }
+    let nodes = ["a.example.com:20160=c.example.com:20180", "4=b.example.com"];
+    let listing = Listing { told: told(Some("prod"), &nodes), ..two_stores() };
+    let (nodes, _) = Nodes::resolve(&listing, series());
+    let said = nodes.unmatched_answers.join("; ");
+    assert!(said.starts_with("no node and no target is called \"c.example.com:20180\""), "{said}");
+    assert_eq!(nodes.unmatched_answers.len(), 1);
+}

@@ -12,7 +12,7 @@ use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
+use crate::diagnose::{Citation, Evidence, MODES, Outcome, Verdict, WhyNot};
 use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path, similar_names};
 use crate::report::{
     Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of, why_not_text,
@@ -119,6 +119,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     }
     let again = args.verify.then(|| window.verdict_out_of_order()).transpose()?;
     let (judgement, evidence) = window.judge_with_evidence().with_context(cannot)?;
+    unless_unmatched(&args.told, &evidence)?;
     let Judgement { verdict, recording, pd } = judgement;
     if let Some(again) = again {
         let (first, second) = (canonical_json(&verdict), canonical_json(&again));
@@ -133,16 +134,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
     let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
-    let bytes = match global.wide_format {
-        AnyFormat::Json => replay_json(&report),
-        AnyFormat::Prompt => prompt_text(&report),
-        // Dispatch lets no other format through.
-        _ => {
-            let colored = global.color.enabled(std::io::stdout().is_terminal());
-            let color = if colored { Color::Ansi } else { Color::Plain };
-            replay_text(&report, &path.called(name), WIDTH, color)
-        }
-    };
+    let bytes = printed(global, &report, &path.called(name));
     output::write(bytes.as_bytes())?;
     let is_whole = args.from.is_none() && args.to.is_none() && args.at.is_none();
     if let Some(export) = reader.meta().export.as_ref().filter(|_| is_whole)
@@ -151,11 +143,39 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
         remark(&told);
     }
     CliError::unless_whole(path.shown(), damage.len())?;
-    Ok(match report.verdict.outcome {
+    Ok(code_of(report.verdict.outcome))
+}
+
+fn printed(global: &Global, report: &Diagnosed, called: &str) -> String {
+    match global.wide_format {
+        AnyFormat::Json => replay_json(report),
+        AnyFormat::Prompt => prompt_text(report),
+        // Dispatch lets no other format through.
+        _ => {
+            let colored = global.color.enabled(std::io::stdout().is_terminal());
+            let color = if colored { Color::Ansi } else { Color::Plain };
+            replay_text(report, called, WIDTH, color)
+        }
+    }
+}
+
+fn code_of(outcome: Outcome) -> Code {
+    match outcome {
         Outcome::Fault => Code::Fault,
         Outcome::NoFault => Code::Ok,
         Outcome::CannotTell => Code::CannotTell,
-    })
+    }
+}
+
+/// # Errors
+///
+/// [`CliError::Usage`] where `--cluster` or `--node` was given and matches nothing of the run.
+fn unless_unmatched(told: &ToldArgs, evidence: &Evidence) -> Result<(), CliError> {
+    let unmatched = &evidence.nodes.unmatched_answers;
+    if unmatched.is_empty() || (told.cluster.is_none() && told.nodes.is_empty()) {
+        return Ok(());
+    }
+    Err(CliError::Usage(unmatched.join("; ")))
 }
 
 /// Looks up what a verdict cites, after its evaluations were found to agree.

@@ -15,6 +15,7 @@ mod log_lines;
 mod members;
 mod moment;
 mod outages;
+mod pd_dates;
 pub(super) mod pd_history;
 pub(super) mod pd_tracks;
 mod plans;

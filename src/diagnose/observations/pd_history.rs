@@ -125,10 +125,6 @@ impl<T> Listed<T> {
     fn once(at: Timestamp, answer: T) -> Self {
         Self { at, until: at, answer }
     }
-
-    fn redate(&mut self, date: &impl Fn(Timestamp) -> Timestamp) {
-        (self.at, self.until) = (date(self.at), date(self.until));
-    }
 }
 
 /// Who leads PD and who leads etcd, as one answer to `/members` says.
@@ -369,42 +365,6 @@ impl PdHistory {
         self.config.clone_from(config);
     }
 
-    /// Dates every answer anew, and with it the heartbeats, which PD dates by a clock that is taken to be the
-    /// recorder's. Starts of processes keep the date that the process says.
-    pub fn redate(&mut self, date: impl Fn(Timestamp) -> Timestamp) {
-        let date = &date;
-        for member in self.members.values_mut() {
-            member.asks.iter_mut().for_each(|ask| ask.at = date(ask.at));
-            redate(&mut member.starts, date);
-        }
-        self.health.values_mut().for_each(|list| redate(list, date));
-        redate(&mut self.leaders, date);
-        self.leaderships.values_mut().for_each(|list| redate(list, date));
-        for store in self.stores.values_mut() {
-            store.first_seen = date(store.first_seen);
-            for (seen, sent) in &mut store.heartbeats {
-                let by = date(*seen) - *seen;
-                *seen = date(*seen);
-                *sent = sent.saturating_add_millis(by);
-            }
-            redate(&mut store.counts, date);
-            store.states.iter_mut().for_each(|(at, _, _)| *at = date(*at));
-            redate(&mut store.starts, date);
-            redate(&mut store.slow, date);
-            redate(&mut store.free, date);
-        }
-        self.listings.iter_mut().for_each(|at| *at = date(*at));
-        self.not_bootstrapped.iter_mut().for_each(|one| one.redate(date));
-        redate(&mut self.schedulers, date);
-        redate(&mut self.paused, date);
-        self.config_changes.iter_mut().for_each(|change| change.at = date(change.at));
-        self.operators.iter_mut().for_each(|one| one.redate(date));
-        self.checks.values_mut().for_each(|list| redate(list, date));
-        self.flows.values_mut().flatten().for_each(|top| top.at = date(top.at));
-        redate(&mut self.safe_points, date);
-        self.resolved.iter_mut().for_each(|one| one.redate(date));
-    }
-
     /// The name of PD's leader at `instant`; `None` where none was named.
     pub fn leader_at(&self, instant: Timestamp) -> Option<&str> {
         let by = self.leaders.partition_point(|(at, _)| *at <= instant);
@@ -530,10 +490,6 @@ impl StoreHistory {
 /// Whether a placement label says that the store is a TiFlash, as TiFlash's own configuration sets it.
 fn is_of_tiflash(label: &StoreLabel) -> bool {
     label.key == "engine" && label.value.starts_with("tiflash")
-}
-
-fn redate<T>(list: &mut [(Timestamp, T)], date: &impl Fn(Timestamp) -> Timestamp) {
-    list.iter_mut().for_each(|(at, _)| *at = date(*at));
 }
 
 fn push_changed<T: PartialEq + Clone>(list: &mut Vec<(Timestamp, T)>, at: Timestamp, value: &T) {
