@@ -469,15 +469,13 @@ mod tests {
     }
 
     #[test]
-    fn the_least_of_a_day_takes_time_in_proportion_to_the_samples() {
+    fn the_least_of_a_day_is_found_without_comparing_each_rise_with_each_step() {
         let day = range(0, 86_400);
         let parts = Parts { series: a_day(40), ..Parts::default() };
         let evidence = Evidence::new(day, day.end, parts);
         let known = ClientRequests::new(&evidence, &[]);
-        #[expect(clippy::disallowed_methods, reason = "the test measures how long it takes")]
-        let begun = std::time::Instant::now();
-        // Each rise is looked at once: 230,400 of them, beside 1.3 thousand million for each with each step.
+        // Each rise is looked at once: 230,400 of them. With each step it would be 1.3 thousand million, for
+        // which nobody waits.
         assert_eq!(known.least(range(15, 86_385)), Some((at(135), 0.0)));
-        assert!(begun.elapsed().as_secs() < 2, "{:?}", begun.elapsed());
     }
 }
