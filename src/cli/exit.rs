@@ -113,7 +113,7 @@ pub enum CliError {
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
-    /// A recording ended without a sample and without an answer of PD.
+    /// A recording ended without a sample and without a success of PD.
     #[error("nothing was recorded into {path}: {why}")]
     NothingRecorded {
         /// The path of the capture, escaped.
@@ -263,7 +263,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
 
 fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
-        let text = "`operator doctor` with the same options says which jobs the Prometheus has; --match selects others";
+        let text = "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others";
         return Some(text.to_owned());
     }
     if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {

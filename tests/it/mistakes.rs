@@ -1,0 +1,20 @@
+//! Mistakes that people make at the command line: each is refused or explained at once, with what to do.
+
+use super::cli::{DATA, empty_dir, run};
+
+fn bundled(name: &str) -> String {
+    format!("{DATA}/{name}.capture")
+}
+
+#[test]
+fn a_recording_that_no_source_answered_has_an_exit_code() {
+    let dir = empty_dir();
+    let pd = ["--pd", "http://127.0.0.1:1", "--from", "-1h", "--for", "1s"];
+    let (code, _, errors) = run(dir.path(), &[&["record", "--run", "a"], &pd[..]].concat());
+    assert_eq!(code, Some(13), "{errors}");
+    assert!(errors.contains("to PD succeeded"), "{errors}");
+    assert!(errors.contains("nothing of --from is copied; give --prometheus"), "{errors}");
+    let (code, text, errors) = run(dir.path(), &["show", "a"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("; 0 PD answers and "), "{text}");
+}
