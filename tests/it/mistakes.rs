@@ -18,3 +18,12 @@ fn a_recording_that_no_source_answered_has_an_exit_code() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.contains("; 0 PD answers and "), "{text}");
 }
+
+#[test]
+fn of_a_run_that_is_too_short_a_longer_recording_is_advised() {
+    let chaos = bundled("chaos-02");
+    let (_, json, errors) =
+        run(empty_dir().path(), &["replay", &chaos, "--to", "+30s", "--format", "json"]);
+    assert!(json.contains("operator record --for 5m --pd"), "{errors}");
+    assert!(!json.contains("operator replay --from"));
+}
