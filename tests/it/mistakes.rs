@@ -1,5 +1,7 @@
 //! Mistakes that people make at the command line: each is refused or explained at once, with what to do.
 
+use std::fs;
+
 use super::cli::{DATA, empty_dir, run};
 
 fn bundled(name: &str) -> String {
@@ -26,4 +28,18 @@ fn of_a_run_that_is_too_short_a_longer_recording_is_advised() {
         run(empty_dir().path(), &["replay", &chaos, "--to", "+30s", "--format", "json"]);
     assert!(json.contains("operator record --for 5m --pd"), "{errors}");
     assert!(!json.contains("operator replay --from"));
+}
+
+#[test]
+fn a_mark_outside_of_the_run_is_refused() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    for at in [&[][..], &["--at", "now"], &["--at", "+5h"], &["--at", "-5h"]] {
+        let (code, _, errors) = run(dir.path(), &[&["mark", "a", "x"], at].concat());
+        assert_eq!(code, Some(2), "{at:?}: {errors}");
+        assert!(errors.contains("outside of the run, 2026-11-24T16:27:04"), "{errors}");
+    }
+    let (code, text, errors) = run(dir.path(), &["mark", "a", "hi", "--at", "-1m"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.starts_with("2026-11-24T16:35:20"), "{text}");
 }
