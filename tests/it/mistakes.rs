@@ -43,3 +43,15 @@ fn a_mark_outside_of_the_run_is_refused() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.starts_with("2026-11-24T16:35:20"), "{text}");
 }
+
+#[test]
+fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
+    let dir = empty_dir();
+    let chaos = bundled("chaos-02");
+    let (_, text, _) = run(dir.path(), &["replay", &chaos]);
+    assert!(text.contains("PD v8.5.8, Prometheus"), "{text}");
+    let export = ["export", &chaos, "--no-redact", "--to", "+30s", "-o", "a.capture.gz"];
+    let (code, text, errors) = run(dir.path(), &export);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("| PD | v8.5.8 |"), "{text}");
+}
