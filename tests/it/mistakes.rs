@@ -1,11 +1,20 @@
 //! Mistakes that people make at the command line: each is refused or explained at once, with what to do.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use super::cli::{DATA, empty_dir, run};
+use super::cli::{DATA, empty_dir, operator, run};
 
 fn bundled(name: &str) -> String {
     format!("{DATA}/{name}.capture")
+}
+
+/// Exit code and stderr of what should end at once, and `None` where it goes on.
+fn run_briefly(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output = operator(dir).args(args).timeout(Duration::from_secs(20)).output();
+    let output = output.expect("the program starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[test]
@@ -54,4 +63,20 @@ fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
     let (code, text, errors) = run(dir.path(), &export);
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.contains("| PD | v8.5.8 |"), "{text}");
+}
+
+#[test]
+fn a_hook_that_cannot_work_is_refused_at_the_start() {
+    let dir = empty_dir();
+    let watch = ["watch", "--pd", "http://127.0.0.1:1"];
+    for (hook, why) in [
+        (["--alertmanager", "foo"], "not a URL"),
+        (["--webhook", "foo"], "no URL"),
+        (["--exec", "/nonexistent/hook --x"], "no such program"),
+        (["--exec", " "], "empty"),
+    ] {
+        let (code, errors) = run_briefly(dir.path(), &[&watch[..], &hook].concat());
+        assert_eq!(code, Some(2), "{hook:?}: {errors}");
+        assert!(errors.contains(why), "{hook:?}: {errors}");
+    }
 }
