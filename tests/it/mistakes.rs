@@ -80,3 +80,15 @@ fn a_hook_that_cannot_work_is_refused_at_the_start() {
         assert!(errors.contains(why), "{hook:?}: {errors}");
     }
 }
+
+#[test]
+fn a_command_that_is_not_there_costs_no_recording() {
+    let dir = empty_dir();
+    let record = ["record", "--pd", "http://127.0.0.1:1", "--before", "1s", "--after", "1s", "--"];
+    fs::write(dir.path().join("plain.sh"), "exit").expect("the directory is writable");
+    for command in ["./brk.sh", "no-such-command-anywhere", "./plain.sh"] {
+        let (code, errors) = run_briefly(dir.path(), &[&record[..], &[command]].concat());
+        assert_eq!(code, Some(2), "{command}: {errors}");
+        assert!(errors.contains(command), "{errors}");
+    }
+}
