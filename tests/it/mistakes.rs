@@ -92,3 +92,26 @@ fn a_command_that_is_not_there_costs_no_recording() {
         assert!(errors.contains(command), "{errors}");
     }
 }
+
+#[test]
+fn rules_stand_in_the_order_in_which_they_fired() {
+    let dir = empty_dir();
+    let rules = "groups: [{name: g, rules: [{alert: Late, expr: up == 0, for: 1m}, {alert: Early, expr: up == 0}]}]";
+    fs::write(dir.path().join("r.yaml"), rules).expect("the directory is writable");
+    let (code, text, errors) =
+        run(dir.path(), &["rules", "replay", &bundled("chaos-02"), "--rules", "r.yaml"]);
+    assert_eq!(code, Some(10), "{errors}");
+    assert!(text.find("  Early") < text.find("  Late"), "{text}");
+}
+
+#[test]
+fn rules_that_came_nearest_stand_first_with_short_numbers() {
+    let dir = empty_dir();
+    let rules = "groups: [{name: g, rules: [{alert: Far, expr: up > 100}, {alert: Close, expr: up / 0.81 > 1.3}]}]";
+    fs::write(dir.path().join("r.yaml"), rules).expect("the directory is writable");
+    let near = ["rules", "replay", &bundled("chaos-01"), "--rules", "r.yaml", "--near"];
+    let (code, text, errors) = run(dir.path(), &near);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("nearest to > 1.3: 1.235 at "), "{text}");
+    assert!(text.find("  Close") < text.find("  Far"), "{text}");
+}
