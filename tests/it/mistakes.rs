@@ -115,3 +115,31 @@ fn rules_that_came_nearest_stand_first_with_short_numbers() {
     assert!(text.contains("nearest to > 1.3: 1.235 at "), "{text}");
     assert!(text.find("  Close") < text.find("  Far"), "{text}");
 }
+
+#[test]
+fn a_wrong_file_is_answered_with_what_to_do() {
+    let dir = empty_dir();
+    let write = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).expect("the directory is writable");
+    };
+    write("page.html", "<!DOCTYPE html><html></html>");
+    write("zero.capture", "");
+    fs::create_dir(dir.path().join("captures")).expect("the directory is writable");
+    let chaos = bundled("chaos-02");
+    for (args, code, told) in [
+        (&["replay", "page.html"][..], 3, "`operator export --html` makes one"),
+        (&["replay", "zero.capture"], 3, "the file is empty"),
+        (&["replay", "captures"], 5, "`operator runs --dir captures`"),
+        (&["replay", "./captures/"], 5, "is a directory"),
+        (&["report", &chaos, "-o", "captures"], 8, "name a new file in it"),
+        (&["report", &chaos, "-o", "none/x.md"], 8, "none/x.md"),
+    ] {
+        let (found, _, errors) = run(dir.path(), args);
+        assert_eq!(found, Some(code), "{args:?}: {errors}");
+        assert!(errors.contains(told) && !errors.contains(".partial"), "{args:?}: {errors}");
+    }
+    let (code, _, errors) = run(dir.path(), &["report", &chaos, "-o", "x.md"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report = fs::read_to_string(dir.path().join("x.md")).expect("it was written");
+    assert!(report.starts_with('#'), "{report}");
+}
