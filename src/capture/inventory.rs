@@ -17,7 +17,7 @@ pub struct Inventory {
     pub targets: Vec<(TargetKey, u64, u64)>,
     /// Metrics with their number of series, ascending by name.
     pub metrics: Vec<(String, u64)>,
-    /// Number of PD answers.
+    /// Number of PD answers, including failures.
     pub pd_answers: u64,
     /// Number of requests to PD that failed or were answered with an error.
     pub pd_failures: u64,
@@ -103,8 +103,13 @@ impl CaptureReader {
             bytes: self.bytes_by_part()?,
             file_bytes: std::fs::metadata(&self.file().path).map_or(0, |data| data.len()),
             format: FORMAT,
-            truth_sealed: self.file().marks().is_ok_and(|marks| marks.truths > 0),
+            truth_sealed: self.has_truth(),
         })
+    }
+
+    /// Whether a ground truth is sealed inside.
+    pub fn has_truth(&self) -> bool {
+        self.file().marks().is_ok_and(|marks| marks.truths > 0)
     }
 
     fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {

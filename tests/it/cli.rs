@@ -356,7 +356,7 @@ fn a_truth_is_checked_without_being_sealed() {
     let before = fs::read(&capture).expect("it is there");
     let seal = |truth: &str| {
         fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
-        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run"])
+        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run", "--replace"])
     };
     let (code, text, errors) = seal(r#"{"fault": "store_crash", "store_id": 4}"#);
     assert_eq!(code, Some(0), "{errors}");

@@ -143,3 +143,25 @@ fn a_wrong_file_is_answered_with_what_to_do() {
     let report = fs::read_to_string(dir.path().join("x.md")).expect("it was written");
     assert!(report.starts_with('#'), "{report}");
 }
+
+#[test]
+fn a_truth_of_another_time_and_a_second_truth_are_refused() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    let seal = |at: &str, options: &[&str]| {
+        let truth = format!("{{\"fault\": \"store_crash\", \"t_inject_ms\": {at}}}");
+        fs::write(dir.path().join("t.json"), truth).expect("the directory is writable");
+        run(dir.path(), &[&["seal", "a", "--truth", "t.json"], options].concat())
+    };
+    let inside = "1795537900000";
+    for options in [&[][..], &["--dry-run"]] {
+        let (code, _, errors) = seal(inside, options);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("--replace"), "{errors}");
+    }
+    let (code, _, errors) = seal("1795540000000", &["--replace"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("outside of the run"), "{errors}");
+    let (code, _, errors) = seal(inside, &["--replace"]);
+    assert_eq!(code, Some(0), "{errors}");
+}
