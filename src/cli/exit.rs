@@ -67,7 +67,8 @@ Exit codes:
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
   10   replay found a fault; of rules: an alert fired
-  11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
+  11   replay cannot tell whether something is broken; of rules: one cannot be evaluated,
+       none can fire (rules replay), or one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
   13   the recording ended with nothing in it
   130  interrupted before the end";
