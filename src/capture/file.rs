@@ -218,7 +218,13 @@ impl CaptureFile {
         };
         let identity = pragma("application_id").map_err(fail)?;
         if identity != i64::from(APPLICATION_ID) {
-            let why = "it is a SQLite database of something else".to_owned();
+            let is_empty = std::fs::metadata(&self.path).is_ok_and(|data| data.len() == 0);
+            let why = if is_empty {
+                "the file is empty"
+            } else {
+                "it is a SQLite database of something else"
+            };
+            let why = why.to_owned();
             return Err(CaptureError::NotACapture { path: self.path.clone(), why });
         }
         let version = u32::try_from(pragma("user_version").map_err(fail)?).unwrap_or(0);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::FORMAT;
-use super::{CaptureError, CaptureReader};
+use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
 use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
 
 /// Counts of the content of a capture.
@@ -17,8 +17,10 @@ pub struct Inventory {
     pub targets: Vec<(TargetKey, u64, u64)>,
     /// Metrics with their number of series, ascending by name.
     pub metrics: Vec<(String, u64)>,
-    /// Number of PD answers.
+    /// Number of PD answers, including failures.
     pub pd_answers: u64,
+    /// Number of requests to PD that failed or were answered with an error.
+    pub pd_failures: u64,
     /// Number of distinct PD documents.
     pub pd_documents: u64,
     /// Bytes by part of the file; damaged parts are left out.
@@ -84,7 +86,14 @@ impl CaptureReader {
             targets.push((self.target(number).key.clone(), series as u64, samples));
         }
         targets.sort();
+        let mut pd_failures = 0;
+        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
+        self.visit_pd_answers(visit, |answer| {
+            pd_failures += u64::from(answer.success().is_none());
+            Ok(())
+        })?;
         Ok(Inventory {
+            pd_failures,
             samples: self.state().samples,
             series: targets.iter().map(|(_, series, _)| series).sum(),
             targets,
@@ -94,8 +103,13 @@ impl CaptureReader {
             bytes: self.bytes_by_part()?,
             file_bytes: std::fs::metadata(&self.file().path).map_or(0, |data| data.len()),
             format: FORMAT,
-            truth_sealed: self.file().marks().is_ok_and(|marks| marks.truths > 0),
+            truth_sealed: self.has_truth(),
         })
+    }
+
+    /// Whether a ground truth is sealed inside.
+    pub fn has_truth(&self) -> bool {
+        self.file().marks().is_ok_and(|marks| marks.truths > 0)
     }
 
     fn bytes_by_part(&self) -> Result<Vec<(String, u64)>, CaptureError> {

@@ -168,7 +168,8 @@ impl UnfinishedFile {
             .suffix(".partial")
             .permissions(Permissions::from_mode(mode.0))
             .tempfile_in(folder_of(target))
-            .map_err(|source| CaptureError::io(target, source))?;
+            // The error of the temporary file would name that one.
+            .map_err(|source| CaptureError::io(target, source.kind().into()))?;
         let side_files = SideFiles(file.path().to_owned());
         Ok(Self { file, target: target.to_owned(), _side_files: side_files })
     }

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::capture;
 use crate::cli::clock;
+use crate::cli::command;
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::remarks::{remark, without_secrets};
@@ -77,13 +78,16 @@ impl AroundArgs {
     ///
     /// # Errors
     ///
-    /// Where a time is no duration.
+    /// Where a time is no duration, or the command is no program.
     pub fn around(self) -> anyhow::Result<Option<Around>> {
         let millis = |text: &str| match u64::try_from(parse_duration_ms(text)?) {
             Ok(millis) => Ok(Duration::from_millis(millis)),
             Err(_) => anyhow::bail!(CliError::Usage(format!("{text:?} is not a length of time"))),
         };
         let (before, after) = (millis(&self.before)?, millis(&self.after)?);
+        if let Some(program) = self.command.first() {
+            command::check_program(program)?;
+        }
         let is_given = !self.command.is_empty();
         Ok(is_given.then_some(Around { command: self.command, before, after }))
     }

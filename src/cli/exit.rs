@@ -67,7 +67,8 @@ Exit codes:
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
   10   replay found a fault; of rules: an alert fired
-  11   replay cannot tell whether something is broken; a rule cannot fire or be evaluated
+  11   replay cannot tell whether something is broken; of rules: one cannot be evaluated,
+       none can fire (rules replay), or one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
   13   the recording ended with nothing in it
   130  interrupted before the end";
@@ -88,6 +89,9 @@ pub enum CliError {
         /// At most three names with a small edit distance, the nearest first.
         nearest: Vec<String>,
     },
+    /// A directory was named in place of a capture.
+    #[error("{0} is a directory, and no run")]
+    Directory(String),
     /// Parts of the capture are damaged; the rest was printed.
     #[error("{path}: {count} parts are damaged")]
     DamageFound {
@@ -113,7 +117,7 @@ pub enum CliError {
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
     Unhealthy(String),
-    /// A recording ended without a sample and without an answer of PD.
+    /// A recording ended without a sample and without a success of PD.
     #[error("nothing was recorded into {path}: {why}")]
     NothingRecorded {
         /// The path of the capture, escaped.
@@ -204,7 +208,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     if let Some(error) = cause.downcast_ref::<CliError>() {
         return Some(match error {
             CliError::Usage(_) => Code::Usage,
-            CliError::RunNotFound { .. } => Code::NotFound,
+            CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
             CliError::DamageFound { .. } => Code::Damaged,
             CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
                 Code::Mismatch
@@ -261,10 +265,17 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     cause.is::<io::Error>().then_some(Code::Storage)
 }
 
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "html")
+}
+
 fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
-        let text = "`operator doctor` with the same options says which jobs the Prometheus has; --match selects others";
+        let text = "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others";
         return Some(text.to_owned());
+    }
+    if let Some(CliError::Directory(path)) = cause.downcast_ref::<CliError>() {
+        return Some(format!("`operator runs --dir {path}` lists the runs in it"));
     }
     if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
         return Some(if nearest.is_empty() {
@@ -303,6 +314,12 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         });
     }
     let text = match cause.downcast_ref::<CaptureError>() {
+        Some(CaptureError::NotACapture { path, .. }) if is_page(path) => {
+            "a page of `operator report` holds none; `operator export --html` makes one that does"
+        }
+        Some(CaptureError::Exists { path }) if path.is_dir() => {
+            "it is a directory: name a new file in it"
+        }
         Some(CaptureError::Damaged { .. }) => {
             "`operator verify` names what is damaged; `show` and `replay` read the rest"
         }

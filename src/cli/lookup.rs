@@ -66,7 +66,7 @@ impl Deref for Found {
 ///
 /// # Errors
 ///
-/// [`CliError::RunNotFound`] with the nearest names, [`CliError::Usage`] where `text` is neither a file nor a
+/// [`CliError::RunNotFound`] with the nearest names, [`CliError::Directory`], [`CliError::Usage`] where `text` is neither a file nor a
 /// possible name, or a [`CaptureError`](crate::capture::CaptureError) where stdin holds no capture.
 pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> anyhow::Result<Found> {
     if text.as_ref() != STDIN {
@@ -85,8 +85,12 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     }
     let not_found =
         |nearest| CliError::RunNotFound { name: path_text(path), searched: searched(dir), nearest };
+    let missing = |error: CliError| match path.is_dir() {
+        true => CliError::Directory(escape_path(path)),
+        false => error,
+    };
     // A text that is not UTF-8 can name a file but no run.
-    let Some(text) = path.to_str() else { return Err(not_found(Vec::new())) };
+    let Some(text) = path.to_str() else { return Err(missing(not_found(Vec::new()))) };
     if text == "latest" {
         return latest(dir).ok_or_else(|| not_found(Vec::new()));
     }
@@ -95,16 +99,16 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
         if name != text && !text.contains("..") {
             return Err(not_found(Vec::new()));
         }
-        return Err(CliError::Usage(format!(
+        return Err(missing(CliError::Usage(format!(
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
-        )));
+        ))));
     };
     let whole =
         |place: &PathBuf| Some(place.join(format!("{name}{SUFFIX}"))).filter(|path| path.is_file());
     let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
     let places = places(dir);
     let found = places.iter().find_map(whole).or_else(|| places.iter().find_map(newest));
-    found.ok_or_else(|| not_found(nearest(dir, name.as_str())))
+    found.ok_or_else(|| missing(not_found(nearest(dir, name.as_str()))))
 }
 
 /// The captures of all runs that [`find`] finds by name: directory by directory, ascending by name.

@@ -6,6 +6,7 @@
 mod around;
 mod attaching;
 mod clock;
+mod command;
 mod commands;
 mod config;
 mod dispatch;

@@ -13,6 +13,7 @@ use crate::cli::config::plan::Plan;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
+use crate::diagnose::counted;
 use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape, escape_path};
 use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Stop, Succession,
@@ -103,7 +104,8 @@ impl Sources {
 }
 
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
-/// asked for and not there. A gap is something: it shows an outage.
+/// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
+/// more often a wrong URL than one.
 ///
 /// # Errors
 ///
@@ -111,7 +113,19 @@ impl Sources {
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let reader = CaptureReader::open(path)?;
     let has_samples = reader.metrics().iter().any(|metric| !record::is_own_metric(metric));
-    if has_samples || !reader.gaps()?.is_empty() || !reader.pd_answers(TimeRange::ALL)?.is_empty() {
+    if has_samples {
+        return Ok(());
+    }
+    let answers = reader.pd_answers(TimeRange::ALL)?;
+    if answers.iter().any(|answer| answer.success().is_some()) {
+        return Ok(());
+    }
+    if !answers.is_empty() {
+        let requests = counted(answers.len() as u64, "request");
+        let why = format!("none of {requests} to PD succeeded");
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
+    }
+    if !reader.gaps()?.is_empty() {
         return Ok(());
     }
     let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();

@@ -27,7 +27,7 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     let mut found = Vec::from_iter(unreadable_beside(evidence, evidence.window));
     if evidence.window.millis() < LEAST_MS {
         let what = "the window is shorter than a baseline and a departure";
-        found.push(Unchecked::new(what, "operator replay --from -10m"));
+        found.push(Unchecked::new(what, "operator record --for 5m --pd http://PD:2379"));
     }
     let heard = evidence.pd.listings.len() >= 3 || evidence.series.has(HEARTBEATS);
     if !heard {

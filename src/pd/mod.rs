@@ -21,7 +21,7 @@ pub(crate) use configuration::member_name;
 pub use configuration::{metric_storage, without_userinfo};
 pub use documents::{ParsedBody, PdDocument, PdDocumentError};
 pub use endpoint::{
-    ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, STORES, Scope, VERSION,
+    ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, STATUS, STORES, Scope, VERSION,
     short_path,
 };
 pub use hot_regions::{Flow, FlowKind, HotRegion, REGION_HEARTBEAT_S, RegionPeers};

@@ -68,7 +68,7 @@ pub fn markdown(report: &RunReport) -> String {
         end.push_str(&format!("{} sections are left out; the JSON has all.\n\n", page.left_out));
     }
     let digest = [("Capture digest", replay.capture_digest.clone())];
-    for (name, value) in versions(&replay.meta).into_iter().chain(digest) {
+    for (name, value) in versions(replay).into_iter().chain(digest) {
         end.push_str(&format!("- {name}: {}\n", line(&value)));
     }
     page.out + &end

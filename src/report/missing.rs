@@ -3,7 +3,7 @@
 use super::page::{clock, length};
 use super::replay_report::ReplayReport;
 use crate::diagnose::{Unchecked, Verdict};
-use crate::model::{Gap, RunMeta};
+use crate::model::Gap;
 
 /// What is missing, a sentence each, the gravest first.
 pub(super) fn missing_lines(replay: &ReplayReport, verdict: &Verdict) -> Vec<String> {
@@ -48,9 +48,10 @@ fn unchecked(one: &Unchecked) -> String {
 }
 
 /// The versions of what was recorded, for the table at the end.
-pub(super) fn versions(meta: &RunMeta) -> Vec<(&'static str, String)> {
+pub(super) fn versions(report: &ReplayReport) -> Vec<(&'static str, String)> {
+    let meta = &report.meta;
     let known = [
-        ("PD", meta.versions.pd.clone()),
+        ("PD", report.pd_version()),
         ("Prometheus", meta.versions.prometheus.clone()),
         ("Recorded by", Some(format!("operator {}", meta.versions.operator))),
         ("Exported by", meta.export.as_ref().map(|export| format!("operator {}", export.build))),

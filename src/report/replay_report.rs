@@ -3,6 +3,8 @@
 //!
 //! Its forms as bytes are in `json` and `replay_text`.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -60,6 +62,19 @@ pub struct Recorded {
     pub series: usize,
     /// The number of samples in these series.
     pub samples: usize,
+}
+
+impl ReplayReport {
+    /// The version of PD: what the recorder noted, else what the members answered at the end, else at the start.
+    /// Several where they differ; `None` where nothing says.
+    pub fn pd_version(&self) -> Option<String> {
+        let answered = [&self.last, &self.initial].into_iter().find_map(|state| {
+            let versions = state.members.iter().map(|(_, version)| version.as_str());
+            let versions: BTreeSet<&str> = versions.filter(|version| !version.is_empty()).collect();
+            (!versions.is_empty()).then(|| Vec::from_iter(versions).join(" and "))
+        });
+        self.meta.versions.pd.clone().or(answered)
+    }
 }
 
 /// A part of the capture that could not be read.

@@ -76,11 +76,14 @@ impl Page {
         };
         let operator = Some(format!("recorded by operator {}", versions.operator))
             .filter(|_| !versions.operator.is_empty());
-        let versions: Vec<String> =
-            [version("PD", &versions.pd), version("Prometheus", &versions.prometheus), operator]
-                .into_iter()
-                .flatten()
-                .collect();
+        let versions: Vec<String> = [
+            version("PD", &report.pd_version()),
+            version("Prometheus", &versions.prometheus),
+            operator,
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if !versions.is_empty() {
             self.field("versions", &versions.join(", "));
         }

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use crate::model::{TimeRange, Timestamp, escape};
-use crate::rules::{AlertChange, AlertHistory, AlertState, Outcome, RuleReport, RulesReport};
+use crate::rules::{
+    AlertChange, AlertHistory, AlertState, NearMiss, Outcome, RuleReport, RulesReport,
+};
 
 /// The width of the text in columns. It is the same on every terminal, so that the bytes are the same.
 const WIDTH: usize = 80;
@@ -25,8 +27,10 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
         (Outcome::CannotFire, "Cannot fire: what they read is absent from the capture"),
         (Outcome::Quiet, "Quiet"),
     ] {
-        let rules: Vec<&RuleReport> =
+        let mut rules: Vec<&RuleReport> =
             report.rules().filter(|rule| rule.outcome == outcome).collect();
+        // Where none fired, all are equal and keep the order of the files.
+        rules.sort_by_key(|rule| first_firing(rule));
         if rules.is_empty() {
             continue;
         }
@@ -189,18 +193,16 @@ impl Page {
         self.wrapped(2, &format!("{}: {}", rule.name, told.join("; ")));
     }
 
-    /// How near a rule came, by the comparisons that never held, since those kept it quiet; by all where each
-    /// held for a time.
+    /// How near a rule came.
     fn near(&mut self, rule: &RuleReport) {
-        let all_held = rule.near.iter().all(|near| near.held_ms.is_some());
-        for near in rule.near.iter().filter(|near| all_held || near.held_ms.is_none()) {
+        for near in told_near(rule) {
             let labels = match near.labels.to_string() {
                 labels if labels == "{}" => String::new(),
                 labels => format!(" {labels}"),
             };
             let long = match near.lasted_ms {
                 0 => String::new(),
-                ms => format!(", within a tenth of that for {}", span(ms)),
+                ms => format!(", and about that for {}", span(ms)),
             };
             let held = match (near.held_ms, rule.for_ms) {
                 (None, _) => String::new(),
@@ -210,20 +212,22 @@ impl Page {
                 }
             };
             let compared = one_line(&near.compared);
-            let (value, operator, threshold) = (&near.value, near.operator, &near.threshold);
+            let (value, threshold) = (short(&near.value), short(&near.threshold));
+            let operator = near.operator;
             let at = clock(near.at);
             self.wrapped(
                 4,
                 &format!(
-                    "{value} against {operator} {threshold} at {at}{long}{held}:{labels} {compared}"
+                    "nearest to {operator} {threshold}: {value} at {at}{long}{held}:{labels} {compared}"
                 ),
             );
         }
     }
 
     fn quiet(&mut self, rules: &[&RuleReport]) {
-        let (near, rules): (Vec<&RuleReport>, Vec<&RuleReport>) =
+        let (mut near, rules): (Vec<&RuleReport>, Vec<&RuleReport>) =
             rules.iter().partition(|rule| !rule.near.is_empty());
+        near.sort_by(|one, other| distance(one).total_cmp(&distance(other)));
         for rule in &near {
             self.wrapped(2, &rule.name);
             self.near(rule);
@@ -265,6 +269,42 @@ impl Page {
             }
         }
         self.out.push('\n');
+    }
+}
+
+/// When an alert of the rule fired first; `None` where none did.
+fn first_firing(rule: &RuleReport) -> Option<Timestamp> {
+    let changes = rule.alerts.iter().flat_map(|alert| &alert.changes);
+    changes.filter(|change| change.to == AlertState::Firing).map(|change| change.at).min()
+}
+
+/// How far the nearest value of a rule is from its number, as a share of the larger of both: 0 where they are
+/// equal. Of the comparisons that are told.
+fn distance(rule: &RuleReport) -> f64 {
+    let distances = told_near(rule).map(|near| {
+        let number = |text: &str| text.parse::<f64>().unwrap_or(f64::INFINITY);
+        let (value, threshold) = (number(&near.value), number(&near.threshold));
+        let largest = value.abs().max(threshold.abs());
+        if largest == 0.0 { 0.0 } else { (value - threshold).abs() / largest }
+    });
+    let distances = distances.map(|one| if one.is_nan() { f64::INFINITY } else { one });
+    distances.fold(f64::INFINITY, f64::min)
+}
+
+/// The comparisons of a rule that never held, since those kept it quiet; all where each held for a time.
+fn told_near(rule: &RuleReport) -> impl Iterator<Item = &NearMiss> {
+    let all_held = rule.near.iter().all(|near| near.held_ms.is_some());
+    rule.near.iter().filter(move |near| all_held || near.held_ms.is_none())
+}
+
+/// A number with at most four significant digits; the JSON has all.
+fn short(number: &str) -> String {
+    match number.parse::<f64>() {
+        Ok(value) if value.is_finite() && value.fract() != 0.0 => {
+            let rounded = format!("{value:.3e}").parse::<f64>().unwrap_or(value);
+            rounded.to_string()
+        }
+        _ => number.to_owned(),
     }
 }
 

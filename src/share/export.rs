@@ -23,6 +23,7 @@ use crate::diagnose::Verdict;
 use crate::model::{
     Event, Export, Gap, LabelMatcher, Labels, PdAnswer, RunMeta, RunName, TimeRange, canonical_json,
 };
+use crate::pd::{STATUS, VERSION, version};
 use crate::session::Session;
 
 /// Whether originals are replaced.
@@ -93,6 +94,8 @@ pub struct Exported {
     pub file_sha256: String,
     /// The digest of the exported capture's content.
     pub capture_digest: String,
+    /// The version of PD that was noted at the recording, or that PD answered; `None` where nothing says.
+    pub pd_version: Option<String>,
     /// What the reporter's build found in it.
     pub verdict: Verdict,
     /// The private table of pseudonyms; empty where nothing was redacted.
@@ -182,12 +185,28 @@ fn export_as(
         path,
         meta: written.meta().clone(),
         window: written.window(),
+        pd_version: pd_version(&written)?,
         bytes,
         file_sha256,
         capture_digest: written.digest()?,
         verdict,
         mapping: mapping.unwrap_or_default(),
     })
+}
+
+/// The version of PD in the metadata of a capture, else the first that an answer of PD states.
+fn pd_version(reader: &CaptureReader) -> Result<Option<String>, CaptureError> {
+    let mut found = reader.meta().versions.pd.clone();
+    if found.is_none() {
+        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
+        reader.visit_pd_answers(visit, |answer| {
+            if found.is_none() && [VERSION, STATUS].contains(&answer.path.as_str()) {
+                found = answer.success().and_then(version);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 /// What is exported, before it is known how much of it fits.

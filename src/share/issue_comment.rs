@@ -31,7 +31,7 @@ pub fn issue_comment(exported: &Exported) -> String {
     };
     let rows = [
         ("window", format!("{} to {}", exported.window.start, exported.window.end)),
-        ("PD", version(&meta.versions.pd)),
+        ("PD", version(&exported.pd_version)),
         ("Prometheus", version(&meta.versions.prometheus)),
         ("recorded by", format!("operator {}", escape_markdown(&meta.versions.operator))),
         ("file, SHA-256", exported.file_sha256.clone()),

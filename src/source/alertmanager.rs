@@ -3,7 +3,7 @@
 //! Which alerts there are is decided in `watch`.
 
 use super::error::SourceError;
-use super::http::HttpOptions;
+use super::http::{HttpOptions, http_url};
 use super::redact::Redactor;
 use super::webhook::Webhook;
 
@@ -21,8 +21,9 @@ impl Alertmanager {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Options`] where no client can be made of these options.
+    /// [`SourceError::Options`] where no client can be made of these options, or `base` is no URL of HTTP.
     pub fn new(base: &str, options: &HttpOptions) -> Result<Self, SourceError> {
+        http_url(base)?;
         let url = format!("{}{ALERTS}", base.trim_end_matches('/'));
         Ok(Self { alerts: Webhook::new(&url, options)? })
     }

@@ -241,13 +241,7 @@ impl Http {
         timeout: Duration,
         max_body: u64,
     ) -> Result<AnswerStream, SourceError> {
-        let target = Url::parse(url).map_err(|error| {
-            SourceError::Options(format!("{:?} is not a URL: {error}", public_url(url)))
-        })?;
-        if !matches!(target.scheme(), "http" | "https") {
-            let why = format!("{:?} is not an HTTP URL", public_url(url));
-            return Err(SourceError::Options(why));
-        }
+        let target = http_url(url)?;
         let mut request = match ask {
             Ask::Get => self.client.get(target),
             Ask::GetWith(body) => self.client.get(target).body(body),
@@ -371,6 +365,22 @@ impl AnswerStream {
 )]
 fn instant_now() -> Instant {
     Instant::now()
+}
+
+/// Reads a URL that HTTP can reach.
+///
+/// # Errors
+///
+/// [`SourceError::Options`] for any other text.
+pub(super) fn http_url(url: &str) -> Result<Url, SourceError> {
+    let target = Url::parse(url).map_err(|error| {
+        SourceError::Options(format!("{:?} is not a URL: {error}", public_url(url)))
+    })?;
+    if !matches!(target.scheme(), "http" | "https") {
+        let why = format!("{:?} is not an HTTP URL", public_url(url));
+        return Err(SourceError::Options(why));
+    }
+    Ok(target)
 }
 
 fn same_origin_redirects() -> redirect::Policy {

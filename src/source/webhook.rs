@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::error::SourceError;
-use super::http::{Ask, Http, HttpOptions};
+use super::http::{Ask, Http, HttpOptions, http_url};
 use super::redact::{REDACTED, Redactor, public_url};
 
 /// The longest time of one attempt.
@@ -27,8 +27,13 @@ impl Webhook {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Options`] where no client can be made of these options.
+    /// [`SourceError::Options`] where no client can be made of these options, or `url` is none of HTTP. It is
+    /// not repeated, since it may be a secret.
     pub fn new(url: &str, options: &HttpOptions) -> Result<Self, SourceError> {
+        if http_url(url).is_err() {
+            let why = "the webhook is no URL that begins with http:// or https://";
+            return Err(SourceError::Options(why.to_owned()));
+        }
         Ok(Self { http: Http::new(options)?.hiding(url), url: url.to_owned() })
     }
 

@@ -69,9 +69,9 @@ const COMMANDS: [&[&str]; 32] = [
 const WRITING: [&[&str]; 5] = [
     &["copy", "RUN", "NEW"],
     &["compact", "RUN", "NEW"],
-    &["mark", "RUN", "--event", "node=HOSTILE", "HOSTILE"],
-    &["mark", "RUN", "HOSTILE", "--format", "json"],
-    &["seal", "RUN", "--truth", "TRUTH"],
+    &["mark", "RUN", "--at", "+0s", "--event", "node=HOSTILE", "HOSTILE"],
+    &["mark", "RUN", "HOSTILE", "--at", "+0s", "--format", "json"],
+    &["seal", "RUN", "--truth", "TRUTH", "--replace"],
 ];
 
 /// A folder with a hostile capture, rules and a truth.

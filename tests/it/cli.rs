@@ -31,7 +31,7 @@ const SUBCOMMANDS: [&str; 21] = [
 ];
 
 /// The program in an empty directory, with an environment that says nothing.
-fn operator(dir: &Path) -> Command {
+pub fn operator(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operator"));
     command.current_dir(dir);
     for name in ["PD_ENDPOINT", "PROMETHEUS_URL", "OPERATOR_BEARER_TOKEN", "OPERATOR_LOG"] {
@@ -41,13 +41,13 @@ fn operator(dir: &Path) -> Command {
 }
 
 /// Exit code, stdout and stderr.
-fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     let output = operator(dir).args(args).output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-fn empty_dir() -> TempDir {
+pub fn empty_dir() -> TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
@@ -283,7 +283,7 @@ fn what_pd_ctl_printed_is_imported_and_judged() {
     assert!(text.starts_with("FAULT  store 5 (h5:20160)"), "{text}");
 }
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+pub const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
 #[test]
 fn a_file_alone_is_replayed() {
@@ -356,7 +356,7 @@ fn a_truth_is_checked_without_being_sealed() {
     let before = fs::read(&capture).expect("it is there");
     let seal = |truth: &str| {
         fs::write(dir.path().join("truth.json"), truth).expect("the directory is writable");
-        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run"])
+        run(dir.path(), &["seal", "run", "--truth", "truth.json", "--dry-run", "--replace"])
     };
     let (code, text, errors) = seal(r#"{"fault": "store_crash", "store_id": 4}"#);
     assert_eq!(code, Some(0), "{errors}");

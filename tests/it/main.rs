@@ -12,6 +12,7 @@ mod frozen;
 mod layering;
 mod logs;
 mod many_rows;
+mod mistakes;
 mod mutate;
 mod obstacles;
 mod printing;

@@ -144,6 +144,8 @@ fn exit_codes_tell_what_came_of_it() {
         (&["replay", "chaos-02", "--rules", &fires][..], 10),
         (&["replay", "chaos-01", "--rules", &fires], 0),
         (&["replay", "chaos-01", "--rules", &broken], 11),
+        (&["replay", "chaos-01", "--rules", &blind], 11),
+        (&["replay", "chaos-01", "--rules", &blind, "--rules", &fires], 0),
         (&["replay", "chaos-01", "--rules", &wrong], 2),
         (&["replay", "chaos-01", "--rules", &fires, "--interval", "0s"], 2),
         (&["replay", "chaos-99"], 5),

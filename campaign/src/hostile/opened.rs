@@ -32,8 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["diff", "FILE", "FILE"],
     &["copy", "FILE", "OUT"],
     &["compact", "FILE", "OUT"],
-    &["mark", "FILE", "hello"],
-    &["seal", "FILE", "--truth", "TRUTH"],
+    &["mark", "FILE", "hello", "--at", "+0s"],
+    &["seal", "FILE", "--truth", "TRUTH", "--replace"],
 ];
 
 /// Opens each kind of file with each command.

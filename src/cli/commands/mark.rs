@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::capture::{self, CaptureReader};
+use crate::capture::{self, CaptureReader, is_packed, is_unsealed};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
@@ -14,11 +14,11 @@ use crate::model::{Event, EventKind, TimeRange, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
-  operator mark chaos-01 \"rolled out v8.5.1\"
-  operator mark chaos-01 --event kind=fault-injected --event node=tikv3 \"disk throttled\"
+  operator mark prod \"rolled out v8.5.1\"              while it is recorded: now
+  operator mark chaos-01 --at +2m --event kind=fault-injected --event node=tikv3 \"disk throttled\"
   operator mark chaos-01 --at -5m \"latency complaints began\"
 
-Works during a recording too.";
+A time outside of the run is refused, since no replay would show it.";
 
 /// Arguments of `mark`.
 #[derive(Debug, Args)]
@@ -33,10 +33,11 @@ pub struct MarkArgs {
     /// A field of the event; `kind=…` says what it is about (a lowercase word; default: note)
     #[arg(long, value_name = "KEY=VALUE")]
     event: Vec<String>,
-    /// When it happened: RFC 3339 with a zone, a time of day in UTC, unix seconds, `now`, or an offset: -5m
-    /// from now, +5m from the start of the run
-    #[arg(long, value_name = "T", default_value = "now", allow_hyphen_values = true)]
-    at: String,
+    /// When it happened, within the run: RFC 3339 with a zone, a time of day in UTC, unix seconds, `now`, or an
+    /// offset: +5m from the start of the run, -5m from its end, or from now while it is recorded
+    /// [default: now; of a run that is over, it has to be said]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    at: Option<String>,
 }
 
 /// Adds an event to the timeline of a run.
@@ -46,7 +47,7 @@ pub struct MarkArgs {
 /// Where there is no such run, a field or the time cannot be read, or the file not be written.
 pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
-    let at = instant(&args.at, &path)?;
+    let at = instant(args.at.as_deref(), &path, clock::now())?;
     let event = event(at, args.text.unwrap_or_default(), &args.event)?;
     capture::add_event(&path, event.clone())?;
     match global.format {
@@ -56,14 +57,27 @@ pub fn run(global: &Global, args: MarkArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// When it happened. Offsets from the start need the capture, and others leave it alone.
-fn instant(text: &str, path: &Path) -> anyhow::Result<Timestamp> {
-    let now = clock::now();
-    if !text.trim_start().starts_with('+') {
-        return Ok(Timestamp::parse(text, now)?);
+/// When it happened, which is a time within the run. A run that is not sealed is being recorded, and lasts until
+/// now.
+fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Timestamp> {
+    let recorded = CaptureReader::open(path)?.window();
+    let is_going_on = recorded.is_empty() || is_unsealed(path);
+    let end = if is_going_on { now.max(recorded.end) } else { recorded.end };
+    let start = if recorded.is_empty() { end } else { recorded.start };
+    let run = TimeRange::new(start, end);
+    let at = match text.map(str::trim) {
+        None | Some("now") => now,
+        Some(text) => Timestamp::parse_within(text, run)?,
+    };
+    // That a packed capture takes no event is said where one is written.
+    if at >= run.start && at <= run.end || recorded.is_empty() || is_packed(path) {
+        return Ok(at);
     }
-    let start = CaptureReader::open(path)?.window().start;
-    Ok(Timestamp::parse_within(text, TimeRange::new(start, now))?)
+    let text = format!(
+        "{at} is outside of the run, {} to {}: say when it happened with --at, such as --at +5m from its start",
+        run.start, run.end
+    );
+    Err(CliError::Usage(text).into())
 }
 
 fn event(at: Timestamp, text: String, fields: &[String]) -> Result<Event, CliError> {

@@ -197,6 +197,11 @@ async fn record(
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
     watchers.further_jobs(&further);
+    if plan.history.is_some() && prometheus.is_none() {
+        let text =
+            "warning: no Prometheus is known, so nothing of --from is copied; give --prometheus";
+        watchers.reporter().line(text);
+    }
     warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
@@ -204,6 +209,7 @@ async fn record(
     let sources = Sources::of(&plan, pd, prometheus);
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
+    let is_moment = matches!(course, Course::Once);
     let (told, recording_stop) = around::recording_stop();
     let (ending, end) = match course {
         Course::Planned => {
@@ -226,7 +232,8 @@ async fn record(
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
     let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
     report(global, &path, &run, ending)?;
-    if ending == Ending::Sealed {
+    // Of a moment the verdict says what is absent.
+    if ending == Ending::Sealed && !is_moment {
         recording::refuse_empty(&plan, &path)?;
     }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }

@@ -1,6 +1,6 @@
 //! `operator report`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -30,7 +30,8 @@ pub struct ReportArgs {
     /// A run's name, `latest`, `-` for stdin, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The file to write; it must not exist. Without it, the report goes to stdout
+    /// The file to write; it must not exist. Without --format, a name that ends with .md or .json decides.
+    /// Without a file, the report goes to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -45,7 +46,7 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
     let session = Session::open(&path)?;
     let report = run_report(&session)
         .with_context(|| format!("cannot judge {}", escape_path(path.shown())))?;
-    let text = match global.wide_format {
+    let text = match format(global.wide_format, args.output.as_deref()) {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Markdown => markdown(&report),
         // Dispatch lets no other format through; text stands for the default.
@@ -62,6 +63,16 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
         }
     }
     Ok(CliError::unless_whole(path.shown(), session.reader().damage().len())?)
+}
+
+/// The format that was asked for, else the one that the name of the file ends with.
+fn format(asked: AnyFormat, output: Option<&Path>) -> AnyFormat {
+    let extension = output.and_then(Path::extension);
+    match (asked, extension.and_then(OsStr::to_str)) {
+        (AnyFormat::Text, Some("md")) => AnyFormat::Markdown,
+        (AnyFormat::Text, Some("json")) => AnyFormat::Json,
+        _ => asked,
+    }
 }
 
 /// Writes a new file, which gets its name when it is complete.

@@ -64,8 +64,8 @@ Examples:
   operator rules replay chaos-02 --near              how near the quiet ones came
 
 An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is then resolved,
-is told apart: what it misses has never been there. Exits with 10 where another alert fired, 11 where none did and a rule could not be evaluated, else with
-0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
+is told apart: what it misses has never been there. Exits with 10 where another alert fired, 11 where none did and a rule cannot be evaluated or none can fire,
+else with 0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
 the end of the capture, +5m from its start.";
 
 /// Arguments of `rules`.
@@ -245,11 +245,17 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     replayed.check_damage()?;
     Ok(if report.count(Outcome::Fired) > 0 {
         Code::Fault
-    } else if report.count(Outcome::Error) > 0 {
+    } else if report.count(Outcome::Error) > 0 || none_can_fire(report) {
         Code::CannotTell
     } else {
         Code::Ok
     })
+}
+
+/// Whether what they read is absent for every rule that alerts.
+fn none_can_fire(report: &RulesReport) -> bool {
+    let could = report.count(Outcome::Quiet) + report.count(Outcome::FiredAtStart);
+    report.count(Outcome::CannotFire) > 0 && could == 0
 }
 
 /// The result of evaluating rules over a run.

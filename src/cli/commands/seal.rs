@@ -8,11 +8,12 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use crate::capture;
+use crate::capture::{self, CaptureReader};
+use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::model::escape_path;
+use crate::model::{Timestamp, escape_path};
 use crate::report;
 use crate::score::Truth;
 
@@ -32,7 +33,7 @@ object; each of these fields may be absent or null, and others are kept as notes
   node         the name of the node, such as \"tikv-0\"; none: it is about the workload
   store_id     the id of the store, a number
   address      host and port of the node
-  t_inject_ms  when it was injected, in milliseconds since 1970";
+  t_inject_ms  when it was injected, in milliseconds since 1970, within the run";
 
 /// Arguments of `seal`.
 #[derive(Debug, Args)]
@@ -47,6 +48,9 @@ pub struct SealArgs {
     /// Only check that the run is there and the truth can be scored
     #[arg(long)]
     dry_run: bool,
+    /// Replace a truth that is sealed inside already
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Seals a ground truth inside a capture.
@@ -67,6 +71,7 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
+    check_place(&path, &checked, args)?;
     if args.dry_run {
         checked.check_modes().with_context(bad_truth)?;
         return told_dry(global, &checked, path.shown());
@@ -82,6 +87,25 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         Format::Text => {
             output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?
         }
+    }
+    Ok(())
+}
+
+/// Refuses a truth of another time than the run's, and one where another is sealed unless that is to be replaced.
+fn check_place(path: &Path, truth: &Truth, args: &SealArgs) -> anyhow::Result<()> {
+    let reader = CaptureReader::open(path)?;
+    if reader.has_truth() && !args.replace {
+        let text = "a truth is sealed inside already: --replace puts this one in its place";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
+    let window = reader.window();
+    let outside = truth.t_inject_ms.map(Timestamp::from_millis);
+    if let Some(at) = outside.filter(|at| !window.is_empty() && !window.contains(*at)) {
+        let text = format!(
+            "t_inject_ms is {at}, outside of the run: the capture covers {} to {}",
+            window.start, window.end
+        );
+        return Err(CliError::Usage(text).into());
     }
     Ok(())
 }

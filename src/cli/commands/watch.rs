@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::capture::{CaptureReader, CaptureWriter};
+use crate::cli::command;
 use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
@@ -155,6 +156,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     if let Some(alertmanager) = &alertmanager {
         remarks::hide(alertmanager.redactor());
     }
+    args.exec.as_deref().map_or(Ok(()), command::check_shell)?;
     let command_timeout = Duration::from_millis(
         u64::try_from(parse_duration_ms(&args.exec_timeout)?).unwrap_or_default(),
     );

@@ -109,7 +109,7 @@ pub(super) fn about(report: &ReplayReport, holds_capture: bool) -> Markup {
         section id="about" {
             h2 { "About this report" }
             dl {
-                @for (name, value) in versions(&report.meta) { dt { (name) } dd { (text(value)) } }
+                @for (name, value) in versions(report) { dt { (name) } dd { (text(value)) } }
                 dt { "Capture" } dd class="code" { (report.capture_digest) }
                 @if let Some(digest) = &report.recorded_digest { dt { "As recorded" } dd class="code" { (text(digest)) } }
                 @if let Some(digest) = &report.report_digest { dt { "Report" } dd class="code" { (digest) } }

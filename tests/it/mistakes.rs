@@ -1,0 +1,167 @@
+//! Mistakes that people make at the command line: each is refused or explained at once, with what to do.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cli::{DATA, empty_dir, operator, run};
+
+fn bundled(name: &str) -> String {
+    format!("{DATA}/{name}.capture")
+}
+
+/// Exit code and stderr of what should end at once, and `None` where it goes on.
+fn run_briefly(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output = operator(dir).args(args).timeout(Duration::from_secs(20)).output();
+    let output = output.expect("the program starts");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_recording_that_no_source_answered_has_an_exit_code() {
+    let dir = empty_dir();
+    let pd = ["--pd", "http://127.0.0.1:1", "--from", "-1h", "--for", "1s"];
+    let (code, _, errors) = run(dir.path(), &[&["record", "--run", "a"], &pd[..]].concat());
+    assert_eq!(code, Some(13), "{errors}");
+    assert!(errors.contains("to PD succeeded"), "{errors}");
+    assert!(errors.contains("nothing of --from is copied; give --prometheus"), "{errors}");
+    let (code, text, errors) = run(dir.path(), &["show", "a"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("; 0 PD answers and "), "{text}");
+}
+
+#[test]
+fn of_a_run_that_is_too_short_a_longer_recording_is_advised() {
+    let chaos = bundled("chaos-02");
+    let (_, json, errors) =
+        run(empty_dir().path(), &["replay", &chaos, "--to", "+30s", "--format", "json"]);
+    assert!(json.contains("operator record --for 5m --pd"), "{errors}");
+    assert!(!json.contains("operator replay --from"));
+}
+
+#[test]
+fn a_mark_outside_of_the_run_is_refused() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    for at in [&[][..], &["--at", "now"], &["--at", "+5h"], &["--at", "-5h"]] {
+        let (code, _, errors) = run(dir.path(), &[&["mark", "a", "x"], at].concat());
+        assert_eq!(code, Some(2), "{at:?}: {errors}");
+        assert!(errors.contains("outside of the run, 2026-11-24T16:27:04"), "{errors}");
+    }
+    let (code, text, errors) = run(dir.path(), &["mark", "a", "hi", "--at", "-1m"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.starts_with("2026-11-24T16:35:20"), "{text}");
+}
+
+#[test]
+fn the_version_of_pd_is_that_of_its_answers_where_none_was_noted() {
+    let dir = empty_dir();
+    let chaos = bundled("chaos-02");
+    let (_, text, _) = run(dir.path(), &["replay", &chaos]);
+    assert!(text.contains("PD v8.5.8, Prometheus"), "{text}");
+    let export = ["export", &chaos, "--no-redact", "--to", "+30s", "-o", "a.capture.gz"];
+    let (code, text, errors) = run(dir.path(), &export);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("| PD | v8.5.8 |"), "{text}");
+}
+
+#[test]
+fn a_hook_that_cannot_work_is_refused_at_the_start() {
+    let dir = empty_dir();
+    let watch = ["watch", "--pd", "http://127.0.0.1:1"];
+    for (hook, why) in [
+        (["--alertmanager", "foo"], "not a URL"),
+        (["--webhook", "foo"], "no URL"),
+        (["--exec", "/nonexistent/hook --x"], "no such program"),
+        (["--exec", " "], "empty"),
+    ] {
+        let (code, errors) = run_briefly(dir.path(), &[&watch[..], &hook].concat());
+        assert_eq!(code, Some(2), "{hook:?}: {errors}");
+        assert!(errors.contains(why), "{hook:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_command_that_is_not_there_costs_no_recording() {
+    let dir = empty_dir();
+    let record = ["record", "--pd", "http://127.0.0.1:1", "--before", "1s", "--after", "1s", "--"];
+    fs::write(dir.path().join("plain.sh"), "exit").expect("the directory is writable");
+    for command in ["./brk.sh", "no-such-command-anywhere", "./plain.sh"] {
+        let (code, errors) = run_briefly(dir.path(), &[&record[..], &[command]].concat());
+        assert_eq!(code, Some(2), "{command}: {errors}");
+        assert!(errors.contains(command), "{errors}");
+    }
+}
+
+#[test]
+fn rules_stand_in_the_order_in_which_they_fired() {
+    let dir = empty_dir();
+    let rules = "groups: [{name: g, rules: [{alert: Late, expr: up == 0, for: 1m}, {alert: Early, expr: up == 0}]}]";
+    fs::write(dir.path().join("r.yaml"), rules).expect("the directory is writable");
+    let (code, text, errors) =
+        run(dir.path(), &["rules", "replay", &bundled("chaos-02"), "--rules", "r.yaml"]);
+    assert_eq!(code, Some(10), "{errors}");
+    assert!(text.find("  Early") < text.find("  Late"), "{text}");
+}
+
+#[test]
+fn rules_that_came_nearest_stand_first_with_short_numbers() {
+    let dir = empty_dir();
+    let rules = "groups: [{name: g, rules: [{alert: Far, expr: up > 100}, {alert: Close, expr: up / 0.81 > 1.3}]}]";
+    fs::write(dir.path().join("r.yaml"), rules).expect("the directory is writable");
+    let near = ["rules", "replay", &bundled("chaos-01"), "--rules", "r.yaml", "--near"];
+    let (code, text, errors) = run(dir.path(), &near);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("nearest to > 1.3: 1.235 at "), "{text}");
+    assert!(text.find("  Close") < text.find("  Far"), "{text}");
+}
+
+#[test]
+fn a_wrong_file_is_answered_with_what_to_do() {
+    let dir = empty_dir();
+    let write = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).expect("the directory is writable");
+    };
+    write("page.html", "<!DOCTYPE html><html></html>");
+    write("zero.capture", "");
+    fs::create_dir(dir.path().join("captures")).expect("the directory is writable");
+    let chaos = bundled("chaos-02");
+    for (args, code, told) in [
+        (&["replay", "page.html"][..], 3, "`operator export --html` makes one"),
+        (&["replay", "zero.capture"], 3, "the file is empty"),
+        (&["replay", "captures"], 5, "`operator runs --dir captures`"),
+        (&["replay", "./captures/"], 5, "is a directory"),
+        (&["report", &chaos, "-o", "captures"], 8, "name a new file in it"),
+        (&["report", &chaos, "-o", "none/x.md"], 8, "none/x.md"),
+    ] {
+        let (found, _, errors) = run(dir.path(), args);
+        assert_eq!(found, Some(code), "{args:?}: {errors}");
+        assert!(errors.contains(told) && !errors.contains(".partial"), "{args:?}: {errors}");
+    }
+    let (code, _, errors) = run(dir.path(), &["report", &chaos, "-o", "x.md"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report = fs::read_to_string(dir.path().join("x.md")).expect("it was written");
+    assert!(report.starts_with('#'), "{report}");
+}
+
+#[test]
+fn a_truth_of_another_time_and_a_second_truth_are_refused() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    let seal = |at: &str, options: &[&str]| {
+        let truth = format!("{{\"fault\": \"store_crash\", \"t_inject_ms\": {at}}}");
+        fs::write(dir.path().join("t.json"), truth).expect("the directory is writable");
+        run(dir.path(), &[&["seal", "a", "--truth", "t.json"], options].concat())
+    };
+    let inside = "1795537900000";
+    for options in [&[][..], &["--dry-run"]] {
+        let (code, _, errors) = seal(inside, options);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("--replace"), "{errors}");
+    }
+    let (code, _, errors) = seal("1795540000000", &["--replace"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("outside of the run"), "{errors}");
+    let (code, _, errors) = seal(inside, &["--replace"]);
+    assert_eq!(code, Some(0), "{errors}");
+}
