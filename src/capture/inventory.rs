@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::FORMAT;
-use super::{CaptureError, CaptureReader, PdOrder, PdVisit};
+use super::{CaptureError, CaptureReader};
 use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
 
 /// Counts of the content of a capture.
@@ -17,10 +17,8 @@ pub struct Inventory {
     pub targets: Vec<(TargetKey, u64, u64)>,
     /// Metrics with their number of series, ascending by name.
     pub metrics: Vec<(String, u64)>,
-    /// Number of PD answers, including failures.
+    /// Number of PD answers, including requests that failed.
     pub pd_answers: u64,
-    /// Number of requests to PD that failed or were answered with an error.
-    pub pd_failures: u64,
     /// Number of distinct PD documents.
     pub pd_documents: u64,
     /// Bytes by part of the file; damaged parts are left out.
@@ -86,14 +84,7 @@ impl CaptureReader {
             targets.push((self.target(number).key.clone(), series as u64, samples));
         }
         targets.sort();
-        let mut pd_failures = 0;
-        let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
-        self.visit_pd_answers(visit, |answer| {
-            pd_failures += u64::from(answer.success().is_none());
-            Ok(())
-        })?;
         Ok(Inventory {
-            pd_failures,
             samples: self.state().samples,
             series: targets.iter().map(|(_, series, _)| series).sum(),
             targets,

@@ -87,15 +87,11 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
 
 fn amounts(inventory: &Inventory, metrics_shown: usize) -> String {
     let per_sample = |bytes: u64| bytes as f64 / inventory.samples.max(1) as f64;
-    let failed = match inventory.pd_failures {
-        0 => String::new(),
-        failed => format!(" and {} failed requests", count(failed)),
-    };
     let mut text = format!(
-        "\n{} samples of {} series; {} PD answers{failed}, {} documents; {:.3} B a sample\n",
+        "\n{} samples of {} series; {} requests to PD, {} documents; {:.3} B a sample\n",
         count(inventory.samples),
         count(inventory.series),
-        count(inventory.pd_answers.saturating_sub(inventory.pd_failures)),
+        count(inventory.pd_answers),
         count(inventory.pd_documents),
         per_sample(inventory.file_bytes)
     );

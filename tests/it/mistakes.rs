@@ -27,7 +27,7 @@ fn a_recording_that_no_source_answered_has_an_exit_code() {
     assert!(errors.contains("nothing of --from is copied; give --prometheus"), "{errors}");
     let (code, text, errors) = run(dir.path(), &["show", "a"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(text.contains("; 0 PD answers and "), "{text}");
+    assert!(text.contains(" requests to PD, 0 documents"), "{text}");
 }
 
 #[test]

@@ -110,7 +110,6 @@ fn show_json(
         "targets": targets,
         "metrics": metrics,
         "pd_answers": inventory.pd_answers,
-        "pd_failures": inventory.pd_failures,
         "pd_documents": inventory.pd_documents,
         "truth_sealed": inventory.truth_sealed,
         "gaps": gaps,

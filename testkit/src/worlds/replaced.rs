@@ -100,7 +100,7 @@ fn list(run: &mut Run, quiet: &Run, model: u64, halves: &[Half]) {
         let listed: Value =
             listed.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let known = listed["stores"].as_array().into_iter().flatten();
-        let known = known.cloned().find(|store| store["store"]["id"] == model);
+        let known = known.find(|store| store["store"]["id"] == model).cloned();
         let (Some(known), Some(stores)) = (known, body["stores"].as_array_mut()) else { return };
         let begun = halves.iter().filter(|half| half.there.start <= at);
         stores.extend(begun.map(|half| half.listed(known.clone(), at, later)));
