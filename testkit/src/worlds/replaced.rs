@@ -99,7 +99,7 @@ fn list(run: &mut Run, quiet: &Run, model: u64, halves: &[Half]) {
         let listed = listings.get(by).and_then(|answer| answer.success());
         let listed: Value =
             listed.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-        let known = listed["stores"].as_array().into_iter().flatten();
+        let mut known = listed["stores"].as_array().into_iter().flatten();
         let known = known.find(|store| store["store"]["id"] == model).cloned();
         let (Some(known), Some(stores)) = (known, body["stores"].as_array_mut()) else { return };
         let begun = halves.iter().filter(|half| half.there.start <= at);
