@@ -30,8 +30,8 @@ use crate::model::{Labels, Series, Stretches, TimeRange};
 const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 
 /// Names of all metrics that diagnosis reads; only their series need be loaded, and those of
-/// [`LATENCIES`](super::LATENCIES) of types that clients [requested](super::requested_types). Ascending, each
-/// once.
+/// [`LATENCIES`](crate::diagnose::LATENCIES) of types that clients
+/// [requested](crate::diagnose::requested_types). Ascending, each once.
 pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
     let metrics: BTreeSet<&'static str> =
