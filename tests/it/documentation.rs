@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 }
 
 /// Holds a file of the repository equal to what is generated, or writes it where `UPDATE` is set.
-fn assert_generated(path: &str, generated: &str) {
+pub fn assert_generated(path: &str, generated: &str) {
     let path = root().join(path);
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, generated).expect("the documentation can be written");
@@ -23,7 +23,7 @@ fn assert_generated(path: &str, generated: &str) {
     assert!(
         committed == generated,
         "{} is not what the declarations say ({differs:?}); \
-         UPDATE=1 cargo test --no-default-features --test it documentation:: renews it",
+         UPDATE=1 cargo test --no-default-features --test it -- documentation:: versions:: renews it",
         path.display()
     );
 }

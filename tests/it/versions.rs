@@ -7,16 +7,17 @@ use std::fmt::Write as _;
 use operator::diagnose::{MODES, metrics};
 use operator::rules::{bundled, metrics_read};
 
+use crate::documentation::assert_generated;
+
 /// Component, metric and the releases that register it, by their sources.
 const RELEASES: &str = include_str!("../../data/metrics/releases.tsv");
-const PAGE: &str = include_str!("../../docs/versions.md");
 
 /// What every listed release has.
 const ALWAYS: &str = "5.0-master";
 
 /// Metrics of libraries and of other programs, by the beginning of their names, which no source of TiKV's or PD's
 /// registers; and names that TiKV puts together at run time.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("ALERTS", "Prometheus"),
     ("etcd_", "etcd, which PD embeds"),
     ("go_", "the Go runtime, in PD"),
@@ -24,6 +25,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("process_", "the client libraries, in TiKV and PD"),
     ("raft_engine_", "the raft-engine library, in TiKV since 5.4"),
     ("scrape_", "Prometheus"),
+    ("tidb_", "TiDB"),
     ("tikv_thread_", "TiKV, put together at run time"),
     ("up", "Prometheus"),
 ];
@@ -96,13 +98,7 @@ fn every_metric_that_is_read_is_one_that_a_release_registers() {
     assert!(unknown.is_empty(), "no release has {unknown:?}");
 }
 
-/// `OPERATOR_WRITE_PAGES=1 cargo test --test it versions::` writes the page anew.
 #[test]
 fn the_page_says_what_the_lists_say() {
-    if std::env::var_os("OPERATOR_WRITE_PAGES").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/versions.md");
-        std::fs::write(path, page()).expect("the page can be written");
-        return;
-    }
-    assert!(page() == PAGE, "docs/versions.md is not what the lists say");
+    assert_generated("docs/versions.md", &page());
 }
