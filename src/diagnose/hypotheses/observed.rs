@@ -9,7 +9,7 @@ use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_store
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
     self, Drain, HungMember, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise,
-    SchedulerChange, Shift,
+    SchedulerChange, Shift, leaving,
 };
 use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
@@ -135,13 +135,16 @@ impl<'a> ObservedWindow<'a> {
         self.disturbed_around(at, None)
     }
 
-    /// As [`disturbed`](Self::disturbed), without the outages of `store`.
+    /// As [`disturbed`](Self::disturbed), without the outages of `store`. A store that is removed from the
+    /// cluster had been emptied before, and is missing for ever.
     pub fn disturbed_around(&self, at: Timestamp, store: Option<usize>) -> bool {
         let near = |from: Timestamp, to: Option<Timestamp>| {
             at >= from.saturating_add_millis(-30_000)
                 && at <= to.unwrap_or(self.open()).saturating_add_millis(AFTERMATH_MS)
         };
-        let others = self.outages.iter().filter(|outage| Some(outage.store) != store);
+        let removed = leaving(self.evidence);
+        let is_other = |one: &&Outage| Some(one.store) != store && !removed.contains(&one.store);
+        let others = self.outages.iter().filter(is_other);
         others.into_iter().any(|outage| near(outage.onset, outage.end))
             || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))
     }
