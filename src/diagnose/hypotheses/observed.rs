@@ -2,6 +2,8 @@
 //!
 //! Nothing here makes a claim.
 
+use std::collections::BTreeSet;
+
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings;
 use crate::diagnose::findings::finding::{FindingRef, Findings};
@@ -52,6 +54,8 @@ pub struct ObservedWindow<'a> {
     pub drains: Vec<Drain>,
     /// Stores that joined or are being removed, each with its finding.
     pub moved: Vec<(Moved, FindingRef)>,
+    /// Stores, as indices, that are being removed or are removed at some time of the window.
+    pub leaving: BTreeSet<usize>,
     /// Schedulers that were added or paused, each with its finding.
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
     /// Quantities of the survey that are unusual; those that nothing explains become findings.
@@ -118,6 +122,7 @@ impl<'a> ObservedWindow<'a> {
             shifts,
             drains,
             moved,
+            leaving: leaving(evidence),
             schedulers,
             unusual: unusual(&evidence.survey, &evidence.nodes),
             logged,
@@ -142,8 +147,8 @@ impl<'a> ObservedWindow<'a> {
             at >= from.saturating_add_millis(-30_000)
                 && at <= to.unwrap_or(self.open()).saturating_add_millis(AFTERMATH_MS)
         };
-        let removed = leaving(self.evidence);
-        let is_other = |one: &&Outage| Some(one.store) != store && !removed.contains(&one.store);
+        let is_other =
+            |one: &&Outage| Some(one.store) != store && !self.leaving.contains(&one.store);
         let others = self.outages.iter().filter(is_other);
         others.into_iter().any(|outage| near(outage.onset, outage.end))
             || self.members.iter().any(|one| one.led && one.is_silent() && near(one.onset, one.end))

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{Drain, Outage, Presence, Restart, leaving, presence};
+use crate::diagnose::observations::{Drain, Outage, Presence, Restart, presence};
 use crate::diagnose::thresholds::SHORT_MS;
 use crate::model::TimeRange;
 
@@ -29,8 +29,7 @@ pub fn plan_of(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Plan> {
     if presence(outage) == Presence::Unseen {
         return None;
     }
-    let leaves = leaving(observed.evidence).contains(&outage.store);
-    if leaves {
+    if observed.leaving.contains(&outage.store) {
         return Some(Plan::Removal);
     }
     if rolling(observed).contains(&outage.store) && outage.restart.is_some() {

@@ -6,7 +6,6 @@ use crate::diagnose::findings::finding::{FindingKind, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::leaving;
 use crate::model::{TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
@@ -70,9 +69,8 @@ struct Spread {
 impl Spread {
     fn at(observed: &ObservedWindow<'_>, at: Timestamp) -> Option<Self> {
         let pd = &observed.evidence.pd;
-        let leaves = leaving(observed.evidence);
         let stores = observed.evidence.nodes.stores.iter().enumerate();
-        let serving = stores.filter(|(index, _)| !leaves.contains(index));
+        let serving = stores.filter(|(index, _)| !observed.leaving.contains(index));
         let counts: Vec<u64> = serving
             .filter_map(|(_, store)| pd.stores.get(&store.id?)?.counts_at(at))
             .map(|counts| counts.leaders)
