@@ -8,6 +8,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::client_metrics::{REQUESTS, client, client_write};
 use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::pd_history::{FlowList, TopRegion};
+use crate::diagnose::observations::plans::leaving;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::{DepartureThreshold, RISE};
 use crate::model::{Component, Labels, TimeRange, Timestamp};
@@ -140,9 +141,9 @@ fn per_store(evidence: &Evidence, keep: fn(&Labels) -> bool) -> Vec<Track> {
 /// The sum of tracks whose points do not coincide: for each step of a regular grid, the sum of the
 /// tracks' means over it, weighted by how much of the step each point holds for. A step in which a known
 /// track has no points is left out, so that a store that cannot be scraped is not taken for load that
-/// fell; so is a step in which samples of a store are unreadable. Targets that exist from the beginning
-/// are scraped in turn: the grid begins where all of them are known. `tracks` are in the order of
-/// `evidence.nodes.stores`.
+/// fell; so is a step in which samples of a store are unreadable. A store that was removed from the cluster
+/// serves nothing after its last sample. Targets that exist from the beginning are scraped in turn: the grid
+/// begins where all of them are known. `tracks` are in the order of `evidence.nodes.stores`.
 pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let interval = evidence.series.longest_interval(evidence.nodes.names_of(Component::Tikv));
     let firsts = || tracks.iter().filter_map(|track| track.0.first()).map(|point| point.since);
@@ -150,6 +151,7 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
     let together = earliest.saturating_add_millis(2 * interval);
     let start = firsts().filter(|first| *first <= together).max().unwrap_or(earliest);
     let end = tracks.iter().filter_map(|track| track.0.last()).map(|point| point.at).max();
+    let removed = leaving(evidence);
     let mut points = Vec::new();
     let (mut since, mut at) = (start, start.saturating_add_millis(interval));
     while Some(at) <= end {
@@ -158,12 +160,16 @@ pub fn total(evidence: &Evidence, tracks: &[Track]) -> Track {
             let instance = store.instance.as_deref();
             instance.is_some_and(|name| evidence.series.is_unreadable(name, step))
         };
-        let value = |(store, track): (&StoreNode, &Track)| match track.0.first() {
-            Some(first) if first.since < at => mean_over(track, step),
-            _ => (!unreadable(store)).then_some(0.0),
+        let value = |(index, (store, track)): (usize, (&StoreNode, &Track))| {
+            let served = match track.0.first() {
+                Some(first) if first.since < at => mean_over(track, step),
+                _ => (!unreadable(store)).then_some(0.0),
+            };
+            let is_over = || track.0.last().is_some_and(|last| last.at < at);
+            served.or_else(|| (removed.contains(&index) && is_over()).then_some(0.0))
         };
         let values: Option<Vec<f64>> =
-            evidence.nodes.stores.iter().zip(tracks).map(value).collect();
+            evidence.nodes.stores.iter().zip(tracks).enumerate().map(value).collect();
         let mut steps = 1;
         match values {
             Some(values) => points.push(Point { since, at, value: values.iter().sum() }),

@@ -107,6 +107,27 @@ fn others_that_write_more_while_a_store_leaves_are_not_slow() {
     assert_no_fault(&run.verdict(), Some(("scale_in", &name)));
 }
 
+/// A store that was removed is no node that is missing: neither the load nor the disks of the others stop being
+/// judged with it.
+#[test]
+fn what_breaks_after_a_store_was_removed_is_found() {
+    for (name, mode, target, gone) in
+        [("chaos-05", "hot_region_write", "workload", 2), ("chaos-03", "slow_disk", "store 1", 2)]
+    {
+        let mut run = Run::load(name);
+        let (id, instance, _) = run.store(gone);
+        assert_ne!(target, format!("store {id}"));
+        let removed = run.range(60, 100_000);
+        run.store_entries(id, run.range(30, 100_000), |_, store| {
+            store["store"]["state_name"] = "Offline".into();
+            store["store"]["node_state"] = 2.into();
+        });
+        run.stop_heartbeats(id, removed);
+        run.fail_scrapes(&instance, removed, 0.001);
+        assert_cause(&run.verdict(), mode, target);
+    }
+}
+
 /// Heartbeats go to the leader, and stores take a while to find the next one: seen with PD's own
 /// heartbeat bench after its leader was killed.
 #[test]

@@ -11,7 +11,7 @@ pub const MODE: Mode = Mode {
     depth: Depth::Presence,
     says: "a store joined the cluster",
     subsumes: &[],
-    never_explains: &[],
+    never_explains: &[Depth::Resource, Depth::Workload],
     needs: &[Need::PdStores],
     metrics: &[],
     surest: 0.97,
