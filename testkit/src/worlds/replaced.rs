@@ -1,4 +1,5 @@
-//! A node that was replaced within a run: one store leaves for good, and another one joins after it.
+//! A node that was replaced within a run: one store leaves for good, and another one joins after it. Clients ask
+//! neither, since they ask for no more because a store was added: their requests stay with the other stores.
 
 use operator::model::{Labels, PdAnswer, Sample, Series, TimeRange, Timestamp, stale_marker};
 use serde_json::{Value, json};
@@ -8,6 +9,8 @@ use crate::run::Run;
 
 /// The quiet run, of which one store stands for both.
 const QUIET: &str = "chaos-01";
+/// What counts the requests of clients; it stands still at both.
+const REQUESTS: &str = "tikv_grpc_msg_duration_seconds";
 /// The counter of Raft messages that a TiKV received, by the `store` that sent them.
 const MESSAGES: &str = "tikv_raftstore_message_recv_by_store";
 
@@ -111,10 +114,12 @@ impl Half {
     fn scraped(&self, one: &Series, ids: &[u64], later: i64, window: TimeRange) -> Vec<Series> {
         let instance = format!("{}:20180", self.scraped);
         let labels = one.labels.with(&[("instance", &instance)]);
+        let first = one.samples.first().map_or(0.0, |sample| sample.value);
         let moved = one.samples.iter().map(|sample| {
             let at = sample.at.saturating_add_millis(later);
             let value = match labels.metric() {
                 "process_start_time_seconds" => self.started_s(),
+                metric if metric.starts_with(REQUESTS) => first,
                 _ => sample.value,
             };
             Sample { at, value }
