@@ -130,18 +130,8 @@ mod tests {
             None => Target { store_id: Some(1), ..Target::named(TargetKind::Store, "store 1") },
         };
         let cause = Cause {
-            mode: "slow_disk",
-            says: "the store's disk is slow".into(),
-            target,
-            onset_ms: at(100),
             onset_uncertainty_ms: 15_000,
-            end_ms: Some(at(200)),
-            confidence: 0.9,
-            evidence: Vec::new(),
-            against: Vec::new(),
-            unchecked: Vec::new(),
-            explains: Vec::new(),
-            advice: None,
+            ..Cause::bare("slow_disk", target, at(100), Some(at(200)))
         };
         verdict.causes = vec![cause; causes];
         verdict.changes.clear();

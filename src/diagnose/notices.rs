@@ -162,42 +162,16 @@ fn of_cause(about: Subject, cause: &Cause) -> VerdictItem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Outcome, SCHEMA};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
     }
 
     fn verdict(causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
-        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
-            mode,
-            says: "it broke".into(),
-            target: Target::cluster(),
-            onset_ms: at(onset),
-            onset_uncertainty_ms: 5_000,
-            end_ms: end.map(at),
-            confidence: 0.9,
-            evidence: Vec::new(),
-            against: Vec::new(),
-            unchecked: Vec::new(),
-            explains: Vec::new(),
-            advice: None,
+        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| {
+            Cause::bare(mode, Target::cluster(), at(onset), end.map(at))
         };
-        Verdict {
-            schema: SCHEMA,
-            outcome: if causes.is_empty() { Outcome::NoFault } else { Outcome::Fault },
-            as_of_ms: at(1000),
-            summary: String::new(),
-            damage: None,
-            clocks: None,
-            other_clusters: Vec::new(),
-            causes: causes.iter().map(cause).collect(),
-            changes: Vec::new(),
-            clients: None,
-            alternatives: Vec::new(),
-            unchecked: Vec::new(),
-            findings: Vec::new(),
-        }
+        Verdict::bare(at(1000), causes.iter().map(cause).collect())
     }
 
     fn turns(before: &Verdict, after: &Verdict) -> Vec<(Turn, String, Option<String>)> {

@@ -156,3 +156,51 @@ impl Alternative {
         }
     }
 }
+
+#[cfg(test)]
+impl Cause {
+    /// A cause without evidence, as tests need it.
+    pub(crate) fn bare(
+        mode: &'static str,
+        target: Target,
+        onset_ms: Timestamp,
+        end_ms: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            mode,
+            says: "it broke".into(),
+            target,
+            onset_ms,
+            onset_uncertainty_ms: 5_000,
+            end_ms,
+            confidence: 0.9,
+            evidence: Vec::new(),
+            against: Vec::new(),
+            unchecked: Vec::new(),
+            explains: Vec::new(),
+            advice: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Verdict {
+    /// A verdict with nothing but causes, as tests need it.
+    pub(crate) fn bare(as_of_ms: Timestamp, causes: Vec<Cause>) -> Self {
+        Self {
+            schema: SCHEMA,
+            outcome: if causes.is_empty() { Outcome::NoFault } else { Outcome::Fault },
+            as_of_ms,
+            summary: String::new(),
+            damage: None,
+            clocks: None,
+            other_clusters: Vec::new(),
+            causes,
+            changes: Vec::new(),
+            clients: None,
+            alternatives: Vec::new(),
+            unchecked: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+}

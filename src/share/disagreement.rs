@@ -27,25 +27,13 @@ pub fn disagreement(export: &Export, verdict: &Verdict) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Outcome, SCHEMA};
     use crate::model::Timestamp;
 
     #[test]
     fn only_another_verdict_is_told() {
         let verdict = Verdict {
-            schema: SCHEMA,
-            outcome: Outcome::NoFault,
-            as_of_ms: Timestamp::from_millis(0),
             summary: "nothing is broken".to_owned(),
-            damage: None,
-            clocks: None,
-            other_clusters: Vec::new(),
-            causes: vec![],
-            changes: vec![],
-            clients: None,
-            alternatives: vec![],
-            unchecked: vec![],
-            findings: vec![],
+            ..Verdict::bare(Timestamp::from_millis(0), vec![])
         };
         let same = Export { verdict_digest: verdict_digest(&verdict), ..Export::default() };
         assert_eq!(disagreement(&same, &verdict), None);

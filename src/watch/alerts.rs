@@ -163,35 +163,10 @@ mod tests {
     }
 
     fn verdict(as_of: i64, causes: &[(&'static str, i64, Option<i64>)]) -> Verdict {
-        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| Cause {
-            mode,
-            says: "it broke".into(),
-            target: Target::cluster(),
-            onset_ms: at(onset),
-            onset_uncertainty_ms: 5_000,
-            end_ms: end.map(at),
-            confidence: 0.9,
-            evidence: Vec::new(),
-            against: Vec::new(),
-            unchecked: Vec::new(),
-            explains: Vec::new(),
-            advice: None,
+        let cause = |&(mode, onset, end): &(&'static str, i64, Option<i64>)| {
+            Cause::bare(mode, Target::cluster(), at(onset), end.map(at))
         };
-        Verdict {
-            schema: "",
-            outcome: Outcome::Fault,
-            as_of_ms: at(as_of),
-            summary: String::new(),
-            damage: None,
-            clocks: None,
-            other_clusters: Vec::new(),
-            causes: causes.iter().map(cause).collect(),
-            changes: Vec::new(),
-            clients: None,
-            alternatives: Vec::new(),
-            unchecked: Vec::new(),
-            findings: Vec::new(),
-        }
+        Verdict::bare(at(as_of), causes.iter().map(cause).collect())
     }
 
     fn alerts() -> Alerts {

@@ -54,49 +54,17 @@ fn labels(cause: &Cause) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Outcome, Target, TargetKind};
+    use crate::diagnose::{Target, TargetKind};
     use crate::model::Timestamp;
 
     fn cause(target: &str, end_ms: Option<Timestamp>) -> Cause {
-        Cause {
-            mode: "store_crash",
-            says: "the store's process died".into(),
-            target: Target {
-                kind: TargetKind::Store,
-                name: target.to_owned(),
-                address: None,
-                known_as: None,
-                store_id: None,
-                concerns: Vec::new(),
-            },
-            onset_ms: Timestamp::from_millis(1_500),
-            onset_uncertainty_ms: 0,
-            end_ms,
-            confidence: 0.97,
-            evidence: Vec::new(),
-            against: Vec::new(),
-            unchecked: Vec::new(),
-            explains: Vec::new(),
-            advice: None,
-        }
+        let target = Target::named(TargetKind::Store, target);
+        let onset_ms = Timestamp::from_millis(1_500);
+        Cause { confidence: 0.97, ..Cause::bare("store_crash", target, onset_ms, end_ms) }
     }
 
     fn verdict(causes: Vec<Cause>) -> Verdict {
-        Verdict {
-            schema: "",
-            outcome: Outcome::Fault,
-            as_of_ms: Timestamp::default(),
-            summary: String::new(),
-            damage: None,
-            clocks: None,
-            other_clusters: Vec::new(),
-            causes,
-            changes: Vec::new(),
-            clients: None,
-            alternatives: Vec::new(),
-            unchecked: Vec::new(),
-            findings: Vec::new(),
-        }
+        Verdict::bare(Timestamp::default(), causes)
     }
 
     #[test]
