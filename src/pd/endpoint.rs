@@ -84,6 +84,16 @@ impl<'a> Endpoint<'a> {
             },
         }
     }
+
+    /// Of whom it is asked: what a member says of itself, and of its view of the others, is asked of each.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::Ping | Self::Health | Self::Status | Self::Members | Self::Version => {
+                Scope::EveryMember
+            }
+            _ => Scope::Leader,
+        }
+    }
 }
 
 /// The prefix of PD's first API, which has nearly everything.
@@ -138,118 +148,92 @@ pub struct Asked {
     pub path: &'static str,
     /// What the answer is about.
     pub endpoint: Endpoint<'static>,
-    /// Of whom it is asked.
-    pub scope: Scope,
     /// How often it is asked.
     pub group: Group,
 }
 
-const fn of_each_member(group: Group, endpoint: Endpoint<'static>, path: &'static str) -> Asked {
-    Asked { path, endpoint, scope: Scope::EveryMember, group }
-}
-
-const fn of_leader(group: Group, endpoint: Endpoint<'static>, path: &'static str) -> Asked {
-    Asked { path, endpoint, scope: Scope::Leader, group }
+const fn asked(group: Group, endpoint: Endpoint<'static>, path: &'static str) -> Asked {
+    Asked { path, endpoint, group }
 }
 
 /// Everything that the recorder asks, in the order of asking. PD keeps finished operators for ten
 /// minutes, so asking for all of them every minute leaves room for missed rounds and keeps the path
 /// the same.
 pub const ASKED: [Asked; 46] = [
-    of_each_member(Group::Member, Endpoint::Ping, PING),
-    of_each_member(Group::Member, Endpoint::Health, HEALTH),
-    of_each_member(Group::Member, Endpoint::Status, STATUS),
-    of_each_member(Group::Member, Endpoint::Members, MEMBERS),
-    of_leader(Group::Leader, Endpoint::Stores, STORES),
-    of_leader(Group::Leader, Endpoint::Operators, "/pd/api/v1/operators?object=true"),
-    of_leader(Group::Leader, Endpoint::Unread, "/pd/api/v1/hotspot/stores"),
-    of_leader(
-        Group::Leader,
-        Endpoint::HotRegions(FlowKind::Read),
-        "/pd/api/v1/hotspot/regions/read",
-    ),
-    of_leader(
-        Group::Leader,
-        Endpoint::HotRegions(FlowKind::Write),
-        "/pd/api/v1/hotspot/regions/write",
-    ),
-    of_leader(Group::Leader, Endpoint::MinResolvedTs, "/pd/api/v1/min-resolved-ts?scope=cluster"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/operators/records?from=0"),
-    of_leader(Group::Slow, Endpoint::RegionCount, "/pd/api/v1/regions/count"),
-    of_leader(
+    asked(Group::Member, Endpoint::Ping, PING),
+    asked(Group::Member, Endpoint::Health, HEALTH),
+    asked(Group::Member, Endpoint::Status, STATUS),
+    asked(Group::Member, Endpoint::Members, MEMBERS),
+    asked(Group::Leader, Endpoint::Stores, STORES),
+    asked(Group::Leader, Endpoint::Operators, "/pd/api/v1/operators?object=true"),
+    asked(Group::Leader, Endpoint::Unread, "/pd/api/v1/hotspot/stores"),
+    asked(Group::Leader, Endpoint::HotRegions(FlowKind::Read), "/pd/api/v1/hotspot/regions/read"),
+    asked(Group::Leader, Endpoint::HotRegions(FlowKind::Write), "/pd/api/v1/hotspot/regions/write"),
+    asked(Group::Leader, Endpoint::MinResolvedTs, "/pd/api/v1/min-resolved-ts?scope=cluster"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/operators/records?from=0"),
+    asked(Group::Slow, Endpoint::RegionCount, "/pd/api/v1/regions/count"),
+    asked(
         Group::Slow,
         Endpoint::BusyRegions(FlowKind::Write),
         "/pd/api/v1/regions/writeflow?limit=16",
     ),
-    of_leader(
+    asked(
         Group::Slow,
         Endpoint::BusyRegions(FlowKind::Read),
         "/pd/api/v1/regions/readflow?limit=16",
     ),
-    of_leader(
-        Group::Slow,
-        Endpoint::RegionCheck("down-peer"),
-        "/pd/api/v1/regions/check/down-peer",
-    ),
-    of_leader(
+    asked(Group::Slow, Endpoint::RegionCheck("down-peer"), "/pd/api/v1/regions/check/down-peer"),
+    asked(
         Group::Slow,
         Endpoint::RegionCheck("pending-peer"),
         "/pd/api/v1/regions/check/pending-peer",
     ),
-    of_leader(
-        Group::Slow,
-        Endpoint::RegionCheck("miss-peer"),
-        "/pd/api/v1/regions/check/miss-peer",
-    ),
-    of_leader(
-        Group::Slow,
-        Endpoint::RegionCheck("extra-peer"),
-        "/pd/api/v1/regions/check/extra-peer",
-    ),
-    of_leader(
+    asked(Group::Slow, Endpoint::RegionCheck("miss-peer"), "/pd/api/v1/regions/check/miss-peer"),
+    asked(Group::Slow, Endpoint::RegionCheck("extra-peer"), "/pd/api/v1/regions/check/extra-peer"),
+    asked(
         Group::Slow,
         Endpoint::RegionCheck("offline-peer"),
         "/pd/api/v1/regions/check/offline-peer",
     ),
-    of_leader(
+    asked(
         Group::Slow,
         Endpoint::RegionCheck("learner-peer"),
         "/pd/api/v1/regions/check/learner-peer",
     ),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/hotspot/buckets"),
-    of_leader(Group::Slow, Endpoint::Schedulers, "/pd/api/v1/schedulers"),
-    of_leader(Group::Slow, Endpoint::PausedSchedulers, "/pd/api/v1/schedulers?status=paused"),
-    of_leader(
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/hotspot/buckets"),
+    asked(Group::Slow, Endpoint::Schedulers, "/pd/api/v1/schedulers"),
+    asked(Group::Slow, Endpoint::PausedSchedulers, "/pd/api/v1/schedulers?status=paused"),
+    asked(
         Group::Slow,
         Endpoint::Unread,
         "/pd/api/v1/schedulers/diagnostic/balance-region-scheduler",
     ),
-    of_leader(
+    asked(
         Group::Slow,
         Endpoint::Unread,
         "/pd/api/v1/schedulers/diagnostic/balance-leader-scheduler",
     ),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/progress?action=removing"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/progress?action=preparing"),
-    of_leader(Group::Slow, Endpoint::SafePoint, "/pd/api/v1/gc/safepoint"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/replication_mode/status"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/cluster/status"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/admin/unsafe/remove-failed-stores/show"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v2/maintenance"),
-    of_each_member(Group::Slow, Endpoint::Version, VERSION),
-    of_leader(Group::Slow, Endpoint::Cluster, CLUSTER),
-    of_leader(Group::Slow, Endpoint::Config, CONFIG),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/config/placement-rule"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/config/region-label/rules"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/scheduler-config"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/limit"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/labels"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/learner"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/replica"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/rule"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/split"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/merge"),
-    of_leader(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/joint-state"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/progress?action=removing"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/progress?action=preparing"),
+    asked(Group::Slow, Endpoint::SafePoint, "/pd/api/v1/gc/safepoint"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/replication_mode/status"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/cluster/status"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/admin/unsafe/remove-failed-stores/show"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v2/maintenance"),
+    asked(Group::Slow, Endpoint::Version, VERSION),
+    asked(Group::Slow, Endpoint::Cluster, CLUSTER),
+    asked(Group::Slow, Endpoint::Config, CONFIG),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/config/placement-rule"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/config/region-label/rules"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/scheduler-config"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/stores/limit"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/labels"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/learner"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/replica"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/rule"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/split"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/merge"),
+    asked(Group::Slow, Endpoint::Unread, "/pd/api/v1/checker/joint-state"),
 ];
 
 #[cfg(test)]

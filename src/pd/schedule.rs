@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::endpoint::{ASKED, Asked, Endpoint, Group, HEALTH, Scope};
+use super::endpoint::{ASKED, Endpoint, Group, HEALTH, Scope};
 use crate::model::Timestamp;
 
 /// One request of PD's HTTP API.
@@ -33,10 +33,7 @@ impl PdRequest {
     /// assert_eq!(PdRequest::get("/pd/api/v1/config").scope, Scope::Leader);
     /// ```
     pub fn get(path: &str) -> Self {
-        let same = |asked: &&Asked| Endpoint::of(path) == asked.endpoint;
-        let known = ASKED.iter().filter(|asked| asked.scope == Scope::EveryMember).find(same);
-        let scope = known.map_or(Scope::Leader, |asked| asked.scope);
-        Self { path: path.to_owned(), scope, body: None }
+        Self { path: path.to_owned(), scope: Endpoint::of(path).scope(), body: None }
     }
 
     /// The history of hot regions from `start` to `end`, which PD keeps for days. For PD, no

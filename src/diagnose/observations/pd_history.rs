@@ -10,7 +10,8 @@ use crate::model::{
     StoreId, StoreLabel, Timestamp,
 };
 use crate::pd::{
-    Endpoint, FlowKind, HotRegion, MembersDocument, MinResolvedTs, PdDocument, SafePoint, Topology,
+    Endpoint, FlowKind, HotRegion, MembersDocument, MinResolvedTs, PdDocument, SafePoint, Scope,
+    Topology,
 };
 
 /// The history of one PD member, by its own answers.
@@ -385,14 +386,15 @@ impl PdHistory {
 pub struct PdReading {
     history: PdHistory,
     topology: Topology,
-    /// The hash of the last body, by member and path.
-    bodies: HashMap<String, HashMap<String, u128>>,
+    /// The hash of the last body, by who answers for it and path. What the cluster says is one history,
+    /// whichever member passes it on: after a change of leaders and back, the first leader's last body is old.
+    bodies: HashMap<Option<String>, HashMap<String, u128>>,
 }
 
 impl PdReading {
     /// Whether the body of the next answer has to be read, rather than only that it was answered.
     pub fn needs_body(&self, answer: &PdAnswer) -> bool {
-        let before = self.bodies.get(&answer.member).and_then(|one| one.get(&answer.path));
+        let before = self.bodies.get(&speaker(answer)).and_then(|one| one.get(&answer.path));
         let repeats = |body| before == Some(&xxhash_rust::xxh3::xxh3_128(body));
         counts_again(answer) || !answer.success().is_some_and(repeats)
     }
@@ -407,12 +409,11 @@ impl PdReading {
     fn repeats(&mut self, answer: &PdAnswer) -> bool {
         let Some(body) = answer.success() else { return false };
         let hash = xxhash_rust::xxh3::xxh3_128(body);
-        let known = self.bodies.get_mut(&answer.member).and_then(|one| one.get_mut(&answer.path));
-        match known {
+        let known = self.bodies.entry(speaker(answer)).or_default();
+        match known.get_mut(&answer.path) {
             Some(before) => std::mem::replace(before, hash) == hash,
             None => {
-                let of_member = self.bodies.entry(answer.member.clone()).or_default();
-                of_member.insert(answer.path.clone(), hash);
+                known.insert(answer.path.clone(), hash);
                 false
             }
         }
@@ -425,6 +426,12 @@ impl PdReading {
         }
         self.history
     }
+}
+
+/// The member that an answer is about; `None` where the cluster speaks through it.
+fn speaker(answer: &PdAnswer) -> Option<String> {
+    let scope = Endpoint::of(&answer.path).scope();
+    (scope == Scope::EveryMember).then(|| answer.member.clone())
 }
 
 impl StoreHistory {
@@ -505,4 +512,35 @@ fn push<T>(list: &mut Vec<T>, value: T) {
         list.reserve_exact(list.len() / 8 + 16);
     }
     list.push(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(at_s: i64, member: &str, count: u64) -> PdAnswer {
+        let body = format!(r#"{{"count":{count},"regions":[]}}"#);
+        PdAnswer {
+            sent: Timestamp::from_millis(at_s * 1000),
+            elapsed_us: 1000,
+            member: member.to_owned(),
+            url: format!("http://{member}:2379"),
+            path: "/pd/api/v1/regions/check/down-peer".to_owned(),
+            outcome: PdOutcome::Answered { status: 200, body: body.into_bytes().into() },
+        }
+    }
+
+    #[test]
+    fn what_the_cluster_says_is_one_history_whichever_member_passes_it_on() {
+        let answers = [
+            checked(0, "pd0", 0),
+            checked(60, "pd1", 5),
+            checked(120, "pd0", 0),
+            checked(180, "pd0", 0),
+        ];
+        let history = PdHistory::new(&answers);
+        let counts: Vec<u64> =
+            history.checks["down-peer"].iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [0, 5, 0]);
+    }
 }
