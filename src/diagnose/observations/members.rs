@@ -76,12 +76,27 @@ pub fn pd_ever_answered(evidence: &Evidence) -> bool {
 }
 
 /// A stretch of the recorder's failed requests to a member.
+#[derive(Clone)]
 struct FailedRequests {
     last: Timestamp,
     missed: Timestamp,
     next: Option<Timestamp>,
     asks: usize,
     refused: bool,
+}
+
+impl FailedRequests {
+    /// These requests and later ones as one stretch, refused where most of the greater number were.
+    fn joined(&self, later: &Self) -> Self {
+        let longer = if later.asks > self.asks { later } else { self };
+        Self {
+            last: self.last,
+            missed: self.missed,
+            next: self.next.zip(later.next).map(|(one, other)| one.max(other)),
+            asks: self.asks + later.asks,
+            refused: longer.refused,
+        }
+    }
 }
 
 fn failed_requests(evidence: &Evidence, name: &str) -> Vec<FailedRequests> {
@@ -196,16 +211,17 @@ impl<'a> Silences<'a> {
         let meets = |from: Timestamp, to: Option<Timestamp>| {
             from <= range.end && to.unwrap_or(evidence.as_of) >= range.start
         };
-        let requests = self.requests.iter().find(|one| meets(one.missed, one.next));
-        let mut scrapes = self.scrapes.iter();
-        let scrapes = scrapes.find(|one| meets(one.silence.missed, one.silence.next));
-        let last_signs = requests.map(|one| one.last).into_iter();
-        let last_signs = last_signs.chain(scrapes.map(|one| one.silence.last));
-        let ends = requests.map(|one| one.next).into_iter();
-        let ends = ends.chain(scrapes.map(|one| one.silence.next));
+        let requests = self.requests.iter().filter(|one| meets(one.missed, one.next)).cloned();
+        let requests = requests.reduce(|one, later| one.joined(&later));
+        let scrapes = self.scrapes.iter().filter(|one| meets(one.silence.missed, one.silence.next));
+        let scrapes = scrapes.cloned().reduce(|one, later| one.joined(&later));
+        let last_signs = requests.iter().map(|one| one.last);
+        let last_signs = last_signs.chain(scrapes.iter().map(|one| one.silence.last));
+        let ends = requests.iter().map(|one| one.next);
+        let ends = ends.chain(scrapes.iter().map(|one| one.silence.next));
         let onset = range.start;
         let last_sign = last_signs.filter(|last| *last <= onset).max().unwrap_or(onset);
-        let by_scrape = scrapes.and_then(|one| one.took_s).map(|took| took < 1.0);
+        let by_scrape = scrapes.as_ref().and_then(|one| one.took_s).map(|took| took < 1.0);
         MemberOutage {
             member: self.name.to_owned(),
             last_sign,
@@ -219,12 +235,14 @@ impl<'a> Silences<'a> {
                 Some(_) => Reachability::Silent,
                 None => self.reached_by_prometheus(evidence, range),
             },
-            refused: requests.map(|one| one.refused).or(by_scrape),
+            refused: requests.as_ref().map(|one| one.refused).or(by_scrape),
             led: led(evidence, self.name, last_sign),
             restart: None,
-            liveness: scrapes.map_or(Liveness::Unknown, |one| self.liveness(evidence, one)),
+            liveness: scrapes
+                .as_ref()
+                .map_or(Liveness::Unknown, |one| self.liveness(evidence, one)),
             failed_asks: requests.map_or(0, |one| one.asks),
-            scrapes: scrapes.cloned(),
+            scrapes,
             findings: Vec::new(),
         }
     }

@@ -274,9 +274,13 @@ fn silent_store(
     let overlaps = |silence: &Silence| {
         silence.missed <= stretch.end && silence.range(open).end >= stretch.start
     };
-    let heartbeats = signs.heartbeats.iter().chain(&signs.missed).find(|silence| overlaps(silence));
-    let heartbeats = heartbeats.cloned();
-    let scrapes = signs.scrapes.iter().find(|scrapes| overlaps(&scrapes.silence)).cloned();
+    let of_pd = |silences: &[Silence]| {
+        let own = silences.iter().filter(|silence| overlaps(silence)).cloned();
+        own.reduce(|one, later| one.joined(&later))
+    };
+    let heartbeats = of_pd(&signs.heartbeats).or_else(|| of_pd(&signs.missed));
+    let scrapes = signs.scrapes.iter().filter(|scrapes| overlaps(&scrapes.silence)).cloned();
+    let scrapes = scrapes.reduce(|one, later| one.joined(&later));
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));
     let silences: Vec<&Silence> = silences.collect();
     let of_peers = own.iter().filter(|edge| edge.to == store).map(|edge| &edge.silence);

@@ -27,6 +27,12 @@ impl Silence {
     pub fn range(&self, open: Timestamp) -> TimeRange {
         TimeRange::new(self.last, self.next.unwrap_or(open).max(self.last))
     }
+
+    /// This silence and a later one as one, although a sign of life lay between them.
+    pub fn joined(&self, later: &Self) -> Self {
+        let next = self.next.zip(later.next).map(|(one, other)| one.max(other));
+        Self { last: self.last, missed: self.missed, next }
+    }
 }
 
 /// A store sends a heartbeat every 10 s (`pd-store-heartbeat-tick-interval`).
@@ -94,6 +100,18 @@ pub struct FailedScrapes {
     /// The median time that a failing scrape took, in seconds. A refusal at once comes from a host
     /// without the process; a timeout means that not even the host answers.
     pub took_s: Option<f64>,
+}
+
+impl FailedScrapes {
+    /// These scrapes and later ones as one stretch. How long they took is that of the greater number.
+    pub fn joined(&self, later: &Self) -> Self {
+        let longer = if later.failed > self.failed { later } else { self };
+        Self {
+            silence: self.silence.joined(&later.silence),
+            failed: self.failed + later.failed,
+            took_s: longer.took_s,
+        }
+    }
 }
 
 /// The stretches of failed scrapes of a target, ascending.
