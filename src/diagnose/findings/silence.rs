@@ -53,10 +53,10 @@ pub(in crate::diagnose) fn aftermath(
         findings.add(finding(about, text, citations, vec![of_pd(LEADER_COUNT, &id)]));
     }
     for (name, counts) in &evidence.pd.checks {
-        let Some((at, count)) = counts.iter().skip(1).find(|(_, count)| *count > 0) else {
-            continue;
-        };
-        let over = counts.iter().find(|(later, count)| later > at && *count == 0);
+        // What was so when the recording began is no departure, and that it falls is none either.
+        let rise = counts.windows(2).find(|pair| pair[1].1 > pair[0].1);
+        let Some([(_, before), (at, count)]) = rise else { continue };
+        let over = counts.iter().find(|(later, count)| later > at && count <= before);
         let about = About {
             kind: FindingKind::RegionsAbnormal,
             target: Target::cluster(),
