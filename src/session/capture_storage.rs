@@ -198,8 +198,11 @@ impl<'a> CaptureStorage<'a> {
     }
 
     fn keep_all(&self, kept: &mut Kept) -> Result<(), CaptureError> {
-        *kept = Kept { whole: true, ..Kept::default() };
-        for series in shared(self.reader.select(&[], TimeRange::ALL)?) {
+        // What is held goes first, so that both are never in memory; what cannot be read is not taken for empty.
+        *kept = Kept::default();
+        let all = shared(self.reader.select(&[], TimeRange::ALL)?);
+        kept.whole = true;
+        for series in all {
             kept.samples += series.samples.len() as u64;
             let name = series.labels.metric();
             match kept.metrics.get_mut(name) {
