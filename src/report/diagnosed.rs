@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::diagnose::{FiredAlert, Verdict, counted};
 use crate::model::canonical_json;
 use crate::report::ReplayReport;
-use crate::session::CitationCheck;
+use crate::session::{CitationCheck, CriticalAlerts};
 
 /// The report of a replay and the verdict on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,9 @@ pub struct Diagnosed {
     /// are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unexplained_alerts: Vec<FiredAlert>,
+    /// Why some of these rules or all were not evaluated; absent where all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts_not_evaluated: Option<String>,
     /// What `--verify` found; absent where nobody asked. The digest of the report does not cover it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
@@ -50,8 +53,16 @@ impl Verification {
 }
 
 impl Diagnosed {
-    /// The alerts that the verdict does not explain, in a line; `None` where there are none.
+    /// The alerts that the verdict does not explain, and why others could not be looked for, in a line; `None`
+    /// where all were looked for and there are none.
     pub fn alerts_text(&self) -> Option<String> {
+        let not_evaluated = self.alerts_not_evaluated.as_ref();
+        let not_evaluated = not_evaluated.map(|why| format!("alert rules not evaluated: {why}"));
+        let parts: Vec<String> = self.fired_text().into_iter().chain(not_evaluated).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    fn fired_text(&self) -> Option<String> {
         let all = &self.unexplained_alerts;
         // One that fired several times is named once.
         let mut named: Vec<String> = all.iter().map(FiredAlert::text).collect();
@@ -66,13 +77,12 @@ impl Diagnosed {
     }
 
     /// Combines them, and computes `report_digest` again so that it covers all.
-    pub fn new(
-        mut replay: ReplayReport,
-        verdict: Verdict,
-        unexplained_alerts: Vec<FiredAlert>,
-    ) -> Self {
+    pub fn new(mut replay: ReplayReport, verdict: Verdict, alerts: CriticalAlerts) -> Self {
         replay.report_digest = None;
-        let mut whole = Self { replay, verdict, unexplained_alerts, verification: None };
+        let CriticalAlerts { fired: unexplained_alerts, not_evaluated: alerts_not_evaluated } =
+            alerts;
+        let mut whole =
+            Self { replay, verdict, unexplained_alerts, alerts_not_evaluated, verification: None };
         let digest = Sha256::digest(canonical_json(&whole).as_bytes());
         let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         whole.replay.report_digest = Some(digest);

@@ -15,19 +15,34 @@ const LONGEST_MS: i64 = 2 * 3_600_000;
 /// The interval of groups that state none, in milliseconds: Prometheus's default is a minute.
 const INTERVAL_MS: i64 = 60_000;
 
-/// The critical alerts of the cluster of these nodes that fire in a window, in the order of their rules and one for
-/// each time that it fires; `None` where the window is too long.
+/// Critical alerts of the bundled rules in a judged window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CriticalAlerts {
+    /// Those that are told, in the order of their rules and one for each time that it fires.
+    pub fired: Vec<FiredAlert>,
+    /// Why some rules or all were not evaluated, so that further alerts may have fired; `None` where all were.
+    pub not_evaluated: Option<String>,
+}
+
+impl CriticalAlerts {
+    fn not_evaluated(why: String) -> Self {
+        Self { fired: Vec::new(), not_evaluated: Some(why) }
+    }
+}
+
+/// The critical alerts of the cluster of these nodes that fire in a window.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where the capture cannot be read.
-pub(super) fn fired(
+pub(super) fn critical_alerts(
     reader: &CaptureReader,
     window: TimeRange,
     nodes: &Nodes,
-) -> Result<Option<Vec<FiredAlert>>, CaptureError> {
+) -> Result<CriticalAlerts, CaptureError> {
     if window.millis() > LONGEST_MS {
-        return Ok(None);
+        let why = "the window is longer than two hours; `operator rules replay` evaluates any";
+        return Ok(CriticalAlerts::not_evaluated(why.to_owned()));
     }
     let files = rules::critical(rules::bundled());
     let storage = CaptureStorage::new(reader);
@@ -45,14 +60,16 @@ pub(super) fn fired(
         Ok(report) => report,
         Err(error) => match error.downcast::<CaptureError>() {
             Ok(error) => return Err(*error),
-            // The window is short, so nothing else can go wrong.
-            Err(_) => return Ok(None),
+            Err(other) => return Ok(CriticalAlerts::not_evaluated(other.to_string())),
         },
     };
     // What a rule reads and nobody recorded is unknown: `absent` would take it for gone.
     let whole = report.rules().filter(|rule| rule.missing.is_empty());
     let alerts = whole.flat_map(|rule| rule.alerts.iter().map(move |one| (rule, one)));
-    Ok(Some(alerts.flat_map(|(rule, alert)| firings(rule, alert, window.end)).collect()))
+    let fired = alerts.flat_map(|(rule, alert)| firings(rule, alert, window.end)).collect();
+    let failed = report.rules().find_map(|rule| Some((rule, rule.failures.as_ref()?)));
+    let not_evaluated = failed.map(|(rule, failures)| format!("{}: {}", rule.name, failures.first));
+    Ok(CriticalAlerts { fired, not_evaluated })
 }
 
 fn firings<'r>(

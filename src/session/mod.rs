@@ -11,6 +11,7 @@ mod recording;
 mod survey;
 mod window;
 
+pub use alerts::CriticalAlerts;
 pub use capture_storage::CaptureStorage;
 pub use citations::{CitationCheck, Disagreeing, check_citations};
 pub use open::Session;

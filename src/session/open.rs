@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::alerts::fired;
+use super::alerts::{CriticalAlerts, critical_alerts};
 use super::capture_storage::CaptureStorage;
 use super::window::{View, Window};
 use crate::capture::{CaptureError, CaptureReader};
-use crate::diagnose::{Evidence, FiredAlert, HORIZON_MS, Verdict, unexplained_alerts};
+use crate::diagnose::{Evidence, HORIZON_MS, Verdict, unexplained_alerts};
 use crate::model::{AsOf, TimeRange, Timestamp, Told};
 
 /// An open capture.
@@ -92,7 +92,7 @@ impl Session {
     }
 
     /// The critical alerts of the bundled rules that fire in the window of `evidence` and that its verdict does
-    /// not explain; empty where the window is longer than two hours.
+    /// not explain; not evaluated where the window is longer than two hours.
     ///
     /// # Errors
     ///
@@ -101,9 +101,10 @@ impl Session {
         &self,
         verdict: &Verdict,
         evidence: &Evidence,
-    ) -> Result<Vec<FiredAlert>, CaptureError> {
-        let fired = fired(&self.reader, evidence.window, &evidence.nodes)?;
-        Ok(unexplained_alerts(verdict, evidence, fired.unwrap_or_default()))
+    ) -> Result<CriticalAlerts, CaptureError> {
+        let CriticalAlerts { fired, not_evaluated } =
+            critical_alerts(&self.reader, evidence.window, &evidence.nodes)?;
+        Ok(CriticalAlerts { fired: unexplained_alerts(verdict, evidence, fired), not_evaluated })
     }
 
     /// The capture as storage for PromQL, with PD's answers as series.

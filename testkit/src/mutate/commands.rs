@@ -83,7 +83,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let (damage, digest) = (session.reader().damage(), session.reader().digest()?);
     let pd = window.pd().summary(Evaluation::Sequential)?;
     let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
-    let report = Diagnosed::new(report, verdict, Vec::new());
+    let report = Diagnosed::new(report, verdict, Default::default());
     replay_text(&report, "mutant", 80, Color::Plain);
     replay_json(&report);
     Ok(())

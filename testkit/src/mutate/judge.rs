@@ -104,7 +104,7 @@ pub(super) fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError>
     let digest = session.reader().digest()?;
     let damage = session.reader().damage();
     let report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
-    let report = Diagnosed::new(report, verdict, Vec::new());
+    let report = Diagnosed::new(report, verdict, Default::default());
     replay_text(&report, "mutant", 80, Color::Plain);
     Ok((replay_json(&report), damage))
 }
