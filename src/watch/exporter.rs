@@ -35,16 +35,19 @@ const CONNECTIONS: usize = 64;
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
 /// What is known of the recording.
+#[derive(Default)]
 struct Standing {
     /// The last sign of life, as time since boot: a commit, a slice of history, or the start. A
     /// step of the wall clock is no silence.
     alive: Duration,
+    /// Whether nothing can be committed since the disk is full.
+    disk_full: bool,
     metrics: String,
     /// The faults that last.
     faults: String,
 }
 
-/// The server's other end: what is told here is served until the process ends. Clones tell the same server.
+/// The server's other end: what is published here is served until the process ends. Clones share one server.
 #[derive(Clone)]
 pub struct Exporter {
     standing: Arc<Mutex<Standing>>,
@@ -67,6 +70,7 @@ impl Exporter {
             .map_err(|error| anyhow!("cannot listen on {address}: {error}"))?;
         let first = Standing {
             alive: clock.since_boot(),
+            disk_full: false,
             metrics: exposition(&Progress::default()),
             faults: String::new(),
         };
@@ -75,11 +79,14 @@ impl Exporter {
         Ok(Self { standing, clock })
     }
 
-    /// After a commit.
+    /// After a commit, or after an attempt that failed since the disk is full: that is no sign of life.
     pub fn publish(&self, progress: &Progress) {
         let metrics = exposition(progress);
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.alive = self.clock.since_boot();
+        if !progress.disk_full {
+            standing.alive = self.clock.since_boot();
+        }
+        standing.disk_full = progress.disk_full;
         standing.metrics = metrics;
     }
 
@@ -172,11 +179,9 @@ fn answer(
             let silent_ms = silent.as_millis();
             let hangs = silent > patience;
             let status = if hangs { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            text(
-                status,
-                PLAIN_TEXT,
-                format!("last commit {}.{} s ago\n", silent_ms / 1000, silent_ms % 1000 / 100),
-            )
+            let full = if standing.disk_full { "the disk is full; " } else { "" };
+            let (s, tenths) = (silent_ms / 1000, silent_ms % 1000 / 100);
+            text(status, PLAIN_TEXT, format!("{full}last commit {s}.{tenths} s ago\n"))
         }
         _ => text(StatusCode::NOT_FOUND, PLAIN_TEXT, "/metrics or /healthz\n".into()),
     }
@@ -194,8 +199,8 @@ mod tests {
     use super::*;
     use crate::model::Timestamp;
 
-    /// A clock that stands still at the boot of its machine.
-    struct StoppedClock;
+    /// A clock that stands still, this long after its machine was started.
+    struct StoppedClock(Duration);
 
     impl Clock for StoppedClock {
         fn wall(&self) -> Timestamp {
@@ -203,7 +208,7 @@ mod tests {
         }
 
         fn since_boot(&self) -> Duration {
-            Duration::ZERO
+            self.0
         }
     }
 
@@ -211,7 +216,7 @@ mod tests {
 
     fn status(method: &Method, path: &str, silent_ms: u64) -> StatusCode {
         let alive = Duration::from_secs(1_000);
-        let standing = Standing { alive, metrics: String::new(), faults: String::new() };
+        let standing = Standing { alive, ..Standing::default() };
         let now = alive + Duration::from_millis(silent_ms);
         answer(method, path, &standing, MINUTE, now).status()
     }
@@ -220,6 +225,18 @@ mod tests {
     fn a_recorder_is_healthy_for_as_long_as_patience_lasts() {
         assert_eq!(status(&Method::GET, "/healthz", 60_000), StatusCode::OK);
         assert_eq!(status(&Method::GET, "/healthz", 60_001), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn a_full_disk_is_no_sign_of_life() {
+        const NOW: Duration = Duration::from_secs(100);
+        let standing = Arc::new(Mutex::new(Standing::default()));
+        let exporter = Exporter { standing: Arc::clone(&standing), clock: &StoppedClock(NOW) };
+        let alive = || standing.lock().expect("nothing panicked").alive;
+        exporter.publish(&Progress { disk_full: true, ..Progress::default() });
+        assert_eq!(alive(), Duration::ZERO);
+        exporter.publish(&Progress::default());
+        assert_eq!(alive(), NOW);
     }
 
     #[test]
@@ -234,9 +251,9 @@ mod tests {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let standing =
-            Standing { alive: Duration::ZERO, metrics: String::new(), faults: String::new() };
-        let served = serve(listener, Arc::new(Mutex::new(standing)), MINUTE, &StoppedClock);
+        let standing = Standing::default();
+        let served =
+            serve(listener, Arc::new(Mutex::new(standing)), MINUTE, &StoppedClock(Duration::ZERO));
         let server = tokio::spawn(served);
         let mut idle = Vec::new();
         for _ in 0..3 * CONNECTIONS {
