@@ -300,9 +300,9 @@ fn a_healed_gap_says_when() {
     let mut writer = CaptureWriter::create(&path, meta()).expect("creates");
     write_three_ticks(&mut writer);
     let healed =
-        writer.open_gaps().into_iter().map(|gap| Gap { healed_at: Some(at(9)), ..gap }).collect();
+        writer.open_gaps().map(|gap| Gap { healed_at: Some(at(9)), ..gap.clone() }).collect();
     writer.commit(Tick { healed, ..Tick::default() }).expect("commits");
-    assert_eq!(writer.open_gaps(), []);
+    assert_eq!(writer.open_gaps().count(), 0);
     let gaps = CaptureReader::open(&path).expect("opens").gaps().expect("reads");
     assert_eq!(gaps[0].healed_at, Some(at(9)));
 }
@@ -328,7 +328,7 @@ fn healing_after_resuming_changes_no_other_gap() {
     let mut writer = CaptureWriter::resume(&path).expect("resumes");
     let healed = Gap { healed_at: Some(at(9)), ..gap(1) };
     writer.commit(Tick { healed: vec![healed.clone()], ..Tick::default() }).expect("commits");
-    assert_eq!(writer.open_gaps(), [gap(5), gap(3)]);
+    assert!(writer.open_gaps().eq([&gap(5), &gap(3)]));
     let gaps = CaptureReader::open(&path).expect("opens").gaps().expect("reads");
     assert_eq!(gaps, [healed, gap(3), gap(5)]);
 }

@@ -76,7 +76,7 @@ pub struct CaptureWriter {
     /// Hashes of the answers that are written, so that a log can be imported twice.
     pd_written: HashSet<u128>,
     /// Gaps by the id of their row.
-    gaps: BTreeMap<u64, Gap>,
+    open_gaps: BTreeMap<u64, Gap>,
     ticks_since_seal: u64,
     journal: Journal,
 }
@@ -155,7 +155,7 @@ impl CaptureWriter {
             index: SeriesIndex::default(),
             documents: HashMap::new(),
             pd_written: HashSet::new(),
-            gaps: BTreeMap::new(),
+            open_gaps: BTreeMap::new(),
             ticks_since_seal: 0,
             journal: Journal::default(),
         }
@@ -182,7 +182,8 @@ impl CaptureWriter {
         self.index = contents.index;
         self.documents = contents.documents;
         self.pd_written = contents.pd_written;
-        self.gaps = reader.gap_rows()?;
+        self.open_gaps = reader.gap_rows()?;
+        self.open_gaps.retain(|_, gap| gap.healed_at.is_none());
         self.journal = Journal { ids: contents.journal, ..Journal::default() };
         Ok(())
     }
@@ -230,9 +231,9 @@ impl CaptureWriter {
         self.state.copied_through
     }
 
-    /// Gaps that were not filled yet.
-    pub fn open_gaps(&self) -> Vec<Gap> {
-        self.gaps.values().filter(|gap| gap.healed_at.is_none()).cloned().collect()
+    /// Gaps that were not filled yet, in the order in which they were written.
+    pub fn open_gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.open_gaps.values()
     }
 
     /// Time of the newest observation.
@@ -407,15 +408,18 @@ impl CaptureWriter {
     fn write_gaps(&mut self, gaps: Vec<Gap>, healed: &[Gap]) -> Result<(), CaptureError> {
         for gap in healed {
             let open = Gap { healed_at: None, ..gap.clone() };
-            if let Some((id, stored)) = self.gaps.iter_mut().find(|(_, stored)| **stored == open) {
-                self.file.put_row(Table::Gap, *id, &json(gap))?;
-                *stored = gap.clone();
+            let known = self.open_gaps.iter().find(|(_, stored)| **stored == open);
+            if let Some(id) = known.map(|(id, _)| *id) {
+                self.file.put_row(Table::Gap, id, &json(gap))?;
+                self.open_gaps.remove(&id);
             }
         }
         for gap in gaps {
             self.state.gaps += 1;
             self.file.put_row(Table::Gap, self.state.gaps, &json(&gap))?;
-            self.gaps.insert(self.state.gaps, gap);
+            if gap.healed_at.is_none() {
+                self.open_gaps.insert(self.state.gaps, gap);
+            }
         }
         Ok(())
     }

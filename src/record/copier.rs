@@ -72,7 +72,8 @@ pub struct WindowStats {
     pub samples: u64,
     /// Bytes of the answers' bodies.
     pub bytes: u64,
-    /// Partial gaps over the window, for series that captures do not hold or that cannot be read.
+    /// Partial gaps in the window, for series that captures do not hold, that cannot be read or that the
+    /// server refuses to send.
     pub left_out: Vec<Gap>,
 }
 
@@ -135,9 +136,15 @@ struct Piece {
     names: Option<Vec<String>>,
 }
 
+/// What becomes of a piece that the server refused.
+enum Division {
+    Parts(Vec<Piece>),
+    GivenUp(Gap),
+}
+
 impl Copier {
-    /// Copies `range` into the open tick: samples, and gaps for what the server refuses to send. Series
-    /// that are left out are in the statistics, as gaps.
+    /// Copies the samples of `range` into the open tick. What is left out, and what the server refuses to
+    /// send, is in the statistics, as gaps.
     ///
     /// Samples that arrived before a failure stay in the tick; they may be committed, because a
     /// later call for the same range skips them.
@@ -189,53 +196,42 @@ impl Copier {
                     refusals_in_a_row += 1;
                     stats.refused += 1;
                     tracing::debug!(range = ?piece.range, %error, "the server refused a window");
-                    for part in self.divide(piece, &error, open_tick).await?.into_iter().rev() {
-                        pieces.push_front(part);
+                    match self.divide(piece, &error).await? {
+                        Division::Parts(parts) => {
+                            parts.into_iter().rev().for_each(|part| pieces.push_front(part));
+                        }
+                        Division::GivenUp(gap) => stats.left_out.push(gap),
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        stats.left_out = skipped.gaps(range);
+        stats.left_out.extend(skipped.gaps(range));
         Ok(stats)
     }
 
-    /// Splits a refused piece in two, or gives it up as a gap where nothing is left to split.
-    async fn divide(
-        &self,
-        piece: Piece,
-        error: &SourceError,
-        open_tick: &Mutex<OpenTick>,
-    ) -> Result<Vec<Piece>, SourceError> {
+    /// Splits a refused piece in two, or gives it up where nothing is left to split.
+    async fn divide(&self, piece: Piece, error: &SourceError) -> Result<Division, SourceError> {
         let Piece { range, selectors, names } = piece;
         if names.is_none() && range.millis() > SHORTEST_WINDOW_MS {
             let middle = range.start.saturating_add_millis(range.millis() / 2);
             let halves = [TimeRange::new(range.start, middle), TimeRange::new(middle, range.end)];
-            return Ok(halves
-                .into_iter()
-                .map(|range| Piece { range, selectors: selectors.clone(), names: None })
-                .collect());
+            let half = |range| Piece { range, selectors: selectors.clone(), names: None };
+            return Ok(Division::Parts(halves.into_iter().map(half).collect()));
         }
         let names = match names {
             Some(names) => names,
             None => self.names_in(range).await?,
         };
         if names.len() < 2 {
-            lock(open_tick).tick.gaps.push(limit_gap(range, &names, error));
-            return Ok(Vec::new());
+            return Ok(Division::GivenUp(limit_gap(range, &names, error)));
         }
-        Ok(names
-            .chunks(names.len().div_ceil(2))
-            .map(|half| Piece {
-                range,
-                selectors: self
-                    .selectors
-                    .iter()
-                    .map(|selector| selector.with_metrics(half))
-                    .collect(),
-                names: Some(half.to_vec()),
-            })
-            .collect())
+        let half = |half: &[String]| Piece {
+            range,
+            selectors: self.selectors.iter().map(|one| one.with_metrics(half)).collect(),
+            names: Some(half.to_vec()),
+        };
+        Ok(Division::Parts(names.chunks(names.len().div_ceil(2)).map(half).collect()))
     }
 
     async fn names_in(&self, range: TimeRange) -> Result<Vec<String>, SourceError> {

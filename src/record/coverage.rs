@@ -255,10 +255,14 @@ pub struct PartialGaps {
 }
 
 impl PartialGaps {
-    /// Takes in the partial gaps of one window. Returns those to write now; the first of each cause is
-    /// written at once.
-    pub fn add_window(&mut self, window: Vec<Gap>) -> Vec<Gap> {
-        let mut gaps = Vec::new();
+    /// Takes in the partial gaps of the window that was copied. Returns those to write now; the first of each
+    /// cause is written at once, and so is what a cause left when it ended before this window.
+    pub fn add_window(&mut self, copied: TimeRange, window: Vec<Gap>) -> Vec<Gap> {
+        let ended = |written_to: Timestamp, next: &Option<Gap>| {
+            next.as_ref().map_or(written_to, |next| next.range.end) < copied.start
+        };
+        let over = self.parts.extract_if(.., |_, (written_to, next)| ended(*written_to, next));
+        let mut gaps: Vec<Gap> = over.filter_map(|(_, (_, next))| next).collect();
         for gap in window {
             let cause = (gap.reason, gap.detail.clone());
             let Some((written_to, next)) = self.parts.get_mut(&cause) else {
@@ -298,23 +302,28 @@ fn range_between(from: Reading, to: Reading) -> TimeRange {
 
 /// The instant from which a recording that starts at `started` copies Prometheus: the end of the last
 /// copy; without one, the first failure of an earlier recorder; without that, `started`.
-pub fn copy_from(copied_through: Option<Timestamp>, open: &[Gap], started: Timestamp) -> Timestamp {
-    let failed = open.iter().filter(|gap| gap.source == Source::Prometheus);
+pub fn copy_from<'g>(
+    copied_through: Option<Timestamp>,
+    open: impl Iterator<Item = &'g Gap>,
+    started: Timestamp,
+) -> Timestamp {
+    let failed = open.filter(|gap| gap.source == Source::Prometheus);
     let first = failed.map(|gap| gap.range.start).min();
     copied_through.unwrap_or_else(|| first.map_or(started, |first| first.min(started)))
 }
 
 /// The open gaps that are healed once all of `copied` has been copied out of Prometheus: those of
 /// outages inside it. What the server refuses to send stays missing.
-pub fn healed(open: Vec<Gap>, copied: TimeRange) -> Vec<Gap> {
-    open.into_iter()
-        .filter(|gap| {
-            gap.source == Source::Prometheus
-                && copied.start <= gap.range.start
-                && gap.range.end <= copied.end
-                && !gap.is_partial()
-        })
-        .collect()
+pub fn healed<'g>(
+    open: impl Iterator<Item = &'g Gap>,
+    copied: TimeRange,
+) -> impl Iterator<Item = &'g Gap> {
+    open.filter(move |gap| {
+        gap.source == Source::Prometheus
+            && copied.start <= gap.range.start
+            && gap.range.end <= copied.end
+            && !gap.is_partial()
+    })
 }
 
 #[cfg(test)]

@@ -170,12 +170,12 @@ fn commit(
     progress: &mut HistoryProgress,
 ) -> Result<(), RecordError> {
     let mut open_tick = lock(open_tick);
-    let healed = healed(open_tick.writer.open_gaps(), covered);
     let mut tick = std::mem::take(&mut open_tick.tick);
+    let healed = healed(open_tick.writer.open_gaps(), covered);
     tick.gaps.extend(stats.left_out.iter().cloned());
     tick.copied_from = Some(covered.start);
     tick.copied_through = Some(covered.end);
-    tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at: Some(now), ..gap }));
+    tick.healed.extend(healed.map(|gap| Gap { healed_at: Some(now), ..gap.clone() }));
     let commit = open_tick.writer.commit(tick)?;
     progress.samples += commit.samples as u64;
     progress.received_bytes += stats.bytes;

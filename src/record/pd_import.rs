@@ -138,7 +138,7 @@ impl BrokenLines {
 }
 
 fn add_gap(writer: &CaptureWriter, tick: &mut Tick, gap: Option<Gap>) {
-    tick.gaps.extend(gap.filter(|gap| !writer.open_gaps().contains(gap)));
+    tick.gaps.extend(gap.filter(|gap| !writer.open_gaps().any(|open| open == gap)));
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ impl<'a> RecordingState<'a> {
         let contiguous_from = {
             let open_tick = lock(open_tick);
             let started = started.steady.saturating_add_millis(prometheus_offset_ms);
-            copy_from(open_tick.writer.copied_through(), &open_tick.writer.open_gaps(), started)
+            copy_from(open_tick.writer.copied_through(), open_tick.writer.open_gaps(), started)
         };
         Self {
             open_tick,
@@ -192,8 +192,7 @@ impl<'a> RecordingState<'a> {
         let last = {
             let mut open_tick = lock(self.open_tick);
             // The last trace of a recorder that observed nothing is such a gap.
-            let gaps = open_tick.writer.open_gaps();
-            let down = gaps.iter().filter(|gap| {
+            let down = open_tick.writer.open_gaps().filter(|gap| {
                 gap.source == Source::Recorder && gap.reason == GapReason::RecorderDown
             });
             let last = open_tick.writer.last_observed().max(down.map(|gap| gap.range.end).max());
@@ -286,7 +285,7 @@ impl<'a> RecordingState<'a> {
                     self.committer.self_metrics.count_request("prometheus", "limit", 0.0);
                 }
                 self.note_copied_window(range, now);
-                let partial = self.partial_gaps.add_window(stats.left_out);
+                let partial = self.partial_gaps.add_window(range, stats.left_out);
                 lock(self.open_tick).tick.gaps.extend(partial);
                 let lags = now.prometheus.at - range.end > LONGEST_SLICE_MS / 10;
                 // While a copy catches up, what it has not reached must not count as missing.
@@ -332,9 +331,10 @@ impl<'a> RecordingState<'a> {
         open_tick.tick.copied_through = Some(range.end);
         // This copy also heals the last part of the outage, so that part is written as healed.
         open_tick.tick.gaps.extend(last.map(|gap| Gap { healed_at, ..gap }));
-        let open = open_tick.writer.open_gaps();
-        let healed = healed(open, TimeRange::new(self.contiguous_from, range.end));
-        open_tick.tick.healed.extend(healed.into_iter().map(|gap| Gap { healed_at, ..gap }));
+        let covered = TimeRange::new(self.contiguous_from, range.end);
+        let OpenTick { writer, tick, .. } = &mut *open_tick;
+        let healed = healed(writer.open_gaps(), covered);
+        tick.healed.extend(healed.map(|gap| Gap { healed_at, ..gap.clone() }));
     }
 
     /// Commits the recorder's own metrics where no Prometheus is recorded.

@@ -177,12 +177,32 @@ fn what_is_left_out_of_every_window_is_written_once_and_in_segments() {
         detail: "h".to_owned(),
         healed_at: None,
     };
-    let mut add = |end| partial.add_window(vec![gap(end - 75, end)]);
+    let mut add = |end| partial.add_window(gap(end - 75, end).range, vec![gap(end - 75, end)]);
     assert_eq!(add(75), [gap(0, 75)]);
     assert_eq!([add(90), add(105), add(120)].concat(), []);
     assert_eq!(add(135), [gap(75, 135)]);
     assert_eq!(add(150), []);
     assert_eq!(partial.end(), [gap(135, 150)]);
+}
+
+#[test]
+fn what_was_left_out_of_windows_far_apart_is_no_gap_in_between() {
+    let mut partial = PartialGaps::default();
+    let gap = |start, end| Gap {
+        range: TimeRange::new(at(start), at(end)),
+        source: Source::Prometheus,
+        reason: GapReason::TooLarge,
+        detail: "h".to_owned(),
+        healed_at: None,
+    };
+    let mut add = |end, gaps: &[Gap]| {
+        partial.add_window(TimeRange::new(at(end - 75), at(end)), gaps.to_vec())
+    };
+    assert_eq!(add(75, &[gap(0, 75)]), [gap(0, 75)]);
+    assert_eq!(add(90, &[gap(15, 90)]), []);
+    assert_eq!(add(180, &[]), [gap(75, 90)]);
+    assert_eq!(add(900, &[gap(825, 900)]), [gap(825, 900)]);
+    assert_eq!(partial.end(), []);
 }
 
 #[test]
@@ -195,9 +215,9 @@ fn a_copy_that_never_began_reaches_back_to_the_first_failure() {
         healed_at: None,
     };
     let open = [gap(member(), 1), gap(Source::Prometheus, 9), gap(Source::Prometheus, 5)];
-    assert_eq!(copy_from(None, &open, at(60)), at(5));
-    assert_eq!(copy_from(None, &open[..1], at(60)), at(60));
-    assert_eq!(copy_from(Some(at(30)), &open, at(60)), at(30));
+    assert_eq!(copy_from(None, open.iter(), at(60)), at(5));
+    assert_eq!(copy_from(None, open[..1].iter(), at(60)), at(60));
+    assert_eq!(copy_from(Some(at(30)), open.iter(), at(60)), at(30));
 }
 
 #[test]
@@ -209,10 +229,8 @@ fn only_outages_that_were_copied_over_are_healed() {
         detail: String::new(),
         healed_at: None,
     };
-    let open = vec![
-        gap(GapReason::Connect, 10),
-        gap(GapReason::Connect, 30),
-        gap(GapReason::TooLarge, 10),
-    ];
-    assert_eq!(healed(open, TimeRange::new(at(0), at(20))), [gap(GapReason::Connect, 10)]);
+    let open =
+        [gap(GapReason::Connect, 10), gap(GapReason::Connect, 30), gap(GapReason::TooLarge, 10)];
+    let healed = healed(open.iter(), TimeRange::new(at(0), at(20)));
+    assert!(healed.eq([&gap(GapReason::Connect, 10)]));
 }
