@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::FORMAT;
+use super::reader::EVERY_ANSWER;
 use super::{CaptureError, CaptureReader};
 use crate::model::{Labels, TargetKey, TimeRange, Timestamp};
 
@@ -51,8 +52,10 @@ impl CaptureReader {
         for number in 1..=self.target_count() {
             instants.extend(self.times_of(number)?);
         }
-        let answers = self.pd_answers(TimeRange::ALL)?;
-        instants.extend(answers.iter().map(|answer| answer.sent.as_millis()));
+        self.visit_pd_answers(EVERY_ANSWER, |answer| {
+            instants.push(answer.sent.as_millis());
+            Ok(())
+        })?;
         instants.sort_unstable();
         let stretches = instants.chunk_by(|a, b| b.saturating_sub(*a) <= apart_ms);
         let busiest = stretches.max_by_key(|stretch| stretch.len());

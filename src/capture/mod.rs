@@ -44,7 +44,7 @@ pub use maintain::{
 };
 pub use new_file::{FileMode, UnfinishedFile};
 pub use pd_answers::{PdOrder, PdVisit};
-pub use reader::CaptureReader;
+pub use reader::{CaptureReader, EVERY_ANSWER};
 pub use scan_samples::SampleRun;
 pub use series_index::{SampleBatch, SeriesIndex};
 pub use verify::{VerifyReport, verify};

@@ -26,7 +26,7 @@ use super::{PdOrder, PdVisit};
 use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
 
 /// A visit of all PD answers of a capture in the order of sending.
-pub(super) const EVERY_ANSWER: PdVisit =
+pub const EVERY_ANSWER: PdVisit =
     PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
 
 /// A scrape target and its series.

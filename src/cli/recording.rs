@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use crate::capture::{CaptureReader, CaptureWriter};
+use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
 use crate::cli::clock;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
@@ -116,12 +116,17 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     if has_samples {
         return Ok(());
     }
-    let answers = reader.pd_answers(TimeRange::ALL)?;
-    if answers.iter().any(|answer| answer.success().is_some()) {
+    let (mut asked, mut answered) = (0, 0);
+    reader.visit_pd_answers(EVERY_ANSWER, |answer| {
+        asked += 1;
+        answered += u64::from(answer.success().is_some());
+        Ok(())
+    })?;
+    if answered > 0 {
         return Ok(());
     }
-    if !answers.is_empty() {
-        let requests = counted(answers.len() as u64, "request");
+    if asked > 0 {
+        let requests = counted(asked, "request");
         let why = format!("none of {requests} to PD succeeded");
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
