@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::table;
 use crate::capture::CaptureReader;
-use crate::model::{Series, escape, similar_names};
+use crate::model::{Labels, escape, similar_names};
 use crate::session::PD_METRICS;
 
 /// The most suggestions for a name that does not exist.
@@ -21,13 +21,16 @@ pub struct Metric {
     pub labels: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The metrics of these series, by name.
-pub fn metrics(series: &[Series]) -> BTreeMap<String, Metric> {
-    let mut metrics: BTreeMap<String, Metric> = BTreeMap::new();
-    for series in series {
-        let metric = metrics.entry(series.labels.metric().to_owned()).or_default();
+/// Metrics by name.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(pub BTreeMap<String, Metric>);
+
+impl Metrics {
+    /// Counts a series.
+    pub fn add(&mut self, labels: &Labels) {
+        let metric = self.0.entry(labels.metric().to_owned()).or_default();
         metric.series += 1;
-        for (name, value) in series.labels.iter().filter(|(name, _)| *name != "__name__") {
+        for (name, value) in labels.iter().filter(|(name, _)| *name != "__name__") {
             let values = match metric.labels.get_mut(name) {
                 Some(values) => values,
                 None => metric.labels.entry(name.to_owned()).or_default(),
@@ -37,7 +40,6 @@ pub fn metrics(series: &[Series]) -> BTreeMap<String, Metric> {
             }
         }
     }
-    metrics
 }
 
 /// The metrics as a table: name, number of series, and each label with the number of its values.

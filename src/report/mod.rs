@@ -36,7 +36,7 @@ pub use explain_text::explain_text;
 pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;
 pub use markdown::{MARKDOWN_CHARS, markdown};
-pub use metric_list::{Metric, metric_names, metrics, metrics_text, missing_metric};
+pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric};
 pub use nodes_text::{nodes_json, nodes_text};
 pub use page::Color;
 pub use prompt_text::prompt_text;

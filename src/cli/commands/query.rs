@@ -13,10 +13,10 @@ use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
 use crate::model::{Comparison, MatcherText};
-use crate::model::{Series, TimeRange, Timestamp, escape_json, parse_duration_ms};
-use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, MatcherCache, Storage};
+use crate::model::{Labels, TimeRange, Timestamp, escape_json, parse_duration_ms};
+use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, MatcherCache};
 use crate::report;
-use crate::session::CaptureStorage;
+use crate::session::{CaptureStorage, PD_METRICS};
 
 /// The number of points of a range for which no step is given.
 const DEFAULT_POINTS: i64 = 250;
@@ -139,14 +139,15 @@ fn list_metrics(
     };
     let matchers =
         MatcherCache::default().matchers(&[condition], dialect).map_err(CliError::Usage)?;
-    let mut series = reader.select(&matchers, TimeRange::ALL)?;
-    let pd = storage.pd()?;
-    let pd = pd
-        .series()
-        .iter()
-        .filter(|series| matchers.iter().all(|matcher| matcher.matches(&series.labels)));
-    series.extend(pd.map(|series| Series::clone(series)));
-    let metrics = report::metrics(&series);
+    let mut metrics = report::Metrics::default();
+    let mut add = |labels: &Labels| {
+        if matchers.iter().all(|matcher| matcher.matches(labels)) {
+            metrics.add(labels);
+        }
+    };
+    reader.visit_series(&mut add);
+    storage.pd()?.series().iter().for_each(|series| add(&series.labels));
+    let report::Metrics(metrics) = metrics;
     match global.wide_format {
         AnyFormat::Json => {
             let metrics: BTreeMap<_, _> = metrics
@@ -235,10 +236,13 @@ fn write_remarks(
         expression.selectors().iter().filter_map(|selector| selector.metric()).collect();
     asked.sort_unstable();
     asked.dedup();
+    let recorded = reader.metrics();
     for name in asked {
-        let matcher = crate::model::LabelMatcher::equal("__name__", name);
-        let found = storage.select(&[matcher], TimeRange::ALL);
-        if found.is_ok_and(|series| series.is_empty()) {
+        let is_there = match PD_METRICS.iter().any(|metric| metric.name == name) {
+            true => storage.pd()?.series().iter().any(|series| series.labels.metric() == name),
+            false => recorded.iter().any(|known| known == name),
+        };
+        if !is_there {
             remark(&report::missing_metric(reader, name));
         }
     }
