@@ -92,7 +92,8 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
     // A text that is not UTF-8 can name a file but no run.
     let Some(text) = path.to_str() else { return Err(missing(not_found(Vec::new()))) };
     if text == "latest" {
-        return latest(dir).ok_or_else(|| not_found(Vec::new()));
+        let latest = places(dir).iter().find_map(|place| latest(place));
+        return latest.ok_or_else(|| not_found(Vec::new()));
     }
     let name = without_suffix(text);
     let Ok(name) = RunName::new(name) else {
@@ -165,7 +166,7 @@ fn places(dir: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The capture that was modified last; of two modified at the same time, the later name.
+/// The capture of a directory that was modified last; of two modified at the same time, the later name.
 fn latest(dir: &Path) -> Option<PathBuf> {
     captures(dir)
         .into_iter()

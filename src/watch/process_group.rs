@@ -9,7 +9,8 @@ use tokio::time::sleep;
 /// How often it is looked whether a command has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A command with all that it started. It does not outlive this.
+/// A command with all that it started. While the command itself runs, none of them outlives this; what it leaves
+/// behind when it ends is left alone.
 #[derive(Debug)]
 pub struct ProcessGroup(Child);
 

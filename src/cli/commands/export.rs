@@ -93,6 +93,10 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let from = lookup::find(&global.dir, &args.run)?;
     crate::cli::block_on(async { Ok(clock::let_writes_fail()?) })?;
     let options = options(global, args, &from)?;
+    if let Some(path) = args.map.as_ref().filter(|path| path.exists()) {
+        let text = format!("{} exists already: name another file with --map", escape_path(path));
+        return Err(CliError::Usage(text).into());
+    }
     let to = match &args.output {
         Some(path) => Destination::File(path),
         None => Destination::Folder(Path::new("")),

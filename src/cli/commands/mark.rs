@@ -70,7 +70,9 @@ fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Ti
         Some(text) => Timestamp::parse_within(text, run)?,
     };
     // That a packed capture takes no event is said where one is written.
-    if at >= run.start && at <= run.end || recorded.is_empty() || is_packed(path) {
+    // A sealed run ends before its end; one that is being recorded has reached it.
+    let is_inside = run.contains(at) || is_going_on && at == run.end;
+    if is_inside || recorded.is_empty() || is_packed(path) {
         return Ok(at);
     }
     let text = format!(

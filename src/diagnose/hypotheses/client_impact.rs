@@ -24,6 +24,8 @@ const SLOWER: f64 = 2.0;
 const SLOWER_SECONDS: f64 = 0.005;
 /// How many more requests a second fail, at least.
 const FAILING: f64 = 0.1;
+/// How an answer without numbers begins.
+const CANNOT_TELL: &str = "cannot tell: ";
 /// Below so many requests a second there are no clients to speak of.
 const IDLE: f64 = 1.0;
 /// How much before and after a cause is compared with it, in milliseconds: the last two minutes, as for every
@@ -77,7 +79,10 @@ pub fn client_impact(
     }
     if clients.impact == Some(Impact::CannotTell) && !clients.not_counted.is_empty() {
         let first = &clients.not_counted[0];
-        clients.text = format!("cannot tell: {first}; without it {}", clients.text);
+        clients.text = match clients.text.strip_prefix(CANNOT_TELL) {
+            Some(why) => format!("{CANNOT_TELL}{first}, and {why}"),
+            None => format!("{CANNOT_TELL}{first}; without it {}", clients.text),
+        };
     }
     clients.stretches = stretches;
     add_statements(observed, cause, &mut clients);
@@ -118,7 +123,7 @@ fn cannot_tell(why: String) -> Clients {
     Clients {
         impact: Some(Impact::CannotTell),
         about: None,
-        text: format!("cannot tell: {why}"),
+        text: format!("{CANNOT_TELL}{why}"),
         most_affected: None,
         stretches: Vec::new(),
         statements: Vec::new(),
