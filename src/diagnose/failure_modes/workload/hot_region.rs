@@ -33,6 +33,10 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
         claim.evidence = vec![*finding];
         if let Some(hot) = hot {
             claim.readings.push(hot_region(observed, hot, &target, departure));
+            if hot.kind != kind {
+                claim.confidence = IN_OTHER_FLOW;
+                claim = claim.but(&format!("PD shows it by {} so far", flow_name(hot.kind)));
+            }
         } else {
             let command =
                 format!("pd-ctl hot {}", if kind == FlowKind::Read { "read" } else { "write" });
@@ -43,6 +47,16 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
     });
     let shifted = observed.shifts.iter().filter(|shift| shift.kind == kind);
     concentrated.chain(shifted.map(|shift| of_shift(observed, shift))).collect()
+}
+
+/// How sure a claim is whose region PD lists by the other kind of flow.
+const IN_OTHER_FLOW: f64 = 0.85;
+
+fn flow_name(kind: FlowKind) -> &'static str {
+    match kind {
+        FlowKind::Read => "reads",
+        FlowKind::Write => "writes",
+    }
 }
 
 fn of_shift(observed: &ObservedWindow<'_>, shift: &Shift) -> Claim {
@@ -72,10 +86,7 @@ fn hot_region(
         FlowList::Hot => hot.region.bytes,
         FlowList::Busy => hot.region.bytes * REGION_HEARTBEAT_S,
     };
-    let flow = match hot.kind {
-        FlowKind::Read => "reads",
-        FlowKind::Write => "writes",
-    };
+    let flow = flow_name(hot.kind);
     crossing(Crossing {
         kind: FindingKind::LoadConcentrated,
         target: target.clone(),
