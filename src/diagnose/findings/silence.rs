@@ -14,6 +14,7 @@ use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
+use crate::diagnose::observations::tracks::Point;
 use crate::diagnose::observations::{
     FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence, listed_at,
 };
@@ -92,7 +93,7 @@ pub(in crate::diagnose) fn outage(
     );
     found.extend(undelivered_by_peers(evidence, outage));
     found.extend(undelivered_to_peers(evidence, outage));
-    let restarted = |restart| restarted_store(evidence, &target, &instance, restart);
+    let restarted = |restart| restarted_store(evidence, store, &instance, restart);
     found.extend(outage.restart.map(restarted));
     found.extend(liveness(&outage.liveness, &target, &instance));
     found.into_iter().map(|finding| findings.add(finding)).collect()
@@ -136,9 +137,12 @@ fn failed_scrapes_of_store(
     let series = format!("up{{instance=\"{instance}\"}}");
     let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
     citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
-    let first = TimeRange::new(silence.missed, silence.missed.saturating_add_millis(1));
+    let failing = TimeRange::new(silence.missed, silence.next.unwrap_or(evidence.as_of));
     let took = evidence.series.gauge("scrape_duration_seconds", instance, |_| true);
-    citations.extend(took.within(first).iter().map(|point| {
+    let usual = scrapes.took_s.unwrap_or_default();
+    let off = |point: &&Point| (point.value - usual).abs();
+    let typical = took.within(failing).iter().min_by(|a, b| off(a).total_cmp(&off(b)));
+    citations.extend(typical.map(|point| {
         let series = format!("scrape_duration_seconds{{instance=\"{instance}\"}}");
         cite(series, point.at, number(point.value))
     }));
@@ -153,15 +157,24 @@ fn failed_scrapes_of_store(
 }
 
 /// The start of a process as a citation: of its metric where that was scraped when the start was first seen,
-/// else of what PD says.
-fn cite_start(evidence: &Evidence, instance: &str, restart: Restart, by_pd: &str) -> Citation {
+/// else of what PD said then, which is `by_pd`'s list of starts.
+fn cite_start(
+    evidence: &Evidence,
+    instance: &str,
+    restart: Restart,
+    (by_pd, listed): (&str, &[(Timestamp, i64)]),
+) -> Citation {
     let starts = evidence.series.gauge(START, instance, |_| true);
     let seen = TimeRange::new(restart.seen, restart.seen.saturating_add_millis(1));
     match starts.within(seen).first() {
         Some(point) => {
             cite(format!("{START}{{instance=\"{instance}\"}}"), point.at, number(point.value))
         }
-        None => cite(by_pd.to_owned(), restart.seen, (restart.said.as_millis() / 1000).to_string()),
+        None => {
+            let listed = listed.iter().find(|(at, _)| *at == restart.seen);
+            let start_s = listed.map_or(restart.said.as_millis() / 1000, |(_, start_s)| *start_s);
+            cite(by_pd.to_owned(), restart.seen, start_s.to_string())
+        }
     }
 }
 
@@ -170,22 +183,24 @@ const START: &str = "process_start_time_seconds";
 
 fn restarted_store(
     evidence: &Evidence,
-    target: &Target,
+    store: &StoreNode,
     instance: &str,
     restart: Restart,
 ) -> Finding {
     let text = format!(
-        "its process started anew, {} after the last sign of the old one",
+        "its process started again, {} after the last sign of the old one",
         seconds((restart.at - restart.last_sign).max(0) as f64 / 1000.0)
     );
     let about = About {
         kind: FindingKind::Restarted,
-        target: target.clone(),
+        target: Target::store(store),
         onset: restart.at,
         uncertainty_ms: (restart.at - restart.last_sign).max(0),
         end: Some(restart.seen),
     };
-    let cited = cite_start(evidence, instance, restart, "PD /stores start_timestamp");
+    let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
+    let listed = history.map_or(&[][..], |history| &history.starts);
+    let cited = cite_start(evidence, instance, restart, ("PD /stores start_timestamp", listed));
     finding(about, text, vec![cited], vec![plot(START, PlotHow::Gauge, instance)])
 }
 
@@ -263,13 +278,14 @@ fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Find
     let (kind, text, gap, counter) = match liveness {
         Liveness::StoodStill { frozen_ms, gap, counter } => {
             let frozen = seconds(*frozen_ms as f64 / 1000.0);
-            let text = format!("its own counters stood still for {frozen} of the hole");
+            let text = format!("its own counters stood still for {frozen} of the scrape gap");
             (FindingKind::CountersStoodStill, text, *gap, *counter)
         }
         Liveness::MovedOn { share, gap, counter } => {
             let share = number(share * 100.0);
-            let text =
-                format!("its own counters went on through the hole, at {share} % of their pace");
+            let text = format!(
+                "its own counters went on through the scrape gap, at {share} % of their pace"
+            );
             (FindingKind::CountersMovedOn, text, *gap, *counter)
         }
         Liveness::Unknown => return None,
@@ -282,7 +298,7 @@ fn liveness(liveness: &Liveness, target: &Target, instance: &str) -> Option<Find
         uncertainty_ms: 0,
         end: Some(gap.end),
     };
-    let citations = vec![cite(series, gap.end, "first sample after the hole".to_owned())];
+    let citations = vec![cite(series, gap.end, "first sample after the scrape gap".to_owned())];
     Some(finding(about, text, citations, vec![plot(counter, PlotHow::Gauge, instance)]))
 }
 
@@ -318,9 +334,11 @@ pub(in crate::diagnose) fn member_outage(
     }
     if let Some(restart) = outage.restart {
         let reference = format!("PD {} /status start_timestamp", outage.member);
-        let citations = vec![cite_start(evidence, &instance, restart, &reference)];
+        let history = evidence.pd.members.get(&outage.member);
+        let listed = history.map_or(&[][..], |history| &history.starts);
+        let citations = vec![cite_start(evidence, &instance, restart, (&reference, listed))];
         let about = about(FindingKind::Restarted, restart.at, Some(restart.seen));
-        let text = "its process started anew".to_owned();
+        let text = "its process started again".to_owned();
         let plots = vec![of_pd(ANSWERS, &outage.member)];
         found.push(finding(about, text, citations, plots));
     }
