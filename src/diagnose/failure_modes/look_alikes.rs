@@ -43,7 +43,7 @@ const fn shown(
 }
 
 const fn unchanged(found: &'static Mode, other: &'static Mode, stage: Stage) -> LookAlike {
-    LookAlike { found, other, apart: Apart::Unchanged(stage), instead: "it would take longer" }
+    LookAlike { found, other, apart: Apart::Unchanged(stage), instead: "that would take longer" }
 }
 
 fn restarted(finding: &Finding) -> bool {
@@ -98,13 +98,38 @@ fn leaders_left(finding: &Finding) -> bool {
 /// tells it apart better first.
 pub const LOOK_ALIKES: [LookAlike; 29] = [
     shown(&store_crash::MODE, &store_pause::MODE, restarted, GOES_ON),
-    shown(&store_crash::MODE, &store_pause::MODE, scrapes_refused, "it would refuse nothing"),
-    shown(&store_crash::MODE, &store_partition::MODE, restarted, "it would have gone on running"),
-    shown(&store_crash::MODE, &store_partition::MODE, scrapes_refused, "nothing would come back"),
-    shown(&store_pause::MODE, &store_crash::MODE, stood_still, "they would begin anew"),
-    shown(&store_pause::MODE, &store_partition::MODE, stood_still, "they would go on"),
-    shown(&store_partition::MODE, &store_pause::MODE, moved_on, "they would stand still"),
-    shown(&store_partition::MODE, &store_crash::MODE, moved_on, "they would begin anew"),
+    shown(
+        &store_crash::MODE,
+        &store_pause::MODE,
+        scrapes_refused,
+        "a frozen process refuses no scrape",
+    ),
+    shown(
+        &store_crash::MODE,
+        &store_partition::MODE,
+        restarted,
+        "the old process would have gone on running",
+    ),
+    shown(
+        &store_crash::MODE,
+        &store_partition::MODE,
+        scrapes_refused,
+        "no refusal would come back",
+    ),
+    shown(
+        &store_pause::MODE,
+        &store_crash::MODE,
+        stood_still,
+        "its counters would start from zero",
+    ),
+    shown(&store_pause::MODE, &store_partition::MODE, stood_still, "its counters would go on"),
+    shown(&store_partition::MODE, &store_pause::MODE, moved_on, "its counters would stand still"),
+    shown(
+        &store_partition::MODE,
+        &store_crash::MODE,
+        moved_on,
+        "its counters would start from zero",
+    ),
     shown(&store_partition::MODE, &store_pd_partition::MODE, unreachable_for_peers, HEARD),
     unchanged(&slow_disk::MODE, &cpu_starved::MODE, Stage::Threads),
     unchanged(&slow_disk::MODE, &slow_network::MODE, Stage::Network),
@@ -129,14 +154,14 @@ pub const LOOK_ALIKES: [LookAlike; 29] = [
     shown(&traffic_surge::MODE, &hot_region_read::MODE, load_rose, ONE_STORE),
     shown(&hot_region_write::MODE, &traffic_surge::MODE, load_concentrated, SPREADS),
     shown(&hot_region_read::MODE, &traffic_surge::MODE, load_concentrated, SPREADS),
-    shown(&planned_drain::MODE, &store_crash::MODE, leaders_left, "they would leave afterwards"),
-    shown(&scrape_loss::MODE, &store_crash::MODE, moved_on, "they would begin anew"),
+    shown(&planned_drain::MODE, &store_crash::MODE, leaders_left, "leaders would leave afterwards"),
+    shown(&scrape_loss::MODE, &store_crash::MODE, moved_on, "its counters would start from zero"),
 ];
 
 const GOES_ON: &str = "the old process would go on";
-const HEARD: &str = "they would reach it";
-const NOT_REFUSED: &str = "they would wait for an answer";
-const STILL_ANSWERS: &str = "it would go on answering";
-const REFUSED_AT_ONCE: &str = "they would be refused at once";
+const HEARD: &str = "its peers would reach it";
+const NOT_REFUSED: &str = "requests would wait for an answer";
+const STILL_ANSWERS: &str = "the member would go on answering";
+const REFUSED_AT_ONCE: &str = "requests would be refused at once";
 const ONE_STORE: &str = "one store would take most of what was added";
 const SPREADS: &str = "the flow would spread as before";

@@ -24,7 +24,7 @@ pub const MODE: Mode = Mode {
     advice: Advice {
         check: "curl PD:2379/pd/api/v1/gc/safepoint: which service holds it back?",
         remedy: "end the backup, CDC task or transaction that holds it (a change)",
-        risk: "a task that lost its safe point has to begin anew",
+        risk: "a task that lost its safe point has to start over",
         documentation: "https://docs.pingcap.com/tidb/stable/garbage-collection-overview",
         section: None,
     },
