@@ -44,10 +44,17 @@ impl Verification {
     /// What was found, in a line.
     pub fn text(&self) -> String {
         let Self { evaluations, citations } = self;
+        let looked_up = counted(citations.checked as u64, "citation");
+        let evaluated = match citations.evaluated {
+            0 => String::new(),
+            some => format!(" ({some} by evaluating its expression)"),
+        };
+        let computed = match citations.computed {
+            0 => String::new(),
+            some => format!("; {some} computed of several samples, as cited"),
+        };
         format!(
-            "{evaluations} evaluations agree; {} looked up in the capture, all agree; {} computed of several samples",
-            counted(citations.checked as u64, "citation"),
-            citations.computed
+            "{evaluations} evaluations agree; {looked_up} looked up in the capture{evaluated}, all agree{computed}"
         )
     }
 }

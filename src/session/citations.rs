@@ -1,7 +1,7 @@
 //! Checks the readings that findings cite against the capture: each names a sample, or an answer of PD, that
-//! is there.
+//! is there, or an expression with that value.
 //!
-//! What was computed of several samples is counted and not checked.
+//! Medians over a stretch of time and the like are counted and not checked.
 
 use serde::Serialize;
 
@@ -9,14 +9,19 @@ use crate::capture::{CaptureError, CaptureReader, PdOrder, PdVisit};
 use crate::diagnose::{Citation, Finding, number};
 use crate::model::{LabelMatcher, PdAnswer, PdOutcome, TimeRange, Timestamp, is_stale};
 use crate::pd::short_path;
-use crate::promql::{Dialect, MatcherCache, parse_selector};
+use crate::promql::{
+    Dialect, Engine, EngineOptions, Expression, MatcherCache, Value, parse_selector,
+};
+use crate::session::CaptureStorage;
 
 /// What a check of citations found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CitationCheck {
     /// How many citations were looked up in the capture.
     pub checked: usize,
-    /// How many further ones were computed of several samples, as their reference says.
+    /// How many of these are expressions that were evaluated once more, as PromQL.
+    pub evaluated: usize,
+    /// How many further ones were computed of several samples in another way, as their reference says.
     pub computed: usize,
     /// Those that the capture does not bear out.
     pub disagreeing: Vec<Disagreeing>,
@@ -37,8 +42,10 @@ pub struct Disagreeing {
 /// Looks up every reading that the findings cite.
 ///
 /// A citation of a series agrees where a sample of that series, or the sum of all samples that it selects,
-/// has the cited value at the cited instant; where the value is no number, a sample is enough. A citation of
-/// PD agrees where a request to that path was sent, or answered, at that instant.
+/// has the cited value at the cited instant; where the value is no number, a sample is enough. One of an expression
+/// agrees where it has the cited value then. Diagnosis computes with the samples of one cluster and one replica, of
+/// which a recording may hold several; an expression with another value over all of them counts as computed. A
+/// citation of PD agrees where a request to that path was sent, or answered, at that instant.
 ///
 /// # Errors
 ///
@@ -48,6 +55,8 @@ pub fn check_citations(
     findings: &[Finding],
 ) -> Result<CitationCheck, CaptureError> {
     let mut check = CitationCheck::default();
+    let storage = CaptureStorage::new(reader);
+    let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let compiled = MatcherCache::default();
     let mut of_pd: Vec<(&Finding, &Citation)> = Vec::new();
     let cited = findings.iter().flat_map(|one| one.citations.iter().map(move |of| (one, of)));
@@ -65,6 +74,9 @@ pub fn check_citations(
             if !bears_out(&held, &citation.value) {
                 check.disagreeing.push(disagreeing(finding, citation, told(&held)));
             }
+        } else if has_value(&storage, &engine, citation) {
+            check.checked += 1;
+            check.evaluated += 1;
         } else {
             check.computed += 1;
         }
@@ -79,6 +91,18 @@ pub fn check_citations(
 
 /// What references to PD's answers begin with.
 const PD: &str = "PD ";
+
+/// Whether what is cited is an expression that has the cited value, or one of several, at the cited instant.
+fn has_value(storage: &CaptureStorage<'_>, engine: &Engine, citation: &Citation) -> bool {
+    let Ok(expression) = Expression::parse(&citation.reference) else { return false };
+    let Ok(answer) = engine.instant(&expression, storage, citation.at_ms) else { return false };
+    let is_cited = |value: f64| number(value) == citation.value;
+    match answer.value {
+        Value::Scalar(sample) => is_cited(sample.value),
+        Value::Vector(samples) => samples.iter().any(|one| is_cited(one.sample.value)),
+        _ => false,
+    }
+}
 
 fn disagreeing(finding: &Finding, citation: &Citation, held: String) -> Disagreeing {
     Disagreeing { finding: finding.id.clone(), citation: citation.clone(), held }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Finding, Plot, PlotHow};
+use crate::diagnose::observations::has_one_of;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::survey::{Quantity, Reading};
 use crate::model::Labels;
@@ -30,7 +31,7 @@ pub fn draw(evidence: &Evidence, finding: &Finding) -> Vec<Drawn> {
 fn drawn(evidence: &Evidence, plot: &Plot) -> Drawn {
     let table = &evidence.series;
     let keep = |labels: &Labels| {
-        plot.label.as_ref().is_none_or(|(name, value)| labels.get(name) == Some(value))
+        plot.label.as_ref().is_none_or(|(name, values)| has_one_of(labels, (name, values)))
     };
     // What diagnosis does not load is drawn as it was surveyed.
     let track: Track = match (plot.how, surveyed(evidence, plot)) {

@@ -240,7 +240,8 @@ pub struct Plot {
     pub how: PlotHow,
     /// The `instance` label of the scrape target.
     pub instance: String,
-    /// Name and value of one more label that the series must have.
+    /// Name of one more label that the series must have, and its value; of several values, which are separated
+    /// by `|`, any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<(String, String)>,
 }
@@ -307,14 +308,15 @@ impl Findings {
     }
 }
 
-/// A number for a person: three significant digits, at most three of them decimals, and all digits
-/// before the point.
+/// A number for a person: three significant digits, at most nine of them decimals, and all digits before the
+/// point.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     let digits = match magnitude {
         m if m >= 100.0 => 0,
         m if m >= 10.0 => 1,
         m if m >= 1.0 => 2,
+        m if m >= 1e-9 => (2 - m.log10().floor() as i32).clamp(3, 9) as usize,
         _ => 3,
     };
     let text = format!("{value:.digits$}");
@@ -346,7 +348,10 @@ mod tests {
 
     #[test]
     fn numbers_and_seconds_read_well() {
-        assert_eq!([0.0012345, 1.5, 12.345, 1234.5].map(number), ["0.001", "1.5", "12.3", "1234"]);
+        assert_eq!(
+            [0.0012345, 1.5, 12.345, 1234.5].map(number),
+            ["0.00123", "1.5", "12.3", "1234"]
+        );
         assert_eq!(
             [0.00045, 0.3012, 1.5, 150.0].map(seconds),
             ["450 us", "301 ms", "1.5 s", "2m 30s"]

@@ -37,7 +37,8 @@ pub(in crate::diagnose) fn rise(
         lasted(departure.onset, departure.end),
         spread.join(", ")
     );
-    let series = format!("sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}))");
+    let series =
+        format!("median of sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}[1m]))");
     let citations = vec![cite(series, departure.first, number(departure.typical))];
     let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
     let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
@@ -67,7 +68,7 @@ pub(in crate::diagnose) fn shift(
     );
     let instance = evidence.nodes.stores[shift.store].instance.clone().unwrap_or_default();
     let series = format!(
-        "sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\",instance=\"{instance}\"}}))"
+        "median of sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\",instance=\"{instance}\"}}[1m]))"
     );
     let citations = vec![cite(series, departure.first, number(shift.requests.1))];
     let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
@@ -105,15 +106,7 @@ fn slow_finding(target: Target, slow: &Slow) -> Finding {
         Stage::Network => (FindingKind::SlowNetwork, "an answer"),
     };
     let plotted = slow.plot(&target.name);
-    let of = format!("{{instance=\"{}\"}}", slow.instance);
-    let series = match slow.quantity.how {
-        PlotHow::Pd => format!("PD {} {}", target.name, slow.quantity.metric),
-        PlotHow::Gauge => format!("{}{of}", slow.quantity.metric),
-        PlotHow::Rate => format!("rate({}{of})", slow.quantity.metric),
-        PlotHow::Mean => {
-            format!("rate({0}_sum{of}) / rate({0}_count{of})", slow.quantity.metric)
-        }
-    };
+    let expression = slow.expression(&target.name);
     let about = About {
         kind,
         target,
@@ -125,14 +118,16 @@ fn slow_finding(target: Target, slow: &Slow) -> Finding {
         e if e < 1.2 => "as usual".to_owned(),
         e => format!("{} times the usual", number(e)),
     };
+    let which = slow.quantity.only.map(|(_, values)| format!(" of {}", values.replace('|', ", ")));
+    let which = which.unwrap_or_default();
     let text = format!(
-        "{what} takes {} instead of {} ({}) {}; elsewhere {elsewhere}",
+        "{what} takes {} instead of {} ({}{which}) {}; elsewhere {elsewhere}",
         seconds(departure.typical),
         seconds(departure.baseline),
         slow.quantity.metric,
         lasted(departure.onset, departure.end),
     );
-    let citations = vec![cite(series, departure.peak_at, number(departure.peak))];
+    let citations = vec![cite(expression, departure.peak_at, number(departure.peak))];
     let magnitude = Some(magnitude(departure, "seconds"));
     Finding { magnitude, ..finding(about, text, citations, vec![plotted]) }
 }

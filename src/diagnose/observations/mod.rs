@@ -23,6 +23,7 @@ mod presence;
 mod reachability;
 mod restarts;
 pub(super) mod scrapes;
+mod selected;
 pub(super) mod series_table;
 mod served;
 mod shift;
@@ -53,9 +54,11 @@ pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_n
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
+pub use selected::Selected;
 pub use served::{ClientRequests, Served};
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence, listed_at};
 pub use stages::{
-    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow, unchanged,
+    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_one_of, has_only_reads, is_measured,
+    slow, unchanged,
 };

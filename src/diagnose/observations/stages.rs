@@ -10,6 +10,7 @@ use crate::diagnose::observations::client_metrics::REQUESTS;
 use crate::diagnose::observations::departures::{Departure, departures, early_departure, median};
 use crate::diagnose::observations::load::before_and_in;
 use crate::diagnose::observations::pd_tracks::PING;
+use crate::diagnose::observations::selected::Selected;
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::thresholds::{
     DEVICE, DepartureThreshold, GO_THREADS, PING_SLOW, ROUND_TRIP, ROUND_TRIP_SPARSE, SCRAPE,
@@ -37,64 +38,62 @@ pub struct Quantity {
     pub metric: &'static str,
     /// How samples become seconds.
     pub how: PlotHow,
-    /// Whether a series with these labels counts.
-    keep: fn(&Labels) -> bool,
+    /// A label and its values, separated by `|`, one of which series must have; `None` where all count.
+    pub only: Option<(&'static str, &'static str)>,
     /// From which values on it counts as slow.
     threshold: DepartureThreshold,
 }
 
-fn any(_: &Labels) -> bool {
-    true
-}
+type Only = Option<(&'static str, &'static str)>;
 
-fn of_store(labels: &Labels) -> bool {
-    labels.get("type") == Some("store")
-}
-
+const ANY: Only = None;
+const OF_STORE: Only = Some(("type", "store"));
 /// Requests that PD answers from memory. Watches last for any time, and the requests at the start of a
 /// process are rare.
-fn prompt(labels: &Labels) -> bool {
-    matches!(
-        labels.get("type"),
-        Some(
-            "tso" | "store_heartbeat" | "get_store_async" | "min_resolved_ts" | "get_gc_safe_point"
-        )
-    )
+const PROMPT: Only =
+    Some(("type", "tso|store_heartbeat|get_store_async|min_resolved_ts|get_gc_safe_point"));
+const POINT_READ: Only = Some(("type", "raw_get|kv_get|raw_batch_get|kv_batch_get"));
+const SUCCEEDED: Only = Some(("outcome", "success"));
+
+/// Whether a label has one of the values, which are separated by `|`.
+pub fn has_one_of(labels: &Labels, (name, values): (&str, &str)) -> bool {
+    labels
+        .get(name)
+        .is_some_and(|value| value == values || values.split('|').any(|one| one == value))
 }
 
-fn point_read(labels: &Labels) -> bool {
-    matches!(labels.get("type"), Some("raw_get" | "kv_get" | "raw_batch_get" | "kv_batch_get"))
+impl Quantity {
+    /// Whether a series with these labels counts.
+    fn keeps(&self, labels: &Labels) -> bool {
+        self.only.is_none_or(|only| has_one_of(labels, only))
+    }
 }
 
 const fn mean(
     stage: Stage,
     metric: &'static str,
-    keep: fn(&Labels) -> bool,
+    only: Only,
     threshold: DepartureThreshold,
 ) -> Quantity {
-    Quantity { stage, metric, how: PlotHow::Mean, keep, threshold }
-}
-
-fn succeeded(labels: &Labels) -> bool {
-    labels.get("outcome") == Some("success")
+    Quantity { stage, metric, how: PlotHow::Mean, only, threshold }
 }
 
 /// The quantities of a TiKV node, the most reliable first within each stage. TiKV probes its disk every
 /// second with a small synced write of its own, whatever the load.
 pub const STORE_QUANTITIES: [Quantity; 9] = [
-    mean(Stage::Device, "tikv_raftstore_disk_probe_duration_seconds", succeeded, DEVICE),
-    mean(Stage::Device, "raft_engine_sync_log_duration_seconds", any, DEVICE),
-    mean(Stage::Device, "tikv_raftstore_store_write_raftdb_duration_seconds", any, DEVICE),
-    mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", any, DEVICE),
-    mean(Stage::Threads, "tikv_batch_system_fsm_schedule_wait_seconds", of_store, THREADS),
-    mean(Stage::Threads, "tikv_yatp_pool_schedule_wait_duration", any, THREADS),
-    mean(Stage::Threads, READS, point_read, THREADS),
-    mean(Stage::Network, "tikv_pd_request_duration_seconds", prompt, ROUND_TRIP),
+    mean(Stage::Device, "tikv_raftstore_disk_probe_duration_seconds", SUCCEEDED, DEVICE),
+    mean(Stage::Device, "raft_engine_sync_log_duration_seconds", ANY, DEVICE),
+    mean(Stage::Device, "tikv_raftstore_store_write_raftdb_duration_seconds", ANY, DEVICE),
+    mean(Stage::Device, "tikv_raftstore_append_log_duration_seconds", ANY, DEVICE),
+    mean(Stage::Threads, "tikv_batch_system_fsm_schedule_wait_seconds", OF_STORE, THREADS),
+    mean(Stage::Threads, "tikv_yatp_pool_schedule_wait_duration", ANY, THREADS),
+    mean(Stage::Threads, READS, POINT_READ, THREADS),
+    mean(Stage::Network, "tikv_pd_request_duration_seconds", PROMPT, ROUND_TRIP),
     Quantity {
         stage: Stage::Network,
         metric: "scrape_duration_seconds",
         how: PlotHow::Gauge,
-        keep: any,
+        only: ANY,
         threshold: SCRAPE,
     },
 ];
@@ -103,26 +102,28 @@ const READS: &str = "tikv_grpc_msg_duration_seconds";
 
 /// The quantities of a PD member, the most reliable first within each stage.
 pub const MEMBER_QUANTITIES: [Quantity; 6] = [
-    mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", any, DEVICE),
-    mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", any, DEVICE),
-    mean(Stage::Threads, "go_sched_latencies_seconds", any, GO_THREADS),
-    mean(Stage::Network, ROUND_TRIPS, any, ROUND_TRIP_SPARSE),
+    mean(Stage::Device, "etcd_disk_wal_fsync_duration_seconds", ANY, DEVICE),
+    mean(Stage::Device, "etcd_disk_backend_commit_duration_seconds", ANY, DEVICE),
+    mean(Stage::Threads, "go_sched_latencies_seconds", ANY, GO_THREADS),
+    mean(Stage::Network, ROUND_TRIPS, ANY, ROUND_TRIP_SPARSE),
     Quantity {
         stage: Stage::Network,
         metric: PING,
         how: PlotHow::Pd,
-        keep: any,
+        only: ANY,
         threshold: PING_SLOW,
     },
     Quantity {
         stage: Stage::Network,
         metric: "scrape_duration_seconds",
         how: PlotHow::Gauge,
-        keep: any,
+        only: ANY,
         threshold: SCRAPE_PD,
     },
 ];
 
+/// The label of round trips that says which member is at the other end.
+const PEER: &str = "To";
 /// Round trips between PD members, by the member at the other end.
 const ROUND_TRIPS: &str = "etcd_network_peer_round_trip_time_seconds";
 
@@ -141,6 +142,20 @@ pub struct Slow {
 }
 
 impl Slow {
+    /// The quantity as an expression whose value at the instant of a sample is that of the track there; of PD's
+    /// answers, those of the member `node`.
+    pub fn expression(&self, node: &str) -> String {
+        let Quantity { metric, how, only, .. } = self.quantity;
+        let selected = Selected { metric, instance: &self.instance, only };
+        match how {
+            PlotHow::Pd => format!("PD {node} {metric}"),
+            PlotHow::Gauge => selected.selector(""),
+            PlotHow::Rate => selected.rate(),
+            PlotHow::Mean if metric == ROUND_TRIPS => selected.least_mean(),
+            PlotHow::Mean => selected.mean(),
+        }
+    }
+
     /// How many times more the quantity departed than on the other nodes.
     pub fn excess(&self) -> f64 {
         self.departure.ratio() / self.elsewhere
@@ -153,7 +168,8 @@ impl Slow {
             _ => self.instance.clone(),
         };
         let metric = self.quantity.metric.to_owned();
-        Plot { metric, how: self.quantity.how, instance, label: None }
+        let label = self.quantity.only.map(|(name, values)| (name.to_owned(), values.to_owned()));
+        Plot { metric, how: self.quantity.how, instance, label }
     }
 }
 
@@ -166,7 +182,7 @@ pub fn is_measured(evidence: &Evidence, stage: Stage, instance: &str) -> bool {
             PlotHow::Mean => format!("{}_count", quantity.metric),
             _ => quantity.metric.to_owned(),
         };
-        evidence.series.of(&name, instance).any(|one| (quantity.keep)(&one.labels))
+        evidence.series.of(&name, instance).any(|one| quantity.keeps(&one.labels))
     })
 }
 
@@ -198,7 +214,8 @@ pub fn has_only_reads(evidence: &Evidence, instance: &str) -> bool {
     if SINCE_6_5.iter().any(|metric| evidence.series.has(metric)) {
         return false;
     }
-    let counts = evidence.series.of(REQUESTS, instance).filter(|one| point_read(&one.labels));
+    let is_read = |labels: &Labels| POINT_READ.is_some_and(|only| has_one_of(labels, only));
+    let counts = evidence.series.of(REQUESTS, instance).filter(|one| is_read(&one.labels));
     counts.into_iter().any(|one| evidence.series.increments(one).iter().any(|read| read.by > 0.0))
 }
 
@@ -212,9 +229,10 @@ const SINCE_6_5: [&str; 4] = [
 
 /// The values of a quantity for one node, in seconds.
 pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track {
+    let keep = |labels: &Labels| quantity.keeps(labels);
     match quantity.how {
         PlotHow::Gauge => {
-            let mut track = evidence.series.gauge(quantity.metric, instance, quantity.keep);
+            let mut track = evidence.series.gauge(quantity.metric, instance, keep);
             // A failed scrape took as long as Prometheus was willing to wait: no measurement.
             let failed = evidence.series.scrapes().get(instance);
             let up = |at: Timestamp| {
@@ -226,7 +244,7 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
             track.0.retain(|point| up(point.at));
             track
         }
-        PlotHow::Rate => evidence.series.rate(quantity.metric, instance, quantity.keep),
+        PlotHow::Rate => evidence.series.rate(quantity.metric, instance, keep),
         PlotHow::Pd => {
             let names = evidence.pd.members.keys();
             let mut same = names.filter(|name| {
@@ -236,9 +254,9 @@ pub fn track(evidence: &Evidence, quantity: &Quantity, instance: &str) -> Track 
         }
         // A member behind a bad link is slow for all its peers, and each of them for it alone.
         PlotHow::Mean if quantity.metric == ROUND_TRIPS => {
-            evidence.series.least_mean(quantity.metric, instance, "To")
+            evidence.series.least_mean(quantity.metric, instance, PEER)
         }
-        PlotHow::Mean => evidence.series.mean(quantity.metric, instance, 1.0, quantity.keep),
+        PlotHow::Mean => evidence.series.mean(quantity.metric, instance, 1.0, keep),
     }
 }
 

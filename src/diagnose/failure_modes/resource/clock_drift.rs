@@ -4,6 +4,7 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, num
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
@@ -116,7 +117,7 @@ fn counted_jumps(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> V
             uncertainty_ms: first.at - first.since,
             lasts: false,
             text: format!("{metric} rises"),
-            read: (&format!("rate({metric}{{instance=\"{instance}\"}})"), number(first.value)),
+            read: (&Selected::all(metric, instance).rate(), number(first.value)),
             plot: vec![Plot {
                 metric: metric.to_owned(),
                 how: PlotHow::Rate,

@@ -9,6 +9,7 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, num
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{above, below};
 use crate::diagnose::observations::tracks::Track;
@@ -131,7 +132,7 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
         uncertainty_ms: UNCERTAIN_MS,
         lasts: stop.lasts,
         text: stop.text,
-        read: (&format!("rate({}{{instance=\"{instance}\"}})", stop.metric), number(stop.value)),
+        read: (&Selected::all(stop.metric, instance).rate(), number(stop.value)),
         plot: vec![Plot {
             metric: stop.metric.to_owned(),
             how: PlotHow::Rate,

@@ -5,7 +5,9 @@ use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target};
 use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, Stage};
+use crate::diagnose::observations::{
+    HAS_LEADER, HungMember, LOG_WRITES, Selected, Shown, Sign, Stage,
+};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -88,7 +90,7 @@ fn log_still(shown: &Shown, target: Target, instance: &str) -> Finding {
         uncertainty_ms: shown.uncertainty_ms,
         lasts: shown.lasts,
         text: "etcd writes nothing to its log, while other members do".to_owned(),
-        read: (&format!("rate({LOG_WRITES}{{instance=\"{instance}\"}})"), "0".to_owned()),
+        read: (&Selected::all(LOG_WRITES, instance).rate(), "0".to_owned()),
         plot: vec![plot(LOG_WRITES, PlotHow::Rate, instance)],
     })
 }

@@ -6,7 +6,7 @@ use crate::diagnose::findings::finding::{
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::{HEALTH, late_checks};
+use crate::diagnose::observations::{HEALTH, Selected, late_checks};
 use crate::model::TimeRange;
 
 /// A claim for each link between two stores whose health checks take long in both directions, while
@@ -58,6 +58,5 @@ pub fn slow_links(observed: &ObservedWindow<'_>) -> Vec<Claim> {
 
 /// How the time that a store's health checks take is computed: over the stretch, the median of this.
 fn median_of_means(instance: &str) -> String {
-    let of = format!("{{instance=\"{instance}\"}}");
-    format!("rate({HEALTH}_sum{of}) / rate({HEALTH}_count{of})")
+    format!("median of {}", Selected::all(HEALTH, instance).mean())
 }

@@ -4,6 +4,7 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, num
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::invariants::above;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::Labels;
@@ -45,10 +46,10 @@ pub fn crossings(
             Claim::new(target.clone(), stretch.range.start, uncertainty_ms, limit.confidence);
         claim.stores = vec![store];
         claim.end = (!stretch.lasts).then_some(stretch.range.end);
-        let series = format!("{}{{instance=\"{instance}\"}}", limit.metric);
+        let selected = Selected::all(limit.metric, instance);
         let reference = match limit.how {
-            PlotHow::Gauge => series,
-            _ => format!("rate({series})"),
+            PlotHow::Gauge => selected.selector(""),
+            _ => selected.rate(),
         };
         let reading = crossing(Crossing {
             kind: limit.kind,
