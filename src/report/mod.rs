@@ -3,6 +3,7 @@
 //! The same result gives the same bytes in any time zone and any locale. Nothing is written to a file or
 //! a terminal here: that is the callers' work.
 
+mod called;
 mod capture_text;
 mod diagnosed;
 mod explain_text;
@@ -30,6 +31,7 @@ mod tone;
 mod verdict_text;
 mod why_not_text;
 
+pub use called::{Called, shell_word};
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::{Diagnosed, Verification};
 pub use explain_text::explain_text;

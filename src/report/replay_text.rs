@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::called::Called;
 use super::diagnosed::Diagnosed;
 use super::page::{Color, Ink, Page, clock, ends, length, wrap};
 use super::tone::Tone;
@@ -25,7 +26,12 @@ const ENTRIES_LISTED: usize = 4_000;
 /// columns are used.
 /// `called` is what the reader calls the run, for the commands that are advised next. Control characters in
 /// what came from outside are escaped.
-pub fn replay_text(diagnosed: &Diagnosed, called: &str, width: usize, color: Color) -> String {
+pub fn replay_text(
+    diagnosed: &Diagnosed,
+    called: Called<'_>,
+    width: usize,
+    color: Color,
+) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let report = &diagnosed.replay;
     page.summary(called, diagnosed);

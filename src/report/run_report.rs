@@ -11,7 +11,7 @@ use super::replay_report::report_of;
 use crate::capture::CaptureError;
 use crate::diagnose::{Evidence, Finding, Plot, PlotHow, Verdict, draw};
 use crate::model::{Gap, Source};
-use crate::session::{Judgement, Session, View};
+use crate::session::{Judgement, Session, Window};
 use crate::timeline::Evaluation;
 
 /// The version of the JSON of a [`RunReport`].
@@ -97,13 +97,13 @@ impl EvidencePlot {
     }
 }
 
-/// Judges the whole of a run and draws its evidence.
+/// Judges a window of the session and draws its evidence.
 ///
 /// # Errors
 ///
 /// [`CaptureError`] where the capture cannot be read.
-pub fn run_report(session: &Session) -> Result<RunReport, CaptureError> {
-    let (judgement, evidence) = session.load(View::WHOLE)?.judge_with_evidence()?;
+pub fn run_report(window: Window<'_>, session: &Session) -> Result<RunReport, CaptureError> {
+    let (judgement, evidence) = window.judge_with_evidence()?;
     let Judgement { verdict, recording, pd } = judgement;
     let reader = session.reader();
     let digest = reader.digest()?;

@@ -1,5 +1,6 @@
 //! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
 
+use super::called::{Called, shell_word};
 use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock, length};
 use crate::diagnose::{Cause, Clients, Finding, Outcome, ServedRates, Unchecked, Verdict, number};
@@ -30,9 +31,9 @@ struct Piece {
 impl Page {
     /// Adds the summary, in at most [`SUMMARY_LINES`] lines and those about what to do, after a line about
     /// damage. A piece of text is shown completely or, where pieces of higher priority leave no room, not at all.
-    pub(super) fn summary(&mut self, run: &str, diagnosed: &Diagnosed) {
+    pub(super) fn summary(&mut self, called: Called<'_>, diagnosed: &Diagnosed) {
         let verdict = &diagnosed.verdict;
-        let next = next_steps(run, verdict);
+        let next = next_steps(called, verdict);
         let mut pieces = pieces(verdict);
         pieces.extend(diagnosed.alerts_text().map(|text| Piece {
             weight: Weight::Reason,
@@ -222,11 +223,13 @@ fn place_and_time(cause: &Cause) -> String {
 
 /// Commands for the next step: to show the samples behind the first finding, and to check what could not
 /// be checked.
-fn next_steps(run: &str, verdict: &Verdict) -> Vec<String> {
+fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
+    let run = called.run;
     let mut steps = Vec::new();
     let cause = verdict.causes.first();
     if let Some(reason) = cause.and_then(|cause| cause.evidence.first()) {
-        steps.push(format!("operator explain {} {}", shell_word(run), reason.finding));
+        let finding = &reason.finding;
+        steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
     let command = unchecked.iter().find_map(|one| one.command.as_deref());
@@ -239,15 +242,6 @@ fn about(run: &str, command: &str) -> String {
     match command.strip_prefix("operator replay RUN") {
         Some(rest) => format!("operator replay {}{rest}", shell_word(run)),
         None => command.to_owned(),
-    }
-}
-
-/// A text as one word of a shell: in quotes where it has other characters than names and paths usually have.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./+=:,@%".contains(c);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 

@@ -1,58 +1,66 @@
 //! What became of one failure mode, as text: `operator replay --why-not`.
 
+use super::page::wrap;
 use crate::diagnose::{ClaimFate, WhyNot};
 use crate::model::escape;
 
-/// The answer to why a mode is not, or is, in a verdict. Text from outside is escaped.
-pub fn why_not_text(why: &WhyNot) -> String {
-    let mut text = format!("{}: {}\n", why.mode, why.says);
+/// The answer to why a mode is not, or is, in a verdict, in lines of at most `width` columns where words allow.
+/// Text from outside is escaped.
+pub fn why_not_text(why: &WhyNot, width: usize) -> String {
+    let mut page = Lines { text: format!("{}: {}\n", why.mode, why.says), width };
     for need in &why.needs {
         let state = match need.recorded {
             true => "recorded".to_owned(),
             false => format!("missing; {}", need.command),
         };
-        text.push_str(&format!("  needs    {}: {state}\n", need.name));
+        page.push(2, "needs", &format!("{}: {state}", need.name));
     }
-    let seen: Vec<String> = why
-        .metrics
-        .iter()
-        .filter(|metric| metric.series > 0)
-        .map(|metric| format!("{} ({})", metric.name, metric.series))
-        .collect();
-    let missing = why.metrics.iter().filter(|metric| metric.series == 0).map(|metric| metric.name);
-    for name in seen {
-        text.push_str(&format!("  saw      {name}\n"));
+    for metric in why.metrics.iter().filter(|metric| metric.series > 0) {
+        page.push(2, "saw", &format!("{}, {} series", metric.name, metric.series));
     }
-    for name in missing {
-        text.push_str(&format!("  missing  {name}\n"));
+    for metric in why.metrics.iter().filter(|metric| metric.series == 0) {
+        page.push(2, "missing", metric.name);
     }
     if why.claims.is_empty() {
-        text.push_str("  claimed  nothing: what was seen crosses none of its thresholds\n");
+        page.push(2, "claimed", "nothing: what was seen crosses none of its thresholds");
     }
     for sentence in &why.apart {
-        text.push_str(&format!("  unlike   {}\n", escape(sentence)));
+        page.push(2, "unlike", &escape(sentence));
     }
     for claim in &why.claims {
-        push_claim(&mut text, claim);
+        page.claim(claim);
     }
-    text
+    page.text
 }
 
-fn push_claim(text: &mut String, claim: &ClaimFate) {
-    text.push_str(&format!(
-        "  claimed  {} since {}, confidence {}: {}\n",
-        escape(&claim.target.text()),
-        claim.onset_ms,
-        claim.confidence,
-        escape(&claim.fate)
-    ));
-    let lines = [("for", &claim.evidence), ("against", &claim.against)];
-    for (what, sentences) in lines {
-        for sentence in sentences {
-            text.push_str(&format!("    {what:<8} {}\n", escape(sentence)));
+/// Columns of the word before a sentence.
+const WORD: usize = 9;
+
+/// Lines that each begin with a word about what follows.
+struct Lines {
+    text: String,
+    width: usize,
+}
+
+impl Lines {
+    fn push(&mut self, indent: usize, word: &str, sentence: &str) {
+        let mut before = format!("{:indent$}{word:<WORD$}", "");
+        for line in wrap(sentence, self.width.saturating_sub(indent + WORD)) {
+            self.text.push_str(&format!("{before}{line}\n"));
+            before = " ".repeat(indent + WORD);
         }
     }
-    if let Some(missing) = &claim.missing {
-        text.push_str(&format!("    missing  {}\n", escape(missing)));
+
+    fn claim(&mut self, claim: &ClaimFate) {
+        let (target, fate) = (escape(&claim.target.text()), escape(&claim.fate));
+        let claimed =
+            format!("{target} since {}, confidence {}: {fate}", claim.onset_ms, claim.confidence);
+        self.push(2, "claimed", &claimed);
+        for (word, sentences) in [("for", &claim.evidence), ("against", &claim.against)] {
+            sentences.iter().for_each(|sentence| self.push(4, word, &escape(sentence)));
+        }
+        if let Some(missing) = &claim.missing {
+            self.push(4, "missing", &escape(missing));
+        }
     }
 }

@@ -444,7 +444,12 @@ fn marks_are_told_and_the_report_names_itself() {
     );
     let verdict = crate::diagnose::diagnose(&evidence);
     let diagnosed = crate::report::Diagnosed::new(report.clone(), verdict, Default::default());
-    let text = crate::report::replay_text(&diagnosed, "run", 80, crate::report::Color::Plain);
+    let text = crate::report::replay_text(
+        &diagnosed,
+        crate::report::Called::whole("run"),
+        80,
+        crate::report::Color::Plain,
+    );
     assert!(text.contains("note: look\\u{1b}[31m here"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let json = crate::report::replay_json(&report);

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use operator::report::{
     HtmlPage, MARKDOWN_CHARS, PageContent, RunReport, html_page, markdown, run_report,
 };
-use operator::session::Session;
+use operator::session::{Session, View};
 use testkit::hostile_files::{HOSTILE, MARKUP, write_capture};
 
 /// The most bytes of a page without a capture inside.
 const PAGE_BYTES: usize = 400_000;
 
 fn report_of(path: &Path) -> RunReport {
-    run_report(&Session::open(path).expect("it opens")).expect("it can be judged")
+    let session = Session::open(path).expect("it opens");
+    let window = session.load(View::WHOLE).expect("it can be read");
+    run_report(window, &session).expect("it can be judged")
 }
 
 fn bundled(name: &str) -> PathBuf {

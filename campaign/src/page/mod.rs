@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use browser::Browser;
 use operator::report::{PageContent, html_page, run_report};
-use operator::session::Session;
+use operator::session::{Session, View};
 use operator::share::{Destination, ExportOptions, Page, Redaction, export_page};
 use testkit::capture_server::captures_in;
 use testkit::exports::redacted;
@@ -89,7 +89,8 @@ fn pages(folders: &[PathBuf], scratch: &Path) -> Result<Vec<Shown>> {
     for (number, capture) in captures.iter().enumerate() {
         let name = capture.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let path = scratch.join(format!("{name}.html"));
-        let report = run_report(&Session::open(capture)?)?;
+        let session = Session::open(capture)?;
+        let report = run_report(session.load(View::WHOLE)?, &session)?;
         std::fs::write(&path, html_page(&report, PageContent::Report).alone())?;
         pages.push(Shown { name: name.clone(), path, most_bytes: MOST_BYTES[0] });
         // What is around a capture is the same for all, so that two of them tell as much.
@@ -110,7 +111,8 @@ fn pages(folders: &[PathBuf], scratch: &Path) -> Result<Vec<Shown>> {
 }
 
 fn around(session: &Session) -> Result<Page, operator::capture::CaptureError> {
-    let page = html_page(&run_report(session)?, PageContent::ReportAndCapture);
+    let page =
+        html_page(&run_report(session.load(View::WHOLE)?, session)?, PageContent::ReportAndCapture);
     Ok(Page { before: page.before, after: page.after })
 }
 

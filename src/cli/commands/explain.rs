@@ -7,18 +7,21 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::diagnose::{Finding, Verdict, draw};
 use crate::model::escape_path;
 use crate::report::{Color, explain_text, table};
-use crate::session::{Session, View};
+use crate::session::{Judgement, Session};
 
 const EXAMPLES: &str = "\
 Examples:
-  operator explain chaos-02                which findings there are
+  operator explain chaos-02  which findings there are
   operator explain chaos-02 F3
+  operator explain chaos-02 F1 --at 16:32
+      as `operator replay --at` numbers them
   operator explain latest F1 --format json";
 
 /// Arguments of `explain`.
@@ -31,6 +34,8 @@ pub struct ExplainArgs {
     /// The finding, such as F3; without it, all are listed
     #[arg(value_name = "FINDING")]
     finding: Option<String>,
+    #[command(flatten)]
+    view: ViewArgs,
     /// Columns of the text, the same on every terminal, so that its bytes are too
     #[arg(long, value_name = "COLUMNS", default_value_t = 80)]
     width: usize,
@@ -43,10 +48,13 @@ pub struct ExplainArgs {
 /// Where there is no such run or finding, or the capture cannot be read.
 pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
-    let session = Session::open(&path)?;
+    let mut session = Session::open(&path)?;
+    let view = args.view.of(&mut session)?;
     let cannot = || format!("cannot judge {}", escape_path(path.shown()));
-    let window = session.load(View::WHOLE).with_context(cannot)?;
-    let (evidence, verdict) = window.judged_as_of(window.end())?;
+    let window = session.load(view).with_context(cannot)?;
+    let (Judgement { verdict, .. }, evidence) =
+        window.judge_with_evidence().with_context(cannot)?;
+    args.view.unless_unmatched(&evidence)?;
     let Some(asked) = &args.finding else { return list(global.format, &verdict) };
     let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(asked));
     let Some(finding) = found else {

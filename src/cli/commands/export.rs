@@ -8,8 +8,8 @@ use bytesize::ByteSize;
 use clap::Args;
 use serde_json::json;
 
-use super::replay::window;
 use crate::capture::{CaptureError, CaptureReader};
+use crate::cli::config::viewed::window;
 use crate::cli::exit::CliError;
 use crate::cli::pseudonym_key::{key, write_private};
 use crate::cli::terminal::output::{self, Format};
@@ -19,7 +19,7 @@ use crate::diagnose::counted;
 use crate::model::{Event, EventKind, LabelMatcher, TimeRange, Timestamp, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
 use crate::report::{self, HtmlPage, PageContent, html_page};
-use crate::session::Session;
+use crate::session::{Session, View};
 use crate::share::{
     Destination, ExportOptions, Exported, Page, Redaction, ShareError, Truths, export, export_page,
     issue_comment,
@@ -32,14 +32,16 @@ const AFTER_MS: i64 = 10 * 60_000;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator export chaos-01                          one redacted file, and Markdown for the issue
-  operator export chaos-01 --html                   the same inside a page that shows what broke
-  operator export latest --around F1                twenty minutes before the finding, ten after
+  operator export chaos-01  one redacted file, and Markdown for the issue
+  operator export chaos-01 --html
+      the same inside a page that shows what broke
+  operator export latest --around F1
+      twenty minutes before the finding, ten after
   operator export latest --from -30m -o slow.capture.gz
   operator export chaos-01 --max-size 8MB --map private.json
 
-Hosts, addresses, names, paths and keys become pseudonyms; what is unknown is replaced too. The file is
-searched for every original before it gets its name. Every command opens it as it is.";
+Hosts, addresses, names, paths and keys become pseudonyms; what is unknown is replaced too. The \
+file is searched for every original before it gets its name. Every command opens it as it is.";
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -118,7 +120,7 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
 
 /// The report of the exported capture, as the page around it.
 fn page(session: &Session) -> Result<Page, CaptureError> {
-    let report = report::run_report(session)?;
+    let report = report::run_report(session.load(View::WHOLE)?, session)?;
     let HtmlPage { before, after } = html_page(&report, PageContent::ReportAndCapture);
     Ok(Page { before, after })
 }

@@ -7,17 +7,18 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::capture::CaptureReader;
-use crate::cli::config::told::ToldArgs;
+use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Citation, Evidence, MODES, Outcome, Verdict, WhyNot};
-use crate::model::{AsOf, TimeRange, Timestamp, canonical_json, escape_path, similar_names};
+use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
+use crate::model::{canonical_json, escape_path, similar_names};
 use crate::report::{
-    Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of, why_not_text,
+    Called, Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of,
+    why_not_text,
 };
-use crate::session::{Judgement, Session, View, check_citations};
+use crate::session::{Judgement, Session, check_citations};
 use crate::share::disagreement;
 use crate::timeline::Evaluation;
 
@@ -28,16 +29,19 @@ const EXAMPLES: &str = "\
 Examples:
   operator replay --run chaos-01
   operator replay latest --format json
-  operator replay latest --format prompt                   to paste into an assistant
-  operator replay captures/chaos-01.capture --from -5m     the last five minutes of the capture
-  operator replay chaos-01 --at -3m                        as it looked three minutes before the end
+  operator replay latest --format prompt
+      to paste into an assistant
+  operator replay captures/chaos-01.capture --from -5m
+      the last five minutes of the capture
+  operator replay chaos-01 --at -3m  as it looked three minutes before the end
   operator replay chaos-01 --verify
-  operator replay chaos-01 --why-not slow_disk             what that mode needs, saw and claimed
+  operator replay chaos-01 --why-not slow_disk
+      what that mode needs, saw and claimed
 
-Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told.
-Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or an
-offset: -5m counts back from the END of the capture and not from now, +5m on from its start. The same
-capture gives the same bytes on every machine.";
+Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told. \
+Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
+an offset: -5m counts back from the END of the capture and not from now, +5m on from its start. \
+The same capture gives the same bytes on every machine.";
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -49,25 +53,15 @@ pub struct ReplayArgs {
     /// The same as RUN
     #[arg(long = "run", id = "run_flag", value_name = "RUN")]
     run_flag: Option<OsString>,
-    /// Begin here instead of at the capture's start
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
-    from: Option<String>,
-    /// End here instead of at the capture's end
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
-    to: Option<String>,
-    /// Answer as of this instant, with nothing seen that was observed later. Looks back an hour, as
-    /// `watch` does, unless --from says more
-    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with_all = ["to", "post_mortem"])]
-    at: Option<String>,
+    #[command(flatten)]
+    view: ViewArgs,
     /// See the whole window before judging; the default
-    #[arg(long)]
+    #[arg(long, conflicts_with = "at")]
     post_mortem: bool,
     /// Say instead what became of this failure mode, such as `store_crash`: what it needs, what was seen,
     /// what it claimed and why that lost
     #[arg(long, value_name = "MODE", conflicts_with = "verify")]
     why_not: Option<String>,
-    #[command(flatten)]
-    told: ToldArgs,
     /// Evaluate twice, differently, and compare; look up in the capture what findings cite. Exits with 4
     /// where anything differs
     #[arg(long)]
@@ -80,12 +74,9 @@ impl ReplayArgs {
         Self {
             run: Some(run),
             run_flag: None,
-            from: None,
-            to: None,
-            at: None,
+            view: ViewArgs::default(),
             post_mortem: false,
             why_not: None,
-            told: ToldArgs::default(),
             verify: false,
         }
     }
@@ -100,8 +91,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let name = args.run.as_deref().or(args.run_flag.as_deref()).unwrap_or(OsStr::new("latest"));
     let path = lookup::find(&global.dir, name)?;
     let mut session = Session::open(&path)?;
-    session.tell(args.told.clone().told()?);
-    let view = view(&session, args)?;
+    let view = args.view.of(&mut session)?;
     let cannot = || format!("cannot replay {}", escape_path(path.shown()));
     let window = session.load(view).with_context(cannot)?;
     if let Some(mode) = args.why_not.as_deref() {
@@ -119,7 +109,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     }
     let again = args.verify.then(|| window.verdict_out_of_order()).transpose()?;
     let (judgement, evidence) = window.judge_with_evidence().with_context(cannot)?;
-    unless_unmatched(&args.told, &evidence)?;
+    args.view.unless_unmatched(&evidence)?;
     let Judgement { verdict, recording, pd } = judgement;
     if let Some(again) = again {
         let (first, second) = (canonical_json(&verdict), canonical_json(&again));
@@ -134,10 +124,10 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
     let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
-    let bytes = printed(global, &report, &path.called(name));
+    let called = Called { run: &path.called(name), view: &args.view.as_text() };
+    let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
-    let is_whole = args.from.is_none() && args.to.is_none() && args.at.is_none();
-    if let Some(export) = reader.meta().export.as_ref().filter(|_| is_whole)
+    if let Some(export) = reader.meta().export.as_ref().filter(|_| args.view.is_whole())
         && let Some(told) = disagreement(export, &report.verdict)
     {
         remark(&told);
@@ -146,7 +136,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     Ok(code_of(report.verdict.outcome))
 }
 
-fn printed(global: &Global, report: &Diagnosed, called: &str) -> String {
+fn printed(global: &Global, report: &Diagnosed, called: Called<'_>) -> String {
     match global.wide_format {
         AnyFormat::Json => replay_json(report),
         AnyFormat::Prompt => prompt_text(report),
@@ -165,17 +155,6 @@ fn code_of(outcome: Outcome) -> Code {
         Outcome::NoFault => Code::Ok,
         Outcome::CannotTell => Code::CannotTell,
     }
-}
-
-/// # Errors
-///
-/// [`CliError::Usage`] where `--cluster` or `--node` was given and matches nothing of the run.
-fn unless_unmatched(told: &ToldArgs, evidence: &Evidence) -> Result<(), CliError> {
-    let unmatched = &evidence.nodes.unmatched_answers;
-    if unmatched.is_empty() || (told.cluster.is_none() && told.nodes.is_empty()) {
-        return Ok(());
-    }
-    Err(CliError::Usage(unmatched.join("; ")))
 }
 
 /// Looks up what a verdict cites, after its evaluations were found to agree.
@@ -201,78 +180,18 @@ const EVALUATIONS: usize = 2;
 /// Prints what became of a failure mode.
 fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {
     let why = why.ok_or_else(|| {
-        let known = MODES.iter().map(|mode| mode.name);
-        let near = similar_names(mode, known, |_| 0.6, 3);
+        let known = || MODES.iter().map(|mode| mode.name);
+        let near = similar_names(mode, known(), |_| 0.6, 3);
         let near = match near.is_empty() {
-            true => String::new(),
+            true => format!(": there are {}", known().collect::<Vec<_>>().join(", ")),
             false => format!("; did you mean {}?", near.join(", ")),
         };
         CliError::Usage(format!("there is no failure mode {mode:?}{near}"))
     })?;
     let text = match global.wide_format {
         AnyFormat::Json => format!("{}\n", canonical_json(&why)),
-        _ => why_not_text(&why),
+        _ => why_not_text(&why, WIDTH),
     };
     output::write(text.as_bytes())?;
     Ok(Code::Ok)
-}
-
-/// Which part of a capture is looked at, and as of which instant.
-fn view(session: &Session, args: &ReplayArgs) -> anyhow::Result<View> {
-    let whole = session.window();
-    let Some(at) = args.at.as_deref() else {
-        let range = window(whole, args.from.as_deref(), args.to.as_deref())?;
-        return Ok(View { range, as_of: AsOf::END });
-    };
-    let at = Timestamp::parse_within(at, whole)?;
-    let view = session.view_as_of(at);
-    let view = match args.from.as_deref() {
-        Some(from) => {
-            let from = window(whole, Some(from), None)?.start;
-            View { range: view.as_of.within(TimeRange::new(from, Timestamp::MAX)), ..view }
-        }
-        None => view,
-    };
-    if !view.range.overlaps(&whole) {
-        return Err(CliError::Usage(format!(
-            "nothing was known at {at}: the capture covers {} to {}",
-            whole.start, whole.end
-        ))
-        .into());
-    }
-    Ok(view)
-}
-
-/// The part of the capture to replay; see [`Timestamp::parse_within`].
-pub(super) fn window(
-    whole: TimeRange,
-    from: Option<&str>,
-    to: Option<&str>,
-) -> anyhow::Result<TimeRange> {
-    let parse = |text: Option<&str>, otherwise| {
-        text.map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
-    };
-    let range = TimeRange::new(parse(from, whole.start)?, parse(to, whole.end)?);
-    if (from.is_some() || to.is_some()) && !range.overlaps(&whole) {
-        return Err(CliError::Usage(format!(
-            "nothing was recorded between {} and {}: the capture covers {} to {}",
-            range.start, range.end, whole.start, whole.end
-        ))
-        .into());
-    }
-    Ok(range)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_count_back_from_the_end_of_the_capture() {
-        let at = Timestamp::from_millis;
-        let whole = TimeRange::new(at(1_000_000), at(2_000_000));
-        let range = window(whole, Some("-5m"), None).expect("the time is fine");
-        assert_eq!(range, TimeRange::new(at(1_700_000), at(2_000_000)));
-        assert!(window(whole, None, Some("-1h")).is_err());
-    }
 }

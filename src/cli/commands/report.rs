@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::capture::{FileMode, UnfinishedFile};
+use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, AnyFormat};
 use crate::cli::terminal::remarks::remark;
@@ -17,9 +18,11 @@ use crate::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator report chaos-02 -o chaos-02.html            one page for a browser, which loads nothing
-  operator report latest --format markdown             for an issue or a CI job's summary
-  operator report chaos-02 --format json
+  operator report chaos-02 -o chaos-02.html
+      one page for a browser, which loads nothing
+  operator report latest --format markdown  for an issue or a CI job's summary
+  operator report chaos-02 --at 16:32 --format json
+      as it looked then
 
 `operator export --html` writes the same page with the redacted capture inside.";
 
@@ -34,6 +37,8 @@ pub struct ReportArgs {
     /// Without a file, the report goes to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 /// Writes the report of a run.
@@ -43,8 +48,11 @@ pub struct ReportArgs {
 /// Where there is no such run, it cannot be read, or a file cannot be written.
 pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
-    let session = Session::open(&path)?;
-    let report = run_report(&session)
+    let mut session = Session::open(&path)?;
+    let view = args.view.of(&mut session)?;
+    let report = session
+        .load(view)
+        .and_then(|window| run_report(window, &session))
         .with_context(|| format!("cannot judge {}", escape_path(path.shown())))?;
     let text = match format(global.wide_format, args.output.as_deref()) {
         AnyFormat::Json => replay_json(&report),

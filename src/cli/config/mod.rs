@@ -10,3 +10,4 @@ pub(super) mod retention;
 pub(super) mod sources;
 pub(super) mod subjects;
 pub(super) mod told;
+pub(super) mod viewed;

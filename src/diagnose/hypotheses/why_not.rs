@@ -113,7 +113,7 @@ fn fate(
     ClaimFate {
         target: claim.target.clone(),
         onset_ms: claim.onset,
-        confidence: (claim.confidence * 100.0).round() / 100.0,
+        confidence: (claim.confidence.max(0.0) * 100.0).round() / 100.0,
         fate: match &hypothesis.role {
             Role::Stands => "it stands in the verdict".to_owned(),
             Role::Follows(cause) => {

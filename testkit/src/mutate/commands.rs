@@ -19,8 +19,8 @@ use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, jo
 use operator::promql::{Dialect, Engine, EngineOptions, Expression};
 use operator::report::report_of;
 use operator::report::{
-    Color, Diagnosed, PageContent, explain_text, html_page, markdown, query_csv, query_text,
-    replay_json, replay_text, rules_text, run_report,
+    Called, Color, Diagnosed, PageContent, explain_text, html_page, markdown, query_csv,
+    query_text, replay_json, replay_text, rules_text, run_report,
 };
 use operator::rules::{self, External, Near, RuleFile, Settings};
 use operator::session::{CaptureStorage, Session, View};
@@ -76,7 +76,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
         explain_text(finding, &draw(&evidence, finding), evidence.window, (80, Color::Plain));
     }
     if part.is_none() {
-        let report = run_report(&session)?;
+        let report = run_report(session.load(View::WHOLE)?, &session)?;
         html_page(&report, PageContent::Report);
         markdown(&report);
     }
@@ -84,7 +84,7 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let pd = window.pd().summary(Evaluation::Sequential)?;
     let report = report_of(window.recording(), pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict, Default::default());
-    replay_text(&report, "mutant", 80, Color::Plain);
+    replay_text(&report, Called::whole("mutant"), 80, Color::Plain);
     replay_json(&report);
     Ok(())
 }

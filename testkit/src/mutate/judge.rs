@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use operator::capture::{CaptureError, CaptureReader, Damage, verify};
-use operator::report::{Color, Diagnosed, replay_json, replay_text, report_of};
+use operator::report::{Called, Color, Diagnosed, replay_json, replay_text, report_of};
 use operator::session::{Judgement, Session, View};
 use operator::timeline::Evaluation;
 
@@ -105,6 +105,6 @@ pub(super) fn replay(path: &Path) -> Result<(String, Vec<Damage>), CaptureError>
     let damage = session.reader().damage();
     let report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     let report = Diagnosed::new(report, verdict, Default::default());
-    replay_text(&report, "mutant", 80, Color::Plain);
+    replay_text(&report, Called::whole("mutant"), 80, Color::Plain);
     Ok((replay_json(&report), damage))
 }
