@@ -23,6 +23,17 @@ pub enum Value {
     Matrix(Vec<Series>),
 }
 
+impl Value {
+    /// Whether it has no element.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Vector(samples) => samples.is_empty(),
+            Self::Matrix(series) => series.is_empty(),
+            Self::Scalar(_) | Self::String { .. } => false,
+        }
+    }
+}
+
 /// One element of an instant vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSample {

@@ -23,17 +23,18 @@ const DEFAULT_POINTS: i64 = 250;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator query chaos-02 'sum by (instance) (rate(tikv_grpc_msg_duration_seconds_count[1m]))'
+  operator query chaos-02 \\
+      'sum by (instance) (rate(tikv_grpc_msg_duration_seconds_count[1m]))'
   operator query chaos-02 up --time -5m
   operator query chaos-02 'rate(process_cpu_seconds_total[1m])' --plot
   operator query chaos-02 up --start -5m --step 15s --format csv
   operator query chaos-02 --metrics 'tikv_raftstore_.*'
 
-Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from the
-end of the run, +5m from its start.
+Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
+from the end of the run, +5m from its start.
 
-In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would take
-for a formula has a ' before it; numbers stand as they are.";
+In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would \
+take for a formula has a ' before it; numbers stand as they are.";
 
 /// Arguments of `query`.
 #[derive(Debug, Args)]
@@ -121,7 +122,9 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         }
     };
     write(global, args, &answer, range)?;
-    write_remarks(global, &reader, &storage, &expression, &answer)?;
+    if !global.quiet {
+        write_remarks((&reader, &storage), &expression, &answer, range)?;
+    }
     Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
 }
 
@@ -179,6 +182,13 @@ fn when(args: &QueryArgs, window: TimeRange) -> anyhow::Result<When> {
         Some(text) => parse_duration_ms(text)?,
         None => ((end - start) / DEFAULT_POINTS / 1000 * 1000).max(1000),
     };
+    if step_ms <= 0 {
+        return Err(CliError::Usage("--step takes a time that is longer than 0".to_owned()).into());
+    }
+    if start > end {
+        let text = format!("--start {start} is after --end {end}");
+        return Err(CliError::Usage(text).into());
+    }
     Ok(When::Range { start, end, step_ms })
 }
 
@@ -215,17 +225,14 @@ fn parquet(_: &Answer) -> anyhow::Result<Vec<u8>> {
     Err(CliError::Usage(why.to_owned()).into())
 }
 
-/// Writes the remarks about an answer to stderr: annotations, damage, and metrics that do not exist.
+/// Writes the remarks about an answer over `range` to stderr: annotations, damage, a time of which nothing was
+/// recorded, and metrics that do not exist.
 fn write_remarks(
-    global: &Global,
-    reader: &CaptureReader,
-    storage: &CaptureStorage<'_>,
+    (reader, storage): (&CaptureReader, &CaptureStorage<'_>),
     expression: &Expression,
     answer: &Answer,
+    range: TimeRange,
 ) -> anyhow::Result<()> {
-    if global.quiet {
-        return Ok(());
-    }
     for text in answer.annotations.warnings().chain(answer.annotations.infos()) {
         remark(text);
     }
@@ -236,6 +243,11 @@ fn write_remarks(
         expression.selectors().iter().filter_map(|selector| selector.metric()).collect();
     asked.sort_unstable();
     asked.dedup();
+    let run = reader.window();
+    let is_outside = range.start >= run.end || range.end < run.start;
+    if answer.value.is_empty() && is_outside && !run.is_empty() {
+        remark(&format!("note: the capture covers {} to {}", run.start, run.end));
+    }
     let recorded = reader.metrics();
     for name in asked {
         let is_there = match PD_METRICS.iter().any(|metric| metric.name == name) {
