@@ -30,7 +30,12 @@ pub struct Truth {
     pub address: Option<String>,
     /// When it was injected, in milliseconds since the Unix epoch.
     pub t_inject_ms: Option<i64>,
+    /// Whether one of the fields [`DONE`] is there, be it null.
+    says_what: bool,
 }
+
+/// The fields that say what was done.
+const DONE: [&str; 2] = ["fault", "change"];
 
 impl Truth {
     /// Opens the truth that is sealed inside a capture; `None` where there is none.
@@ -53,6 +58,7 @@ impl Truth {
     pub fn parse(bytes: &[u8]) -> Result<Self, TruthError> {
         let fields: Map<String, Value> = serde_json::from_slice(bytes)?;
         Ok(Self {
+            says_what: DONE.iter().any(|field| fields.contains_key(*field)),
             fault: read(&fields, "fault")?,
             change: read(&fields, "change")?,
             node: read(&fields, "node")?,
@@ -60,6 +66,26 @@ impl Truth {
             address: read(&fields, "address")?,
             t_inject_ms: read(&fields, "t_inject_ms")?,
         })
+    }
+
+    /// Checks that it says what was done, if only that nothing was: a field that is spelt wrong is none.
+    ///
+    /// # Errors
+    ///
+    /// [`TruthError::SaysNothing`] where it does not.
+    pub fn check_fields(&self) -> Result<(), TruthError> {
+        if self.says_what { Ok(()) } else { Err(TruthError::SaysNothing) }
+    }
+
+    /// What was done and where, for a person: `store_crash at tikv-0`.
+    pub fn text(&self) -> String {
+        let store = self.store_id.map(|id| format!("store {id}"));
+        let place = self.node.clone().or(store).or(self.address.clone());
+        let place = place.map_or_else(String::new, |place| format!(" at {place}"));
+        match (&self.fault, &self.change) {
+            (None, None) => "nothing was broken or changed".to_owned(),
+            (Some(done), _) | (None, Some(done)) => format!("{done}{place}"),
+        }
     }
 
     /// Checks that the fault and the change are modes that diagnosis knows; others never score.
@@ -134,6 +160,11 @@ pub enum TruthError {
     /// It is no JSON object.
     #[error("it is no JSON object")]
     Json(#[from] serde_json::Error),
+    /// It does not say what was done.
+    #[error(
+        "it has neither \"fault\" nor \"change\": \"fault\": null says that nothing was broken"
+    )]
+    SaysNothing,
     /// A field has a value of another type.
     #[error("field {field:?}")]
     Field {
@@ -192,6 +223,8 @@ mod tests {
         assert!(store.starts_with("field \"store_id\": invalid type: string"), "{store}");
         let mode = told(r#"{"fault": "store_crsh"}"#);
         assert!(mode.contains("\"fault\"") && mode.contains("did you mean store_crash"), "{mode}");
+        let misspelt = Truth::parse(br#"{"falt": "store_crash"}"#).expect("it is an object");
+        assert!(matches!(misspelt.check_fields(), Err(TruthError::SaysNothing)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::model::{Timestamp, escape_path};
+use crate::model::{Timestamp, escape, escape_path};
 use crate::report;
 use crate::score::Truth;
 
@@ -23,17 +23,21 @@ const MAX_TRUTH_BYTES: u64 = 16 << 20;
 const EXAMPLES: &str = "\
 Examples:
   operator seal chaos-01 --truth truth.json
-  operator seal chaos-01 --truth truth.json --dry-run      checks it and changes nothing
+  operator seal chaos-01 --truth truth.json --dry-run
+      checks it and changes nothing
 
-The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is a JSON
-object; each of these fields may be absent or null, and others are kept as notes:
+The truth is for scoring. `replay` cannot read it, and `show` only says that it is there. It is \
+a JSON object; each of these fields may be absent or null, and others are kept as notes:
 
-  fault        the failure mode that was injected, such as \"store_crash\"; none: nothing was broken
+  fault        the failure mode that was injected, such as \"store_crash\";
+               none: nothing was broken
   change       the planned change that was made, such as \"rolling_restart\"
-  node         the name of the node, such as \"tikv-0\"; none: it is about the workload
+  node         the name of the node, such as \"tikv-0\"; none: it is about the
+               workload
   store_id     the id of the store, a number
   address      host and port of the node
-  t_inject_ms  when it was injected, in milliseconds since 1970, within the run";
+  t_inject_ms  when it was injected, in milliseconds since 1970, within the
+               run";
 
 /// Arguments of `seal`.
 #[derive(Debug, Args)]
@@ -71,6 +75,7 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
+    checked.check_fields().with_context(bad_truth)?;
     check_place(&path, &checked, args)?;
     if args.dry_run {
         checked.check_modes().with_context(bad_truth)?;
@@ -85,7 +90,8 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
             &json!({ "capture": lookup::path_text(path.shown()), "truth_bytes": truth.len() }),
         )?,
         Format::Text => {
-            output::line(&format!("sealed a truth inside {}", escape_path(path.shown())))?
+            let (path, what) = (escape_path(path.shown()), escape(&checked.text()));
+            output::line(&format!("sealed a truth inside {path}: {what}"))?
         }
     }
     Ok(())
@@ -118,7 +124,10 @@ fn told_dry(global: &Global, truth: &Truth, path: &Path) -> anyhow::Result<()> {
         )?,
         Format::Text => {
             let path = escape_path(path);
-            output::line(&format!("the truth {} can be sealed inside {path}", truth.name()))?;
+            output::line(&format!(
+                "the truth can be sealed inside {path}: {}",
+                escape(&truth.text())
+            ))?;
         }
     }
     Ok(())
