@@ -10,7 +10,7 @@ use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
 use crate::diagnose::counted;
 use crate::logs::{Extract, ExtractOptions, Extractor, Losses, NodeNames};
-use crate::model::{LogKind, TimeRange, escape, escape_path};
+use crate::model::{LogEvent, LogKind, TimeRange, escape, escape_path};
 use crate::nodes::{NodeIndex, Nodes};
 use crate::record::{attach_log, holds_log};
 use crate::report;
@@ -39,8 +39,8 @@ pub struct Attached {
 /// # Errors
 ///
 /// Where a file cannot be opened, no line of a node's log can be placed inside the recording, another log of
-/// the node is attached already, or the capture cannot be read or written. Logs of nodes before that one are
-/// attached then.
+/// the node is attached already, by that name or by another, or the capture cannot be read or written. Logs of
+/// nodes before that one are attached then.
 pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
     let logs = args.files()?;
     let session = Session::open(path)?;
@@ -51,7 +51,14 @@ pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
     for (node, files) in logs {
         let options = ExtractOptions { node, window, zone: args.tz, names: names(&nodes) };
         let extract = read(options, &files)?;
-        let held = holds_log(Session::open(path)?.reader(), &extract)?;
+        let session = Session::open(path)?;
+        if let Some(other) = held_by_another_name(&session, &nodes, &extract)? {
+            let (given, other) = (escape(&extract.node), escape(&other));
+            let text = format!("log of {given}: that is {other}, whose log is attached already");
+            return Err(CliError::Usage(text).into());
+        }
+        let held = holds_log(session.reader(), &extract)?;
+        drop(session);
         let mut series = 0;
         if !held {
             let mut writer = CaptureWriter::resume(path)?;
@@ -61,6 +68,22 @@ pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
         attached.push(summary(&nodes, &extract, files.len(), series, held));
     }
     Ok(attached)
+}
+
+/// The other name by which a log of the same node is attached already.
+fn held_by_another_name(
+    session: &Session,
+    nodes: &Nodes,
+    extract: &Extract,
+) -> anyhow::Result<Option<String>> {
+    let Some(own) = nodes.named(&extract.node, &extract.component) else { return Ok(None) };
+    let events = session.reader().events()?;
+    let held = events.iter().filter_map(LogEvent::of_event);
+    let mut held = held.filter(|event| event.kind == LogKind::Coverage);
+    let is_same = |event: &LogEvent| {
+        event.node != extract.node && nodes.named(&event.node, &event.component) == Some(own)
+    };
+    Ok(held.find(is_same).map(|event| event.node))
 }
 
 /// The names that nodes have in the lines that are kept.
