@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
-use crate::diagnose::findings::finding::FindingRef;
+use crate::diagnose::findings::finding::{FindingRef, counted, seconds};
 use crate::diagnose::hypotheses::mode::{Mode, Need, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
@@ -25,15 +25,21 @@ const LEAST_MS: i64 = 90_000;
 /// with those of `modes` that need it.
 pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     let mut found = Vec::from_iter(unreadable_beside(evidence, evidence.window));
+    let lacks_pd = is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics);
+    if lacks_pd {
+        found.extend(unanswering_pd(evidence));
+    }
     if evidence.window.millis() < LEAST_MS {
-        let what = "the window is shorter than a baseline and a departure";
-        found.push(Unchecked::new(what, "operator record --for 5m --pd http://PD:2379"));
+        let length = seconds(evidence.window.millis() as f64 / 1000.0);
+        let least = seconds(LEAST_MS as f64 / 1000.0);
+        let what = format!("{length} are too short: a baseline and a departure take {least}");
+        found.push(Unchecked::new(&what, "operator record --for 5m --pd http://PD:2379"));
     }
     let heard = evidence.pd.listings.len() >= 3 || evidence.series.has(HEARTBEATS);
     if !heard {
         found.extend(unmet_need(modes, Need::PdStores));
     }
-    if is_missing(evidence, Need::PdMembers) && is_missing(evidence, Need::PdMetrics) {
+    if lacks_pd {
         found.extend(unmet_need(modes, Need::PdMembers));
     }
     found.extend(undecided_clusters(evidence));
@@ -43,6 +49,15 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
     found.extend(unscraped_stores(evidence));
     found.extend(unmeasured_stores(evidence));
     found
+}
+
+/// That PD was asked, where it answered nothing at all: a wrong URL, or a way that is closed, rather than a fault.
+fn unanswering_pd(evidence: &Evidence) -> Option<Unchecked> {
+    let asks: usize = evidence.pd.members.values().map(|member| member.asks.len()).sum();
+    (asks > 0).then(|| {
+        let what = format!("PD answered none of {}", counted(asks as u64, "request"));
+        Unchecked::new(&what, "operator doctor --pd http://PD:2379")
+    })
 }
 
 /// Whether a source was not recorded.

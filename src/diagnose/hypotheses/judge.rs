@@ -161,8 +161,11 @@ fn verdict(
     let evidence = observed.evidence;
     let mut unchecked = open_questions(&observed, hypotheses, modes);
     let sees_enough = unchecked.is_empty();
-    unchecked.extend(missing_sources(evidence, modes));
-    unchecked.dedup();
+    for missing in missing_sources(evidence, modes) {
+        if !unchecked.contains(&missing) {
+            unchecked.push(missing);
+        }
+    }
     let numbered = NumberedFindings::new(std::mem::take(&mut observed.findings));
     let mut causes = standing(Nature::Fault, hypotheses, evidence, &numbered);
     causes.sort_by(|a, b| {
@@ -351,7 +354,16 @@ fn summary(
                 change.says
             )
         }
-        _ => "no fault: nothing departs from what was normal before".to_owned(),
+        _ => {
+            let normal = "no fault: nothing departs from what was normal before";
+            let source =
+                |one: &Unchecked| one.what.split(':').next().unwrap_or_default().to_owned();
+            let sources: Vec<String> = unchecked.iter().map(source).collect();
+            match sources.is_empty() {
+                true => normal.to_owned(),
+                false => format!("{normal}; not observed: {}", sources.join(", ")),
+            }
+        }
     }
 }
 
