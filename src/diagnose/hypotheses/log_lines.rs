@@ -30,12 +30,17 @@ pub fn cite_lines(claim: &mut Claim, observed: &ObservedWindow<'_>) {
             claim.evidence.push(*finding);
         }
     }
-    let logged = lines.into_iter().map(|(logged, _)| logged);
+    // What a process says of its own end tells more than who missed it.
+    let ends = lines.iter().filter(|(logged, _)| logged.is_end());
+    let end = ends.min_by_key(|(logged, _)| (rank(logged), logged.line.at));
+    if let Some((_, finding)) = end.filter(|_| claim.asks == Some(Why::ProcessEnded))
+        && let Some(place) = claim.evidence.iter().position(|one| one == finding)
+    {
+        claim.evidence[..=place].rotate_right(1);
+    }
+    let logged = lines.iter().map(|(logged, _)| logged);
     let detail = match claim.asks {
-        Some(Why::ProcessEnded) => {
-            let ends = logged.filter(|logged| logged.is_end());
-            ends.min_by_key(|logged| (rank(logged), logged.line.at)).map(ending)
-        }
+        Some(Why::ProcessEnded) => end.map(|(logged, _)| ending(logged)),
         // Who moved it says more than how its member noticed.
         Some(Why::LeadershipLeft) => logged
             .filter_map(|logged| {
@@ -95,7 +100,7 @@ fn ending(logged: &Logged) -> String {
     let value = |name: &str| line.value(name).unwrap_or("unknown").to_owned();
     match line.kind {
         _ if logged.is_full_disk() => "its disk is full".to_owned(),
-        LogKind::OutOfMemory => "it was killed for want of memory".to_owned(),
+        LogKind::OutOfMemory => "it was killed because memory ran out".to_owned(),
         LogKind::Panic => match line.value("location") {
             Some(location) => format!("it panicked at {location}: {}", short(&line.text)),
             None => format!("it panicked: {}", short(&line.text)),

@@ -17,7 +17,7 @@ pub const MODE: Mode = Mode {
     surest: 0.95,
     advice: Advice {
         check: "pd-ctl member; on its machine: systemctl status, the end of pd.log",
-        remedy: "start the member again (a change); another member leads meanwhile",
+        remedy: "start the member again (a change); a majority elects another leader",
         risk: "until it is back, one more member lost may stop all of PD",
         documentation: "https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map",
         section: Some("5.2"),
