@@ -18,11 +18,12 @@ use tokio::sync::oneshot;
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::time::{sleep, timeout};
 
-use crate::capture;
+use crate::capture::{self, CaptureReader};
 use crate::cli::clock;
 use crate::cli::command;
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
+use crate::cli::recording::{Observed, observed};
 use crate::cli::terminal::remarks::{remark, without_secrets};
 use crate::model::{Event, EventKind, Timestamp, cut, parse_duration_ms};
 use crate::record::Stop;
@@ -39,6 +40,16 @@ const LINE_BYTES: u64 = 4_096;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long output is waited for after the command ended: what it started may hold the pipe open.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// After how long something must have been observed: the sources are asked at once, and Prometheus scrapes
+/// every quarter of a minute in most places.
+const LEAST_BEFORE: Duration = Duration::from_secs(30);
+
+/// Whether nothing but the recorder itself is in a capture; one that cannot be read is left to its writer.
+fn observes_nothing(path: &Path) -> bool {
+    let observed = CaptureReader::open(path).map_err(Into::into).and_then(|one| observed(&one));
+    matches!(observed, Ok(Observed::Nothing { .. }))
+}
 
 /// A command, and how long is recorded before and after it.
 #[derive(Debug, Args)]
@@ -130,6 +141,10 @@ impl Around {
 
     async fn run_between(&self, path: &Path, user: &Receiver<Stop>) -> CommandEnd {
         if clock::unless_stopped(user, sleep(self.before)).await.is_none() {
+            return CommandEnd::Interrupted;
+        }
+        if self.before >= LEAST_BEFORE && observes_nothing(path) {
+            remark("nothing was observed so far, so the command is not run");
             return CommandEnd::Interrupted;
         }
         let end = self.run_command(path, user).await;

@@ -103,6 +103,36 @@ impl Sources {
     }
 }
 
+/// Whether a capture holds anything but the recorder's own metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Samples, or an answer of PD.
+    Something,
+    /// Neither.
+    Nothing {
+        /// How many requests to PD there were, all of which failed.
+        asked: u64,
+    },
+}
+
+/// Looks for samples and for answers of PD.
+///
+/// # Errors
+///
+/// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
+pub fn observed(reader: &CaptureReader) -> anyhow::Result<Observed> {
+    if reader.metrics().iter().any(|metric| !record::is_own_metric(metric)) {
+        return Ok(Observed::Something);
+    }
+    let (mut asked, mut answered) = (0, 0);
+    reader.visit_pd_answers(EVERY_ANSWER, |answer| {
+        asked += 1;
+        answered += u64::from(answer.success().is_some());
+        Ok(())
+    })?;
+    Ok(if answered > 0 { Observed::Something } else { Observed::Nothing { asked } })
+}
+
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
 /// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
 /// more often a wrong URL than one.
@@ -112,19 +142,7 @@ impl Sources {
 /// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let reader = CaptureReader::open(path)?;
-    let has_samples = reader.metrics().iter().any(|metric| !record::is_own_metric(metric));
-    if has_samples {
-        return Ok(());
-    }
-    let (mut asked, mut answered) = (0, 0);
-    reader.visit_pd_answers(EVERY_ANSWER, |answer| {
-        asked += 1;
-        answered += u64::from(answer.success().is_some());
-        Ok(())
-    })?;
-    if answered > 0 {
-        return Ok(());
-    }
+    let Observed::Nothing { asked } = observed(&reader)? else { return Ok(()) };
     if asked > 0 {
         let requests = counted(asked, "request");
         let why = format!("none of {requests} to PD succeeded");

@@ -39,35 +39,40 @@ const KEEP: &str = "24h";
 const EXAMPLES: &str = "\
 Examples:
   operator watch --pd http://pd0:2379
-  operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 --keep 7d
-  operator watch --pd http://pd0:2379 --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
-  operator watch --pd http://pd0:2379 --webhook https://example.com/hook --format json
+  operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 \\
+      --keep 7d
+  operator watch --pd http://pd0:2379 --exec \\
+      'jq -r .verdict.summary | mail -s TiKV oncall'
+  operator watch --pd http://pd0:2379 --webhook https://example.com/hook \\
+      --format json
   operator watch --pd http://pd0:2379 --alertmanager http://alertmanager:9093
 
-Records and judges at once: what it says at an instant is what `operator replay --at` says of the
-capture as of that instant, which lies 11 s back, when every scrape has shown. It looks back an
-hour, so what has lasted longer counts as normal unless PD or Raft know better.
+Records and judges at once: what it says at an instant is what `operator replay --at` says of \
+the capture as of that instant, which lies 11 s back, when every scrape has shown. It looks back \
+an hour, so what has lasted longer counts as normal unless PD or Raft know better.
 
-The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments
-older than --keep (24h, if not said) are removed, and the oldest where all take more than --max-bytes
-or the disk is full. One with a fault inside ends three minutes after the fault, becomes
-RUN-incident-TIME.capture and stays, as does one with an `operator mark --event kind=incident`.
-The first Ctrl-C seals, a second one leaves at once.
+The recording lies in segments, RUN-TIME.capture, each with the hour before it inside. Segments \
+older than --keep (24h, if not said) are removed, and the oldest where all take more than \
+--max-bytes or the disk is full. One with a fault inside ends three minutes after the fault, \
+becomes RUN-incident-TIME.capture and stays, as does one with an `operator mark --event \
+kind=incident`. The first Ctrl-C seals, a second one leaves at once.
 
---exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is
-withdrawn, or when the outcome changes; with --on change when a planned change does too, with
---on all also when a finding does. The first one comes when there is something of these to tell.
-It holds `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One runs
-at a time; while it does, the newest verdict waits. One that takes longer than --exec-timeout, or
-than 10 s for each of three attempts to post, is ended.
+--exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is \
+withdrawn, or when the outcome changes; with --on change when a planned change does too, with \
+--on all also when a finding does. The first one comes when there is something of these to tell. \
+It holds `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One \
+runs at a time; while it does, the newest verdict waits. One that takes longer than \
+--exec-timeout, or than 10 s for each of three attempts to post, is ended.
 
---alertmanager posts each fault to Alertmanager's API (v2) as the alert `operator_fault` with the labels
-mode, target, run and severity (critical), and the evidence, the capture's name, the confidence and what
-to do as annotations. It is posted again every minute and as resolved when the fault ends; a fault that is
-over at once fires for two minutes. When the watch ends, Alertmanager ends it after `resolve_timeout`.
+--alertmanager posts each fault to Alertmanager's API (v2) as the alert `operator_fault` with \
+the labels mode, target, run and severity (critical), and the evidence, the capture's name, the \
+confidence and what to do as annotations. It is posted again every minute and as resolved when \
+the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
+Alertmanager ends it after `resolve_timeout`.
 
-With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and beside it
-operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 faults at most.";
+With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and \
+beside it operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 \
+faults at most.";
 
 /// Arguments of `watch`.
 #[derive(Debug, Args)]
@@ -247,8 +252,11 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let ending = ending?;
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = close(&global.dir, &run, incident, ending).unwrap_or(plan.path);
+    let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
     report(global, &last, &run, ending)?;
+    if ending == Ending::Sealed {
+        recording::refuse_empty(&plan, &last)?;
+    }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
 }
 
