@@ -16,15 +16,18 @@ use crate::model::escape_path;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator attach chaos-01 --log tikv-1=/var/log/tikv/tikv.log --log pd0=pd.log.gz
+  operator attach chaos-01 --log tikv-1=/var/log/tikv/tikv.log --log \\
+      pd0=pd.log.gz
   operator attach incident --log 'store 4=logs/tikv-4/' --tz +08:00
   kubectl logs --timestamps basic-tikv-0 > tikv-0.log
-  operator attach incident --log basic-tikv-0=tikv-0.log --to with-logs.capture
+  operator attach incident --log basic-tikv-0=tikv-0.log --to \\
+      with-logs.capture
 
-Read are logs of TiKV, PD and TiDB since 4.0 in the text and the JSON format, RocksDB's, what stands in
-*_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docker logs` make of them; plain, gzipped
-and rotated. Of the time of the recording, lines are counted by message, and lines that say what no metric
-says are kept, without keys, SQL and addresses. All files of a node are attached at once.";
+Read are logs of TiKV, PD and TiDB since 4.0 in the text and the JSON format, RocksDB's, what \
+stands in *_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docker logs` make of \
+them; plain, gzipped and rotated. Of the time of the recording, lines are counted by message, \
+and lines that say what no metric says are kept, without keys, SQL and addresses. All files of a \
+node are attached at once.";
 
 /// Arguments of `attach`.
 #[derive(Debug, Args)]

@@ -16,11 +16,14 @@ use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator copy chaos-01 evidence.capture           a consistent copy, also while recording
-  operator compact chaos-01 chaos-01-small.capture  the smallest form, for attaching
+  operator copy chaos-01 evidence.capture
+      a consistent copy, also while recording
+  operator compact chaos-01 chaos-01-small.capture
+      the smallest form, for attaching
 
-An existing file is never overwritten, and where the disk is full, nothing is left of the new one. It
-may be read by nobody who may not read the capture; --file-mode lets others than the owner.";
+An existing file is never overwritten, and where the disk is full, nothing is left of the new \
+one. It may be read by nobody who may not read the capture; --file-mode lets others than the \
+owner.";
 
 /// Arguments of `copy` and `compact`.
 #[derive(Debug, Args)]

@@ -17,11 +17,11 @@ use crate::session::{Session, View};
 const EXAMPLES: &str = "\
 Examples:
   operator diff chaos-02 chaos-08
-  operator replay chaos-02 --format json > before.json     with one version
-  operator diff before.json chaos-02                       with another
+  operator replay chaos-02 --format json > before.json  with one version
+  operator diff before.json chaos-02                    with another
 
-Each side is a run, a capture, or a file that `operator replay --format json` wrote. Exits with 0
-where the verdicts name the same causes and changes, 4 where they differ.";
+Each side is a run, a capture, or a file that `operator replay --format json` wrote. Exits with \
+0 where the verdicts name the same causes and changes, 4 where they differ.";
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ const MAX_BODY: u64 = 4096;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator health                                  of `operator record --listen 127.0.0.1:9464`
+  operator health  of `operator record --listen 127.0.0.1:9464`
   operator health --url http://recorder:9464
 
 Exits with 0 where the recorder commits, and with 6 where it does not or cannot be reached.";

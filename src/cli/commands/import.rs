@@ -16,12 +16,12 @@ use crate::model::{RunName, escape_path};
 
 const EXAMPLES: &str = "\
 Examples:
-  operator import chaos-01.capture.gz               captures/chaos-01.capture
-  operator import attached.gz --run issue-4711      under another name
+  operator import chaos-01.capture.gz           captures/chaos-01.capture
+  operator import attached.gz --run issue-4711  under another name
   curl … | operator import -
 
-The name of the run inside decides the file's name; a number follows where that is taken. What the file
-is called, and any path in it, is not followed.";
+The name of the run inside decides the file's name; a number follows where that is taken. What \
+the file is called, and any path in it, is not followed.";
 
 /// Names that are tried before giving up.
 const MOST_NAMES: u32 = 1000;

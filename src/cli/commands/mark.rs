@@ -14,8 +14,9 @@ use crate::model::{Event, EventKind, TimeRange, Timestamp};
 
 const EXAMPLES: &str = "\
 Examples:
-  operator mark prod \"rolled out v8.5.1\"              while it is recorded: now
-  operator mark chaos-01 --at +2m --event kind=fault-injected --event node=tikv3 \"disk throttled\"
+  operator mark prod \"rolled out v8.5.1\"  while it is recorded: now
+  operator mark chaos-01 --at +2m --event kind=fault-injected --event \\
+      node=tikv3 \"disk throttled\"
   operator mark chaos-01 --at -5m \"latency complaints began\"
 
 A time outside of the run is refused, since no replay would show it.";

@@ -31,46 +31,50 @@ use crate::report;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator record --pd http://pd0:2379                       until Ctrl-C
+  operator record --pd http://pd0:2379         until Ctrl-C
   operator record --run chaos-01 --pd http://pd0:2379 --for 10m
   operator record --prometheus http://prometheus:9090 --from -2h
   operator record --run incident --prometheus http://prometheus:9090 \\
       --from 2026-11-24T16:00:00Z --to 2026-11-24T17:00:00Z --pd-log pd.jsonl.gz
-  operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB     for months
-  operator record --prometheus http://prometheus:9090 --from -1h --log tikv-1=/var/log/tikv/
-  operator replay prod                                       the newest segment of it
-  operator record --once --pd http://pd0:2379                how it is now, with the verdict
-  operator record --run chaos-11 --before 3m --after 5m -- ./break.sh     a run around a command
+  operator record --run prod --pd http://pd0:2379 --keep 7d --max-bytes 20GB
+      for months
+  operator record --prometheus http://prometheus:9090 --from -1h \\
+      --log tikv-1=/var/log/tikv/
+  operator replay prod                         the newest segment of it
+  operator record --once --pd http://pd0:2379  how it is now, with the verdict
+  operator record --run chaos-11 --before 3m --after 5m -- ./break.sh
+      a run around a command
 
-With --from or --to the past is copied and the recording ends; with --from and --for it then
-goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at
+With --from or --to the past is copied and the recording ends; with --from and --for it then \
+goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
 once, without loss. The same --run again goes on where it stopped.
 
-With --keep or --max-bytes the recording lies in segments, RUN-TIME.capture, each with the hour
-before it inside; RUN alone means the newest. A segment ends after an eighth of what is kept, and after
-six hours at most. The oldest is removed when it is older than --keep, when all take more than
---max-bytes, or when the disk is full; never the one that is written, nor one with an
-`operator mark --event kind=incident`. While the disk is full and nothing may go, PD's answers are held
-in memory up to 16 MiB, the rest is a gap, and recording goes on when there is room.
+With --keep or --max-bytes the recording lies in segments, RUN-TIME.capture, each with the hour \
+before it inside; RUN alone means the newest. A segment ends after an eighth of what is kept, \
+and after six hours at most. The oldest is removed when it is older than --keep, when all take \
+more than --max-bytes, or when the disk is full; never the one that is written, nor one with an \
+`operator mark --event kind=incident`. While the disk is full and nothing may go, PD's answers \
+are held in memory up to 16 MiB, the rest is a gap, and recording goes on when there is room.
 
-With a command after --, the recording goes on for --before, runs the command and goes on for --after.
-When the command began, what it printed and how it ended stands on the timeline; the verdict is printed, and
-its exit code returned, or 12 where the command failed and 130 where it was interrupted. The capture is
-sealed in any case.
+With a command after --, the recording goes on for --before, runs the command and goes on for \
+--after. When the command began, what it printed and how it ended stands on the timeline; the \
+verdict is printed, and its exit code returned, or 12 where the command failed and 130 where it \
+was interrupted. The capture is sealed in any case.
 
-With --once every member of PD is asked for everything once, and of each series the last sample of the past
-five minutes is copied. The verdict is printed, and its exit code returned.
+With --once every member of PD is asked for everything once, and of each series the last sample \
+of the past five minutes is copied. The verdict is printed, and its exit code returned.
 
-Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset from now
-such as -2h; in --to also one from --from such as +5m.
+Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset \
+from now such as -2h; in --to also one from --from such as +5m.
 
-With --log, logs of nodes are read when the recording has ended, and what they say of its time is part
-of the capture: see `operator attach --help`.
+With --log, logs of nodes are read when the recording has ended, and what they say of its time \
+is part of the capture: see `operator attach --help`.
 
-The keys of --config are the long flags but --log and --tz: `pd = [\"http://pd0:2379\"]`, `for = \"10m\"`.
-Secrets come from files or the environment and are never written anywhere: a URL with a user and
-a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture keeps scheme,
-host, port and the path, with *** for each part of the path that does not read as words.";
+The keys of --config are the long flags but --log and --tz: `pd = [\"http://pd0:2379\"]`, `for = \
+\"10m\"`. Secrets come from files or the environment and are never written anywhere: a URL with \
+a user and a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture \
+keeps scheme, host, port and the path, with *** for each part of the path that does not read as \
+words.";
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]

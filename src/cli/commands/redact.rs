@@ -18,12 +18,13 @@ use crate::share::{Mapping, audit, mapping_of};
 
 const EXAMPLES: &str = "\
 Examples:
-  operator redact --run chaos-01 < pd.log           the pseudonyms that an export of the run has
+  operator redact --run chaos-01 < pd.log
+      the pseudonyms that an export of the run has
   operator redact --map private.json --reverse < answer.md
   operator redact --check chaos-01.capture.gz --words hosts.txt
 
-What the table does not know and may name something becomes `redacted`. --check exits with 4 where it finds
-an address or one of the words; what was found is printed.";
+What the table does not know and may name something becomes `redacted`. --check exits with 4 \
+where it finds an address or one of the words; what was found is printed.";
 
 /// Arguments of `redact`.
 #[derive(Debug, Args)]

@@ -35,15 +35,16 @@ const DEFAULT_TIMEOUT: &str = "2m";
 
 const EXAMPLES: &str = "\
 Examples:
-  operator rules replay chaos-02                           the rules that are built in
+  operator rules replay chaos-02            the rules that are built in
   operator rules replay chaos-02 --rules alerts.yaml --interval 30s
   operator rules replay chaos-02 --format json
-  operator rules check --rules alerts.yaml                 whether the file can be read
-  operator rules check chaos-02 --rules alerts.yaml        and what the capture lacks for it
-  operator rules test alerts-test.yaml                     the tests that promtool runs
+  operator rules check --rules alerts.yaml  whether the file can be read
+  operator rules check chaos-02 --rules alerts.yaml
+      and what the capture lacks for it
+  operator rules test alerts-test.yaml      the tests that promtool runs
 
-Rules are evaluated at whole multiples of their group's interval since 1970, files, groups and
-rules in the order in which they stand. A rule that reads what is absent from the capture cannot
+Rules are evaluated at whole multiples of their group's interval since 1970, files, groups and \
+rules in the order in which they stand. A rule that reads what is absent from the capture cannot \
 fire, and that is said; it is not counted as quiet.";
 
 const CHECK_EXAMPLES: &str = "\
@@ -53,20 +54,22 @@ Examples:
 
 A PrometheusRule of Kubernetes is read as the rule file that its spec is.
 
-Exits with 0 where all is well, 2 where a file is no rule file, 11 where a rule cannot be evaluated
-over the run, or cannot fire because a metric, a label or a label's value is absent from it.";
+Exits with 0 where all is well, 2 where a file is no rule file, 11 where a rule cannot be \
+evaluated over the run, or cannot fire because a metric, a label or a label's value is absent \
+from it.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   operator rules replay chaos-02
   operator rules replay chaos-02 --rules alerts.yaml --from -5m
   operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
-  operator rules replay chaos-02 --near              how near the quiet ones came
+  operator rules replay chaos-02 --near  how near the quiet ones came
 
-An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is then resolved,
-is told apart: what it misses has never been there. Exits with 10 where another alert fired, 11 where none did and a rule cannot be evaluated or none can fire,
-else with 0. Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m from
-the end of the capture, +5m from its start.";
+An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is \
+then resolved, is told apart: what it misses has never been there. Exits with 10 where another \
+alert fired, 11 where none did and a rule cannot be evaluated or none can fire, else with 0. \
+Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
+from the end of the capture, +5m from its start.";
 
 /// Arguments of `rules`.
 #[derive(Debug, Args)]

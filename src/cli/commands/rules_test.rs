@@ -19,9 +19,9 @@ Examples:
   operator rules test alerts-test.yaml
   operator rules test a-test.yaml b-test.yaml --prometheus-version 2.42
 
-The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 where a
-file is none of tests or of rules, 4 where an expectation is not met or a rule cannot be evaluated,
-8 where a file cannot be read.";
+The files are those of `promtool test rules`. Exits with 0 where all expectations are met, 2 \
+where a file is none of tests or of rules, 4 where an expectation is not met or a rule cannot be \
+evaluated, 8 where a file cannot be read.";
 
 /// Arguments of `rules test`.
 #[derive(Debug, Args)]

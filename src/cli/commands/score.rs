@@ -19,16 +19,18 @@ const EXAMPLES: &str = "\
 Examples:
   operator score data
   operator score captures --format json
-  operator score chaos-01                                  one run
-  operator score data --at-least 90%                       for CI
+  operator score chaos-01             one run
+  operator score data --at-least 90%  for CI
 
-Scores every capture of the folder that has a truth sealed inside (`operator seal --help` says what a
-truth is). Exits with 4 where fewer first causes are right in mode and place than --at-least asks for.
+Scores every capture of the folder that has a truth sealed inside (`operator seal --help` says \
+what a truth is). Exits with 4 where fewer first causes are right in mode and place than \
+--at-least asks for.
 
-top-1 and top-3 say whether the first cause, or one of the first three, is the truth's in mode and place, and
-place whether the place is. \"onset off\" is how long after the true instant the stated onset lies (before it where
-negative), \"detected\" how long after it a fault was first told and \"named\" how long until the right one was, and
-\"false\" counts causes that are not the truth's.";
+top-1 and top-3 say whether the first cause, or one of the first three, is the truth's in mode \
+and place, and place whether the place is. \"onset off\" is how long after the true instant the \
+stated onset lies (before it where negative), \"detected\" how long after it a fault was first \
+told and \"named\" how long until the right one was, and \"false\" counts causes that are not \
+the truth's.";
 
 /// Arguments of `score`.
 #[derive(Debug, Args)]
