@@ -93,7 +93,7 @@ pub enum CliError {
     #[error("{0} is a directory, and no run")]
     Directory(String),
     /// Parts of the capture are damaged; the rest was printed.
-    #[error("{path}: {count} parts are damaged")]
+    #[error("{path}: {} damaged", match count { 1 => "1 part is".to_owned(), more => format!("{more} parts are") })]
     DamageFound {
         /// The path of the capture, escaped.
         path: String,

@@ -120,6 +120,13 @@ fn missed_heartbeats(evidence: &Evidence, store: &StoreNode, silence: &Silence) 
     finding(about, text, citations, vec![of_pd(HEARTBEAT_AGE, &id)])
 }
 
+fn scrapes_failed(count: usize) -> String {
+    match count {
+        1 => "1 scrape fails".to_owned(),
+        more => format!("{more} scrapes fail"),
+    }
+}
+
 fn failed_scrapes_of_store(
     evidence: &Evidence,
     target: &Target,
@@ -132,8 +139,8 @@ fn failed_scrapes_of_store(
         Some(took) => format!(", each given up after {}", seconds(took)),
         None => String::new(),
     };
-    let failed = scrapes.failed;
-    let text = format!("{failed} scrapes fail {}{how}", lasted(silence.missed, silence.next));
+    let failed = scrapes_failed(scrapes.failed);
+    let text = format!("{failed} {}{how}", lasted(silence.missed, silence.next));
     let series = format!("up{{instance=\"{instance}\"}}");
     let mut citations = vec![cite(series.clone(), silence.missed, "0".to_owned())];
     citations.extend(silence.next.map(|at| cite(series, at, "1".to_owned())));
@@ -324,8 +331,8 @@ pub(in crate::diagnose) fn member_outage(
     }
     if let Some(scrapes) = &outage.scrapes {
         let silence = &scrapes.silence;
-        let failed = scrapes.failed;
-        let text = format!("{failed} scrapes fail {}", lasted(silence.missed, silence.next));
+        let failed = scrapes_failed(scrapes.failed);
+        let text = format!("{failed} {}", lasted(silence.missed, silence.next));
         let series = format!("up{{instance=\"{instance}\"}}");
         let citations = vec![cite(series, silence.missed, "0".to_owned())];
         let about = about(FindingKind::ScrapesFail, silence.missed, silence.next);

@@ -17,7 +17,7 @@ fn lost(verdict: &Verdict, mode: &str) -> String {
 #[test]
 fn what_a_fault_is_not_is_told_with_what_tells_it_apart() {
     for (name, mode, apart) in [
-        ("chaos-02", "store_pause", "its process started anew"),
+        ("chaos-02", "store_pause", "its process started again"),
         ("chaos-03", "cpu_starved", "tikv_yatp_pool_schedule_wait_duration goes from 88.8 us to"),
         ("chaos-04", "pd_leader_transfer", "requests refused"),
         ("chaos-06", "store_crash", "leaders left it while it was well"),

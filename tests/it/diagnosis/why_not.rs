@@ -32,7 +32,7 @@ fn a_mode_answers_whether_it_stands_lost_or_never_claimed() {
 fn a_mode_that_looks_like_the_cause_says_what_tells_them_apart() {
     let pause = of("chaos-02", "store_pause").expect("it is a mode");
     assert!(pause.claims.is_empty() && pause.apart.len() == 1, "{pause:?}");
-    assert!(pause.apart[0].contains("its process started anew"), "{pause:?}");
+    assert!(pause.apart[0].contains("its process started again"), "{pause:?}");
     let crash = of("chaos-02", "store_crash").expect("it is a mode");
     assert!(crash.apart.is_empty());
 }
