@@ -360,8 +360,9 @@ fn a_truth_is_checked_without_being_sealed() {
     };
     let (code, text, errors) = seal(r#"{"fault": "store_crash", "store_id": 4}"#);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(text.contains("store_crash can be sealed"), "{text}");
+    assert!(text.contains("can be sealed") && text.contains("store_crash at store 4"), "{text}");
     for (truth, field) in [
+        (r#"{"falt": "store_crash"}"#, "\"fault\""),
         (r#"{"fault": "store_crsh"}"#, "\"fault\""),
         (r#"{"fault": "store_crash", "store_id": "4"}"#, "\"store_id\""),
     ] {
