@@ -1,7 +1,9 @@
 //! What restarts show of clocks: Prometheus and the recorder both observe them.
 
+use std::collections::BTreeMap;
+
 use crate::diagnose::observations::pd_history::PdHistory;
-use crate::model::{Sample, Series, TimeRange, Timestamp, is_stale};
+use crate::model::{Labels, Sample, Series, TimeRange, Timestamp, is_stale};
 
 /// Bounds in milliseconds that restarts set.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +47,12 @@ const SAME_START_S: f64 = 10.0;
 /// first that did, with the start in Unix seconds.
 fn restarts(series: &[Series]) -> Vec<(TimeRange, f64)> {
     let targets = series.iter().filter(|one| one.labels.metric() == "up");
-    let scrapes: Vec<&Series> = targets.collect();
+    let scrapes: BTreeMap<Labels, &Series> =
+        targets.map(|up| (up.labels.without(&["__name__"]), up)).collect();
     let mut found = Vec::new();
     for one in series.iter().filter(|one| one.labels.metric() == START) {
         let target = one.labels.without(&["__name__"]);
-        let up = scrapes.iter().find(|up| up.labels.without(&["__name__"]) == target);
+        let up = scrapes.get(&target);
         let live: Vec<&Sample> =
             one.samples.iter().filter(|sample| !is_stale(sample.value)).collect();
         for pair in live.windows(2).filter(|pair| pair[1].value > pair[0].value + 1.0) {

@@ -68,8 +68,8 @@ pub fn late_checks(evidence: &Evidence) -> BTreeMap<(usize, usize), Stretch> {
         let times = table.mean(HEALTH, instance, 1.0, same);
         let mut track = table.rate(&counts, instance, same);
         for point in &mut track.0 {
-            let time = times.0.iter().find(|time| time.at == point.at);
-            if time.is_none_or(|time| time.value >= BROKEN_S) {
+            let time = times.0.binary_search_by_key(&point.at, |time| time.at);
+            if time.map_or(true, |place| times.0[place].value >= BROKEN_S) {
                 point.value = 0.0;
             }
         }

@@ -29,11 +29,28 @@ pub struct Increment {
 #[derive(Clone, Debug)]
 pub struct SeriesTable {
     metrics: BTreeMap<String, Vec<Series>>,
+    /// By metric and target, the places of its series among those of the metric, ascending.
+    of_targets: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
     scrapes: BTreeMap<String, Vec<Scrape>>,
     intervals: BTreeMap<String, Intervals>,
     /// The median of the typical intervals of all targets, for a target that was scraped only once.
     usual_interval_ms: i64,
     unreadable: UnreadableSamples,
+}
+
+/// The places of each target's series in a list, by the target's name.
+fn by_target(list: &[Series]) -> BTreeMap<String, Vec<usize>> {
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (place, one) in list.iter().enumerate() {
+        let Some(instance) = one.labels.get("instance") else { continue };
+        match places.get_mut(instance) {
+            Some(known) => known.push(place),
+            None => {
+                places.insert(instance.to_owned(), vec![place]);
+            }
+        }
+    }
+    places
 }
 
 impl SeriesTable {
@@ -47,8 +64,10 @@ impl SeriesTable {
             }
         }
         let mut scrapes: BTreeMap<String, Vec<Scrape>> = BTreeMap::new();
-        for list in metrics.values_mut() {
+        let mut of_targets = BTreeMap::new();
+        for (name, list) in &mut metrics {
             list.sort_by(|a, b| a.labels.cmp(&b.labels));
+            of_targets.insert(name.clone(), by_target(list));
         }
         for one in metrics.get("up").into_iter().flatten() {
             let scrape = |sample: &Sample| Scrape { at: sample.at, up: sample.value > 0.0 };
@@ -56,13 +75,14 @@ impl SeriesTable {
             let instance = one.labels.get("instance").unwrap_or_default().to_owned();
             scrapes.entry(instance).or_default().extend(live.map(scrape));
         }
-        let names = metrics.values().flatten().filter_map(|one| one.labels.get("instance"));
-        let names: BTreeSet<String> = names.map(str::to_owned).collect();
-        for instance in &names {
+        let names: BTreeSet<&String> = of_targets.values().flat_map(BTreeMap::keys).collect();
+        for instance in names {
             // What is unreadable looks like what did not come, and so like a scrape that failed.
             if !scrapes.contains_key(instance) && !unreadable.overlap(instance, TimeRange::ALL) {
-                let own = metrics.values().flatten();
-                let own = own.filter(|one| one.labels.get("instance") == Some(instance));
+                let own = metrics.iter().flat_map(|(name, list)| {
+                    let places = of_targets[name].get(instance).into_iter().flatten();
+                    places.map(|place| &list[*place])
+                });
                 let found = scrapes_by_traces(own);
                 if !found.is_empty() {
                     scrapes.insert(instance.clone(), found);
@@ -80,7 +100,7 @@ impl SeriesTable {
         let mut typical: Vec<i64> = intervals.values().map(Intervals::typical_ms).collect();
         typical.sort_unstable();
         let usual_interval_ms = typical.get(typical.len() / 2).copied().unwrap_or(15_000);
-        Self { metrics, scrapes, intervals, usual_interval_ms, unreadable }
+        Self { metrics, of_targets, scrapes, intervals, usual_interval_ms, unreadable }
     }
 
     /// Whether samples of a target were recorded in `range` that cannot be read any more: samples that
@@ -103,9 +123,11 @@ impl SeriesTable {
     pub fn of<'a>(
         &'a self,
         name: &str,
-        instance: &'a str,
+        instance: &str,
     ) -> impl Iterator<Item = &'a Series> + use<'a> {
-        self.metric(name).iter().filter(move |one| one.labels.get("instance") == Some(instance))
+        let list = self.metric(name);
+        let places = self.of_targets.get(name).and_then(|targets| targets.get(instance));
+        places.into_iter().flatten().map(move |place| &list[*place])
     }
 
     /// Whether the metric has any sample.
