@@ -134,9 +134,10 @@ fn failed_scrapes_of_store(
     scrapes: &FailedScrapes,
 ) -> Finding {
     let silence = &scrapes.silence;
-    let how = match scrapes.took_s {
-        Some(took) if took < 1.0 => format!(", refused within {}", seconds(took)),
-        Some(took) => format!(", each given up after {}", seconds(took)),
+    let took = scrapes.took_s.map(seconds).unwrap_or_default();
+    let how = match scrapes.refused() {
+        Some(true) => format!(", refused within {took}"),
+        Some(false) => format!(", each given up after {took}"),
         None => String::new(),
     };
     let failed = scrapes_failed(scrapes.failed);

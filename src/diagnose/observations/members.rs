@@ -221,7 +221,7 @@ impl<'a> Silences<'a> {
         let ends = ends.chain(scrapes.iter().map(|one| one.silence.next));
         let onset = range.start;
         let last_sign = last_signs.filter(|last| *last <= onset).max().unwrap_or(onset);
-        let by_scrape = scrapes.as_ref().and_then(|one| one.took_s).map(|took| took < 1.0);
+        let by_scrape = scrapes.as_ref().and_then(FailedScrapes::refused);
         MemberOutage {
             member: self.name.to_owned(),
             last_sign,

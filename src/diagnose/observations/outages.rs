@@ -118,11 +118,9 @@ impl Outage {
         self.inbound == Reachability::Silent || self.outbound == Reachability::Silent
     }
 
-    /// Whether a failing scrape was refused at once: the host answers, the process does not. A
-    /// refusal takes microseconds, a timeout the whole of Prometheus's `scrape_timeout` (10 s by
-    /// default); one second lies between the two on any network.
+    /// Whether failing scrapes were refused at once.
     pub fn refused(&self) -> Option<bool> {
-        self.scrapes.as_ref().and_then(|scrapes| scrapes.took_s).map(|took| took < 1.0)
+        self.scrapes.as_ref().and_then(FailedScrapes::refused)
     }
 }
 

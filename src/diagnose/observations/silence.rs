@@ -102,7 +102,17 @@ pub struct FailedScrapes {
     pub took_s: Option<f64>,
 }
 
+/// The longest time that a refusal takes, in seconds. It takes microseconds, a timeout the whole of
+/// Prometheus's `scrape_timeout` (10 s by default); one second lies between the two on any network.
+const REFUSED_S: f64 = 1.0;
+
 impl FailedScrapes {
+    /// Whether they were refused at once: the host answers, the process does not. `None` where it is not known
+    /// how long they took.
+    pub fn refused(&self) -> Option<bool> {
+        self.took_s.map(|took| took < REFUSED_S)
+    }
+
     /// These scrapes and later ones as one stretch. How long they took is that of the greater number.
     pub fn joined(&self, later: &Self) -> Self {
         let longer = if later.failed > self.failed { later } else { self };
