@@ -276,7 +276,7 @@ fn frames(backtrace: &str) -> String {
     let function = |line: &str| {
         let (number, name) = line.trim_start().split_once(": ")?;
         let is_numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        is_numbered.then(|| without_hash(name.trim()).into_owned())
+        is_numbered.then(|| without_hash(name.trim()).to_owned())
     };
     let functions = backtrace.lines().filter_map(function);
     let of_program =
@@ -285,10 +285,10 @@ fn frames(backtrace: &str) -> String {
 }
 
 /// A function without the hash of its compilation, `::h0123456789abcdef`.
-fn without_hash(name: &str) -> Cow<'_, str> {
+fn without_hash(name: &str) -> &str {
     match name.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 => Cow::Borrowed(name),
-        _ => Cow::Borrowed(name),
+        Some((name, hash)) if hash.len() == 16 => name,
+        _ => name,
     }
 }
 

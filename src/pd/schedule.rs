@@ -150,18 +150,6 @@ impl PdSchedule {
         due
     }
 
-    /// The first instant after `now` at which something is due again.
-    pub fn next_due(&self, now: Timestamp) -> Timestamp {
-        self.groups()
-            .into_iter()
-            .map(|(_, interval)| {
-                let next = (self.slot(now, interval) + 1).saturating_mul(millis(interval));
-                self.anchor + next
-            })
-            .min()
-            .unwrap_or(Timestamp::MAX)
-    }
-
     fn groups(&self) -> [(Group, Duration); 3] {
         [
             (Group::Member, self.cadence.member),
@@ -257,17 +245,6 @@ mod tests {
         let schedule = schedule();
         assert!(!schedule.due(Some(at(3_600_500)), at(500)).is_empty());
         assert!(!schedule.due(Some(at(500)), at(10_500)).is_empty());
-    }
-
-    #[test]
-    fn the_next_instant_is_the_first_at_which_something_is_due() {
-        let schedule = schedule();
-        for now in [-7, 500, 501, 10_499, 10_500, 59_999] {
-            let next = schedule.next_due(at(now));
-            assert!(next > at(now));
-            assert!(schedule.due(Some(at(now)), next + -1).is_empty(), "{now}");
-            assert!(!schedule.due(Some(at(now)), next).is_empty(), "{now}");
-        }
     }
 
     #[test]
