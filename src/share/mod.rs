@@ -3,13 +3,13 @@
 //! A page for browsers is made elsewhere; [`export_page`] puts the capture into it.
 
 mod audit;
-mod disagreement;
 mod error;
 mod export;
 mod issue_comment;
 mod key;
 mod pack;
 mod pseudonyms;
+mod reporter;
 mod scan;
 mod selection;
 mod text;
@@ -17,7 +17,6 @@ mod vocabulary;
 mod walk;
 
 pub use audit::audit;
-pub use disagreement::disagreement;
 pub use error::ShareError;
 pub use export::{
     Destination, ExportOptions, Exported, Redaction, RenderPage, Truths, export, export_page,
@@ -27,4 +26,5 @@ pub use issue_comment::issue_comment;
 pub use key::{KEY_BYTES, Key, KeyError};
 pub use pack::Page;
 pub use pseudonyms::Mapping;
+pub use reporter::compared_with_reporter;
 pub use scan::{Leak, Scanner, Secrets};

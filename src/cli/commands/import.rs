@@ -13,6 +13,7 @@ use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
 use crate::model::{RunName, escape_path};
+use crate::report::shell_word;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,7 +58,10 @@ pub fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<()> {
         Format::Json => output::json(&json!({
             "from": lookup::path_text(from.shown()), "to": lookup::path_text(&to), "run": lookup::run_name(&to),
         }))?,
-        Format::Text => output::line(&format!("imported as {}", escape_path(&to)))?,
+        Format::Text => {
+            output::line(&format!("imported as {}", escape_path(&to)))?;
+            output::line(&format!("next: operator replay {}", shell_word(&lookup::run_name(&to))))?;
+        }
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::report::{
     why_not_text,
 };
 use crate::session::{Judgement, Session, check_citations};
-use crate::share::disagreement;
+use crate::share::compared_with_reporter;
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -127,10 +127,9 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let called = Called { run: &path.called(name), view: &args.view.as_text() };
     let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
-    if let Some(export) = reader.meta().export.as_ref().filter(|_| args.view.is_whole())
-        && let Some(told) = disagreement(export, &report.verdict)
-    {
-        remark(&told);
+    let export = reader.meta().export.as_ref().filter(|_| args.view.is_whole() && !global.quiet);
+    if let Some(export) = export {
+        remark(&compared_with_reporter(export, &report.verdict));
     }
     CliError::unless_whole(path.shown(), damage.len())?;
     Ok(code_of(report.verdict.outcome))

@@ -4,10 +4,12 @@ use super::export::verdict_digest;
 use crate::diagnose::Verdict;
 use crate::model::{Export, escape};
 
-/// What both builds say, where they differ: a sentence without a full stop. The verdict is on the whole capture.
-pub fn disagreement(export: &Export, verdict: &Verdict) -> Option<String> {
+/// Whether both builds say the same, and what where they do not: a sentence without a full stop. The verdict is
+/// on the whole capture.
+pub fn compared_with_reporter(export: &Export, verdict: &Verdict) -> String {
     if export.verdict_digest == verdict_digest(verdict) {
-        return None;
+        let build = escape(&export.build);
+        return format!("the reporter's build, operator {build}, gave the same verdict");
     }
     let reported = escape(&export.verdict);
     let what = if export.verdict == verdict.summary {
@@ -21,7 +23,7 @@ pub fn disagreement(export: &Export, verdict: &Verdict) -> Option<String> {
     } else {
         format!("diagnosis has changed since, up to {own}")
     };
-    Some(format!("the reporter's build was operator {}: {what}; {why}", escape(&export.build)))
+    format!("the reporter's build was operator {}: {what}; {why}", escape(&export.build))
 }
 
 #[cfg(test)]
@@ -30,17 +32,17 @@ mod tests {
     use crate::model::Timestamp;
 
     #[test]
-    fn only_another_verdict_is_told() {
+    fn another_verdict_is_told_with_both() {
         let verdict = Verdict {
             summary: "nothing is broken".to_owned(),
             ..Verdict::bare(Timestamp::from_millis(0), vec![])
         };
         let same = Export { verdict_digest: verdict_digest(&verdict), ..Export::default() };
-        assert_eq!(disagreement(&same, &verdict), None);
+        assert!(compared_with_reporter(&same, &verdict).ends_with("gave the same verdict"));
         let other =
             Export { build: "0.0.9".to_owned(), verdict: "a store died".to_owned(), ..same };
         let other = Export { verdict_digest: String::new(), ..other };
-        let told = disagreement(&other, &verdict).expect("they differ");
+        let told = compared_with_reporter(&other, &verdict);
         assert!(
             told.contains("0.0.9: it said \"a store died\", this one says \"nothing is broken\"")
         );
