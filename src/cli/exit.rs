@@ -109,7 +109,7 @@ pub enum CliError {
         second: String,
     },
     /// The capture does not hold what findings cite; the text names it.
-    #[error("the capture does not bear out what is cited: {0}")]
+    #[error("the capture does not hold what is cited: {0}")]
     NotBorneOut(String),
     /// This number of checks of `doctor` failed.
     #[error("{0} checks failed")]

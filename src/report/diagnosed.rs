@@ -28,7 +28,7 @@ pub struct Diagnosed {
     pub verification: Option<Verification>,
 }
 
-/// That a replay was evaluated twice with one result, and that the capture bears out what it cites.
+/// That a replay was evaluated twice with one result, and that the capture holds what it cites.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verification {
     /// How many evaluations, each in an order of its own, gave the same bytes.

@@ -23,11 +23,11 @@ pub struct CitationCheck {
     pub evaluated: usize,
     /// How many further ones were computed of several samples in another way, as their reference says.
     pub computed: usize,
-    /// Those that the capture does not bear out.
+    /// Those that the capture does not hold.
     pub disagreeing: Vec<Disagreeing>,
 }
 
-/// A citation that the capture does not bear out.
+/// A citation that the capture does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Disagreeing {
     /// The id of the finding that cites it.
@@ -71,7 +71,7 @@ pub fn check_citations(
                 Ok(matchers) => values_at(reader, &matchers, citation.at_ms)?,
                 Err(_) => Vec::new(),
             };
-            if !bears_out(&held, &citation.value) {
+            if !are_cited(&held, &citation.value) {
                 check.disagreeing.push(disagreeing(finding, citation, told(&held)));
             }
         } else if has_value(&storage, &engine, citation) {
@@ -120,8 +120,8 @@ fn values_at(
     Ok(samples.map(|sample| sample.value).filter(|value| !is_stale(*value)).collect())
 }
 
-/// Whether values bear out what is cited, which is rounded for a person.
-fn bears_out(held: &[f64], cited: &str) -> bool {
+/// Whether values are what is cited, which is rounded for a person.
+fn are_cited(held: &[f64], cited: &str) -> bool {
     let Ok(exact) = cited.parse::<f64>() else { return !held.is_empty() };
     let sum: f64 = held.iter().sum();
     let is_cited = |value: &f64| *value == exact || number(*value) == cited;
