@@ -120,10 +120,11 @@ impl Redactor {
         if holds_secret { self.redact(&text).into_owned().into_bytes() } else { body }
     }
 
-    /// The first few hundred characters of a body on one line, without secrets.
+    /// The first few hundred characters of a body on one line, of a page for browsers its title, without secrets.
     pub fn body_start(&self, body: &[u8]) -> String {
         let read = &body[..body.len().min(BODY_START + BODY_MARGIN)];
         let text = String::from_utf8_lossy(read);
+        let text = title_of_page(&text).map_or(text, Cow::Owned);
         let words: Vec<&str> = text
             .split(|character: char| character.is_whitespace() || character.is_control())
             .filter(|word| !word.is_empty())
@@ -154,6 +155,18 @@ impl Redactor {
         let cut = beginnings.filter_map(ends_with).min();
         cut.map_or(text, |at| &text[..at])
     }
+}
+
+/// What stands for a page for browsers; `None` where the text is none.
+fn title_of_page(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let is_page = lower.trim_start().starts_with('<') && lower.contains("<html");
+    let title = || {
+        let start = lower.find("<title>")? + "<title>".len();
+        let end = start + lower[start..].find("</title>")?;
+        Some(format!("an HTML page, {:?}", text[start..end].trim()))
+    };
+    is_page.then(|| title().unwrap_or_else(|| "an HTML page".to_owned()))
 }
 
 impl fmt::Debug for Redactor {
@@ -330,6 +343,14 @@ mod tests {
     fn bearer(token: &str) -> Redactor {
         let auth = Auth::Bearer(Secret::new(token));
         Redactor::of_options(&HttpOptions { auth, ..HttpOptions::default() })
+    }
+
+    #[test]
+    fn of_a_page_for_browsers_only_the_title_is_told() {
+        let redactor = bearer(TOKEN);
+        let page = b"<!DOCTYPE HTML>\n<html><head><title>Error response</title></head><body>501</body></html>";
+        assert_eq!(redactor.body_start(page), "an HTML page, \"Error response\"");
+        assert_eq!(redactor.body_start(b"too many <html> samples"), "too many <html> samples");
     }
 
     #[test]
