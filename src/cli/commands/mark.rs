@@ -84,6 +84,9 @@ fn instant(text: Option<&str>, path: &Path, now: Timestamp) -> anyhow::Result<Ti
 }
 
 fn event(at: Timestamp, text: String, fields: &[String]) -> Result<Event, CliError> {
+    if text.trim().is_empty() && fields.is_empty() {
+        return Err(CliError::Usage("a mark needs a text, or a kind by --event".to_owned()));
+    }
     let mut kind = EventKind::NOTE.to_owned();
     let mut rest = BTreeMap::new();
     for field in fields {
