@@ -64,6 +64,8 @@ pub(crate) struct PdChanges {
     operators_seen: bool,
     config: BTreeMap<String, String>,
     checks: BTreeMap<String, Check>,
+    /// The checks that were answered at least once.
+    checked: BTreeSet<String>,
 }
 
 /// Requests to one member that failed in a row.
