@@ -25,9 +25,8 @@ use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
 use crate::cli::recording::{Observed, observed};
 use crate::cli::terminal::remarks::{remark, without_secrets};
-use crate::model::{Event, EventKind, Timestamp, cut, parse_duration_ms};
+use crate::model::{Event, EventKind, Timestamp, cut, duration_text, parse_duration_ms};
 use crate::record::Stop;
-use crate::report;
 use crate::watch::ProcessGroup;
 
 /// Lines of output that are kept from its beginning, and as many from its end.
@@ -179,7 +178,7 @@ impl Around {
         let ended = clock::now();
         drop(group);
         let how = how(status, is_stopped);
-        let took = report::duration(ended - began);
+        let took = duration_text(ended - began);
         remark(&format!("the command {how} after {took}"));
         let last = event(ended, format!("{how} after {took}: {name}"));
         put(path, printed.events(last).await).await;

@@ -39,7 +39,9 @@ pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, Ve
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use similar_names::similar_names;
 pub use stretches::Stretches;
-pub use time::{TimeParseError, TimeRange, Timestamp, duration_ms, parse_duration_ms};
+pub use time::{
+    TimeParseError, TimeRange, Timestamp, duration_ms, duration_text, parse_duration_ms,
+};
 pub use told::{Told, ToldNode};
 pub use topology::{
     Member, MemberId, MemberStatus, NodeState, PdOperator, RegionCounts, RegionId, Size, Store,

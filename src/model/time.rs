@@ -126,6 +126,25 @@ impl Timestamp {
     }
 }
 
+/// A length of time for a person: `850ms`, `12.4s`, `3m05s`, `2h10m`; a negative one is none.
+///
+/// # Examples
+///
+/// ```
+/// use operator::model::duration_text;
+/// assert_eq!(duration_text(3_723_000), "1h02m");
+/// ```
+pub fn duration_text(millis: i64) -> String {
+    let millis = millis.max(0);
+    let seconds = millis / 1_000;
+    match seconds {
+        0 => format!("{millis}ms"),
+        1..60 => format!("{seconds}.{}s", millis % 1_000 / 100),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
 /// The milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 

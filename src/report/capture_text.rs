@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use super::quantities::{count, duration, size};
+use super::quantities::{count, size};
 use super::table::table;
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, Gap, TimeRange, escape, escape_path};
+use crate::model::{Event, Gap, TimeRange, duration_text, escape, escape_path};
 
 /// Targets that are listed.
 const TARGETS_SHOWN: usize = 1_000;
@@ -47,7 +47,7 @@ fn window_text(window: TimeRange) -> String {
     if window.is_empty() {
         return "nothing was recorded".to_owned();
     }
-    format!("{} to {} ({})", window.start, window.end, duration(window.millis()))
+    format!("{} to {} ({})", window.start, window.end, duration_text(window.millis()))
 }
 
 fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
@@ -130,7 +130,7 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
             let healed = if gap.healed_at.is_some() { "healed" } else { "" };
             vec![
                 gap.range.start.to_string(),
-                duration(gap.range.millis()),
+                duration_text(gap.range.millis()),
                 gap.source.to_string(),
                 gap.reason.to_string(),
                 healed.to_owned(),

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use super::extra_fields::{Extra, extra_fields};
 use super::missing::{missing_lines, versions};
-use super::page::{clock, ends, length};
+use super::page::{clock, ends};
 use super::plot::{Curve, Marks, Scale, TextPlot, Unit, curve_of, sparkline};
 use super::remedy_text::advice_lines;
 use super::run_report::{EvidencePlot, RunReport, findings_in_order};
 use super::verdict_text::without_outcome;
 use crate::diagnose::{Alternative, Cause, Finding, Outcome, Verdict};
-use crate::model::{Gap, cut, escape, escape_markdown as plain};
+use crate::model::{Gap, cut, duration_text, escape, escape_markdown as plain};
 use crate::timeline::Entry;
 
 /// The most characters of a report: what GitHub takes as a comment.
@@ -124,7 +124,7 @@ fn headline(report: &RunReport) -> String {
         line(replay.meta.run.as_str()),
         replay.window.start,
         replay.window.end,
-        length(replay.window.millis())
+        duration_text(replay.window.millis())
     )
 }
 
@@ -146,7 +146,7 @@ fn cause_text(cause: &Cause) -> String {
         plain(cause.mode),
         line(&cause.target.text()),
         clock(cause.onset_ms),
-        length(cause.onset_uncertainty_ms),
+        duration_text(cause.onset_uncertainty_ms),
         cause.confidence * 100.0
     );
     let evidence = cause.evidence.iter().map(|one| format!("{} ({})", one.text, one.finding));

@@ -1,9 +1,9 @@
 //! What a report does not know, in sentences: what was not observed, was lost, or could not be checked.
 
-use super::page::{clock, length};
+use super::page::clock;
 use super::replay_report::ReplayReport;
 use crate::diagnose::{Unchecked, Verdict};
-use crate::model::Gap;
+use crate::model::{Gap, duration_text};
 
 /// What is missing, a sentence each, the gravest first.
 pub(super) fn missing_lines(replay: &ReplayReport, verdict: &Verdict) -> Vec<String> {
@@ -34,7 +34,7 @@ fn gap(gap: &Gap) -> String {
         gap.source,
         clock(gap.range.start),
         clock(gap.range.end),
-        length(gap.range.millis()),
+        duration_text(gap.range.millis()),
         gap.reason,
         gap.detail
     )

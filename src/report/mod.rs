@@ -42,7 +42,7 @@ pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metri
 pub use nodes_text::{nodes_json, nodes_text};
 pub use page::Color;
 pub use prompt_text::prompt_text;
-pub use quantities::{count, duration, size};
+pub use quantities::{count, size};
 #[cfg(feature = "frames")]
 pub use query_parquet::query_parquet;
 pub use query_text::{query_csv, query_plot, query_text};

@@ -137,15 +137,6 @@ pub(super) fn clock(at: Timestamp) -> String {
     format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
 }
 
-/// A duration in milliseconds as text: `12.4s`, `3m30s`, `2h05m`.
-pub(super) fn length(millis: i64) -> String {
-    match millis {
-        ..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
-        60_000..3_600_000 => format!("{}m{:02}s", millis / 60_000, millis % 60_000 / 1_000),
-        _ => format!("{}h{:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,27 +25,15 @@ pub fn count(value: u64) -> String {
     text
 }
 
-/// A duration: `1h02m03s`, `4m05s`, or below a minute with one decimal `6.7s`.
-pub fn duration(millis: i64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        3600.. => format!("{}h{:02}m{:02}s", seconds / 3600, seconds / 60 % 60, seconds % 60),
-        60.. => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}.{}s", seconds, millis % 1000 / 100),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn counts_sizes_and_durations_read_well() {
+    fn counts_and_sizes_read_well() {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(12), "12");
         assert_eq!(size(1_468_006), "1.4 MiB");
         assert_eq!(size(12), "12 B");
-        assert_eq!(duration(3_723_000), "1h02m03s");
-        assert_eq!(duration(6_700), "6.7s");
     }
 }

@@ -3,8 +3,8 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on.
 
-use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, joined};
-use crate::timeline::entry::{Entry, EntryKind, Evidence, duration_text};
+use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, duration_text, joined};
+use crate::timeline::entry::{Entry, EntryKind, Evidence};
 use crate::timeline::log_entries::log_entries;
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;

@@ -78,17 +78,6 @@ pub struct Entry {
     pub evidence: Evidence,
 }
 
-/// A length of time for a person: `850ms`, `12.4s`, `3m 05s`, `2h 10m`.
-pub(crate) fn duration_text(millis: i64) -> String {
-    let millis = millis.max(0);
-    match millis {
-        0..1_000 => format!("{millis}ms"),
-        1_000..60_000 => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
-        60_000..3_600_000 => format!("{}m {:02}s", millis / 60_000, millis % 60_000 / 1_000),
-        _ => format!("{}h {:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
-    }
-}
-
 /// `HH:MM:SS` in UTC of Unix seconds.
 pub(crate) fn clock_text(unix_seconds: i64) -> String {
     let second = unix_seconds.rem_euclid(86_400);

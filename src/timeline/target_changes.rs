@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable, is_stale,
+    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable,
+    duration_text, is_stale,
 };
-use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text, duration_text};
+use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// A target counts as absent once it missed this many scrapes without a recorded gap.
 const MISSED_SCRAPES: i64 = 3;

@@ -20,7 +20,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::diagnose::median;
 use crate::model::{
-    EncodedLabels, Labels, Sample, TimeRange, Timestamp, Told, escape, escape_path,
+    EncodedLabels, Labels, Sample, TimeRange, Timestamp, Told, duration_text, escape, escape_path,
 };
 use crate::pd::{Member, members_view};
 use crate::record::Subject;
@@ -269,8 +269,8 @@ async fn interval_check(found: &PrometheusFound, intervals: &BTreeSet<i64>) -> C
         },
     };
     let text = match least == most {
-        true => report::duration(least),
-        false => format!("{} to {}", report::duration(least), report::duration(most)),
+        true => duration_text(least),
+        false => format!("{} to {}", duration_text(least), duration_text(most)),
     };
     if most > 60_000 {
         let fix = "scrape every 15 s: what is shorter than an interval is not seen";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::capture::CaptureReader;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{DEFAULT_DIR, Global, lookup};
-use crate::model::{escape_path, joined};
+use crate::model::{duration_text, escape_path, joined};
 use crate::report;
 
 const EXAMPLES: &str = "\
@@ -84,7 +84,7 @@ fn row(path: &Path) -> Vec<String> {
                 name,
                 reader.meta().subject.clone(),
                 if window.is_empty() { "nothing".to_owned() } else { window.start.to_string() },
-                report::duration(window.millis()),
+                duration_text(window.millis()),
                 report::size(bytes(path)),
                 gaps,
             ]

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
-use crate::model::{Timestamp, escape};
+use crate::model::{Timestamp, duration_text, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 use crate::report;
 
@@ -89,7 +89,7 @@ impl Reporter {
         let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
             "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
-            report::duration(elapsed_ms),
+            duration_text(elapsed_ms),
             report::count(progress.samples),
             report::count(progress.series),
             report::count(progress.pd_answers),
@@ -114,8 +114,8 @@ impl Reporter {
             report::count(samples),
             report::count(series),
             report::size(file_bytes),
-            report::duration(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
-            report::duration(total_ms)
+            duration_text(i64::try_from(copy_ms).unwrap_or(i64::MAX)),
+            duration_text(total_ms)
         ));
     }
 
@@ -147,7 +147,7 @@ impl Reporter {
                     "{} samples, {}, {} left",
                     report::count(progress.samples),
                     report::size(progress.file_bytes),
-                    report::duration(left_ms.unwrap_or_default())
+                    duration_text(left_ms.unwrap_or_default())
                 ));
             }
             Display::Plain => {}
@@ -157,8 +157,8 @@ impl Reporter {
                 "about {} samples, {} and {} for {} of history",
                 report::count(samples),
                 report::size(bytes),
-                report::duration(left_ms.unwrap_or_default()),
-                report::duration(progress.total_ms)
+                duration_text(left_ms.unwrap_or_default()),
+                duration_text(progress.total_ms)
             ));
         }
         (self.estimated, self.copying) = (true, true);

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, duration_text};
 use crate::nodes::StoreNode;
 
 /// The thing that a finding or a cause affects.
@@ -332,13 +332,13 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A duration in seconds, for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m 30s`.
+/// A duration in seconds, for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m30s`.
 pub fn seconds(value: f64) -> String {
     match value {
         v if v < 0.001 => format!("{} us", number(v * 1e6)),
         v if v < 1.0 => format!("{} ms", number(v * 1e3)),
         v if v < 120.0 => format!("{} s", number(v)),
-        v => format!("{}m {:02}s", (v / 60.0) as i64, (v % 60.0) as i64),
+        v => duration_text((v * 1000.0) as i64),
     }
 }
 
@@ -354,7 +354,7 @@ mod tests {
         );
         assert_eq!(
             [0.00045, 0.3012, 1.5, 150.0].map(seconds),
-            ["450 us", "301 ms", "1.5 s", "2m 30s"]
+            ["450 us", "301 ms", "1.5 s", "2m30s"]
         );
     }
 }

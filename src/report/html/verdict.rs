@@ -4,9 +4,10 @@ use maud::{Markup, html};
 
 use super::text::text;
 use crate::diagnose::{Advice, Cause, Outcome, Verdict};
+use crate::model::duration_text;
 use crate::report::extra_fields::{Extra, extra_fields};
 use crate::report::missing::missing_lines;
-use crate::report::page::{clock, length};
+use crate::report::page::clock;
 use crate::report::run_report::RunReport;
 use crate::report::verdict_text::without_outcome;
 
@@ -28,7 +29,7 @@ pub(super) fn headline(report: &RunReport) -> Markup {
             p class="about" {
                 "Run " strong { (text(replay.meta.run.as_str())) }
                 ", " (text(replay.window.start.to_string())) " to " (text(replay.window.end.to_string()))
-                " (" (length(replay.window.millis())) ")"
+                " (" (duration_text(replay.window.millis())) ")"
             }
         }
     }
@@ -90,9 +91,9 @@ fn cause(cause: &Cause) -> Markup {
             dl {
                 dt { "Where" } dd { (text(cause.target.text())) @if !cause.target.concerns.is_empty() { ": " (text(cause.target.concerns.join(", "))) } }
                 dt { "When" } dd {
-                    (clock(cause.onset_ms)) " ± " (length(cause.onset_uncertainty_ms))
+                    (clock(cause.onset_ms)) " ± " (duration_text(cause.onset_uncertainty_ms))
                     @match cause.end_ms {
-                        Some(end) => { " to " (clock(end)) " (" (length((end - cause.onset_ms).max(0))) ")" }
+                        Some(end) => { " to " (clock(end)) " (" (duration_text((end - cause.onset_ms).max(0))) ")" }
                         None => " until the end of what was recorded",
                     }
                 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{PdAnswer, PdOutcome};
+use crate::model::{PdAnswer, PdOutcome, duration_text};
 use crate::pd::MembersDocument;
-use crate::timeline::entry::{EntryKind, duration_text};
+use crate::timeline::entry::EntryKind;
 use crate::timeline::pd_changes::{Failures, PdChanges, SETTLE_MS, list, made};
 
 impl PdChanges {

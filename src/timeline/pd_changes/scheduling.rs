@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{PdAnswer, PdOperator};
-use crate::timeline::entry::{EntryKind, duration_text};
+use crate::model::{PdAnswer, PdOperator, duration_text};
+use crate::timeline::entry::EntryKind;
 use crate::timeline::pd_changes::{BURST_MS, Burst, Check, PdChanges, SHARED_CONFIG, excerpt};
 
 impl PdChanges {
@@ -114,11 +114,13 @@ impl PdChanges {
         let at = answer.observed();
         let value = format!("count {count}");
         let subject = name.to_owned();
+        let is_first = self.checked.insert(name.to_owned());
         match (self.checks.remove(name), count) {
             (None, 0) => {}
             (None, count) => {
                 let noun = if count == 1 { "region" } else { "regions" };
-                let text = format!("{count} {noun}");
+                let since = if is_first { " as first seen" } else { "" };
+                let text = format!("{count} {noun}{since}");
                 self.push(answer, EntryKind::RegionCheckRaised, subject, text, &value);
                 self.checks.insert(name.to_owned(), Check { since: at, peak: count });
             }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{PdAnswer, Store, StoreId};
-use crate::timeline::entry::{EntryKind, clock_text, duration_text};
+use crate::model::{PdAnswer, Store, StoreId, duration_text};
+use crate::timeline::entry::{EntryKind, clock_text};
 use crate::timeline::pd_changes::{
     Count, DRIFT_MS, Drift, LEADER_WARM_UP_MS, PdChanges, SLOW_SCORE, subject,
 };
