@@ -6,20 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Cells per thread that make a thread worthwhile.
 const WORTH_A_THREAD: usize = 1 << 16;
 
-/// Maps items in their order, on several threads if `cells`, the total work, is large enough.
-pub fn map<T: Sync, R: Send>(items: &[T], cells: usize, f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Maps items in their order, on several threads if `cells`, the total work, is large enough. Each thread has
+/// a `W` to work in, which no result may depend on.
+pub fn map<T: Sync, R: Send, W: Default>(
+    items: &[T],
+    cells: usize,
+    f: impl Fn(&mut W, &T) -> R + Sync,
+) -> Vec<R> {
     let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = available.min(cells / WORTH_A_THREAD).min(items.len());
     if threads < 2 {
-        return items.iter().map(f).collect();
+        let mut room = W::default();
+        return items.iter().map(|item| f(&mut room, item)).collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut done = Vec::new();
+        let (mut done, mut room) = (Vec::new(), W::default());
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             match items.get(place) {
-                Some(item) => done.push((place, f(item))),
+                Some(item) => done.push((place, f(&mut room, item))),
                 None => return done,
             }
         }
@@ -47,7 +53,7 @@ mod tests {
     fn results_keep_the_order_of_the_items() {
         let items: Vec<usize> = (0..1000).collect();
         for cells in [0, usize::MAX] {
-            let doubled = map(&items, cells, |item| item * 2);
+            let doubled = map(&items, cells, |(): &mut (), item| item * 2);
             assert!(doubled.iter().zip(&items).all(|(doubled, item)| *doubled == item * 2));
         }
     }

@@ -180,12 +180,13 @@ impl CaptureReader {
         }
         let mut blocks: Vec<&BlockRow> = self.blocks_in(number, TimeRange::ALL).collect();
         blocks.sort_by_key(|block| std::cmp::Reverse(block.last));
+        let mut columns = Columns::default();
         for block in blocks {
             let Some((body, header)) = self.block_header(block, newest.len())? else { continue };
             for group in 0..header.group_count() {
                 let older = |ordinal: &u32| newest[*ordinal as usize].as_millis() < block.last;
                 if header.group_ordinals(group).iter().any(older)
-                    && let Some(columns) = self.group(block, &body, &header, (group, usize::MAX))
+                    && self.group(block, (&body, &header), (group, usize::MAX), &mut columns)
                 {
                     raise(&mut newest, &columns);
                 }
@@ -203,10 +204,11 @@ impl CaptureReader {
         wanted: &[bool],
         mut each: impl FnMut(&Columns),
     ) -> Result<(), CaptureError> {
+        let mut columns = Columns::default();
         for block in self.blocks_in(number, range) {
             let Some((body, header)) = self.block_header(block, wanted.len())? else { continue };
             for group in touched(&header, wanted) {
-                if let Some(columns) = self.group(block, &body, &header, group) {
+                if self.group(block, (&body, &header), group, &mut columns) {
                     each(&columns);
                 }
             }
@@ -259,15 +261,16 @@ impl CaptureReader {
         Ok(None)
     }
 
+    /// Decodes rows of a group into `columns`. Returns whether they are whole; damage is noted.
     fn group(
         &self,
         block: &BlockRow,
-        body: &[u8],
-        header: &BlockHeader,
-        (group, rows): (usize, usize),
-    ) -> Option<Columns> {
-        let columns = decode_group(body, header, group, rows);
-        columns.map_err(|why| self.note_block(block, &format!(" group {group}"), why)).ok()
+        (body, header): (&[u8], &BlockHeader),
+        rows: (usize, usize),
+        columns: &mut Columns,
+    ) -> bool {
+        let decoded = decode_group(body, header, rows, columns);
+        decoded.map_err(|why| self.note_block(block, &format!(" group {}", rows.0), why)).is_ok()
     }
 
     /// The samples of a target in the journal.

@@ -42,11 +42,11 @@ fn holds_samples(
     if (&header.times, &header.ordinals) != (&columns.times, &columns.ordinals) {
         return Ok(false);
     }
-    let mut from = 0;
+    let (mut from, mut part) = (0, Columns::default());
     for group in 0..header.group_count() {
         // Decoding zero series of a group still checks its checksum.
         let series = if is_decoded(group) { usize::MAX } else { 0 };
-        let part = decode_group(block, &header, group, series)?;
+        decode_group(block, &header, (group, series), &mut part)?;
         let cells = from..from + part.states.len();
         if part.states != columns.states[cells.clone()] || part.bits != columns.bits[cells] {
             return Ok(false);

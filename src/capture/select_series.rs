@@ -236,9 +236,10 @@ impl CaptureReader {
             (now, jobs) = jobs.split_at(count);
             let cells = now.iter().map(DecodeJob::cells).sum();
             self.decoded.fetch_add(cells as u64, Ordering::Relaxed);
-            let cut = parallel::map(now, cells, |DecodeJob { part, group, rows, room }| {
-                let columns = decode_group(&part.body, &part.header, *group, *rows)?;
-                Ok::<_, DecodeError>(picks[part.pick].cut(&columns, range, *room))
+            let cut = parallel::map(now, cells, |columns: &mut Columns, job| {
+                let DecodeJob { part, group, rows, room } = job;
+                decode_group(&part.body, &part.header, (*group, *rows), columns)?;
+                Ok::<_, DecodeError>(picks[part.pick].cut(columns, range, *room))
             });
             for (cut, DecodeJob { part, group, .. }) in cut.into_iter().zip(now) {
                 match cut {
