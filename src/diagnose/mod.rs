@@ -28,6 +28,7 @@ pub use failure_modes::ALL as MODES;
 pub use findings::drawing::{Drawn, draw};
 pub use findings::finding::{
     Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted, number,
+    seconds,
 };
 pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
 pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};

@@ -2,8 +2,8 @@
 
 use super::page::{Color, Ink, Page, clock};
 use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
-use crate::diagnose::{Drawn, Finding, PlotHow};
-use crate::model::TimeRange;
+use crate::diagnose::{Drawn, Finding, PlotHow, number, seconds};
+use crate::model::{TimeRange, escape};
 
 /// Rows of a plot.
 const ROWS: usize = 8;
@@ -25,11 +25,12 @@ pub fn explain_text(
         .map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
     page.field("when", &format!("{} {until}", clock(finding.onset_ms)));
     if let Some(size) = &finding.magnitude {
-        let text = format!(
-            "{} before, {} meanwhile, {} at most ({})",
-            size.baseline, size.typical, size.peak, size.unit
-        );
-        page.field("size", &text);
+        let shown = |value: f64| match size.unit {
+            "seconds" => seconds(value),
+            unit => format!("{} {unit}", number(value)),
+        };
+        let [before, meanwhile, most] = [size.baseline, size.typical, size.peak].map(shown);
+        page.field("size", &format!("{before} before, {meanwhile} meanwhile, {most} at most"));
     }
     for citation in &finding.citations {
         page.field(
@@ -39,6 +40,19 @@ pub fn explain_text(
     }
     for one in drawn.iter().filter(|one| !one.points.is_empty()) {
         page.plot(finding, one, window);
+    }
+    page.out
+}
+
+/// Findings in their order, each with its onset and target, in lines of at most `width` columns; at least 60 are
+/// used.
+pub fn findings_text(findings: &[Finding], (width, color): (usize, Color)) -> String {
+    let mut page = Page { out: String::new(), width: width.max(60), color };
+    for finding in findings {
+        let onset = clock(finding.onset_ms);
+        let head = format!("{:<4} {onset}  {}", finding.id, escape(&finding.target.text()));
+        page.one_line(&head, Ink::Bold);
+        page.line(5, &finding.text, Ink::Plain);
     }
     page.out
 }

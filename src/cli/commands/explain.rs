@@ -11,9 +11,9 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Finding, Verdict, draw};
+use crate::diagnose::{Verdict, draw};
 use crate::model::escape_path;
-use crate::report::{Color, explain_text, table};
+use crate::report::{Color, explain_text, findings_text};
 use crate::session::{Judgement, Session};
 
 const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let (Judgement { verdict, .. }, evidence) =
         window.judge_with_evidence().with_context(cannot)?;
     args.view.unless_unmatched(&evidence)?;
-    let Some(asked) = &args.finding else { return list(global.format, &verdict) };
+    let Some(asked) = &args.finding else { return list(global, args, &verdict) };
     let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(asked));
     let Some(finding) = found else {
         let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
@@ -73,12 +73,10 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             output::json(&value)?;
         }
         Format::Text => {
-            let colored = global.color.enabled(std::io::stdout().is_terminal());
-            let color = if colored { Color::Ansi } else { Color::Plain };
             if let Some(damage) = &verdict.damage {
                 output::line(&damage.summary)?;
             }
-            let text = explain_text(finding, &drawn, evidence.window, (args.width, color));
+            let text = explain_text(finding, &drawn, evidence.window, (args.width, color(global)));
             output::write(text.as_bytes())?;
         }
     }
@@ -86,21 +84,23 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
 }
 
 /// Lists the findings, ascending by onset.
-fn list(format: Format, verdict: &Verdict) -> anyhow::Result<()> {
-    match format {
+fn list(global: &Global, args: &ExplainArgs, verdict: &Verdict) -> anyhow::Result<()> {
+    match global.format {
         Format::Json => output::json(&json!({ "findings": verdict.findings }))?,
         Format::Text if verdict.findings.is_empty() => {
             output::line("no finding: nothing departed from normal")?;
         }
         Format::Text => {
-            let row = |one: &Finding| {
-                vec![one.id.clone(), one.onset_ms.to_string(), one.target.text(), one.text.clone()]
-            };
-            let head = ["FINDING", "ONSET", "WHERE", "WHAT"].map(str::to_owned).to_vec();
-            let rows: Vec<Vec<String>> =
-                std::iter::once(head).chain(verdict.findings.iter().map(row)).collect();
-            output::write(table(&rows).as_bytes())?;
+            let text = findings_text(&verdict.findings, (args.width, color(global)));
+            output::write(text.as_bytes())?;
         }
     }
     Ok(())
+}
+
+fn color(global: &Global) -> Color {
+    match global.color.enabled(std::io::stdout().is_terminal()) {
+        true => Color::Ansi,
+        false => Color::Plain,
+    }
 }
