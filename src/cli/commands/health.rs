@@ -38,7 +38,8 @@ pub struct HealthArgs {
 ///
 /// [`CliError::Unhealthy`] where it says no, a [`SourceError`](crate::source::SourceError) where it does not answer.
 pub fn run(global: &Global, args: &HealthArgs) -> anyhow::Result<()> {
-    let url = format!("{}/healthz", args.url.trim_end_matches('/'));
+    let base = args.url.trim_end_matches('/');
+    let url = format!("{}/healthz", base.strip_suffix("/healthz").unwrap_or(base));
     let timeout = Duration::from_secs(args.timeout);
     let answer = crate::cli::block_on(async {
         let http = Http::new(&HttpOptions::default())?;
