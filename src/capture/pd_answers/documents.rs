@@ -41,10 +41,22 @@ pub(super) struct Documents<'a> {
     directory: Option<Vec<(Range<u64>, usize)>>,
     small: DocumentCache,
     large: DocumentCache,
-    /// Blobs that are being read, each with the size of its decompression window.
-    open: VecDeque<(usize, u64, PdReader)>,
+    /// The blobs' readers, the one that was used last at the end; at most two of one blob, of which one has come
+    /// as far as any. A document that is needed again is read by the other.
+    open: VecDeque<OpenBlob>,
+    /// For each blob, the number up to which its documents were read.
+    read_up_to: Vec<u64>,
     unpacking: UnpackAllowance,
     missing: usize,
+}
+
+/// A blob that is being read.
+struct OpenBlob {
+    /// Its place among the blobs.
+    blob: usize,
+    /// Bytes of its decompression window.
+    window: u64,
+    reader: PdReader,
 }
 
 impl<'a> Documents<'a> {
@@ -53,9 +65,11 @@ impl<'a> Documents<'a> {
         let packed = reader.file().connection.query_row(sql, [], |row| row.get::<_, f64>(0));
         // A damaged table is named where its rows are read.
         let packed = packed.unwrap_or_default() as u64;
+        let blobs = reader.pd_blobs();
         Ok(Self {
             reader,
-            blobs: reader.pd_blobs(),
+            read_up_to: vec![0; blobs.len()],
+            blobs,
             directory: None,
             small: DocumentCache::new(KEPT_SMALL),
             large: DocumentCache::new(KEPT_LARGE),
@@ -84,7 +98,7 @@ impl<'a> Documents<'a> {
     pub(super) fn rows_of(&mut self, number: usize) -> Result<Option<PdRows>, CaptureError> {
         let blob = self.blobs[number];
         let Some(body) = self.reader.pd_body(blob)? else { return Ok(None) };
-        match self.read_rows(blob, &body) {
+        match self.read_rows(number, blob, &body) {
             Ok(rows) => Ok(Some(rows)),
             Err(why) => {
                 self.reader.note_pd(blob, why);
@@ -93,7 +107,12 @@ impl<'a> Documents<'a> {
         }
     }
 
-    fn read_rows(&mut self, blob: PdBlob, body: &[u8]) -> Result<PdRows, DecodeError> {
+    fn read_rows(
+        &mut self,
+        place: usize,
+        blob: PdBlob,
+        body: &[u8],
+    ) -> Result<PdRows, DecodeError> {
         let mut reader = PdReader::new(body, PdLimits::default())?;
         self.unpacking.spend(reader.remaining())?;
         if reader.remaining() <= UNPACKED_ONCE {
@@ -102,6 +121,7 @@ impl<'a> Documents<'a> {
                 let Some(document) = reader.next_document()? else { break };
                 self.keep(number, document);
             }
+            self.read_up_to[place] = reader.next_number();
         }
         let rows = reader.answers()?;
         let inside = |row| (blob.first..=blob.last).contains(&rows.sent(row));
@@ -155,13 +175,13 @@ impl<'a> Documents<'a> {
         if self.is_exhausted() || !self.open_at(blob, number)? {
             return Ok(None);
         }
-        let Some((blob, whole, mut reader)) = self.open.pop_back() else { return Ok(None) };
-        let before = reader.remaining();
-        let found = self.read_to(&mut reader, number);
-        self.spend(before - reader.remaining());
+        let Some(mut open) = self.open.pop_back() else { return Ok(None) };
+        let before = open.reader.remaining();
+        let found = self.read_to(&mut open, number);
+        self.spend(before - open.reader.remaining());
         match found {
             Ok(found) => {
-                self.open.push_back((blob, whole, reader));
+                self.open.push_back(open);
                 Ok(found)
             }
             Err(why) => {
@@ -171,14 +191,21 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Reads up to a document and [`READ_AHEAD`] bytes beyond, and caches what is read.
+    /// Reads up to a document and [`READ_AHEAD`] bytes beyond, and caches what is read. What was read before is
+    /// passed over: if it were cached again, it would evict what is needed next.
     fn read_to(
         &mut self,
-        reader: &mut PdReader,
+        OpenBlob { blob, reader, .. }: &mut OpenBlob,
         number: u64,
     ) -> Result<Option<Arc<[u8]>>, DecodeError> {
+        let before = self.read_up_to[*blob];
+        while reader.next_number() < number.min(before) {
+            if !reader.skip_document()? {
+                return Ok(None);
+            }
+        }
         let (mut found, mut ahead) = (None, 0);
-        while found.is_none() || ahead < READ_AHEAD {
+        while found.is_none() || (number >= before && ahead < READ_AHEAD) {
             let next = reader.next_number();
             let Some(document) = reader.next_document()? else { break };
             if next == number {
@@ -189,15 +216,18 @@ impl<'a> Documents<'a> {
             }
             self.keep(next, document);
         }
+        self.read_up_to[*blob] = before.max(reader.next_number());
         Ok(found)
     }
 
     /// Makes sure that the last open reader is one of this blob that has not passed the document.
     fn open_at(&mut self, blob: usize, number: u64) -> Result<bool, CaptureError> {
-        let fits = |(of, _, reader): &(usize, u64, PdReader)| {
-            *of == blob && reader.numbers().contains(&number)
+        let fits = |(_, open): &(usize, &OpenBlob)| {
+            open.blob == blob && open.reader.numbers().contains(&number)
         };
-        if let Some(place) = self.open.iter().position(fits) {
+        let nearest = self.open.iter().enumerate().filter(fits);
+        let nearest = nearest.max_by_key(|(_, open)| open.reader.next_number());
+        if let Some((place, _)) = nearest {
             let open = self.open.remove(place);
             self.open.extend(open);
             return Ok(true);
@@ -211,11 +241,14 @@ impl<'a> Documents<'a> {
             }
         };
         let window = reader.remaining().min(LONGEST_WINDOW);
-        self.open.retain(|(of, ..)| *of != blob);
-        while self.open.iter().map(|(_, window, _)| window).sum::<u64>() + window > OPEN_WINDOWS {
+        let foremost = |open: &OpenBlob| open.reader.next_number();
+        let of_blob = self.open.iter().filter(|open| open.blob == blob);
+        let front = of_blob.map(foremost).max();
+        self.open.retain(|open| open.blob != blob || Some(foremost(open)) == front);
+        while self.open.iter().map(|open| open.window).sum::<u64>() + window > OPEN_WINDOWS {
             self.open.pop_front();
         }
-        self.open.push_back((blob, window, reader));
+        self.open.push_back(OpenBlob { blob, window, reader });
         Ok(true)
     }
 
