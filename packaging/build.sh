@@ -5,7 +5,7 @@
 #
 # dist/operator-VERSION-TARGET.tar.gz has the program, its manual pages and completions, licence and changelog.
 # Programs for Linux are linked statically and run on any distribution. packaging/out/ has the same files as
-# `cargo deb --no-build --target TARGET` takes them.
+# `cargo deb --profile dist --no-build --target TARGET` takes them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$1
@@ -14,9 +14,8 @@ version=$(cargo pkgid --locked | sed 's/.*[#@]//')
 case $target in
   *-linux-gnu) export RUSTFLAGS='-C target-feature=+crt-static' ;;
 esac
-# Without its symbols the program is a quarter smaller.
-CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked --bin operator --target "$target"
-program=${CARGO_TARGET_DIR:-target}/$target/release/operator
+cargo build --profile dist --locked --bin operator --target "$target"
+program=${CARGO_TARGET_DIR:-target}/$target/dist/operator
 
 rm -rf packaging/out
 mkdir -p packaging/out/man packaging/out/completions dist
