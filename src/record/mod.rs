@@ -13,6 +13,7 @@ mod exposition;
 mod feed;
 mod full_disk;
 mod history;
+mod live_copy;
 mod log_attach;
 mod moment;
 mod pd_import;

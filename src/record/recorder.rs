@@ -15,9 +15,10 @@ use super::commit::Committer;
 use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
 use super::feed::LiveFeed;
+use super::live_copy::{CopyLag, CopyResult, PendingCopy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
-use super::state::{CopyLag, CopyResult, PendingCopy, RecordingState, millis};
+use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
 

@@ -4,27 +4,21 @@
 //! Waiting and timing are in `recorder`, writing is in `commit`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
-use super::copier::{Copier, OpenTick, WindowStats, live_window, lock};
+use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
+use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
-use crate::source::SourceError;
 
-/// After an outage the recorder catches up in transactions of at most this length.
-const LONGEST_SLICE_MS: i64 = 300_000;
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
 /// time that one request may take. A gap that was written by then is healed if the copy succeeds
 /// later.
@@ -32,29 +26,6 @@ const LATE_COPY_MS: i64 = 30_000;
 /// A PD member is overdue when its last answer is older than its cadence, the interval between two
 /// rounds of requests, and this margin: the time that its `/ping` may take.
 const LATE_PING_MS: i64 = 5_000;
-/// How long Prometheus may take to answer with its time; after that the last known offset is used.
-const CLOCK_OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A running copy of one window.
-pub type PendingCopy<'a> = Pin<Box<dyn Future<Output = CopyResult> + 'a>>;
-
-/// The outcome of copying one window.
-pub struct CopyResult {
-    range: TimeRange,
-    offset_ms: i64,
-    result: Result<WindowStats, SourceError>,
-    seconds: f64,
-}
-
-/// How far the copy lags behind Prometheus's present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CopyLag {
-    /// So far that the next copy follows at once.
-    Behind,
-    /// No further than usual: the next copy is due after the interval.
-    UpToDate,
-}
-
 /// The detail of gaps that a full disk caused.
 const DISK_FULL: &str = "no space left on the disk that holds the capture";
 
@@ -451,29 +422,6 @@ impl<'a> RecordingState<'a> {
 /// The cause of gaps while the disk is full.
 fn disk_full() -> Cause {
     (GapReason::RecorderDown, DISK_FULL.to_owned())
-}
-
-/// Copies from `copied_through` up to the present of Prometheus's own clock, so that neither a wrong
-/// clock of the recorder nor a step of either clock leaves out samples.
-async fn copy(
-    copier: &Copier,
-    open_tick: &Mutex<OpenTick>,
-    clocks: Clocks,
-    (copied_through, offset_ms): (Timestamp, i64),
-) -> CopyResult {
-    let started = Instant::now();
-    let steady = || clocks.read().steady;
-    let measured = copier.client.clock_offset(&steady);
-    let measured = tokio::time::timeout(CLOCK_OFFSET_TIMEOUT, measured).await.ok();
-    let measured = measured.and_then(Result::ok);
-    // A server that is down fails the copy below, which then reports why.
-    let (offset_ms, uncertainty_ms) =
-        measured.map_or((offset_ms, 0), |measured| (measured.offset_ms, measured.uncertainty_ms));
-    // Diagnosis counts on samples up to the end of the copy, so it must not pass the server's present.
-    let now = steady().saturating_add_millis(offset_ms.saturating_sub(uncertainty_ms));
-    let range = live_window(copied_through.min(now), now, LONGEST_SLICE_MS);
-    let result = copier.copy_window(open_tick, range).await;
-    CopyResult { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
 }
 
 /// A duration in whole milliseconds, at most `i64::MAX`.
