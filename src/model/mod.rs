@@ -29,7 +29,8 @@ pub use escape::{cut, escape, escape_json, escape_markdown, escape_path, is_esca
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{
-    EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
+    EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, encode_labels, is_label_name,
+    is_metric_name,
 };
 pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
