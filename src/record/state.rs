@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
@@ -14,9 +16,11 @@ use super::error::RecordError;
 use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
+use super::scraping::{Scrape, ScrapeTarget, Scraping, pause_gap};
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
+use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
@@ -27,7 +31,7 @@ const LATE_COPY_MS: i64 = 30_000;
 /// rounds of requests, and this margin: the time that its `/ping` may take.
 const LATE_PING_MS: i64 = 5_000;
 /// The detail of gaps that a full disk caused.
-const DISK_FULL: &str = "no space left on the disk that holds the capture";
+pub const DISK_FULL: &str = "no space left on the disk that holds the capture";
 
 /// The state of a running recording.
 pub struct RecordingState<'a> {
@@ -46,6 +50,8 @@ pub struct RecordingState<'a> {
     member_allowance_ms: i64,
     pd_request_is_running: bool,
     committer: Committer<'a>,
+    /// The scrapes; `None` where nothing is scraped.
+    scraping: Option<Scraping>,
 }
 
 impl<'a> RecordingState<'a> {
@@ -75,6 +81,7 @@ impl<'a> RecordingState<'a> {
             member_allowance_ms: i64::MAX,
             pd_request_is_running: false,
             committer,
+            scraping: None,
         }
     }
 
@@ -114,7 +121,7 @@ impl<'a> RecordingState<'a> {
     pub fn expect_members(&mut self, pd: &PdSampler, interval_ms: i64) {
         let cadence_ms = millis(pd.member_cadence());
         self.member_allowance_ms = cadence_ms.saturating_add(interval_ms) + LATE_PING_MS;
-        for member in pd_sampling::sources(pd) {
+        for member in pd_sampling::sources(pd.members()) {
             self.coverage.expect(member, self.member_allowance_ms, self.started);
         }
     }
@@ -146,6 +153,8 @@ impl<'a> RecordingState<'a> {
         let passed = self.watch.look(now.recorder);
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
+            let gap = self.scraping.is_some().then(|| pause_gap(pause));
+            lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
             self.add_event(
@@ -331,9 +340,12 @@ impl<'a> RecordingState<'a> {
                 false
             }
             PdUpdate::RoundEnded(members) => {
+                if let Some(scraping) = &mut self.scraping {
+                    scraping.set_members(&members);
+                }
                 self.pd_request_is_running = false;
                 lock(self.open_tick).tell_feed(|feed| feed.set_pd_request_is_running(false));
-                self.end_pd_round(&members)
+                self.end_pd_round(&pd_sampling::sources(&members))
             }
         }
     }
@@ -344,6 +356,9 @@ impl<'a> RecordingState<'a> {
             return;
         };
         self.check_clocks();
+        if let Some(scraping) = &mut self.scraping {
+            scraping.follow(&round.answers);
+        }
         let source = Source::PdMember(member);
         self.coverage.expect(source.clone(), self.member_allowance_ms, round.began);
         self.coverage.end_request(&source);
@@ -404,18 +419,55 @@ impl<'a> RecordingState<'a> {
         !open_tick.tick.pd.is_empty() || !open_tick.tick.gaps.is_empty()
     }
 
+    /// Begins to scrape `members` and the stores that PD lists. Returns the targets as they are now, and
+    /// whenever they change.
+    pub fn expect_scrapes(&mut self, members: &[Member]) -> watch::Receiver<Vec<ScrapeTarget>> {
+        self.scraping.insert(Scraping::new(members)).targets()
+    }
+
+    /// Takes in a scrape.
+    pub fn add_scrape(&mut self, scrape: &Scrape) -> Result<(), RecordError> {
+        self.check_clocks();
+        let Some(scraping) = &mut self.scraping else { return Ok(()) };
+        scraping.count(scrape, &mut self.committer.self_metrics);
+        if self.committer.is_short_of_space() {
+            scraping.lose(scrape);
+            return Ok(());
+        }
+        Ok(scraping.push(scrape, &mut lock(self.open_tick))?)
+    }
+
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
-        self.committer.progress.failing = self.coverage.outages() as u64;
+        self.count_failing();
         // These samples are stamped by Prometheus's clock, as its own samples are: by a recorder's clock
         // that was stepped back they would be refused as old.
-        self.committer.commit_own(self.now().prometheus.at)
+        self.committer.commit_own(self.now().prometheus.at)?;
+        self.note_commit();
+        Ok(())
     }
 
     /// Commits the open tick, unless the disk is full.
     pub fn commit(&mut self) -> Result<(), RecordError> {
-        self.committer.progress.failing = self.coverage.outages() as u64;
-        self.committer.commit()
+        self.count_failing();
+        self.committer.commit()?;
+        self.note_commit();
+        Ok(())
+    }
+
+    fn count_failing(&mut self) {
+        let scrapes = self.scraping.as_ref().map_or(0, Scraping::failing);
+        self.committer.progress.failing = (self.coverage.outages() + scrapes) as u64;
+    }
+
+    /// Notes whether the scrapes of a commit were stored. Nothing else holds them.
+    fn note_commit(&mut self) {
+        let now = self.now().prometheus.at;
+        let Some(scraping) = &mut self.scraping else { return };
+        let is_full = self.committer.is_short_of_space();
+        let gap = scraping.note_commit(self.committer.copy_is_lost(), is_full, now);
+        self.committer.start_copy();
+        lock(self.open_tick).tick.gaps.extend(gap);
     }
 }
 

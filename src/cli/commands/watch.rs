@@ -209,7 +209,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let mut writer = retention::open_making_room(&mut segments, open)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let clock_offset = prometheus.as_ref().and_then(|found| found.clock_offset.clone());
-    let sources = Sources::of(&plan, pd, prometheus);
+    let sources = Sources::of(&plan, pd, prometheus)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
     if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {

@@ -32,10 +32,13 @@ pub struct SourceArgs {
     /// Base URL of Prometheus; without it, PD is asked where its metrics live
     #[arg(long, value_name = "URL", env = "PROMETHEUS_URL", hide_env_values = true)]
     pub prometheus: Option<String>,
-    /// PEM file of the certificate authorities to trust, for PD and Prometheus
+    /// Ask no Prometheus, and read /metrics of the members and stores that PD names, every --interval
+    #[arg(long)]
+    pub scrape: bool,
+    /// PEM file of the certificate authorities to trust, for PD, Prometheus and what is scraped
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// PEM file of the client certificate, for PD and Prometheus
+    /// PEM file of the client certificate, for PD, Prometheus and what is scraped
     #[arg(long, value_name = "FILE", requires = "key_file")]
     pub cert_file: Option<PathBuf>,
     /// PEM file of the client certificate's key
@@ -65,6 +68,7 @@ impl SourceArgs {
         Self {
             pd: if self.pd.is_empty() { file.pd } else { self.pd },
             prometheus: self.prometheus.or(file.prometheus),
+            scrape: self.scrape || file.scrape,
             ca_file: self.ca_file.or(file.ca_file),
             cert_file: self.cert_file.or(file.cert_file),
             key_file: self.key_file.or(file.key_file),
@@ -159,6 +163,8 @@ pub struct ConfigFile {
     pub pd: Vec<String>,
     /// The base URL of Prometheus, as `--prometheus`.
     pub prometheus: Option<String>,
+    /// Whether what PD names is scraped, as `--scrape`.
+    pub scrape: bool,
     /// The file of certificate authorities, as `--ca-file`.
     pub ca_file: Option<PathBuf>,
     /// The file of the client certificate, as `--cert-file`.
@@ -205,6 +211,7 @@ impl ConfigFile {
         SourceArgs {
             pd: self.pd.clone(),
             prometheus: self.prometheus.clone(),
+            scrape: self.scrape,
             ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),

@@ -7,6 +7,7 @@ pub(super) mod logs;
 pub(super) mod membership;
 pub(super) mod plan;
 pub(super) mod retention;
+pub(super) mod scraping;
 pub(super) mod sources;
 pub(super) mod subjects;
 pub(super) mod told;

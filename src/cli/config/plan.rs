@@ -13,6 +13,7 @@ use crate::capture::FileMode;
 use crate::cli::Global;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::retention::{self, RetentionArgs};
+use crate::cli::config::scraping;
 use crate::cli::config::subjects::{self, Asking};
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
@@ -22,7 +23,7 @@ use crate::record::{Retention, Subject, stamped_name};
 use crate::source::Selector;
 
 /// The scrape interval of a TiKV deployment.
-const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
+pub const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The name of a run in segments where none is given: their names contain the time, so it needs none.
 const ENDLESS_RUN: &str = "record";
@@ -41,7 +42,7 @@ pub struct LiveArgs {
     /// How long to record live
     #[arg(long = "for", value_name = "DURATION", help_heading = RECORDING)]
     pub length: Option<String>,
-    /// How often Prometheus is copied [default: 15s]
+    /// How often Prometheus is copied, or each target scraped [default: 15s]
     #[arg(long, value_name = "DURATION", help_heading = RECORDING)]
     pub interval: Option<String>,
     /// A series selector to copy beside the default ones. Repeatable
@@ -100,7 +101,7 @@ pub struct Plan {
     pub history: Option<TimeRange>,
     /// The live part; `None` where only the past or logs are recorded.
     pub live: Option<Live>,
-    /// The time between two copies out of Prometheus.
+    /// The time between two copies out of Prometheus, or two scrapes of a target.
     pub interval: Duration,
     /// Paths of logs of PD's answers to import.
     pub pd_logs: Vec<PathBuf>,
@@ -157,13 +158,19 @@ pub fn plan(
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;
-    let mut selectors = if only_given { Vec::new() } else { subject.selectors() };
+    let by_default = !only_given && !sources.scrape;
+    let mut selectors = if by_default { subject.selectors() } else { Vec::new() };
     let given = file.r#match.iter().chain(&args.matches);
     selectors.extend(given.map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?);
     let interval = match args.interval.or(file.interval) {
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,
     };
+    if sources.scrape {
+        let selection = only_given || !selectors.is_empty();
+        let beside = scraping::Beside { interval, past: history.is_some(), selection };
+        scraping::check(&sources, &beside)?;
+    }
     // With logs alone there is nothing to record live.
     let only_logs = sources.pd.is_empty() && sources.prometheus.is_none();
     let live = live.filter(|_| !only_logs);

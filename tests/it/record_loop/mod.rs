@@ -5,7 +5,7 @@
 
 mod around;
 mod once;
-mod program;
+pub mod program;
 mod unobserved;
 
 use std::path::Path;
