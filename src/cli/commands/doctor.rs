@@ -16,6 +16,7 @@ use crate::cli::config::plan::PROMETHEUS_INTERVAL;
 use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
+use crate::cli::config::tiup;
 use crate::cli::exit::{self, CliError};
 use crate::cli::source_fix::source_fix;
 use crate::cli::terminal::output::{self, Format};
@@ -43,6 +44,7 @@ Examples:
   operator doctor --pd http://pd0:2379
   operator doctor --prometheus http://prometheus:9090 --bearer-file token
   operator doctor --pd http://pd0:2379 --scrape
+  operator doctor --tiup prod
 
 Every check says ok, warn or fail, and what to fix. Exits with 6 where one fails.";
 
@@ -101,7 +103,7 @@ pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject =
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
-    let sources = args.sources.or(file.sources());
+    let sources = tiup::complete(args.sources.or(file.sources()))?;
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
     checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
@@ -137,7 +139,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         None => checks.push(Check::warn(
             "PD",
             "no URL is given",
-            "give --pd or PD_ENDPOINT, unless only the past out of Prometheus is wanted",
+            "give --pd, PD_ENDPOINT or --tiup, unless only the past out of Prometheus is wanted",
         )),
     }
     if args.scrape {

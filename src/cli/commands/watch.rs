@@ -39,6 +39,7 @@ const KEEP: &str = "24h";
 const EXAMPLES: &str = "\
 Examples:
   operator watch --pd http://pd0:2379
+  operator watch --tiup prod
   operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 --keep 7d
   operator watch --pd http://pd0:2379 --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
   operator watch --pd http://pd0:2379 --webhook https://example.com/hook --format json

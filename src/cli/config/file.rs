@@ -20,6 +20,9 @@ use crate::source::{Auth, HttpOptions, Secret};
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[command(next_help_heading = "Sources")]
 pub struct SourceArgs {
+    /// A cluster of TiUP: takes PD, Prometheus and certificates from TIUP_HOME or ~/.tiup
+    #[arg(long, value_name = "CLUSTER")]
+    pub tiup: Option<String>,
     /// URL of any PD member; the others are discovered. Repeatable, or separated by commas
     #[arg(
         long,
@@ -66,6 +69,7 @@ impl SourceArgs {
         let own_credentials = self.bearer_file.is_some() || self.basic_user.is_some();
         let credentials = if own_credentials { self.clone() } else { file.clone() };
         Self {
+            tiup: self.tiup.or(file.tiup),
             pd: if self.pd.is_empty() { file.pd } else { self.pd },
             prometheus: self.prometheus.or(file.prometheus),
             scrape: self.scrape || file.scrape,
@@ -159,6 +163,8 @@ pub struct ConfigFile {
     pub node: Vec<String>,
     /// Logs of PD answers to import, as `--pd-log`.
     pub pd_log: Vec<PathBuf>,
+    /// The name of a cluster of TiUP, as `--tiup`.
+    pub tiup: Option<String>,
     /// URLs of PD members, as `--pd`.
     pub pd: Vec<String>,
     /// The base URL of Prometheus, as `--prometheus`.
@@ -209,6 +215,7 @@ impl ConfigFile {
     /// The keys of the file about sources.
     pub fn sources(&self) -> SourceArgs {
         SourceArgs {
+            tiup: self.tiup.clone(),
             pd: self.pd.clone(),
             prometheus: self.prometheus.clone(),
             scrape: self.scrape,

@@ -10,4 +10,5 @@ pub(super) mod retention;
 pub(super) mod scraping;
 pub(super) mod sources;
 pub(super) mod subjects;
+pub(super) mod tiup;
 pub(super) mod told;

@@ -15,6 +15,7 @@ use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::retention::{self, RetentionArgs};
 use crate::cli::config::scraping;
 use crate::cli::config::subjects::{self, Asking};
+use crate::cli::config::tiup;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::cli::lookup::SUFFIX;
@@ -136,7 +137,7 @@ pub fn plan(
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject =
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
-    let sources = args.sources.or(file.sources());
+    let sources = tiup::complete(args.sources.or(file.sources()))?;
     let listen = args.listen.or(file.listen);
     let told = args.told.told()?.or(file.told().told()?);
     let retention = args.retention.clone().or(file.retention()).retention()?;
@@ -154,7 +155,7 @@ pub fn plan(
     let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
     let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
-        let text = "nothing to record: give --pd, --prometheus or --pd-log";
+        let text = "nothing to record: give --pd, --tiup, --prometheus or --pd-log";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;
