@@ -81,6 +81,10 @@ impl<'a> TextFormat<'a> {
         if !self.skip_to_sample() {
             return Ok(None);
         }
+        // Prometheus would take the blanks for a part of the name.
+        if self.text[..self.next].ends_with([' ', '\t']) {
+            return Err(self.error("blanks before a metric name"));
+        }
         let metric = self.name(is_metric_byte).ok_or_else(|| self.error("no metric name"))?;
         self.skip_blanks();
         self.labels.clear();

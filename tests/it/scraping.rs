@@ -167,38 +167,41 @@ empty{{x="",y="1"}} 5
 empty{{job=""}} 6
 twice 1
 twice 2
-	tabs{{}}	7	
+tabs{{}}	7	
 small 1e-300
 "#
     );
     match request {
         0 => Some(page(format!("{good}only_first 1\n"))),
-        1 => Some(page("http_requests_total{method=\"post\",code=\"200\"} 1028")),
+        1 => Some(page("http_requests_total{method=\"post\",code=\"200\",} 1028")),
         2 => Some((500, "text/plain", good.into_bytes())),
-        3 => Some(page(good)),
-        4 => Some(page(format!("{good}broken{{x=\"1\" 2\n"))),
-        5 => Some(page(format!("{good}dup{{x=\"1\",x=\"2\"}} 2\n"))),
+        5 => Some(page(format!("{good}broken{{x=\"1\" 2\n"))),
+        6 => Some(page(format!("{good}dup{{x=\"1\",x=\"2\"}} 2\n"))),
         _ => Some(page(good)),
     }
 }
 
-/// How many scrapes are compared.
-const COMPARED: usize = 7;
+/// How many scrapes are compared sample by sample: those before the malformed pages.
+const COMPARED: usize = 5;
+/// How many scrapes are made, of which `up` is compared.
+const MADE: usize = 8;
 
-/// Values by series, of the first scrapes of a target. The time that a scrape took is left out.
-fn first_scrapes(all: Vec<(Labels, Vec<Sample>)>) -> BTreeMap<String, Vec<String>> {
+/// Values by series, of the first scrapes of a target, and `up` of further ones. The time that a scrape took is
+/// left out, and the number of new series, for which a Prometheus compares the text of a page.
+fn first_scrapes(all: Vec<(Labels, Vec<Sample>)>) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
     let up = all.iter().find(|(labels, _)| labels.metric() == "up");
     let (_, up) = up.expect("the target was scraped");
-    assert!(up.len() > COMPARED, "{} scrapes", up.len());
+    assert!(up.len() >= MADE, "{} scrapes", up.len());
     let end = up[COMPARED].at;
-    let kept = all.iter().filter(|(labels, _)| labels.metric() != "scrape_duration_seconds");
+    let left_out = ["scrape_duration_seconds", "scrape_series_added"];
+    let kept = all.iter().filter(|(labels, _)| !left_out.contains(&labels.metric()));
     let series = kept.map(|(labels, samples)| {
         let first: Vec<Sample> = samples.iter().filter(|one| one.at < end).copied().collect();
         let times =
             if labels.metric() == "stamped" { format!(" at {first:?}") } else { String::new() };
         (format!("{labels}{times}"), shown(&first))
     });
-    series.collect()
+    (series.collect(), shown(&up[..MADE]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,7 +223,7 @@ async fn every_sample_is_the_one_that_a_real_prometheus_scrapes() {
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let started = wall_clock();
     let server = Prometheus::scraping(&config, scratch.path()).await.expect("it is installed");
-    let reader = record(&cluster, scratch.path(), "10s").await;
+    let reader = record(&cluster, scratch.path(), "16s").await;
     let window = TimeRange::new(started + -10_000, wall_clock());
     let theirs = remote_read::read_everything(&server.url, window).await.expect("it answers");
     let theirs = theirs.into_iter().map(|(labels, samples)| {
@@ -233,5 +236,6 @@ async fn every_sample_is_the_one_that_a_real_prometheus_scrapes() {
     let ours = reader.select(&[], TimeRange::ALL).expect("samples read").into_iter();
     let ours = ours.filter(|one| one.labels.get("job") == Some("tikv"));
     let ours = first_scrapes(ours.map(|one| (one.labels, one.samples)).collect());
+    assert_eq!(ours.1, ["1", "1", "0", "1", "1", "0", "0", "1"]);
     assert_eq!(ours, first_scrapes(theirs.collect()));
 }

@@ -96,29 +96,50 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// A [`Cause`] where the page is not in the format, names a label twice or has too many samples. As in
-    /// Prometheus, nothing of such a page counts.
-    pub fn read(page: &[u8], target: &ScrapeTarget, at: Timestamp) -> Result<Self, Cause> {
+    /// [`BadPage`] where the page is not in the format, names a label twice or has too many samples. As in
+    /// Prometheus, no sample of such a page counts.
+    pub fn read(page: &[u8], target: &ScrapeTarget, at: Timestamp) -> Result<Self, BadPage> {
+        let mut read = Self::default();
+        match read.read_all(page, target, at) {
+            Ok(()) => Ok(read),
+            Err(cause) => Err(BadPage { cause, samples: read.len() }),
+        }
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.stamped.len() + self.timed.len()
+    }
+
+    fn read_all(&mut self, page: &[u8], target: &ScrapeTarget, at: Timestamp) -> Result<(), Cause> {
         let malformed = |why: String| (GapReason::Malformed, format!("{target}: {why}"));
         let mut format = TextFormat::new(page).map_err(|error| malformed(error.to_string()))?;
-        let mut read = Self::default();
         while let Some(sample) =
             format.next_sample().map_err(|error| malformed(error.to_string()))?
         {
-            if read.stamped.len() + read.timed.len() == MOST_SAMPLES {
+            if self.len() == MOST_SAMPLES {
                 let detail = format!("{target}: more than {MOST_SAMPLES} samples");
                 return Err((GapReason::TooLarge, detail));
             }
             let (list, stamp) = match sample.at {
-                Some(at) => (&mut read.timed, at),
-                None => (&mut read.stamped, at),
+                Some(at) => (&mut self.timed, at),
+                None => (&mut self.stamped, at),
             };
             let one = Sample { at: stamp, value: sample.value };
             push_sample(list, sample.metric, sample.labels, target, one)
                 .map_err(|error| malformed(format!("{}: {error}", sample.metric)))?;
         }
-        Ok(read)
+        Ok(())
     }
+}
+
+/// A page of which no sample counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadPage {
+    /// What is wrong with it.
+    pub cause: Cause,
+    /// The number of samples before that, which Prometheus reports nevertheless.
+    pub samples: usize,
 }
 
 /// Adds a sample of a page under the labels of the page and the target. A label of the page that the target
@@ -168,7 +189,7 @@ mod tests {
         ScrapeTarget { job: "tikv", instance: "h:20180".to_owned(), url: String::new() }
     }
 
-    fn read(page: &str) -> Result<Page, Cause> {
+    fn read(page: &str) -> Result<Page, BadPage> {
         Page::read(page.as_bytes(), &target(), Timestamp::from_millis(7_000))
     }
 
@@ -200,12 +221,13 @@ mod tests {
 
     #[test]
     fn of_a_page_that_is_wrong_anywhere_nothing_counts() {
-        let (reason, detail) = read("a 1\nb{x=\"1\",x=\"2\"} 1\n").expect_err("a label twice");
-        assert_eq!(reason, GapReason::Malformed);
+        let bad = read("a 1\nb{x=\"1\",x=\"2\"} 1\n").expect_err("a label twice");
+        let (reason, detail) = bad.cause;
+        assert_eq!((reason, bad.samples), (GapReason::Malformed, 1));
         assert!(detail.contains("\"x\" stands twice") && detail.contains("h:20180"), "{detail}");
-        let (reason, detail) = read("a 1\n<html>").expect_err("no page");
+        let (reason, detail) = read("a 1\n<html>").expect_err("no page").cause;
         assert!(reason == GapReason::Malformed && detail.contains("line 2"), "{detail}");
         let long: String = (0..=MOST_SAMPLES).map(|number| format!("a{number} 1\n")).collect();
-        assert_eq!(read(&long).expect_err("too long").0, GapReason::TooLarge);
+        assert_eq!(read(&long).expect_err("too long").cause.0, GapReason::TooLarge);
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::page::{Page, SampleList};
+use super::page::{BadPage, Page, SampleList};
 use super::target::ScrapeTarget;
 use super::target_series::TargetSeries;
 use crate::model::{LabelsError, Timestamp};
@@ -198,13 +198,16 @@ impl Shared {
             }
         };
         let read = page
-            .map_err(|error| (error.gap_reason(), error.to_string()))
+            .map_err(|error| {
+                let cause = (error.gap_reason(), error.to_string());
+                BadPage { cause, samples: 0 }
+            })
             .and_then(|page| Page::read(&page, target, at));
         let (page, outcome) = match read {
-            Ok(page) => (Some(page), Ok(())),
+            Ok(page) => (Ok(page), Ok(())),
             // The request timed out without any fault of the target.
             Err(_) if has_paused => return None,
-            Err(cause) => (None, Err(cause)),
+            Err(BadPage { cause, samples }) => (Err(samples), Err(cause)),
         };
         let elapsed = started.elapsed();
         let samples = listed(target, series.scraped(page, at, elapsed))?;

@@ -52,37 +52,36 @@ impl TargetSeries {
     }
 
     /// Everything that Prometheus would write of a scrape at `at` that took `elapsed`: the samples of the
-    /// page, staleness markers for series that it lacks, and what is reported about the scrape. A scrape
-    /// that failed has no page, so all series end.
+    /// page, staleness markers for series that it lacks, and what is reported about the scrape. Of a scrape
+    /// that failed, only the number of samples before the failure is known, and all series end.
+    ///
+    /// One thing differs: where a page is malformed, Prometheus 2 writes no markers for series that stand
+    /// before that place, though it writes no samples of them either.
     ///
     /// # Errors
     ///
     /// [`LabelsError`] where the labels take 4 GiB.
     pub fn scraped(
         &mut self,
-        page: Option<Page>,
+        page: Result<Page, usize>,
         at: Timestamp,
         elapsed: Duration,
     ) -> Result<SampleList, LabelsError> {
-        let is_up = page.is_some();
-        let mut list = SampleList::default();
-        let (mut samples, mut added) = (0, 0);
-        match page {
-            Some(Page { stamped, timed }) => {
-                samples = stamped.len() + timed.len();
-                let (ended, new) = self.replace(&stamped);
-                added = new;
-                list = stamped;
+        let (up, samples, ended, added, mut list) = match page {
+            Ok(Page { stamped, timed }) => {
+                let samples = stamped.len() + timed.len();
+                let (ended, added) = self.replace(&stamped);
+                let mut list = stamped;
                 for (labels, sample) in timed.iter() {
                     list.push_encoded(labels.0, sample)?;
                 }
-                push_stale(&mut list, &ended, at)?;
+                (1.0, samples, ended, added, list)
             }
-            None => push_stale(&mut list, &self.end_all(), at)?,
-        }
-        let count = samples as f64;
-        let up = f64::from(u8::from(is_up));
-        let values = [up, elapsed.as_secs_f64(), count, count, added as f64];
+            Err(samples) => (0.0, samples, self.end_all(), 0, SampleList::default()),
+        };
+        push_stale(&mut list, &ended, at)?;
+        let samples = samples as f64;
+        let values = [up, elapsed.as_secs_f64(), samples, samples, added as f64];
         self.report(&mut list, at, values)?;
         self.is_reported = true;
         Ok(list)
@@ -198,7 +197,7 @@ mod tests {
             let read = |text: &str| {
                 Page::read(text.as_bytes(), &self.series.target, at).expect("the format")
             };
-            let page = page.map(read);
+            let page = page.map(read).ok_or(0);
             let list = self.series.scraped(page, at, Duration::from_millis(250));
             shown(&list.expect("small"), at)
         }
@@ -252,7 +251,7 @@ mod tests {
         scraped.page(Some("b 2\n"));
         let at = Timestamp::from_millis(1_000);
         let page = Page::read(b"a 1 500\n", &scraped.series.target, at).expect("the format");
-        let list = scraped.series.scraped(Some(page), at, Duration::ZERO).expect("small");
+        let list = scraped.series.scraped(Ok(page), at, Duration::ZERO).expect("small");
         let values: Vec<(i64, bool)> =
             list.iter().map(|(_, one)| (one.at.as_millis(), is_stale(one.value))).collect();
         assert_eq!(values[..2], [(500, false), (1_000, true)]);

@@ -87,7 +87,7 @@ fn values_are_those_of_go() {
 
 #[test]
 fn blanks_and_commas_may_stand_where_prometheus_lets_them() {
-    let page = "\n \t\n\t a\t{ x = \"1\" ,\ty=\"2\" , } \t3\t 4 \n#\n#c\n";
+    let page = "\n \t\na\t{ x = \"1\" ,\ty=\"2\" , } \t3\t 4 \n#\n#c\n";
     let (metric, labels, value, at) = read(page.as_bytes()).expect("the format").remove(0);
     assert_eq!((metric.as_str(), f64::from_bits(value), at), ("a", 3.0, Some(4)));
     assert_eq!(labels.len(), 2);
@@ -122,6 +122,8 @@ fn what_prometheus_refuses_is_refused_with_its_line() {
         "a 1 99999999999999999999",
         "<html>",
         "é 1",
+        " a 1",
+        "\ta 1",
     ];
     for page in pages {
         let error = read(format!("ok 1\n{page}\n").as_bytes()).expect_err(page);
