@@ -9,8 +9,8 @@ use crate::source::{Http, HttpOptions, Redactor, SourceError};
 /// The one format that is asked for: the text format, which everything that Prometheus scrapes can send.
 const ACCEPT: &str = "text/plain;version=0.0.4";
 
-/// The size of the largest page that is accepted, in bytes after decompression. A store with 65,000 series
-/// sends 9 MB.
+/// The size of the largest page that is accepted, in bytes after decompression. A store with 19,000 series
+/// sends 1.6 MB.
 pub const MAX_PAGE_BYTES: u64 = 64 << 20;
 
 /// A client for pages of metrics, all fetched with the same options.

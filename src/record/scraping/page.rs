@@ -7,7 +7,7 @@ use crate::model::{EncodedLabels, GapReason, LabelsError, Sample, Timestamp, enc
 use crate::record::coverage::Cause;
 use crate::source::TextFormat;
 
-/// The most samples of one page. A store of a large cluster has a third of it.
+/// The most samples of one page; the stores of the bundled runs have 19,000.
 const MOST_SAMPLES: usize = 250_000;
 /// What Prometheus puts before a label of a page that the target has too (`model.ExportedLabelPrefix`).
 const EXPORTED: &str = "exported_";

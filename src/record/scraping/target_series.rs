@@ -22,8 +22,8 @@ const REPORTED: [&str; 5] = [
 
 /// What is known of the series of one target.
 ///
-/// A store has 65,000 series whose labels take 15 MB, and they are needed only when one ends. So they are
-/// kept compressed, in a few hundred kilobytes, and compressed anew only when a page has other series.
+/// The labels of a store's series take megabytes, and they are needed only when one ends. So they are kept
+/// compressed, and compressed anew only when a page has other series.
 pub struct TargetSeries {
     target: ScrapeTarget,
     /// A hash of each series of the last page that was read, in its order.
