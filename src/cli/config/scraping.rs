@@ -81,7 +81,7 @@ pub async fn findings(pd: &PdFound, scraper: &Scraper) -> Vec<Finding> {
         match &scrape.outcome {
             Some((Err((_, why)), _)) => failures.push(why.clone()),
             Some((Ok(()), seconds)) => {
-                samples += scrape.samples.len() as u64;
+                samples += scrape.samples.count() as u64;
                 slowest = slowest.max(*seconds);
             }
             None => {}

@@ -66,7 +66,7 @@ impl SampleList {
     }
 
     /// The number of samples.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.samples.len()
     }
 
@@ -102,13 +102,13 @@ impl Page {
         let mut read = Self::default();
         match read.read_all(page, target, at) {
             Ok(()) => Ok(read),
-            Err(cause) => Err(BadPage { cause, samples: read.len() }),
+            Err(cause) => Err(BadPage { cause, samples: read.count() }),
         }
     }
 
     /// The number of samples.
-    pub fn len(&self) -> usize {
-        self.stamped.len() + self.timed.len()
+    pub fn count(&self) -> usize {
+        self.stamped.count() + self.timed.count()
     }
 
     fn read_all(&mut self, page: &[u8], target: &ScrapeTarget, at: Timestamp) -> Result<(), Cause> {
@@ -117,7 +117,7 @@ impl Page {
         while let Some(sample) =
             format.next_sample().map_err(|error| malformed(error.to_string()))?
         {
-            if self.len() == MOST_SAMPLES {
+            if self.count() == MOST_SAMPLES {
                 let detail = format!("{target}: more than {MOST_SAMPLES} samples");
                 return Err((GapReason::TooLarge, detail));
             }

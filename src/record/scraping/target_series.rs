@@ -69,7 +69,7 @@ impl TargetSeries {
     ) -> Result<SampleList, LabelsError> {
         let (up, samples, ended, added, mut list) = match page {
             Ok(Page { stamped, timed }) => {
-                let samples = stamped.len() + timed.len();
+                let samples = stamped.count() + timed.count();
                 let (ended, added) = self.replace(&stamped);
                 let mut list = stamped;
                 for (labels, sample) in timed.iter() {
@@ -265,6 +265,6 @@ mod tests {
         let at = Timestamp::from_millis(99_000);
         let list = scraped.series.end(at).expect("small");
         assert_eq!(shown(&list, at), expected(&[("a", "stale")], ["stale"; 5]));
-        assert_eq!(scraped.series.end(at).expect("small").len(), 0);
+        assert_eq!(scraped.series.end(at).expect("small").count(), 0);
     }
 }

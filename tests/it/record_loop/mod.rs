@@ -6,6 +6,7 @@
 mod around;
 mod once;
 pub mod program;
+mod scraped;
 mod unobserved;
 
 use std::path::Path;
