@@ -172,7 +172,9 @@ mod tests {
     fn stores_that_are_gone_or_have_no_address_are_no_targets() {
         let body = r#"{"stores": [
             {"store": {"id": 1, "address": "h1:20160", "status_address": "h1:20180",
-                       "state_name": "Tombstone", "node_state": 3}},
+                       "state_name": "Tombstone"}},
+            {"store": {"id": 7, "address": "h7:20160", "status_address": "h7:20180",
+                       "node_state": 3}},
             {"store": {"id": 2, "address": "h2:20160", "state_name": "Up"}},
             {"store": {"id": 3, "address": "h3:20160", "status_address": "u:p@h3:20180"}},
             {"store": {"id": 4, "address": "h4:20160", "status_address": "h4:20180/x?y"}},
