@@ -15,7 +15,9 @@ use crate::cli::config::sources::{PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
 use crate::diagnose::counted;
-use crate::model::{Endpoints, RunMeta, SCRAPED, TimeRange, Versions, escape, escape_path};
+use crate::model::{
+    ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
+};
 use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Scraper, Stop,
     Succession,
@@ -287,10 +289,7 @@ pub fn open(
         },
         selectors: plan.selectors.iter().map(ToString::to_string).collect(),
         copied_by: copied_by(plan, prometheus),
-        clock_offsets: prometheus
-            .and_then(|found| found.clock_offset.clone())
-            .into_iter()
-            .collect(),
+        clock_offsets: clock_offset(plan, prometheus).into_iter().collect(),
         told: plan.told.clone(),
         export: None,
     };
@@ -314,6 +313,16 @@ pub fn open(
     meta = resumed(before, meta);
     writer.set_meta(meta);
     Ok(writer)
+}
+
+/// How far the clock that stamps samples stands from the recorder's; `None` where that is not known. What is
+/// scraped is stamped by the recorder's own.
+pub fn clock_offset(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Option<ClockOffset> {
+    if plan.sources.scrape {
+        let (source, at) = (Source::Prometheus.to_string(), clock::now());
+        return Some(ClockOffset { source, at, offset_ms: 0, uncertainty_ms: 0 });
+    }
+    prometheus.and_then(|found| found.clock_offset.clone())
 }
 
 /// How samples come into the capture.

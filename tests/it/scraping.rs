@@ -67,6 +67,8 @@ async fn a_cluster_without_a_prometheus_is_recorded_as_one_would_have_scraped_it
     let scratch = tempfile::tempdir().expect("a temporary directory can be made");
     let reader = record(&cluster, scratch.path(), "5s").await;
     assert_eq!(reader.meta().copied_by, ["scrape"]);
+    let offsets: Vec<i64> = reader.meta().clock_offsets.iter().map(|one| one.offset_ms).collect();
+    assert_eq!(offsets, [0], "samples are stamped by the recorder's clock");
     assert_eq!(reader.meta().selectors, [""; 0]);
 
     let values = values(&reader);

@@ -209,7 +209,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = retention::open_making_room(&mut segments, open)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
-    let clock_offset = prometheus.as_ref().and_then(|found| found.clock_offset.clone());
+    let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
     let sources = Sources::of(&plan, pd, prometheus)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
