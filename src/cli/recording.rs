@@ -10,13 +10,17 @@ use tokio::sync::watch;
 use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
 use crate::cli::clock;
 use crate::cli::config::plan::Plan;
+use crate::cli::config::scraping;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
 use crate::diagnose::counted;
-use crate::model::{Endpoints, RunMeta, TimeRange, Versions, escape, escape_path};
+use crate::model::{
+    ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
+};
 use crate::record::{
-    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Stop, Succession,
+    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Scraper, Stop,
+    Succession,
 };
 use crate::watch::Exporter;
 
@@ -87,6 +91,8 @@ impl Watchers<'_> {
 pub struct Sources {
     /// Copies samples out of Prometheus; `None` without Prometheus.
     pub copier: Option<Copier>,
+    /// Scrapes what PD lists; `None` without `--scrape`.
+    pub scraper: Option<Scraper>,
     /// Prometheus's clock minus ours, in milliseconds.
     pub prometheus_offset_ms: i64,
     /// PD's members; `None` without PD.
@@ -95,11 +101,20 @@ pub struct Sources {
 
 impl Sources {
     /// The sources that were found, with the plan's selectors for Prometheus.
-    pub fn of(plan: &Plan, pd: Option<PdFound>, prometheus: Option<PrometheusFound>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`scraping::scraper`].
+    pub fn of(
+        plan: &Plan,
+        pd: Option<PdFound>,
+        prometheus: Option<PrometheusFound>,
+    ) -> anyhow::Result<Self> {
         let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
-        Self { copier, prometheus_offset_ms, pd }
+        let scraper = scraping::scraper(&plan.sources, plan.interval)?;
+        Ok(Self { copier, scraper, prometheus_offset_ms, pd })
     }
 }
 
@@ -151,6 +166,10 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     if !reader.gaps()?.is_empty() {
         return Ok(());
     }
+    if plan.sources.scrape {
+        let why = "PD listed no member or store that could be scraped".to_owned();
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
+    }
     let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
     let why = match selectors.is_empty() {
         true => "nothing was selected".to_owned(),
@@ -181,7 +200,7 @@ pub async fn phases(
     watchers: &Watchers<'_>,
     followers: Followers,
 ) -> anyhow::Result<Ending> {
-    let Sources { copier, prometheus_offset_ms, pd } = sources;
+    let Sources { copier, scraper, prometheus_offset_ms, pd } = sources;
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
         let (back, ending) = history(plan, writer, copier, range, &stop, watchers).await?;
         writer = back;
@@ -196,6 +215,7 @@ pub async fn phases(
     let recording = Recording {
         copier,
         pd: pd.map(PdFound::into_sampler),
+        scraper,
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         prometheus_offset_ms,
@@ -218,9 +238,9 @@ pub async fn moment(
     stop: watch::Receiver<Stop>,
     watchers: &Watchers<'_>,
 ) -> anyhow::Result<Ending> {
-    let Sources { copier, prometheus_offset_ms, pd } = sources;
+    let Sources { copier, scraper, prometheus_offset_ms, pd } = sources;
     let pd = pd.map(PdFound::into_sampler);
-    let moment = Moment { copier, pd, prometheus_offset_ms };
+    let moment = Moment { copier, pd, scraper, prometheus_offset_ms };
     let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::record_moment(moment, writer, &clock::SystemClock, stop, &mut progress).await?)
 }
@@ -291,11 +311,8 @@ pub fn open(
             pd: pd.and_then(|pd| pd.version.clone()),
         },
         selectors: plan.selectors.iter().map(ToString::to_string).collect(),
-        copied_by: prometheus.map(|found| found.mode.name().to_owned()).into_iter().collect(),
-        clock_offsets: prometheus
-            .and_then(|found| found.clock_offset.clone())
-            .into_iter()
-            .collect(),
+        copied_by: copied_by(plan, prometheus),
+        clock_offsets: clock_offset(plan, prometheus).into_iter().collect(),
         told: plan.told.clone(),
         export: None,
     };
@@ -319,6 +336,25 @@ pub fn open(
     meta = resumed(before, meta);
     writer.set_meta(meta);
     Ok(writer)
+}
+
+/// How far the clock that stamps samples stands from the recorder's; `None` where that is not known. What is
+/// scraped is stamped by the recorder's own.
+pub fn clock_offset(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Option<ClockOffset> {
+    if plan.sources.scrape {
+        let (source, at) = (Source::Prometheus.to_string(), clock::now());
+        return Some(ClockOffset { source, at, offset_ms: 0, uncertainty_ms: 0 });
+    }
+    prometheus.and_then(|found| found.clock_offset.clone())
+}
+
+/// How samples come into the capture.
+fn copied_by(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Vec<String> {
+    let how = match plan.sources.scrape {
+        true => Some(SCRAPED),
+        false => prometheus.map(|found| found.mode.name()),
+    };
+    how.map(str::to_owned).into_iter().collect()
 }
 
 fn add_new(held: &mut Vec<String>, new: Vec<String>) {

@@ -71,15 +71,7 @@ impl Labels {
     ///
     /// [`LabelsError`] where a name is empty or stands twice.
     pub fn of(pairs: &mut [(&str, &str)]) -> Result<Self, LabelsError> {
-        if !pairs.is_sorted() {
-            pairs.sort_unstable();
-        }
-        if let Some(pair) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelsError::Duplicate(pair[0].0.to_owned()));
-        }
-        if pairs.first().is_some_and(|(name, _)| name.is_empty()) {
-            return Err(LabelsError::EmptyName);
-        }
+        sort_pairs(pairs)?;
         let length: usize = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
         let mut text = String::with_capacity(length);
         let mut ends = Vec::with_capacity(pairs.len() * 2);
@@ -226,6 +218,32 @@ impl fmt::Debug for Labels {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
+}
+
+/// Sorts pairs into the order of a label set.
+fn sort_pairs(pairs: &mut [(&str, &str)]) -> Result<(), LabelsError> {
+    if !pairs.is_sorted() {
+        pairs.sort_unstable();
+    }
+    if let Some(pair) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(LabelsError::Duplicate(pair[0].0.to_owned()));
+    }
+    if pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+        return Err(LabelsError::EmptyName);
+    }
+    Ok(())
+}
+
+/// Appends what [`Labels::encode`] would write for these pairs, which are sorted in place. An empty value
+/// means an absent label.
+///
+/// # Errors
+///
+/// [`LabelsError`] where a name is empty or stands twice.
+pub fn encode_labels(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result<(), LabelsError> {
+    sort_pairs(pairs)?;
+    encode_pairs(pairs.iter().copied().filter(|(_, value)| !value.is_empty()), out);
+    Ok(())
 }
 
 fn encode_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>, out: &mut Vec<u8>) {

@@ -29,13 +29,14 @@ pub use escape::{cut, escape, escape_json, escape_markdown, escape_path, is_esca
 pub use event::{Event, EventKind};
 pub use gap::{Gap, GapReason, Source, joined};
 pub use labels::{
-    EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, is_label_name, is_metric_name,
+    EncodedLabels, Fingerprint, Labels, LabelsError, TargetKey, encode_labels, is_label_name,
+    is_metric_name,
 };
 pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
-pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, Versions};
+pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use similar_names::similar_names;
 pub use stretches::Stretches;

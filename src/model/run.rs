@@ -119,6 +119,9 @@ pub struct Export {
     pub left_out: Vec<String>,
 }
 
+/// How samples came that no Prometheus scraped, in [`RunMeta::copied_by`].
+pub const SCRAPED: &str = "scrape";
+
 /// What a capture says about its run as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunMeta {
@@ -141,7 +144,7 @@ pub struct RunMeta {
     #[serde(default)]
     pub selectors: Vec<String>,
     /// How samples were copied: `remote_read_chunks`, `remote_read_samples` or `query`
-    /// (with staleness inferred).
+    /// (with staleness inferred); or [`SCRAPED`].
     #[serde(default)]
     pub copied_by: Vec<String>,
     /// Clock offsets, in the order of measurement.

@@ -13,6 +13,7 @@ mod exposition;
 mod feed;
 mod full_disk;
 mod history;
+mod live_copy;
 mod log_attach;
 mod moment;
 mod pd_import;
@@ -20,6 +21,7 @@ pub mod pd_log;
 pub mod pd_sampler;
 mod pd_sampling;
 mod recorder;
+mod scraping;
 mod segment;
 mod segments;
 mod self_metrics;
@@ -37,6 +39,7 @@ pub use log_attach::{AttachError, attach_log, holds_log};
 pub use moment::{Moment, record_moment};
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
+pub use scraping::{SampleList, Scrape, ScrapeTarget, Scraper, TargetList, scrape_now};
 pub use segment::{
     CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,
 };

@@ -14,6 +14,7 @@ use super::error::RecordError;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::recorder::{Ending, Progress, Stop, wait_for_stop};
+use super::scraping::{self, Scraper};
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{Gap, Source, TimeRange, Timestamp};
@@ -30,12 +31,14 @@ pub struct Moment {
     pub copier: Option<Copier>,
     /// Asks the PD members; `None` where no PD is recorded.
     pub pd: Option<PdSampler>,
+    /// Scrapes what PD lists; `None` where nothing is scraped.
+    pub scraper: Option<Scraper>,
     /// Prometheus's clock minus the recorder's, in milliseconds.
     pub prometheus_offset_ms: i64,
 }
 
 /// Asks every member of PD for everything once, copies the last sample of each series out of Prometheus, both
-/// at the same time, and seals the capture. Where the caller wants to stop, what has come by then is sealed.
+/// at the same time, or then scrapes what PD lists once, and seals the capture. Where the caller wants to stop, what has come by then is sealed.
 ///
 /// The capture does not count as copied: a later copy of the past reads all samples.
 ///
@@ -50,7 +53,7 @@ pub async fn record_moment(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Moment { copier, pd, prometheus_offset_ms } = moment;
+    let Moment { copier, pd, scraper, prometheus_offset_ms } = moment;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed: None });
     let committer = Committer::new(&open_tick, clocks, None, progress);
     let mut state = RecordingState::new(&open_tick, clocks, prometheus_offset_ms, committer);
@@ -58,19 +61,26 @@ pub async fn record_moment(
     state.begin()?;
 
     let (sender, updates) = mpsc::unbounded_channel();
+    let mut targets = None;
     if let Some(pd) = pd {
+        targets = scraper.is_some().then(|| state.expect_scrapes(pd.members()));
         state.expect_members(&pd, millis(NEXT_ROUND));
         pd_sampling::start(pd, NEXT_ROUND, clocks, sender)?;
     } else {
         drop(sender);
     }
-    let both = async {
+    let all = async {
         tokio::join!(ask(&mut state, updates), copy(copier.as_ref(), &open_tick, now));
+        // Which stores there are is known by now.
+        let Some((scraper, targets)) = scraper.zip(targets) else { return Ok(()) };
+        let listed = targets.borrow().clone();
+        let scrapes = scraping::scrape_once(&scraper, clocks, listed).await;
+        scrapes.iter().try_for_each(|scrape| state.add_scrape(scrape))
     };
     tokio::select! {
         biased;
         () = wait_for_stop(&mut stop, Stop::AfterTick) => {}
-        () = both => {}
+        all = all => all?,
     }
     state.end()?;
     drop(state);

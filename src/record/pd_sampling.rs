@@ -14,6 +14,7 @@ use super::clock::{ClockWatch, Clocks, Reading};
 use super::error::RecordError;
 use super::pd_sampler::PdSampler;
 use crate::model::{PdAnswer, Source, TimeRange, Timestamp};
+use crate::pd::Member;
 
 /// A message of the sampling thread.
 pub enum PdUpdate {
@@ -22,7 +23,7 @@ pub enum PdUpdate {
     /// One member has answered, or failed, all requests of the round.
     Answered(PdAnswers),
     /// The round has ended; these are the members as known now.
-    RoundEnded(BTreeSet<Source>),
+    RoundEnded(Vec<Member>),
 }
 
 /// The answers of one member in one round, in the order of sending.
@@ -41,9 +42,9 @@ impl PdAnswers {
     }
 }
 
-/// The members that a sampler knows, as sources.
-pub fn sources(pd: &PdSampler) -> BTreeSet<Source> {
-    pd.members().iter().map(|member| Source::PdMember(member.name.clone())).collect()
+/// Members as sources.
+pub fn sources(members: &[Member]) -> BTreeSet<Source> {
+    members.iter().map(|member| Source::PdMember(member.name.clone())).collect()
 }
 
 /// Starts the thread. It sends what is due every `every` of steady time, until the receiver is dropped.
@@ -91,7 +92,7 @@ async fn sample(
             () = ask(&mut pd, clocks, &updates) => {}
             () = updates.closed() => return,
         }
-        if updates.send(PdUpdate::RoundEnded(sources(&pd))).is_err() {
+        if updates.send(PdUpdate::RoundEnded(pd.members().to_vec())).is_err() {
             return;
         }
     }

@@ -15,9 +15,11 @@ use super::commit::Committer;
 use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
 use super::feed::LiveFeed;
+use super::live_copy::{CopyLag, CopyResult, PendingCopy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
-use super::state::{CopyLag, CopyResult, PendingCopy, RecordingState, millis};
+use super::scraping::{self, Scrape, Scraper};
+use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
 
@@ -34,6 +36,8 @@ pub struct Recording {
     pub copier: Option<Copier>,
     /// Asks the PD members; `None` where no PD is recorded.
     pub pd: Option<PdSampler>,
+    /// Scrapes what PD lists; `None` where nothing is scraped. It needs `pd`, and no `copier` beside it.
+    pub scraper: Option<Scraper>,
     /// The time between two rounds of requests to PD.
     pub pd_interval: Duration,
     /// The time between two copies out of Prometheus.
@@ -145,7 +149,7 @@ pub async fn run(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Recording { copier, pd, until, feed, succession, .. } = recording;
+    let Recording { copier, pd, scraper, until, feed, succession, .. } = recording;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
     let committer = Committer::new(&open_tick, clocks, succession, progress);
     let mut state =
@@ -157,6 +161,11 @@ pub async fn run(
     }
     state.begin()?;
 
+    let members = pd.as_ref().map(|pd| pd.members().to_vec()).unwrap_or_default();
+    let scrapes = match scraper {
+        Some(scraper) => scraping::start(scraper, clocks, state.expect_scrapes(&members))?,
+        None => mpsc::channel(1).1,
+    };
     let (sender, pd_updates) = mpsc::unbounded_channel();
     if let Some(pd) = pd {
         state.expect_members(&pd, millis(recording.pd_interval));
@@ -172,6 +181,7 @@ pub async fn run(
         pending_copy: None,
         copy_started: Instant::now(),
         pd_updates,
+        scrapes,
         stop,
     };
     recorder.record().await?;
@@ -198,6 +208,7 @@ struct Recorder<'a> {
     pending_copy: Option<PendingCopy<'a>>,
     copy_started: Instant,
     pd_updates: mpsc::UnboundedReceiver<PdUpdate>,
+    scrapes: mpsc::Receiver<Scrape>,
     stop: watch::Receiver<Stop>,
 }
 
@@ -212,6 +223,7 @@ impl Recorder<'_> {
                     self.copy_finished(copied)?;
                 }
                 Some(update) = self.pd_updates.recv() => self.pd_updated(update)?,
+                Some(scrape) = self.scrapes.recv() => self.state.add_scrape(&scrape)?,
                 () = self.clocks.sleep_until(wake) => {}
             }
         }
@@ -288,8 +300,12 @@ impl Recorder<'_> {
                 Some(update) = self.pd_updates.recv() => {
                     self.state.handle_pd_update(update);
                 }
+                Some(scrape) = self.scrapes.recv() => self.state.add_scrape(&scrape)?,
                 () = &mut timeout => break,
             }
+        }
+        while let Ok(scrape) = self.scrapes.try_recv() {
+            self.state.add_scrape(&scrape)?;
         }
         self.pending_copy = None;
         Ok(Ending::Sealed)

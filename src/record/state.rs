@@ -4,27 +4,25 @@
 //! Waiting and timing are in `recorder`, writing is in `commit`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
-use super::copier::{Copier, OpenTick, WindowStats, live_window, lock};
+use super::copier::{Copier, OpenTick, lock};
 use super::error::RecordError;
+use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
+use super::scraping::{Scrape, ScrapeTarget, Scraping, pause_gap};
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
+use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
-use crate::source::SourceError;
 
-/// After an outage the recorder catches up in transactions of at most this length.
-const LONGEST_SLICE_MS: i64 = 300_000;
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
 /// time that one request may take. A gap that was written by then is healed if the copy succeeds
 /// later.
@@ -32,31 +30,8 @@ const LATE_COPY_MS: i64 = 30_000;
 /// A PD member is overdue when its last answer is older than its cadence, the interval between two
 /// rounds of requests, and this margin: the time that its `/ping` may take.
 const LATE_PING_MS: i64 = 5_000;
-/// How long Prometheus may take to answer with its time; after that the last known offset is used.
-const CLOCK_OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A running copy of one window.
-pub type PendingCopy<'a> = Pin<Box<dyn Future<Output = CopyResult> + 'a>>;
-
-/// The outcome of copying one window.
-pub struct CopyResult {
-    range: TimeRange,
-    offset_ms: i64,
-    result: Result<WindowStats, SourceError>,
-    seconds: f64,
-}
-
-/// How far the copy lags behind Prometheus's present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CopyLag {
-    /// So far that the next copy follows at once.
-    Behind,
-    /// No further than usual: the next copy is due after the interval.
-    UpToDate,
-}
-
 /// The detail of gaps that a full disk caused.
-const DISK_FULL: &str = "no space left on the disk that holds the capture";
+pub const DISK_FULL: &str = "no space left on the disk that holds the capture";
 
 /// The state of a running recording.
 pub struct RecordingState<'a> {
@@ -75,6 +50,8 @@ pub struct RecordingState<'a> {
     member_allowance_ms: i64,
     pd_request_is_running: bool,
     committer: Committer<'a>,
+    /// The scrapes; `None` where nothing is scraped.
+    scraping: Option<Scraping>,
 }
 
 impl<'a> RecordingState<'a> {
@@ -104,6 +81,7 @@ impl<'a> RecordingState<'a> {
             member_allowance_ms: i64::MAX,
             pd_request_is_running: false,
             committer,
+            scraping: None,
         }
     }
 
@@ -143,7 +121,7 @@ impl<'a> RecordingState<'a> {
     pub fn expect_members(&mut self, pd: &PdSampler, interval_ms: i64) {
         let cadence_ms = millis(pd.member_cadence());
         self.member_allowance_ms = cadence_ms.saturating_add(interval_ms) + LATE_PING_MS;
-        for member in pd_sampling::sources(pd) {
+        for member in pd_sampling::sources(pd.members()) {
             self.coverage.expect(member, self.member_allowance_ms, self.started);
         }
     }
@@ -175,6 +153,8 @@ impl<'a> RecordingState<'a> {
         let passed = self.watch.look(now.recorder);
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
+            let gap = self.scraping.is_some().then(|| pause_gap(pause));
+            lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
             self.add_event(
@@ -360,9 +340,12 @@ impl<'a> RecordingState<'a> {
                 false
             }
             PdUpdate::RoundEnded(members) => {
+                if let Some(scraping) = &mut self.scraping {
+                    scraping.set_members(&members);
+                }
                 self.pd_request_is_running = false;
                 lock(self.open_tick).tell_feed(|feed| feed.set_pd_request_is_running(false));
-                self.end_pd_round(&members)
+                self.end_pd_round(&pd_sampling::sources(&members))
             }
         }
     }
@@ -373,6 +356,9 @@ impl<'a> RecordingState<'a> {
             return;
         };
         self.check_clocks();
+        if let Some(scraping) = &mut self.scraping {
+            scraping.follow(&round.answers);
+        }
         let source = Source::PdMember(member);
         self.coverage.expect(source.clone(), self.member_allowance_ms, round.began);
         self.coverage.end_request(&source);
@@ -433,47 +419,61 @@ impl<'a> RecordingState<'a> {
         !open_tick.tick.pd.is_empty() || !open_tick.tick.gaps.is_empty()
     }
 
+    /// Begins to scrape `members` and the stores that PD lists. Returns the targets as they are now, and
+    /// whenever they change.
+    pub fn expect_scrapes(&mut self, members: &[Member]) -> watch::Receiver<Vec<ScrapeTarget>> {
+        self.scraping.insert(Scraping::new(members)).targets()
+    }
+
+    /// Takes in a scrape.
+    pub fn add_scrape(&mut self, scrape: &Scrape) -> Result<(), RecordError> {
+        self.check_clocks();
+        let Some(scraping) = &mut self.scraping else { return Ok(()) };
+        scraping.count(scrape, &mut self.committer.self_metrics);
+        if self.committer.is_short_of_space() {
+            scraping.lose(scrape);
+            return Ok(());
+        }
+        Ok(scraping.push(scrape, &mut lock(self.open_tick))?)
+    }
+
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
-        self.committer.progress.failing = self.coverage.outages() as u64;
+        self.count_failing();
         // These samples are stamped by Prometheus's clock, as its own samples are: by a recorder's clock
         // that was stepped back they would be refused as old.
-        self.committer.commit_own(self.now().prometheus.at)
+        self.committer.commit_own(self.now().prometheus.at)?;
+        self.note_commit();
+        Ok(())
     }
 
     /// Commits the open tick, unless the disk is full.
     pub fn commit(&mut self) -> Result<(), RecordError> {
-        self.committer.progress.failing = self.coverage.outages() as u64;
-        self.committer.commit()
+        self.count_failing();
+        self.committer.commit()?;
+        self.note_commit();
+        Ok(())
+    }
+
+    fn count_failing(&mut self) {
+        let scrapes = self.scraping.as_ref().map_or(0, Scraping::failing);
+        self.committer.progress.failing = (self.coverage.outages() + scrapes) as u64;
+    }
+
+    /// Notes whether the scrapes of a commit were stored. Nothing else holds them.
+    fn note_commit(&mut self) {
+        let now = self.now().prometheus.at;
+        let Some(scraping) = &mut self.scraping else { return };
+        let is_full = self.committer.is_short_of_space();
+        let gap = scraping.note_commit(self.committer.copy_is_lost(), is_full, now);
+        self.committer.start_copy();
+        lock(self.open_tick).tick.gaps.extend(gap);
     }
 }
 
 /// The cause of gaps while the disk is full.
 fn disk_full() -> Cause {
     (GapReason::RecorderDown, DISK_FULL.to_owned())
-}
-
-/// Copies from `copied_through` up to the present of Prometheus's own clock, so that neither a wrong
-/// clock of the recorder nor a step of either clock leaves out samples.
-async fn copy(
-    copier: &Copier,
-    open_tick: &Mutex<OpenTick>,
-    clocks: Clocks,
-    (copied_through, offset_ms): (Timestamp, i64),
-) -> CopyResult {
-    let started = Instant::now();
-    let steady = || clocks.read().steady;
-    let measured = copier.client.clock_offset(&steady);
-    let measured = tokio::time::timeout(CLOCK_OFFSET_TIMEOUT, measured).await.ok();
-    let measured = measured.and_then(Result::ok);
-    // A server that is down fails the copy below, which then reports why.
-    let (offset_ms, uncertainty_ms) =
-        measured.map_or((offset_ms, 0), |measured| (measured.offset_ms, measured.uncertainty_ms));
-    // Diagnosis counts on samples up to the end of the copy, so it must not pass the server's present.
-    let now = steady().saturating_add_millis(offset_ms.saturating_sub(uncertainty_ms));
-    let range = live_window(copied_through.min(now), now, LONGEST_SLICE_MS);
-    let result = copier.copy_window(open_tick, range).await;
-    CopyResult { range, offset_ms, result, seconds: started.elapsed().as_secs_f64() }
 }
 
 /// A duration in whole milliseconds, at most `i64::MAX`.

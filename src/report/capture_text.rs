@@ -8,7 +8,7 @@ use super::quantities::{count, size};
 use super::table::table;
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, Gap, TimeRange, duration_text, escape, escape_path};
+use crate::model::{Event, Gap, SCRAPED, TimeRange, duration_text, escape, escape_path};
 
 /// Targets that are listed.
 const TARGETS_SHOWN: usize = 1_000;
@@ -59,10 +59,18 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
         ("window", window_text(window)),
         ("recorded", format!("by operator {}", meta.versions.operator)),
     ];
+    let mut ways = meta.copied_by.iter().map(String::as_str);
     if let Some(url) = &meta.endpoints.prometheus {
         let version = meta.versions.prometheus.clone().unwrap_or_else(unknown);
-        let how = meta.copied_by.join(", ");
+        let how: Vec<&str> = ways.clone().filter(|how| *how != SCRAPED).collect();
+        let how = how.join(", ");
         rows.push(("prometheus", format!("{url} (version {version}; {how})")));
+    }
+    if ways.any(|how| how == SCRAPED) {
+        rows.push((
+            "scraped",
+            "the members and stores that PD lists, by operator itself".to_owned(),
+        ));
     }
     for (member, url) in &meta.endpoints.pd {
         rows.push(("pd", format!("{member} {url}")));

@@ -9,6 +9,8 @@ mod obstacle;
 mod pd_client;
 mod prometheus;
 mod redact;
+mod scrape_client;
+mod text_format;
 mod webhook;
 
 pub use alertmanager::Alertmanager;
@@ -21,4 +23,6 @@ pub use prometheus::{
     PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink, infer_staleness,
 };
 pub use redact::{REDACTED, Redactor, names_user, public_url};
+pub use scrape_client::ScrapeClient;
+pub use text_format::{TextFormat, TextFormatError, TextSample};
 pub use webhook::Webhook;

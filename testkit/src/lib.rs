@@ -21,5 +21,6 @@ pub mod process;
 pub mod prometheus;
 pub mod retention;
 pub mod run;
+pub mod scraped_cluster;
 pub mod synthetic;
 pub mod worlds;

@@ -22,6 +22,7 @@ mod record_loop;
 mod report;
 mod retention;
 mod rules;
+mod scraping;
 mod share;
 mod source_pd;
 mod source_prometheus;

@@ -327,6 +327,7 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
     let recording = Recording {
         copier: None,
         pd: Some(sampler),
+        scraper: None,
         pd_interval: Duration::from_millis(200),
         prometheus_interval: Duration::from_secs(1),
         prometheus_offset_ms: 0,

@@ -12,8 +12,11 @@ use serde_json::json;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::further_jobs::further_jobs;
 use crate::cli::config::membership::{self, Finding};
+use crate::cli::config::plan::PROMETHEUS_INTERVAL;
+use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
+use crate::cli::config::tiup;
 use crate::cli::exit::{self, CliError};
 use crate::cli::source_fix::source_fix;
 use crate::cli::terminal::output::{self, Format};
@@ -40,6 +43,8 @@ const EXAMPLES: &str = "\
 Examples:
   operator doctor --pd http://pd0:2379
   operator doctor --prometheus http://prometheus:9090 --bearer-file token
+  operator doctor --pd http://pd0:2379 --scrape
+  operator doctor --tiup prod
 
 Every check says ok, warn or fail, and what to fix. Exits with 6 where one fails.";
 
@@ -98,7 +103,7 @@ pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject =
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
-    let sources = args.sources.or(file.sources());
+    let sources = tiup::complete(args.sources.or(file.sources()))?;
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
     checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
@@ -134,8 +139,12 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         None => checks.push(Check::warn(
             "PD",
             "no URL is given",
-            "give --pd or PD_ENDPOINT, unless only the past out of Prometheus is wanted",
+            "give --pd, PD_ENDPOINT or --tiup, unless only the past out of Prometheus is wanted",
         )),
+    }
+    if args.scrape {
+        checks.extend(scrape_checks(args, pd.as_ref()).await?);
+        return Ok(checks);
     }
     match sources::find_prometheus(args, pd.as_ref()).await {
         Ok(Some(found)) => {
@@ -150,7 +159,7 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
         Ok(None) => checks.push(Check::warn(
             "Prometheus",
             "no URL is given and PD knows none",
-            "give --prometheus or PROMETHEUS_URL; without it no metrics are recorded",
+            scraping::INSTEAD,
         )),
         Err(error) => {
             let fix = error.downcast_ref::<SourceError>().and_then(source_fix);
@@ -286,12 +295,23 @@ async fn node_checks(pd: &PdFound, found: &PrometheusFound, selectors: &[Selecto
     else {
         return Vec::new();
     };
-    let check = |finding| match finding {
-        Finding::Whole(text) => Check::ok("nodes", text),
-        Finding::Partial(text, fix) => Check::warn("nodes", text, fix),
-        Finding::Foreign(text, fix) => Check::fail("nodes", text, fix),
-    };
-    membership::findings(&nodes).into_iter().map(check).collect()
+    membership::findings(&nodes).into_iter().map(|finding| check_of("nodes", finding)).collect()
+}
+
+fn check_of(what: &str, finding: Finding) -> Check {
+    match finding {
+        Finding::Whole(text) => Check::ok(what, text),
+        Finding::Partial(text, fix) => Check::warn(what, text, fix),
+        Finding::Foreign(text, fix) => Check::fail(what, text, fix),
+    }
+}
+
+/// Whether what PD lists can be scraped.
+async fn scrape_checks(args: &SourceArgs, pd: Option<&PdFound>) -> anyhow::Result<Vec<Check>> {
+    let scraper = scraping::scraper(args, PROMETHEUS_INTERVAL)?;
+    let (Some(pd), Some(scraper)) = (pd, scraper) else { return Ok(Vec::new()) };
+    let findings = scraping::findings(pd, &scraper).await;
+    Ok(findings.into_iter().map(|finding| check_of("scraping", finding)).collect())
 }
 
 /// Whether the subject's jobs have targets, and which nodes they are; and the intervals at which those are

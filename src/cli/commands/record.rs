@@ -17,6 +17,7 @@ use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan, RECORDING};
 use crate::cli::config::retention;
+use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
@@ -42,8 +43,15 @@ Examples:
       --log tikv-1=/var/log/tikv/
   operator replay prod                         the newest segment of it
   operator record --once --pd http://pd0:2379  how it is now, with the verdict
+  operator record --pd http://pd0:2379 --scrape
+      where there is no Prometheus
+  operator record --tiup prod                  a cluster that TiUP deployed
   operator record --run chaos-11 --before 3m --after 5m -- ./break.sh
       a run around a command
+
+With --scrape no Prometheus is needed: the metrics of the members and stores that PD lists are \
+read from themselves every --interval, at least 1s, and recorded as a Prometheus would have \
+scraped them.
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
 goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
@@ -201,16 +209,12 @@ async fn record(
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
     watchers.further_jobs(&further);
-    if plan.history.is_some() && prometheus.is_none() {
-        let text =
-            "warning: no Prometheus is known, so nothing of --from is copied; give --prometheus";
-        watchers.reporter().line(text);
-    }
+    warn_of_no_metrics(&plan, prometheus.as_ref(), &watchers);
     warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
     }
-    let sources = Sources::of(&plan, pd, prometheus);
+    let sources = Sources::of(&plan, pd, prometheus)?;
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
@@ -241,6 +245,18 @@ async fn record(
         recording::refuse_empty(&plan, &path)?;
     }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
+}
+
+/// Says that only PD's answers are recorded.
+fn warn_of_no_metrics(plan: &Plan, prometheus: Option<&PrometheusFound>, watchers: &Watchers<'_>) {
+    if prometheus.is_some() || plan.sources.scrape || plan.sources.pd.is_empty() {
+        return;
+    }
+    let text = match plan.history {
+        Some(_) => "so nothing of --from is copied; give --prometheus".to_owned(),
+        None => format!("so only PD's answers are recorded; {}", scraping::INSTEAD),
+    };
+    watchers.reporter().line(&format!("warning: no Prometheus is known, {text}"));
 }
 
 /// Says what of PD's cluster the Prometheus does not scrape.

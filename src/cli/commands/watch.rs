@@ -39,6 +39,7 @@ const KEEP: &str = "24h";
 const EXAMPLES: &str = "\
 Examples:
   operator watch --pd http://pd0:2379
+  operator watch --tiup prod
   operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 \\
       --keep 7d
   operator watch --pd http://pd0:2379 --exec \\
@@ -213,8 +214,8 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = retention::open_making_room(&mut segments, open)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
-    let clock_offset = prometheus.as_ref().and_then(|found| found.clock_offset.clone());
-    let sources = Sources::of(&plan, pd, prometheus);
+    let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
+    let sources = Sources::of(&plan, pd, prometheus)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
     if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {

@@ -20,6 +20,9 @@ use crate::source::{Auth, HttpOptions, Secret};
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 #[command(next_help_heading = "Sources")]
 pub struct SourceArgs {
+    /// A cluster of TiUP: takes PD, Prometheus and certificates from TIUP_HOME or ~/.tiup
+    #[arg(long, value_name = "CLUSTER")]
+    pub tiup: Option<String>,
     /// URL of any PD member; the others are discovered. Repeatable, or separated by commas
     #[arg(
         long,
@@ -32,10 +35,13 @@ pub struct SourceArgs {
     /// Base URL of Prometheus; without it, PD is asked where its metrics live
     #[arg(long, value_name = "URL", env = "PROMETHEUS_URL", hide_env_values = true)]
     pub prometheus: Option<String>,
-    /// PEM file of the certificate authorities to trust, for PD and Prometheus
+    /// Ask no Prometheus, and read /metrics of the members and stores that PD names, every --interval
+    #[arg(long)]
+    pub scrape: bool,
+    /// PEM file of the certificate authorities to trust, for PD, Prometheus and what is scraped
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// PEM file of the client certificate, for PD and Prometheus
+    /// PEM file of the client certificate, for PD, Prometheus and what is scraped
     #[arg(long, value_name = "FILE", requires = "key_file")]
     pub cert_file: Option<PathBuf>,
     /// PEM file of the client certificate's key
@@ -63,8 +69,10 @@ impl SourceArgs {
         let own_credentials = self.bearer_file.is_some() || self.basic_user.is_some();
         let credentials = if own_credentials { self.clone() } else { file.clone() };
         Self {
+            tiup: self.tiup.or(file.tiup),
             pd: if self.pd.is_empty() { file.pd } else { self.pd },
             prometheus: self.prometheus.or(file.prometheus),
+            scrape: self.scrape || file.scrape,
             ca_file: self.ca_file.or(file.ca_file),
             cert_file: self.cert_file.or(file.cert_file),
             key_file: self.key_file.or(file.key_file),
@@ -155,10 +163,14 @@ pub struct ConfigFile {
     pub node: Vec<String>,
     /// Logs of PD answers to import, as `--pd-log`.
     pub pd_log: Vec<PathBuf>,
+    /// The name of a cluster of TiUP, as `--tiup`.
+    pub tiup: Option<String>,
     /// URLs of PD members, as `--pd`.
     pub pd: Vec<String>,
     /// The base URL of Prometheus, as `--prometheus`.
     pub prometheus: Option<String>,
+    /// Whether what PD names is scraped, as `--scrape`.
+    pub scrape: bool,
     /// The file of certificate authorities, as `--ca-file`.
     pub ca_file: Option<PathBuf>,
     /// The file of the client certificate, as `--cert-file`.
@@ -203,8 +215,10 @@ impl ConfigFile {
     /// The keys of the file about sources.
     pub fn sources(&self) -> SourceArgs {
         SourceArgs {
+            tiup: self.tiup.clone(),
             pd: self.pd.clone(),
             prometheus: self.prometheus.clone(),
+            scrape: self.scrape,
             ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),

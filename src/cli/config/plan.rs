@@ -13,7 +13,9 @@ use crate::capture::FileMode;
 use crate::cli::Global;
 use crate::cli::config::file::{ConfigFile, SourceArgs};
 use crate::cli::config::retention::{self, RetentionArgs};
+use crate::cli::config::scraping;
 use crate::cli::config::subjects::{self, Asking};
+use crate::cli::config::tiup;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::cli::lookup::SUFFIX;
@@ -22,7 +24,7 @@ use crate::record::{Retention, Subject, stamped_name};
 use crate::source::Selector;
 
 /// The scrape interval of a TiKV deployment.
-const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
+pub const PROMETHEUS_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The name of a run in segments where none is given: their names contain the time, so it needs none.
 const ENDLESS_RUN: &str = "record";
@@ -41,7 +43,7 @@ pub struct LiveArgs {
     /// How long to record live
     #[arg(long = "for", value_name = "DURATION", help_heading = RECORDING)]
     pub length: Option<String>,
-    /// How often Prometheus is copied [default: 15s]
+    /// How often Prometheus is copied, or each target scraped [default: 15s]
     #[arg(long, value_name = "DURATION", help_heading = RECORDING)]
     pub interval: Option<String>,
     /// A series selector to copy beside the default ones. Repeatable
@@ -100,7 +102,7 @@ pub struct Plan {
     pub history: Option<TimeRange>,
     /// The live part; `None` where only the past or logs are recorded.
     pub live: Option<Live>,
-    /// The time between two copies out of Prometheus.
+    /// The time between two copies out of Prometheus, or two scrapes of a target.
     pub interval: Duration,
     /// Paths of logs of PD's answers to import.
     pub pd_logs: Vec<PathBuf>,
@@ -135,7 +137,7 @@ pub fn plan(
     let file = ConfigFile::read(args.config.as_deref())?;
     let subject =
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
-    let sources = args.sources.or(file.sources());
+    let sources = tiup::complete(args.sources.or(file.sources()))?;
     let listen = args.listen.or(file.listen);
     let told = args.told.told()?.or(file.told().told()?);
     let retention = args.retention.clone().or(file.retention()).retention()?;
@@ -153,17 +155,23 @@ pub fn plan(
     let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
     let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
-        let text = "nothing to record: give --pd, --prometheus or --pd-log";
+        let text = "nothing to record: give --pd, --tiup, --prometheus or --pd-log";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;
-    let mut selectors = if only_given { Vec::new() } else { subject.selectors() };
+    let by_default = !only_given && !sources.scrape;
+    let mut selectors = if by_default { subject.selectors() } else { Vec::new() };
     let given = file.r#match.iter().chain(&args.matches);
     selectors.extend(given.map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?);
     let interval = match args.interval.or(file.interval) {
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,
     };
+    if sources.scrape {
+        let selection = only_given || !selectors.is_empty();
+        let beside = scraping::Beside { interval, past: history.is_some(), selection };
+        scraping::check(&sources, &beside)?;
+    }
     // With logs alone there is nothing to record live.
     let only_logs = sources.pd.is_empty() && sources.prometheus.is_none();
     let live = live.filter(|_| !only_logs);

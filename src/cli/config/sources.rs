@@ -186,14 +186,14 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
     };
     found.cluster_id = found.first(CLUSTER, cluster_id).await;
     found.version = found.first(VERSION, version).await;
-    if args.prometheus.is_none() {
+    if args.prometheus.is_none() && !args.scrape {
         found.metric_storage = found.first(CONFIG, metric_storage).await;
     }
     Ok(Some(found))
 }
 
 /// Makes a client for Prometheus and determines how it can be read. `None` where neither the arguments nor
-/// PD name its URL.
+/// PD name its URL, and where it is not asked because of `--scrape`.
 ///
 /// # Errors
 ///
@@ -203,6 +203,9 @@ pub async fn find_prometheus(
     args: &SourceArgs,
     pd: Option<&PdFound>,
 ) -> anyhow::Result<Option<PrometheusFound>> {
+    if args.scrape {
+        return Ok(None);
+    }
     let told = pd.and_then(|pd| pd.metric_storage.as_deref()).filter(|url| !url.is_empty());
     let Some(url) = args.prometheus.as_deref().or(told) else { return Ok(None) };
     if args.prometheus.is_none() && args.has_credentials() {

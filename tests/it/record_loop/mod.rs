@@ -5,7 +5,8 @@
 
 mod around;
 mod once;
-mod program;
+pub mod program;
+mod scraped;
 mod unobserved;
 
 use std::path::Path;

@@ -6,6 +6,7 @@ mod demands;
 mod expressions;
 mod health;
 mod image;
+mod kubernetes;
 mod prometheus;
 mod trial;
 

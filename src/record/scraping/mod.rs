@@ -1,0 +1,15 @@
+//! Scrapes what PD lists, where no Prometheus does: the metrics of its members and stores, as Prometheus
+//! would have written them.
+//!
+//! How pages are fetched and what stands in them is in `source`; writing is in `state`.
+
+mod page;
+mod recorded;
+mod scraper;
+mod target;
+mod target_series;
+
+pub use page::SampleList;
+pub use recorded::{Scraping, pause_gap};
+pub use scraper::{Scrape, Scraper, scrape_now, scrape_once, start};
+pub use target::{ScrapeTarget, TargetList};

@@ -1,0 +1,160 @@
+//! What a recording knows of its scrapes: which targets there are, which fail, and what was lost while the
+//! disk was full.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+use super::scraper::Scrape;
+use super::target::{ScrapeTarget, TargetList};
+use crate::model::{Gap, GapReason, LabelsError, PdAnswer, Source, TimeRange, Timestamp};
+use crate::pd::Member;
+use crate::record::copier::OpenTick;
+use crate::record::self_metrics::SelfMetrics;
+
+/// The scrapes of a recording.
+#[derive(Debug)]
+pub struct Scraping {
+    list: TargetList,
+    listed: watch::Sender<Vec<ScrapeTarget>>,
+    /// The names of targets whose last scrape failed.
+    failing: BTreeSet<String>,
+    /// When the first scrape was made that is not committed yet.
+    uncommitted_since: Option<Timestamp>,
+    /// When the first scrape was made that could not be stored.
+    lost_since: Option<Timestamp>,
+}
+
+impl Scraping {
+    /// Scrapes of these members, and of the stores that PD will list.
+    pub fn new(members: &[Member]) -> Self {
+        let mut list = TargetList::default();
+        list.set_members(members);
+        let (listed, _) = watch::channel(list.targets());
+        Self { list, listed, failing: BTreeSet::new(), uncommitted_since: None, lost_since: None }
+    }
+
+    /// The targets as they are now, and whenever they change.
+    pub fn targets(&self) -> watch::Receiver<Vec<ScrapeTarget>> {
+        self.listed.subscribe()
+    }
+
+    /// The number of targets whose last scrape failed.
+    pub fn failing(&self) -> usize {
+        self.failing.len()
+    }
+
+    /// Takes in the members as known now.
+    pub fn set_members(&mut self, members: &[Member]) {
+        if self.list.set_members(members) {
+            self.listed.send_replace(self.list.targets());
+        }
+    }
+
+    /// Takes in PD's answers.
+    pub fn follow(&mut self, answers: &[PdAnswer]) {
+        let changes = answers.iter().filter(|answer| self.list.follow(answer)).count();
+        if changes > 0 {
+            self.listed.send_replace(self.list.targets());
+        }
+    }
+
+    /// Counts how a scrape ended.
+    pub fn count(&mut self, scrape: &Scrape, metrics: &mut SelfMetrics) {
+        let target = &scrape.target;
+        let result = match &scrape.outcome {
+            Some((Ok(()), seconds)) => {
+                if self.failing.remove(target) {
+                    tracing::info!(%target, "the target answers again");
+                }
+                Some(("ok", *seconds))
+            }
+            Some((Err((reason, detail)), seconds)) => {
+                if self.failing.insert(target.clone()) {
+                    tracing::warn!(%target, error = %detail, "a scrape failed");
+                }
+                Some((reason.name(), *seconds))
+            }
+            None => {
+                self.failing.remove(target);
+                None
+            }
+        };
+        if let Some((result, seconds)) = result {
+            metrics.count_request(target, result, seconds);
+        }
+    }
+
+    /// Adds the samples of a scrape to the open tick.
+    ///
+    /// # Errors
+    ///
+    /// [`LabelsError`] where the capture refuses a label set.
+    pub fn push(&mut self, scrape: &Scrape, open_tick: &mut OpenTick) -> Result<(), LabelsError> {
+        let OpenTick { writer, tick, feed } = open_tick;
+        for (labels, sample) in scrape.samples.iter() {
+            tick.samples.push(writer.index(), labels, &[sample])?;
+            if let Some(feed) = feed {
+                feed.add_samples(labels, &[sample]);
+            }
+        }
+        self.uncommitted_since = self.uncommitted_since.or(scrape.samples.at());
+        Ok(())
+    }
+
+    /// Notes that a scrape cannot be stored.
+    pub fn lose(&mut self, scrape: &Scrape) {
+        self.lost_since = self.lost_since.or(scrape.samples.at());
+    }
+
+    /// Notes that what has been pushed was committed, or lost. While the disk `is_full`, more may be lost;
+    /// the gap for all of it comes when there is room again, which is at `now`.
+    pub fn note_commit(&mut self, is_lost: bool, is_full: bool, now: Timestamp) -> Option<Gap> {
+        let since = self.uncommitted_since.take();
+        if is_lost {
+            self.lost_since = self.lost_since.or(since);
+        }
+        let since = self.lost_since.take_if(|_| !is_full)?;
+        Some(Gap {
+            range: TimeRange::new(since, now.max(since.saturating_add_millis(1))),
+            source: Source::Recorder,
+            reason: GapReason::RecorderDown,
+            detail: crate::record::state::DISK_FULL.to_owned(),
+            healed_at: None,
+        })
+    }
+}
+
+/// The gap of a time in which the process did not run, and nothing was scraped.
+pub fn pause_gap(pause: TimeRange) -> Gap {
+    let seconds = pause.millis() / 1_000;
+    Gap {
+        range: pause,
+        source: Source::Recorder,
+        reason: GapReason::RecorderDown,
+        detail: format!("the recorder was stopped or suspended for {seconds} s"),
+        healed_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn scrapes_that_a_full_disk_cost_are_one_gap_once_there_is_room() {
+        let mut scraping = Scraping::new(&[]);
+        scraping.uncommitted_since = Some(at(10));
+        assert_eq!(scraping.note_commit(false, false, at(15)), None);
+        scraping.uncommitted_since = Some(at(20));
+        assert_eq!(scraping.note_commit(true, true, at(25)), None);
+        assert_eq!(scraping.note_commit(false, true, at(40)), None);
+        let gap = scraping.note_commit(false, false, at(60)).expect("there is room again");
+        assert_eq!(gap.range, TimeRange::new(at(20), at(60)));
+        assert_eq!(scraping.note_commit(false, false, at(75)), None);
+    }
+}
