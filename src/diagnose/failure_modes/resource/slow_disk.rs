@@ -4,6 +4,7 @@ use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::pressure::{of_stage, shown_by};
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
@@ -58,6 +59,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         }
         if node.has(Stage::Threads) {
             claim = claim.but("threads wait too, as they do behind a slow disk");
+        }
+        let shown = of_stage(observed, node, Stage::Device);
+        if !shown.is_empty() {
+            return shown_by(observed, node, &shown, claim);
         }
         let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
         claim.unchecked("the device itself", &format!("ssh {host} iostat -x 5 3"))

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, member_stage, slow_stores, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::pressure::{of_stage, shown_by};
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
@@ -62,6 +63,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             if waits_for_pd(observed, node) {
                 claim.confidence = claim.confidence.min(0.45);
                 claim = claim.but("it only waits for PD, whose leader was missing");
+            }
+            let shown = of_stage(observed, node, Stage::Network);
+            if !shown.is_empty() {
+                return shown_by(observed, node, &shown, claim);
             }
             let host =
                 known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
