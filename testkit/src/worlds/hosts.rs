@@ -321,7 +321,7 @@ pub(super) fn machines_quiet(run: &mut Run) {
 }
 
 /// Kubernetes says how the container of a store ended, at the death that the run shows.
-fn pod_ended(run: &mut Run, id: u64, reason: &'static str, code: f64) {
+pub fn pod_ended(run: &mut Run, id: u64, reason: &'static str, code: f64) {
     naming::service_monitor(run);
     let died = outage(run, id).start.saturating_add_millis(-5_000);
     kubernetes(run, |store, at| {

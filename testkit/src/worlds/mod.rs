@@ -12,6 +12,8 @@ mod replaced;
 mod scraping;
 mod size;
 
+pub use hosts::pod_ended;
+
 use crate::run::Run;
 
 /// A deployment in which a run could have been recorded.
