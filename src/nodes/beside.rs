@@ -28,23 +28,35 @@ pub struct PodName {
     pub name: String,
 }
 
-/// The namespace, the pod and the container that a series of kube-state-metrics or of cAdvisor is about. Where
-/// Prometheus keeps its own labels, those of the series begin with `exported_`.
-fn own_label<'a>(series: &'a Labels, name: &str) -> Option<&'a str> {
-    series.get(&format!("exported_{name}")).or_else(|| series.get(name))
+/// A label of the pod that a series of kube-state-metrics or of cAdvisor is about, by the first of these names that
+/// it has: where Prometheus keeps its own labels, those of the series begin with `exported_`, and Kubernetes before
+/// 1.16 had other names.
+fn own_label<'a>(series: &'a Labels, names: [&str; 3]) -> Option<&'a str> {
+    names.into_iter().find_map(|name| series.get(name))
 }
+
+const NAMESPACE: [&str; 3] = ["exported_namespace", "namespace", "kubernetes_namespace"];
+const POD: [&str; 3] = ["exported_pod", "pod", "pod_name"];
+const CONTAINER: [&str; 3] = ["exported_container", "container", "container_name"];
+const MACHINE: [&str; 3] = ["exported_node", "node", "nodename"];
 
 impl PodName {
     /// The pod that a series of kube-state-metrics or of cAdvisor is about; `None` where it names none.
     pub fn of_series(series: &Labels) -> Option<Self> {
-        let name = own_label(series, "pod").or_else(|| series.get("pod_name"))?;
-        let namespace = own_label(series, "namespace").unwrap_or_default();
+        let name = own_label(series, POD)?;
+        let namespace = own_label(series, NAMESPACE).unwrap_or_default();
         (!name.is_empty()).then(|| Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// Whether a series of kube-state-metrics or of cAdvisor is about this pod.
+    pub fn is_of(&self, series: &Labels) -> bool {
+        own_label(series, POD) == Some(self.name.as_str())
+            && own_label(series, NAMESPACE).unwrap_or_default() == self.namespace
     }
 
     /// The container of a pod that a series is about; `None` where it is about the whole pod.
     pub fn container_of(series: &Labels) -> Option<&str> {
-        let name = own_label(series, "container").or_else(|| series.get("container_name"));
+        let name = own_label(series, CONTAINER);
         // The kubelet has series of the pod as a whole and of the container that holds its network.
         name.filter(|name| !name.is_empty() && *name != "POD")
     }
@@ -112,9 +124,10 @@ impl<'a> Around<'a> {
             let Some(pod) = PodName::of_series(labels) else { continue };
             let placed = pods.entry(pod).or_default();
             if metric == POD_INFO {
-                let label = |name: &str| own_label(labels, name).unwrap_or_default().to_owned();
+                let label = |name: &str| labels.get(name).unwrap_or_default().to_owned();
                 placed.address = label("pod_ip");
-                placed.machine = vec![label("node"), label("host_ip")];
+                let machine = own_label(labels, MACHINE).unwrap_or_default();
+                placed.machine = vec![machine.to_owned(), label("host_ip")];
             }
         }
         let machines = of(Component::Node).map(|target| {
@@ -246,3 +259,98 @@ impl Names {
 
 /// Addresses that are another machine's for everybody.
 const LOOPBACK: [&str; 5] = ["127.0.0.1", "localhost", "[::1]", "::1", "0.0.0.0"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::{Listing, NodeIndex};
+
+    fn series(pairs: &[(&str, &str)]) -> Series {
+        let sample = |k: i64| crate::model::Sample {
+            at: crate::model::Timestamp::from_millis(k * 15_000),
+            value: 1.0,
+        };
+        Series { labels: Labels::from_pairs(pairs), samples: (0..10).map(sample).collect() }
+    }
+
+    /// What is beside the only store, which has these labels, where these series are recorded too.
+    fn beside_store(labels: &[(&str, &str)], more: &[&[(&str, &str)]]) -> Beside {
+        let own = |name| [&[("__name__", name), ("job", "tikv")], labels].concat();
+        let mut all = vec![series(&own("up")), series(&own("tikv_raftstore_region_count"))];
+        all.extend(more.iter().map(|pairs| series(pairs)));
+        let (nodes, _) = Nodes::resolve(&Listing::default(), all);
+        nodes.beside(NodeIndex::Store(0)).cloned().expect("there is a store")
+    }
+
+    const PLAIN: [(&str, &str); 1] = [("instance", "10.0.0.1:20180")];
+
+    fn info<'a>(namespace: &'a str, pod: &'a str, ip: &'a str) -> [(&'a str, &'a str); 8] {
+        [
+            ("__name__", "kube_pod_info"),
+            ("job", "kube-state-metrics"),
+            ("instance", "10.9.9.9:8080"),
+            ("namespace", namespace),
+            ("pod", pod),
+            ("pod_ip", ip),
+            ("node", "worker-1"),
+            ("host_ip", "10.1.0.7"),
+        ]
+    }
+
+    fn exporter(instance: &str) -> [(&str, &str); 3] {
+        [("__name__", "node_boot_time_seconds"), ("job", "node"), ("instance", instance)]
+    }
+
+    #[test]
+    fn a_machine_is_found_by_its_host_and_by_what_it_calls_itself() {
+        let machine =
+            |labels: &[(&str, &str)], of: &[(&str, &str)]| beside_store(labels, &[of]).machine;
+        let found = Some("10.0.0.1:9100".to_owned());
+        assert_eq!(machine(&PLAIN, &exporter("10.0.0.1:9100")), found);
+        assert_eq!(machine(&PLAIN, &exporter("10.0.0.2:9100")), None);
+        let named = [("instance", "db-3.example.com:20180")];
+        let own = [("__name__", "node_uname_info"), ("job", "node"), ("instance", "10.0.0.2:9100")];
+        let called = [&own[..], &[("nodename", "db-3")]].concat();
+        assert!(machine(&named, &called).is_some());
+        let local = [("instance", "127.0.0.1:20180")];
+        assert_eq!(machine(&local, &exporter("127.0.0.1:9100")), None, "loopback");
+    }
+
+    #[test]
+    fn a_pod_is_found_by_name_within_its_namespace_or_by_its_address() {
+        let pod = |labels: &[(&str, &str)], more: &[&[(&str, &str)]]| {
+            beside_store(labels, more).pod.map(|pod| format!("{}/{}", pod.namespace, pod.name))
+        };
+        let labelled = [("instance", "10.0.0.1:20180"), ("pod", "a-tikv-0")];
+        let (ours, theirs) =
+            (info("tidb", "a-tikv-0", "10.0.0.1"), info("dev", "a-tikv-0", "10.0.0.9"));
+        assert_eq!(pod(&labelled, &[&ours]).as_deref(), Some("tidb/a-tikv-0"));
+        assert_eq!(pod(&labelled, &[&ours, &theirs]), None, "two namespaces have it");
+        let placed = [&labelled[..], &[("namespace", "tidb")]].concat();
+        assert_eq!(pod(&placed, &[&ours, &theirs]).as_deref(), Some("tidb/a-tikv-0"));
+        assert_eq!(pod(&PLAIN, &[&ours, &theirs]).as_deref(), Some("tidb/a-tikv-0"), "by address");
+    }
+
+    #[test]
+    fn the_machine_of_a_pod_is_the_one_that_it_runs_on() {
+        let exporter = exporter("10.1.0.7:9100");
+        let info = info("tidb", "a-tikv-0", "10.0.0.1");
+        let found = beside_store(&PLAIN, &[&info, &exporter]);
+        assert_eq!(found.machine.as_deref(), Some("10.1.0.7:9100"));
+        assert_eq!(beside_store(&PLAIN, &[&exporter]).machine, None);
+    }
+
+    #[test]
+    fn a_probe_is_of_what_it_probes() {
+        let probe = |pairs: &[(&'static str, &'static str)]| {
+            let of = |name| [&[("__name__", name), ("job", "blackbox")], pairs].concat();
+            let found = beside_store(&PLAIN, &[&of("up"), &of("probe_success")]);
+            (found.host_probes.len(), found.port_probes.len())
+        };
+        assert_eq!(probe(&[("instance", "10.0.0.2:9115"), ("ping", "10.0.0.1")]), (1, 0));
+        assert_eq!(probe(&[("instance", "10.0.0.1:9115"), ("ping", "10.0.0.1")]), (0, 0));
+        assert_eq!(probe(&[("instance", "10.0.0.1:20180"), ("group", "tikv")]), (0, 1));
+        assert_eq!(probe(&[("instance", "http://10.0.0.1:20180/metrics")]), (0, 1));
+        assert_eq!(probe(&[("instance", "10.0.0.1:22")]), (0, 0));
+    }
+}

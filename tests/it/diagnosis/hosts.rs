@@ -53,15 +53,19 @@ const TOLD: [(&str, &str, &str); 10] = [
     ),
     ("machine-rebooted", "its machine started anew", "its machine started anew at "),
     ("machine-unreachable", "cut off from PD and from its peers", "its host does not answer: "),
-    ("machine-disk-slow", "the store's disk is slow", " for a request, by its machine's disk, "),
+    ("machine-disk-slow", "the store's disk is slow", "its machine's disk takes 4"),
     (
         "machine-read-only",
         "a file system of its machine became read-only",
         "the file system at /data became read-only",
     ),
     ("machine-clock-off", "disagrees with the others'", "its machine's clock is off by 1.7 s"),
-    ("pod-throttled", "the CPU that it asks for", "of its container's CPU were throttled"),
-    ("probes-slow", "slow or lose packets", " ms for a probe of it, "),
+    (
+        "pod-throttled",
+        "the CPU that it asks for",
+        " of the CPU periods of its container are throttled, ",
+    ),
+    ("probes-slow", "slow or lose packets", "a probe of it takes 41"),
 ];
 
 #[test]

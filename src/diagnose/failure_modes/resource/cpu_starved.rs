@@ -70,16 +70,18 @@ fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let claim = without_unmeasured_stages(observed, node, Stage::Threads, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
+        let shown = of_stage(observed, node, Stage::Threads);
+        claim = shown_by(observed, node, &shown, claim);
         let hidden = observed.outages.iter().any(|outage| {
             outage.store == node.node
                 && outage.pd == Reachability::Silent
                 && outage.range(observed.open()).overlaps(&node.range)
         });
-        if !node.has(Stage::Network) && !hidden {
+        if !node.has(Stage::Network) && !hidden && shown.is_empty() {
             claim.confidence -= 0.25;
             claim = claim.but("scrapes and requests to PD take no longer than usual");
         }
-        if is_shared(node) {
+        if is_shared(node) && shown.is_empty() {
             claim.confidence = claim.confidence.min(0.45);
             claim =
                 claim.but("threads of the other stores wait longer too: what slows it is shared");
@@ -91,9 +93,8 @@ fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let text = format!("it used more CPU, {} cores after {}", number(now), number(before));
             claim = claim.but(&text);
         }
-        let shown = of_stage(observed, node, Stage::Threads);
         if !shown.is_empty() {
-            return shown_by(observed, node, &shown, claim);
+            return claim;
         }
         let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
         claim.unchecked(

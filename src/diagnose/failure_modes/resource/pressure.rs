@@ -19,7 +19,8 @@ pub fn of_stage(observed: &ObservedWindow<'_>, node: &SlowNode, stage: Stage) ->
     shown
 }
 
-/// The claim with what is shown as its own readings, and as sure as that makes it.
+/// The claim with what is shown as its own readings. That makes it sure where no load, moving regions or missing node
+/// has lowered it: a disk of a machine, too, takes longer under more load.
 pub fn shown_by(
     observed: &ObservedWindow<'_>,
     node: &SlowNode,
@@ -32,7 +33,9 @@ pub fn shown_by(
     let store = NodeIndex::Store(node.node);
     let readings = shown.iter().map(|one| findings::pressed(observed.evidence, store, one));
     claim.readings.extend(readings);
-    claim.confidence = claim.confidence.max(SHOWN);
-    claim.depends_on = None;
+    if claim.against.is_empty() {
+        claim.confidence = claim.confidence.max(SHOWN);
+        claim.depends_on = None;
+    }
     claim
 }

@@ -53,10 +53,12 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let claim = without_unmeasured_stages(observed, node, Stage::Network, claim);
             let mut claim = weigh_load(observed, node, claim);
             claim.stores = vec![node.node];
+            let shown = of_stage(observed, node, Stage::Network);
+            claim = shown_by(observed, node, &shown, claim);
             // A scrape alone shows only what Prometheus sees.
             let only_scrapes =
                 node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
-            if only_scrapes {
+            if only_scrapes && shown.is_empty() {
                 claim.confidence = 0.45;
                 claim = claim.but("only Prometheus waits longer; PD does not");
             }
@@ -64,9 +66,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 claim.confidence = claim.confidence.min(0.45);
                 claim = claim.but("it only waits for PD, whose leader was missing");
             }
-            let shown = of_stage(observed, node, Stage::Network);
             if !shown.is_empty() {
-                return shown_by(observed, node, &shown, claim);
+                return claim;
             }
             let host =
                 known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);

@@ -95,8 +95,7 @@ impl<'a> Container<'a> {
         let (pod, name) = (self.pod, self.name);
         self.evidence.series.metric(metric).iter().filter(move |one| {
             let container = PodName::container_of(&one.labels);
-            PodName::of_series(&one.labels).as_ref() == Some(pod)
-                && (name.is_none() || container.is_none() || container == name)
+            pod.is_of(&one.labels) && (name.is_none() || container.is_none() || container == name)
         })
     }
 

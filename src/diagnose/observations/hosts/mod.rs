@@ -8,6 +8,8 @@ mod kubernetes;
 mod machine;
 mod pressure;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::{Plot, PlotHow};

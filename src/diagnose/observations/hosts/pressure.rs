@@ -81,8 +81,8 @@ pub struct Pressed {
 /// A quantity, and from where on it shows something.
 struct Quantity {
     stage: Stage,
-    /// What it is, for a sentence.
-    name: &'static str,
+    /// The sentence that says it, with `{}` in place of its value.
+    says: &'static str,
     /// How its values are written.
     unit: Unit,
     /// The least value that hinders a node.
@@ -104,7 +104,7 @@ enum Unit {
 const QUANTITIES: [Quantity; 8] = [
     Quantity {
         stage: Stage::Threads,
-        name: "of the periods of its container's CPU were throttled",
+        says: "{} of the CPU periods of its container are throttled",
         unit: Unit::Share,
         // cgroup periods last 0.1 s: at a quarter of them, a thread waits every other tick.
         least: 0.25,
@@ -113,7 +113,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Threads,
-        name: "of the time, processes of its machine waited for a CPU",
+        says: "processes of its machine wait for a CPU {} of the time",
         unit: Unit::Share,
         least: 0.3,
         times: 2.0,
@@ -121,7 +121,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
-        name: "for a request, by its machine's disk",
+        says: "its machine's disk takes {} for a request",
         unit: Unit::Seconds,
         // Below that, a disk hinders nobody who syncs a few times a second.
         least: 0.005,
@@ -130,7 +130,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
-        name: "of the time, its machine's disk was busy",
+        says: "its machine's disk is busy {} of the time",
         unit: Unit::Share,
         least: 0.8,
         times: 2.0,
@@ -138,7 +138,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
-        name: "of the time, processes of its machine waited for a disk",
+        says: "processes of its machine wait for a disk {} of the time",
         unit: Unit::Share,
         least: 0.2,
         times: 2.0,
@@ -146,7 +146,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
-        name: "of the TCP segments of its machine were sent again",
+        says: "its machine sends {} of its TCP segments again",
         unit: Unit::Share,
         least: 0.01,
         times: 4.0,
@@ -154,7 +154,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
-        name: "for a probe of it",
+        says: "a probe of it takes {}",
         unit: Unit::Seconds,
         least: 0.002,
         times: 3.0,
@@ -162,7 +162,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
-        name: "packets a second were dropped or broken on its machine",
+        says: "its machine drops or breaks {} packets a second",
         unit: Unit::Rate,
         least: 5.0,
         times: 4.0,
@@ -217,7 +217,11 @@ impl Quantity {
             stage: self.stage,
             range: TimeRange::new(first.at, last.at),
             uncertainty_ms: (first.at - first.since).max(1_000),
-            text: format!("{} {}, {} before", written(value), self.name, written(usual)),
+            text: format!(
+                "{}, {} before",
+                self.says.replace("{}", &written(value)),
+                written(usual)
+            ),
             reference,
             value,
         })
@@ -336,10 +340,8 @@ fn throttled(evidence: &Evidence, beside: &Beside) -> Vec<(Track, String)> {
     let Some(pod) = &beside.pod else { return Vec::new() };
     let of_pod = |metric: &str| -> Track {
         let table = &evidence.series;
-        let is_own = |one: &&Series| {
-            PodName::of_series(&one.labels).as_ref() == Some(pod)
-                && PodName::container_of(&one.labels).is_some()
-        };
+        let is_own =
+            |one: &&Series| pod.is_of(&one.labels) && PodName::container_of(&one.labels).is_some();
         let own = table.metric(metric).iter().filter(is_own);
         let mut track = Track::default();
         for series in own {
@@ -358,7 +360,7 @@ fn throttled(evidence: &Evidence, beside: &Beside) -> Vec<(Track, String)> {
     let track = quotient(&of_pod(THROTTLED), &of_pod(PERIODS), 0.0);
     let part = |metric: &str| {
         let mut own = evidence.series.metric(metric).iter();
-        let own = own.find(|one| PodName::of_series(&one.labels).as_ref() == Some(pod));
+        let own = own.find(|one| pod.is_of(&one.labels));
         own.map_or_else(String::new, |one| format!("rate({})", of_pod_selector(one)))
     };
     vec![(track, format!("{} / {}", part(THROTTLED), part(PERIODS)))]
