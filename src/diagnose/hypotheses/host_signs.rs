@@ -92,7 +92,7 @@ fn ending(sign: &HostSign) -> String {
 }
 
 /// What an exit code says: above 128 a signal ended the process, by the convention of shells and runtimes.
-fn exit(code: Option<i64>) -> String {
+pub fn exit(code: Option<i64>) -> String {
     match code {
         None => "Kubernetes started its container again".to_owned(),
         Some(0) => "it ended by itself, with exit code 0".to_owned(),
