@@ -84,14 +84,6 @@ impl Exporters<'_> {
         add_target(self.run, &STATE, 30);
         for store in stores(self.run) {
             let machine = format!("worker-{}", store.index + 1);
-            let kubelet = [
-                ("job", "kubelet"),
-                ("instance", &*format!("10.0.2.{}:10250", store.index + 1)),
-                ("metrics_path", "/metrics/cadvisor"),
-                ("namespace", "kube-system"),
-                ("node", &*machine),
-            ];
-            add_target(self.run, &kubelet, 30);
             let pod = [("namespace", "tidb"), ("pod", &*store.pod), ("uid", "1b7e")];
             let container = [&pod[..], &[("container", "tikv")]].concat();
             let of = |name: &'static str, more: &[(&'static str, &'static str)]| {
@@ -129,26 +121,40 @@ impl Exporters<'_> {
                     of_pod(&store, at).ends.last().map(seconds)
                 },
             );
-            for (name, share) in [
-                ("container_cpu_cfs_periods_total", None),
-                ("container_cpu_cfs_throttled_periods_total", Some(())),
-            ] {
-                let start = self.run.window.start;
-                self.add(&kubelet, &of(name, &[]), |at| {
-                    let periods = |at: Timestamp| (at - start) as f64 / 100.0;
-                    let throttled = of_pod(&store, at).throttled;
-                    let usual = if share.is_some() { 0.02 } else { 1.0 };
-                    let more = match (share, throttled) {
-                        (Some(()), Some(range)) if at > range.start => {
-                            0.7 * (periods(at.min(range.end)) - periods(range.start))
-                        }
-                        _ => 0.0,
-                    };
-                    Some((usual * periods(at) + more).round())
-                });
-            }
-            self.add(&kubelet, &of("container_oom_events_total", &[]), |_| Some(0.0));
+            self.kubelet(&store, &machine, &of_pod);
         }
+    }
+
+    /// The kubelet of a store's machine, with the container of the store.
+    fn kubelet(
+        &mut self,
+        store: &Store,
+        machine: &str,
+        of_pod: &impl Fn(&Store, Timestamp) -> Pod,
+    ) {
+        let instance = format!("10.0.2.{}:10250", store.index + 1);
+        let target = [
+            ("job", "kubelet"),
+            ("instance", &*instance),
+            ("metrics_path", "/metrics/cadvisor"),
+            ("namespace", "kube-system"),
+            ("node", machine),
+        ];
+        add_target(self.run, &target, 30);
+        let pod = [("namespace", "tidb"), ("pod", &*store.pod), ("container", "tikv")];
+        let of = |name: &'static str| [&[("__name__", name)], &pod[..]].concat();
+        let start = self.run.window.start;
+        let periods = move |at: Timestamp| (at - start) as f64 / 100.0;
+        self.add(&target, &of("container_cpu_cfs_periods_total"), |at| Some(periods(at).round()));
+        self.add(&target, &of("container_cpu_cfs_throttled_periods_total"), |at| {
+            let more = |range: TimeRange| match at > range.start {
+                true => 0.7 * (periods(at.min(range.end)) - periods(range.start)),
+                false => 0.0,
+            };
+            let more = of_pod(store, at).throttled.map_or(0.0, more);
+            Some((0.02 * periods(at) + more).round())
+        });
+        self.add(&target, &of("container_oom_events_total"), |_| Some(0.0));
     }
 
     /// node_exporter on every store's machine. `of_machine` changes what one shows.
@@ -306,7 +312,7 @@ fn kubernetes(run: &mut Run, of_pod: impl Fn(&Store, Timestamp) -> Pod) {
     sorted(run);
 }
 
-/// Kubernetes with kube-state-metrics, a kubelet and node_exporter beside, which have nothing to say.
+/// Kubernetes with kube-state-metrics and kubelets beside, which have nothing to say.
 pub(super) fn kubernetes_quiet(run: &mut Run) {
     naming::service_monitor(run);
     kubernetes(run, |_, _| Pod::default());
