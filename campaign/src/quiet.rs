@@ -130,7 +130,8 @@ fn judge(path: &Path, rows: &mut [Row; 6]) -> Result<()> {
 
 /// Judges a run as other deployments would have recorded it, and under another load.
 fn changed(name: &str, run: &Run, worlds: &mut Row, loads: &mut Row) {
-    for world in WORLDS {
+    // A world that says more is made of one run and its fault.
+    for world in WORLDS.iter().filter(|world| world.told.is_none()) {
         let mut run = run.clone();
         (world.change)(&mut run);
         worlds.take(name, world.name, &run.verdict());

@@ -1,6 +1,7 @@
 //! Reads logs and writes their extracts into a capture: what `attach` and `record` share.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +10,9 @@ use crate::capture::CaptureWriter;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
 use crate::diagnose::counted;
-use crate::logs::{Extract, ExtractOptions, Extractor, Losses, NodeNames};
+use crate::logs::{
+    Extract, ExtractOptions, Extractor, KUBERNETES, KubectlReader, Losses, NodeNames,
+};
 use crate::model::{LogEvent, LogKind, TimeRange, escape, escape_path};
 use crate::nodes::{NodeIndex, Nodes};
 use crate::record::{attach_log, holds_log};
@@ -48,24 +51,14 @@ pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
     let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
     drop(session);
     let mut attached = Vec::new();
+    if !args.kubectl.is_empty() {
+        let extract = read_kubectl(window, names(&nodes), &args.kubectl)?;
+        attached.push(write(path, &nodes, &extract, args.kubectl.len())?);
+    }
     for (node, files) in logs {
         let options = ExtractOptions { node, window, zone: args.tz, names: names(&nodes) };
         let extract = read(options, &files)?;
-        let session = Session::open(path)?;
-        if let Some(other) = held_by_another_name(&session, &nodes, &extract)? {
-            let (given, other) = (escape(&extract.node), escape(&other));
-            let text = format!("log of {given}: that is {other}, whose log is attached already");
-            return Err(CliError::Usage(text).into());
-        }
-        let held = holds_log(session.reader(), &extract)?;
-        drop(session);
-        let mut series = 0;
-        if !held {
-            let mut writer = CaptureWriter::resume(path)?;
-            series = attach_log(&mut writer, &extract)?;
-            writer.finish()?;
-        }
-        attached.push(summary(&nodes, &extract, files.len(), series, held));
+        attached.push(write(path, &nodes, &extract, files.len())?);
     }
     Ok(attached)
 }
@@ -84,6 +77,51 @@ fn held_by_another_name(
         event.node != extract.node && nodes.named(&event.node, &event.component) == Some(own)
     };
     Ok(held.find(is_same).map(|event| event.node))
+}
+
+/// Writes an extract into the capture, unless it holds it already.
+fn write(path: &Path, nodes: &Nodes, extract: &Extract, files: usize) -> anyhow::Result<Attached> {
+    let session = Session::open(path)?;
+    if let Some(other) = held_by_another_name(&session, nodes, extract)? {
+        let (given, other) = (escape(&extract.node), escape(&other));
+        let text = format!("log of {given}: that is {other}, whose log is attached already");
+        return Err(CliError::Usage(text).into());
+    }
+    let held = holds_log(session.reader(), extract)?;
+    drop(session);
+    let mut series = 0;
+    if !held {
+        let mut writer = CaptureWriter::resume(path)?;
+        series = attach_log(&mut writer, extract)?;
+        writer.finish()?;
+    }
+    Ok(summary(nodes, extract, files, series, held))
+}
+
+/// The most bytes that are read of one file of kubectl's; pods of a thousand nodes take less.
+const MOST_KUBECTL_BYTES: u64 = 256 << 20;
+
+/// Reads what kubectl printed.
+fn read_kubectl(window: TimeRange, names: NodeNames, files: &[PathBuf]) -> anyhow::Result<Extract> {
+    let mut reader = KubectlReader::new(window, names);
+    for path in files {
+        let cannot = || format!("cannot read {}", escape_path(path));
+        let mut text = Vec::new();
+        let file = File::open(path).with_context(cannot)?;
+        file.take(MOST_KUBECTL_BYTES).read_to_end(&mut text).with_context(cannot)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let read = reader.read(&name, &text);
+        read.map_err(|error| CliError::Usage(format!("{}: {error}", escape_path(path))))?;
+    }
+    let extract = reader.finish();
+    if extract.covered.is_empty() {
+        return Err(CliError::Usage(format!(
+            "nothing that kubectl printed lies inside the recording, {} to {}: Kubernetes keeps events for an hour",
+            window.start, window.end
+        ))
+        .into());
+    }
+    Ok(extract)
 }
 
 /// The names that nodes have in the lines that are kept.
@@ -141,6 +179,7 @@ fn summary(nodes: &Nodes, extract: &Extract, files: usize, series: usize, held: 
         NodeIndex::Store(index) => nodes.stores[index].name(),
         NodeIndex::Member(index) => nodes.members[index].name.clone(),
     });
+    let is = is.or_else(|| (extract.node == KUBERNETES).then(|| extract.node.clone()));
     let is_line = |kind| !matches!(kind, LogKind::Coverage | LogKind::Example);
     Attached {
         node: extract.node.clone(),
@@ -202,8 +241,9 @@ pub fn text(attached: &Attached) -> String {
         true => String::new(),
         false => format!("; {}", left_out.join(", ")),
     };
+    let what = if attached.node == KUBERNETES { "pods and events" } else { "lines" };
     format!(
-        "{}{is}: {} lines ({}) of {}; {} kept, {} series{left_out}",
+        "{}{is}: {} {what} ({}) of {}; {} kept, {} series{left_out}",
         escape(&attached.node),
         report::count(losses.lines),
         report::size(losses.bytes),

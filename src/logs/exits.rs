@@ -29,6 +29,18 @@ static NO_MEMORY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(?:memory allocation of \d+ bytes failed|fatal error: runtime: out of memory)")
         .expect("valid")
 });
+/// `oom-kill:constraint=CONSTRAINT_MEMCG,…,task=tikv-server,pid=81` of Linux since 5.0, which names the process
+/// where the line after it was lost.
+static KERNEL_CHOICE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^oom-kill:constraint=\w+,.{0,600}?\btask=([^,]{1,40}),").expect("valid")
+});
+/// The kernel on a disk that fails, and on a file system that it no longer writes to.
+static DEVICE: LazyLock<Regex> = LazyLock::new(|| {
+    let errors =
+        r"I/O error, dev \w+, sector|Buffer I/O error on dev|Remounting filesystem read-only";
+    let nvme = r"nvme nvme\d+: (?:I/O (?:tag )?\d+ .{0,80}timeout|controller is down)";
+    Regex::new(&format!("{errors}|{nvme}")).expect("valid")
+});
 /// Systemd's own words for a kill by the kernel.
 const UNIT_OUT_OF_MEMORY: [&str; 2] =
     ["Failed with result 'oom-kill'", "has been killed by the OOM killer"];
@@ -52,6 +64,14 @@ pub fn exit(text: &str) -> Option<Exit> {
         let is_ours = PROCESSES.iter().any(|name| found[1].starts_with(name));
         let values = named(&found, &["process"]);
         return is_ours.then_some(Exit { kind: LogKind::OutOfMemory, values });
+    }
+    if let Some(found) = KERNEL_CHOICE.captures(text) {
+        let is_ours = PROCESSES.iter().any(|name| found[1].starts_with(name));
+        let values = named(&found, &["process"]);
+        return is_ours.then_some(Exit { kind: LogKind::OutOfMemory, values });
+    }
+    if DEVICE.is_match(text) {
+        return Some(Exit { kind: LogKind::DeviceError, values: BTreeMap::new() });
     }
     let kind =
         if NO_MEMORY.is_match(text) || UNIT_OUT_OF_MEMORY.iter().any(|one| text.contains(one)) {
@@ -96,6 +116,23 @@ mod tests {
             ["panic: runtime error: index out of range", "fatal runtime error: stack overflow"]
         {
             assert_eq!(kind(text), Some(LogKind::Panic), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_on_memory_and_disks_is_told() {
+        let kind = |text| exit(text).map(|exit| exit.kind);
+        let chosen = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=a,mems_allowed=0,\
+                      oom_memcg=/a,task_memcg=/a/b,task=tikv-server,pid=81,uid=0";
+        assert_eq!(kind(chosen), Some(LogKind::OutOfMemory));
+        assert_eq!(exit(&chosen.replace("tikv-server", "java")), None);
+        for text in [
+            "blk_update_request: I/O error, dev sdb, sector 81 op 0x1:(WRITE) flags 0x0",
+            "EXT4-fs (nvme0n1): Remounting filesystem read-only",
+            "nvme nvme0: I/O 81 QID 3 timeout, aborting",
+            "nvme nvme0: I/O tag 641 (c281) opcode 0x1 (I/O Cmd) QID 8 timeout, reset controller",
+        ] {
+            assert_eq!(kind(text), Some(LogKind::DeviceError), "{text}");
         }
     }
 

@@ -4,8 +4,8 @@
 //! `lines` reads a file line by line, `wrapper` takes off what `kubectl logs`, `journalctl` and `docker`
 //! put around a line, `parse` reads its header in every format, `mask` makes the key under which it is
 //! counted, `listed` names the messages that are kept, `redact` takes values out of them, and `extract`
-//! puts it all together. `series` makes series of the counts. Nothing here opens a file or knows a
-//! capture.
+//! puts it all together. `series` makes series of the counts. `kubectl` reads lists of pods and events. Nothing
+//! here opens a file or knows a capture.
 
 mod address;
 mod clock;
@@ -15,6 +15,7 @@ mod exits;
 mod extract;
 mod fields;
 mod kept;
+mod kubectl;
 mod lines;
 mod listed;
 mod mask;
@@ -26,6 +27,7 @@ mod wrapper;
 pub use address::NodeNames;
 pub use clock::{Zone, ZoneError};
 pub use extract::{Extract, ExtractOptions, Extractor, Losses};
+pub use kubectl::{KUBERNETES, KubectlError, KubectlReader};
 pub use lines::{LogLines, MAX_LINE_BYTES, RawLine};
 pub use parse::{Level, LogLine, Parsed, Refusal, Scratch, parse_line};
 pub use redact::redact;

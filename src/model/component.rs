@@ -17,6 +17,8 @@ pub enum Component {
     Node,
     /// A check of a host or a port from outside, as `blackbox_exporter` makes it.
     Probe,
+    /// What Kubernetes says of pods and containers: `kube-state-metrics`, or the kubelet's cAdvisor.
+    Kubernetes,
     /// Anything else, such as the Prometheus itself.
     Other,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Component {
             Self::TiFlash => "TiFlash",
             Self::Node => "node",
             Self::Probe => "probe",
+            Self::Kubernetes => "Kubernetes",
             Self::Other => "other",
         })
     }

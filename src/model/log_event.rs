@@ -68,11 +68,19 @@ pub enum LogKind {
     Example,
     /// What was read of one node's log, and what of it was left out.
     Coverage,
+    /// Kubernetes evicted a pod.
+    PodEvicted,
+    /// Kubernetes says that a pod fails its probes, is started again and again, or finds no place.
+    PodTrouble,
+    /// Kubernetes says that a pod's machine is not ready or started anew.
+    MachineTrouble,
+    /// The kernel says that a disk fails, or that it made a file system read-only.
+    DeviceError,
 }
 
 impl LogKind {
     /// Every kind, the most telling ones first: where room is short, those after them give way.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::Coverage,
         Self::Panic,
         Self::OutOfMemory,
@@ -80,8 +88,12 @@ impl LogKind {
         Self::FatalError,
         Self::CannotOpen,
         Self::BackgroundError,
+        Self::PodEvicted,
+        Self::DeviceError,
         Self::DiskUsage,
         Self::StopSignal,
+        Self::MachineTrouble,
+        Self::PodTrouble,
         Self::Started,
         Self::Ready,
         Self::LeadershipLost,
@@ -134,6 +146,10 @@ impl LogKind {
             Self::LinesDropped => "lines_dropped",
             Self::Example => "example",
             Self::Coverage => "coverage",
+            Self::PodEvicted => "pod_evicted",
+            Self::PodTrouble => "pod_trouble",
+            Self::MachineTrouble => "machine_trouble",
+            Self::DeviceError => "device_error",
         }
     }
 
@@ -158,7 +174,7 @@ pub struct LogEvent {
     pub kind: LogKind,
     /// The node, as whoever gave the log calls it.
     pub node: String,
-    /// `tikv`, `pd` or `tidb`.
+    /// `tikv`, `pd` or `tidb`; that of a pod's name.
     pub component: String,
     /// `INFO`, `WARN` and so on; empty where the line has none.
     pub level: String,

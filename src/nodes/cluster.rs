@@ -28,9 +28,13 @@ impl Chosen {
     /// Whether a target belongs to the cluster. What is no node of any cluster, such as a machine, belongs
     /// to it unless its labels say otherwise.
     pub fn has(&self, target: &ScrapeTarget) -> bool {
-        let group = group(target);
+        let mut group = group(target);
         if self.ours.contains(&group) {
             return true;
+        }
+        // Machines and Kubernetes are watched out of a namespace of their own.
+        if matches!(target.component, Component::Node | Component::Kubernetes) {
+            group = group.without(&["namespace", "kubernetes_namespace"]);
         }
         let contradicts = |one: &Group| {
             group.iter().any(|(name, value)| one.get(name).is_some_and(|known| known != value))

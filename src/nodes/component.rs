@@ -7,7 +7,7 @@ use crate::model::{Component, Labels};
 /// Clients of PD count their requests as `pd_client_*`, and those of TiKV theirs as `tikv_client_*`, so that
 /// these prefixes show no PD and no TiKV.
 pub(super) fn exposing(metric: &str) -> Option<Component> {
-    const PREFIXES: [(&str, Component); 8] = [
+    const PREFIXES: [(&str, Component); 10] = [
         ("tikv_", Component::Tikv),
         ("raft_engine_", Component::Tikv),
         ("pd_", Component::Pd),
@@ -16,6 +16,8 @@ pub(super) fn exposing(metric: &str) -> Option<Component> {
         ("node_", Component::Node),
         ("probe_", Component::Probe),
         ("windows_", Component::Node),
+        ("kube_", Component::Kubernetes),
+        ("container_", Component::Kubernetes),
     ];
     if metric.starts_with("pd_client_") || metric.starts_with("tikv_client_") {
         return None;
@@ -53,6 +55,9 @@ fn by_job(job: &str) -> Option<Component> {
     }
     if contains(&["node-exporter", "node_exporter", "overwritten-nodes"]) {
         return Some(Component::Node);
+    }
+    if contains(&["kube-state-metrics", "kube_state_metrics", "cadvisor", "kubelet"]) {
+        return Some(Component::Kubernetes);
     }
     if contains(&["exporter"]) {
         return Some(Component::Other);
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!(by_job("overwritten-nodes"), Component::Node);
         assert_eq!(by_job("node"), Component::Node);
         assert_eq!(by_job("prometheus"), Component::Other);
+        assert_eq!(by_job("kube-state-metrics"), Component::Kubernetes);
+        assert_eq!(by_job("kubernetes-cadvisor"), Component::Kubernetes);
         assert_eq!(by_job("tikv-cdc"), Component::Other);
     }
 

@@ -5,6 +5,7 @@
 //! pods and hosts, then by what it and its peers show of it. Where nothing decides, nothing is assumed.
 
 mod address;
+mod beside;
 mod by_labels;
 mod by_name;
 mod cluster;
@@ -24,6 +25,7 @@ mod target;
 mod tests;
 mod told;
 
+pub use beside::{BESIDE_METRICS, Beside, PodName};
 pub use by_labels::store_id_of;
 pub use by_name::NodeIndex;
 pub use component::IN_EVERY_VERSION;

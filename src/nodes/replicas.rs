@@ -79,8 +79,10 @@ fn rebased(series: &Labels, own: &Labels, target: &Labels) -> Labels {
     if own == target {
         return series.clone();
     }
-    let names: Vec<&str> = own.iter().map(|(name, _)| name).collect();
-    let pairs: Vec<(&str, &str)> = target.iter().collect();
+    // Labels that a target passes on of something else, such as a pod, stay.
+    let is_own = |name: &str| series.get(name) == own.get(name);
+    let names: Vec<&str> = own.iter().map(|(name, _)| name).filter(|name| is_own(name)).collect();
+    let pairs: Vec<(&str, &str)> = target.iter().filter(|(name, _)| is_own(name)).collect();
     series.without(&names).with(&pairs)
 }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reason;
 use super::address::without_scheme;
+use super::beside::{Beside, beside};
+use super::by_name::NodeIndex;
 use super::cluster::{Chosen, choose};
 use super::listing::{ListedStore, Listing};
 use super::matching::only;
@@ -78,6 +80,10 @@ pub struct Nodes {
     pub former: Vec<Labels>,
     /// What somebody said of clusters and nodes that matches nothing, in words.
     pub unmatched_answers: Vec<String>,
+    /// What is recorded beside each store, in their order.
+    pub beside_stores: Vec<Beside>,
+    /// The same of members.
+    pub beside_members: Vec<Beside>,
 }
 
 /// The counter of heartbeats that PD's leader handled, by the `store` and its `address`.
@@ -136,7 +142,17 @@ impl Nodes {
             None => Some(one),
             Some(place) => keeps(place).then(|| renamed(one, &all[place].name)),
         });
-        (nodes, named.collect())
+        let named: Vec<Series> = named.collect();
+        (nodes.beside_stores, nodes.beside_members) = beside(&nodes, &named);
+        (nodes, named)
+    }
+
+    /// What is recorded beside a node; `None` where that was not looked for.
+    pub fn beside(&self, node: NodeIndex) -> Option<&Beside> {
+        match node {
+            NodeIndex::Store(index) => self.beside_stores.get(index),
+            NodeIndex::Member(index) => self.beside_members.get(index),
+        }
     }
 
     fn add_stores(

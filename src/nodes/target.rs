@@ -180,12 +180,33 @@ impl TargetIndex {
         let has_all = |target: &usize| {
             self.labels[*target].iter().all(|(name, value)| series.get(name) == Some(value))
         };
-        candidates.filter(has_all).max_by_key(|target| self.labels[*target].len())
+        let whole = candidates.filter(has_all).max_by_key(|target| self.labels[*target].len());
+        whole.or_else(|| self.of_honoured(series, instance))
+    }
+
+    /// The target of a series about something else, such as a pod, whose labels stand in place of the target's
+    /// own, as with `honor_labels`: of those with its job and instance, the one that shares most labels with it.
+    fn of_honoured(&self, series: &Labels, instance: &str) -> Option<usize> {
+        if exposing(series.metric()) != Some(Component::Kubernetes) {
+            return None;
+        }
+        let job = series.get("job");
+        let own = self.by_instance.get(instance)?.iter().copied();
+        let of_job = own.filter(|target| self.labels[*target].get("job") == job);
+        let shared = |target: &usize| {
+            let labels = self.labels[*target].iter();
+            labels.filter(|(name, value)| series.get(name) == Some(*value)).count()
+        };
+        of_job.rev().max_by_key(shared)
     }
 }
 
 fn own_labels(series: &Labels, instance: &str) -> Labels {
-    let further = FURTHER_LABELS.iter().filter_map(|name| Some((*name, series.get(name)?)));
+    // What Kubernetes says of a pod is no label of whoever passes it on.
+    let is_of_pods = exposing(series.metric()) == Some(Component::Kubernetes);
+    let is_own = |name: &&&str| !(is_of_pods && POD_LABELS.contains(name));
+    let further = FURTHER_LABELS.iter().filter(is_own);
+    let further = further.filter_map(|name| Some((*name, series.get(name)?)));
     let job = series.get("job").map(|job| ("job", job));
     let mut pairs: Vec<(&str, &str)> = further.chain(job).collect();
     pairs.push(("instance", instance));

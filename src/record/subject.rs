@@ -239,19 +239,27 @@ mod tests {
             ("overwritten-nodes", "node"),
             ("tidb", "tidb"),
             ("blackbox_exporter_http", "probe"),
+            ("tidb_port_probe", "tidb"),
+            ("probe/monitoring/tikv-ports", "probe"),
+            ("prometheus-node-exporter", "node"),
+            ("kube-state-metrics", "kubernetes"),
+            ("kubernetes-cadvisor", "kubernetes"),
+            ("kubelet", "kubernetes"),
             ("operator", "observer"),
         ];
         for (job, part) in parts {
             assert_eq!(tikv.part(job), Some(part), "{job}");
         }
-        for job in ["kubelet", "etcd", "my_tikv", "pd2"] {
+        for job in ["apiserver", "etcd", "my_tikv", "pd2"] {
             assert_eq!(tikv.part(job), None, "{job}");
         }
     }
 
     #[test]
     fn jobs_that_are_copied_whole_share_one_selector() {
-        let [selector] = &tikv().selectors()[..] else { panic!("no job of TiKV picks metrics") };
+        let [selector, picked] = &tikv().selectors()[..] else { panic!("one job picks metrics") };
+        let [of_job, _] = picked.matchers() else { panic!("{picked}") };
+        assert!(of_job.value.contains("kube-state-metrics"), "{picked}");
         let [matcher] = selector.matchers() else { panic!("{selector}") };
         assert_eq!((&*matcher.name, matcher.comparison), ("job", Comparison::Regex));
         let jobs = Regex::new(&anchored(&matcher.value)).expect("a regular expression");

@@ -51,7 +51,13 @@ pub fn nodes_text(nodes: &Nodes) -> String {
     let mut lines = vec![head.to_vec()];
     lines.extend(rows(nodes).iter().map(cells));
     let mut text = table(&lines);
-    let others = [Component::Tidb, Component::Node, Component::Probe, Component::Other];
+    let others = [
+        Component::Tidb,
+        Component::Node,
+        Component::Probe,
+        Component::Kubernetes,
+        Component::Other,
+    ];
     let others = others.into_iter().filter_map(|component| {
         let names: Vec<&str> = nodes.names_of(component).collect();
         (!names.is_empty()).then(|| vec![component.to_string(), names.join(", ")])

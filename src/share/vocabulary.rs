@@ -27,6 +27,8 @@ const WORDS: &str = "
 /// Words of messages that this program, its HTTP client and PD print, in lower case.
 const MESSAGES: &str = "
     connect timeout client server error errno os urlopen urlerror connectionreseterror connection refused
+    oomkilled evicted unhealthy backoff nodenotready killing exit ended again started times probe failed its
+    machine was after had run for s in all
     reset deadlineexceeded rpc code desc context deadline exceeded canceled unavailable internal the it
     a an get post html doctype body head title recording began resumed ended utc gmt ok tls dns eof
     no not started redirect leader found page f1
@@ -40,7 +42,7 @@ const CODE_LABELS: &str = "
     result runner_name rw scope server_go_version server_version slow_type source stage state status
     store store_id success target task_type thread_name tid version window
     cpu mode device fstype collector operation goversion branch revision goos goarch tags alertname
-    alertstate severity slice interval handler role sql_type flow store_type
+    alertstate severity slice interval handler role sql_type flow store_type phase unit condition
 ";
 
 /// Labels whose names a usual deployment gives, beside those of [`CODE_LABELS`]. Their values name something.
@@ -52,13 +54,14 @@ const OTHER_LABELS: &str = "
     replica prometheus prometheus_replica cluster_id member_id domainname nodename sysname machine release
     keyspace keyspace_id keyspace_name image image_id interface file statefulset_kubernetes_io_pod_name
     app_kubernetes_io_component app_kubernetes_io_instance app_kubernetes_io_managed_by app_kubernetes_io_name
+    exported_namespace exported_pod exported_container host_ip pod_ip uid ping metrics_path resource
 ";
 
 /// What the metrics of the programs under observation, and of those beside them, begin with.
 const METRIC_STEMS: &str = "
     tikv pd tidb tiflash ticdc tiproxy etcd grpc raft go process promhttp node up scrape os etcd compaction
     resource region regions service service_member tso scheduling operator blackbox probe ALERTS
-    update prometheus http rocksdb raftdb jemalloc kv proxy alertmanager net server client
+    update prometheus http rocksdb raftdb jemalloc kv proxy alertmanager net server client kube container
 ";
 
 /// Metrics that carry names which users gave, under labels that elsewhere are fixed.
@@ -107,7 +110,9 @@ pub fn is_of_messages(word: &str) -> bool {
 /// Whether the values of this label of this metric are fixed by the program that exposes it.
 pub fn is_code_label(metric: &str, name: &str) -> bool {
     let of_logs = metric.starts_with("operator_log_") && matches!(name, "component" | "file");
-    (OF_CODE.contains(name) || of_logs || name == "service" && metric.starts_with("pd_"))
+    let of_pods = name == "resource" && metric.starts_with("kube_");
+    let of_pd = name == "service" && metric.starts_with("pd_");
+    (OF_CODE.contains(name) || of_logs || of_pods || of_pd)
         && !(matches!(name, "name" | "type")
             && USER_METRICS.iter().any(|of| metric.starts_with(of)))
 }
@@ -142,5 +147,8 @@ mod tests {
         assert!(is_code_label("tikv_thread_cpu_seconds_total", "name"));
         assert!(!is_code_label("resource_manager_server_group_config", "name"));
         assert!(!is_code_label("up", "instance") && !is_code_label("up", "team"));
+        assert!(is_code_label("kube_pod_container_resource_limits", "resource"));
+        assert!(!is_code_label("resource_manager_server_group_config", "resource"));
+        assert!(!is_code_label("kube_pod_info", "pod") && !is_code_label("kube_pod_info", "node"));
     }
 }

@@ -188,7 +188,7 @@ impl<C: Content> Walk<C> {
 }
 
 /// Values of lines of logs that the programs under observation fix.
-const CODE_VALUES: [&str; 12] = [
+const CODE_VALUES: [&str; 14] = [
     "cause",
     "location",
     "thread_name",
@@ -201,6 +201,8 @@ const CODE_VALUES: [&str; 12] = [
     "status",
     "code",
     "interval_ms",
+    "exit_code",
+    "restarts",
 ];
 
 /// Notes what the host of each address or URL is, where one word says which host it is.

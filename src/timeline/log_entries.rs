@@ -47,6 +47,9 @@ fn comes_in_series(kind: LogKind) -> bool {
             | LogKind::EtcdSlow
             | LogKind::WriteStall
             | LogKind::DiskUsage
+            | LogKind::PodTrouble
+            | LogKind::MachineTrouble
+            | LogKind::DeviceError
     )
 }
 

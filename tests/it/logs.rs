@@ -315,3 +315,98 @@ fn an_export_keeps_what_lines_say_and_hides_whom_they_name() {
     let events = session.reader().events().expect("reads");
     assert!(events.iter().any(|event| LogEvent::of_event(event).is_some()));
 }
+
+/// A pod of store 4 in [`CRASH`] whose container ended, as kubectl prints it, with an event of its machine.
+fn kubectl(at: Timestamp, reason: &str, code: i64) -> String {
+    let ended = serde_json::json!({
+        "exitCode": code, "reason": reason, "finishedAt": at.to_string(),
+        "startedAt": at.saturating_add_millis(-600_000).to_string(),
+    });
+    let pod = serde_json::json!({
+        "kind": "Pod", "metadata": {"name": "acme-tikv-3", "namespace": "acme"},
+        "spec": {"nodeName": "bare-metal-81.acme.example"},
+        "status": {"podIP": "10.77.0.20", "containerStatuses": [
+            {"name": "tikv", "restartCount": 1, "lastState": {"terminated": ended}},
+        ]},
+    });
+    let event = serde_json::json!({
+        "kind": "Event", "reason": "NodeNotReady", "type": "Warning",
+        "message": "Node bare-metal-81.acme.example status is now: NodeNotReady",
+        "involvedObject": {"kind": "Node", "name": "bare-metal-81.acme.example"},
+        "lastTimestamp": at.to_string(),
+    });
+    serde_json::json!({"kind": "List", "items": [pod, event]}).to_string()
+}
+
+impl Copied {
+    fn attach_kubectl(&self, text: &str) -> Output {
+        let file = self.log("pods.json", text);
+        Command::new(env!("CARGO_BIN_EXE_operator"))
+            .current_dir(self.dir.path())
+            .args(["attach", "run.capture", "--kubectl", &file.display().to_string()])
+            .output()
+            .expect("the program can be started")
+    }
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn what_kubectl_printed_decides_how_a_store_ended() {
+    for (reason, code, mode, says) in [
+        ("OOMKilled", 137, "oom_kill", "killed for its memory"),
+        ("Error", 1, "store_crash", "it ended by itself, with exit code 1"),
+    ] {
+        let copied = Copied::of(CRASH);
+        let text = kubectl(onset(&copied).saturating_add_millis(-2_000), reason, code);
+        let output = copied.attach_kubectl(&text);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let verdict = copied.verdict();
+        let cause = &verdict.causes[0];
+        assert_eq!((cause.mode, &*cause.target.name), (mode, "store 4"), "{}", verdict.summary);
+        assert!(cause.says.ends_with(says), "{}", cause.says);
+        let told = |text: &str| cause.evidence.iter().any(|one| one.text.contains(text));
+        assert!(told(&format!("Kubernetes says: container tikv ended: {reason}")), "{cause:?}");
+        assert!(told("Kubernetes says: its machine: NodeNotReady"), "{cause:?}");
+        let again = copied.attach_kubectl(&text);
+        assert!(String::from_utf8_lossy(&again.stdout).contains("attached before"));
+    }
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn an_export_names_no_pod_and_no_machine_of_kubectls() {
+    let copied = Copied::of(CRASH);
+    let text = kubectl(onset(&copied).saturating_add_millis(-2_000), "OOMKilled", 137);
+    assert!(copied.attach_kubectl(&text).status.success());
+    let output = Command::new(env!("CARGO_BIN_EXE_operator"))
+        .current_dir(copied.dir.path())
+        .args(["export", "run.capture", "-o", "out.capture.gz"])
+        .output()
+        .expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let exported = Session::open(&copied.dir.path().join("out.capture.gz")).expect("opens");
+    let events = exported.reader().events().expect("reads");
+    let texts = format!("{events:?}");
+    assert!(texts.contains("137") && texts.contains("OOMKilled"), "{texts}");
+    for original in ["acme", "bare-metal", "10.77.0.20"] {
+        assert!(!texts.contains(original), "{original}: {texts}");
+    }
+    let verdict = exported.verdict().expect("reads");
+    assert_eq!(verdict.causes[0].mode, "oom_kill", "{}", verdict.summary);
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn what_kubectl_prints_for_people_or_at_another_time_is_refused() {
+    let copied = Copied::of(CRASH);
+    let later = kubectl(copied.window().end.saturating_add_millis(86_400_000), "Error", 1);
+    for (text, why) in [
+        ("NAME READY STATUS", "not what `kubectl get pods,events -o json` prints"),
+        (&*later, "nothing that kubectl printed lies inside the recording"),
+    ] {
+        let output = copied.attach_kubectl(text);
+        assert_eq!(output.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(why), "{told}");
+    }
+}

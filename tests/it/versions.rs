@@ -17,11 +17,14 @@ const ALWAYS: &str = "5.0-master";
 
 /// Metrics of libraries and of other programs, by the beginning of their names, which no source of TiKV's or PD's
 /// registers; and names that TiKV puts together at run time.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 13] = [
     ("ALERTS", "Prometheus"),
+    ("container_", "the kubelet's cAdvisor"),
     ("etcd_", "etcd, which PD embeds"),
     ("go_", "the Go runtime, in PD"),
+    ("kube_", "kube-state-metrics"),
     ("node_", "node_exporter"),
+    ("probe_", "blackbox_exporter"),
     ("process_", "the client libraries, in TiKV and PD"),
     ("raft_engine_", "the raft-engine library, in TiKV since 5.4"),
     ("scrape_", "Prometheus"),

@@ -16,18 +16,21 @@ use crate::model::escape_path;
 
 const EXAMPLES: &str = "\
 Examples:
-  operator attach chaos-01 --log tikv-1=/var/log/tikv/tikv.log --log \\
-      pd0=pd.log.gz
+  operator attach chaos-01 \\
+      --log tikv-1=/var/log/tikv/tikv.log --log pd0=pd.log.gz
   operator attach incident --log 'store 4=logs/tikv-4/' --tz +08:00
   kubectl logs --timestamps basic-tikv-0 > tikv-0.log
-  operator attach incident --log basic-tikv-0=tikv-0.log --to \\
-      with-logs.capture
+  operator attach incident --log basic-tikv-0=tikv-0.log \\
+      --to with-logs.capture
+  kubectl get pods,events -n tidb -o json > tidb.json
+  operator attach incident --kubectl tidb.json
 
 Read are logs of TiKV, PD and TiDB since 4.0 in the text and the JSON format, RocksDB's, what \
 stands in *_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docker logs` make of \
 them; plain, gzipped and rotated. Of the time of the recording, lines are counted by message, \
 and lines that say what no metric says are kept, without keys, SQL and addresses. All files of a \
-node are attached at once.";
+node are attached at once. Of pods and events of Kubernetes, all files at once too: how \
+containers of the cluster ended, evictions, failing probes, and what became of their machines.";
 
 /// Arguments of `attach`.
 #[derive(Debug, Args)]
@@ -49,8 +52,9 @@ pub struct AttachArgs {
 ///
 /// Where there is no such run, a log cannot be read or placed in time, or the capture cannot be written.
 pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
-    if args.logs.logs.is_empty() {
-        return Err(CliError::Usage("name a log: --log NODE=PATH".to_owned()).into());
+    if args.logs.is_empty() {
+        let what = "name a log: --log NODE=PATH, or what kubectl printed: --kubectl FILE";
+        return Err(CliError::Usage(what.to_owned()).into());
     }
     let found = lookup::find(&global.dir, &args.run)?;
     crate::cli::block_on(async { Ok(clock::let_writes_fail()?) })?;

@@ -148,7 +148,8 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let around = args.around.around()?;
     let plan = plan::plan(global, args.live, args.past, now)?;
     // Read before the recording, so that a mistyped path costs none.
-    let has_logs = !args.logs.files()?.is_empty();
+    args.logs.files()?;
+    let has_logs = !args.logs.is_empty();
     if has_logs && plan.retention.is_some() {
         let why =
             "--log is for a recording in one file: attach logs to a segment by `operator attach`";

@@ -42,8 +42,8 @@ Examples:
   operator watch --tiup prod
   operator watch --pd http://pd0:2379 --prometheus http://prometheus:9090 \\
       --keep 7d
-  operator watch --pd http://pd0:2379 --exec \\
-      'jq -r .verdict.summary | mail -s TiKV oncall'
+  operator watch --pd http://pd0:2379 \\
+      --exec 'jq -r .verdict.summary | mail -s TiKV oncall'
   operator watch --pd http://pd0:2379 --webhook https://example.com/hook \\
       --format json
   operator watch --pd http://pd0:2379 --alertmanager http://alertmanager:9093

@@ -1,4 +1,4 @@
-//! `--log NODE=PATH`: which files are which node's log.
+//! `--log NODE=PATH`: which files are which node's log; `--kubectl FILE`: what Kubernetes said.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,12 +20,20 @@ pub struct LogArgs {
     /// name, an address, a host or a pod. Repeatable
     #[arg(long = "log", value_name = "NODE=PATH")]
     pub logs: Vec<OsString>,
+    /// What `kubectl get pods,events -o json` printed: how containers ended, evictions, failing probes. Repeatable
+    #[arg(long, value_name = "FILE")]
+    pub kubectl: Vec<PathBuf>,
     /// The offset from UTC of lines that have none, such as +08:00
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
     pub tz: Option<Zone>,
 }
 
 impl LogArgs {
+    /// Whether there is anything to read.
+    pub fn is_empty(&self) -> bool {
+        self.logs.is_empty() && self.kubectl.is_empty()
+    }
+
     /// The files of each node, ascending by node and path.
     ///
     /// # Errors

@@ -152,6 +152,12 @@ pub enum FindingKind {
     EngineFailed,
     LeadershipGivenUp,
     Logged,
+    PodEvicted,
+    MachineRebooted,
+    BecameReadOnly,
+    HostSilent,
+    PortClosed,
+    ClockAlone,
 }
 
 impl FindingKind {

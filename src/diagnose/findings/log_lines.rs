@@ -27,7 +27,12 @@ pub(in crate::diagnose) fn logged(
         1 => String::new(),
         lines => format!(", and {} like it", counted(lines - 1, "line")),
     };
-    let text = format!("its log says: {}{repeated}", logged.line.text);
+    let whose = match logged.line.kind {
+        _ if logged.line.value("exit_code").is_some() => "Kubernetes says",
+        LogKind::PodEvicted | LogKind::PodTrouble | LogKind::MachineTrouble => "Kubernetes says",
+        _ => "its log says",
+    };
+    let text = format!("{whose}: {}{repeated}", logged.line.text);
     let citation =
         cite(logged.line.reference(), logged.line.at, logged.line.kind.name().to_owned());
     findings.add(finding(about, text, vec![citation], Vec::new()))
@@ -45,6 +50,7 @@ fn kind(logged: &Logged) -> FindingKind {
         LogKind::LeadershipLost | LogKind::LeaderMove => FindingKind::LeadershipGivenUp,
         LogKind::ClockJump => FindingKind::ClockJumped,
         LogKind::ConfigChange => FindingKind::ConfigChanged,
+        LogKind::PodEvicted => FindingKind::PodEvicted,
         _ => FindingKind::Logged,
     }
 }

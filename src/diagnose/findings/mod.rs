@@ -4,11 +4,13 @@
 
 pub(super) mod drawing;
 pub(super) mod finding;
+mod hosts;
 mod log_lines;
 mod plans;
 mod silence;
 mod work;
 
+pub(super) use hosts::{host_sign, pressed};
 pub(super) use log_lines::logged;
 pub(super) use plans::{drain, moved, scheduler};
 pub(super) use silence::{aftermath, leader_change, member_outage, outage};

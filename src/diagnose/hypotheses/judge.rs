@@ -14,11 +14,12 @@ use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
 use crate::diagnose::hypotheses::alternatives::alternatives;
 use crate::diagnose::hypotheses::client_impact::client_impact;
+use crate::diagnose::hypotheses::host_signs::cite_signs;
 use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
-use crate::diagnose::observations::{CLIENT_METRICS, is_latency};
+use crate::diagnose::observations::{CLIENT_METRICS, HOST_METRICS, is_latency};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
@@ -34,8 +35,10 @@ const BESIDE_DAMAGE: f64 = 1.0 / 3.0;
 /// [requested](crate::diagnose::requested_types). Ascending, each once.
 pub fn metrics() -> Vec<&'static str> {
     let of_modes = ALL.iter().flat_map(|mode| mode.metrics.iter().copied());
+    let of_hosts = HOST_METRICS.iter().flat_map(|metrics| metrics.iter().copied());
+    let of_nodes = crate::nodes::METRICS.into_iter().chain(crate::nodes::BESIDE_METRICS);
     let metrics: BTreeSet<&'static str> =
-        of_modes.chain(crate::nodes::METRICS).chain(CLIENT_METRICS).collect();
+        of_modes.chain(of_nodes).chain(CLIENT_METRICS).chain(of_hosts).collect();
     metrics.into_iter().collect()
 }
 
@@ -108,6 +111,7 @@ pub fn hypotheses<'m>(observed: &mut ObservedWindow<'_>, modes: &'m [Mode]) -> V
     }
     for hypothesis in &mut hypotheses {
         cite_lines(&mut hypothesis.claim, observed);
+        cite_signs(&mut hypothesis.claim, observed);
     }
     // What nobody knows is a finding only where nothing explains it.
     let is_known = |one: &Hypothesis<'_>| one.mode.depth != Depth::Unexplained;

@@ -3,6 +3,7 @@
 //! One place for all modes: a line speaks for a claim about its node and its time, whatever the mode.
 
 use crate::diagnose::findings::finding::{FindingRef, TargetKind};
+use crate::diagnose::hypotheses::host_signs::exit;
 use crate::diagnose::hypotheses::mode::{Claim, Why};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Logged;
@@ -83,8 +84,10 @@ fn rank(logged: &Logged) -> usize {
         LogKind::BackgroundError,
         LogKind::CannotOpen,
         LogKind::FatalError,
+        LogKind::PodEvicted,
         LogKind::StopSignal,
         LogKind::ProcessExit,
+        LogKind::DeviceError,
     ];
     match logged.is_full_disk() {
         true => 0,
@@ -109,6 +112,11 @@ fn ending(logged: &Logged) -> String {
         LogKind::CannotOpen => format!("it cannot open its data: {}", short(&line.text)),
         LogKind::FatalError => format!("it gave up: {}", short(&line.text)),
         LogKind::StopSignal => format!("somebody stopped it by {}", value("signal")),
+        LogKind::PodEvicted => "Kubernetes evicted its pod".to_owned(),
+        LogKind::DeviceError => format!("its disk failed: {}", short(&line.text)),
+        LogKind::ProcessExit if line.value("exit_code").is_some() => {
+            exit(line.value("exit_code").and_then(|code| code.parse().ok()))
+        }
         _ => format!("its service manager saw it end with status {}", value("status")),
     }
 }

@@ -4,6 +4,7 @@
 
 mod alternatives;
 mod client_impact;
+pub(super) mod host_signs;
 pub(super) mod judge;
 mod log_lines;
 pub(super) mod mode;

@@ -10,7 +10,7 @@ use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, HungMember, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise,
+    self, Drain, HostSign, HungMember, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise,
     SchedulerChange, Shift, leaving,
 };
 use crate::diagnose::survey::{Unusual, unusual};
@@ -62,6 +62,8 @@ pub struct ObservedWindow<'a> {
     pub unusual: Vec<Unusual>,
     /// What the logs of nodes say that no metric says, each with its finding.
     pub logged: Vec<(Logged, FindingRef)>,
+    /// What machines, Kubernetes and probes say of nodes, each with its finding.
+    pub host_signs: Vec<(HostSign, FindingRef)>,
 }
 
 impl<'a> ObservedWindow<'a> {
@@ -92,6 +94,9 @@ impl<'a> ObservedWindow<'a> {
         });
         let logged = with_findings(observations::logged(evidence), |logged| {
             findings::logged(evidence, logged, findings)
+        });
+        let host_signs = with_findings(observations::host_signs(evidence), |sign| {
+            findings::host_sign(evidence, sign, findings)
         });
         let load = observations::Load::new(evidence);
         let rises = with_findings(observations::rises(evidence, &load), |rise| {
@@ -126,6 +131,7 @@ impl<'a> ObservedWindow<'a> {
             schedulers,
             unusual: unusual(&evidence.survey, &evidence.nodes),
             logged,
+            host_signs,
         }
     }
 

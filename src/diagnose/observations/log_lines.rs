@@ -35,6 +35,8 @@ impl Logged {
             | LogKind::ProcessExit
             | LogKind::CannotOpen
             | LogKind::BackgroundError
+            | LogKind::PodEvicted
+            | LogKind::DeviceError
             | LogKind::StopSignal => true,
             LogKind::DiskUsage => self.is_full_disk(),
             _ => false,

@@ -7,6 +7,7 @@
 pub(super) mod client_metrics;
 pub(super) mod departures;
 mod health;
+pub(super) mod hosts;
 mod hung_members;
 pub(super) mod invariants;
 mod liveness;
@@ -36,6 +37,7 @@ pub use client_metrics::{
     requested_types,
 };
 pub use health::{HEALTH, late_checks};
+pub use hosts::{HostSign, HostSignKind, METRICS as HOST_METRICS, answers, host_signs};
 pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};
 pub use liveness::Liveness;
 pub use load::{

@@ -4,12 +4,15 @@
 //! what else the same Prometheus scrapes, and which sources there are.
 
 mod addresses;
+mod hosts;
 mod labels;
 mod moving;
 mod naming;
 mod replaced;
 mod scraping;
 mod size;
+
+pub use hosts::pod_ended;
 
 use crate::run::Run;
 
@@ -20,16 +23,29 @@ pub struct World {
     pub name: &'static str,
     /// What is missing in it that a verdict may need; `None` where everything is there.
     pub lacks: Option<&'static str>,
+    /// Where it says more than the lab does: the only run that it is made of, and the verdict there, as the
+    /// campaign writes it. `None` where every run has the verdict of the lab.
+    pub told: Option<(&'static str, &'static str)>,
     /// Makes the run one of this world.
     pub change: fn(&mut Run),
 }
 
 const fn world(name: &'static str, change: fn(&mut Run)) -> World {
-    World { name, lacks: None, change }
+    World { name, lacks: None, told: None, change }
+}
+
+/// A world in which machines, Kubernetes or probes say more about one run.
+const fn told(
+    name: &'static str,
+    run: &'static str,
+    verdict: &'static str,
+    change: fn(&mut Run),
+) -> World {
+    World { name, lacks: None, told: Some((run, verdict)), change }
 }
 
 const fn less(name: &'static str, lacks: &'static str, change: fn(&mut Run)) -> World {
-    World { name, lacks: Some(lacks), change }
+    World { name, lacks: Some(lacks), told: None, change }
 }
 
 /// Every world, the lab first.
@@ -132,6 +148,23 @@ pub const WORLDS: &[World] = &[
     world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
     world("thirty-stores", |run| size::add_stores(run, 7)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
+    world("kubernetes-quiet", hosts::kubernetes_quiet),
+    world("machines-quiet", hosts::machines_quiet),
+    told("pod-oom-killed", "chaos-02", "fault oom_kill@store 4", hosts::pod_oom_killed),
+    told("pod-exited", "chaos-02", "fault store_crash@store 4", hosts::pod_exited),
+    told("machine-oom-killed", "chaos-02", "fault oom_kill@store 4", hosts::machine_oom_killed),
+    told("machine-rebooted", "chaos-02", "fault store_crash@store 4", hosts::machine_rebooted),
+    told(
+        "machine-unreachable",
+        "chaos-07",
+        "fault store_partition@store 1",
+        hosts::machine_unreachable,
+    ),
+    told("machine-disk-slow", "chaos-03", "fault slow_disk@store 1", hosts::machine_disk_slow),
+    told("machine-read-only", "chaos-01", "fault disk_hang@store 4", hosts::machine_read_only),
+    told("machine-clock-off", "chaos-01", "fault clock_drift@a member", hosts::machine_clock_off),
+    told("pod-throttled", "chaos-01", "fault cpu_starved@store 4", hosts::pod_throttled),
+    told("probes-slow", "chaos-01", "fault slow_network@store 4", hosts::probes_slow),
     world("node-replaced", replaced::node_replaced),
     world("node-replaced-unnamed", replaced::node_replaced_unnamed),
     less("every-60-s", "three of four scrapes", |run| scraping::thin(run, None, 4)),

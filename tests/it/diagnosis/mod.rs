@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod consequences;
 mod derived;
+mod hosts;
 mod incidents;
 mod look_alikes;
 mod members;

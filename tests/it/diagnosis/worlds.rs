@@ -25,7 +25,8 @@ fn judge(world: &World, name: &str) -> Verdict {
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
 fn a_run_has_the_verdict_of_the_lab_in_every_world() {
-    for (index, world) in WORLDS.iter().filter(|world| world.lacks.is_none()).enumerate() {
+    let alike = WORLDS.iter().filter(|world| world.lacks.is_none() && world.told.is_none());
+    for (index, world) in alike.enumerate() {
         let name = RUNS[index % RUNS.len()];
         let (lab, now) = (Run::load(name).verdict(), judge(world, name));
         assert_eq!(gist(&now), gist(&lab), "{name} in {}: {}", world.name, told(&now));

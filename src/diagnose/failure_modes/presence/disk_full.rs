@@ -8,6 +8,7 @@ use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Logged;
 use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::hosts::free_share;
 use crate::diagnose::observations::invariants::{Stretch, below};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::{Labels, Timestamp};
@@ -111,7 +112,8 @@ fn without_space(track: &Track) -> Option<Stretch> {
 }
 
 fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
-    let tracks = [by_metrics(observed, store), by_pd(observed, store)];
+    let by_host = free_share(observed.evidence, store);
+    let tracks = [by_metrics(observed, store), by_pd(observed, store), by_host];
     let found = tracks
         .into_iter()
         .flatten()

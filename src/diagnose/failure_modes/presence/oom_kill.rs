@@ -7,10 +7,12 @@ use crate::diagnose::failure_modes::presence::store_presence::{claim, unplanned}
 use crate::diagnose::failure_modes::presence::{store_crash, store_flap, store_restart};
 use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target, number};
 use crate::diagnose::findings::{Crossing, crossing, plot};
+use crate::diagnose::hypotheses::host_signs::signs_of;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::hosts::memory_limit;
 use crate::diagnose::observations::tracks::{Point, Track};
-use crate::diagnose::observations::{Outage, Presence};
+use crate::diagnose::observations::{HostSignKind, Outage, Presence};
 use crate::model::{LogKind, TimeRange, Timestamp};
 use crate::nodes::NodeIndex;
 
@@ -72,15 +74,80 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     for outage in &died {
         by_store.entry(outage.store).or_default().extend(Death::new(observed, outage));
     }
-    let by_memory = by_store.into_values().filter_map(|deaths| of_store(observed, &deaths));
-    let mut found: Vec<Claim> = by_memory.collect();
+    let mut found: Vec<Claim> = by_host(observed, &died);
+    let is_told = |found: &[Claim], store| found.iter().any(|one| one.stores.contains(&store));
+    for (store, deaths) in by_store {
+        if !is_told(&found, store) {
+            found
+                .extend(of_store(observed, &deaths).map(|claim| weighed(observed, &deaths, claim)));
+        }
+    }
     for outage in died {
-        if !found.iter().any(|claim| claim.stores.contains(&outage.store)) {
+        if !is_told(&found, outage.store) {
             found.extend(by_log(observed, outage));
         }
     }
     found.into_iter().map(|claim| Claim { asks: None, ..claim }).collect()
 }
+
+/// The claim of each store of which its machine or Kubernetes says so, however its memory looked.
+fn by_host(observed: &ObservedWindow<'_>, died: &[&Outage]) -> Vec<Claim> {
+    let mut found: BTreeMap<usize, Claim> = BTreeMap::new();
+    for outage in died {
+        let signs = signs_of(observed, outage);
+        let surest = signs.filter_map(|sign| match sign.kind {
+            HostSignKind::OutOfMemory { is_own: true } => Some(0.98),
+            // The machine does not say which process it was.
+            HostSignKind::OutOfMemory { is_own: false } => Some(0.92),
+            _ => None,
+        });
+        let Some(confidence) = surest.reduce(f64::max) else { continue };
+        match found.get_mut(&outage.store) {
+            Some(known) => {
+                known.evidence.extend(&outage.findings);
+                known.end = outage.end;
+                known.confidence = known.confidence.max(confidence);
+            }
+            None => {
+                found.insert(outage.store, claim(observed, outage, confidence));
+            }
+        }
+    }
+    let with_memory = |(store, mut claim): (usize, Claim)| {
+        let deaths = died.iter().filter(|outage| outage.store == store);
+        let deaths = deaths.filter_map(|outage| Death::new(observed, outage));
+        claim.readings.extend(deaths.take(1).map(|death| {
+            let limit = limit(observed, store, death.instance);
+            reading(observed, &death, limit)
+        }));
+        claim
+    };
+    found.into_iter().map(with_memory).collect()
+}
+
+/// A claim by memory alone, weighed against what Kubernetes says of how the process ended: an exit by itself is no
+/// kill, and a kill of which the container's memory shows nothing is hardly one for memory.
+fn weighed(observed: &ObservedWindow<'_>, deaths: &[Death<'_>], mut claim: Claim) -> Claim {
+    let mut ends = deaths.iter().flat_map(|death| signs_of(observed, death.outage));
+    let code = ends.find_map(|sign| match &sign.kind {
+        HostSignKind::Ended { code, .. } => *code,
+        _ => None,
+    });
+    match code {
+        Some(KILLED) => {
+            claim.confidence -= 0.3;
+            claim.but("Kubernetes saw it killed, and no want of memory")
+        }
+        Some(code) => {
+            claim.confidence = claim.confidence.min(0.2);
+            claim.but(&format!("Kubernetes saw it end with exit code {code}, not killed"))
+        }
+        None => claim,
+    }
+}
+
+/// The exit code of a process that was ended by SIGKILL.
+const KILLED: i64 = 137;
 
 /// The claim where a log says so, whatever memory was seen: it may rise between two scrapes.
 fn by_log(observed: &ObservedWindow<'_>, outage: &Outage) -> Option<Claim> {
@@ -138,7 +205,7 @@ impl<'a> Death<'a> {
 /// The claim of a store whose memory explains its deaths.
 fn of_store(observed: &ObservedWindow<'_>, deaths: &[Death<'_>]) -> Option<Claim> {
     let first = deaths.first()?;
-    let limit = limit(observed, first.instance);
+    let limit = limit(observed, first.outage.store, first.instance);
     let rss = observed.evidence.series.gauge(RSS, first.instance, |_| true);
     let near = |death: &&Death<'_>| death.last.value >= NEAR_QUOTA * limit;
     let grew = |death: &&Death<'_>| grew(death, &rss);
@@ -161,10 +228,11 @@ fn of_store(observed: &ObservedWindow<'_>, deaths: &[Death<'_>]) -> Option<Claim
 }
 
 /// The limit of a process's memory in bytes; infinite where it is unknown. The quota is read from the cgroup
-/// at start, so the new process may report it better.
-fn limit(observed: &ObservedWindow<'_>, instance: &str) -> f64 {
+/// at start, so the new process may report it better. Kubernetes knows the limit of a container.
+fn limit(observed: &ObservedWindow<'_>, store: usize, instance: &str) -> f64 {
     let quota = observed.evidence.series.gauge(QUOTA, instance, |_| true);
-    quota.values().filter(|limit| *limit > 0.0).fold(f64::INFINITY, f64::min)
+    let quota = quota.values().filter(|limit| *limit > 0.0).fold(f64::INFINITY, f64::min);
+    memory_limit(observed.evidence, NodeIndex::Store(store)).map_or(quota, |own| own.min(quota))
 }
 
 /// Whether memory multiplied within minutes and ended at its highest of all.

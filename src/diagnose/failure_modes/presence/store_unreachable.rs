@@ -5,6 +5,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
 };
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::host_signs::whereabouts;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{LostStore, Presence, is_moment, lost_stores};
@@ -35,7 +36,9 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let gone = unplanned(observed, Presence::Gone).map(|outage| {
         let address = &observed.evidence.nodes.stores[outage.store].address;
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-        claim(observed, outage, witnesses(outage)).unchecked(
+        let mut claim = claim(observed, outage, witnesses(outage));
+        claim.detail = whereabouts(observed, outage).map(str::to_owned);
+        claim.unchecked(
             "whether its counters go on: store_pause and store_partition look alike until then",
             &format!(
                 "ssh {host} 'pgrep -a tikv-server; grep State /proc/$(pgrep tikv-server)/status'"

@@ -1,13 +1,15 @@
 //! A PD member's clock jumps or disagrees with the others', by PD's own counters and timestamps.
 
 use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, number};
-use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::hosts::{ClockOff, clock_off};
 use crate::diagnose::observations::tracks::Point;
 use crate::model::{Labels, TimeRange};
+use crate::nodes::NodeIndex;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -90,7 +92,34 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         found.extend(counted_jumps(observed, name, &instance));
         found.extend(moved_clock(observed, name, &instance));
     }
+    found.extend(told_by_machines(observed));
     found
+}
+
+/// Members whose machine says that its clock is off what it is synchronized with.
+fn told_by_machines(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let members = observed.evidence.nodes.members.iter().enumerate();
+    let claims = members.filter_map(|(index, member)| {
+        let off = clock_off(observed.evidence, NodeIndex::Member(index))?;
+        let target = Target::member(&member.name, member.address.clone());
+        let uncertainty_ms = (off.at - off.since).max(1_000);
+        let mut claim = Claim::new(target.clone(), off.at, uncertainty_ms, 0.9);
+        claim.end = off.end;
+        let (most, most_at) = off.most;
+        let reading = crossing(Crossing {
+            kind: FindingKind::ClockJumped,
+            target,
+            range: TimeRange::new(off.at, off.end.unwrap_or(observed.open()).max(off.at)),
+            uncertainty_ms,
+            lasts: off.end.is_none(),
+            text: format!("its machine's clock is off by {} s", number(most)),
+            read: (&off.reference, number(most)),
+            plot: vec![plot(ClockOff::METRIC, PlotHow::Gauge, &off.machine)],
+        });
+        claim.readings.push(reading.read_at(most_at));
+        Some(claim)
+    });
+    claims.collect()
 }
 
 /// Jumps back that PD itself counted; a claim for each of its two counters that rose.

@@ -2,13 +2,15 @@
 
 use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
-    claim, slow_stores, weigh_load, without_unmeasured_stages,
+    claim, slow_stores, stage, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::pressure::{of_stage, shown_by};
 use crate::diagnose::failure_modes::resource::{slow_disk, slow_network};
 use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::slow_nodes::SlowNode;
+use crate::diagnose::observations::hosts::THROTTLED;
 use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 
@@ -44,22 +46,42 @@ pub const MODE: Mode = Mode {
 const CPU: &str = "process_cpu_seconds_total";
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let mut found: Vec<Claim> = by_its_times(observed);
+    // A container that is throttled answers late and seems to have a slow disk, too.
+    for node in &observed.slow_stores {
+        if stage(node) != Stage::Threads {
+            let shown = of_stage(observed, node, Stage::Threads);
+            if shown.iter().any(|one| one.reference.contains(THROTTLED)) {
+                let known = &observed.evidence.nodes.stores[node.node];
+                let mut claim = claim(observed, node, Target::store(known), Stage::Threads);
+                claim.stores = vec![node.node];
+                found.push(shown_by(observed, node, &shown, claim));
+            }
+        }
+    }
+    found
+}
+
+/// Stores whose threads wait, by how long they say they do.
+fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_stores(observed, Stage::Threads).map(|node| {
         let known = &observed.evidence.nodes.stores[node.node];
         let claim = claim(observed, node, Target::store(known), Stage::Threads);
         let claim = without_unmeasured_stages(observed, node, Stage::Threads, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
+        let shown = of_stage(observed, node, Stage::Threads);
+        claim = shown_by(observed, node, &shown, claim);
         let hidden = observed.outages.iter().any(|outage| {
             outage.store == node.node
                 && outage.pd == Reachability::Silent
                 && outage.range(observed.open()).overlaps(&node.range)
         });
-        if !node.has(Stage::Network) && !hidden {
+        if !node.has(Stage::Network) && !hidden && shown.is_empty() {
             claim.confidence -= 0.25;
             claim = claim.but("scrapes and requests to PD take no longer than usual");
         }
-        if is_shared(node) {
+        if is_shared(node) && shown.is_empty() {
             claim.confidence = claim.confidence.min(0.45);
             claim =
                 claim.but("threads of the other stores wait longer too: what slows it is shared");
@@ -70,6 +92,9 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.confidence -= 0.3;
             let text = format!("it used more CPU, {} cores after {}", number(now), number(before));
             claim = claim.but(&text);
+        }
+        if !shown.is_empty() {
+            return claim;
         }
         let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
         claim.unchecked(

@@ -13,8 +13,9 @@ use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::invariants::{above, below};
 use crate::diagnose::observations::tracks::Track;
-use crate::diagnose::observations::{Liveness, Outage, Reachability};
+use crate::diagnose::observations::{HostSignKind, Liveness, Outage, Reachability};
 use crate::model::{Labels, TimeRange};
+use crate::nodes::NodeIndex;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -61,7 +62,28 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let stores = 0..observed.evidence.nodes.stores.len();
     let mut found: Vec<Claim> = stores.filter_map(|store| of_store(observed, store)).collect();
     found.extend(observed.outages.iter().filter_map(|outage| behind_a_gap(observed, outage)));
+    found.extend(read_only(observed, &found));
     found
+}
+
+/// Stores on whose machine a file system became read-only, as Linux makes it after errors of the disk.
+fn read_only(observed: &ObservedWindow<'_>, told: &[Claim]) -> Vec<Claim> {
+    let stores = &observed.evidence.nodes.stores;
+    let claims = observed.host_signs.iter().filter_map(|(sign, finding)| {
+        let NodeIndex::Store(store) = sign.node else { return None };
+        let is_told = told.iter().any(|claim| claim.stores.contains(&store));
+        if sign.kind != HostSignKind::ReadOnly || is_told {
+            return None;
+        }
+        let uncertainty_ms = (sign.at - sign.since).max(1_000);
+        let mut claim = Claim::new(Target::store(&stores[store]), sign.at, uncertainty_ms, 0.95);
+        claim.stores = vec![store];
+        claim.end = sign.end;
+        claim.detail = Some("a file system of its machine became read-only".to_owned());
+        claim.evidence = vec![*finding];
+        Some(claim)
+    });
+    claims.collect()
 }
 
 /// A store that neither PD nor Prometheus heard, while its peers' connections to it stayed intact: it

@@ -5,6 +5,7 @@ pub(super) mod cpu_starved;
 pub(super) mod disk_hang;
 pub(super) mod node_stage;
 pub(super) mod pd_overloaded;
+mod pressure;
 pub(super) mod slow_disk;
 pub(super) mod slow_link;
 pub(super) mod slow_network;

@@ -4,6 +4,7 @@ use crate::diagnose::failure_modes::presence::store_pd_partition;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, slow_stores, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::pressure::{of_stage, shown_by};
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
@@ -49,15 +50,20 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let claim = without_unmeasured_stages(observed, node, Stage::Device, claim);
         let mut claim = weigh_load(observed, node, claim);
         claim.stores = vec![node.node];
+        let shown = of_stage(observed, node, Stage::Device);
+        claim = shown_by(observed, node, &shown, claim);
         // The times that the store measures around its writes include waiting for a thread.
         let device = ["disk_probe", "sync_log"];
         let measured = |slow: &Slow| device.iter().any(|name| slow.quantity.metric.contains(name));
-        if !node.slow.iter().any(measured) {
+        if shown.is_empty() && !node.slow.iter().any(measured) {
             claim.confidence -= 0.3;
             claim = claim.but("neither probes nor synced writes of the disk take longer");
         }
         if node.has(Stage::Threads) {
             claim = claim.but("threads wait too, as they do behind a slow disk");
+        }
+        if !shown.is_empty() {
+            return claim;
         }
         let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
         claim.unchecked("the device itself", &format!("ssh {host} iostat -x 5 3"))

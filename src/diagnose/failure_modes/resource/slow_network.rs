@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::diagnose::failure_modes::resource::node_stage::{
     claim, member_stage, slow_stores, weigh_load, without_unmeasured_stages,
 };
+use crate::diagnose::failure_modes::resource::pressure::{of_stage, shown_by};
 use crate::diagnose::failure_modes::resource::slow_link::slow_links;
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
@@ -52,16 +53,21 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let claim = without_unmeasured_stages(observed, node, Stage::Network, claim);
             let mut claim = weigh_load(observed, node, claim);
             claim.stores = vec![node.node];
+            let shown = of_stage(observed, node, Stage::Network);
+            claim = shown_by(observed, node, &shown, claim);
             // A scrape alone shows only what Prometheus sees.
             let only_scrapes =
                 node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
-            if only_scrapes {
+            if only_scrapes && shown.is_empty() {
                 claim.confidence = 0.45;
                 claim = claim.but("only Prometheus waits longer; PD does not");
             }
             if waits_for_pd(observed, node) {
                 claim.confidence = claim.confidence.min(0.45);
                 claim = claim.but("it only waits for PD, whose leader was missing");
+            }
+            if !shown.is_empty() {
+                return claim;
             }
             let host =
                 known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
