@@ -5,6 +5,7 @@
 mod alternatives;
 mod client_impact;
 pub(super) mod judge;
+pub(super) mod load_falls;
 mod log_lines;
 pub(super) mod mode;
 pub(super) mod observed;

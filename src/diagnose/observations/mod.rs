@@ -28,6 +28,7 @@ mod served;
 mod shift;
 mod silence;
 mod stages;
+mod states;
 pub(super) mod tracks;
 
 pub use client_metrics::{
@@ -59,3 +60,4 @@ pub use silence::{FailedScrapes, Silence, listed_at};
 pub use stages::{
     MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_only_reads, is_measured, slow, unchanged,
 };
+pub use states::{Lasting, StateKind, lasting_states};
