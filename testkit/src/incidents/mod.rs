@@ -12,7 +12,7 @@ mod of_stores;
 use std::collections::{BTreeMap, BTreeSet};
 
 use operator::diagnose::{Outcome, Target, TargetKind, Verdict};
-use operator::model::{Labels, Sample, TimeRange};
+use operator::model::{Labels, Sample, Series, TimeRange};
 use serde_json::json;
 
 use crate::run::{Run, bundled};
@@ -112,11 +112,12 @@ impl Incident {
         let named: BTreeSet<&str> = operator::diagnose::metrics().into_iter().collect();
         let unchanged: BTreeMap<&Labels, &[Sample]> =
             quiet.series.iter().map(|one| (&one.labels, one.samples.as_slice())).collect();
+        let is_changed =
+            |one: &&Series| unchanged.get(&one.labels) != Some(&one.samples.as_slice());
+        let changed = run.series.iter().filter(is_changed).map(|one| one.labels.metric());
+        let kept: BTreeSet<String> = named.into_iter().chain(changed).map(str::to_owned).collect();
         let mut lean = run.clone();
-        lean.series.retain(|one| {
-            named.contains(one.labels.metric())
-                || unchanged.get(&one.labels) != Some(&one.samples.as_slice())
-        });
+        lean.series.retain(|one| kept.contains(one.labels.metric()));
         lean
     }
 
