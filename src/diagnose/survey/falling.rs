@@ -24,7 +24,7 @@ const LASTED_MS: i64 = 300_000;
 /// What part of the least mean before the values of a stretch may be.
 const PART: f64 = 0.2;
 /// Below what part of the least mean before a value is on its way down: single values vary more than means do.
-const LEAVES: f64 = 0.6;
+const LEAVES: f64 = 0.4;
 /// How many events must have been due in the stretch.
 const EXPECTED: f64 = 20.0;
 
