@@ -92,6 +92,9 @@ const FAILING: &[&str] = &[
     "unhealthy",
 ];
 
+/// Words in names of what should not be at all, not once.
+const NEVER: &[&str] = &["corrupt", "damaged", "disconnected", "missing", "unhealth", "unhealthy"];
+
 /// Words in names of what counts how often something took long. A level of that name is a score or a
 /// trend, which has no zero.
 const SLOWED: &[&str] = &["slow"];
@@ -143,6 +146,12 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         _ => None,
     }
+}
+
+/// Whether a quantity counts what should not be at all.
+pub fn is_never(quantity: &Quantity) -> bool {
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
 }
 
 /// Whether a metric counts work that is done.
@@ -292,6 +301,8 @@ mod tests {
             Some(Sign::Slow)
         );
         assert_eq!(sign("tikv_engine_bytes_per_write", Reading::Mean, None), None);
+        let lost = Some(("type", "store_disconnected_count"));
+        assert_eq!(sign("pd_cluster_status", Reading::Level, lost), Some(Sign::Waiting));
     }
 
     #[test]
@@ -304,5 +315,6 @@ mod tests {
         assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));
+        assert!(surveyed(&[("__name__", "pd_cluster_status"), ("type", "store_unhealth_count")]));
     }
 }
