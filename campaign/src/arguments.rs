@@ -241,10 +241,13 @@ pub enum OfCaptures {
         #[arg(default_values = ["data", "data/pd"])]
         folders: Vec<PathBuf>,
     },
-    /// Verdicts on captures rebuilt from public incidents, beside what their threads established
+    /// Verdicts on public incidents that are rebuilt in a quiet run, beside what their threads established
     Incidents {
-        /// A folder of folders NAME, each with `NAME.capture` and `expected.json`
-        folder: PathBuf,
+        /// Judge captures instead: a folder of folders NAME, each with `NAME.capture` and `expected.json`
+        folder: Option<PathBuf>,
+        /// Only incidents with this in their name
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Judge everything that is quiet, planned or merely loaded: nothing in it may be called a fault
     Quiet {

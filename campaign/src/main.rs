@@ -29,6 +29,7 @@ mod perturb;
 mod promql;
 mod promqltest;
 mod quiet;
+mod rebuilt;
 mod rules;
 mod share;
 mod size;
@@ -105,7 +106,8 @@ fn of_captures(task: OfCaptures) -> Result<()> {
         OfCaptures::Worlds { folder, only } => worlds::run(&folder, &only),
         OfCaptures::Logs { folder } => logs::run(&folder),
         OfCaptures::Margins { folders } => margins::run(&folders),
-        OfCaptures::Incidents { folder } => incidents::run(&folder),
+        OfCaptures::Incidents { folder: Some(folder), .. } => incidents::run(&folder),
+        OfCaptures::Incidents { folder: None, only } => rebuilt::run(&only),
         OfCaptures::Quiet { folders } => quiet::run(&folders),
         OfCaptures::Grid { folder, only } => grid::run(&folder, &only),
         OfCaptures::Leaks { exports, folders, seed } => share::leaks::run(exports, &folders, seed),

@@ -13,6 +13,7 @@ pub mod exports;
 pub mod fuzz;
 pub mod gate;
 pub mod hostile_files;
+pub mod incidents;
 pub mod limits;
 pub mod mutate;
 pub mod overwrite;

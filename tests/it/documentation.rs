@@ -270,7 +270,9 @@ fn section(mode: &Mode) -> String {
     item("Takes in", &code(mode.subsumes.iter().map(|other| other.name)));
     item("Gives way to", &code(greater.map(|other| other.name)));
     let explains_nothing = never.len() == Depth::ALL.len();
-    item("Never explains", &or_instead(never.join(", "), explains_nothing, "anything"));
+    let unknown_alone = !explains_nothing && never.len() + 1 == Depth::ALL.len();
+    let never = or_instead(never.join(", "), explains_nothing, "anything");
+    item("Never explains", &or_instead(never, unknown_alone, "anything but what nobody knows"));
     item("First check", mode.advice.check);
     item("Usual remedy", mode.advice.remedy);
     item("Risk", mode.advice.risk);

@@ -62,6 +62,7 @@ pub const ALL: &[Mode] = &[
     presence::pd_leader_transfer::MODE,
     presence::config_change::MODE,
     presence::scrape_loss::MODE,
+    workload::traffic_drop::MODE,
     unexplained::MODE,
 ];
 

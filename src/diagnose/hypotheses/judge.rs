@@ -503,6 +503,33 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_lasts_explains_what_begins_about_it_and_no_more() {
+        let late = |judge: fn(&ObservedWindow<'_>) -> Vec<Claim>| Mode {
+            name: "wet_cables",
+            depth: Depth::Saturation,
+            judge,
+            ..FLOODED_ROOM
+        };
+        let decided = |judge: fn(&ObservedWindow<'_>) -> Vec<Claim>| Mode {
+            nature: Nature::Change,
+            judge,
+            ..FLOODED_ROOM
+        };
+        let wet = late(|_| vec![Claim::new(Target::cluster(), at(330), 15_000, 0.97)]);
+        let long_ago = decided(|_| vec![Claim::new(Target::cluster(), at(-400), 15_000, 0.97)]);
+        let lately = decided(|_| vec![Claim::new(Target::cluster(), at(-200), 15_000, 0.97)]);
+        let acting = decided(|_| {
+            let mut claim = Claim::new(Target::cluster(), at(-400), 15_000, 0.97);
+            claim.acted = Some(at(100));
+            vec![claim]
+        });
+        let evidence = damaged_store();
+        assert_eq!(modes_of(&judge(&evidence, &[long_ago, wet])), ["wet_cables"]);
+        assert_eq!(modes_of(&judge(&evidence, &[lately, wet])), Vec::<&str>::new());
+        assert_eq!(modes_of(&judge(&evidence, &[acting, wet])), Vec::<&str>::new());
+    }
+
+    #[test]
     fn every_mode_has_a_name_of_its_own() {
         let names: BTreeSet<&str> = ALL.iter().map(|mode| mode.name).collect();
         assert_eq!(names.len(), ALL.len());

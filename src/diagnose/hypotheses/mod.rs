@@ -6,6 +6,7 @@ mod alternatives;
 mod client_impact;
 pub(super) mod host_signs;
 pub(super) mod judge;
+pub(super) mod load_falls;
 mod log_lines;
 pub(super) mod mode;
 pub(super) mod observed;

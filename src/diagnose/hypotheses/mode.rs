@@ -38,6 +38,10 @@ pub enum Depth {
     Unexplained,
 }
 
+/// Every depth of a mode that says what something is.
+pub const KNOWN_DEPTHS: [Depth; 5] =
+    [Depth::Presence, Depth::Resource, Depth::Workload, Depth::Saturation, Depth::Consequence];
+
 impl Depth {
     /// Every depth, from the deepest to the shallowest.
     pub const ALL: [Self; 6] = [
@@ -123,6 +127,12 @@ pub struct Mode {
 }
 
 impl Mode {
+    /// Whether it is something that somebody decided about the cluster, which follows from no fault. That
+    /// clients ask for less may.
+    pub fn is_decided(&self) -> bool {
+        self.nature == Nature::Change && self.depth == Depth::Presence
+    }
+
     /// Whether `other` describes a part of the same fault and gives way to this mode.
     pub fn subsumes(&self, other: &Self) -> bool {
         self.subsumes.iter().any(|mode| mode.name == other.name)
@@ -151,6 +161,8 @@ pub struct Claim {
     pub onset_uncertainty_ms: i64,
     /// When it was over; `None` where it lasts to the end of what was observed.
     pub end: Option<Timestamp>,
+    /// When it was last seen to act, where it lasts and is not over as soon as it is decided.
+    pub acted: Option<Timestamp>,
     /// From 0 to 1; a cause needs at least 0.5, the threshold `confident`.
     pub confidence: f64,
     /// What is known of it beyond what the mode means, in a clause, such as how a process ended.
@@ -184,6 +196,7 @@ impl Claim {
             onset,
             onset_uncertainty_ms,
             end: None,
+            acted: None,
             confidence,
             detail: None,
             asks: None,

@@ -46,6 +46,8 @@ pub struct ObservedWindow<'a> {
     pub slow_members: Vec<SlowNode>,
     /// The requests a second of each store, in the order of `evidence.nodes.stores`.
     pub requests: Vec<Track>,
+    /// The requests a second of all stores together, on a regular grid.
+    pub requests_of_all: Track,
     /// Rises of the load, each with its finding.
     pub rises: Vec<(Rise, FindingRef)>,
     /// Shifts of load to one store.
@@ -123,6 +125,7 @@ impl<'a> ObservedWindow<'a> {
             slow_stores,
             slow_members,
             requests: load.requests,
+            requests_of_all: load.all,
             rises,
             shifts,
             drains,

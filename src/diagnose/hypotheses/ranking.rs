@@ -133,18 +133,31 @@ fn explain_away(hypotheses: &mut [Hypothesis<'_>], open: Timestamp) {
 
 fn explains(deep: &Hypothesis<'_>, shallow: &Hypothesis<'_>, open: Timestamp) -> bool {
     let depth = shallow.mode.depth;
-    if depth == Depth::Unexplained {
-        let (mode, claim) = (deep.mode, &deep.claim);
-        let about = surroundings(mode.nature, claim.onset, claim.end, open);
-        return mode.depth != depth && about.contains(shallow.claim.onset);
-    }
-    if shallow.mode.nature == Nature::Change || deep.mode.never_explains.contains(&depth) {
+    if deep.mode.never_explains.contains(&depth) {
         return false;
     }
-    let deeper = deep.mode.nature == Nature::Change || deep.mode.depth < depth;
-    let slack = deep.claim.onset_uncertainty_ms + shallow.claim.onset_uncertainty_ms + 15_000;
-    let after = shallow.claim.onset >= deep.claim.onset.saturating_add_millis(-slack)
-        && shallow.claim.onset <= deep.end(open).saturating_add_millis(AFTERMATH_MS);
+    let (nature, claim) = (deep.mode.nature, &deep.claim);
+    if depth == Depth::Unexplained {
+        let about = surroundings(nature, claim.onset, claim.end.or(claim.acted), open);
+        // A state of the cluster may itself follow from what one node shows.
+        let at_a_node =
+            matches!(shallow.claim.target.kind, TargetKind::Store | TargetKind::PdMember);
+        let only_state = deep.mode.depth == Depth::Consequence && at_a_node;
+        return deep.mode.depth != depth
+            && about.contains(shallow.claim.onset)
+            && (!only_state || deep.shares_target(shallow));
+    }
+    if shallow.mode.is_decided() {
+        return false;
+    }
+    let deeper = nature == Nature::Change || deep.mode.depth < depth;
+    let slack = claim.onset_uncertainty_ms + shallow.claim.onset_uncertainty_ms + 15_000;
+    let until = match claim.end {
+        Some(end) => end.max(claim.onset).saturating_add_millis(AFTERMATH_MS),
+        None => surroundings(nature, claim.onset, claim.acted, open).end,
+    };
+    let after = shallow.claim.onset >= claim.onset.saturating_add_millis(-slack)
+        && shallow.claim.onset <= until;
     let reach = match depth {
         Depth::Presence => false,
         Depth::Resource => deep.shares_target(shallow),

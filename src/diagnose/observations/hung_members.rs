@@ -171,8 +171,9 @@ fn hears_no_store(evidence: &Evidence, outages: &[Outage]) -> Option<(String, Sh
     let ends: Vec<Option<Timestamp>> = all.iter().map(|index| outages[*index].end).collect();
     let end = ends.iter().copied().flatten().min();
     let until = end.unwrap_or(evidence.as_of);
-    let leader = evidence.pd.leader_at(first)?;
-    let settled = first.saturating_add_millis(DEAF_MS);
+    // Stores that PD heard last before the recording are silent since before anybody said who leads.
+    let (named, leader) = evidence.pd.leader_by(first)?;
+    let settled = named.max(first).saturating_add_millis(DEAF_MS);
     if until < settled || evidence.pd.leader_at(settled) != Some(leader) {
         return None;
     }

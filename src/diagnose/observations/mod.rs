@@ -30,6 +30,7 @@ mod served;
 mod shift;
 mod silence;
 mod stages;
+mod states;
 pub(super) mod tracks;
 
 pub use client_metrics::{
@@ -64,3 +65,4 @@ pub use stages::{
     MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_one_of, has_only_reads, is_measured,
     slow, unchanged,
 };
+pub use states::{Lasting, StateKind, lasting_states};

@@ -26,6 +26,7 @@ impl PdHistory {
             store.states.iter_mut().for_each(|(at, _, _)| *at = date(*at));
             redate(&mut store.starts, date);
             redate(&mut store.slow, date);
+            redate(&mut store.busy, date);
             redate(&mut store.free, date);
         }
         self.listings.iter_mut().for_each(|at| *at = date(*at));

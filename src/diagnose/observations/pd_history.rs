@@ -59,6 +59,8 @@ pub struct StoreHistory {
     pub starts: Vec<(Timestamp, i64)>,
     /// Its slow score from 1 to 100, at each change.
     pub slow: Vec<(Timestamp, u64)>,
+    /// Whether it says that it is busy, at each change.
+    pub busy: Vec<(Timestamp, bool)>,
     /// The free share of its disk from 0 to 1, by PD's rounded sizes, at each change.
     pub free: Vec<(Timestamp, f64)>,
 }
@@ -372,6 +374,14 @@ impl PdHistory {
         self.leaders[..by].last().and_then(|(_, leader)| leader.as_deref())
     }
 
+    /// The name of PD's leader at `instant`, or of the first that was named after it, and when it was named first;
+    /// `None` where none was.
+    pub fn leader_by(&self, instant: Timestamp) -> Option<(Timestamp, &str)> {
+        let by = self.leaders.partition_point(|(at, _)| *at <= instant);
+        let mut known = self.leaders[by.saturating_sub(1)..].iter();
+        known.find_map(|(at, leader)| Some((*at, leader.as_deref()?)))
+    }
+
     /// Since when PD's leader at `instant` has been named; `None` where none is named.
     pub fn leads_since(&self, instant: Timestamp) -> Option<Timestamp> {
         let by = self.leaders.partition_point(|(at, _)| *at <= instant);
@@ -467,6 +477,7 @@ impl StoreHistory {
         if let Some(score) = &store.slow_score {
             push_changed(&mut self.slow, at, score);
         }
+        push_changed(&mut self.busy, at, &store.is_busy);
         let bytes = |size: &Option<crate::model::Size>| {
             size.as_ref().and_then(|size| size.approximate_bytes)
         };

@@ -9,6 +9,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::outages::{Outage, Reachability};
 use crate::diagnose::observations::pd_history::StoreHistory;
+use crate::diagnose::observations::states::IS_SLOW;
 use crate::model::{NodeState, Timestamp};
 
 /// A drain: a healthy store gave all its leaders away.
@@ -85,10 +86,6 @@ pub fn scheduler_changes(evidence: &Evidence) -> Vec<SchedulerChange> {
 /// heartbeat every 10 s, and PD is asked up to 10 s later. The rest is the time that some dozens of
 /// leaders take to leave.
 const DRAINS_MS: i64 = 90_000;
-
-/// The slow score from which on PD considers a store slow (`slowStoreThreshold` in PD's
-/// `core/store.go`). At a score of 100 PD evicts its leaders.
-const IS_SLOW: u64 = 80;
 
 /// How close in time a loss of leaders and a slow or silent store must be, in milliseconds, so that one
 /// explains the other: PD's schedulers move several leaders a second, and regions report their leaders

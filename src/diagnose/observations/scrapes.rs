@@ -112,6 +112,17 @@ impl Intervals {
     }
 }
 
+/// How far apart scrapes usually are, in milliseconds: the median over the targets of these series `up` of the
+/// interval of each; 15 s where no target was scraped twice.
+pub fn usual_interval_ms<'a>(up: impl Iterator<Item = &'a Series>) -> i64 {
+    let scrapes = |one: &Series| -> Vec<Scrape> {
+        one.samples.iter().map(|sample| Scrape { at: sample.at, up: sample.value > 0.0 }).collect()
+    };
+    let of_targets = up.filter_map(|one| Intervals::new(&scrapes(one)));
+    let typical: Vec<i64> = of_targets.map(|intervals| intervals.typical_ms()).collect();
+    middle(&typical).unwrap_or(15_000)
+}
+
 /// No interval is taken to be shorter than this.
 const LEAST_INTERVAL_MS: i64 = 1_000;
 /// Over how many steps on either side an interval is measured.
@@ -148,6 +159,21 @@ mod tests {
         let then = (1..10).map(|step| 285 + step * 60);
         let intervals = Intervals::new(&scrapes(first.chain(then))).expect("it was scraped");
         assert_eq!((at(&intervals, 100), at(&intervals, 345), at(&intervals, 800)), (15, 60, 60));
+    }
+
+    #[test]
+    fn the_usual_interval_is_that_of_most_targets() {
+        let up = |every: i64| {
+            let sample = |step: i64| crate::model::Sample {
+                at: Timestamp::from_millis(step * every * 1000),
+                value: 1.0,
+            };
+            let labels = crate::model::Labels::from_pairs(&[("__name__", "up")]);
+            Series { labels, samples: (0..10).map(sample).collect() }
+        };
+        let all = [up(30), up(15), up(30), up(60)];
+        assert_eq!(usual_interval_ms(all.iter()), 30_000);
+        assert_eq!(usual_interval_ms([].into_iter()), 15_000);
     }
 
     #[test]

@@ -44,10 +44,14 @@ pub const MISSED_MS: i64 = 20_000;
 
 /// Heartbeats that were missing for at least `least_ms` milliseconds, as PD's answers show. A new PD
 /// leader has not yet received any, so its answers count only after it has led for as long; while PD
-/// has no leader, no heartbeat can be received.
+/// has no leader, no heartbeat can be received. Where nobody was asked who leads, some member has led since it
+/// first listed the stores.
 pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<Silence> {
     let pd = &evidence.pd;
     let skew = clock_skew_ms(evidence, store);
+    let first =
+        pd.listings.first().copied().filter(|_| pd.leaders.iter().all(|(_, one)| one.is_none()));
+    let leads_since = |seen: Timestamp| pd.leads_since(seen).or(first).unwrap_or(seen);
     let mut found = Vec::new();
     for (index, &(_, last)) in store.heartbeats.iter().enumerate() {
         let next = store.heartbeats.get(index + 1);
@@ -56,7 +60,7 @@ pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) 
         let from = heard.saturating_add_millis(least_ms).max(store.first_seen);
         let late = pd.listings.partition_point(|seen| *seen < from);
         let silent = pd.listings[late..].iter().take_while(|seen| **seen < until).any(|&seen| {
-            let led = pd.leads_since(seen).map_or(seen, |since| since.max(heard));
+            let led = leads_since(seen).max(heard.min(seen));
             seen - led - evidence.clocks.moved_between(led, seen) >= least_ms
         });
         if silent {

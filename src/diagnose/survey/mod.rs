@@ -4,6 +4,7 @@
 //! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
 //! the verdict in `failure_modes/unexplained.rs`.
 
+mod falling;
 mod grid;
 mod quantity;
 mod reduction;
@@ -11,27 +12,20 @@ mod sign;
 mod standing_out;
 mod unusual;
 
+pub use falling::falling;
 pub use grid::Grid;
 pub use quantity::{Quantity, Reading};
 pub use reduction::{SeriesNumber, Surveyor};
 pub use sign::{Sign, SurveyFilter, is_surveyed};
 pub use standing_out::{StandingOut, can_stand_out, standing_out};
-pub use unusual::{Unusual, unusual};
+pub use unusual::{Scope, Unusual, unusual};
 
 use std::sync::Arc;
 
 use self::quantity::SurveyedTarget;
+pub use super::observations::scrapes::usual_interval_ms;
 use super::observations::tracks::Track;
 use crate::model::{Labels, Series, Stretches, TimeRange, Timestamp};
-
-/// The median distance of two scrapes of a target in milliseconds, over all of these series `up`; 15 s
-/// where no target was scraped twice.
-pub fn usual_interval_ms<'a>(up: impl Iterator<Item = &'a Series>) -> i64 {
-    let distances = up.flat_map(|one| one.samples.windows(2).map(|pair| pair[1].at - pair[0].at));
-    let mut distances: Vec<i64> = distances.collect();
-    distances.sort_unstable();
-    distances.get(distances.len() / 2).copied().unwrap_or(15_000)
-}
 
 /// Every quantity of every target, as known at an instant.
 #[derive(Clone, Debug, Default)]

@@ -23,11 +23,16 @@ pub struct Quantity {
     pub reading: Reading,
     /// The label and the value that its series share; `None` where it is the sum over all of them.
     pub label: Option<(String, String)>,
-    /// A value for each step of the grid; NaN where there is none.
+    /// A value for each step of the grid, NaN where there is none; empty where it was zero from first to last.
     pub values: Vec<f64>,
 }
 
 impl Quantity {
+    /// Whether every sample was zero.
+    pub fn is_zero(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The metric with the label that its series share, as a selector of PromQL without the target.
     pub fn name(&self) -> String {
         match &self.label {

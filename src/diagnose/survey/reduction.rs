@@ -6,13 +6,17 @@ use std::sync::Arc;
 use super::Survey;
 use super::grid::Grid;
 use super::quantity::{Quantity, Reading, SurveyedTarget};
-use super::sign::is_waiting;
+use super::sign::{is_waiting, sign_of};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
 
-/// The most values that a label may have at one target for each to be a quantity of its own: kinds of
-/// requests and reasons of errors are few, addresses and regions are many.
+/// The most values of a label that count anything at one target, for each to be a quantity of its own: kinds
+/// of requests and reasons of errors are few.
 const MOST_VALUES: usize = 16;
+
+/// The most values of a label at one target, of which most count nothing: TiKV exports some fifty kinds of
+/// requests. Addresses, threads and regions are more.
+const MOST_ANNOUNCED: usize = 64;
 
 /// The most steps between two samples over which a counter's increase is spread: after a longer silence
 /// nobody knows when it rose.
@@ -58,6 +62,8 @@ struct TargetSums {
     values: HashMap<(String, String), usize>,
     /// How much of each step lies between two samples of a series, in milliseconds.
     covered_ms: Vec<i64>,
+    /// Whether any series has a sample, for each step.
+    seen: Vec<bool>,
     first: Option<Timestamp>,
 }
 
@@ -65,16 +71,25 @@ struct TargetSums {
 type Key = (String, Option<(String, String)>);
 
 /// Sums over series, for each step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Sums {
+    /// The first step with a sample.
+    first: Option<usize>,
+    /// The values; `None` as long as every sample was zero, which most series are from first to last.
+    steps: Option<Steps>,
+    rises: u32,
+    falls: u32,
+}
+
+/// The values of sums that were not always zero.
+#[derive(Clone, Debug)]
+struct Steps {
     /// How much the series increased, counted as counters.
     increase: Vec<f64>,
     /// The sum of the last values.
     level: Vec<f64>,
     /// Whether any series has a sample.
     seen: Vec<bool>,
-    rises: u32,
-    falls: u32,
 }
 
 impl Surveyor {
@@ -91,7 +106,7 @@ impl Surveyor {
             targets.push(TargetSums::new(labels.clone(), grid));
             targets.len() - 1
         });
-        let sums = self.targets[target].sums_of(labels, self.grid);
+        let sums = self.targets[target].sums_of(labels);
         self.series.push(SeriesState { target, sums, last: None });
         SeriesNumber(self.series.len() - 1)
     }
@@ -111,12 +126,19 @@ impl Surveyor {
             return;
         }
         let first = *target.first.get_or_insert(sample.at);
+        target.seen[step] = true;
         let last = state.last.filter(|last| sample.at - last.at <= MOST_APART * grid.step_ms());
         let same_step = last.filter(|last| grid.step_of(last.at) == Some(step));
+        let is_zero = sample.value == 0.0 && state.last.is_none_or(|last| last.value == 0.0);
         for &place in &state.sums {
             let sums = &mut target.sums[place];
-            sums.level[step] += sample.value - same_step.map_or(0.0, |last| last.value);
-            sums.seen[step] = true;
+            let since = *sums.first.get_or_insert(step);
+            if is_zero && sums.steps.is_none() {
+                continue;
+            }
+            let steps = sums.steps.get_or_insert_with(|| Steps::new(&target.seen, since));
+            steps.level[step] += sample.value - same_step.map_or(0.0, |last| last.value);
+            steps.seen[step] = true;
             sums.rises += u32::from(last.is_some_and(|last| sample.value > last.value));
             sums.falls += u32::from(last.is_some_and(|last| sample.value < last.value));
         }
@@ -129,7 +151,7 @@ impl Surveyor {
                 for (within, millis) in grid.parts(last.at, sample.at) {
                     let increase = by * millis as f64 / whole;
                     for &place in &state.sums {
-                        target.sums[place].increase[within] += increase;
+                        target.sums[place].add(within, increase);
                     }
                     let before =
                         if Some(within) == grid.step_of(last.at) { last.covered_ms } else { 0 };
@@ -140,7 +162,7 @@ impl Surveyor {
             // One that appears while its target is scraped begins at its first event.
             None if sample.at - first > 2 * grid.step_ms() && state.last.is_none() => {
                 for &place in &state.sums {
-                    target.sums[place].increase[step] += sample.value;
+                    target.sums[place].add(step, sample.value);
                 }
             }
             None => {}
@@ -166,12 +188,13 @@ impl TargetSums {
             by_key: HashMap::new(),
             values: HashMap::new(),
             covered_ms: vec![0; grid.steps()],
+            seen: vec![false; grid.steps()],
             first: None,
         }
     }
 
     /// The sums that a series belongs to: that of its metric, and one for each label of its own.
-    fn sums_of(&mut self, labels: &Labels, grid: Grid) -> Vec<usize> {
+    fn sums_of(&mut self, labels: &Labels) -> Vec<usize> {
         let metric = labels.metric();
         let of_target = target_identity(labels);
         let is_own = |name: &str| {
@@ -181,32 +204,40 @@ impl TargetSums {
         let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
-        keys.into_iter().filter_map(|key| self.place_of(key, grid)).collect()
+        keys.into_iter().filter_map(|key| self.place_of(key)).collect()
     }
 
     /// The place of the sums of a key; `None` where its label has too many values for quantities of their
     /// own, so that a cluster of many stores takes no more memory for each.
-    fn place_of(&mut self, key: Key, grid: Grid) -> Option<usize> {
+    fn place_of(&mut self, key: Key) -> Option<usize> {
         if let Some(known) = self.by_key.get(&key) {
             return Some(*known);
         }
         if let (metric, Some((name, _))) = &key {
             let values = self.values.entry((metric.clone(), name.clone())).or_default();
             *values += 1;
-            if *values > MOST_VALUES {
+            if *values > MOST_ANNOUNCED {
                 return None;
             }
         }
-        self.sums.push(Sums::new(grid));
+        self.sums.push(Sums::default());
         self.by_key.insert(key, self.sums.len() - 1);
         Some(self.sums.len() - 1)
     }
 
     fn finish(self, grid: Grid) -> SurveyedTarget {
+        let mut counting: HashMap<(&str, &str), usize> = HashMap::new();
+        for ((metric, label), place) in &self.by_key {
+            if let Some((name, _)) = label.as_ref().filter(|_| self.sums[*place].steps.is_some()) {
+                *counting.entry((metric, name)).or_default() += 1;
+            }
+        }
         let is_kept = |(metric, label): &Key| {
             label.as_ref().is_none_or(|(name, _)| {
                 let values = self.values.get(&(metric.clone(), name.clone()));
-                values.is_some_and(|values| (2..=MOST_VALUES).contains(values))
+                let counting = counting.get(&(metric.as_str(), name.as_str())).copied();
+                values.is_some_and(|values| (2..=MOST_ANNOUNCED).contains(values))
+                    && counting.unwrap_or(0) <= MOST_VALUES
             })
         };
         let kept: BTreeMap<&Key, &Sums> = self
@@ -228,6 +259,7 @@ impl TargetSums {
             })
             .collect();
         quantities.extend(means(&kept));
+        quantities.retain(|one| sign_of(one).is_some());
         quantities.sort_by(|a, b| {
             (&a.metric, a.reading, &a.label).cmp(&(&b.metric, b.reading, &b.label))
         });
@@ -240,6 +272,7 @@ fn means(kept: &BTreeMap<&Key, &Sums>) -> Vec<Quantity> {
     let mean = |((metric, label), sum): (&&Key, &&Sums)| {
         let base = metric.strip_suffix("_sum")?;
         let count = kept.get(&(format!("{base}_count"), label.clone()))?;
+        let (sum, count) = (sum.steps.as_ref()?, count.steps.as_ref()?);
         let pairs = sum.increase.iter().zip(&count.increase);
         let values = pairs.map(|(sum, count)| sum / count).collect();
         let label = label.clone();
@@ -255,28 +288,34 @@ const COUNTERS: [&str; 2] = ["_total", "_count"];
 /// to rise: a counter that is not called one counts from the beginning.
 const AT_REST: usize = 6;
 
+impl Steps {
+    /// No increase yet, and zero wherever the target has samples since the step `since`.
+    fn new(seen: &[bool], since: usize) -> Self {
+        let zeros = || vec![0.0; seen.len()];
+        let seen = seen.iter().enumerate().map(|(step, seen)| *seen && step >= since).collect();
+        Self { increase: zeros(), level: zeros(), seen }
+    }
+}
+
 impl Sums {
-    fn new(grid: Grid) -> Self {
-        let zeros = || vec![0.0; grid.steps()];
-        Self {
-            increase: zeros(),
-            level: zeros(),
-            seen: vec![false; grid.steps()],
-            rises: 0,
-            falls: 0,
+    /// Adds to the increase in a step. Where all was zero so far, so is what is added.
+    fn add(&mut self, step: usize, increase: f64) {
+        if let Some(steps) = &mut self.steps {
+            steps.increase[step] += increase;
         }
     }
 
     /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
     /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
-    /// read as a mean.
+    /// read as a mean. No values where every sample was zero.
     fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
         if metric.ends_with("_sum") {
             return Vec::new();
         }
         let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
         let only_rises = self.falls == 0 && self.rises > 0;
-        let rested = self.increase.iter().take(AT_REST).all(|by| *by == 0.0);
+        let increase = self.steps.as_ref().map_or(&[][..], |steps| &steps.increase);
+        let rested = increase.iter().take(AT_REST).all(|by| *by == 0.0);
         let mut readings = Vec::new();
         if is_counter || only_rises {
             readings.push((Reading::Rate, self.rates(covered_ms, grid)));
@@ -284,7 +323,7 @@ impl Sums {
         // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
         let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
         if may_be_level && (!only_rises || rested) {
-            let levels = self.level.iter().zip(&self.seen);
+            let levels = self.steps.iter().flat_map(|steps| steps.level.iter().zip(&steps.seen));
             let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });
             readings.push((Reading::Level, levels.collect()));
         }
@@ -297,7 +336,8 @@ impl Sums {
             true => by * 1000.0 / *millis as f64,
             false => f64::NAN,
         };
-        self.increase.iter().zip(covered_ms).map(rate).collect()
+        let increase = self.steps.iter().flat_map(|steps| &steps.increase);
+        increase.zip(covered_ms).map(rate).collect()
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! More bytes, more calls and more memory are work, and work is no fault. What waits, what fails, and
 //! what takes long are signs of trouble in any program, and the names of metrics say which of these
-//! they count.
+//! they count. Work that stops is a sign too: what serves requests or makes progress.
 
 use std::collections::HashMap;
 
 use super::quantity::{Quantity, Reading};
 use crate::model::Labels;
 
-/// What a quantity is a sign of, when it rises.
+/// What a quantity is a sign of, when it rises; work is one when it falls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sign {
     /// Work waits: a queue, a backlog, a lag.
@@ -18,6 +18,8 @@ pub enum Sign {
     Failing,
     /// Work takes longer.
     Slow,
+    /// Work that is done: requests that are served, steps that are taken.
+    Serving,
 }
 
 /// Words in names of what waits.
@@ -90,12 +92,43 @@ const FAILING: &[&str] = &[
     "unhealthy",
 ];
 
+/// Words in names of what should not be at all, not once.
+const NEVER: &[&str] = &["corrupt", "damaged", "disconnected", "missing", "unhealth", "unhealthy"];
+
 /// Words in names of what counts how often something took long. A level of that name is a score or a
 /// trend, which has no zero.
 const SLOWED: &[&str] = &["slow"];
 
 /// Words in names of what takes time.
 const TIME: &[&str] = &["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
+
+/// Words in names of what counts the work that is done for others, or the steps of it: calls that are served,
+/// messages, proposals, what is appended and applied. Bytes, keys and compactions are not among them, since
+/// they come in bursts.
+const SERVING: &[&str] = &[
+    "append",
+    "apply",
+    "cmd",
+    "command",
+    "commit",
+    "handle",
+    "handled",
+    "heartbeat",
+    "message",
+    "msg",
+    "proposal",
+    "recv",
+    "request",
+    "stage",
+    "tso",
+    "write",
+];
+
+/// What the programs' run time counts of itself, whatever it is called.
+const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
+
+/// Heartbeats are counted among what PD's schedulers keep, and are no bookkeeping.
+const HEARTBEAT: &str = "heartbeat";
 
 /// Where PD's schedulers keep count of the placements that they considered and did not choose. A store
 /// that did not fit is no failure, whatever the label's value says.
@@ -109,9 +142,27 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     match quantity.reading {
         Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
         Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
+        Reading::Rate if is_serving(metric) && !has(WAITING) => Some(Sign::Serving),
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         _ => None,
     }
+}
+
+/// Whether a quantity counts what should not be at all.
+pub fn is_never(quantity: &Quantity) -> bool {
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
+}
+
+/// Whether a metric counts work that is done.
+fn is_serving(metric: &str) -> bool {
+    let of_run_time = OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix));
+    !of_run_time && !metric.ends_with("_sum") && has_word(metric, SERVING)
+}
+
+fn is_bookkeeping(metric: &str) -> bool {
+    let of_schedulers = BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix));
+    of_schedulers && !has_word(metric, &[HEARTBEAT])
 }
 
 /// What the name of a metric says of its series.
@@ -126,11 +177,11 @@ enum Named {
 }
 
 fn named(metric: &str) -> Named {
-    if metric.ends_with("_bucket") || BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix)) {
+    if metric.ends_with("_bucket") || is_bookkeeping(metric) {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
-    match is_sign(metric) || is_part && has_word(metric, TIME) {
+    match is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -233,14 +284,16 @@ mod tests {
         let refused = "tikv_coprocessor_request_error";
         assert_eq!(sign(refused, Reading::Rate, None), Some(Sign::Failing));
         let requests = "tikv_storage_engine_async_request_total";
-        assert_eq!(sign(requests, Reading::Rate, None), None);
+        assert_eq!(sign(requests, Reading::Rate, None), Some(Sign::Serving));
+        assert_eq!(sign("tikv_engine_flow_bytes", Reading::Rate, None), None);
+        assert_eq!(sign("go_gc_cycles_total", Reading::Rate, None), None);
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
         assert_eq!(sign("tikv_raftstore_slow_trend", Reading::Level, None), None);
         let code = |code| Some(("grpc_code", code));
         let handled = "grpc_server_handled_total";
         assert_eq!(sign(handled, Reading::Rate, code("DeadlineExceeded")), Some(Sign::Failing));
-        assert_eq!(sign(handled, Reading::Rate, code("OK")), None);
+        assert_eq!(sign(handled, Reading::Rate, code("OK")), Some(Sign::Serving));
         let timed_out = Some(("status", "err_timeout"));
         assert_eq!(sign(requests, Reading::Rate, timed_out), Some(Sign::Failing));
         assert_eq!(
@@ -248,6 +301,8 @@ mod tests {
             Some(Sign::Slow)
         );
         assert_eq!(sign("tikv_engine_bytes_per_write", Reading::Mean, None), None);
+        let lost = Some(("type", "store_disconnected_count"));
+        assert_eq!(sign("pd_cluster_status", Reading::Level, lost), Some(Sign::Waiting));
     }
 
     #[test]
@@ -259,5 +314,7 @@ mod tests {
         assert!(!surveyed(&[("__name__", "raft_engine_write_duration_seconds_bucket")]));
         assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
+        assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));
+        assert!(surveyed(&[("__name__", "pd_cluster_status"), ("type", "store_unhealth_count")]));
     }
 }

@@ -9,7 +9,7 @@
 
 use super::grid::Grid;
 use super::quantity::{Quantity, Reading};
-use super::sign::Sign;
+use super::sign::{Sign, is_never};
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::model::Timestamp;
@@ -115,10 +115,12 @@ fn length_above(points: &[Point], limit: f64) -> usize {
     length
 }
 
-/// The least value, in the unit of a quantity, that can stand out. A tenth of a second is long for
+/// The least value, in the unit of a quantity, that can stand out. What should never be stands out as soon as it
+/// is: a region without a leader, a store that PD has lost. A tenth of a second is long for
 /// anything that a store or PD does once; whether a histogram counts seconds its name says.
 pub fn floor_of(quantity: &Quantity, sign: Sign) -> f64 {
     match (quantity.reading, sign) {
+        (Reading::Level, _) if is_never(quantity) => 0.5,
         (Reading::Rate, _) => 0.5,
         (Reading::Level, _) if quantity.metric.contains("milli") => 30_000.0,
         (Reading::Level, _) if quantity.metric.contains("second") => 30.0,

@@ -1,8 +1,9 @@
-//! What stands out beside a node's own past and beside its peers.
+//! What stands out beside a node's own past and beside its peers: what rises and should not, and work that stops.
 
 use std::collections::BTreeMap;
 
 use super::Survey;
+use super::falling::falling;
 use super::quantity::{Quantity, Reading};
 use super::sign::{Sign, sign_of};
 use super::standing_out::{StandingOut, floor_of, standing_out};
@@ -18,8 +19,10 @@ pub struct Unusual {
     pub quantity: Quantity,
     /// What it is a sign of.
     pub sign: Sign,
-    /// The names of the scrape targets where it is: of one, or of most of its kind.
+    /// The names of the scrape targets where it is.
     pub instances: Vec<String>,
+    /// Whether these are some of their kind, most or all.
+    pub scope: Scope,
     /// What the targets are.
     pub component: Component,
     /// How it departed at the first of them.
@@ -28,8 +31,21 @@ pub struct Unusual {
     pub elsewhere: Option<f64>,
 }
 
+/// At how many targets of a kind something is unusual. For work that stops, targets that did none do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// At one, beside others that go on as before.
+    One,
+    /// At most.
+    Most,
+    /// At all, and there are several.
+    All,
+}
+
 /// How many times the peers' value a node's must be to be its own trouble.
 const BESIDE_PEERS: f64 = 3.0;
+/// What part of their usual work peers must go on with, so that a node's that stops is its own trouble.
+const GO_ON: f64 = 0.5;
 /// How far apart the onsets of the same trouble at several nodes may be, in steps.
 const TOGETHER: i64 = 4;
 
@@ -55,55 +71,144 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
                 alike.entry(key).or_default().push(AtTarget { instance, quantity, track });
             }
         }
-        for group in alike.values() {
-            found.extend(unusual_of(group, component, survey));
-        }
-    }
-    found
-}
-
-fn unusual_of(group: &[AtTarget<'_>], component: Component, survey: &Survey) -> Vec<Unusual> {
-    let Some(first) = group.first() else { return Vec::new() };
-    let Some(sign) = sign_of(first.quantity) else { return Vec::new() };
-    let floor = floor_of(first.quantity, sign);
-    let standing: Vec<Vec<StandingOut>> =
-        group.iter().map(|one| standing_out(&one.track, floor)).collect();
-    let mut found = Vec::new();
-    for (place, stretches) in standing.iter().enumerate() {
-        for stretch in stretches {
-            let range = TimeRange::new(stretch.onset, stretch.end.unwrap_or(Timestamp::MAX));
-            let others = group.iter().enumerate().filter(|(other, _)| *other != place);
-            let levels: Vec<f64> =
-                others.filter_map(|(_, one)| typical_in(&one.track, range)).collect();
-            let greatest = levels.iter().copied().fold(f64::MIN, f64::max);
-            let together: Vec<usize> = (0..group.len())
-                .filter(|other| is_together(&standing[*other], stretch, survey))
-                .collect();
-            let alone = levels.is_empty() || stretch.typical >= BESIDE_PEERS * greatest.max(0.0);
-            let everywhere = group.len() >= 2 && together.len() * 3 >= group.len() * 2;
-            if !alone && !everywhere || everywhere && together.first() != Some(&place) {
-                continue;
-            }
-            let instances = if everywhere { together } else { vec![place] };
-            found.push(Unusual {
-                quantity: group[place].quantity.clone(),
-                sign,
-                instances: instances.iter().map(|one| group[*one].instance.to_owned()).collect(),
-                component,
-                standing: stretch.clone(),
-                elsewhere: if everywhere { None } else { median(levels) },
+        for group in alike.values().filter(|group| !group.iter().all(|one| one.quantity.is_zero()))
+        {
+            let Some(sign) = group.first().and_then(|one| sign_of(one.quantity)) else { continue };
+            let group = Group { targets: group, component, sign, survey };
+            found.extend(match sign {
+                Sign::Serving => group.falls(),
+                _ => group.rises(),
             });
         }
     }
     found
 }
 
+/// One kind of quantity at all targets of a component that have it.
+struct Group<'a> {
+    targets: &'a [AtTarget<'a>],
+    component: Component,
+    sign: Sign,
+    survey: &'a Survey,
+}
+
+impl Group<'_> {
+    /// Where it rises: at one node far above its peers, or at most of them together.
+    fn rises(&self) -> Vec<Unusual> {
+        let Some(first) = self.targets.first() else { return Vec::new() };
+        let floor = floor_of(first.quantity, self.sign);
+        let stretches = |one: &AtTarget<'_>| standing_out(&one.track, floor);
+        let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
+        let of = self.targets.len();
+        self.each(&standing, |place, stretch| {
+            let together = self.together(&standing, stretch);
+            let levels = self.levels_elsewhere(&together, stretch);
+            let greatest = levels.iter().copied().fold(f64::MIN, f64::max);
+            let alone = levels.is_empty() || stretch.typical >= BESIDE_PEERS * greatest.max(0.0);
+            let scope = scope_of(together.len(), of);
+            match scope {
+                Scope::One => alone.then(|| (vec![place], scope, median(levels))),
+                _ => (together.first() == Some(&place)).then_some((together, scope, None)),
+            }
+        })
+    }
+
+    /// Where it falls: at one node whose peers go on with their work, or at most of those that did any.
+    fn falls(&self) -> Vec<Unusual> {
+        let stretches = |one: &AtTarget<'_>| falling(&one.track);
+        let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
+        self.each(&standing, |place, stretch| {
+            let together = self.together(&standing, stretch);
+            let parts: Vec<f64> = (0..self.targets.len())
+                .filter(|other| !together.contains(other))
+                .filter_map(|other| part_done(&self.targets[other].track, stretch))
+                .collect();
+            let scope = match self.component {
+                // One member leads and does all the work.
+                Component::Pd => Scope::One,
+                _ if parts.is_empty() => Scope::All,
+                _ => scope_of(together.len(), together.len() + parts.len()),
+            };
+            let go_on = parts.is_empty() || parts.iter().any(|part| *part >= GO_ON);
+            match scope {
+                Scope::One => go_on.then(|| {
+                    let levels = self.levels_elsewhere(&together, stretch);
+                    (vec![place], scope, median(levels))
+                }),
+                _ => (together.first() == Some(&place)).then_some((together, scope, None)),
+            }
+        })
+    }
+
+    /// What is unusual of the stretches of each target, by `judge`: at which targets, how many of their kind
+    /// that is, and the value elsewhere.
+    fn each(
+        &self,
+        standing: &[Vec<StandingOut>],
+        judge: impl Fn(usize, &StandingOut) -> Option<(Vec<usize>, Scope, Option<f64>)>,
+    ) -> Vec<Unusual> {
+        let all = standing.iter().enumerate();
+        let all = all.flat_map(|(place, stretches)| stretches.iter().map(move |one| (place, one)));
+        let found = all.filter_map(|(place, stretch)| {
+            let (places, scope, elsewhere) = judge(place, stretch)?;
+            Some(Unusual {
+                quantity: self.targets[place].quantity.clone(),
+                sign: self.sign,
+                instances: places.iter().map(|at| self.targets[*at].instance.to_owned()).collect(),
+                scope,
+                component: self.component,
+                standing: stretch.clone(),
+                elsewhere,
+            })
+        });
+        found.collect()
+    }
+
+    /// The typical values of the targets besides some, during a stretch of theirs.
+    fn levels_elsewhere(&self, besides: &[usize], stretch: &StandingOut) -> Vec<f64> {
+        let others = self.targets.iter().enumerate();
+        let others = others.filter(|(other, _)| !besides.contains(other));
+        let levels = others.filter_map(|(_, one)| match one.quantity.is_zero() {
+            true => Some(0.0),
+            false => typical_in(&one.track, range_of(stretch)),
+        });
+        levels.collect()
+    }
+
+    /// The targets where a stretch begins about when this one does, as indices.
+    fn together(&self, standing: &[Vec<StandingOut>], with: &StandingOut) -> Vec<usize> {
+        let apart = TOGETHER * self.survey.step_ms();
+        let begins = |stretches: &[StandingOut]| {
+            stretches.iter().any(|one| (one.onset - with.onset).abs() <= apart)
+        };
+        (0..standing.len()).filter(|place| begins(&standing[*place])).collect()
+    }
+}
+
+fn scope_of(together: usize, of: usize) -> Scope {
+    match together {
+        0 | 1 => Scope::One,
+        all if all == of => Scope::All,
+        most if most * 3 >= of * 2 => Scope::Most,
+        _ => Scope::One,
+    }
+}
+
+/// What part of its work before a target goes on with during a stretch of another one; `None` where it did none
+/// worth mentioning, a tenth of what the other one did.
+fn part_done(track: &Track, stretch: &StandingOut) -> Option<f64> {
+    let before = median(
+        track.within(TimeRange::new(Timestamp::MIN, stretch.onset)).iter().map(|p| p.value),
+    )?;
+    let during = typical_in(track, range_of(stretch))?;
+    (before >= stretch.baseline / 10.0 && before > 0.0).then(|| during / before)
+}
+
+fn range_of(stretch: &StandingOut) -> TimeRange {
+    TimeRange::new(stretch.onset, stretch.end.unwrap_or(Timestamp::MAX))
+}
+
 fn typical_in(track: &Track, range: TimeRange) -> Option<f64> {
     let after = TimeRange::new(range.start.saturating_add_millis(1), range.end);
     median(track.within(after).iter().map(|point| point.value))
-}
-
-fn is_together(stretches: &[StandingOut], with: &StandingOut, survey: &Survey) -> bool {
-    let apart = TOGETHER * survey.step_ms();
-    stretches.iter().any(|one| (one.onset - with.onset).abs() <= apart)
 }

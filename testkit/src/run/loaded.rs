@@ -12,7 +12,7 @@ use operator::model::{Gap, PdAnswer, Series, TimeRange, Timestamp};
 use operator::session::{Session, diagnosis_series, watched_series};
 
 /// Where `data/<name>.capture` is.
-fn bundled(name: &str) -> PathBuf {
+pub fn bundled(name: &str) -> PathBuf {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../data");
     Path::new(data).join(format!("{name}.capture"))
 }
@@ -59,6 +59,15 @@ impl Run {
     /// Loads any capture, with everything that diagnosis reads or surveys.
     pub fn open(path: &Path) -> Self {
         Self::with(path, watched_series)
+    }
+
+    /// Loads any capture with every series but the buckets of histograms, whether diagnosis reads it or not.
+    pub fn open_whole(path: &Path) -> Self {
+        Self::with(path, |reader, range| {
+            let mut series = reader.select(&[], range)?;
+            series.retain(|one| !one.labels.metric().ends_with("_bucket"));
+            Ok(series)
+        })
     }
 
     fn with(path: &Path, select: Select) -> Self {

@@ -11,4 +11,4 @@ mod samples;
 mod time;
 mod whole;
 
-pub use loaded::{Run, session};
+pub use loaded::{Run, bundled, session};

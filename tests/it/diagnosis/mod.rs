@@ -13,6 +13,7 @@ mod look_alikes;
 mod members;
 mod moments;
 mod perturbed;
+mod rebuilt;
 mod summary;
 mod together;
 mod unexplained;

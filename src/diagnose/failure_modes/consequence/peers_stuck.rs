@@ -5,7 +5,7 @@ use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{NeverEmpty, is_moment, never_empty};
-use crate::model::{TimeRange, Timestamp};
+use crate::model::{NodeState, TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -40,16 +40,23 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     if is_moment(observed.evidence) {
         found.extend(at_a_moment(observed));
     }
-    for name in ["miss-peer", "down-peer", "offline-peer"] {
+    for (name, from_start) in STUCK {
         let Some(counts) = pd.checks.get(name) else { continue };
         let Some((last_at, last)) = counts.last() else { continue };
         let raised = counts.iter().rev().take_while(|(_, count)| *count > 0).last();
         let Some((since, first)) = raised else { continue };
+        if !from_start && counts.first().is_some_and(|(_, count)| *count > 0) {
+            continue;
+        }
         let operated = pd.operators.iter().any(|list| list.at >= *since && !list.answer.is_empty());
         if *last == 0 || last < first || operated || open - *since < LASTS_MS {
             continue;
         }
-        let mut claim = Claim::new(Target::cluster(), *since, 60_000, 0.7);
+        let mut target = Target::cluster();
+        if name == "offline-peer" {
+            target.concerns = removing(observed);
+        }
+        let mut claim = Claim::new(target, *since, 60_000, 0.7);
         claim.readings.push(crossing(Crossing {
             kind: FindingKind::RegionsAbnormal,
             target: Target::cluster(),
@@ -69,6 +76,29 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         ));
     }
     found
+}
+
+/// The checks of regions that lack a peer, or have one that cannot catch up, and whether that is abnormal also
+/// where it was so from the first answer on: regions with TiFlash have learners at all times, and a peer that is
+/// too many does no harm where PD leaves it.
+const STUCK: [(&str, bool); 6] = [
+    ("miss-peer", true),
+    ("down-peer", true),
+    ("offline-peer", true),
+    ("pending-peer", true),
+    ("learner-peer", false),
+    ("extra-peer", false),
+];
+
+/// The names of the stores that are being removed and still hold regions.
+fn removing(observed: &ObservedWindow<'_>) -> Vec<String> {
+    let stores = observed.evidence.pd.stores.iter();
+    let removing = stores.filter(|(_, history)| {
+        let state = history.states.last().map(|(_, _, node)| *node);
+        let holds = history.counts.last().is_some_and(|(_, held)| held.regions > 0);
+        state == Some(NodeState::Removing) && holds
+    });
+    removing.map(|(id, _)| format!("store {id}")).collect()
 }
 
 /// The claim of stores that are being removed while too few others are left to hold every replica: PD finds no

@@ -2,7 +2,7 @@
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, KNOWN_DEPTHS, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::pd_history::ConfigChange;
 use crate::model::{Series, TimeRange, Timestamp};
@@ -15,7 +15,7 @@ pub const MODE: Mode = Mode {
     says: "the configuration was changed",
     subsumes: &[],
     // A change of configuration moves no load and slows no disk.
-    never_explains: &Depth::ALL,
+    never_explains: &KNOWN_DEPTHS,
     needs: &[Need::PdMembers],
     metrics: &[STATUS],
     surest: 0.95,

@@ -13,6 +13,10 @@ pub fn claims(observed: &ObservedWindow<'_>, is_meant: fn(&Moved) -> bool) -> Ve
             let target = Target::store(&observed.evidence.nodes.stores[moved.store]);
             let mut claim = Claim::new(target, moved.at, 5_000, 0.97);
             claim.stores = vec![moved.store];
+            // Regions leave and arrive for hours.
+            let id = observed.evidence.nodes.stores[moved.store].id;
+            let history = id.and_then(|id| observed.evidence.pd.stores.get(&id));
+            claim.acted = history.and_then(|history| Some(history.counts.last()?.0));
             claim.evidence = vec![*finding];
             claim
         })

@@ -8,7 +8,7 @@ use crate::diagnose::failure_modes::presence::store_presence::{
 };
 use crate::diagnose::findings::finding::{FindingKind, Target, TargetKind};
 use crate::diagnose::findings::{Crossing, crossing};
-use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
+use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, KNOWN_DEPTHS, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
     Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
@@ -23,7 +23,7 @@ pub const MODE: Mode = Mode {
     says: "the observer went blind, the observed did not",
     subsumes: &[],
     // A blind observer moves no load and slows no disk.
-    never_explains: &Depth::ALL,
+    never_explains: &KNOWN_DEPTHS,
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &["up"],
     surest: 0.95,

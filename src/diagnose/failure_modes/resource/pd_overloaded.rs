@@ -1,10 +1,13 @@
 //! A PD member cannot keep up: its etcd log is slow or stands still, or it lacks CPU.
 
 use crate::diagnose::failure_modes::resource::node_stage::{claim, member_stage};
-use crate::diagnose::findings::finding::{Finding, FindingKind, PlotHow, Target};
+use crate::diagnose::findings::finding::{
+    Finding, FindingKind, PlotHow, Target, TargetKind, number,
+};
 use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::invariants::above;
 use crate::diagnose::observations::{
     HAS_LEADER, HungMember, LOG_WRITES, Selected, Shown, Sign, Stage,
 };
@@ -14,7 +17,7 @@ pub const MODE: Mode = Mode {
     name: "pd_overloaded",
     nature: Nature::Fault,
     depth: Depth::Resource,
-    says: "the PD member cannot keep up: its log or its threads wait",
+    says: "the PD member cannot keep up: its log or threads wait, or etcd is full",
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMetrics],
@@ -26,6 +29,8 @@ pub const MODE: Mode = Mode {
         "go_sched_latencies_seconds_sum",
         "go_sched_latencies_seconds_count",
         HAS_LEADER,
+        DATABASE,
+        QUOTA,
     ],
     surest: 0.95,
     advice: Advice {
@@ -52,8 +57,54 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         claim(observed, node, target, member_stage(node))
             .unchecked("the member's disk and CPU", LOOK)
     }));
+    found.extend(full_database(observed));
     found
 }
+
+/// The size of etcd's database, in bytes.
+const DATABASE: &str = "etcd_mvcc_db_total_size_in_bytes";
+/// How large etcd's database may become, in bytes (`quota-backend-bytes`, 8 GiB by default).
+const QUOTA: &str = "etcd_server_quota_backend_bytes";
+/// From which part of its quota on the database is full: etcd refuses every write once it is reached, and until
+/// somebody disarms the alarm, so what is left must do for the time that compacting and defragmenting take.
+const FULL: f64 = 0.95;
+
+/// The claim of members whose database has reached its quota: all have the same data.
+fn full_database(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let series = &observed.evidence.series;
+    let of_member = |name: &String| {
+        let instance = observed.evidence.nodes.instance_of_member(name)?;
+        let quota = series.gauge(QUOTA, &instance, |_| true).0.last()?.value;
+        let size = series.gauge(DATABASE, &instance, |_| true);
+        let full = above(&size, FULL * quota, STILL_FULL).into_iter().find(|_| quota > 0.0)?;
+        Some((name.clone(), instance, full, quota))
+    };
+    let mut full: Vec<_> = observed.member_names.iter().filter_map(of_member).collect();
+    full.sort_by_key(|(_, _, stretch, _)| stretch.range.start);
+    let (_, instance, stretch, quota) = full.first()?;
+    let mut target = Target::named(TargetKind::Pd, "pd");
+    target.concerns = full.iter().map(|(name, ..)| name.clone()).collect();
+    let uncertainty_ms = (stretch.range.start - stretch.since).max(1_000);
+    let mut claim = Claim::new(target.clone(), stretch.range.start, uncertainty_ms, 0.85);
+    claim.end = (!stretch.lasts).then_some(stretch.range.end);
+    let part = number(stretch.peak / quota * 100.0);
+    let reference = format!("{DATABASE}{{instance=\"{instance}\"}}");
+    let found = crossing(Crossing {
+        kind: FindingKind::DiskFilled,
+        target,
+        range: stretch.range,
+        uncertainty_ms,
+        lasts: stretch.lasts,
+        text: format!("etcd's database takes {part} % of its quota: then it refuses writes"),
+        read: (&reference, number(stretch.peak)),
+        plot: vec![plot(DATABASE, PlotHow::Gauge, instance)],
+    });
+    claim.readings.push(found.read_at(stretch.peak_at));
+    Some(claim.unchecked("whether etcd has raised its alarm", "etcdctl alarm list"))
+}
+
+/// How many scrapes a database must be full.
+const STILL_FULL: usize = 4;
 
 /// The claim of a member that answers and does no work, surer the more shows it.
 fn hung(observed: &ObservedWindow<'_>, hung: &HungMember) -> Claim {

@@ -5,4 +5,5 @@ pub(super) mod hot_region;
 pub(super) mod hot_region_read;
 pub(super) mod hot_region_write;
 pub(super) mod load_change;
+pub(super) mod traffic_drop;
 pub(super) mod traffic_surge;

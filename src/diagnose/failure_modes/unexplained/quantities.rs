@@ -1,0 +1,253 @@
+//! Quantities of the survey that depart: what rises and should not, and work that stops.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::findings::finding::{
+    Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, number, seconds,
+};
+use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::hypotheses::load_falls::{clients_fell, leaders_left};
+use crate::diagnose::hypotheses::mode::Claim;
+use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::survey::{Reading, Scope, Sign, Unusual};
+use crate::model::{Component, StoreId, TimeRange, Timestamp};
+
+/// How long what is over must have lasted, in milliseconds, to be a fault: what passes within five minutes
+/// without a failure mode that knows it is a burst.
+const LASTED_MS: i64 = 300_000;
+/// How many times its greatest value before the leading quantity must be, or how many times less than its least.
+const LEADS: f64 = 8.0;
+/// Of how many metrics of a node work must stop, where only that departs: the same work is counted by several.
+const STOPPED: usize = 2;
+/// The most quantities that a claim lists: those that lead. The others move with them.
+const LISTED: usize = 5;
+
+/// Quantities that are unusual at the same place at the same time.
+struct Group<'a> {
+    target: Target,
+    range: TimeRange,
+    lasts: bool,
+    members: Vec<&'a Unusual>,
+}
+
+/// A claim for each place where quantities depart, and for each time.
+pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let mut found: Vec<&Unusual> = observed.unusual.iter().collect();
+    found.retain(|one| match one.sign {
+        Sign::Serving => stops_by_itself(observed, one),
+        _ => !is_load(observed, one.standing.onset),
+    });
+    found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for one in found {
+        let range = range_of(observed, one);
+        let target = target_of(observed, one);
+        let same = groups
+            .iter_mut()
+            .find(|group| group.target.name == target.name && group.range.overlaps(&range));
+        match same {
+            Some(group) => {
+                group.range = TimeRange::new(group.range.start, group.range.end.max(range.end));
+                group.lasts |= one.standing.end.is_none();
+                group.members.push(one);
+            }
+            None => groups.push(Group {
+                target,
+                range,
+                lasts: one.standing.end.is_none(),
+                members: vec![one],
+            }),
+        }
+    }
+    groups.iter().filter(|group| is_serious(group)).map(|group| claim(observed, group)).collect()
+}
+
+fn range_of(observed: &ObservedWindow<'_>, one: &Unusual) -> TimeRange {
+    TimeRange::new(one.standing.onset, one.standing.end.unwrap_or(observed.open()))
+}
+
+/// Whether clients began to ask for more about then, which everything else follows, or ceased to.
+fn is_load(observed: &ObservedWindow<'_>, at: Timestamp) -> bool {
+    observed.rises.iter().any(|(rise, _)| {
+        let range = rise.departure.range(observed.open());
+        at >= range.start.saturating_add_millis(-60_000)
+            && at <= range.end.saturating_add_millis(60_000)
+    })
+}
+
+/// Whether work stops that neither clients ask for less, nor moved to another store with its leaders.
+fn stops_by_itself(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let range = range_of(observed, one);
+    if is_load(observed, range.start) || clients_fell(observed, range).is_some() {
+        return false;
+    }
+    let stores = stores_of(observed, one);
+    let moved = |store: usize| {
+        observed.leaving.contains(&store) || leaders_left(observed, store, range.start)
+    };
+    !stores.into_iter().any(moved)
+}
+
+/// The stores, as indices, that a quantity is about.
+fn stores_of(observed: &ObservedWindow<'_>, one: &Unusual) -> Vec<usize> {
+    let nodes = &observed.evidence.nodes;
+    match one.component {
+        Component::Pd => store_in_label(observed, one).into_iter().collect(),
+        _ => one.instances.iter().filter_map(|name| nodes.store_of_instance(name)).collect(),
+    }
+}
+
+/// The store that PD counts something of, by the label of the quantity.
+fn store_in_label(observed: &ObservedWindow<'_>, one: &Unusual) -> Option<usize> {
+    let nodes = &observed.evidence.nodes;
+    let (name, value) = one.quantity.label.as_ref()?;
+    match name.as_str() {
+        "store" => nodes.store(StoreId(value.parse().ok()?)),
+        "address" => nodes.stores.iter().position(|store| store.address == *value),
+        _ => None,
+    }
+}
+
+/// Whether what PD counts of a store concerns that store, and not PD, which does it for all of them: work stops
+/// for it, and goes on for others.
+fn is_of_one_store(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
+    let of_all = observed.unusual.iter().any(|other| {
+        other.quantity.metric == one.quantity.metric
+            && other.quantity.label.is_none()
+            && other.sign == one.sign
+            && other.instances == one.instances
+            && range_of(observed, other).overlaps(&range_of(observed, one))
+    });
+    one.sign == Sign::Serving && !of_all
+}
+
+fn is_serious(group: &Group<'_>) -> bool {
+    let leads = group.members.iter().any(|one| one.standing.times >= LEADS);
+    let mut stopped: Vec<&str> = group
+        .members
+        .iter()
+        .filter(|one| one.sign == Sign::Serving)
+        .map(|one| one.quantity.metric.as_str())
+        .collect();
+    stopped.dedup();
+    let enough = stopped.len() < group.members.len() || stopped.len() >= STOPPED || {
+        stopped.iter().any(|metric| metric.contains("heartbeat"))
+    };
+    leads && enough && (group.lasts || group.range.millis() >= LASTED_MS)
+}
+
+fn claim(observed: &ObservedWindow<'_>, group: &Group<'_>) -> Claim {
+    let target = &group.target;
+    let step_ms = observed.evidence.survey.step_ms();
+    let leading = leading(&group.members);
+    let strong = leading.iter().any(|one| one.standing.times >= 10.0 * LEADS);
+    let confidence =
+        0.55 + if strong { 0.1 } else { 0.0 } + if leading.len() > 1 { 0.1 } else { 0.0 };
+    let mut claim = Claim::new(target.clone(), group.range.start, step_ms, confidence);
+    claim.end = (!group.lasts).then_some(group.range.end);
+    if let TargetKind::Store = target.kind {
+        claim.stores = group.members.iter().flat_map(|one| stores_of(observed, one)).collect();
+        claim.stores.sort_unstable();
+        claim.stores.dedup();
+    }
+    claim.readings = leading.iter().map(|one| finding(observed, one, target)).collect();
+    claim.but("no failure mode is known that shows itself so")
+}
+
+/// The quantities that depart furthest, of each metric one, and of equals the one that says most: what rises
+/// before work that stops, since work stops because of something.
+fn leading<'a>(members: &[&'a Unusual]) -> Vec<&'a Unusual> {
+    let mut of_metric: BTreeMap<&str, &Unusual> = BTreeMap::new();
+    for one in members {
+        let held = of_metric.entry(one.quantity.metric.as_str()).or_insert(one);
+        let (times, known) = (one.standing.times, held.standing.times);
+        let says_more = held.quantity.label.is_none() && one.quantity.label.is_some();
+        if times > known || times == known && says_more {
+            *held = one;
+        }
+    }
+    let mut leading: Vec<&Unusual> = of_metric.into_values().collect();
+    leading.sort_by(|a, b| {
+        let stops = |one: &Unusual| one.sign == Sign::Serving;
+        let times = b.standing.times.total_cmp(&a.standing.times);
+        stops(a).cmp(&stops(b)).then(times).then_with(|| a.quantity.metric.cmp(&b.quantity.metric))
+    });
+    leading.truncate(LISTED);
+    leading
+}
+
+fn target_of(observed: &ObservedWindow<'_>, one: &Unusual) -> Target {
+    let nodes = &observed.evidence.nodes;
+    if let Some(store) = store_in_label(observed, one).filter(|_| is_of_one_store(observed, one)) {
+        return Target::store(&nodes.stores[store]);
+    }
+    match (one.component, one.instances.as_slice()) {
+        (Component::Pd, [instance]) => {
+            let own = |member: &&crate::nodes::MemberNode| {
+                member.instance.as_deref() == Some(instance.as_str())
+            };
+            match nodes.members.iter().find(own) {
+                Some(member) => Target::member(&member.name, member.address.clone()),
+                None => Target::member(instance, instance.clone()),
+            }
+        }
+        (Component::Pd, _) => Target::named(TargetKind::Pd, "pd"),
+        (_, [instance]) => match nodes.store_of_instance(instance) {
+            Some(store) => Target::store(&nodes.stores[store]),
+            None => Target::named(TargetKind::Store, instance),
+        },
+        _ => Target::cluster(),
+    }
+}
+
+/// A sentence about a quantity that departs.
+fn text(one: &Unusual) -> String {
+    let standing = &one.standing;
+    let shown = |value: f64| match one.sign {
+        Sign::Slow if one.quantity.is_in_seconds() => seconds(value),
+        _ => number(value),
+    };
+    let per_second = if one.quantity.reading == Reading::Rate { " a second" } else { "" };
+    let elsewhere = match (one.elsewhere, one.scope, one.instances.len()) {
+        (Some(value), _, _) => format!("; elsewhere {}", shown(value)),
+        (None, Scope::One, _) | (None, _, 1) => String::new(),
+        (None, _, nodes) => format!("; at {nodes} nodes alike"),
+    };
+    format!(
+        "{} {} from {} to {}{per_second}{elsewhere}",
+        one.quantity.name(),
+        if one.sign == Sign::Serving { "falls" } else { "goes" },
+        shown(standing.baseline),
+        shown(standing.typical),
+    )
+}
+
+fn finding(observed: &ObservedWindow<'_>, one: &Unusual, target: &Target) -> Finding {
+    let standing = &one.standing;
+    let instance = one.instances[0].as_str();
+    let how = PlotHow::from(one.quantity.reading);
+    let plot = one.instances.iter().map(|instance| Plot {
+        metric: one.quantity.metric.clone(),
+        how,
+        instance: instance.clone(),
+        label: one.quantity.label.clone(),
+    });
+    let reference = one.quantity.expression(instance, observed.evidence.survey.step_ms());
+    let found = crossing(Crossing {
+        kind: FindingKind::QuantityUnusual,
+        target: target.clone(),
+        range: range_of(observed, one),
+        uncertainty_ms: observed.evidence.survey.step_ms(),
+        lasts: standing.end.is_none(),
+        text: text(one),
+        read: (&reference, number(standing.typical)),
+        plot: plot.collect(),
+    });
+    let magnitude = Magnitude {
+        baseline: standing.baseline,
+        typical: standing.typical,
+        peak: standing.peak,
+        unit: one.quantity.unit(),
+    };
+    Finding { magnitude: Some(magnitude), ..found }
+}

@@ -1,0 +1,168 @@
+//! Public incidents that are rebuilt in a quiet run, and what resembles them and is none.
+
+use std::sync::LazyLock;
+
+use operator::diagnose::{Outcome, TargetKind, Verdict};
+use operator::model::{PdOutcome, Sample, TimeRange, Timestamp, is_stale};
+use testkit::incidents::{FROM, Incident, all, quiet};
+use testkit::run::Run;
+
+use super::{assert_cause, assert_no_fault, told};
+
+/// The quiet run, with the metrics that failure modes name and those that incidents change.
+static QUIET: LazyLock<Run> = LazyLock::new(quiet);
+
+fn incident(name: &str) -> &'static Incident {
+    all().find(|one| one.name == name).expect("it is listed")
+}
+
+/// The verdict on an incident as a recording of what failure modes name shows it.
+fn verdict(incident: &Incident) -> (Run, Verdict) {
+    let run = incident.run(&QUIET);
+    let lean = incident.lean(&run, &QUIET);
+    let verdict = lean.verdict();
+    (lean, verdict)
+}
+
+fn assert_named(name: &str) -> Verdict {
+    let incident = incident(name);
+    let (run, verdict) = verdict(incident);
+    assert!(incident.is_named(&run, &verdict), "{name}: {}", told(&verdict));
+    assert!(incident.is_led(&verdict), "{name}: {}", told(&verdict));
+    verdict
+}
+
+#[test]
+fn stores_that_pd_never_hears_are_a_fault_also_from_the_first_answer_on() {
+    let verdict = assert_named("disconnected-from-start");
+    assert_eq!(verdict.causes[0].end_ms, None);
+    let verdict = assert_named("disconnected-and-no-leader-known");
+    assert_eq!(verdict.causes[0].evidence[0].text, "PD lists all 4 stores as Disconnected");
+}
+
+#[test]
+fn writes_that_stop_at_one_store_are_told_with_what_stops() {
+    let verdict = assert_named("commands-never-end");
+    let cause = &verdict.causes[0];
+    assert!(cause.evidence.iter().all(|one| one.text.contains(" falls from ")), "{cause:?}");
+    let onset = (cause.onset_ms - QUIET.at(FROM)) / 1000;
+    assert!((-120..=60).contains(&onset), "{onset}");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn no_rebuilt_incident_is_called_healthy_and_each_is_named_at_its_place() {
+    let mut short = Vec::new();
+    for incident in all() {
+        let (run, verdict) = verdict(incident);
+        assert!(!incident.is_missed(&verdict), "{}: {}", incident.name, told(&verdict));
+        if !incident.is_named(&run, &verdict) {
+            short.push(incident.name);
+        }
+    }
+    assert!(short.is_empty(), "{short:?}");
+}
+
+/// Multiplies what all stores are asked for, and what they do, from second `FROM` on; reads and writes alike.
+fn ask_for(run: &mut Run, factor: f64, store: Option<&str>) {
+    let from = run.at(FROM);
+    for series in &mut run.series {
+        let metric = series.labels.metric();
+        let is_meant = store.is_none_or(|one| series.labels.get("instance") == Some(one));
+        let counts = ["_count", "_sum", "_total"].iter().any(|end| metric.ends_with(end));
+        if !metric.starts_with("tikv_") || !counts || !is_meant {
+            continue;
+        }
+        let (mut before, mut added): (Option<Sample>, f64) = (None, 0.0);
+        for sample in series.samples.iter_mut().filter(|one| !is_stale(one.value)) {
+            let real = *sample;
+            if let Some(before) = before.filter(|before| before.at >= from) {
+                added += (real.value - before.value).max(0.0) * (factor - 1.0);
+            }
+            before = Some(real);
+            sample.value += added;
+        }
+    }
+}
+
+/// A metric of tasks that wait for a worker, which no failure mode names.
+const TASKS: &str = "tikv_worker_pending_task_total";
+
+/// The quiet run, as a recording of what failure modes name shows it, and of tasks that wait.
+fn lean() -> Run {
+    let named = operator::diagnose::metrics();
+    let mut run = QUIET.clone();
+    run.series.retain(|one| named.contains(&one.labels.metric()) || one.labels.metric() == TASKS);
+    run
+}
+
+#[test]
+fn clients_that_ask_all_stores_for_less_are_told_and_no_fault() {
+    let mut run = lean();
+    ask_for(&mut run, 0.02, None);
+    let verdict = run.verdict();
+    assert_no_fault(&verdict, Some(("traffic_drop", "workload")));
+    assert!(verdict.summary.contains("clients ask for much less"), "{}", verdict.summary);
+}
+
+#[test]
+fn a_queue_beside_less_work_everywhere_is_the_clusters_fault() {
+    let mut run = lean();
+    ask_for(&mut run, 0.02, None);
+    let range = TimeRange::new(run.at(FROM), run.window.end);
+    for (_, instance) in run.stores() {
+        run.set_where(TASKS, &instance, range, 900.0, |labels| {
+            labels.get("name") == Some("pd-worker")
+        });
+    }
+    let verdict = run.verdict();
+    assert_eq!(verdict.outcome, Outcome::Fault, "{}", told(&verdict));
+    let cause = &verdict.causes[0];
+    assert_eq!((cause.mode, cause.target.kind), ("unexplained", TargetKind::Cluster));
+}
+
+/// Makes PD list a store without leaders from an instant on, and another one with all of them.
+fn move_leaders(run: &mut Run, from: u64, to: u64, since: Timestamp) {
+    let range = TimeRange::new(since, run.window.end);
+    run.store_entries(from, range, |_, store| store["status"]["leader_count"] = 0.into());
+    run.store_entries(to, range, |_, store| store["status"]["leader_count"] = 20.into());
+}
+
+#[test]
+fn work_that_goes_with_its_leaders_does_not_stop() {
+    let mut run = lean();
+    let ((id, instance, name), (other, ..)) = (run.store(1), run.store(2));
+    ask_for(&mut run, 0.01, Some(&instance));
+    let stops = run.verdict();
+    assert_cause(&stops, "unexplained", &name);
+    let since = run.at(FROM - 20);
+    move_leaders(&mut run, id, other, since);
+    let moved = run.verdict();
+    assert!(moved.causes.is_empty(), "{}", told(&moved));
+}
+
+#[test]
+fn a_store_that_pd_calls_slow_or_busy_for_minutes_is_told() {
+    let mut run = lean();
+    let (id, _, name) = run.store(2);
+    let range = TimeRange::new(run.at(FROM), run.at(FROM + 330));
+    run.store_entries(id, range, |_, store| store["status"]["is_busy"] = true.into());
+    assert_cause(&run.verdict(), "unexplained", &name);
+    let mut short = lean();
+    let range = TimeRange::new(short.at(FROM), short.at(FROM + 200));
+    short.store_entries(id, range, |_, store| store["status"]["is_busy"] = true.into());
+    assert_no_fault(&short.verdict(), None);
+}
+
+#[test]
+fn the_answers_that_were_changed_are_json() {
+    for incident in all() {
+        let run = incident.run(&QUIET);
+        let bodies = run.pd.iter().filter_map(|answer| match &answer.outcome {
+            PdOutcome::Answered { status: 200, body } => Some(body),
+            _ => None,
+        });
+        let listed = bodies.filter(|body| body.starts_with(b"{") || body.starts_with(b"["));
+        assert!(listed.count() > 100, "{}", incident.name);
+    }
+}
