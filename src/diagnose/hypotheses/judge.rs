@@ -19,6 +19,7 @@ use crate::diagnose::hypotheses::log_lines::cite_lines;
 use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
+use crate::diagnose::hypotheses::summary::summary;
 use crate::diagnose::observations::{CLIENT_METRICS, HOST_METRICS, is_latency};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
@@ -326,47 +327,6 @@ fn add_consequences(causes: &mut [Cause], findings: &[Finding]) {
                 onset_ms: finding.onset_ms,
                 text: finding.text.clone(),
             });
-        }
-    }
-}
-
-/// The verdict in one sentence: its first cause or change, and how many more there are.
-fn summary(
-    outcome: Outcome,
-    causes: &[Cause],
-    changes: &[Cause],
-    unchecked: &[Unchecked],
-) -> String {
-    let also = |others: usize, what: &str| match others {
-        0 => String::new(),
-        1 => format!("; one more {what}"),
-        n => format!("; {n} more {what}s"),
-    };
-    match (outcome, causes.first(), changes.first()) {
-        (Outcome::Fault, Some(cause), _) => {
-            format!("{}: {}{}", cause.target.text(), cause.says, also(causes.len() - 1, "cause"))
-        }
-        (Outcome::CannotTell, _, _) => {
-            let first = unchecked.first().map_or("too little was seen", |one| one.what.as_str());
-            format!("cannot tell: {first}")
-        }
-        (_, _, Some(change)) => {
-            let others = also(changes.len() - 1, "change");
-            format!(
-                "no fault; planned or harmless: {}: {}{others}",
-                change.target.text(),
-                change.says
-            )
-        }
-        _ => {
-            let normal = "no fault: nothing departs from what was normal before";
-            let source =
-                |one: &Unchecked| one.what.split(':').next().unwrap_or_default().to_owned();
-            let sources: Vec<String> = unchecked.iter().map(source).collect();
-            match sources.is_empty() {
-                true => normal.to_owned(),
-                false => format!("{normal}; not observed: {}", sources.join(", ")),
-            }
         }
     }
 }

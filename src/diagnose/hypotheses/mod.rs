@@ -13,4 +13,5 @@ pub(super) mod observed;
 pub(super) mod planned_stops;
 mod ranking;
 pub(super) mod slow_nodes;
+mod summary;
 pub(super) mod why_not;

@@ -18,6 +18,7 @@ mod moment;
 mod outages;
 mod pd_dates;
 pub(super) mod pd_history;
+pub(super) mod pd_reading;
 pub(super) mod pd_tracks;
 mod plans;
 mod presence;
