@@ -2,11 +2,13 @@
 
 use super::page::{Color, Ink, Page, clock};
 use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
-use crate::diagnose::{Drawn, Finding, PlotHow, number, seconds};
+use crate::diagnose::{Citation, Drawn, Finding, PlotHow, number, seconds};
 use crate::model::{TimeRange, escape};
 
 /// Rows of a plot.
 const ROWS: usize = 8;
+/// Columns before what a finding cites.
+const BEFORE_READING: usize = 15;
 /// The most labels of values beside it.
 const TICKS: usize = 5;
 
@@ -33,10 +35,7 @@ pub fn explain_text(
         page.field("size", &format!("{before} before, {meanwhile} meanwhile, {most} at most"));
     }
     for citation in &finding.citations {
-        page.field(
-            "reads",
-            &format!("{} {} {}", clock(citation.at_ms), citation.reference, citation.value),
-        );
+        page.reading(citation);
     }
     for one in drawn.iter().filter(|one| !one.points.is_empty()) {
         page.plot(finding, one, window);
@@ -58,6 +57,19 @@ pub fn findings_text(findings: &[Finding], (width, color): (usize, Color)) -> St
 }
 
 impl Page {
+    /// What a finding cites. A reference that fits into no line stands on one of its own and is not broken, so that
+    /// it can be copied into a query.
+    fn reading(&mut self, Citation { reference, at_ms, value }: &Citation) {
+        let at = clock(*at_ms);
+        let text = format!("{at} {reference} {value}");
+        if text.chars().count() + BEFORE_READING <= self.width || !reference.contains('{') {
+            return self.field("reads", &text);
+        }
+        self.field("reads", &format!("{at} {value}, which is"));
+        self.ink(&format!("    {}", escape(reference)), Ink::Plain);
+        self.out.push('\n');
+    }
+
     fn plot(&mut self, finding: &Finding, drawn: &Drawn, window: TimeRange) {
         self.heading(&plot_heading(drawn));
         let quantity = (drawn.plot.metric.as_str(), drawn.plot.how);
