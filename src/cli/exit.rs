@@ -305,6 +305,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
                 "nothing was written; -v names what was found, for your eyes alone".to_owned(),
             );
         }
+        Some(ShareError::Capture(error)) => return hint_of(error),
         _ => {}
     }
     if let Some(CaptureError::Newer { reads_since, .. }) = cause.downcast_ref::<CaptureError>() {
