@@ -166,13 +166,12 @@ impl Page {
             self.field(&format!("store {}", store.id), &text);
         }
         for score in &state.imbalance {
-            let text = format!(
-                "{} (store {}) to {} (store {})",
-                significant(score.least),
-                score.least_store,
-                significant(score.most),
-                score.most_store
-            );
+            let (least, most) = (significant(score.least), significant(score.most));
+            let (lowest, highest) = (score.least_store, score.most_store);
+            let text = match least == most {
+                true => format!("{least} everywhere"),
+                false => format!("{least} (store {lowest}) to {most} (store {highest})"),
+            };
             self.field(&score.score.replace('_', " "), &text);
         }
         if !state.targets.is_empty() {

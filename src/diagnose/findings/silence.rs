@@ -382,7 +382,11 @@ pub(in crate::diagnose) fn leader_change(
             let without = change.leaderless_since.map_or_else(String::new, |since| {
                 format!(", {} without one", seconds((change.at - since) as f64 / 1000.0))
             });
-            (FindingKind::PdLeaderChanged, format!("PD's leader: {} -> {to}{without}", change.from))
+            let moved = match change.from == *to {
+                true => format!("{to} again"),
+                false => format!("{} -> {to}", change.from),
+            };
+            (FindingKind::PdLeaderChanged, format!("PD's leader: {moved}{without}"))
         }
         None => (FindingKind::PdLeaderless, format!("nobody leads PD after {}", change.from)),
     };
