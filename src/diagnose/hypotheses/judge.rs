@@ -77,11 +77,15 @@ pub fn diagnose_surveyed<E>(
     Ok(diagnose(evidence))
 }
 
-/// Whether causes and changes explain whatever departs in a window.
+/// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
+/// what one node shows.
 fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
+    let is_state = |one: &Cause| {
+        ALL.iter().any(|mode| mode.name == one.mode && mode.depth == Depth::Consequence)
+    };
     let about = |nature: Nature, causes: &[Cause]| -> Vec<TimeRange> {
         let around = |one: &Cause| surroundings(nature, one.onset_ms, one.end_ms, window.end);
-        causes.iter().map(around).collect()
+        causes.iter().filter(|one| !is_state(one)).map(around).collect()
     };
     let causes = about(Nature::Fault, &verdict.causes);
     let changes = about(Nature::Change, &verdict.changes);
