@@ -84,10 +84,9 @@ struct Health {
     last: Option<(usize, Timestamp)>,
 }
 
-/// A count as told last and as listed last, and the entry that told it.
+/// A count as told last, and the entry that told it.
 struct Count {
     told: u64,
-    listed: u64,
     drift: Option<Drift>,
 }
 

@@ -272,11 +272,9 @@ fn silent_store(
     let overlaps = |silence: &Silence| {
         silence.missed <= stretch.end && silence.range(open).end >= stretch.start
     };
-    let of_pd = |silences: &[Silence]| {
-        let own = silences.iter().filter(|silence| overlaps(silence)).cloned();
-        own.reduce(|one, later| one.joined(&later))
-    };
-    let heartbeats = of_pd(&signs.heartbeats).or_else(|| of_pd(&signs.missed));
+    // A store that PD hears once a minute is not silent for all that time.
+    let heartbeats = signs.heartbeats.iter().chain(&signs.missed).find(|silence| overlaps(silence));
+    let heartbeats = heartbeats.cloned();
     let scrapes = signs.scrapes.iter().filter(|scrapes| overlaps(&scrapes.silence)).cloned();
     let scrapes = scrapes.reduce(|one, later| one.joined(&later));
     let silences = heartbeats.iter().chain(scrapes.iter().map(|scrapes| &scrapes.silence));

@@ -109,7 +109,7 @@ impl PdChanges {
             (EntryKind::StoreLeaderCount, store.leader_count),
             (EntryKind::StoreRegionCount, store.region_count),
         ] {
-            self.counts.insert((store.id, kind), Count { told, listed: told, drift: None });
+            self.counts.insert((store.id, kind), Count { told, drift: None });
         }
     }
 
@@ -119,20 +119,15 @@ impl PdChanges {
     pub(super) fn count(&mut self, answer: &PdAnswer, store: &Store, kind: EntryKind, now: u64) {
         let at = answer.observed();
         let key = (store.id, kind);
-        let Some(Count { told, listed, drift }) = self.counts.remove(&key) else {
-            self.counts.insert(key, Count { told: now, listed: now, drift: None });
+        let Some(Count { told, drift }) = self.counts.remove(&key) else {
+            self.counts.insert(key, Count { told: now, drift: None });
             return;
         };
-        let is_news_after = |before: u64| {
-            let substantial = now.abs_diff(before) >= before.div_ceil(5).max(5);
-            now != before && (substantial || now == 0 || before == 0)
-        };
-        if !is_news_after(told) {
-            self.counts.insert(key, Count { told, listed: now, drift });
+        let substantial = now.abs_diff(told) >= told.div_ceil(5).max(5);
+        if now == told || !(substantial || now == 0 || told == 0) {
+            self.counts.insert(key, Count { told, drift });
             return;
         }
-        // What it was just before, unless it came here in small steps.
-        let told = if is_news_after(listed) { listed } else { told };
         let (noun, field) = match kind {
             EntryKind::StoreLeaderCount => ("leaders", "leader_count"),
             _ => ("regions", "region_count"),
@@ -154,6 +149,6 @@ impl PdChanges {
                 Drift { entry: self.entries.len() - 1, from: told, last: at }
             }
         };
-        self.counts.insert(key, Count { told: now, listed: now, drift: Some(drift) });
+        self.counts.insert(key, Count { told: now, drift: Some(drift) });
     }
 }
