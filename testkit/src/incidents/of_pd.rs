@@ -311,15 +311,13 @@ fn leaders_never_return(run: &mut Run) {
         store["status"]["leader_count"] = 0.into();
         store["status"]["leader_score"] = 0.into();
     });
-    for route in ["/schedulers"] {
-        run.bodies(route, whole, |_, body| {
-            if let Value::Array(names) = body
-                && !names.is_empty()
-            {
-                names.push("evict-leader-scheduler".into());
-            }
-        });
-    }
+    run.bodies("/schedulers", whole, |_, body| {
+        if let Value::Array(names) = body
+            && !names.is_empty()
+        {
+            names.push("evict-leader-scheduler".into());
+        }
+    });
     let pairs = run.series.iter().find(|one| {
         one.labels.metric() == "tikv_raftstore_region_count"
             && one.labels.get("instance") == Some(&instance)
