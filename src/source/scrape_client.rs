@@ -34,7 +34,7 @@ impl ScrapeClient {
         self.http.redactor()
     }
 
-    /// Fetches the page at `url`, at most [`MAX_PAGE_BYTES`], within `timeout`.
+    /// Fetches the page at `url`, at most 64 MiB, within `timeout`.
     ///
     /// # Errors
     ///
