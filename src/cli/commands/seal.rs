@@ -75,11 +75,14 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
-    checked.check_fields().with_context(bad_truth)?;
     check_place(&path, &checked, args)?;
     if args.dry_run {
+        checked.check_fields().with_context(bad_truth)?;
         checked.check_modes().with_context(bad_truth)?;
         return told_dry(global, &checked, path.shown());
+    }
+    if let Err(error) = checked.check_fields() {
+        remark(&format!("warning: {error}"));
     }
     if let Err(error) = checked.check_modes() {
         remark(&format!("warning: {error}, so this capture cannot score"));
