@@ -131,7 +131,7 @@ impl PdSampler {
             .filter_map(|answer| Some((answer, members_view(answer.success()?)?)))
             .filter(|(_, view)| !view.members.is_empty())
             .collect();
-        let followed = if self.addresses == Addresses::Advertised { &views[..] } else { &[] };
+        let followed = if self.addresses != Addresses::Seeds { &views[..] } else { &[] };
         for (answer, view) in followed {
             let asked = Member { name: answer.member.clone(), url: answer.url.clone() };
             let listed = PdClient::members_of(answer.success().unwrap_or_default(), &asked);

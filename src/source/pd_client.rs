@@ -38,6 +38,8 @@ pub enum Addresses {
     /// The addresses that the user gave, since no member answers at its advertised address: the members
     /// are behind a forwarded port or a proxy.
     Seeds,
+    /// The addresses that the user gave, since none of them lists members so far.
+    Unlisted,
 }
 
 /// The cluster's members, and how they are reached.
@@ -159,7 +161,7 @@ impl PdClient {
         let Some(listed) = self.listed_by(&known).await else {
             known.sort();
             known.dedup();
-            return Ok(Discovered { members: known, addresses: Addresses::Advertised });
+            return Ok(Discovered { members: known, addresses: Addresses::Unlisted });
         };
         if self.any_answers(&listed).await {
             return Ok(Discovered { members: listed, addresses: Addresses::Advertised });

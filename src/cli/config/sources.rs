@@ -136,7 +136,7 @@ pub type Found = (Option<PdFound>, Option<PrometheusFound>);
 pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Result<Found> {
     let finding = async {
         let pd = find_pd(args, clock::now()).await?;
-        if let Some(pd) = pd.as_ref().filter(|pd| pd.cluster_id.is_none() && pd.version.is_none()) {
+        if let Some(pd) = pd.as_ref().filter(|pd| pd.addresses == Addresses::Unlisted) {
             warn_of_silence(pd).await;
         }
         let prometheus = find_prometheus(args, pd.as_ref()).await?;
@@ -145,7 +145,7 @@ pub async fn find(args: &SourceArgs, stop: &watch::Receiver<Stop>) -> anyhow::Re
     clock::unless_stopped(stop, finding).await.unwrap_or_else(|| Err(CliError::NotBegun.into()))
 }
 
-/// Says of each member of a PD of which none answers why it does not, and what to do about it: the recording
+/// Says of each given URL of a PD that lists no members why it does not, and what to do about it: the recording
 /// goes on and shows a cluster that is down.
 async fn warn_of_silence(pd: &PdFound) {
     for (member, answer) in pd.members.iter().zip(pd.reach_all().await) {
@@ -184,11 +184,14 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
         metric_storage: None,
         started: now,
     };
-    found.cluster_id = found.first(CLUSTER, cluster_id).await;
-    found.version = found.first(VERSION, version).await;
-    if args.prometheus.is_none() && !args.scrape {
-        found.metric_storage = found.first(CONFIG, metric_storage).await;
-    }
+    let storage = async {
+        let is_asked = args.prometheus.is_none() && !args.scrape;
+        if is_asked { found.first(CONFIG, metric_storage).await } else { None }
+    };
+    // At once, since each may take as long as members that hang let it.
+    let (id, number, storage) =
+        tokio::join!(found.first(CLUSTER, cluster_id), found.first(VERSION, version), storage);
+    (found.cluster_id, found.version, found.metric_storage) = (id, number, storage);
     Ok(Some(found))
 }
 
