@@ -1,6 +1,6 @@
 //! Quantities of the survey that depart: what rises and should not, and work that stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::findings::finding::{
     Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, number, seconds,
@@ -123,16 +123,12 @@ fn is_of_one_store(observed: &ObservedWindow<'_>, one: &Unusual) -> bool {
 
 fn is_serious(group: &Group<'_>) -> bool {
     let leads = group.members.iter().any(|one| one.standing.times >= LEADS);
-    let mut stopped: Vec<&str> = group
-        .members
-        .iter()
-        .filter(|one| one.sign == Sign::Serving)
-        .map(|one| one.quantity.metric.as_str())
-        .collect();
-    stopped.dedup();
-    let enough = stopped.len() < group.members.len() || stopped.len() >= STOPPED || {
-        stopped.iter().any(|metric| metric.contains("heartbeat"))
-    };
+    let only_stops = group.members.iter().all(|one| one.sign == Sign::Serving);
+    let stopped: BTreeSet<&str> =
+        group.members.iter().map(|one| one.quantity.metric.as_str()).collect();
+    let enough = !only_stops
+        || stopped.len() >= STOPPED
+        || stopped.iter().any(|metric| metric.contains("heartbeat"));
     leads && enough && (group.lasts || group.range.millis() >= LASTED_MS)
 }
 
