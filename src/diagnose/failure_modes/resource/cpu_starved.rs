@@ -10,7 +10,7 @@ use crate::diagnose::findings::finding::{Target, number};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::slow_nodes::SlowNode;
-use crate::diagnose::observations::hosts::THROTTLED;
+use crate::diagnose::observations::hosts::Confines;
 use crate::diagnose::observations::{Reachability, Stage};
 use crate::model::TimeRange;
 
@@ -51,7 +51,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     for node in &observed.slow_stores {
         if stage(node) != Stage::Threads {
             let shown = of_stage(observed, node, Stage::Threads);
-            if shown.iter().any(|one| one.reference.contains(THROTTLED)) {
+            if shown.iter().any(|one| one.of == Confines::Container) {
                 let known = &observed.evidence.nodes.stores[node.node];
                 let mut claim = claim(observed, node, Target::store(known), Stage::Threads);
                 claim.stores = vec![node.node];

@@ -18,7 +18,7 @@ use crate::nodes::{Beside, NodeIndex};
 
 pub use kubernetes::memory_limit;
 pub use machine::{ClockOff, clock_off, free_share};
-pub use pressure::{Pressed, THROTTLED, pressed};
+pub use pressure::{Confines, Pressed, pressed};
 
 /// Every metric that is read of machines, of Kubernetes and of probes.
 pub const METRICS: &[&[&str]] =

@@ -35,7 +35,7 @@ const PING: &str = "probe_icmp_duration_seconds";
 const PROBE: &str = "probe_duration_seconds";
 const PERIODS: &str = "container_cpu_cfs_periods_total";
 /// How often a container was kept from a CPU, in periods of its quota.
-pub const THROTTLED: &str = "container_cpu_cfs_throttled_periods_total";
+const THROTTLED: &str = "container_cpu_cfs_throttled_periods_total";
 
 /// The metrics that are read here.
 pub(super) const METRICS: [&str; 17] = [
@@ -61,11 +61,22 @@ pub(super) const METRICS: [&str; 17] = [
 /// How far back the usual value is measured, in milliseconds.
 const BEFORE_MS: i64 = 300_000;
 
+/// What a process runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confines {
+    /// Its machine, which it may share with others.
+    Machine,
+    /// Its container, which has limits of its own.
+    Container,
+}
+
 /// A quantity of a node's machine or container that rose while the node was slow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pressed {
     /// What the node waits for, going by it.
     pub stage: Stage,
+    /// Whose quantity it is.
+    pub of: Confines,
     /// From the first to the last sample that was compared.
     pub range: TimeRange,
     /// The distance of samples before the first one, in milliseconds.
@@ -81,6 +92,7 @@ pub struct Pressed {
 /// A quantity, and from where on it shows something.
 struct Quantity {
     stage: Stage,
+    confines: Confines,
     /// The sentence that says it, with `{}` in place of its value.
     says: &'static str,
     /// How its values are written.
@@ -104,6 +116,7 @@ enum Unit {
 const QUANTITIES: [Quantity; 8] = [
     Quantity {
         stage: Stage::Threads,
+        confines: Confines::Container,
         says: "{} of the CPU periods of its container are throttled",
         unit: Unit::Share,
         // cgroup periods last 0.1 s: at a quarter of them, a thread waits every other tick.
@@ -113,6 +126,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Threads,
+        confines: Confines::Machine,
         says: "processes of its machine wait for a CPU {} of the time",
         unit: Unit::Share,
         least: 0.3,
@@ -121,6 +135,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
+        confines: Confines::Machine,
         says: "its machine's disk takes {} for a request",
         unit: Unit::Seconds,
         // Below that, a disk hinders nobody who syncs a few times a second.
@@ -130,6 +145,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
+        confines: Confines::Machine,
         says: "its machine's disk is busy {} of the time",
         unit: Unit::Share,
         least: 0.8,
@@ -138,6 +154,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Device,
+        confines: Confines::Machine,
         says: "processes of its machine wait for a disk {} of the time",
         unit: Unit::Share,
         least: 0.2,
@@ -146,6 +163,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
+        confines: Confines::Machine,
         says: "its machine sends {} of its TCP segments again",
         unit: Unit::Share,
         least: 0.01,
@@ -154,6 +172,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
+        confines: Confines::Machine,
         says: "a probe of it takes {}",
         unit: Unit::Seconds,
         least: 0.002,
@@ -162,6 +181,7 @@ const QUANTITIES: [Quantity; 8] = [
     },
     Quantity {
         stage: Stage::Network,
+        confines: Confines::Machine,
         says: "its machine drops or breaks {} packets a second",
         unit: Unit::Rate,
         least: 5.0,
@@ -215,6 +235,7 @@ impl Quantity {
         };
         (value >= self.least && value >= self.times * usual).then(|| Pressed {
             stage: self.stage,
+            of: self.confines,
             range: TimeRange::new(first.at, last.at),
             uncertainty_ms: (first.at - first.since).max(1_000),
             text: format!(
