@@ -8,7 +8,7 @@
 //! some steps are compared instead of single values, and only where at least [`EXPECTED`] events were due: that
 //! a fifth of twenty or less come has a probability of 1 in 59,000.
 
-use super::standing_out::StandingOut;
+use super::standing_out::{StandingOut, length_of};
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::{Point, Track};
 
@@ -83,7 +83,7 @@ fn stretch_at(
     (since, usual_to): (usize, usize),
     least: f64,
 ) -> Option<(StandingOut, usize)> {
-    let length = length_below(&points[from..], least * PART);
+    let length = length_of(&points[from..], |value| value <= least * PART);
     let own = &points[from..from + length];
     let end = own.last()?.at;
     let lasted_ms = end - own[0].since;
@@ -107,16 +107,6 @@ fn stretch_at(
         times: least / typical.max(least / 1000.0),
     };
     Some((found, length))
-}
-
-/// The number of points, from the first on, at or below a limit; a single one above does not end the stretch.
-fn length_below(points: &[Point], limit: f64) -> usize {
-    let below = |place: usize| points.get(place).is_some_and(|point| point.value <= limit);
-    let mut length = 0;
-    while below(length) || (length > 0 && below(length + 1)) {
-        length += 1;
-    }
-    length
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn stretch_at(
     if points[from].value < limit || values().any(|value| value < 0.0) {
         return None;
     }
-    let length = length_above(&points[from..], limit);
+    let length = length_of(&points[from..], |value| value >= limit);
     let own = &points[from..from + length];
     if length < HOLD {
         return None;
@@ -105,11 +105,11 @@ fn stretch_at(
     Some((found, length))
 }
 
-/// The number of points, from the first on, above a limit; a single one below does not end the stretch.
-fn length_above(points: &[Point], limit: f64) -> usize {
-    let above = |place: usize| points.get(place).is_some_and(|point| point.value >= limit);
+/// The number of points, from the first on, whose value is far out; a single one that is not does not end them.
+pub(super) fn length_of(points: &[Point], is_far: impl Fn(f64) -> bool) -> usize {
+    let holds = |place: usize| points.get(place).is_some_and(|point| is_far(point.value));
     let mut length = 0;
-    while above(length) || (length > 0 && above(length + 1)) {
+    while holds(length) || (length > 0 && holds(length + 1)) {
         length += 1;
     }
     length
