@@ -126,13 +126,13 @@ impl Timestamp {
     }
 }
 
-/// A length of time for a person: `850ms`, `12.4s`, `3m 05s`, `2h 10m`; a negative one is none.
+/// A length of time for a person: `850ms`, `12.4s`, `3m05s`, `2h10m`; a negative one is none.
 ///
 /// # Examples
 ///
 /// ```
 /// use operator::model::duration_text;
-/// assert_eq!(duration_text(3_723_000), "1h 02m");
+/// assert_eq!(duration_text(3_723_000), "1h02m");
 /// ```
 pub fn duration_text(millis: i64) -> String {
     let millis = millis.max(0);
@@ -140,8 +140,8 @@ pub fn duration_text(millis: i64) -> String {
     match seconds {
         0 => format!("{millis}ms"),
         1..60 => format!("{seconds}.{}s", millis % 1_000 / 100),
-        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Timestamp, cut, duration_text, escape};
+use crate::model::{Timestamp, cut, escape};
 
 /// Whether text is emphasised with ANSI escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,11 +135,6 @@ pub(super) fn clock(at: Timestamp) -> String {
     let (seconds, millis) = (millis / 1_000, millis % 1_000);
     let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
     format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
-}
-
-/// A length of time in brackets or in a column, where room is short: `12.4s`, `3m30s`, `2h05m`.
-pub(super) fn length(millis: i64) -> String {
-    duration_text(millis).replace(' ', "")
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use super::called::Called;
 use super::diagnosed::Diagnosed;
-use super::page::{Color, Ink, Page, clock, ends, length, wrap};
+use super::page::{Color, Ink, Page, clock, ends, wrap};
 use super::tone::Tone;
 use crate::diagnose::{Verdict, counted};
-use crate::model::{TimeRange, Timestamp, cut, escape};
+use crate::model::{TimeRange, Timestamp, cut, duration_text, escape};
 use crate::pd::short_path;
 use crate::report::ReplayReport;
 use crate::timeline::{Entry, EntryKind, StateSummary};
@@ -56,7 +56,7 @@ impl Page {
         let (meta, window) = (&report.meta, report.window);
         let title = format!("Replay of {} ({})", meta.run, escape(&meta.subject));
         self.line(0, &title, Ink::Bold);
-        let span = format!("{}, {}", range_text(window), length(window.millis()));
+        let span = format!("{}, {}", range_text(window), duration_text(window.millis()));
         self.field("window", &span);
         let recorded = &report.recorded;
         let mut sources = Vec::new();
@@ -340,7 +340,7 @@ fn range_text(range: TimeRange) -> String {
 /// The time since the start of the window: `+12.4s`, `+3m30s`, `+2h05m`.
 fn offset(millis: i64) -> String {
     let sign = if millis < 0 { '-' } else { '+' };
-    format!("{sign}{}", length(millis.saturating_abs()))
+    format!("{sign}{}", duration_text(millis.saturating_abs()))
 }
 
 /// A number with four significant digits: further digits of PD's scores have no meaning.

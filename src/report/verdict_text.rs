@@ -2,9 +2,9 @@
 
 use super::called::{Called, shell_word};
 use super::diagnosed::Diagnosed;
-use super::page::{Ink, Page, clock, length};
+use super::page::{Ink, Page, clock};
 use crate::diagnose::{Cause, Clients, Finding, Outcome, ServedRates, Unchecked, Verdict, number};
-use crate::model::{Timestamp, escape};
+use crate::model::{Timestamp, duration_text, escape};
 
 /// The most lines of the summary, beside those about what to do.
 const SUMMARY_LINES: usize = 10;
@@ -215,9 +215,11 @@ pub(super) fn without_outcome(verdict: &Verdict) -> &str {
 fn place_and_time(cause: &Cause) -> String {
     let until = cause.end_ms.map_or_else(
         || "until the end".to_owned(),
-        |end: Timestamp| format!("to {} ({})", clock(end), length((end - cause.onset_ms).max(0))),
+        |end: Timestamp| {
+            format!("to {} ({})", clock(end), duration_text((end - cause.onset_ms).max(0)))
+        },
     );
-    let give = length(cause.onset_uncertainty_ms);
+    let give = duration_text(cause.onset_uncertainty_ms);
     format!("{} ±{give} {until}, confidence\u{a0}{}", clock(cause.onset_ms), cause.confidence)
 }
 

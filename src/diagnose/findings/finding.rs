@@ -340,7 +340,7 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A duration in seconds, for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m 30s`.
+/// A duration in seconds, for a person: `450 us`, `3.2 ms`, `1.5 s`, `2m30s`.
 pub fn seconds(value: f64) -> String {
     match value {
         v if v < 0.001 => format!("{} us", number(v * 1e6)),
@@ -362,7 +362,7 @@ mod tests {
         );
         assert_eq!(
             [0.00045, 0.3012, 1.5, 150.0].map(seconds),
-            ["450 us", "301 ms", "1.5 s", "2m 30s"]
+            ["450 us", "301 ms", "1.5 s", "2m30s"]
         );
     }
 }

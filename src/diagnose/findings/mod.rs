@@ -95,7 +95,7 @@ pub(in crate::diagnose) fn plot(metric: &str, how: PlotHow, instance: &str) -> P
     Plot { metric: metric.to_owned(), how, instance: instance.to_owned(), label: None }
 }
 
-/// `for 2m 30s`, or other words where it lasts.
+/// `for 2m30s`, or other words where it lasts.
 fn lasted(from: Timestamp, to: Option<Timestamp>) -> String {
     match to {
         Some(to) => format!("for {}", seconds((to - from).max(0) as f64 / 1000.0)),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{PdAnswer, Store, StoreId, duration_text};
-use crate::timeline::entry::{EntryKind, clock_text};
+use crate::model::{PdAnswer, Store, StoreId};
+use crate::timeline::entry::{EntryKind, clock_text, entry_duration};
 use crate::timeline::pd_changes::{
     Count, DRIFT_MS, Drift, LEADER_WARM_UP_MS, PdChanges, SLOW_SCORE, subject,
 };
@@ -65,7 +65,7 @@ impl PdChanges {
         let mut text = format!("{} -> {}", before.state_name, store.state_name);
         if store.state_name == "Up" {
             if let Some(since) = self.not_up.remove(&store.id) {
-                text.push_str(&format!(" after {}", duration_text(at - since)));
+                text.push_str(&format!(" after {}", entry_duration(at - since)));
             }
         } else {
             self.not_up.entry(store.id).or_insert(at);
@@ -99,7 +99,7 @@ impl PdChanges {
         } else if score == 1
             && let Some(since) = self.slow.remove(&store.id)
         {
-            let text = format!("no longer slow after {}", duration_text(at - since));
+            let text = format!("no longer slow after {}", entry_duration(at - since));
             self.push(answer, EntryKind::StoreNotSlow, subject(store), text, &value());
         }
     }
@@ -137,7 +137,7 @@ impl PdChanges {
         let drift = match goes_on {
             Some(drift) => {
                 let entry = &mut self.entries[drift.entry];
-                let lasted = duration_text(at - entry.at);
+                let lasted = entry_duration(at - entry.at);
                 entry.text = format!("{noun} {} -> {now} within {lasted}", drift.from);
                 entry.evidence.at = at;
                 entry.evidence.value = format!("{field} {now}");

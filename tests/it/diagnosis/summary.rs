@@ -38,8 +38,8 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
     FAULT (over)  store 1 (10.77.0.20:20160): the store runs and is cut off from
       PD and from its peers
       store_partition  03:10:01.765 ±6.8s to 03:12:41.795 (2m40s), confidence 0.97
-        no heartbeat reaches PD for 2m 50s [F2]
-        10 scrapes fail for 2m 30s, each given up after 10 s [F4]
+        no heartbeat reaches PD for 2m50s [F2]
+        10 scrapes fail for 2m30s, each given up after 10 s [F4]
         store 4, store 5, store 6 cannot deliver raft messages to it [F3]
         then: the 15 regions that it led elect leaders elsewhere, and 1 more
       clients: 551 requests a second before, 586 during (least 216), 559 after;
@@ -56,7 +56,7 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         confidence 0.95
         region 95 takes 98.1 % of the flow of writes, 5154 KB/s; the greatest
           before took 14 % [F4]
-        requests rise from 561 to 2483 a second for 3m 28s; store 1 314 -> 315,
+        requests rise from 561 to 2483 a second for 3m28s; store 1 314 -> 315,
           store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
       clients: 560 requests a second before, 2480 during (least 2028), 570 after;
         p99 5.92 ms -> 48.3 ms -> 9.89 ms; none failed; raw_get suffers
