@@ -23,7 +23,7 @@ use crate::cli::clock;
 use crate::cli::command;
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
-use crate::cli::recording::{Observed, observed};
+use crate::cli::recording::{Content, content};
 use crate::cli::terminal::remarks::{remark, without_secrets};
 use crate::model::{Event, EventKind, Timestamp, cut, duration_text, parse_duration_ms};
 use crate::record::Stop;
@@ -46,8 +46,8 @@ const LEAST_BEFORE: Duration = Duration::from_secs(30);
 
 /// Whether nothing but the recorder itself is in a capture; one that cannot be read is left to its writer.
 fn observes_nothing(path: &Path) -> bool {
-    let observed = CaptureReader::open(path).map_err(Into::into).and_then(|one| observed(&one));
-    matches!(observed, Ok(Observed::Nothing { .. }))
+    let content = CaptureReader::open(path).map_err(Into::into).and_then(|one| content(&one));
+    matches!(content, Ok(Content::Nothing { .. }))
 }
 
 /// A command, and how long is recorded before and after it.

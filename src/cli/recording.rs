@@ -120,7 +120,7 @@ impl Sources {
 
 /// Whether a capture holds anything but the recorder's own metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
+pub enum Content {
     /// Samples, or an answer of PD.
     Something,
     /// Neither.
@@ -135,9 +135,9 @@ pub enum Observed {
 /// # Errors
 ///
 /// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
-pub fn observed(reader: &CaptureReader) -> anyhow::Result<Observed> {
+pub fn content(reader: &CaptureReader) -> anyhow::Result<Content> {
     if reader.metrics().iter().any(|metric| !record::is_own_metric(metric)) {
-        return Ok(Observed::Something);
+        return Ok(Content::Something);
     }
     let (mut asked, mut answered) = (0, 0);
     reader.visit_pd_answers(EVERY_ANSWER, |answer| {
@@ -145,7 +145,7 @@ pub fn observed(reader: &CaptureReader) -> anyhow::Result<Observed> {
         answered += u64::from(answer.success().is_some());
         Ok(())
     })?;
-    Ok(if answered > 0 { Observed::Something } else { Observed::Nothing { asked } })
+    Ok(if answered > 0 { Content::Something } else { Content::Nothing { asked } })
 }
 
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
@@ -157,7 +157,7 @@ pub fn observed(reader: &CaptureReader) -> anyhow::Result<Observed> {
 /// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let reader = CaptureReader::open(path)?;
-    let Observed::Nothing { asked } = observed(&reader)? else { return Ok(()) };
+    let Content::Nothing { asked } = content(&reader)? else { return Ok(()) };
     if asked > 0 {
         let requests = counted(asked, "request");
         let why = format!("none of {requests} to PD succeeded");
