@@ -8,6 +8,7 @@ mod http;
 mod obstacle;
 mod pd_client;
 mod prometheus;
+mod protobuf;
 mod redact;
 mod scrape_client;
 mod text_format;

@@ -3,7 +3,7 @@
 //!
 //! The payload is decoded in `proto`.
 
-use super::proto::take_uvarint;
+use crate::source::protobuf::take_uvarint;
 
 /// The largest payload that is accepted, in bytes. Prometheus sends frames of about 1 MiB; a series
 /// with many chunks may exceed that.
@@ -72,8 +72,8 @@ impl Frames {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::proto::put_uvarint;
     use super::*;
+    use crate::source::protobuf::put_uvarint;
 
     fn frame(payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();

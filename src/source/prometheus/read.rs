@@ -6,13 +6,14 @@ use serde::Deserialize;
 
 use super::client::PrometheusClient;
 use super::frames::Frames;
-use super::proto::{self, Accept, BrokenMessage, Chunk, ChunkKind, Histograms};
+use super::proto::{self, Accept, Chunk, ChunkKind, Histograms};
 use super::query::{self, MatrixData, Unreadable, infer_staleness, put_in_order};
 use super::selector::Selector;
 use super::xor;
 use crate::model::{EncodedLabels, Sample, Series, TimeRange};
 use crate::source::SourceError;
 use crate::source::http::AnswerStream;
+use crate::source::protobuf::BrokenMessage;
 use crate::source::redact::public_url;
 
 /// How far before a window scrapes are read, to find series that end at its first scrape: Prometheus's
