@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::capture::CaptureWriter;
+use crate::capture::{CaptureWriter, Tick};
 use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
+use crate::cli::log_search::{self, Asked, AskedNode};
 use crate::diagnose::counted;
 use crate::logs::{
     Extract, ExtractOptions, Extractor, KUBERNETES, KubectlReader, Losses, NodeNames,
@@ -18,6 +19,7 @@ use crate::nodes::{NodeIndex, Nodes};
 use crate::record::{attach_log, holds_log};
 use crate::report;
 use crate::session::{Session, View};
+use crate::source::HttpOptions;
 
 /// What was attached of one node's log.
 pub struct Attached {
@@ -35,20 +37,29 @@ pub struct Attached {
     pub series: usize,
     /// Whether the capture held all of it before.
     pub held: bool,
+    /// Why a node that was asked for its log gave no line of it; `None` where lines were read.
+    pub unread: Option<String>,
 }
 
-/// Reads every log and attaches it to the capture at `path`.
+/// Reads every log and attaches it to the capture at `path`. With `http`, nodes are asked for theirs.
 ///
 /// # Errors
 ///
 /// Where a file cannot be opened, no line of a node's log can be placed inside the recording, another log of
 /// the node is attached already, by that name or by another, or the capture cannot be read or written. Logs of
 /// nodes before that one are attached then.
-pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
+pub fn attach(
+    path: &Path,
+    args: &LogArgs,
+    http: &HttpOptions,
+    tell: impl Fn(&str),
+) -> anyhow::Result<Vec<Attached>> {
     let logs = args.files()?;
     let session = Session::open(path)?;
     let window = session.window();
     let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let asked = args.search.then(|| log_search::asked_range(&session)).transpose()?;
+    let endpoints = session.reader().meta().endpoints.pd.clone();
     drop(session);
     let mut attached = Vec::new();
     if !args.kubectl.is_empty() {
@@ -60,7 +71,45 @@ pub fn attach(path: &Path, args: &LogArgs) -> anyhow::Result<Vec<Attached>> {
         let extract = read(options, &files)?;
         attached.push(write(path, &nodes, &extract, files.len())?);
     }
+    if let Some(range) = asked {
+        let given: Vec<&str> = attached.iter().filter_map(|one| one.is.as_deref()).collect();
+        let is_tls = endpoints.values().any(|url| url.starts_with("https:"));
+        let mut found = AskedNode::all(&nodes, if is_tls { "https" } else { "http" });
+        found.retain(|node| !given.contains(&node.name()));
+        for node in found {
+            tell(&format!("asking {} for its log, {} to {}", node.name(), range.start, range.end));
+            let options = ExtractOptions {
+                node: node.name().to_owned(),
+                window: range,
+                zone: None,
+                names: names(&nodes),
+            };
+            let asked =
+                crate::cli::block_on(async { Ok(log_search::ask(&node, http, options).await?) });
+            attached.push(match asked? {
+                Asked::Read(extract) => write(path, &nodes, &extract, 1)?,
+                Asked::Unread(line) => write_unread(path, &line)?,
+            });
+        }
+    }
     Ok(attached)
+}
+
+/// Writes why a node's log was not read.
+fn write_unread(path: &Path, line: &LogEvent) -> anyhow::Result<Attached> {
+    let mut writer = CaptureWriter::resume(path)?;
+    writer.commit(Tick { events: vec![line.to_event()], ..Tick::default() })?;
+    writer.finish()?;
+    Ok(Attached {
+        node: line.node.clone(),
+        is: Some(line.node.clone()),
+        files: 0,
+        losses: Losses::default(),
+        kept: 0,
+        series: 0,
+        held: false,
+        unread: Some(line.text.clone()),
+    })
 }
 
 /// The other name by which a log of the same node is attached already.
@@ -189,6 +238,7 @@ fn summary(nodes: &Nodes, extract: &Extract, files: usize, series: usize, held: 
         kept: extract.events.iter().filter(|event| is_line(event.kind)).count(),
         series,
         held,
+        unread: None,
     }
 }
 
@@ -204,6 +254,7 @@ pub fn json(attached: &Attached) -> serde_json::Value {
         "kept": attached.kept,
         "series": attached.series,
         "held_before": attached.held,
+        "unread": attached.unread,
         "left_out": {
             "outside": losses.outside, "no_zone": losses.no_zone, "no_time": losses.no_time,
             "cut": losses.cut, "unkept": losses.unkept, "dropped": losses.dropped,
@@ -220,6 +271,9 @@ pub fn text(attached: &Attached) -> String {
         Some(is) => format!(" ({})", escape(is)),
         None => " (no node of the capture is called so)".to_owned(),
     };
+    if let Some(why) = &attached.unread {
+        return format!("{}: {}", escape(&attached.node), escape(why));
+    }
     if attached.held {
         return format!("{}{is}: attached before", escape(&attached.node));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::terminal::output::{AnyFormat, Color, Format};
+use super::terminal::remarks::remark;
 use crate::capture::FileMode;
 
 /// Where captures are written, and looked for first.
@@ -43,6 +44,15 @@ pub(crate) struct Global {
     /// Say less on stderr: no progress, only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+}
+
+impl Global {
+    /// Says on stderr what goes on, unless nothing but errors is wanted there.
+    pub(crate) fn tell(&self, text: &str) {
+        if !self.quiet {
+            remark(text);
+        }
+    }
 }
 
 fn file_mode(text: &str) -> Result<FileMode, String> {

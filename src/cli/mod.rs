@@ -12,6 +12,7 @@ mod config;
 mod dispatch;
 mod exit;
 mod global;
+mod log_search;
 mod lookup;
 mod pseudonym_key;
 mod recording;

@@ -68,6 +68,8 @@ pub enum LogKind {
     Example,
     /// What was read of one node's log, and what of it was left out.
     Coverage,
+    /// A node was asked for its log and gave no line of it.
+    Unread,
     /// Kubernetes evicted a pod.
     PodEvicted,
     /// Kubernetes says that a pod fails its probes, is started again and again, or finds no place.
@@ -80,8 +82,9 @@ pub enum LogKind {
 
 impl LogKind {
     /// Every kind, the most telling ones first: where room is short, those after them give way.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Coverage,
+        Self::Unread,
         Self::Panic,
         Self::OutOfMemory,
         Self::ProcessExit,
@@ -146,6 +149,7 @@ impl LogKind {
             Self::LinesDropped => "lines_dropped",
             Self::Example => "example",
             Self::Coverage => "coverage",
+            Self::Unread => "unread",
             Self::PodEvicted => "pod_evicted",
             Self::PodTrouble => "pod_trouble",
             Self::MachineTrouble => "machine_trouble",

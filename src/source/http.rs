@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Response, Url, redirect};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, Response, Url, redirect};
 
 use super::error::SourceError;
 use super::obstacle::Obstacle;
@@ -163,9 +164,22 @@ impl Http {
     ///
     /// [`SourceError::Options`] where a file cannot be read or a header cannot be sent.
     pub fn new(options: &HttpOptions) -> Result<Self, SourceError> {
+        Self::with(options, Client::builder())
+    }
+
+    /// The same, which speaks HTTP/2 from the first byte on, as gRPC does.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(super) fn of_grpc(options: &HttpOptions) -> Result<Self, SourceError> {
+        Self::with(options, Client::builder().http2_prior_knowledge())
+    }
+
+    fn with(options: &HttpOptions, builder: ClientBuilder) -> Result<Self, SourceError> {
         // The provider is the process's; a second installation fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
+        let mut builder = builder
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .redirect(same_origin_redirects())
@@ -343,6 +357,20 @@ impl AnswerStream {
         Err(answer.into_success(&self.url).expect_err("the status is not a success"))
     }
 
+    /// The answer with what follows its body. A server that has nothing to say sends that as headers.
+    pub(super) fn with_trailers(self) -> TrailedAnswer {
+        let trailers = self.response.headers().clone();
+        TrailedAnswer {
+            body: Body::from(self.response),
+            trailers,
+            redactor: self.redactor,
+            url: self.url,
+            timeout: self.timeout,
+            taken: self.taken,
+            limit: self.limit,
+        }
+    }
+
     /// Collects the body.
     pub(super) async fn read_whole(mut self) -> Result<HttpAnswer, SourceError> {
         let mut body = Vec::new();
@@ -356,6 +384,62 @@ impl AnswerStream {
             elapsed: self.started.elapsed(),
             redactor: self.redactor,
         })
+    }
+}
+
+/// An answer whose body is still arriving, and what follows the body.
+pub(super) struct TrailedAnswer {
+    body: Body,
+    trailers: HeaderMap,
+    redactor: Arc<Redactor>,
+    url: String,
+    timeout: Duration,
+    taken: u64,
+    limit: u64,
+}
+
+impl TrailedAnswer {
+    /// The next piece of the body, or `None` at its end.
+    pub(super) async fn chunk(
+        &mut self,
+    ) -> Result<Option<impl Deref<Target = [u8]> + use<>>, SourceError> {
+        loop {
+            let frame = match self.body.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    return Err(classify(&error, &self.url, self.timeout, &self.redactor));
+                }
+            };
+            match frame.into_data() {
+                Ok(piece) => {
+                    self.taken += piece.len() as u64;
+                    if self.taken > self.limit {
+                        let (url, limit) = (public_url(&self.url), self.limit);
+                        return Err(SourceError::TooLarge { url, limit });
+                    }
+                    return Ok(Some(piece));
+                }
+                Err(frame) => {
+                    self.trailers.extend(frame.into_trailers().unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// What stood in the headers and, once the body has ended, after it; `None` where neither is text.
+    pub(super) fn trailer(&self, name: &str) -> Option<&str> {
+        self.trailers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A text of the server without the recorder's secrets.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    /// The URL that was asked, without secrets.
+    pub(super) fn public_url(&self) -> String {
+        public_url(&self.url)
     }
 }
 

@@ -5,6 +5,7 @@
 mod alertmanager;
 mod error;
 mod http;
+mod log_search;
 mod obstacle;
 mod pd_client;
 mod prometheus;
@@ -17,6 +18,7 @@ mod webhook;
 pub use alertmanager::Alertmanager;
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
+pub use log_search::{FoundLines, LogSearch};
 pub use obstacle::Obstacle;
 pub use pd_client::{Addresses, Discovered, PdClient};
 pub(crate) use pd_client::{MEMBERS_AT_ONCE, MOST_MEMBERS};

@@ -56,7 +56,7 @@ fn comes_in_series(kind: LogKind) -> bool {
 fn entry(told: Told) -> Entry {
     let Told { line, last, more } = told;
     let (kind, value) = match line.kind {
-        LogKind::Coverage => (EntryKind::LogRead, coverage_text(&line)),
+        LogKind::Coverage | LogKind::Unread => (EntryKind::LogRead, coverage_text(&line)),
         LogKind::LinesDropped => {
             (EntryKind::LogLinesDropped, line.value("count").unwrap_or_default().to_owned())
         }

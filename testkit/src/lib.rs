@@ -15,6 +15,7 @@ pub mod gate;
 pub mod hostile_files;
 pub mod incidents;
 pub mod limits;
+pub mod log_server;
 pub mod mutate;
 pub mod overwrite;
 pub mod power_loss;

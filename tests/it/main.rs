@@ -10,6 +10,7 @@ mod diagnosis;
 mod documentation;
 mod frozen;
 mod layering;
+mod log_search;
 mod logs;
 mod many_rows;
 mod mistakes;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::capture;
 use crate::cli::attaching;
 use crate::cli::config::logs::LogArgs;
+use crate::cli::config::tls::TlsArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
@@ -19,6 +20,7 @@ Examples:
   operator attach chaos-01 \\
       --log tikv-1=/var/log/tikv/tikv.log --log pd0=pd.log.gz
   operator attach incident --log 'store 4=logs/tikv-4/' --tz +08:00
+  operator attach tonight --logs               asks the nodes themselves
   kubectl logs --timestamps basic-tikv-0 > tikv-0.log
   operator attach incident --log basic-tikv-0=tikv-0.log \\
       --to with-logs.capture
@@ -30,7 +32,12 @@ stands in *_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docke
 them; plain, gzipped and rotated. Of the time of the recording, lines are counted by message, \
 and lines that say what no metric says are kept, without keys, SQL and addresses. All files of a \
 node are attached at once. Of pods and events of Kubernetes, all files at once too: how \
-containers of the cluster ended, evictions, failing probes, and what became of their machines.";
+containers of the cluster ended, evictions, failing probes, and what became of their machines.
+
+With --logs the capture's members and stores are asked, one at a time, at the addresses that PD \
+lists: TiKV and PD since 4.0.16 search their own log files, where they write text to files. Of a \
+recording of more than an hour, an hour around what broke first is asked for, or the last one. A \
+node that gives no line is told, and stands in the capture.";
 
 /// Arguments of `attach`.
 #[derive(Debug, Args)]
@@ -41,6 +48,8 @@ pub struct AttachArgs {
     run: OsString,
     #[command(flatten)]
     logs: LogArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Write a new file, which must not exist, and leave the capture as it is
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -53,7 +62,7 @@ pub struct AttachArgs {
 /// Where there is no such run, a log cannot be read or placed in time, or the capture cannot be written.
 pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
     if args.logs.is_empty() {
-        let what = "name a log: --log NODE=PATH, or what kubectl printed: --kubectl FILE";
+        let what = "name a log: --log NODE=PATH, --logs to ask the nodes, or --kubectl FILE";
         return Err(CliError::Usage(what.to_owned()).into());
     }
     let found = lookup::find(&global.dir, &args.run)?;
@@ -69,7 +78,9 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
         }
         None => &found,
     };
-    let attached = attaching::attach(path, &args.logs).inspect_err(|_| {
+    let http = args.tls.options();
+    let tell = |text: &str| global.tell(text);
+    let attached = attaching::attach(path, &args.logs, &http, tell).inspect_err(|_| {
         // A new file without its logs is nobody's; where it cannot be removed, the first error says more.
         if args.to.is_some() {
             let _ = capture::remove(path);

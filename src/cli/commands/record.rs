@@ -29,6 +29,7 @@ use crate::model::{RunName, Timestamp, escape, escape_path};
 use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
 use crate::report;
+use crate::source::HttpOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,10 +76,10 @@ of the past five minutes is copied. The verdict is printed, and its exit code re
 Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset \
 from now such as -2h; in --to also one from --from such as +5m.
 
-With --log, logs of nodes are read when the recording has ended, and what they say of its time \
-is part of the capture: see `operator attach --help`.
+With --log and --logs, logs of nodes are read when the recording has ended, and what they say of \
+its time is part of the capture: see `operator attach --help`.
 
-The keys of --config are the long flags but --log and --tz: `pd = [\"http://pd0:2379\"]`, `for = \
+The keys of --config are the long flags but those of logs: `pd = [\"http://pd0:2379\"]`, `for = \
 \"10m\"`. Secrets come from files or the environment and are never written anywhere: a URL with \
 a user and a password belongs into PROMETHEUS_URL or the file of --config. Of a URL, the capture \
 keeps scheme, host, port and the path, with *** for each part of the path that does not read as \
@@ -152,15 +153,16 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let has_logs = !args.logs.is_empty();
     if has_logs && plan.retention.is_some() {
         let why =
-            "--log is for a recording in one file: attach logs to a segment by `operator attach`";
+            "logs are for a recording in one file: attach them to a segment by `operator attach`";
         return Err(CliError::Usage(why.to_owned()).into());
     }
     let course = course(&plan, around, args.once)?;
     let is_judged = !matches!(course, Course::Planned);
     let path = plan.path.clone();
+    let http = plan.sources.pd_options();
     let end = crate::cli::block_on(record(global, plan, now, course))?;
     if has_logs {
-        attach(global, &path, &args.logs)?;
+        attach(global, &path, &args.logs, &http)?;
     }
     if !is_judged {
         return Ok(Code::Ok);
@@ -174,8 +176,8 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
 }
 
 /// Attaches logs to the capture that was recorded.
-fn attach(global: &Global, path: &Path, logs: &LogArgs) -> anyhow::Result<()> {
-    let attached = attaching::attach(path, logs)
+fn attach(global: &Global, path: &Path, logs: &LogArgs, http: &HttpOptions) -> anyhow::Result<()> {
+    let attached = attaching::attach(path, logs, http, |text| global.tell(text))
         .with_context(|| format!("{} is recorded, and logs are not attached", escape_path(path)))?;
     for one in &attached {
         match global.format {

@@ -1,4 +1,5 @@
-//! `--log NODE=PATH`: which files are which node's log; `--kubectl FILE`: what Kubernetes said.
+//! `--log NODE=PATH`: which files are which node's log; `--logs`: nodes are asked for them; `--kubectl FILE`: what
+//! Kubernetes said.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,6 +21,9 @@ pub struct LogArgs {
     /// name, an address, a host or a pod. Repeatable
     #[arg(long = "log", value_name = "NODE=PATH")]
     pub logs: Vec<OsString>,
+    /// Ask every member and store that PD lists for its log, at the address that PD lists, of at most an hour
+    #[arg(long = "logs")]
+    pub search: bool,
     /// What `kubectl get pods,events -o json` printed: how containers ended, evictions, failing probes. Repeatable
     #[arg(long, value_name = "FILE")]
     pub kubectl: Vec<PathBuf>,
@@ -31,7 +35,7 @@ pub struct LogArgs {
 impl LogArgs {
     /// Whether there is anything to read.
     pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.kubectl.is_empty()
+        self.logs.is_empty() && self.kubectl.is_empty() && !self.search
     }
 
     /// The files of each node, ascending by node and path.

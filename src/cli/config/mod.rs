@@ -11,5 +11,6 @@ pub(super) mod scraping;
 pub(super) mod sources;
 pub(super) mod subjects;
 pub(super) mod tiup;
+pub(super) mod tls;
 pub(super) mod told;
 pub(super) mod viewed;

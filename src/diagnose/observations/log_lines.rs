@@ -79,6 +79,7 @@ fn tells(line: &LogEvent) -> bool {
         LogKind::DiskUsage => line.value("to").is_none_or(|to| to.contains("Full")),
         LogKind::ApiCall => line.value("method") != Some("GET"),
         LogKind::Coverage
+        | LogKind::Unread
         | LogKind::Example
         | LogKind::Configuration
         | LogKind::Started

@@ -1,0 +1,148 @@
+//! A node that is asked for lines of its log by gRPC, on loopback.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A line as the node's parser sees it: when, the number of its level, the rest.
+pub type FoundLine = (i64, u8, &'static str);
+
+/// How a node answers.
+#[derive(Clone, Copy, Debug)]
+pub enum Answering {
+    /// It sends these lines, and a status of success.
+    Lines(&'static [FoundLine]),
+    /// It sends a status with a number and a text alone.
+    Refuses(u8, &'static str),
+    /// It sends these lines, and breaks the stream off.
+    BreaksOff(&'static [FoundLine]),
+    /// It sends these lines, and a status with a number and a text.
+    Fails(&'static [FoundLine], u8, &'static str),
+    /// It sends what is no message.
+    Garbage,
+}
+
+/// The node; it is gone when this is dropped.
+pub struct LogServer {
+    /// Its host and port.
+    pub address: String,
+    /// The body and the path of each request so far.
+    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    task: JoinHandle<()>,
+}
+
+impl LogServer {
+    /// Starts a node that answers each request so.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error where no port is free.
+    pub async fn start(answering: Answering) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let seen = Arc::clone(&seen);
+                let service =
+                    service_fn(move |request| answer(request, answering, Arc::clone(&seen)));
+                tokio::spawn(async move {
+                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    // A client that leaves ends the connection and nothing else.
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(Self { address, requests, task })
+    }
+
+    /// The path and the body of each request so far.
+    pub fn requests(&self) -> Vec<(String, Vec<u8>)> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for LogServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+type Frames = Vec<std::io::Result<Frame<Bytes>>>;
+type Body =
+    StreamBody<futures_util::stream::Iter<std::vec::IntoIter<std::io::Result<Frame<Bytes>>>>>;
+
+async fn answer(
+    request: Request<Incoming>,
+    answering: Answering,
+    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+    seen.lock().unwrap_or_else(PoisonError::into_inner).push((path, body));
+    let data = |bytes: Vec<u8>| Ok(Frame::data(Bytes::from(bytes)));
+    let mut headers = HeaderMap::new();
+    let frames: Frames = match answering {
+        Answering::Lines(lines) => vec![data(message(lines)), Ok(Frame::trailers(status(0, "")))],
+        Answering::Refuses(number, text) => {
+            headers = status(number, text);
+            Vec::new()
+        }
+        Answering::BreaksOff(lines) => {
+            vec![data(message(lines)), Err(std::io::Error::other("broken off"))]
+        }
+        Answering::Fails(lines, number, text) => {
+            vec![data(message(lines)), Ok(Frame::trailers(status(number, text)))]
+        }
+        Answering::Garbage => vec![data(vec![0, 0, 0, 0, 2, 0xff, 0xff])],
+    };
+    let mut response = Response::new(StreamBody::new(futures_util::stream::iter(frames)));
+    *response.headers_mut() = headers;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    Ok(response)
+}
+
+fn status(number: u8, text: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("grpc-status", HeaderValue::from(u16::from(number)));
+    headers.insert("grpc-message", HeaderValue::from_static(text));
+    headers
+}
+
+/// A `SearchLogResponse` with gRPC's header.
+fn message(lines: &[FoundLine]) -> Vec<u8> {
+    let mut response = Vec::new();
+    for (at, level, line) in lines {
+        let mut one = vec![1 << 3];
+        put_length(&mut one, *at as u64);
+        one.extend([2 << 3, *level, 3 << 3 | 2]);
+        put_length(&mut one, line.len() as u64);
+        one.extend(line.bytes());
+        response.push(1 << 3 | 2);
+        put_length(&mut response, one.len() as u64);
+        response.extend(one);
+    }
+    let mut framed = vec![0];
+    framed.extend((response.len() as u32).to_be_bytes());
+    framed.extend(response);
+    framed
+}
+
+fn put_length(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
