@@ -3,8 +3,8 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on.
 
-use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, joined};
-use crate::timeline::entry::{Entry, EntryKind, Evidence, entry_duration};
+use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, duration_text, joined};
+use crate::timeline::entry::{Entry, EntryKind, Evidence};
 use crate::timeline::log_entries::log_entries;
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;
@@ -94,7 +94,7 @@ fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
     let began = format!("nothing observed from here ({}: {}){healed}", gap.reason, gap.detail);
     let mut entries = vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
     if gap.range.end < window.end {
-        let lasted = entry_duration(gap.range.millis());
+        let lasted = duration_text(gap.range.millis());
         let ended = format!("observed again after {lasted}");
         entries.push(entry(EntryKind::GapEnded, gap.range.end, ended));
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Timestamp, duration_text};
+use crate::model::Timestamp;
 
 /// What happened. The names are stable: they stand in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,16 +76,6 @@ pub struct Entry {
     pub text: String,
     /// What shows it.
     pub evidence: Evidence,
-}
-
-/// A length of time in an entry. The words of entries are part of what captures of format 1 answer, so it keeps the
-/// space that other lengths of time are without: `3m 05s`.
-pub(crate) fn entry_duration(millis: i64) -> String {
-    match millis {
-        ..60_000 => duration_text(millis),
-        60_000..3_600_000 => format!("{}m {:02}s", millis / 60_000, millis % 60_000 / 1_000),
-        _ => format!("{}h {:02}m", millis / 3_600_000, millis % 3_600_000 / 60_000),
-    }
 }
 
 /// `HH:MM:SS` in UTC of Unix seconds.

@@ -84,9 +84,10 @@ struct Health {
     last: Option<(usize, Timestamp)>,
 }
 
-/// A count as told last, and the entry that told it.
+/// A count as told last and as seen last, and the entry that told it.
 struct Count {
     told: u64,
+    seen: u64,
     drift: Option<Drift>,
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable, is_stale,
+    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable,
+    duration_text, is_stale,
 };
-use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text, entry_duration};
+use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
 /// A target counts as absent once it missed this many scrapes without a recorded gap.
 const MISSED_SCRAPES: i64 = 3;
@@ -81,13 +82,13 @@ impl UpState {
             }
             (Some(true), false) => {
                 let last = self.previous.map_or_else(String::new, |last| {
-                    format!(", last scraped {} before", entry_duration(at - last))
+                    format!(", last scraped {} before", duration_text(at - last))
                 });
                 Some((EntryKind::TargetDown, format!("up 1 -> 0{last}")))
             }
             (Some(false), true) => {
                 let lasted = self.down_since.map_or_else(String::new, |since| {
-                    format!(" after {}", entry_duration(at - since))
+                    format!(" after {}", duration_text(at - since))
                 });
                 Some((EntryKind::TargetUp, format!("up 0 -> 1{lasted}")))
             }
@@ -112,7 +113,7 @@ impl TargetChanges<'_> {
                 && self.missing(before, at, interval)
             {
                 self.absent(before, interval);
-                let lasted = entry_duration(at - before);
+                let lasted = duration_text(at - before);
                 let again = format!("there again after {lasted}");
                 self.push(at, EntryKind::TargetAppeared, again, &text);
             }

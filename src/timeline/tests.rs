@@ -332,7 +332,7 @@ fn a_region_check_is_told_at_its_ends() {
         told,
         [
             "60000 pd/pd0 down-peer: 10 regions",
-            "180000 pd/pd0 down-peer: none any more after 2m 00s, peak 16",
+            "180000 pd/pd0 down-peer: none any more after 2m00s, peak 16",
         ]
     );
 }
@@ -393,7 +393,7 @@ fn missing_samples_are_absence_only_where_no_gap_explains_them() {
         absent,
         [
             "45000 prometheus tikv/10.77.0.20:20180: no samples from here on",
-            "105000 prometheus tikv/10.77.0.20:20180: there again after 1m 15s",
+            "105000 prometheus tikv/10.77.0.20:20180: there again after 1m15s",
         ]
     );
     recording.gaps = vec![Gap {
@@ -407,7 +407,7 @@ fn missing_samples_are_absence_only_where_no_gap_explains_them() {
         lines(&recording),
         [
             "31000 recorder prometheus: nothing observed from here (timeout: query)",
-            "100000 recorder prometheus: observed again after 1m 09s",
+            "100000 recorder prometheus: observed again after 1m09s",
         ]
     );
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{PdAnswer, PdOutcome};
+use crate::model::{PdAnswer, PdOutcome, duration_text};
 use crate::pd::MembersDocument;
-use crate::timeline::entry::{EntryKind, entry_duration};
+use crate::timeline::entry::EntryKind;
 use crate::timeline::pd_changes::{Failures, PdChanges, SETTLE_MS, list, made};
 
 impl PdChanges {
@@ -41,7 +41,7 @@ impl PdChanges {
             PdOutcome::Answered { status, .. } => {
                 let Some(failures) = self.failures.remove(member) else { return };
                 if failures.announced {
-                    let silent = entry_duration(answer.observed() - failures.since);
+                    let silent = duration_text(answer.observed() - failures.since);
                     let count = failures.count;
                     let text = format!("answers again after {silent} ({count} requests lost)");
                     let value = format!("HTTP {status}");
@@ -88,7 +88,7 @@ impl PdChanges {
             (before, Some(leader)) => {
                 let lost = self.leader_lost.take();
                 let without = lost.map_or_else(String::new, |lost| {
-                    format!(", {} without one", entry_duration(at - lost))
+                    format!(", {} without one", duration_text(at - lost))
                 });
                 let text = match &before {
                     Some(before) if *before != leader => {
@@ -132,7 +132,7 @@ impl PdChanges {
                 (EntryKind::PdMemberUnhealthy, text)
             } else if health.unhealthy_by.is_empty() {
                 health.since = None;
-                let text = format!("healthy again after {}", entry_duration(at - since));
+                let text = format!("healthy again after {}", duration_text(at - since));
                 (EntryKind::PdMemberHealthy, text)
             } else {
                 let by = list(&health.healthy_by);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{PdAnswer, PdOperator};
-use crate::timeline::entry::{EntryKind, entry_duration};
+use crate::model::{PdAnswer, PdOperator, duration_text};
+use crate::timeline::entry::EntryKind;
 use crate::timeline::pd_changes::{BURST_MS, Burst, Check, PdChanges, SHARED_CONFIG, excerpt};
 
 impl PdChanges {
@@ -29,7 +29,7 @@ impl PdChanges {
             let entry = &mut self.entries[burst.entry];
             let lasted = match at - entry.at {
                 0 => String::new(),
-                millis => format!(" within {}", entry_duration(millis)),
+                millis => format!(" within {}", duration_text(millis)),
             };
             let regions = burst.regions.len().max(1);
             let noun = if regions == 1 { "region" } else { "regions" };
@@ -125,7 +125,7 @@ impl PdChanges {
                 self.checks.insert(name.to_owned(), Check { since: at, peak: count });
             }
             (Some(check), 0) => {
-                let lasted = entry_duration(at - check.since);
+                let lasted = duration_text(at - check.since);
                 let text = format!("none any more after {lasted}, peak {}", check.peak);
                 self.push(answer, EntryKind::RegionCheckCleared, subject, text, &value);
             }

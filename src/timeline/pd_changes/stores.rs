@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{PdAnswer, Store, StoreId};
-use crate::timeline::entry::{EntryKind, clock_text, entry_duration};
+use crate::model::{PdAnswer, Store, StoreId, duration_text};
+use crate::timeline::entry::{EntryKind, clock_text};
 use crate::timeline::pd_changes::{
     Count, DRIFT_MS, Drift, LEADER_WARM_UP_MS, PdChanges, SLOW_SCORE, subject,
 };
@@ -65,7 +65,7 @@ impl PdChanges {
         let mut text = format!("{} -> {}", before.state_name, store.state_name);
         if store.state_name == "Up" {
             if let Some(since) = self.not_up.remove(&store.id) {
-                text.push_str(&format!(" after {}", entry_duration(at - since)));
+                text.push_str(&format!(" after {}", duration_text(at - since)));
             }
         } else {
             self.not_up.entry(store.id).or_insert(at);
@@ -99,7 +99,7 @@ impl PdChanges {
         } else if score == 1
             && let Some(since) = self.slow.remove(&store.id)
         {
-            let text = format!("no longer slow after {}", entry_duration(at - since));
+            let text = format!("no longer slow after {}", duration_text(at - since));
             self.push(answer, EntryKind::StoreNotSlow, subject(store), text, &value());
         }
     }
@@ -109,46 +109,51 @@ impl PdChanges {
             (EntryKind::StoreLeaderCount, store.leader_count),
             (EntryKind::StoreRegionCount, store.region_count),
         ] {
-            self.counts.insert((store.id, kind), Count { told, drift: None });
+            self.counts.insert((store.id, kind), Count { told, seen: told, drift: None });
         }
     }
 
     /// A count is told where it differs from the one told last by at least 5 and by at least a
-    /// fifth of it, and always where it falls to zero or rises from zero. Where it goes on in the
-    /// same direction within [`DRIFT_MS`], the entry tells how far.
+    /// fifth of it, and always where it falls to zero or rises from zero. It is told from the count
+    /// that was seen last, or from the one told last where it went there in small steps. Where it goes
+    /// on in the same direction within [`DRIFT_MS`], the entry tells how far.
     pub(super) fn count(&mut self, answer: &PdAnswer, store: &Store, kind: EntryKind, now: u64) {
         let at = answer.observed();
         let key = (store.id, kind);
-        let Some(Count { told, drift }) = self.counts.remove(&key) else {
-            self.counts.insert(key, Count { told: now, drift: None });
+        let Some(Count { told, seen, drift }) = self.counts.remove(&key) else {
+            self.counts.insert(key, Count { told: now, seen: now, drift: None });
             return;
         };
-        let substantial = now.abs_diff(told) >= told.div_ceil(5).max(5);
-        if now == told || !(substantial || now == 0 || told == 0) {
-            self.counts.insert(key, Count { told, drift });
+        let is_change = |from: u64| {
+            let substantial = now.abs_diff(from) >= from.div_ceil(5).max(5);
+            now != from && (substantial || now == 0 || from == 0)
+        };
+        if !is_change(told) {
+            self.counts.insert(key, Count { told, seen: now, drift });
             return;
         }
+        let from = if is_change(seen) { seen } else { told };
         let (noun, field) = match kind {
             EntryKind::StoreLeaderCount => ("leaders", "leader_count"),
             _ => ("regions", "region_count"),
         };
         let goes_on = drift
-            .filter(|drift| at - drift.last <= DRIFT_MS && (now > told) == (told > drift.from));
+            .filter(|drift| at - drift.last <= DRIFT_MS && (now > from) == (told > drift.from));
         let drift = match goes_on {
             Some(drift) => {
                 let entry = &mut self.entries[drift.entry];
-                let lasted = entry_duration(at - entry.at);
+                let lasted = duration_text(at - entry.at);
                 entry.text = format!("{noun} {} -> {now} within {lasted}", drift.from);
                 entry.evidence.at = at;
                 entry.evidence.value = format!("{field} {now}");
                 Drift { last: at, ..drift }
             }
             None => {
-                let text = format!("{noun} {told} -> {now}");
+                let text = format!("{noun} {from} -> {now}");
                 self.push(answer, kind, subject(store), text, &format!("{field} {now}"));
-                Drift { entry: self.entries.len() - 1, from: told, last: at }
+                Drift { entry: self.entries.len() - 1, from, last: at }
             }
         };
-        self.counts.insert(key, Count { told: now, drift: Some(drift) });
+        self.counts.insert(key, Count { told: now, seen: now, drift: Some(drift) });
     }
 }
