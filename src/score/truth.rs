@@ -32,7 +32,15 @@ pub struct Truth {
     pub t_inject_ms: Option<i64>,
     /// Whether one of the fields [`DONE`] is there, be it null.
     says_what: bool,
+    /// A field that is none, and the one that it resembles, which is absent.
+    misspelt: Option<(String, &'static str)>,
 }
+
+/// How much a field that is none resembles the one that was meant, at least; see [`similar_names`].
+const LEAST_ALIKE: f64 = 0.8;
+
+/// All fields.
+const FIELDS: [&str; 6] = ["fault", "change", "node", "store_id", "address", "t_inject_ms"];
 
 /// The fields that say what was done.
 const DONE: [&str; 2] = ["fault", "change"];
@@ -59,6 +67,7 @@ impl Truth {
         let fields: Map<String, Value> = serde_json::from_slice(bytes)?;
         Ok(Self {
             says_what: DONE.iter().any(|field| fields.contains_key(*field)),
+            misspelt: misspelt(&fields),
             fault: read(&fields, "fault")?,
             change: read(&fields, "change")?,
             node: read(&fields, "node")?,
@@ -68,13 +77,36 @@ impl Truth {
         })
     }
 
-    /// Checks that it says what was done, if only that nothing was: a field that is spelt wrong is none.
+    /// Checks that it says what was done, if only that nothing was, and that no field is spelt wrong.
     ///
     /// # Errors
     ///
-    /// [`TruthError::SaysNothing`] where it does not.
+    /// [`TruthError::Misspelt`] or [`TruthError::SaysNothing`].
     pub fn check_fields(&self) -> Result<(), TruthError> {
+        if let Some((field, meant)) = &self.misspelt {
+            return Err(TruthError::Misspelt { field: field.clone(), meant });
+        }
         if self.says_what { Ok(()) } else { Err(TruthError::SaysNothing) }
+    }
+
+    /// Checks that it is about a store that is there, given the ids and addresses of those that are; of none, nothing
+    /// is known.
+    ///
+    /// # Errors
+    ///
+    /// [`TruthError::UnknownStore`] or [`TruthError::OtherAddress`].
+    pub fn check_store(&self, stores: &[(u64, String)]) -> Result<(), TruthError> {
+        let (Some(id), false) = (self.store_id, stores.is_empty()) else { return Ok(()) };
+        let Some((_, known)) = stores.iter().find(|(store, _)| *store == id) else {
+            let ids: Vec<String> = stores.iter().map(|(id, _)| id.to_string()).collect();
+            return Err(TruthError::UnknownStore { id, known: ids.join(", ") });
+        };
+        match &self.address {
+            Some(address) if host(address) != host(known) => {
+                Err(TruthError::OtherAddress { id, known: known.clone(), address: address.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What was done and where, for a person: `store_crash at tikv-0`.
@@ -108,11 +140,10 @@ impl Truth {
         if let (Some(a), Some(b)) = (self.store_id, target.store_id) {
             return a == b;
         }
-        let host = |address: &str| address.split(':').next().unwrap_or(address).to_owned();
         match (&self.address, &target.address) {
             (Some(a), Some(b)) => host(a) == host(b),
             (None, _) => self.node.is_none() || self.node.as_ref() == Some(&target.name),
-            (Some(a), None) => target.concerns.iter().any(|one| one.contains(host(a).as_str())),
+            (Some(a), None) => target.concerns.iter().any(|one| one.contains(host(a))),
         }
     }
 
@@ -165,6 +196,32 @@ pub enum TruthError {
         "it has neither \"fault\" nor \"change\": \"fault\": null says that nothing was broken"
     )]
     SaysNothing,
+    /// A field is none, and resembles one that is absent.
+    #[error("it has a field {field:?}, and no {meant:?}")]
+    Misspelt {
+        /// The field that is none.
+        field: String,
+        /// The field that it resembles.
+        meant: &'static str,
+    },
+    /// It is about a store that PD does not list.
+    #[error("PD lists no store {id}: it lists {known}")]
+    UnknownStore {
+        /// The store's id.
+        id: u64,
+        /// The ids of the stores that PD lists.
+        known: String,
+    },
+    /// The store that it is about has another address.
+    #[error("store {id} is at {known}, and not at {address}")]
+    OtherAddress {
+        /// The store's id.
+        id: u64,
+        /// Where PD says it is.
+        known: String,
+        /// Where the truth says it is.
+        address: String,
+    },
     /// A field has a value of another type.
     #[error("field {field:?}")]
     Field {
@@ -183,6 +240,21 @@ pub enum TruthError {
         /// Names that resemble it, as a question, or nothing.
         near: String,
     },
+}
+
+/// The host of an address with or without a port.
+fn host(address: &str) -> &str {
+    address.split(':').next().unwrap_or(address)
+}
+
+/// A field that is none, and the absent one that it resembles.
+fn misspelt(fields: &Map<String, Value>) -> Option<(String, &'static str)> {
+    let unknown: Vec<&str> =
+        fields.keys().map(String::as_str).filter(|name| !FIELDS.contains(name)).collect();
+    FIELDS.iter().filter(|field| !fields.contains_key(**field)).find_map(|field| {
+        let near = similar_names(field, unknown.iter().copied(), |_| LEAST_ALIKE, 1).pop();
+        near.map(|name| (name.to_owned(), *field))
+    })
 }
 
 /// The value of a field; `None` where it is absent or null.
@@ -224,7 +296,9 @@ mod tests {
         let mode = told(r#"{"fault": "store_crsh"}"#);
         assert!(mode.contains("\"fault\"") && mode.contains("did you mean store_crash"), "{mode}");
         let misspelt = Truth::parse(br#"{"falt": "store_crash"}"#).expect("it is an object");
-        assert!(matches!(misspelt.check_fields(), Err(TruthError::SaysNothing)));
+        assert!(matches!(misspelt.check_fields(), Err(TruthError::Misspelt { .. })));
+        let silent = Truth::parse(b"{}").expect("it is a truth");
+        assert!(matches!(silent.check_fields(), Err(TruthError::SaysNothing)));
     }
 
     #[test]

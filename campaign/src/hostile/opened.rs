@@ -169,7 +169,7 @@ fn row(
         let command = arguments[0];
         let out = scene.scratch.path().join("out.capture");
         let truth = scene.scratch.path().join("truth.json");
-        std::fs::write(&truth, "{}")?;
+        std::fs::write(&truth, r#"{"fault": null}"#)?;
         let replaced = arguments.iter().map(|argument| match *argument {
             "FILE" => path.to_owned(),
             "OUT" => out.clone(),

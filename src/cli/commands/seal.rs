@@ -16,6 +16,7 @@ use crate::cli::{Global, lookup};
 use crate::model::{Timestamp, escape, escape_path};
 use crate::report;
 use crate::score::Truth;
+use crate::session::{Session, View};
 
 /// The largest ground truth, in bytes. It is usually a page of text.
 const MAX_TRUTH_BYTES: u64 = 16 << 20;
@@ -76,16 +77,14 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
     check_place(&path, &checked, args)?;
+    checked.check_fields().with_context(bad_truth)?;
+    checked.check_modes().with_context(bad_truth)?;
+    checked.check_store(&stores(&path)?).with_context(bad_truth)?;
+    if checked.fault.is_some() && checked.t_inject_ms.is_none() {
+        remark("warning: without t_inject_ms nobody can say how long after it a fault was named");
+    }
     if args.dry_run {
-        checked.check_fields().with_context(bad_truth)?;
-        checked.check_modes().with_context(bad_truth)?;
         return told_dry(global, &checked, path.shown());
-    }
-    if let Err(error) = checked.check_fields() {
-        remark(&format!("warning: {error}"));
-    }
-    if let Err(error) = checked.check_modes() {
-        remark(&format!("warning: {error}, so this capture cannot score"));
     }
     capture::seal_truth(&path, &truth)?;
     match global.format {
@@ -98,6 +97,13 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The stores that PD lists, with their addresses.
+fn stores(path: &Path) -> anyhow::Result<Vec<(u64, String)>> {
+    let nodes = Session::open(path)?.load(View::WHOLE)?.evidence()?.nodes;
+    let known = nodes.stores.into_iter();
+    Ok(known.filter_map(|store| Some((store.id?.0, store.address))).collect())
 }
 
 /// Refuses a truth of another time than the run's, and one where another is sealed unless that is to be replaced.
