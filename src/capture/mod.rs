@@ -39,6 +39,7 @@ pub use file::{
     CAPTURE_END, CAPTURE_TAG, FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed,
 };
 pub use inventory::Inventory;
+pub use lock::LockFile;
 pub use maintain::{
     add_event, compact, compact_as, copy, copy_as, remove, seal_truth, unseal_truth,
 };

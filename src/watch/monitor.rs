@@ -11,7 +11,8 @@ use super::alerts::Alerts;
 use super::notifiers::Notifiers;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::{
-    Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named, notices,
+    Cause, Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named,
+    notices,
 };
 use crate::model::{ClockOffset, RunName, Timestamp, Told, escape_json};
 use crate::record::{CommitIncrement, Incident, RecentWindow};
@@ -84,6 +85,8 @@ pub struct Monitor {
     pub run: RunName,
     /// When its segment began: what was over by then is no incident of it.
     pub begun: Timestamp,
+    /// When this watch began: what was over by then is nothing to tell.
+    pub since: Timestamp,
     /// What the notifiers are told of.
     pub occasion: Occasion,
     /// The verdict before.
@@ -138,9 +141,12 @@ impl Monitor {
         let Ok(verdict) = diagnose_surveyed(&mut evidence, survey);
         let new = notices(self.before.as_ref(), &verdict, known.window.start);
         self.note_incident(&verdict, &new);
-        let outcome_turned = outcome_turned(self.outcome, verdict.outcome);
+        let was_over = |end: Option<Timestamp>| end.is_some_and(|end| end < self.since);
+        let outcome = outcome_since(&verdict, self.since);
+        let outcome_turned = outcome_turned(self.outcome, outcome);
         let turned = outcome_turned || new.iter().any(|one| one.about == Subject::Cause);
-        let told = outcome_turned || new.iter().any(|one| self.occasion.includes(one.about));
+        let is_told = |one: &Notice| self.occasion.includes(one.about) && !was_over(one.end_ms);
+        let told = outcome_turned || new.iter().any(is_told);
         let judged = Judged { run: &self.run, verdict: &verdict, notices: &new, is_turn: turned };
         (self.audience)(&judged);
         if told && let Some(notifiers) = &self.notifiers {
@@ -149,8 +155,8 @@ impl Monitor {
         if let Some((alerts, notifiers)) = self.alerts.as_mut().zip(self.notifiers.as_ref()) {
             notifiers.alert(alerts.update(&verdict, known.window.start));
         }
-        if self.outcome.is_some() || verdict.outcome != Outcome::CannotTell {
-            self.outcome = Some(verdict.outcome);
+        if self.outcome.is_some() || outcome != Outcome::CannotTell {
+            self.outcome = Some(outcome);
         }
         self.before = Some(verdict);
     }
@@ -174,6 +180,15 @@ impl Monitor {
     }
 }
 
+/// The outcome for somebody who began to watch at `since`: what was over by then is nothing to tell.
+fn outcome_since(verdict: &Verdict, since: Timestamp) -> Outcome {
+    let was_over = |cause: &Cause| cause.end_ms.is_some_and(|end| end < since);
+    match verdict.outcome {
+        Outcome::Fault if verdict.causes.iter().all(was_over) => Outcome::NoFault,
+        outcome => outcome,
+    }
+}
+
 /// Whether the outcome is another one. The first outcome is one only where something is broken: that it
 /// cannot be told yet, or that nothing is wrong, is no reason to wake anybody.
 fn outcome_turned(before: Option<Outcome>, outcome: Outcome) -> bool {
@@ -186,6 +201,7 @@ pub type Judging = JoinHandle<()>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::{Target, TargetKind};
 
     #[test]
     fn the_start_of_a_watch_is_no_turn_unless_something_is_broken() {
@@ -195,6 +211,19 @@ mod tests {
         assert!(outcome_turned(Some(Outcome::NoFault), Outcome::CannotTell));
         assert!(outcome_turned(Some(Outcome::Fault), Outcome::NoFault));
         assert!(!outcome_turned(Some(Outcome::Fault), Outcome::Fault));
+    }
+
+    #[test]
+    fn a_fault_that_was_over_when_the_watch_began_is_nothing_to_tell() {
+        let at = Timestamp::from_millis;
+        let cause = |end_ms| {
+            let target = Target::named(TargetKind::Store, "store 4");
+            Cause::bare("store_crash", target, at(1_000), end_ms)
+        };
+        let outcome = |causes| outcome_since(&Verdict::bare(at(9_000), causes), at(5_000));
+        assert_eq!(outcome(vec![cause(Some(at(2_000)))]), Outcome::NoFault);
+        assert_eq!(outcome(vec![cause(Some(at(6_000)))]), Outcome::Fault);
+        assert_eq!(outcome(vec![cause(Some(at(2_000))), cause(None)]), Outcome::Fault);
     }
 
     #[test]

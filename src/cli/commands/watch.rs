@@ -14,7 +14,7 @@ use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan};
-use crate::cli::config::retention::{self, Incident};
+use crate::cli::config::retention::{self, Incident, RunLock};
 use crate::cli::config::sources;
 use crate::cli::exit::CliError;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
@@ -173,6 +173,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     let mut plan = plan::live_plan(global, args.live, now)?;
     let run = plan.run.clone();
     let retention = plan.retention.context("what is watched is kept for a time")?;
+    let _lock = RunLock::take(&global.dir, &run)?;
     let segment =
         record::current_segment(&global.dir, &run, &retention, ResumePolicy::WhileRecent, now)?;
     plan.run = segment.name.clone();
@@ -240,6 +241,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,
+        since: clock::now(),
         occasion,
         before: None,
         outcome: None,

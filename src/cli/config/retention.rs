@@ -1,12 +1,14 @@
 //! The arguments that limit how much of a recording is kept, and the messages about its segments.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Args;
 use serde_json::json;
 
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, LockFile};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::Format;
 use crate::cli::terminal::progress::Reporter;
@@ -75,6 +77,28 @@ pub fn check_name(run: &RunName, subject: &str) -> Result<(), CliError> {
         return Ok(());
     };
     Err(CliError::Usage(text))
+}
+
+/// That no other recorder writes segments of a run, for as long as this lives.
+pub struct RunLock(Option<LockFile>);
+
+impl RunLock {
+    /// Acquires it for the segments of `run` in `dir`, before any of them is begun.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError::Locked`] where another recorder holds it, and those of making the directory or the file.
+    pub fn take(dir: &Path, run: &RunName) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("cannot make {}", escape_path(dir)))?;
+        Ok(Self(Some(LockFile::take(&dir.join(run.as_str()))?)))
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(LockFile::release);
+    }
 }
 
 /// A listener that prints every event in the files of a run.
@@ -163,6 +187,18 @@ mod tests {
         for wrong in ["", "many", "-1GB", "0"] {
             assert!(retention(None, Some(wrong)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_recorder_at_a_time_writes_segments_of_a_run() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let take = |name| RunLock::take(dir.path(), &RunName::new(name).expect("a name"));
+        let held = take("prod").expect("nobody holds it");
+        assert!(take("prod").is_err());
+        assert!(take("test").is_ok());
+        drop(held);
+        assert!(take("prod").is_ok());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("it is there").count(), 0);
     }
 
     #[test]
