@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
-use crate::capture::UnpackedCapture;
+use crate::capture::{CaptureReader, UnpackedCapture};
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
 
@@ -166,13 +166,21 @@ fn places(dir: &Path) -> Vec<PathBuf> {
     places
 }
 
-/// The capture of a directory that was modified last; of two modified at the same time, the later name.
+/// The most captures of a directory that are opened to find the latest: those that were modified last.
+const OPENED: usize = 32;
+
+/// The capture of a directory that was recorded last, also where another was marked or sealed since. Of those
+/// that cannot be opened, or that end at the same time, the one that was modified last.
 fn latest(dir: &Path) -> Option<PathBuf> {
-    captures(dir)
-        .into_iter()
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-        .max()
-        .map(|(_, path)| path)
+    let modified = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
+    let mut newest: Vec<_> =
+        captures(dir).into_iter().filter_map(|path| Some((modified(&path)?, path))).collect();
+    newest.sort();
+    let opened = newest.into_iter().rev().take(OPENED).map(|(modified, path)| {
+        let end = CaptureReader::open(&path).map(|reader| reader.window().end).ok();
+        (end, modified, path)
+    });
+    opened.max().map(|(_, _, path)| path)
 }
 
 fn nearest(dir: &Path, name: &str) -> Vec<String> {
