@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, PipeReader, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, ExitStatus, Stdio};
@@ -140,6 +140,9 @@ impl Around {
 
     async fn run_between(&self, path: &Path, user: &Receiver<Stop>) -> CommandEnd {
         if clock::unless_stopped(user, sleep(self.before)).await.is_none() {
+            remark("stopped before the command was to begin, so it was not run");
+            let at = clock::now();
+            put(path, vec![event(at, format!("was not run: {}", self.name()))]).await;
             return CommandEnd::Interrupted;
         }
         if self.before >= LEAST_BEFORE && observes_nothing(path) {
@@ -215,7 +218,10 @@ fn how(status: Option<ExitStatus>, is_stopped: bool) -> String {
     match (status.and_then(|status| status.code()), is_stopped) {
         (_, true) => "was stopped".to_owned(),
         (Some(code), _) => format!("ended with exit code {code}"),
-        (None, _) => "was ended by a signal".to_owned(),
+        (None, _) => match status.and_then(|status| status.signal()) {
+            Some(number) => format!("was ended by signal {number}"),
+            None => "was ended by a signal".to_owned(),
+        },
     }
 }
 
@@ -258,6 +264,7 @@ impl Printed {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         if output.left_out > 0 {
             last.fields.insert("lines_left_out".to_owned(), output.left_out.to_string());
+            last.text.push_str(&format!("; {} lines of its output left out", output.left_out));
         }
         let lines = output.first.iter().chain(&output.last);
         let lines = lines.map(|(at, line)| event(*at, format!("printed: {line}")));

@@ -22,7 +22,8 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
     for metric in TIMELINE_METRICS {
         series.extend(reader.select(&[LabelMatcher::equal("__name__", metric)], window)?);
     }
-    let inside = |event: &Event| window.contains(event.at);
+    // What somebody did stands on the timeline also where nothing was observed any more.
+    let inside = |event: &Event| range.contains(event.at);
     Ok(Recording {
         meta: reader.meta().clone(),
         window,
