@@ -24,6 +24,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod told;
+mod way;
 
 pub use beside::{BESIDE_METRICS, Beside, PodName};
 pub use by_labels::store_id_of;
@@ -34,3 +35,4 @@ pub use reason::Reason;
 pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};
 pub use shown::METRICS;
 pub use target::{ScrapeTarget, target_identity};
+pub use way::Way;

@@ -40,10 +40,21 @@ impl StoreNode {
         self.id.map_or_else(|| self.address.clone(), |id| format!("store {id}"))
     }
 
+    /// The host of its address.
+    pub fn host(&self) -> &str {
+        host_of(&self.address)
+    }
+
     /// Whether it shows TiKV's metrics, if it is scraped at all.
     pub fn is_tikv(&self) -> bool {
         self.component == Component::Tikv
     }
+}
+
+/// The host of a host and a port, without the brackets around IPv6.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// A member of PD, and the scrape target that it is.

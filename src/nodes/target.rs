@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::address::{host, short_name};
+use super::beside::PodName;
 use super::component::{exposing, named};
 use crate::model::{Component, Labels, Series, TargetKey};
 
@@ -49,6 +50,16 @@ const POD_LABELS: [&str; 4] = ["pod", "kubernetes_pod_name", "pod_name", "export
 /// The pod that the labels of a target name.
 pub(super) fn pod_of(labels: &Labels) -> Option<&str> {
     POD_LABELS.iter().find_map(|name| labels.get(name))
+}
+
+/// Labels that name the namespace of a target's pod.
+const NAMESPACE_LABELS: [&str; 2] = ["namespace", "kubernetes_namespace"];
+
+/// The pod that the labels of a target name, with its namespace where they name that too.
+pub(super) fn pod_name_of(labels: &Labels) -> Option<PodName> {
+    let namespace = NAMESPACE_LABELS.iter().find_map(|name| labels.get(name));
+    let namespace = namespace.unwrap_or_default().to_owned();
+    pod_of(labels).map(|name| PodName { namespace, name: name.to_owned() })
 }
 
 /// Labels that stand for `instance` where that was dropped, the narrowest first.

@@ -12,8 +12,8 @@ use crate::capture::{self, CaptureError, CaptureReader};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
+use crate::model::shell_word;
 use crate::model::{RunName, escape_path};
-use crate::report::shell_word;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -153,10 +153,7 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
             .collect(),
     });
     claim.readings.push(reading.read_at(stretch.peak_at));
-    let address = &known.address;
-    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-    Some(claim.unchecked(
-        "what fills it",
-        &format!("ssh {host} 'df -h; du -xh --max-depth=2 / | sort -h | tail'"),
-    ))
+    let way = observed.evidence.nodes.way_to_store(store);
+    let command = way.run("df -h; du -xh --max-depth=2 / | sort -h | tail");
+    Some(claim.unchecked("what fills it", &command))
 }

@@ -148,7 +148,10 @@ fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             range: TimeRange::new(start, end.unwrap_or(observed.open())),
             uncertainty_ms: 15_000,
             lasts: end.is_none(),
-            text: format!("{} targets have no samples", instances.len()),
+            text: match instances.len() {
+                1 => "1 target has no samples".to_owned(),
+                several => format!("{several} targets have no samples"),
+            },
             read: ("up", "the last before".to_owned()),
             plot: Vec::new(),
         }));

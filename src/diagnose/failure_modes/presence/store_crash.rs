@@ -38,7 +38,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             Some(_) => found.push(claim),
             None => {
                 let what = "whether it comes back: no new process was seen";
-                found.push(claim.unchecked(what, "systemctl status tikv; dmesg | tail"));
+                let way = observed.evidence.nodes.way_to_store(outage.store);
+                found.push(claim.unchecked(what, &way.end_of("tikv")));
             }
         }
     }

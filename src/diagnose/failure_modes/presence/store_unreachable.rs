@@ -34,15 +34,12 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let gone = unplanned(observed, Presence::Gone).map(|outage| {
-        let address = &observed.evidence.nodes.stores[outage.store].address;
-        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        let way = observed.evidence.nodes.way_to_store(outage.store);
         let mut claim = claim(observed, outage, witnesses(outage));
         claim.detail = whereabouts(observed, outage).map(str::to_owned);
         claim.unchecked(
             "whether its counters go on: store_pause and store_partition look alike until then",
-            &format!(
-                "ssh {host} 'pgrep -a tikv-server; grep State /proc/$(pgrep tikv-server)/status'"
-            ),
+            &way.state_of("tikv-server"),
         )
     });
     let mut found: Vec<Claim> = gone.collect();
@@ -69,7 +66,8 @@ fn lost(observed: &ObservedWindow<'_>, one: &LostStore) -> Claim {
         read: ("PD /stores state_name", one.state.clone()),
         plot: Vec::new(),
     }));
-    claim.unchecked("whether its process runs", "systemctl status tikv; tail -n 50 tikv.log")
+    let way = observed.evidence.nodes.way_to_store(one.store);
+    claim.unchecked("whether its process runs", &way.state_of("tikv-server"))
 }
 
 /// How often a store sends a heartbeat, in milliseconds.

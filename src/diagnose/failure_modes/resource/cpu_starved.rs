@@ -96,10 +96,10 @@ fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         if !shown.is_empty() {
             return claim;
         }
-        let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
+        let way = observed.evidence.nodes.way_to_store(node.node);
         claim.unchecked(
             "the throttling of its cgroup",
-            &format!("ssh {host} 'cat /sys/fs/cgroup/**/cpu.stat; top -b -n 1 | head -20'"),
+            &way.run("cat /sys/fs/cgroup/**/cpu.stat; top -b -n 1 | head -20"),
         )
     });
     slow.collect()

@@ -60,13 +60,13 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim = claim.but("neither probes nor synced writes of the disk take longer");
         }
         if node.has(Stage::Threads) {
-            claim = claim.but("threads wait too, as they do behind a slow disk");
+            claim = claim.but("its threads wait too: they could be what is slow, and the disk not");
         }
         if !shown.is_empty() {
             return claim;
         }
-        let host = known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
-        claim.unchecked("the device itself", &format!("ssh {host} iostat -x 5 3"))
+        let way = observed.evidence.nodes.way_to_store(node.node);
+        claim.unchecked("the device itself", &way.run("iostat -x 1 3"))
     });
     slow.collect()
 }

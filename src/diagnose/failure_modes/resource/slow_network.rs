@@ -69,12 +69,8 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             if !shown.is_empty() {
                 return claim;
             }
-            let host =
-                known.address.rsplit_once(':').map_or(known.address.as_str(), |(host, _)| host);
-            claim.unchecked(
-                "round trips and retransmissions",
-                &format!("ping -c 20 {host}; ssh {host} ss -ti"),
-            )
+            let way = observed.evidence.nodes.way_to_store(node.node);
+            claim.unchecked("round trips and retransmissions", &way.run("ss -ti"))
         })
         .collect();
     let members = observed.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
