@@ -51,7 +51,7 @@ pub enum Impact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Up to two minutes before the earliest onset.
+    /// Up to two minutes before the earliest onset, as far as every server's requests are counted.
     Before,
     /// From the onset to the end.
     During,

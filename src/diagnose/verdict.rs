@@ -132,6 +132,9 @@ pub struct Consequence {
     pub onset_ms: Timestamp,
     /// What happened, in a clause for a person.
     pub text: String,
+    /// The finding that shows it; absent where it is what another mode claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
 }
 
 /// A claim of a failure mode that was discarded, or a mode that was not even claimed.
@@ -180,6 +183,13 @@ impl Cause {
             explains: Vec::new(),
             advice: None,
         }
+    }
+}
+
+impl Verdict {
+    /// Whether it is about faults all of which ended.
+    pub fn is_over(&self) -> bool {
+        self.outcome == Outcome::Fault && self.causes.iter().all(|cause| cause.end_ms.is_some())
     }
 }
 

@@ -100,7 +100,7 @@ pub(in crate::diagnose) fn outage(
 }
 
 fn missed_heartbeats(evidence: &Evidence, store: &StoreNode, silence: &Silence) -> Finding {
-    let text = format!("no heartbeat reaches PD {}", lasted(silence.last, silence.next));
+    let text = format!("no heartbeat reaches PD {}", lasted(silence.missed, silence.next));
     let path = "PD /stores last_heartbeat".to_owned();
     let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
     let listed = |heard| history.and_then(|history| listed_at(evidence, history, heard));
@@ -135,9 +135,10 @@ fn failed_scrapes_of_store(
 ) -> Finding {
     let silence = &scrapes.silence;
     let took = scrapes.took_s.map(seconds).unwrap_or_default();
+    let typical = if scrapes.failed > 1 { " (median)" } else { "" };
     let how = match scrapes.refused() {
-        Some(true) => format!(", refused within {took}"),
-        Some(false) => format!(", each given up after {took}"),
+        Some(true) => format!(", refused after {took}{typical}"),
+        Some(false) => format!(", given up after {took}{typical}"),
         None => String::new(),
     };
     let failed = scrapes_failed(scrapes.failed);

@@ -145,7 +145,7 @@ fn stretches(served: &ClientRequests<'_>, cause: &Cause, known: TimeRange) -> Ve
     let from = earliest.saturating_add_millis(-BESIDE_MS);
     let to = end.saturating_add_millis(BESIDE_MS);
     let parts = [
-        (Part::Before, from, earliest),
+        (Part::Before, from, served.counted_by(earliest)),
         (Part::During, cause.onset_ms, end),
         (Part::After, end, to),
     ];

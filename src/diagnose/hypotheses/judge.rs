@@ -20,7 +20,7 @@ use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
 use crate::diagnose::hypotheses::summary::summary;
-use crate::diagnose::observations::{CLIENT_METRICS, HOST_METRICS, is_latency};
+use crate::diagnose::observations::{CLIENT_METRICS, HOST_METRICS, is_latency, silent_just_now};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
@@ -197,7 +197,7 @@ fn verdict(
         schema: SCHEMA,
         outcome,
         as_of_ms: evidence.as_of,
-        summary: summary(outcome, &causes, &changes, &unchecked),
+        summary: summary(outcome, &causes, &changes, &unchecked, &silent_just_now(evidence)),
         damage: evidence.loss.as_ref().map(Damaged::new),
         clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
@@ -308,6 +308,7 @@ fn consequence(hypothesis: &Hypothesis<'_>) -> Consequence {
         target: hypothesis.claim.target.clone(),
         onset_ms: hypothesis.claim.onset,
         text: hypothesis.mode.says.to_owned(),
+        finding: None,
     }
 }
 
@@ -330,6 +331,7 @@ fn add_consequences(causes: &mut [Cause], findings: &[Finding]) {
                 target: finding.target.clone(),
                 onset_ms: finding.onset_ms,
                 text: finding.text.clone(),
+                finding: Some(finding.id.clone()),
             });
         }
     }

@@ -1,14 +1,23 @@
 //! A verdict in one sentence.
 
 use crate::diagnose::hypotheses::mode::Unchecked;
+use crate::diagnose::observations::SilentNode;
 use crate::diagnose::verdict::{Cause, Outcome};
+use crate::model::Timestamp;
 
-/// The verdict in one sentence: its first cause or change, and how many more there are.
+/// The time of day of an instant, UTC.
+fn of_day(at: Timestamp) -> String {
+    at.to_string().chars().skip(11).take(8).collect()
+}
+
+/// The verdict in one sentence: its first cause or change, and how many more there are. Where there
+/// is neither, nodes that do not answer just now.
 pub fn summary(
     outcome: Outcome,
     causes: &[Cause],
     changes: &[Cause],
     unchecked: &[Unchecked],
+    silent: &[SilentNode],
 ) -> String {
     let also = |others: usize, what: &str| match others {
         0 => String::new(),
@@ -30,6 +39,13 @@ pub fn summary(
                 change.target.text(),
                 change.says
             )
+        }
+        _ if !silent.is_empty() => {
+            let since = |one: &SilentNode| format!("{} since {}", one.name, of_day(one.since));
+            let nodes: Vec<String> = silent.iter().map(since).collect();
+            let have = if nodes.len() == 1 { "has" } else { "have" };
+            let nodes = nodes.join(", ");
+            format!("no fault so far: {nodes} {have} not answered, too short to tell")
         }
         _ => {
             let normal = "no fault: nothing departs from what was normal before";

@@ -10,6 +10,7 @@ mod health;
 pub(super) mod hosts;
 mod hung_members;
 pub(super) mod invariants;
+mod just_now;
 mod liveness;
 mod load;
 mod log_lines;
@@ -41,6 +42,7 @@ pub use client_metrics::{
 pub use health::{HEALTH, late_checks};
 pub use hosts::{HostSign, HostSignKind, METRICS as HOST_METRICS, answers, host_signs};
 pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};
+pub use just_now::{SilentNode, silent_just_now};
 pub use liveness::Liveness;
 pub use load::{
     Hot, Load, Rise, before_and_in, busier, kind_of_load, measures_load, rise_without_baseline,

@@ -130,6 +130,8 @@ pub struct Uncounted {
 /// The requests of clients to all stores of a window, or their statements to all TiDB servers.
 pub struct ClientRequests<'e> {
     evidence: &'e Evidence,
+    /// The names of the servers' targets.
+    instances: Vec<&'e str>,
     /// By server, then by metric and labels: sums of floats depend on the order.
     counted: Vec<Counted<'e>>,
     /// Times in which requests of a server that may have served some are not known.
@@ -175,6 +177,7 @@ impl<'e> ClientRequests<'e> {
         let interval_ms = evidence.series.longest_interval(names);
         let mut all = Self {
             evidence,
+            instances: scraped.iter().map(|(_, instance)| *instance).collect(),
             counted: Vec::new(),
             uncounted: Vec::new(),
             known: known_range(evidence, &scraped, interval_ms),
@@ -199,7 +202,7 @@ impl<'e> ClientRequests<'e> {
         let end = self.known.map_or(self.evidence.as_of, |known| known.end);
         let last = at.last().copied();
         at.extend(last.filter(|last| *last < end).map(|_| end));
-        let longest = self.interval_ms.saturating_mul(3) + self.interval_ms / 2;
+        let longest = self.longest_wait();
         let gaps = at.windows(2).filter(|two| two[1] - two[0] > longest);
         let goes_on = |gap: TimeRange| {
             let mut across = own.iter().flat_map(|(_, one)| self.rises(one, gap));
@@ -207,6 +210,22 @@ impl<'e> ClientRequests<'e> {
         };
         let gaps = gaps.map(|two| TimeRange::new(two[0], two[1]));
         gaps.filter(|gap| !goes_on(*gap)).collect()
+    }
+
+    /// The last instant up to `at` until which the requests of every server are counted that was scraped just
+    /// before: what one served between its last scrape and its end, nobody knows.
+    pub fn counted_by(&self, at: Timestamp) -> Timestamp {
+        let last = |instance: &&str| {
+            let scrapes = scraped_at(self.evidence, instance);
+            scrapes.into_iter().take_while(|scrape| *scrape <= at).last()
+        };
+        let just_before = |last: &Timestamp| at - *last <= self.longest_wait();
+        self.instances.iter().filter_map(last).filter(just_before).min().unwrap_or(at)
+    }
+
+    /// How long a server may have no sample and nothing is missing, in milliseconds: three and a half scrapes.
+    fn longest_wait(&self) -> i64 {
+        self.interval_ms.saturating_mul(3) + self.interval_ms / 2
     }
 
     /// How a counter rose in `range` and around its ends.
