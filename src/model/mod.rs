@@ -16,6 +16,7 @@ mod matcher;
 mod pd_answer;
 mod run;
 mod series;
+mod shell_word;
 mod similar_names;
 mod stretches;
 mod time;
@@ -38,10 +39,12 @@ pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
+pub use shell_word::shell_word;
 pub use similar_names::similar_names;
 pub use stretches::Stretches;
 pub use time::{
     TimeParseError, TimeRange, Timestamp, duration_ms, duration_text, parse_duration_ms,
+    uncertainty_text,
 };
 pub use told::{Told, ToldNode};
 pub use topology::{

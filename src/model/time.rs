@@ -76,7 +76,9 @@ impl Timestamp {
             return trimmed.parse().map(Self).map_err(|_| unreadable());
         }
         if trimmed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-            return parse_unix_seconds(trimmed).ok_or_else(unreadable);
+            // Two digits and a point are no second of 1970, but a time of day that is written otherwise.
+            let is_of_day = trimmed.find('.').is_some_and(|point| point <= 2);
+            return parse_unix_seconds(trimmed).filter(|_| !is_of_day).ok_or_else(unreadable);
         }
         // RFC 3339 ends with the year 9999; instants beyond it are printed with a sign and read so.
         let is_beyond = trimmed.starts_with('+');
@@ -126,7 +128,8 @@ impl Timestamp {
     }
 }
 
-/// A length of time for a person: `850ms`, `12.4s`, `3m05s`, `2h10m`; a negative one is none.
+/// A length of time for a person, rounded to the nearest: `850ms`, `12.4s`, `3m05s`, `2h10m`; a negative one is
+/// none.
 ///
 /// # Examples
 ///
@@ -136,13 +139,33 @@ impl Timestamp {
 /// ```
 pub fn duration_text(millis: i64) -> String {
     let millis = millis.max(0);
-    let seconds = millis / 1_000;
-    match seconds {
-        0 => format!("{millis}ms"),
-        1..60 => format!("{seconds}.{}s", millis % 1_000 / 100),
-        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+    let tenths = millis.saturating_add(50) / 100;
+    let seconds = millis.saturating_add(500) / 1_000;
+    let minutes = seconds.saturating_add(30) / 60;
+    match (tenths, seconds) {
+        (..10, _) => format!("{millis}ms"),
+        (10..600, _) => format!("{}.{}s", tenths / 10, tenths % 10),
+        (_, ..3_600) => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", minutes / 60, minutes % 60),
     }
+}
+
+/// How far an instant may be off, for a person: never less than it is, in the form of [`duration_text`].
+///
+/// # Examples
+///
+/// ```
+/// use operator::model::uncertainty_text;
+/// assert_eq!(uncertainty_text(4_720), "4.8s");
+/// ```
+pub fn uncertainty_text(millis: i64) -> String {
+    let unit = match millis {
+        ..1_000 => 1,
+        1_000..60_000 => 100,
+        60_000..3_600_000 => 1_000,
+        _ => 60_000,
+    };
+    duration_text(millis.saturating_add(unit - 1) / unit * unit)
 }
 
 /// The milliseconds of a day.

@@ -10,7 +10,7 @@ use super::remedy_text::advice_lines;
 use super::run_report::{EvidencePlot, RunReport, findings_in_order};
 use super::verdict_text::without_outcome;
 use crate::diagnose::{Alternative, Cause, Finding, Outcome, Verdict};
-use crate::model::{Gap, cut, duration_text, escape, escape_markdown as plain};
+use crate::model::{Gap, cut, duration_text, escape, escape_markdown as plain, uncertainty_text};
 use crate::timeline::Entry;
 
 /// The most characters of a report: what GitHub takes as a comment.
@@ -114,6 +114,7 @@ fn list(lines: &[String]) -> String {
 fn headline(report: &RunReport) -> String {
     let (verdict, replay) = (&report.replay.verdict, &report.replay.replay);
     let word = match verdict.outcome {
+        Outcome::Fault if verdict.is_over() => "Fault (over)",
         Outcome::Fault => "Fault",
         Outcome::NoFault => "No fault",
         Outcome::CannotTell => "Cannot tell",
@@ -146,17 +147,18 @@ fn cause_text(cause: &Cause) -> String {
         plain(cause.mode),
         line(&cause.target.text()),
         clock(cause.onset_ms),
-        duration_text(cause.onset_uncertainty_ms),
+        uncertainty_text(cause.onset_uncertainty_ms),
         cause.confidence * 100.0
     );
     let evidence = cause.evidence.iter().map(|one| format!("{} ({})", one.text, one.finding));
     let against = cause.against.iter().map(|one| format!("Against it: {one}"));
     let then = cause.explains.iter().map(|one| {
-        format!("Then, at {}: {}: {}", clock(one.onset_ms), one.target.text(), one.text)
+        let shown = one.finding.as_ref().map_or_else(String::new, |id| format!(" ({id})"));
+        format!("Then, at {}: {}: {}{shown}", clock(one.onset_ms), one.target.text(), one.text)
     });
     out.push_str(&list(&evidence.chain(against).chain(then).collect::<Vec<_>>()));
     // These are words of this program: an address in them stays a link.
-    for (name, text) in cause.advice.iter().flat_map(advice_lines) {
+    for (name, text) in advice_lines(cause) {
         let _ = writeln!(out, "- {name}: {text}");
     }
     out

@@ -31,7 +31,7 @@ mod tone;
 mod verdict_text;
 mod why_not_text;
 
-pub use called::{Called, shell_word};
+pub use called::Called;
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::{Diagnosed, Verification};
 pub use explain_text::{explain_text, findings_text};

@@ -1,10 +1,12 @@
 //! The verdict as text for a person: a summary of at most ten lines and what to do, and the evidence at the end.
 
-use super::called::{Called, shell_word};
+use super::called::Called;
 use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock};
-use crate::diagnose::{Cause, Clients, Finding, Outcome, ServedRates, Unchecked, Verdict, number};
-use crate::model::{Timestamp, duration_text, escape};
+use crate::diagnose::{
+    Cause, Clients, Consequence, Finding, Outcome, ServedRates, Unchecked, Verdict, number,
+};
+use crate::model::{Timestamp, duration_text, escape, shell_word, uncertainty_text};
 
 /// The most lines of the summary, beside those about what to do.
 const SUMMARY_LINES: usize = 10;
@@ -143,7 +145,8 @@ impl Page {
             self.field("unchecked", &unchecked(one));
         }
         for one in &cause.explains {
-            let text = format!("{} {}: {}", clock(one.onset_ms), one.target.text(), one.text);
+            let text =
+                format!("{} {}: {}", clock(one.onset_ms), one.target.text(), consequence(one));
             self.field("then", &text);
         }
         self.advice_fields(cause);
@@ -166,9 +169,7 @@ fn rates(rates: &ServedRates) -> String {
 fn pieces(verdict: &Verdict) -> Vec<Piece> {
     let (word, ink) = match verdict.outcome {
         // Whether somebody has to act now is what is asked first.
-        Outcome::Fault if verdict.causes.iter().all(|cause| cause.end_ms.is_some()) => {
-            ("FAULT (over)", Ink::Red)
-        }
+        Outcome::Fault if verdict.is_over() => ("FAULT (over)", Ink::Red),
         Outcome::Fault => ("FAULT", Ink::Red),
         Outcome::NoFault => ("NO FAULT", Ink::Green),
         Outcome::CannotTell => ("CANNOT TELL", Ink::Yellow),
@@ -189,7 +190,7 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
                 1 => String::new(),
                 n => format!(", and {} more", n - 1),
             };
-            let text = format!("then: {}{more}", one.text);
+            let text = format!("then: {}{more}", consequence(one));
             pieces.push(piece(Weight::More, 4, text, Ink::Dim));
         }
     }
@@ -204,10 +205,19 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
     pieces
 }
 
+/// What followed, with the finding that shows it.
+fn consequence(one: &Consequence) -> String {
+    match &one.finding {
+        Some(id) => format!("{}\u{a0}[{id}]", one.text),
+        None => one.text.clone(),
+    }
+}
+
 /// The summary of the verdict without the outcome at its beginning.
 pub(super) fn without_outcome(verdict: &Verdict) -> &str {
     let summary = verdict.summary.as_str();
-    let rest = summary.strip_prefix("no fault: ").or(summary.strip_prefix("no fault; "));
+    let rest = ["no fault: ", "no fault; ", "no fault "].into_iter();
+    let rest = rest.filter_map(|outcome| summary.strip_prefix(outcome)).next();
     rest.or(summary.strip_prefix("cannot tell: ")).unwrap_or(summary)
 }
 
@@ -219,7 +229,7 @@ fn place_and_time(cause: &Cause) -> String {
             format!("to {} ({})", clock(end), duration_text((end - cause.onset_ms).max(0)))
         },
     );
-    let give = duration_text(cause.onset_uncertainty_ms);
+    let give = uncertainty_text(cause.onset_uncertainty_ms);
     format!("{} ±{give} {until}, confidence\u{a0}{}", clock(cause.onset_ms), cause.confidence)
 }
 

@@ -22,7 +22,13 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
         page.push(2, "missing", metric.name);
     }
     if why.claims.is_empty() {
-        page.push(2, "claimed", "nothing: what was seen crosses none of its thresholds");
+        let is_blind = why.needs.iter().any(|need| !need.recorded);
+        let why = match (is_blind, why.apart.is_empty()) {
+            (true, _) => "nothing: what it needs was not recorded, so it cannot be told",
+            (false, true) => "nothing: what was seen crosses none of its thresholds",
+            (false, false) => "nothing, since something speaks against it",
+        };
+        page.push(2, "claimed", why);
     }
     for sentence in &why.apart {
         page.push(2, "unlike", &escape(sentence));

@@ -2,8 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderValue};
@@ -79,8 +82,10 @@ impl Drop for LogServer {
 }
 
 type Frames = Vec<std::io::Result<Frame<Bytes>>>;
-type Body =
-    StreamBody<futures_util::stream::Iter<std::vec::IntoIter<std::io::Result<Frame<Bytes>>>>>;
+type Body = StreamBody<BoxStream<'static, std::io::Result<Frame<Bytes>>>>;
+
+/// How long a stream lasts that breaks off, so that what came before arrives.
+const BEFORE_BREAK: Duration = Duration::from_millis(300);
 
 async fn answer(
     request: Request<Incoming>,
@@ -107,7 +112,13 @@ async fn answer(
         }
         Answering::Garbage => vec![data(vec![0, 0, 0, 0, 2, 0xff, 0xff])],
     };
-    let mut response = Response::new(StreamBody::new(futures_util::stream::iter(frames)));
+    let frames = futures_util::stream::iter(frames).then(|frame| async {
+        if frame.is_err() {
+            tokio::time::sleep(BEFORE_BREAK).await;
+        }
+        frame
+    });
+    let mut response = Response::new(StreamBody::new(frames.boxed()));
     *response.headers_mut() = headers;
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     Ok(response)

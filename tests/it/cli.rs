@@ -163,7 +163,6 @@ fn a_password_in_an_argument_is_refused_and_not_repeated() {
         &["doctor", "--prometheus", url],
         &["watch", "--webhook", url, "--prometheus", "http://127.0.0.1:9"],
         &["health", "--url", url],
-        &["runs", url],
     ] {
         let (code, out, errors) = run(empty_dir().path(), args);
         assert_eq!(code, Some(2), "{args:?}: {errors}");

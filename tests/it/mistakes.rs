@@ -165,3 +165,82 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
     let (code, _, errors) = seal(inside, &["--replace"]);
     assert_eq!(code, Some(0), "{errors}");
 }
+
+#[test]
+fn a_truth_that_can_never_be_right_is_refused_by_seal_as_by_its_dry_run() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    for (truth, named) in [
+        ("{}", "neither"),
+        (r#"{"fault": "store_crsh"}"#, "store_crash"),
+        (r#"{"fault": "planned_drain"}"#, "planned_drain"),
+        (r#"{"fault": "store_crash", "store_id": 99}"#, "it lists 1, 4, 5, 6"),
+        (r#"{"fault": "store_crash", "store_id": 4, "address": "10.0.0.1"}"#, "10.77.0.20:20160"),
+        (r#"{"fault": "store_crash", "t_injectms": 1}"#, "t_inject_ms"),
+    ] {
+        fs::write(dir.path().join("t.json"), truth).expect("the directory is writable");
+        for options in [&["--replace"][..], &["--replace", "--dry-run"]] {
+            let seal = [&["seal", "a", "--truth", "t.json"], options].concat();
+            let (code, _, errors) = run(dir.path(), &seal);
+            assert_eq!(code, Some(2), "{truth} {options:?}: {errors}");
+            assert!(errors.contains(named), "{truth}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn the_latest_run_is_what_was_recorded_last_and_not_what_was_touched_last() {
+    let dir = empty_dir();
+    for name in ["chaos-02", "chaos-01"] {
+        let to = dir.path().join(format!("{name}.capture"));
+        fs::copy(bundled(name), to).expect("the directory is writable");
+    }
+    let (code, _, errors) =
+        run(dir.path(), &["mark", "--dir", ".", "chaos-01", "hi", "--at", "-1m"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, text, errors) = run(dir.path(), &["show", "--dir", ".", "latest"]);
+    assert!(text.contains("chaos-02"), "{text}{errors}");
+}
+
+#[test]
+fn what_somebody_did_after_the_last_observation_is_on_the_timeline() {
+    let dir = empty_dir();
+    let capture = dir.path().join("a.capture");
+    fs::copy(format!("{DATA}/pd/pd-01.capture"), &capture).expect("the directory is writable");
+    let end = operator::capture::CaptureReader::open(&capture).expect("it opens").window().end;
+    let event = operator::model::Event {
+        at: end.saturating_add_millis(60_000),
+        kind: operator::model::EventKind("command".to_owned()),
+        text: "ended with exit code 7".to_owned(),
+        fields: Default::default(),
+    };
+    operator::capture::add_event(&capture, event).expect("it is written");
+    let (_, text, errors) = run(dir.path(), &["replay", "--dir", ".", "a"]);
+    assert!(text.contains("ended with exit code 7"), "{text}{errors}");
+}
+
+#[test]
+fn a_run_around_a_command_is_added_to_no_recording() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-01"), dir.path().join("a.capture")).expect("the directory is writable");
+    let record = ["record", "--dir", ".", "--run", "a", "--pd", "http://127.0.0.1:1"];
+    for (rest, named) in [(&["--", "true"][..], "new one"), (&["--for", "1s"], "truth")] {
+        let (code, errors) = run_briefly(dir.path(), &[&record[..], rest].concat());
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains(named) && errors.contains("another --run"), "{errors}");
+    }
+}
+
+#[test]
+fn nothing_to_check_a_page_of_times_and_folders_are_told_at_once() {
+    let dir = empty_dir();
+    let (code, _, errors) = run(dir.path(), &["doctor"]);
+    assert_eq!(code, Some(2), "{errors}");
+    let chaos = bundled("chaos-02");
+    let (code, _, errors) = run(dir.path(), &["replay", &chaos, "--at", "16.32"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("03:10"), "{errors}");
+    let (code, text, errors) = run(dir.path(), &["runs", DATA]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("chaos-02"), "{text}");
+}

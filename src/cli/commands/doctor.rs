@@ -105,6 +105,10 @@ pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = tiup::complete(args.sources.or(file.sources()))?;
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
+    if sources.pd.is_empty() && sources.prometheus.is_none() {
+        let text = "nothing to check: give --pd, --tiup or --prometheus";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
     checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();

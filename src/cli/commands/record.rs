@@ -9,14 +9,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::replay::ReplayArgs;
-use crate::capture::CaptureWriter;
+use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
 use crate::cli::attaching;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan, RECORDING};
-use crate::cli::config::retention;
+use crate::cli::config::retention::{self, RunLock};
 use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::exit::{CliError, Code};
@@ -29,7 +29,7 @@ use crate::model::{RunName, Timestamp, escape, escape_path};
 use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
 use crate::report;
-use crate::source::HttpOptions;
+use crate::source::{Addresses, HttpOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,6 +127,22 @@ fn course(plan: &Plan, around: Option<Around>, once: bool) -> anyhow::Result<Cou
     }
 }
 
+/// Refuses to add to a recording that is complete: one around a command, or one with a truth, is about one experiment.
+fn check_is_new(plan: &Plan, course: &Course) -> anyhow::Result<()> {
+    if plan.retention.is_some() || !plan.path.exists() {
+        return Ok(());
+    }
+    let why = if matches!(course, Course::Around(_)) {
+        "is recorded already, and a run around a command is a new one"
+    } else if CaptureReader::open(&plan.path).is_ok_and(|reader| reader.has_truth()) {
+        "has a truth inside, which is not about what would be added"
+    } else {
+        return Ok(());
+    };
+    let text = format!("{} {why}: record under another --run", escape_path(&plan.path));
+    Err(CliError::Usage(text).into())
+}
+
 /// Refuses the plan of a moment that a configuration file makes a longer one, or not one file.
 fn check_moment(plan: &Plan) -> Result<(), CliError> {
     let is_now = plan.history.is_none() && plan.live.is_some_and(|live| live.until.is_none());
@@ -157,6 +173,7 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
         return Err(CliError::Usage(why.to_owned()).into());
     }
     let course = course(&plan, around, args.once)?;
+    check_is_new(&plan, &course)?;
     let is_judged = !matches!(course, Course::Planned);
     let path = plan.path.clone();
     let http = plan.sources.pd_options();
@@ -200,9 +217,15 @@ async fn record(
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
+    let pd_answers = pd.as_ref().is_some_and(|pd| pd.addresses != Addresses::Unlisted);
+    if plan.history.is_some() && prometheus.is_none() && pd_answers {
+        let text = "PD names no Prometheus of which --from could be copied: give --prometheus, or leave --from out";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
     let run = plan.run.clone();
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
+    let _lock = plan.retention.map(|_| RunLock::take(&global.dir, &run)).transpose()?;
     let mut segments = segments(global, &mut plan, now, &reporter)?;
     let further = add_further_jobs(&mut plan, prometheus.as_ref(), now).await;
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());

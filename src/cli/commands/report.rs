@@ -1,6 +1,7 @@
 //! `operator report`.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -54,7 +55,14 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
         .load(view)
         .and_then(|window| run_report(window, &session))
         .with_context(|| format!("cannot judge {}", escape_path(path.shown())))?;
-    let text = match format(global.wide_format, args.output.as_deref()) {
+    let format = format(global.wide_format, args.output.as_deref());
+    let is_page = !matches!(format, AnyFormat::Json | AnyFormat::Markdown);
+    if args.output.is_none() && is_page && std::io::stdout().is_terminal() {
+        let text =
+            "a page does not fit a terminal: write it with -o FILE.html, or take --format markdown";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
+    let text = match format {
         AnyFormat::Json => replay_json(&report),
         AnyFormat::Markdown => markdown(&report),
         // Dispatch lets no other format through; text stands for the default.

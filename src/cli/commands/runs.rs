@@ -1,6 +1,6 @@
 //! `operator runs`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -14,35 +14,39 @@ use crate::report;
 const EXAMPLES: &str = "\
 Examples:
   operator runs
-  operator runs --dir data --format json";
+  operator runs data --format json";
 
 /// Arguments of `runs`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct RunsArgs {}
+pub struct RunsArgs {
+    /// The directory whose captures are listed, as --dir
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
 
-/// Lists the captures of `--dir`, and, where that is not given, all runs that a name finds.
+/// Lists the captures of a directory, and, where none is given, all runs that a name finds.
 ///
 /// # Errors
 ///
 /// Where a directory that was given cannot be read. A file that cannot is listed with the reason.
-pub fn run(global: &Global, _args: &RunsArgs) -> anyhow::Result<()> {
-    let given = global.dir != Path::new(DEFAULT_DIR);
+pub fn run(global: &Global, args: &RunsArgs) -> anyhow::Result<()> {
+    let dir = args.folder.as_deref().unwrap_or(&global.dir);
+    let given = dir != Path::new(DEFAULT_DIR);
     if given {
-        std::fs::read_dir(&global.dir).map_err(|error| {
-            anyhow::Error::new(error).context(format!("cannot list {}", escape_path(&global.dir)))
+        std::fs::read_dir(dir).map_err(|error| {
+            anyhow::Error::new(error).context(format!("cannot list {}", escape_path(dir)))
         })?;
     }
     let list = if given { lookup::captures } else { lookup::all };
-    let paths = list(&global.dir);
+    let paths = list(dir);
     match global.format {
         Format::Json => {
             let runs: Vec<Value> = paths.iter().map(|path| describe(path)).collect();
             output::json(&json!({ "schema": 1, "runs": runs }))?;
         }
         Format::Text if paths.is_empty() => {
-            let searched = escape_path(&global.dir);
-            let searched = if given { searched } else { lookup::searched(&global.dir) };
+            let searched = if given { escape_path(dir) } else { lookup::searched(dir) };
             output::line(&format!("no runs in {searched}; `operator record` makes one"))?;
         }
         Format::Text => {

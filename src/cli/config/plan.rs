@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -144,7 +144,7 @@ pub fn plan(
     let run = match args.run.or(file.run) {
         Some(name) => RunName::new(&name)?,
         None if retention.is_some() => RunName::new(ENDLESS_RUN)?,
-        None => stamped_name(subject.name(), now)?,
+        None => unused_name(&global.dir, &stamped_name(subject.name(), now)?)?,
     };
     let from = from.or(file.from);
     // A flag that contradicts the file wins over it.
@@ -194,6 +194,20 @@ pub fn plan(
         listen,
         retention,
     })
+}
+
+/// The name, or, where a capture has it, the first of `NAME-2`, `NAME-3` and so on that none has: recordings of two
+/// clusters may begin in one second.
+fn unused_name(dir: &Path, name: &RunName) -> anyhow::Result<RunName> {
+    let is_free = |name: &RunName| !dir.join(format!("{name}{SUFFIX}")).exists();
+    let further = (2..).map(|number: u32| RunName::new(&format!("{name}-{number}")));
+    for candidate in std::iter::once(Ok(name.clone())).chain(further) {
+        let candidate = candidate?;
+        if is_free(&candidate) {
+            return Ok(candidate);
+        }
+    }
+    unreachable!("the numbers do not end")
 }
 
 /// Refuses a recording in segments that is not live, or whose name could be mistaken.
@@ -264,6 +278,19 @@ mod tests {
 
     fn now() -> Timestamp {
         Timestamp::from_millis(1_795_537_029_202)
+    }
+
+    #[test]
+    fn a_name_by_the_time_is_never_that_of_another_recording() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let name = RunName::new("tikv-20261129T154342Z").expect("a name");
+        let unused = || unused_name(folder.path(), &name).expect("a name").to_string();
+        for expected in
+            ["tikv-20261129T154342Z", "tikv-20261129T154342Z-2", "tikv-20261129T154342Z-3"]
+        {
+            assert_eq!(unused(), expected);
+            std::fs::write(folder.path().join(format!("{expected}{SUFFIX}")), "").expect("writes");
+        }
     }
 
     #[test]

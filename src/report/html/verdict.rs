@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::text::text;
 use crate::diagnose::{Advice, Cause, Outcome, Verdict};
-use crate::model::duration_text;
+use crate::model::{duration_text, uncertainty_text};
 use crate::report::extra_fields::{Extra, extra_fields};
 use crate::report::missing::missing_lines;
 use crate::report::page::clock;
@@ -18,6 +18,7 @@ const LISTED: usize = 40;
 pub(super) fn headline(report: &RunReport) -> Markup {
     let (verdict, replay) = (&report.replay.verdict, &report.replay.replay);
     let (class, word) = match verdict.outcome {
+        Outcome::Fault if verdict.is_over() => ("outcome fault", "Fault (over)"),
         Outcome::Fault => ("outcome fault", "Fault"),
         Outcome::NoFault => ("outcome none", "No fault"),
         Outcome::CannotTell => ("outcome unknown", "Cannot tell"),
@@ -91,7 +92,7 @@ fn cause(cause: &Cause) -> Markup {
             dl {
                 dt { "Where" } dd { (text(cause.target.text())) @if !cause.target.concerns.is_empty() { ": " (text(cause.target.concerns.join(", "))) } }
                 dt { "When" } dd {
-                    (clock(cause.onset_ms)) " ± " (duration_text(cause.onset_uncertainty_ms))
+                    (clock(cause.onset_ms)) " ± " (uncertainty_text(cause.onset_uncertainty_ms))
                     @match cause.end_ms {
                         Some(end) => { " to " (clock(end)) " (" (duration_text((end - cause.onset_ms).max(0))) ")" }
                         None => " until the end of what was recorded",
@@ -113,22 +114,25 @@ fn cause(cause: &Cause) -> Markup {
                 h4 { "What followed from it" }
                 ul {
                     @for one in &cause.explains {
-                        li { (clock(one.onset_ms)) " " (text(one.target.text())) ": " (text(&one.text)) }
+                        li {
+                            (clock(one.onset_ms)) " " (text(one.target.text())) ": " (text(&one.text))
+                            @if let Some(id) = &one.finding { " " a href=(format!("#{id}")) { (text(id)) } }
+                        }
                     }
                 }
             }
-            @if let Some(advice) = &cause.advice { (what_to_do(advice)) }
+            @if let Some(advice) = &cause.advice { (what_to_do(cause, advice)) }
         }
     }
 }
 
 /// The first check, the usual remedy with its risk, and a link that is followed only by hand.
-fn what_to_do(advice: &Advice) -> Markup {
+fn what_to_do(cause: &Cause, advice: &Advice) -> Markup {
     html! {
         h4 { "What to do" }
         dl class="advice" {
             dt { "First check" } dd { (text(advice.check)) }
-            dt { "Usual remedy" } dd { (text(advice.remedy)) }
+            dt { @if cause.end_ms.is_some() { "If it recurs" } @else { "Usual remedy" } } dd { (text(advice.remedy)) }
             dt { "Risk" } dd { (text(advice.risk)) }
             dt { "Documentation" } dd {
                 a href=(advice.documentation) rel="noreferrer" { (text(advice.documentation)) }
