@@ -9,7 +9,11 @@ impl Page {
     /// is no cause: the changes that a verdict lists are planned.
     pub(super) fn what_to_do(&mut self, verdict: &Verdict) {
         for (name, text) in verdict.causes.first().into_iter().flat_map(advice_lines) {
-            let ink = if [REMEDY, LATER].contains(&name) { Ink::Bold } else { Ink::Plain };
+            let (name, text) = match name {
+                LATER => (REMEDY, "none, since it is over; the usual one stands below".to_owned()),
+                name => (name, text),
+            };
+            let ink = if name == REMEDY { Ink::Bold } else { Ink::Plain };
             self.line(2, &format!("{name}: {text}"), ink);
         }
     }
@@ -25,9 +29,10 @@ impl Page {
 /// Each line of what to do about a cause, with its name; none where its mode advises nothing.
 pub(super) fn advice_lines(cause: &Cause) -> Vec<(&'static str, String)> {
     let Some(advice) = &cause.advice else { return Vec::new() };
+    let remedy = if cause.end_ms.is_some() { LATER } else { REMEDY };
     vec![
         ("check", advice.check.to_owned()),
-        (remedy_name(cause), advice.remedy.to_owned()),
+        (remedy, advice.remedy.to_owned()),
         ("risk", advice.risk.to_owned()),
         ("docs", advice.reference()),
     ]
@@ -36,8 +41,3 @@ pub(super) fn advice_lines(cause: &Cause) -> Vec<(&'static str, String)> {
 /// What the usual remedy is called, and where nothing is left to remedy.
 const REMEDY: &str = "remedy";
 const LATER: &str = "if it recurs";
-
-/// What the usual remedy of a cause is called.
-fn remedy_name(cause: &Cause) -> &'static str {
-    if cause.end_ms.is_some() { LATER } else { REMEDY }
-}

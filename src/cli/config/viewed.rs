@@ -36,7 +36,14 @@ impl ViewArgs {
         session.tell(self.told.clone().told()?);
         let whole = session.window();
         let Some(at) = self.at.as_deref() else {
-            let range = window(whole, self.from.as_deref(), self.to.as_deref())?;
+            let mut range = window(whole, self.from.as_deref(), self.to.as_deref())?;
+            // What somebody did before and after all observations belongs to the whole.
+            if self.from.is_none() {
+                range.start = TimeRange::ALL.start;
+            }
+            if self.to.is_none() {
+                range.end = TimeRange::ALL.end;
+            }
             return Ok(View { range, as_of: AsOf::END });
         };
         let at = Timestamp::parse_within(at, whole)?;

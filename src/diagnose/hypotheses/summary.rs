@@ -41,11 +41,10 @@ pub fn summary(
             )
         }
         _ if !silent.is_empty() => {
-            let since = |one: &SilentNode| format!("{} since {}", one.name, of_day(one.since));
-            let nodes: Vec<String> = silent.iter().map(since).collect();
-            let have = if nodes.len() == 1 { "has" } else { "have" };
-            let nodes = nodes.join(", ");
-            format!("no fault so far: {nodes} {have} not answered, too short to tell")
+            let have = if silent.len() == 1 { "has" } else { "have" };
+            let nodes: Vec<&str> = silent.iter().map(|one| one.name.as_str()).collect();
+            let (nodes, since) = (nodes.join(", "), of_day(silent[0].since));
+            format!("no fault so far: {nodes} {have} not answered since {since}, too short to tell")
         }
         _ => {
             let normal = "no fault: nothing departs from what was normal before";

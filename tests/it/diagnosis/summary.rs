@@ -20,8 +20,7 @@ fn every_summary_has_at_most_ten_lines_and_four_about_what_to_do_and_cuts_nothin
         let text = summary(&format!("chaos-{number:02}"));
         assert!(text.lines().count() <= 14, "{text}");
         let is_fault = text.starts_with("FAULT");
-        // Every bundled fault ends.
-        let has_advice = ["  check: ", "  if it recurs: ", "  risk: ", "  docs: "]
+        let has_advice = ["  check: ", "  remedy: ", "  risk: ", "  docs: "]
             .iter()
             .all(|name| text.lines().any(|line| line.starts_with(name)));
         assert_eq!(is_fault, has_advice, "{text}");
