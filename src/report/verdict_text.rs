@@ -4,7 +4,7 @@ use super::called::Called;
 use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock};
 use crate::diagnose::{
-    Cause, Clients, Consequence, Finding, Outcome, ServedRates, Unchecked, Verdict, number,
+    Cause, Clients, Consequence, Finding, Outcome, Reason, ServedRates, Unchecked, Verdict, number,
 };
 use crate::model::{Timestamp, duration_text, escape, shell_word, uncertainty_text};
 
@@ -239,7 +239,12 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
     let run = called.run;
     let mut steps = Vec::new();
     let cause = verdict.causes.first();
-    if let Some(reason) = cause.and_then(|cause| cause.evidence.first()) {
+    let is_drawn = |reason: &&Reason| {
+        let mut findings = verdict.findings.iter();
+        findings.any(|one| one.id == reason.finding && !one.plot.is_empty())
+    };
+    let evidence = cause.map_or(&[][..], |cause| &cause.evidence);
+    if let Some(reason) = evidence.iter().find(is_drawn).or(evidence.first()) {
         let finding = &reason.finding;
         steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
     }

@@ -55,25 +55,26 @@ pub struct RunComparison<'a> {
     pub baselines: &'a BTreeMap<&'static str, MethodScore>,
 }
 
+/// How much a comparison tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All runs together.
+    All,
+    /// Each kind of fault too.
+    EachClass,
+}
+
 /// A row for each class and contender, and for each contender over all classes. `chance` is the share
 /// that a draw among the catalogue's faults would name.
-pub fn rows(comparisons: &[RunComparison<'_>], chance: f64) -> Vec<Vec<String>> {
+pub fn rows(comparisons: &[RunComparison<'_>], chance: f64, detail: Detail) -> Vec<Vec<String>> {
     let mut classes: BTreeMap<&str, Vec<&RunComparison<'_>>> = BTreeMap::new();
     for comparisons in comparisons {
         classes.entry(comparisons.class).or_default().push(comparisons);
     }
-    let header = [
-        "truth",
-        "runs",
-        "who",
-        "cause",
-        "component",
-        "named",
-        "onset off",
-        "false causes",
-        "operator is",
-    ];
+    let header =
+        ["truth", "runs", "who", "cause", "place", "named", "onset", "false", "operator is"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let classes = classes.into_iter().filter(|_| detail == Detail::EachClass);
     for (class, comparisons) in classes {
         of_class(class, &comparisons, chance, &mut rows);
     }

@@ -7,6 +7,6 @@ mod run_score;
 mod truth;
 
 pub use baselines::{BASELINES, BaselineMethod, Guess};
-pub use comparison::{MethodScore, RunComparison, rows};
+pub use comparison::{Detail, MethodScore, RunComparison, rows};
 pub use run_score::RunScore;
 pub use truth::{Truth, TruthError};

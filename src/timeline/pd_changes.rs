@@ -61,11 +61,24 @@ pub(crate) struct PdChanges {
     slow: BTreeMap<StoreId, Timestamp>,
     not_up: BTreeMap<StoreId, Timestamp>,
     bursts: BTreeMap<String, Burst>,
+    erring_paths: BTreeMap<String, ErringPaths>,
     operators_seen: bool,
     config: BTreeMap<String, String>,
     checks: BTreeMap<String, Check>,
     /// The checks that were answered at least once.
     checked: BTreeSet<String>,
+}
+
+/// Paths of one member that began to answer with one error, one after the other.
+struct ErringPaths {
+    /// The entry that tells of them.
+    entry: usize,
+    /// The status and the beginning of the body.
+    error: String,
+    /// How many there are.
+    count: u64,
+    /// When the last one began.
+    last: Timestamp,
 }
 
 /// Requests to one member that failed in a row.
@@ -190,7 +203,8 @@ impl PdChanges {
     }
 
     /// A path that begins to answer with an error status. What says that there is no such thing
-    /// does not count: 404, and the 500 that stands for an empty list of finished operators.
+    /// does not count: 404, and the 500 that stands for an empty list of finished operators. Paths of a member that
+    /// begin to answer with the same error within [`DRIFT_MS`] are one entry.
     fn errors(&mut self, answer: &PdAnswer) {
         let PdOutcome::Answered { status, body } = &answer.outcome else { return };
         let empty = || String::from_utf8_lossy(body).contains("ErrOperatorNotFound");
@@ -199,11 +213,28 @@ impl PdChanges {
             self.erring.remove(&key(answer));
         } else if self.erring.insert(key(answer)) {
             let body = excerpt(&String::from_utf8_lossy(body), 80);
-            let route = short_path(&answer.path);
-            let text = format!("answers {route} with HTTP {status}: {body}");
-            let value = format!("HTTP {status}");
-            self.push(answer, EntryKind::PdErrorAnswer, answer.member.clone(), text, &value);
+            self.error(answer, format!("HTTP {status}"), &body);
         }
+    }
+
+    fn error(&mut self, answer: &PdAnswer, status: String, body: &str) {
+        let (at, route) = (answer.observed(), short_path(&answer.path));
+        let error = format!("with {status}: {body}");
+        let run = self.erring_paths.get_mut(&answer.member);
+        if let Some(run) = run.filter(|run| run.error == error && at - run.last <= DRIFT_MS) {
+            run.count += 1;
+            run.last = at;
+            let entry = &mut self.entries[run.entry];
+            let first = short_path(&entry.evidence.reference);
+            let further = run.count - 1;
+            entry.text = format!("answers {first} and {further} more paths {error}");
+            return;
+        }
+        let run =
+            ErringPaths { entry: self.entries.len(), error: error.clone(), count: 1, last: at };
+        self.erring_paths.insert(answer.member.clone(), run);
+        let text = format!("answers {route} {error}");
+        self.push(answer, EntryKind::PdErrorAnswer, answer.member.clone(), text, &status);
     }
 
     fn push(

@@ -93,6 +93,8 @@ fn a_leader_change_tells_who_it_was_and_how_long_there_was_none() {
         failed(5_000, "pd0", "members"),
         failed(5_001, "pd0", "ping"),
         error(5_010, "pd1", "members"),
+        error(5_011, "pd1", "stores"),
+        error(5_012, "pd1", "health"),
         answer(20_010, "pd1", "members", &names("pd1")),
         answer(30_000, "pd0", "ping", ""),
         answer(30_001, "pd0", "members", &names("pd1")),
@@ -102,7 +104,7 @@ fn a_leader_change_tells_who_it_was_and_how_long_there_was_none() {
         [
             "5000 recorder pd0: does not answer (connect: connection refused)",
             "5010 pd/pd1 pd leader: no member names a leader (was pd0)",
-            "5010 pd/pd1 pd1: answers /members with HTTP 500: [PD:apiutil:ErrRedirect]redirect failed",
+            "5010 pd/pd1 pd1: answers /members and 2 more paths with HTTP 500: [PD:apiutil:ErrRedirect]redirect failed",
             "20010 pd/pd1 pd leader: pd0 -> pd1, 15.0s without one",
             "30000 pd/pd0 pd0: answers again after 25.0s (2 requests lost)",
         ]
