@@ -41,7 +41,8 @@ pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
 pub use scraping::{SampleList, Scrape, ScrapeTarget, Scraper, TargetList, scrape_now};
 pub use segment::{
-    CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, segments, stamped_name,
+    CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, is_incident, segments,
+    stamped_name,
 };
 pub use segments::{DropReason, Incident, SegmentChange, SegmentListener, Segments, close};
 pub use self_metrics::{SelfMetrics, is_own_metric};

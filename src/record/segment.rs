@@ -120,6 +120,11 @@ pub(super) fn capture_path(dir: &Path, name: &RunName) -> PathBuf {
     dir.join(format!("{name}{CAPTURE_SUFFIX}"))
 }
 
+/// Whether a capture of this name is an incident of the run.
+pub fn is_incident(run: &RunName, name: &str) -> bool {
+    name.strip_prefix(&incident_prefix(run)).is_some_and(|rest| rest.starts_with('-'))
+}
+
 /// The beginning of the names of a run's incidents.
 pub(super) fn incident_prefix(run: &RunName) -> String {
     format!("{run}-incident")

@@ -13,10 +13,11 @@ use crate::cli::command;
 use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
-use crate::cli::config::plan::{self, LiveArgs, Plan};
+use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
 use crate::cli::config::sources;
 use crate::cli::exit::CliError;
+use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
@@ -71,6 +72,9 @@ confidence and what to do as annotations. It is posted again every minute and as
 the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
 Alertmanager ends it after `resolve_timeout`.
 
+With --logs, members and stores are asked for their logs when the segment of an incident is \
+complete, and what they say becomes part of it: see `operator attach --help`.
+
 With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and \
 beside it operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 \
 faults at most.";
@@ -114,6 +118,9 @@ pub struct WatchArgs {
         help_heading = "Who is told"
     )]
     alertmanager: Option<String>,
+    /// Ask every member and store for its log of each incident, when the incident's segment is complete
+    #[arg(long, help_heading = RECORDING)]
+    logs: bool,
 }
 
 /// What hooks are told of.
@@ -181,7 +188,7 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     crate::cli::block_on(watch(
         global,
         plan,
-        Watched { run, retention, segment, notified, occasion: args.on.into() },
+        Watched { run, retention, segment, notified, occasion: args.on.into(), logs: args.logs },
     ))
 }
 
@@ -192,6 +199,7 @@ struct Watched {
     segment: Segment,
     notified: Notified,
     occasion: Occasion,
+    logs: bool,
 }
 
 async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
@@ -201,9 +209,14 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, notified, occasion } = watched;
+    let Watched { run, retention, segment, notified, occasion, logs } = watched;
     let begun = segment.begun;
-    let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
+    let mut listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
+    let logs = logs
+        .then(|| IncidentLogs::new(run.clone(), plan.sources.pd_options(), Arc::clone(&reporter)));
+    if let Some(logs) = &logs {
+        listener = logs.beside(listener);
+    }
     let mut segments = Segments::new(
         &global.dir,
         run.clone(),
@@ -256,6 +269,10 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
     let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
+    if let Some(logs) = logs {
+        logs.ask(&last);
+        logs.finish();
+    }
     report(global, &last, &run, ending)?;
     if ending == Ending::Sealed {
         recording::refuse_empty(&plan, &last)?;

@@ -44,7 +44,8 @@ impl Reporter {
         } else if global.quiet {
             Display::Quiet
         } else if std::io::stderr().is_terminal() {
-            Display::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+            let target = ProgressDrawTarget::stderr();
+            Display::Bar(ProgressBar::with_draw_target(None, target).with_style(line_style()))
         } else {
             Display::Plain
         };
@@ -211,6 +212,9 @@ impl Reporter {
     fn say(&mut self, at: Timestamp, text: &str) {
         match &self.display {
             Display::Bar(bar) => {
+                if std::mem::take(&mut self.copying) {
+                    bar.set_style(line_style());
+                }
                 bar.enable_steady_tick(Duration::from_millis(250));
                 bar.set_message(escape(text));
             }
@@ -226,8 +230,13 @@ impl Reporter {
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:30} {percent:>3} % {msg}")
+    ProgressStyle::with_template("{bar:20} {percent:>3} % {wide_msg}")
         .expect("the template is well formed")
+}
+
+/// A line about what has no end, cut at the width of the terminal.
+fn line_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {wide_msg}").expect("the template is well formed")
 }
 
 /// Prints a line of JSON. A reader that has closed stdout does not end a recording.
