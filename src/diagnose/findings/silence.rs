@@ -11,12 +11,14 @@ use crate::diagnose::findings::finding::{
     seconds,
 };
 use crate::diagnose::findings::{About, cite, finding, lasted, of_pd, plot};
+use crate::diagnose::observations::pd_history::Ask;
 use crate::diagnose::observations::pd_tracks::{
     ANSWERS, CHECKED, HEARTBEAT_AGE, LEADER_COUNT, LEADS,
 };
 use crate::diagnose::observations::tracks::Point;
 use crate::diagnose::observations::{
-    FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence, listed_at,
+    FailedScrapes, LeaderChange, Liveness, MemberOutage, Outage, Restart, Silence, dated_by_pd,
+    listed_at,
 };
 use crate::model::{Labels, TimeRange, Timestamp};
 use crate::nodes::StoreNode;
@@ -105,7 +107,9 @@ fn missed_heartbeats(evidence: &Evidence, store: &StoreNode, silence: &Silence) 
     let history = store.id.and_then(|id| evidence.pd.stores.get(&id));
     let listed = |heard| history.and_then(|history| listed_at(evidence, history, heard));
     let cited = |heard: Timestamp, which: &str| {
-        cite(path.clone(), listed(heard).unwrap_or(heard), format!("{heard}, {which}"))
+        let dated = history.map_or(heard, |history| dated_by_pd(evidence, history, heard));
+        let whose = if dated == heard { "" } else { " by PD's clock" };
+        cite(path.clone(), listed(heard).unwrap_or(heard), format!("{dated}{whose}, {which}"))
     };
     let mut citations = vec![cited(silence.last, "the last before")];
     citations.extend(silence.next.map(|next| cited(next, "the next")));
@@ -361,13 +365,20 @@ fn unanswered_requests(evidence: &Evidence, outage: &MemberOutage, about: About)
         _ => "without an answer",
     };
     let led = if outage.led { "; it led until then" } else { "" };
-    let duration = lasted(outage.onset, outage.end);
-    let text = format!("{} requests {how} {duration}{led}", outage.failed_asks);
     let reference = format!("PD {} /ping", outage.member);
     let asks = evidence.pd.members.get(&outage.member).map_or(&[][..], |member| &member.asks[..]);
-    let failed = asks.iter().find(|ask| ask.failed.is_some() && ask.at >= outage.onset);
-    let at = failed.map_or(outage.onset, |ask| ask.at);
-    let citations = vec![cite(reference, at, how.to_owned())];
+    let until = outage.end.unwrap_or(evidence.as_of);
+    let during = |ask: &&Ask| ask.at >= outage.onset && ask.at <= until;
+    let mut failed = asks.iter().filter(during).filter(|ask| ask.failed.is_some());
+    let onset = failed.next().map_or(outage.onset, |ask| ask.at);
+    let last = failed.next_back().map_or(onset, |ask| ask.at);
+    // Prometheus may miss the member for longer than the recorder.
+    let answered = asks.iter().find(|ask| ask.at > last && ask.failed.is_none());
+    let end = answered.map(|ask| ask.at);
+    let duration = lasted(onset, end);
+    let text = format!("{} requests {how} {duration}{led}", outage.failed_asks);
+    let citations = vec![cite(reference, onset, how.to_owned())];
+    let about = About { onset, end, ..about };
     finding(about, text, citations, vec![of_pd(ANSWERS, &outage.member)])
 }
 

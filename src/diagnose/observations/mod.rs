@@ -63,7 +63,7 @@ pub use restarts::Restart;
 pub use selected::Selected;
 pub use served::{ClientRequests, Served};
 pub use shift::{Shift, shifts};
-pub use silence::{FailedScrapes, Silence, listed_at};
+pub use silence::{FailedScrapes, Silence, dated_by_pd, listed_at};
 pub use stages::{
     MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_one_of, has_only_reads, is_measured,
     slow, unchanged,

@@ -83,6 +83,11 @@ pub fn listed_at(evidence: &Evidence, store: &StoreHistory, heard: Timestamp) ->
     store.heartbeats.iter().find(|(_, sent)| is_it(*sent)).map(|(seen, _)| *seen)
 }
 
+/// The date that PD itself gives the heartbeat that it received at `heard`, by the recorder's clock.
+pub fn dated_by_pd(evidence: &Evidence, store: &StoreHistory, heard: Timestamp) -> Timestamp {
+    heard.saturating_add_millis(-clock_skew_ms(evidence, store))
+}
+
 /// How many milliseconds the clock that dates heartbeats runs behind the recorder's. Where the two
 /// agree, the youngest heartbeat ever listed is between 0 and 10 s old.
 fn clock_skew_ms(evidence: &Evidence, store: &StoreHistory) -> i64 {
