@@ -62,6 +62,19 @@ impl Curve {
         curve
     }
 
+    /// The same in steps: a value holds until the next one.
+    fn stepped(mut self) -> Self {
+        for stretch in &mut self.stretches {
+            let ends = stretch.windows(2).map(|two| Sample { at: two[1].at, value: two[0].value });
+            let ends: Vec<Sample> = ends.collect();
+            let first = stretch[0];
+            let rest = ends.into_iter().zip(stretch.split_off(1));
+            let rest = rest.flat_map(|(end, next)| [end, next]);
+            *stretch = std::iter::once(first).chain(rest).collect();
+        }
+        self
+    }
+
     /// The least and the greatest finite value; `None` where there is none.
     pub(in crate::report) fn bounds(&self) -> Option<(f64, f64)> {
         let values = self.stretches.iter().flatten().map(|sample| sample.value);
@@ -75,6 +88,9 @@ impl Curve {
 /// Quantities of PD's of which only changes are held: its answers in between said the same.
 const CHANGES: [&str; 2] = ["/members leader", "/regions/check count"];
 
+/// Metrics whose values are states, between which nothing lies.
+const STATES: [&str; 2] = ["up", "etcd_server_is_leader"];
+
 /// The curve of a quantity of diagnosis, of at most about `most` of its points. A history of changes ends at
 /// `until`.
 pub(in crate::report) fn curve_of(
@@ -86,6 +102,7 @@ pub(in crate::report) fn curve_of(
     let samples = thinned(&samples_of(points), most);
     match how == PlotHow::Pd && CHANGES.contains(&metric) {
         true => Curve::held(&samples, until, gaps),
+        false if STATES.contains(&metric) => Curve::new(&samples, gaps).stepped(),
         false => Curve::new(&samples, gaps),
     }
 }
@@ -148,6 +165,18 @@ mod tests {
 
     fn lengths(curve: &Curve) -> Vec<usize> {
         curve.stretches.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_state_holds_until_the_next_one() {
+        let points = [(0, 1.0), (15_000, 0.0), (30_000, 0.0)];
+        let curve = curve_of(("up", PlotHow::Gauge), &points, (Timestamp::MAX, 100), &[]);
+        let drawn: Vec<(i64, f64)> =
+            curve.stretches[0].iter().map(|sample| (sample.at.as_millis(), sample.value)).collect();
+        let expected = [(0, 1.0), (15_000, 1.0), (15_000, 0.0), (30_000, 0.0), (30_000, 0.0)];
+        assert_eq!(drawn, expected);
+        let slope = curve_of(("load", PlotHow::Gauge), &points, (Timestamp::MAX, 100), &[]);
+        assert_eq!(slope.stretches[0].len(), 3);
     }
 
     #[test]
