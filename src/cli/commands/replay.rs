@@ -182,7 +182,7 @@ fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Res
         let known = || MODES.iter().map(|mode| mode.name);
         let near = similar_names(mode, known(), |_| 0.6, 3);
         let near = match near.is_empty() {
-            true => format!(": there are {}", known().collect::<Vec<_>>().join(", ")),
+            true => ", and docs/failure-modes.md lists all".to_owned(),
             false => format!("; did you mean {}?", near.join(", ")),
         };
         CliError::Usage(format!("there is no failure mode {mode:?}{near}"))

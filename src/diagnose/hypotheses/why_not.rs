@@ -8,6 +8,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
 use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::judge::{diagnose, hypotheses};
+use crate::diagnose::hypotheses::mode::Advice;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role};
 use crate::model::Timestamp;
@@ -19,6 +20,10 @@ pub struct WhyNot {
     pub mode: &'static str,
     /// What it means, in a clause.
     pub says: &'static str,
+    /// The most confidence that a claim of it has, from 0 to 1.
+    pub surest: f64,
+    /// What a person does about it.
+    pub advice: Advice,
     /// The sources that it needs, in the order of its declaration.
     pub needs: Vec<NeededSource>,
     /// The metrics that it reads, ascending by name.
@@ -96,6 +101,8 @@ pub fn why_not(evidence: &Evidence, name: &str) -> Option<WhyNot> {
     Some(WhyNot {
         mode: mode.name,
         says: mode.says,
+        surest: mode.surest,
+        advice: mode.advice,
         needs: needs.collect(),
         metrics,
         claims,
