@@ -104,8 +104,10 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
         ))));
     };
-    let whole =
-        |place: &PathBuf| Some(place.join(format!("{name}{SUFFIX}"))).filter(|path| path.is_file());
+    let whole = |place: &PathBuf| {
+        let named = ["", PACKED_SUFFIX].map(|packed| place.join(format!("{name}{SUFFIX}{packed}")));
+        named.into_iter().find(|path| path.is_file())
+    };
     let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
     let places = places(dir);
     let found = places.iter().find_map(whole).or_else(|| places.iter().find_map(newest));
@@ -124,10 +126,15 @@ pub fn captures(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_file() && path.to_string_lossy().ends_with(SUFFIX))
+        .filter(|path| path.is_file() && is_capture(&path.to_string_lossy()))
         .collect();
     paths.sort();
     paths
+}
+
+/// Whether a file is a capture by its name, packed or not.
+fn is_capture(name: &str) -> bool {
+    name.strip_suffix(PACKED_SUFFIX).unwrap_or(name).ends_with(SUFFIX)
 }
 
 /// The name of the run of a capture, derived from its file name.

@@ -244,7 +244,9 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
         findings.any(|one| one.id == reason.finding && !one.plot.is_empty())
     };
     let evidence = cause.map_or(&[][..], |cause| &cause.evidence);
-    if let Some(reason) = evidence.iter().find(is_drawn).or(evidence.first()) {
+    // What came on stdin cannot be read once more.
+    let is_gone = run == "-";
+    if let Some(reason) = evidence.iter().find(is_drawn).or(evidence.first()).filter(|_| !is_gone) {
         let finding = &reason.finding;
         steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
     }
