@@ -181,7 +181,7 @@ mod tests {
         let comparisons = |baselines, class| RunComparison { class, own: right(30, 0), baselines };
         let comparisons =
             [comparisons(&slow, "a"), comparisons(&slow, "b"), comparisons(&fast, "b")];
-        let rows = rows(&comparisons, 0.03);
+        let rows = rows(&comparisons, 0.03, Detail::EachClass);
         let words: Vec<&str> =
             rows.iter().filter(|row| row[2] == "alert").map(|row| row[8].as_str()).collect();
         assert_eq!(words, ["better", "mixed", "mixed"]);
