@@ -1,7 +1,7 @@
 //! Loads out of a capture what the timeline is made of.
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{Event, LabelMatcher, TimeRange};
+use crate::model::{Event, EventKind, LabelMatcher, TimeRange};
 use crate::timeline::Recording;
 
 /// Metrics that the timeline reads, of all targets.
@@ -22,7 +22,11 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
     for metric in TIMELINE_METRICS {
         series.extend(reader.select(&[LabelMatcher::equal("__name__", metric)], window)?);
     }
-    let inside = |event: &Event| window.contains(event.at);
+    // What was read of settings holds until something else is read.
+    let inside = |event: &Event| {
+        let is_known = event.kind.0 == EventKind::SETTINGS && event.at < window.end;
+        window.contains(event.at) || is_known
+    };
     Ok(Recording {
         meta: reader.meta().clone(),
         window,
