@@ -3,6 +3,7 @@
 //! When requests are sent is decided in `record`, and writing what was received is its work too.
 
 mod alertmanager;
+mod config_client;
 mod error;
 mod http;
 mod obstacle;
@@ -14,6 +15,7 @@ mod text_format;
 mod webhook;
 
 pub use alertmanager::Alertmanager;
+pub use config_client::ConfigClient;
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use obstacle::Obstacle;
