@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::allowed::{is_setting, is_setting_value};
+use super::allowed::is_setting;
+use super::values::is_setting_value;
 use crate::model::event::{Event, EventKind};
 use crate::model::gap::GapReason;
 use crate::model::time::Timestamp;

@@ -4,7 +4,9 @@
 mod allowed;
 mod event;
 mod known;
+mod values;
 
-pub use allowed::{is_setting, is_setting_value, settings_listed};
+pub use allowed::{is_setting, settings_listed};
 pub use event::{Occasion, SettingsEvent, SettingsRead};
 pub use known::{KnownSettings, SettingChange, StoreSettings};
+pub use values::is_setting_value;
