@@ -8,7 +8,10 @@ use super::file::CaptureFile;
 use super::maintain::{put_truth, read_truths};
 use super::reader::CaptureReader;
 use super::writer::{CaptureWriter, Tick};
-use crate::model::{EncodedLabels, Event, Gap, LabelMatcher, Labels, PdAnswer, TimeRange};
+use crate::model::{
+    EncodedLabels, Event, Gap, KnownSettings, LabelMatcher, Labels, PdAnswer, SettingsEvent,
+    TimeRange, Timestamp,
+};
 
 /// Length of the range that is copied in one transaction, which bounds memory.
 const SLICE_MS: i64 = 300_000;
@@ -47,7 +50,8 @@ struct AsRecorded;
 impl Rewrite for AsRecorded {}
 
 /// Writes the observations of `reader` in `range` into `writer`, which then continues at the end of
-/// what that capture had copied. Gaps and events that touch the range are copied whole.
+/// what that capture had copied. Gaps and events that touch the range are copied whole, and
+/// what was known of the settings of stores at its start stands there.
 ///
 /// # Errors
 ///
@@ -75,10 +79,10 @@ pub fn rewrite_range(
     let end = range.end.min(whole.end);
     let mut start = range.start.max(whole.start);
     let gaps = reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&range));
-    let events = reader.events()?.into_iter().filter(|event| range.contains(event.at));
+    let events = events_of(reader.events()?, range, start);
     let first = Tick {
         gaps: gaps.map(|gap| rewrite.gap(gap)).collect(),
-        events: events.map(|event| rewrite.event(event)).collect(),
+        events: events.into_iter().map(|event| rewrite.event(event)).collect(),
         copied_from: Some(start),
         ..Tick::default()
     };
@@ -103,6 +107,15 @@ pub fn rewrite_range(
     let copied_through = reader.state().copied_through;
     writer.commit(Tick { copied_through, ..Tick::default() })?;
     Ok(())
+}
+
+/// The events inside `range`, and the settings of stores as they were known at its `start`.
+fn events_of(events: Vec<Event>, range: TimeRange, start: Timestamp) -> Vec<Event> {
+    let (before, rest): (Vec<Event>, Vec<Event>) =
+        events.into_iter().partition(|event| event.at < range.start);
+    let read: Vec<SettingsEvent> = before.iter().filter_map(SettingsEvent::of_event).collect();
+    let carried = KnownSettings::of(&read).carried(start).into_iter().map(|one| one.to_event());
+    carried.chain(rest.into_iter().filter(|event| range.contains(event.at))).collect()
 }
 
 /// Calls `each` with every sealed ground truth of a capture.

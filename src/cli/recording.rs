@@ -22,6 +22,7 @@ use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Scraper, Stop,
     Succession,
 };
+use crate::source::ConfigClient;
 use crate::watch::Exporter;
 
 /// The time between two rounds of requests to PD. Which requests are due in a round is decided by the
@@ -93,6 +94,8 @@ pub struct Sources {
     pub copier: Option<Copier>,
     /// Scrapes what PD lists; `None` without `--scrape`.
     pub scraper: Option<Scraper>,
+    /// Reads the settings of the stores that PD lists; `None` without PD, or with `--no-settings`.
+    pub settings: Option<ConfigClient>,
     /// Prometheus's clock minus ours, in milliseconds.
     pub prometheus_offset_ms: i64,
     /// PD's members; `None` without PD.
@@ -104,7 +107,7 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// Those of [`scraping::scraper`].
+    /// Those of [`scraping::scraper`] and [`scraping::settings`].
     pub fn of(
         plan: &Plan,
         pd: Option<PdFound>,
@@ -114,7 +117,11 @@ impl Sources {
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
         let scraper = scraping::scraper(&plan.sources, plan.interval)?;
-        Ok(Self { copier, scraper, prometheus_offset_ms, pd })
+        let settings = match pd.is_some() && plan.settings {
+            true => Some(scraping::settings(&plan.sources)?),
+            false => None,
+        };
+        Ok(Self { copier, scraper, settings, prometheus_offset_ms, pd })
     }
 }
 
@@ -200,7 +207,7 @@ pub async fn phases(
     watchers: &Watchers<'_>,
     followers: Followers,
 ) -> anyhow::Result<Ending> {
-    let Sources { copier, scraper, prometheus_offset_ms, pd } = sources;
+    let Sources { copier, scraper, settings, prometheus_offset_ms, pd } = sources;
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
         let (back, ending) = history(plan, writer, copier, range, &stop, watchers).await?;
         writer = back;
@@ -216,6 +223,7 @@ pub async fn phases(
         copier,
         pd: pd.map(PdFound::into_sampler),
         scraper,
+        settings,
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         prometheus_offset_ms,
@@ -238,9 +246,9 @@ pub async fn moment(
     stop: watch::Receiver<Stop>,
     watchers: &Watchers<'_>,
 ) -> anyhow::Result<Ending> {
-    let Sources { copier, scraper, prometheus_offset_ms, pd } = sources;
+    let Sources { copier, scraper, settings, prometheus_offset_ms, pd } = sources;
     let pd = pd.map(PdFound::into_sampler);
-    let moment = Moment { copier, pd, scraper, prometheus_offset_ms };
+    let moment = Moment { copier, pd, scraper, settings, prometheus_offset_ms };
     let mut progress = |progress: &_| watchers.live(progress);
     Ok(record::record_moment(moment, writer, &clock::SystemClock, stop, &mut progress).await?)
 }

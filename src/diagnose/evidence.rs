@@ -13,15 +13,15 @@ use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
-    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, Series, TargetKey, TimeRange, Timestamp,
-    Told, Unreadable,
+    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, Series, SettingsEvent, TargetKey, TimeRange,
+    Timestamp, Told, Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
 /// What was recorded, in any order.
 ///
 /// Marks that people made are not part of it: they are shown on the timeline and never used as
-/// evidence. Lines of logs, which stand beside them in a capture, are.
+/// evidence. Lines of logs and the settings of stores, which stand beside them in a capture, are.
 #[derive(Clone, Debug, Default)]
 pub struct Parts<'a> {
     /// Series of the metrics that [`metrics`](super::metrics) names; others are ignored.
@@ -36,6 +36,8 @@ pub struct Parts<'a> {
     pub loss: Option<&'a Loss>,
     /// Lines of components' logs.
     pub logs: Vec<LogEvent>,
+    /// What was read of the settings of stores, also before the window.
+    pub settings: Vec<SettingsEvent>,
     /// Offsets of sources' clocks that were measured.
     pub clock_offsets: &'a [ClockOffset],
     /// What somebody said of clusters and nodes.
@@ -59,6 +61,8 @@ pub struct Evidence {
     pub gaps: Vec<Gap>,
     /// Lines of components' logs that were written before `as_of`, ascending.
     pub logs: Vec<LogEvent>,
+    /// What was read before `as_of` of the settings of stores, also before the window, ascending.
+    pub settings: Vec<SettingsEvent>,
     /// Every store and member that PD or Prometheus knows.
     pub nodes: Nodes,
     /// How far Prometheus's clock stands from the recorder's. PD's answers and their gaps are dated by
@@ -115,6 +119,15 @@ impl Evidence {
         let mut logs = parts.logs;
         logs.retain(|line| seen.contains(line.at));
         logs.sort();
+        let mut settings = parts.settings;
+        settings.retain(|event| event.at < seen.end);
+        settings.sort();
+        if !clocks.agree() {
+            for event in &mut settings {
+                event.at = clocks.by_prometheus(event.at);
+                event.since = event.since.map(|since| clocks.by_prometheus(since));
+            }
+        }
         let (nodes, series) = Nodes::resolve(&Listing { told: parts.told, ..listing(&pd) }, series);
         let names = |key: &TargetKey| nodes.names_of_key(key).map(str::to_owned).collect();
         let series = SeriesTable::new(series, UnreadableSamples::new(&unreadable, names));
@@ -126,6 +139,7 @@ impl Evidence {
             pd,
             gaps,
             logs,
+            settings,
             nodes,
             clocks,
             unreadable,

@@ -16,6 +16,7 @@ mod matcher;
 mod pd_answer;
 mod run;
 mod series;
+mod settings;
 mod shell_word;
 mod similar_names;
 mod stretches;
@@ -39,6 +40,10 @@ pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
+pub use settings::{
+    KnownSettings, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings, is_setting,
+    is_setting_value, settings_listed,
+};
 pub use shell_word::shell_word;
 pub use similar_names::similar_names;
 pub use stretches::Stretches;

@@ -4,14 +4,14 @@
 //! for its reader. The reader's side is a [`RecentWindow`], which holds a window of bounded length.
 //! Diagnosis itself is the caller's.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 
 use crate::capture::Tick;
 use crate::model::{
-    AsOf, EncodedLabels, Fingerprint, Gap, Labels, PdAnswer, SETTLE_MS, Sample, Series, TimeRange,
-    Timestamp,
+    AsOf, EncodedLabels, Fingerprint, Gap, KnownSettings, Labels, PdAnswer, SETTLE_MS, Sample,
+    Series, SettingsEvent, TimeRange, Timestamp,
 };
 
 /// How long diagnosis waits for PD's answers where sampling PD hangs.
@@ -28,6 +28,8 @@ pub struct CommitIncrement {
     pub pd: Vec<PdAnswer>,
     /// New gaps, and known ones that are healed now.
     pub gaps: Vec<Gap>,
+    /// What was read of the settings of stores.
+    pub settings: Vec<SettingsEvent>,
     /// Everything that was observed up to this instant has been sent. `None` where the commit ends no
     /// copy.
     pub settled: Option<Timestamp>,
@@ -125,6 +127,7 @@ impl LiveFeed {
         }
         self.increment.pd.extend_from_slice(&tick.pd);
         self.increment.gaps.extend(tick.gaps.iter().chain(&tick.healed).cloned());
+        self.increment.settings.extend(tick.events.iter().filter_map(SettingsEvent::of_event));
     }
 
     /// Notes whether a round of requests to PD is running.
@@ -159,6 +162,7 @@ pub struct RecentWindow {
     series: HashMap<Fingerprint, RecentSeries>,
     pd: VecDeque<PdAnswer>,
     gaps: Vec<Gap>,
+    settings: Vec<SettingsEvent>,
 }
 
 struct RecentSeries {
@@ -177,6 +181,8 @@ pub struct KnownWindow {
     pub pd: Vec<PdAnswer>,
     /// Gaps that overlap the window.
     pub gaps: Vec<Gap>,
+    /// What was read of the settings of stores, inside the window and before it.
+    pub settings: Vec<SettingsEvent>,
 }
 
 impl RecentWindow {
@@ -190,6 +196,7 @@ impl RecentWindow {
             series: HashMap::new(),
             pd: VecDeque::new(),
             gaps: Vec::new(),
+            settings: Vec::new(),
         }
     }
 
@@ -210,6 +217,7 @@ impl RecentWindow {
             }
         }
         self.pd.extend(increment.pd);
+        self.settings.extend(increment.settings);
         for gap in increment.gaps {
             let unhealed = |held: &Gap| Gap { healed_at: gap.healed_at, ..held.clone() } == gap;
             match self.gaps.iter().position(unhealed) {
@@ -233,7 +241,23 @@ impl RecentWindow {
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let pd = self.pd.iter().filter(|answer| window.contains(answer.sent)).cloned().collect();
         let gaps = self.gaps.iter().filter(|gap| gap.range.overlaps(&window)).cloned().collect();
-        KnownWindow { window, series, pd, gaps }
+        KnownWindow { window, series, pd, gaps, settings: self.settings.clone() }
+    }
+
+    /// Puts what the readings before `oldest` made known in their place.
+    fn forget_readings(&mut self, oldest: Timestamp) {
+        let is_old = |event: &SettingsEvent| event.at < oldest;
+        let old = self.settings.iter().filter(|event| is_old(event)).count();
+        if old <= 2 * self.stores_read() {
+            return;
+        }
+        let (old, recent): (Vec<_>, Vec<_>) = self.settings.drain(..).partition(is_old);
+        self.settings = KnownSettings::of(&old).carried(oldest.saturating_add_millis(-1));
+        self.settings.extend(recent);
+    }
+
+    fn stores_read(&self) -> usize {
+        self.settings.iter().map(|event| event.store).collect::<BTreeSet<_>>().len()
     }
 
     fn forget(&mut self, as_of: Timestamp) {
@@ -249,5 +273,44 @@ impl RecentWindow {
             self.pd.pop_front();
         }
         self.gaps.retain(|gap| gap.range.end > oldest);
+        self.forget_readings(oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{Occasion, SettingsRead, StoreId};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * 1_000)
+    }
+
+    #[test]
+    fn settings_that_were_read_long_ago_are_known_and_take_no_more_room() {
+        let mut recent = RecentWindow::new(100_000);
+        let value = |text: &str| BTreeMap::from([("gc.num-threads".to_owned(), text.to_owned())]);
+        for second in 0..50 {
+            let read = match second {
+                0 => SettingsRead::Whole(value("0")),
+                _ => SettingsRead::Changed(value(&second.to_string())),
+            };
+            let (store, occasion) = (StoreId(4), Occasion::Hourly);
+            let event = SettingsEvent { at: at(second), store, occasion, since: None, read };
+            recent.add(CommitIncrement { settings: vec![event], ..CommitIncrement::default() });
+        }
+        let changes = |known: &KnownWindow| -> usize {
+            let mut settings = KnownSettings::default();
+            known.settings.iter().map(|event| settings.observe(event).len()).sum()
+        };
+        let early = recent.as_of(at(90));
+        assert_eq!((early.settings.len(), changes(&early)), (50, 49));
+        let late = recent.as_of(at(140));
+        // Those of the last ten seconds, and what was known before.
+        assert_eq!((late.settings.len(), changes(&late)), (11, 10));
+        let known = KnownSettings::of(&late.settings);
+        assert_eq!(known.stores[&StoreId(4)].values["gc.num-threads"].0, "49");
     }
 }

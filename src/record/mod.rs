@@ -25,6 +25,7 @@ mod scraping;
 mod segment;
 mod segments;
 mod self_metrics;
+mod settings;
 mod state;
 mod subject;
 

@@ -15,9 +15,11 @@ use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::recorder::{Ending, Progress, Stop, wait_for_stop};
 use super::scraping::{self, Scraper};
+use super::settings;
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{Gap, Source, TimeRange, Timestamp};
+use crate::source::ConfigClient;
 
 /// How far back the last sample of a series may lie, in milliseconds: Prometheus's own lookback
 /// (`--query.lookback-delta`).
@@ -33,6 +35,8 @@ pub struct Moment {
     pub pd: Option<PdSampler>,
     /// Scrapes what PD lists; `None` where nothing is scraped.
     pub scraper: Option<Scraper>,
+    /// Reads the settings of the stores that PD lists; `None` where they are not read.
+    pub settings: Option<ConfigClient>,
     /// Prometheus's clock minus the recorder's, in milliseconds.
     pub prometheus_offset_ms: i64,
 }
@@ -53,7 +57,7 @@ pub async fn record_moment(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Moment { copier, pd, scraper, prometheus_offset_ms } = moment;
+    let Moment { copier, pd, scraper, settings, prometheus_offset_ms } = moment;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed: None });
     let committer = Committer::new(&open_tick, clocks, None, progress);
     let mut state = RecordingState::new(&open_tick, clocks, prometheus_offset_ms, committer);
@@ -62,6 +66,10 @@ pub async fn record_moment(
 
     let (sender, updates) = mpsc::unbounded_channel();
     let mut targets = None;
+    let stores = match &settings {
+        Some(_) => Some(state.expect_settings()?),
+        None => None,
+    };
     if let Some(pd) = pd {
         targets = scraper.is_some().then(|| state.expect_scrapes(pd.members()));
         state.expect_members(&pd, millis(NEXT_ROUND));
@@ -72,6 +80,11 @@ pub async fn record_moment(
     let all = async {
         tokio::join!(ask(&mut state, updates), copy(copier.as_ref(), &open_tick, now));
         // Which stores there are is known by now.
+        if let Some((client, stores)) = settings.zip(stores) {
+            let listed = stores.borrow().clone();
+            let readings = settings::read_once(&client, clocks, &listed).await;
+            readings.iter().for_each(|reading| state.add_settings(reading));
+        }
         let Some((scraper, targets)) = scraper.zip(targets) else { return Ok(()) };
         let listed = targets.borrow().clone();
         let scrapes = scraping::scrape_once(&scraper, clocks, listed).await;

@@ -19,9 +19,11 @@ use super::live_copy::{CopyLag, CopyResult, PendingCopy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::scraping::{self, Scrape, Scraper};
+use super::settings::{self, SettingsReading};
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
+use crate::source::ConfigClient;
 
 /// PD's answers wait at most this long for a running copy, then they are committed without it.
 const MAX_COMMIT_DELAY: Duration = Duration::from_secs(10);
@@ -38,6 +40,9 @@ pub struct Recording {
     pub pd: Option<PdSampler>,
     /// Scrapes what PD lists; `None` where nothing is scraped. It needs `pd`, and no `copier` beside it.
     pub scraper: Option<Scraper>,
+    /// Reads the settings of the stores that PD lists; `None` where they are not read. It needs `pd`, and must not
+    /// have been used on another thread.
+    pub settings: Option<ConfigClient>,
     /// The time between two rounds of requests to PD.
     pub pd_interval: Duration,
     /// The time between two copies out of Prometheus.
@@ -149,7 +154,7 @@ pub async fn run(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Recording { copier, pd, scraper, until, feed, succession, .. } = recording;
+    let Recording { copier, pd, scraper, settings, until, feed, succession, .. } = recording;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
     let committer = Committer::new(&open_tick, clocks, succession, progress);
     let mut state =
@@ -165,6 +170,10 @@ pub async fn run(
     let scrapes = match scraper {
         Some(scraper) => scraping::start(scraper, clocks, state.expect_scrapes(&members))?,
         None => mpsc::channel(1).1,
+    };
+    let settings = match settings {
+        Some(client) => settings::start(client, clocks, state.expect_settings()?)?,
+        None => mpsc::unbounded_channel().1,
     };
     let (sender, pd_updates) = mpsc::unbounded_channel();
     if let Some(pd) = pd {
@@ -182,6 +191,7 @@ pub async fn run(
         copy_started: Instant::now(),
         pd_updates,
         scrapes,
+        settings,
         stop,
     };
     recorder.record().await?;
@@ -209,6 +219,7 @@ struct Recorder<'a> {
     copy_started: Instant,
     pd_updates: mpsc::UnboundedReceiver<PdUpdate>,
     scrapes: mpsc::Receiver<Scrape>,
+    settings: mpsc::UnboundedReceiver<SettingsReading>,
     stop: watch::Receiver<Stop>,
 }
 
@@ -224,6 +235,7 @@ impl Recorder<'_> {
                 }
                 Some(update) = self.pd_updates.recv() => self.pd_updated(update)?,
                 Some(scrape) = self.scrapes.recv() => self.state.add_scrape(&scrape)?,
+                Some(reading) = self.settings.recv() => self.state.add_settings(&reading),
                 () = self.clocks.sleep_until(wake) => {}
             }
         }
@@ -306,6 +318,9 @@ impl Recorder<'_> {
         }
         while let Ok(scrape) = self.scrapes.try_recv() {
             self.state.add_scrape(&scrape)?;
+        }
+        while let Ok(reading) = self.settings.try_recv() {
+            self.state.add_settings(&reading);
         }
         self.pending_copy = None;
         Ok(Ending::Sealed)

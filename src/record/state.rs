@@ -17,11 +17,14 @@ use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy}
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
 use super::scraping::{Scrape, ScrapeTarget, Scraping, pause_gap};
+use super::settings::RecordedSettings;
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
 use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
+
+mod settings;
 
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
 /// time that one request may take. A gap that was written by then is healed if the copy succeeds
@@ -52,6 +55,8 @@ pub struct RecordingState<'a> {
     committer: Committer<'a>,
     /// The scrapes; `None` where nothing is scraped.
     scraping: Option<Scraping>,
+    /// The settings of stores; `None` where they are not read.
+    settings: Option<RecordedSettings>,
 }
 
 impl<'a> RecordingState<'a> {
@@ -82,6 +87,7 @@ impl<'a> RecordingState<'a> {
             pd_request_is_running: false,
             committer,
             scraping: None,
+            settings: None,
         }
     }
 
@@ -137,7 +143,9 @@ impl<'a> RecordingState<'a> {
         }
         let has_news = {
             let mut open_tick = lock(self.open_tick);
-            let has_news = !gaps.is_empty() || !open_tick.tick.events.is_empty();
+            // Settings wait for the next commit: a hundred stores are no reason for a hundred of them.
+            let is_news = |event: &Event| event.kind.0 != EventKind::SETTINGS;
+            let has_news = !gaps.is_empty() || open_tick.tick.events.iter().any(is_news);
             open_tick.tick.gaps.extend(gaps);
             has_news
         };
@@ -358,6 +366,9 @@ impl<'a> RecordingState<'a> {
         self.check_clocks();
         if let Some(scraping) = &mut self.scraping {
             scraping.follow(&round.answers);
+        }
+        if let Some(settings) = &mut self.settings {
+            settings.follow(&round.answers);
         }
         let source = Source::PdMember(member);
         self.coverage.expect(source.clone(), self.member_allowance_ms, round.began);

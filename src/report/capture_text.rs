@@ -8,7 +8,7 @@ use super::quantities::{count, size};
 use super::table::table;
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, Gap, SCRAPED, TimeRange, duration_text, escape, escape_path};
+use crate::model::{Event, EventKind, Gap, SCRAPED, TimeRange, duration_text, escape, escape_path};
 
 /// Targets that are listed.
 const TARGETS_SHOWN: usize = 1_000;
@@ -148,6 +148,13 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         .collect();
     text.push_str(&table(&rows));
     text.push_str(&and_more(gaps.len(), ROWS_SHOWN));
+    // Readings of settings have a form of their own, and would crowd out what people marked.
+    let (settings, events): (Vec<&Event>, Vec<&Event>) =
+        events.iter().partition(|event| event.kind.0 == EventKind::SETTINGS);
+    if !settings.is_empty() {
+        let readings = counted(settings.len() as u64, "reading");
+        text.push_str(&format!("\n{readings} of the settings of stores: show --settings\n"));
+    }
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows: Vec<Vec<String>> = events
         .iter()

@@ -26,6 +26,7 @@ mod replay_report;
 mod replay_text;
 mod rules_text;
 mod run_report;
+mod settings_text;
 mod table;
 mod tone;
 mod verdict_text;
@@ -52,5 +53,6 @@ pub use replay_report::{
 pub use replay_text::replay_text;
 pub use rules_text::{rules_check_text, rules_text};
 pub use run_report::{EvidencePlot, NodeCurve, REPORT_SCHEMA, RunReport, run_report};
+pub use settings_text::SettingsReport;
 pub use table::table;
 pub use why_not_text::why_not_text;

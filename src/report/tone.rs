@@ -45,6 +45,7 @@ impl Tone {
             | Kind::ProcessRestarted
             | Kind::RegionCheckRaised
             | Kind::LogLinesDropped
+            | Kind::SettingChanged
             | Kind::GapBegan => Self::Notable,
             Kind::Marked => Self::Marked,
             _ => Self::Plain,

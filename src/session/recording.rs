@@ -1,7 +1,7 @@
 //! Loads out of a capture what the timeline is made of.
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{Event, LabelMatcher, TimeRange};
+use crate::model::{Event, EventKind, LabelMatcher, TimeRange};
 use crate::timeline::Recording;
 
 /// Metrics that the timeline reads, of all targets.
@@ -22,8 +22,12 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
     for metric in TIMELINE_METRICS {
         series.extend(reader.select(&[LabelMatcher::equal("__name__", metric)], window)?);
     }
-    // What somebody did stands on the timeline also where nothing was observed any more.
-    let inside = |event: &Event| range.contains(event.at);
+    // What somebody did stands on the timeline also where nothing was observed any more, and what was read of
+    // settings holds until something else is read.
+    let inside = |event: &Event| {
+        let is_known = event.kind.0 == EventKind::SETTINGS && event.at < window.end;
+        range.contains(event.at) || is_known
+    };
     Ok(Recording {
         meta: reader.meta().clone(),
         window,

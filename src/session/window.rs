@@ -14,7 +14,8 @@ use crate::diagnose::{
     WhyNot, diagnose_surveyed, metrics, reads, requested_types, why_not,
 };
 use crate::model::{
-    AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, TimeRange, Timestamp, Told,
+    AsOf, LabelMatcher, LogEvent, MatchOp, PdAnswer, Series, SettingsEvent, TimeRange, Timestamp,
+    Told,
 };
 use crate::pd::ParsedBody;
 use crate::timeline::{Evaluation, PdSummary, Recording};
@@ -305,6 +306,7 @@ fn evidence(
         unreadable: &recording.unreadable,
         loss: recording.loss.as_ref(),
         logs: recording.events.iter().filter_map(LogEvent::of_event).collect(),
+        settings: recording.events.iter().filter_map(SettingsEvent::of_event).collect(),
         clock_offsets: &recording.meta.clock_offsets,
         told: recording.meta.told.clone(),
     };

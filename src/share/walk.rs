@@ -13,7 +13,7 @@ use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
 use crate::capture::Rewrite;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, PdAnswer, PdOutcome, RunMeta,
-    RunName, Source, Told, ToldNode,
+    RunName, SettingsEvent, Source, Told, ToldNode,
 };
 use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
@@ -293,6 +293,13 @@ impl<C: Content> Rewrite for Walk<C> {
     fn event(&mut self, event: Event) -> Event {
         if let Some(line) = LogEvent::of_event(&event) {
             return self.log_line(line).to_event();
+        }
+        // Only settings of the list with values of TiKV's own are read: none of them can name anything.
+        if let Some(settings) = SettingsEvent::of_event(&event) {
+            let event = settings.to_event();
+            let fields = event.fields.iter().flat_map(|(name, value)| [name, value]);
+            fields.chain([&event.text]).for_each(|text| self.content.fixed(text));
+            return event;
         }
         let fields = event.fields.iter().map(|(name, value)| {
             (self.content.text(name, Class::Name), self.content.text(value, Class::Name))

@@ -3,6 +3,7 @@
 //! When requests are sent is decided in `record`, and writing what was received is its work too.
 
 mod alertmanager;
+mod config_client;
 mod error;
 mod http;
 mod log_search;
@@ -16,6 +17,7 @@ mod text_format;
 mod webhook;
 
 pub use alertmanager::Alertmanager;
+pub use config_client::ConfigClient;
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use log_search::{FoundLines, LogSearch};

@@ -3,12 +3,15 @@
 //! The timeline is made after the fact: an entry stands where something was first observed, and
 //! may say how it went on.
 
-use crate::model::{Event, Gap, LogEvent, TimeRange, Timestamp, duration_text, joined};
+use crate::model::{
+    Event, Gap, LogEvent, SettingsEvent, TimeRange, Timestamp, duration_text, joined,
+};
 use crate::timeline::entry::{Entry, EntryKind, Evidence};
 use crate::timeline::log_entries::log_entries;
 use crate::timeline::ordering::{Evaluation, Ordered, map_split};
 use crate::timeline::pd_summary::PdSummary;
 use crate::timeline::recording::Recording;
+use crate::timeline::setting_entries::setting_entries;
 use crate::timeline::target_changes::{UnobservedTime, series_entries};
 
 /// Gaps, and events, that are told one by one: a timeline of more is no use and takes memory.
@@ -36,12 +39,16 @@ pub(crate) fn timeline_of(
     let of_series =
         map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
     entries.extend(of_series.into_iter().flatten());
-    let events = ordered.events.iter().take(MOST_TOLD);
+    let settings = ordered.events.iter().filter_map(|event| SettingsEvent::of_event(event));
+    entries.extend(setting_entries(settings, window));
+    let is_told = |event: &&&Event| SettingsEvent::of_event(event).is_none();
+    let told: Vec<&Event> = ordered.events.iter().filter(is_told).copied().collect();
+    let events = told.iter().take(MOST_TOLD);
     entries.extend(log_entries(events.clone().filter_map(|event| LogEvent::of_event(event))));
     let marks = events.filter(|event| LogEvent::of_event(event).is_none());
     entries.extend(marks.map(|event| event_entry(event)));
-    if let Some(event) = ordered.events.get(MOST_TOLD) {
-        let more = ordered.events.len() - MOST_TOLD;
+    if let Some(event) = told.get(MOST_TOLD) {
+        let more = told.len() - MOST_TOLD;
         entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));
     }
     entries.extend(gaps.iter().take(MOST_TOLD).flat_map(|gap| gap_entries(gap, window)));

@@ -35,6 +35,8 @@ pub enum EntryKind {
     SchedulerPaused,
     SchedulerResumed,
     ConfigChanged,
+    SettingChanged,
+    SettingsUnread,
     RegionCheckRaised,
     RegionCheckCleared,
     TargetDown,
@@ -66,7 +68,7 @@ pub struct Evidence {
 pub struct Entry {
     /// When it was observed first; it happened no later.
     pub at: Timestamp,
-    /// Who says so: `pd/pd0`, `prometheus`, `event`, `log`, `recorder`.
+    /// Who says so: `pd/pd0`, `prometheus`, `event`, `log`, `settings`, `recorder`.
     pub source: String,
     /// The kind of what happened.
     pub kind: EntryKind,

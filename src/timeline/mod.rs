@@ -10,6 +10,7 @@ mod ordering;
 mod pd_changes;
 mod pd_summary;
 mod recording;
+mod setting_entries;
 mod target_changes;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ pub struct Recording {
     pub window: TimeRange,
     /// Answers of PD, sent inside the window.
     pub pd: Vec<PdAnswer>,
-    /// Marks inside the window.
+    /// Marks inside the window, and what was read of the settings of stores up to its end.
     pub events: Vec<Event>,
     /// Gaps that touch the window.
     pub gaps: Vec<Gap>,

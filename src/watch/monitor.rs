@@ -132,6 +132,7 @@ impl Monitor {
             series,
             pd: &known.pd,
             gaps: &known.gaps,
+            settings: known.settings,
             clock_offsets: &self.clock_offsets,
             told: self.told.clone(),
             ..Parts::default()

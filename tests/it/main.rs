@@ -24,6 +24,7 @@ mod report;
 mod retention;
 mod rules;
 mod scraping;
+mod settings;
 mod share;
 mod source_pd;
 mod source_prometheus;

@@ -54,6 +54,10 @@ With --scrape no Prometheus is needed: the metrics of the members and stores tha
 read from themselves every --interval, at least 1s, and recorded as a Prometheus would have \
 scraped them.
 
+The settings of the stores that PD lists are read from their status addresses when the \
+recording begins, every hour and after a restart of a store; `operator show RUN --settings` \
+prints them, and --no-settings leaves them out.
+
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
 goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
 once, without loss. The same --run again goes on where it stopped.

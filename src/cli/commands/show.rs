@@ -12,8 +12,9 @@ use crate::cli::exit::CliError;
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::model::{Event, Gap, joined};
-use crate::report::{CaptureContents, capture_text, nodes_json, nodes_text};
+use crate::model::{Event, Gap, KnownSettings, SettingsEvent, joined};
+use crate::nodes::{NodeIndex, Nodes};
+use crate::report::{CaptureContents, SettingsReport, capture_text, nodes_json, nodes_text};
 use crate::session::{Session, View};
 
 /// The number of metrics that are listed without `--metrics`.
@@ -24,6 +25,8 @@ Examples:
   operator show chaos-01
   operator show chaos-01 --metrics
   operator show chaos-01 --nodes
+  operator show chaos-01 --settings
+  operator show chaos-01 --settings --node store-4
   operator show latest --format json";
 
 /// Arguments of `show`.
@@ -39,6 +42,12 @@ pub struct ShowArgs {
     /// Show which scrape target is which store and member of PD, and why
     #[arg(long, conflicts_with = "metrics")]
     nodes: bool,
+    /// Show the settings of TiKV stores, those that differ between stores first, and when they were read
+    #[arg(long, conflicts_with_all = ["metrics", "nodes"])]
+    settings: bool,
+    /// Show only the settings of this store: its id, its address, or the name of its host or pod
+    #[arg(long, value_name = "NAME", requires = "settings")]
+    node: Option<String>,
 }
 
 /// Prints what a capture contains.
@@ -50,6 +59,9 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     if args.nodes {
         return show_nodes(global, &path);
+    }
+    if args.settings {
+        return show_settings(global, &path, args.node.as_deref());
     }
     let reader = CaptureReader::open(&path)?;
     let inventory = reader.inventory()?;
@@ -75,6 +87,36 @@ fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
         Format::Text => output::write(nodes_text(&nodes).as_bytes())?,
     }
     Ok(CliError::unless_whole(path, session.reader().damage().len())?)
+}
+
+fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Result<()> {
+    let session = Session::open(path)?;
+    let events = session.reader().events()?;
+    let read: Vec<SettingsEvent> = events.iter().filter_map(SettingsEvent::of_event).collect();
+    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let only = node.map(|name| store_called(&nodes, name)).transpose()?;
+    let report = SettingsReport::new(KnownSettings::of(&read), &nodes, only);
+    match global.format {
+        Format::Json => output::json(&report.json())?,
+        Format::Text => output::write(report.text().as_bytes())?,
+    }
+    Ok(CliError::unless_whole(path, session.reader().damage().len())?)
+}
+
+/// The store that somebody means, as an index: by any name that a node has, or `store-4`.
+fn store_called(nodes: &Nodes, name: &str) -> Result<usize, CliError> {
+    let id = name.strip_prefix("store-").unwrap_or(name);
+    match nodes.named(name, "tikv").or_else(|| nodes.named(id, "tikv")) {
+        Some(NodeIndex::Store(index)) => Ok(index),
+        _ => {
+            let known: Vec<String> = nodes.stores.iter().map(|store| store.name()).collect();
+            let why = match known.is_empty() {
+                true => "the recording names none".to_owned(),
+                false => format!("there are {}", known.join(", ")),
+            };
+            Err(CliError::Usage(format!("no store is called {name:?}: {why}")))
+        }
+    }
 }
 
 fn show_json(

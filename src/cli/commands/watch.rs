@@ -23,7 +23,7 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
-use crate::model::{RunName, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
     Segments, close,
@@ -315,6 +315,7 @@ fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
         series: watched_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
+        settings: reader.events()?.iter().filter_map(SettingsEvent::of_event).collect(),
         settled: None,
     });
     Ok(recent)

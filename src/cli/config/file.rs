@@ -157,6 +157,8 @@ pub struct ConfigFile {
     pub r#match: Vec<String>,
     /// Whether only `match` is copied, as `--no-default-match`.
     pub no_default_match: bool,
+    /// Whether the settings of stores are not read, as `--no-settings`.
+    pub no_settings: bool,
     /// The cluster that is meant, as `--cluster`.
     pub cluster: Option<String>,
     /// Two names of a node, as `--node`.

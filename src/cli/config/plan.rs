@@ -52,6 +52,9 @@ pub struct LiveArgs {
     /// Copy only what --match selects
     #[arg(long, help_heading = RECORDING)]
     pub no_default_match: bool,
+    /// Do not read the settings of stores from their status addresses
+    #[arg(long, help_heading = RECORDING)]
+    pub no_settings: bool,
     /// What belongs to the system under observation: a name that is built in, or the path of a
     /// subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE", help_heading = RECORDING)]
@@ -104,6 +107,8 @@ pub struct Plan {
     pub live: Option<Live>,
     /// The time between two copies out of Prometheus, or two scrapes of a target.
     pub interval: Duration,
+    /// Whether the settings of stores are read.
+    pub settings: bool,
     /// Paths of logs of PD's answers to import.
     pub pd_logs: Vec<PathBuf>,
     /// What somebody said of clusters and nodes.
@@ -189,6 +194,7 @@ pub fn plan(
         history,
         live,
         interval,
+        settings: !(args.no_settings || file.no_settings),
         pd_logs,
         told,
         listen,

@@ -11,7 +11,7 @@ use crate::cli::terminal::remarks;
 use crate::pd::STORES;
 use crate::record::{self, Scraper, TargetList};
 use crate::report;
-use crate::source::ScrapeClient;
+use crate::source::{ConfigClient, ScrapeClient};
 
 /// The shortest time between two scrapes of a target.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -64,6 +64,17 @@ pub fn scraper(sources: &SourceArgs, interval: Duration) -> anyhow::Result<Optio
     let client = ScrapeClient::new(&sources.pd_options())?;
     remarks::hide(client.redactor());
     Ok(Some(Scraper { client, interval }))
+}
+
+/// The client that reads the settings of the stores that PD lists.
+///
+/// # Errors
+///
+/// [`SourceError::Options`](crate::source::SourceError::Options) where a file of certificates cannot be read.
+pub fn settings(sources: &SourceArgs) -> anyhow::Result<ConfigClient> {
+    let client = ConfigClient::new(&sources.pd_options())?;
+    remarks::hide(client.redactor());
+    Ok(client)
 }
 
 /// Scrapes every member and store that PD lists once, and says how that went, the worst first.

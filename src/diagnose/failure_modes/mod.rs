@@ -61,6 +61,7 @@ pub const ALL: &[Mode] = &[
     presence::scale_out::MODE,
     presence::pd_leader_transfer::MODE,
     presence::config_change::MODE,
+    presence::setting_change::MODE,
     presence::scrape_loss::MODE,
     workload::traffic_drop::MODE,
     unexplained::MODE,

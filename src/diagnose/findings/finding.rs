@@ -133,6 +133,8 @@ pub enum FindingKind {
     SchedulerAdded,
     SchedulerPaused,
     ConfigChanged,
+    SettingChanged,
+    SettingsDiffer,
     EngineStalled,
     ThreadsSaturated,
     RequestsRefused,

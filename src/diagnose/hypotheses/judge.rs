@@ -11,7 +11,7 @@ use crate::diagnose::blind_spots::{
 };
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
-use crate::diagnose::findings::finding::{Finding, FindingRef, Findings};
+use crate::diagnose::findings::finding::{Citation, Finding, FindingRef, Findings};
 use crate::diagnose::hypotheses::alternatives::alternatives;
 use crate::diagnose::hypotheses::client_impact::client_impact;
 use crate::diagnose::hypotheses::host_signs::cite_signs;
@@ -78,11 +78,12 @@ pub fn diagnose_surveyed<E>(
 }
 
 /// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
-/// what one node shows.
+/// what one node shows, and some changes explain nothing.
 fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
-    let is_state = |one: &Cause| {
-        ALL.iter().any(|mode| mode.name == one.mode && mode.depth == Depth::Consequence)
+    let leaves_open = |mode: &Mode| {
+        mode.depth == Depth::Consequence || mode.never_explains.contains(&Depth::Unexplained)
     };
+    let is_state = |one: &Cause| ALL.iter().any(|mode| mode.name == one.mode && leaves_open(mode));
     let about = |nature: Nature, causes: &[Cause]| -> Vec<TimeRange> {
         let around = |one: &Cause| surroundings(nature, one.onset_ms, one.end_ms, window.end);
         causes.iter().filter(|one| !is_state(one)).map(around).collect()
@@ -229,13 +230,15 @@ fn date_by_clocks(
     for finding in findings {
         let more = clocks.uncertainty_at(finding.onset_ms);
         finding.onset_uncertainty_ms = finding.onset_uncertainty_ms.saturating_add(more);
-        let of_pd = finding.citations.iter_mut().filter(|one| one.reference.starts_with(PD));
-        of_pd.for_each(|one| one.at_ms = clocks.by_recorder(one.at_ms));
+        let by_recorder =
+            |one: &&mut Citation| RECORDED.iter().any(|start| one.reference.starts_with(start));
+        let recorded = finding.citations.iter_mut().filter(by_recorder);
+        recorded.for_each(|one| one.at_ms = clocks.by_recorder(one.at_ms));
     }
 }
 
-/// What references to PD's answers begin with.
-const PD: &str = "PD ";
+/// What references to PD's answers, and to settings of stores, begin with: both are dated by the recorder.
+const RECORDED: [&str; 2] = ["PD ", "settings "];
 
 /// What would have to be observed before anybody can conclude that nothing is wrong.
 fn open_questions(

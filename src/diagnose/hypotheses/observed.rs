@@ -10,8 +10,8 @@ use crate::diagnose::findings::finding::{FindingRef, Findings};
 use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_stores};
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
-    self, Drain, HostSign, HungMember, LeaderChange, Logged, MemberOutage, Moved, Outage, Rise,
-    SchedulerChange, Shift, leaving,
+    self, ChangedSettings, Drain, HostSign, HungMember, LeaderChange, Logged, MemberOutage, Moved,
+    Outage, Rise, SchedulerChange, Shift, leaving,
 };
 use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
@@ -60,6 +60,8 @@ pub struct ObservedWindow<'a> {
     pub leaving: BTreeSet<usize>,
     /// Schedulers that were added or paused, each with its finding.
     pub schedulers: Vec<(SchedulerChange, FindingRef)>,
+    /// Settings of stores that were changed.
+    pub changed_settings: Vec<ChangedSettings>,
     /// Quantities of the survey that are unusual; those that nothing explains become findings.
     pub unusual: Vec<Unusual>,
     /// What the logs of nodes say that no metric says, each with its finding.
@@ -114,6 +116,8 @@ impl<'a> ObservedWindow<'a> {
         let member_names: Vec<String> = evidence.nodes.member_names().map(str::to_owned).collect();
         let slow_members = slow_members(evidence, &member_names, &members, findings);
         let hung_members = observations::hung_members(evidence, &outages);
+        findings::differing(evidence, &observations::differing_settings(evidence), findings);
+        let changed_settings = observations::changed_settings(evidence);
         Self {
             evidence,
             findings: std::mem::take(findings),
@@ -132,6 +136,7 @@ impl<'a> ObservedWindow<'a> {
             moved,
             leaving: leaving(evidence),
             schedulers,
+            changed_settings,
             unusual: unusual(&evidence.survey, &evidence.nodes),
             logged,
             host_signs,

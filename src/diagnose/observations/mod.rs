@@ -29,6 +29,7 @@ pub(super) mod scrapes;
 mod selected;
 pub(super) mod series_table;
 mod served;
+mod settings;
 mod shift;
 mod silence;
 mod stages;
@@ -62,6 +63,9 @@ pub use presence::{Presence, presence};
 pub use restarts::Restart;
 pub use selected::Selected;
 pub use served::{ClientRequests, Served};
+pub use settings::{
+    ChangedSettings, ChangedValue, DifferingSetting, changed_settings, differing_settings,
+};
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence, dated_by_pd, listed_at};
 pub use stages::{

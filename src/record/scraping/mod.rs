@@ -12,4 +12,4 @@ mod target_series;
 pub use page::SampleList;
 pub use recorded::{Scraping, pause_gap};
 pub use scraper::{Scrape, Scraper, scrape_now, scrape_once, start};
-pub use target::{ScrapeTarget, TargetList};
+pub use target::{ScrapeTarget, TOMBSTONE, TargetList, job, status_address};

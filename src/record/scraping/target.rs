@@ -13,7 +13,7 @@ const MOST_TARGETS: usize = 1_024;
 /// The path of every page.
 const PATH: &str = "/metrics";
 /// The state of a store that is gone, in PD's words.
-const TOMBSTONE: &str = "Tombstone";
+pub const TOMBSTONE: &str = "Tombstone";
 
 /// One page of metrics, and the labels of its series.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ fn of_stores(stores: &BTreeMap<StoreId, Store>, scheme: &str) -> Vec<ScrapeTarge
 
 /// Host and port of a store's status server. A server that listens on every address advertises none, so
 /// its host is that of the store's own address. `None` where that is no address.
-fn status_address(store: &Store) -> Option<String> {
+pub fn status_address(store: &Store) -> Option<String> {
     let (host, port) = store.status_address.rsplit_once(':')?;
     let address = match host {
         "" | "0.0.0.0" | "[::]" => format!("{}:{port}", store.address.rsplit_once(':')?.0),
@@ -106,7 +106,7 @@ fn status_address(store: &Store) -> Option<String> {
 }
 
 /// The job under which TiUP's Prometheus scrapes such a store.
-fn job(store: &Store) -> &'static str {
+pub fn job(store: &Store) -> &'static str {
     let is_tiflash = |label: &crate::model::StoreLabel| {
         label.key == "engine" && label.value.starts_with("tiflash")
     };

@@ -68,7 +68,9 @@ impl Group {
             | Kind::StoreLeaderCount
             | Kind::StoreRegionCount
             | Kind::StoreSlow
-            | Kind::StoreNotSlow => Self::Stores,
+            | Kind::StoreNotSlow
+            | Kind::SettingChanged
+            | Kind::SettingsUnread => Self::Stores,
             Kind::PdOperators
             | Kind::SchedulerAdded
             | Kind::SchedulerRemoved

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use operator::capture::{CaptureReader, CaptureWriter, verify};
-use operator::model::{GapReason, Source, TimeRange, Timestamp};
+use operator::model::{EventKind, GapReason, Source, TimeRange, Timestamp};
 use serde_json::Value;
 
 use program::{Program, operator};
@@ -153,7 +153,11 @@ async fn sigterm_finishes_the_tick_and_seals_the_file() {
     assert_eq!(scene.left_beside(), [""; 0]);
     let reader = scene.check(through(&last));
     let events = reader.events().expect("events read");
-    let told: Vec<&str> = events.iter().map(|event| event.text.as_str()).collect();
+    let told: Vec<&str> = events
+        .iter()
+        .filter(|event| event.kind.0 == EventKind::RECORDER)
+        .map(|event| event.text.as_str())
+        .collect();
     assert_eq!(told, ["recording began", "recording ended"]);
     assert_eq!(reader.gaps().expect("gaps read"), []);
 }

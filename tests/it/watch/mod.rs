@@ -46,6 +46,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
         copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
         pd: Some(PdSampler::new(pd, found, schedule)),
         scraper: None,
+        settings: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,

@@ -18,6 +18,7 @@ pub(super) mod scale_in;
 pub(super) mod scale_out;
 mod scaling;
 pub(super) mod scrape_loss;
+pub(super) mod setting_change;
 pub(super) mod store_asymmetric_partition;
 pub(super) mod store_crash;
 pub(super) mod store_flap;
