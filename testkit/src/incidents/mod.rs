@@ -3,11 +3,12 @@
 //! Each has the mode and the place that its thread established. A third is [`Half::HeldOut`]: no threshold and
 //! no rule may be fitted to those, so that they show what diagnosis makes of an incident that nobody thought of.
 //! How long things last where a thread does not say is ours: from the eighth minute of 24 on, or from the first
-//! instant.
+//! instant. `third` was collected last, when diagnosis had been fitted to all others.
 
 mod changes;
 mod of_pd;
 mod of_stores;
+mod third;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,8 @@ pub enum Place {
     Cluster,
     /// At PD: at the member that leads it.
     PdLeader,
+    /// In how PD schedules: at PD, or in the cluster that it schedules.
+    Scheduling,
 }
 
 /// An incident of a public thread.
@@ -61,7 +64,12 @@ pub struct Incident {
 
 /// Every incident.
 pub fn all() -> impl Iterator<Item = &'static Incident> {
-    of_stores::INCIDENTS.iter().chain(of_pd::INCIDENTS)
+    of_stores::INCIDENTS.iter().chain(of_pd::INCIDENTS).chain(third::INCIDENTS)
+}
+
+/// The incidents of the third set alone.
+pub fn third() -> &'static [Incident] {
+    third::INCIDENTS
 }
 
 /// When what happens within the run begins, in seconds.
@@ -165,6 +173,9 @@ impl Place {
             Self::AllStores => of_all || target.kind == TargetKind::Store,
             Self::Cluster => target.kind == TargetKind::Cluster,
             Self::PdLeader => target.kind == TargetKind::Pd || target.name == LEADER,
+            Self::Scheduling => {
+                Self::PdLeader.is_at(run, target) || Self::Cluster.is_at(run, target)
+            }
         }
     }
 }
