@@ -115,7 +115,8 @@ impl Incident {
         run
     }
 
-    /// The same as a recording that holds only the metrics which failure modes name, and what was changed.
+    /// The same as a recording that holds only the metrics which failure modes name, and what was changed; of a
+    /// histogram both its sum and its count.
     pub fn lean(&self, run: &Run, quiet: &Run) -> Run {
         let named: BTreeSet<&str> = operator::diagnose::metrics().into_iter().collect();
         let unchanged: BTreeMap<&Labels, &[Sample]> =
@@ -123,7 +124,11 @@ impl Incident {
         let is_changed =
             |one: &&Series| unchanged.get(&one.labels) != Some(&one.samples.as_slice());
         let changed = run.series.iter().filter(is_changed).map(|one| one.labels.metric());
-        let kept: BTreeSet<String> = named.into_iter().chain(changed).map(str::to_owned).collect();
+        let mut kept: BTreeSet<String> = named.into_iter().map(str::to_owned).collect();
+        for metric in changed {
+            kept.insert(metric.to_owned());
+            kept.extend(metric.strip_suffix("_sum").map(|histogram| format!("{histogram}_count")));
+        }
         let mut lean = run.clone();
         lean.series.retain(|one| kept.contains(one.labels.metric()));
         lean
