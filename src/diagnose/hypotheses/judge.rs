@@ -78,10 +78,10 @@ pub fn diagnose_surveyed<E>(
 }
 
 /// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
-/// what one node shows.
+/// what one node shows, and of what nobody knows the survey may say more.
 fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
     let is_state = |one: &Cause| {
-        ALL.iter().any(|mode| mode.name == one.mode && mode.depth == Depth::Consequence)
+        ALL.iter().any(|mode| mode.name == one.mode && mode.depth >= Depth::Consequence)
     };
     let about = |nature: Nature, causes: &[Cause]| -> Vec<TimeRange> {
         let around = |one: &Cause| surroundings(nature, one.onset_ms, one.end_ms, window.end);
