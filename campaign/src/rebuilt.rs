@@ -1,9 +1,11 @@
 //! Verdicts on public incidents that are rebuilt in a quiet run, beside what each thread established: those that
 //! diagnosis was fitted to, and those that were held out.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 use operator::diagnose::{Outcome, Verdict};
-use testkit::incidents::{Half, Incident, all, quiet};
+use testkit::incidents::{Half, Incident, all, quiet, third};
 use testkit::run::Run;
 
 /// What came of the incidents of one half.
@@ -12,6 +14,8 @@ struct Tally {
     judged: usize,
     named: usize,
     led: usize,
+    /// Where causes are told, and not what the thread established.
+    wrong: Vec<String>,
     missed: Vec<String>,
 }
 
@@ -23,8 +27,11 @@ impl Tally {
         let led = incident.is_led(&verdict);
         self.named += usize::from(named);
         self.led += usize::from(led);
-        if incident.is_missed(&verdict) {
-            self.missed.push(format!("{} ({kind})", incident.name));
+        let name = format!("{} ({kind})", incident.name);
+        match incident.is_missed(&verdict) {
+            true => self.missed.push(name),
+            false if !named => self.wrong.push(name),
+            false => {}
         }
         let word = match (named, led) {
             (true, true) => "ok",
@@ -39,12 +46,10 @@ impl Tally {
     }
 
     fn print(&self, half: &str) {
-        let Self { judged, named, led, missed } = self;
-        println!(
-            "{half}: {judged} judged, {named} named, {led} by what leads, {} called healthy: {}",
-            missed.len(),
-            missed.join(", ")
-        );
+        let Self { judged, named, led, wrong, missed } = self;
+        println!("{half}: {judged} judged, {named} named, {led} by what leads");
+        println!("    {} named otherwise: {}", wrong.len(), wrong.join(", "));
+        println!("    {} called healthy: {}", missed.len(), missed.join(", "));
     }
 }
 
@@ -63,19 +68,23 @@ pub fn run(only: &str) -> Result<()> {
     let quiet = quiet();
     let verdict = quiet.verdict();
     ensure!(verdict.outcome == Outcome::NoFault, "the quiet run: {}", verdict.summary);
-    let (mut tuned, mut held_out) = (Tally::default(), Tally::default());
+    let mut tallies: BTreeMap<(&str, Half), Tally> = BTreeMap::new();
     for incident in all().filter(|one| one.name.contains(only)) {
-        let tally = match incident.half {
-            Half::Tuned => &mut tuned,
-            Half::HeldOut => &mut held_out,
-        };
+        let of_third = third().iter().any(|one| one.name == incident.name);
+        let set = if of_third { "third set" } else { "sets before" };
+        let tally = tallies.entry((set, incident.half)).or_default();
         let run = incident.run(&quiet);
         tally.take(incident, "whole", &run);
         tally.take(incident, "lean", &incident.lean(&run, &quiet));
     }
-    tuned.print("fitted");
-    held_out.print("held out");
-    let healthy = tuned.missed.len() + held_out.missed.len();
+    for ((set, half), tally) in &tallies {
+        let half = match half {
+            Half::Tuned => "fitted",
+            Half::HeldOut => "held out",
+        };
+        tally.print(&format!("{set}, {half}"));
+    }
+    let healthy: usize = tallies.values().map(|tally| tally.missed.len()).sum();
     ensure!(healthy == 0, "{healthy} called healthy");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Something departs strongly and lasts, and no failure mode says why.
 
+mod memory;
 mod quantities;
 mod states;
 
@@ -15,7 +16,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[],
     never_explains: &[],
     needs: &[],
-    metrics: &[],
+    metrics: &[memory::RSS, memory::CACHE, memory::START],
     surest: 0.75,
     advice: Advice {
         check: "operator explain of the first finding; the node's log at the onset",
@@ -29,16 +30,16 @@ pub const MODE: Mode = Mode {
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found = quantities::claims(observed);
-    for state in states::claims(observed) {
+    for other in states::claims(observed).into_iter().chain(memory::claims(observed)) {
         let open = observed.open();
         let same = found.iter_mut().find(|one| {
-            one.target.name == state.target.name
-                && one.onset <= state.end.unwrap_or(open)
-                && state.onset <= one.end.unwrap_or(open)
+            one.target.name == other.target.name
+                && one.onset <= other.end.unwrap_or(open)
+                && other.onset <= one.end.unwrap_or(open)
         });
         match same {
-            Some(one) => add_to(one, state),
-            None => found.push(state),
+            Some(one) => add_to(one, other),
+            None => found.push(other),
         }
     }
     found

@@ -78,10 +78,10 @@ pub fn diagnose_surveyed<E>(
 }
 
 /// Whether causes and changes explain whatever departs in a window. A state of the cluster may itself follow from
-/// what one node shows, and some changes explain nothing.
+/// what one node shows, some changes explain nothing, and of what nobody knows the survey may say more.
 fn accounts_for(verdict: &Verdict, window: TimeRange) -> bool {
     let leaves_open = |mode: &Mode| {
-        mode.depth == Depth::Consequence || mode.never_explains.contains(&Depth::Unexplained)
+        mode.depth >= Depth::Consequence || mode.never_explains.contains(&Depth::Unexplained)
     };
     let is_state = |one: &Cause| ALL.iter().any(|mode| mode.name == one.mode && leaves_open(mode));
     let about = |nature: Nature, causes: &[Cause]| -> Vec<TimeRange> {

@@ -158,3 +158,33 @@ pub fn add_gauge(run: &mut Run, pairs: &[(&str, &str)], value: impl Fn(Timestamp
     run.series.push(Series { labels, samples });
     run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
 }
+
+/// Lets counters rise by so much more a second over a stretch.
+pub fn raise(run: &mut Run, at: At<'_>, range: TimeRange, per_second: f64) {
+    let mut found = false;
+    for series in run.series.iter_mut().filter(|one| at.has(&one.labels)) {
+        found = true;
+        for sample in series.samples.iter_mut().filter(|one| !is_stale(one.value)) {
+            let inside_ms = (sample.at.min(range.end) - range.start).max(0);
+            sample.value += (inside_ms as f64 / 1000.0 * per_second).round();
+        }
+    }
+    assert!(found, "no series {} of {:?}", at.metric, at.instance);
+}
+
+/// Adds to gauges what a course of time says.
+pub fn add(run: &mut Run, at: At<'_>, course: impl Fn(Timestamp) -> f64) {
+    let mut found = false;
+    for series in run.series.iter_mut().filter(|one| at.has(&one.labels)) {
+        found = true;
+        for sample in series.samples.iter_mut().filter(|one| !is_stale(one.value)) {
+            sample.value += course(sample.at);
+        }
+    }
+    assert!(found, "no series {} of {:?}", at.metric, at.instance);
+}
+
+/// A course that is 0 before a stretch, grows evenly to `most` within `grows_ms` from its beginning, and stays.
+pub fn growing(range: TimeRange, grows_ms: i64, most: f64) -> impl Fn(Timestamp) -> f64 {
+    move |at| ((at - range.start) as f64 / grows_ms as f64).clamp(0.0, 1.0) * most
+}

@@ -3,11 +3,12 @@
 //! Each has the mode and the place that its thread established. A third is [`Half::HeldOut`]: no threshold and
 //! no rule may be fitted to those, so that they show what diagnosis makes of an incident that nobody thought of.
 //! How long things last where a thread does not say is ours: from the eighth minute of 24 on, or from the first
-//! instant.
+//! instant. `third` was collected last, when diagnosis had been fitted to all others.
 
 mod changes;
 mod of_pd;
 mod of_stores;
+mod third;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,8 @@ pub enum Place {
     Cluster,
     /// At PD: at the member that leads it.
     PdLeader,
+    /// In how PD schedules: at PD, or in the cluster that it schedules.
+    Scheduling,
 }
 
 /// An incident of a public thread.
@@ -61,7 +64,12 @@ pub struct Incident {
 
 /// Every incident.
 pub fn all() -> impl Iterator<Item = &'static Incident> {
-    of_stores::INCIDENTS.iter().chain(of_pd::INCIDENTS)
+    of_stores::INCIDENTS.iter().chain(of_pd::INCIDENTS).chain(third::INCIDENTS)
+}
+
+/// The incidents of the third set alone.
+pub fn third() -> &'static [Incident] {
+    third::INCIDENTS
 }
 
 /// When what happens within the run begins, in seconds.
@@ -107,7 +115,8 @@ impl Incident {
         run
     }
 
-    /// The same as a recording that holds only the metrics which failure modes name, and what was changed.
+    /// The same as a recording that holds only the metrics which failure modes name, and what was changed; of a
+    /// histogram both its sum and its count.
     pub fn lean(&self, run: &Run, quiet: &Run) -> Run {
         let named: BTreeSet<&str> = operator::diagnose::metrics().into_iter().collect();
         let unchanged: BTreeMap<&Labels, &[Sample]> =
@@ -115,7 +124,11 @@ impl Incident {
         let is_changed =
             |one: &&Series| unchanged.get(&one.labels) != Some(&one.samples.as_slice());
         let changed = run.series.iter().filter(is_changed).map(|one| one.labels.metric());
-        let kept: BTreeSet<String> = named.into_iter().chain(changed).map(str::to_owned).collect();
+        let mut kept: BTreeSet<String> = named.into_iter().map(str::to_owned).collect();
+        for metric in changed {
+            kept.insert(metric.to_owned());
+            kept.extend(metric.strip_suffix("_sum").map(|histogram| format!("{histogram}_count")));
+        }
         let mut lean = run.clone();
         lean.series.retain(|one| kept.contains(one.labels.metric()));
         lean
@@ -165,6 +178,9 @@ impl Place {
             Self::AllStores => of_all || target.kind == TargetKind::Store,
             Self::Cluster => target.kind == TargetKind::Cluster,
             Self::PdLeader => target.kind == TargetKind::Pd || target.name == LEADER,
+            Self::Scheduling => {
+                Self::PdLeader.is_at(run, target) || Self::Cluster.is_at(run, target)
+            }
         }
     }
 }

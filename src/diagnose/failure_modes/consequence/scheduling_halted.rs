@@ -4,10 +4,11 @@ use crate::diagnose::failure_modes::consequence::peers_stuck;
 use std::collections::BTreeMap;
 
 use crate::diagnose::failure_modes::presence::config_change::{STATUS, onset};
-use crate::diagnose::findings::finding::{FindingKind, Target};
-use crate::diagnose::findings::{Crossing, crossing};
+use crate::diagnose::findings::finding::{FindingKind, PlotHow, Target, number, seconds};
+use crate::diagnose::findings::{Crossing, crossing, plot};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::invariants::above;
 use crate::model::{PdOperator, TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
@@ -19,7 +20,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[&peers_stuck::MODE],
     never_explains: &[],
     needs: &[Need::PdStores],
-    metrics: &[STATUS],
+    metrics: &[STATUS, PATROL],
     surest: 0.8,
     advice: Advice {
         check: "pd-ctl operator show; scheduler show; config show: halt-scheduling",
@@ -39,7 +40,41 @@ const STEP_MS: i64 = 600_000;
 const HALTED_MS: i64 = 60_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    stuck(observed).into_iter().chain(halted(observed)).collect()
+    let slow = slow_patrol(observed);
+    stuck(observed).into_iter().chain(halted(observed)).chain(slow).collect()
+}
+
+/// How long PD takes to look at every region once, in seconds, to find those that lack a peer or have one too many.
+const PATROL: &str = "pd_checker_patrol_regions_time";
+/// From how long on nobody repairs in time, in seconds: as long as PD waits for a store (`max-store-down-time`).
+/// Where nothing is wrong it takes about a minute for a million regions.
+const SLOW_PATROL_S: f64 = 1_800.0;
+/// How many scrapes it must be so.
+const STILL_SLOW: usize = 4;
+
+/// PD's leader looks at regions too slowly. Members that do not lead show what was when they did.
+fn slow_patrol(observed: &ObservedWindow<'_>) -> Option<Claim> {
+    let (series, nodes) = (&observed.evidence.series, &observed.evidence.nodes);
+    let leader = observed.evidence.pd.leader_at(observed.open())?;
+    let instance = nodes.instance_of_member(leader)?;
+    let taken = series.gauge(PATROL, &instance, |_| true);
+    let stretch = above(&taken, SLOW_PATROL_S, STILL_SLOW).into_iter().find(|one| one.lasts)?;
+    let uncertainty_ms = series.interval_of(&instance);
+    let mut claim = Claim::new(Target::cluster(), stretch.range.start, uncertainty_ms, 0.7);
+    claim.readings.push(crossing(Crossing {
+        kind: FindingKind::OperatorsStill,
+        target: Target::cluster(),
+        range: stretch.range,
+        uncertainty_ms,
+        lasts: true,
+        text: format!(
+            "PD takes {} to look at every region once, and repairs none sooner",
+            seconds(stretch.peak)
+        ),
+        read: (&format!("{PATROL}{{instance={instance:?}}}"), number(stretch.peak)),
+        plot: vec![plot(PATROL, PlotHow::Gauge, &instance)],
+    }));
+    Some(claim.unchecked("what it waits for", "pd-ctl operator show; pd-ctl region check"))
 }
 
 /// An operator, from the answer that listed it first to the last one that did.

@@ -31,6 +31,8 @@ pub const MODE: Mode = Mode {
         HAS_LEADER,
         DATABASE,
         QUOTA,
+        CPU,
+        PROCESSORS,
     ],
     surest: 0.95,
     advice: Advice {
@@ -58,7 +60,57 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             .unchecked("the member's disk and CPU", LOOK)
     }));
     found.extend(full_database(observed));
+    for claim in busy(observed) {
+        match found.iter_mut().find(|one| one.target.name == claim.target.name) {
+            Some(known) => known.readings.extend(claim.readings),
+            None => found.push(claim),
+        }
+    }
     found
+}
+
+/// The CPU time of a process, in seconds.
+const CPU: &str = "process_cpu_seconds_total";
+/// How many threads of it run at once at most (`GOMAXPROCS`).
+const PROCESSORS: &str = "pd_service_maxprocs";
+/// From which part of them on a member is busy, as for pools of TiKV's threads.
+const BUSY: f64 = 0.8;
+/// For how many scrapes it must be: two minutes at 15 s, since a member that begins to lead loads all regions.
+const STILL_BUSY: usize = 8;
+
+/// A claim for each member that takes nearly all of the CPU that it may.
+fn busy(observed: &ObservedWindow<'_>) -> Vec<Claim> {
+    let names = observed.member_names.iter();
+    names.filter_map(|name| busy_member(observed, name)).collect()
+}
+
+fn busy_member(observed: &ObservedWindow<'_>, name: &str) -> Option<Claim> {
+    let (series, nodes) = (&observed.evidence.series, &observed.evidence.nodes);
+    let instance = nodes.instance_of_member(name)?;
+    let processors = series.gauge(PROCESSORS, &instance, |_| true).0.last()?.value;
+    let used = series.rate(CPU, &instance, |_| true);
+    let busy = above(&used, BUSY * processors, STILL_BUSY);
+    let stretch = busy.into_iter().find(|_| processors > 0.0)?;
+    let target = Target::member(name, nodes.member_address(name));
+    let uncertainty_ms = (stretch.range.start - stretch.since).max(1_000);
+    let mut claim = Claim::new(target.clone(), stretch.range.start, uncertainty_ms, 0.75);
+    claim.end = (!stretch.lasts).then_some(stretch.range.end);
+    let found = crossing(Crossing {
+        kind: FindingKind::ThreadsSaturated,
+        target,
+        range: stretch.range,
+        uncertainty_ms,
+        lasts: stretch.lasts,
+        text: format!(
+            "it takes {} of the {} processors that it may use",
+            number(stretch.peak),
+            number(processors)
+        ),
+        read: (&Selected::all(CPU, &instance).rate(), number(stretch.peak)),
+        plot: vec![plot(CPU, PlotHow::Rate, &instance)],
+    });
+    claim.readings.push(found.read_at(stretch.peak_at));
+    Some(claim.unchecked("who asks it for so much", "Grafana, PD, gRPC: completed commands rate"))
 }
 
 /// The size of etcd's database, in bytes.

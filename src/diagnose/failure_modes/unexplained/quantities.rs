@@ -67,7 +67,7 @@ fn range_of(observed: &ObservedWindow<'_>, one: &Unusual) -> TimeRange {
 }
 
 /// Whether clients began to ask for more about then, which everything else follows, or ceased to.
-fn is_load(observed: &ObservedWindow<'_>, at: Timestamp) -> bool {
+pub(super) fn is_load(observed: &ObservedWindow<'_>, at: Timestamp) -> bool {
     observed.rises.iter().any(|(rise, _)| {
         let range = rise.departure.range(observed.open());
         at >= range.start.saturating_add_millis(-60_000)
