@@ -18,17 +18,25 @@ use super::{POOL, readings};
 
 const CRASH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/chaos-02.capture");
 
-/// A copy of a bundled run, in which store 4 crashes.
+/// A run in which the disk of store 1 is slow.
+const SLOW_DISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/chaos-03.capture");
+
+/// A copy of a bundled run.
 struct Copied {
     dir: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl Copied {
+    /// Of the one in which store 4 crashes.
     fn new() -> Self {
+        Self::of(CRASH)
+    }
+
+    fn of(run: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let path = dir.path().join("run.capture");
-        std::fs::copy(CRASH, &path).expect("the capture is there");
+        std::fs::copy(run, &path).expect("the capture is there");
         Self { dir, path }
     }
 
@@ -138,6 +146,22 @@ fn a_changed_setting_stands_beside_the_fault_and_on_the_timeline() {
     let late = session.load(view).expect("loads").verdict().expect("reads");
     assert!(late.changes.is_empty(), "{:?}", late.changes);
     assert!(late.findings.iter().any(|one| one.kind == FindingKind::SettingsDiffer));
+}
+
+#[test]
+fn a_change_of_settings_explains_no_fault_that_begins_after_it() {
+    let copied = Copied::of(SLOW_DISK);
+    let plain = copied.verdict();
+    let onset = plain.causes[0].onset_ms;
+    let second = (onset - copied.window().start) / 1_000 - 30;
+    let copied = copied.with_settings(&[]);
+    copied.add(second, 1, SettingsRead::Changed(values(&[(POOL, "1")])));
+    let verdict = copied.verdict();
+    assert_eq!(verdict.causes[0].mode, "slow_disk");
+    assert_eq!(verdict.causes[0].target.name, "store 1");
+    let [change] = &verdict.changes[..] else { panic!("{:?}", verdict.changes) };
+    assert!(change.mode == "setting_change" && change.explains.is_empty(), "{change:?}");
+    assert_eq!(without_settings(&verdict), without_settings(&plain));
 }
 
 #[test]
