@@ -21,7 +21,7 @@ pub const MODE: Mode = Mode {
     surest: 0.95,
     advice: Advice {
         check: "operator show RUN --settings: which stores have which value?",
-        remedy: "if harm followed, set the old value: SET CONFIG or a restart (a change)",
+        remedy: "if harm followed, set the old value again: SET CONFIG (a change)",
         risk: "most settings need a restart of the store",
         documentation: "https://docs.pingcap.com/tidb/stable/tikv-configuration-file",
         section: None,
