@@ -97,11 +97,36 @@ struct Health {
     last: Option<(usize, Timestamp)>,
 }
 
-/// A count as told last and as seen last, and the entry that told it.
+/// A count as told last, as seen just before, and the entry that told it.
 struct Count {
     told: u64,
-    seen: u64,
+    /// The counts of the last [`DRIFT_MS`], and the one before, each with when it was first seen.
+    recent: Vec<(Timestamp, u64)>,
     drift: Option<Drift>,
+}
+
+impl Count {
+    fn new(at: Timestamp, count: u64) -> Self {
+        Self { told: count, recent: vec![(at, count)], drift: None }
+    }
+
+    /// Notes a count.
+    fn note(&mut self, at: Timestamp, count: u64) {
+        if self.recent.last().is_none_or(|(_, last)| *last != count) {
+            self.recent.push((at, count));
+        }
+    }
+
+    /// The recent count that differs most from `now`, on the side from which it came: the greatest before a fall
+    /// below what was told, else the least.
+    fn just_before(&mut self, at: Timestamp, now: u64) -> u64 {
+        // A count held until the next one was seen.
+        let old = self.recent.partition_point(|(seen, _)| at - *seen > DRIFT_MS);
+        self.recent.drain(..old.saturating_sub(1));
+        let recent = self.recent.iter().map(|(_, count)| *count);
+        let from = if now < self.told { recent.max() } else { recent.min() };
+        from.unwrap_or(self.told)
+    }
 }
 
 /// A change that may go on in the same direction.

@@ -236,7 +236,7 @@ impl TargetSums {
             label.as_ref().is_none_or(|(name, _)| {
                 let values = self.values.get(&(metric.clone(), name.clone()));
                 let counting = counting.get(&(metric.as_str(), name.as_str())).copied();
-                values.is_some_and(|values| (2..=MOST_ANNOUNCED).contains(values))
+                values.is_some_and(|values| *values <= MOST_ANNOUNCED)
                     && counting.unwrap_or(0) <= MOST_VALUES
             })
         };
@@ -259,7 +259,18 @@ impl TargetSums {
             })
             .collect();
         quantities.extend(means(&kept));
-        quantities.retain(|one| sign_of(one).is_some());
+        let is_alone = |one: &Quantity| {
+            one.label.as_ref().is_some_and(|(name, _)| {
+                self.values.get(&(one.metric.clone(), name.clone())) == Some(&1)
+            })
+        };
+        let by_metric = |one: &Quantity| {
+            let (metric, reading) = (one.metric.clone(), one.reading);
+            sign_of(&Quantity { metric, reading, label: None, values: Vec::new() })
+        };
+        // A label with one value says what its metric says, unless the value is what makes it a sign.
+        quantities
+            .retain(|one| sign_of(one).is_some() && !(is_alone(one) && by_metric(one).is_some()));
         quantities.sort_by(|a, b| {
             (&a.metric, a.reading, &a.label).cmp(&(&b.metric, b.reading, &b.label))
         });

@@ -16,11 +16,11 @@ impl PdChanges {
             match before.get(id) {
                 Some(before) => self.store(answer, before, store),
                 None if first => {
-                    self.baseline(store);
+                    self.baseline(answer, store);
                     self.slowness(answer, store);
                 }
                 None => {
-                    self.baseline(store);
+                    self.baseline(answer, store);
                     let node_state = store.known_node_state();
                     let node_state = node_state.map_or_else(String::new, |one| format!(" {one}"));
                     let text = format!("appeared, {}{node_state}", store.state_name);
@@ -104,40 +104,44 @@ impl PdChanges {
         }
     }
 
-    pub(super) fn baseline(&mut self, store: &Store) {
+    pub(super) fn baseline(&mut self, answer: &PdAnswer, store: &Store) {
         for (kind, told) in [
             (EntryKind::StoreLeaderCount, store.leader_count),
             (EntryKind::StoreRegionCount, store.region_count),
         ] {
-            self.counts.insert((store.id, kind), Count { told, seen: told, drift: None });
+            self.counts.insert((store.id, kind), Count::new(answer.observed(), told));
         }
     }
 
     /// A count is told where it differs from the one told last by at least 5 and by at least a
-    /// fifth of it, and always where it falls to zero or rises from zero. It is told from the count
-    /// that was seen last, or from the one told last where it went there in small steps. Where it goes
-    /// on in the same direction within [`DRIFT_MS`], the entry tells how far.
+    /// fifth of it, and always where it falls to zero or rises from zero. It is told from what it was within
+    /// [`DRIFT_MS`] before, or from the count told last where it went there slowly. Where it goes on in
+    /// the same direction within that time, the entry tells how far.
     pub(super) fn count(&mut self, answer: &PdAnswer, store: &Store, kind: EntryKind, now: u64) {
         let at = answer.observed();
         let key = (store.id, kind);
-        let Some(Count { told, seen, drift }) = self.counts.remove(&key) else {
-            self.counts.insert(key, Count { told: now, seen: now, drift: None });
+        let Some(mut count) = self.counts.remove(&key) else {
+            self.counts.insert(key, Count::new(at, now));
             return;
         };
+        let (told, before) = (count.told, count.just_before(at, now));
+        count.note(at, now);
         let is_change = |from: u64| {
             let substantial = now.abs_diff(from) >= from.div_ceil(5).max(5);
             now != from && (substantial || now == 0 || from == 0)
         };
         if !is_change(told) {
-            self.counts.insert(key, Count { told, seen: now, drift });
+            self.counts.insert(key, count);
             return;
         }
-        let from = if is_change(seen) { seen } else { told };
+        let from = if is_change(before) { before } else { told };
         let (noun, field) = match kind {
             EntryKind::StoreLeaderCount => ("leaders", "leader_count"),
             _ => ("regions", "region_count"),
         };
-        let goes_on = drift
+        let goes_on = count
+            .drift
+            .take()
             .filter(|drift| at - drift.last <= DRIFT_MS && (now > from) == (told > drift.from));
         let drift = match goes_on {
             Some(drift) => {
@@ -154,6 +158,6 @@ impl PdChanges {
                 Drift { entry: self.entries.len() - 1, from, last: at }
             }
         };
-        self.counts.insert(key, Count { told: now, seen: now, drift: Some(drift) });
+        self.counts.insert(key, Count { told: now, drift: Some(drift), ..count });
     }
 }
