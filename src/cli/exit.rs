@@ -237,7 +237,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         });
     }
     match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::Leaked(_)) => return Some(Code::Mismatch),
+        Some(ShareError::Leaked(_) | ShareError::Altered(_)) => return Some(Code::Mismatch),
         Some(ShareError::Io { .. }) => return Some(Code::Storage),
         Some(ShareError::TooLarge { .. } | ShareError::Scanner(_)) => return Some(Code::Other),
         Some(ShareError::Capture(error)) => return code_of(error),

@@ -25,6 +25,9 @@ pub enum ShareError {
     #[error("the redacted capture still holds {count} originals, the first in {place}, as {encoding}",
         count = .0.len(), place = .0[0].place, encoding = .0[0].encoding)]
     Leaked(Vec<Leak>),
+    /// A boundary of a histogram or a quantile would not be what was recorded, so the file was not finished.
+    #[error("the export would alter the label `le` or `quantile` of {0}")]
+    Altered(String),
     /// The smallest form of the file is larger than was allowed.
     #[error("the smallest export takes {bytes} bytes, more than {most}")]
     TooLarge {

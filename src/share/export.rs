@@ -252,7 +252,7 @@ impl Source<'_> {
     ) -> Result<Verdict, ShareError> {
         let loose = scratch.join(format!("loose-{}.capture", left_out.len()));
         let walk = self.mapping.map(|mapping| Walk::new(content(mapping)));
-        let mut rewrite = Rewriting { walk, selection: Selection::new(detail) };
+        let mut rewrite = Rewriting { walk, selection: Selection::new(detail), altered: None };
         let recorded = self.reader.meta();
         let meta = match &mut rewrite.walk {
             Some(walk) => walk.meta(recorded),
@@ -261,6 +261,9 @@ impl Source<'_> {
         let mut writer = CaptureWriter::create(&loose, meta.clone())?;
         let part = (self.options.range, self.options.matchers.as_slice());
         rewrite_range(self.reader, part, &mut rewrite, &mut writer)?;
+        if let Some(altered) = rewrite.altered.take() {
+            return Err(ShareError::Altered(altered));
+        }
         if self.options.truths == Truths::Included {
             rewrite_truths(self.from, &mut rewrite, &loose)?;
         }
@@ -301,6 +304,16 @@ pub fn verdict_digest(verdict: &Verdict) -> String {
 struct Rewriting<C> {
     walk: Option<Walk<C>>,
     selection: Selection,
+    /// The first series whose boundary is not what was recorded.
+    altered: Option<String>,
+}
+
+/// Whether both label sets have the same boundaries, without which quantiles would be others.
+fn have_same_boundaries(recorded: &Labels, written: &Labels) -> bool {
+    ["le", "quantile"].into_iter().all(|name| match recorded.get(name) {
+        Some(value) => value.parse::<f64>().is_err() || written.get(name) == Some(value),
+        None => written.get(name).is_none(),
+    })
 }
 
 impl<C: super::walk::Content> Rewrite for Rewriting<C> {
@@ -308,10 +321,14 @@ impl<C: super::walk::Content> Rewrite for Rewriting<C> {
         if !self.selection.accepts(labels) {
             return None;
         }
-        match &mut self.walk {
-            Some(walk) => walk.labels(labels),
-            None => Some(labels.clone()),
+        let written = match &mut self.walk {
+            Some(walk) => walk.labels(labels)?,
+            None => labels.clone(),
+        };
+        if !have_same_boundaries(labels, &written) && self.altered.is_none() {
+            self.altered = Some(written.to_string());
         }
+        Some(written)
     }
 
     fn answer(&mut self, answer: PdAnswer) -> PdAnswer {

@@ -124,6 +124,9 @@ impl<C: Content> Walk<C> {
 
     /// The value of a label.
     fn label(&mut self, metric: &str, name: &str, value: &str) -> String {
+        if is_boundary(name, value) {
+            return value.to_owned();
+        }
         let is_code = is_code_label(metric, name);
         let key = (is_code, value.to_owned());
         if let Some(known) = self.values.get(&key) {
@@ -246,6 +249,11 @@ impl<C: Content> RewriteBody for Body<'_, C> {
     }
 }
 
+/// Whether a label says a number that histograms and summaries are computed with, as Prometheus reads it.
+pub fn is_boundary(name: &str, value: &str) -> bool {
+    matches!(name, "le" | "quantile") && value.parse::<f64>().is_ok()
+}
+
 fn is_git_hash(text: &str) -> bool {
     text.len() <= 40
         && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
@@ -323,4 +331,35 @@ fn role_of_job(job: &str) -> Role {
         _ => None,
     };
     parts.into_iter().find_map(role).unwrap_or(Role::Host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::share::key::{KEY_BYTES, Key};
+    use crate::share::pseudonyms::{Originals, content};
+
+    #[test]
+    fn boundaries_of_histograms_stay_to_the_last_digit() {
+        let series = |le: &str| {
+            Labels::from_pairs(&[
+                ("__name__", "raft_engine_sync_log_duration_seconds_bucket"),
+                ("le", le),
+                ("quantile", le),
+            ])
+        };
+        let boundaries = ["0.00029160000000000004", "+Inf", "1e+06", "1234567890123456"];
+        let mut collected = Walk::new(Originals::default());
+        for le in boundaries {
+            collected.labels(&series(le));
+        }
+        collected.labels(&series("7480000000000000FF"));
+        let mapping = collected.into_content().mapping(&Key::new([1; KEY_BYTES]));
+        let mut walk = Walk::new(content(&mapping));
+        for le in boundaries {
+            assert_eq!(walk.labels(&series(le)), Some(series(le)));
+        }
+        let other = walk.labels(&series("7480000000000000FF")).expect("it stays");
+        assert_ne!(other.get("le"), Some("7480000000000000FF"));
+    }
 }
