@@ -30,9 +30,9 @@ pub trait Rewrite {
         gap
     }
 
-    /// An event.
-    fn event(&mut self, event: Event) -> Event {
-        event
+    /// An event; `None` leaves it out.
+    fn event(&mut self, event: Event) -> Option<Event> {
+        Some(event)
     }
 
     /// A sealed ground truth.
@@ -78,7 +78,7 @@ pub fn rewrite_range(
     let events = reader.events()?.into_iter().filter(|event| range.contains(event.at));
     let first = Tick {
         gaps: gaps.map(|gap| rewrite.gap(gap)).collect(),
-        events: events.map(|event| rewrite.event(event)).collect(),
+        events: events.filter_map(|event| rewrite.event(event)).collect(),
         copied_from: Some(start),
         ..Tick::default()
     };

@@ -9,7 +9,8 @@ use operator::model::{TimeRange, canonical_json};
 use operator::promql::{Engine, EngineOptions, Expression};
 use operator::session::{CaptureStorage, Session};
 use operator::share::{
-    Destination, ExportOptions, Exported, KEY_BYTES, Key, Mapping, Redaction, Truths, export,
+    DamagedParts, Destination, Events, ExportOptions, Exported, KEY_BYTES, Key, Mapping, Redaction,
+    Truths, export,
 };
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub fn redacted() -> ExportOptions {
         matchers: Vec::new(),
         redaction: Redaction::Pseudonyms(key(7)),
         truths: Truths::Included,
+        events: Events::Included,
+        damaged: DamagedParts::Refused,
         most_bytes: u64::MAX,
         mode: FileMode::default(),
     }
