@@ -31,7 +31,7 @@ static FUNCTION: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What separates the parts of a message that are looked at one by one.
 fn is_separator(c: char) -> bool {
-    c.is_whitespace() || "\"'`()[]{}<>,;|‹›".contains(c)
+    c.is_whitespace() || "\"'`()[]{}<>,;|‹›\\".contains(c)
 }
 
 /// The text with everything replaced that may name something.
@@ -40,7 +40,11 @@ pub fn message(text: &str, class: Class, words: &mut dyn Words) -> String {
     let mut position = Position::default();
     let mut rest = text;
     while !rest.is_empty() {
-        let start = rest.find(|c| !is_separator(c)).unwrap_or(rest.len());
+        let mut start = rest.find(|c| !is_separator(c)).unwrap_or(rest.len());
+        if rest[..start].ends_with('\\') && rest[start..].starts_with(['n', 't', 'r']) {
+            // A line break that is escaped, as in a backtrace in one line.
+            start += 1;
+        }
         written.push_str(&rest[..start]);
         rest = &rest[start..];
         let end = rest.find(is_separator).unwrap_or(rest.len());

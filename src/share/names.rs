@@ -142,7 +142,9 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
     let labels: Vec<&str> = whole.split('.').collect();
     let is_dotted = labels.len() > 1;
     let has_letter = whole.bytes().any(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'-'));
-    if !has_letter || has_v4(whole) || is_quantity(whole) || after.starts_with('@') {
+    let separators = whole.bytes().filter(|byte| matches!(byte, b'.' | b'-')).count();
+    let is_address = separators > 2 && has_v4(whole);
+    if !has_letter || is_address || is_dotted && is_quantity(whole) || after.starts_with('@') {
         return None;
     }
     let known: Vec<Option<String>> = labels.iter().map(|label| known_unit(label, words)).collect();

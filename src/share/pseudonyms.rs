@@ -375,7 +375,10 @@ impl Words for Masked<'_> {
         let known = self.mapping.word(word);
         match &known {
             Some(_) => self.replaced += 1,
-            None if word.bytes().any(|byte| byte.is_ascii_alphabetic()) => self.passed += 1,
+            // Names with hyphens are only asked for, and then looked at word by word.
+            None if !word.contains('-') && word.bytes().any(|byte| byte.is_ascii_alphabetic()) => {
+                self.passed += 1;
+            }
             None => {}
         }
         known

@@ -216,11 +216,9 @@ impl<C: Content> Walk<C> {
 }
 
 /// Values of lines of logs that the programs under observation fix.
-const CODE_VALUES: [&str; 14] = [
+const CODE_VALUES: [&str; 12] = [
     "cause",
-    "location",
     "thread_name",
-    "frames",
     "action",
     "cf",
     "signal",

@@ -220,6 +220,11 @@ fn notes_are_counted_and_stay_out_on_request() {
     assert!(!printed(&shown).contains("mallory"));
     let made = operator(dir.path(), &["export", noted, "-o", "c.gz", "--no-redact"]);
     assert!(printed(&made).contains("nothing is redacted"));
+    let made = operator(dir.path(), &["export", noted, "-o", "d.gz", "--around", "Mallory"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    let made = operator(dir.path(), &["export", noted, "-o", "e.gz", "--around", "oscar"]);
+    assert_eq!(made.status.code(), Some(2));
+    assert!(printed(&made).contains("mallory saw it"), "{}", printed(&made));
 }
 
 #[test]

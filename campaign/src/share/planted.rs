@@ -247,7 +247,7 @@ fn gaps(draw: &mut Draw<'_>) -> Vec<Gap> {
     let name = draw.mixed();
     let ping = format!("http://{}:2379/pd/api/v1/ping did not answer within 5s", draw.mixed());
     let details = errors(draw).into_iter().chain([ping]);
-    let gap = |(number, detail)| Gap {
+    let gap = |(number, detail): (i64, String)| Gap {
         range: TimeRange::new(at(20_000 + 100 * number), at(30_000 + 100 * number)),
         source: Source::PdMember(name.clone()),
         reason: GapReason::Timeout,
@@ -267,7 +267,7 @@ fn lines(draw: &mut Draw<'_>, node: &str) -> Vec<Event> {
         draw.word()
     );
     let texts = errors(draw).into_iter().chain([restarted]);
-    let line = |(number, text)| LogEvent {
+    let line = |(number, text): (i64, String)| LogEvent {
         at: Timestamp::from_millis(START + 12_000 + number),
         kind: if number % 2 == 0 { LogKind::Example } else { LogKind::PodTrouble },
         node: if number % 2 == 0 { node.to_owned() } else { pod.clone() },

@@ -142,6 +142,10 @@ fn messages_keep_the_words_of_programs_alone() {
             "/home/bob/agent/components/raftstore/src/a.rs:2",
             "/</home:Path>/<bob:Path>/<agent:Path>/components/raftstore/src/a.rs:2",
         ),
+        (
+            r"0: tikv_util::set_panic_hook::{{closure}}\n  at /acme/src/lib.rs:496:18\nAcme: x",
+            r"0: tikv_util::set_panic_hook::{{closure}}\n  at /<acme:Path>/src/lib.rs:496:18\n<Acme:Name>: x",
+        ),
         ("raftstore::store::fsm::apply::exec", "raftstore::store::fsm::apply::exec"),
         (
             "prod-db.corp.example.com is down",
