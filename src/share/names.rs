@@ -178,14 +178,15 @@ fn known_unit(unit: &str, words: &mut dyn Words) -> Option<String> {
         return Some(known);
     }
     let (pod, namespace) = unit.split_once('_')?;
-    let mut written = words.listed(pod)?;
+    // The namespace is looked at also where the pod is not known, so that both are collected.
+    let mut written = String::new();
     for (number, word) in namespace.split('-').enumerate() {
         let replaced =
             if is_public(word) { words.listed(word) } else { words.unlisted(word, Kind::Name) };
         written.push(if number == 0 { '_' } else { '-' });
         written.push_str(replaced.as_deref().unwrap_or(word));
     }
-    Some(written)
+    Some(words.listed(pod)? + &written)
 }
 
 /// The labels of a name, each replaced: the first one as a host, those of Kubernetes not at all.

@@ -436,6 +436,16 @@ mod tests {
     }
 
     #[test]
+    fn the_namespace_behind_a_pod_is_collected_and_replaced() {
+        let mut originals = Originals::default();
+        originals.text("shop-tikv-0", Class::Host);
+        let text = "failed container in pod shop-tikv-0_payments(";
+        originals.text(text, Class::Message);
+        let written = originals.mapping(&key(1)).known(text);
+        assert!(!written.contains("shop") && !written.contains("payments"), "{written}");
+    }
+
+    #[test]
     fn a_pseudonym_follows_from_the_key_and_the_original_alone() {
         let hosts: Vec<String> = (0..40).map(|number| format!("10.0.0.{number}")).collect();
         let texts: Vec<&str> = hosts.iter().map(String::as_str).collect();
