@@ -164,7 +164,7 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
         Named::WhereUnlisted => is_dotted && !is_file && !all(is_public),
         Named::InMessages => (is_dotted && !is_file || has_port) && !all(is_of_messages),
         Named::Everywhere => is_dotted && !is_file || !all(is_public),
-    };
+    } || named != Named::WhereKnown && is_pod(whole);
     is_whole.then(|| labels_of(whole, &labels, words))
 }
 
@@ -186,7 +186,18 @@ fn known_unit(unit: &str, words: &mut dyn Words) -> Option<String> {
         written.push(if number == 0 { '_' } else { '-' });
         written.push_str(replaced.as_deref().unwrap_or(word));
     }
-    Some(words.listed(pod)? + &written)
+    let known = words.listed(pod);
+    let pod = if is_pod(pod) { known.or_else(|| words.unlisted(pod, Kind::Host)) } else { known };
+    Some(pod? + &written)
+}
+
+/// Whether a name is that of a component's pod, such as `basic-tikv-1`: any words may be in front.
+fn is_pod(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_number = |part: &&&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.last().filter(is_number).is_some()
+        && parts.iter().any(|part| ["tikv", "tiflash", "tidb", "pd"].contains(part))
+        && !parts.iter().all(|part| is_public(part))
 }
 
 /// The labels of a name, each replaced: the first one as a host, those of Kubernetes not at all.

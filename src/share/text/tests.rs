@@ -125,6 +125,9 @@ fn messages_keep_the_words_of_programs_alone() {
             "dial tcp webproxy:3128: connect: connection refused",
             "dial tcp <webproxy:Host>:3128: connect: connection refused",
         ),
+        ("in pod basic-tikv-1, of tikv-1", "in pod <basic-tikv-1:Host>, of tikv-1"),
+        ("in pod basic-pd-0_tikv(x)", "in pod <basic-pd-0:Host>_tikv(x)"),
+        ("pd-ctl of tidb-server", "pd-ctl of tidb-server"),
         ("Back-off restarting failed container", "Back-off restarting failed container"),
         (
             "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
