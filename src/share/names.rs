@@ -147,7 +147,8 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
     if !has_letter || is_address || is_dotted && is_quantity(whole) || after.starts_with('@') {
         return None;
     }
-    let known: Vec<Option<String>> = labels.iter().map(|label| known_unit(label, words)).collect();
+    let known: Vec<Option<String>> =
+        labels.iter().map(|label| known_unit(label, named, words)).collect();
     if known.iter().any(Option::is_some) && (!is_dotted || named == Named::WhereKnown) {
         let labels = labels.iter().zip(&known);
         let labels: Vec<&str> =
@@ -170,7 +171,7 @@ fn host(whole: &str, after: &str, named: Named, words: &mut dyn Words) -> Option
 
 /// The pseudonym of a host's name without dots that is known. What follows an underscore is not part of it, as in
 /// Kubernetes's `pod_namespace`.
-fn known_unit(unit: &str, words: &mut dyn Words) -> Option<String> {
+fn known_unit(unit: &str, named: Named, words: &mut dyn Words) -> Option<String> {
     if !unit.contains('-') {
         return None;
     }
@@ -178,17 +179,20 @@ fn known_unit(unit: &str, words: &mut dyn Words) -> Option<String> {
         return Some(known);
     }
     let (pod, namespace) = unit.split_once('_')?;
-    // The namespace is looked at also where the pod is not known, so that both are collected.
+    let known = words.listed(pod);
+    if known.is_none() && (named == Named::WhereKnown || !is_pod(pod)) {
+        return None;
+    }
     let mut written = String::new();
     for (number, word) in namespace.split('-').enumerate() {
-        let replaced =
-            if is_public(word) { words.listed(word) } else { words.unlisted(word, Kind::Name) };
         written.push(if number == 0 { '_' } else { '-' });
-        written.push_str(replaced.as_deref().unwrap_or(word));
+        if is_of_messages(word) {
+            written.push_str(words.listed(word).as_deref().unwrap_or(word));
+        } else {
+            written.push_str(&words.unlisted(word, Kind::Name)?);
+        }
     }
-    let known = words.listed(pod);
-    let pod = if is_pod(pod) { known.or_else(|| words.unlisted(pod, Kind::Host)) } else { known };
-    Some(pod? + &written)
+    Some(known.or_else(|| words.unlisted(pod, Kind::Host))? + &written)
 }
 
 /// Whether a name is that of a component's pod, such as `basic-tikv-1`: any words may be in front.

@@ -441,6 +441,8 @@ mod tests {
         originals.text("shop-tikv-0", Class::Host);
         let text = "failed container in pod shop-tikv-0_payments(";
         originals.text(text, Class::Message);
+        originals.text("raft-store_acmes", Class::Code);
+        assert!(!originals.words.contains_key("acmes"), "what programs fix names nothing");
         let written = originals.mapping(&key(1)).known(text);
         assert!(!written.contains("shop") && !written.contains("payments"), "{written}");
     }

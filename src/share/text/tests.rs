@@ -41,7 +41,7 @@ fn names_keep_their_form() {
         ),
         ("acme-tikv", "<acme:Name>-tikv"),
         ("shop-tikv-9", "<known>"),
-        ("shop-tikv-9_ns-tikv", "<known>_<ns:Name>-tikv"),
+        ("shop-tikv-9_payments-tikv", "<known>_<payments:Name>-tikv"),
         ("tikv-483920.name-100000.svc:1", "tikv-483920.name-100000.svc:1"),
         ("/home/bob/pd0", "/</home:Path>/<bob:Path>/</home/bob/pd0:Path>"),
         ("/path-483920/pd/x", "/path-483920/</path-483920/pd:Path>/</path-483920/pd/x:Path>"),
