@@ -33,9 +33,9 @@ pub trait Rewrite {
         gap
     }
 
-    /// An event.
-    fn event(&mut self, event: Event) -> Event {
-        event
+    /// An event; `None` leaves it out.
+    fn event(&mut self, event: Event) -> Option<Event> {
+        Some(event)
     }
 
     /// A sealed ground truth.
@@ -82,7 +82,7 @@ pub fn rewrite_range(
     let events = events_of(reader.events()?, range, start);
     let first = Tick {
         gaps: gaps.map(|gap| rewrite.gap(gap)).collect(),
-        events: events.into_iter().map(|event| rewrite.event(event)).collect(),
+        events: events.into_iter().filter_map(|event| rewrite.event(event)).collect(),
         copied_from: Some(start),
         ..Tick::default()
     };

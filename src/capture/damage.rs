@@ -35,13 +35,36 @@ impl CaptureReader {
         joined_unreadable(lost)
     }
 
-    /// What is lost in the whole capture, requested or not; `None` where nothing is lost. Checks
-    /// the blocks that were not read yet, and counts everything if one is damaged.
+    /// What is lost in the whole capture, requested or not, and what was lost of the one that it was exported of;
+    /// `None` where nothing is lost. Checks the blocks that were not read yet, and counts everything if one is
+    /// damaged.
     ///
     /// # Errors
     ///
     /// [`CaptureError`] where the file cannot be read.
     pub fn loss(&self) -> Result<Option<Loss>, CaptureError> {
+        let before = self.meta().export.as_ref().and_then(|export| export.lost.clone());
+        Ok(match (before, self.own_loss()?) {
+            (Some(mut before), Some(own)) => {
+                let lost = |before: Readable, own: Readable| Readable {
+                    recorded: before.recorded,
+                    read: before.read.saturating_sub(own.recorded.saturating_sub(own.read)),
+                };
+                before.samples = lost(before.samples, own.samples);
+                before.pd_answers = lost(before.pd_answers, own.pd_answers);
+                before.parts = joined_unreadable(before.parts.into_iter().chain(own.parts));
+                Some(before)
+            }
+            (before, own) => before.or(own),
+        })
+    }
+
+    /// What is lost in this file itself.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where the file cannot be read.
+    pub fn own_loss(&self) -> Result<Option<Loss>, CaptureError> {
         let Some(counted) = self.counted()? else { return Ok(None) };
         let state = self.state();
         let loss = Loss {

@@ -237,7 +237,10 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
         });
     }
     match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::Leaked(_)) => return Some(Code::Mismatch),
+        Some(ShareError::Leaked(_) | ShareError::Altered(_)) => return Some(Code::Mismatch),
+        Some(ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. }) => {
+            return Some(Code::Damaged);
+        }
         Some(ShareError::Io { .. }) => return Some(Code::Storage),
         Some(ShareError::TooLarge { .. } | ShareError::Scanner(_)) => return Some(Code::Other),
         Some(ShareError::Capture(error)) => return code_of(error),
@@ -302,7 +305,13 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         }
         Some(ShareError::Leaked(_)) => {
             return Some(
-                "nothing was written; -v names what was found, for your eyes alone".to_owned(),
+                "nothing was written; -v names what was found, for your eyes alone. Where it stands in events, --no-events leaves notes, marks, output of commands and lines of logs out".to_owned(),
+            );
+        }
+        Some(ShareError::DamagedParts { .. }) => {
+            return Some(
+                "`operator verify` names what is damaged; --damaged exports the rest, which says what is lost"
+                    .to_owned(),
             );
         }
         Some(ShareError::Capture(error)) => return hint_of(error),

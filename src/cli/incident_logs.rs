@@ -1,7 +1,7 @@
 //! `watch --logs`: when the segment of an incident is complete, members and stores are asked for their logs, while
 //! the recording goes on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -53,7 +53,7 @@ impl IncidentLogs {
         }
     }
 
-    fn attach(&self, path: &PathBuf) {
+    fn attach(&self, path: &Path) {
         let tell =
             |text: &str| self.reporter.lock().unwrap_or_else(PoisonError::into_inner).line(text);
         let args = LogArgs { search: true, ..LogArgs::default() };

@@ -26,7 +26,7 @@ const FOUND: &str = "search_log";
 /// What became of asking a node.
 pub enum Asked {
     /// Its lines.
-    Read(Extract),
+    Read(Box<Extract>),
     /// No line, and why.
     Unread(LogEvent),
 }
@@ -100,7 +100,7 @@ pub async fn ask(
         Err(error) => return Ok(unread(&error.to_string())),
     };
     if !extract.covered.is_empty() {
-        return Ok(Asked::Read(extract));
+        return Ok(Asked::Read(Box::new(extract)));
     }
     let why = failure.map_or_else(
         || {

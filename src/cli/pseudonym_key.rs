@@ -19,7 +19,7 @@ const FILE: &str = ".pseudonym-key";
 ///
 /// Where a file cannot be read or made, or holds no key.
 pub fn key(dir: &Path, named: Option<&Path>) -> anyhow::Result<Key> {
-    let path = named.map_or_else(|| dir.join(FILE), Path::to_owned);
+    let path = key_path(dir, named);
     match fs::read_to_string(&path) {
         Ok(text) => {
             Key::parse(&text).with_context(|| format!("cannot use the key {}", escape_path(&path)))
@@ -29,6 +29,11 @@ pub fn key(dir: &Path, named: Option<&Path>) -> anyhow::Result<Key> {
             Err(error).with_context(|| format!("cannot read the key {}", escape_path(&path)))
         }
     }
+}
+
+/// Where the key lies: the named file, or that of the directory.
+pub fn key_path(dir: &Path, named: Option<&Path>) -> PathBuf {
+    named.map_or_else(|| dir.join(FILE), Path::to_owned)
 }
 
 fn make(dir: &Path, path: PathBuf) -> anyhow::Result<Key> {

@@ -91,7 +91,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 pub fn escape_markdown(text: &str) -> String {
     let mut out = String::new();
     for c in escape(text).chars() {
-        if c.is_ascii_punctuation() && !".,:;-'/%()".contains(c) {
+        if c.is_ascii_punctuation() && !".,:;-'/%()\"?=".contains(c) {
             out.push('\\');
         }
         out.push(c);

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::labels::TargetKey;
 use super::time::TimeRange;
 
 /// Whose observations a damaged part held. Ordered so that what is known stands first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Observed {
     /// Samples of one scrape target.
@@ -21,7 +21,7 @@ pub enum Observed {
 
 /// Observations of a stretch of time that were recorded and cannot be read. Like those of a
 /// [`Gap`](super::Gap), they are unknown: nothing in them may be read as zero or as absence.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unreadable {
     /// Whose observations they were.
     pub of: Observed,
@@ -30,7 +30,7 @@ pub struct Unreadable {
 }
 
 /// How many observations were recorded, and how many of them can be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readable {
     /// Those that were committed.
     pub recorded: u64,
@@ -39,7 +39,7 @@ pub struct Readable {
 }
 
 /// What a damaged capture has lost, all in all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// Samples that can still be read, of those recorded.
     pub samples: Readable,

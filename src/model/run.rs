@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::loss::Loss;
 use super::time::Timestamp;
 use super::told::Told;
 
@@ -117,6 +118,9 @@ pub struct Export {
     /// What was left out to make the file smaller, in the order in which it went.
     #[serde(default)]
     pub left_out: Vec<String>,
+    /// What was damaged in the capture that it was made of, and is not in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Loss>,
 }
 
 /// How samples came that no Prometheus scraped, in [`RunMeta::copied_by`].

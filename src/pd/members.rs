@@ -137,14 +137,22 @@ pub fn cluster_id(body: &[u8]) -> Option<String> {
     id.filter(|id| *id != 0).map(|id| id.to_string())
 }
 
-/// PD's version, such as `v8.5.8`, out of `/pd/api/v1/version` or `/pd/api/v1/status`.
+/// PD's version, such as `v8.5.8`, out of `/pd/api/v1/version`, `/pd/api/v1/status` or, of the first member that
+/// says it, `/pd/api/v1/members`.
 pub fn version(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Version {
-        version: String,
+        version: Option<String>,
+        #[serde(default)]
+        members: Vec<OfMember>,
     }
-    let version: Version = serde_json::from_slice(body).ok()?;
-    (!version.version.is_empty()).then_some(version.version)
+    #[derive(Deserialize)]
+    struct OfMember {
+        binary_version: Option<String>,
+    }
+    let body: Version = serde_json::from_slice(body).ok()?;
+    let members = body.members.into_iter().filter_map(|member| member.binary_version);
+    body.version.into_iter().chain(members).find(|version| !version.is_empty())
 }
 
 #[cfg(test)]
@@ -155,6 +163,8 @@ mod tests {
     fn ids_beyond_two_to_the_53_keep_every_digit() {
         let cluster = br#"{"id": 7711772636774947891, "max_peer_count": 3}"#;
         assert_eq!(cluster_id(cluster).as_deref(), Some("7711772636774947891"));
+        let versions = br#"{"members":[{"name":"pd0"},{"binary_version":"v8.5.8"}]}"#;
+        assert_eq!(version(versions).as_deref(), Some("v8.5.8"));
         let members = br#"{"header":{"cluster_id":7711772636774947891},"members":[]}"#;
         assert_eq!(cluster_id(members).as_deref(), Some("7711772636774947891"));
     }

@@ -84,6 +84,7 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     if let Some(export) = &meta.export {
         rows.push(("exported", format!("by operator {}: {}", export.build, export.verdict)));
         rows.push(("redacted", if export.replaced.is_empty() { "no" } else { "yes" }.to_owned()));
+        rows.extend(export.lost.iter().map(|lost| ("lost before", lost.to_string())));
         rows.extend(export.left_out.iter().map(|what| ("left out", what.clone())));
     }
     let sealed = if inventory.truth_sealed { "sealed inside" } else { "none" };

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::ShareError;
 use super::scan::{Leak, Scanner, Secrets, addresses_in, addresses_of};
-use crate::capture::{CaptureError, CaptureReader};
+use crate::capture::{CAPTURE_TAG, CaptureError, CaptureReader, is_packed};
 
-/// Looks for these words, and for addresses, in a file: in what a capture holds, packed or not, or in any other
-/// file as it is.
+/// Looks for these words, and for addresses, in a file: in what a capture holds, packed or not, or in text as it is.
 ///
 /// # Errors
 ///
-/// [`ShareError`] where the file cannot be read.
+/// [`ShareError::CannotLookInside`] where the file is neither a whole capture nor text, so that nothing can be said
+/// of it; another [`ShareError`] where it cannot be read.
 pub fn audit(path: &Path, words: &[String]) -> Result<Vec<Leak>, ShareError> {
     let mut secrets = Secrets::default();
     words.iter().for_each(|word| secrets.add(word.as_bytes()));
@@ -21,18 +21,50 @@ pub fn audit(path: &Path, words: &[String]) -> Result<Vec<Leak>, ShareError> {
         Ok(reader) => {
             scanner.capture(&reader)?;
             scanner.raw("the bytes of the file", &bytes);
-            addresses_in(&reader)?
+            let found = addresses_in(&reader)?;
+            reader.own_loss()?;
+            if let Some(damage) = reader.damage().first() {
+                return Err(closed(path, format!("{}: {}", damage.part, damage.why)));
+            }
+            found
         }
-        Err(CaptureError::NotACapture { .. }) => {
+        Err(CaptureError::NotACapture { why, .. }) => {
+            if let Some(why) = why_no_text(path, &bytes, why) {
+                return Err(closed(path, why));
+            }
             scanner.text("the file", &bytes);
             addresses_of("the file", &bytes)
         }
-        Err(error) => return Err(error.into()),
+        Err(error @ (CaptureError::NotFound { .. } | CaptureError::Io { .. })) => {
+            return Err(error.into());
+        }
+        Err(error) => return Err(closed(path, error.to_string())),
     };
     leaks.extend(scanner.into_leaks());
     leaks.sort();
     leaks.dedup();
     Ok(leaks)
+}
+
+fn closed(path: &Path, why: String) -> ShareError {
+    ShareError::CannotLookInside { path: path.to_owned(), why }
+}
+
+/// Why a file that is no whole capture cannot be examined as text; `None` where it can. A page without a capture is
+/// text, and one in which a capture stands is not.
+fn why_no_text(path: &Path, bytes: &[u8], why: String) -> Option<String> {
+    const PAGE: &[u8] = b"<";
+    let holds = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+    let is_text = std::str::from_utf8(bytes).is_ok_and(|text| {
+        text.chars().all(|c| !c.is_control() || c.is_whitespace() || c == '\u{1b}' || c == '\u{8}')
+    });
+    if !is_text {
+        Some(if is_packed(path) { why } else { "it is neither a capture nor text".to_owned() })
+    } else if holds(CAPTURE_TAG.as_bytes()) {
+        Some(why)
+    } else {
+        (is_packed(path) && !bytes.trim_ascii_start().starts_with(PAGE)).then_some(why)
+    }
 }
 
 #[cfg(test)]
@@ -47,5 +79,29 @@ mod tests {
         let leaks = audit(&file, &["acme".to_owned(), "other".to_owned()]).expect("it is there");
         let found: Vec<&str> = leaks.iter().map(|leak| leak.secret.as_str()).collect();
         assert_eq!(found, ["10.9.8.7", "acme"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_called_clean() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let page = format!("<!DOCTYPE html><p>{CAPTURE_TAG}QUJD</script>");
+        for (name, bytes) in [
+            ("gzip", &b"\x1f\x8b\x08\0\0\0\0\0\0\xff"[..]),
+            ("zip", b"PK\x03\x04\x14\0\0\0"),
+            ("sqlite", b"SQLite format 3\0\0\0"),
+            ("latin-1", b"caf\xe9"),
+            ("page", page.as_bytes()),
+        ] {
+            let file = dir.path().join(name);
+            std::fs::write(&file, bytes).expect("it is writable");
+            let result = audit(&file, &[]);
+            assert!(
+                matches!(result, Err(ShareError::CannotLookInside { .. })),
+                "{name}: {result:?}"
+            );
+        }
+        let file = dir.path().join("report.html");
+        std::fs::write(&file, "<!DOCTYPE html><p>10.9.8.7").expect("it is writable");
+        assert_eq!(audit(&file, &[]).expect("it is text").len(), 1);
     }
 }

@@ -25,6 +25,25 @@ pub enum ShareError {
     #[error("the redacted capture still holds {count} originals, the first in {place}, as {encoding}",
         count = .0.len(), place = .0[0].place, encoding = .0[0].encoding)]
     Leaked(Vec<Leak>),
+    /// Parts of the capture are damaged, and nobody said that the rest is to be exported.
+    #[error("{path}: {} damaged", match parts { 1 => "1 part is".to_owned(), more => format!("{more} parts are") }, path = escape_path(path))]
+    DamagedParts {
+        /// The capture.
+        path: PathBuf,
+        /// The number of damaged parts.
+        parts: usize,
+    },
+    /// What a file holds cannot be examined.
+    #[error("cannot look inside {path}: {why}", path = escape_path(path))]
+    CannotLookInside {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or what is wrong with it.
+        why: String,
+    },
+    /// A boundary of a histogram or a quantile would not be what was recorded, so the file was not finished.
+    #[error("the export would alter the label `le` or `quantile` of {0}")]
+    Altered(String),
     /// The smallest form of the file is larger than was allowed.
     #[error("the smallest export takes {bytes} bytes, more than {most}")]
     TooLarge {

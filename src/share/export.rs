@@ -14,16 +14,17 @@ use super::pack::{Page, pack, packed_bytes};
 use super::pseudonyms::{Mapping, Originals, content};
 use super::scan::{Scanner, Secrets};
 use super::selection::{Detail, Selection};
-use super::walk::Walk;
+use super::walk::{Walk, is_free_text};
 use crate::capture::{
     CaptureError, CaptureReader, CaptureWriter, FileMode, PdOrder, PdVisit, Rewrite, Tick,
     compact_as, rewrite_range, rewrite_truths,
 };
 use crate::diagnose::Verdict;
 use crate::model::{
-    Event, Export, Gap, LabelMatcher, Labels, PdAnswer, RunMeta, RunName, TimeRange, canonical_json,
+    Event, EventKind, Export, Gap, LabelMatcher, Labels, Loss, PdAnswer, RunMeta, RunName,
+    TimeRange, canonical_json,
 };
-use crate::pd::{STATUS, VERSION, version};
+use crate::pd::{MEMBERS, STATUS, VERSION, version};
 use crate::session::Session;
 
 /// Whether originals are replaced.
@@ -44,6 +45,24 @@ pub enum Truths {
     LeftOut,
 }
 
+/// Whether what is on the timeline goes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Events {
+    /// All of it.
+    Included,
+    /// Only what the recorder says of itself: no notes, marks, output of commands and lines of logs.
+    LeftOut,
+}
+
+/// What is done with a capture of which parts are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DamagedParts {
+    /// It is not exported.
+    Refused,
+    /// The rest is exported, and says what is lost.
+    LeftOut,
+}
+
 /// What is exported, and how.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
@@ -55,6 +74,10 @@ pub struct ExportOptions {
     pub redaction: Redaction,
     /// Whether sealed ground truths go along.
     pub truths: Truths,
+    /// Whether what is on the timeline goes along.
+    pub events: Events,
+    /// What is done with a capture of which parts are damaged.
+    pub damaged: DamagedParts,
     /// The most bytes that the file may take.
     pub most_bytes: u64,
     /// Who may read it.
@@ -98,6 +121,8 @@ pub struct Exported {
     pub pd_version: Option<String>,
     /// What the reporter's build found in it.
     pub verdict: Verdict,
+    /// How many texts of persons and lines of commands' output it holds, whose plain words stay.
+    pub free_texts: u64,
     /// The private table of pseudonyms; empty where nothing was redacted.
     pub mapping: Mapping,
 }
@@ -108,15 +133,21 @@ pub struct Exported {
 ///
 /// [`ShareError::Capture`] where it cannot be read.
 pub fn mapping_of(from: &Path, key: &Key) -> Result<Mapping, ShareError> {
-    Ok(mapping(&CaptureReader::open(from)?, from, key)?)
+    Ok(mapping(&CaptureReader::open(from)?, from, key, Events::Included)?)
 }
 
-fn mapping(reader: &CaptureReader, from: &Path, key: &Key) -> Result<Mapping, CaptureError> {
+fn mapping(
+    reader: &CaptureReader,
+    from: &Path,
+    key: &Key,
+    events: Events,
+) -> Result<Mapping, CaptureError> {
     let mut walk = Walk::new(Originals::default());
     walk.meta(reader.meta());
     reader.visit_series(|labels| drop(walk.labels(labels)));
     reader.gaps()?.into_iter().for_each(|gap| drop(walk.gap(gap)));
-    reader.events()?.into_iter().for_each(|event| drop(walk.event(event)));
+    let told = reader.events()?.into_iter().filter(|event| goes_along(event, events));
+    told.for_each(|event| drop(walk.event(event)));
     let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
     reader.visit_pd_answers(visit, |answer| {
         walk.answer(answer);
@@ -125,6 +156,11 @@ fn mapping(reader: &CaptureReader, from: &Path, key: &Key) -> Result<Mapping, Ca
     // Truths are written nowhere here: this only collects what they name.
     crate::capture::visit_truths(from, &mut |truth| drop(walk.truth(truth)))?;
     Ok(walk.into_content().mapping(key))
+}
+
+/// Whether an event is exported.
+fn goes_along(event: &Event, events: Events) -> bool {
+    events == Events::Included || event.kind.0 == EventKind::RECORDER
 }
 
 /// Makes the page around an exported capture.
@@ -165,13 +201,15 @@ fn export_as(
     render: Option<RenderPage<'_>>,
 ) -> Result<Exported, ShareError> {
     let reader = CaptureReader::open(from)?;
+    let lost = lost(&reader, from, options.damaged)?;
     let mapping = match &options.redaction {
-        Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key)?),
+        Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key, options.events)?),
         Redaction::Off => None,
     };
     let scratch = tempfile::tempdir().map_err(ShareError::io(&std::env::temp_dir()))?;
     let compact = scratch.path().join("compact.capture");
-    let source = Source { reader: &reader, from, options, mapping: mapping.as_ref(), render };
+    let mapped = mapping.as_ref();
+    let source = Source { reader: &reader, from, options, mapping: mapped, lost, render };
     let (verdict, page) = source.write_within(scratch.path(), &compact)?;
     let written = CaptureReader::open(&compact)?;
     if let Some(mapping) = &mapping {
@@ -181,6 +219,7 @@ fn export_as(
     let path = to.path(&written.meta().run, suffix);
     pack(&compact, &path, page.as_ref(), options.mode)?;
     let (bytes, file_sha256) = size_and_digest(&path)?;
+    let free_texts = written.events()?.iter().filter(|event| is_free_text(event)).count();
     Ok(Exported {
         path,
         meta: written.meta().clone(),
@@ -190,8 +229,25 @@ fn export_as(
         file_sha256,
         capture_digest: written.digest()?,
         verdict,
+        free_texts: free_texts as u64,
         mapping: mapping.unwrap_or_default(),
     })
+}
+
+/// What is lost of a capture, in this file or before.
+fn lost(
+    reader: &CaptureReader,
+    from: &Path,
+    damaged: DamagedParts,
+) -> Result<Option<Loss>, ShareError> {
+    let own = reader.own_loss()?;
+    reader.gaps()?;
+    reader.events()?;
+    let parts = reader.damage().len();
+    if (own.is_some() || parts > 0) && damaged == DamagedParts::Refused {
+        return Err(ShareError::DamagedParts { path: from.to_owned(), parts: parts.max(1) });
+    }
+    Ok(reader.loss()?)
 }
 
 /// The version of PD in the metadata of a capture, else the first that an answer of PD states.
@@ -200,7 +256,7 @@ fn pd_version(reader: &CaptureReader) -> Result<Option<String>, CaptureError> {
     if found.is_none() {
         let visit = PdVisit { range: TimeRange::ALL, order: PdOrder::Sent, shuffle_seed: None };
         reader.visit_pd_answers(visit, |answer| {
-            if found.is_none() && [VERSION, STATUS].contains(&answer.path.as_str()) {
+            if found.is_none() && [VERSION, STATUS, MEMBERS].contains(&answer.path.as_str()) {
                 found = answer.success().and_then(version);
             }
             Ok(())
@@ -215,6 +271,7 @@ struct Source<'a> {
     from: &'a Path,
     options: &'a ExportOptions,
     mapping: Option<&'a Mapping>,
+    lost: Option<Loss>,
     render: Option<RenderPage<'a>>,
 }
 
@@ -226,7 +283,7 @@ impl Source<'_> {
         scratch: &Path,
         compact: &Path,
     ) -> Result<(Verdict, Option<Page>), ShareError> {
-        let (mut left_out, mut bytes) = (Vec::new(), 0);
+        let (mut left_out, mut bytes) = (self.chosen(), 0);
         let most = self.options.most_bytes;
         for detail in Detail::ALL {
             left_out.extend(detail.left_out().map(str::to_owned));
@@ -242,6 +299,25 @@ impl Source<'_> {
         Err(ShareError::TooLarge { bytes, most })
     }
 
+    /// What the reporter chose to leave out, in sentences without a full stop.
+    fn chosen(&self) -> Vec<String> {
+        let (whole, range) = (self.reader.window(), self.options.range);
+        let mut left_out = Vec::new();
+        if range.start > whole.start {
+            left_out.push(format!("everything before {}", range.start));
+        }
+        if range.end < whole.end {
+            left_out.push(format!("everything from {} on", range.end));
+        }
+        if !self.options.matchers.is_empty() {
+            left_out.push("series that the reporter's --match does not pick".to_owned());
+        }
+        if self.options.events == Events::LeftOut {
+            left_out.push("notes, marks, output of commands and lines of logs".to_owned());
+        }
+        left_out
+    }
+
     /// Writes a capture of this detail to `compact` and returns its verdict.
     fn write(
         &self,
@@ -252,20 +328,30 @@ impl Source<'_> {
     ) -> Result<Verdict, ShareError> {
         let loose = scratch.join(format!("loose-{}.capture", left_out.len()));
         let walk = self.mapping.map(|mapping| Walk::new(content(mapping)));
-        let mut rewrite = Rewriting { walk, selection: Selection::new(detail) };
+        let events = self.options.events;
+        let mut rewrite =
+            Rewriting { walk, selection: Selection::new(detail), events, altered: None };
         let recorded = self.reader.meta();
-        let meta = match &mut rewrite.walk {
-            Some(walk) => walk.meta(recorded),
-            None => recorded.clone(),
+        let (mut meta, lost) = match &mut rewrite.walk {
+            Some(walk) => {
+                let lost = self.lost.clone().map(|lost| walk.loss(lost));
+                (walk.meta(recorded), lost)
+            }
+            None => (recorded.clone(), self.lost.clone()),
         };
+        let before = recorded.export.clone().unwrap_or_default();
+        // The verdict on the export knows of what is lost.
+        meta.export = lost.is_some().then(|| Export { lost: lost.clone(), ..before.clone() });
         let mut writer = CaptureWriter::create(&loose, meta.clone())?;
         let part = (self.options.range, self.options.matchers.as_slice());
         rewrite_range(self.reader, part, &mut rewrite, &mut writer)?;
+        if let Some(altered) = rewrite.altered.take() {
+            return Err(ShareError::Altered(altered));
+        }
         if self.options.truths == Truths::Included {
             rewrite_truths(self.from, &mut rewrite, &loose)?;
         }
         let verdict = Session::open(&loose)?.verdict()?;
-        let before = recorded.export.clone().unwrap_or_default();
         let mut replaced = before.replaced;
         for (kind, count) in self.mapping.into_iter().flat_map(Mapping::counts) {
             // What was redacted before is still replaced in what is handed on.
@@ -278,6 +364,7 @@ impl Source<'_> {
             verdict_digest: verdict_digest(&verdict),
             replaced,
             left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
+            lost,
         };
         writer.set_meta(RunMeta { export: Some(export), ..meta });
         writer.commit(Tick::default())?;
@@ -301,6 +388,17 @@ pub fn verdict_digest(verdict: &Verdict) -> String {
 struct Rewriting<C> {
     walk: Option<Walk<C>>,
     selection: Selection,
+    events: Events,
+    /// The first series whose boundary is not what was recorded.
+    altered: Option<String>,
+}
+
+/// Whether both label sets have the same boundaries, without which quantiles would be others.
+fn have_same_boundaries(recorded: &Labels, written: &Labels) -> bool {
+    ["le", "quantile"].into_iter().all(|name| match recorded.get(name) {
+        Some(value) => value.parse::<f64>().is_err() || written.get(name) == Some(value),
+        None => written.get(name).is_none(),
+    })
 }
 
 impl<C: super::walk::Content> Rewrite for Rewriting<C> {
@@ -308,10 +406,14 @@ impl<C: super::walk::Content> Rewrite for Rewriting<C> {
         if !self.selection.accepts(labels) {
             return None;
         }
-        match &mut self.walk {
-            Some(walk) => walk.labels(labels),
-            None => Some(labels.clone()),
+        let written = match &mut self.walk {
+            Some(walk) => walk.labels(labels)?,
+            None => labels.clone(),
+        };
+        if !have_same_boundaries(labels, &written) && self.altered.is_none() {
+            self.altered = Some(written.to_string());
         }
+        Some(written)
     }
 
     fn answer(&mut self, answer: PdAnswer) -> PdAnswer {
@@ -328,10 +430,11 @@ impl<C: super::walk::Content> Rewrite for Rewriting<C> {
         }
     }
 
-    fn event(&mut self, event: Event) -> Event {
+    fn event(&mut self, event: Event) -> Option<Event> {
         match &mut self.walk {
+            _ if !goes_along(&event, self.events) => None,
             Some(walk) => walk.event(event),
-            None => event,
+            None => Some(event),
         }
     }
 
@@ -356,6 +459,7 @@ fn check(
     secrets.add_addresses_of(recorded)?;
     let mut scanner = Scanner::new(&secrets)?;
     scanner.capture(written)?;
+    crate::capture::visit_truths(compact, &mut |truth| scanner.text("a sealed truth", &truth))?;
     let bytes = std::fs::read(compact).map_err(ShareError::io(compact))?;
     scanner.raw("the bytes of the file", &bytes);
     let mut leaks = scanner.into_leaks();

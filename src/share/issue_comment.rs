@@ -12,7 +12,10 @@ pub fn issue_comment(exported: &Exported) -> String {
     let file_name = escape_path(Path::new(file_name));
     let meta = &exported.meta;
     let verdict = &exported.verdict;
-    let mut text = format!("### {}\n\n", escape_markdown(&verdict.summary));
+    let mut text = format!("### {}\n", escape_markdown(&capitalized(&verdict.summary)));
+    if !verdict.causes.is_empty() {
+        text.push('\n');
+    }
     for cause in &verdict.causes {
         let target = escape_markdown(&cause.target.name);
         let _ = writeln!(
@@ -26,7 +29,8 @@ pub fn issue_comment(exported: &Exported) -> String {
     }
     let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
     let version = |version: &Option<String>| match version {
-        Some(version) => escape_markdown(version),
+        // A plus sign means something at the beginning of a line alone.
+        Some(version) => escape_markdown(version).replace("\\+", "+"),
         None => "unknown".to_owned(),
     };
     let rows = [
@@ -42,6 +46,7 @@ pub fn issue_comment(exported: &Exported) -> String {
         let _ = writeln!(text, "| {name} | {value} |");
     }
     let Some(export) = &meta.export else { return text };
+    let lost = export.lost.as_ref().map(ToString::to_string);
     let _ = writeln!(text, "| exported by | operator {} |", export.build);
     let _ = writeln!(text, "| verdict digest | {} |", export.verdict_digest);
     if export.replaced.is_empty() {
@@ -51,8 +56,17 @@ pub fn issue_comment(exported: &Exported) -> String {
             export.replaced.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let _ = writeln!(text, "\nPseudonyms: {}.", counts.join(", "));
     }
+    if let Some(lost) = lost {
+        let _ = writeln!(text, "Damaged before it was exported: {}.", escape_markdown(&lost));
+    }
     if !export.left_out.is_empty() {
         let _ = writeln!(text, "Left out: {}.", export.left_out.join("; "));
     }
     text
+}
+
+/// A sentence with its first letter in upper case.
+fn capitalized(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

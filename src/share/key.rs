@@ -1,4 +1,4 @@
-//! The secret that decides the order of pseudonyms.
+//! The secret that decides the numbers of pseudonyms.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sha2::Sha256;
 /// Bytes of a [`Key`].
 pub const KEY_BYTES: usize = 32;
 
-/// The secret that decides the order of pseudonyms.
+/// The secret that decides the numbers of pseudonyms.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; KEY_BYTES]);
 
@@ -44,13 +44,13 @@ impl Key {
         to_hex(&self.0) + "\n"
     }
 
-    /// Where an original stands among those of its kind.
-    pub(super) fn rank(&self, kind: &str, original: &str) -> [u8; 32] {
+    /// The number that this key gives an original, at each of any number of attempts.
+    pub(super) fn number(&self, original: &str, attempt: u64) -> u64 {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length is a key");
-        mac.update(kind.as_bytes());
-        mac.update(&[0]);
+        mac.update(&attempt.to_le_bytes());
         mac.update(original.as_bytes());
-        mac.finalize().into_bytes().into()
+        let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+        u64::from_le_bytes(bytes[..8].try_into().expect("they are eight bytes"))
     }
 }
 

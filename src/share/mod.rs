@@ -7,11 +7,15 @@ mod error;
 mod export;
 mod issue_comment;
 mod key;
+mod message;
+mod message_words;
+mod names;
 mod pack;
 mod pseudonyms;
 mod reporter;
 mod scan;
 mod selection;
+mod selectors;
 mod text;
 mod vocabulary;
 mod walk;
@@ -19,12 +23,12 @@ mod walk;
 pub use audit::audit;
 pub use error::ShareError;
 pub use export::{
-    Destination, ExportOptions, Exported, Redaction, RenderPage, Truths, export, export_page,
-    mapping_of, verdict_digest,
+    DamagedParts, Destination, Events, ExportOptions, Exported, Redaction, RenderPage, Truths,
+    export, export_page, mapping_of, verdict_digest,
 };
 pub use issue_comment::issue_comment;
 pub use key::{KEY_BYTES, Key, KeyError};
 pub use pack::Page;
-pub use pseudonyms::Mapping;
+pub use pseudonyms::{Mapping, Scrubbed};
 pub use reporter::compared_with_reporter;
 pub use scan::{Leak, Scanner, Secrets};

@@ -1,15 +1,17 @@
 //! Which original has which pseudonym.
 //!
-//! Originals are collected from the whole capture first. Their order is then drawn by a keyed hash, so that
-//! the number of a pseudonym says nothing about what it stands for.
+//! The number of a pseudonym follows from the key and the original alone, so that every export under one key calls
+//! the same thing by the same name, and says nothing about what it stands for. Only where two originals of one
+//! capture would meet in a name, or the name stands in the capture already, the second one gets another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::key::{Key, from_hex, to_hex};
+use super::message_words::is_of_messages;
 use super::text::{Class, Kind, Words, rewrite};
-use super::vocabulary::is_public;
+use super::vocabulary::{PSEUDONYM_DIGITS, STEMS, is_pseudonym, is_public};
 use super::walk::Content;
 
 /// What a host is, by which PD or Prometheus know it.
@@ -39,30 +41,40 @@ impl Role {
     }
 }
 
-/// The stems of pseudonyms, which are numbered.
-const STEMS: [&str; 9] = ["tikv", "tiflash", "pd", "tidb", "host", "name", "user", "path", "word"];
-
 /// Everything in a capture that may need a pseudonym.
 #[derive(Debug, Default)]
 pub struct Originals {
     words: BTreeMap<String, Kind>,
+    /// Public words in names of hosts and in paths, each with the path up to it or the name from it on.
+    parts: BTreeMap<String, Kind>,
     roles: BTreeMap<String, BTreeSet<Role>>,
     ids: BTreeSet<u64>,
     keys: BTreeSet<Vec<u8>>,
     /// Plain words of metrics and of labels with fixed values: the program's own, not the reporter's.
     code: BTreeSet<String>,
-    /// Numbers of each stem that stand in the capture already, as parts of names that pass.
-    taken: BTreeSet<(String, u64)>,
+    /// Names of the form of pseudonyms that stand in the capture already, as in one that was redacted before.
+    taken: BTreeSet<String>,
 }
 
 impl Words for Originals {
     fn unlisted(&mut self, word: &str, kind: Kind) -> Option<String> {
         let known = self.words.entry(word.to_owned()).or_insert(kind);
         *known = (*known).min(kind);
+        if kind == Kind::Host {
+            // A part of a host's name may stand alone elsewhere.
+            for part in word.split('-').filter(|part| *part != word && !is_of_messages(part)) {
+                self.words.entry(part.to_owned()).or_insert(Kind::Name);
+            }
+        }
         None
     }
 
     fn listed(&mut self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn part(&mut self, whole: &str, kind: Kind) -> Option<String> {
+        self.parts.insert(whole.to_owned(), kind);
         None
     }
 }
@@ -103,17 +115,13 @@ impl Content for Originals {
 }
 
 impl Originals {
-    /// Notes names such as `tikv-3`, which pass and whose numbers pseudonyms must not have.
+    /// Notes names such as `tikv-483920`, which pass and which no original may have as its pseudonym.
     fn note_taken(&mut self, text: &str) {
-        for stem in STEMS {
-            for (at, _) in text.match_indices(stem) {
-                let Some(rest) = text[at + stem.len()..].strip_prefix('-') else { continue };
-                let digits =
-                    rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-                if let Ok(number) = rest[..digits].parse() {
-                    self.taken.insert((stem.to_owned(), number));
-                }
-            }
+        for (at, _) in text.match_indices('-') {
+            let number: &str = text.get(at + 1..at + 1 + PSEUDONYM_DIGITS).unwrap_or_default();
+            let stem = STEMS.iter().find(|stem| text[..at].ends_with(*stem));
+            let name = stem.map(|stem| format!("{stem}-{number}"));
+            self.taken.extend(name.filter(|name| is_pseudonym(name)));
         }
     }
 
@@ -122,13 +130,21 @@ impl Originals {
         self.code.contains(word) || self.keys.contains(&key_bytes(word))
     }
 
+    /// What the pseudonym of a word begins with: what is known of it as a host, else the component that its name
+    /// has, else its kind.
     fn stem(&self, word: &str, kind: Kind) -> &'static str {
         let mut roles = self.roles.get(word).into_iter().flatten();
+        let component = || {
+            let parts =
+                word.rsplit('-').map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()));
+            parts.into_iter().find_map(|part| COMPONENTS.into_iter().find(|stem| *stem == part))
+        };
         match (roles.next(), roles.next()) {
             (Some(only), None) => only.stem(),
             (Some(_), Some(_)) => "host",
             _ => match kind {
                 Kind::Address => "host",
+                Kind::Host => component().unwrap_or("host"),
                 Kind::Name => "name",
                 Kind::User => "user",
                 Kind::Path => "path",
@@ -139,19 +155,17 @@ impl Originals {
 
     /// Gives every original its pseudonym.
     pub fn mapping(&self, key: &Key) -> Mapping {
-        let mut by_stem: BTreeMap<&str, Vec<([u8; 32], &str)>> = BTreeMap::new();
-        for (word, kind) in self.words.iter().filter(|(word, _)| !self.is_other(word)) {
-            let stem = self.stem(word, *kind);
-            by_stem.entry(stem).or_default().push((key.rank(stem, word), word));
-        }
         let mut mapping = Mapping::default();
-        for (stem, mut words) in by_stem {
-            words.sort_unstable();
-            mapping.counts.insert(stem.to_owned(), words.len() as u64);
-            let free = (1..).filter(|number| !self.taken.contains(&(stem.to_owned(), *number)));
-            for ((_, word), number) in words.into_iter().zip(free) {
-                mapping.words.insert(word.to_owned(), format!("{stem}-{number}"));
-            }
+        let mut taken = self.taken.clone();
+        let words = self.words.iter().filter(|(word, _)| !self.is_other(word));
+        for (word, kind) in words {
+            let stem = self.stem(word, *kind);
+            *mapping.counts.entry(stem.to_owned()).or_default() += 1;
+            mapping.words.insert(word.clone(), pseudonym(key, stem, word, &mut taken));
+        }
+        for (whole, kind) in &self.parts {
+            let stem = if *kind == Kind::Path { "path" } else { "name" };
+            mapping.parts.insert(whole.clone(), pseudonym(key, stem, whole, &mut taken));
         }
         self.add_ids(key, &mut mapping);
         self.add_keys(&mut mapping);
@@ -159,12 +173,15 @@ impl Originals {
     }
 
     fn add_ids(&self, key: &Key, mapping: &mut Mapping) {
-        let mut ids: Vec<([u8; 32], u64)> =
-            self.ids.iter().map(|&id| (key.rank("id", &id.to_string()), id)).collect();
-        ids.sort_unstable();
-        for (number, (_, id)) in (1_u64..).zip(ids) {
-            // Metrics write these in hexadecimal, PD in decimal; both forms have digits only.
-            let pseudonym = u64::from_str_radix(&format!("1{number:04}"), 16).unwrap_or(number);
+        let mut taken = BTreeSet::new();
+        for id in &self.ids {
+            // Metrics write these in hexadecimal, PD in decimal. Both forms have digits only, so many that neither
+            // is a port, and so few that they pass in an export of the export.
+            let number = free(|attempt| {
+                let number = FIRST_ID + key.number(&id.to_string(), attempt) % (99_999 - FIRST_ID);
+                taken.insert(number).then_some(number)
+            });
+            let pseudonym = u64::from_str_radix(&number.to_string(), 16).unwrap_or(number);
             mapping.ids.insert(id.to_string(), pseudonym);
             mapping.words.insert(id.to_string(), pseudonym.to_string());
             mapping.words.insert(format!("{id:x}"), format!("{pseudonym:x}"));
@@ -180,6 +197,27 @@ impl Originals {
     }
 }
 
+/// The least pseudonym of an identifier, read in decimal.
+const FIRST_ID: u64 = 70_000;
+
+/// Components that the name of a host may have, and pseudonyms begin with.
+const COMPONENTS: [&str; 4] = ["tikv", "tiflash", "tidb", "pd"];
+
+/// The pseudonym of an original: the first of those that the key gives it which is not taken.
+fn pseudonym(key: &Key, stem: &str, original: &str, taken: &mut BTreeSet<String>) -> String {
+    let first = 10_u64.pow(PSEUDONYM_DIGITS as u32 - 1);
+    free(|attempt| {
+        let number = first + key.number(original, attempt) % (9 * first);
+        let name = format!("{stem}-{number}");
+        taken.insert(name.clone()).then_some(name)
+    })
+}
+
+/// The first of the numbers from 0 for which there is something.
+fn free<T>(find: impl FnMut(u64) -> Option<T>) -> T {
+    (0..).find_map(find).expect("there are fewer originals than pseudonyms")
+}
+
 fn note_count(mapping: &mut Mapping, kind: &str, count: usize) {
     if count > 0 {
         mapping.counts.insert(kind.to_owned(), count as u64);
@@ -189,8 +227,11 @@ fn note_count(mapping: &mut Mapping, kind: &str, count: usize) {
 /// The private table of originals and pseudonyms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// Words and addresses.
+    /// Words, names and addresses.
     words: BTreeMap<String, String>,
+    /// Public words in names of hosts and in paths, each with the path up to it or the name from it on.
+    #[serde(default)]
+    parts: BTreeMap<String, String>,
     /// Identifiers of clusters and members, in decimal: numbers of JSON would lose digits elsewhere.
     ids: BTreeMap<String, u64>,
     /// Keys of regions in hexadecimal, with their ranks.
@@ -205,9 +246,13 @@ impl Mapping {
         &self.counts
     }
 
-    /// The originals that must not be found in what is handed out.
+    /// The originals that must not be found in what is handed out. Words that messages are made of are no secrets,
+    /// even where one also names something: they stand in what this program writes itself.
     pub fn originals(&self) -> impl Iterator<Item = &str> {
-        self.words.keys().map(String::as_str)
+        self.words.keys().map(String::as_str).filter(|word| {
+            !word.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+                || !is_of_messages(word)
+        })
     }
 
     /// The keys of regions that must not be found in what is handed out.
@@ -221,29 +266,41 @@ impl Mapping {
     }
 
     /// The text with the pseudonyms of what the mapping knows; what else may name something is masked.
-    pub fn scrub(&self, text: &str) -> String {
-        rewrite(text, Class::Message, &mut Masked(self))
+    pub fn scrub(&self, text: &str) -> Scrubbed {
+        let mut masked = Masked { mapping: self, passed: 0, replaced: 0 };
+        // Line by line, since what a message names stands on the same line.
+        let lines = text.split_inclusive('\n');
+        let text = lines.map(|line| rewrite(line, Class::Message, &mut masked)).collect();
+        Scrubbed { text, passed: masked.passed, replaced: masked.replaced }
     }
 
-    /// The text with originals in the place of pseudonyms. Numbers alone stay: they may be anything.
+    /// The text with originals in the place of pseudonyms: of names, and of numbers that stand for keys and
+    /// identifiers.
     ///
     /// # Errors
     ///
     /// [`regex::Error`] where there are too many pseudonyms for one pattern.
     pub fn reverse(&self, text: &str) -> Result<String, regex::Error> {
-        let by_pseudonym: BTreeMap<&str, &str> = self
-            .words
-            .iter()
-            .map(|(original, pseudonym)| (pseudonym.as_str(), original.as_str()))
-            .filter(|(pseudonym, _)| pseudonym.contains('-'))
-            .collect();
-        let pattern = format!(r"\b(?:{})-\d+\b", STEMS.join("|"));
+        let pattern = format!(r"\b(?:(?:{})-\d+|\d{{5,}})\b", STEMS.join("|"));
+        let originals = self.by_pseudonym();
         let replaced =
             regex::Regex::new(&pattern)?.replace_all(text, |found: &regex::Captures<'_>| {
                 let pseudonym = &found[0];
-                by_pseudonym.get(pseudonym).copied().unwrap_or(pseudonym).to_owned()
+                originals.get(pseudonym).cloned().unwrap_or_else(|| pseudonym.to_owned())
             });
         Ok(replaced.into_owned())
+    }
+
+    /// Every original by its pseudonym. Keys are in hexadecimal, as PD writes them.
+    fn by_pseudonym(&self) -> BTreeMap<&str, String> {
+        let part = |whole: &str| match whole.rsplit_once('/') {
+            Some((_, part)) => part.to_owned(),
+            None => whole.split('.').next().unwrap_or(whole).to_owned(),
+        };
+        let keys = self.keys.iter().map(|(key, rank)| (rank.as_str(), key.to_ascii_uppercase()));
+        let parts = self.parts.iter().map(|(whole, name)| (name.as_str(), part(whole)));
+        let words = self.words.iter().map(|(word, name)| (name.as_str(), word.clone()));
+        keys.chain(parts).chain(words).collect()
     }
 
     fn word(&self, word: &str) -> Option<String> {
@@ -266,6 +323,10 @@ impl Words for Known<'_> {
     fn listed(&mut self, word: &str) -> Option<String> {
         self.0.word(word)
     }
+
+    fn part(&mut self, whole: &str, _: Kind) -> Option<String> {
+        self.0.parts.get(whole).cloned()
+    }
 }
 
 impl Content for Known<'_> {
@@ -282,17 +343,50 @@ impl Content for Known<'_> {
     }
 }
 
+/// A text without what names something, with how many words it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// The text.
+    pub text: String,
+    /// Words that passed.
+    pub passed: u64,
+    /// Words that were replaced.
+    pub replaced: u64,
+}
+
 /// Replaces what a mapping knows, and masks the rest.
-struct Masked<'m>(&'m Mapping);
+struct Masked<'m> {
+    mapping: &'m Mapping,
+    passed: u64,
+    replaced: u64,
+}
+
+/// What stands in the place of what a mapping does not know.
+const MASK: &str = "redacted";
 
 impl Words for Masked<'_> {
     fn unlisted(&mut self, word: &str, _: Kind) -> Option<String> {
-        let known = self.0.word(word).or_else(|| self.0.of_key(word).cloned());
-        Some(known.unwrap_or_else(|| "redacted".to_owned()))
+        self.replaced += 1;
+        let known = self.mapping.word(word).or_else(|| self.mapping.of_key(word).cloned());
+        Some(known.unwrap_or_else(|| MASK.to_owned()))
     }
 
     fn listed(&mut self, word: &str) -> Option<String> {
-        self.0.word(word)
+        let known = self.mapping.word(word);
+        match &known {
+            Some(_) => self.replaced += 1,
+            // Names with hyphens are only asked for, and then looked at word by word.
+            None if !word.contains('-') && word.bytes().any(|byte| byte.is_ascii_alphabetic()) => {
+                self.passed += 1;
+            }
+            None => {}
+        }
+        known
+    }
+
+    fn part(&mut self, whole: &str, _: Kind) -> Option<String> {
+        self.replaced += 1;
+        Some(self.mapping.parts.get(whole).cloned().unwrap_or_else(|| MASK.to_owned()))
     }
 }
 
@@ -324,44 +418,76 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_parts_and_hosts_their_kind() {
-        let mut originals = originals(&["shop-tikv-0.shop-tikv-peer", "10.1.2.3:20160", "name-1"]);
+    fn names_keep_their_kind_and_hosts_are_one_word() {
+        let mut originals = originals(&["shop-tikv-peer", "10.1.2.3:20160"]);
+        originals.text("shop-tikv-0", Class::Host);
         originals.host("10.1.2.3", Role::Tikv);
         let mapping = originals.mapping(&key(1));
-        assert_eq!(
-            mapping.known("shop-tikv-0.shop-tikv-peer:1"),
-            "name-2-tikv-0.name-2-tikv-peer:1"
-        );
-        assert_eq!(mapping.known("http://10.1.2.3:20180/x"), "http://tikv-1:20180/x");
-        assert_eq!(mapping.scrub("10.1.2.3 other-db at noon"), "tikv-1 redacted-redacted at noon");
-        let back =
-            mapping.reverse("tikv-1 and name-2-tikv-0, name-9").expect("the pattern is fine");
-        assert_eq!(back, "10.1.2.3 and shop-tikv-0, name-9");
+        let (shop, pod) = (&mapping.words["shop"], &mapping.words["shop-tikv-0"]);
+        let host = &mapping.words["10.1.2.3"];
+        assert!(pod.starts_with("tikv-") && host.starts_with("tikv-") && pod != host);
+        assert_eq!(mapping.known("shop-tikv-0_shop-tikv-peer"), format!("{pod}_{shop}-tikv-peer"));
+        assert_eq!(mapping.known("http://10.1.2.3:20180/x"), format!("http://{host}:20180/x"));
+        let scrubbed = mapping.scrub("10.1.2.3 lost oscar-db\nfor mallory");
+        assert_eq!(scrubbed.text, format!("{host} lost redacted-db\nfor redacted"));
+        assert_eq!((scrubbed.passed, scrubbed.replaced), (3, 3));
+        let back = mapping.reverse(&format!("{host} and {pod}, name-9"));
+        assert_eq!(back.expect("the pattern is fine"), "10.1.2.3 and shop-tikv-0, name-9");
     }
 
     #[test]
-    fn the_key_decides_the_order() {
+    fn the_namespace_behind_a_pod_is_collected_and_replaced() {
+        let mut originals = Originals::default();
+        originals.text("shop-tikv-0", Class::Host);
+        let text = "failed container in pod shop-tikv-0_payments(";
+        originals.text(text, Class::Message);
+        originals.text("raft-store_acmes", Class::Code);
+        assert!(!originals.words.contains_key("acmes"), "what programs fix names nothing");
+        let written = originals.mapping(&key(1)).known(text);
+        assert!(!written.contains("shop") && !written.contains("payments"), "{written}");
+    }
+
+    #[test]
+    fn a_pseudonym_follows_from_the_key_and_the_original_alone() {
         let hosts: Vec<String> = (0..40).map(|number| format!("10.0.0.{number}")).collect();
         let texts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let order = |seed| originals(&texts).mapping(&key(seed)).words;
-        assert_eq!(order(1), order(1));
-        assert_ne!(order(1), order(2));
-        let numbers: Vec<String> = order(1).into_values().collect();
+        let of = |texts: &[&str], seed| originals(texts).mapping(&key(seed)).words;
+        let all = of(&texts, 1);
+        assert_ne!(all, of(&texts, 2));
+        for few in [&texts[..3], &texts[20..]] {
+            assert!(of(few, 1).iter().all(|(host, name)| all.get(host) == Some(name)));
+        }
+        let numbers: Vec<String> = all.into_values().collect();
         assert!(!numbers.is_sorted(), "the order of the originals shows");
     }
 
     #[test]
-    fn identifiers_are_the_same_in_both_notations() {
-        let mut originals = originals(&["1628dba6517fd499"]);
-        originals.id(0x1628_dba6_517f_d499);
-        let mapping = originals.mapping(&key(1));
-        assert_eq!(mapping.known("1628dba6517fd499"), "10001");
-        assert_eq!(mapping.known("1596767575281226905"), 0x10001.to_string());
-        assert_eq!(content(&mapping).id(0x1628_dba6_517f_d499), 0x10001);
+    fn a_pseudonym_is_no_original_of_the_same_capture() {
+        let name = originals(&["acme"]).mapping(&key(1)).words["acme"].clone();
+        let both = originals(&["acme", &format!("{name}.svc")]);
+        let other = &both.mapping(&key(1)).words["acme"];
+        assert!(*other != name && is_pseudonym(other), "{other}");
     }
 
     #[test]
-    fn keys_of_regions_become_ranks_in_their_order() {
+    fn identifiers_are_the_same_in_both_notations_and_come_back() {
+        let mut originals = originals(&["1628dba6517fd499"]);
+        originals.id(0x1628_dba6_517f_d499);
+        let mapping = originals.mapping(&key(1));
+        let decimal = content(&mapping).id(0x1628_dba6_517f_d499);
+        let hexadecimal = format!("{decimal:x}");
+        assert!(hexadecimal.bytes().all(|byte| byte.is_ascii_digit()) && decimal < 1_000_000);
+        assert_eq!(mapping.known("1628dba6517fd499"), hexadecimal);
+        assert_eq!(mapping.known("1596767575281226905"), decimal.to_string());
+        let back = mapping.reverse(&format!("cluster {decimal}, or {hexadecimal}"));
+        assert_eq!(
+            back.expect("the pattern is fine"),
+            "cluster 1596767575281226905, or 1628dba6517fd499"
+        );
+    }
+
+    #[test]
+    fn keys_of_regions_become_ranks_in_their_order_and_come_back() {
         let mut originals = Originals::default();
         for key in ["74800000FF", "7480", "", "99"] {
             originals.key(key);
@@ -369,14 +495,28 @@ mod tests {
         let mapping = originals.mapping(&key(1));
         let ranks = ["7480", "74800000ff", "99", ""].map(|key| content(&mapping).key(key));
         assert_eq!(ranks, ["000001", "000002", "000003", ""]);
+        let back = mapping.reverse("start_key: 000002, 000009").expect("the pattern is fine");
+        assert_eq!(back, "start_key: 74800000FF, 000009");
     }
 
     #[test]
-    fn words_of_the_program_stay() {
-        let mut originals = originals(&["apply", "acme"]);
+    fn parts_of_paths_come_back() {
+        let mapping = originals(&["/data/acme/pd0"]).mapping(&key(1));
+        let written = rewrite("/data/acme/pd0", Class::Name, &mut Known(&mapping));
+        assert!(!written.contains("data") && !written.contains("pd0"), "{written}");
+        assert_eq!(mapping.reverse(&written).expect("the pattern is fine"), "/data/acme/pd0");
+    }
+
+    #[test]
+    fn words_of_the_program_stay_and_are_no_secrets() {
+        let mut originals = originals(&["apply", "acme", "region"]);
         originals.fixed("apply_wait");
         originals.fixed("apply-low");
+        originals.text("monitor", Class::Host);
         let mapping = originals.mapping(&key(1));
-        assert_eq!(mapping.known("apply acme"), "apply name-1");
+        let acme = &mapping.words["acme"];
+        assert_eq!(mapping.known("apply acme"), format!("apply {acme}"));
+        assert_eq!(mapping.originals().collect::<Vec<_>>(), ["acme"]);
+        assert_ne!(mapping.known("monitor"), "monitor");
     }
 }

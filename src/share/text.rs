@@ -1,23 +1,31 @@
 //! Finds in a text the words and addresses that may name something of the reporter's, and puts others in
 //! their place.
 //!
-//! Whatever separates words stays, so that a host and its port, the labels of a DNS name, the parts of a path
-//! and of a pod's name stay what they are, and two texts that share a word share its pseudonym.
+//! Names of hosts and paths are found before, by `names.rs`. Of everything else, what separates words stays, and
+//! two texts that share a word share its pseudonym.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::vocabulary::{is_of_messages, is_public};
+use super::message::message;
+use super::names::{Named, rewrite_names};
+use super::vocabulary::is_public;
 
 /// Where a text comes from, which decides what passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// A name, an address, a path, or text without a form of its own: only public words pass.
     Name,
-    /// Prose of a person or of a program: plain words in lower case pass too.
+    /// The name or the address of a host, a pod or a member of PD, which is replaced as a whole unless all of its
+    /// words are public ones, as in `tikv-3`.
+    Host,
+    /// What a program prints: words that messages are made of pass too.
     Message,
+    /// What a person wrote, or a command printed: plain words in lower case pass too.
+    Note,
     /// Fixed by a program: all but addresses, long hexadecimal numbers and names known from elsewhere.
     Code,
 }
@@ -27,6 +35,8 @@ pub enum Class {
 pub enum Kind {
     /// An IP address.
     Address,
+    /// The name of a host or a pod.
+    Host,
     /// A part of the name of a host, a pod, a cluster or anything else.
     Name,
     /// What stands before an `@`.
@@ -44,6 +54,10 @@ pub trait Words {
 
     /// The pseudonym of a word that passes, unless it names something elsewhere.
     fn listed(&mut self, word: &str) -> Option<String>;
+
+    /// The pseudonym of a public word that belongs to the name of a host or to a path. `whole` is the path up to
+    /// it, or the name from it on; the word alone is no secret.
+    fn part(&mut self, whole: &str, kind: Kind) -> Option<String>;
 }
 
 /// An address in brackets or not, before anything else; a word otherwise. IPv4 is also found with hyphens, as
@@ -68,7 +82,7 @@ static QUANTITY: LazyLock<Regex> = LazyLock::new(|| {
     let time = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?";
     let version =
         r"v?\d{1,3}\.\d{1,3}\.\d{1,3}(?:[-+](?:alpha|beta|rc|pre|nightly|dirty|ds)[.\d]*)*";
-    let number = r"\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?";
+    let number = r"\d{1,12}(?:\.\d{1,24})?(?:[eE][+-]?\d{1,3})?";
     let pattern =
         format!("^(?:-?{number}{unit}?|-?(?:{number}{unit})+|{time}|{version}|[+-]?Inf|NaN)$");
     Regex::new(&pattern).expect("the pattern is valid")
@@ -81,14 +95,13 @@ const LONG_HEX: usize = 16;
 
 /// The text with everything replaced that `words` replaces.
 pub fn rewrite(text: &str, class: Class, words: &mut dyn Words) -> String {
-    if text.is_empty() || QUANTITY.is_match(text) && is_short_number(text) {
+    if text.is_empty() || is_quantity(text) {
         return text.to_owned();
     }
     match class {
-        Class::Name => tokens(text, words, &mut |word, kind, words| {
-            if is_public(word) { words.listed(word) } else { words.unlisted(word, kind) }
-        }),
-        Class::Code => tokens(text, words, &mut |word, kind, words| {
+        Class::Name => rewrite_names(text, Named::WhereUnlisted, words, &mut by_public),
+        Class::Host => rewrite_names(text, Named::Everywhere, words, &mut by_public),
+        Class::Code => rewrite_names(text, Named::WhereKnown, words, &mut |word, kind, words| {
             let long_hex =
                 word.len() >= LONG_HEX && word.bytes().all(|byte| byte.is_ascii_hexdigit());
             if kind == Kind::User || long_hex {
@@ -97,79 +110,57 @@ pub fn rewrite(text: &str, class: Class, words: &mut dyn Words) -> String {
                 words.listed(word)
             }
         }),
-        Class::Message => message(text, words),
+        Class::Message | Class::Note => message(text, class, words),
     }
 }
 
-/// A quantity may be long, but a number alone that is longer than a timestamp is rather an identifier.
-fn is_short_number(text: &str) -> bool {
-    text.len() <= 13 || text.bytes().any(|byte| !byte.is_ascii_digit())
+fn by_public(word: &str, kind: Kind, words: &mut dyn Words) -> Option<String> {
+    if is_public(word) { words.listed(word) } else { words.unlisted(word, kind) }
 }
 
-/// What separates the parts of a message that are looked at one by one.
-fn is_separator(c: char) -> bool {
-    c.is_whitespace() || "\"'`()[]{}<>,;|".contains(c)
+/// Whether a text is a size, a duration, a time, a number or a version. A number alone that is longer than a
+/// timestamp is rather an identifier.
+pub(super) fn is_quantity(text: &str) -> bool {
+    QUANTITY.is_match(text) && (text.len() <= 13 || text.bytes().any(|byte| !byte.is_ascii_digit()))
 }
 
-fn message(text: &str, words: &mut dyn Words) -> String {
-    let mut written = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let start = rest.find(|c| !is_separator(c)).unwrap_or(rest.len());
-        written.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let end = if rest.starts_with(|c| !is_separator(c)) {
-            rest.find(is_separator).unwrap_or(rest.len())
-        } else {
-            0
-        };
-        written.push_str(&part_of_message(&rest[..end], words));
-        rest = &rest[end..];
-    }
-    written
-}
+/// What stands in the place of a word; `None` where it stays.
+pub(super) type Replace<'a> = &'a mut dyn FnMut(&str, Kind, &mut dyn Words) -> Option<String>;
 
-fn part_of_message(part: &str, words: &mut dyn Words) -> String {
-    let bare = part.trim_end_matches(['.', ':', '!', '?']);
-    let plain = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_lowercase());
-    if plain {
-        let kept = words.listed(bare).unwrap_or_else(|| bare.to_owned());
-        return kept + &part[bare.len()..];
-    }
-    if QUANTITY.is_match(bare) && is_short_number(bare) {
-        return part.to_owned();
-    }
-    tokens(part, words, &mut |word, kind, words| {
-        if is_of_messages(word) { words.listed(word) } else { words.unlisted(word, kind) }
-    })
-}
-
-type Replace<'a> = &'a mut dyn FnMut(&str, Kind, &mut dyn Words) -> Option<String>;
-
-/// Replaces addresses and words, and keeps what stands between them.
-fn tokens(text: &str, words: &mut dyn Words, replace: Replace<'_>) -> String {
-    let mut written = String::with_capacity(text.len());
-    let mut done = 0;
-    for found in TOKEN.captures_iter(text) {
+/// Appends a range of a text to `written`, with addresses and words replaced, and what stands between them.
+pub(super) fn tokens(
+    text: &str,
+    range: Range<usize>,
+    written: &mut String,
+    words: &mut dyn Words,
+    replace: Replace<'_>,
+) {
+    let mut done = range.start;
+    for found in TOKEN.captures_iter(&text[range.clone()]) {
         let token = found.get(0).expect("the whole match is there");
-        written.push_str(&text[done..token.start()]);
-        done = token.end();
-        let before = text[..token.start()].chars().next_back();
+        let (start, end) = (range.start + token.start(), range.start + token.end());
+        written.push_str(&text[done..start]);
+        done = end;
+        let before = text[..start].chars().next_back();
         let is_address = match (found.name("v4"), found.name("v6")) {
             (Some(_), _) => true,
             (_, Some(_)) => v6(token.as_str(), before).is_some(),
             _ => false,
         };
         if !is_address {
-            words_of(text, token.range(), &mut written, words, replace);
+            words_of(text, start..end, written, words, replace);
         } else if let Some(replaced) = address(token.as_str(), words) {
             written.push_str(&replaced);
         } else {
             written.push_str(token.as_str());
         }
     }
-    written.push_str(&text[done..]);
-    written
+    written.push_str(&text[done..range.end]);
+}
+
+/// Whether an address of version 4 stands in a text, with dots or hyphens.
+pub(super) fn has_v4(text: &str) -> bool {
+    TOKEN.captures_iter(text).any(|found| found.name("v4").is_some())
 }
 
 /// The pseudonym of an address; `None` for those that every machine has.
@@ -195,7 +186,7 @@ fn v6(token: &str, before: Option<char>) -> Option<Ipv6Addr> {
 
 fn words_of(
     text: &str,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     written: &mut String,
     words: &mut dyn Words,
     replace: Replace<'_>,
@@ -235,81 +226,4 @@ fn kind_by_neighbours(before: &str, after: &str) -> Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Writes what it replaces in angle brackets.
-    struct Marked;
-
-    impl Words for Marked {
-        fn unlisted(&mut self, word: &str, kind: Kind) -> Option<String> {
-            Some(format!("<{word}:{kind:?}>"))
-        }
-
-        fn listed(&mut self, word: &str) -> Option<String> {
-            (word == "known").then(|| "<known>".to_owned())
-        }
-    }
-
-    fn marked(text: &str, class: Class) -> String {
-        rewrite(text, class, &mut Marked)
-    }
-
-    #[test]
-    fn names_keep_their_form() {
-        for (text, expected) in [
-            ("10.77.0.20:20160", "<10.77.0.20:Address>:20160"),
-            ("http://[fd00::1]:2379", "http://<fd00::1:Address>:2379"),
-            ("145.63.124.208", "<145.63.124.208:Address>"),
-            ("127.9.8.7", "<127.9.8.7:Address>"),
-            ("fd00::1", "<fd00::1:Address>"),
-            ("[::1]:2379", "[::1]:2379"),
-            ("127.0.0.1:9090", "127.0.0.1:9090"),
-            ("ip-10-0-1-13.internal", "ip-<10-0-1-13:Address>.<internal:Name>"),
-            (
-                "acme-tikv-3.acme-tikv-peer.shop.svc:20160",
-                "<acme:Name>-tikv-3.<acme:Name>-tikv-peer.<shop:Name>.svc:20160",
-            ),
-            ("/home/bob/pd0", "/home/<bob:Path>/pd0"),
-            ("https://bob@db17x:1", "https://<bob:User>@<db17x:Name>:1"),
-            ("10.229806477s", "10.229806477s"),
-            ("v8.5.8", "v8.5.8"),
-            ("4.167999999999999e-05", "4.167999999999999e-05"),
-            ("2026-11-24T16:20:07.97702249Z", "2026-11-24T16:20:07.97702249Z"),
-            ("7711772636774947891", "<7711772636774947891:Name>"),
-            ("cluster7711772636774947891", "cluster<7711772636774947891:Name>"),
-        ] {
-            assert_eq!(marked(text, Class::Name), expected);
-        }
-    }
-
-    #[test]
-    fn messages_keep_plain_words() {
-        for (text, expected) in [
-            ("the disk of known was slow.", "the disk of <known> was slow."),
-            ("Acme's db17x, bob@x.y!", "<Acme:Name>'s <db17x:Name>, <bob:User>@x.y!"),
-            (
-                "cannot reach http://10.0.0.1:2379/pd/api/v1/ping: client error (Connect)",
-                "cannot reach http://<10.0.0.1:Address>:2379/pd/api/v1/ping: client error (Connect)",
-            ),
-            ("[PD:server:ErrLeaderNil]leader is nil", "[PD:server:ErrLeaderNil]leader is nil"),
-            ("注 ✓", "<注:Name> ✓"),
-        ] {
-            assert_eq!(marked(text, Class::Message), expected);
-        }
-    }
-
-    #[test]
-    fn code_loses_addresses_and_what_is_known() {
-        for (text, expected) in [
-            ("balance-leader-scheduler", "balance-leader-scheduler"),
-            ("mv peer: store [1] to [4]", "mv peer: store [1] to [4]"),
-            ("to known", "to <known>"),
-            ("std::fs::add", "std::fs::add"),
-            ("at 16:26:55.586 of 10.1.2.3", "at 16:26:55.586 of <10.1.2.3:Address>"),
-            ("7480000000000000FF", "<7480000000000000FF:Token>"),
-        ] {
-            assert_eq!(marked(text, Class::Code), expected);
-        }
-    }
-}
+mod tests;

@@ -5,33 +5,24 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use super::message_words::is_of_messages;
 use crate::pd::ASKED;
 
 /// Words that pass wherever they stand, in lower case: components, what their packages and orchestrators
 /// call things, values of PD's configuration, and the kinds of pseudonyms.
 const WORDS: &str = "
     tikv pd tidb tiflash ticdc tiproxy br pump drainer prometheus grafana alertmanager blackbox node
-    exporter operator recorder proxy kv raft raftdb etcd advanced basic peer service svc cluster local
+    exporter operator recorder proxy kv raft raftdb etcd peer service svc cluster local
     localhost default global kube kubernetes k8s pod pods endpoints namespace container instance store
     stores member members region regions rack zone host hosts disk dc engine key keys value id ids name
     names user users path paths word words label labels address port http https tcp grpc api v1 v2 v3
     metrics status config health version server client admin ping com org net io cn example
-    ip opt data deploy tmp var lib usr bin log logs home root etc srv mnt run dev prod staging test lab
+    ip opt data deploy tmp var lib usr bin log logs home root etc srv mnt run dev test lab
     chaos incident format capture true false null none auto new existing periodic revision majority
     table txn raw text json console info warn error debug fatal plaintext voter follower learner leader
     in not exists keyspaces keyspace gc worker gc_worker native native_br main
     __name__ count size balance hot write read scheduler unknown anonymous up down offline tombstone disconnected
     self system bot runner task tasks
-";
-
-/// Words of messages that this program, its HTTP client and PD print, in lower case.
-const MESSAGES: &str = "
-    connect timeout client server error errno os urlopen urlerror connectionreseterror connection refused
-    oomkilled evicted unhealthy backoff nodenotready killing exit ended again started times probe failed its
-    machine was after had run for s in all
-    reset deadlineexceeded rpc code desc context deadline exceeded canceled unavailable internal the it
-    a an get post html doctype body head title recording began resumed ended utc gmt ok tls dns eof
-    no not started redirect leader found page f1
 ";
 
 /// Labels whose values are fixed by the programs that expose them.
@@ -53,8 +44,16 @@ const OTHER_LABELS: &str = "
     kubernetes_node kubernetes_namespace kubernetes_pod_name kubernetes_node_name controller_revision_hash
     replica prometheus prometheus_replica cluster_id member_id domainname nodename sysname machine release
     keyspace keyspace_id keyspace_name image image_id interface file statefulset_kubernetes_io_pod_name
-    app_kubernetes_io_component app_kubernetes_io_instance app_kubernetes_io_managed_by app_kubernetes_io_name
+    exported_instance app_kubernetes_io_component app_kubernetes_io_instance app_kubernetes_io_managed_by app_kubernetes_io_name
     exported_namespace exported_pod exported_container host_ip pod_ip uid ping metrics_path resource
+";
+
+/// Labels whose values are names or addresses of hosts, pods and machines.
+const HOST_LABELS: &str = "
+    Remote Local From To address addr endpoint instance to_addr from_addr target_addr pod pod_name node
+    nodename hostname host kubernetes_node kubernetes_pod_name kubernetes_node_name replica
+    prometheus_replica nodename sysname machine statefulset_kubernetes_io_pod_name exported_pod
+    exported_instance host_ip pod_ip ping
 ";
 
 /// What the metrics of the programs under observation, and of those beside them, begin with.
@@ -76,9 +75,9 @@ static PUBLIC: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         ASKED.iter().flat_map(|asked| asked.path.split(|c: char| !c.is_ascii_alphanumeric()));
     set(WORDS).into_iter().chain(paths.filter(|word| !word.is_empty())).collect()
 });
-static IN_MESSAGES: LazyLock<HashSet<&str>> = LazyLock::new(|| set(MESSAGES));
 static OF_CODE: LazyLock<HashSet<&str>> = LazyLock::new(|| set(CODE_LABELS));
 static OTHERS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(OTHER_LABELS));
+static HOSTS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(HOST_LABELS));
 static METRICS: LazyLock<HashSet<&str>> = LazyLock::new(|| set(METRIC_STEMS));
 
 /// Longest number that passes by itself: a port, an ordinal, a count.
@@ -98,13 +97,20 @@ pub fn is_public(word: &str) -> bool {
         || PUBLIC.contains(&*word.to_ascii_lowercase())
 }
 
-/// Whether a word passes in a message: a public one, one that messages have, or an error code of PD.
-pub fn is_of_messages(word: &str) -> bool {
-    let code = word.strip_prefix("Err").is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_uppercase())
-            && rest.bytes().all(|byte| byte.is_ascii_alphabetic())
-    });
-    code || is_public(word) || IN_MESSAGES.contains(&*word.to_ascii_lowercase())
+/// What pseudonyms begin with, before a hyphen and a number.
+pub const STEMS: [&str; 9] =
+    ["tikv", "tiflash", "pd", "tidb", "host", "name", "user", "path", "word"];
+
+/// Digits of the number of a pseudonym.
+pub const PSEUDONYM_DIGITS: usize = 6;
+
+/// Whether a name has the form of a pseudonym, as in what was redacted before.
+pub fn is_pseudonym(name: &str) -> bool {
+    name.rsplit_once('-').is_some_and(|(stem, number)| {
+        STEMS.contains(&stem)
+            && number.len() == PSEUDONYM_DIGITS
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Whether the values of this label of this metric are fixed by the program that exposes it.
@@ -119,12 +125,18 @@ pub fn is_code_label(metric: &str, name: &str) -> bool {
 
 /// Whether a label of this name belongs to a usual deployment.
 pub fn is_known_label(name: &str) -> bool {
-    OF_CODE.contains(name) || OTHERS.contains(name)
+    OF_CODE.contains(name) || OTHERS.contains(name) || is_of_messages(name)
+}
+
+/// Whether the values of a label of this name are names or addresses of hosts, pods or machines.
+pub fn is_host_label(name: &str) -> bool {
+    HOSTS.contains(name)
 }
 
 /// Whether a metric of this name belongs to a program that is usually beside TiKV.
 pub fn is_known_metric(name: &str) -> bool {
     METRICS.contains(name.split(['_', ':']).next().unwrap_or_default())
+        || name.split(':').all(is_of_messages)
 }
 
 #[cfg(test)]
@@ -139,7 +151,9 @@ mod tests {
         for word in ["acme", "db17x", "tikv1234567", "7711772636774947891", "é", "tikvx"] {
             assert!(!is_public(word), "{word}");
         }
-        assert!(is_of_messages("ErrLeaderNil") && !is_of_messages("Errol"));
+        assert!(
+            is_pseudonym("tikv-483920") && !is_pseudonym("tikv-4") && !is_pseudonym("db-483920")
+        );
     }
 
     #[test]

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::pseudonyms::Role;
+use super::selectors::rewrite_selector;
 use super::text::Class;
-use super::vocabulary::{is_code_label, is_known_label, is_known_metric};
+use super::vocabulary::{is_code_label, is_host_label, is_known_label, is_known_metric};
 use crate::capture::Rewrite;
 use crate::model::{
-    Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, PdAnswer, PdOutcome, RunMeta,
-    RunName, SettingsEvent, Source, Told, ToldNode,
+    Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, Loss, Observed, PdAnswer,
+    PdOutcome, RunMeta, RunName, SettingsEvent, Source, TargetKey, Told, ToldNode, Unreadable,
 };
 use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
@@ -42,7 +43,7 @@ pub trait Content {
 pub struct Walk<C> {
     content: C,
     names: HashMap<String, String>,
-    values: HashMap<(bool, String), String>,
+    values: HashMap<(Class, String), String>,
     bodies: HashMap<u128, Arc<[u8]>>,
     body_bytes: usize,
 }
@@ -66,26 +67,32 @@ impl<C: Content> Walk<C> {
 
     /// The metadata of a run.
     pub fn meta(&mut self, meta: &RunMeta) -> RunMeta {
-        let mut name = |text: &str| self.content.text(text, Class::Name);
-        let run = RunName::new(&name(meta.run.as_str())).unwrap_or_else(|_| meta.run.clone());
+        let run = self.content.text(meta.run.as_str(), Class::Name);
+        let run = RunName::new(&run).unwrap_or_else(|_| meta.run.clone());
+        let mut host = |text: &str| self.content.text(text, Class::Host);
         let pd = meta.endpoints.pd.iter();
         let endpoints = Endpoints {
-            pd: pd.map(|(member, url)| (name(member), name(url))).collect(),
-            prometheus: meta.endpoints.prometheus.as_deref().map(&mut name),
+            pd: pd.map(|(member, url)| (host(member), host(url))).collect(),
+            prometheus: meta.endpoints.prometheus.as_deref().map(host),
         };
-        let selectors = meta.selectors.iter().map(|one| name(one)).collect();
+        let selectors = meta.selectors.iter();
+        let selectors = selectors.map(|one| rewrite_selector(one, &mut self.content)).collect();
+        let mut name = |text: &str| self.content.text(text, Class::Name);
         let subject = name(&meta.subject);
         let mut clock_offsets = meta.clock_offsets.clone();
         for offset in &mut clock_offsets {
             offset.source = name(&offset.source);
         }
         let told = Told {
-            cluster: meta.told.cluster.as_deref().map(&mut name),
+            cluster: meta.told.cluster.as_deref().map(name),
             nodes: meta
                 .told
                 .nodes
                 .iter()
-                .map(|one| ToldNode { name: name(&one.name), also: name(&one.also) })
+                .map(|one| ToldNode {
+                    name: self.content.text(&one.name, Class::Host),
+                    also: self.content.text(&one.also, Class::Host),
+                })
                 .collect(),
         };
         let cluster_id = meta.cluster_id.as_deref().map(|id| match id.parse() {
@@ -124,22 +131,42 @@ impl<C: Content> Walk<C> {
 
     /// The value of a label.
     fn label(&mut self, metric: &str, name: &str, value: &str) -> String {
-        let is_code = is_code_label(metric, name);
-        let key = (is_code, value.to_owned());
+        if is_boundary(name, value) {
+            return value.to_owned();
+        }
+        let class = match name {
+            _ if is_code_label(metric, name) => Class::Code,
+            _ if is_host_label(name) => Class::Host,
+            _ => Class::Name,
+        };
+        let key = (class, value.to_owned());
         if let Some(known) = self.values.get(&key) {
             return known.clone();
         }
         let is_hash = matches!(name, "hash" | "revision") && is_git_hash(value);
         let written = if is_hash {
             value.to_owned()
-        } else if is_code {
-            self.content.fixed(value);
-            self.content.text(value, Class::Code)
         } else {
-            self.content.text(value, Class::Name)
+            if class == Class::Code {
+                self.content.fixed(value);
+            }
+            self.content.text(value, class)
         };
         self.values.insert(key, written.clone());
         written
+    }
+
+    /// What was lost of a capture.
+    pub fn loss(&mut self, loss: Loss) -> Loss {
+        let parts = loss.parts.into_iter().map(|part| match part.of {
+            Observed::Target(target) => {
+                let job = self.content.text(&target.job, Class::Name);
+                let instance = self.content.text(&target.instance, Class::Host);
+                Unreadable { of: Observed::Target(TargetKey { job, instance }), range: part.range }
+            }
+            of => Unreadable { of, range: part.range },
+        });
+        Loss { parts: parts.collect(), ..loss }
     }
 
     fn body(&mut self, path: &str, body: &Arc<[u8]>) -> Arc<[u8]> {
@@ -170,7 +197,8 @@ impl<C: Content> Walk<C> {
         let values = line.values.iter().map(|(name, value)| {
             let class = match name.as_str() {
                 "from" | "to" if is_disk => Class::Code,
-                "node" | "from" | "to" | "path" | "caller" | "sst" => Class::Name,
+                "node" | "from" | "to" => Class::Host,
+                "path" | "caller" | "sst" => Class::Name,
                 name if CODE_VALUES.contains(&name) => Class::Code,
                 _ => Class::Message,
             };
@@ -178,7 +206,7 @@ impl<C: Content> Walk<C> {
         });
         let values = values.collect();
         LogEvent {
-            node: self.content.text(&line.node, Class::Name),
+            node: self.content.text(&line.node, Class::Host),
             place: self.content.text(&line.place, Class::Name),
             text: self.content.text(&line.text, Class::Message),
             values,
@@ -188,11 +216,9 @@ impl<C: Content> Walk<C> {
 }
 
 /// Values of lines of logs that the programs under observation fix.
-const CODE_VALUES: [&str; 14] = [
+const CODE_VALUES: [&str; 12] = [
     "cause",
-    "location",
     "thread_name",
-    "frames",
     "action",
     "cf",
     "signal",
@@ -230,9 +256,9 @@ impl<C: Content> RewriteBody for Body<'_, C> {
             BodyText::Code if is_git_hash(text) => return text.to_owned(),
             BodyText::FieldName | BodyText::Code => (Class::Code, None),
             BodyText::Message => (Class::Message, None),
-            BodyText::StoreAddress => (Class::Name, Some(Role::Tikv)),
-            BodyText::TiflashAddress => (Class::Name, Some(Role::Tiflash)),
-            BodyText::MemberAddress => (Class::Name, Some(Role::Pd)),
+            BodyText::StoreAddress => (Class::Host, Some(Role::Tikv)),
+            BodyText::TiflashAddress => (Class::Host, Some(Role::Tiflash)),
+            BodyText::MemberAddress => (Class::Host, Some(Role::Pd)),
             BodyText::Other => (Class::Name, None),
         };
         if let Some(role) = role {
@@ -244,6 +270,17 @@ impl<C: Content> RewriteBody for Body<'_, C> {
     fn id(&mut self, id: u64) -> u64 {
         self.0.id(id)
     }
+}
+
+/// Whether the text of an event is a person's, or what a command printed: its plain words stay.
+pub fn is_free_text(event: &Event) -> bool {
+    let of_programs = [EventKind::RECORDER, EventKind::INCIDENT, EventKind::LOG];
+    !event.text.is_empty() && !of_programs.contains(&&*event.kind.0)
+}
+
+/// Whether a label says a number that histograms and summaries are computed with, as Prometheus reads it.
+pub fn is_boundary(name: &str, value: &str) -> bool {
+    matches!(name, "le" | "quantile") && value.parse::<f64>().is_ok()
 }
 
 fn is_git_hash(text: &str) -> bool {
@@ -268,8 +305,8 @@ impl<C: Content> Rewrite for Walk<C> {
 
     fn answer(&mut self, mut answer: PdAnswer) -> PdAnswer {
         note_hosts(&mut self.content, &answer.url, Role::Pd);
-        answer.member = self.content.text(&answer.member, Class::Name);
-        answer.url = self.content.text(&answer.url, Class::Name);
+        answer.member = self.content.text(&answer.member, Class::Host);
+        answer.url = self.content.text(&answer.url, Class::Host);
         answer.outcome = match answer.outcome {
             PdOutcome::Answered { status, body } => {
                 PdOutcome::Answered { status, body: self.body(&answer.path, &body) }
@@ -284,35 +321,37 @@ impl<C: Content> Rewrite for Walk<C> {
 
     fn gap(&mut self, gap: Gap) -> Gap {
         let source = match gap.source {
-            Source::PdMember(name) => Source::PdMember(self.content.text(&name, Class::Name)),
+            Source::PdMember(name) => Source::PdMember(self.content.text(&name, Class::Host)),
             other => other,
         };
         Gap { source, detail: self.content.text(&gap.detail, Class::Message), ..gap }
     }
 
-    fn event(&mut self, event: Event) -> Event {
+    fn event(&mut self, event: Event) -> Option<Event> {
         if let Some(line) = LogEvent::of_event(&event) {
-            return self.log_line(line).to_event();
+            return Some(self.log_line(line).to_event());
         }
         // Only settings of the list with values of TiKV's own are read: none of them can name anything.
         if let Some(settings) = SettingsEvent::of_event(&event) {
             let event = settings.to_event();
             let fields = event.fields.iter().flat_map(|(name, value)| [name, value]);
             fields.chain([&event.text]).for_each(|text| self.content.fixed(text));
-            return event;
+            return Some(event);
         }
         let fields = event.fields.iter().map(|(name, value)| {
-            (self.content.text(name, Class::Name), self.content.text(value, Class::Name))
+            let class = if is_host_label(name) { Class::Host } else { Class::Name };
+            (self.content.text(name, Class::Message), self.content.text(value, class))
         });
         let fields = fields.collect();
-        let known = [EventKind::NOTE, EventKind::RECORDER, EventKind::INCIDENT];
+        let class = if is_free_text(&event) { Class::Note } else { Class::Message };
+        let text = self.content.text(&event.text, class);
+        let known = [EventKind::NOTE, EventKind::COMMAND, EventKind::RECORDER, EventKind::INCIDENT];
         let kind = if known.contains(&&*event.kind.0) {
             event.kind
         } else {
-            EventKind(self.content.text(&event.kind.0, Class::Message))
+            EventKind(self.content.text(&event.kind.0, Class::Note))
         };
-        let text = self.content.text(&event.text, Class::Message);
-        Event { at: event.at, kind, text, fields }
+        Some(Event { at: event.at, kind, text, fields })
     }
 
     fn truth(&mut self, truth: Vec<u8>) -> Vec<u8> {
@@ -330,4 +369,35 @@ fn role_of_job(job: &str) -> Role {
         _ => None,
     };
     parts.into_iter().find_map(role).unwrap_or(Role::Host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::share::key::{KEY_BYTES, Key};
+    use crate::share::pseudonyms::{Originals, content};
+
+    #[test]
+    fn boundaries_of_histograms_stay_to_the_last_digit() {
+        let series = |le: &str| {
+            Labels::from_pairs(&[
+                ("__name__", "raft_engine_sync_log_duration_seconds_bucket"),
+                ("le", le),
+                ("quantile", le),
+            ])
+        };
+        let boundaries = ["0.00029160000000000004", "+Inf", "1e+06", "1234567890123456"];
+        let mut collected = Walk::new(Originals::default());
+        for le in boundaries {
+            collected.labels(&series(le));
+        }
+        collected.labels(&series("7480000000000000FF"));
+        let mapping = collected.into_content().mapping(&Key::new([1; KEY_BYTES]));
+        let mut walk = Walk::new(content(&mapping));
+        for le in boundaries {
+            assert_eq!(walk.labels(&series(le)), Some(series(le)));
+        }
+        let other = walk.labels(&series("7480000000000000FF")).expect("it stays");
+        assert_ne!(other.get("le"), Some("7480000000000000FF"));
+    }
 }

@@ -34,12 +34,15 @@ pub enum Answering {
     Garbage,
 }
 
+/// The path and the body of each request.
+pub type Requests = Vec<(String, Vec<u8>)>;
+
 /// The node; it is gone when this is dropped.
 pub struct LogServer {
     /// Its host and port.
     pub address: String,
     /// The body and the path of each request so far.
-    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    requests: Arc<Mutex<Requests>>,
     task: JoinHandle<()>,
 }
 
@@ -70,7 +73,7 @@ impl LogServer {
     }
 
     /// The path and the body of each request so far.
-    pub fn requests(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn requests(&self) -> Requests {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -90,7 +93,7 @@ const BEFORE_BREAK: Duration = Duration::from_millis(300);
 async fn answer(
     request: Request<Incoming>,
     answering: Answering,
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Arc<Mutex<Requests>>,
 ) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await;

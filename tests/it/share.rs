@@ -165,3 +165,133 @@ fn a_broken_packed_file_exits_with_3() {
         }
     }
 }
+
+/// Adds an event to a copy of a bundled capture and returns its path.
+fn with_note(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let plain = dir.join("noted.capture");
+    capture::copy(&bundled(name), &plain).expect("it can be copied");
+    let event = Event {
+        at: Timestamp::from_millis(1_795_691_700_000),
+        kind: EventKind(EventKind::NOTE.to_owned()),
+        text: text.to_owned(),
+        fields: Default::default(),
+    };
+    capture::add_event(&plain, event).expect("it is written");
+    plain
+}
+
+/// The text of everything that an operator prints, stdout and stderr.
+fn printed(output: &Output) -> String {
+    [&*output.stdout, &*output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn a_second_export_of_a_run_uses_the_names_of_the_first() {
+    let dir = folder();
+    let first = export(
+        &bundled("pd/pd-01.capture"),
+        Destination::File(&dir.path().join("a.gz")),
+        &redacted(),
+    );
+    let noted = with_note(dir.path(), "pd/pd-01.capture", "db17x moved to 10.0.0.1");
+    let second = export(&noted, Destination::File(&dir.path().join("b.gz")), &redacted());
+    let (first, second) = (first.expect("exported").mapping, second.expect("exported").mapping);
+    let names = |mapping: &operator::share::Mapping| mapping.known("7712436658287396060 and /tmp");
+    assert!(first.known("pdbin") != "pdbin" && first.known("pdbin") == second.known("pdbin"));
+    assert_eq!(names(&first), names(&second));
+    assert!(!names(&first).contains("7712436658287396060"));
+}
+
+#[test]
+fn notes_are_counted_and_stay_out_on_request() {
+    let dir = folder();
+    let noted = with_note(dir.path(), "pd/pd-01.capture", "mallory saw it");
+    let noted = noted.to_str().expect("the path is UTF-8");
+    let made = operator(dir.path(), &["export", noted, "-o", "a.gz", "--key", "key"]);
+    assert_ne!(made.status.code(), Some(0), "there is no such key");
+    let made = operator(dir.path(), &["export", noted, "-o", "a.gz"]);
+    let said = printed(&made);
+    assert!(said.contains("1 text of persons or commands"), "{said}");
+    assert!(said.contains("captures/.pseudonym-key: keep it to yourself"), "{said}");
+    let made = operator(dir.path(), &["export", noted, "-o", "b.gz", "--no-events"]);
+    let said = printed(&made);
+    assert!(!said.contains("1 text") && said.contains("Left out: notes, marks"), "{said}");
+    let shown = operator(dir.path(), &["show", "b.gz"]);
+    assert!(!printed(&shown).contains("mallory"));
+    let made = operator(dir.path(), &["export", noted, "-o", "c.gz", "--no-redact"]);
+    assert!(printed(&made).contains("nothing is redacted"));
+    let made = operator(dir.path(), &["export", noted, "-o", "d.gz", "--around", "Mallory"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    let made = operator(dir.path(), &["export", noted, "-o", "e.gz", "--around", "oscar"]);
+    assert_eq!(made.status.code(), Some(2));
+    assert!(printed(&made).contains("mallory saw it"), "{}", printed(&made));
+}
+
+#[test]
+fn a_damaged_capture_is_exported_on_request_alone_and_says_what_it_lost() {
+    let dir = folder();
+    let damaged = dir.path().join("damaged.capture");
+    let mut bytes = fs::read(bundled("pd/pd-01.capture")).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0xa5);
+    fs::write(&damaged, &bytes).expect("the directory is writable");
+    let refused = operator(dir.path(), &["export", "damaged.capture", "-o", "a.gz"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", printed(&refused));
+    assert!(printed(&refused).contains("--damaged") && !dir.path().join("a.gz").exists());
+    let made = operator(dir.path(), &["export", "damaged.capture", "-o", "a.gz", "--damaged"]);
+    assert!(made.status.success() && printed(&made).contains("is damaged"), "{}", printed(&made));
+    let loss = |file: &str| {
+        let reader = CaptureReader::open(&dir.path().join(file)).expect("it opens");
+        reader.loss().expect("it can be read").expect("something is lost")
+    };
+    let (before, after) = (loss("damaged.capture"), loss("a.gz"));
+    assert_eq!((before.samples, before.pd_answers), (after.samples, after.pd_answers));
+    assert_eq!(before.parts.len(), after.parts.len());
+    let again = operator(dir.path(), &["export", "a.gz", "-o", "b.gz"]);
+    assert!(again.status.success(), "it is whole itself: {}", printed(&again));
+    assert_eq!(loss("b.gz"), after);
+    let checked = operator(dir.path(), &["redact", "--check", "damaged.capture"]);
+    assert_eq!(checked.status.code(), Some(3), "{}", printed(&checked));
+    assert!(printed(&checked).contains("cannot look inside"));
+}
+
+#[test]
+fn an_excerpt_says_so() {
+    let dir = folder();
+    let from = bundled("pd/pd-01.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let made =
+        operator(dir.path(), &["export", from, "-o", "a.gz", "--from", "+2m", "--match", "up"]);
+    let said = printed(&made);
+    assert!(said.contains("Left out: everything before") && said.contains("--match"), "{said}");
+    let made = operator(dir.path(), &["export", from, "--max-size", "abc"]);
+    assert!(printed(&made).contains("write it as 8MB"), "{}", printed(&made));
+}
+
+#[test]
+fn an_export_has_no_originals_to_redact_with() {
+    let dir = folder();
+    export(&bundled("pd/pd-01.capture"), Destination::File(&dir.path().join("a.gz")), &redacted())
+        .expect("exported");
+    let refused = operator(dir.path(), &["redact", "--run", "a.gz"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(printed(&refused).contains("holds no originals"), "{}", printed(&refused));
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn a_capture_with_a_log_attached_is_exported() {
+    let dir = folder();
+    let from = bundled("chaos-02.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let log = format!("store 4={}", bundled("logs/chaos-02-store-4.log").display());
+    let plain = "logged.capture";
+    let attached = operator(dir.path(), &["attach", from, "--log", &log, "--to", plain]);
+    assert!(attached.status.success(), "{}", printed(&attached));
+    let made = operator(dir.path(), &["export", plain, "-o", "a.gz"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    let format_1 = bundled("format-1/format-1.capture");
+    let format_1 = format_1.to_str().expect("the path is UTF-8");
+    let made = operator(dir.path(), &["export", format_1, "-o", "b.gz"]);
+    assert!(made.status.success(), "{}", printed(&made));
+}

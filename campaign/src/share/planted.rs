@@ -6,8 +6,8 @@ use anyhow::Result;
 use fastrand::Rng;
 use operator::capture::{CaptureWriter, Tick, seal_truth};
 use operator::model::{
-    EncodedLabels, Endpoints, Event, EventKind, Gap, GapReason, Labels, PdAnswer, PdOutcome,
-    RunMeta, RunName, Sample, Source, TimeRange, Timestamp, Versions,
+    EncodedLabels, Endpoints, Event, EventKind, Gap, GapReason, Labels, LogEvent, LogKind,
+    PdAnswer, PdOutcome, RunMeta, RunName, Sample, Source, TimeRange, Timestamp, Versions,
 };
 use serde_json::json;
 
@@ -128,8 +128,9 @@ pub fn write(path: &Path, naming: Naming, rng: &mut Rng) -> Result<Vec<Vec<u8>>>
         tick.samples.push(writer.index(), EncodedLabels(&encoded), &samples)?;
     }
     tick.pd = answers(&mut draw, &stores);
-    tick.gaps = vec![gap(&mut draw)];
+    tick.gaps = gaps(&mut draw);
     tick.events = vec![event(&mut draw, &stores[0].host)];
+    tick.events.extend(lines(&mut draw, &stores[1].instance));
     writer.commit(tick)?;
     writer.finish()?;
     let truth = json!({ "fault": "store_crash", "node": draw.mixed(), "address": stores[1].host });
@@ -199,6 +200,9 @@ fn answers(draw: &mut Draw<'_>, stores: &[Node]) -> Vec<PdAnswer> {
         .collect();
     let error = format!("dial tcp {}:2379: lookup {}: no such host", draw.v4(), draw.mixed());
     answers.push(answer(&member, &url, "/pd/api/v1/health", (500, error)));
+    for error in errors(draw) {
+        answers.push(answer(&member, &url, "/pd/api/v1/status", (503, error)));
+    }
     let detail = format!("cannot reach https://{}@{}:2379/pd: refused", draw.mixed(), draw.v4());
     answers.push(PdAnswer {
         outcome: PdOutcome::Failed { reason: GapReason::Connect, detail },
@@ -218,15 +222,63 @@ fn answer(member: &str, url: &str, path: &str, (status, body): (u16, String)) ->
     }
 }
 
-fn gap(draw: &mut Draw<'_>) -> Gap {
+/// Errors of programs in which a plain word names a host, a user or a database.
+fn errors(draw: &mut Draw<'_>) -> Vec<String> {
+    vec![
+        format!("dial tcp: lookup {} on {}:53: no such host", draw.word(), draw.v4()),
+        format!("x509: certificate is valid for {}, not {}", draw.word(), draw.word()),
+        format!("permission denied for user {}", draw.word()),
+        format!(
+            "Access denied for user '{}'@'{}' to database '{}'",
+            draw.word(),
+            draw.v4(),
+            draw.word()
+        ),
+        format!("proxyconnect tcp: dial tcp {}:3128: connect: connection refused", draw.word()),
+        format!("Get \"http://{}/pd/api/v1/stores\": context deadline exceeded", draw.word()),
+        format!("open /home/{}/{}/LOCK: permission denied", draw.word(), draw.word()),
+        format!("rpc error: code = Unavailable desc = name resolver error for {}", draw.word()),
+        format!("member {} of {}.{}.internal is unhealthy", draw.word(), draw.word(), draw.word()),
+    ]
+}
+
+fn gaps(draw: &mut Draw<'_>) -> Vec<Gap> {
     let at = |offset: i64| Timestamp::from_millis(START + offset);
-    Gap {
-        range: TimeRange::new(at(20_000), at(30_000)),
-        source: Source::PdMember(draw.mixed()),
+    let name = draw.mixed();
+    let ping = format!("http://{}:2379/pd/api/v1/ping did not answer within 5s", draw.mixed());
+    let details = errors(draw).into_iter().chain([ping]);
+    let gap = |(number, detail): (i64, String)| Gap {
+        range: TimeRange::new(at(20_000 + 100 * number), at(30_000 + 100 * number)),
+        source: Source::PdMember(name.clone()),
         reason: GapReason::Timeout,
-        detail: format!("http://{}:2379/pd/api/v1/ping did not answer within 5s", draw.mixed()),
+        detail,
         healed_at: None,
-    }
+    };
+    (0..).zip(details).map(gap).collect()
+}
+
+/// Lines of logs and events of Kubernetes, as `attach` keeps them.
+fn lines(draw: &mut Draw<'_>, node: &str) -> Vec<Event> {
+    let pod = format!("{}-tikv-1", draw.word());
+    draw.keep(pod.clone());
+    let restarted = format!(
+        "Back-off restarting failed container tikv in pod {pod}_{}; image {}/tikv:v8.5.8",
+        draw.word(),
+        draw.word()
+    );
+    let texts = errors(draw).into_iter().chain([restarted]);
+    let line = |(number, text): (i64, String)| LogEvent {
+        at: Timestamp::from_millis(START + 12_000 + number),
+        kind: if number % 2 == 0 { LogKind::Example } else { LogKind::PodTrouble },
+        node: if number % 2 == 0 { node.to_owned() } else { pod.clone() },
+        component: "tikv".to_owned(),
+        level: "WARN".to_owned(),
+        file: "raft_client.rs".to_owned(),
+        place: format!("tikv.log:{}", number + 1),
+        text,
+        values: Default::default(),
+    };
+    (0..).zip(texts).map(|text| line(text).to_event()).collect()
 }
 
 fn event(draw: &mut Draw<'_>, host: &str) -> Event {

@@ -8,21 +8,21 @@ use bytesize::ByteSize;
 use clap::Args;
 use serde_json::json;
 
-use crate::capture::{CaptureError, CaptureReader};
+use crate::capture::CaptureError;
 use crate::cli::config::viewed::window;
 use crate::cli::exit::CliError;
-use crate::cli::pseudonym_key::{key, write_private};
+use crate::cli::pseudonym_key::{key, key_path, write_private};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
 use crate::diagnose::counted;
-use crate::model::{Event, EventKind, LabelMatcher, TimeRange, Timestamp, escape_path};
+use crate::model::{Event, LabelMatcher, TimeRange, Timestamp, cut, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
 use crate::report::{self, HtmlPage, PageContent, html_page};
 use crate::session::{Session, View};
 use crate::share::{
-    Destination, ExportOptions, Exported, Page, Redaction, ShareError, Truths, export, export_page,
-    issue_comment,
+    DamagedParts, Destination, Events, ExportOptions, Exported, Page, Redaction, ShareError,
+    Truths, export, export_page, issue_comment,
 };
 
 /// How long before an incident an export begins: what is normal is judged from this.
@@ -40,8 +40,18 @@ Examples:
   operator export latest --from -30m -o slow.capture.gz
   operator export chaos-01 --max-size 8MB --map private.json
 
-Hosts, addresses, names, paths and keys become pseudonyms; what is unknown is replaced too. The \
-file is searched for every original before it gets its name. Every command opens it as it is.";
+Hosts, addresses, names, paths and keys become pseudonyms, and so does every word that is not \
+known to be a program's own. Names of PD members and pods are replaced as a whole, unless they only \
+say what they are, as pd0 and tikv-3 do. The file is searched for every original before it gets its \
+name. Every command opens it as it is.
+
+What stays visible: metrics and labels of programs, settings of PD and TiKV, versions, times, the \
+shape of load, and plain words in notes, marks and output of commands (--no-events leaves those out, \
+with lines of logs). A sealed truth travels along, redacted; --no-truth leaves it out.
+
+Pseudonyms follow from a key that is made once, as .pseudonym-key in the directory of captures \
+(--dir), so that further exports use the same names. It never goes along: who has it can guess \
+originals. --map FILE writes the table of them.";
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -62,18 +72,24 @@ pub struct ExportArgs {
     /// End here instead of at the capture's end
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     to: Option<String>,
-    /// Only the time around a finding of the replay, an event by its text, or an instant
+    /// Only the time around a finding of the replay, an event by a part of its text, or an instant
     #[arg(long, value_name = "F1|EVENT|T", allow_hyphen_values = true, conflicts_with_all = ["from", "to"])]
     around: Option<String>,
     /// Only series that this selector picks
     #[arg(long = "match", value_name = "SELECTOR")]
     selector: Option<String>,
     /// The largest file that is allowed; what no failure mode reads goes first
-    #[arg(long, value_name = "SIZE", default_value = "25MB")]
+    #[arg(long, value_name = "SIZE", default_value = "25MB", value_parser = file_size)]
     max_size: ByteSize,
-    /// Leave everything as it was recorded
+    /// Leave everything as it was recorded: addresses, names, keys and paths
     #[arg(long)]
     no_redact: bool,
+    /// Leave out notes, marks, output of commands and lines of logs
+    #[arg(long)]
+    no_events: bool,
+    /// Export what can be read of a damaged capture; the file says what is lost
+    #[arg(long)]
+    damaged: bool,
     /// Leave out sealed ground truths
     #[arg(long)]
     no_truth: bool,
@@ -138,8 +154,8 @@ fn print(global: &Global, args: &ExportArgs, exported: &Exported) -> anyhow::Res
     if !global.quiet {
         remark(&format!("wrote {} ({})", escape_path(path), report::size(exported.bytes)));
     }
-    if !args.no_redact && !global.quiet {
-        warn_of_notes(path)?;
+    if !global.quiet {
+        warn(global, args, exported);
     }
     let markdown = issue_comment(exported);
     match global.format {
@@ -157,19 +173,32 @@ fn print(global: &Global, args: &ExportArgs, exported: &Exported) -> anyhow::Res
     Ok(())
 }
 
-/// Says that the plain words of what people wrote, and of what a command printed, stay.
-fn warn_of_notes(path: &Path) -> anyhow::Result<()> {
-    let events = CaptureReader::open(path)?.events()?;
-    let is_note = |event: &&Event| event.kind.0 != EventKind::RECORDER && !event.text.is_empty();
-    let count = events.iter().filter(is_note).count();
-    if count > 0 {
+/// Says what of the file is not redacted, what is lost, and where the key of the pseudonyms lies.
+fn warn(global: &Global, args: &ExportArgs, exported: &Exported) {
+    let path = escape_path(&exported.path);
+    let lost = exported.meta.export.as_ref().and_then(|export| export.lost.as_ref());
+    if let Some(lost) = lost {
+        remark(&format!("warning: the capture is damaged, and the file holds the rest: {lost}"));
+    }
+    if args.no_redact {
+        remark(
+            "warning: nothing is redacted: whoever gets the file reads every address, name, path and key in it",
+        );
+        return;
+    }
+    if exported.free_texts > 0 {
         remark(&format!(
-            "warning: {} on the timeline: names are replaced and plain words stay; `operator replay {}` shows them",
-            counted(count as u64, "note"),
-            escape_path(path)
+            "warning: {} of persons or commands on the timeline: names are replaced and plain words stay; `operator replay {path}` shows them, --no-events leaves them out",
+            counted(exported.free_texts, "text"),
         ));
     }
-    Ok(())
+    let key = key_path(&global.dir, args.key.as_deref());
+    remark(&format!("the key of the pseudonyms is {}: keep it to yourself", escape_path(&key)));
+}
+
+/// A size such as `8MB` or `25MiB`.
+fn file_size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "not a size: write it as 8MB, 500KB or 25MiB".to_owned())
 }
 
 fn options(global: &Global, args: &ExportArgs, from: &Path) -> anyhow::Result<ExportOptions> {
@@ -182,6 +211,8 @@ fn options(global: &Global, args: &ExportArgs, from: &Path) -> anyhow::Result<Ex
         matchers: matchers(args.selector.as_deref())?,
         redaction,
         truths: if args.no_truth { Truths::LeftOut } else { Truths::Included },
+        events: if args.no_events { Events::LeftOut } else { Events::Included },
+        damaged: if args.damaged { DamagedParts::LeftOut } else { DamagedParts::Refused },
         most_bytes: args.max_size.as_u64(),
         mode: global.file_mode,
     })
@@ -219,8 +250,39 @@ fn instant(session: &Session, what: &str) -> anyhow::Result<Timestamp> {
         return Ok(found.ok_or_else(missing)?.onset_ms);
     }
     let events = session.reader().events()?;
-    match events.iter().find(|event| event.text == what || event.kind.0 == what) {
-        Some(event) => Ok(event.at),
-        None => Ok(Timestamp::parse_within(what, session.window())?),
+    if let Some(event) = events.iter().find(|event| event.text == what || event.kind.0 == what) {
+        return Ok(event.at);
     }
+    let time = Timestamp::parse_within(what, session.window());
+    if let Ok(at) = time {
+        return Ok(at);
+    }
+    let wanted = what.to_lowercase();
+    let having = |event: &&Event| event.text.to_lowercase().contains(&wanted);
+    let found: Vec<&Event> = events.iter().filter(having).collect();
+    match found.as_slice() {
+        [only] => Ok(only.at),
+        [] if events.is_empty() => Ok(time?),
+        [] => Err(CliError::Usage(format!(
+            "{what:?} is no finding, instant or event of this run; its events are {}",
+            listed(&events.iter().collect::<Vec<_>>())
+        ))
+        .into()),
+        several => Err(CliError::Usage(format!(
+            "{} have {what:?} in their text: {}; name an instant",
+            counted(several.len() as u64, "event"),
+            listed(several)
+        ))
+        .into()),
+    }
+}
+
+/// The first events with their instants, for an error.
+fn listed(events: &[&Event]) -> String {
+    const LISTED: usize = 8;
+    let shown = events.iter().take(LISTED);
+    let shown = shown.map(|event| format!("{} {:?}", event.at, cut(&event.text, 60)));
+    let more = events.len().saturating_sub(LISTED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
 }

@@ -9,10 +9,13 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::capture::CaptureReader;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::pseudonym_key::key;
 use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
+use crate::diagnose::counted;
 use crate::model::{escape, escape_path};
 use crate::share::{Mapping, audit, mapping_of};
 
@@ -23,12 +26,22 @@ Examples:
   operator redact --map private.json --reverse < answer.md
   operator redact --check chaos-01.capture.gz --words hosts.txt
 
-What the table does not know and may name something becomes `redacted`. --check exits with 4 \
-where it finds an address or one of the words; what was found is printed.";
+Words that messages of TiKV, PD, etcd, Go, gRPC, Kubernetes and the operating system are made of \
+pass, and so do numbers, settings' and fields' names, source files and backtraces; stderr says how \
+many. Every other word becomes its pseudonym, or `redacted` where the table does not know it. \
+--reverse also translates keys and identifiers, which are numbers in an export.
+The key lies in the directory of captures, as .pseudonym-key, and --key names another; who has it \
+can guess originals. --check exits with 4 where it finds an address or one of the words, which it \
+prints, and with 3 where it cannot look inside.";
+
+const USAGE: &str = "\
+operator redact --run RUN [--key FILE] [--reverse] < TEXT
+       operator redact --map FILE [--reverse] < TEXT
+       operator redact --check FILE [--words LIST]";
 
 /// Arguments of `redact`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct RedactArgs {
     /// The run whose pseudonyms are used: a name, `latest`, or the path of a capture
     #[arg(long, value_name = "RUN", required_unless_present_any = ["map", "check"], conflicts_with = "map")]
@@ -63,8 +76,20 @@ pub fn run(global: &Global, args: &RedactArgs) -> anyhow::Result<Code> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
     let text = String::from_utf8_lossy(&bytes);
-    let written = if args.reverse { mapping.reverse(&text)? } else { mapping.scrub(&text) };
-    output::write(written.as_bytes())?;
+    if args.reverse {
+        output::write(mapping.reverse(&text)?.as_bytes())?;
+        return Ok(Code::Ok);
+    }
+    let scrubbed = mapping.scrub(&text);
+    output::write(scrubbed.text.as_bytes())?;
+    if !global.quiet {
+        let (replaced, passed) = (scrubbed.replaced, scrubbed.passed);
+        remark(&format!(
+            "{} replaced; {} passed: read what they say before you publish it",
+            counted(replaced, "word"),
+            counted(passed, "word")
+        ));
+    }
     Ok(Code::Ok)
 }
 
@@ -78,6 +103,14 @@ fn mapping(global: &Global, args: &RedactArgs) -> anyhow::Result<Mapping> {
     }
     let run = args.run.as_deref().unwrap_or_default();
     let from = lookup::find(&global.dir, run)?;
+    let meta = CaptureReader::open(&from)?.meta().clone();
+    if meta.export.is_some_and(|export| !export.replaced.is_empty()) {
+        return Err(CliError::Usage(format!(
+            "{} is redacted and holds no originals: name the recording that it was made of, or the table that `export --map` wrote, with --map",
+            escape_path(from.shown())
+        ))
+        .into());
+    }
     Ok(mapping_of(&from, &key(&global.dir, args.key.as_deref())?)?)
 }
 
