@@ -118,7 +118,7 @@ fn page_and_markdown_say_what_to_do() {
         assert!(page.contains(piece), "{piece}");
         assert!(text.contains(piece), "{piece}");
     }
-    assert!(text.contains(&format!("- remedy: {}\n", advice.remedy)), "{text}");
+    assert!(text.contains(&format!("- if it recurs: {}\n", advice.remedy)), "{text}");
 }
 
 #[test]
