@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::capture::{CaptureWriter, Tick};
+use crate::capture::{CaptureReader, CaptureWriter, Tick};
 use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
 use crate::cli::log_search::{self, Asked, AskedNode};
@@ -59,6 +59,7 @@ pub fn attach(
     let window = session.window();
     let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
     let asked = args.search.then(|| log_search::asked_range(&session)).transpose()?;
+    let held = held_nodes(&session, &nodes)?;
     let endpoints = session.reader().meta().endpoints.pd.clone();
     drop(session);
     let mut attached = Vec::new();
@@ -73,6 +74,7 @@ pub fn attach(
     }
     if let Some(range) = asked {
         let given: Vec<&str> = attached.iter().filter_map(|one| one.is.as_deref()).collect();
+        let given = [given, held.iter().map(String::as_str).collect()].concat();
         let is_tls = endpoints.values().any(|url| url.starts_with("https:"));
         let mut found = AskedNode::all(&nodes, if is_tls { "https" } else { "http" });
         found.retain(|node| !given.contains(&node.name()));
@@ -95,11 +97,14 @@ pub fn attach(
     Ok(attached)
 }
 
-/// Writes why a node's log was not read.
+/// Writes why a node's log was not read, unless that was written before.
 fn write_unread(path: &Path, line: &LogEvent) -> anyhow::Result<Attached> {
-    let mut writer = CaptureWriter::resume(path)?;
-    writer.commit(Tick { events: vec![line.to_event()], ..Tick::default() })?;
-    writer.finish()?;
+    let event = line.to_event();
+    if !CaptureReader::open(path)?.events()?.contains(&event) {
+        let mut writer = CaptureWriter::resume(path)?;
+        writer.commit(Tick { events: vec![event], ..Tick::default() })?;
+        writer.finish()?;
+    }
     Ok(Attached {
         node: line.node.clone(),
         is: Some(line.node.clone()),
@@ -109,6 +114,22 @@ fn write_unread(path: &Path, line: &LogEvent) -> anyhow::Result<Attached> {
         series: 0,
         held: false,
         unread: Some(line.text.clone()),
+    })
+}
+
+/// The nodes whose logs were attached before: to ask them again would give another part of the same log.
+fn held_nodes(session: &Session, nodes: &Nodes) -> anyhow::Result<Vec<String>> {
+    let events = session.reader().events()?;
+    let held = events.iter().filter_map(LogEvent::of_event);
+    let held = held.filter(|event| event.kind == LogKind::Coverage);
+    Ok(held.filter_map(|event| name_of(nodes, &event.node, &event.component)).collect())
+}
+
+/// The store or member that is called so.
+fn name_of(nodes: &Nodes, called: &str, component: &str) -> Option<String> {
+    Some(match nodes.named(called, component)? {
+        NodeIndex::Store(index) => nodes.stores[index].name(),
+        NodeIndex::Member(index) => nodes.members[index].name.clone(),
     })
 }
 
@@ -224,10 +245,7 @@ fn unplaced(extract: &Extract, window: TimeRange) -> Option<String> {
 }
 
 fn summary(nodes: &Nodes, extract: &Extract, files: usize, series: usize, held: bool) -> Attached {
-    let is = nodes.named(&extract.node, &extract.component).map(|index| match index {
-        NodeIndex::Store(index) => nodes.stores[index].name(),
-        NodeIndex::Member(index) => nodes.members[index].name.clone(),
-    });
+    let is = name_of(nodes, &extract.node, &extract.component);
     let is = is.or_else(|| (extract.node == KUBERNETES).then(|| extract.node.clone()));
     let is_line = |kind| !matches!(kind, LogKind::Coverage | LogKind::Example);
     Attached {

@@ -16,6 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::capture_server::put_varint;
+
 /// A line as the node's parser sees it: when, the number of its level, the rest.
 pub type FoundLine = (i64, u8, &'static str);
 
@@ -139,24 +141,16 @@ fn message(lines: &[FoundLine]) -> Vec<u8> {
     let mut response = Vec::new();
     for (at, level, line) in lines {
         let mut one = vec![1 << 3];
-        put_length(&mut one, *at as u64);
+        put_varint(&mut one, *at as u64);
         one.extend([2 << 3, *level, 3 << 3 | 2]);
-        put_length(&mut one, line.len() as u64);
+        put_varint(&mut one, line.len() as u64);
         one.extend(line.bytes());
         response.push(1 << 3 | 2);
-        put_length(&mut response, one.len() as u64);
+        put_varint(&mut response, one.len() as u64);
         response.extend(one);
     }
     let mut framed = vec![0];
     framed.extend((response.len() as u32).to_be_bytes());
     framed.extend(response);
     framed
-}
-
-fn put_length(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }

@@ -131,6 +131,13 @@ async fn every_node_is_asked_and_what_it_says_is_kept_or_why_it_says_nothing() {
     assert_eq!(asked_path, "/diagnosticspb.Diagnostics/search_log");
     // The header of a message that is not compressed, and its length.
     assert_eq!(body[..5], [0, 0, 0, 0, body.len() as u8 - 5]);
+
+    // Once more: only those are asked that gave nothing.
+    let (code, printed, errors) = attach(&path);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(!printed.to_string().contains("store 1"), "{printed}");
+    assert_eq!((stores[0].requests().len(), stores[1].requests().len()), (1, 2));
+    assert_eq!(held(&path, "store 2").len(), 1, "the same is told once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,7 @@ use clap::Args;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::diagnose::Evidence;
-use crate::model::shell_word;
-use crate::model::{AsOf, TimeRange, Timestamp};
+use crate::model::{AsOf, TimeRange, Timestamp, shell_word};
 use crate::session::{Session, View};
 
 /// Which part of a capture is judged, and as of when.
