@@ -7,26 +7,12 @@ TIKV.git and PD.git are clones with the release branches of https://github.com/t
 https://github.com/tikv/pd. Names are taken as they stand: a histogram is listed without `_bucket`, `_sum` and
 `_count`. Names that are put together at run time are not found.
 """
+import os
 import re
-import subprocess
 import sys
 
-RELEASES = [
-    "5.0", "5.1", "5.2", "5.3", "5.4", "6.0", "6.1", "6.2", "6.3", "6.4", "6.5", "6.6",
-    "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "8.0", "8.1", "8.2", "8.3", "8.4", "8.5", "master",
-]
-
-
-def git(repository, *arguments):
-    done = subprocess.run(["git", "-C", repository, *arguments], capture_output=True)
-    return done.stdout.decode("utf-8", "replace")
-
-
-def branch(repository, release):
-    for name in ([release] if release == "master" else [f"release-{release}", f"origin/release-{release}"]):
-        if git(repository, "rev-parse", "--verify", "-q", name).strip():
-            return name
-    return None
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from release_branches import RELEASES, branch, git  # noqa: E402
 
 
 def of_tikv(repository, name):

@@ -8,14 +8,12 @@ configuration are followed from the outermost one down, with the names under whi
 `/config` hides is left out. Of raft-engine, which lies in another repository, the settings of
 `etc/config-template.toml` are listed.
 """
+import os
 import re
-import subprocess
 import sys
 
-RELEASES = [
-    "5.0", "5.1", "5.2", "5.3", "5.4", "6.0", "6.1", "6.2", "6.3", "6.4", "6.5", "6.6",
-    "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "8.0", "8.1", "8.2", "8.3", "8.4", "8.5", "master",
-]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from release_branches import RELEASES, branch, git  # noqa: E402
 
 # Structures that are all called `Config`, by the name under which the outermost one imports them.
 FILES = {
@@ -36,18 +34,6 @@ LEFT_OUT = {"PdConfig", "SecurityConfig", "CoprocessorV2Config", "ResourceMeteri
 STRUCT = re.compile(r"((?:[ \t]*#\[[^\n]*\]\s*|[ \t]*//[^\n]*\n)*)[ \t]*pub struct (\$?\w+)\s*\{\n(.*?)\n[ \t]*\}", re.S)
 MACRO = re.compile(r"macro_rules! (\w+) \{(.*?)\n\}", re.S)
 FIELD = re.compile(r"^\s*pub(?:\(crate\))? (\w+): (.+?),?\s*(?://.*)?$")
-
-
-def git(repository, *arguments):
-    done = subprocess.run(["git", "-C", repository, *arguments], capture_output=True)
-    return done.stdout.decode("utf-8", "replace")
-
-
-def branch(repository, release):
-    for name in ([release] if release == "master" else [f"release-{release}", f"origin/release-{release}"]):
-        if git(repository, "rev-parse", "--verify", "-q", name).strip():
-            return name
-    return None
 
 
 def fields(body):
