@@ -71,8 +71,7 @@ pub fn rows(comparisons: &[RunComparison<'_>], chance: f64, detail: Detail) -> V
     for comparisons in comparisons {
         classes.entry(comparisons.class).or_default().push(comparisons);
     }
-    let header =
-        ["truth", "runs", "who", "cause", "place", "named", "onset", "false", "operator is"];
+    let header = ["truth", "runs", "who", "cause", "place", "named", "onset", "false", "operator"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let classes = classes.into_iter().filter(|_| detail == Detail::EachClass);
     for (class, comparisons) in classes {
