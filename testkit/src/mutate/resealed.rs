@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,8 +27,9 @@ const EXTENT: Extent = Extent { series: 40, every_answer: 40, longest_body: 9_00
 const MOST_BYTES: u64 = 512 << 20;
 /// How much processor time a command may take over one mutant.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Mutants that are tried before memory is looked at: at once, on all processors.
-const BATCH: u32 = 32;
+/// Mutants that are tried before memory is looked at, on all processors: a hundred and more, since at the end
+/// of each batch all processors wait for the slowest mutant.
+const BATCH: u32 = 128;
 
 /// What a campaign found.
 #[derive(Debug, Default)]
@@ -49,23 +51,24 @@ pub fn run(folder: &Path, times: u32, seed: u64, memory: Memory) -> Result<Tally
     memory.limit()?;
     let mut tally = Tally::default();
     let watchdog = Watchdog::new("batch", 6 * LONGEST);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u32;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for first in (0..times).step_by(BATCH as usize) {
         watchdog.begin(first);
         let last = times.min(first + BATCH);
         let before = memory.reset()?;
+        let next = AtomicU32::new(first);
         let tried: Vec<Result<Tally>> = std::thread::scope(|scope| {
-            let worker = |thread: u32| {
-                let (originals, scratch) = (&originals, scratch.path());
-                scope.spawn(move || {
-                    let mut tally = Tally::default();
-                    for number in (first..last).filter(|number| number % threads == thread) {
-                        tally.add(try_one(originals, scratch, (seed, number))?);
+            let worker = || {
+                let mut tally = Tally::default();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= last {
+                        return Ok(tally);
                     }
-                    Ok(tally)
-                })
+                    tally.add(try_one(&originals, scratch.path(), (seed, number))?);
+                }
             };
-            let workers: Vec<_> = (0..threads).map(worker).collect();
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
             let ended = workers.into_iter().map(|worker| worker.join());
             ended.map(|one| one.unwrap_or_else(|_| bail!("the campaign panicked"))).collect()
         });
