@@ -292,11 +292,14 @@ pub enum OfCaptures {
         #[arg(default_values = ["data", "data/pd"])]
         folders: Vec<PathBuf>,
     },
-    /// How large exports of ten-minute runs are
+    /// How large exports are: those of ten-minute runs, and of what `day --keep` left
     ExportSize {
         /// Folders of captures
         #[arg(default_values = ["data"])]
         folders: Vec<PathBuf>,
+        /// The most bytes of an export: those that a ten-minute run of the four-store cluster may take
+        #[arg(long, value_name = "BYTES", default_value_t = 450_000)]
+        at_most: u64,
     },
     /// Pages of reports in a real headless Chromium: scripts on and off, on a phone and on a desk, light and dark
     Page {

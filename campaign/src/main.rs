@@ -115,7 +115,7 @@ fn of_captures(task: OfCaptures) -> Result<()> {
             share::same_bytes::run(&built_operator()?, &capture, times)
         }
         OfCaptures::SameVerdict { folders } => share::same_verdict::run(&folders),
-        OfCaptures::ExportSize { folders } => share::export_size::run(&folders),
+        OfCaptures::ExportSize { folders, at_most } => share::export_size::run(&folders, at_most),
         OfCaptures::Page { folders, browser, axe, screenshots } => {
             page::run(&folders, &browser, axe.as_deref(), screenshots.as_deref())
         }
