@@ -1,5 +1,8 @@
 //! Variable-length integers, bounded reading, and the checksummed envelope around every blob.
 
+use std::cell::RefCell;
+use std::io;
+
 /// Stored bytes are not in the form that the format requires; the text names the check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -167,15 +170,32 @@ pub fn unpack(cursor: &mut Cursor<'_>, limit: usize) -> Result<Vec<u8>, DecodeEr
         return Err(DecodeError("claims to unpack to more than the format allows"));
     }
     let frame = cursor.take(cursor.remaining())?;
-    let mut decompressor =
-        zstd::bulk::Decompressor::new().map_err(|_| DecodeError("no memory to unpack"))?;
-    decompressor
-        .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(MAX_WINDOW_LOG))
-        .map_err(|_| DecodeError("no memory to unpack"))?;
-    let plain = decompressor
-        .decompress(frame, length)
+    let plain = with_decompressor(|decompressor| decompressor.decompress(frame, length))
+        .map_err(|_| DecodeError("no memory to unpack"))?
         .map_err(|_| DecodeError("is not a zstd frame of the stated length"))?;
     if plain.len() == length { Ok(plain) } else { Err(DecodeError("unpacks to another length")) }
+}
+
+/// Lends the decompressor of this thread. It is kept, since making one takes longer than to unpack a small blob.
+fn with_decompressor<T>(
+    decompress: impl FnOnce(&mut zstd::bulk::Decompressor<'static>) -> T,
+) -> io::Result<T> {
+    thread_local! {
+        static KEPT: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    KEPT.with_borrow_mut(|kept| {
+        let mut decompressor = match kept.take() {
+            Some(decompressor) => decompressor,
+            None => {
+                let mut made = zstd::bulk::Decompressor::new()?;
+                made.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+                made
+            }
+        };
+        let result = decompress(&mut decompressor);
+        *kept = Some(decompressor);
+        Ok(result)
+    })
 }
 
 #[cfg(test)]
