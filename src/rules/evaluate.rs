@@ -21,7 +21,7 @@ use super::rule_file::{RuleFile, RuleGroup};
 use super::starting::starting;
 use super::template::{External, VectorElements};
 use crate::model::{Labels, TimeRange, Timestamp};
-use crate::promql::{Answer, Engine, MatcherCache, Storage, StorageError, Value};
+use crate::promql::{Answer, Engine, Storage, StorageError, Value};
 
 pub(super) use stepwise::{Evaluated, FiringAlert, RuleError, evaluate_stepwise};
 
@@ -109,11 +109,9 @@ fn replay_in(
     (storage, engine): (&dyn Storage, &Engine),
     settings: &Settings<'_>,
 ) -> Result<Option<RulesReport>, StorageError> {
-    let cache = MatcherCache::default();
     let mut replay = Replay {
         overlay: overlay(files, storage),
         engine,
-        cache: &cache,
         settings,
         starting: starting(storage, settings.window)?,
     };
@@ -128,7 +126,8 @@ fn replay_in(
         // Everything that a rule reads is complete before it is evaluated, so its report can be
         // made at once.
         EvaluationOrder::RuleByRule => {
-            let fed_back = evaluation_order::fed_back(files, &cache, engine.options().dialect);
+            let fed_back =
+                evaluation_order::fed_back(files, engine.matchers(), engine.options().dialect);
             for mut rule in running {
                 replay.whole(&mut rule)?;
                 if fed_back.iter().any(|metric| replay.overlay.has_recorded(metric)) {
@@ -179,7 +178,6 @@ fn next_multiple(start: i64, interval: i64) -> Option<i64> {
 struct Replay<'a> {
     overlay: OverlayStorage<'a>,
     engine: &'a Engine,
-    cache: &'a MatcherCache,
     settings: &'a Settings<'a>,
     /// The first minutes of the cluster, where the window shows them.
     starting: Option<TimeRange>,

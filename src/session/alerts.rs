@@ -1,10 +1,12 @@
 //! The critical alerts of the bundled rules that fire in a judged window.
 
+use std::sync::LazyLock;
+
 use crate::capture::{CaptureError, CaptureReader};
 use crate::diagnose::FiredAlert;
 use crate::model::{LabelMatcher, TimeRange, Timestamp};
 use crate::nodes::Nodes;
-use crate::promql::{Engine, EngineOptions, SeriesSet, Storage, StorageError};
+use crate::promql::{Dialect, Engine, EngineOptions, SeriesSet, Storage, StorageError};
 use crate::rules::{self, AlertHistory, External, RuleReport, Settings};
 use crate::session::CaptureStorage;
 
@@ -47,7 +49,7 @@ pub(super) fn critical_alerts(
     let files = rules::critical(rules::bundled());
     let storage = CaptureStorage::new(reader);
     storage.announce(rules::metrics_read(&files));
-    let engine = Engine::new(EngineOptions::new(storage.dialect()));
+    let engine = engine(storage.dialect());
     let own = OfCluster { storage: &storage, nodes };
     let settings = Settings {
         window,
@@ -56,7 +58,7 @@ pub(super) fn critical_alerts(
         external: External::default(),
         near: rules::Near::None,
     };
-    let report = match rules::replay(&files, &own, &engine, &settings) {
+    let report = match rules::replay(&files, &own, engine, &settings) {
         Ok(report) => report,
         Err(error) => match error.downcast::<CaptureError>() {
             Ok(error) => return Err(*error),
@@ -70,6 +72,17 @@ pub(super) fn critical_alerts(
     let failed = report.rules().find_map(|rule| Some((rule, rule.failures.as_ref()?)));
     let not_evaluated = failed.map(|(rule, failures)| format!("{}: {}", rule.name, failures.first));
     Ok(CriticalAlerts { fired, not_evaluated })
+}
+
+/// The engine for the bundled rules. It is kept, since compiling the regular expressions of their selectors takes
+/// longer than evaluating them over a short run, and `watch` judges at every tick.
+fn engine(dialect: Dialect) -> &'static Engine {
+    static V2: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineOptions::new(Dialect::V2)));
+    static V3: LazyLock<Engine> = LazyLock::new(|| Engine::new(EngineOptions::new(Dialect::V3)));
+    match dialect {
+        Dialect::V2 => &V2,
+        Dialect::V3 => &V3,
+    }
 }
 
 fn firings<'r>(

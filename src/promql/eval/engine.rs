@@ -94,8 +94,8 @@ impl Engine {
         Self { options, matchers: MatcherCache::default() }
     }
 
-    /// The matchers that were compiled for queries so far.
-    pub(super) fn matchers(&self) -> &MatcherCache {
+    /// The matchers that were compiled so far, for its dialect.
+    pub fn matchers(&self) -> &MatcherCache {
         &self.matchers
     }
 

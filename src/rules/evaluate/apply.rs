@@ -212,7 +212,7 @@ impl Replay<'_> {
         let options = self.engine.options();
         EvidenceFinder {
             storage: &self.overlay,
-            cache: self.cache,
+            cache: self.engine.matchers(),
             dialect: options.dialect,
             lookback_ms: options.lookback_ms,
         }

@@ -15,7 +15,7 @@ impl Replay<'_> {
             storage: &self.overlay,
             metrics: self.settings.metrics,
             window: self.settings.window,
-            cache: self.cache,
+            cache: self.engine.matchers(),
             dialect: self.engine.options().dialect,
         };
         let missing = find_unmatched(expression.root(), expression.text(), &known)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Replay, RunningRule, Settings, evaluation_order, recorded_names};
 use crate::model::{Labels, Timestamp};
-use crate::promql::{Engine, MatcherCache, Storage, StorageError};
+use crate::promql::{Engine, Storage, StorageError};
 use crate::rules::overlay_storage::OverlayStorage;
 use crate::rules::rule_file::{RuleFile, RuleKind};
 
@@ -55,9 +55,8 @@ pub fn evaluate_stepwise(
     asked: &BTreeSet<Timestamp>,
     then: impl FnOnce(&Evaluated, &dyn Storage),
 ) -> Result<(), StorageError> {
-    let cache = MatcherCache::default();
     let overlay = OverlayStorage::extending(storage, recorded_names(files))?;
-    let mut replay = Replay { overlay, engine, cache: &cache, settings, starting: None };
+    let mut replay = Replay { overlay, engine, settings, starting: None };
     let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
         .map(|(_, group, rule)| RunningRule::new(group, rule))
         .collect();
