@@ -43,6 +43,8 @@ pub enum Code {
     CommandFailed = 12,
     /// The recording ended and holds nothing.
     NothingRecorded = 13,
+    /// The recording is sealed, and shorter than asked for, since a signal ended it.
+    EndedEarly = 14,
     /// The command was interrupted before its end.
     Interrupted = 130,
 }
@@ -71,6 +73,7 @@ Exit codes:
        none can fire (rules replay), or one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
   13   the recording ended with nothing in it
+  14   the recording was stopped before its planned end; it is sealed, and shorter
   130  interrupted before the end";
 
 /// The errors of the command line itself.
@@ -136,6 +139,12 @@ pub enum CliError {
         scored: usize,
         /// The bound as it was given.
         bound: String,
+    },
+    /// A signal ended a recording before its planned end.
+    #[error("stopped before the planned end: {path} is sealed, and shorter than asked for")]
+    EndedEarly {
+        /// The path of the capture, escaped.
+        path: String,
     },
     /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
@@ -214,6 +223,7 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
                 Code::Mismatch
             }
             CliError::NothingRecorded { .. } => Code::NothingRecorded,
+            CliError::EndedEarly { .. } => Code::EndedEarly,
             CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
             CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
         });

@@ -60,7 +60,8 @@ prints them, and --no-settings leaves them out.
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
 goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
-once, without loss. The same --run again goes on where it stopped.
+once, without loss; where that was before the end that --for, --from or --to names, the command \
+exits with 14. The same --run again goes on where it stopped.
 
 With --keep or --max-bytes the recording lies in segments, RUN-TIME.capture, each with the hour \
 before it inside; RUN alone means the newest. A segment ends after an eighth of what is kept, \
@@ -77,6 +78,7 @@ was interrupted. The capture is sealed in any case.
 With --once every member of PD is asked for everything once, and of each series the last sample \
 of the past five minutes is copied. The verdict is printed, and its exit code returned.
 
+Durations have a unit, as in Prometheus: 90s, 10m, 1h30m, 7d. \
 Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset \
 from now such as -2h; in --to also one from --from such as +5m.
 
@@ -181,9 +183,12 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let is_judged = !matches!(course, Course::Planned);
     let path = plan.path.clone();
     let http = plan.sources.pd_options();
-    let end = crate::cli::block_on(record(global, plan, now, course))?;
+    let (ending, end) = crate::cli::block_on(record(global, plan, now, course))?;
     if has_logs {
         attach(global, &path, &args.logs, &http)?;
+    }
+    if ending == Ending::Early {
+        return Err(CliError::EndedEarly { path: escape_path(&path) }.into());
     }
     if !is_judged {
         return Ok(Code::Ok);
@@ -211,13 +216,14 @@ fn attach(global: &Global, path: &Path, logs: &LogArgs, http: &HttpOptions) -> a
     Ok(())
 }
 
-/// Carries out a plan. How the command ended that runs in the middle; without one, it succeeded.
+/// Carries out a plan. How the recording ended, whose capture is sealed, and the command that runs in the middle;
+/// without one, it succeeded.
 async fn record(
     global: &Global,
     mut plan: Plan,
     now: Timestamp,
     course: Course,
-) -> anyhow::Result<CommandEnd> {
+) -> anyhow::Result<(Ending, CommandEnd)> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
@@ -271,10 +277,13 @@ async fn record(
     let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
     report(global, &path, &run, ending)?;
     // Of a moment the verdict says what is absent.
-    if ending == Ending::Sealed && !is_moment {
+    if ending.is_sealed() && !is_moment {
         recording::refuse_empty(&plan, &path)?;
     }
-    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
+    match ending {
+        Ending::Abandoned => Err(CliError::Interrupted.into()),
+        sealed => Ok((sealed, end)),
+    }
 }
 
 /// Says that only PD's answers are recorded.
@@ -372,11 +381,10 @@ fn pasted(path: &Path) -> std::io::Result<Option<Pasted>> {
 /// An I/O error where stdout is closed.
 pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let sealed = ending == Ending::Sealed;
     match global.format {
         Format::Json => output::json_line(&json!({
             "schema": 1, "event": "end", "run": run, "file": path_text(path),
-            "file_bytes": bytes, "sealed": sealed,
+            "file_bytes": bytes, "sealed": ending.is_sealed(), "early": ending == Ending::Early,
         }))?,
         Format::Text => {
             output::line(&format!("{} ({})", escape_path(path), report::size(bytes)))?;

@@ -274,7 +274,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         logs.finish();
     }
     report(global, &last, &run, ending)?;
-    if ending == Ending::Sealed {
+    if ending.is_sealed() {
         recording::refuse_empty(&plan, &last)?;
     }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
