@@ -41,7 +41,7 @@ pub use json::replay_json;
 pub use markdown::{MARKDOWN_CHARS, markdown};
 pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric};
 pub use nodes_text::{nodes_json, nodes_text};
-pub use page::Color;
+pub use page::{Color, hanging};
 pub use prompt_text::prompt_text;
 pub use quantities::{count, size};
 #[cfg(feature = "frames")]

@@ -236,7 +236,7 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
             if let Some(loss) = &replayed.loss {
                 value["damage"] = json!(Damaged::new(loss));
             }
-            output::line(&canonical_json(&value))?;
+            output::write(format!("{}\n", canonical_json(&value)).as_bytes())?;
         }
         Format::Text => {
             if let Some(loss) = &replayed.loss {

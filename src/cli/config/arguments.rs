@@ -46,7 +46,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
         error.insert(kind, value);
     }
     let text = rendered(&error, std::io::stderr().is_terminal());
-    remarks::to_stderr(text.as_bytes());
+    remarks::to_stderr_in_lines(&text);
     Ok(Code::Usage)
 }
 

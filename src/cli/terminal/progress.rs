@@ -185,15 +185,28 @@ impl Reporter {
         }
     }
 
-    /// Prints a result on stdout, without disturbing the status line.
+    /// Prints a line of text on stdout, without disturbing the status line.
     ///
     /// # Errors
     ///
     /// An I/O error where stdout is closed.
     pub fn result(&self, text: &str) -> std::io::Result<()> {
+        self.undisturbed(|| output::line(text))
+    }
+
+    /// Prints a document as one line of JSON on stdout, without disturbing the status line.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error where stdout is closed.
+    pub fn document(&self, document: &serde_json::Value) -> std::io::Result<()> {
+        self.undisturbed(|| output::json_line(document))
+    }
+
+    fn undisturbed(&self, print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
         match &self.display {
-            Display::Bar(bar) => bar.suspend(|| output::line(text)),
-            Display::Plain | Display::Quiet | Display::Json => output::line(text),
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Plain | Display::Quiet | Display::Json => print(),
         }
     }
 
