@@ -30,6 +30,7 @@ pub use findings::finding::{
     Citation, Finding, FindingKind, Magnitude, Plot, PlotHow, Target, TargetKind, counted, number,
     seconds,
 };
+pub use findings::names::{finding_names, findings_called};
 pub use hypotheses::judge::{diagnose, diagnose_surveyed, metrics, named, reads};
 pub use hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need, Unchecked};
 pub use hypotheses::why_not::{ClaimFate, NeededSource, ReadMetric, WhyNot, why_not};

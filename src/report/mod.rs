@@ -35,7 +35,7 @@ mod why_not_text;
 pub use called::Called;
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::{Diagnosed, Verification};
-pub use explain_text::{explain_text, findings_text};
+pub use explain_text::{Seen, explain_text, findings_text};
 pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;
 pub use markdown::{MARKDOWN_CHARS, markdown};

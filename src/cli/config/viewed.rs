@@ -69,6 +69,11 @@ impl ViewArgs {
         self.from.is_none() && self.to.is_none() && self.at.is_none()
     }
 
+    /// Whether what is judged is seen from the end of the run.
+    pub fn is_from_the_end(&self) -> bool {
+        self.to.is_none() && self.at.is_none()
+    }
+
     /// The same flags for another command, each with a space before it; empty where none was given.
     pub fn as_text(&self) -> String {
         let ToldArgs { cluster, nodes } = &self.told;
