@@ -72,8 +72,8 @@ pub fn findings_text(findings: &[Finding], (width, color): (usize, Color)) -> St
 }
 
 impl Page {
-    /// What a finding cites. A reference that fits into no line stands on one of its own and is not broken, so that
-    /// it can be copied into a query.
+    /// What a finding cites. A reference that fits into no line stands on lines of its own and is broken as PromQL
+    /// allows, so that it can be copied into a query.
     fn reading(&mut self, Citation { reference, at_ms, value }: &Citation) {
         let at = clock(*at_ms);
         let text = format!("{at} {reference} {value}");
@@ -81,8 +81,7 @@ impl Page {
             return self.field("reads", &text);
         }
         self.field("reads", &format!("{at} {value}, which is"));
-        self.ink(&format!("    {}", escape(reference)), Ink::Plain);
-        self.out.push('\n');
+        self.expression(4, reference);
     }
 
     fn plot(&mut self, finding: &Finding, drawn: &Drawn, window: TimeRange) {

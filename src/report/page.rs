@@ -72,6 +72,24 @@ impl Page {
         self.out.push('\n');
     }
 
+    /// Adds a PromQL expression, broken only where that does not change what it says, so that it can be pasted.
+    pub(super) fn expression(&mut self, indent: usize, text: &str) {
+        let mut used = 0;
+        for piece in expression_pieces(&escape(text)) {
+            let length = piece.trim_end().chars().count();
+            if used > 0 && indent + used + length > self.width {
+                self.out.truncate(self.out.trim_end_matches(' ').len());
+                let _ = write!(self.out, "\n{:indent$}", "");
+                used = 0;
+            } else if used == 0 {
+                let _ = write!(self.out, "{:indent$}", "");
+            }
+            self.out.push_str(piece);
+            used += piece.chars().count();
+        }
+        self.out.push('\n');
+    }
+
     pub(super) fn blank(&mut self) {
         self.out.push('\n');
     }
@@ -90,6 +108,27 @@ impl Page {
     }
 }
 
+/// The pieces of a PromQL expression between which a line may end: after spaces, commas and opening brackets that
+/// stand in no string.
+fn expression_pieces(text: &str) -> Vec<&str> {
+    let (mut pieces, mut start, mut quote, mut is_escaped) = (Vec::new(), 0, None, false);
+    for (place, c) in text.char_indices() {
+        match (quote, c) {
+            _ if is_escaped => is_escaped = false,
+            (Some(open), '\\') if open != '`' => is_escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, ' ' | ',' | '(' | '{') => {
+                pieces.push(&text[start..place + c.len_utf8()]);
+                start = place + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
 /// The first and the last items of a list, together at most `most`, and the number of items between them.
 pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     match items.len().checked_sub(most) {
@@ -101,12 +140,14 @@ pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     }
 }
 
-/// A text in lines of at most `width` columns, of which those after the first are indented by two, without the end of
-/// the last one. It is broken as by [`wrap`].
-pub fn hanging(text: &str, width: usize) -> String {
+/// A text in lines of at most `width` columns, of which those after the first are indented by `indent`, without the end
+/// of the last one. It is broken as by [`wrap`].
+pub fn hanging(text: &str, width: usize, indent: usize) -> String {
     match text.chars().count() <= width {
         true => text.replace('\u{a0}', " "),
-        false => wrap(text, width.saturating_sub(2)).join("\n  "),
+        false => {
+            wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+        }
     }
 }
 
@@ -173,8 +214,17 @@ mod tests {
 
     #[test]
     fn lines_after_the_first_are_indented_where_a_text_is_broken() {
-        assert_eq!(hanging("error: no such run", 18), "error: no such run");
-        assert_eq!(hanging("error: no such run", 17), "error: no such\n  run");
+        assert_eq!(hanging("error: no such run", 18, 2), "error: no such run");
+        assert_eq!(hanging("error: no such run", 17, 2), "error: no such\n  run");
+    }
+
+    #[test]
+    fn an_expression_is_broken_outside_of_its_strings() {
+        let mut page = Page { out: String::new(), width: 24, color: Color::Plain };
+        page.expression(2, r#"sum(rate(a_total{x="b, c\" (d",y="z"}[5m])) / sum(b)"#);
+        let lines =
+            ["  sum(rate(a_total{", r#"  x="b, c\" (d","#, r#"  y="z"}[5m])) / sum(b)"#, ""];
+        assert_eq!(page.out, lines.join("\n"));
     }
 
     #[test]
