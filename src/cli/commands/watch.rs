@@ -23,7 +23,7 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
-use crate::model::{RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
     Segments, close,
@@ -251,6 +251,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
+        scraped_by: if plan.sources.scrape { ScrapedBy::Recorder } else { ScrapedBy::Prometheus },
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,
