@@ -39,6 +39,6 @@ pub use observations::departures::{deviation, median};
 pub use observations::pd_history::PdHistory;
 pub use observations::pd_reading::PdReading;
 pub use observations::tracks::{Point, Track};
-pub use observations::{LATENCIES, STATEMENT_LATENCIES, STATEMENTS, requested_types};
+pub use observations::{LATENCIES, Nearest, STATEMENT_LATENCIES, STATEMENTS, requested_types};
 pub use thresholds::{HORIZON_MS, THRESHOLDS, Threshold, Thresholds};
 pub use verdict::{Alternative, Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
