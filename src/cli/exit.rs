@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::source_fix::source_fix;
 use crate::capture::CaptureError;
+use crate::diagnose::counted;
 use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
@@ -115,7 +116,7 @@ pub enum CliError {
     #[error("the capture does not hold what is cited: {0}")]
     NotBorneOut(String),
     /// This number of checks of `doctor` failed.
-    #[error("{0} checks failed")]
+    #[error("{} failed", counted(*.0 as u64, "check"))]
     DoctorFailed(usize),
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
@@ -172,7 +173,11 @@ impl CliError {
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let message = first_and_last_line(&cause.to_string());
+        // Some libraries give the kind of an I/O error alone, whose words nobody knows.
+        let message = match first_and_last_line(&cause.to_string()) {
+            kind if kind == "entity not found" => "no such file or directory".to_owned(),
+            message => message,
+        };
         if text.is_empty() {
             text = message;
         } else if !text.ends_with(&message) {
@@ -278,6 +283,11 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     cause.is::<io::Error>().then_some(Code::Storage)
 }
 
+/// Whether the folder in which a file is to be does not exist.
+fn has_no_folder(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+}
+
 fn is_page(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "html")
 }
@@ -339,6 +349,9 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         }
         Some(CaptureError::Exists { path }) if path.is_dir() => {
             "it is a directory: name a new file in it"
+        }
+        Some(CaptureError::Io { path, .. }) if has_no_folder(path) => {
+            return Some(format!("there is no folder {}", escape_path(path.parent()?)));
         }
         Some(CaptureError::Damaged { .. }) => {
             "`operator verify` names what is damaged; `show` and `replay` read the rest"

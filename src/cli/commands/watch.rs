@@ -61,7 +61,7 @@ kind=incident`. The first Ctrl-C seals, a second one leaves at once.
 
 --exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is \
 withdrawn, or when the outcome changes; with --on change when a planned change does too, with \
---on all also when a finding does. The first one comes when there is something of these to tell. \
+--on all also when a finding does. The first one comes with the first of these. \
 It holds `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One \
 runs at a time; while it does, the newest verdict waits. One that takes longer than \
 --exec-timeout, or than 10 s for each of three attempts to post, is ended.
@@ -85,11 +85,11 @@ faults at most.";
 pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
-    /// What --exec and --webhook are told of
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Who is told")]
+    /// What --exec and --webhook are notified of
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Notifications")]
     on: On,
     /// A command of the shell that gets each new verdict as JSON on its standard input
-    #[arg(long, value_name = "COMMAND", help_heading = "Who is told")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Notifications")]
     exec: Option<String>,
     /// How long that command may run before it is killed, with all that it started
     #[arg(
@@ -97,7 +97,7 @@ pub struct WatchArgs {
         value_name = "DURATION",
         default_value = "30s",
         requires = "exec",
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
@@ -106,7 +106,7 @@ pub struct WatchArgs {
         value_name = "URL",
         env = "OPERATOR_WEBHOOK",
         hide_env_values = true,
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     webhook: Option<String>,
     /// An Alertmanager's base URL, to which faults are posted as alerts, and as resolved when they end
@@ -115,7 +115,7 @@ pub struct WatchArgs {
         value_name = "URL",
         env = "OPERATOR_ALERTMANAGER",
         hide_env_values = true,
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     alertmanager: Option<String>,
     /// Ask every member and store for its log of each incident, when the incident's segment is complete
@@ -123,7 +123,7 @@ pub struct WatchArgs {
     logs: bool,
 }
 
-/// What hooks are told of.
+/// What hooks are notified of.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum On {
     /// Faults: one begins, changes, ends or is withdrawn

@@ -160,7 +160,7 @@ pub fn plan(
     let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
     let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
-        let text = "nothing to record: give --pd, --tiup, --prometheus or --pd-log";
+        let text = "nothing to record: give --pd URL, --tiup CLUSTER or --prometheus URL";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;

@@ -111,6 +111,12 @@ pub fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow:
         let text = format!("--from {start} is not before --to {end}; {covers}");
         return Err(CliError::Usage(text).into());
     }
+    if from.is_some() && start >= whole.end {
+        return Err(CliError::Usage(format!("--from {start} is after the end: {covers}")).into());
+    }
+    if to.is_some() && end <= whole.start {
+        return Err(CliError::Usage(format!("--to {end} is before the start: {covers}")).into());
+    }
     let range = TimeRange::new(start, end);
     if (from.is_some() || to.is_some()) && !range.overlaps(&whole) {
         let text = format!("nothing was recorded between {start} and {end}: {covers}");

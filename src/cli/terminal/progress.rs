@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
+use crate::diagnose::counted;
 use crate::model::{Timestamp, duration_text, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 use crate::report;
@@ -89,12 +90,12 @@ impl Reporter {
             per_hour.map(|bytes| format!(" ({}/h)", report::size(bytes))).unwrap_or_default();
         let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
-            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
+            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {}{failing}  {}{projected}{full}",
             duration_text(elapsed_ms),
             report::count(progress.samples),
             report::count(progress.series),
             report::count(progress.pd_answers),
-            progress.gaps,
+            counted(progress.gaps, "gap"),
             report::size(progress.file_bytes),
         ));
     }
