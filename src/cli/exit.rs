@@ -220,46 +220,13 @@ type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
 fn code_of(cause: Cause<'_>) -> Option<Code> {
     if let Some(error) = cause.downcast_ref::<CliError>() {
-        return Some(match error {
-            CliError::Usage(_) => Code::Usage,
-            CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
-            CliError::DamageFound { .. } => Code::Damaged,
-            CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
-                Code::Mismatch
-            }
-            CliError::NothingRecorded { .. } => Code::NothingRecorded,
-            CliError::EndedEarly { .. } => Code::EndedEarly,
-            CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
-            CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
-        });
+        return Some(code_of_cli(error));
     }
     if let Some(error) = cause.downcast_ref::<CaptureError>() {
-        return Some(match error {
-            CaptureError::NotFound { .. } => Code::NotFound,
-            CaptureError::NotACapture { .. }
-            | CaptureError::Foreign { .. }
-            | CaptureError::Oversized { .. }
-            | CaptureError::Newer { .. }
-            | CaptureError::Damaged { .. } => Code::Damaged,
-            CaptureError::Locked { .. } => Code::Locked,
-            CaptureError::Exists { .. }
-            | CaptureError::NotAFile { .. }
-            | CaptureError::Packed { .. }
-            | CaptureError::Full { .. }
-            | CaptureError::Refused { .. }
-            | CaptureError::Io { .. }
-            | CaptureError::Sqlite { .. } => Code::Storage,
-        });
+        return Some(code_of_capture(error));
     }
-    match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::Leaked(_) | ShareError::Altered(_)) => return Some(Code::Mismatch),
-        Some(ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. }) => {
-            return Some(Code::Damaged);
-        }
-        Some(ShareError::Io { .. }) => return Some(Code::Storage),
-        Some(ShareError::TooLarge { .. } | ShareError::Scanner(_)) => return Some(Code::Other),
-        Some(ShareError::Capture(error)) => return code_of(error),
-        None => {}
+    if let Some(error) = cause.downcast_ref::<ShareError>() {
+        return Some(code_of_share(error));
     }
     if let Some(RecordError::SelfMetrics(_)) = cause.downcast_ref::<RecordError>() {
         return Some(Code::Other);
@@ -283,6 +250,50 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     cause.is::<io::Error>().then_some(Code::Storage)
 }
 
+fn code_of_cli(error: &CliError) -> Code {
+    match error {
+        CliError::Usage(_) => Code::Usage,
+        CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
+        CliError::DamageFound { .. } => Code::Damaged,
+        CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
+            Code::Mismatch
+        }
+        CliError::NothingRecorded { .. } => Code::NothingRecorded,
+        CliError::EndedEarly { .. } => Code::EndedEarly,
+        CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
+        CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
+    }
+}
+
+fn code_of_capture(error: &CaptureError) -> Code {
+    match error {
+        CaptureError::NotFound { .. } => Code::NotFound,
+        CaptureError::NotACapture { .. }
+        | CaptureError::Foreign { .. }
+        | CaptureError::Oversized { .. }
+        | CaptureError::Newer { .. }
+        | CaptureError::Damaged { .. } => Code::Damaged,
+        CaptureError::Locked { .. } => Code::Locked,
+        CaptureError::Exists { .. }
+        | CaptureError::NotAFile { .. }
+        | CaptureError::Packed { .. }
+        | CaptureError::Full { .. }
+        | CaptureError::Refused { .. }
+        | CaptureError::Io { .. }
+        | CaptureError::Sqlite { .. } => Code::Storage,
+    }
+}
+
+fn code_of_share(error: &ShareError) -> Code {
+    match error {
+        ShareError::Leaked(_) | ShareError::Altered(_) => Code::Mismatch,
+        ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. } => Code::Damaged,
+        ShareError::Io { .. } => Code::Storage,
+        ShareError::TooLarge { .. } | ShareError::Scanner(_) => Code::Other,
+        ShareError::Capture(error) => code_of_capture(error),
+    }
+}
+
 /// Whether the folder in which a file is to be does not exist.
 fn has_no_folder(path: &Path) -> bool {
     path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
@@ -293,80 +304,92 @@ fn is_page(path: &Path) -> bool {
 }
 
 fn hint_of(cause: Cause<'_>) -> Option<String> {
-    if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
-        let text = "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others";
-        return Some(text.to_owned());
-    }
-    if let Some(CliError::Directory(path)) = cause.downcast_ref::<CliError>() {
-        return Some(format!("`operator runs --dir {path}` lists the runs in it"));
-    }
-    if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
-        return Some(if nearest.is_empty() {
-            "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned()
-        } else {
-            format!("did you mean {}?", nearest.join(" or "))
-        });
+    if let Some(error) = cause.downcast_ref::<CliError>() {
+        return hint_of_cli(error);
     }
     if let Some(RecordError::Capture(error)) = cause.downcast_ref::<RecordError>() {
-        let text = match error {
-            CaptureError::Full { .. } => {
-                "free some space and start the same --run again: it goes on where it stopped"
-            }
-            CaptureError::Refused { .. } => {
-                "see the disk's health and `ulimit -f`; the same --run again goes on where it stopped"
-            }
-            _ => return None,
-        };
-        return Some(text.to_owned());
+        return hint_of_recorded(error).map(str::to_owned);
     }
-    match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::TooLarge { .. }) => {
-            return Some("export less with --from, --to, --around or --match".to_owned());
-        }
-        Some(ShareError::Leaked(_)) => {
-            return Some(
-                "nothing was written; -v names what was found, for your eyes alone. Where it stands in events, --no-events leaves notes, marks, output of commands and lines of logs out".to_owned(),
-            );
-        }
-        Some(ShareError::DamagedParts { .. }) => {
-            return Some(
-                "`operator verify` names what is damaged; --damaged exports the rest, which says what is lost"
-                    .to_owned(),
-            );
-        }
-        Some(ShareError::Capture(error)) => return hint_of(error),
-        _ => {}
+    if let Some(error) = cause.downcast_ref::<ShareError>() {
+        return hint_of_share(error);
     }
-    if let Some(CaptureError::Newer { reads_since, .. }) = cause.downcast_ref::<CaptureError>() {
-        return Some(match reads_since {
-            Some(version) => format!("operator {version} and later read it"),
-            None => "a later version of operator reads it".to_owned(),
-        });
+    if let Some(error) = cause.downcast_ref::<CaptureError>() {
+        return hint_of_capture(error);
     }
-    let text = match cause.downcast_ref::<CaptureError>() {
-        Some(CaptureError::NotACapture { path, .. }) if is_page(path) => {
+    source_fix(cause.downcast_ref::<SourceError>()?).map(str::to_owned)
+}
+
+fn hint_of_cli(error: &CliError) -> Option<String> {
+    match error {
+        CliError::NothingRecorded { .. } => Some(
+            "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others".to_owned(),
+        ),
+        CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),
+        CliError::RunNotFound { nearest, .. } if nearest.is_empty() => Some(
+            "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned(),
+        ),
+        CliError::RunNotFound { nearest, .. } => {
+            Some(format!("did you mean {}?", nearest.join(" or ")))
+        }
+        _ => None,
+    }
+}
+
+/// What to do about a capture that is being recorded and cannot be written.
+fn hint_of_recorded(error: &CaptureError) -> Option<&'static str> {
+    match error {
+        CaptureError::Full { .. } => {
+            Some("free some space and start the same --run again: it goes on where it stopped")
+        }
+        CaptureError::Refused { .. } => Some(
+            "see the disk's health and `ulimit -f`; the same --run again goes on where it stopped",
+        ),
+        _ => None,
+    }
+}
+
+fn hint_of_share(error: &ShareError) -> Option<String> {
+    let text = match error {
+        ShareError::TooLarge { .. } => "export less with --from, --to, --around or --match",
+        ShareError::Leaked(_) => {
+            "nothing was written; -v names what was found, for your eyes alone. Where it stands in events, --no-events leaves notes, marks, output of commands and lines of logs out"
+        }
+        ShareError::DamagedParts { .. } => {
+            "`operator verify` names what is damaged; --damaged exports the rest, which says what is lost"
+        }
+        ShareError::Capture(error) => return hint_of_capture(error),
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn hint_of_capture(error: &CaptureError) -> Option<String> {
+    let text = match error {
+        CaptureError::Newer { reads_since: Some(version), .. } => {
+            return Some(format!("operator {version} and later read it"));
+        }
+        CaptureError::Newer { .. } => "a later version of operator reads it",
+        CaptureError::NotACapture { path, .. } if is_page(path) => {
             "a page of `operator report` holds none; `operator export --html` makes one that does"
         }
-        Some(CaptureError::Exists { path }) if path.is_dir() => {
-            "it is a directory: name a new file in it"
-        }
-        Some(CaptureError::Io { path, .. }) if has_no_folder(path) => {
+        CaptureError::Exists { path } if path.is_dir() => "it is a directory: name a new file in it",
+        CaptureError::Io { path, .. } if has_no_folder(path) => {
             return Some(format!("there is no folder {}", escape_path(path.parent()?)));
         }
-        Some(CaptureError::Damaged { .. }) => {
+        CaptureError::Damaged { .. } => {
             "`operator verify` names what is damaged; `show` and `replay` read the rest"
         }
-        Some(CaptureError::Locked { .. }) => {
+        CaptureError::Locked { .. } => {
             "record under another name with --run, or stop the other recorder"
         }
-        Some(CaptureError::Exists { .. }) => "name another file, or remove this one first",
-        Some(CaptureError::NotAFile { .. }) => {
+        CaptureError::Exists { .. } => "name another file, or remove this one first",
+        CaptureError::NotAFile { .. } => {
             "remove it, if nothing else needs it, or work in another directory"
         }
-        Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
-        Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
-        Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
-        _ => source_fix(cause.downcast_ref::<SourceError>()?)?,
+        CaptureError::Packed { .. } => "`operator import` makes a capture of it",
+        CaptureError::Full { .. } => "free some space there, or name a place on another disk",
+        CaptureError::Refused { .. } => "see the disk's health and `ulimit -f`",
+        _ => return None,
     };
     Some(text.to_owned())
 }
