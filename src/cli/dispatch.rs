@@ -11,6 +11,7 @@ use super::commands::{
 use super::config::arguments;
 use super::exit::{self, Code};
 use super::global::Global;
+use super::hint;
 use super::terminal::output::AnyFormat;
 use super::terminal::remarks::{self, remark};
 
@@ -93,7 +94,7 @@ pub fn main() -> ExitCode {
         Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
         Err(error) => {
             remark(&format!("error: {}", exit::chain(&error)));
-            if let Some(hint) = exit::hint(&error) {
+            if let Some(hint) = hint::hint(&error) {
                 remark(&format!("hint: {hint}"));
             }
             exit::code(&error).into()
