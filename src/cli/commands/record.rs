@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::replay::ReplayArgs;
 use crate::capture::{CaptureReader, CaptureWriter};
@@ -27,7 +28,7 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape, escape_path};
 use crate::pd::{self, Pasted};
-use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
+use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Stop, Succession};
 use crate::report;
 use crate::source::{Addresses, HttpOptions};
 
@@ -227,11 +228,7 @@ async fn record(
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    let pd_answers = pd.as_ref().is_some_and(|pd| pd.addresses != Addresses::Unlisted);
-    if plan.history.is_some() && prometheus.is_none() && pd_answers {
-        let text = "PD names no Prometheus of which --from could be copied: give --prometheus, or leave --from out";
-        return Err(CliError::Usage(text.to_owned()).into());
-    }
+    check_history(&plan, pd.as_ref(), prometheus.as_ref())?;
     let run = plan.run.clone();
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
@@ -254,23 +251,8 @@ async fn record(
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
-    let (told, recording_stop) = around::recording_stop();
-    let (ending, end) = match course {
-        Course::Planned => {
-            let all = recording::phases(&plan, writer, sources, stop, &watchers, followers);
-            (all.await, CommandEnd::Succeeded)
-        }
-        Course::Once => {
-            let ending = recording::moment(writer, sources, stop, &watchers).await;
-            (ending, CommandEnd::Succeeded)
-        }
-        Course::Around(around) => {
-            let command = around.run(plan.path.clone(), stop, told);
-            let all =
-                recording::phases(&plan, writer, sources, recording_stop, &watchers, followers);
-            around::beside(all, command).await
-        }
-    };
+    let recorded = (writer, sources, followers);
+    let (ending, end) = follow(course, &plan, recorded, stop, &watchers).await;
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
@@ -284,6 +266,46 @@ async fn record(
         Ending::Abandoned => Err(CliError::Interrupted.into()),
         sealed => Ok((sealed, end)),
     }
+}
+
+/// Records as long as the course says. How the recording ended, and the command.
+async fn follow(
+    course: Course,
+    plan: &Plan,
+    (writer, sources, followers): (CaptureWriter, Sources, Followers),
+    stop: watch::Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> (anyhow::Result<Ending>, CommandEnd) {
+    match course {
+        Course::Planned => {
+            let all = recording::phases(plan, writer, sources, stop, watchers, followers);
+            (all.await, CommandEnd::Succeeded)
+        }
+        Course::Once => {
+            let ending = recording::moment(writer, sources, stop, watchers).await;
+            (ending, CommandEnd::Succeeded)
+        }
+        Course::Around(around) => {
+            let (told, recording_stop) = around::recording_stop();
+            let command = around.run(plan.path.clone(), stop, told);
+            let all = recording::phases(plan, writer, sources, recording_stop, watchers, followers);
+            around::beside(all, command).await
+        }
+    }
+}
+
+/// Refuses to copy the past where PD answers and names no Prometheus of which it could be copied.
+fn check_history(
+    plan: &Plan,
+    pd: Option<&PdFound>,
+    prometheus: Option<&PrometheusFound>,
+) -> Result<(), CliError> {
+    let pd_answers = pd.is_some_and(|pd| pd.addresses != Addresses::Unlisted);
+    if plan.history.is_some() && prometheus.is_none() && pd_answers {
+        let text = "PD names no Prometheus of which --from could be copied: give --prometheus, or leave --from out";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// Says that only PD's answers are recorded.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tokio::sync::watch::Receiver;
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::command;
@@ -23,10 +24,12 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
-use crate::model::{RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{
+    RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms,
+};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
-    Segments, close,
+    Segments, Stop, close,
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
@@ -232,13 +235,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let sources = Sources::of(&plan, pd, prometheus)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
-    if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
-        let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
-        writer = past.0;
-        if past.1 == Ending::Abandoned {
-            return Err(CliError::Interrupted.into());
-        }
-    }
+    writer = copy_past(&plan, writer, &sources, &stop, &watchers).await?;
     let (feed, news) = LiveFeed::new(reads);
     let alerts = notified.alertmanager.as_ref().map(|_| Alerts::new(run.clone(), begun));
     let monitor = Monitor {
@@ -269,16 +266,45 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let ending = ending?;
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
+    conclude(global, &plan, (&run, incident, ending), logs)
+}
+
+/// Closes the last segment, asks for the logs of its incident, and reports it.
+fn conclude(
+    global: &Global,
+    plan: &Plan,
+    (run, incident, ending): (&RunName, Incident, Ending),
+    logs: Option<IncidentLogs>,
+) -> anyhow::Result<()> {
+    let last = close(&global.dir, run, incident, ending).unwrap_or_else(|| plan.path.clone());
     if let Some(logs) = logs {
         logs.ask(&last);
         logs.finish();
     }
-    report(global, &last, &run, ending)?;
+    report(global, &last, run, ending)?;
     if ending.is_sealed() {
-        recording::refuse_empty(&plan, &last)?;
+        recording::refuse_empty(plan, &last)?;
     }
-    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+    match ending {
+        Ending::Sealed => Ok(()),
+        Ending::Early => Err(CliError::EndedEarly { path: escape_path(&last) }.into()),
+        Ending::Abandoned => Err(CliError::Interrupted.into()),
+    }
+}
+
+/// Copies the past out of Prometheus that a new recording needs as a baseline.
+async fn copy_past(
+    plan: &Plan,
+    writer: CaptureWriter,
+    sources: &Sources,
+    stop: &Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> anyhow::Result<CaptureWriter> {
+    let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) else {
+        return Ok(writer);
+    };
+    let (writer, ending) = recording::history(plan, writer, copier, range, stop, watchers).await?;
+    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(writer) }
 }
 
 /// An audience that also serves the faults that last, where the recorder listens.
