@@ -11,6 +11,7 @@ use super::commands::{
 use super::config::arguments;
 use super::exit::{self, Code};
 use super::global::Global;
+use super::hint;
 use super::terminal::output::AnyFormat;
 use super::terminal::remarks::{self, remark};
 
@@ -26,7 +27,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Record a cluster into a capture, live or out of the past
+    /// Record a cluster into a capture, live or from what Prometheus still has
     Record(Box<record::RecordArgs>),
     /// Record a cluster and say what breaks as it breaks
     Watch(Box<watch::WatchArgs>),
@@ -46,7 +47,7 @@ enum Command {
     Diff(diff::DiffArgs),
     /// List the runs of a directory, or all that a name finds
     Runs(runs::RunsArgs),
-    /// Tell what is inside a capture
+    /// Show what a capture contains
     Show(show::ShowArgs),
     /// Check every checksum and invariant of a capture
     Verify(verify::VerifyArgs),
@@ -54,9 +55,9 @@ enum Command {
     Copy(copy::CopyArgs),
     /// Write a copy of a capture in its smallest form
     Compact(copy::CopyArgs),
-    /// Write a capture into one redacted file that issue trackers take
+    /// Write a capture into one redacted file for an issue
     Export(export::ExportArgs),
-    /// Put a capture that somebody exported among one's own
+    /// Add a capture that somebody exported to your own
     Import(import::ImportArgs),
     /// Redact text as an exported capture is, or look for secrets in a file
     Redact(redact::RedactArgs),
@@ -64,11 +65,11 @@ enum Command {
     Mark(mark::MarkArgs),
     /// Put the logs of nodes into a capture, after its recording
     Attach(attach::AttachArgs),
-    /// Seal the ground truth of a chaos run inside its capture, out of reach of replay
+    /// Seal the ground truth of a chaos run inside its capture, where replay cannot read it
     Seal(seal::SealArgs),
     /// Check endpoints, versions, permissions, clocks and disk before a recording
     Doctor(Box<doctor::DoctorArgs>),
-    /// Tell whether a recorder that listens commits; for the health checks of containers
+    /// Check whether a recorder that listens commits; for the health checks of containers
     Health(health::HealthArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
@@ -93,7 +94,7 @@ pub fn main() -> ExitCode {
         Err(error) if exit::is_broken_pipe(&error) => Code::Ok.into(),
         Err(error) => {
             remark(&format!("error: {}", exit::chain(&error)));
-            if let Some(hint) = exit::hint(&error) {
+            if let Some(hint) = hint::hint(&error) {
                 remark(&format!("hint: {hint}"));
             }
             exit::code(&error).into()
@@ -113,9 +114,15 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<Code> {
         (AnyFormat::Prompt, None, Command::Replay(_)) => {}
         (AnyFormat::Html | AnyFormat::Markdown, None, Command::Report(_)) => {}
         (AnyFormat::Csv | AnyFormat::Parquet, None, Command::Query(_)) => {}
-        (_, None, _) => {
-            let why = "this command has no results in this format: use text or json";
-            return Err(exit::CliError::Usage(why.to_owned()).into());
+        (_, None, command) => {
+            let formats = match command {
+                Command::Replay(_) => "text, json or prompt",
+                Command::Report(_) => "html, markdown or json",
+                Command::Query(_) => "text, json, csv or parquet",
+                _ => "text or json",
+            };
+            let why = format!("this command has no results in this format: use {formats}");
+            return Err(exit::CliError::Usage(why).into());
         }
     }
     let global = &cli.global;

@@ -1,10 +1,10 @@
-//! Exit codes, and hints about what the user can do about an error.
+//! Exit codes, and the errors of the command line itself.
 
 use std::io;
 use std::path::Path;
 
-use super::source_fix::source_fix;
 use crate::capture::CaptureError;
+use crate::diagnose::counted;
 use crate::model::{RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
@@ -43,6 +43,8 @@ pub enum Code {
     CommandFailed = 12,
     /// The recording ended and holds nothing.
     NothingRecorded = 13,
+    /// The recording is sealed, and shorter than asked for, since a signal ended it.
+    EndedEarly = 14,
     /// The command was interrupted before its end.
     Interrupted = 130,
 }
@@ -71,6 +73,7 @@ Exit codes:
        none can fire (rules replay), or one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
   13   the recording ended with nothing in it
+  14   the recording was stopped before its planned end; it is sealed, and shorter
   130  interrupted before the end";
 
 /// The errors of the command line itself.
@@ -112,7 +115,7 @@ pub enum CliError {
     #[error("the capture does not hold what is cited: {0}")]
     NotBorneOut(String),
     /// This number of checks of `doctor` failed.
-    #[error("{0} checks failed")]
+    #[error("{} failed", counted(*.0 as u64, "check"))]
     DoctorFailed(usize),
     /// The recorder answers and does not commit; the text is its answer.
     #[error("the recorder is not healthy: {0}")]
@@ -136,6 +139,12 @@ pub enum CliError {
         scored: usize,
         /// The bound as it was given.
         bound: String,
+    },
+    /// A signal ended a recording before its planned end.
+    #[error("stopped before the planned end: {path} is sealed, and shorter than asked for")]
+    EndedEarly {
+        /// The path of the capture, escaped.
+        path: String,
     },
     /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
@@ -163,7 +172,11 @@ impl CliError {
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let message = first_and_last_line(&cause.to_string());
+        // Some libraries give the kind of an I/O error alone, whose words nobody knows.
+        let message = match first_and_last_line(&cause.to_string()) {
+            kind if kind == "entity not found" => "no such file or directory".to_owned(),
+            message => message,
+        };
         if text.is_empty() {
             text = message;
         } else if !text.ends_with(&message) {
@@ -189,11 +202,6 @@ pub fn code(error: &anyhow::Error) -> Code {
     error.chain().find_map(code_of).unwrap_or(Code::Other)
 }
 
-/// A hint about what the user can do; `None` where there is none.
-pub fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(hint_of)
-}
-
 /// Whether the error is that the reader of stdout has closed it, which is not reported.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
@@ -202,49 +210,18 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-type Cause<'a> = &'a (dyn std::error::Error + 'static);
+/// One error of a chain.
+pub(super) type Cause<'a> = &'a (dyn std::error::Error + 'static);
 
 fn code_of(cause: Cause<'_>) -> Option<Code> {
     if let Some(error) = cause.downcast_ref::<CliError>() {
-        return Some(match error {
-            CliError::Usage(_) => Code::Usage,
-            CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
-            CliError::DamageFound { .. } => Code::Damaged,
-            CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
-                Code::Mismatch
-            }
-            CliError::NothingRecorded { .. } => Code::NothingRecorded,
-            CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
-            CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
-        });
+        return Some(code_of_cli(error));
     }
     if let Some(error) = cause.downcast_ref::<CaptureError>() {
-        return Some(match error {
-            CaptureError::NotFound { .. } => Code::NotFound,
-            CaptureError::NotACapture { .. }
-            | CaptureError::Foreign { .. }
-            | CaptureError::Oversized { .. }
-            | CaptureError::Newer { .. }
-            | CaptureError::Damaged { .. } => Code::Damaged,
-            CaptureError::Locked { .. } => Code::Locked,
-            CaptureError::Exists { .. }
-            | CaptureError::NotAFile { .. }
-            | CaptureError::Packed { .. }
-            | CaptureError::Full { .. }
-            | CaptureError::Refused { .. }
-            | CaptureError::Io { .. }
-            | CaptureError::Sqlite { .. } => Code::Storage,
-        });
+        return Some(code_of_capture(error));
     }
-    match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::Leaked(_) | ShareError::Altered(_)) => return Some(Code::Mismatch),
-        Some(ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. }) => {
-            return Some(Code::Damaged);
-        }
-        Some(ShareError::Io { .. }) => return Some(Code::Storage),
-        Some(ShareError::TooLarge { .. } | ShareError::Scanner(_)) => return Some(Code::Other),
-        Some(ShareError::Capture(error)) => return code_of(error),
-        None => {}
+    if let Some(error) = cause.downcast_ref::<ShareError>() {
+        return Some(code_of_share(error));
     }
     if let Some(RecordError::SelfMetrics(_)) = cause.downcast_ref::<RecordError>() {
         return Some(Code::Other);
@@ -268,84 +245,48 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
     cause.is::<io::Error>().then_some(Code::Storage)
 }
 
-fn is_page(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "html")
+fn code_of_cli(error: &CliError) -> Code {
+    match error {
+        CliError::Usage(_) => Code::Usage,
+        CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
+        CliError::DamageFound { .. } => Code::Damaged,
+        CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
+            Code::Mismatch
+        }
+        CliError::NothingRecorded { .. } => Code::NothingRecorded,
+        CliError::EndedEarly { .. } => Code::EndedEarly,
+        CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
+        CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
+    }
 }
 
-fn hint_of(cause: Cause<'_>) -> Option<String> {
-    if let Some(CliError::NothingRecorded { .. }) = cause.downcast_ref::<CliError>() {
-        let text = "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others";
-        return Some(text.to_owned());
+fn code_of_capture(error: &CaptureError) -> Code {
+    match error {
+        CaptureError::NotFound { .. } => Code::NotFound,
+        CaptureError::NotACapture { .. }
+        | CaptureError::Foreign { .. }
+        | CaptureError::Oversized { .. }
+        | CaptureError::Newer { .. }
+        | CaptureError::Damaged { .. } => Code::Damaged,
+        CaptureError::Locked { .. } => Code::Locked,
+        CaptureError::Exists { .. }
+        | CaptureError::NotAFile { .. }
+        | CaptureError::Packed { .. }
+        | CaptureError::Full { .. }
+        | CaptureError::Refused { .. }
+        | CaptureError::Io { .. }
+        | CaptureError::Sqlite { .. } => Code::Storage,
     }
-    if let Some(CliError::Directory(path)) = cause.downcast_ref::<CliError>() {
-        return Some(format!("`operator runs --dir {path}` lists the runs in it"));
+}
+
+fn code_of_share(error: &ShareError) -> Code {
+    match error {
+        ShareError::Leaked(_) | ShareError::Altered(_) => Code::Mismatch,
+        ShareError::DamagedParts { .. } | ShareError::CannotLookInside { .. } => Code::Damaged,
+        ShareError::Io { .. } => Code::Storage,
+        ShareError::TooLarge { .. } | ShareError::Scanner(_) => Code::Other,
+        ShareError::Capture(error) => code_of_capture(error),
     }
-    if let Some(CliError::RunNotFound { nearest, .. }) = cause.downcast_ref::<CliError>() {
-        return Some(if nearest.is_empty() {
-            "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned()
-        } else {
-            format!("did you mean {}?", nearest.join(" or "))
-        });
-    }
-    if let Some(RecordError::Capture(error)) = cause.downcast_ref::<RecordError>() {
-        let text = match error {
-            CaptureError::Full { .. } => {
-                "free some space and start the same --run again: it goes on where it stopped"
-            }
-            CaptureError::Refused { .. } => {
-                "see the disk's health and `ulimit -f`; the same --run again goes on where it stopped"
-            }
-            _ => return None,
-        };
-        return Some(text.to_owned());
-    }
-    match cause.downcast_ref::<ShareError>() {
-        Some(ShareError::TooLarge { .. }) => {
-            return Some("export less with --from, --to, --around or --match".to_owned());
-        }
-        Some(ShareError::Leaked(_)) => {
-            return Some(
-                "nothing was written; -v names what was found, for your eyes alone. Where it stands in events, --no-events leaves notes, marks, output of commands and lines of logs out".to_owned(),
-            );
-        }
-        Some(ShareError::DamagedParts { .. }) => {
-            return Some(
-                "`operator verify` names what is damaged; --damaged exports the rest, which says what is lost"
-                    .to_owned(),
-            );
-        }
-        Some(ShareError::Capture(error)) => return hint_of(error),
-        _ => {}
-    }
-    if let Some(CaptureError::Newer { reads_since, .. }) = cause.downcast_ref::<CaptureError>() {
-        return Some(match reads_since {
-            Some(version) => format!("operator {version} and later read it"),
-            None => "a later version of operator reads it".to_owned(),
-        });
-    }
-    let text = match cause.downcast_ref::<CaptureError>() {
-        Some(CaptureError::NotACapture { path, .. }) if is_page(path) => {
-            "a page of `operator report` holds none; `operator export --html` makes one that does"
-        }
-        Some(CaptureError::Exists { path }) if path.is_dir() => {
-            "it is a directory: name a new file in it"
-        }
-        Some(CaptureError::Damaged { .. }) => {
-            "`operator verify` names what is damaged; `show` and `replay` read the rest"
-        }
-        Some(CaptureError::Locked { .. }) => {
-            "record under another name with --run, or stop the other recorder"
-        }
-        Some(CaptureError::Exists { .. }) => "name another file, or remove this one first",
-        Some(CaptureError::NotAFile { .. }) => {
-            "remove it, if nothing else needs it, or work in another directory"
-        }
-        Some(CaptureError::Packed { .. }) => "`operator import` makes a capture of it",
-        Some(CaptureError::Full { .. }) => "free some space there, or name a place on another disk",
-        Some(CaptureError::Refused { .. }) => "see the disk's health and `ulimit -f`",
-        _ => source_fix(cause.downcast_ref::<SourceError>()?)?,
-    };
-    Some(text.to_owned())
 }
 
 #[cfg(test)]
@@ -364,6 +305,6 @@ mod tests {
         let locked = CaptureError::Locked { path: "a.capture".into(), pid: "7".to_owned() };
         let error = anyhow::Error::new(RecordError::Capture(locked)).context("cannot record");
         assert_eq!(code(&error), Code::Locked);
-        assert!(hint(&error).is_some_and(|hint| hint.contains("--run")));
+        assert!(crate::cli::hint::hint(&error).is_some_and(|hint| hint.contains("--run")));
     }
 }

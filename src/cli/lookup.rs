@@ -16,6 +16,8 @@ use crate::record::{CAPTURE_SUFFIX, segments};
 
 /// The file name suffix of captures.
 pub const SUFFIX: &str = CAPTURE_SUFFIX;
+/// The suffix of captures that are packed for attaching.
+const PACKED: &str = ".capture.gz";
 /// What follows [`SUFFIX`] in the names of captures that are packed for attaching.
 pub const PACKED_SUFFIX: &str = ".gz";
 /// How the names of pages end that hold a capture.
@@ -104,21 +106,27 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
         ))));
     };
-    let whole = |place: &PathBuf| {
-        let named = ["", PACKED_SUFFIX].map(|packed| place.join(format!("{name}{SUFFIX}{packed}")));
-        named.into_iter().find(|path| path.is_file())
+    let file = |place: &PathBuf, suffix: &str| {
+        Some(place.join(format!("{name}{suffix}"))).filter(|path| path.is_file())
     };
     let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
     let places = places(dir);
-    let found = places.iter().find_map(whole).or_else(|| places.iter().find_map(newest));
+    let whole = || places.iter().find_map(|place| file(place, SUFFIX));
+    // An export of a run, whose names are replaced, must not stand in for the run itself.
+    let packed = || places.iter().find_map(|place| file(place, PACKED));
+    let found = whole().or_else(packed).or_else(|| places.iter().find_map(newest));
     found.ok_or_else(|| missing(not_found(nearest(dir, name.as_str()))))
 }
 
 /// The captures of all runs that [`find`] finds by name: directory by directory, ascending by name.
 pub fn all(dir: &Path) -> Vec<PathBuf> {
     let mut names = BTreeSet::new();
-    let found = places(dir).into_iter().flat_map(|place| captures(&place));
-    found.filter(|path| names.insert(run_name(path))).collect()
+    let found: Vec<PathBuf> = places(dir).into_iter().flat_map(|place| captures(&place)).collect();
+    let is_packed = |path: &Path| path.to_string_lossy().ends_with(PACKED_SUFFIX);
+    let plain: BTreeSet<String> =
+        found.iter().filter(|path| !is_packed(path)).map(|path| run_name(path)).collect();
+    let stands = |path: &PathBuf| !is_packed(path) || !plain.contains(&run_name(path));
+    found.into_iter().filter(|path| stands(path) && names.insert(run_name(path))).collect()
 }
 
 /// The captures in `dir`, ascending by name; empty where it cannot be read.
@@ -231,6 +239,21 @@ mod tests {
         );
         assert_eq!(runs.first(), Some(&found));
         assert!(runs.contains(&PathBuf::from("data/chaos-02.capture")), "{runs:?}");
+    }
+
+    #[test]
+    fn an_export_of_a_run_does_not_stand_in_for_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let packed = dir.path().join("chaos-03.capture.gz");
+        fs::write(&packed, b"").expect("the directory is writable");
+        let found = find_file(dir.path(), "chaos-03").expect("it is bundled");
+        assert_eq!(found, Path::new("data/chaos-03.capture"));
+        let named = |runs: Vec<PathBuf>| -> Vec<PathBuf> {
+            runs.into_iter().filter(|path| run_name(path) == "chaos-03").collect()
+        };
+        assert_eq!(named(all(dir.path())), [found]);
+        fs::rename(&packed, dir.path().join("other.capture.gz")).expect("it can be renamed");
+        assert!(find_file(dir.path(), "other").is_ok());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod config;
 mod dispatch;
 mod exit;
 mod global;
+mod hint;
 mod incident_logs;
 mod log_search;
 mod lookup;

@@ -208,16 +208,17 @@ pub async fn phases(
     followers: Followers,
 ) -> anyhow::Result<Ending> {
     let Sources { copier, scraper, settings, prometheus_offset_ms, pd } = sources;
+    let mut copied = Ending::Sealed;
     if let (Some(range), Some(copier)) = (plan.history, &copier) {
-        let (back, ending) = history(plan, writer, copier, range, &stop, watchers).await?;
-        writer = back;
-        if ending == Ending::Abandoned {
-            return Ok(ending);
+        (writer, copied) = history(plan, writer, copier, range, &stop, watchers).await?;
+        if copied == Ending::Abandoned {
+            return Ok(copied);
         }
     }
     let Some(live) = plan.live.filter(|_| *stop.borrow() == Stop::No) else {
         writer.finish()?;
-        return Ok(Ending::Sealed);
+        let is_planned = plan.live.is_some_and(|live| live.until.is_some());
+        return Ok(if is_planned { Ending::Early } else { copied });
     };
     let recording = Recording {
         copier,

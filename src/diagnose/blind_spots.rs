@@ -14,7 +14,7 @@ use crate::diagnose::observations::{
     rise_without_baseline,
 };
 use crate::diagnose::thresholds::AFTERMATH_MS;
-use crate::model::{Component, Labels, NodeState, TimeRange};
+use crate::model::{Component, Labels, NodeState, ScrapedBy, TimeRange};
 use crate::nodes::{HEARTBEATS, ScrapeTarget};
 
 /// A baseline and a departure take a minute and a half together.
@@ -161,7 +161,15 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
         let unassigned: Vec<&str> = unassigned.collect();
         if unassigned.is_empty() {
             let what = format!("{}: no metrics, so what is slow inside", names.join(", "));
-            return Unchecked::new(&what, "add it to Prometheus's scrape_configs");
+            return Unchecked::new(
+                &what,
+                match evidence.scraped_by {
+                    ScrapedBy::Prometheus => "add it to Prometheus's scrape_configs",
+                    ScrapedBy::Recorder => {
+                        "curl http://TIKV:20180/metrics, from the recorder's machine"
+                    }
+                },
+            );
         }
         let (names, unassigned) = (names.join(", "), unassigned.join(", "));
         let what = format!("{names}: which scrape target it is, of {unassigned}");

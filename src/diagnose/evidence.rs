@@ -13,8 +13,8 @@ use crate::diagnose::observations::series_table::SeriesTable;
 use crate::diagnose::survey::Survey;
 use crate::diagnose::thresholds::Thresholds;
 use crate::model::{
-    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, Series, SettingsEvent, TargetKey, TimeRange,
-    Timestamp, Told, Unreadable,
+    AsOf, ClockOffset, Gap, LogEvent, Loss, PdAnswer, ScrapedBy, Series, SettingsEvent, TargetKey,
+    TimeRange, Timestamp, Told, Unreadable,
 };
 use crate::nodes::{ListedMember, ListedStore, Listing, Nodes};
 
@@ -42,6 +42,8 @@ pub struct Parts<'a> {
     pub clock_offsets: &'a [ClockOffset],
     /// What somebody said of clusters and nodes.
     pub told: Told,
+    /// Who scraped the targets.
+    pub scraped_by: ScrapedBy,
 }
 
 /// A window of a run, as known at an instant. Nothing in it became known later.
@@ -74,6 +76,8 @@ pub struct Evidence {
     pub loss: Option<Loss>,
     /// The detection thresholds, one of which may be moved.
     pub thresholds: Thresholds,
+    /// Who scraped the targets, for sentences about what it saw.
+    pub scraped_by: ScrapedBy,
 }
 
 impl Evidence {
@@ -145,6 +149,7 @@ impl Evidence {
             unreadable,
             loss,
             thresholds: Thresholds::default(),
+            scraped_by: parts.scraped_by,
         }
     }
 

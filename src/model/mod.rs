@@ -38,7 +38,9 @@ pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
-pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
+pub use run::{
+    ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, ScrapedBy, Versions,
+};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use settings::{
     KnownSettings, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings, is_setting,

@@ -126,6 +126,34 @@ pub struct Export {
 /// How samples came that no Prometheus scraped, in [`RunMeta::copied_by`].
 pub const SCRAPED: &str = "scrape";
 
+/// Who scraped the targets of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScrapedBy {
+    /// A Prometheus, or a server like it, of which samples were copied.
+    #[default]
+    Prometheus,
+    /// The recorder itself (`record --scrape`).
+    Recorder,
+}
+
+impl ScrapedBy {
+    /// What it is called in a sentence.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Prometheus => "Prometheus",
+            Self::Recorder => "the recorder",
+        }
+    }
+
+    /// What it is called where a name stands alone, as on the timeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::Recorder => "recorder",
+        }
+    }
+}
+
 /// What a capture says about its run as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunMeta {
@@ -160,6 +188,17 @@ pub struct RunMeta {
     /// How it was exported; `None` for a recording that was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+}
+
+impl RunMeta {
+    /// Who scraped its targets. Where a part was copied of a Prometheus, that counts.
+    pub fn scraped_by(&self) -> ScrapedBy {
+        let is_recorder = |how: &String| how == SCRAPED;
+        match !self.copied_by.is_empty() && self.copied_by.iter().all(is_recorder) {
+            true => ScrapedBy::Recorder,
+            false => ScrapedBy::Prometheus,
+        }
+    }
 }
 
 #[cfg(test)]

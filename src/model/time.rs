@@ -276,6 +276,9 @@ pub enum TimeParseError {
         "cannot read {0:?} as a duration: use numbers with units y, w, d, h, m, s or ms, larger ones first, such as 90s or 1h30m"
     )]
     Duration(String),
+    /// A number without a unit.
+    #[error("the duration {0:?} has no unit: write {0}s for seconds, {0}m for minutes")]
+    NoUnit(String),
 }
 
 /// Reads a duration in Prometheus's spelling (`90s`, `1h30m`, `250ms`) as milliseconds: units from
@@ -305,19 +308,21 @@ pub fn duration_ms(text: &str) -> Option<i64> {
     (next > 0).then_some(total)
 }
 
-/// Reads a duration that a person wrote: as [`duration_ms`], or a bare number of seconds.
+/// Reads a duration that a person wrote: as [`duration_ms`], or `0`. As in Prometheus, any other number needs a unit:
+/// whoever writes `10` may mean seconds or minutes.
 ///
 /// # Errors
 ///
-/// [`TimeParseError::Duration`] where the text is neither.
+/// [`TimeParseError::NoUnit`] for a bare number, [`TimeParseError::Duration`] for any other text.
 pub fn parse_duration_ms(text: &str) -> Result<i64, TimeParseError> {
     let trimmed = text.trim();
-    let seconds = trimmed.bytes().all(|byte| byte.is_ascii_digit()).then_some(trimmed);
-    let millis = match seconds {
-        Some(seconds) => seconds.parse().ok().and_then(|count: i64| count.checked_mul(1000)),
-        None => duration_ms(trimmed),
-    };
-    millis.ok_or_else(|| TimeParseError::Duration(text.to_owned()))
+    if trimmed == "0" {
+        return Ok(0);
+    }
+    if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(TimeParseError::NoUnit(trimmed.to_owned()));
+    }
+    duration_ms(trimmed).ok_or_else(|| TimeParseError::Duration(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -346,14 +351,17 @@ mod tests {
     fn durations_add_their_units() {
         assert_eq!(parse_duration_ms("1h30m"), Ok(5_400_000));
         assert_eq!(parse_duration_ms("250ms"), Ok(250));
-        assert_eq!(parse_duration_ms("90"), Ok(90_000));
+        assert_eq!(parse_duration_ms("0"), Ok(0));
     }
 
     #[test]
     fn durations_without_number_or_unit_are_refused() {
         for text in ["", "h", "5x", "1h30", "9223372036854775807w"] {
-            assert!(parse_duration_ms(text).is_err(), "{text}");
+            assert_eq!(parse_duration_ms(text), Err(TimeParseError::Duration(text.to_owned())));
         }
+        let bare = parse_duration_ms("90").expect_err("it has no unit").to_string();
+        assert!(bare.contains("write 90s for seconds, 90m for minutes"), "{bare}");
+        assert!(Timestamp::parse("-90", Timestamp::default()).is_err());
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub async fn copy_history(
     let mut state = HistoryProgress { total_ms: range.millis(), ..HistoryProgress::default() };
     let tick = Tick { gaps: gap_before(&writer, range).into_iter().collect(), ..Tick::default() };
     let open_tick = Mutex::new(OpenTick { writer, tick, feed: None });
-    let mut ending = Ending::Sealed;
+    let mut is_abandoned = false;
     while start < range.end {
         let end = start.saturating_add_millis(slice_ms).min(range.end);
         let slice = TimeRange::new(start, end);
@@ -97,7 +97,7 @@ pub async fn copy_history(
         let result = tokio::select! {
             biased;
             Ok(_) = stop.wait_for(|stop| *stop >= Stop::AtOnce) => {
-                ending = Ending::Abandoned;
+                is_abandoned = true;
                 break;
             }
             () = stop_timeout(&mut stopping) => break,
@@ -123,6 +123,11 @@ pub async fn copy_history(
         }
     }
     let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
+    let ending = match (is_abandoned, start < range.end) {
+        (true, _) => Ending::Abandoned,
+        (false, true) => Ending::Early,
+        (false, false) => Ending::Sealed,
+    };
     Ok((open_tick.writer, ending))
 }
 

@@ -126,11 +126,20 @@ pub struct Progress {
 /// How a recording ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Its end had come, or the caller asked for it; the capture is sealed.
+    /// Its end had come or, where none was planned, the caller asked for it; the capture is sealed.
     Sealed,
+    /// The caller asked for it before the planned end had come: the capture is sealed, and shorter.
+    Early,
     /// It stopped at once ([`Stop::AtOnce`]): every committed tick is in the capture, whose journal is
     /// not sealed.
     Abandoned,
+}
+
+impl Ending {
+    /// Whether the capture is sealed.
+    pub fn is_sealed(self) -> bool {
+        self != Self::Abandoned
+    }
 }
 
 /// Records until `recording.until`, or until `stop` says so.
@@ -194,15 +203,24 @@ pub async fn run(
         settings,
         stop,
     };
-    recorder.record().await?;
-    if recorder.finish_requests().await? == Ending::Abandoned {
+    let ending = recorder.record().await?;
+    if recorder.finish_requests().await? == Finished::Abandoned {
         return Ok(Ending::Abandoned);
     }
     recorder.state.end()?;
     drop(recorder);
     let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
     open_tick.writer.finish()?;
-    Ok(Ending::Sealed)
+    Ok(ending)
+}
+
+/// Whether the last requests of a recording were waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finished {
+    /// They have ended, or took too long.
+    Waited,
+    /// The caller wanted to stop at once.
+    Abandoned,
 }
 
 /// A running recording: its state, and what it waits for. Instants are in steady time.
@@ -225,11 +243,14 @@ struct Recorder<'a> {
 
 impl Recorder<'_> {
     /// Records until the end has come or the caller wants to stop. A copy may then still be running.
-    async fn record(&mut self) -> Result<(), RecordError> {
+    async fn record(&mut self) -> Result<Ending, RecordError> {
         while let Some(wake) = self.start_what_is_due()? {
             tokio::select! {
                 biased;
-                () = wait_for_stop(&mut self.stop, Stop::AfterTick) => break,
+                () = wait_for_stop(&mut self.stop, Stop::AfterTick) => {
+                    let is_planned = self.ends.is_some();
+                    return Ok(if is_planned { Ending::Early } else { Ending::Sealed });
+                }
                 copied = wait_for_copy(&mut self.pending_copy), if self.pending_copy.is_some() => {
                     self.copy_finished(copied)?;
                 }
@@ -239,7 +260,7 @@ impl Recorder<'_> {
                 () = self.clocks.sleep_until(wake) => {}
             }
         }
-        Ok(())
+        Ok(Ending::Sealed)
     }
 
     /// Writes what is overdue, and starts a copy where one is due. Returns when to look again; `None`
@@ -288,7 +309,7 @@ impl Recorder<'_> {
     }
 
     /// Makes a last copy and waits for all running requests, at most [`SHUTDOWN_TIMEOUT`].
-    async fn finish_requests(&mut self) -> Result<Ending, RecordError> {
+    async fn finish_requests(&mut self) -> Result<Finished, RecordError> {
         let mut last_copy = self.copier;
         let timeout = tokio::time::sleep(SHUTDOWN_TIMEOUT);
         tokio::pin!(timeout);
@@ -301,7 +322,7 @@ impl Recorder<'_> {
             }
             tokio::select! {
                 biased;
-                () = wait_for_stop(&mut self.stop, Stop::AtOnce) => return Ok(Ending::Abandoned),
+                () = wait_for_stop(&mut self.stop, Stop::AtOnce) => return Ok(Finished::Abandoned),
                 copied = wait_for_copy(&mut self.pending_copy), if self.pending_copy.is_some() => {
                     self.pending_copy = None;
                     self.state.finish_copy(copied)?;
@@ -323,7 +344,7 @@ impl Recorder<'_> {
             self.state.add_settings(&reading);
         }
         self.pending_copy = None;
-        Ok(Ending::Sealed)
+        Ok(Finished::Waited)
     }
 }
 

@@ -370,7 +370,7 @@ impl Succession for Segments {
 /// recorder continues in it.
 pub fn close(dir: &Path, run: &RunName, incident: Incident, ending: Ending) -> Option<PathBuf> {
     let last = segments(dir, run).pop()?;
-    let name = incident.since.filter(|_| ending == Ending::Sealed);
+    let name = incident.since.filter(|_| ending.is_sealed());
     let Some(Ok(name)) = name.map(|since| incident_name(run, since)) else {
         return Some(last.path);
     };

@@ -4,16 +4,24 @@
 
 use std::path::Path;
 
+use super::page::wrap;
 use super::quantities::{count, size};
 use super::table::table;
 use crate::capture::{CaptureReader, Inventory};
 use crate::diagnose::counted;
-use crate::model::{Event, EventKind, Gap, SCRAPED, TimeRange, duration_text, escape, escape_path};
+use crate::model::{
+    Event, EventKind, Gap, SCRAPED, TimeRange, cut, duration_text, escape, escape_path,
+};
 
 /// Targets that are listed.
 const TARGETS_SHOWN: usize = 1_000;
 /// Gaps that are listed; as many events and damaged parts are.
 const ROWS_SHOWN: usize = 200;
+
+/// The widest line.
+const COLUMNS: usize = 80;
+/// The longest text of a gap or an event, in characters: an error with the start of an answer fits.
+const LONGEST_TEXT: usize = 512;
 
 /// An open capture with what was read of it.
 pub struct CaptureContents<'a> {
@@ -89,20 +97,50 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
     }
     let sealed = if inventory.truth_sealed { "sealed inside" } else { "none" };
     rows.push(("truth", sealed.to_owned()));
-    let rows: Vec<Vec<String>> =
-        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    table(&rows)
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let rows = rows.iter().map(|(name, value)| named_row(name, width, value));
+    rows.collect()
+}
+
+/// A name in a column of `width` and its value in the lines beside it.
+fn named_row(name: &str, width: usize, value: &str) -> String {
+    let lines = wrap(&escape(value), COLUMNS - width - 2);
+    let lines = lines.iter().enumerate().map(|(place, line)| {
+        let name = if place == 0 { name } else { "" };
+        format!("{name:width$}  {line}\n")
+    });
+    lines.collect()
+}
+
+/// Rows of a table whose last cell, which is text, stands on lines of its own where it does not fit beside the others.
+fn with_texts(rows: Vec<(Vec<String>, String)>) -> String {
+    let heads: Vec<Vec<String>> = rows.iter().map(|(head, _)| head.clone()).collect();
+    let heads = table(&heads);
+    let width = heads.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (head, (_, last)) in heads.lines().zip(&rows) {
+        let last = cut(&escape(last), LONGEST_TEXT).into_owned();
+        match width + 2 + last.chars().count() <= COLUMNS {
+            true => text.push_str(format!("{head:width$}  {last}").trim_end()),
+            false => {
+                let lines = wrap(&last, COLUMNS - 4);
+                text.push_str(&format!("{head}\n    {}", lines.join("\n    ")));
+            }
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn amounts(inventory: &Inventory, metrics_shown: usize) -> String {
     let per_sample = |bytes: u64| bytes as f64 / inventory.samples.max(1) as f64;
     let mut text = format!(
-        "\n{} samples of {} series; {} requests to PD, {} documents; {:.3} B a sample\n",
+        "\n{} samples of {} series, {:.3} B a sample\n{} requests to PD, {} documents\n",
         count(inventory.samples),
         count(inventory.series),
+        per_sample(inventory.file_bytes),
         count(inventory.pd_answers),
-        count(inventory.pd_documents),
-        per_sample(inventory.file_bytes)
+        count(inventory.pd_documents)
     );
     let mut rows = vec![["JOB", "INSTANCE", "SERIES", "SAMPLES"].map(str::to_owned).to_vec()];
     let targets = inventory.targets.iter().take(TARGETS_SHOWN);
@@ -132,22 +170,18 @@ fn amounts(inventory: &Inventory, metrics_shown: usize) -> String {
 
 fn happenings(gaps: &[Gap], events: &[Event]) -> String {
     let mut text = format!("\n{}\n", counted(gaps.len() as u64, "gap"));
-    let rows: Vec<Vec<String>> = gaps
-        .iter()
-        .take(ROWS_SHOWN)
-        .map(|gap| {
-            let healed = if gap.healed_at.is_some() { "healed" } else { "" };
-            vec![
-                gap.range.start.to_string(),
-                duration_text(gap.range.millis()),
-                gap.source.to_string(),
-                gap.reason.to_string(),
-                healed.to_owned(),
-                gap.detail.clone(),
-            ]
-        })
-        .collect();
-    text.push_str(&table(&rows));
+    let rows = gaps.iter().take(ROWS_SHOWN).map(|gap| {
+        let healed = if gap.healed_at.is_some() { "healed" } else { "" };
+        let head = vec![
+            gap.range.start.to_string(),
+            duration_text(gap.range.millis()),
+            gap.source.to_string(),
+            gap.reason.to_string(),
+            healed.to_owned(),
+        ];
+        (head, gap.detail.clone())
+    });
+    text.push_str(&with_texts(rows.collect()));
     text.push_str(&and_more(gaps.len(), ROWS_SHOWN));
     // Readings of settings have a form of their own, and would crowd out what people marked.
     let (settings, events): (Vec<&Event>, Vec<&Event>) =
@@ -157,16 +191,13 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
         text.push_str(&format!("\n{readings} of the settings of stores: show --settings\n"));
     }
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
-    let rows: Vec<Vec<String>> = events
-        .iter()
-        .take(ROWS_SHOWN)
-        .map(|event| {
-            let fields: Vec<String> =
-                event.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            vec![event.at.to_string(), event.kind.to_string(), event.text.clone(), fields.join(" ")]
-        })
-        .collect();
-    text.push_str(&table(&rows));
+    let rows = events.iter().take(ROWS_SHOWN).map(|event| {
+        let fields: Vec<String> =
+            event.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let said = [vec![event.text.clone()], fields].concat().join("  ");
+        (vec![event.at.to_string(), event.kind.to_string()], said)
+    });
+    text.push_str(&with_texts(rows.collect()));
     text.push_str(&and_more(events.len(), ROWS_SHOWN));
     text
 }

@@ -2,8 +2,8 @@
 
 use super::page::{Color, Ink, Page, clock};
 use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
-use crate::diagnose::{Citation, Drawn, Finding, PlotHow, number, seconds};
-use crate::model::{TimeRange, escape};
+use crate::diagnose::{Citation, Drawn, Finding, PlotHow, finding_names, number, seconds};
+use crate::model::{TimeRange, Timestamp, escape};
 
 /// Rows of a plot.
 const ROWS: usize = 8;
@@ -12,9 +12,20 @@ const BEFORE_READING: usize = 15;
 /// The most labels of values beside it.
 const TICKS: usize = 5;
 
-/// A finding in lines of at most `width` columns; at least 60 are used. All plots show the whole `window`.
+/// The instant as of which a finding is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The instant.
+    pub as_of: Timestamp,
+    /// Whether it is the end of the run.
+    pub is_end: bool,
+}
+
+/// A finding with its name, in lines of at most `width` columns; at least 60 are used. All plots show the whole
+/// `window`.
 pub fn explain_text(
-    finding: &Finding,
+    (finding, name): (&Finding, &str),
+    seen: Seen,
     drawn: &[Drawn],
     window: TimeRange,
     (width, color): (usize, Color),
@@ -26,6 +37,9 @@ pub fn explain_text(
         .end_ms
         .map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
     page.field("when", &format!("{} {until}", clock(finding.onset_ms)));
+    let end = if seen.is_end { ", the end of the run" } else { "" };
+    page.field("as of", &format!("{}{end}", seen.as_of));
+    page.field("name", name);
     if let Some(size) = &finding.magnitude {
         let shown = |value: f64| match size.unit {
             "seconds" => seconds(value),
@@ -43,22 +57,23 @@ pub fn explain_text(
     page.out
 }
 
-/// Findings in their order, each with its onset and target, in lines of at most `width` columns; at least 60 are
+/// Findings in their order, each with its onset, target and name, in lines of at most `width` columns; at least 60 are
 /// used.
 pub fn findings_text(findings: &[Finding], (width, color): (usize, Color)) -> String {
     let mut page = Page { out: String::new(), width: width.max(60), color };
-    for finding in findings {
+    for (finding, name) in findings.iter().zip(finding_names(findings)) {
         let onset = clock(finding.onset_ms);
         let head = format!("{:<4} {onset}  {}", finding.id, escape(&finding.target.text()));
         page.one_line(&head, Ink::Bold);
         page.line(5, &finding.text, Ink::Plain);
+        page.line(5, &name, Ink::Dim);
     }
     page.out
 }
 
 impl Page {
-    /// What a finding cites. A reference that fits into no line stands on one of its own and is not broken, so that
-    /// it can be copied into a query.
+    /// What a finding cites. A reference that fits into no line stands on lines of its own and is broken as PromQL
+    /// allows, so that it can be copied into a query.
     fn reading(&mut self, Citation { reference, at_ms, value }: &Citation) {
         let at = clock(*at_ms);
         let text = format!("{at} {reference} {value}");
@@ -66,8 +81,7 @@ impl Page {
             return self.field("reads", &text);
         }
         self.field("reads", &format!("{at} {value}, which is"));
-        self.ink(&format!("    {}", escape(reference)), Ink::Plain);
-        self.out.push('\n');
+        self.expression(4, reference);
     }
 
     fn plot(&mut self, finding: &Finding, drawn: &Drawn, window: TimeRange) {

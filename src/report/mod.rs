@@ -35,13 +35,13 @@ mod why_not_text;
 pub use called::Called;
 pub use capture_text::{CaptureContents, capture_text};
 pub use diagnosed::{Diagnosed, Verification};
-pub use explain_text::{explain_text, findings_text};
+pub use explain_text::{Seen, explain_text, findings_text};
 pub use html::{HtmlPage, PageContent, html_page};
 pub use json::replay_json;
 pub use markdown::{MARKDOWN_CHARS, markdown};
 pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric};
 pub use nodes_text::{nodes_json, nodes_text};
-pub use page::Color;
+pub use page::{Color, hanging};
 pub use prompt_text::prompt_text;
 pub use quantities::{count, size};
 #[cfg(feature = "frames")]

@@ -72,6 +72,24 @@ impl Page {
         self.out.push('\n');
     }
 
+    /// Adds a PromQL expression, broken only where that does not change what it says, so that it can be pasted.
+    pub(super) fn expression(&mut self, indent: usize, text: &str) {
+        let mut used = 0;
+        for piece in expression_pieces(&escape(text)) {
+            let length = piece.trim_end().chars().count();
+            if used > 0 && indent + used + length > self.width {
+                self.out.truncate(self.out.trim_end_matches(' ').len());
+                let _ = write!(self.out, "\n{:indent$}", "");
+                used = 0;
+            } else if used == 0 {
+                let _ = write!(self.out, "{:indent$}", "");
+            }
+            self.out.push_str(piece);
+            used += piece.chars().count();
+        }
+        self.out.push('\n');
+    }
+
     pub(super) fn blank(&mut self) {
         self.out.push('\n');
     }
@@ -90,6 +108,27 @@ impl Page {
     }
 }
 
+/// The pieces of a PromQL expression between which a line may end: after spaces, commas and opening brackets that
+/// stand in no string.
+fn expression_pieces(text: &str) -> Vec<&str> {
+    let (mut pieces, mut start, mut quote, mut is_escaped) = (Vec::new(), 0, None, false);
+    for (place, c) in text.char_indices() {
+        match (quote, c) {
+            _ if is_escaped => is_escaped = false,
+            (Some(open), '\\') if open != '`' => is_escaped = true,
+            (Some(open), _) if open == c => quote = None,
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, ' ' | ',' | '(' | '{') => {
+                pieces.push(&text[start..place + c.len_utf8()]);
+                start = place + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
 /// The first and the last items of a list, together at most `most`, and the number of items between them.
 pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     match items.len().checked_sub(most) {
@@ -101,32 +140,55 @@ pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
     }
 }
 
+/// A text in lines of at most `width` columns, of which those after the first are indented by `indent`, without the end
+/// of the last one. It is broken as by [`wrap`].
+pub fn hanging(text: &str, width: usize, indent: usize) -> String {
+    match text.chars().count() <= width {
+        true => text.replace('\u{a0}', " "),
+        false => {
+            wrap(text, width.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+        }
+    }
+}
+
 /// Breaks a text into lines at spaces. No-break spaces become spaces and are not broken at; a word longer
-/// than `width` is broken anywhere. There is at least one line.
+/// than `width` is broken after a separator where it has one, else anywhere. There is at least one line.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(10);
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
+        let word: Vec<char> = word.chars().collect();
+        if used > 0 && used + 1 + word.len() > width {
             lines.push(String::new());
             used = 0;
         } else if used > 0 {
             lines.last_mut().expect("there is a line").push(' ');
             used += 1;
         }
-        for c in word.chars() {
-            if used == width {
-                lines.push(String::new());
-                used = 0;
-            }
-            let c = if c == '\u{a0}' { ' ' } else { c };
-            lines.last_mut().expect("there is a line").push(c);
-            used += 1;
+        let mut rest = word.as_slice();
+        while rest.len() > width {
+            let (piece, after) = rest.split_at(piece_of(rest, width));
+            lines.last_mut().expect("there is a line").extend(spaced(piece));
+            lines.push(String::new());
+            rest = after;
         }
+        lines.last_mut().expect("there is a line").extend(spaced(rest));
+        used += rest.len();
     }
     lines
+}
+
+/// Characters with spaces in place of no-break spaces.
+fn spaced(text: &[char]) -> impl Iterator<Item = char> {
+    text.iter().map(|&c| if c == '\u{a0}' { ' ' } else { c })
+}
+
+/// How many characters of a word that is longer than a line go onto it: up to the last separator in its second half.
+fn piece_of(word: &[char], width: usize) -> usize {
+    let separates = |c: char| matches!(c, '|' | ',' | ';' | '/' | '&' | '\u{a0}');
+    let last = (width / 2..width).rev().find(|&place| separates(word[place]));
+    last.map_or(width, |place| place + 1)
 }
 
 /// The time of day in UTC, as `HH:MM:SS.mmm`.
@@ -145,7 +207,24 @@ mod tests {
     fn lines_break_at_spaces_and_long_words_anywhere() {
         assert_eq!(wrap("leaders: store\u{a0}4 gone", 14), ["leaders:", "store 4 gone"]);
         assert_eq!(wrap("abcdefghijklmno", 10), ["abcdefghij", "klmno"]);
+        assert_eq!(wrap("an abcdefg|hijk|lm", 10), ["an", "abcdefg|", "hijk|lm"]);
+        assert_eq!(wrap("abcdefghijklmno p", 10), ["abcdefghij", "klmno p"]);
         assert_eq!(wrap("", 10), [""]);
+    }
+
+    #[test]
+    fn lines_after_the_first_are_indented_where_a_text_is_broken() {
+        assert_eq!(hanging("error: no such run", 18, 2), "error: no such run");
+        assert_eq!(hanging("error: no such run", 17, 2), "error: no such\n  run");
+    }
+
+    #[test]
+    fn an_expression_is_broken_outside_of_its_strings() {
+        let mut page = Page { out: String::new(), width: 24, color: Color::Plain };
+        page.expression(2, r#"sum(rate(a_total{x="b, c\" (d",y="z"}[5m])) / sum(b)"#);
+        let lines =
+            ["  sum(rate(a_total{", r#"  x="b, c\" (d","#, r#"  y="z"}[5m])) / sum(b)"#, ""];
+        assert_eq!(page.out, lines.join("\n"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::diagnosed::Diagnosed;
 use super::page::{Color, Ink, Page, clock, ends, wrap};
 use super::tone::Tone;
 use crate::diagnose::{Verdict, counted};
-use crate::model::{TimeRange, Timestamp, cut, duration_text, escape};
+use crate::model::{ScrapedBy, TimeRange, Timestamp, cut, duration_text, escape};
 use crate::pd::short_path;
 use crate::report::ReplayReport;
 use crate::timeline::{Entry, EntryKind, StateSummary};
@@ -69,10 +69,12 @@ impl Page {
             ));
         }
         if recorded.series > 0 {
-            sources.push(format!(
-                "Prometheus ({} series, {} samples read for this)",
-                recorded.series, recorded.samples
-            ));
+            let who = match meta.scraped_by() {
+                ScrapedBy::Prometheus => "Prometheus",
+                ScrapedBy::Recorder => "metrics scraped by the recorder",
+            };
+            let (series, samples) = (recorded.series, recorded.samples);
+            sources.push(format!("{who} ({series} series, {samples} samples read for this)"));
         }
         let sources = if sources.is_empty() { "none".to_owned() } else { sources.join("; ") };
         self.field("sources", &sources);

@@ -249,13 +249,13 @@ impl Page {
     }
 
     /// Words in lines, those after the first indented by four more. A long label set may break
-    /// after a comma.
+    /// after a comma or its opening brace.
     fn wrapped(&mut self, indent: usize, text: &str) {
         let (mut column, mut is_first) = (indent, true);
         write!(self.out, "{:indent$}", "").expect("writing to a string succeeds");
         for word in escape(text).split(' ') {
             let mut gap = usize::from(!is_first);
-            for piece in word.split_inclusive(',') {
+            for piece in word.split_inclusive([',', '{']) {
                 let width = piece.chars().count();
                 if !is_first && column + gap + width > WIDTH {
                     let indent = indent + 4;

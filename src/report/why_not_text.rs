@@ -1,7 +1,7 @@
 //! What became of one failure mode, as text: `operator replay --why-not`.
 
-use super::page::wrap;
-use crate::diagnose::{ClaimFate, WhyNot};
+use super::page::{clock, wrap};
+use crate::diagnose::{ClaimFate, Nearest, WhyNot, number, seconds};
 use crate::model::escape;
 
 /// The answer to why a mode is not, or is, in a verdict, in lines of at most `width` columns where words allow.
@@ -14,6 +14,10 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
             false => format!("missing; {}", need.command),
         };
         page.push(2, "needs", &format!("{}: {state}", need.name));
+    }
+    for reading in &why.readings {
+        let word = if reading.is_crossed() { "crossed" } else { "nearest" };
+        page.push(2, word, &escape(&reading_text(reading)));
     }
     for metric in why.metrics.iter().filter(|metric| metric.series > 0) {
         page.push(2, "saw", &format!("{}, {} series", metric.name, metric.series));
@@ -43,6 +47,26 @@ pub fn why_not_text(why: &WhyNot, width: usize) -> String {
     page.push(2, "risk", advice.risk);
     page.push(2, "docs", &advice.reference());
     page.text
+}
+
+/// `raft_engine_sync_log_duration_seconds, mean: 1.2 ms at store 4, 16:31:05.000; counts from 5 ms for 3 in a row`.
+fn reading_text(reading: &Nearest) -> String {
+    let shown = |value: f64| match reading.unit {
+        "seconds" => seconds(value),
+        "" => number(value),
+        unit => format!("{} {unit}", number(value)),
+    };
+    let Nearest { what, target, at_ms, value, threshold, hold, held, .. } = reading;
+    let least = match *threshold > 1e-12 {
+        true => format!("counts from {}", shown(*threshold)),
+        false => "any counts".to_owned(),
+    };
+    let held = match (hold, held) {
+        (0 | 1, _) => String::new(),
+        (hold, 0) => format!(" for {hold} scrapes in a row"),
+        (hold, held) => format!(" for {hold} scrapes in a row; reached for {held}"),
+    };
+    format!("{what}: {} at {target}, {}; {least}{held}", shown(*value), clock(*at_ms))
 }
 
 /// Columns of the word before a sentence.

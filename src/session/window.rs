@@ -309,6 +309,7 @@ fn evidence(
         settings: recording.events.iter().filter_map(SettingsEvent::of_event).collect(),
         clock_offsets: &recording.meta.clock_offsets,
         told: recording.meta.told.clone(),
+        scraped_by: recording.meta.scraped_by(),
     };
     Evidence::with_history(recording.window, as_of, history, parts)
 }

@@ -36,8 +36,10 @@ pub(crate) fn timeline_of(
     let mut entries = told.into_entries();
     let window = recording.window;
     let unseen = UnobservedTime::new(&ordered.gaps, &recording.unreadable);
-    let of_series =
-        map_split(&ordered.series, threads, |series| series_entries(series, &unseen, window));
+    let scraped_by = recording.meta.scraped_by();
+    let of_series = map_split(&ordered.series, threads, |series| {
+        series_entries(series, &unseen, window, scraped_by)
+    });
     entries.extend(of_series.into_iter().flatten());
     let settings = ordered.events.iter().filter_map(|event| SettingsEvent::of_event(event));
     entries.extend(setting_entries(settings, window));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Gap, Observed, Series, Source, Stretches, TargetKey, TimeRange, Timestamp, Unreadable,
-    duration_text, is_stale,
+    Gap, Observed, ScrapedBy, Series, Source, Stretches, TargetKey, TimeRange, Timestamp,
+    Unreadable, duration_text, is_stale,
 };
 use crate::timeline::entry::{Entry, EntryKind, Evidence, clock_text};
 
@@ -42,8 +42,9 @@ pub(crate) fn series_entries(
     series: &Series,
     unseen: &UnobservedTime,
     window: TimeRange,
+    scraped_by: ScrapedBy,
 ) -> Vec<Entry> {
-    let mut changes = TargetChanges { series, unseen, entries: Vec::new() };
+    let mut changes = TargetChanges { series, unseen, scraped_by, entries: Vec::new() };
     match series.labels.metric() {
         "up" => changes.up(window),
         "process_start_time_seconds" => changes.process_start(),
@@ -60,6 +61,7 @@ pub(crate) fn target(series: &Series) -> String {
 struct TargetChanges<'a> {
     series: &'a Series,
     unseen: &'a UnobservedTime,
+    scraped_by: ScrapedBy,
     entries: Vec<Entry>,
 }
 
@@ -174,7 +176,7 @@ impl TargetChanges<'_> {
     fn push(&mut self, at: Timestamp, kind: EntryKind, text: String, value: &str) {
         self.entries.push(Entry {
             at,
-            source: "prometheus".to_owned(),
+            source: self.scraped_by.name().to_owned(),
             kind,
             subject: target(self.series),
             text,

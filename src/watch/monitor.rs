@@ -14,7 +14,7 @@ use crate::diagnose::{
     Cause, Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named,
     notices,
 };
-use crate::model::{ClockOffset, RunName, Timestamp, Told, escape_json};
+use crate::model::{ClockOffset, RunName, ScrapedBy, Timestamp, Told, escape_json};
 use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
@@ -79,6 +79,8 @@ pub struct Monitor {
     pub alerts: Option<Alerts>,
     /// What somebody said of clusters and nodes.
     pub told: Told,
+    /// Who scrapes the targets.
+    pub scraped_by: ScrapedBy,
     /// Offsets of clocks that were measured when the recording began.
     pub clock_offsets: Vec<ClockOffset>,
     /// The run that is recorded.
@@ -135,6 +137,7 @@ impl Monitor {
             settings: known.settings,
             clock_offsets: &self.clock_offsets,
             told: self.told.clone(),
+            scraped_by: self.scraped_by,
             ..Parts::default()
         };
         let mut evidence = Evidence::new(known.window, as_of, parts);

@@ -389,6 +389,33 @@ fn explain_without_a_finding_lists_them() {
     assert!(ids.contains(&"F1") && text.contains("no heartbeat reaches PD"), "{text}");
 }
 
+/// The names of the findings of a bundled run, as of the instant that the further arguments say.
+fn names(further: &[&str]) -> Vec<String> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = [&["explain", "data/chaos-02.capture", "--format", "json"], further].concat();
+    let (_, text, errors) = run(dir, &list);
+    let listed: serde_json::Value = serde_json::from_str(&text).expect(&errors);
+    let names = listed["names"].as_array().expect("they have names").iter();
+    names.map(|name| name.as_str().expect("a name is text").to_owned()).collect()
+}
+
+#[test]
+fn a_finding_has_the_same_name_as_of_every_instant() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (earlier, at_the_end) = (names(&["--at", "16:31:30"]), names(&[]));
+    assert!(earlier.len() >= 2 && at_the_end.len() > earlier.len(), "{earlier:?}");
+    for name in &earlier {
+        assert!(at_the_end.contains(name), "{name} is not among {at_the_end:?}");
+    }
+    let (code, text, _) = run(dir, &["explain", "data/chaos-02.capture", &earlier[0]]);
+    assert!(code == Some(0) && text.contains("the end of the run"), "{text}");
+    // Its first parts are enough where they mean one finding.
+    let (code, text, _) = run(dir, &["explain", "data/chaos-02.capture", "restarted/store-4"]);
+    assert!(code == Some(0) && text.starts_with("F6  store 4"), "{text}");
+    let (code, _, errors) = run(dir, &["explain", "data/chaos-02.capture", "restarted/store-5"]);
+    assert!(code == Some(2) && errors.contains("there is F1, F2"), "{errors}");
+}
+
 #[test]
 fn help_puts_the_options_of_every_command_under_their_own_heading() {
     let dir = empty_dir();

@@ -244,3 +244,37 @@ fn nothing_to_check_a_page_of_times_and_folders_are_told_at_once() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(text.contains("chaos-02"), "{text}");
 }
+
+#[test]
+fn a_mistake_is_answered_by_what_to_write_instead() {
+    let dir = empty_dir();
+    fs::copy(bundled("chaos-02"), dir.path().join("a.capture")).expect("the directory is writable");
+    for (args, expected, said) in [
+        (
+            &["replay", "a", "--why-not", "disk"][..],
+            2,
+            "did you mean disk_full, disk_hang, slow_disk",
+        ),
+        (&["replay", "a", "--why-not", "zzz"], 2, "there are "),
+        (&["query", "a", "up", "--step", "15"], 2, "has no unit: write 15s for seconds"),
+        (&["replay", "a", "--from", "23:00"], 2, "is after the end: the capture covers"),
+        (&["replay", "a", "--to", "01:00"], 2, "is before the start: the capture covers"),
+        (&["replay", "a", "--format", "csv"], 2, "use text, json or prompt"),
+        (
+            &["compact", "a", "no/such/folder/b.capture"],
+            8,
+            "hint: there is no folder no/such/folder",
+        ),
+        (&["no/such.capture"], 5, "no run \"no/such.capture\""),
+        (&["watch"], 2, "give --pd URL, --tiup CLUSTER or --prometheus URL"),
+        (&["doctor", "--prometheus", "http://127.0.0.1:1"], 6, "1 check failed"),
+    ] {
+        let (code, _, errors) = run(dir.path(), args);
+        assert_eq!(code, Some(expected), "{args:?}: {errors}");
+        assert!(errors.contains(said), "{args:?}: {errors}");
+    }
+    let (code, text, errors) = run(dir.path(), &["a"]);
+    assert!(code == Some(10) && text.starts_with("FAULT"), "{text}{errors}");
+    let (_, _, errors) = run(empty_dir().path(), &["show", "latest"]);
+    assert!(errors.contains("nothing is recorded there yet"), "{errors}");
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use operator::capture::{CaptureReader, verify};
-use operator::model::{Labels, Sample, TimeRange, is_stale};
+use operator::capture::{CaptureReader, CaptureWriter, verify};
+use operator::model::{Labels, SCRAPED, Sample, TimeRange, is_stale};
 use testkit::capture_server::Answer;
 use testkit::clock::wall_clock;
 use testkit::prometheus::remote_read;
@@ -240,4 +240,24 @@ async fn every_sample_is_the_one_that_a_real_prometheus_scrapes() {
     let ours = first_scrapes(ours.map(|one| (one.labels, one.samples)).collect());
     assert_eq!(ours.1, ["1", "1", "0", "1", "1", "0", "0", "1"]);
     assert_eq!(ours, first_scrapes(theirs.collect()));
+}
+
+#[test]
+fn what_the_recorder_scraped_is_told_without_a_prometheus() {
+    let scratch = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = scratch.path().join("scraped.capture");
+    for run in ["chaos-02", "chaos-07", "chaos-10"] {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("data/{run}.capture"));
+        std::fs::copy(bundled, &path).expect("the directory is writable");
+        let mut writer = CaptureWriter::resume(&path).expect("it opens");
+        let mut meta = writer.meta().clone();
+        meta.copied_by = vec![SCRAPED.to_owned()];
+        (meta.versions.prometheus, meta.endpoints.prometheus) = (None, None);
+        writer.set_meta(meta);
+        writer.finish().expect("it is sealed");
+        let output = operator().arg("replay").arg(&path).output().expect("the program starts");
+        let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+        assert!(text.contains("metrics scraped by the recorder ("), "{run}: {text}");
+        assert!(!text.to_lowercase().contains("prometheus"), "{run}: {text}");
+    }
 }

@@ -37,7 +37,7 @@ containers of the cluster ended, evictions, failing probes, and what became of t
 With --logs the capture's members and stores are asked, one at a time, at the addresses that PD \
 lists: TiKV and PD since 4.0.16 search their own log files, where they write text to files. Of a \
 recording of more than an hour, an hour around what broke first is asked for, or the last one. A \
-node that gives no line is told, and stands in the capture.";
+node that gives no line is reported, also in the capture.";
 
 /// Arguments of `attach`.
 #[derive(Debug, Args)]
@@ -46,13 +46,13 @@ pub struct AttachArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
+    /// Write a new file, which must not exist, and leave the capture as it is
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
     #[command(flatten)]
     logs: LogArgs,
     #[command(flatten)]
     tls: TlsArgs,
-    /// Write a new file, which must not exist, and leave the capture as it is
-    #[arg(long, value_name = "FILE")]
-    to: Option<PathBuf>,
 }
 
 /// Attaches logs of nodes to a capture.

@@ -119,6 +119,9 @@ pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
     if failed == 0 { Ok(()) } else { Err(CliError::DoctorFailed(failed).into()) }
 }
 
+/// Columns of the text, the same on every terminal.
+const COLUMNS: usize = 80;
+
 fn text(checks: &[Check]) -> String {
     let mut text = String::new();
     for check in checks {
@@ -127,9 +130,11 @@ fn text(checks: &[Check]) -> String {
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        text.push_str(&format!("{verdict}  {}: {}\n", escape(&check.what), escape(&check.found)));
+        let found = format!("{verdict}  {}: {}", escape(&check.what), escape(&check.found));
+        text.push_str(&format!("{}\n", report::hanging(&found, COLUMNS, 6)));
         if let Some(fix) = &check.fix {
-            text.push_str(&format!("      fix: {fix}\n"));
+            let fix = format!("fix: {fix}");
+            text.push_str(&format!("      {}\n", report::hanging(&fix, COLUMNS - 6, 11)));
         }
     }
     text

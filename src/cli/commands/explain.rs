@@ -11,9 +11,9 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Verdict, draw};
+use crate::diagnose::{Finding, Verdict, draw, finding_names, findings_called};
 use crate::model::escape_path;
-use crate::report::{Color, explain_text, findings_text};
+use crate::report::{Color, Seen, explain_text, findings_text};
 use crate::session::{Judgement, Session};
 
 const EXAMPLES: &str = "\
@@ -22,7 +22,13 @@ Examples:
   operator explain chaos-02 F3
   operator explain chaos-02 F1 --at 16:32
       as `operator replay --at` numbers them
-  operator explain latest F1 --format json";
+  operator explain chaos-02 silent_to_pd/store-4
+      by name, which is the same at every instant
+  operator explain latest F1 --format json
+
+F1, F2 and so on count what was known as of one instant: the end of the run, or that of --at. Of \
+another instant the same finding may have another number. A name does not change; its first parts \
+are enough where they mean one finding.";
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -31,7 +37,7 @@ pub struct ExplainArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The finding, such as F3; without it, all are listed
+    /// The finding: its number, such as F3, or its name; without it, all are listed
     #[arg(value_name = "FINDING")]
     finding: Option<String>,
     #[command(flatten)]
@@ -56,17 +62,13 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
         window.judge_with_evidence().with_context(cannot)?;
     args.view.unless_unmatched(&evidence)?;
     let Some(asked) = &args.finding else { return list(global, args, &verdict) };
-    let found = verdict.findings.iter().find(|one| one.id.eq_ignore_ascii_case(asked));
-    let Some(finding) = found else {
-        let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let text = format!("no finding {asked:?}: the run has {known}");
-        return Err(CliError::Usage(text).into());
-    };
+    let (finding, name) = called(&verdict, asked)?;
     let drawn = draw(&evidence, finding);
     match global.format {
         Format::Json => {
-            let mut value = json!({ "finding": finding, "quantities": drawn });
+            let mut value = json!({
+                "as_of": verdict.as_of_ms, "name": name, "finding": finding, "quantities": drawn,
+            });
             if let Some(damage) = &verdict.damage {
                 value["damage"] = json!(damage);
             }
@@ -76,17 +78,46 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             if let Some(damage) = &verdict.damage {
                 output::line(&damage.summary)?;
             }
-            let text = explain_text(finding, &drawn, evidence.window, (args.width, color(global)));
+            let seen = Seen { as_of: verdict.as_of_ms, is_end: args.view.is_from_the_end() };
+            let page = (args.width, color(global));
+            let text = explain_text((finding, &name), seen, &drawn, evidence.window, page);
             output::write(text.as_bytes())?;
         }
     }
     Ok(())
 }
 
+/// The finding that somebody means, with its name.
+///
+/// # Errors
+///
+/// [`CliError::Usage`] where there is none, or more than one.
+fn called<'a>(verdict: &'a Verdict, asked: &str) -> Result<(&'a Finding, String), CliError> {
+    let mut found = findings_called(&verdict.findings, asked);
+    if found.len() == 1 {
+        return Ok(found.remove(0));
+    }
+    let as_of = verdict.as_of_ms;
+    if !found.is_empty() {
+        let names: Vec<String> = found.into_iter().map(|(_, name)| name).collect();
+        let names = names.join(", ");
+        return Err(CliError::Usage(format!("{asked:?} means several findings: {names}")));
+    }
+    let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Err(CliError::Usage(format!("no finding {asked:?} as of {as_of}: there is {known}")))
+}
+
 /// Lists the findings, ascending by onset.
 fn list(global: &Global, args: &ExplainArgs, verdict: &Verdict) -> anyhow::Result<()> {
     match global.format {
-        Format::Json => output::json(&json!({ "findings": verdict.findings }))?,
+        Format::Json => {
+            let names = finding_names(&verdict.findings);
+            let value = json!({
+                "as_of": verdict.as_of_ms, "findings": verdict.findings, "names": names,
+            });
+            output::json(&value)?;
+        }
         Format::Text if verdict.findings.is_empty() => {
             output::line("no finding: nothing departed from normal")?;
         }

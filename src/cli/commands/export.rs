@@ -15,7 +15,7 @@ use crate::cli::pseudonym_key::{key, key_path, write_private};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
-use crate::diagnose::counted;
+use crate::diagnose::{counted, findings_called};
 use crate::model::{Event, LabelMatcher, TimeRange, Timestamp, cut, escape_path};
 use crate::promql::{Dialect, MatcherCache, parse_selector};
 use crate::report::{self, HtmlPage, PageContent, html_page};
@@ -242,12 +242,17 @@ fn range(args: &ExportArgs, from: &Path) -> anyhow::Result<TimeRange> {
 
 /// When a finding began, an event happened, or an instant that is given as such.
 fn instant(session: &Session, what: &str) -> anyhow::Result<Timestamp> {
-    let is_finding = what.strip_prefix('F').is_some_and(|rest| rest.parse::<u32>().is_ok());
-    if is_finding {
+    let is_number = what.strip_prefix('F').is_some_and(|rest| rest.parse::<u32>().is_ok());
+    if is_number || what.contains('/') {
         let verdict = session.verdict()?;
-        let found = verdict.findings.iter().find(|finding| finding.id == what);
-        let missing = || CliError::Usage(format!("the replay of this run has no finding {what}"));
-        return Ok(found.ok_or_else(missing)?.onset_ms);
+        match findings_called(&verdict.findings, what).as_slice() {
+            [(only, _)] => return Ok(only.onset_ms),
+            [] if is_number => {
+                let text = format!("the replay of this run has no finding {what}");
+                return Err(CliError::Usage(text).into());
+            }
+            _ => {}
+        }
     }
     let events = session.reader().events()?;
     if let Some(event) = events.iter().find(|event| event.text == what || event.kind.0 == what) {

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
+use crate::model::parse_duration_ms;
 use crate::source::{Http, HttpOptions};
 
 /// The largest answer that is read, in bytes; it is one line.
@@ -27,9 +28,9 @@ pub struct HealthArgs {
     /// Where the recorder listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9464")]
     url: String,
-    /// How long to wait for an answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
-    timeout: u64,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    timeout: String,
 }
 
 /// Asks a recorder whether it commits.
@@ -40,7 +41,7 @@ pub struct HealthArgs {
 pub fn run(global: &Global, args: &HealthArgs) -> anyhow::Result<()> {
     let base = args.url.trim_end_matches('/');
     let url = format!("{}/healthz", base.strip_suffix("/healthz").unwrap_or(base));
-    let timeout = Duration::from_secs(args.timeout);
+    let timeout = Duration::from_millis(parse_duration_ms(&args.timeout)?.try_into()?);
     let answer = crate::cli::block_on(async {
         let http = Http::new(&HttpOptions::default())?;
         Ok(http.get_bounded(&url, &[], None, timeout, MAX_BODY).await?)

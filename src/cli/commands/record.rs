@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::replay::ReplayArgs;
 use crate::capture::{CaptureReader, CaptureWriter};
@@ -27,7 +28,7 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::{Global, clock};
 use crate::model::{RunName, Timestamp, escape, escape_path};
 use crate::pd::{self, Pasted};
-use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Succession};
+use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Stop, Succession};
 use crate::report;
 use crate::source::{Addresses, HttpOptions};
 
@@ -60,7 +61,8 @@ prints them, and --no-settings leaves them out.
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
 goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
-once, without loss. The same --run again goes on where it stopped.
+once, without loss; where that was before the end that --for, --from or --to names, the command \
+exits with 14. The same --run again goes on where it stopped.
 
 With --keep or --max-bytes the recording lies in segments, RUN-TIME.capture, each with the hour \
 before it inside; RUN alone means the newest. A segment ends after an eighth of what is kept, \
@@ -77,6 +79,7 @@ was interrupted. The capture is sealed in any case.
 With --once every member of PD is asked for everything once, and of each series the last sample \
 of the past five minutes is copied. The verdict is printed, and its exit code returned.
 
+Durations have a unit, as in Prometheus: 90s, 10m, 1h30m, 7d. \
 Times: RFC 3339 with a zone, a time of day in UTC (03:10), unix seconds, `now`, or an offset \
 from now such as -2h; in --to also one from --from such as +5m.
 
@@ -181,9 +184,12 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     let is_judged = !matches!(course, Course::Planned);
     let path = plan.path.clone();
     let http = plan.sources.pd_options();
-    let end = crate::cli::block_on(record(global, plan, now, course))?;
+    let (ending, end) = crate::cli::block_on(record(global, plan, now, course))?;
     if has_logs {
         attach(global, &path, &args.logs, &http)?;
+    }
+    if ending == Ending::Early {
+        return Err(CliError::EndedEarly { path: escape_path(&path) }.into());
     }
     if !is_judged {
         return Ok(Code::Ok);
@@ -211,21 +217,18 @@ fn attach(global: &Global, path: &Path, logs: &LogArgs, http: &HttpOptions) -> a
     Ok(())
 }
 
-/// Carries out a plan. How the command ended that runs in the middle; without one, it succeeded.
+/// Carries out a plan. How the recording ended, whose capture is sealed, and the command that runs in the middle;
+/// without one, it succeeded.
 async fn record(
     global: &Global,
     mut plan: Plan,
     now: Timestamp,
     course: Course,
-) -> anyhow::Result<CommandEnd> {
+) -> anyhow::Result<(Ending, CommandEnd)> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
     let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    let pd_answers = pd.as_ref().is_some_and(|pd| pd.addresses != Addresses::Unlisted);
-    if plan.history.is_some() && prometheus.is_none() && pd_answers {
-        let text = "PD names no Prometheus of which --from could be copied: give --prometheus, or leave --from out";
-        return Err(CliError::Usage(text.to_owned()).into());
-    }
+    check_history(&plan, pd.as_ref(), prometheus.as_ref())?;
     let run = plan.run.clone();
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
@@ -248,33 +251,61 @@ async fn record(
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
-    let (told, recording_stop) = around::recording_stop();
-    let (ending, end) = match course {
-        Course::Planned => {
-            let all = recording::phases(&plan, writer, sources, stop, &watchers, followers);
-            (all.await, CommandEnd::Succeeded)
-        }
-        Course::Once => {
-            let ending = recording::moment(writer, sources, stop, &watchers).await;
-            (ending, CommandEnd::Succeeded)
-        }
-        Course::Around(around) => {
-            let command = around.run(plan.path.clone(), stop, told);
-            let all =
-                recording::phases(&plan, writer, sources, recording_stop, &watchers, followers);
-            around::beside(all, command).await
-        }
-    };
+    let recorded = (writer, sources, followers);
+    let (ending, end) = follow(course, &plan, recorded, stop, &watchers).await;
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
     let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
     report(global, &path, &run, ending)?;
     // Of a moment the verdict says what is absent.
-    if ending == Ending::Sealed && !is_moment {
+    if ending.is_sealed() && !is_moment {
         recording::refuse_empty(&plan, &path)?;
     }
-    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(end) }
+    match ending {
+        Ending::Abandoned => Err(CliError::Interrupted.into()),
+        sealed => Ok((sealed, end)),
+    }
+}
+
+/// Records as long as the course says. How the recording ended, and the command.
+async fn follow(
+    course: Course,
+    plan: &Plan,
+    (writer, sources, followers): (CaptureWriter, Sources, Followers),
+    stop: watch::Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> (anyhow::Result<Ending>, CommandEnd) {
+    match course {
+        Course::Planned => {
+            let all = recording::phases(plan, writer, sources, stop, watchers, followers);
+            (all.await, CommandEnd::Succeeded)
+        }
+        Course::Once => {
+            let ending = recording::moment(writer, sources, stop, watchers).await;
+            (ending, CommandEnd::Succeeded)
+        }
+        Course::Around(around) => {
+            let (told, recording_stop) = around::recording_stop();
+            let command = around.run(plan.path.clone(), stop, told);
+            let all = recording::phases(plan, writer, sources, recording_stop, watchers, followers);
+            around::beside(all, command).await
+        }
+    }
+}
+
+/// Refuses to copy the past where PD answers and names no Prometheus of which it could be copied.
+fn check_history(
+    plan: &Plan,
+    pd: Option<&PdFound>,
+    prometheus: Option<&PrometheusFound>,
+) -> Result<(), CliError> {
+    let pd_answers = pd.is_some_and(|pd| pd.addresses != Addresses::Unlisted);
+    if plan.history.is_some() && prometheus.is_none() && pd_answers {
+        let text = "PD names no Prometheus of which --from could be copied: give --prometheus, or leave --from out";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// Says that only PD's answers are recorded.
@@ -372,11 +403,10 @@ fn pasted(path: &Path) -> std::io::Result<Option<Pasted>> {
 /// An I/O error where stdout is closed.
 pub fn report(global: &Global, path: &Path, run: &RunName, ending: Ending) -> anyhow::Result<()> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let sealed = ending == Ending::Sealed;
     match global.format {
         Format::Json => output::json_line(&json!({
             "schema": 1, "event": "end", "run": run, "file": path_text(path),
-            "file_bytes": bytes, "sealed": sealed,
+            "file_bytes": bytes, "sealed": ending.is_sealed(), "early": ending == Ending::Early,
         }))?,
         Format::Text => {
             output::line(&format!("{} ({})", escape_path(path), report::size(bytes)))?;

@@ -38,7 +38,7 @@ Examples:
   operator replay chaos-01 --why-not slow_disk
       what that mode needs, saw and claimed
 
-Exits with 0 where nothing is broken, 10 where something is, 11 where that cannot be told. \
+Exits with 0 where nothing is broken, 10 where something is, 11 where it cannot tell. \
 Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
 an offset: -5m counts back from the END of the capture and not from now, +5m on from its start. \
 The same capture gives the same bytes on every machine.";
@@ -180,9 +180,12 @@ const EVALUATIONS: usize = 2;
 fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {
     let why = why.ok_or_else(|| {
         let known = || MODES.iter().map(|mode| mode.name);
-        let near = similar_names(mode, known(), |_| 0.6, 3);
+        let mut near = similar_names(mode, known(), |_| 0.6, 3);
+        if near.is_empty() {
+            near.extend(known().filter(|known| known.contains(mode)));
+        }
         let near = match near.is_empty() {
-            true => ", and docs/failure-modes.md lists all".to_owned(),
+            true => format!(": there are {}", known().collect::<Vec<_>>().join(", ")),
             false => format!("; did you mean {}?", near.join(", ")),
         };
         CliError::Usage(format!("there is no failure mode {mode:?}{near}"))

@@ -66,7 +66,7 @@ Examples:
   operator rules replay chaos-02 --near  how near the quiet ones came
 
 An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is \
-then resolved, is told apart: what it misses has never been there. Exits with 10 where another \
+then resolved, is listed separately: what it misses has never been there. Exits with 10 where another \
 alert fired, 11 where none did and a rule cannot be evaluated or none can fire, else with 0. \
 Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
 from the end of the capture, +5m from its start.";
@@ -83,7 +83,7 @@ pub struct RulesArgs {
 enum Command {
     /// Check rule files, and what a run lacks for them
     Check(CheckArgs),
-    /// Tell which alerts would have fired over a run, when and why
+    /// Show which alerts would have fired over a run, when and why
     Replay(ReplayArgs),
     /// Run the tests of rules that promtool runs
     Test(TestArgs),
@@ -124,7 +124,7 @@ struct ReplayArgs {
     span: Span,
 }
 
-/// When rules are evaluated, and what is told of them.
+/// When rules are evaluated, and what is reported of them.
 #[derive(Debug, Args)]
 struct Span {
     /// The interval of groups that state none
@@ -139,13 +139,13 @@ struct Span {
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
     timeout: String,
-    /// Tell how near rules came: the value nearest to each number, when, and for how long
+    /// Show how near rules came: the value nearest to each number, when, and for how long
     #[arg(long, value_enum, value_name = "RULES", num_args = 0..=1, require_equals = true,
           default_missing_value = "quiet")]
     near: Option<NearRules>,
 }
 
-/// The rules of which it is told how near they came.
+/// The rules of which it is reported how near they came.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum NearRules {
     /// Those that stayed quiet
@@ -236,7 +236,7 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
             if let Some(loss) = &replayed.loss {
                 value["damage"] = json!(Damaged::new(loss));
             }
-            output::line(&canonical_json(&value))?;
+            output::write(format!("{}\n", canonical_json(&value)).as_bytes())?;
         }
         Format::Text => {
             if let Some(loss) = &replayed.loss {

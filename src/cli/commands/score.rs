@@ -27,11 +27,11 @@ what a truth is). Exits with 4 where fewer first causes are right in mode and pl
 
 \"said\" is the first cause, and = where it is the truth's; top-1 says whether its place is right \
 too, \"place\" whether the place is. \"onset\" is how long after the true instant the stated onset \
-lies (before it where negative), \"detected\" how long after it a fault was first told and \
+lies (before it where negative), \"detected\" how long after it a fault was first reported and \
 \"named\" how long until the right one was, to 15 s, and \"false\" counts causes that are not the \
 truth's.
 
-The baselines are told the true instant of the injection. Better is who alone is right; of two \
+The baselines are given the true instant of the injection. Better is who alone is right; of two \
 that are, who also says what was planned, names it sooner, or has the nearer onset.";
 
 /// Arguments of `score`.
@@ -144,7 +144,7 @@ fn text(lines: &[RunScore], each_class: bool) -> String {
         damaged.map(|(run, damage)| format!("{run} is {damage}\n")).collect();
     let mut text = damaged.concat();
     text.push_str(&report::table(&rows));
-    text.push_str("\nBeside the baselines, which are told the true instant of the injection\n");
+    text.push_str("\nBeside the baselines, which are given the true instant of the injection\n");
     let detail = if each_class { Detail::EachClass } else { Detail::All };
     text.push_str(&report::table(&comparison(lines, detail)));
     text

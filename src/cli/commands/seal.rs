@@ -47,7 +47,7 @@ pub struct SealArgs {
     /// A run's name, `latest`, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The file that tells what was done to the cluster
+    /// The file that says what was done to the cluster
     #[arg(long, value_name = "FILE")]
     truth: PathBuf,
     /// Only check that the run is there and the truth can be scored

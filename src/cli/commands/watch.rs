@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tokio::sync::watch::Receiver;
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::command;
@@ -23,10 +24,12 @@ use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
-use crate::model::{RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{
+    RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms,
+};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
-    Segments, close,
+    Segments, Stop, close,
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
@@ -61,7 +64,7 @@ kind=incident`. The first Ctrl-C seals, a second one leaves at once.
 
 --exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is \
 withdrawn, or when the outcome changes; with --on change when a planned change does too, with \
---on all also when a finding does. The first one comes when there is something of these to tell. \
+--on all also when a finding does. The first one comes with the first of these. \
 It holds `verdict` as of `operator replay --format json`, and `notices`, what is new in it. One \
 runs at a time; while it does, the newest verdict waits. One that takes longer than \
 --exec-timeout, or than 10 s for each of three attempts to post, is ended.
@@ -85,11 +88,11 @@ faults at most.";
 pub struct WatchArgs {
     #[command(flatten)]
     live: LiveArgs,
-    /// What --exec and --webhook are told of
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Who is told")]
+    /// What --exec and --webhook are notified of
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Notifications")]
     on: On,
     /// A command of the shell that gets each new verdict as JSON on its standard input
-    #[arg(long, value_name = "COMMAND", help_heading = "Who is told")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Notifications")]
     exec: Option<String>,
     /// How long that command may run before it is killed, with all that it started
     #[arg(
@@ -97,7 +100,7 @@ pub struct WatchArgs {
         value_name = "DURATION",
         default_value = "30s",
         requires = "exec",
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     exec_timeout: String,
     /// A URL to which each new verdict is posted as JSON
@@ -106,7 +109,7 @@ pub struct WatchArgs {
         value_name = "URL",
         env = "OPERATOR_WEBHOOK",
         hide_env_values = true,
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     webhook: Option<String>,
     /// An Alertmanager's base URL, to which faults are posted as alerts, and as resolved when they end
@@ -115,7 +118,7 @@ pub struct WatchArgs {
         value_name = "URL",
         env = "OPERATOR_ALERTMANAGER",
         hide_env_values = true,
-        help_heading = "Who is told"
+        help_heading = "Notifications"
     )]
     alertmanager: Option<String>,
     /// Ask every member and store for its log of each incident, when the incident's segment is complete
@@ -123,7 +126,7 @@ pub struct WatchArgs {
     logs: bool,
 }
 
-/// What hooks are told of.
+/// What hooks are notified of.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum On {
     /// Faults: one begins, changes, ends or is withdrawn
@@ -232,13 +235,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let sources = Sources::of(&plan, pd, prometheus)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
-    if let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) {
-        let past = recording::history(&plan, writer, copier, range, &stop, &watchers).await?;
-        writer = past.0;
-        if past.1 == Ending::Abandoned {
-            return Err(CliError::Interrupted.into());
-        }
-    }
+    writer = copy_past(&plan, writer, &sources, &stop, &watchers).await?;
     let (feed, news) = LiveFeed::new(reads);
     let alerts = notified.alertmanager.as_ref().map(|_| Alerts::new(run.clone(), begun));
     let monitor = Monitor {
@@ -251,6 +248,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
+        scraped_by: if plan.sources.scrape { ScrapedBy::Recorder } else { ScrapedBy::Prometheus },
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,
@@ -268,16 +266,45 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let ending = ending?;
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
+    conclude(global, &plan, (&run, incident, ending), logs)
+}
+
+/// Closes the last segment, asks for the logs of its incident, and reports it.
+fn conclude(
+    global: &Global,
+    plan: &Plan,
+    (run, incident, ending): (&RunName, Incident, Ending),
+    logs: Option<IncidentLogs>,
+) -> anyhow::Result<()> {
+    let last = close(&global.dir, run, incident, ending).unwrap_or_else(|| plan.path.clone());
     if let Some(logs) = logs {
         logs.ask(&last);
         logs.finish();
     }
-    report(global, &last, &run, ending)?;
-    if ending == Ending::Sealed {
-        recording::refuse_empty(&plan, &last)?;
+    report(global, &last, run, ending)?;
+    if ending.is_sealed() {
+        recording::refuse_empty(plan, &last)?;
     }
-    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+    match ending {
+        Ending::Sealed => Ok(()),
+        Ending::Early => Err(CliError::EndedEarly { path: escape_path(&last) }.into()),
+        Ending::Abandoned => Err(CliError::Interrupted.into()),
+    }
+}
+
+/// Copies the past out of Prometheus that a new recording needs as a baseline.
+async fn copy_past(
+    plan: &Plan,
+    writer: CaptureWriter,
+    sources: &Sources,
+    stop: &Receiver<Stop>,
+    watchers: &Watchers<'_>,
+) -> anyhow::Result<CaptureWriter> {
+    let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) else {
+        return Ok(writer);
+    };
+    let (writer, ending) = recording::history(plan, writer, copier, range, stop, watchers).await?;
+    if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(writer) }
 }
 
 /// An audience that also serves the faults that last, where the recorder listens.

@@ -1,6 +1,6 @@
 //! Checks of the command line itself: prints clap's errors, and refuses passwords in arguments.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::terminal::output::{self, Color};
 use crate::cli::terminal::remarks;
+use crate::cli::{DEFAULT_DIR, lookup};
 use crate::model::escape;
 use crate::pd::without_userinfo;
 use crate::source::names_user;
@@ -18,14 +19,24 @@ use crate::source::names_user;
 /// Arguments that are URLs.
 const URLS: [&str; 4] = ["pd", "prometheus", "webhook", "url"];
 
-/// The arguments with `replay` before a file where a subcommand is expected: `operator FILE`.
+/// The arguments with `replay` before a file or the name of a run where a subcommand is expected: `operator FILE`.
 pub fn with_replay(command: &clap::Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
     let Some(first) = arguments.get(1) else { return arguments };
     let names_a_command = first == "help" || command.find_subcommand(first).is_some();
-    if !names_a_command && Path::new(first).is_file() {
+    if !names_a_command && is_capture(first) {
         arguments.insert(1, "replay".into());
     }
     arguments
+}
+
+/// Whether a text is a file, looks like the path of one, or is the name of a run.
+fn is_capture(text: &OsStr) -> bool {
+    let shown = text.to_string_lossy();
+    let is_path = shown.contains('/') || shown.ends_with(lookup::SUFFIX);
+    !shown.starts_with('-')
+        && (is_path
+            || Path::new(text).is_file()
+            || lookup::find(Path::new(DEFAULT_DIR), text).is_ok())
 }
 
 /// Prints clap's output: help and version on stdout, errors on stderr.
@@ -46,7 +57,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
         error.insert(kind, value);
     }
     let text = rendered(&error, std::io::stderr().is_terminal());
-    remarks::to_stderr(text.as_bytes());
+    remarks::to_stderr_in_lines(&text);
     Ok(Code::Usage)
 }
 
@@ -124,6 +135,8 @@ mod tests {
         assert_eq!(of("Cargo.toml"), 3);
         assert_eq!(of("src"), 2);
         assert_eq!(of("no-such-file"), 2);
+        assert_eq!(of("no/such/file"), 3);
+        assert_eq!(of("chaos-02"), 3);
         assert_eq!(of("--help"), 2);
         assert_eq!(with_replay(&command, vec!["operator".into()]).len(), 1);
     }

@@ -72,7 +72,7 @@ pub fn findings(nodes: &Nodes) -> Vec<Finding> {
     let undecided: Vec<String> = nodes.undecided_clusters.iter().map(Labels::to_string).collect();
     if !undecided.is_empty() {
         found.push(Finding::Foreign(
-            format!("nothing tells which of these clusters PD's is: {}", undecided.join(", ")),
+            format!("it is not known which of these clusters is PD's: {}", undecided.join(", ")),
             "name it with --cluster NAME",
         ));
     } else if missing.len() == all {

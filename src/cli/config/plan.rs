@@ -35,12 +35,12 @@ pub const RECORDING: &str = "Recording";
 /// Arguments of whatever records live: `record` and `watch`.
 #[derive(Debug, Default, Args)]
 pub struct LiveArgs {
-    /// Name of the run; without it, one from the subject and the time
+    /// Name of the run; without it, `watch`, or of `record` one from the subject and the time
     #[arg(long, value_name = "NAME", help_heading = RECORDING)]
     pub run: Option<String>,
     #[command(flatten)]
     pub sources: SourceArgs,
-    /// How long to record live
+    /// How long to record live, such as 10m; without it, until Ctrl-C
     #[arg(long = "for", value_name = "DURATION", help_heading = RECORDING)]
     pub length: Option<String>,
     /// How often Prometheus is copied, or each target scraped [default: 15s]
@@ -148,8 +148,7 @@ pub fn plan(
     let retention = args.retention.clone().or(file.retention()).retention()?;
     let run = match args.run.or(file.run) {
         Some(name) => RunName::new(&name)?,
-        None if retention.is_some() => RunName::new(ENDLESS_RUN)?,
-        None => unused_name(&global.dir, &stamped_name(subject.name(), now)?)?,
+        None => default_name(&global.dir, &subject, retention, now)?,
     };
     let from = from.or(file.from);
     // A flag that contradicts the file wins over it.
@@ -160,14 +159,13 @@ pub fn plan(
     let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
     let sources = subjects::complete(sources, &subject, asking)?;
     if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
-        let text = "nothing to record: give --pd, --tiup, --prometheus or --pd-log";
+        let text = "nothing to record: give --pd URL, --tiup CLUSTER or --prometheus URL";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;
     let by_default = !only_given && !sources.scrape;
     let mut selectors = if by_default { subject.selectors() } else { Vec::new() };
-    let given = file.r#match.iter().chain(&args.matches);
-    selectors.extend(given.map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?);
+    selectors.extend(parsed(file.r#match.iter().chain(&args.matches))?);
     let interval = match args.interval.or(file.interval) {
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,
@@ -200,6 +198,23 @@ pub fn plan(
         listen,
         retention,
     })
+}
+
+/// The name of a run to which nobody gave one.
+fn default_name(
+    dir: &Path,
+    subject: &Subject,
+    retention: Option<Retention>,
+    now: Timestamp,
+) -> anyhow::Result<RunName> {
+    match retention {
+        Some(_) => Ok(RunName::new(ENDLESS_RUN)?),
+        None => unused_name(dir, &stamped_name(subject.name(), now)?),
+    }
+}
+
+fn parsed<'a>(selectors: impl Iterator<Item = &'a String>) -> anyhow::Result<Vec<Selector>> {
+    Ok(selectors.map(|text| Selector::parse(text)).collect::<Result<_, _>>()?)
 }
 
 /// The name, or, where a capture has it, the first of `NAME-2`, `NAME-3` and so on that none has: recordings of two

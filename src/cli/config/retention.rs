@@ -111,7 +111,7 @@ pub fn listener(run: RunName, format: Format, reporter: Arc<Mutex<Reporter>>) ->
                 event["schema"] = json!(1);
                 event["run"] = json!(run);
                 // A reader that has closed stdout does not end a recording.
-                if let Err(error) = reporter.result(&event.to_string()) {
+                if let Err(error) = reporter.document(&event) {
                     tracing::debug!(%error, "nobody reads what becomes of the segments");
                 }
             }

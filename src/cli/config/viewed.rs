@@ -69,6 +69,11 @@ impl ViewArgs {
         self.from.is_none() && self.to.is_none() && self.at.is_none()
     }
 
+    /// Whether what is judged is seen from the end of the run.
+    pub fn is_from_the_end(&self) -> bool {
+        self.to.is_none() && self.at.is_none()
+    }
+
     /// The same flags for another command, each with a space before it; empty where none was given.
     pub fn as_text(&self) -> String {
         let ToldArgs { cluster, nodes } = &self.told;
@@ -105,6 +110,12 @@ pub fn window(whole: TimeRange, from: Option<&str>, to: Option<&str>) -> anyhow:
     if from.is_some() && to.is_some() && start >= end {
         let text = format!("--from {start} is not before --to {end}; {covers}");
         return Err(CliError::Usage(text).into());
+    }
+    if from.is_some() && start >= whole.end {
+        return Err(CliError::Usage(format!("--from {start} is after the end: {covers}")).into());
+    }
+    if to.is_some() && end <= whole.start {
+        return Err(CliError::Usage(format!("--to {end} is before the start: {covers}")).into());
     }
     let range = TimeRange::new(start, end);
     if (from.is_some() || to.is_some()) && !range.overlaps(&whole) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
 
-use super::output::{Format, json_text};
+use super::output::Format;
 use super::progress::Reporter;
 use crate::diagnose::{Notice, Outcome, Subject, Turn, Verdict};
 use crate::model::{Timestamp, escape};
@@ -25,13 +25,13 @@ pub fn audience(reporter: Arc<Mutex<Reporter>>, format: Format) -> Audience {
 fn show(reporter: &Reporter, format: Format, judged: &Judged<'_>) -> std::io::Result<()> {
     let Judged { run, verdict, notices, is_turn } = judged;
     match format {
-        Format::Json if *is_turn => reporter.result(&json_text(&judged.document())),
+        Format::Json if *is_turn => reporter.document(&judged.document()),
         Format::Json => notices.iter().try_for_each(|notice| {
             let event = json!({
                 "schema": 1, "event": "notice", "run": run, "at": verdict.as_of_ms,
                 "notice": notice,
             });
-            reporter.result(&json_text(&event))
+            reporter.document(&event)
         }),
         Format::Text => {
             notices.iter().try_for_each(|notice| reporter.result(&line(verdict.as_of_ms, notice)))

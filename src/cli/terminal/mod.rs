@@ -4,3 +4,4 @@ pub(super) mod judgements;
 pub(super) mod output;
 pub(super) mod progress;
 pub(super) mod remarks;
+mod width;

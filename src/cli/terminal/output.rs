@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::cli::terminal::width;
 use crate::model::{escape, escape_json};
 
 /// The format of results that every command has.
@@ -88,18 +89,15 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot write to stdout: {error}")))
 }
 
-/// Writes one line to stdout, [escaped](escape).
+/// Writes one line of text to stdout, [escaped](escape), which is broken where it is longer than a line of the
+/// terminal.
 ///
 /// # Errors
 ///
 /// As [`write`].
 pub fn line(text: &str) -> io::Result<()> {
-    write(format!("{}\n", escape(text)).as_bytes())
-}
-
-/// A document as one line of JSON, [escaped](escape_json).
-pub fn json_text(document: &serde_json::Value) -> String {
-    escape_json(&document.to_string()).into_owned()
+    let text = width::shown(&escape(text), width::columns(io::stdout()));
+    write(format!("{text}\n").as_bytes())
 }
 
 /// Writes `value` to stdout as one line of JSON.
@@ -109,7 +107,7 @@ pub fn json_text(document: &serde_json::Value) -> String {
 /// As [`write`].
 pub fn json_line(value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string(value).map_err(io::Error::other)?;
-    line(&escape_json(&text))
+    write(format!("{}\n", escape_json(&text)).as_bytes())
 }
 
 /// Writes `value` to stdout as an indented JSON document.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
+use crate::diagnose::counted;
 use crate::model::{Timestamp, duration_text, escape};
 use crate::record::{HistoryEstimate, HistoryProgress, Progress};
 use crate::report;
@@ -89,12 +90,12 @@ impl Reporter {
             per_hour.map(|bytes| format!(" ({}/h)", report::size(bytes))).unwrap_or_default();
         let standing = self.standing.iter().map(|text| format!("{text}  ")).collect::<String>();
         self.say(progress.at, &format!(
-            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {} gaps{failing}  {}{projected}{full}",
+            "{standing}{}  {} samples ({rate:.0}/s)  {} series  {} PD answers  {}{failing}  {}{projected}{full}",
             duration_text(elapsed_ms),
             report::count(progress.samples),
             report::count(progress.series),
             report::count(progress.pd_answers),
-            progress.gaps,
+            counted(progress.gaps, "gap"),
             report::size(progress.file_bytes),
         ));
     }
@@ -185,15 +186,28 @@ impl Reporter {
         }
     }
 
-    /// Prints a result on stdout, without disturbing the status line.
+    /// Prints a line of text on stdout, without disturbing the status line.
     ///
     /// # Errors
     ///
     /// An I/O error where stdout is closed.
     pub fn result(&self, text: &str) -> std::io::Result<()> {
+        self.undisturbed(|| output::line(text))
+    }
+
+    /// Prints a document as one line of JSON on stdout, without disturbing the status line.
+    ///
+    /// # Errors
+    ///
+    /// An I/O error where stdout is closed.
+    pub fn document(&self, document: &serde_json::Value) -> std::io::Result<()> {
+        self.undisturbed(|| output::json_line(document))
+    }
+
+    fn undisturbed(&self, print: impl FnOnce() -> std::io::Result<()>) -> std::io::Result<()> {
         match &self.display {
-            Display::Bar(bar) => bar.suspend(|| output::line(text)),
-            Display::Plain | Display::Quiet | Display::Json => output::line(text),
+            Display::Bar(bar) => bar.suspend(print),
+            Display::Plain | Display::Quiet | Display::Json => print(),
         }
     }
 

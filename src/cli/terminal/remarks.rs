@@ -14,6 +14,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::cli::terminal::output::Color;
+use crate::cli::terminal::width;
 use crate::model::escape;
 use crate::source::Redactor;
 
@@ -26,9 +27,10 @@ pub fn hide(secrets: &Redactor) {
     HIDDEN.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
 }
 
-/// Writes a line to stderr.
+/// Writes a line to stderr, which is broken where it is longer than a line of the terminal.
 pub fn remark(text: &str) {
-    to_stderr(format!("{}\n", shown(text)).as_bytes());
+    let text = width::shown(&shown(text), width::columns(io::stderr()));
+    to_stderr(format!("{text}\n").as_bytes());
 }
 
 /// A text without the secrets, escaped.
@@ -39,6 +41,11 @@ fn shown(text: &str) -> String {
 /// A text without the secrets that were passed to [`hide`].
 pub fn without_secrets(text: &str) -> String {
     HIDDEN.read().unwrap_or_else(PoisonError::into_inner).redact(text).to_string()
+}
+
+/// Writes lines to stderr that the caller has escaped, each broken where it is longer than a line of the terminal.
+pub fn to_stderr_in_lines(text: &str) {
+    to_stderr(width::shown_lines(text, width::columns(io::stderr())).as_bytes());
 }
 
 /// Writes bytes to stderr that the caller has escaped.

@@ -6,6 +6,7 @@ pub(super) mod drawing;
 pub(super) mod finding;
 mod hosts;
 mod log_lines;
+pub(super) mod names;
 mod plans;
 mod settings;
 mod silence;

@@ -296,7 +296,7 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         against: claim.against.clone(),
         unchecked: claim.unchecked.iter().cloned().chain(damaged).collect(),
         explains: Vec::new(),
-        advice: Some(mode.advice),
+        advice: Some(claim.advice.unwrap_or(mode.advice)),
     }
 }
 

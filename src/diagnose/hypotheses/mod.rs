@@ -12,6 +12,7 @@ pub(super) mod mode;
 pub(super) mod observed;
 pub(super) mod planned_stops;
 mod ranking;
+mod readings;
 pub(super) mod slow_nodes;
 mod summary;
 pub(super) mod why_not;

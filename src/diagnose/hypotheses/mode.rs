@@ -180,6 +180,8 @@ pub struct Claim {
     /// What would have to be observed to decide whether the claim holds. Where there is no other
     /// cause, the verdict says that this cannot be decided.
     pub depends_on: Option<Unchecked>,
+    /// What a person does about it, where that is not what the mode says.
+    pub advice: Option<Advice>,
 }
 
 impl Claim {
@@ -205,6 +207,7 @@ impl Claim {
             against: Vec::new(),
             unchecked: Vec::new(),
             depends_on: None,
+            advice: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here makes a claim.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::diagnose::evidence::Evidence;
@@ -11,7 +12,7 @@ use crate::diagnose::hypotheses::slow_nodes::{SlowNode, slow_members, slow_store
 use crate::diagnose::observations::tracks::Track;
 use crate::diagnose::observations::{
     self, ChangedSettings, Drain, HostSign, HungMember, LeaderChange, Logged, MemberOutage, Moved,
-    Outage, Rise, SchedulerChange, Shift, leaving,
+    Nearest, Outage, Rise, SchedulerChange, Shift, leaving,
 };
 use crate::diagnose::survey::{Unusual, unusual};
 use crate::diagnose::thresholds::AFTERMATH_MS;
@@ -68,6 +69,8 @@ pub struct ObservedWindow<'a> {
     pub logged: Vec<(Logged, FindingRef)>,
     /// What machines, Kubernetes and probes say of nodes, each with its finding.
     pub host_signs: Vec<(HostSign, FindingRef)>,
+    /// How near quantities came to the limits of modes, where somebody asks for that.
+    pub(in crate::diagnose) near_limits: Option<RefCell<Vec<Nearest>>>,
 }
 
 impl<'a> ObservedWindow<'a> {
@@ -140,6 +143,14 @@ impl<'a> ObservedWindow<'a> {
             unusual: unusual(&evidence.survey, &evidence.nodes),
             logged,
             host_signs,
+            near_limits: None,
+        }
+    }
+
+    /// Notes how near a quantity came to a limit of a mode, where somebody asks for that.
+    pub(in crate::diagnose) fn note(&self, near: impl FnOnce() -> Option<Nearest>) {
+        if let Some(noted) = &self.near_limits {
+            noted.borrow_mut().extend(near());
         }
     }
 

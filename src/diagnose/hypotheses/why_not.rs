@@ -11,6 +11,8 @@ use crate::diagnose::hypotheses::judge::{diagnose, hypotheses};
 use crate::diagnose::hypotheses::mode::Advice;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role};
+use crate::diagnose::hypotheses::readings::readings;
+use crate::diagnose::observations::Nearest;
 use crate::model::Timestamp;
 
 /// What became of one failure mode.
@@ -28,6 +30,8 @@ pub struct WhyNot {
     pub needs: Vec<NeededSource>,
     /// The metrics that it reads, ascending by name.
     pub metrics: Vec<ReadMetric>,
+    /// What the observations that it needs came to, beside their thresholds. Empty where it looks at events alone.
+    pub readings: Vec<Nearest>,
     /// What it claimed, in the order of the verdict; empty where nothing crossed its thresholds.
     pub claims: Vec<ClaimFate>,
     /// What tells it from the first cause of the verdict, where it looks like that and claims nothing.
@@ -105,6 +109,7 @@ pub fn why_not(evidence: &Evidence, name: &str) -> Option<WhyNot> {
         advice: mode.advice,
         needs: needs.collect(),
         metrics,
+        readings: readings(&mut observed, mode),
         claims,
         apart: apart.collect(),
     })

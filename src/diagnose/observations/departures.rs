@@ -74,8 +74,7 @@ pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure
     let mut found = Vec::new();
     let mut next = 0;
     while next < points.len() {
-        let recent = &normal[normal.len().saturating_sub(BASELINE_POINTS)..];
-        let stretch = normal_of(recent, threshold).and_then(|normal| {
+        let stretch = normal_before(&normal, threshold).and_then(|normal| {
             let length = stretch_length(&points[next..], normal.limit);
             (length > 0).then_some((normal, length))
         });
@@ -100,12 +99,17 @@ pub fn departures(track: &Track, threshold: DepartureThreshold) -> Vec<Departure
 
 /// What is normal for a track before one of its points.
 #[derive(Clone, Copy, Debug)]
-struct Normal {
+pub(super) struct Normal {
     baseline: f64,
     /// How far a point may lie above the baseline by noise alone.
     noise: f64,
     /// From this value on, a point departs.
-    limit: f64,
+    pub(super) limit: f64,
+}
+
+/// What is normal after these points, of which the last count; `None` where they are too few.
+pub(super) fn normal_before(points: &[f64], threshold: DepartureThreshold) -> Option<Normal> {
+    normal_of(&points[points.len().saturating_sub(BASELINE_POINTS)..], threshold)
 }
 
 /// What is normal after these points; `None` where they are too few. Six median deviations keep a noisy track quiet: for normal noise

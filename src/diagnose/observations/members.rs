@@ -99,6 +99,18 @@ impl FailedRequests {
     }
 }
 
+/// Every stretch of failed requests to a member: when it began, and for how many milliseconds it lasted.
+pub fn failed_stretches(evidence: &Evidence, name: &str) -> impl Iterator<Item = (Timestamp, i64)> {
+    let asks = evidence.pd.members.get(name).map_or(&[][..], |history| history.asks.as_slice());
+    let runs = asks.chunk_by(|a, b| a.failed.is_some() == b.failed.is_some());
+    runs.filter_map(move |run| {
+        let (first, last) = (run.first()?, run.last()?);
+        first.failed.as_ref()?;
+        let next = asks.iter().find(|ask| ask.at > last.at && ask.failed.is_none());
+        Some((first.at, next.map_or(evidence.as_of, |ask| ask.at) - first.at))
+    })
+}
+
 fn failed_requests(evidence: &Evidence, name: &str) -> Vec<FailedRequests> {
     let Some(history) = evidence.pd.members.get(name) else { return Vec::new() };
     let mut found = Vec::new();

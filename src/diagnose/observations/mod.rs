@@ -16,6 +16,7 @@ mod load;
 mod log_lines;
 mod members;
 mod moment;
+mod nearest;
 mod outages;
 mod pd_dates;
 pub(super) mod pd_history;
@@ -57,6 +58,7 @@ pub use moment::{
     LostStore, NeverEmpty, Unhealthy, is_moment, lost_stores, max_replicas, never_empty, unhealthy,
     with_one_url,
 };
+pub use nearest::{Nearest, heartbeats_missed, messages_undelivered, requests_failed};
 pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_never_up};
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
@@ -66,10 +68,10 @@ pub use served::{ClientRequests, Served};
 pub use settings::{
     ChangedSettings, ChangedValue, DifferingSetting, changed_settings, differing_settings,
 };
-pub use shift::{Shift, shifts};
+pub use shift::{Shift, share, shifts};
 pub use silence::{FailedScrapes, Silence, dated_by_pd, listed_at};
 pub use stages::{
-    MEMBER_QUANTITIES, STORE_QUANTITIES, Slow, Stage, has_one_of, has_only_reads, is_measured,
-    slow, unchanged,
+    MEMBER_QUANTITIES, Quantity, STORE_QUANTITIES, Slow, Stage, has_one_of, has_only_reads,
+    is_measured, slow, track, unchanged,
 };
 pub use states::{Lasting, StateKind, lasting_states};

@@ -72,7 +72,7 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
 }
 
 /// A store's share of all requests over time, from 0 to 1.
-fn share(own: &Track, all: &Track) -> Track {
+pub fn share(own: &Track, all: &Track) -> Track {
     let point = |total: &Point| {
         let own = mean_over(own, TimeRange::new(total.since, total.at))?;
         (total.value >= LEAST).then(|| Point { value: own / total.value, ..*total })

@@ -195,8 +195,18 @@ pub struct Unreachable {
     pub reports: f64,
 }
 
-/// All stretches of undeliverable messages, ascending by onset, reporter and missing store.
+/// The stretches of undeliverable messages that are enough to show a broken link, ascending by onset, reporter and
+/// missing store.
 pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
+    let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
+    let mut found = undeliverable(evidence);
+    found.retain(|one| one.reports >= least);
+    found.sort_by_key(|one| (one.silence.missed, one.by, one.to));
+    found
+}
+
+/// All stretches of undeliverable messages, in the order of the series.
+pub fn undeliverable(evidence: &Evidence) -> Vec<Unreachable> {
     let table = &evidence.series;
     let mut found = Vec::new();
     for series in table.metric("tikv_server_report_failure_msg_total") {
@@ -242,9 +252,6 @@ pub fn unreachable(evidence: &Evidence) -> Vec<Unreachable> {
             found.push(open);
         }
     }
-    let least = evidence.thresholds.at("undeliverable", REPORTS_AT_LEAST);
-    found.retain(|one| one.reports >= least);
-    found.sort_by_key(|one| (one.silence.missed, one.by, one.to));
     found
 }
 

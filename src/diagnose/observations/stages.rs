@@ -63,6 +63,11 @@ pub fn has_one_of(labels: &Labels, (name, values): (&str, &str)) -> bool {
 }
 
 impl Quantity {
+    /// From which values on it counts as slow.
+    pub fn threshold(&self) -> DepartureThreshold {
+        self.threshold
+    }
+
     /// Whether a series with these labels counts.
     fn keeps(&self, labels: &Labels) -> bool {
         self.only.is_none_or(|only| has_one_of(labels, only))

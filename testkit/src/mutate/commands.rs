@@ -19,7 +19,7 @@ use operator::model::{Event, EventKind, TimeRange, Timestamp, canonical_json, jo
 use operator::promql::{Dialect, Engine, EngineOptions, Expression};
 use operator::report::report_of;
 use operator::report::{
-    Called, Color, Diagnosed, PageContent, explain_text, html_page, markdown, query_csv,
+    Called, Color, Diagnosed, PageContent, Seen, explain_text, html_page, markdown, query_csv,
     query_text, replay_json, replay_text, rules_text, run_report,
 };
 use operator::rules::{self, External, Near, RuleFile, Settings};
@@ -73,7 +73,8 @@ fn replay(path: &Path, part: Option<i64>) -> Result<()> {
     let (evidence, verdict) = window.judged_as_of(as_of)?;
     canonical_json(&verdict);
     for finding in &verdict.findings {
-        explain_text(finding, &draw(&evidence, finding), evidence.window, (80, Color::Plain));
+        let (seen, drawn) = (Seen { as_of, is_end: part.is_none() }, draw(&evidence, finding));
+        explain_text((finding, &finding.id), seen, &drawn, evidence.window, (80, Color::Plain));
     }
     if part.is_none() {
         let report = run_report(session.load(View::WHOLE)?, &session)?;

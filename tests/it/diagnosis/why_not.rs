@@ -36,3 +36,22 @@ fn a_mode_that_looks_like_the_cause_says_what_tells_them_apart() {
     let crash = of("chaos-02", "store_crash").expect("it is a mode");
     assert!(crash.apart.is_empty());
 }
+
+#[test]
+fn a_mode_says_how_near_its_observations_came_to_their_thresholds() {
+    let metric = "raft_engine_sync_log_duration_seconds, mean";
+    let reading = |run: &str| {
+        let why = of(run, "slow_disk").expect("it is a mode");
+        why.readings.into_iter().find(|one| one.what == metric).expect("the mode reads it")
+    };
+    let slow = reading("chaos-03");
+    assert!(slow.is_crossed() && slow.target == "store 1" && slow.held >= slow.hold, "{slow:?}");
+    let quiet = reading("chaos-01");
+    assert!(!quiet.is_crossed() && quiet.value > 0.0 && quiet.threshold > 0.0, "{quiet:?}");
+    let crash = of("chaos-02", "store_crash").expect("it is a mode");
+    let silence = crash.readings.first().expect("heartbeats come first");
+    assert_eq!((silence.threshold, silence.target.as_str()), (30.0, "store 4"), "{silence:?}");
+    assert!((200.0..240.0).contains(&silence.value), "{silence:?}");
+    let stall = of("chaos-02", "write_stall").expect("it is a mode");
+    assert!(stall.readings.iter().any(|one| one.what.contains("tikv_engine_write_stall_reason")));
+}

@@ -3,6 +3,7 @@
 mod closed;
 mod escapes;
 mod secrets;
+mod width;
 
 use std::path::Path;
 

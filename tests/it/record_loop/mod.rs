@@ -111,6 +111,20 @@ fn copied(event: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_a_signal_ends_before_its_planned_end_is_sealed_and_exits_with_14() {
+    let scene = Scene::new().await;
+    let mut recorder = Program::start(operator().args(scene.arguments()).args(["--for", "10m"]));
+    let copied = recorder.event("a first copy", copied).await;
+    recorder.signal("INT");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(14), "{}", ended.errors);
+    assert!(ended.errors.contains("shorter than asked for"), "{}", ended.errors);
+    let last = recorder.last(|event| event["event"] == "end").expect("it says its end");
+    assert_eq!((&last["sealed"], &last["early"]), (&true.into(), &true.into()), "{last}");
+    scene.check(through(&copied));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_comes_back_leaves_no_hole_and_no_open_gap() {
     let scene = Scene::new().await;
     let mut recorder = scene.record();

@@ -13,7 +13,7 @@ use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::{
     Presence, Reachability, Silence, scraped_nodes, unscraped, was_never_up,
 };
-use crate::model::{Gap, SETTLE_MS, Source, TimeRange, Timestamp};
+use crate::model::{Gap, SETTLE_MS, ScrapedBy, Source, TimeRange, Timestamp};
 
 /// The declaration of this failure of the observer.
 pub const MODE: Mode = Mode {
@@ -41,8 +41,15 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<Claim> = unseen_stores(observed);
     found.extend(unseen_members(observed));
     found.extend(blind(observed));
+    if observed.evidence.scraped_by == ScrapedBy::Recorder {
+        found.iter_mut().for_each(|claim| claim.advice = Some(SCRAPED_ADVICE));
+    }
     found
 }
+
+/// What a person does where the recorder itself scrapes.
+const SCRAPED_ADVICE: Advice =
+    Advice { check: "from the recorder's machine: curl http://NODE:20180/metrics", ..MODE.advice };
 
 /// How many scrapes must fail: a single one is a hiccup.
 const FAILED: usize = 2;
@@ -92,9 +99,19 @@ fn unseen_members(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let mut claim = Claim::new(target, one.onset, one.uncertainty_ms(), 0.9);
             claim.end = one.end;
             claim.evidence.clone_from(&one.findings);
-            let who =
-                if one.recorder == Reachability::Silent { "the recorder" } else { "Prometheus" };
-            claim.but(&format!("only {who} does not hear it"))
+            let who = match (one.recorder, observed.evidence.scraped_by) {
+                (Reachability::Silent, ScrapedBy::Prometheus) => {
+                    "only the recorder does not hear it"
+                }
+                (Reachability::Silent, ScrapedBy::Recorder) => {
+                    "only the recorder's requests to PD fail, and its scrapes do not"
+                }
+                (_, ScrapedBy::Prometheus) => "only Prometheus does not hear it",
+                (_, ScrapedBy::Recorder) => {
+                    "only the recorder's scrapes fail, and its requests to PD do not"
+                }
+            };
+            claim.but(who)
         })
         .collect()
 }
@@ -133,9 +150,10 @@ fn blind(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     for (start, instances) in by_start {
         let all = instances.len() == scraped_nodes(observed.evidence).count();
         let target = if all {
-            Target::named(TargetKind::Observer, "prometheus")
+            Target::named(TargetKind::Observer, observed.evidence.scraped_by.name())
         } else {
-            let mut target = Target::named(TargetKind::Observer, "prometheus targets");
+            let name = format!("{} targets", observed.evidence.scraped_by.name());
+            let mut target = Target::named(TargetKind::Observer, &name);
             target.concerns = instances.iter().map(|(instance, _)| instance.clone()).collect();
             target
         };

@@ -32,7 +32,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let cut = unplanned(observed, Presence::CutOff).map(|outage| {
         let claim = claim(observed, outage, witnesses(outage));
         match outage.prometheus {
-            Reachability::Heard => claim.but("Prometheus hears it: it stands on the store's side"),
+            Reachability::Heard => {
+                let who = observed.evidence.scraped_by.text();
+                claim.but(&format!("{who} hears it: it stands on the store's side"))
+            }
             _ => claim,
         }
     });

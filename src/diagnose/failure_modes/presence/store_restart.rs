@@ -5,6 +5,7 @@ use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::planned_stops::is_short;
 use crate::diagnose::observations::Presence;
+use crate::model::ScrapedBy;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -30,7 +31,10 @@ pub const MODE: Mode = Mode {
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let short = unplanned(observed, Presence::Died)
         .filter(|outage| outage.restart.is_some_and(|restart| is_short(observed, restart, outage)));
-    let unknown = "what ended the old process: neither Prometheus nor PD tells";
+    let unknown = match observed.evidence.scraped_by {
+        ScrapedBy::Prometheus => "what ended the old process: neither Prometheus nor PD tells",
+        ScrapedBy::Recorder => "what ended the old process: neither metrics nor PD tell",
+    };
     short
         .map(|outage| {
             // A new start time is proof; only the reason is open.

@@ -174,7 +174,11 @@ fn moved_clock(observed: &ObservedWindow<'_>, name: &str, instance: &str) -> Opt
         range: TimeRange::new(first.at, last.at),
         uncertainty_ms: first.at - first.since,
         lasts: claim.end.is_none(),
-        text: format!("its timestamps move by {} s against Prometheus's clock", number(by / 1e3)),
+        text: format!(
+            "its timestamps move by {} s against {}'s clock",
+            number(by / 1e3),
+            observed.evidence.scraped_by.text()
+        ),
         read: (&format!("{TSO}{{type=\"tso\",instance=\"{instance}\"}}"), number(first.value)),
         plot: Vec::new(),
     }));

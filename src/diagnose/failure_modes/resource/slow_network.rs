@@ -55,12 +55,13 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.stores = vec![node.node];
             let shown = of_stage(observed, node, Stage::Network);
             claim = shown_by(observed, node, &shown, claim);
-            // A scrape alone shows only what Prometheus sees.
+            // A scrape alone shows only what the scraper sees.
             let only_scrapes =
                 node.slow.iter().all(|slow| slow.quantity.metric == "scrape_duration_seconds");
             if only_scrapes && shown.is_empty() {
                 claim.confidence = 0.45;
-                claim = claim.but("only Prometheus waits longer; PD does not");
+                let who = observed.evidence.scraped_by.text();
+                claim = claim.but(&format!("only {who} waits longer; PD does not"));
             }
             if waits_for_pd(observed, node) {
                 claim.confidence = claim.confidence.min(0.45);

@@ -4,9 +4,9 @@ use crate::diagnose::findings::finding::{FindingKind, Plot, PlotHow, Target, num
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::observations::Selected;
 use crate::diagnose::observations::invariants::above;
 use crate::diagnose::observations::tracks::{Point, Track};
+use crate::diagnose::observations::{Nearest, Selected};
 use crate::model::Labels;
 
 /// A limit that a quantity of a store must not reach.
@@ -37,6 +37,7 @@ pub fn crossings(
     for (store, known) in observed.evidence.nodes.stores.iter().enumerate() {
         let Some(instance) = known.instance.as_deref() else { continue };
         let track = of(instance);
+        observed.note(|| near(limit, &track, &known.name()));
         let Some(stretch) = above(&track, limit.least, limit.hold).into_iter().next() else {
             continue;
         };
@@ -74,6 +75,16 @@ pub fn crossings(
         found.push(claim);
     }
     found
+}
+
+/// How near a quantity of a store came to its limit.
+fn near(limit: &Limit<'_>, track: &Track, store: &str) -> Option<Nearest> {
+    let how = match limit.how {
+        PlotHow::Rate => ", a second",
+        _ => "",
+    };
+    let near = Nearest::to_limit(track, (limit.least, limit.hold))?;
+    Some(near.named(&format!("{}{how}", limit.metric), "", store))
 }
 
 /// The metric of the CPU time of TiKV's threads, in seconds.
