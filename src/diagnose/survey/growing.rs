@@ -16,11 +16,11 @@ const LEAST: usize = 2;
 /// The growth of a level over all that is known, where it is several times what it was, and `floor` more.
 pub fn growing(track: &Track, floor: f64) -> Option<StandingOut> {
     let points = &track.0;
-    let per_part = points.len() / PARTS;
-    if per_part < LEAST {
+    if points.len() < PARTS * LEAST {
         return None;
     }
-    let parts = points[points.len() - PARTS * per_part..].chunks(per_part);
+    let bound = |part: usize| part * points.len() / PARTS;
+    let parts = (0..PARTS).map(|part| &points[bound(part)..bound(part + 1)]);
     let middle = |part: &[Point]| median(part.iter().map(|point| point.value));
     let medians: Vec<f64> = parts.map(middle).collect::<Option<_>>()?;
     let (first, last) = (medians[0], medians[PARTS - 1]);
@@ -54,10 +54,13 @@ mod tests {
 
     #[test]
     fn a_level_that_only_grows_is_found_from_its_beginning() {
-        let found = growing(&track((0..40).map(|step| 200.0 + 500.0 * f64::from(step))), 1_000.0);
-        let found = found.expect("it grows");
+        let linear = |step: i32| 200.0 + 500.0 * f64::from(step);
+        let found = growing(&track((0..40).map(linear)), 1_000.0).expect("it grows");
         assert_eq!((found.onset.as_millis(), found.end), (0, None));
         assert_eq!((found.baseline, found.typical), (950.0, 18_950.0));
+        // What does not divide into ten parts is no part of the beginning that is left out.
+        let found = growing(&track((0..49).map(linear)), 1_000.0).expect("it grows");
+        assert!(found.baseline <= 1_200.0, "{found:?}");
     }
 
     #[test]
