@@ -248,6 +248,9 @@ pub enum OfCaptures {
         /// Only incidents with this in their name
         #[arg(long, default_value = "")]
         only: String,
+        /// Print the verdicts on held-out incidents too, and not only how many are named
+        #[arg(long)]
+        held_out: bool,
     },
     /// Judge everything that is quiet, planned or merely loaded: nothing in it may be called a fault
     Quiet {

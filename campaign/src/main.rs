@@ -107,7 +107,7 @@ fn of_captures(task: OfCaptures) -> Result<()> {
         OfCaptures::Logs { folder } => logs::run(&folder),
         OfCaptures::Margins { folders } => margins::run(&folders),
         OfCaptures::Incidents { folder: Some(folder), .. } => incidents::run(&folder),
-        OfCaptures::Incidents { folder: None, only } => rebuilt::run(&only),
+        OfCaptures::Incidents { folder: None, only, held_out } => rebuilt::run(&only, held_out),
         OfCaptures::Quiet { folders } => quiet::run(&folders),
         OfCaptures::Grid { folder, only } => grid::run(&folder, &only),
         OfCaptures::Leaks { exports, folders, seed } => share::leaks::run(exports, &folders, seed),

@@ -5,8 +5,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use operator::diagnose::{Outcome, Verdict};
-use testkit::incidents::{Half, Incident, all, quiet, third};
+use testkit::incidents::{Half, Incident, quiet, sets};
 use testkit::run::Run;
+
+/// What is printed of incidents: whoever changes a rule looks at no more than the counts of held-out ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    All,
+    Counts,
+}
 
 /// What came of the incidents of one half.
 #[derive(Default)]
@@ -20,7 +27,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn take(&mut self, incident: &Incident, kind: &str, run: &Run) {
+    fn take(&mut self, incident: &Incident, kind: &str, run: &Run, show: Show) {
         let verdict = run.verdict();
         self.judged += 1;
         let named = incident.is_named(run, &verdict);
@@ -32,6 +39,9 @@ impl Tally {
             true => self.missed.push(name),
             false if !named => self.wrong.push(name),
             false => {}
+        }
+        if show == Show::Counts {
+            return;
         }
         let word = match (named, led) {
             (true, true) => "ok",
@@ -45,11 +55,15 @@ impl Tally {
         }
     }
 
-    fn print(&self, half: &str) {
+    fn print(&self, half: &str, show: Show) {
         let Self { judged, named, led, wrong, missed } = self;
+        let listed = |names: &[String]| match show {
+            Show::All if !names.is_empty() => format!(": {}", names.join(", ")),
+            _ => String::new(),
+        };
         println!("{half}: {judged} judged, {named} named, {led} by what leads");
-        println!("    {} named otherwise: {}", wrong.len(), wrong.join(", "));
-        println!("    {} called healthy: {}", missed.len(), missed.join(", "));
+        println!("    {} named otherwise{}", wrong.len(), listed(wrong));
+        println!("    {} called healthy{}", missed.len(), listed(missed));
     }
 }
 
@@ -63,26 +77,33 @@ fn print(verdict: &Verdict) {
 }
 
 /// Judges every incident with `only` in its name, each with everything that was recorded and with what failure
-/// modes name alone; fails where the quiet run has a cause, or an incident is called healthy.
-pub fn run(only: &str) -> Result<()> {
+/// modes name alone; fails where the quiet run has a cause, or an incident is called healthy. Of incidents that are
+/// held out only the counts are printed, unless `held_out` is set.
+pub fn run(only: &str, held_out: bool) -> Result<()> {
     let quiet = quiet();
     let verdict = quiet.verdict();
     ensure!(verdict.outcome == Outcome::NoFault, "the quiet run: {}", verdict.summary);
-    let mut tallies: BTreeMap<(&str, Half), Tally> = BTreeMap::new();
-    for incident in all().filter(|one| one.name.contains(only)) {
-        let of_third = third().iter().any(|one| one.name == incident.name);
-        let set = if of_third { "third set" } else { "sets before" };
-        let tally = tallies.entry((set, incident.half)).or_default();
-        let run = incident.run(&quiet);
-        tally.take(incident, "whole", &run);
-        tally.take(incident, "lean", &incident.lean(&run, &quiet));
+    let show = |half: Half| match half {
+        Half::HeldOut if !held_out => Show::Counts,
+        _ => Show::All,
+    };
+    let mut tallies: BTreeMap<(usize, Half), Tally> = BTreeMap::new();
+    let names: Vec<&str> = sets().iter().map(|(name, _)| *name).collect();
+    for (name, incidents) in sets() {
+        let set = names.iter().position(|one| *one == name).expect("it is one of them");
+        for incident in incidents.iter().filter(|one| one.name.contains(only)) {
+            let tally = tallies.entry((set, incident.half)).or_default();
+            let (run, show) = (incident.run(&quiet), show(incident.half));
+            tally.take(incident, "whole", &run, show);
+            tally.take(incident, "lean", &incident.lean(&run, &quiet), show);
+        }
     }
     for ((set, half), tally) in &tallies {
-        let half = match half {
+        let word = match half {
             Half::Tuned => "fitted",
             Half::HeldOut => "held out",
         };
-        tally.print(&format!("{set}, {half}"));
+        tally.print(&format!("{}, {word}", names[*set]), show(*half));
     }
     let healthy: usize = tallies.values().map(|tally| tally.missed.len()).sum();
     ensure!(healthy == 0, "{healthy} called healthy");

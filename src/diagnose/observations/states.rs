@@ -70,12 +70,14 @@ pub fn lasting_states(evidence: &Evidence) -> Vec<Lasting> {
             continue;
         }
         let states = history.states.iter().map(|(at, name, _)| (*at, name.clone()));
-        let lost = |name: &String| ["Disconnected", "Down"].contains(&name.as_str());
-        let lost = stretches(evidence, states, lost).into_iter().filter_map(|one| {
+        let mut lost = stretches(evidence, states, |name: &String| is_lost(name));
+        if lost.is_empty() {
+            lost.extend(again_and_again(evidence, history));
+        }
+        found.extend(lost.into_iter().filter_map(|one| {
             let heard = last_heard(history, one.listed)?;
             Some(one.of(store, StateKind::Lost, heard))
-        });
-        found.extend(lost);
+        }));
         let scores = history.slow.iter().map(|(at, score)| (*at, *score));
         let slow = stretches(evidence, scores, |score: &u64| *score >= IS_SLOW).into_iter();
         found.extend(slow.map(|one| {
@@ -91,6 +93,34 @@ pub fn lasting_states(evidence: &Evidence) -> Vec<Lasting> {
         }));
     }
     found
+}
+
+fn is_lost(state: &str) -> bool {
+    ["Disconnected", "Down"].contains(&state)
+}
+
+/// How often PD must lose a store that comes back each time.
+const OFTEN: usize = 3;
+
+/// The stretch in which PD loses a store again and again, for a short time each, while its process runs on; `None`
+/// where it does not, or long ago.
+fn again_and_again(evidence: &Evidence, history: &StoreHistory) -> Option<Stretch> {
+    let mut was_lost = false;
+    let losses = history.states.iter().filter(|(_, name, _)| {
+        let begins = is_lost(name) && !was_lost;
+        was_lost = is_lost(name);
+        begins
+    });
+    let losses: Vec<(Timestamp, &str)> = losses.map(|(at, name, _)| (*at, name.as_str())).collect();
+    let ((first, _), (last, shown)) = (*losses.first()?, *losses.last()?);
+    let listed = evidence.pd.listings.last().copied().unwrap_or(evidence.as_of);
+    let often = losses.len() >= OFTEN && last - first >= LASTS_MS && listed - last < LASTS_MS;
+    (often && history.starts.len() <= 1).then(|| Stretch {
+        listed: first,
+        end: None,
+        shown: format!("{shown}, {} times", losses.len()),
+        interrupted_ms: 0,
+    })
 }
 
 /// When PD last heard the store before it listed it as lost; `None` where it never did.
@@ -159,7 +189,7 @@ fn stretches<T: std::fmt::Display>(
 mod tests {
     use super::*;
     use crate::diagnose::evidence::Parts;
-    use crate::model::TimeRange;
+    use crate::model::{NodeState, TimeRange};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
@@ -193,5 +223,30 @@ mod tests {
         let seldom: Vec<(i64, bool)> =
             (0..20).flat_map(|minute| [(60 * minute, true), (60 * minute + 10, false)]).collect();
         assert_eq!(of(&seldom), []);
+    }
+
+    #[test]
+    fn a_store_that_pd_loses_again_and_again_is_lost() {
+        let of = |losses: &[i64], starts: usize| {
+            let mut evidence =
+                Evidence::new(TimeRange::new(at(0), at(1200)), at(1200), Parts::default());
+            evidence.pd.listings = (0..120).map(|step| at(10 * step)).collect();
+            let up = (at(0), "Up".to_owned(), NodeState::Serving);
+            let states = losses.iter().flat_map(|second| {
+                let lost = (at(*second), "Disconnected".to_owned(), NodeState::Serving);
+                [lost, (at(second + 60), "Up".to_owned(), NodeState::Serving)]
+            });
+            let history = StoreHistory {
+                states: std::iter::once(up).chain(states).collect(),
+                starts: (0..starts).map(|start| (at(start as i64), start as i64)).collect(),
+                ..StoreHistory::default()
+            };
+            again_and_again(&evidence, &history).map(|one| (one.listed, one.shown))
+        };
+        let lost = Some((at(300), "Disconnected, 5 times".to_owned()));
+        assert_eq!(of(&[300, 500, 700, 900, 1100], 1), lost);
+        assert_eq!(of(&[900, 1100], 1), None);
+        assert_eq!(of(&[300, 500, 700], 1), None, "long ago");
+        assert_eq!(of(&[300, 500, 700, 900, 1100], 3), None, "it is restarted each time");
     }
 }

@@ -4,9 +4,13 @@
 //! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
 //! the verdict in `failure_modes/unexplained.rs`.
 
+mod clock;
 mod falling;
+mod from_start;
 mod grid;
+mod growing;
 mod quantity;
+mod quota;
 mod reduction;
 mod sign;
 mod standing_out;
@@ -18,7 +22,7 @@ pub use quantity::{Quantity, Reading};
 pub use reduction::{SeriesNumber, Surveyor};
 pub use sign::{Sign, SurveyFilter, is_surveyed};
 pub use standing_out::{StandingOut, can_stand_out, standing_out};
-pub use unusual::{Scope, Unusual, unusual};
+pub use unusual::{Course, Scope, Unusual, unusual};
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Survey;
 use super::grid::Grid;
 use super::quantity::{Quantity, Reading, SurveyedTarget};
-use super::sign::{is_waiting, sign_of};
+use super::sign::{is_now, is_waiting, sign_of};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
 
@@ -333,7 +333,7 @@ impl Sums {
         }
         // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
         let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
-        if may_be_level && (!only_rises || rested) {
+        if may_be_level && (!only_rises || rested) || is_now(metric) {
             let levels = self.steps.iter().flat_map(|steps| steps.level.iter().zip(&steps.seen));
             let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });
             readings.push((Reading::Level, levels.collect()));

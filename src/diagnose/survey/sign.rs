@@ -2,11 +2,14 @@
 //!
 //! More bytes, more calls and more memory are work, and work is no fault. What waits, what fails, and
 //! what takes long are signs of trouble in any program, and the names of metrics say which of these
-//! they count. Work that stops is a sign too: what serves requests or makes progress.
+//! they count. Work that stops is a sign too: what serves requests or makes progress. So is what is held and not
+//! given back, and a quota that is used up.
 
 use std::collections::HashMap;
 
+use super::clock::{clock, clock_of};
 use super::quantity::{Quantity, Reading};
+use super::quota::is_of_quota;
 use crate::model::Labels;
 
 /// What a quantity is a sign of, when it rises; work is one when it falls.
@@ -20,6 +23,12 @@ pub enum Sign {
     Slow,
     /// Work that is done: requests that are served, steps that are taken.
     Serving,
+    /// Something is held: goroutines, file descriptors.
+    Held,
+    /// The instant that progress has reached.
+    Progress,
+    /// What is used of a quota, or the quota.
+    Quota,
 }
 
 /// Words in names of what waits.
@@ -124,6 +133,13 @@ const SERVING: &[&str] = &[
     "write",
 ];
 
+/// Words in names of what a process holds while it uses it.
+const HELD: &[&str] = &["goroutine", "fd"];
+
+/// Words in names of levels, also where a level only rises: what is waiting now, and how far behind it is.
+const NOW: &[&str] =
+    &["pending", "running", "backlog", "inflight", "outstanding", "gap", "lag", "debt", "oldest"];
+
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
 
@@ -140,10 +156,13 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
     let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
     match quantity.reading {
+        Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
         Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
         Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
         Reading::Rate if is_serving(metric) && !has(WAITING) => Some(Sign::Serving),
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
+        Reading::Level if is_held(metric) => Some(Sign::Held),
+        Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
         _ => None,
     }
 }
@@ -181,7 +200,8 @@ fn named(metric: &str) -> Named {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
-    match is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME) {
+    let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
+    match is_kept || is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -190,6 +210,19 @@ fn named(metric: &str) -> Named {
 /// Whether a metric counts what waits.
 pub fn is_waiting(metric: &str) -> bool {
     has_word(metric, WAITING)
+}
+
+/// Whether a metric is a level whatever its course: it counts what is so now, and no event.
+pub fn is_now(metric: &str) -> bool {
+    !metric.ends_with("_count") && has_word(metric, NOW) && !has_word(metric, FAILING)
+        || is_held(metric)
+        || is_of_quota(metric)
+        || clock_of(metric).is_some()
+}
+
+/// Whether a metric counts what a process holds; one that ends with `_total` counts what it ever held.
+fn is_held(metric: &str) -> bool {
+    !metric.ends_with("_total") && has_word(metric, HELD)
 }
 
 fn is_sign(text: &str) -> bool {
@@ -240,7 +273,7 @@ const TARGET: [&str; 2] = ["job", "instance"];
 
 /// Whether one of the words, or its plural, stands in a name. An upper-case letter after a lower-case one
 /// begins a word.
-fn has_word(name: &str, words: &[&str]) -> bool {
+pub(super) fn has_word(name: &str, words: &[&str]) -> bool {
     words_of(name).any(|part| {
         let is_word = |word: &&str| {
             let (own, rest) = part.split_at_checked(word.len()).unwrap_or((part, ""));
@@ -301,6 +334,11 @@ mod tests {
             Some(Sign::Slow)
         );
         assert_eq!(sign("tikv_engine_bytes_per_write", Reading::Mean, None), None);
+        assert_eq!(sign("go_goroutines", Reading::Level, None), Some(Sign::Held));
+        assert_eq!(sign("process_open_fds", Reading::Level, None), Some(Sign::Quota));
+        let checkpoint = "tikv_log_backup_store_checkpoint_ts";
+        assert_eq!(sign(checkpoint, Reading::Level, None), Some(Sign::Progress));
+        assert_eq!(sign("tikv_concurrency_manager_max_ts", Reading::Level, None), None);
         let lost = Some(("type", "store_disconnected_count"));
         assert_eq!(sign("pd_cluster_status", Reading::Level, lost), Some(Sign::Waiting));
     }

@@ -42,17 +42,43 @@ const ON_THE_WAY: usize = 10;
 /// The fewest values of a stretch: three minutes at a step of 30 s.
 const HOLD: usize = 6;
 /// How many times the furthest value before each value of a stretch must be.
-const TIMES: f64 = 5.0;
+pub(super) const TIMES: f64 = 5.0;
+
+/// The least value, in the unit of a quantity, that can stand out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floor {
+    /// Above what was usual.
+    pub usual: f64,
+    /// Where nothing was there before, for at least [`NEVER`] values.
+    pub first: f64,
+}
+
+impl Floor {
+    /// The same in both cases.
+    pub const fn of(usual: f64) -> Self {
+        Self { usual, first: usual }
+    }
+
+    /// The least distance above the greatest of the usual values.
+    fn above(self, greatest: f64, usual: &[Point]) -> f64 {
+        match greatest == 0.0 && usual.len() >= NEVER {
+            true => self.first,
+            false => self.usual,
+        }
+    }
+}
+
+/// How many values of zero make a first occurrence of what follows: six minutes at a step of 30 s.
+const NEVER: usize = 12;
 
 /// Whether a grid has enough steps for anything to stand out.
 pub fn can_stand_out(grid: Grid) -> bool {
     grid.steps() >= BEFORE + HOLD
 }
 
-/// The stretches in which a quantity is above everything before, ascending in time. Below `floor`, in the
-/// unit of the quantity, no value stands out. A quantity that was negative has another zero, so that
+/// The stretches in which a quantity is above everything before, ascending in time. Below `floor` no value stands out. A quantity that was negative has another zero, so that
 /// multiples say nothing.
-pub fn standing_out(track: &Track, floor: f64) -> Vec<StandingOut> {
+pub fn standing_out(track: &Track, floor: Floor) -> Vec<StandingOut> {
     let points = &track.0;
     let mut found = Vec::new();
     let (mut next, mut since) = (BEFORE, 0);
@@ -77,10 +103,11 @@ fn stretch_at(
     points: &[Point],
     from: usize,
     usual: &[Point],
-    floor: f64,
+    floor: Floor,
 ) -> Option<(StandingOut, usize)> {
     let values = || usual.iter().map(|point| point.value);
     let greatest = values().fold(f64::MIN, f64::max);
+    let floor = floor.above(greatest, usual);
     let limit = (TIMES * greatest).max(greatest + floor);
     if points[from].value < limit || values().any(|value| value < 0.0) {
         return None;
@@ -115,20 +142,24 @@ pub(super) fn length_of(points: &[Point], is_far: impl Fn(f64) -> bool) -> usize
     length
 }
 
-/// The least value, in the unit of a quantity, that can stand out. What should never be stands out as soon as it
-/// is: a region without a leader, a store that PD has lost. A tenth of a second is long for
-/// anything that a store or PD does once; whether a histogram counts seconds its name says.
-pub fn floor_of(quantity: &Quantity, sign: Sign) -> f64 {
-    match (quantity.reading, sign) {
+/// The least value of a quantity that can stand out. What should never be stands out as soon as it is: a region
+/// without a leader, a store that PD has lost. What fails and never did before is few at first: three in a minute.
+/// A tenth of a second is long for anything that a store or PD does once; whether a histogram counts seconds its name
+/// says.
+pub fn floor_of(quantity: &Quantity, sign: Sign) -> Floor {
+    let metric = quantity.metric.as_str();
+    Floor::of(match (quantity.reading, sign) {
         (Reading::Level, _) if is_never(quantity) => 0.5,
+        (Reading::Rate, Sign::Failing) => return Floor { usual: 0.5, first: 0.05 },
         (Reading::Rate, _) => 0.5,
-        (Reading::Level, _) if quantity.metric.contains("milli") => 30_000.0,
-        (Reading::Level, _) if quantity.metric.contains("second") => 30.0,
-        (Reading::Level, _) if quantity.metric.contains("bytes") => 256e6,
+        (Reading::Level, Sign::Held) => 1_000.0,
+        (Reading::Level, _) if metric.contains("milli") => 30_000.0,
+        (Reading::Level, _) if metric.contains("second") => 30.0,
+        (Reading::Level, _) if metric.contains("bytes") => 256e6,
         (Reading::Level, _) => 50.0,
         (Reading::Mean, _) if quantity.is_in_seconds() => 0.1,
         (Reading::Mean, _) => 100_000.0,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +178,7 @@ mod tests {
         let mut values = vec![10.0, 12.0, 9.0, 11.0, 10.0, 12.0, 10.0];
         values.extend([900.0; 6]);
         values.push(11.0);
-        let found = standing_out(&track(&values), 50.0);
+        let found = standing_out(&track(&values), Floor::of(50.0));
         assert_eq!(found.len(), 1);
         let one = &found[0];
         assert_eq!((one.baseline, one.typical, one.times), (10.5, 900.0, 75.0));
@@ -161,7 +192,7 @@ mod tests {
     fn what_grows_on_its_way_begins_where_it_left_the_usual() {
         let mut values = vec![10.0; 16];
         values.extend((1..=20).map(|step| 10.0 + 20.0 * f64::from(step)));
-        let found = standing_out(&track(&values), 50.0);
+        let found = standing_out(&track(&values), Floor::of(50.0));
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].onset.as_millis(), found[0].end), (16 * 30_000, None));
     }
@@ -169,20 +200,34 @@ mod tests {
     #[test]
     fn bursts_noise_and_what_lies_below_the_floor_do_not_stand_out() {
         let calm = [10.0, 12.0, 9.0, 11.0, 10.0, 12.0];
-        let after =
-            |values: &[f64], floor: f64| standing_out(&track(&[&calm[..], values].concat()), floor);
+        let after = |values: &[f64], floor: f64| {
+            standing_out(&track(&[&calm[..], values].concat()), Floor::of(floor))
+        };
         assert_eq!(after(&[900.0, 900.0, 900.0, 900.0, 900.0, 10.0, 10.0], 50.0), []);
         assert_eq!(after(&[40.0; 8], 5.0), []);
         assert_eq!(after(&[100.0; 8], 500.0), []);
         let negative = [[-1.0; 6], [900.0; 6]].concat();
-        assert_eq!(standing_out(&track(&negative), 50.0), []);
+        assert_eq!(standing_out(&track(&negative), Floor::of(50.0)), []);
     }
 
     #[test]
     fn what_stands_out_is_usual_afterwards() {
         let values = [vec![10.0; 6], vec![900.0; 8], vec![10.0; 8], vec![900.0; 8]].concat();
-        assert_eq!(standing_out(&track(&values), 50.0).len(), 2);
+        assert_eq!(standing_out(&track(&values), Floor::of(50.0)).len(), 2);
         let again = [vec![10.0; 6], vec![900.0; 8], vec![850.0; 8]].concat();
-        assert_eq!(standing_out(&track(&again), 50.0).len(), 1);
+        assert_eq!(standing_out(&track(&again), Floor::of(50.0)).len(), 1);
+    }
+
+    #[test]
+    fn what_never_was_stands_out_sooner() {
+        let floor = Floor { usual: 0.5, first: 0.05 };
+        let after = |calm: &[f64]| {
+            let values = [calm, &[0.1; 8][..]].concat();
+            standing_out(&track(&values), floor).len()
+        };
+        assert_eq!(after(&[0.0; 24]), 1);
+        assert_eq!(after(&[0.0; 8]), 0, "too little is known");
+        let once = [[0.0; 12].to_vec(), vec![0.01], [0.0; 12].to_vec()].concat();
+        assert_eq!(after(&once), 0, "it was there before");
     }
 }

@@ -1,12 +1,17 @@
-//! What stands out beside a node's own past and beside its peers: what rises and should not, and work that stops.
+//! What stands out beside a node's own past and beside its peers: what rises and should not, work that stops, what
+//! is not given back, progress that stands still, and quotas that are used up.
 
 use std::collections::BTreeMap;
 
 use super::Survey;
+use super::clock::{age_expression, clock, standing_still};
 use super::falling::falling;
+use super::from_start::from_start;
+use super::growing::growing;
 use super::quantity::{Quantity, Reading};
+use super::quota::{Limit, limit_of, share_expression, used_up};
 use super::sign::{Sign, sign_of};
-use super::standing_out::{StandingOut, floor_of, standing_out};
+use super::standing_out::{Floor, StandingOut, floor_of, standing_out};
 use crate::diagnose::observations::departures::median;
 use crate::diagnose::observations::tracks::Track;
 use crate::model::{Component, TimeRange, Timestamp};
@@ -19,6 +24,8 @@ pub struct Unusual {
     pub quantity: Quantity,
     /// What it is a sign of.
     pub sign: Sign,
+    /// What it does that is unusual.
+    pub course: Course,
     /// The names of the scrape targets where it is.
     pub instances: Vec<String>,
     /// Whether these are some of their kind, most or all.
@@ -29,6 +36,25 @@ pub struct Unusual {
     pub standing: StandingOut,
     /// The median of the other targets' values meanwhile; `None` where there is no other target.
     pub elsewhere: Option<f64>,
+    /// The expression of PromQL for its values at the first of the targets.
+    pub expression: String,
+}
+
+/// What a quantity does that is unusual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Course {
+    /// It rises far above what it was.
+    Rises,
+    /// It falls far below what it was.
+    Falls,
+    /// It is far above its peers from first to last.
+    High,
+    /// It grows from first to last.
+    Grows,
+    /// It stands still; its values are ages in seconds.
+    Stands,
+    /// It uses up its limit; its values are shares of that.
+    Full,
 }
 
 /// At how many targets of a kind something is unusual. For work that stops, targets that did none do not count.
@@ -46,6 +72,11 @@ pub enum Scope {
 const BESIDE_PEERS: f64 = 3.0;
 /// What part of their usual work peers must go on with, so that a node's that stops is its own trouble.
 const GO_ON: f64 = 0.5;
+/// Up to which share of its default limit a quota may be used whose limit was not recorded: a program lets it be
+/// exceeded a little.
+const OVER_DEFAULT: f64 = 1.05;
+/// How many peers a node must have to be told from them by its values alone.
+const PEERS: usize = 2;
 /// How far apart the onsets of the same trouble at several nodes may be, in steps.
 const TOGETHER: i64 = 4;
 
@@ -54,6 +85,8 @@ struct AtTarget<'a> {
     instance: &'a str,
     quantity: &'a Quantity,
     track: Track,
+    /// All quantities of the target.
+    beside: &'a [Quantity],
 }
 
 /// What quantities of several targets have in common: metric, reading and label.
@@ -65,20 +98,19 @@ pub fn unusual(survey: &Survey, nodes: &Nodes) -> Vec<Unusual> {
     for component in [Component::Tikv, Component::Pd] {
         let mut alike: BTreeMap<Kind<'_>, Vec<AtTarget<'_>>> = BTreeMap::new();
         for target in nodes.targets.iter().filter(|target| target.component == component) {
-            for quantity in survey.target(&target.labels).into_iter().flatten() {
+            let beside = survey.target(&target.labels).unwrap_or_default();
+            for quantity in beside {
                 let key = (quantity.metric.as_str(), quantity.reading, &quantity.label);
                 let (instance, track) = (target.name.as_str(), survey.track(quantity));
-                alike.entry(key).or_default().push(AtTarget { instance, quantity, track });
+                let at = AtTarget { instance, quantity, track, beside };
+                alike.entry(key).or_default().push(at);
             }
         }
         for group in alike.values().filter(|group| !group.iter().all(|one| one.quantity.is_zero()))
         {
             let Some(sign) = group.first().and_then(|one| sign_of(one.quantity)) else { continue };
             let group = Group { targets: group, component, sign, survey };
-            found.extend(match sign {
-                Sign::Serving => group.falls(),
-                _ => group.rises(),
-            });
+            found.extend(group.unusual());
         }
     }
     found
@@ -93,16 +125,46 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Where it rises: at one node far above its peers, or at most of them together.
-    fn rises(&self) -> Vec<Unusual> {
+    fn unusual(&self) -> Vec<Unusual> {
         let Some(first) = self.targets.first() else { return Vec::new() };
         let floor = floor_of(first.quantity, self.sign);
-        let stretches = |one: &AtTarget<'_>| standing_out(&one.track, floor);
-        let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
+        let stands = |one: &AtTarget<'_>| {
+            clock(one.quantity).and_then(|clock| standing_still(&one.track, clock))
+        };
+        match self.sign {
+            Sign::Serving => self.falls(),
+            Sign::Quota => self.rises(Course::Full, |one| self.full(one)),
+            Sign::Held => self.rises(Course::Grows, |one| growing(&one.track, floor.usual)),
+            Sign::Progress => self.rises(Course::Stands, stands),
+            Sign::Waiting | Sign::Failing | Sign::Slow => {
+                let mut found = self.rises(Course::Rises, |one| standing_out(&one.track, floor));
+                if clock(first.quantity).is_some() {
+                    found.extend(self.rises(Course::Stands, stands));
+                }
+                if found.is_empty() {
+                    found = self.high(floor);
+                }
+                found
+            }
+        }
+    }
+
+    /// Where it rises: at one node far above its peers, or at most of them together.
+    fn rises<T: IntoIterator<Item = StandingOut>>(
+        &self,
+        course: Course,
+        stretches: impl Fn(&AtTarget<'_>) -> T,
+    ) -> Vec<Unusual> {
+        let of_target = |one: &AtTarget<'_>| stretches(one).into_iter().collect();
+        let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(of_target).collect();
         let of = self.targets.len();
-        self.each(&standing, |place, stretch| {
+        self.each(course, &standing, |place, stretch| {
             let together = self.together(&standing, stretch);
-            let levels = self.levels_elsewhere(&together, stretch);
+            let levels = match course {
+                // Their values are made of several, or of the time.
+                Course::Full | Course::Stands => Vec::new(),
+                _ => self.levels_elsewhere(&together, stretch),
+            };
             let greatest = levels.iter().copied().fold(f64::MIN, f64::max);
             let alone = levels.is_empty() || stretch.typical >= BESIDE_PEERS * greatest.max(0.0);
             let scope = scope_of(together.len(), of);
@@ -113,11 +175,45 @@ impl Group<'_> {
         })
     }
 
+    /// Where it is high from first to last: at one store, and at no other. One member of PD leads and does all
+    /// the work.
+    fn high(&self, floor: Floor) -> Vec<Unusual> {
+        if self.component == Component::Pd || self.targets.len() <= PEERS {
+            return Vec::new();
+        }
+        let greatest = |one: &AtTarget<'_>| one.track.values().fold(0.0, f64::max);
+        let mut by_value: Vec<(f64, usize)> =
+            self.targets.iter().enumerate().map(|(place, one)| (greatest(one), place)).collect();
+        by_value.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let ((_, place), (of_peers, _)) = (by_value[0], by_value[1]);
+        let found = from_start(&self.targets[place].track, of_peers, floor.usual);
+        let mut standing = vec![Vec::new(); self.targets.len()];
+        standing[place].extend(found);
+        self.each(Course::High, &standing, |place, stretch| {
+            let levels = self.levels_elsewhere(&[place], stretch);
+            Some((vec![place], Scope::One, median(levels)))
+        })
+    }
+
+    /// Where a quota is used up.
+    fn full(&self, one: &AtTarget<'_>) -> Option<StandingOut> {
+        match limit_of(one.quantity, one.beside)? {
+            // Where more is used, the limit is another one.
+            Limit::Default(limit) => {
+                used_up(&one.track, |_| Some(limit)).filter(|one| one.peak <= OVER_DEFAULT)
+            }
+            Limit::Recorded(limit) => {
+                let limit = self.survey.track(limit);
+                used_up(&one.track, |at| limit.last_by(at).map(|point| point.value))
+            }
+        }
+    }
+
     /// Where it falls: at one node whose peers go on with their work, or at most of those that did any.
     fn falls(&self) -> Vec<Unusual> {
         let stretches = |one: &AtTarget<'_>| falling(&one.track);
         let standing: Vec<Vec<StandingOut>> = self.targets.iter().map(stretches).collect();
-        self.each(&standing, |place, stretch| {
+        self.each(Course::Falls, &standing, |place, stretch| {
             let together = self.together(&standing, stretch);
             let parts: Vec<f64> = (0..self.targets.len())
                 .filter(|other| !together.contains(other))
@@ -144,6 +240,7 @@ impl Group<'_> {
     /// that is, and the value elsewhere.
     fn each(
         &self,
+        course: Course,
         standing: &[Vec<StandingOut>],
         judge: impl Fn(usize, &StandingOut) -> Option<(Vec<usize>, Scope, Option<f64>)>,
     ) -> Vec<Unusual> {
@@ -151,9 +248,12 @@ impl Group<'_> {
         let all = all.flat_map(|(place, stretches)| stretches.iter().map(move |one| (place, one)));
         let found = all.filter_map(|(place, stretch)| {
             let (places, scope, elsewhere) = judge(place, stretch)?;
+            let expression = self.expression(course, &self.targets[place], stretch);
             Some(Unusual {
+                expression,
                 quantity: self.targets[place].quantity.clone(),
                 sign: self.sign,
+                course,
                 instances: places.iter().map(|at| self.targets[*at].instance.to_owned()).collect(),
                 scope,
                 component: self.component,
@@ -162,6 +262,16 @@ impl Group<'_> {
             })
         });
         found.collect()
+    }
+
+    /// The expression of PromQL for what a course is of.
+    fn expression(&self, course: Course, one: &AtTarget<'_>, stretch: &StandingOut) -> String {
+        let (quantity, at) = (one.quantity, (one.instance, self.survey.step_ms()));
+        match course {
+            Course::Stands => age_expression(quantity, at, stretch.typical),
+            Course::Full => share_expression(quantity, one.beside, at).unwrap_or_default(),
+            _ => quantity.expression(at.0, at.1),
+        }
     }
 
     /// The typical values of the targets besides some, during a stretch of theirs.

@@ -3,9 +3,11 @@
 //! Each has the mode and the place that its thread established. A third is [`Half::HeldOut`]: no threshold and
 //! no rule may be fitted to those, so that they show what diagnosis makes of an incident that nobody thought of.
 //! How long things last where a thread does not say is ours: from the eighth minute of 24 on, or from the first
-//! instant. `third` was collected last, when diagnosis had been fitted to all others.
+//! instant. `third` was collected when diagnosis had been fitted to those before, and `fourth` when it had been
+//! fitted to the tuned ones of all three.
 
 mod changes;
+mod fourth;
 mod of_pd;
 mod of_stores;
 mod third;
@@ -38,6 +40,8 @@ pub enum Place {
     Cluster,
     /// At PD: at the member that leads it.
     PdLeader,
+    /// At the member of PD with this name.
+    PdMember(&'static str),
     /// In how PD schedules: at PD, or in the cluster that it schedules.
     Scheduling,
 }
@@ -64,12 +68,17 @@ pub struct Incident {
 
 /// Every incident.
 pub fn all() -> impl Iterator<Item = &'static Incident> {
-    of_stores::INCIDENTS.iter().chain(of_pd::INCIDENTS).chain(third::INCIDENTS)
+    sets().into_iter().flat_map(|(_, incidents)| incidents)
 }
 
-/// The incidents of the third set alone.
-pub fn third() -> &'static [Incident] {
-    third::INCIDENTS
+/// The incidents of each set, in the order in which they were collected.
+pub fn sets() -> [(&'static str, &'static [Incident]); 4] {
+    [
+        ("sets before", of_stores::INCIDENTS),
+        ("sets before", of_pd::INCIDENTS),
+        ("third set", third::INCIDENTS),
+        ("fourth set", fourth::INCIDENTS),
+    ]
 }
 
 /// When what happens within the run begins, in seconds.
@@ -178,6 +187,7 @@ impl Place {
             Self::AllStores => of_all || target.kind == TargetKind::Store,
             Self::Cluster => target.kind == TargetKind::Cluster,
             Self::PdLeader => target.kind == TargetKind::Pd || target.name == LEADER,
+            Self::PdMember(name) => target.kind == TargetKind::Pd || target.name == name,
             Self::Scheduling => {
                 Self::PdLeader.is_at(run, target) || Self::Cluster.is_at(run, target)
             }
@@ -193,4 +203,43 @@ const LEADERS_TARGET: &str = "10.77.0.12:2379";
 /// From `FROM` to the end.
 fn lasting(run: &Run) -> TimeRange {
     TimeRange::new(run.at(FROM), run.window.end)
+}
+
+/// The targets of the members of PD, in ascending order of their names.
+const MEMBERS: [&str; 3] = ["10.77.0.10:2379", "10.77.0.11:2379", LEADERS_TARGET];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_third_by_number_is_held_out() {
+        for (_, incidents) in &sets()[2..] {
+            let number = |one: &Incident| -> (String, u32) {
+                let (repository, number) = one.thread.split_once('#').expect("it has a number");
+                (repository.to_owned(), number.parse().expect("it is one"))
+            };
+            assert!(incidents.iter().map(number).is_sorted());
+            for (place, one) in incidents.iter().enumerate() {
+                let half = if place % 3 == 2 { Half::HeldOut } else { Half::Tuned };
+                assert_eq!(one.half, half, "{}", one.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_incidents_of_a_later_set_have_a_name_or_a_thread_in_common() {
+        let known: Vec<&Incident> = all().collect();
+        for (place, one) in known.iter().enumerate() {
+            let mut others = known[..place].iter();
+            assert!(others.all(|other| other.name != one.name), "{}", one.name);
+        }
+        for (place, (_, incidents)) in sets().iter().enumerate().skip(2) {
+            let earlier: Vec<&str> = sets()[..place]
+                .iter()
+                .flat_map(|(_, some)| some.iter().map(|one| one.thread))
+                .collect();
+            assert!(incidents.iter().all(|one| !earlier.contains(&one.thread)));
+        }
+    }
 }

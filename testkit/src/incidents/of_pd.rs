@@ -4,7 +4,7 @@ use operator::model::{Labels, Timestamp};
 use serde_json::{Value, json};
 
 use super::changes::{At, add_gauge, pace, set, slow};
-use super::{Half, Incident, LEADERS_TARGET, Place, lasting};
+use super::{Half, Incident, LEADERS_TARGET, MEMBERS, Place, lasting};
 use crate::run::Run;
 
 /// The incidents, in no particular order.
@@ -284,8 +284,7 @@ fn almost_full(run: &mut Run) {
 fn etcd_out_of_space(run: &mut Run) {
     let range = lasting(run);
     let quota = 8.0 * 1024.0 * 1024.0 * 1024.0;
-    let instances = ["10.77.0.10:2379", "10.77.0.11:2379", LEADERS_TARGET];
-    for instance in instances {
+    for instance in MEMBERS {
         let whole = run.window;
         set(run, At::one("etcd_server_quota_backend_bytes", instance), whole, quota);
         let start = run.window.start;

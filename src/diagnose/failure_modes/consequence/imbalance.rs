@@ -6,6 +6,7 @@ use crate::diagnose::findings::finding::{FindingKind, Target, number};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
+use crate::diagnose::observations::pd_history::StoreHistory;
 use crate::model::{TimeRange, Timestamp};
 
 /// The declaration of this failure mode.
@@ -159,12 +160,55 @@ fn too_wide(observed: &ObservedWindow<'_>, away: Stretch) -> Option<Stretch> {
 }
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    unbalanced(observed)
-        .into_iter()
-        .find_map(|stretch| too_wide(observed, stretch))
-        .map(|one| claim(observed, one))
-        .into_iter()
-        .collect()
+    let unbalanced = unbalanced(observed).into_iter();
+    let found = unbalanced.filter_map(|stretch| too_wide(observed, stretch)).next();
+    let found = found.or_else(|| leaving(observed));
+    found.map(|one| claim(observed, one)).into_iter().collect()
+}
+
+/// How many times the leaders of another store, and how many more, make a store's too few while it loses them:
+/// PD balances leaders by the size of their regions, which differs by less.
+const FAR: u64 = 5;
+const FAR_BY: u64 = 100;
+/// How many leaders it must have lost within [`LASTS_MS`], as few as two a minute.
+const LOST: u64 = 20;
+
+/// When a store had far fewer leaders than another one with no more regions to lead, and lost leaders all the
+/// while: nobody drains it, and the balancer does not stop it. A store that may lead nothing by a rule has none to
+/// lose.
+fn leaving(observed: &ObservedWindow<'_>) -> Option<Stretch> {
+    let open = observed.open();
+    let pd = &observed.evidence.pd;
+    let from = open.saturating_add_millis(-LASTS_MS);
+    let middle = open.saturating_add_millis(-LASTS_MS / 2);
+    let stores = observed.evidence.nodes.stores.iter().enumerate();
+    let serving: Vec<_> = stores
+        .filter(|(index, _)| !observed.leaving.contains(index))
+        .filter_map(|(index, store)| Some((index, pd.stores.get(&store.id?)?)))
+        .filter(|(_, history)| !history.is_tiflash)
+        .collect();
+    let drained = |store: usize| observed.drains.iter().any(|drain| drain.store == store);
+    let is_slow = |history: &StoreHistory| history.slow.iter().any(|(_, score)| *score > 1);
+    let loses = |store: usize, history: &StoreHistory| {
+        let at = |instant: Timestamp| history.counts_at(instant);
+        let (Some(first), Some(then), Some(now)) = (at(from), at(middle), at(open)) else {
+            return false;
+        };
+        let others = serving.iter().filter(|(index, _)| *index != store);
+        let most =
+            others.filter_map(|(_, other)| other.counts_at(open)).max_by_key(|one| one.leaders);
+        first.leaders > then.leaders
+            && then.leaders > now.leaders
+            && first.leaders >= now.leaders + LOST
+            && most.is_some_and(|most| {
+                most.leaders >= (FAR * now.leaders).max(now.leaders + FAR_BY)
+                    && 2 * now.regions >= most.regions
+            })
+    };
+    let found = serving
+        .iter()
+        .any(|(store, history)| loses(*store, history) && !drained(*store) && !is_slow(history));
+    found.then_some(Stretch { from, end: None }).filter(|one| !observed.disturbed(one.from))
 }
 
 fn claim(observed: &ObservedWindow<'_>, Stretch { from, end }: Stretch) -> Claim {

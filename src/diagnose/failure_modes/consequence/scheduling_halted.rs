@@ -1,5 +1,7 @@
 //! PD's operators make no progress, or scheduling was halted while regions wait for it.
 
+mod all_low;
+
 use crate::diagnose::failure_modes::consequence::peers_stuck;
 use std::collections::BTreeMap;
 
@@ -20,7 +22,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[&peers_stuck::MODE],
     never_explains: &[],
     needs: &[Need::PdStores],
-    metrics: &[STATUS, PATROL],
+    metrics: &[STATUS, PATROL, all_low::REGIONS],
     surest: 0.8,
     advice: Advice {
         check: "pd-ctl operator show; scheduler show; config show: halt-scheduling",
@@ -41,7 +43,8 @@ const HALTED_MS: i64 = 60_000;
 
 fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = slow_patrol(observed);
-    stuck(observed).into_iter().chain(halted(observed)).chain(slow).collect()
+    let found = stuck(observed).into_iter().chain(halted(observed)).chain(slow);
+    found.chain(all_low::claim(observed, lacks_peers)).collect()
 }
 
 /// How long PD takes to look at every region once, in seconds, to find those that lack a peer or have one too many.

@@ -9,7 +9,7 @@ use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::load_falls::{clients_fell, leaders_left};
 use crate::diagnose::hypotheses::mode::Claim;
 use crate::diagnose::hypotheses::observed::ObservedWindow;
-use crate::diagnose::survey::{Reading, Scope, Sign, Unusual};
+use crate::diagnose::survey::{Course, Reading, Scope, Sign, Unusual};
 use crate::model::{Component, StoreId, TimeRange, Timestamp};
 
 /// How long what is over must have lasted, in milliseconds, to be a fault: what passes within five minutes
@@ -33,9 +33,11 @@ struct Group<'a> {
 /// A claim for each place where quantities depart, and for each time.
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let mut found: Vec<&Unusual> = observed.unusual.iter().collect();
-    found.retain(|one| match one.sign {
-        Sign::Serving => stops_by_itself(observed, one),
-        _ => !is_load(observed, one.standing.onset),
+    found.retain(|one| match one.course {
+        Course::Falls => stops_by_itself(observed, one),
+        Course::Rises => !is_load(observed, one.standing.onset),
+        // What was so before the first sample follows from no rise of the load, nor does what stands still.
+        Course::High | Course::Grows | Course::Stands | Course::Full => true,
     });
     found.sort_by(|a, b| (a.standing.onset, &a.instances).cmp(&(b.standing.onset, &b.instances)));
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -141,10 +143,16 @@ fn claim(observed: &ObservedWindow<'_>, group: &Group<'_>) -> Claim {
         0.55 + if strong { 0.1 } else { 0.0 } + if leading.len() > 1 { 0.1 } else { 0.0 };
     let mut claim = Claim::new(target.clone(), group.range.start, step_ms, confidence);
     claim.end = (!group.lasts).then_some(group.range.end);
-    if let TargetKind::Store = target.kind {
-        claim.stores = group.members.iter().flat_map(|one| stores_of(observed, one)).collect();
-        claim.stores.sort_unstable();
-        claim.stores.dedup();
+    let stores = group.members.iter().flat_map(|one| stores_of(observed, one));
+    let stores: BTreeSet<usize> = stores.collect();
+    let known = &observed.evidence.nodes.stores;
+    match target.kind {
+        TargetKind::Store => claim.stores = stores.into_iter().collect(),
+        // Where it is at some of them only, which.
+        TargetKind::Cluster if stores.len() < known.len() => {
+            claim.target.concerns = stores.iter().map(|store| known[*store].name()).collect();
+        }
+        _ => {}
     }
     claim.readings = leading.iter().map(|one| finding(observed, one, target)).collect();
     claim.but("no failure mode is known that shows itself so")
@@ -209,18 +217,35 @@ fn text(one: &Unusual) -> String {
         (None, Scope::One, _) | (None, _, 1) => String::new(),
         (None, _, nodes) => format!("; at {nodes} nodes alike"),
     };
-    format!(
-        "{} {} from {} to {}{per_second}{elsewhere}",
-        one.quantity.name(),
-        if one.sign == Sign::Serving { "falls" } else { "goes" },
-        shown(standing.baseline),
-        shown(standing.typical),
-    )
+    let (name, typical) = (one.quantity.name(), standing.typical);
+    let does = match one.course {
+        Course::Rises | Course::Falls | Course::Grows => {
+            let verb = match one.course {
+                Course::Rises => "goes",
+                Course::Falls => "falls",
+                _ => "grows",
+            };
+            format!("{verb} from {} to {}{per_second}", shown(standing.baseline), shown(typical))
+        }
+        Course::High => format!("is {}{per_second} from the beginning", shown(typical)),
+        Course::Stands => format!("has stood still for {}", seconds(typical)),
+        Course::Full => format!("is {} % of its limit", number((100.0 * typical).round())),
+    };
+    format!("{name} {does}{elsewhere}")
+}
+
+/// The unit of the values of a quantity that departs.
+fn unit(one: &Unusual) -> &'static str {
+    match one.course {
+        Course::Stands => "seconds",
+        Course::Full => "",
+        _ => one.quantity.unit(),
+    }
 }
 
 fn finding(observed: &ObservedWindow<'_>, one: &Unusual, target: &Target) -> Finding {
     let standing = &one.standing;
-    let instance = one.instances[0].as_str();
+    let step_ms = observed.evidence.survey.step_ms();
     let how = PlotHow::from(one.quantity.reading);
     let plot = one.instances.iter().map(|instance| Plot {
         metric: one.quantity.metric.clone(),
@@ -228,22 +253,21 @@ fn finding(observed: &ObservedWindow<'_>, one: &Unusual, target: &Target) -> Fin
         instance: instance.clone(),
         label: one.quantity.label.clone(),
     });
-    let reference = one.quantity.expression(instance, observed.evidence.survey.step_ms());
     let found = crossing(Crossing {
         kind: FindingKind::QuantityUnusual,
         target: target.clone(),
         range: range_of(observed, one),
-        uncertainty_ms: observed.evidence.survey.step_ms(),
+        uncertainty_ms: step_ms,
         lasts: standing.end.is_none(),
         text: text(one),
-        read: (&reference, number(standing.typical)),
+        read: (&one.expression, number(standing.typical)),
         plot: plot.collect(),
     });
     let magnitude = Magnitude {
         baseline: standing.baseline,
         typical: standing.typical,
         peak: standing.peak,
-        unit: one.quantity.unit(),
+        unit: unit(one),
     };
     Finding { magnitude: Some(magnitude), ..found }
 }

@@ -1,5 +1,7 @@
 //! Scans saturate the read pool, or its tasks wait and do not end.
 
+mod wasted;
+
 use std::collections::BTreeSet;
 
 use crate::diagnose::failure_modes::saturation::bound_stage::{Limit, THREADS, crossings};
@@ -22,7 +24,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[&traffic_surge::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
-    metrics: &[ERRORS, RUNNING, THREADS, REQUESTS],
+    metrics: &[ERRORS, RUNNING, THREADS, REQUESTS, wasted::SCANS],
     surest: 0.9,
     advice: Advice {
         check: "slow queries since the onset: which statement, which new plan?",
@@ -65,6 +67,9 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     found.extend(others.into_iter().map(of_workload));
     if found.is_empty() {
         found = crowding(observed);
+    }
+    if found.is_empty() {
+        found.extend(wasted::claim(observed));
     }
     found
 }

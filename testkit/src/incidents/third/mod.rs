@@ -192,21 +192,3 @@ pub const INCIDENTS: &[Incident] = &[
         change: of_stores::analyze_holds_permits,
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_third_by_number_is_held_out() {
-        let number = |one: &Incident| -> (String, u32) {
-            let (repository, number) = one.thread.split_once('#').expect("it has a number");
-            (repository.to_owned(), number.parse().expect("it is one"))
-        };
-        assert!(INCIDENTS.iter().map(number).is_sorted());
-        for (place, one) in INCIDENTS.iter().enumerate() {
-            let half = if place % 3 == 2 { Half::HeldOut } else { Half::Tuned };
-            assert_eq!(one.half, half, "{}", one.name);
-        }
-    }
-}

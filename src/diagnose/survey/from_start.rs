@@ -1,0 +1,71 @@
+//! What one node shows from the first sample to the last, and its peers do not: it departs from no past, and from
+//! nothing but them.
+//!
+//! Nodes differ by what they lead and hold, so every value of the node must be far above every value of each
+//! peer. If the values of all nodes came from one distribution in any order, all `n` of one node would be the
+//! greatest of `k` nodes with a probability of one in `kn` over `n` (the rank-sum test of Wilcoxon, 1945, at its
+//! extreme): for twelve values of each of three nodes one in 10^9.
+
+use super::standing_out::{StandingOut, TIMES};
+use crate::diagnose::observations::departures::median;
+use crate::diagnose::observations::tracks::Track;
+
+/// The fewest values: six minutes at a step of 30 s.
+const LEAST: usize = 12;
+/// How many times the greatest value of any peer every value must be.
+const BESIDE: f64 = 8.0;
+/// What part of the values may be anything: a scrape comes late, a step holds nothing.
+const ODD: usize = 12;
+
+/// The track as one stretch, where it lies above `greatest`, the greatest value of any peer, from first to last.
+/// Below `floor` nothing does.
+pub fn from_start(track: &Track, greatest: f64, floor: f64) -> Option<StandingOut> {
+    let points = &track.0;
+    let least = floor.max(BESIDE * greatest);
+    let far = track.values().filter(|value| *value >= least).count();
+    if points.len() < LEAST || points.len() - far > points.len() / ODD {
+        return None;
+    }
+    let typical = median(track.values())?;
+    Some(StandingOut {
+        onset: points[0].since,
+        first: points[0].at,
+        end: None,
+        baseline: greatest,
+        typical,
+        peak: track.values().fold(typical, f64::max),
+        times: typical / greatest.max(floor / TIMES),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::observations::tracks::Point;
+    use crate::model::Timestamp;
+
+    fn track(values: &[f64]) -> Track {
+        let at = |step: usize| Timestamp::from_millis(step as i64 * 30_000);
+        let point =
+            |(step, &value): (usize, &f64)| Point { since: at(step), at: at(step + 1), value };
+        Track(values.iter().enumerate().map(point).collect())
+    }
+
+    #[test]
+    fn a_node_far_above_its_peers_from_first_to_last_is_found() {
+        let own = track(&[20.0; 14]);
+        let found = from_start(&own, 1.0, 0.5).expect("it stands out");
+        assert_eq!((found.onset.as_millis(), found.typical, found.times), (0, 20.0, 20.0));
+        assert_eq!(from_start(&own, 3.0, 0.5), None);
+        assert_eq!(from_start(&own, 1.0, 50.0), None);
+        assert_eq!(from_start(&track(&[20.0; 11]), 1.0, 0.5), None);
+    }
+
+    #[test]
+    fn what_is_low_more_than_once_is_not_found() {
+        let low = [vec![20.0; 10], vec![0.0; 4]].concat();
+        assert_eq!(from_start(&track(&low), 0.0, 0.5), None);
+        let once = [vec![20.0; 13], vec![0.0]].concat();
+        assert!(from_start(&track(&once), 0.0, 0.5).is_some());
+    }
+}
