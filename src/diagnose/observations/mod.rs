@@ -17,6 +17,7 @@ mod log_lines;
 mod members;
 mod moment;
 mod outages;
+mod part_rises;
 mod pd_dates;
 pub(super) mod pd_history;
 pub(super) mod pd_reading;

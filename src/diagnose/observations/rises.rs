@@ -8,6 +8,7 @@ use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::client_metrics::{REQUESTS, client};
 use crate::diagnose::observations::departures::{Departure, departures, median};
 use crate::diagnose::observations::load::{Load, before_and_in, total};
+use crate::diagnose::observations::part_rises::part_rises;
 use crate::diagnose::observations::pd_history::{FlowList, TopRegion};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::{DepartureThreshold, RISE};
@@ -29,6 +30,9 @@ pub struct Rise {
     pub greatest: Option<(usize, f64)>,
     /// The regions that took most of the flow according to PD: of reads, of writes, or of none.
     pub hot: Vec<Hot>,
+    /// The stores whose clients ask for more, as indices, where they are so few that the sum of all stores does not
+    /// show it; empty where it is the load of all that rose.
+    pub part: Vec<usize>,
     /// Stores whose load may only have moved to others together with their leaders: not all of their
     /// requests are seen. Empty where the rise is larger than that.
     pub handed_on: Vec<usize>,
@@ -40,6 +44,49 @@ impl Rise {
     pub fn hot_of(&self, kind: FlowKind) -> Option<Hot> {
         let own = self.hot.iter().find(|hot| hot.kind == kind);
         own.or(self.hot.first()).copied()
+    }
+
+    /// The stores that it is about, as indices: those of the part, or all.
+    pub fn stores(&self) -> impl Iterator<Item = usize> {
+        (0..self.by_store.len()).filter(|store| self.part.is_empty() || self.part.contains(store))
+    }
+
+    /// A departure of the load of `part`, or of all stores where that is empty.
+    pub(super) fn new(
+        evidence: &Evidence,
+        load: &Load,
+        departure: Departure,
+        part: Vec<usize>,
+    ) -> Self {
+        let range = departure.range(evidence.as_of.saturating_add_millis(1));
+        let middles = |tracks: &[Track]| -> Vec<(f64, f64)> {
+            tracks.iter().map(|track| before_and_in(track, range)).collect()
+        };
+        let (by_store, writes) = (middles(&load.requests), middles(&load.writes));
+        let hot = hot_regions(evidence, range, &part);
+        let rise = Self {
+            departure,
+            by_store,
+            writes: (0.0, 0.0),
+            greatest: None,
+            hot,
+            part,
+            handed_on: Vec::new(),
+        };
+        let writes = rise.stores().map(|store| writes[store]);
+        let writes = writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
+        let added: Vec<(usize, f64)> =
+            rise.stores().map(|store| (store, rise.added(store))).collect();
+        let sum: f64 = added.iter().map(|(_, added)| added).sum();
+        let most = added.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| sum > 0.0);
+        let greatest = most.map(|(store, added)| (*store, added / sum));
+        Self { writes, greatest, ..rise }
+    }
+
+    /// What clients ask a store for more than before, in requests a second.
+    pub(super) fn added(&self, store: usize) -> f64 {
+        let (before, now) = self.by_store[store];
+        (now - before).max(0.0)
     }
 }
 
@@ -63,35 +110,35 @@ pub struct Hot {
 /// Below this share of the usual load no client uses the cluster.
 const IDLE: f64 = 0.05;
 
-/// Rises of the load, ascending by onset. Load that only comes back after a fault is none.
+/// Rises of the load, of all stores and of parts of a large cluster. Load that only comes back after a fault is none.
 pub fn rises(evidence: &Evidence, load: &Load) -> Vec<Rise> {
-    let mut all = load.all.clone();
-    // An idle cluster has no load that could rise: a workload that begins is none that surges.
-    let usual = median(all.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
-    all.0.retain(|point| point.value >= IDLE * usual);
     let unseen = partly_unseen(evidence);
     let rise = |departure: Departure| {
-        let range = departure.range(evidence.as_of.saturating_add_millis(1));
-        let by_store: Vec<(f64, f64)> =
-            load.requests.iter().map(|track| before_and_in(track, range)).collect();
-        let added: Vec<f64> =
-            by_store.iter().map(|(before, now)| (now - before).max(0.0)).collect();
-        let sum: f64 = added.iter().sum();
-        let most = (0..added.len()).max_by(|a, b| added[*a].total_cmp(&added[*b]));
-        let greatest = most.filter(|_| sum > 0.0).map(|store| (store, added[store] / sum));
-        let by_store_writes = load.writes.iter().map(|track| before_and_in(track, range));
-        let writes =
-            by_store_writes.fold((0.0, 0.0), |(a, b), (before, now)| (a + before, b + now));
-        let hot = hot_regions(evidence, range);
-        let brought = !unseen.is_empty() && brought_along(evidence, &by_store, range.start);
-        let handed_on = if brought { unseen.clone() } else { Vec::new() };
-        Rise { departure, by_store, writes, greatest, hot, handed_on }
+        let rise = Rise::new(evidence, load, departure, Vec::new());
+        let brought = !unseen.is_empty() && brought_along(evidence, &rise);
+        Rise { handed_on: if brought { unseen.clone() } else { Vec::new() }, ..rise }
     };
+    let whole = new_departures(evidence, &load.all, evidence.thresholds.of(RISE));
+    let mut found: Vec<Rise> = whole.into_iter().map(rise).collect();
+    found.extend(part_rises(evidence, load, &found));
+    found
+}
+
+/// Departures of a load, without those where it only comes back or clients catch up.
+pub(super) fn new_departures(
+    evidence: &Evidence,
+    load: &Track,
+    threshold: DepartureThreshold,
+) -> Vec<Departure> {
+    let mut load = load.clone();
+    // An idle cluster has no load that could rise: a workload that begins is none that surges.
+    let usual = median(load.values().filter(|value| *value >= 1.0)).unwrap_or(0.0);
+    load.0.retain(|point| point.value >= IDLE * usual);
     let is_new = |departure: &Departure| {
-        let before = all.within(TimeRange::new(Timestamp::MIN, departure.onset));
-        !was_as_high(before, departure) && !makes_up(&all, before, departure, evidence.as_of)
+        let before = load.within(TimeRange::new(Timestamp::MIN, departure.onset));
+        !was_as_high(before, departure) && !makes_up(&load, before, departure, evidence.as_of)
     };
-    departures(&all, evidence.thresholds.of(RISE)).into_iter().filter(is_new).map(rise).collect()
+    departures(&load, threshold).into_iter().filter(is_new).collect()
 }
 
 /// When the load rose while too few scrapes came before for a baseline that would show whether it had been
@@ -132,12 +179,12 @@ fn partly_unseen(evidence: &Evidence) -> Vec<usize> {
     stores.filter(|(_, store)| !is_seen(store)).map(|(index, _)| index).collect()
 }
 
-/// Whether leaders that moved may account for the added load in the two minutes after `at`: each store
-/// serves as many times more requests as it leads more regions. `by_store` are the requests a second of
-/// each store before and meanwhile. Where PD does not list the leaders, they may.
-fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) -> bool {
-    let mut expected = 0.0;
-    for (store, &(before, now)) in evidence.nodes.stores.iter().zip(by_store) {
+/// Whether leaders that moved may account for the load that its stores have more in its first two minutes: each store
+/// serves as many times more requests as it leads more regions. Where PD does not list the leaders, they may.
+pub(super) fn brought_along(evidence: &Evidence, rise: &Rise) -> bool {
+    let (mut expected, at) = (0.0, rise.departure.onset);
+    for index in rise.stores() {
+        let (store, (before, now)) = (&evidence.nodes.stores[index], rise.by_store[index]);
         if now <= before {
             expected += before;
             continue;
@@ -156,7 +203,7 @@ fn brought_along(evidence: &Evidence, by_store: &[(f64, f64)], at: Timestamp) ->
             _ => return true,
         };
     }
-    by_store.iter().map(|(_, now)| now).sum::<f64>() < RISE.ratio * expected
+    rise.stores().map(|store| rise.by_store[store].1).sum::<f64>() < RISE.ratio * expected
 }
 
 /// Whether the load had been as high before, for two scrapes: then it only comes back, as after a
@@ -196,12 +243,17 @@ pub fn kind_of_load(added: f64, added_writes: f64) -> FlowKind {
     }
 }
 
-/// For each kind of flow, the region with the greatest, if it takes at least half of all flow and three times what the
-/// greatest region took in the two minutes before. Regions report their flow once a minute and PD
-/// averages over some, so two minutes after the range still count.
-pub fn hot_regions(evidence: &Evidence, range: TimeRange) -> Vec<Hot> {
+/// For each kind of flow, the region with the greatest, if it takes at least half of all flow, or half of that of its
+/// store where that is one of `part`, and three times what the greatest region took in the two minutes before. Regions
+/// report their flow once a minute and PD averages over some, so two minutes after the range still count.
+pub fn hot_regions(evidence: &Evidence, range: TimeRange, part: &[usize]) -> Vec<Hot> {
     let until = range.end.saturating_add_millis(120_000);
     let from = range.start.saturating_add_millis(-120_000);
+    let takes_most = |top: &TopRegion| {
+        let store = || evidence.nodes.store(top.region.store);
+        let is_of_part = || store().is_some_and(|store| part.contains(&store));
+        top.share >= 0.5 || (top.region.share_of_store() >= 0.5 && is_of_part())
+    };
     let mut found: Vec<Hot> = Vec::new();
     for (kind, answers) in &evidence.pd.flows {
         let near = answers.iter().filter(|top| top.at >= from);
@@ -209,7 +261,7 @@ pub fn hot_regions(evidence: &Evidence, range: TimeRange) -> Vec<Hot> {
         let bytes_before = earlier.iter().map(|top| top.region.bytes).fold(0.0, f64::max);
         let before = earlier.iter().map(|top| top.share).fold(0.0, f64::max);
         let grown = later.into_iter().filter(|top| {
-            top.at <= until && top.share >= 0.5 && top.region.bytes >= 3.0 * bytes_before
+            top.at <= until && takes_most(top) && top.region.bytes >= 3.0 * bytes_before
         });
         let most = grown.max_by(|a, b| a.region.bytes.total_cmp(&b.region.bytes));
         found.extend(most.map(|top| {

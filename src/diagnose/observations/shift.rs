@@ -53,7 +53,7 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
             let writes = before_and_in(&load.writes[store], range);
             let added = |(before, now): (f64, f64)| (now - before).max(0.0);
             let kind = kind_of_load(added(requests), added(writes));
-            let hot = hot_regions(evidence, range).into_iter();
+            let hot = hot_regions(evidence, range, &[]).into_iter();
             let hot = hot.filter(|hot| hot.region.store == id).max_by_key(|hot| hot.kind == kind);
             let Some(hot) = hot else { continue };
             found.push(Shift {
