@@ -59,7 +59,8 @@ recording begins, every hour and after a restart of a store; `operator show RUN 
 prints them, and --no-settings leaves them out.
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
-goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
+goes on live. The minutes before --from that rules look back at are copied, too; the run begins \
+at --from. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
 once, without loss. The same --run again goes on where it stopped.
 
 With --keep or --max-bytes the recording lies in segments, RUN-TIME.capture, each with the hour \

@@ -57,7 +57,8 @@ pub fn evaluate_stepwise(
 ) -> Result<(), StorageError> {
     let cache = MatcherCache::default();
     let overlay = OverlayStorage::extending(storage, recorded_names(files))?;
-    let mut replay = Replay { overlay, engine, cache: &cache, settings, starting: None };
+    let evaluated = settings.window;
+    let mut replay = Replay { overlay, engine, cache: &cache, settings, starting: None, evaluated };
     let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
         .map(|(_, group, rule)| RunningRule::new(group, rule))
         .collect();
