@@ -91,10 +91,9 @@ impl Campaign {
         let mut wanted = Vec::new();
         let path = self.place("day")?;
         let mut writer = new_capture(&path.0, "day", quiet.window.start)?;
-        let laps =
-            |joined: &mut Joined, writer: &mut CaptureWriter, times: usize| -> Result<()> {
-                (0..times).try_for_each(|_| joined.next(&quiet).append(writer))
-            };
+        let laps = |joined: &mut Joined, writer: &mut CaptureWriter, times: usize| -> Result<()> {
+            (0..times).try_for_each(|_| joined.next(&quiet).append(writer))
+        };
         for (after, name) in DAY {
             laps(&mut joined, &mut writer, after)?;
             let run = Run::open_all(&capture(name));
