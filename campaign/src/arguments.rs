@@ -229,6 +229,21 @@ pub enum OfCaptures {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Large and long: faults among 30 and 100 stores, and three of them on one day, by the built `operator`
+    Sizes {
+        /// A folder of captures
+        #[arg(default_value = "data")]
+        folder: PathBuf,
+        /// Only these runs, or `day`
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Leave the captures in this folder
+        #[arg(long)]
+        keep: Option<PathBuf>,
+        /// The program; without it, the one built beside this one
+        #[arg(long)]
+        operator: Option<PathBuf>,
+    },
     /// Verdicts without and with the lines of public incident threads
     Logs {
         /// A folder with the bundled captures

@@ -51,3 +51,13 @@ pub fn peak_memory_mb(process: &str) -> Result<f64> {
     let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmHWM")?;
     Ok(kib.parse::<f64>()? / 1e3)
 }
+
+/// User and system time of a process, from `/proc/<pid>/stat` in ticks of 1/100 s.
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("stat has another form")?;
+    let ticks = |field: usize| -> Result<f64> {
+        Ok(fields.split_whitespace().nth(field).context("stat is short")?.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}

@@ -143,6 +143,7 @@ pub async fn record(
         copied_by: vec![mode.name().to_owned()],
         clock_offsets: vec![],
         told: Default::default(),
+        begins: None,
         export: None,
     };
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]

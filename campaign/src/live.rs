@@ -14,7 +14,7 @@ use operator::model::{TargetKey, TimeRange, Timestamp};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::cost::peak_memory_mb;
+use super::cost::{cpu_seconds, peak_memory_mb};
 use super::enlarged::Enlarged;
 use testkit::process::interrupt;
 use testkit::prometheus::server::Prometheus;
@@ -169,16 +169,6 @@ fn exposition(source: &Enlarged, series: &[(usize, String)], number: usize) -> S
         }
     }
     text
-}
-
-/// User and system time of a process, from `/proc/<pid>/stat` in ticks of 1/100 s.
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("stat has another form")?;
-    let ticks = |field: usize| -> Result<f64> {
-        Ok(fields.split_whitespace().nth(field).context("stat is short")?.parse()?)
-    };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// The most memory that a process has held so far.

@@ -33,6 +33,7 @@ mod rebuilt;
 mod rules;
 mod share;
 mod size;
+mod sizes;
 mod speed;
 mod victoria;
 mod worlds;
@@ -104,6 +105,10 @@ fn of_captures(task: OfCaptures) -> Result<()> {
     match task {
         OfCaptures::Perturb { folder, seed } => perturb::run(&folder, seed),
         OfCaptures::Worlds { folder, only } => worlds::run(&folder, &only),
+        OfCaptures::Sizes { folder, only, keep, operator } => {
+            let operator = given_or_built(operator)?;
+            sizes::Campaign { operator, folder, keep }.run(&only)
+        }
         OfCaptures::Logs { folder } => logs::run(&folder),
         OfCaptures::Margins { folders } => margins::run(&folders),
         OfCaptures::Incidents { folder: Some(folder), .. } => incidents::run(&folder),

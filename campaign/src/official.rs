@@ -87,6 +87,7 @@ pub fn run(table: &Path, folder: &Path) -> Result<()> {
         let (window, external) = (reader.window(), External::default());
         let settings = Settings {
             window,
+            run_in_from: window.start,
             interval_ms: INTERVAL_MS,
             metrics: &metrics,
             external,

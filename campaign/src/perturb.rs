@@ -205,7 +205,7 @@ fn place(cause: &Cause) -> String {
 }
 
 /// Names that say less of the same.
-fn is_broader(mode: &str, than: &str) -> bool {
+pub(crate) fn is_broader(mode: &str, than: &str) -> bool {
     than.starts_with("store_") && matches!(mode, "store_unreachable" | "store_crash")
 }
 

@@ -29,6 +29,7 @@ pub fn run(folder: &Path) -> Result<()> {
             let (window, external) = (reader.window(), External::default());
             let settings = Settings {
                 window,
+                run_in_from: window.start,
                 interval_ms: INTERVAL_MS,
                 metrics: &[],
                 external,

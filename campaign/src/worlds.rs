@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use operator::diagnose::{Outcome, TargetKind, Verdict};
+use operator::diagnose::{Cause, Outcome, TargetKind, Verdict};
 use testkit::run::Run;
 use testkit::worlds::{WORLDS, World};
+
+use crate::perturb::is_broader;
 
 /// What became of a verdict in another world.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +16,7 @@ enum Became {
     Right,
     Wrong,
     FalseCause,
+    SaysLess,
     CannotTell,
     Missed,
 }
@@ -42,10 +45,20 @@ fn became(lab: &Verdict, now: &Verdict) -> Became {
     match (lab.outcome, now.outcome) {
         _ if gist(lab) == gist(now) => Became::Right,
         (_, Outcome::CannotTell) => Became::CannotTell,
+        (Outcome::Fault, Outcome::Fault) if is_less(lab, now) => Became::SaysLess,
         (Outcome::Fault, Outcome::NoFault) => Became::Missed,
         (Outcome::NoFault | Outcome::CannotTell, _) => Became::FalseCause,
         _ => Became::Wrong,
     }
+}
+
+/// Whether every cause is the lab's at the same place, some by a broader name.
+fn is_less(lab: &Verdict, now: &Verdict) -> bool {
+    let is_same = |(lab, now): (&Cause, &Cause)| {
+        lab.target.name == now.target.name
+            && (lab.mode == now.mode || is_broader(now.mode, lab.mode))
+    };
+    lab.causes.len() == now.causes.len() && lab.causes.iter().zip(&now.causes).all(is_same)
 }
 
 /// Onsets that lie farther from the lab's than both say they may be off.
@@ -75,8 +88,8 @@ pub fn run(folder: &Path, only: &[String]) -> Result<()> {
         runs.push((name, run, verdict));
     }
     println!(
-        "\n{:<26} {:>6} {:>6} {:>12} {:>12} {:>7}",
-        "", "right", "wrong", "false cause", "cannot tell", "missed"
+        "\n{:<26} {:>6} {:>6} {:>12} {:>10} {:>12} {:>7}",
+        "", "right", "wrong", "false cause", "says less", "cannot tell", "missed"
     );
     let mut fails = 0;
     for world in WORLDS.iter().filter(|one| only.is_empty() || only.iter().any(|n| n == one.name)) {
@@ -109,7 +122,8 @@ fn row(world: &World, runs: &[(String, Run, Verdict)]) -> usize {
         told.extend(off(lab, &now).into_iter().map(|text| format!("  {name}: {text}")));
         *counts.entry(became).or_default() += 1;
         if became != Became::Right {
-            let excused = became == Became::CannotTell && world.lacks.is_some();
+            let says_less = matches!(became, Became::CannotTell | Became::SaysLess);
+            let excused = says_less && world.lacks.is_some();
             fails += usize::from(!excused);
             let mark = if excused { "says less" } else { "falls short" };
             told.push(format!(
@@ -122,11 +136,12 @@ fn row(world: &World, runs: &[(String, Run, Verdict)]) -> usize {
     }
     let count = |became| counts.get(&became).copied().unwrap_or(0);
     println!(
-        "{:<26} {:>6} {:>6} {:>12} {:>12} {:>7}",
+        "{:<26} {:>6} {:>6} {:>12} {:>10} {:>12} {:>7}",
         world.name,
         count(Became::Right),
         count(Became::Wrong),
         count(Became::FalseCause),
+        count(Became::SaysLess),
         count(Became::CannotTell),
         count(Became::Missed)
     );

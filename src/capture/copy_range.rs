@@ -75,7 +75,7 @@ pub fn rewrite_range(
     rewrite: &mut dyn Rewrite,
     writer: &mut CaptureWriter,
 ) -> Result<(), CaptureError> {
-    let whole = reader.window();
+    let whole = reader.recorded();
     let end = range.end.min(whole.end);
     let mut start = range.start.max(whole.start);
     let gaps = reader.gaps()?.into_iter().filter(|gap| gap.range.overlaps(&range));

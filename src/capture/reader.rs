@@ -151,8 +151,27 @@ impl CaptureReader {
         &self.meta
     }
 
-    /// The smallest range that contains all samples and PD answers; empty where there are none.
+    /// From where the run [begins](crate::model::RunMeta::begins) to the end of what was [recorded](Self::recorded).
     pub fn window(&self) -> TimeRange {
+        let whole = self.recorded();
+        match self.meta().begins.filter(|begins| whole.contains(*begins)) {
+            Some(begins) => TimeRange::new(begins, whole.end),
+            None => whole,
+        }
+    }
+
+    /// Where samples begin of what rules over `window` are evaluated on: with the run-in where the window begins with
+    /// the run, else with the window.
+    pub fn run_in_from(&self, window: TimeRange) -> Timestamp {
+        match window.start == self.window().start {
+            true => self.recorded().start.min(window.start),
+            false => window.start,
+        }
+    }
+
+    /// The smallest range that contains all samples and PD answers, those of the run-in too; empty where there are
+    /// none.
+    pub fn recorded(&self) -> TimeRange {
         let blocks = self.blocks.iter().map(|block| (block.first, block.last));
         let journal = self.journal.values().flatten();
         let journal =

@@ -268,7 +268,7 @@ impl CaptureReader {
         let places = metrics.0.get(metric).map_or(&[][..], Vec::as_slice);
         let series: usize = places.iter().map(|(_, span)| span.len()).sum();
         let all: usize = self.targets.iter().map(|target| target.sets.len()).sum();
-        let window = self.window();
+        let window = self.recorded();
         let (start, end) = (range.start.max(window.start), range.end.min(window.end));
         if start >= end {
             return 0;

@@ -39,6 +39,7 @@ fn meta() -> RunMeta {
         copied_by: vec![],
         clock_offsets: vec![],
         told: Default::default(),
+        begins: None,
         export: None,
     }
 }

@@ -143,6 +143,10 @@ pub enum Content {
 ///
 /// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
 pub fn content(reader: &CaptureReader) -> anyhow::Result<Content> {
+    // A run-in without what it leads to is nothing.
+    if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
+        return Ok(Content::Nothing { asked: 0 });
+    }
     if reader.metrics().iter().any(|metric| !record::is_own_metric(metric)) {
         return Ok(Content::Something);
     }
@@ -254,7 +258,7 @@ pub async fn moment(
     Ok(record::record_moment(moment, writer, &clock::SystemClock, stop, &mut progress).await?)
 }
 
-/// Copies `range` out of Prometheus, and reports an estimate first.
+/// Copies `range` out of Prometheus with its run-in, and reports an estimate first.
 ///
 /// # Errors
 ///
@@ -268,7 +272,9 @@ pub async fn history(
     stop: &watch::Receiver<Stop>,
     watchers: &Watchers<'_>,
 ) -> anyhow::Result<(CaptureWriter, Ending)> {
-    if let Some(first) = writer.copied_from().filter(|first| range.start < *first) {
+    let copied_from = writer.copied_from();
+    let first = writer.meta().begins.or(copied_from);
+    if let Some(first) = first.filter(|first| range.start < *first) {
         let run = &plan.run;
         let text = format!(
             "{run} has been copied from {first} on and cannot be extended backwards: copy {} under another --run",
@@ -276,6 +282,10 @@ pub async fn history(
         );
         return Err(CliError::Usage(text).into());
     }
+    // What looks back from the beginning of the range has its samples, too.
+    let run_in = range.start.saturating_add_millis(-plan.run_in_ms);
+    let start = copied_from.map_or(run_in, |first| run_in.max(first));
+    let range = TimeRange::new(start, range.end);
     let copied = writer.copied_through().filter(|through| range.contains(*through));
     let rest = TimeRange::new(copied.unwrap_or(range.start), range.end);
     match clock::unless_stopped(stop, copier.estimate(rest)).await {
@@ -323,6 +333,7 @@ pub fn open(
         copied_by: copied_by(plan, prometheus),
         clock_offsets: clock_offset(plan, prometheus).into_iter().collect(),
         told: plan.told.clone(),
+        begins: plan.begins(),
         export: None,
     };
     if !plan.path.exists() {
@@ -399,6 +410,7 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
         selectors,
         copied_by,
         clock_offsets: [before.clock_offsets, now.clock_offsets].concat(),
+        begins: before.begins,
         told: now.told.or(before.told),
         export: before.export,
     }

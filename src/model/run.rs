@@ -182,6 +182,10 @@ pub struct RunMeta {
     /// Clock offsets, in the order of measurement.
     #[serde(default)]
     pub clock_offsets: Vec<ClockOffset>,
+    /// Where the run begins, by the source's clock: what was recorded before is its run-in, for rules and queries that
+    /// look back. `None` where it begins with the first observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Timestamp>,
     /// What somebody said of clusters and nodes.
     #[serde(default, skip_serializing_if = "Told::is_empty")]
     pub told: Told,

@@ -10,6 +10,7 @@ mod by_labels;
 mod by_name;
 mod cluster;
 mod component;
+mod deployment;
 mod listed_at;
 mod listing;
 mod matching;

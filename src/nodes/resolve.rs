@@ -52,7 +52,7 @@ impl StoreNode {
 }
 
 /// The host of a host and a port, without the brackets around IPv6.
-fn host_of(address: &str) -> &str {
+pub(super) fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

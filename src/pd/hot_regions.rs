@@ -33,6 +33,15 @@ pub struct HotRegion {
     pub store: StoreId,
     /// Bytes a second.
     pub bytes: f64,
+    /// Bytes a second of all regions that its leader's store leads; 0 where the list does not say it.
+    pub store_bytes: f64,
+}
+
+impl HotRegion {
+    /// Its share of the flow of its leader's store, from 0 to 1; 0 where that is unknown.
+    pub fn share_of_store(&self) -> f64 {
+        if self.store_bytes > 0.0 { self.bytes / self.store_bytes } else { 0.0 }
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,11 +75,13 @@ impl Flow {
         let raw: RawFlows = serde_json::from_slice(body).ok()?;
         let mut answer = Self::default();
         for store in raw.as_leader.unwrap_or_default().into_values() {
-            answer.total_bytes += store.store_bytes.max(store.total_flow_bytes);
+            let store_bytes = store.store_bytes.max(store.total_flow_bytes);
+            answer.total_bytes += store_bytes;
             let region = |raw: RawRegionFlow| HotRegion {
                 region: RegionId(raw.region_id),
                 store: StoreId(raw.store_id),
                 bytes: raw.flow_bytes,
+                store_bytes,
             };
             answer.regions.extend(store.statistics.unwrap_or_default().into_iter().map(region));
         }
@@ -126,6 +137,7 @@ fn busy_regions(kind: FlowKind, raw: Vec<RawRegion>) -> Option<Flow> {
             FlowKind::Read => raw.read_bytes / REGION_HEARTBEAT_S,
             FlowKind::Write => raw.written_bytes / REGION_HEARTBEAT_S,
         },
+        store_bytes: 0.0,
     };
     let mut regions: Vec<HotRegion> = raw.into_iter().map(region).collect();
     regions.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.region.cmp(&b.region)));
@@ -161,6 +173,7 @@ mod tests {
             {"store_id":4,"region_id":95,"flow_bytes":800},{"store_id":4,"region_id":71,"flow_bytes":20}]}}}"#;
         let (top, share) = Flow::of_hot_regions(body).unwrap().top().unwrap();
         assert_eq!((top.region, top.store, share), (RegionId(95), StoreId(4), 0.8));
+        assert_eq!(top.share_of_store(), 800.0 / 900.0);
         assert_eq!(Flow::of_hot_regions(b"null["), None);
     }
 

@@ -31,6 +31,11 @@ impl Annotations {
         self.warnings.is_empty() && self.infos.is_empty()
     }
 
+    /// Adds an info of the caller's own, such as what the storage lacks.
+    pub fn inform(&mut self, info: String) {
+        self.infos.insert(info);
+    }
+
     pub(super) fn add(&mut self, text: &str, remark: &Remark, span: Span) {
         let (line, column) = place(text, span.start);
         let message = format!("{} ({line}:{column})", remark.message());

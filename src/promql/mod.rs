@@ -9,6 +9,7 @@ mod dialect;
 mod error;
 mod eval;
 mod go_compat;
+mod reach;
 mod storage;
 mod syntax;
 mod value;
@@ -21,6 +22,7 @@ pub use eval::matchers::MatcherCache;
 pub use eval::statistics::almost_equal;
 pub use go_compat::number::{api as format_value, short as format_short};
 pub use go_compat::regexp::go_regex;
+pub use reach::Reach;
 pub use storage::{MemoryStorage, SeriesSet, Storage};
 pub use syntax::ast::{
     Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, Matching, RangeExtension,

@@ -67,6 +67,11 @@ fn head(path: &Path, reader: &CaptureReader, inventory: &Inventory) -> String {
         ("window", window_text(window)),
         ("recorded", format!("by operator {}", meta.versions.operator)),
     ];
+    let recorded = reader.recorded();
+    if recorded.start < window.start {
+        let text = format!("from {}, for what looks back", recorded.start);
+        rows.insert(3, ("run-in", text));
+    }
     let mut ways = meta.copied_by.iter().map(String::as_str);
     if let Some(url) = &meta.endpoints.prometheus {
         let version = meta.versions.prometheus.clone().unwrap_or_else(unknown);

@@ -18,6 +18,7 @@ use super::evaluation_order::{self, EvaluationOrder};
 use super::overlay_storage::OverlayStorage;
 use super::report::{GroupReport, RulesReport};
 use super::rule_file::{RuleFile, RuleGroup};
+use super::run_in::pending_ms;
 use super::starting::starting;
 use super::template::{External, VectorElements};
 use crate::model::{Labels, TimeRange, Timestamp};
@@ -37,6 +38,9 @@ const STEPS_AT_ONCE: usize = 1_000;
 pub struct Settings<'a> {
     /// Rules are evaluated at instants inside this range.
     pub window: TimeRange,
+    /// Where samples begin that were recorded before the window, its run-in: alerts that became pending there are
+    /// pending when the window begins. The start of the window where there are none.
+    pub run_in_from: Timestamp,
     /// Interval in milliseconds of groups that do not state one.
     pub interval_ms: i64,
     /// Names of all metrics of the storage, from which suggestions are made.
@@ -114,6 +118,7 @@ fn replay_in(
         engine,
         settings,
         starting: starting(storage, settings.window)?,
+        evaluated: evaluated(files, settings),
     };
     for group in files.iter().flat_map(|file| &file.groups) {
         replay.bounded(group)?;
@@ -158,6 +163,14 @@ fn replay_in(
     Ok(Some(RulesReport { window: settings.window, starting: replay.starting, groups }))
 }
 
+/// The window, from where the longest pending of an alert begins that fires when the window begins.
+fn evaluated(files: &[RuleFile], settings: &Settings<'_>) -> TimeRange {
+    let window = settings.window;
+    let pending = evaluation_order::all_rules(files).map(|(.., rule)| pending_ms(rule)).max();
+    let start = window.start.saturating_add_millis(-pending.unwrap_or(0));
+    TimeRange::new(start.max(settings.run_in_from).min(window.start), window.end)
+}
+
 /// The storage of a replay: `storage` below the series that these rules record.
 fn overlay<'a>(files: &[RuleFile], storage: &'a dyn Storage) -> OverlayStorage<'a> {
     OverlayStorage::hiding(storage, recorded_names(files))
@@ -181,6 +194,8 @@ struct Replay<'a> {
     settings: &'a Settings<'a>,
     /// The first minutes of the cluster, where the window shows them.
     starting: Option<TimeRange>,
+    /// The window, with as much of its run-in as alerts may be pending for.
+    evaluated: TimeRange,
 }
 
 impl Replay<'_> {
@@ -199,9 +214,17 @@ impl Replay<'_> {
         Err(TooManyEvaluations { group: group.name.clone(), evaluations, window })
     }
 
+    /// The instants of a group inside the window.
     fn ticks(&self, group: &RuleGroup) -> impl Iterator<Item = Timestamp> + use<> {
+        self.ticks_in(group, self.settings.window)
+    }
+
+    fn ticks_in(
+        &self,
+        group: &RuleGroup,
+        window: TimeRange,
+    ) -> impl Iterator<Item = Timestamp> + use<> {
         let interval = self.interval(group);
-        let window = self.settings.window;
         let first = next_multiple(window.start.as_millis(), interval);
         let next = move |at: &i64| at.checked_add(interval);
         let all = std::iter::successors(first, next).map(Timestamp::from_millis);
@@ -212,7 +235,7 @@ impl Replay<'_> {
     fn instants(&self, running: &[RunningRule<'_>]) -> impl Iterator<Item = Timestamp> + use<> {
         let intervals: BTreeSet<i64> =
             running.iter().map(|rule| self.interval(rule.group)).collect();
-        let window = self.settings.window;
+        let window = self.evaluated;
         let from = move |start: i64| {
             let next = intervals.iter().filter_map(|interval| next_multiple(start, *interval));
             next.min()
@@ -235,7 +258,7 @@ impl Replay<'_> {
 
     /// Evaluates one rule at all its instants with range queries.
     fn whole(&mut self, rule: &mut RunningRule<'_>) -> Result<(), StorageError> {
-        let mut ticks = self.ticks(rule.group);
+        let mut ticks = self.ticks_in(rule.group, self.evaluated);
         loop {
             let together: Vec<Timestamp> = ticks.by_ref().take(STEPS_AT_ONCE).collect();
             if together.is_empty() {

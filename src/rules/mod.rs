@@ -16,6 +16,7 @@ mod overlay_storage;
 mod promtool_tests;
 mod report;
 mod rule_file;
+mod run_in;
 mod starting;
 mod template;
 mod unmatched_selectors;
@@ -31,5 +32,6 @@ pub use report::{
     RuleReport, RulesReport, SelectorEvidence,
 };
 pub use rule_file::{Rule, RuleFile, RuleFileError, RuleGroup, RuleKind};
+pub use run_in::run_in_ms;
 pub use template::{External, Template, TemplateData, TemplateError, VectorElements};
 pub use unmatched_selectors::UnmatchedSelector;

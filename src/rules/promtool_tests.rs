@@ -174,6 +174,7 @@ impl RuleTests {
         let external = External { labels: &test.external_labels, url: &test.external_url };
         let settings = Settings {
             window,
+            run_in_from: window.start,
             interval_ms: self.interval_ms,
             metrics: &[],
             external,

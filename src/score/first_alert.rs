@@ -34,8 +34,14 @@ pub fn guess(path: &Path, evidence: &Evidence, at: Timestamp) -> anyhow::Result<
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let window = window_of_steps(session.reader(), INTERVAL_MS, MOST_EVALUATIONS)?;
     let external = External::default();
-    let settings =
-        Settings { window, interval_ms: INTERVAL_MS, metrics: &[], external, near: Near::None };
+    let settings = Settings {
+        window,
+        run_in_from: session.reader().run_in_from(window),
+        interval_ms: INTERVAL_MS,
+        metrics: &[],
+        external,
+        near: Near::None,
+    };
     let report = rules::replay(&files, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error).context(cannot()))?;
     let fired = report.rules().enumerate().flat_map(|(place, rule)| {

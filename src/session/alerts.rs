@@ -53,6 +53,7 @@ pub(super) fn critical_alerts(
     let own = OfCluster { storage: &storage, nodes };
     let settings = Settings {
         window,
+        run_in_from: reader.run_in_from(window),
         interval_ms: INTERVAL_MS,
         metrics: &[],
         external: External::default(),

@@ -227,7 +227,7 @@ impl<'a> CaptureStorage<'a> {
                 return hull;
             }
         }
-        let window = self.reader.window();
+        let window = self.reader.recorded();
         if samples(window) > KEPT_SAMPLES {
             let length = (window.millis() as u128 * u128::from(KEPT_SAMPLES)
                 / u128::from(samples(window))) as i64;

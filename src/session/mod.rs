@@ -9,6 +9,7 @@ mod pd_bodies;
 mod pd_series;
 mod recording;
 mod survey;
+mod unrecorded;
 mod window;
 
 pub use alerts::CriticalAlerts;
@@ -18,4 +19,5 @@ pub use open::Session;
 pub use pd_bodies::PdSource;
 pub use pd_series::{PD_METRICS, PdMetric, pd_series};
 pub use recording::window_of_steps;
+pub use unrecorded::unrecorded;
 pub use window::{Judgement, View, Window, diagnosis_series, watched_series};

@@ -108,6 +108,7 @@ impl<C: Content> Walk<C> {
             clock_offsets,
             told,
             created: meta.created,
+            begins: meta.begins,
             versions: meta.versions.clone(),
             copied_by: meta.copied_by.clone(),
             export: meta.export.clone(),

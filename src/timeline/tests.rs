@@ -15,6 +15,7 @@ pub(in crate::timeline) fn recording() -> Recording {
         copied_by: vec![],
         clock_offsets: vec![],
         told: Default::default(),
+        begins: None,
         export: None,
     };
     let window = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(600_000));

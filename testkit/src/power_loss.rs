@@ -145,6 +145,7 @@ fn meta(created: Timestamp) -> Result<RunMeta> {
         copied_by: vec![],
         clock_offsets: vec![],
         told: Default::default(),
+        begins: None,
         export: None,
     })
 }

@@ -322,6 +322,26 @@ fn a_query_without_a_time_says_which_instant_it_took() {
 }
 
 #[test]
+fn a_window_that_reaches_beyond_what_was_recorded_is_told() {
+    let expression = "rate(process_cpu_seconds_total[5m])";
+    let query = |at: &str, more: &[&str]| {
+        let args = [&["query", "chaos-02", expression, "--at", at], more].concat();
+        let (code, text, errors) = run(Path::new(DATA), &args);
+        assert_eq!(code, Some(0), "{errors}");
+        (text, errors)
+    };
+    let told = "process_cpu_seconds_total[5m] looks back to 2026-11-24T16:23:04.128Z, and nothing \
+                was recorded before 2026-11-24T16:27:04.128Z";
+    let (_, errors) = query("+1m", &[]);
+    assert!(errors.contains(told), "{errors}");
+    let (text, _) = query("+1m", &["--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(answer["infos"], serde_json::json!([format!("capture info: {told}")]));
+    let (text, errors) = query("+6m", &["--format", "json"]);
+    assert!(!text.contains("infos") && !errors.contains("looks back"), "{errors}");
+}
+
+#[test]
 fn a_misspelt_option_suggests_the_right_one_alone() {
     let (code, _, errors) = run(empty_dir().path(), &["replay", "x", "--fron", "-5m"]);
     assert_eq!(code, Some(2));

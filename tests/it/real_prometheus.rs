@@ -311,14 +311,48 @@ fn the_program_records_the_window_of_a_real_server() {
     assert!(output.status.success(), "{said}");
     let (estimate, first) = said.split_once(" of history").expect("an estimate comes first");
     assert!(estimate.contains(" samples of 3") && first.contains(" % "), "{said}");
-    let reader = CaptureReader::open(&scene.scratch.path().join("captures/real.capture"))
-        .expect("the capture opens");
+    let opened = |run: &str| {
+        let path = scene.scratch.path().join(format!("captures/{run}.capture"));
+        CaptureReader::open(&path).expect("the capture opens")
+    };
+    let reader = opened("real");
     let compared = remote_read::compare(&truth, &reader).expect("samples read");
     assert_eq!((compared.missing, compared.extra, compared.differ), (0, 0, 0));
+    assert_eq!(reader.recorded(), reader.window(), "nothing lies before the block");
     assert_eq!(
         reader.meta().versions.prometheus.as_deref().map(|v| v.starts_with('2')),
         Some(true)
     );
     let stale = reader.select(&[], TimeRange::ALL).expect("samples read");
     assert!(stale.iter().flat_map(|series| &series.samples).any(|sample| is_stale(sample.value)));
+}
+
+#[test]
+#[ignore = "needs Prometheus: ./test.sh runs it"]
+fn the_past_is_recorded_with_what_rules_look_back_at() {
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be made");
+    let scene = runtime.block_on(Scene::new(&[]));
+    let middle = scene.window.start.saturating_add_millis(scene.window.millis() / 2);
+    let record = |from: Timestamp| {
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_operator"))
+            .current_dir(scene.scratch.path())
+            .args(["record", "--run", "late", "--prometheus", &scene.server.url])
+            .args(["--from", &from.to_string(), "--to", &scene.window.end.to_string()])
+            .output()
+            .expect("the program starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_recorded, said) = record(middle);
+    assert!(is_recorded, "{said}");
+    let path = scene.scratch.path().join("captures/late.capture");
+    let reader = CaptureReader::open(&path).expect("the capture opens");
+    assert_eq!(reader.window().start, middle);
+    let before = middle - reader.recorded().start;
+    let all = middle - scene.window.start;
+    let wanted = operator::rules::run_in_ms().min(all);
+    assert!((wanted - 15_000..=wanted).contains(&before), "{before} ms of {wanted} ms");
+    // The same again goes on, and nothing is added before it.
+    assert_eq!(record(middle), record(middle));
+    let (is_recorded, said) = record(middle.saturating_add_millis(-1));
+    assert!(!is_recorded && said.contains("cannot be extended backwards"), "{said}");
 }

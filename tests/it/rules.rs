@@ -21,8 +21,14 @@ fn replayed(name: &str, files: &[RuleFile]) -> RulesReport {
     let storage = CaptureStorage::new(&reader);
     let engine = Engine::new(EngineOptions::new(storage.dialect()));
     let (window, external) = (reader.window(), External::default());
-    let settings =
-        Settings { window, interval_ms: 15_000, metrics: &[], external, near: Near::None };
+    let settings = Settings {
+        window,
+        run_in_from: window.start,
+        interval_ms: 15_000,
+        metrics: &[],
+        external,
+        near: Near::None,
+    };
     rules::replay(files, &storage, &engine, &settings).expect("the capture reads")
 }
 

@@ -154,6 +154,7 @@ fn meta(draw: &mut Draw<'_>, cluster: &str) -> Result<RunMeta> {
         copied_by: vec![],
         clock_offsets: vec![],
         told: Default::default(),
+        begins: None,
         export: None,
     })
 }

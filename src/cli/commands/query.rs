@@ -16,7 +16,7 @@ use crate::model::{Comparison, MatcherText};
 use crate::model::{Labels, TimeRange, Timestamp, escape_json, parse_duration_ms};
 use crate::promql::{Answer, Dialect, Engine, EngineOptions, Expression, MatcherCache};
 use crate::report;
-use crate::session::{CaptureStorage, PD_METRICS};
+use crate::session::{CaptureStorage, PD_METRICS, unrecorded};
 
 /// The number of points of a range for which no step is given.
 const DEFAULT_POINTS: i64 = 250;
@@ -107,7 +107,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
         interrupt: Some(clock::stop_after(&args.timeout)?),
         ..EngineOptions::new(dialect)
     });
-    let (answer, range) = match when(args, reader.window())? {
+    let (mut answer, range) = match when(args, reader.window())? {
         When::At(at) => {
             if args.time.is_none() && !global.quiet {
                 remark(&format!(
@@ -121,6 +121,9 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
             (answer, TimeRange::new(start, end))
         }
     };
+    for info in unrecorded(&reader, &expression, range)? {
+        answer.annotations.inform(info);
+    }
     write(global, args, &answer, range)?;
     if !global.quiet {
         write_remarks((&reader, &storage), &expression, &answer, range)?;

@@ -60,7 +60,8 @@ recording begins, every hour and after a restart of a store; `operator show RUN 
 prints them, and --no-settings leaves them out.
 
 With --from or --to the past is copied and the recording ends; with --from and --for it then \
-goes on live. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
+goes on live. The minutes before --from that rules look back at are copied, too; the run begins \
+at --from. The first Ctrl-C finishes the tick and seals the capture, a second one leaves at \
 once, without loss; where that was before the end that --for, --from or --to names, the command \
 exits with 14. The same --run again goes on where it stopped.
 

@@ -290,8 +290,10 @@ impl Replayed {
             ..EngineOptions::new(dialect)
         });
         let interval_ms = span.interval_ms()?;
+        let window = span.window(&reader, shortest_interval(files, interval_ms))?;
         let settings = Settings {
-            window: span.window(&reader, shortest_interval(files, interval_ms))?,
+            window,
+            run_in_from: reader.run_in_from(window),
             interval_ms,
             metrics: &report::metric_names(&reader),
             external: External::default(),

@@ -21,6 +21,7 @@ use crate::cli::exit::CliError;
 use crate::cli::lookup::SUFFIX;
 use crate::model::{RunName, TimeRange, Timestamp, Told, parse_duration_ms};
 use crate::record::{Retention, Subject, stamped_name};
+use crate::rules;
 use crate::source::Selector;
 
 /// The scrape interval of a TiKV deployment.
@@ -103,6 +104,8 @@ pub struct Plan {
     pub selectors: Vec<Selector>,
     /// The past to copy first; `None` where nothing of it is copied.
     pub history: Option<TimeRange>,
+    /// How long before the past its run-in is copied too, in milliseconds.
+    pub run_in_ms: i64,
     /// The live part; `None` where only the past or logs are recorded.
     pub live: Option<Live>,
     /// The time between two copies out of Prometheus, or two scrapes of a target.
@@ -117,6 +120,14 @@ pub struct Plan {
     pub listen: Option<SocketAddr>,
     /// How much is kept; `None` where the recording is a single file.
     pub retention: Option<Retention>,
+}
+
+impl Plan {
+    /// Where the run begins; `None` where that is with its first observation.
+    pub fn begins(&self) -> Option<Timestamp> {
+        let has_run_in = self.run_in_ms > 0 && self.sources.prometheus.is_some();
+        self.history.filter(|_| has_run_in).map(|history| history.start)
+    }
 }
 
 /// The live part of a recording.
@@ -190,6 +201,7 @@ pub fn plan(
         sources,
         selectors,
         history,
+        run_in_ms: rules::run_in_ms(),
         live,
         interval,
         settings: !(args.no_settings || file.no_settings),

@@ -7,7 +7,10 @@ use crate::diagnose::findings::finding::{
 use crate::diagnose::findings::{About, cite, finding, lasted, magnitude, plot};
 use crate::diagnose::observations::{REQUESTS, Rise, Shift, Slow, Stage};
 
-/// The finding of load that rose over all stores.
+/// How many stores a finding names with their load.
+const NAMED: usize = 8;
+
+/// The finding of load that rose over all stores, or over a part of them.
 pub(in crate::diagnose) fn rise(
     evidence: &Evidence,
     rise: &Rise,
@@ -21,17 +24,20 @@ pub(in crate::diagnose) fn rise(
         uncertainty_ms: departure.uncertainty_ms,
         end: departure.end,
     };
-    let spread: Vec<String> = evidence
-        .nodes
-        .stores
-        .iter()
-        .zip(&rise.by_store)
-        .map(|(store, (before, now))| {
-            format!("{} {} -> {}", store.name(), number(*before), number(*now))
-        })
-        .collect();
+    let spread = rise.stores().take(NAMED).map(|store| {
+        let (before, now) = rise.by_store[store];
+        let name = evidence.nodes.stores[store].name();
+        format!("{name} {} -> {}", number(before), number(now))
+    });
+    let mut spread: Vec<String> = spread.collect();
+    let more = rise.stores().count().saturating_sub(NAMED);
+    spread.extend((more > 0).then(|| format!("and {more} more")));
     let text = format!(
-        "requests rise from {} to {} a second {}; {}",
+        "requests{} rise from {} to {} a second {}; {}",
+        match rise.part.len() {
+            0 => String::new(),
+            stores => format!(" to {stores} of {} stores", evidence.nodes.stores.len()),
+        },
         number(departure.baseline),
         number(departure.typical),
         lasted(departure.onset, departure.end),
@@ -40,7 +46,8 @@ pub(in crate::diagnose) fn rise(
     let series =
         format!("median of sum(rate({REQUESTS}{{type=~\"kv_.*|raw_.*|coprocessor.*\"}}[1m]))");
     let citations = vec![cite(series, departure.first, number(departure.typical))];
-    let instances = evidence.nodes.stores.iter().filter_map(|store| store.instance.as_deref());
+    let stores = rise.stores().map(|store| &evidence.nodes.stores[store]);
+    let instances = stores.filter_map(|store| store.instance.as_deref());
     let plots = instances.map(|name| plot(REQUESTS, PlotHow::Rate, name)).collect();
     let magnitude = Some(magnitude(departure, "requests/s"));
     findings.add(Finding { magnitude, ..finding(about, text, citations, plots) })

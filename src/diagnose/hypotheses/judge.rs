@@ -281,11 +281,12 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
         None => claim.confidence,
     };
+    let says = claim.says.clone().map_or(Cow::Borrowed(mode.says), Cow::Owned);
     Cause {
         mode: mode.name,
         says: match &claim.detail {
-            Some(detail) => Cow::Owned(format!("{}: {detail}", mode.says)),
-            None => Cow::Borrowed(mode.says),
+            Some(detail) => Cow::Owned(format!("{says}: {detail}")),
+            None => says,
         },
         target: claim.target.clone(),
         onset_ms: claim.onset,

@@ -165,6 +165,8 @@ pub struct Claim {
     pub acted: Option<Timestamp>,
     /// From 0 to 1; a cause needs at least 0.5, the threshold `confident`.
     pub confidence: f64,
+    /// What it says in place of what the mode says, where that would say too much.
+    pub says: Option<String>,
     /// What is known of it beyond what the mode means, in a clause, such as how a process ended.
     pub detail: Option<String>,
     /// What it leaves open and a log may say.
@@ -200,6 +202,7 @@ impl Claim {
             end: None,
             acted: None,
             confidence,
+            says: None,
             detail: None,
             asks: None,
             evidence: Vec::new(),

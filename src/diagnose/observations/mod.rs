@@ -18,6 +18,7 @@ mod members;
 mod moment;
 mod nearest;
 mod outages;
+mod part_rises;
 mod pd_dates;
 pub(super) mod pd_history;
 pub(super) mod pd_reading;
@@ -26,6 +27,7 @@ mod plans;
 mod presence;
 mod reachability;
 mod restarts;
+mod rises;
 pub(super) mod scrapes;
 mod selected;
 pub(super) mod series_table;
@@ -46,10 +48,7 @@ pub use hosts::{HostSign, HostSignKind, METRICS as HOST_METRICS, answers, host_s
 pub use hung_members::{HAS_LEADER, HungMember, LOG_WRITES, Shown, Sign, hung_members};
 pub use just_now::{SilentNode, silent_just_now};
 pub use liveness::Liveness;
-pub use load::{
-    Hot, Load, Rise, before_and_in, busier, kind_of_load, measures_load, rise_without_baseline,
-    rises, scans, total,
-};
+pub use load::{Load, before_and_in, busier, measures_load, scans, total};
 pub use log_lines::{Logged, logged};
 pub use members::{
     LEADS_ETCD, LeaderChange, MemberOutage, leader_changes, member_outages, pd_ever_answered,
@@ -63,6 +62,7 @@ pub use outages::{Outage, Reachability, outages, scraped_nodes, unscraped, was_n
 pub use plans::{Drain, Moved, SchedulerChange, drains, leaving, moved, scheduler_changes};
 pub use presence::{Presence, presence};
 pub use restarts::Restart;
+pub use rises::{Hot, Rise, kind_of_load, rise_without_baseline, rises};
 pub use selected::Selected;
 pub use served::{ClientRequests, Served};
 pub use settings::{

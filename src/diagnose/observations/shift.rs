@@ -1,14 +1,13 @@
 //! Shifts: load that concentrates on one store while its sum stays the same, as clients turn to few
 //! regions.
 //!
-//! Load that rises is found in `load`.
+//! Load that rises is found in `rises`.
 
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::findings::finding::FindingRef;
 use crate::diagnose::observations::departures::{Departure, departures, median};
-use crate::diagnose::observations::load::{
-    Hot, Load, Rise, before_and_in, hot_regions, kind_of_load, mean_over,
-};
+use crate::diagnose::observations::load::{Load, before_and_in, mean_over};
+use crate::diagnose::observations::rises::{Hot, Rise, hot_regions, kind_of_load};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::SHIFT;
 use crate::model::{TimeRange, Timestamp};
@@ -54,7 +53,7 @@ pub fn shifts(evidence: &Evidence, load: &Load, rises: &[&Rise]) -> Vec<Shift> {
             let writes = before_and_in(&load.writes[store], range);
             let added = |(before, now): (f64, f64)| (now - before).max(0.0);
             let kind = kind_of_load(added(requests), added(writes));
-            let hot = hot_regions(evidence, range).into_iter();
+            let hot = hot_regions(evidence, range, &[]).into_iter();
             let hot = hot.filter(|hot| hot.region.store == id).max_by_key(|hot| hot.kind == kind);
             let Some(hot) = hot else { continue };
             found.push(Shift {

@@ -2,6 +2,7 @@
 
 use super::running_rule::RunningRule;
 use super::{Replay, chain};
+use crate::model::Timestamp;
 use crate::promql::StorageError;
 use crate::rules::alerts::AlertState;
 use crate::rules::report::{AlertHistory, Outcome, RuleReport};
@@ -22,11 +23,15 @@ impl Replay<'_> {
         let cannot = cannot_yield(expression.root(), &missing);
         let mut alerts: Vec<AlertHistory> =
             std::mem::take(&mut rule.histories).into_values().collect();
+        let window = self.settings.window;
         for alert in &mut alerts {
-            let end = self.settings.window.end;
+            forget_before(alert, window.start);
             let firings = alert.firings().into_iter();
-            alert.fired_ms = firings.map(|(since, until)| until.unwrap_or(end) - since).sum();
+            let within =
+                firings.map(|(since, until)| until.unwrap_or(window.end) - since.max(window.start));
+            alert.fired_ms = within.sum();
         }
+        alerts.retain(|alert| !alert.changes.is_empty());
         let fired =
             |alert: &&AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
         let is_over = |alert: &AlertHistory| {
@@ -68,4 +73,15 @@ impl Replay<'_> {
             alerts,
         })
     }
+}
+
+/// Leaves out what an alert did before an instant, but for how it came to be pending or firing then.
+fn forget_before(alert: &mut AlertHistory, start: Timestamp) {
+    let is_active = |state: AlertState| matches!(state, AlertState::Pending | AlertState::Firing);
+    let earlier = alert.changes.partition_point(|change| change.at < start);
+    let earlier_changes = &alert.changes[..earlier];
+    let lasts = earlier_changes.last().is_some_and(|change| is_active(change.to));
+    let began = earlier_changes.iter().rposition(|change| !is_active(change.from));
+    let from = if lasts { began.unwrap_or(0) } else { earlier };
+    alert.changes.drain(..from);
 }

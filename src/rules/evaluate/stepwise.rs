@@ -56,7 +56,8 @@ pub fn evaluate_stepwise(
     then: impl FnOnce(&Evaluated, &dyn Storage),
 ) -> Result<(), StorageError> {
     let overlay = OverlayStorage::extending(storage, recorded_names(files))?;
-    let mut replay = Replay { overlay, engine, settings, starting: None };
+    let evaluated = settings.window;
+    let mut replay = Replay { overlay, engine, settings, starting: None, evaluated };
     let mut running: Vec<RunningRule<'_>> = evaluation_order::all_rules(files)
         .map(|(_, group, rule)| RunningRule::new(group, rule))
         .collect();

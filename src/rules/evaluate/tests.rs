@@ -29,6 +29,7 @@ fn settings(ticks: i64) -> Settings<'static> {
     let window = TimeRange::new(Timestamp::default(), end);
     Settings {
         window,
+        run_in_from: window.start,
         interval_ms: STEP_MS,
         metrics: &[],
         external: External::default(),
@@ -92,6 +93,37 @@ fn an_alert_that_fires_again_has_two_firings() {
     let at = |tick: i64| Timestamp::from_millis(tick * STEP_MS);
     assert_eq!(rule.alerts[0].firings(), [(at(1), Some(at(2))), (at(4), Some(at(5)))]);
     assert_eq!(rule.alerts[0].fired_ms, 2 * STEP_MS);
+}
+
+#[test]
+fn an_alert_that_became_pending_in_the_run_in_fires_when_the_window_begins() {
+    let replayed = |values: &str, run_in: i64| {
+        let storage = storage(&[(UP, values)]);
+        let options = EngineOptions { lookback_ms: STEP_MS, ..EngineOptions::new(Dialect::V3) };
+        let (engine, all) = (Engine::new(options), settings(6));
+        let at = |tick: i64| Timestamp::from_millis(tick * STEP_MS);
+        let window = TimeRange::new(at(3), all.window.end);
+        let settings = Settings { window, run_in_from: at(3 - run_in), ..all };
+        let files = [file("{alert: Down, expr: up == 0, for: 30s}")];
+        let report = |order| {
+            let report = replay_in(order, &files, (&storage, &engine), &settings);
+            let report = report.expect("memory never fails").expect("no rule reads a later one");
+            let rule = report.rules().next().expect("there is one");
+            let fired_ms: i64 = rule.alerts.iter().map(|alert| alert.fired_ms).sum();
+            (changes(rule), fired_ms, report.groups[0].evaluations)
+        };
+        let told = report(EvaluationOrder::RuleByRule);
+        assert_eq!(told, report(EvaluationOrder::InstantByInstant));
+        told
+    };
+    let none = String::new();
+    let fires = "1:pending 3:firing 5:resolved".to_owned();
+    assert_eq!(replayed("1 0 0 0 0 1", 3), (fires, 2 * STEP_MS, 3));
+    let late = "3:pending 5:inactive".to_owned();
+    assert_eq!(replayed("1 0 0 0 0 1", 0), (late, 0, 3), "without a run-in");
+    let fired = "1:pending 3:firing".to_owned();
+    assert_eq!(replayed("0 0 0 0 0 0", 3), (fired, 3 * STEP_MS, 3));
+    assert_eq!(replayed("1 0 1 1 1 1", 3), (none, 0, 3), "over before the window");
 }
 
 #[test]

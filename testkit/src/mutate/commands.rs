@@ -176,8 +176,14 @@ fn rules_replay(path: &Path) -> Result<()> {
     let (engine, _timer) = engine(&storage);
     let metrics = reader.metrics();
     let (window, external) = (reader.window(), External::default());
-    let settings =
-        Settings { window, interval_ms: 60_000, metrics: &metrics, external, near: Near::None };
+    let settings = Settings {
+        window,
+        run_in_from: window.start,
+        interval_ms: 60_000,
+        metrics: &metrics,
+        external,
+        near: Near::None,
+    };
     let report = rules::replay(&RULES, &storage, &engine, &settings)
         .map_err(|error| anyhow::anyhow!(error))?;
     rules_text("mutant", &report);

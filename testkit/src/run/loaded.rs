@@ -70,6 +70,11 @@ impl Run {
         })
     }
 
+    /// Loads any capture with all that it holds.
+    pub fn open_all(path: &Path) -> Self {
+        Self::with(path, |reader, range| reader.select(&[], range))
+    }
+
     fn with(path: &Path, select: Select) -> Self {
         let session = Session::open(path).expect("the capture opens");
         let (reader, window) = (session.reader(), session.window());

@@ -6,9 +6,12 @@
 
 mod answers;
 mod faults;
+mod joined;
 mod loaded;
 mod samples;
 mod time;
 mod whole;
+mod written;
 
+pub use joined::Joined;
 pub use loaded::{Run, bundled, session};

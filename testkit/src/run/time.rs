@@ -110,7 +110,7 @@ impl Run {
     }
 }
 
-fn move_times(value: &mut Value, moved: &impl Fn(Timestamp) -> Timestamp) {
+pub(super) fn move_times(value: &mut Value, moved: &impl Fn(Timestamp) -> Timestamp) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(|one| move_times(one, moved)),
         Value::Object(map) => {

@@ -147,6 +147,7 @@ pub const WORLDS: &[World] = &[
     world("recorder-60-s-ahead", |run| scraping::skew_recorder(run, 60)),
     world("recorder-10-s-behind", |run| scraping::skew_recorder(run, -10)),
     world("thirty-stores", |run| size::add_stores(run, 7)),
+    world("hundred-stores", |run| size::add_stores(run, 24)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
     world("kubernetes-quiet", hosts::kubernetes_quiet),
     world("machines-quiet", hosts::machines_quiet),

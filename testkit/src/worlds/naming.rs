@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use operator::model::{Labels, PdOutcome};
 
+use super::scraping::add_target;
 use crate::run::Run;
 
 /// A node of the lab's cluster.
@@ -145,13 +146,15 @@ pub(super) fn ip(node: &Node) -> usize {
     first + (node.index * 7 + 3) % 11
 }
 
-/// Compose: names of services, in PD and in Prometheus alike.
+/// Compose: names of services, in PD and in Prometheus alike, and one exporter of the machine.
 pub(super) fn compose(run: &mut Run) {
     rename(run, |node| {
         let host = format!("{}{}", node.component, node.index);
         let instance = format!("{host}:{}", node.port());
         Named::new(node, host, vec![("job", node.component.to_owned()), ("instance", instance)])
     });
+    add_target(run, &[("job", "node"), ("instance", "node:9100")], 15);
+    run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
 }
 
 /// Everything on one host, told apart by ports, with a Prometheus in a container.

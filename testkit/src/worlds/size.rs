@@ -21,24 +21,22 @@ pub(super) fn add_stores(run: &mut Run, copies: usize) {
             one.samples.retain(|sample| window.contains(sample.at));
             one
         }));
-        let listings: Vec<&PdAnswer> = quiet
-            .pd
-            .iter()
-            .filter(|answer| answer.path.contains("/stores?") && answer.success().is_some())
-            .collect();
-        run.bodies("/stores?", TimeRange::new(Timestamp::MIN, window.end), |at, body| {
-            let then = at.saturating_add_millis(-later);
-            let by = listings.partition_point(|answer| answer.sent <= then).max(1) - 1;
-            let listed = listings.get(by).and_then(|answer| answer.success());
-            let listed: Value =
-                listed.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-            let Some(stores) = body["stores"].as_array_mut() else { return };
-            let more = listed["stores"].as_array().into_iter().flatten();
-            stores.extend(more.map(|store| added.store(store)));
-        });
+        for (path, add) in LISTS {
+            added.to_answers(run, &quiet, path, *add);
+        }
     }
     run.series.sort_by(|a, b| a.labels.cmp(&b.labels));
 }
+
+/// Adds what an answer of the quiet run lists to an answer.
+type Add = fn(&Added, &mut Value, &Value);
+
+/// What PD lists of stores and their regions, by what its paths contain.
+const LISTS: &[(&str, Add)] = &[
+    ("/stores?", Added::add_stores),
+    ("/hotspot/regions/read", Added::add_hot_regions),
+    ("/hotspot/regions/write", Added::add_hot_regions),
+];
 
 /// How what is added differs from the quiet run.
 struct Added {
@@ -47,6 +45,48 @@ struct Added {
 }
 
 impl Added {
+    /// Adds what the quiet run's answers of a path list to those of a run, each by the last one before it.
+    fn to_answers(&self, run: &mut Run, quiet: &Run, path: &str, add: Add) {
+        let lists = quiet.pd.iter().filter(|one| one.path.contains(path));
+        let listings: Vec<&PdAnswer> = lists.filter(|one| one.success().is_some()).collect();
+        let whole = TimeRange::new(Timestamp::MIN, run.window.end);
+        run.bodies(path, whole, |at, body| {
+            let then = at.saturating_add_millis(-self.later);
+            let by = listings.partition_point(|answer| answer.sent <= then).max(1) - 1;
+            let listed = listings.get(by).and_then(|answer| answer.success());
+            let listed = listed.and_then(|body| serde_json::from_slice(body).ok());
+            add(self, body, &listed.unwrap_or_default());
+        });
+    }
+
+    fn add_stores(&self, body: &mut Value, listed: &Value) {
+        let Some(stores) = body["stores"].as_array_mut() else { return };
+        let more = listed["stores"].as_array().into_iter().flatten();
+        stores.extend(more.map(|store| self.store(store)));
+    }
+
+    fn add_hot_regions(&self, body: &mut Value, listed: &Value) {
+        for list in ["as_leader", "as_peer"] {
+            let Some(flows) = body[list].as_object_mut() else { continue };
+            for (store, flow) in listed[list].as_object().into_iter().flatten() {
+                let id = self.id(store.parse().unwrap_or(0));
+                flows.insert(id.to_string(), self.flow(flow));
+            }
+        }
+    }
+
+    /// The hot regions of a store, of which none is another's.
+    fn flow(&self, listed: &Value) -> Value {
+        let mut flow = listed.clone();
+        for region in flow["statistics"].as_array_mut().into_iter().flatten() {
+            for (field, by) in [("store_id", 1_000), ("region_id", 1_000_000)] {
+                let id = region[field].as_u64().unwrap_or(0);
+                region[field] = json!(id + self.copy * by);
+            }
+        }
+        flow
+    }
+
     fn address(&self, text: &str) -> String {
         text.replace("10.77.0.", &format!("10.78.{}.", self.copy))
     }

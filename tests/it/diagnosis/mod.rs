@@ -14,6 +14,7 @@ mod members;
 mod moments;
 mod perturbed;
 mod rebuilt;
+mod sizes;
 mod summary;
 mod together;
 mod unexplained;

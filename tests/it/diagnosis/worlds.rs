@@ -64,6 +64,24 @@ fn a_store_and_the_one_that_replaced_it_keep_targets_of_their_own() {
 }
 
 #[test]
+fn commands_reach_a_node_by_what_deployed_it() {
+    let advised = |world: &str| {
+        let world = WORLDS.iter().find(|one| one.name == world).expect("there is such a world");
+        let verdict = judge(world, "chaos-03");
+        let unchecked = verdict.causes.iter().flat_map(|cause| cause.unchecked.clone());
+        unchecked.filter_map(|one| one.command).collect::<Vec<String>>()
+    };
+    assert_eq!(advised("lab"), ["ssh 10.77.0.23 'iostat -x 1 3'"]);
+    let tiup = "tiup cluster exec prod -N 10.0.1.1 --command 'iostat -x 1 3'";
+    assert_eq!(advised("tiup"), [tiup]);
+    assert_eq!(advised("tiup-template"), [tiup]);
+    assert_eq!(advised("compose"), ["iostat -x 1 3"], "containers share the machine's disk");
+    let pod = "kubectl exec -n tidb basic-tikv-0 -- sh -c 'iostat -x 1 3'";
+    assert_eq!(advised("operator-v1"), [pod]);
+    assert_eq!(advised("agent-to-mimir"), ["ssh 10.0.1.23 'iostat -x 1 3'"]);
+}
+
+#[test]
 fn after_a_step_back_every_citation_of_pd_is_an_answer() {
     for world in WORLDS.iter().filter(|world| world.name.starts_with("prometheus-steps-back")) {
         let mut run = Run::load("chaos-02");

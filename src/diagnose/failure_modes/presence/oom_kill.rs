@@ -14,7 +14,7 @@ use crate::diagnose::observations::hosts::memory_limit;
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::observations::{HostSignKind, Outage, Presence};
 use crate::model::{LogKind, TimeRange, Timestamp};
-use crate::nodes::NodeIndex;
+use crate::nodes::{NodeIndex, Way};
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -224,7 +224,12 @@ fn of_store(observed: &ObservedWindow<'_>, deaths: &[Death<'_>]) -> Option<Claim
     }
     found.end = shown.last().and_then(|death| death.outage.end);
     found.readings.extend(shown.iter().map(|death| reading(observed, death, limit)));
-    Some(found.unchecked("the kernel's log", "dmesg | grep -i 'killed process'"))
+    let command = match observed.evidence.nodes.way_to_store(first.outage.store) {
+        // Kubernetes keeps why a container ended, and a container does not see the kernel's log.
+        way @ Way::Pod(_) => way.state_of("tikv-server"),
+        way => way.run_beside("dmesg | grep -i 'killed process'"),
+    };
+    Some(found.unchecked("the kernel's log", &command))
 }
 
 /// The limit of a process's memory in bytes; infinite where it is unknown. The quota is read from the cgroup

@@ -44,10 +44,14 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             match outage.liveness {
                 Liveness::StoodStill { .. } => claim.but("its counters stood still: it was frozen"),
                 Liveness::MovedOn { .. } => claim.but("its counters went on: it was cut off"),
-                Liveness::Unknown => claim.unchecked(
-                    "whether the process stands still or is cut off",
-                    "grep State /proc/$(pgrep pd-server)/status",
-                ),
+                Liveness::Unknown => {
+                    let way = observed.evidence.nodes.way_to_member(&outage.member);
+                    let plain = "grep State /proc/$(pgrep pd-server)/status";
+                    claim.unchecked(
+                        "whether the process stands still or is cut off",
+                        &way.state_beside("pd-server", plain),
+                    )
+                }
             }
         })
         .collect();
@@ -74,10 +78,9 @@ fn unreached(observed: &ObservedWindow<'_>, one: &Unhealthy) -> Claim {
         read: ("PD /health", format!("{} health false", one.member)),
         plot: Vec::new(),
     }));
-    claim.unchecked(
-        "whether its process runs",
-        "pd-ctl health; systemctl status pd; tail -n 50 pd.log",
-    )
+    let way = observed.evidence.nodes.way_to_member(&one.member);
+    let plain = "pd-ctl health; systemctl status pd; tail -n 50 pd.log";
+    claim.unchecked("whether its process runs", &way.state_beside("pd-server", plain))
 }
 
 /// How long a member may wait for a leader that gives no answer, in milliseconds, before it is missing

@@ -38,7 +38,9 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     short
         .map(|outage| {
             // A new start time is proof; only the reason is open.
-            claim(observed, outage, 0.95).unchecked(unknown, "journalctl -u tikv; tail tikv.log")
+            let way = observed.evidence.nodes.way_to_store(outage.store);
+            let command = way.end_beside("tikv", "journalctl -u tikv; tail tikv.log");
+            claim(observed, outage, 0.95).unchecked(unknown, &command)
         })
         .collect()
 }

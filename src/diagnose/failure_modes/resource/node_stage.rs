@@ -94,11 +94,26 @@ pub fn weigh_load(observed: &ObservedWindow<'_>, node: &SlowNode, mut claim: Cla
     if under_load(observed, node).any(took) || rose {
         claim.confidence -= 0.3;
         claim = claim.but("it took part in a rise of the load");
+    } else if took_over(observed, node) {
+        claim.confidence -= 0.3;
+        claim = claim.but("load of other stores had moved to it");
     } else if busier(&observed.requests, node.node, node.range) {
         claim.confidence -= 0.2;
         claim = claim.but("it had more to do than before");
     }
     claim
+}
+
+/// Whether load had shifted to the store when it became slow, and stayed there.
+fn took_over(observed: &ObservedWindow<'_>, node: &SlowNode) -> bool {
+    let own = observed.shifts.iter().filter(|shift| shift.store == node.node);
+    let mut ranges = own.map(|shift| shift.departure.range(observed.open()));
+    ranges.any(|range| is_within(node, range))
+}
+
+/// Whether the node became slow while what lasts over `range` went on.
+fn is_within(node: &SlowNode, range: TimeRange) -> bool {
+    range.start <= node.range.start.saturating_add_millis(15_000) && node.range.start <= range.end
 }
 
 /// Rises of the load that had begun when the node became slow, and were not over.
@@ -107,11 +122,11 @@ fn under_load<'a>(
     node: &'a SlowNode,
 ) -> impl Iterator<Item = &'a Rise> + use<'a> {
     let open = observed.open();
-    observed.rises.iter().map(|(rise, _)| rise).filter(move |rise| {
-        let range = rise.departure.range(open);
-        range.start <= node.range.start.saturating_add_millis(15_000)
-            && node.range.start <= range.end
-    })
+    observed
+        .rises
+        .iter()
+        .map(|(rise, _)| rise)
+        .filter(move |rise| is_within(node, rise.departure.range(open)))
 }
 
 /// The load while the node was slow, as a multiple of that of the two minutes before; 1 where it is not

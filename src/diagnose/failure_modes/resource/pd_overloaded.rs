@@ -55,9 +55,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     let slow = observed.slow_members.iter().filter(|node| member_stage(node) != Stage::Network);
     found.extend(slow.filter(|node| !is_hung(&observed.member_names[node.node])).map(|node| {
         let name = &observed.member_names[node.node];
-        let target = Target::member(name, observed.evidence.nodes.member_address(name));
+        let nodes = &observed.evidence.nodes;
+        let target = Target::member(name, nodes.member_address(name));
         claim(observed, node, target, member_stage(node))
-            .unchecked("the member's disk and CPU", LOOK)
+            .unchecked("the member's disk and CPU", &nodes.way_to_member(name).run_beside(LOOK))
     }));
     found.extend(full_database(observed));
     for claim in busy(observed) {
@@ -182,7 +183,8 @@ fn hung(observed: &ObservedWindow<'_>, hung: &HungMember) -> Claim {
             }
         });
     }
-    claim.unchecked("the member's disk and CPU", LOOK)
+    let way = observed.evidence.nodes.way_to_member(&hung.member);
+    claim.unchecked("the member's disk and CPU", &way.run_beside(LOOK))
 }
 
 fn log_still(shown: &Shown, target: Target, instance: &str) -> Finding {

@@ -11,7 +11,7 @@ pub const METRICS: [&str; 2] = [REQUESTS, "up"];
 /// How a rise is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// Over all stores, in proportion to their load before.
+    /// Over the stores that it is about, in proportion to their load before.
     Even,
     /// Onto one place, by reads or by writes.
     Concentrated(FlowKind),
@@ -26,9 +26,10 @@ pub enum Spread {
 /// was.
 pub fn spread(rise: &Rise) -> Spread {
     let (before, now) = rise.writes;
-    let added: f64 = rise.by_store.iter().map(|(a, b)| (b - a).max(0.0)).sum();
+    let by_store = || rise.stores().map(|store| rise.by_store[store]);
+    let added: f64 = by_store().map(|(a, b)| (b - a).max(0.0)).sum();
     let kind = kind_of_load(added, now - before);
-    let total: f64 = rise.by_store.iter().map(|(before, _)| before).sum();
+    let total: f64 = by_store().map(|(before, _)| before).sum();
     let Some((store, share)) = rise.greatest else {
         return if rise.hot.is_empty() { Spread::Even } else { Spread::Concentrated(kind) };
     };
@@ -37,7 +38,7 @@ pub fn spread(rise: &Rise) -> Spread {
         // A region that takes half of the flow or more brings its store that much of what was added,
         // and its usual share of the rest; some of that is lost where PD moves the region meanwhile.
         Some(_) => {
-            share >= usual + BROUGHT_BY_HOT_REGION * (1.0 - usual) || rise.by_store.len() < 2
+            share >= usual + BROUGHT_BY_HOT_REGION * (1.0 - usual) || rise.stores().count() < 2
         }
         None => total > 0.0 && share >= 0.8 && share >= usual + 0.3,
     };

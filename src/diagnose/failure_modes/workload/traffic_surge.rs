@@ -38,9 +38,20 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             _ => 0.6,
         };
         let mut claim = Claim::new(target, departure.onset, departure.uncertainty_ms, confidence);
+        if !rise.part.is_empty() {
+            claim.confidence = claim.confidence.min(OF_A_PART);
+            let stores = observed.evidence.nodes.stores.len();
+            claim.says = Some(format!(
+                "clients ask for much more, of {} of {stores} stores alike",
+                rise.part.len()
+            ));
+        }
         claim.end = departure.end;
         claim.evidence = vec![*finding];
         weigh(observed, rise, 0.3, claim)
     })
     .collect()
 }
+
+/// How sure it is at most where only some stores have more to do: who asks is not known, and which data.
+const OF_A_PART: f64 = 0.85;
