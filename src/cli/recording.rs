@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
 use crate::cli::clock;
@@ -19,8 +19,8 @@ use crate::model::{
     ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
 use crate::record::{
-    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Scraper, Stop,
-    Succession,
+    self, AskedLog, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording,
+    Scraper, Stop, Succession,
 };
 use crate::source::ConfigClient;
 use crate::watch::Exporter;
@@ -190,6 +190,8 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
 pub struct Followers {
     /// Receives every commit, for live diagnosis.
     pub feed: Option<LiveFeed>,
+    /// What nodes say that are asked for their logs meanwhile.
+    pub logs: Option<mpsc::UnboundedReceiver<AskedLog>>,
     /// Decides when the recording continues in another capture.
     pub succession: Option<Box<dyn Succession>>,
 }
@@ -224,6 +226,7 @@ pub async fn phases(
         pd: pd.map(PdFound::into_sampler),
         scraper,
         settings,
+        logs: followers.logs,
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         prometheus_offset_ms,

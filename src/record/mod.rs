@@ -36,7 +36,7 @@ pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};
 pub use feed::{CommitIncrement, KnownWindow, LiveFeed, RecentWindow};
 pub use history::{HistoryProgress, copy_history};
-pub use log_attach::{AttachError, attach_log, holds_log};
+pub use log_attach::{AskedLog, AttachError, attach_log, holds_log};
 pub use moment::{Moment, record_moment};
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};

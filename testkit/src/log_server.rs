@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::capture_server::put_varint;
+use crate::capture_server::{put_varint, take_varint};
 
 /// A line as the node's parser sees it: when, the number of its level, the rest.
 pub type FoundLine = (i64, u8, &'static str);
@@ -24,7 +24,7 @@ pub type FoundLine = (i64, u8, &'static str);
 /// How a node answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Answering {
-    /// It sends these lines, and a status of success.
+    /// It sends those of these lines that lie in the time asked for, and a status of success.
     Lines(&'static [FoundLine]),
     /// It sends a status with a number and a text alone.
     Refuses(u8, &'static str),
@@ -34,10 +34,22 @@ pub enum Answering {
     Fails(&'static [FoundLine], u8, &'static str),
     /// It sends what is no message.
     Garbage,
+    /// It never answers.
+    Hangs,
 }
 
 /// The path and the body of each request.
 pub type Requests = Vec<(String, Vec<u8>)>;
+
+/// The first and the last instant that a request asks for, in milliseconds.
+pub fn asked_range((_, body): &(String, Vec<u8>)) -> (i64, i64) {
+    let mut rest = body.get(5..).unwrap_or_default();
+    let mut field = |key: u8| {
+        rest = rest.strip_prefix(&[key]).unwrap_or_default();
+        take_varint(&mut rest).unwrap_or_default() as i64
+    };
+    (field(1 << 3), field(2 << 3))
+}
 
 /// The node; it is gone when this is dropped.
 pub struct LogServer {
@@ -100,11 +112,18 @@ async fn answer(
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await;
     let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-    seen.lock().unwrap_or_else(PoisonError::into_inner).push((path, body));
+    let request = (path, body);
+    let (first, last) = asked_range(&request);
+    seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     let data = |bytes: Vec<u8>| Ok(Frame::data(Bytes::from(bytes)));
     let mut headers = HeaderMap::new();
     let frames: Frames = match answering {
-        Answering::Lines(lines) => vec![data(message(lines)), Ok(Frame::trailers(status(0, "")))],
+        Answering::Lines(lines) => {
+            let asked = lines.iter().filter(|(at, _, _)| (first..=last).contains(at));
+            let asked: Vec<FoundLine> = asked.copied().collect();
+            vec![data(message(&asked)), Ok(Frame::trailers(status(0, "")))]
+        }
+        Answering::Hangs => std::future::pending().await,
         Answering::Refuses(number, text) => {
             headers = status(number, text);
             Vec::new()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::command;
@@ -15,22 +16,25 @@ use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
-use crate::cli::config::sources;
+use crate::cli::config::sources::{self, PdFound};
 use crate::cli::exit::CliError;
-use crate::cli::incident_logs::IncidentLogs;
+use crate::cli::incident_logs::{Asking, IncidentLogs};
+use crate::cli::log_search;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
-use crate::model::{RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms};
+use crate::model::{
+    LogEvent, RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms,
+};
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
     Segments, close,
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
-use crate::watch::{Alerts, Audience, Exporter, Monitor, Notified, Notifiers, Occasion};
+use crate::watch::{Alerts, Audience, Monitor, Notified, Notifiers, Occasion};
 
 /// The name of the run where none is given.
 const RUN: &str = "watch";
@@ -72,8 +76,9 @@ confidence and what to do as annotations. It is posted again every minute and as
 the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
 Alertmanager ends it after `resolve_timeout`.
 
-With --logs, members and stores are asked for their logs when the segment of an incident is \
-complete, and what they say becomes part of it: see `operator attach --help`.
+With --logs, the nodes that a fault names are asked for their logs as soon as it is told, eight at \
+most, and all members and stores for the rest when the segment of the incident is complete. What \
+they say becomes part of it, and of what is told: see `operator attach --help`.
 
 With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and \
 beside it operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 \
@@ -118,7 +123,8 @@ pub struct WatchArgs {
         help_heading = "Who is told"
     )]
     alertmanager: Option<String>,
-    /// Ask every member and store for its log of each incident, when the incident's segment is complete
+    /// Ask the nodes of each fault for their logs when it is told, and every member and store when its segment is
+    /// complete
     #[arg(long, help_heading = RECORDING)]
     logs: bool,
 }
@@ -212,8 +218,17 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let Watched { run, retention, segment, notified, occasion, logs } = watched;
     let begun = segment.begun;
     let mut listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
-    let logs = logs
-        .then(|| IncidentLogs::new(run.clone(), plan.sources.pd_options(), Arc::clone(&reporter)));
+    let (found, asked_logs) = mpsc::unbounded_channel();
+    let urls = pd.as_ref().map(PdFound::urls).unwrap_or_default();
+    let asking = Asking {
+        http: plan.sources.pd_options(),
+        scheme: log_search::scheme(urls.values()),
+        since: clock::now(),
+        stop: stop.clone(),
+        found,
+        reporter: Arc::clone(&reporter),
+    };
+    let logs = logs.then(|| IncidentLogs::new(run.clone(), asking));
     if let Some(logs) = &logs {
         listener = logs.beside(listener);
     }
@@ -227,6 +242,9 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     );
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = retention::open_making_room(&mut segments, open)?;
+    if let Some(logs) = &logs {
+        logs.resume(&plan.path)?;
+    }
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
     let sources = Sources::of(&plan, pd, prometheus)?;
@@ -244,10 +262,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let monitor = Monitor {
         alerts,
         recent: recent_window(&plan.path, clock::now())?,
-        audience: also_published(
-            judgements::audience(Arc::clone(&reporter), global.format),
-            watchers.exporter.clone(),
-        ),
+        audience: audience(global, &watchers, &reporter, logs.as_ref()),
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
@@ -260,7 +275,11 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         outcome: None,
     };
     let judging = monitor.start(news).context("cannot start a thread")?;
-    let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
+    let followers = Followers {
+        feed: Some(feed),
+        logs: logs.is_some().then_some(asked_logs),
+        succession: Some(Box::new(segments)),
+    };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
     // The feed was dropped with the recording, so the monitor ends.
     let judged = judging.join();
@@ -280,14 +299,26 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// An audience that also serves the faults that last, where the recorder listens.
-fn also_published(mut audience: Audience, exporter: Option<Exporter>) -> Audience {
-    Box::new(move |judged| {
-        audience(judged);
+/// An audience that prints, serves the faults that last where the recorder listens, and asks the nodes of a fault
+/// for their logs where that is wanted.
+fn audience(
+    global: &Global,
+    watchers: &Watchers<'_>,
+    reporter: &Arc<Mutex<Reporter>>,
+    logs: Option<&IncidentLogs>,
+) -> Audience {
+    let mut printed = judgements::audience(Arc::clone(reporter), global.format);
+    let exporter = watchers.exporter.clone();
+    let told: Audience = Box::new(move |judged| {
+        printed(judged);
         if let Some(exporter) = &exporter {
             exporter.publish_verdict(judged.verdict);
         }
-    })
+    });
+    match logs {
+        Some(logs) => logs.after(told),
+        None => told,
+    }
 }
 
 fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {
@@ -310,12 +341,14 @@ fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
         return Ok(recent);
     }
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
+    let events = reader.events()?;
     recent.add(CommitIncrement {
         first: Some(window.start),
         series: watched_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
-        settings: reader.events()?.iter().filter_map(SettingsEvent::of_event).collect(),
+        settings: events.iter().filter_map(SettingsEvent::of_event).collect(),
+        logs: events.iter().filter_map(LogEvent::of_event).collect(),
         settled: None,
     });
     Ok(recent)
