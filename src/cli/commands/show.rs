@@ -93,9 +93,12 @@ fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Re
     let session = Session::open(path)?;
     let events = session.reader().events()?;
     let read: Vec<SettingsEvent> = events.iter().filter_map(SettingsEvent::of_event).collect();
-    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let evidence = session.load(View::WHOLE)?.evidence()?;
+    let stores = evidence.pd.stores.iter();
+    let versions = stores.map(|(id, store)| (*id, store.version.clone())).collect();
+    let nodes = evidence.nodes;
     let only = node.map(|name| store_called(&nodes, name)).transpose()?;
-    let report = SettingsReport::new(KnownSettings::of(&read), &nodes, only);
+    let report = SettingsReport::new(KnownSettings::of(&read), &nodes, &versions, only);
     match global.format {
         Format::Json => output::json(&report.json())?,
         Format::Text => output::write(report.text().as_bytes())?,

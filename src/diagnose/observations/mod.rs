@@ -64,7 +64,8 @@ pub use restarts::Restart;
 pub use selected::Selected;
 pub use served::{ClientRequests, Served};
 pub use settings::{
-    ChangedSettings, ChangedValue, DifferingSetting, changed_settings, differing_settings,
+    ChangedSettings, ChangedValue, DifferingSetting, SetValue, changed_settings,
+    differing_settings, set_values,
 };
 pub use shift::{Shift, shifts};
 pub use silence::{FailedScrapes, Silence, dated_by_pd, listed_at};
