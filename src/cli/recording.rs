@@ -22,7 +22,7 @@ use crate::record::{
     self, AskedLog, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording,
     Scraper, Stop, Succession,
 };
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 use crate::watch::Exporter;
 
 /// The time between two rounds of requests to PD. Which requests are due in a round is decided by the
@@ -95,7 +95,7 @@ pub struct Sources {
     /// Scrapes what PD lists; `None` without `--scrape`.
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` without PD, or with `--no-settings`.
-    pub settings: Option<ConfigClient>,
+    pub settings: Option<StoreClient>,
     /// Prometheus's clock minus ours, in milliseconds.
     pub prometheus_offset_ms: i64,
     /// PD's members; `None` without PD.

@@ -24,7 +24,7 @@ use super::settings::{self, SettingsReading};
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 
 /// PD's answers wait at most this long for a running copy, then they are committed without it.
 const MAX_COMMIT_DELAY: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub struct Recording {
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` where they are not read. It needs `pd`, and must not
     /// have been used on another thread.
-    pub settings: Option<ConfigClient>,
+    pub settings: Option<StoreClient>,
     /// Logs that somebody asks nodes for while the recording runs; `None` where nobody does.
     pub logs: Option<mpsc::UnboundedReceiver<AskedLog>>,
     /// The time between two rounds of requests to PD.

@@ -3,8 +3,8 @@
 //! When requests are sent is decided in `record`, and writing what was received is its work too.
 
 mod alertmanager;
-mod config_client;
 mod error;
+mod grpc;
 mod http;
 mod log_search;
 mod obstacle;
@@ -13,11 +13,11 @@ mod prometheus;
 mod protobuf;
 mod redact;
 mod scrape_client;
+mod store_client;
 mod text_format;
 mod webhook;
 
 pub use alertmanager::Alertmanager;
-pub use config_client::ConfigClient;
 pub use error::SourceError;
 pub use http::{Auth, Http, HttpAnswer, HttpOptions, Secret};
 pub use log_search::{FoundLines, LogSearch};
@@ -29,5 +29,6 @@ pub use prometheus::{
 };
 pub use redact::{REDACTED, Redactor, names_user, public_url};
 pub use scrape_client::ScrapeClient;
+pub use store_client::StoreClient;
 pub use text_format::{TextFormat, TextFormatError, TextSample};
 pub use webhook::Webhook;

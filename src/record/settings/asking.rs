@@ -14,7 +14,7 @@ use crate::model::{GapReason, Occasion, StoreId, Timestamp};
 use crate::record::clock::Clocks;
 use crate::record::coverage::Cause;
 use crate::record::error::RecordError;
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 
 /// The longest time of one request. The status server has one thread, which a page of metrics may occupy.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub struct SettingsReading {
 ///
 /// [`RecordError::Thread`] where no thread can be started.
 pub fn start(
-    client: ConfigClient,
+    client: StoreClient,
     clocks: Clocks,
     stores: watch::Receiver<Vec<ListedStore>>,
 ) -> Result<mpsc::UnboundedReceiver<SettingsReading>, RecordError> {
@@ -60,7 +60,7 @@ pub fn start(
 }
 
 async fn follow(
-    client: ConfigClient,
+    client: StoreClient,
     clocks: Clocks,
     mut stores: watch::Receiver<Vec<ListedStore>>,
     results: mpsc::UnboundedSender<SettingsReading>,
@@ -88,7 +88,7 @@ async fn follow(
 
 /// Asks each store once, one after the other, for at most 5 s. Those that had no turn by then are left out.
 pub async fn read_once(
-    client: &ConfigClient,
+    client: &StoreClient,
     clocks: Clocks,
     stores: &[ListedStore],
 ) -> Vec<SettingsReading> {
@@ -105,7 +105,7 @@ pub async fn read_once(
     readings
 }
 
-async fn read(client: &ConfigClient, clocks: &Clocks, due: &Due) -> SettingsReading {
+async fn read(client: &StoreClient, clocks: &Clocks, due: &Due) -> SettingsReading {
     let started = Instant::now();
     let answer = client.config(&due.store.url, TIMEOUT).await;
     let read = match answer {

@@ -16,7 +16,7 @@ use operator::model::{
 use operator::pd::{Member, PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Clock, Recording, Stop};
-use operator::source::{Addresses, ConfigClient, Discovered, HttpOptions, PdClient};
+use operator::source::{Addresses, Discovered, HttpOptions, PdClient, StoreClient};
 use testkit::clock::wall_clock;
 
 use cluster::{Cluster, Manner, every_setting};
@@ -74,7 +74,7 @@ impl Scene {
             copier: None,
             pd: Some(PdSampler::new(client, found, schedule)),
             scraper: None,
-            settings: Some(ConfigClient::new(&options).expect("the options are valid")),
+            settings: Some(StoreClient::new(&options).expect("the options are valid")),
             logs: None,
             pd_interval: Duration::from_millis(300),
             prometheus_interval: Duration::from_secs(1),

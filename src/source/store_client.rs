@@ -11,11 +11,11 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// A client for the configurations of stores, all fetched with the same options.
 #[derive(Clone, Debug)]
-pub struct ConfigClient {
+pub struct StoreClient {
     http: Http,
 }
 
-impl ConfigClient {
+impl StoreClient {
     /// A client with these options. Their timeout and size limit do not apply.
     ///
     /// # Errors
