@@ -41,9 +41,9 @@ pub use pd_answer::{PdAnswer, PdOutcome};
 pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use settings::{
-    KnownSettings, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings,
-    bytes_of_size, default_setting, is_same_value, is_setting, is_setting_value, knows_defaults_of,
-    settings_listed,
+    KnownSettings, MACHINE, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings,
+    bytes_of_size, default_setting, is_of_machine, is_same_value, is_setting, is_setting_value,
+    knows_defaults_of, settings_listed,
 };
 pub use shell_word::shell_word;
 pub use similar_names::similar_names;

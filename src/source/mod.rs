@@ -13,6 +13,7 @@ mod prometheus;
 mod protobuf;
 mod redact;
 mod scrape_client;
+mod server_info;
 mod store_client;
 mod text_format;
 mod webhook;
@@ -29,6 +30,7 @@ pub use prometheus::{
 };
 pub use redact::{REDACTED, Redactor, names_user, public_url};
 pub use scrape_client::ScrapeClient;
+pub use server_info::ServerInfoItem;
 pub use store_client::StoreClient;
 pub use text_format::{TextFormat, TextFormatError, TextSample};
 pub use webhook::Webhook;

@@ -21,6 +21,9 @@ use crate::capture_server::{put_varint, take_varint};
 /// A line as the node's parser sees it: when, the number of its level, the rest.
 pub type FoundLine = (i64, u8, &'static str);
 
+/// A part of a machine: its kind, its name, and what is said of it by key.
+pub type MachinePart = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// How a node answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Answering {
@@ -36,6 +39,8 @@ pub enum Answering {
     Garbage,
     /// It never answers.
     Hangs,
+    /// It sends these parts of its machine, of the kinds that are asked for, and finds no line.
+    Machine(&'static [MachinePart]),
 }
 
 /// The path and the body of each request.
@@ -124,6 +129,12 @@ async fn answer(
             vec![data(message(&asked)), Ok(Frame::trailers(status(0, "")))]
         }
         Answering::Hangs => std::future::pending().await,
+        Answering::Machine(parts) => {
+            // Of the two types that are asked for one by one, the second one is that of the kernel.
+            let is_of_kernel = first == 2;
+            let asked = parts.iter().filter(|(kind, _, _)| (*kind == "system") == is_of_kernel);
+            vec![data(framed(&machine(asked))), Ok(Frame::trailers(status(0, "")))]
+        }
         Answering::Refuses(number, text) => {
             headers = status(number, text);
             Vec::new()
@@ -168,8 +179,37 @@ fn message(lines: &[FoundLine]) -> Vec<u8> {
         put_varint(&mut response, one.len() as u64);
         response.extend(one);
     }
+    framed(&response)
+}
+
+/// A `ServerInfoResponse`.
+fn machine(parts: impl Iterator<Item = &'static MachinePart>) -> Vec<u8> {
+    let mut response = Vec::new();
+    for (kind, name, pairs) in parts {
+        let mut item = Vec::new();
+        put_text(&mut item, 1, kind.as_bytes());
+        put_text(&mut item, 2, name.as_bytes());
+        for (key, value) in *pairs {
+            let mut pair = Vec::new();
+            put_text(&mut pair, 1, key.as_bytes());
+            put_text(&mut pair, 2, value.as_bytes());
+            put_text(&mut item, 3, &pair);
+        }
+        put_text(&mut response, 1, &item);
+    }
+    response
+}
+
+fn put_text(out: &mut Vec<u8>, field: u8, text: &[u8]) {
+    out.push(field << 3 | 2);
+    put_varint(out, text.len() as u64);
+    out.extend(text);
+}
+
+/// A message with gRPC's header.
+fn framed(message: &[u8]) -> Vec<u8> {
     let mut framed = vec![0];
-    framed.extend((response.len() as u32).to_be_bytes());
-    framed.extend(response);
+    framed.extend((message.len() as u32).to_be_bytes());
+    framed.extend(message);
     framed
 }

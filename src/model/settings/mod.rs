@@ -7,7 +7,7 @@ mod event;
 mod known;
 mod values;
 
-pub use allowed::{is_setting, settings_listed};
+pub use allowed::{MACHINE, is_of_machine, is_setting, settings_listed};
 pub use defaults::{bytes_of_size, default_setting, is_same_value, knows_defaults_of};
 pub use event::{Occasion, SettingsEvent, SettingsRead};
 pub use known::{KnownSettings, SettingChange, StoreSettings};

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::body::settings_in;
 use super::listed::ListedStore;
+use super::machine::machine_in;
 use super::schedule::{Due, Schedule};
 use crate::model::{GapReason, Occasion, StoreId, Timestamp};
 use crate::record::clock::Clocks;
@@ -34,6 +35,8 @@ pub struct SettingsReading {
     pub read: Result<BTreeMap<String, String>, Cause>,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How it went to ask for its machine, and how long that took, in seconds; `None` where that was not asked.
+    pub machine: Option<(&'static str, f64)>,
 }
 
 /// Starts the thread. It asks the stores of `stores` until that has no sender any more. The client must not have
@@ -107,19 +110,49 @@ pub async fn read_once(
 
 async fn read(client: &StoreClient, clocks: &Clocks, due: &Due) -> SettingsReading {
     let started = Instant::now();
+    let mut machine = None;
     let answer = client.config(&due.store.url, TIMEOUT).await;
-    let read = match answer {
+    let mut read = match answer {
         Ok(body) => settings_in(&body).ok_or_else(|| {
             let why = format!("{} is no configuration of TiKV", due.store.url);
             (GapReason::Malformed, why)
         }),
         Err(error) => Err((error.gap_reason(), error.to_string())),
     };
+    let seconds = started.elapsed().as_secs_f64();
+    // What a machine is changes with a restart at the earliest.
+    if let Ok(values) = &mut read
+        && due.occasion != Occasion::Hourly
+    {
+        machine = Some(read_machine(client, due, values).await);
+    }
     SettingsReading {
         store: due.store.id,
         at: clocks.read().at,
         occasion: due.occasion,
         read,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds,
+        machine,
     }
+}
+
+/// Adds to `values` what the store says of its machine.
+async fn read_machine(
+    client: &StoreClient,
+    due: &Due,
+    values: &mut BTreeMap<String, String>,
+) -> (&'static str, f64) {
+    let started = Instant::now();
+    let result = match client.server_info(&due.store.clients_url, TIMEOUT).await {
+        Ok(items) => {
+            values.extend(machine_in(&items));
+            "ok"
+        }
+        Err(error) => {
+            let store = due.store.id;
+            tracing::info!(%store, %error, "a store does not say what its machine is");
+            error.gap_reason().name()
+        }
+    };
+    (result, started.elapsed().as_secs_f64())
 }
