@@ -106,8 +106,7 @@ impl FaultLogs {
             if questions.len() == MOST_NODES || !asked.nodes.insert(node.name().to_owned()) {
                 continue;
             }
-            let start =
-                asked.until.insert(node.name().to_owned(), now).map_or(from, |u| u.max(from));
+            let start = asked.until.get(node.name()).map_or(from, |until| from.max(*until));
             let options = log_search::options(&node, TimeRange::new(start, now), judged.nodes);
             questions.push((node, options));
         }
@@ -142,13 +141,10 @@ impl FaultLogs {
             AskedLog::Read(extract) => {
                 let record = extract.events.iter_mut().find(|line| line.kind == LogKind::Coverage);
                 record.into_iter().for_each(|line| line.set_asked_until(until));
+                self.asked().until.insert(extract.node.clone(), until);
                 format!("{}: its log is read", extract.node)
             }
-            AskedLog::Unread(line) => {
-                // It may be asked for all of it later.
-                self.asked().until.remove(&line.node);
-                format!("{}: {}", line.node, line.text)
-            }
+            AskedLog::Unread(line) => format!("{}: {}", line.node, line.text),
         };
         tell(&self.asking.reporter, &escape(&told));
         // Where the recording has ended, the incident asks for all of it.
