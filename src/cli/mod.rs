@@ -15,6 +15,7 @@ mod global;
 mod incident_logs;
 mod log_search;
 mod lookup;
+mod profiling;
 mod pseudonym_key;
 mod recording;
 mod source_fix;

@@ -14,6 +14,7 @@ mod log_event;
 mod loss;
 mod matcher;
 mod pd_answer;
+mod profile_event;
 mod run;
 mod series;
 mod settings;
@@ -38,6 +39,7 @@ pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
+pub use profile_event::{ProfileEvent, ProfileKind, ProfileStack, StackGrowth, growth};
 pub use run::{ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, Versions};
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use settings::{

@@ -9,6 +9,8 @@ mod http;
 mod log_search;
 mod obstacle;
 mod pd_client;
+mod pprof;
+mod profile_client;
 mod prometheus;
 mod protobuf;
 mod redact;
@@ -25,6 +27,7 @@ pub use log_search::{FoundLines, LogSearch};
 pub use obstacle::Obstacle;
 pub use pd_client::{Addresses, Discovered, PdClient};
 pub(crate) use pd_client::{MEMBERS_AT_ONCE, MOST_MEMBERS};
+pub use profile_client::ProfileClient;
 pub use prometheus::{
     PrometheusClient, ReadMode, ReadStats, Selector, SeriesSink, infer_staleness,
 };

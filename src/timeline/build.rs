@@ -75,8 +75,10 @@ fn not_told(at: Timestamp, kind: EntryKind, what: String) -> Entry {
 }
 
 fn event_entry(event: &Event) -> Entry {
-    let fields: Vec<String> =
-        event.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // The stacks of a profile are for whoever looks at profiles.
+    let is_told = |name: &str| event.kind.0 != EventKind::PROFILE || !name.starts_with("stack");
+    let fields = event.fields.iter().filter(|(name, _)| is_told(name));
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{name}={value}")).collect();
     Entry {
         at: event.at,
         source: "event".to_owned(),

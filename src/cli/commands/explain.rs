@@ -11,9 +11,9 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Verdict, draw};
-use crate::model::escape_path;
-use crate::report::{Color, explain_text, findings_text};
+use crate::diagnose::{Finding, FindingKind, Verdict, draw};
+use crate::model::{ProfileEvent, escape_path};
+use crate::report::{Color, explain_text, findings_text, profiles_json, profiles_text};
 use crate::session::{Judgement, Session};
 
 const EXAMPLES: &str = "\
@@ -64,9 +64,13 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
         return Err(CliError::Usage(text).into());
     };
     let drawn = draw(&evidence, finding);
+    let profiles = profiles_of(&session, finding)?;
     match global.format {
         Format::Json => {
             let mut value = json!({ "finding": finding, "quantities": drawn });
+            if !profiles.is_empty() {
+                value["profiles"] = profiles_json(&profiles);
+            }
             if let Some(damage) = &verdict.damage {
                 value["damage"] = json!(damage);
             }
@@ -78,9 +82,24 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             }
             let text = explain_text(finding, &drawn, evidence.window, (args.width, color(global)));
             output::write(text.as_bytes())?;
+            if !profiles.is_empty() {
+                output::write(format!("\n{}", profiles_text(&profiles)).as_bytes())?;
+            }
         }
     }
     Ok(())
+}
+
+/// The profiles of the node whose memory a finding is about.
+fn profiles_of(session: &Session, finding: &Finding) -> anyhow::Result<Vec<ProfileEvent>> {
+    if finding.kind != FindingKind::MemoryRose {
+        return Ok(Vec::new());
+    }
+    let events = session.reader().events()?;
+    let mut profiles: Vec<ProfileEvent> =
+        events.iter().filter_map(ProfileEvent::of_event).collect();
+    profiles.retain(|profile| profile.node == finding.target.name);
+    Ok(profiles)
 }
 
 /// Lists the findings, ascending by onset.
