@@ -3,41 +3,21 @@
 //! the rest.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
-
+use super::asking::{Asking, Threads};
 use super::attaching;
 use super::config::logs::LogArgs;
 use super::exit;
 use super::lookup::run_name;
-use super::terminal::progress::Reporter;
 use crate::capture::CaptureError;
-use crate::model::{RunName, Timestamp, escape_path};
-use crate::record::{AskedLog, SegmentChange, SegmentListener, Stop, is_incident};
-use crate::source::HttpOptions;
+use crate::model::{RunName, escape_path};
+use crate::record::{SegmentChange, SegmentListener, is_incident};
 use crate::watch::Audience;
 
 mod begin;
 
 use begin::FaultLogs;
-
-/// How nodes are reached, and who gets what they say.
-pub struct Asking {
-    /// How nodes are reached.
-    pub http: HttpOptions,
-    /// The scheme of their URLs.
-    pub scheme: &'static str,
-    /// When this watch began: a fault that was over by then is nothing to ask about.
-    pub since: Timestamp,
-    /// Ends asking about a fault when it stops.
-    pub stop: watch::Receiver<Stop>,
-    /// Gets what nodes say of a fault that has been told.
-    pub found: mpsc::UnboundedSender<AskedLog>,
-    /// Tells a person who is asked.
-    pub reporter: Arc<Mutex<Reporter>>,
-}
 
 /// Asks for the logs of incidents, of each on a thread of its own.
 #[derive(Clone)]
@@ -50,8 +30,7 @@ pub struct IncidentLogs {
 
 impl IncidentLogs {
     /// For the incidents of `run`.
-    pub fn new(run: RunName, asking: Asking) -> Self {
-        let asking = Arc::new(asking);
+    pub fn new(run: RunName, asking: Arc<Asking>) -> Self {
         let faults = FaultLogs::new(Arc::clone(&asking));
         Self { run, asking, faults, threads: Threads::default() }
     }
@@ -94,7 +73,7 @@ impl IncidentLogs {
 
     fn attach(&self, path: &Path) {
         let args = LogArgs { search: true, ..LogArgs::default() };
-        let told = |text: &str| tell(&self.asking.reporter, text);
+        let told = |text: &str| self.asking.tell(text);
         match attaching::attach(path, &args, &self.asking.http, told) {
             Ok(attached) => attached.iter().for_each(|one| told(&attaching::text(one))),
             Err(error) => {
@@ -107,31 +86,5 @@ impl IncidentLogs {
     pub fn finish(&self) {
         self.faults.finish();
         self.threads.join();
-    }
-}
-
-fn tell(reporter: &Mutex<Reporter>, text: &str) {
-    reporter.lock().unwrap_or_else(PoisonError::into_inner).line(text);
-}
-
-/// Threads that ask nodes, so that nobody who records or judges waits for a node.
-#[derive(Clone, Default)]
-struct Threads(Arc<Mutex<Vec<JoinHandle<()>>>>);
-
-impl Threads {
-    fn spawn(&self, ask: impl FnOnce() + Send + 'static) {
-        match std::thread::Builder::new().name("logs".to_owned()).spawn(ask) {
-            Ok(thread) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
-            Err(error) => tracing::warn!(%error, "nobody is asked for the logs of an incident"),
-        }
-    }
-
-    fn join(&self) {
-        let threads = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::warn!("asking for the logs of an incident panicked");
-            }
-        }
     }
 }

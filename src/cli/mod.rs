@@ -4,6 +4,8 @@
 //! It is the only module that prints and that reads the system clock.
 
 mod around;
+mod askers;
+mod asking;
 mod attaching;
 mod clock;
 mod command;
@@ -11,6 +13,7 @@ mod commands;
 mod config;
 mod dispatch;
 mod exit;
+mod fault_profiles;
 mod global;
 mod incident_logs;
 mod log_search;

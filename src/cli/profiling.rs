@@ -13,7 +13,7 @@ use crate::source::{HttpOptions, ProfileClient, SourceError};
 /// How long a member may take for one profile.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Members that are asked; PD has five at most.
-const MOST_MEMBERS: usize = 9;
+pub const MOST_MEMBERS: usize = 9;
 
 /// What became of asking one member for one profile.
 pub struct Taken {
@@ -72,7 +72,8 @@ pub fn attach(
     Ok(taken)
 }
 
-async fn take(client: &ProfileClient, (name, url): (&str, &str), what: ProfileKind) -> Taken {
+/// Takes a profile of a member by name and URL.
+pub async fn take(client: &ProfileClient, (name, url): (&str, &str), what: ProfileKind) -> Taken {
     let stacks: Result<_, SourceError> = client.take(url, what, TIMEOUT).await;
     let outcome = match stacks {
         Ok(stacks) => Ok(ProfileEvent::new((clock::now(), what), (name, "pd"), stacks)),

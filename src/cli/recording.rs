@@ -19,7 +19,7 @@ use crate::model::{
     ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
 use crate::record::{
-    self, AskedLog, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording,
+    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, NodeAnswer, Progress, Recording,
     Scraper, Stop, Succession,
 };
 use crate::source::StoreClient;
@@ -190,8 +190,8 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
 pub struct Followers {
     /// Receives every commit, for live diagnosis.
     pub feed: Option<LiveFeed>,
-    /// What nodes say that are asked for their logs meanwhile.
-    pub logs: Option<mpsc::UnboundedReceiver<AskedLog>>,
+    /// What nodes say that are asked something meanwhile.
+    pub answers: Option<mpsc::UnboundedReceiver<NodeAnswer>>,
     /// Decides when the recording continues in another capture.
     pub succession: Option<Box<dyn Succession>>,
 }
@@ -226,7 +226,7 @@ pub async fn phases(
         pd: pd.map(PdFound::into_sampler),
         scraper,
         settings,
-        logs: followers.logs,
+        answers: followers.answers,
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         prometheus_offset_ms,

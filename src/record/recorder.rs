@@ -16,7 +16,7 @@ use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
 use super::feed::LiveFeed;
 use super::live_copy::{CopyLag, CopyResult, PendingCopy};
-use super::log_attach::AskedLog;
+use super::node_answer::NodeAnswer;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::scraping::{self, Scrape, Scraper};
@@ -44,8 +44,8 @@ pub struct Recording {
     /// Reads the settings of the stores that PD lists; `None` where they are not read. It needs `pd`, and must not
     /// have been used on another thread.
     pub settings: Option<StoreClient>,
-    /// Logs that somebody asks nodes for while the recording runs; `None` where nobody does.
-    pub logs: Option<mpsc::UnboundedReceiver<AskedLog>>,
+    /// What nodes say that somebody asks while the recording runs; `None` where nobody does.
+    pub answers: Option<mpsc::UnboundedReceiver<NodeAnswer>>,
     /// The time between two rounds of requests to PD.
     pub pd_interval: Duration,
     /// The time between two copies out of Prometheus.
@@ -157,7 +157,8 @@ pub async fn run(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Recording { copier, pd, scraper, settings, logs, until, feed, succession, .. } = recording;
+    let Recording { copier, pd, scraper, settings, answers, until, feed, succession, .. } =
+        recording;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
     let committer = Committer::new(&open_tick, clocks, succession, progress);
     let mut state =
@@ -195,7 +196,7 @@ pub async fn run(
         pd_updates,
         scrapes,
         settings,
-        logs: logs.unwrap_or_else(|| mpsc::unbounded_channel().1),
+        answers: answers.unwrap_or_else(|| mpsc::unbounded_channel().1),
         stop,
     };
     recorder.record().await?;
@@ -224,7 +225,7 @@ struct Recorder<'a> {
     pd_updates: mpsc::UnboundedReceiver<PdUpdate>,
     scrapes: mpsc::Receiver<Scrape>,
     settings: mpsc::UnboundedReceiver<SettingsReading>,
-    logs: mpsc::UnboundedReceiver<AskedLog>,
+    answers: mpsc::UnboundedReceiver<NodeAnswer>,
     stop: watch::Receiver<Stop>,
 }
 
@@ -241,7 +242,7 @@ impl Recorder<'_> {
                 Some(update) = self.pd_updates.recv() => self.pd_updated(update)?,
                 Some(scrape) = self.scrapes.recv() => self.state.add_scrape(&scrape)?,
                 Some(reading) = self.settings.recv() => self.state.add_settings(&reading),
-                Some(asked) = self.logs.recv() => self.state.add_log(&asked),
+                Some(answer) = self.answers.recv() => self.state.add_answer(&answer),
                 () = self.clocks.sleep_until(wake) => {}
             }
         }
@@ -328,8 +329,8 @@ impl Recorder<'_> {
         while let Ok(reading) = self.settings.try_recv() {
             self.state.add_settings(&reading);
         }
-        while let Ok(asked) = self.logs.try_recv() {
-            self.state.add_log(&asked);
+        while let Ok(answer) = self.answers.try_recv() {
+            self.state.add_answer(&answer);
         }
         self.pending_copy = None;
         Ok(Ending::Sealed)

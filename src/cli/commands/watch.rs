@@ -10,6 +10,8 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
 use crate::capture::{CaptureReader, CaptureWriter};
+use crate::cli::askers::Askers;
+use crate::cli::asking::Asking;
 use crate::cli::command;
 use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
@@ -18,7 +20,8 @@ use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
 use crate::cli::config::sources::{self, PdFound};
 use crate::cli::exit::CliError;
-use crate::cli::incident_logs::{Asking, IncidentLogs};
+use crate::cli::fault_profiles::FaultProfiles;
+use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::log_search;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
@@ -80,6 +83,9 @@ With --logs, the nodes that a fault names are asked for their logs as soon as it
 most, and all members and stores for the rest when the segment of the incident is complete. What \
 they say becomes part of it, and of what is told: see `operator attach --help`.
 
+With --profiles, the members of PD that a fault is about are asked for what their memory holds and \
+what their goroutines do, and where memory grows, for their memory again after two minutes.
+
 With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and \
 beside it operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 \
 faults at most.";
@@ -127,6 +133,10 @@ pub struct WatchArgs {
     /// complete
     #[arg(long, help_heading = RECORDING)]
     logs: bool,
+    /// Take profiles of PD's members when a fault of PD is told, and of their memory once more two minutes later where
+    /// it grows
+    #[arg(long, help_heading = RECORDING)]
+    profiles: bool,
 }
 
 /// What hooks are told of.
@@ -194,7 +204,15 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     crate::cli::block_on(watch(
         global,
         plan,
-        Watched { run, retention, segment, notified, occasion: args.on.into(), logs: args.logs },
+        Watched {
+            run,
+            retention,
+            segment,
+            notified,
+            occasion: args.on.into(),
+            logs: args.logs,
+            profiles: args.profiles,
+        },
     ))
 }
 
@@ -206,6 +224,7 @@ struct Watched {
     notified: Notified,
     occasion: Occasion,
     logs: bool,
+    profiles: bool,
 }
 
 async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
@@ -215,36 +234,34 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, notified, occasion, logs } = watched;
+    let Watched { run, retention, segment, notified, occasion, logs, profiles } = watched;
     let begun = segment.begun;
-    let mut listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
-    let (found, asked_logs) = mpsc::unbounded_channel();
+    let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
+    let (found, answers) = mpsc::unbounded_channel();
     let urls = pd.as_ref().map(PdFound::urls).unwrap_or_default();
-    let asking = Asking {
+    let asking = Arc::new(Asking {
         http: plan.sources.pd_options(),
         scheme: log_search::scheme(urls.values()),
         since: clock::now(),
         stop: stop.clone(),
         found,
         reporter: Arc::clone(&reporter),
+    });
+    let askers = Askers {
+        logs: logs.then(|| IncidentLogs::new(run.clone(), Arc::clone(&asking))),
+        profiles: profiles.then(|| FaultProfiles::new(asking)).transpose()?,
     };
-    let logs = logs.then(|| IncidentLogs::new(run.clone(), asking));
-    if let Some(logs) = &logs {
-        listener = logs.beside(listener);
-    }
     let mut segments = Segments::new(
         &global.dir,
         run.clone(),
         retention,
         segment,
         Arc::clone(&incident),
-        listener,
+        askers.beside(listener),
     );
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = retention::open_making_room(&mut segments, open)?;
-    if let Some(logs) = &logs {
-        logs.resume(&plan.path)?;
-    }
+    askers.resume(&plan.path)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
     let sources = Sources::of(&plan, pd, prometheus)?;
@@ -262,7 +279,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let monitor = Monitor {
         alerts,
         recent: recent_window(&plan.path, clock::now())?,
-        audience: audience(global, &watchers, &reporter, logs.as_ref()),
+        audience: askers.after(audience(global, &watchers, &reporter)),
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
@@ -277,7 +294,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let judging = monitor.start(news).context("cannot start a thread")?;
     let followers = Followers {
         feed: Some(feed),
-        logs: logs.is_some().then_some(asked_logs),
+        answers: Some(answers),
         succession: Some(Box::new(segments)),
     };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
@@ -288,10 +305,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
     let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
-    if let Some(logs) = logs {
-        logs.ask(&last);
-        logs.finish();
-    }
+    askers.finish(&last);
     report(global, &last, &run, ending)?;
     if ending == Ending::Sealed {
         recording::refuse_empty(&plan, &last)?;
@@ -299,26 +313,16 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
 }
 
-/// An audience that prints, serves the faults that last where the recorder listens, and asks the nodes of a fault
-/// for their logs where that is wanted.
-fn audience(
-    global: &Global,
-    watchers: &Watchers<'_>,
-    reporter: &Arc<Mutex<Reporter>>,
-    logs: Option<&IncidentLogs>,
-) -> Audience {
+/// An audience that prints, and serves the faults that last where the recorder listens.
+fn audience(global: &Global, watchers: &Watchers<'_>, reporter: &Arc<Mutex<Reporter>>) -> Audience {
     let mut printed = judgements::audience(Arc::clone(reporter), global.format);
     let exporter = watchers.exporter.clone();
-    let told: Audience = Box::new(move |judged| {
+    Box::new(move |judged| {
         printed(judged);
         if let Some(exporter) = &exporter {
             exporter.publish_verdict(judged.verdict);
         }
-    });
-    match logs {
-        Some(logs) => logs.after(told),
-        None => told,
-    }
+    })
 }
 
 fn lock(reporter: &Mutex<Reporter>) -> MutexGuard<'_, Reporter> {

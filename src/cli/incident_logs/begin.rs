@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Asking, Threads, tell};
 use crate::capture::{CaptureError, CaptureReader};
+use crate::cli::asking::{Asking, Threads};
 use crate::cli::log_search::{self, AROUND_MS, AskedNode};
 use crate::cli::{block_on, clock};
-use crate::diagnose::{Cause, Notice, Subject, Target, TargetKind, Turn, Verdict};
+use crate::diagnose::{Cause, Target, TargetKind, Verdict};
 use crate::logs::ExtractOptions;
 use crate::model::{LogEvent, LogKind, TimeRange, Timestamp, escape};
-use crate::record::AskedLog;
+use crate::record::{AskedLog, NodeAnswer};
 use crate::watch::{Audience, Judged};
 
 /// How long a node may take for its whole answer: somebody has been woken and reads the verdict.
@@ -66,11 +66,8 @@ impl FaultLogs {
         let logs = self.clone();
         Box::new(move |judged| {
             audience(judged);
-            let new = judged.notices.iter().filter(|notice| logs.is_asked_about(notice));
-            for notice in new {
-                if let Some(cause) = cause_of(judged.verdict, notice) {
-                    logs.ask(cause, judged);
-                }
+            for cause in logs.asking.new_causes(judged.verdict, judged.notices) {
+                logs.ask(cause, judged);
             }
         })
     }
@@ -87,12 +84,6 @@ impl FaultLogs {
 
     fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_asked_about(&self, notice: &Notice) -> bool {
-        notice.about == Subject::Cause
-            && notice.turn == Turn::Began
-            && notice.end_ms.is_none_or(|end| end >= self.asking.since)
     }
 
     fn ask(&self, cause: &Cause, judged: &Judged<'_>) {
@@ -121,7 +112,7 @@ impl FaultLogs {
         let asking = block_on(async {
             for (node, options) in questions {
                 let until = options.window.end;
-                tell(&self.asking.reporter, &format!("asking {} for its log", escape(node.name())));
+                self.asking.tell(&format!("asking {} for its log", escape(node.name())));
                 let answer = log_search::ask(&node, &self.asking.http, options, TIMEOUT);
                 let Some(answer) = clock::unless_stopped(&self.asking.stop, answer).await else {
                     return Ok(());
@@ -146,19 +137,10 @@ impl FaultLogs {
             }
             AskedLog::Unread(line) => format!("{}: {}", line.node, line.text),
         };
-        tell(&self.asking.reporter, &escape(&told));
+        self.asking.tell(&escape(&told));
         // Where the recording has ended, the incident asks for all of it.
-        let _ = self.asking.found.send(answer);
+        let _ = self.asking.found.send(NodeAnswer::Log(answer));
     }
-}
-
-/// The cause that a notice is about.
-fn cause_of<'v>(verdict: &'v Verdict, notice: &Notice) -> Option<&'v Cause> {
-    verdict.causes.iter().find(|cause| {
-        cause.mode == notice.what
-            && cause.target == notice.target
-            && cause.onset_ms == notice.onset_ms
-    })
 }
 
 /// The nodes that a cause is about, then those that what speaks for it is about. PD as a whole is all its members.

@@ -194,7 +194,7 @@ async fn a_suspended_machine_leaves_a_gap_and_asks_again_at_once() {
         pd: Some(PdSampler::new(client, found, schedule)),
         scraper: None,
         settings: None,
-        logs: None,
+        answers: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,

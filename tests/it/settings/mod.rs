@@ -76,7 +76,7 @@ impl Scene {
             pd: Some(PdSampler::new(client, found, schedule)),
             scraper: None,
             settings: Some(StoreClient::new(&options).expect("the options are valid")),
-            logs: None,
+            answers: None,
             pd_interval: Duration::from_millis(300),
             prometheus_interval: Duration::from_secs(1),
             prometheus_offset_ms: 0,

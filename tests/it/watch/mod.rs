@@ -48,7 +48,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
         pd: Some(PdSampler::new(pd, found, schedule)),
         scraper: None,
         settings: None,
-        logs: None,
+        answers: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,
