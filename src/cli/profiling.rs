@@ -106,5 +106,5 @@ pub fn text(taken: &Taken) -> String {
         }
         Err(why) => format!("{}: no profile of {what}: {why}", taken.node),
     };
-    escape(&told).into_owned()
+    escape(&told)
 }

@@ -4,7 +4,7 @@
 //! may say how it went on.
 
 use crate::model::{
-    Event, Gap, LogEvent, SettingsEvent, TimeRange, Timestamp, duration_text, joined,
+    Event, EventKind, Gap, LogEvent, SettingsEvent, TimeRange, Timestamp, duration_text, joined,
 };
 use crate::timeline::entry::{Entry, EntryKind, Evidence};
 use crate::timeline::log_entries::log_entries;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::askers::Askers;
@@ -32,8 +32,8 @@ use crate::model::{
     LogEvent, RunName, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms,
 };
 use crate::record::{
-    self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
-    Segments, close,
+    self, CommitIncrement, Ending, LiveFeed, NodeAnswer, RecentWindow, ResumePolicy, Retention,
+    Segment, Segments, Stop, close,
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
@@ -234,23 +234,10 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, notified, occasion, logs, profiles } = watched;
+    let (askers, answers) = askers(&plan, &watched, pd.as_ref(), (&stop, &reporter))?;
+    let Watched { run, retention, segment, notified, occasion, .. } = watched;
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
-    let (found, answers) = mpsc::unbounded_channel();
-    let urls = pd.as_ref().map(PdFound::urls).unwrap_or_default();
-    let asking = Arc::new(Asking {
-        http: plan.sources.pd_options(),
-        scheme: log_search::scheme(urls.values()),
-        since: clock::now(),
-        stop: stop.clone(),
-        found,
-        reporter: Arc::clone(&reporter),
-    });
-    let askers = Askers {
-        logs: logs.then(|| IncidentLogs::new(run.clone(), Arc::clone(&asking))),
-        profiles: profiles.then(|| FaultProfiles::new(asking)).transpose()?,
-    };
     let mut segments = Segments::new(
         &global.dir,
         run.clone(),
@@ -306,11 +293,47 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
     let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
     askers.finish(&last);
-    report(global, &last, &run, ending)?;
+    conclude(global, &plan, (&last, &run), ending)
+}
+
+/// Says how the watch ended, and of which capture.
+fn conclude(
+    global: &Global,
+    plan: &Plan,
+    (last, run): (&Path, &RunName),
+    ending: Ending,
+) -> anyhow::Result<()> {
+    report(global, last, run, ending)?;
     if ending == Ending::Sealed {
-        recording::refuse_empty(&plan, &last)?;
+        recording::refuse_empty(plan, last)?;
     }
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(()) }
+}
+
+/// Whoever asks nodes about faults, and what nodes say.
+fn askers(
+    plan: &Plan,
+    watched: &Watched,
+    pd: Option<&PdFound>,
+    (stop, reporter): (&watch::Receiver<Stop>, &Arc<Mutex<Reporter>>),
+) -> anyhow::Result<(Askers, mpsc::UnboundedReceiver<NodeAnswer>)> {
+    let (found, answers) = mpsc::unbounded_channel();
+    let urls = pd.map(PdFound::urls).unwrap_or_default();
+    let asking = Arc::new(Asking {
+        http: plan.sources.pd_options(),
+        scheme: log_search::scheme(urls.values()),
+        since: clock::now(),
+        stop: stop.clone(),
+        found,
+        reporter: Arc::clone(reporter),
+    });
+    let logs = || IncidentLogs::new(watched.run.clone(), Arc::clone(&asking));
+    let profiles = || FaultProfiles::new(Arc::clone(&asking));
+    let askers = Askers {
+        logs: watched.logs.then(logs),
+        profiles: watched.profiles.then(profiles).transpose()?,
+    };
+    Ok((askers, answers))
 }
 
 /// An audience that prints, and serves the faults that last where the recorder listens.

@@ -117,7 +117,7 @@ mod tests {
             "machine.arch=amd64",
             "machine.cores=3.5",
             "machine.largest-disk.fstype=ext4",
-            "machine.largest-disk.total=1907728MiB",
+            "machine.largest-disk.total=1907729MiB",
             "machine.largest-disk.type=ssd",
             "machine.memory=64301MiB",
             "machine.physical-cores=8",

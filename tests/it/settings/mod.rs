@@ -230,7 +230,7 @@ async fn the_machine_of_a_store_is_asked_once_per_start_and_kept_without_names()
     let expected = [
         "machine.cores=16",
         "machine.largest-disk.fstype=xfs",
-        "machine.largest-disk.total=1907728MiB",
+        "machine.largest-disk.total=1907729MiB",
         "machine.largest-disk.type=ssd",
         "machine.sysctl.vm.swappiness=60",
         "machine.transparent-hugepage=always",
