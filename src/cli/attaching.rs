@@ -1,5 +1,6 @@
 //! Reads logs and writes their extracts into a capture: what `attach` and `record` share.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,14 +10,14 @@ use anyhow::Context;
 use crate::capture::{CaptureReader, CaptureWriter, Tick};
 use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
-use crate::cli::log_search::{self, Asked, AskedNode};
+use crate::cli::log_search::{self, AskedNode};
 use crate::diagnose::counted;
 use crate::logs::{
     Extract, ExtractOptions, Extractor, KUBERNETES, KubectlReader, Losses, NodeNames,
 };
-use crate::model::{LogEvent, LogKind, TimeRange, escape, escape_path};
+use crate::model::{LogEvent, LogKind, TimeRange, Timestamp, escape, escape_path};
 use crate::nodes::{NodeIndex, Nodes};
-use crate::record::{attach_log, holds_log};
+use crate::record::{AskedLog, attach_log, holds_log};
 use crate::report;
 use crate::session::{Session, View};
 use crate::source::HttpOptions;
@@ -72,27 +73,27 @@ pub fn attach(
         let extract = read(options, &files)?;
         attached.push(write(path, &nodes, &extract, files.len())?);
     }
-    if let Some(range) = asked {
-        let given: Vec<&str> = attached.iter().filter_map(|one| one.is.as_deref()).collect();
-        let given = [given, held.iter().map(String::as_str).collect()].concat();
-        let is_tls = endpoints.values().any(|url| url.starts_with("https:"));
-        let mut found = AskedNode::all(&nodes, if is_tls { "https" } else { "http" });
-        found.retain(|node| !given.contains(&node.name()));
-        for node in found {
-            tell(&format!("asking {} for its log, {} to {}", node.name(), range.start, range.end));
-            let options = ExtractOptions {
-                node: node.name().to_owned(),
-                window: range,
-                zone: None,
-                names: names(&nodes),
-            };
-            let asked =
-                crate::cli::block_on(async { Ok(log_search::ask(&node, http, options).await?) });
-            attached.push(match asked? {
-                Asked::Read(extract) => write(path, &nodes, &extract, 1)?,
-                Asked::Unread(line) => write_unread(path, &line)?,
-            });
+    let Some(range) = asked else { return Ok(attached) };
+    let is_given =
+        |node: &AskedNode| attached.iter().any(|one| one.is.as_deref() == Some(node.name()));
+    let mut found = AskedNode::all(&nodes, log_search::scheme(endpoints.values()));
+    found.retain(|node| !is_given(node));
+    for node in found {
+        let range = match held.get(node.name()) {
+            Some(Held::Whole) => continue,
+            Some(Held::Until(until)) => TimeRange::new((*until).max(range.start), range.end),
+            None => range,
+        };
+        if range.is_empty() {
+            continue;
         }
+        tell(&format!("asking {} for its log, {} to {}", node.name(), range.start, range.end));
+        let options = log_search::options(&node, range, &nodes);
+        let answer = log_search::ask(&node, http, options, log_search::TIMEOUT);
+        attached.push(match crate::cli::block_on(async { Ok(answer.await?) })? {
+            AskedLog::Read(extract) => write(path, &nodes, &extract, 1)?,
+            AskedLog::Unread(line) => write_unread(path, &line)?,
+        });
     }
     Ok(attached)
 }
@@ -117,12 +118,26 @@ fn write_unread(path: &Path, line: &LogEvent) -> anyhow::Result<Attached> {
     })
 }
 
-/// The nodes whose logs were attached before: to ask them again would give another part of the same log.
-fn held_nodes(session: &Session, nodes: &Nodes) -> anyhow::Result<Vec<String>> {
+/// How much of a node's log a capture holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    /// What the node was asked for up to this instant, while the recording went on.
+    Until(Timestamp),
+    /// All that was wanted: to ask again would give another part of the same log.
+    Whole,
+}
+
+/// The nodes whose logs were attached before.
+fn held_nodes(session: &Session, nodes: &Nodes) -> anyhow::Result<BTreeMap<String, Held>> {
     let events = session.reader().events()?;
     let held = events.iter().filter_map(LogEvent::of_event);
-    let held = held.filter(|event| event.kind == LogKind::Coverage);
-    Ok(held.filter_map(|event| name_of(nodes, &event.node, &event.component)).collect())
+    let mut found: BTreeMap<String, Held> = BTreeMap::new();
+    for event in held.filter(|event| event.kind == LogKind::Coverage) {
+        let Some(name) = name_of(nodes, &event.node, &event.component) else { continue };
+        let held = event.asked_until().map_or(Held::Whole, Held::Until);
+        found.entry(name).and_modify(|known| *known = held.max(*known)).or_insert(held);
+    }
+    Ok(found)
 }
 
 /// The store or member that is called so.
@@ -195,7 +210,7 @@ fn read_kubectl(window: TimeRange, names: NodeNames, files: &[PathBuf]) -> anyho
 }
 
 /// The names that nodes have in the lines that are kept.
-fn names(nodes: &Nodes) -> NodeNames {
+pub(super) fn names(nodes: &Nodes) -> NodeNames {
     let stores: Vec<(&str, String)> =
         nodes.stores.iter().map(|store| (store.address.as_str(), store.name())).collect();
     let members =

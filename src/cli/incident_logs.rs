@@ -1,32 +1,52 @@
-//! `watch --logs`: when the segment of an incident is complete, members and stores are asked for their logs, while
-//! the recording goes on.
+//! `watch --logs`: members and stores are asked for their logs while the recording goes on. When a fault is told,
+//! those that it names are asked for what they wrote up to then; when its segment is complete, all of them for
+//! the rest.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
+use super::asking::{Asking, Threads};
 use super::attaching;
 use super::config::logs::LogArgs;
 use super::exit;
 use super::lookup::run_name;
-use super::terminal::progress::Reporter;
+use crate::capture::CaptureError;
 use crate::model::{RunName, escape_path};
 use crate::record::{SegmentChange, SegmentListener, is_incident};
-use crate::source::HttpOptions;
+use crate::watch::Audience;
+
+mod begin;
+
+use begin::FaultLogs;
 
 /// Asks for the logs of incidents, of each on a thread of its own.
 #[derive(Clone)]
 pub struct IncidentLogs {
     run: RunName,
-    http: HttpOptions,
-    reporter: Arc<Mutex<Reporter>>,
-    asking: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    asking: Arc<Asking>,
+    faults: FaultLogs,
+    threads: Threads,
 }
 
 impl IncidentLogs {
-    /// For the incidents of `run`; nodes are reached with `http`.
-    pub fn new(run: RunName, http: HttpOptions, reporter: Arc<Mutex<Reporter>>) -> Self {
-        Self { run, http, reporter, asking: Arc::default() }
+    /// For the incidents of `run`.
+    pub fn new(run: RunName, asking: Arc<Asking>) -> Self {
+        let faults = FaultLogs::new(Arc::clone(&asking));
+        Self { run, asking, faults, threads: Threads::default() }
+    }
+
+    /// Takes in what a capture holds in which the recording continues.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`] where it cannot be read.
+    pub fn resume(&self, capture: &Path) -> Result<(), CaptureError> {
+        self.faults.resume(capture)
+    }
+
+    /// An audience that also begins to ask the nodes of each fault that it is told of.
+    pub fn after(&self, audience: Audience) -> Audience {
+        self.faults.after(audience)
     }
 
     /// A listener that also asks for the logs of each incident that is sealed.
@@ -34,8 +54,10 @@ impl IncidentLogs {
         let logs = self.clone();
         Box::new(move |change| {
             listener(change);
-            if let SegmentChange::Sealed { path, .. } = change {
-                logs.ask(path);
+            match change {
+                SegmentChange::Began { .. } => logs.faults.begin_segment(),
+                SegmentChange::Sealed { path, .. } => logs.ask(path),
+                SegmentChange::Dropped { .. } => {}
             }
         })
     }
@@ -46,33 +68,23 @@ impl IncidentLogs {
             return;
         }
         let (path, logs) = (path.to_owned(), self.clone());
-        let asking = std::thread::Builder::new().name("incident logs".to_owned());
-        match asking.spawn(move || logs.attach(&path)) {
-            Ok(thread) => self.asking.lock().unwrap_or_else(PoisonError::into_inner).push(thread),
-            Err(error) => tracing::warn!(%error, "nobody is asked for the logs of an incident"),
-        }
+        self.threads.spawn(move || logs.attach(&path));
     }
 
     fn attach(&self, path: &Path) {
-        let tell =
-            |text: &str| self.reporter.lock().unwrap_or_else(PoisonError::into_inner).line(text);
         let args = LogArgs { search: true, ..LogArgs::default() };
-        match attaching::attach(path, &args, &self.http, tell) {
-            Ok(attached) => attached.iter().for_each(|one| tell(&attaching::text(one))),
+        let told = |text: &str| self.asking.tell(text);
+        match attaching::attach(path, &args, &self.asking.http, told) {
+            Ok(attached) => attached.iter().for_each(|one| told(&attaching::text(one))),
             Err(error) => {
-                tell(&format!("{}: no logs attached: {}", escape_path(path), exit::chain(&error)));
+                told(&format!("{}: no logs attached: {}", escape_path(path), exit::chain(&error)));
             }
         }
     }
 
     /// Waits until all were asked: at most a minute for each node.
     pub fn finish(&self) {
-        let asking =
-            std::mem::take(&mut *self.asking.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in asking {
-            if thread.join().is_err() {
-                tracing::warn!("asking for the logs of an incident panicked");
-            }
-        }
+        self.faults.finish();
+        self.threads.join();
     }
 }

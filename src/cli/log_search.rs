@@ -3,33 +3,30 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::attaching::names;
 use crate::capture::CaptureError;
 use crate::logs::{Extract, ExtractOptions, Extractor, redact};
 use crate::model::{LogEvent, LogKind, TimeRange};
 use crate::nodes::Nodes;
+use crate::record::AskedLog;
 use crate::session::Session;
 use crate::source::{FoundLines, HttpOptions, LogSearch, SourceError};
 
 /// The longest part of a log that is asked for, in milliseconds: a node reads all files that overlap it.
 const MOST_MS: i64 = 3_600_000;
 /// How much before a cause's onset and after its end is asked for, in milliseconds.
-const AROUND_MS: i64 = 300_000;
+pub const AROUND_MS: i64 = 300_000;
 /// How long a node may take for its whole answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// Whose turn it is to ask: one node at a time, whoever asks.
+static TURN: Mutex<()> = Mutex::const_new(());
 /// Pieces of an answer that wait to be read, each of at most some hundred lines.
 const PIECES: usize = 4;
 /// What lines are cited as that a node has searched for, in place of the name of a file.
 const FOUND: &str = "search_log";
-
-/// What became of asking a node.
-pub enum Asked {
-    /// Its lines.
-    Read(Box<Extract>),
-    /// No line, and why.
-    Unread(LogEvent),
-}
 
 /// The part of a recording of which logs are asked for: all of it up to an hour, else an hour at most around
 /// what broke first, or the last hour where nothing did.
@@ -50,6 +47,16 @@ pub fn asked_range(session: &Session) -> Result<TimeRange, CaptureError> {
     let until = cause.end_ms.map_or(window.end, |end| end.saturating_add_millis(AROUND_MS));
     let end = until.min(window.end).min(start.saturating_add_millis(MOST_MS));
     Ok(TimeRange::new(start, end.max(start)))
+}
+
+/// The scheme of nodes in a cluster whose PD has these URLs.
+pub fn scheme<'a>(mut urls: impl Iterator<Item = &'a String>) -> &'static str {
+    if urls.any(|url| url.starts_with("https:")) { "https" } else { "http" }
+}
+
+/// How the lines of a node are read.
+pub fn options(node: &AskedNode, range: TimeRange, nodes: &Nodes) -> ExtractOptions {
+    ExtractOptions { node: node.name.clone(), window: range, zone: None, names: names(nodes) }
 }
 
 /// A node to ask: what it is called, the component that it is, and where it answers.
@@ -76,13 +83,19 @@ impl AskedNode {
         members.chain(stores).collect()
     }
 
+    /// Whether it is a member of PD.
+    pub fn is_member(&self) -> bool {
+        self.component == "pd"
+    }
+
     /// What the node is called in the capture.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// Asks one node for its lines. A node that gives none leaves a line that says why.
+/// Asks one node for its lines, once nobody else asks one; the whole answer has to arrive within `timeout`. A node
+/// that gives none leaves a line that says why.
 ///
 /// # Errors
 ///
@@ -91,16 +104,18 @@ pub async fn ask(
     node: &AskedNode,
     http: &HttpOptions,
     options: ExtractOptions,
-) -> Result<Asked, SourceError> {
+    timeout: Duration,
+) -> Result<AskedLog, SourceError> {
+    let _turn = TURN.lock().await;
     let (range, names) = (options.window, options.names.clone());
-    let unread = |why: &str| Asked::Unread(unread(node, range, &redact(why, &names)));
-    let found = LogSearch::new(http)?.search(&node.url, range, TIMEOUT).await;
+    let unread = |why: &str| AskedLog::Unread(unread(node, range, &redact(why, &names)));
+    let found = LogSearch::new(http)?.search(&node.url, range, timeout).await;
     let (extract, failure) = match found {
         Ok(lines) => extract(lines, options).await,
         Err(error) => return Ok(unread(&error.to_string())),
     };
     if !extract.covered.is_empty() {
-        return Ok(Asked::Read(Box::new(extract)));
+        return Ok(AskedLog::Read(Box::new(extract)));
     }
     let why = failure.map_or_else(
         || {

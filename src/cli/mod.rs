@@ -4,6 +4,8 @@
 //! It is the only module that prints and that reads the system clock.
 
 mod around;
+mod askers;
+mod asking;
 mod attaching;
 mod clock;
 mod command;
@@ -11,11 +13,13 @@ mod commands;
 mod config;
 mod dispatch;
 mod exit;
+mod fault_profiles;
 mod global;
 mod hint;
 mod incident_logs;
 mod log_search;
 mod lookup;
+mod profiling;
 mod pseudonym_key;
 mod recording;
 mod source_fix;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
 use crate::cli::clock;
@@ -19,10 +19,10 @@ use crate::model::{
     ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
 use crate::record::{
-    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, Progress, Recording, Scraper, Stop,
-    Succession,
+    self, Copier, Ending, HistoryProgress, LiveFeed, Moment, NodeAnswer, Progress, Recording,
+    Scraper, Stop, Succession,
 };
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 use crate::watch::Exporter;
 
 /// The time between two rounds of requests to PD. Which requests are due in a round is decided by the
@@ -95,7 +95,7 @@ pub struct Sources {
     /// Scrapes what PD lists; `None` without `--scrape`.
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` without PD, or with `--no-settings`.
-    pub settings: Option<ConfigClient>,
+    pub settings: Option<StoreClient>,
     /// Prometheus's clock minus ours, in milliseconds.
     pub prometheus_offset_ms: i64,
     /// PD's members; `None` without PD.
@@ -194,6 +194,8 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
 pub struct Followers {
     /// Receives every commit, for live diagnosis.
     pub feed: Option<LiveFeed>,
+    /// What nodes say that are asked something meanwhile.
+    pub answers: Option<mpsc::UnboundedReceiver<NodeAnswer>>,
     /// Decides when the recording continues in another capture.
     pub succession: Option<Box<dyn Succession>>,
 }
@@ -229,6 +231,7 @@ pub async fn phases(
         pd: pd.map(PdFound::into_sampler),
         scraper,
         settings,
+        answers: followers.answers,
         pd_interval: PD_INTERVAL,
         prometheus_interval: plan.interval,
         prometheus_offset_ms,
@@ -283,7 +286,8 @@ pub async fn history(
         return Err(CliError::Usage(text).into());
     }
     // What looks back from the beginning of the range has its samples, too.
-    let run_in = range.start.saturating_add_millis(-plan.run_in_ms);
+    let run_in_ms = writer.meta().begins.map_or(0, |_| plan.run_in_ms);
+    let run_in = range.start.saturating_add_millis(-run_in_ms);
     let start = copied_from.map_or(run_in, |first| run_in.max(first));
     let range = TimeRange::new(start, range.end);
     let copied = writer.copied_through().filter(|through| range.contains(*through));
@@ -315,6 +319,7 @@ pub fn open(
     let parent = plan.path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)
         .with_context(|| format!("cannot make {}", escape_path(parent)))?;
+    let history = plan.history.filter(|_| prometheus.is_some());
     let mut meta = RunMeta {
         run: plan.run.clone(),
         subject: plan.subject.name().to_owned(),
@@ -333,7 +338,7 @@ pub fn open(
         copied_by: copied_by(plan, prometheus),
         clock_offsets: clock_offset(plan, prometheus).into_iter().collect(),
         told: plan.told.clone(),
-        begins: plan.begins(),
+        begins: history.map(|history| history.start),
         export: None,
     };
     if !plan.path.exists() {

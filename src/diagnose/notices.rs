@@ -32,7 +32,8 @@ pub enum Subject {
 pub enum Turn {
     /// The verdict before did not contain it.
     Began,
-    /// A cause or change at the same place and time is now attributed to another mode.
+    /// A cause or change at the same place and time is now attributed to another mode, or it is known now how it
+    /// came about.
     Updated,
     /// It was open in the verdict before and is over now.
     Ended,
@@ -49,7 +50,7 @@ pub struct Notice {
     pub turn: Turn,
     /// The name of the mode, or of the kind of finding.
     pub what: String,
-    /// Of an update, the name of the mode before.
+    /// Of an update, the name of the mode before; absent where it is the same one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
     /// The node, link or workload that is affected.
@@ -68,6 +69,8 @@ struct VerdictItem {
     /// The notice that it would be if it were new.
     notice: Notice,
     uncertainty_ms: i64,
+    /// What a cause or change means, with how it came about where that is known; empty for a finding.
+    says: String,
 }
 
 impl VerdictItem {
@@ -95,7 +98,7 @@ pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> 
     for one in new {
         let same = |held: &VerdictItem| held.is(&one) && held.notice.what == one.notice.what;
         match old.iter().position(same) {
-            Some(place) => found.extend(ended(&old.swap_remove(place), &one)),
+            Some(place) => found.extend(moved(&old.swap_remove(place), &one)),
             None => unknown.push(one),
         }
     }
@@ -120,8 +123,13 @@ pub fn notices(before: Option<&Verdict>, after: &Verdict, window: Timestamp) -> 
     found
 }
 
-fn ended(held: &VerdictItem, now: &VerdictItem) -> Option<Notice> {
-    (held.notice.end_ms.is_none() && now.notice.end_ms.is_some()).then(|| now.turned(Turn::Ended))
+/// What is new of something that the verdict before contained.
+fn moved(held: &VerdictItem, now: &VerdictItem) -> Option<Notice> {
+    if held.notice.end_ms.is_none() && now.notice.end_ms.is_some() {
+        return Some(now.turned(Turn::Ended));
+    }
+    let more = now.says.strip_prefix(&held.says).unwrap_or_default();
+    more.starts_with(": ").then(|| now.turned(Turn::Updated))
 }
 
 fn items(verdict: &Verdict) -> Vec<VerdictItem> {
@@ -129,6 +137,7 @@ fn items(verdict: &Verdict) -> Vec<VerdictItem> {
     let changes = verdict.changes.iter().map(|one| of_cause(Subject::Change, one));
     let findings = verdict.findings.iter().map(|one| VerdictItem {
         uncertainty_ms: one.onset_uncertainty_ms,
+        says: String::new(),
         notice: Notice {
             about: Subject::Finding,
             turn: Turn::Began,
@@ -146,6 +155,7 @@ fn items(verdict: &Verdict) -> Vec<VerdictItem> {
 fn of_cause(about: Subject, cause: &Cause) -> VerdictItem {
     VerdictItem {
         uncertainty_ms: cause.onset_uncertainty_ms,
+        says: cause.says.to_string(),
         notice: Notice {
             about,
             turn: Turn::Began,
@@ -197,6 +207,16 @@ mod tests {
         let was = Some("unreachable".to_owned());
         assert_eq!(turns(&open, &named), [(Turn::Updated, "crash".to_owned(), was)]);
         assert_eq!(turns(&named, &over), [(Turn::Ended, "crash".to_owned(), None)]);
+    }
+
+    #[test]
+    fn how_it_came_about_is_told_once_it_is_known() {
+        let bare = verdict(&[("crash", 100, None)]);
+        let mut known = bare.clone();
+        known.causes[0].says = format!("{}: it panicked", bare.causes[0].says).into();
+        assert_eq!(turns(&bare, &known), [(Turn::Updated, "crash".to_owned(), None)]);
+        assert_eq!(turns(&known, &known), []);
+        assert_eq!(turns(&known, &bare), []);
     }
 
     #[test]

@@ -111,6 +111,11 @@ fn cause(kind: LogKind, message: &str, text: &str) -> Option<&'static str> {
         }
         LogKind::LeadershipLost if message.contains("lease has expired") => Some("lease_expired"),
         LogKind::LeadershipLost => Some("etcd_leader_changed"),
+        // Not that of an allocator of timestamps, whose purpose is a `local allocator leader election`.
+        LogKind::EtcdSlow if message == "lease timeout" => {
+            let purposes = ["[purpose=leader election]", "[purpose=pd leader election]"];
+            purposes.iter().any(|purpose| has(purpose)).then_some("lease_expired")
+        }
         LogKind::LeaderMove if message.starts_with("try to resign") => Some("resigned"),
         LogKind::LeaderMove if message.starts_with("transfer etcd leader") => Some("priority"),
         LogKind::LeaderMove if message == "leadership transfer finished" => Some("transferred"),

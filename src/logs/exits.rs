@@ -34,6 +34,11 @@ static NO_MEMORY: LazyLock<Regex> = LazyLock::new(|| {
 static KERNEL_CHOICE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^oom-kill:constraint=\w+,.{0,600}?\btask=([^,]{1,40}),").expect("valid")
 });
+/// `oom_reaper: reaped process 81 (tikv-server), now anon-rss:0kB` of Linux since 4.6, often the only line that is left of
+/// a kill.
+static KERNEL_REAPED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"oom_reaper: reaped process \d+ \(([^)]{1,40})\)").expect("valid")
+});
 /// The kernel on a disk that fails, and on a file system that it no longer writes to.
 static DEVICE: LazyLock<Regex> = LazyLock::new(|| {
     let errors =
@@ -65,7 +70,7 @@ pub fn exit(text: &str) -> Option<Exit> {
         let values = named(&found, &["process"]);
         return is_ours.then_some(Exit { kind: LogKind::OutOfMemory, values });
     }
-    if let Some(found) = KERNEL_CHOICE.captures(text) {
+    if let Some(found) = KERNEL_CHOICE.captures(text).or_else(|| KERNEL_REAPED.captures(text)) {
         let is_ours = PROCESSES.iter().any(|name| found[1].starts_with(name));
         let values = named(&found, &["process"]);
         return is_ours.then_some(Exit { kind: LogKind::OutOfMemory, values });
@@ -126,6 +131,9 @@ mod tests {
                       oom_memcg=/a,task_memcg=/a/b,task=tikv-server,pid=81,uid=0";
         assert_eq!(kind(chosen), Some(LogKind::OutOfMemory));
         assert_eq!(exit(&chosen.replace("tikv-server", "java")), None);
+        let reaped = "oom_reaper: reaped process 81 (tikv-server), now anon-rss:0kB, file-rss:0kB";
+        assert_eq!(kind(reaped), Some(LogKind::OutOfMemory));
+        assert_eq!(exit(&reaped.replace("tikv-server", "java")), None);
         for text in [
             "blk_update_request: I/O error, dev sdb, sector 81 op 0x1:(WRITE) flags 0x0",
             "EXT4-fs (nvme0n1): Remounting filesystem read-only",

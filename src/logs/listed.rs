@@ -69,7 +69,7 @@ const CLOCK: &[&str] =
     &["before", "after", "jet-lag", "prev-physical", "now", "last", "next", "err"];
 
 /// Every listed message.
-static LISTED: [Listed; 66] = [
+static LISTED: [Listed; 67] = [
     // TiKV.
     listed(K::Started, Begins("Welcome to TiKV"), &[]),
     listed(K::Ready, Is("TiKV is ready to serve"), &["takes"]),
@@ -125,6 +125,7 @@ static LISTED: [Listed; 66] = [
     listed(K::EtcdSlow, Is("save timestamp failed"), SLOW),
     listed(K::EtcdSlow, Is("keep alive lease too slow"), SLOW),
     listed(K::EtcdSlow, Is("lease keep alive failed"), SLOW),
+    listed(K::EtcdSlow, Is("lease timeout"), &["purpose"]),
     listed(K::EtcdSlow, Is("txn runs too slow"), SLOW),
     listed(K::EtcdSlow, Is("kv gets too slow"), SLOW),
     listed(K::EtcdSlow, Is("etcd endpoint is unhealthy"), SLOW),

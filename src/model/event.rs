@@ -23,6 +23,9 @@ impl EventKind {
     pub const INCIDENT: &'static str = "incident";
     /// A line of a component's log, as [`LogEvent`](super::LogEvent) reads it. Nobody marks one by hand.
     pub const LOG: &'static str = "log";
+    /// What a process holds or does by its stacks, as [`ProfileEvent`](super::ProfileEvent) reads it. Nobody marks one by
+    /// hand.
+    pub const PROFILE: &'static str = "profile";
     /// What was read of a store's settings, as [`SettingsEvent`](super::SettingsEvent) reads it. Nobody marks one by
     /// hand.
     pub const SETTINGS: &'static str = "settings";

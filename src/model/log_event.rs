@@ -195,10 +195,25 @@ pub struct LogEvent {
 /// The fields of an event that are not among [`LogEvent::values`].
 const OWN_FIELDS: [&str; 6] = ["kind", "node", "component", "level", "file", "place"];
 
+/// The value by which a record of a log says up to when the node was asked.
+const ASKED_UNTIL: &str = "asked_until";
+
 impl LogEvent {
     /// A value of the line by name.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// Of the record of a log that a node was asked for while a recording went on: up to when. Later lines may be
+    /// asked for afterwards. `None` where all that was wanted was read at once.
+    pub fn asked_until(&self) -> Option<Timestamp> {
+        let until = self.value(ASKED_UNTIL).filter(|_| self.kind == LogKind::Coverage)?;
+        Timestamp::parse(until, self.at).ok()
+    }
+
+    /// Says up to when a node was asked.
+    pub fn set_asked_until(&mut self, until: Timestamp) {
+        self.values.insert(ASKED_UNTIL.to_owned(), until.to_string());
     }
 
     /// The event that is stored. A value that has the name of a field of its own is left out.
@@ -262,6 +277,27 @@ mod tests {
         assert_eq!(LogEvent::of_event(&line.to_event()).as_ref(), Some(&line));
         let note = Event { kind: EventKind(EventKind::NOTE.to_owned()), ..line.to_event() };
         assert_eq!(LogEvent::of_event(&note), None);
+    }
+
+    #[test]
+    fn only_the_record_of_a_log_says_up_to_when_its_node_was_asked() {
+        let mut line = LogEvent {
+            at: Timestamp::from_millis(1_000),
+            kind: LogKind::Coverage,
+            node: "store 4".to_owned(),
+            component: "tikv".to_owned(),
+            level: String::new(),
+            file: String::new(),
+            place: "search_log".to_owned(),
+            text: "log read from here".to_owned(),
+            values: BTreeMap::new(),
+        };
+        assert_eq!(line.asked_until(), None);
+        line.set_asked_until(Timestamp::from_millis(61_234));
+        let stored = LogEvent::of_event(&line.to_event()).expect("it is one");
+        assert_eq!(stored.asked_until(), Some(Timestamp::from_millis(61_234)));
+        let other = LogEvent { kind: LogKind::Panic, ..line };
+        assert_eq!(other.asked_until(), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod log_event;
 mod loss;
 mod matcher;
 mod pd_answer;
+mod profile_event;
 mod run;
 mod series;
 mod settings;
@@ -38,13 +39,15 @@ pub use log_event::{LogEvent, LogKind};
 pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
+pub use profile_event::{ProfileEvent, ProfileKind, ProfileStack, StackGrowth, growth};
 pub use run::{
     ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, ScrapedBy, Versions,
 };
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use settings::{
-    KnownSettings, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings, is_setting,
-    is_setting_value, settings_listed,
+    KnownSettings, MACHINE, Occasion, SettingChange, SettingsEvent, SettingsRead, StoreSettings,
+    bytes_of_size, default_setting, is_of_machine, is_same_value, is_setting, is_setting_value,
+    knows_defaults_of, settings_listed,
 };
 pub use shell_word::shell_word;
 pub use similar_names::similar_names;

@@ -4,6 +4,7 @@
 //! `/regions`, whose answer has no bound, is not among them.
 
 use super::hot_regions::FlowKind;
+use crate::model::ProfileKind;
 
 /// What an answer is about, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,14 @@ pub const HEALTH: &str = "/pd/api/v1/health";
 pub const VERSION: &str = "/pd/api/v1/version";
 /// The path of [`Endpoint::Cluster`].
 pub const CLUSTER: &str = "/pd/api/v1/cluster";
+
+/// The path of a profile of a member's process (`server/api/pprof.go` of tikv/pd), which is taken on demand only.
+pub fn profile_path(what: ProfileKind) -> &'static str {
+    match what {
+        ProfileKind::Heap => "/pd/api/v1/debug/pprof/heap",
+        ProfileKind::Goroutines => "/pd/api/v1/debug/pprof/goroutine",
+    }
+}
 
 /// Of whom a path is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

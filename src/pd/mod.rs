@@ -22,7 +22,7 @@ pub use configuration::{metric_storage, without_userinfo};
 pub use documents::{ParsedBody, PdDocument, PdDocumentError};
 pub use endpoint::{
     ASKED, Asked, CLUSTER, CONFIG, Endpoint, Group, MEMBERS, PING, STATUS, STORES, Scope, VERSION,
-    short_path,
+    profile_path, short_path,
 };
 pub use hot_regions::{Flow, FlowKind, HotRegion, REGION_HEARTBEAT_S, RegionPeers};
 pub use member::Member;

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 
 use crate::capture::Tick;
 use crate::model::{
-    AsOf, EncodedLabels, Fingerprint, Gap, KnownSettings, Labels, PdAnswer, SETTLE_MS, Sample,
-    Series, SettingsEvent, TimeRange, Timestamp,
+    AsOf, EncodedLabels, Fingerprint, Gap, KnownSettings, Labels, LogEvent, PdAnswer, SETTLE_MS,
+    Sample, Series, SettingsEvent, TimeRange, Timestamp,
 };
 
 /// How long diagnosis waits for PD's answers where sampling PD hangs.
@@ -30,6 +30,8 @@ pub struct CommitIncrement {
     pub gaps: Vec<Gap>,
     /// What was read of the settings of stores.
     pub settings: Vec<SettingsEvent>,
+    /// Lines of logs that nodes were asked for.
+    pub logs: Vec<LogEvent>,
     /// Everything that was observed up to this instant has been sent. `None` where the commit ends no
     /// copy.
     pub settled: Option<Timestamp>,
@@ -128,6 +130,7 @@ impl LiveFeed {
         self.increment.pd.extend_from_slice(&tick.pd);
         self.increment.gaps.extend(tick.gaps.iter().chain(&tick.healed).cloned());
         self.increment.settings.extend(tick.events.iter().filter_map(SettingsEvent::of_event));
+        self.increment.logs.extend(tick.events.iter().filter_map(LogEvent::of_event));
     }
 
     /// Notes whether a round of requests to PD is running.
@@ -163,6 +166,7 @@ pub struct RecentWindow {
     pd: VecDeque<PdAnswer>,
     gaps: Vec<Gap>,
     settings: Vec<SettingsEvent>,
+    logs: Vec<LogEvent>,
 }
 
 struct RecentSeries {
@@ -183,6 +187,8 @@ pub struct KnownWindow {
     pub gaps: Vec<Gap>,
     /// What was read of the settings of stores, inside the window and before it.
     pub settings: Vec<SettingsEvent>,
+    /// Lines of logs that were written inside the window.
+    pub logs: Vec<LogEvent>,
 }
 
 impl RecentWindow {
@@ -197,6 +203,7 @@ impl RecentWindow {
             pd: VecDeque::new(),
             gaps: Vec::new(),
             settings: Vec::new(),
+            logs: Vec::new(),
         }
     }
 
@@ -218,6 +225,7 @@ impl RecentWindow {
         }
         self.pd.extend(increment.pd);
         self.settings.extend(increment.settings);
+        self.logs.extend(increment.logs);
         for gap in increment.gaps {
             let unhealed = |held: &Gap| Gap { healed_at: gap.healed_at, ..held.clone() } == gap;
             match self.gaps.iter().position(unhealed) {
@@ -241,7 +249,8 @@ impl RecentWindow {
         series.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let pd = self.pd.iter().filter(|answer| window.contains(answer.sent)).cloned().collect();
         let gaps = self.gaps.iter().filter(|gap| gap.range.overlaps(&window)).cloned().collect();
-        KnownWindow { window, series, pd, gaps, settings: self.settings.clone() }
+        let logs = self.logs.iter().filter(|line| window.contains(line.at)).cloned().collect();
+        KnownWindow { window, series, pd, gaps, settings: self.settings.clone(), logs }
     }
 
     /// Puts what the readings before `oldest` made known in their place.
@@ -273,6 +282,7 @@ impl RecentWindow {
             self.pd.pop_front();
         }
         self.gaps.retain(|gap| gap.range.end > oldest);
+        self.logs.retain(|line| line.at >= oldest);
         self.forget_readings(oldest);
     }
 }

@@ -18,11 +18,21 @@ pub enum AttachError {
     HeldAlready(String),
 }
 
+/// What became of asking a node for its log.
+#[derive(Debug)]
+pub enum AskedLog {
+    /// Its lines.
+    Read(Box<Extract>),
+    /// No line, and why.
+    Unread(LogEvent),
+}
+
 /// Whether a capture holds an extract already.
 ///
 /// # Errors
 ///
-/// [`AttachError::HeldAlready`] where it holds another one of the same node, or [`CaptureError`].
+/// [`AttachError::HeldAlready`] where it holds another one of the same node that does not end before this one
+/// begins, or [`CaptureError`].
 pub fn holds_log(reader: &CaptureReader, extract: &Extract) -> Result<bool, AttachError> {
     let events = reader.events()?;
     let held = events
@@ -34,8 +44,13 @@ pub fn holds_log(reader: &CaptureReader, extract: &Extract) -> Result<bool, Atta
         return Ok(false);
     }
     let own = extract.events.iter().find(|event| event.kind == LogKind::Coverage);
-    match held.any(|event| Some(&event) == own) {
-        true => Ok(true),
+    let held: Vec<LogEvent> = held.collect();
+    if held.iter().any(|event| Some(event) == own) {
+        return Ok(true);
+    }
+    let begins = extract.window.start;
+    match held.iter().all(|event| event.asked_until().is_some_and(|until| until <= begins)) {
+        true => Ok(false),
         false => Err(AttachError::HeldAlready(extract.node.clone())),
     }
 }
@@ -47,6 +62,13 @@ pub fn holds_log(reader: &CaptureReader, extract: &Extract) -> Result<bool, Atta
 /// [`CaptureError`] where the capture cannot be written; nothing of the extract is in it then.
 pub fn attach_log(writer: &mut CaptureWriter, extract: &Extract) -> Result<usize, CaptureError> {
     let mut tick = Tick::default();
+    let series = put_log(writer, &mut tick, extract);
+    writer.commit(tick)?;
+    Ok(series)
+}
+
+/// Puts an extract into the tick that is written next, and returns how many series of counts it has.
+pub(super) fn put_log(writer: &mut CaptureWriter, tick: &mut Tick, extract: &Extract) -> usize {
     let series = log_series(extract);
     let mut encoded = Vec::new();
     for one in &series {
@@ -56,7 +78,6 @@ pub fn attach_log(writer: &mut CaptureWriter, extract: &Extract) -> Result<usize
             .push(writer.index(), EncodedLabels(&encoded), &one.samples)
             .expect("labels that were encoded are a label set");
     }
-    tick.events = extract.events.iter().map(LogEvent::to_event).collect();
-    writer.commit(tick)?;
-    Ok(series.len())
+    tick.events.extend(extract.events.iter().map(LogEvent::to_event));
+    series.len()
 }

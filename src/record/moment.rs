@@ -19,7 +19,7 @@ use super::settings;
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{Gap, Source, TimeRange, Timestamp};
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 
 /// How far back the last sample of a series may lie, in milliseconds: Prometheus's own lookback
 /// (`--query.lookback-delta`).
@@ -36,7 +36,7 @@ pub struct Moment {
     /// Scrapes what PD lists; `None` where nothing is scraped.
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` where they are not read.
-    pub settings: Option<ConfigClient>,
+    pub settings: Option<StoreClient>,
     /// Prometheus's clock minus the recorder's, in milliseconds.
     pub prometheus_offset_ms: i64,
 }

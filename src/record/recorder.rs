@@ -16,6 +16,7 @@ use super::copier::{Copier, OpenTick};
 use super::error::RecordError;
 use super::feed::LiveFeed;
 use super::live_copy::{CopyLag, CopyResult, PendingCopy};
+use super::node_answer::NodeAnswer;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::scraping::{self, Scrape, Scraper};
@@ -23,7 +24,7 @@ use super::settings::{self, SettingsReading};
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 
 /// PD's answers wait at most this long for a running copy, then they are committed without it.
 const MAX_COMMIT_DELAY: Duration = Duration::from_secs(10);
@@ -42,7 +43,9 @@ pub struct Recording {
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` where they are not read. It needs `pd`, and must not
     /// have been used on another thread.
-    pub settings: Option<ConfigClient>,
+    pub settings: Option<StoreClient>,
+    /// What nodes say that somebody asks while the recording runs; `None` where nobody does.
+    pub answers: Option<mpsc::UnboundedReceiver<NodeAnswer>>,
     /// The time between two rounds of requests to PD.
     pub pd_interval: Duration,
     /// The time between two copies out of Prometheus.
@@ -163,7 +166,8 @@ pub async fn run(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
-    let Recording { copier, pd, scraper, settings, until, feed, succession, .. } = recording;
+    let Recording { copier, pd, scraper, settings, answers, until, feed, succession, .. } =
+        recording;
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed });
     let committer = Committer::new(&open_tick, clocks, succession, progress);
     let mut state =
@@ -201,6 +205,7 @@ pub async fn run(
         pd_updates,
         scrapes,
         settings,
+        answers: answers.unwrap_or_else(|| mpsc::unbounded_channel().1),
         stop,
     };
     let ending = recorder.record().await?;
@@ -238,6 +243,7 @@ struct Recorder<'a> {
     pd_updates: mpsc::UnboundedReceiver<PdUpdate>,
     scrapes: mpsc::Receiver<Scrape>,
     settings: mpsc::UnboundedReceiver<SettingsReading>,
+    answers: mpsc::UnboundedReceiver<NodeAnswer>,
     stop: watch::Receiver<Stop>,
 }
 
@@ -257,6 +263,7 @@ impl Recorder<'_> {
                 Some(update) = self.pd_updates.recv() => self.pd_updated(update)?,
                 Some(scrape) = self.scrapes.recv() => self.state.add_scrape(&scrape)?,
                 Some(reading) = self.settings.recv() => self.state.add_settings(&reading),
+                Some(answer) = self.answers.recv() => self.state.add_answer(&answer),
                 () = self.clocks.sleep_until(wake) => {}
             }
         }
@@ -342,6 +349,9 @@ impl Recorder<'_> {
         }
         while let Ok(reading) = self.settings.try_recv() {
             self.state.add_settings(&reading);
+        }
+        while let Ok(answer) = self.answers.try_recv() {
+            self.state.add_answer(&answer);
         }
         self.pending_copy = None;
         Ok(Finished::Waited)

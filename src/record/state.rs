@@ -24,6 +24,7 @@ use crate::model::{
 use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 
+mod answers;
 mod settings;
 
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the

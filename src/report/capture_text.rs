@@ -191,9 +191,15 @@ fn happenings(gaps: &[Gap], events: &[Event]) -> String {
     // Readings of settings have a form of their own, and would crowd out what people marked.
     let (settings, events): (Vec<&Event>, Vec<&Event>) =
         events.iter().partition(|event| event.kind.0 == EventKind::SETTINGS);
+    let (profiles, events): (Vec<&Event>, Vec<&Event>) =
+        events.into_iter().partition(|event| event.kind.0 == EventKind::PROFILE);
     if !settings.is_empty() {
         let readings = counted(settings.len() as u64, "reading");
         text.push_str(&format!("\n{readings} of the settings of stores: show --settings\n"));
+    }
+    if !profiles.is_empty() {
+        let profiles = counted(profiles.len() as u64, "profile");
+        text.push_str(&format!("\n{profiles}: show --profiles\n"));
     }
     text.push_str(&format!("\n{}\n", counted(events.len() as u64, "event")));
     let rows = events.iter().take(ROWS_SHOWN).map(|event| {

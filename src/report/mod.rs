@@ -16,6 +16,7 @@ mod missing;
 mod nodes_text;
 mod page;
 mod plot;
+mod profile_text;
 mod prompt_text;
 mod quantities;
 #[cfg(feature = "frames")]
@@ -42,6 +43,7 @@ pub use markdown::{MARKDOWN_CHARS, markdown};
 pub use metric_list::{Metric, Metrics, metric_names, metrics_text, missing_metric};
 pub use nodes_text::{nodes_json, nodes_text};
 pub use page::{Color, hanging};
+pub use profile_text::{profiles_json, profiles_text};
 pub use prompt_text::prompt_text;
 pub use quantities::{count, size};
 #[cfg(feature = "frames")]

@@ -14,7 +14,8 @@ use super::vocabulary::{is_code_label, is_host_label, is_known_label, is_known_m
 use crate::capture::Rewrite;
 use crate::model::{
     Endpoints, Event, EventKind, Gap, Labels, LogEvent, LogKind, Loss, Observed, PdAnswer,
-    PdOutcome, RunMeta, RunName, SettingsEvent, Source, TargetKey, Told, ToldNode, Unreadable,
+    PdOutcome, ProfileEvent, RunMeta, RunName, SettingsEvent, Source, TargetKey, Told, ToldNode,
+    Unreadable,
 };
 use crate::pd::{BodyText, LEAST_RANDOM_ID, RewriteBody, rewrite_body};
 
@@ -338,6 +339,16 @@ impl<C: Content> Rewrite for Walk<C> {
             let fields = event.fields.iter().flat_map(|(name, value)| [name, value]);
             fields.chain([&event.text]).for_each(|text| self.content.fixed(text));
             return Some(event);
+        }
+        // Only names of functions of public modules are read of a profile.
+        if let Some(profile) = ProfileEvent::of_event(&event) {
+            note_hosts(&mut self.content, &profile.node, role_of_job(&profile.component));
+            let node = self.content.text(&profile.node, Class::Host);
+            let written = ProfileEvent { node, ..profile }.to_event();
+            let names = written.fields.iter().filter(|(name, _)| *name != "node");
+            let texts = names.flat_map(|(name, value)| [name, value]).chain([&written.text]);
+            texts.for_each(|text| self.content.fixed(text));
+            return Some(written);
         }
         let fields = event.fields.iter().map(|(name, value)| {
             let class = if is_host_label(name) { Class::Host } else { Class::Name };

@@ -1,9 +1,7 @@
 //! Asks members and stores for lines of their own log files: the call `search_log` of the gRPC service
 //! `Diagnostics`, which TiKV and PD serve at the port of their clients, without a way to the machine.
 //!
-//! The service is defined in `diagnosticspb.proto` of pingcap/kvproto and is served from 4.0.16 on. One call
-//! that answers with a stream of messages takes no more of gRPC than a header of five bytes before each
-//! message and a status after the last one, so it is spoken here over HTTP/2.
+//! The service is defined in `diagnosticspb.proto` of pingcap/kvproto and is served from 4.0.16 on.
 //!
 //! A node reads its files from their beginning for each question, TiKV on the thread of its debugging
 //! service. So one node is asked at a time, once, for a bounded time.
@@ -13,7 +11,8 @@ use std::time::Duration;
 use chrono::DateTime;
 
 use super::error::SourceError;
-use super::http::{Ask, Http, HttpOptions, TrailedAnswer};
+use super::grpc::{Messages, call};
+use super::http::{Http, HttpOptions};
 use super::protobuf::{BrokenMessage, Fields, Value, put_bytes_field, put_varint_field};
 use super::redact::Redactor;
 use crate::model::TimeRange;
@@ -23,31 +22,8 @@ const SEARCH_LOG: &str = "/diagnosticspb.Diagnostics/search_log";
 /// The levels that are asked for, by their numbers in `diagnosticspb.proto`: info, warning, critical, error.
 /// A level that the node does not know, as TiKV does not know `FATAL`, passes in any case.
 const LEVELS: [u8; 4] = [2, 3, 5, 6];
-/// The largest message that is accepted, in bytes. TiKV sends 256 lines in one, PD 1,024.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// The most bytes of one answer: a minute of the busiest logs known, which write 300 MB in three minutes.
 const MAX_ANSWER_BYTES: u64 = 128 << 20;
-/// The names of gRPC's status codes, by number.
-const STATUSES: [&str; 17] = [
-    "ok",
-    "cancelled",
-    "unknown",
-    "invalid argument",
-    "deadline exceeded",
-    "not found",
-    "already exists",
-    "permission denied",
-    "resource exhausted",
-    "failed precondition",
-    "aborted",
-    "out of range",
-    "unimplemented",
-    "internal",
-    "unavailable",
-    "data loss",
-    "unauthenticated",
-];
-
 /// A client of the service `Diagnostics` of members and stores.
 #[derive(Clone, Debug)]
 pub struct LogSearch {
@@ -82,14 +58,8 @@ impl LogSearch {
         timeout: Duration,
     ) -> Result<FoundLines, SourceError> {
         let url = format!("{}{SEARCH_LOG}", url.trim_end_matches('/'));
-        let message = request(range);
-        let mut body = vec![0];
-        body.extend((message.len() as u32).to_be_bytes());
-        body.extend(message);
-        let headers = [("content-type", "application/grpc"), ("te", "trailers")];
-        let answer = self.http.open(&url, &headers, Ask::Post(body), timeout, MAX_ANSWER_BYTES);
-        let answer = answer.await?.successful().await?.with_trailers();
-        Ok(FoundLines { answer, buffer: Vec::new() })
+        let messages = call(&self.http, &url, &request(range), (timeout, MAX_ANSWER_BYTES)).await?;
+        Ok(FoundLines { messages })
     }
 }
 
@@ -104,9 +74,7 @@ fn request(range: TimeRange) -> Vec<u8> {
 
 /// The lines that a node has found, in the order of its files.
 pub struct FoundLines {
-    answer: TrailedAnswer,
-    /// What arrived of the next message.
-    buffer: Vec<u8>,
+    messages: Messages,
 }
 
 impl FoundLines {
@@ -117,62 +85,11 @@ impl FoundLines {
     /// [`SourceError::Reported`] where the node says why it found nothing or no more, such as a log that is
     /// not written to a file; other errors where the stream ends early or is none of lines.
     pub async fn next_lines(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
-        loop {
-            if let Some(message) = self.message()? {
-                let mut text = Vec::new();
-                put_lines(&mut text, &message)
-                    .map_err(|error| self.malformed(error.to_string()))?;
-                return Ok(Some(text));
-            }
-            match self.answer.chunk().await? {
-                Some(piece) => self.buffer.extend_from_slice(&piece),
-                None => return self.finish(),
-            }
-        }
-    }
-
-    /// The message at the front, once it has arrived.
-    fn message(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
-        let Some(([compressed, length @ ..], rest)) = self.buffer.split_first_chunk::<5>() else {
-            return Ok(None);
-        };
-        if *compressed != 0 {
-            let why = "a message is compressed, which was not asked for";
-            return Err(self.malformed(why.to_owned()));
-        }
-        let length = u32::from_be_bytes(*length) as usize;
-        if length > MAX_MESSAGE_BYTES {
-            let why = format!("a message of {length} bytes exceeds {MAX_MESSAGE_BYTES}");
-            return Err(self.malformed(why));
-        }
-        let Some(message) = rest.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
-        self.buffer.drain(..5 + length);
-        Ok(Some(message))
-    }
-
-    /// The end of the answer, which is one only if the node says that all went well.
-    fn finish(&self) -> Result<Option<Vec<u8>>, SourceError> {
-        let status = self.answer.trailer("grpc-status");
-        let Some(status) = status.and_then(|text| text.parse::<usize>().ok()) else {
-            return Err(self.malformed("the answer ends without a status of gRPC".to_owned()));
-        };
-        if status != 0 {
-            let said = self.answer.trailer("grpc-message").unwrap_or_default();
-            let said = percent_encoding::percent_decode_str(said).decode_utf8_lossy();
-            return Err(SourceError::Reported {
-                url: self.answer.public_url(),
-                kind: STATUSES.get(status).map_or_else(|| status.to_string(), ToString::to_string),
-                message: self.answer.redact(&said),
-            });
-        }
-        match self.buffer.is_empty() {
-            true => Ok(None),
-            false => Err(self.malformed("the answer ends within a message".to_owned())),
-        }
-    }
-
-    fn malformed(&self, why: String) -> SourceError {
-        SourceError::Malformed { url: self.answer.public_url(), why }
+        let Some(message) = self.messages.next_message().await? else { return Ok(None) };
+        let mut text = Vec::new();
+        let put = put_lines(&mut text, &message);
+        put.map_err(|error| self.messages.malformed(error.to_string()))?;
+        Ok(Some(text))
     }
 }
 

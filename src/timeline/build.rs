@@ -4,7 +4,7 @@
 //! may say how it went on.
 
 use crate::model::{
-    Event, Gap, LogEvent, SettingsEvent, TimeRange, Timestamp, duration_text, joined,
+    Event, EventKind, Gap, LogEvent, SettingsEvent, TimeRange, Timestamp, duration_text, joined,
 };
 use crate::timeline::entry::{Entry, EntryKind, Evidence};
 use crate::timeline::log_entries::log_entries;
@@ -77,8 +77,10 @@ fn not_told(at: Timestamp, kind: EntryKind, what: String) -> Entry {
 }
 
 fn event_entry(event: &Event) -> Entry {
-    let fields: Vec<String> =
-        event.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // The stacks of a profile are for whoever looks at profiles.
+    let is_told = |name: &str| event.kind.0 != EventKind::PROFILE || !name.starts_with("stack");
+    let fields = event.fields.iter().filter(|(name, _)| is_told(name));
+    let fields: Vec<String> = fields.map(|(name, value)| format!("{name}={value}")).collect();
     Entry {
         at: event.at,
         source: "event".to_owned(),

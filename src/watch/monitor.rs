@@ -14,7 +14,8 @@ use crate::diagnose::{
     Cause, Evidence, Notice, Outcome, Parts, Subject, Turn, Verdict, diagnose_surveyed, named,
     notices,
 };
-use crate::model::{ClockOffset, RunName, ScrapedBy, Timestamp, Told, escape_json};
+use crate::model::{ClockOffset, RunName, ScrapedBy, TimeRange, Timestamp, Told, escape_json};
+use crate::nodes::Nodes;
 use crate::record::{CommitIncrement, Incident, RecentWindow};
 
 /// What a monitor found at one instant.
@@ -27,6 +28,10 @@ pub struct Judged<'a> {
     pub notices: &'a [Notice],
     /// Whether the outcome changed, or what is said of a cause.
     pub is_turn: bool,
+    /// What was judged.
+    pub window: TimeRange,
+    /// The stores and members that are known.
+    pub nodes: &'a Nodes,
 }
 
 impl Judged<'_> {
@@ -135,6 +140,7 @@ impl Monitor {
             pd: &known.pd,
             gaps: &known.gaps,
             settings: known.settings,
+            logs: known.logs,
             clock_offsets: &self.clock_offsets,
             told: self.told.clone(),
             scraped_by: self.scraped_by,
@@ -151,7 +157,14 @@ impl Monitor {
         let turned = outcome_turned || new.iter().any(|one| one.about == Subject::Cause);
         let is_told = |one: &Notice| self.occasion.includes(one.about) && !was_over(one.end_ms);
         let told = outcome_turned || new.iter().any(is_told);
-        let judged = Judged { run: &self.run, verdict: &verdict, notices: &new, is_turn: turned };
+        let judged = Judged {
+            run: &self.run,
+            verdict: &verdict,
+            notices: &new,
+            is_turn: turned,
+            window: known.window,
+            nodes: &evidence.nodes,
+        };
         (self.audience)(&judged);
         if told && let Some(notifiers) = &self.notifiers {
             notifiers.tell(format!("{}\n", escape_json(&judged.document().to_string())));

@@ -276,7 +276,7 @@ pub fn read_window(body: &[u8]) -> Option<TimeRange> {
     Some(TimeRange::new(at(start), at(last) + 1))
 }
 
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, tail) = rest.split_first()?;

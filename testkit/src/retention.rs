@@ -132,6 +132,7 @@ fn recording(server: &CaptureServer, segments: Segments, from: Timestamp) -> Res
         pd: Some(PdSampler::new(PdClient::new(&options)?, found, schedule)),
         scraper: None,
         settings: None,
+        answers: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,

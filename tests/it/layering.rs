@@ -24,7 +24,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ),
     ("share", &["model", "pd", "capture", "diagnose", "session"]),
     ("score", &["model", "capture", "promql", "rules", "diagnose", "session"]),
-    ("watch", &["model", "source", "record", "diagnose"]),
+    ("watch", &["model", "nodes", "source", "record", "diagnose"]),
     (
         "cli",
         &[

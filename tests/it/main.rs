@@ -17,6 +17,7 @@ mod mistakes;
 mod mutate;
 mod obstacles;
 mod printing;
+mod profiles;
 mod promql;
 mod real_prometheus;
 mod record_loop;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use operator::capture::{CaptureReader, CaptureWriter, verify};
+use operator::capture::{CaptureReader, CaptureWriter, Tick, verify};
 use operator::model::{Labels, SCRAPED, Sample, TimeRange, is_stale};
 use testkit::capture_server::Answer;
 use testkit::clock::wall_clock;
@@ -254,6 +254,7 @@ fn what_the_recorder_scraped_is_told_without_a_prometheus() {
         meta.copied_by = vec![SCRAPED.to_owned()];
         (meta.versions.prometheus, meta.endpoints.prometheus) = (None, None);
         writer.set_meta(meta);
+        writer.commit(Tick::default()).expect("it is writable");
         writer.finish().expect("it is sealed");
         let output = operator().arg("replay").arg(&path).output().expect("the program starts");
         let text = String::from_utf8(output.stdout).expect("it prints UTF-8");

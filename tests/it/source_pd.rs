@@ -329,6 +329,7 @@ async fn record_for_a_second(sampler: PdSampler) -> (Vec<PdAnswer>, Vec<Gap>) {
         pd: Some(sampler),
         scraper: None,
         settings: None,
+        answers: None,
         pd_interval: Duration::from_millis(200),
         prometheus_interval: Duration::from_secs(1),
         prometheus_offset_ms: 0,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,9 +12,10 @@ use crate::cli::attaching;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::tls::TlsArgs;
 use crate::cli::exit::CliError;
+use crate::cli::profiling;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::model::escape_path;
+use crate::model::{escape_path, parse_duration_ms};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +28,7 @@ Examples:
       --to with-logs.capture
   kubectl get pods,events -n tidb -o json > tidb.json
   operator attach incident --kubectl tidb.json
+  operator attach tonight --profiles           what grows in PD's memory
 
 Read are logs of TiKV, PD and TiDB since 4.0 in the text and the JSON format, RocksDB's, what \
 stands in *_stderr.log, and what `kubectl logs`, `journalctl -o json` and `docker logs` make of \
@@ -37,7 +40,12 @@ containers of the cluster ended, evictions, failing probes, and what became of t
 With --logs the capture's members and stores are asked, one at a time, at the addresses that PD \
 lists: TiKV and PD since 4.0.16 search their own log files, where they write text to files. Of a \
 recording of more than an hour, an hour around what broke first is asked for, or the last one. A \
-node that gives no line is reported, also in the capture.";
+node that gives no line is reported, also in the capture.
+
+With --profiles, PD's members are asked for what their memory holds and what their goroutines do, \
+and after --apart for their memory again; `show --profiles` names what grew, and so does \
+`explain` of memory that rose. Kept are names of functions of Go and of public modules with \
+bytes and numbers, nothing else.";
 
 /// Arguments of `attach`.
 #[derive(Debug, Args)]
@@ -51,6 +59,12 @@ pub struct AttachArgs {
     to: Option<PathBuf>,
     #[command(flatten)]
     logs: LogArgs,
+    /// Take profiles of PD's members now: heap and goroutines, and after a while the heap again
+    #[arg(long)]
+    profiles: bool,
+    /// The time between the two heap profiles
+    #[arg(long, value_name = "DURATION", default_value = "2m", requires = "profiles")]
+    apart: String,
     #[command(flatten)]
     tls: TlsArgs,
 }
@@ -61,8 +75,8 @@ pub struct AttachArgs {
 ///
 /// Where there is no such run, a log cannot be read or placed in time, or the capture cannot be written.
 pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
-    if args.logs.is_empty() {
-        let what = "name a log: --log NODE=PATH, --logs to ask the nodes, or --kubectl FILE";
+    if args.logs.is_empty() && !args.profiles {
+        let what = "name what to attach: --log NODE=PATH, --logs to ask the nodes, --kubectl FILE, or --profiles";
         return Err(CliError::Usage(what.to_owned()).into());
     }
     let found = lookup::find(&global.dir, &args.run)?;
@@ -80,7 +94,17 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
     };
     let http = args.tls.options();
     let tell = |text: &str| global.tell(text);
-    let attached = attaching::attach(path, &args.logs, &http, tell).inspect_err(|_| {
+    let apart = parse_duration_ms(&args.apart)?;
+    let attach = || {
+        let attached = attaching::attach(path, &args.logs, &http, tell)?;
+        let apart = Duration::from_millis(u64::try_from(apart).unwrap_or_default());
+        let taken = match args.profiles {
+            true => profiling::attach(path, &http, apart, tell)?,
+            false => Vec::new(),
+        };
+        anyhow::Ok((attached, taken))
+    };
+    let (attached, taken) = attach().inspect_err(|_| {
         // A new file without its logs is nobody's; where it cannot be removed, the first error says more.
         if args.to.is_some() {
             let _ = capture::remove(path);
@@ -89,11 +113,18 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
     match global.format {
         Format::Json => {
             let logs: Vec<Value> = attached.iter().map(attaching::json).collect();
-            output::json(&json!({ "file": lookup::path_text(path), "logs": logs }))?;
+            let mut printed = json!({ "file": lookup::path_text(path), "logs": logs });
+            if args.profiles {
+                printed["profiles"] = taken.iter().map(profiling::json).collect();
+            }
+            output::json(&printed)?;
         }
         Format::Text => {
             for one in &attached {
                 output::line(&attaching::text(one))?;
+            }
+            for one in &taken {
+                output::line(&profiling::text(one))?;
             }
             output::line(&format!("attached to {}", escape_path(path)))?;
         }

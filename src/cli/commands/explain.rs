@@ -11,9 +11,9 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Finding, Verdict, draw, finding_names, findings_called};
-use crate::model::escape_path;
-use crate::report::{Color, Seen, explain_text, findings_text};
+use crate::diagnose::{Finding, FindingKind, Verdict, draw, finding_names, findings_called};
+use crate::model::{ProfileEvent, escape_path};
+use crate::report::{Color, Seen, explain_text, findings_text, profiles_json, profiles_text};
 use crate::session::{Judgement, Session};
 
 const EXAMPLES: &str = "\
@@ -64,11 +64,15 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
     let Some(asked) = &args.finding else { return list(global, args, &verdict) };
     let (finding, name) = called(&verdict, asked)?;
     let drawn = draw(&evidence, finding);
+    let profiles = profiles_of(&session, finding)?;
     match global.format {
         Format::Json => {
             let mut value = json!({
                 "as_of": verdict.as_of_ms, "name": name, "finding": finding, "quantities": drawn,
             });
+            if !profiles.is_empty() {
+                value["profiles"] = profiles_json(&profiles);
+            }
             if let Some(damage) = &verdict.damage {
                 value["damage"] = json!(damage);
             }
@@ -82,6 +86,9 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             let page = (args.width, color(global));
             let text = explain_text((finding, &name), seen, &drawn, evidence.window, page);
             output::write(text.as_bytes())?;
+            if !profiles.is_empty() {
+                output::write(format!("\n{}", profiles_text(&profiles)).as_bytes())?;
+            }
         }
     }
     Ok(())
@@ -106,6 +113,18 @@ fn called<'a>(verdict: &'a Verdict, asked: &str) -> Result<(&'a Finding, String)
     let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     Err(CliError::Usage(format!("no finding {asked:?} as of {as_of}: there is {known}")))
+}
+
+/// The profiles of the node whose memory a finding is about.
+fn profiles_of(session: &Session, finding: &Finding) -> anyhow::Result<Vec<ProfileEvent>> {
+    if finding.kind != FindingKind::MemoryRose {
+        return Ok(Vec::new());
+    }
+    let events = session.reader().events()?;
+    let mut profiles: Vec<ProfileEvent> =
+        events.iter().filter_map(ProfileEvent::of_event).collect();
+    profiles.retain(|profile| profile.node == finding.target.name);
+    Ok(profiles)
 }
 
 /// Lists the findings, ascending by onset.

@@ -112,6 +112,11 @@ fn event(at: Timestamp, text: String, fields: &[String]) -> Result<Event, CliErr
         let why = "settings of stores are evidence and are not marked by hand: `operator record` reads them";
         return Err(CliError::Usage(why.to_owned()));
     }
+    if kind == EventKind::PROFILE {
+        let why =
+            "a profile is evidence and is not marked by hand: use `operator attach --profiles`";
+        return Err(CliError::Usage(why.to_owned()));
+    }
     Ok(Event { at, kind: EventKind(kind), text, fields: rest })
 }
 
@@ -133,5 +138,6 @@ mod tests {
         assert!(event(Timestamp::default(), String::new(), &["kind=A B".to_owned()]).is_err());
         assert!(event(Timestamp::default(), String::new(), &["kind=log".to_owned()]).is_err());
         assert!(event(Timestamp::default(), String::new(), &["kind=settings".to_owned()]).is_err());
+        assert!(event(Timestamp::default(), String::new(), &["kind=profile".to_owned()]).is_err());
     }
 }

@@ -12,9 +12,12 @@ use crate::cli::exit::CliError;
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::model::{Event, Gap, KnownSettings, SettingsEvent, joined};
+use crate::model::{Event, Gap, KnownSettings, ProfileEvent, SettingsEvent, joined};
 use crate::nodes::{NodeIndex, Nodes};
-use crate::report::{CaptureContents, SettingsReport, capture_text, nodes_json, nodes_text};
+use crate::report::{
+    CaptureContents, SettingsReport, capture_text, nodes_json, nodes_text, profiles_json,
+    profiles_text,
+};
 use crate::session::{Session, View};
 
 /// The number of metrics that are listed without `--metrics`.
@@ -27,6 +30,7 @@ Examples:
   operator show chaos-01 --nodes
   operator show chaos-01 --settings
   operator show chaos-01 --settings --node store-4
+  operator show chaos-01 --profiles
   operator show latest --format json";
 
 /// Arguments of `show`.
@@ -45,6 +49,9 @@ pub struct ShowArgs {
     /// Show the settings of TiKV stores, those that differ between stores first, and when they were read
     #[arg(long, conflicts_with_all = ["metrics", "nodes"])]
     settings: bool,
+    /// Show the profiles that were taken of PD's members: what they hold, and what grew between two
+    #[arg(long, conflicts_with_all = ["metrics", "nodes", "settings"])]
+    profiles: bool,
     /// Show only the settings of this store: its id, its address, or the name of its host or pod
     #[arg(long, value_name = "NAME", requires = "settings")]
     node: Option<String>,
@@ -64,6 +71,9 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
         return show_settings(global, &path, args.node.as_deref());
     }
     let reader = CaptureReader::open(&path)?;
+    if args.profiles {
+        return show_profiles(global, &path, &reader);
+    }
     let inventory = reader.inventory()?;
     let (gaps, events) = (joined(&reader.gaps()?), reader.events()?);
     match global.format {
@@ -93,14 +103,27 @@ fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Re
     let session = Session::open(path)?;
     let events = session.reader().events()?;
     let read: Vec<SettingsEvent> = events.iter().filter_map(SettingsEvent::of_event).collect();
-    let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
+    let evidence = session.load(View::WHOLE)?.evidence()?;
+    let stores = evidence.pd.stores.iter();
+    let versions = stores.map(|(id, store)| (*id, store.version.clone())).collect();
+    let nodes = evidence.nodes;
     let only = node.map(|name| store_called(&nodes, name)).transpose()?;
-    let report = SettingsReport::new(KnownSettings::of(&read), &nodes, only);
+    let report = SettingsReport::new(KnownSettings::of(&read), &nodes, &versions, only);
     match global.format {
         Format::Json => output::json(&report.json())?,
         Format::Text => output::write(report.text().as_bytes())?,
     }
     Ok(CliError::unless_whole(path, session.reader().damage().len())?)
+}
+
+fn show_profiles(global: &Global, path: &Path, reader: &CaptureReader) -> anyhow::Result<()> {
+    let profiles: Vec<ProfileEvent> =
+        reader.events()?.iter().filter_map(ProfileEvent::of_event).collect();
+    match global.format {
+        Format::Json => output::json(&profiles_json(&profiles))?,
+        Format::Text => output::write(profiles_text(&profiles).as_bytes())?,
+    }
+    Ok(CliError::unless_whole(path, reader.damage().len())?)
 }
 
 /// The store that somebody means, as an index: by any name that a node has, or `store-4`.

@@ -7,33 +7,39 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 
 use crate::capture::{CaptureReader, CaptureWriter};
+use crate::cli::askers::Askers;
+use crate::cli::asking::Asking;
 use crate::cli::command;
 use crate::cli::commands::record::report;
 use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
-use crate::cli::config::sources;
+use crate::cli::config::sources::{self, PdFound};
 use crate::cli::exit::CliError;
+use crate::cli::fault_profiles::FaultProfiles;
 use crate::cli::incident_logs::IncidentLogs;
+use crate::cli::log_search;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path, parse_duration_ms,
+    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path,
+    parse_duration_ms,
 };
 use crate::record::{
-    self, CommitIncrement, Ending, LiveFeed, RecentWindow, ResumePolicy, Retention, Segment,
-    Segments, Stop, close,
+    self, CommitIncrement, Ending, LiveFeed, NodeAnswer, RecentWindow, ResumePolicy, Retention,
+    Segment, Segments, Stop, close,
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
-use crate::watch::{Alerts, Audience, Exporter, Monitor, Notified, Notifiers, Occasion};
+use crate::watch::{Alerts, Audience, Monitor, Notified, Notifiers, Occasion};
 
 /// The name of the run where none is given.
 const RUN: &str = "watch";
@@ -75,8 +81,12 @@ confidence and what to do as annotations. It is posted again every minute and as
 the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
 Alertmanager ends it after `resolve_timeout`.
 
-With --logs, members and stores are asked for their logs when the segment of an incident is \
-complete, and what they say becomes part of it: see `operator attach --help`.
+With --logs, the nodes that a fault names are asked for their logs as soon as it is told, eight at \
+most, and all members and stores for the rest when the segment of the incident is complete. What \
+they say becomes part of it, and of what is told: see `operator attach --help`.
+
+With --profiles, the members of PD that a fault is about are asked for what their memory holds and \
+what their goroutines do, and where memory grows, for their memory again after two minutes.
 
 With --listen, /metrics has `operator_fault{mode,target}`, which is 1 while a fault lasts, and \
 beside it operator_fault_onset_timestamp_seconds and operator_fault_confidence (0 to 1), of 32 \
@@ -121,9 +131,14 @@ pub struct WatchArgs {
         help_heading = "Notifications"
     )]
     alertmanager: Option<String>,
-    /// Ask every member and store for its log of each incident, when the incident's segment is complete
+    /// Ask the nodes of each fault for their logs when it is told, and every member and store when its segment is
+    /// complete
     #[arg(long, help_heading = RECORDING)]
     logs: bool,
+    /// Take profiles of PD's members when a fault of PD is told, and of their memory once more two minutes later where
+    /// it grows
+    #[arg(long, help_heading = RECORDING)]
+    profiles: bool,
 }
 
 /// What hooks are notified of.
@@ -191,7 +206,15 @@ pub fn run(global: &Global, mut args: WatchArgs) -> anyhow::Result<()> {
     crate::cli::block_on(watch(
         global,
         plan,
-        Watched { run, retention, segment, notified, occasion: args.on.into(), logs: args.logs },
+        Watched {
+            run,
+            retention,
+            segment,
+            notified,
+            occasion: args.on.into(),
+            logs: args.logs,
+            profiles: args.profiles,
+        },
     ))
 }
 
@@ -203,6 +226,7 @@ struct Watched {
     notified: Notified,
     occasion: Occasion,
     logs: bool,
+    profiles: bool,
 }
 
 async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
@@ -212,24 +236,21 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let Watched { run, retention, segment, notified, occasion, logs } = watched;
+    let (askers, answers) = askers(&plan, &watched, pd.as_ref(), (&stop, &reporter))?;
+    let Watched { run, retention, segment, notified, occasion, .. } = watched;
     let begun = segment.begun;
-    let mut listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
-    let logs = logs
-        .then(|| IncidentLogs::new(run.clone(), plan.sources.pd_options(), Arc::clone(&reporter)));
-    if let Some(logs) = &logs {
-        listener = logs.beside(listener);
-    }
+    let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
     let mut segments = Segments::new(
         &global.dir,
         run.clone(),
         retention,
         segment,
         Arc::clone(&incident),
-        listener,
+        askers.beside(listener),
     );
     let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
     let mut writer = retention::open_making_room(&mut segments, open)?;
+    askers.resume(&plan.path)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
     let sources = Sources::of(&plan, pd, prometheus)?;
@@ -241,10 +262,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let monitor = Monitor {
         alerts,
         recent: recent_window(&plan.path, clock::now())?,
-        audience: also_published(
-            judgements::audience(Arc::clone(&reporter), global.format),
-            watchers.exporter.clone(),
-        ),
+        audience: askers.after(audience(global, &watchers, &reporter)),
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
@@ -258,7 +276,11 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         outcome: None,
     };
     let judging = monitor.start(news).context("cannot start a thread")?;
-    let followers = Followers { feed: Some(feed), succession: Some(Box::new(segments)) };
+    let followers = Followers {
+        feed: Some(feed),
+        answers: Some(answers),
+        succession: Some(Box::new(segments)),
+    };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
     // The feed was dropped with the recording, so the monitor ends.
     let judged = judging.join();
@@ -266,28 +288,25 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let ending = ending?;
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    conclude(global, &plan, (&run, incident, ending), logs)
+    let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
+    askers.finish(&last);
+    conclude(global, &plan, (&last, &run), ending)
 }
 
-/// Closes the last segment, asks for the logs of its incident, and reports it.
+/// Says how the watch ended, and of which capture.
 fn conclude(
     global: &Global,
     plan: &Plan,
-    (run, incident, ending): (&RunName, Incident, Ending),
-    logs: Option<IncidentLogs>,
+    (last, run): (&Path, &RunName),
+    ending: Ending,
 ) -> anyhow::Result<()> {
-    let last = close(&global.dir, run, incident, ending).unwrap_or_else(|| plan.path.clone());
-    if let Some(logs) = logs {
-        logs.ask(&last);
-        logs.finish();
-    }
-    report(global, &last, run, ending)?;
+    report(global, last, run, ending)?;
     if ending.is_sealed() {
-        recording::refuse_empty(plan, &last)?;
+        recording::refuse_empty(plan, last)?;
     }
     match ending {
         Ending::Sealed => Ok(()),
-        Ending::Early => Err(CliError::EndedEarly { path: escape_path(&last) }.into()),
+        Ending::Early => Err(CliError::EndedEarly { path: escape_path(last) }.into()),
         Ending::Abandoned => Err(CliError::Interrupted.into()),
     }
 }
@@ -307,10 +326,38 @@ async fn copy_past(
     if ending == Ending::Abandoned { Err(CliError::Interrupted.into()) } else { Ok(writer) }
 }
 
-/// An audience that also serves the faults that last, where the recorder listens.
-fn also_published(mut audience: Audience, exporter: Option<Exporter>) -> Audience {
+/// Whoever asks nodes about faults, and what nodes say.
+fn askers(
+    plan: &Plan,
+    watched: &Watched,
+    pd: Option<&PdFound>,
+    (stop, reporter): (&Receiver<Stop>, &Arc<Mutex<Reporter>>),
+) -> anyhow::Result<(Askers, mpsc::UnboundedReceiver<NodeAnswer>)> {
+    let (found, answers) = mpsc::unbounded_channel();
+    let urls = pd.map(PdFound::urls).unwrap_or_default();
+    let asking = Arc::new(Asking {
+        http: plan.sources.pd_options(),
+        scheme: log_search::scheme(urls.values()),
+        since: clock::now(),
+        stop: stop.clone(),
+        found,
+        reporter: Arc::clone(reporter),
+    });
+    let logs = || IncidentLogs::new(watched.run.clone(), Arc::clone(&asking));
+    let profiles = || FaultProfiles::new(Arc::clone(&asking));
+    let askers = Askers {
+        logs: watched.logs.then(logs),
+        profiles: watched.profiles.then(profiles).transpose()?,
+    };
+    Ok((askers, answers))
+}
+
+/// An audience that prints, and serves the faults that last where the recorder listens.
+fn audience(global: &Global, watchers: &Watchers<'_>, reporter: &Arc<Mutex<Reporter>>) -> Audience {
+    let mut printed = judgements::audience(Arc::clone(reporter), global.format);
+    let exporter = watchers.exporter.clone();
     Box::new(move |judged| {
-        audience(judged);
+        printed(judged);
         if let Some(exporter) = &exporter {
             exporter.publish_verdict(judged.verdict);
         }
@@ -337,12 +384,14 @@ fn recent_window(path: &Path, now: Timestamp) -> anyhow::Result<RecentWindow> {
         return Ok(recent);
     }
     let range = TimeRange::new(now.saturating_add_millis(-HORIZON_MS), Timestamp::MAX);
+    let events = reader.events()?;
     recent.add(CommitIncrement {
         first: Some(window.start),
         series: watched_series(&reader, range)?,
         pd: reader.pd_answers(range)?,
         gaps: reader.gaps()?,
-        settings: reader.events()?.iter().filter_map(SettingsEvent::of_event).collect(),
+        settings: events.iter().filter_map(SettingsEvent::of_event).collect(),
+        logs: events.iter().filter_map(LogEvent::of_event).collect(),
         settled: None,
     });
     Ok(recent)

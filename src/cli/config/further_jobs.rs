@@ -55,11 +55,11 @@ async fn further(
     let mut by_job: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for labels in exposing {
         let label = |name: &str| labels.get(name).unwrap_or_default().to_owned();
-        let (job, own) = (label("job"), label("exported_job"));
-        if subject.part(&job).is_none() {
-            by_job.entry((job, own)).or_default().insert(label("instance"));
-        }
+        let job = (label("job"), label("exported_job"));
+        by_job.entry(job).or_default().insert(label("instance"));
     }
+    // Whether a job is known is asked once: that takes patterns, and targets are many.
+    by_job.retain(|(job, _), _| subject.part(job).is_none());
     let mut selectors = Vec::new();
     for ((job, own), instances) in by_job {
         let of_job = Selector::new(vec![equal("job", &job)]);

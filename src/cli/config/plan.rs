@@ -122,14 +122,6 @@ pub struct Plan {
     pub retention: Option<Retention>,
 }
 
-impl Plan {
-    /// Where the run begins; `None` where that is with its first observation.
-    pub fn begins(&self) -> Option<Timestamp> {
-        let has_run_in = self.run_in_ms > 0 && self.sources.prometheus.is_some();
-        self.history.filter(|_| has_run_in).map(|history| history.start)
-    }
-}
-
 /// The live part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Live {

@@ -11,7 +11,7 @@ use crate::cli::terminal::remarks;
 use crate::pd::STORES;
 use crate::record::{self, Scraper, TargetList};
 use crate::report;
-use crate::source::{ConfigClient, ScrapeClient};
+use crate::source::{ScrapeClient, StoreClient};
 
 /// The shortest time between two scrapes of a target.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -71,8 +71,8 @@ pub fn scraper(sources: &SourceArgs, interval: Duration) -> anyhow::Result<Optio
 /// # Errors
 ///
 /// [`SourceError::Options`](crate::source::SourceError::Options) where a file of certificates cannot be read.
-pub fn settings(sources: &SourceArgs) -> anyhow::Result<ConfigClient> {
-    let client = ConfigClient::new(&sources.pd_options())?;
+pub fn settings(sources: &SourceArgs) -> anyhow::Result<StoreClient> {
+    let client = StoreClient::new(&sources.pd_options())?;
     remarks::hide(client.redactor());
     Ok(client)
 }

@@ -8,7 +8,7 @@ use crate::source::HttpOptions;
 
 /// The files of a TLS connection to the nodes of a cluster.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Certificates for --logs")]
+#[command(next_help_heading = "Certificates for --logs and --profiles")]
 pub struct TlsArgs {
     /// PEM file of the certificate authorities to trust
     #[arg(long, value_name = "FILE")]

@@ -23,7 +23,7 @@ pub fn audience(reporter: Arc<Mutex<Reporter>>, format: Format) -> Audience {
 }
 
 fn show(reporter: &Reporter, format: Format, judged: &Judged<'_>) -> std::io::Result<()> {
-    let Judged { run, verdict, notices, is_turn } = judged;
+    let Judged { run, verdict, notices, is_turn, .. } = judged;
     match format {
         Format::Json if *is_turn => reporter.document(&judged.document()),
         Format::Json => notices.iter().try_for_each(|notice| {

@@ -135,6 +135,7 @@ pub enum FindingKind {
     ConfigChanged,
     SettingChanged,
     SettingsDiffer,
+    SettingsNotDefault,
     EngineStalled,
     ThreadsSaturated,
     RequestsRefused,

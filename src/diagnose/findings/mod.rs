@@ -15,7 +15,7 @@ mod work;
 pub(super) use hosts::{host_sign, pressed};
 pub(super) use log_lines::logged;
 pub(super) use plans::{drain, moved, scheduler};
-pub(super) use settings::{changed_setting, differing, target as settings_target};
+pub(super) use settings::{changed_setting, differing, set_values, target as settings_target};
 pub(super) use silence::{aftermath, leader_change, member_outage, outage};
 pub(super) use work::{rise, shift, slow_member, slow_store};
 

@@ -5,12 +5,14 @@ use crate::diagnose::findings::finding::{
     Citation, Finding, FindingKind, Findings, Target, counted,
 };
 use crate::diagnose::findings::{About, cite, finding};
-use crate::diagnose::observations::{ChangedSettings, ChangedValue, DifferingSetting};
+use crate::diagnose::observations::{ChangedSettings, ChangedValue, DifferingSetting, SetValue};
 use crate::model::Timestamp;
 
 /// Settings that differ of which each has a finding of its own; the others are counted. Stores of two versions, or
 /// machines of two kinds, differ in dozens.
 const MOST_DIFFERING: usize = 12;
+/// Settings that are no defaults which the one sentence on them names.
+const MOST_SET: usize = 4;
 /// Stores that a sentence names.
 const MOST_NAMED: usize = 3;
 
@@ -61,6 +63,40 @@ pub(in crate::diagnose) fn differing(
     let text =
         format!("{more} differ between stores, {} the first; `show --settings` has all", next.name);
     findings.add(Finding { text, ..difference(evidence, next) });
+}
+
+/// The finding of settings that are not what their release has by default: one for all of them, since most clusters
+/// have some, and for good.
+pub(in crate::diagnose) fn set_values(
+    evidence: &Evidence,
+    values: &[SetValue],
+    findings: &mut Findings,
+) {
+    let Some(since) = values.iter().map(|one| one.since).max() else { return };
+    let since = since.max(evidence.window.start);
+    let named = values.iter().take(MOST_SET);
+    let told: Vec<String> = named
+        .clone()
+        .map(|one| format!("{} {} (default {})", one.name, one.value, one.default))
+        .collect();
+    let more = match values.len() - told.len() {
+        0 => String::new(),
+        more => format!(" and {more} more; `show --settings` has all"),
+    };
+    let what = match values.len() {
+        1 => "1 setting is not".to_owned(),
+        count => format!("{count} settings are not"),
+    };
+    let text = format!("{what} what TiKV has by default: {}{more}", told.join(", "));
+    let read = named.map(|one| reading(evidence, one.stores[0], &one.name, &one.value, one.since));
+    let about = About {
+        kind: FindingKind::SettingsNotDefault,
+        target: Target::cluster(),
+        onset: since,
+        uncertainty_ms: 0,
+        end: None,
+    };
+    findings.add(finding(about, text, read.collect(), vec![]));
 }
 
 fn difference(evidence: &Evidence, setting: &DifferingSetting) -> Finding {

@@ -120,6 +120,7 @@ impl<'a> ObservedWindow<'a> {
         let slow_members = slow_members(evidence, &member_names, &members, findings);
         let hung_members = observations::hung_members(evidence, &outages);
         findings::differing(evidence, &observations::differing_settings(evidence), findings);
+        findings::set_values(evidence, &observations::set_values(evidence), findings);
         let changed_settings = observations::changed_settings(evidence);
         Self {
             evidence,

@@ -66,7 +66,8 @@ pub use rises::{Hot, Rise, kind_of_load, rise_without_baseline, rises};
 pub use selected::Selected;
 pub use served::{ClientRequests, Served};
 pub use settings::{
-    ChangedSettings, ChangedValue, DifferingSetting, changed_settings, differing_settings,
+    ChangedSettings, ChangedValue, DifferingSetting, SetValue, changed_settings,
+    differing_settings, set_values,
 };
 pub use shift::{Shift, share, shifts};
 pub use silence::{FailedScrapes, Silence, dated_by_pd, listed_at};

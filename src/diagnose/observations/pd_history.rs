@@ -47,6 +47,8 @@ pub struct StoreHistory {
     pub former_addresses: Vec<String>,
     /// Whether it is a TiFlash, by its label `engine`.
     pub is_tiflash: bool,
+    /// The version of its binary, such as `8.5.8`, as PD listed it last; empty where PD does not say.
+    pub version: String,
     /// When PD first listed it.
     pub first_seen: Timestamp,
     /// Each heartbeat that PD listed: when it was listed first, and when PD received it by PD's clock.
@@ -400,6 +402,9 @@ impl StoreHistory {
             }
         }
         self.is_tiflash = store.labels.iter().any(is_of_tiflash);
+        if !store.version.is_empty() && self.version != store.version {
+            self.version.clone_from(&store.version);
+        }
         if let Some(nanos) = store.last_heartbeat_unix_ns {
             let sent = Timestamp::from_millis(nanos / 1_000_000);
             // A new PD leader shows what was persisted, which may be minutes old.

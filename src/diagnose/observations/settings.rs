@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::evidence::Evidence;
-use crate::model::{KnownSettings, Occasion, SettingChange, StoreId, Timestamp};
+use crate::model::{
+    KnownSettings, Occasion, SettingChange, StoreId, Timestamp, bytes_of_size, default_setting,
+    is_same_value,
+};
 
 /// How far the same change of two stores lies apart at most, in milliseconds: stores are asked once an hour, and
 /// restarted one after another.
@@ -129,6 +132,57 @@ pub fn differing_settings(evidence: &Evidence) -> Vec<DifferingSetting> {
     found
 }
 
+/// A setting that somebody has given another value than its default.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SetValue {
+    /// Its whole name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// The value that it has by default in the release of its store.
+    pub default: &'static str,
+    /// The stores, as indices of `evidence.nodes.stores`, ascending.
+    pub stores: Vec<usize>,
+    /// When it was first read.
+    pub since: Timestamp,
+}
+
+/// Settings that differ from the defaults of the release that their store runs, as last read, ascending by name.
+/// Those whose default depends on the machine are left out.
+pub fn set_values(evidence: &Evidence) -> Vec<SetValue> {
+    let known = KnownSettings::of(&evidence.settings);
+    let mut found: BTreeMap<(&str, &str, &'static str), SetValue> = BTreeMap::new();
+    for (id, held) in &known.stores {
+        let Some(history) = evidence.pd.stores.get(id).filter(|one| !one.is_removed()) else {
+            continue;
+        };
+        let Some(store) = index_of(evidence, *id) else { continue };
+        for (name, (value, since)) in &held.values {
+            let default = default_setting(&history.version, name);
+            let Some(default) = default.filter(|default| !is_same_value(default, value)) else {
+                continue;
+            };
+            let fresh = || SetValue {
+                name: name.clone(),
+                value: value.clone(),
+                default,
+                stores: Vec::new(),
+                since: *since,
+            };
+            let one = found.entry((name, value, default)).or_insert_with(fresh);
+            one.stores.push(store);
+            one.since = one.since.min(*since);
+        }
+    }
+    found
+        .into_values()
+        .map(|mut one| {
+            one.stores.sort_unstable();
+            one
+        })
+        .collect()
+}
+
 /// Values with their stores, that of most stores first, then ascending by the first store.
 fn by_value(read: &[(usize, &str, Timestamp)]) -> Vec<(String, Vec<usize>)> {
     let mut values: Vec<(String, Vec<usize>)> = Vec::new();
@@ -145,16 +199,7 @@ fn by_value(read: &[(usize, &str, Timestamp)]) -> Vec<(String, Vec<usize>)> {
 /// Whether two values count as the same.
 fn is_same(a: &str, b: &str) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() < SAME_PART * a.abs().max(b.abs());
-    a == b || size(a).zip(size(b)).is_some_and(|(a, b)| near(a, b))
-}
-
-/// Bytes of a size such as `12GiB`; `None` for anything else.
-fn size(text: &str) -> Option<f64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let power = units.iter().position(|known| *known == unit)?;
-    Some(number.parse::<f64>().ok()? * 1024_f64.powi(power as i32))
+    a == b || bytes_of_size(a).zip(bytes_of_size(b)).is_some_and(|(a, b)| near(a, b))
 }
 
 fn index_of(evidence: &Evidence, store: StoreId) -> Option<usize> {

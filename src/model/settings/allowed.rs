@@ -1,7 +1,11 @@
 //! Which settings of a store are kept: numbers, sizes, durations, switches and words of TiKV's own that matter in
 //! a diagnosis. Never a path, an address, a label or a text that names something.
 //!
-//! `data/settings/releases.tsv` says which release has which.
+//! `data/settings/releases.tsv` says which release has which. Beside them stand facts of the store's machine, in the same
+//! form, since the same is asked of them: do they differ between stores, did they change?
+
+/// What the names of facts of a machine begin with. TiKV's configuration has no such table.
+pub const MACHINE: &str = "machine.";
 
 /// Tables of the configuration, ascending by name, each with the names of its settings, ascending too.
 const TABLES: &[(&str, &[&str])] = &[
@@ -81,6 +85,36 @@ const TABLES: &[(&str, &[&str])] = &[
             "initial-scan-rate-limit",
             "max-flush-interval",
             "num-threads",
+        ],
+    ),
+    ("machine", &["arch", "cores", "memory", "physical-cores", "transparent-hugepage"]),
+    ("machine.largest-disk", &["fstype", "total", "type"]),
+    ("machine.sysctl.fs", &["aio-max-nr", "file-max", "nr_open"]),
+    ("machine.sysctl.kernel", &["numa_balancing", "pid_max", "threads-max"]),
+    ("machine.sysctl.net.core", &["netdev_max_backlog", "rmem_max", "somaxconn", "wmem_max"]),
+    (
+        "machine.sysctl.net.ipv4",
+        &[
+            "tcp_fin_timeout",
+            "tcp_keepalive_intvl",
+            "tcp_keepalive_probes",
+            "tcp_keepalive_time",
+            "tcp_max_syn_backlog",
+            "tcp_retries2",
+            "tcp_syncookies",
+            "tcp_tw_reuse",
+        ],
+    ),
+    (
+        "machine.sysctl.vm",
+        &[
+            "dirty_background_ratio",
+            "dirty_ratio",
+            "max_map_count",
+            "min_free_kbytes",
+            "overcommit_memory",
+            "swappiness",
+            "zone_reclaim_mode",
         ],
     ),
     ("memory", &["enable-heap-profiling", "enable-thread-exclusive-arena"]),
@@ -400,8 +434,18 @@ pub fn is_setting(name: &str) -> bool {
     names.is_some_and(|names| names.contains(&last))
 }
 
-/// The whole names of the settings that are kept.
+/// Whether a setting is a fact of the store's machine, rather than of its configuration.
+pub fn is_of_machine(name: &str) -> bool {
+    name.starts_with(MACHINE)
+}
+
+/// The whole names of the settings of the configuration that are kept.
 pub fn settings_listed() -> impl Iterator<Item = String> {
+    all_listed().filter(|name| !is_of_machine(name))
+}
+
+/// The whole names of all that is kept.
+fn all_listed() -> impl Iterator<Item = String> {
     TABLES.iter().flat_map(|(table, names)| {
         names.iter().map(move |name| match *table {
             "" => (*name).to_owned(),
@@ -416,13 +460,14 @@ mod tests {
 
     #[test]
     fn tables_and_names_are_ascending_and_name_no_setting_twice() {
-        let names: Vec<String> = settings_listed().collect();
+        let names: Vec<String> = all_listed().collect();
         let mut sorted = names.clone();
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(sorted.len(), names.len());
         assert!(TABLES.iter().all(|(_, names)| names.is_sorted()));
         assert!(names.iter().all(|name| is_setting(name)));
+        assert!(names.len() > settings_listed().count());
         assert!(!is_setting("storage.data-dir") && !is_setting("raftstore"));
     }
 }

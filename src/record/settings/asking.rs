@@ -9,12 +9,13 @@ use tokio::time::Instant;
 
 use super::body::settings_in;
 use super::listed::ListedStore;
+use super::machine::machine_in;
 use super::schedule::{Due, Schedule};
 use crate::model::{GapReason, Occasion, StoreId, Timestamp};
 use crate::record::clock::Clocks;
 use crate::record::coverage::Cause;
 use crate::record::error::RecordError;
-use crate::source::ConfigClient;
+use crate::source::StoreClient;
 
 /// The longest time of one request. The status server has one thread, which a page of metrics may occupy.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub struct SettingsReading {
     pub read: Result<BTreeMap<String, String>, Cause>,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// How it went to ask for its machine, and how long that took, in seconds; `None` where that was not asked.
+    pub machine: Option<(&'static str, f64)>,
 }
 
 /// Starts the thread. It asks the stores of `stores` until that has no sender any more. The client must not have
@@ -43,7 +46,7 @@ pub struct SettingsReading {
 ///
 /// [`RecordError::Thread`] where no thread can be started.
 pub fn start(
-    client: ConfigClient,
+    client: StoreClient,
     clocks: Clocks,
     stores: watch::Receiver<Vec<ListedStore>>,
 ) -> Result<mpsc::UnboundedReceiver<SettingsReading>, RecordError> {
@@ -60,7 +63,7 @@ pub fn start(
 }
 
 async fn follow(
-    client: ConfigClient,
+    client: StoreClient,
     clocks: Clocks,
     mut stores: watch::Receiver<Vec<ListedStore>>,
     results: mpsc::UnboundedSender<SettingsReading>,
@@ -88,7 +91,7 @@ async fn follow(
 
 /// Asks each store once, one after the other, for at most 5 s. Those that had no turn by then are left out.
 pub async fn read_once(
-    client: &ConfigClient,
+    client: &StoreClient,
     clocks: Clocks,
     stores: &[ListedStore],
 ) -> Vec<SettingsReading> {
@@ -105,21 +108,51 @@ pub async fn read_once(
     readings
 }
 
-async fn read(client: &ConfigClient, clocks: &Clocks, due: &Due) -> SettingsReading {
+async fn read(client: &StoreClient, clocks: &Clocks, due: &Due) -> SettingsReading {
     let started = Instant::now();
+    let mut machine = None;
     let answer = client.config(&due.store.url, TIMEOUT).await;
-    let read = match answer {
+    let mut read = match answer {
         Ok(body) => settings_in(&body).ok_or_else(|| {
             let why = format!("{} is no configuration of TiKV", due.store.url);
             (GapReason::Malformed, why)
         }),
         Err(error) => Err((error.gap_reason(), error.to_string())),
     };
+    let seconds = started.elapsed().as_secs_f64();
+    // What a machine is changes with a restart at the earliest.
+    if let Ok(values) = &mut read
+        && due.occasion != Occasion::Hourly
+    {
+        machine = Some(read_machine(client, due, values).await);
+    }
     SettingsReading {
         store: due.store.id,
         at: clocks.read().at,
         occasion: due.occasion,
         read,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds,
+        machine,
     }
+}
+
+/// Adds to `values` what the store says of its machine.
+async fn read_machine(
+    client: &StoreClient,
+    due: &Due,
+    values: &mut BTreeMap<String, String>,
+) -> (&'static str, f64) {
+    let started = Instant::now();
+    let result = match client.server_info(&due.store.clients_url, TIMEOUT).await {
+        Ok(items) => {
+            values.extend(machine_in(&items));
+            "ok"
+        }
+        Err(error) => {
+            let store = due.store.id;
+            tracing::info!(%store, %error, "a store does not say what its machine is");
+            error.gap_reason().name()
+        }
+    };
+    (result, started.elapsed().as_secs_f64())
 }

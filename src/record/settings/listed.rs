@@ -18,6 +18,8 @@ pub struct ListedStore {
     pub id: StoreId,
     /// The URL of its configuration.
     pub url: String,
+    /// The URL at which it serves clients.
+    pub clients_url: String,
     /// When its process started, in Unix seconds; `None` where PD does not say.
     pub started_unix_s: Option<i64>,
 }
@@ -55,7 +57,8 @@ fn listed(stores: &BTreeMap<StoreId, Store>, scheme: &str) -> Vec<ListedStore> {
     };
     let asked = stores.values().filter(is_asked).filter_map(|store| {
         let url = format!("{scheme}://{}{PATH}", status_address(store)?);
-        Some(ListedStore { id: store.id, url, started_unix_s: store.started_unix_s })
+        let clients_url = format!("{scheme}://{}", store.address);
+        Some(ListedStore { id: store.id, url, clients_url, started_unix_s: store.started_unix_s })
     });
     asked.take(MOST_STORES).collect()
 }
@@ -89,6 +92,7 @@ mod tests {
         let expected = ListedStore {
             id: StoreId(1),
             url: "https://a:20180/config".to_owned(),
+            clients_url: "https://a:20160".to_owned(),
             started_unix_s: Some(1_700),
         };
         assert_eq!(list.stores(), [expected]);

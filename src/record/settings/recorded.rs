@@ -6,7 +6,9 @@ use tokio::sync::watch;
 
 use super::asking::SettingsReading;
 use super::listed::{ListedStore, StoreList};
-use crate::model::{Event, KnownSettings, PdAnswer, SettingsEvent, StoreId, Timestamp};
+use crate::model::{
+    Event, KnownSettings, PdAnswer, SettingsEvent, StoreId, Timestamp, is_of_machine,
+};
 
 /// The settings of a recording.
 #[derive(Debug)]
@@ -38,10 +40,24 @@ impl RecordedSettings {
         }
     }
 
+    /// Adds what is known of the store's machine, where it was not asked for that.
+    fn with_machine(
+        &self,
+        store: StoreId,
+        mut values: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        if !values.keys().any(|name| is_of_machine(name)) {
+            let held = self.known.stores.get(&store).into_iter().flat_map(|held| &held.values);
+            let facts = held.filter(|(name, _)| is_of_machine(name));
+            values.extend(facts.map(|(name, (value, _))| (name.clone(), value.clone())));
+        }
+        values
+    }
+
     /// Takes in a reading. Returns the event that is to be stored, if it says anything new.
     pub fn observe(&mut self, reading: &SettingsReading) -> Option<Event> {
         let read = match &reading.read {
-            Ok(values) => Ok(values.clone()),
+            Ok(values) => Ok(self.with_machine(reading.store, values.clone())),
             Err((reason, _)) => Err(*reason),
         };
         let store = reading.store;
@@ -75,6 +91,7 @@ mod tests {
                 occasion: Occasion::Hourly,
                 read: Ok(BTreeMap::from([(name, pool.to_owned())])),
                 seconds: 0.1,
+                machine: None,
             };
             settings.observe(&reading).and_then(|event| SettingsEvent::of_event(&event))
         };

@@ -93,6 +93,7 @@ mod tests {
         ListedStore {
             id: StoreId(id),
             url: format!("http://h{id}/config"),
+            clients_url: String::new(),
             started_unix_s: Some(started),
         }
     }

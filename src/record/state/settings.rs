@@ -29,6 +29,9 @@ impl RecordingState<'_> {
         let Some(settings) = &mut self.settings else { return };
         let result = reading.read.as_ref().map_or_else(|(reason, _)| reason.name(), |_| "ok");
         self.committer.self_metrics.count_request("settings", result, reading.seconds);
+        if let Some((result, seconds)) = reading.machine {
+            self.committer.self_metrics.count_request("server_info", result, seconds);
+        }
         if let Err((_, error)) = &reading.read {
             tracing::info!(store = %reading.store, %error, "the settings of a store were not read");
         }

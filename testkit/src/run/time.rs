@@ -73,6 +73,34 @@ impl Run {
         self.window = TimeRange::new(self.window.start, end);
     }
 
+    /// Moves everything by this many milliseconds: samples, PD's answers, and the times inside both.
+    pub fn shift(&mut self, by: i64) {
+        let moved = |at: Timestamp| at.saturating_add_millis(by);
+        for series in &mut self.series {
+            let shift = match series.labels.metric() {
+                "process_start_time_seconds" => by as f64 / 1000.0,
+                "pd_cluster_tso" => by as f64,
+                _ => 0.0,
+            };
+            for sample in &mut series.samples {
+                sample.at = moved(sample.at);
+                if !is_stale(sample.value) {
+                    sample.value += shift;
+                }
+            }
+        }
+        for answer in &mut self.pd {
+            answer.sent = moved(answer.sent);
+            if let PdOutcome::Answered { status: 200, body } = &mut answer.outcome
+                && let Ok(mut value) = serde_json::from_slice::<Value>(body)
+            {
+                move_times(&mut value, &moved);
+                *body = value.to_string().into_bytes().into();
+            }
+        }
+        self.window = TimeRange::new(moved(self.window.start), moved(self.window.end));
+    }
+
     /// Makes what departs in a stretch milder, or graver: what each counter rises by beyond its
     /// pace in the two minutes before is multiplied.
     pub fn blend(&mut self, range: TimeRange, factor: f64) {

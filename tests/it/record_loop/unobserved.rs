@@ -194,6 +194,7 @@ async fn a_suspended_machine_leaves_a_gap_and_asks_again_at_once() {
         pd: Some(PdSampler::new(client, found, schedule)),
         scraper: None,
         settings: None,
+        answers: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,
@@ -254,7 +255,7 @@ async fn signals_end_a_recorder_that_copies_the_past_from_a_server_that_hangs() 
     recorder.event("a slice", |event| event["event"] == "slice").await;
     scene.gate.set(Door::Silent);
     let ended = within_two_seconds(&mut recorder).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert_eq!(ended.code, Some(14), "{}", ended.errors);
     assert_eq!(scene.left_beside(), [""; 0]);
 }
 

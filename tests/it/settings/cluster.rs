@@ -27,6 +27,8 @@ pub enum Manner {
 #[derive(Clone, Debug)]
 struct FakeStore {
     address: String,
+    /// Where PD lists it for clients; somewhere where nobody is, if not said.
+    clients: Option<String>,
     manner: Manner,
     started: i64,
     asked: usize,
@@ -50,7 +52,8 @@ impl Cluster {
         for (id, manner) in (1..).zip(manners) {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("a bound port").to_string();
-            let store = FakeStore { address, manner, started: 1_700_000_000, asked: 0 };
+            let store =
+                FakeStore { address, clients: None, manner, started: 1_700_000_000, asked: 0 };
             stores.lock().expect("not poisoned").insert(id, store);
             tasks.push(tokio::spawn(accept(listener, Arc::clone(&stores), Some(id))));
         }
@@ -68,6 +71,11 @@ impl Cluster {
     /// Changes how a store answers.
     pub fn behave(&self, store: u64, manner: Manner) {
         self.with(store, |one| one.manner = manner);
+    }
+
+    /// Lists a store at this address for clients.
+    pub fn serve_clients(&self, store: u64, address: &str) {
+        self.with(store, |one| one.clients = Some(address.to_owned()));
     }
 
     /// Starts a store anew, as PD lists it.
@@ -154,9 +162,10 @@ fn pd_answer(path: &str, own: &str, stores: &BTreeMap<u64, FakeStore>) -> Option
         }
         "/pd/api/v1/stores" => {
             let listed = stores.iter().map(|(id, store)| {
+                let nowhere = format!("127.0.0.1:{}", 20_160 + id);
                 serde_json::json!({
                     "store": {
-                        "id": id, "address": format!("127.0.0.1:{}", 20_160 + id),
+                        "id": id, "address": store.clients.as_ref().unwrap_or(&nowhere),
                         "status_address": store.address, "state_name": "Up", "node_state": 1,
                         "start_timestamp": store.started,
                     },

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use operator::capture::{CaptureReader, add_event};
-use operator::diagnose::{FindingKind, Verdict};
+use operator::diagnose::{Finding, FindingKind, Verdict};
 use operator::model::{
     GapReason, Occasion, SettingsEvent, SettingsRead, StoreId, TimeRange, Timestamp, canonical_json,
 };
@@ -96,7 +96,8 @@ fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn without_settings(verdict: &Verdict) -> String {
     let mut verdict = verdict.clone();
     verdict.changes.retain(|change| change.mode != "setting_change");
-    let of_settings = [FindingKind::SettingsDiffer, FindingKind::SettingChanged];
+    let of_settings =
+        [FindingKind::SettingsDiffer, FindingKind::SettingChanged, FindingKind::SettingsNotDefault];
     verdict.findings.retain(|finding| !of_settings.contains(&finding.kind));
     let mut document = canonical_json(&verdict);
     for finding in &verdict.findings {
@@ -130,6 +131,11 @@ fn a_changed_setting_stands_beside_the_fault_and_on_the_timeline() {
     assert!(change.explains.is_empty(), "{:?}", change.explains);
     assert_eq!(verdict.causes[0].mode, "store_crash");
     assert_eq!(without_settings(&verdict), without_settings(&plain));
+    let is_set = |one: &&Finding| one.kind == FindingKind::SettingsNotDefault;
+    let set: Vec<&Finding> = verdict.findings.iter().filter(is_set).collect();
+    let [set] = &set[..] else { panic!("{set:?}") };
+    let text = format!("1 setting is not what TiKV has by default: {POOL} 1 (default 2)");
+    assert_eq!((&set.text, set.citations.len()), (&text, 1));
 
     let session = Session::open(&copied.path).expect("opens");
     let window = session.load(View::WHOLE).expect("loads");

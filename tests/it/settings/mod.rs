@@ -11,13 +11,14 @@ use std::time::Duration;
 use operator::capture::{CaptureReader, CaptureWriter, verify};
 use operator::model::{
     GapReason, KnownSettings, Occasion, SettingsEvent, SettingsRead, StoreId, TimeRange, Timestamp,
-    settings_listed,
+    is_of_machine, settings_listed,
 };
 use operator::pd::{Member, PdCadence, PdSchedule};
 use operator::record::pd_sampler::PdSampler;
 use operator::record::{self, Clock, Recording, Stop};
-use operator::source::{Addresses, ConfigClient, Discovered, HttpOptions, PdClient};
+use operator::source::{Addresses, Discovered, HttpOptions, PdClient, StoreClient};
 use testkit::clock::wall_clock;
+use testkit::log_server::{Answering, LogServer, MachinePart};
 
 use cluster::{Cluster, Manner, every_setting};
 
@@ -74,7 +75,8 @@ impl Scene {
             copier: None,
             pd: Some(PdSampler::new(client, found, schedule)),
             scraper: None,
-            settings: Some(ConfigClient::new(&options).expect("the options are valid")),
+            settings: Some(StoreClient::new(&options).expect("the options are valid")),
+            answers: None,
             pd_interval: Duration::from_millis(300),
             prometheus_interval: Duration::from_secs(1),
             prometheus_offset_ms: 0,
@@ -190,6 +192,55 @@ async fn settings_are_written_whole_at_first_and_then_only_what_changed() {
     let planted = b"planted";
     assert!(!held.windows(planted.len()).any(|part| part == planted), "a name was stored");
     assert_eq!(scene.cluster.asked(1), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_machine_of_a_store_is_asked_once_per_start_and_kept_without_names() {
+    const DISK: &[(&str, &str)] =
+        &[("fstype", "xfs"), ("path", "/planted"), ("total", "2000398934016"), ("type", "SSD")];
+    const PARTS: &[MachinePart] = &[
+        ("cpu", "cpu", &[("cpu-logical-cores", "16"), ("cpu-vendor-id", "planted")]),
+        ("disk", "planted0", DISK),
+        ("system", "kernel", &[("transparent_hugepage_enabled", "[always] madvise never")]),
+        ("system", "sysctl", &[("kernel.hostname", "planted-7"), ("vm.swappiness", "60")]),
+    ];
+    let scene = Scene::new(vec![AS_USUAL, AS_USUAL]).await;
+    let node = LogServer::start(Answering::Machine(PARTS)).await.expect("a port is free");
+    scene.cluster.serve_clients(1, &node.address);
+    scene
+        .record(async {
+            scene.asked(2, 1).await;
+            scene.clock.pass(HOUR_MS);
+            scene.asked(2, 2).await;
+            scene.cluster.behave(1, Manner::Serves(vec![(POOL, "1")]));
+            scene.cluster.restart(1);
+            scene.asked(1, 3).await;
+        })
+        .await;
+    let read = scene.read();
+    let told: Vec<String> = read.iter().map(shown).collect();
+    let all = settings_listed().count();
+    // Store 2 does not say what its machine is, which costs none of its settings.
+    let of_both = [format!("1 start all {}", all + 6), format!("2 start all {all}")];
+    assert_eq!(told, [&of_both[..], &[format!("1 restart {POOL}=1")]].concat());
+    let known = KnownSettings::of(&read);
+    let held = &known.stores[&StoreId(1)].values;
+    let facts = held.iter().filter(|(name, _)| is_of_machine(name));
+    let facts: Vec<String> = facts.map(|(name, (value, _))| format!("{name}={value}")).collect();
+    let expected = [
+        "machine.cores=16",
+        "machine.largest-disk.fstype=xfs",
+        "machine.largest-disk.total=1907729MiB",
+        "machine.largest-disk.type=ssd",
+        "machine.sysctl.vm.swappiness=60",
+        "machine.transparent-hugepage=always",
+    ];
+    assert_eq!(facts, expected);
+    // Hardware and kernel, at the start and after the restart.
+    assert_eq!(node.requests().len(), 4, "{:?}", node.requests());
+    let held = std::fs::read(scene.path()).expect("it is there");
+    let planted = b"planted";
+    assert!(!held.windows(planted.len()).any(|part| part == planted), "a name was stored");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Diagnosis of a recording while it is made.
 
 mod alertmanager;
+mod logs;
 mod playback;
 mod program;
 
@@ -47,6 +48,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
         pd: Some(PdSampler::new(pd, found, schedule)),
         scraper: None,
         settings: None,
+        answers: None,
         pd_interval: Duration::from_secs(5),
         prometheus_interval: Duration::from_secs(15),
         prometheus_offset_ms: 0,

@@ -29,10 +29,20 @@ pub struct Playback {
 impl Playback {
     /// Serves `run` by a clock. While `outage` lasts, Prometheus breaks every connection.
     pub async fn start(run: Run, clock: ServerClock, outage: TimeRange) -> Self {
+        Self::start_moved(run, clock, outage, Vec::new()).await
+    }
+
+    /// As [`start`](Self::start), with the first address of each pair replaced by the second wherever it stands.
+    pub async fn start_moved(
+        run: Run,
+        clock: ServerClock,
+        outage: TimeRange,
+        mut moved: Vec<(String, String)>,
+    ) -> Self {
         let names: BTreeMap<String, String> =
             run.pd.iter().map(|answer| (answer.member.clone(), answer.url.clone())).collect();
         let mut tasks = Vec::new();
-        let (mut members, mut listeners, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut members, mut listeners) = (Vec::new(), Vec::new());
         for (name, url) in names {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
             let address = listener.local_addr().expect("it is bound").to_string();

@@ -17,7 +17,7 @@ use testkit::process::interrupt;
 use testkit::run::Run;
 
 /// A program that does not outlive its test.
-struct Watch(Child);
+pub(super) struct Watch(pub(super) Child);
 
 impl Drop for Watch {
     fn drop(&mut self) {
@@ -26,7 +26,7 @@ impl Drop for Watch {
     }
 }
 
-fn start(dir: &Path, prometheus: &str, more: &[&str]) -> Watch {
+pub(super) fn start(dir: &Path, prometheus: &str, more: &[&str]) -> Watch {
     let child = Command::new(env!("CARGO_BIN_EXE_operator"))
         .args(["watch", "--prometheus", prometheus, "--interval", "1s", "--quiet", "--dir"])
         .arg(dir)
@@ -39,7 +39,7 @@ fn start(dir: &Path, prometheus: &str, more: &[&str]) -> Watch {
 }
 
 /// The base URL of a server that accepts everything, and the bodies that it has been sent.
-async fn hook() -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
+pub(super) async fn hook() -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -52,7 +52,7 @@ async fn hook() -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
 }
 
 /// Waits until something is there.
-async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(super) async fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     for _ in 0..600 {
         if let Some(found) = found() {
             return found;
