@@ -289,9 +289,10 @@ pub async fn history(
     let run_in_ms = writer.meta().begins.map_or(0, |_| plan.run_in_ms);
     let run_in = range.start.saturating_add_millis(-run_in_ms);
     let start = copied_from.map_or(run_in, |first| run_in.max(first));
-    let range = TimeRange::new(start, range.end);
-    let copied = writer.copied_through().filter(|through| range.contains(*through));
-    let rest = TimeRange::new(copied.unwrap_or(range.start), range.end);
+    let (asked, range) = (range, TimeRange::new(start, range.end));
+    // What was asked for is estimated: before it, fewer series may have been there.
+    let copied = writer.copied_through().filter(|through| asked.contains(*through));
+    let rest = TimeRange::new(copied.unwrap_or(asked.start), asked.end);
     match clock::unless_stopped(stop, copier.estimate(rest)).await {
         Some(Ok(estimate)) => {
             watchers.reporter().estimate(&estimate, rest.millis(), clock::now());

@@ -258,6 +258,8 @@ fn what_the_recorder_scraped_is_told_without_a_prometheus() {
         writer.finish().expect("it is sealed");
         let output = operator().arg("replay").arg(&path).output().expect("the program starts");
         let text = String::from_utf8(output.stdout).expect("it prints UTF-8");
+        // Lines are wrapped.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(text.contains("metrics scraped by the recorder ("), "{run}: {text}");
         assert!(!text.to_lowercase().contains("prometheus"), "{run}: {text}");
     }
