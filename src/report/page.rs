@@ -141,7 +141,7 @@ pub(super) fn ends<T>(items: &[T], most: usize) -> (&[T], usize, &[T]) {
 }
 
 /// A text in lines of at most `width` columns, of which those after the first are indented by `indent`, without the end
-/// of the last one. It is broken as by [`wrap`].
+/// of the last one. It is broken at spaces, and in words that are longer than a line.
 pub fn hanging(text: &str, width: usize, indent: usize) -> String {
     match text.chars().count() <= width {
         true => text.replace('\u{a0}', " "),
