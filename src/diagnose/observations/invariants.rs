@@ -56,12 +56,9 @@ pub fn below(track: &Track, limit: f64, hold: usize) -> Vec<Stretch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::observations::tracks::Point;
 
     fn track(values: &[f64]) -> Track {
-        let at = |k: usize| Timestamp::from_millis(k as i64 * 1000);
-        let point = |(k, &value): (usize, &f64)| Point { since: at(k), at: at(k + 1), value };
-        Track(values.iter().enumerate().map(point).collect())
+        Track::every(1_000, values.iter().copied())
     }
 
     #[test]

@@ -166,9 +166,7 @@ mod tests {
     use super::*;
 
     fn track(values: &[f64]) -> Track {
-        let at = |k: usize| Timestamp::from_millis(k as i64 * 15_000);
-        let point = |(k, &value): (usize, &f64)| Point { since: at(k), at: at(k + 1), value };
-        Track(values.iter().enumerate().map(point).collect())
+        Track::every(15_000, values.iter().copied())
     }
 
     const T: DepartureThreshold =

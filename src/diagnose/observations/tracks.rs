@@ -38,3 +38,17 @@ impl Track {
         self.0.iter().map(|point| point.value)
     }
 }
+
+#[cfg(test)]
+impl Track {
+    /// A value for each step of so many milliseconds, from 1970 on.
+    pub fn every(step_ms: i64, values: impl IntoIterator<Item = f64>) -> Self {
+        let at = |step: usize| Timestamp::from_millis(step as i64 * step_ms);
+        let values = values.into_iter().enumerate();
+        Self(
+            values
+                .map(|(step, value)| Point { since: at(step), at: at(step + 1), value })
+                .collect(),
+        )
+    }
+}

@@ -41,14 +41,9 @@ pub fn from_start(track: &Track, greatest: f64, floor: f64) -> Option<StandingOu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::observations::tracks::Point;
-    use crate::model::Timestamp;
 
     fn track(values: &[f64]) -> Track {
-        let at = |step: usize| Timestamp::from_millis(step as i64 * 30_000);
-        let point =
-            |(step, &value): (usize, &f64)| Point { since: at(step), at: at(step + 1), value };
-        Track(values.iter().enumerate().map(point).collect())
+        Track::every(30_000, values.iter().copied())
     }
 
     #[test]

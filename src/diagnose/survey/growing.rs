@@ -43,13 +43,9 @@ pub fn growing(track: &Track, floor: f64) -> Option<StandingOut> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
 
     fn track(values: impl Iterator<Item = f64>) -> Track {
-        let at = |step: usize| Timestamp::from_millis(step as i64 * 30_000);
-        let point =
-            |(step, value): (usize, f64)| Point { since: at(step), at: at(step + 1), value };
-        Track(values.enumerate().map(point).collect())
+        Track::every(30_000, values)
     }
 
     #[test]
