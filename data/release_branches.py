@@ -18,3 +18,15 @@ def branch(repository, release):
         if git(repository, "rev-parse", "--verify", "-q", name).strip():
             return name
     return None
+
+
+def spans(releases):
+    """`5.0-6.5 7.1-master` for the releases."""
+    places = sorted(RELEASES.index(release) for release in releases)
+    runs = []
+    for place in places:
+        if runs and runs[-1][1] == place - 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    return " ".join(RELEASES[a] if a == b else f"{RELEASES[a]}-{RELEASES[b]}" for a, b in runs)

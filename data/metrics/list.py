@@ -12,7 +12,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from release_branches import RELEASES, branch, git  # noqa: E402
+from release_branches import RELEASES, branch, git, spans  # noqa: E402
 
 
 def of_tikv(repository, name):
@@ -49,20 +49,6 @@ def of_pd(repository, name):
     return found
 
 
-def ranges(releases):
-    """`5.0-6.1 7.0-master`"""
-    places = sorted(RELEASES.index(one) for one in releases)
-    runs = []
-    for place in places:
-        if runs and runs[-1][1] == place - 1:
-            runs[-1][1] = place
-        else:
-            runs.append([place, place])
-    return " ".join(
-        RELEASES[a] if a == b else f"{RELEASES[a]}-{RELEASES[b]}" for a, b in runs
-    )
-
-
 def main():
     tikv, pd = sys.argv[1:]
     print("# Made by data/metrics/list.py: component, metric, the releases that register it.")
@@ -78,7 +64,7 @@ def main():
             for metric in found:
                 by_metric.setdefault(metric, set()).add(release)
         for metric in sorted(by_metric):
-            print(f"{component}\t{metric}\t{ranges(by_metric[metric])}")
+            print(f"{component}\t{metric}\t{spans(by_metric[metric])}")
 
 
 main()

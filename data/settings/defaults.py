@@ -14,8 +14,8 @@ import os
 import re
 import sys
 
-from structures import FILES, Walk, spans, unwrapped
-from release_branches import RELEASES, branch, git
+from structures import FILES, Walk, unwrapped
+from release_branches import RELEASES, branch, git, spans
 
 # Settings of raft-engine that are computed from the machine's memory.
 COMPUTED = {"raft-engine.memory-limit"}

@@ -11,8 +11,8 @@ configuration are followed from the outermost one down, with the names under whi
 import re
 import sys
 
-from structures import Walk, spans
-from release_branches import RELEASES, branch, git
+from structures import Walk
+from release_branches import RELEASES, branch, git, spans
 
 
 def of_template(repository, name):

@@ -5,7 +5,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from release_branches import RELEASES, git  # noqa: E402
+from release_branches import git  # noqa: E402
 
 # Structures that are all called `Config`, by the name under which the outermost one imports them.
 FILES = {
@@ -114,15 +114,3 @@ class Walk:
 
     def outermost(self):
         return "TikvConfig" if self.fields_of("TikvConfig") else "TiKvConfig"
-
-
-def spans(releases):
-    """`5.0-6.5 7.1` for the releases."""
-    places = sorted(RELEASES.index(release) for release in releases)
-    runs = []
-    for place in places:
-        if runs and runs[-1][1] == place - 1:
-            runs[-1][1] = place
-        else:
-            runs.append([place, place])
-    return " ".join(RELEASES[a] if a == b else f"{RELEASES[a]}-{RELEASES[b]}" for a, b in runs)
