@@ -16,8 +16,6 @@ use crate::record::{CAPTURE_SUFFIX, segments};
 
 /// The file name suffix of captures.
 pub const SUFFIX: &str = CAPTURE_SUFFIX;
-/// The suffix of captures that are packed for attaching.
-const PACKED: &str = ".capture.gz";
 /// What follows [`SUFFIX`] in the names of captures that are packed for attaching.
 pub const PACKED_SUFFIX: &str = ".gz";
 /// How the names of pages end that hold a capture.
@@ -106,14 +104,14 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
         ))));
     };
-    let file = |place: &PathBuf, suffix: &str| {
-        Some(place.join(format!("{name}{suffix}"))).filter(|path| path.is_file())
+    let file = |place: &PathBuf, packed: &str| {
+        Some(place.join(format!("{name}{SUFFIX}{packed}"))).filter(|path| path.is_file())
     };
     let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
     let places = places(dir);
-    let whole = || places.iter().find_map(|place| file(place, SUFFIX));
+    let whole = || places.iter().find_map(|place| file(place, ""));
     // An export of a run, whose names are replaced, must not stand in for the run itself.
-    let packed = || places.iter().find_map(|place| file(place, PACKED));
+    let packed = || places.iter().find_map(|place| file(place, PACKED_SUFFIX));
     let found = whole().or_else(packed).or_else(|| places.iter().find_map(newest));
     found.ok_or_else(|| missing(not_found(nearest(dir, name.as_str()))))
 }
