@@ -11,6 +11,7 @@ use crate::diagnose::{Cause, Notice, Subject, Turn, Verdict};
 use crate::model::Timestamp;
 use crate::record::{NodeAnswer, Stop};
 use crate::source::HttpOptions;
+use crate::watch::{Audience, Judged};
 
 /// How nodes are reached, and who gets what they say.
 pub struct Asking {
@@ -29,8 +30,22 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// An audience that also asks about each fault that is told for the first time.
+    pub fn after(
+        self: &Arc<Self>,
+        mut audience: Audience,
+        ask: impl Fn(&Cause, &Judged<'_>) + Send + 'static,
+    ) -> Audience {
+        let asking = Arc::clone(self);
+        Box::new(move |judged| {
+            audience(judged);
+            let causes = asking.new_causes(judged.verdict, judged.notices);
+            causes.for_each(|cause| ask(cause, judged));
+        })
+    }
+
     /// The causes that are told for the first time, and were not over when the watch began.
-    pub fn new_causes<'v>(
+    fn new_causes<'v>(
         &self,
         verdict: &'v Verdict,
         notices: &[Notice],

@@ -38,14 +38,9 @@ impl FaultProfiles {
     }
 
     /// An audience that also begins to take profiles of each fault of PD that it is told of.
-    pub fn after(&self, mut audience: Audience) -> Audience {
+    pub fn after(&self, audience: Audience) -> Audience {
         let profiles = self.clone();
-        Box::new(move |judged| {
-            audience(judged);
-            for cause in profiles.asking.new_causes(judged.verdict, judged.notices) {
-                profiles.take(cause, judged);
-            }
-        })
+        self.asking.after(audience, move |cause, judged| profiles.take(cause, judged))
     }
 
     /// Profiles may be taken again: for another segment.

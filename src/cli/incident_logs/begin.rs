@@ -62,14 +62,9 @@ impl FaultLogs {
     }
 
     /// An audience that also begins to ask the nodes of each fault that it is told of.
-    pub fn after(&self, mut audience: Audience) -> Audience {
+    pub fn after(&self, audience: Audience) -> Audience {
         let logs = self.clone();
-        Box::new(move |judged| {
-            audience(judged);
-            for cause in logs.asking.new_causes(judged.verdict, judged.notices) {
-                logs.ask(cause, judged);
-            }
-        })
+        self.asking.after(audience, move |cause, judged| logs.ask(cause, judged))
     }
 
     /// Nodes may be asked again: for another segment.
