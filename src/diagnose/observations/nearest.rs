@@ -7,8 +7,7 @@ use serde::Serialize;
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::observations::departures::{Normal, normal_before};
 use crate::diagnose::observations::members::failed_stretches;
-use crate::diagnose::observations::pd_history::StoreHistory;
-use crate::diagnose::observations::silence::{silences_to_pd, undeliverable};
+use crate::diagnose::observations::silence::{longest_silence_to_pd, undeliverable};
 use crate::diagnose::observations::tracks::{Point, Track};
 use crate::diagnose::thresholds::{
     DepartureThreshold, MEMBER_SILENT_MS, REPORTS_AT_LEAST, SILENT_MS,
@@ -117,26 +116,11 @@ pub fn heartbeats_missed(evidence: &Evidence) -> Option<Nearest> {
     let least = evidence.thresholds.at("silent-to-pd", SILENT_MS as f64);
     let of_store = evidence.nodes.stores.iter().filter_map(|store| {
         let history = evidence.pd.stores.get(&store.id?)?;
-        let (ms, last) = longest_silence(evidence, history)?;
-        let one = Nearest::single(last, ms as f64 / 1e3, least / 1e3, "seconds");
+        let (silence, ms) = longest_silence_to_pd(evidence, history)?;
+        let one = Nearest::single(silence.last, ms as f64 / 1e3, least / 1e3, "seconds");
         Some(one.named("time without a heartbeat at PD", "seconds", &store.name()))
     });
     Nearest::most(of_store)
-}
-
-/// How long PD's answers show that heartbeats of a store were missing at most, in milliseconds, and the last before.
-fn longest_silence(evidence: &Evidence, store: &StoreHistory) -> Option<(i64, Timestamp)> {
-    let shown = |ms: i64| silences_to_pd(evidence, store, ms).first().map(|one| one.last);
-    let mut longest = (1, shown(1)?);
-    let mut beyond = evidence.window.millis().max(2);
-    while beyond - longest.0 > 1 {
-        let middle = longest.0 + (beyond - longest.0) / 2;
-        match shown(middle) {
-            Some(last) => longest = (middle, last),
-            None => beyond = middle,
-        }
-    }
-    Some(longest)
 }
 
 /// The most messages in a row that one store could not deliver to another.

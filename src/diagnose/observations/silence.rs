@@ -47,6 +47,19 @@ pub const MISSED_MS: i64 = 20_000;
 /// has no leader, no heartbeat can be received. Where nobody was asked who leads, some member has led since it
 /// first listed the stores.
 pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) -> Vec<Silence> {
+    let all = timed_silences(evidence, store).into_iter();
+    all.filter(|(_, shown_ms)| *shown_ms >= least_ms).map(|(silence, _)| silence).collect()
+}
+
+/// The first of the longest silences of a store, and how long it was, in milliseconds, as PD's answers show.
+pub fn longest_silence_to_pd(evidence: &Evidence, store: &StoreHistory) -> Option<(Silence, i64)> {
+    let all = timed_silences(evidence, store).into_iter();
+    all.reduce(|longest, one| if one.1 > longest.1 { one } else { longest })
+}
+
+/// What follows each heartbeat until the next one, where PD listed the store meanwhile, and for how many milliseconds
+/// PD's answers show that heartbeats were missing.
+fn timed_silences(evidence: &Evidence, store: &StoreHistory) -> Vec<(Silence, i64)> {
     let pd = &evidence.pd;
     let skew = clock_skew_ms(evidence, store);
     let first =
@@ -57,19 +70,19 @@ pub fn silences_to_pd(evidence: &Evidence, store: &StoreHistory, least_ms: i64) 
         let next = store.heartbeats.get(index + 1);
         let until = next.map_or(evidence.as_of, |(seen, _)| *seen);
         let heard = last.saturating_add_millis(skew);
-        let from = heard.saturating_add_millis(least_ms).max(store.first_seen);
-        let late = pd.listings.partition_point(|seen| *seen < from);
-        let silent = pd.listings[late..].iter().take_while(|seen| **seen < until).any(|&seen| {
+        let late = pd.listings.partition_point(|seen| *seen < heard.max(store.first_seen));
+        let listed = pd.listings[late..].iter().take_while(|seen| **seen < until);
+        let shown_ms = listed.map(|&seen| {
             let led = leads_since(seen).max(heard.min(seen));
-            seen - led - evidence.clocks.moved_between(led, seen) >= least_ms
+            (seen - led - evidence.clocks.moved_between(led, seen)).min(seen - heard)
         });
-        if silent {
-            let last = last.saturating_add_millis(skew);
-            found.push(Silence {
-                last,
-                missed: last.saturating_add_millis(HEARTBEAT_MS),
+        if let Some(shown_ms) = shown_ms.max() {
+            let silence = Silence {
+                last: heard,
+                missed: heard.saturating_add_millis(HEARTBEAT_MS),
                 next: next.map(|(_, sent)| sent.saturating_add_millis(skew)),
-            });
+            };
+            found.push((silence, shown_ms));
         }
     }
     found
