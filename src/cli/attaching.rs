@@ -6,18 +6,20 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tokio::sync::watch;
 
 use crate::capture::{CaptureReader, CaptureWriter, Tick};
 use crate::cli::config::logs::LogArgs;
 use crate::cli::exit::CliError;
 use crate::cli::log_search::{self, AskedNode};
+use crate::cli::{block_on, clock};
 use crate::diagnose::counted;
 use crate::logs::{
     Extract, ExtractOptions, Extractor, KUBERNETES, KubectlReader, Losses, NodeNames,
 };
 use crate::model::{LogEvent, LogKind, TimeRange, Timestamp, escape, escape_path};
 use crate::nodes::{NodeIndex, Nodes};
-use crate::record::{AskedLog, attach_log, holds_log};
+use crate::record::{AskedLog, Stop, attach_log, holds_log};
 use crate::report;
 use crate::session::{Session, View};
 use crate::source::HttpOptions;
@@ -42,26 +44,43 @@ pub struct Attached {
     pub unread: Option<String>,
 }
 
-/// Reads every log and attaches it to the capture at `path`. With `http`, nodes are asked for theirs.
+/// How nodes are asked for their logs.
+pub struct Questions<'a> {
+    /// How they are reached.
+    pub http: &'a HttpOptions,
+    /// Requests to stop, and how urgent one has to be for the rest not to be asked.
+    pub stop: (Stop, &'a watch::Receiver<Stop>),
+    /// Tells a person who is asked.
+    pub tell: &'a dyn Fn(&str),
+}
+
+/// What became of attaching logs.
+pub struct Attachment {
+    /// What was attached, in the order in which it was.
+    pub attached: Vec<Attached>,
+    /// Whether a request to stop arrived before all nodes were asked.
+    pub is_stopped: bool,
+}
+
+/// Reads every log and attaches it to the capture at `path`. Where the arguments say so, nodes are asked for theirs,
+/// until somebody requests to stop.
 ///
 /// # Errors
 ///
 /// Where a file cannot be opened, no line of a node's log can be placed inside the recording, another log of
 /// the node is attached already, by that name or by another, or the capture cannot be read or written. Logs of
 /// nodes before that one are attached then.
-pub fn attach(
+pub async fn attach(
     path: &Path,
     args: &LogArgs,
-    http: &HttpOptions,
-    tell: impl Fn(&str),
-) -> anyhow::Result<Vec<Attached>> {
+    questions: Questions<'_>,
+) -> anyhow::Result<Attachment> {
     let logs = args.files()?;
     let session = Session::open(path)?;
     let window = session.window();
     let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
     let asked = args.search.then(|| log_search::asked_range(&session)).transpose()?;
-    let held = held_nodes(&session, &nodes)?;
-    let endpoints = session.reader().meta().endpoints.pd.clone();
+    let to_ask = asked.map(|range| to_ask(&session, &nodes, range)).transpose()?;
     drop(session);
     let mut attached = Vec::new();
     if !args.kubectl.is_empty() {
@@ -73,29 +92,63 @@ pub fn attach(
         let extract = read(options, &files)?;
         attached.push(write(path, &nodes, &extract, files.len())?);
     }
-    let Some(range) = asked else { return Ok(attached) };
-    let is_given =
-        |node: &AskedNode| attached.iter().any(|one| one.is.as_deref() == Some(node.name()));
-    let mut found = AskedNode::all(&nodes, log_search::scheme(endpoints.values()));
-    found.retain(|node| !is_given(node));
-    for node in found {
-        let range = match held.get(node.name()) {
-            Some(Held::Whole) => continue,
-            Some(Held::Until(until)) => TimeRange::new((*until).max(range.start), range.end),
-            None => range,
-        };
-        if range.is_empty() {
-            continue;
-        }
-        tell(&format!("asking {} for its log, {} to {}", node.name(), range.start, range.end));
+    let is_given = |node: &AskedNode, attached: &[Attached]| {
+        attached.iter().any(|one| one.is.as_deref() == Some(node.name()))
+    };
+    let mut to_ask = to_ask.unwrap_or_default();
+    to_ask.retain(|(node, _)| !is_given(node, &attached));
+    for (node, range) in to_ask {
+        let what =
+            format!("asking {} for its log, {} to {}", escape(node.name()), range.start, range.end);
+        (questions.tell)(&what);
         let options = log_search::options(&node, range, &nodes);
-        let answer = log_search::ask(&node, http, options, log_search::TIMEOUT);
-        attached.push(match crate::cli::block_on(async { Ok(answer.await?) })? {
+        let answer = log_search::ask(&node, questions.http, options, log_search::TIMEOUT);
+        let (least, stop) = questions.stop;
+        let Some(answer) = clock::unless_stopped_as(least, stop, answer).await else {
+            return Ok(Attachment { attached, is_stopped: true });
+        };
+        attached.push(match answer? {
             AskedLog::Read(extract) => write(path, &nodes, &extract, 1)?,
             AskedLog::Unread(line) => write_unread(path, &line)?,
         });
     }
-    Ok(attached)
+    Ok(Attachment { attached, is_stopped: false })
+}
+
+/// As [`attach`], for a command of its own: the first signal ends the questions.
+///
+/// # Errors
+///
+/// As [`attach`], or where signal handlers cannot be installed.
+pub fn attach_unless_stopped(
+    path: &Path,
+    args: &LogArgs,
+    http: &HttpOptions,
+    tell: &dyn Fn(&str),
+) -> anyhow::Result<Attachment> {
+    block_on(async {
+        let stop = clock::stop_on_signals()?;
+        attach(path, args, Questions { http, stop: (Stop::AfterTick, &stop), tell }).await
+    })
+}
+
+/// The nodes to ask, and the part of `range` that is not held of each.
+fn to_ask(
+    session: &Session,
+    nodes: &Nodes,
+    range: TimeRange,
+) -> anyhow::Result<Vec<(AskedNode, TimeRange)>> {
+    let held = held_nodes(session, nodes)?;
+    let scheme = log_search::scheme(session.reader().meta().endpoints.pd.values());
+    let wanted = AskedNode::all(nodes, scheme).into_iter().filter_map(|node| {
+        let range = match held.get(node.name()) {
+            Some(Held::Whole) => return None,
+            Some(Held::Until(until)) => TimeRange::new((*until).max(range.start), range.end),
+            None => range,
+        };
+        (!range.is_empty()).then_some((node, range))
+    });
+    Ok(wanted.collect())
 }
 
 /// Writes why a node's log was not read, unless that was written before.

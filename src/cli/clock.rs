@@ -72,10 +72,19 @@ pub async fn unless_stopped<T>(
     stop: &watch::Receiver<Stop>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
+    unless_stopped_as(Stop::AfterTick, stop, work).await
+}
+
+/// Waits for `work`; returns `None` where a request to stop arrives first that is at least as urgent as `least`.
+pub async fn unless_stopped_as<T>(
+    least: Stop,
+    stop: &watch::Receiver<Stop>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let mut stop = stop.clone();
     tokio::select! {
         biased;
-        Ok(_) = stop.wait_for(|stop| *stop > Stop::No) => None,
+        Ok(_) = stop.wait_for(|stop| *stop >= least) => None,
         done = work => Some(done),
     }
 }

@@ -149,6 +149,9 @@ pub enum CliError {
     /// The user stopped the command before the sources were found.
     #[error("stopped before the recording began")]
     NotBegun,
+    /// A signal ended the questions to nodes.
+    #[error("stopped before every node was asked; what they have said is attached")]
+    NotAllAsked,
     /// A second signal ended the recording at once.
     #[error("left before the capture was sealed; every committed tick is in it")]
     Interrupted,
@@ -256,7 +259,7 @@ fn code_of_cli(error: &CliError) -> Code {
         CliError::NothingRecorded { .. } => Code::NothingRecorded,
         CliError::EndedEarly { .. } => Code::EndedEarly,
         CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
-        CliError::NotBegun | CliError::Interrupted => Code::Interrupted,
+        CliError::NotBegun | CliError::NotAllAsked | CliError::Interrupted => Code::Interrupted,
     }
 }
 

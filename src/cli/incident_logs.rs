@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::asking::{Asking, Threads};
-use super::attaching;
+use super::attaching::{self, Questions};
+use super::block_on;
 use super::config::logs::LogArgs;
-use super::exit;
+use super::exit::{self, CliError};
 use super::lookup::run_name;
 use crate::capture::CaptureError;
 use crate::model::{RunName, escape_path};
-use crate::record::{SegmentChange, SegmentListener, is_incident};
+use crate::record::{SegmentChange, SegmentListener, Stop, is_incident};
 use crate::watch::Audience;
 
 mod begin;
@@ -74,15 +75,23 @@ impl IncidentLogs {
     fn attach(&self, path: &Path) {
         let args = LogArgs { search: true, ..LogArgs::default() };
         let told = |text: &str| self.asking.tell(text);
-        match attaching::attach(path, &args, &self.asking.http, told) {
-            Ok(attached) => attached.iter().for_each(|one| told(&attaching::text(one))),
+        // A first signal ends the watch, whose last incident has yet to be asked about.
+        let stop = (Stop::AtOnce, &self.asking.stop);
+        let questions = Questions { http: &self.asking.http, stop, tell: &told };
+        match block_on(attaching::attach(path, &args, questions)) {
+            Ok(attachment) => {
+                attachment.attached.iter().for_each(|one| told(&attaching::text(one)));
+                if attachment.is_stopped {
+                    told(&format!("{}: {}", escape_path(path), CliError::NotAllAsked));
+                }
+            }
             Err(error) => {
                 told(&format!("{}: no logs attached: {}", escape_path(path), exit::chain(&error)));
             }
         }
     }
 
-    /// Waits until all were asked: at most a minute for each node.
+    /// Waits until all were asked, at most a minute for each node, or a second signal ends that.
     pub fn finish(&self) {
         self.faults.finish();
         self.threads.join();

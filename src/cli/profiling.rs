@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::capture;
-use crate::cli::clock;
 use crate::cli::log_search;
+use crate::cli::{block_on, clock};
 use crate::model::{ProfileEvent, ProfileKind, escape};
 use crate::session::{Session, View};
 use crate::source::{HttpOptions, ProfileClient, SourceError};
@@ -26,7 +26,8 @@ pub struct Taken {
 }
 
 /// Takes of every member that the capture at `path` lists the heap, what its goroutines do, and after `apart` the heap
-/// again, one member after the other, and writes what came into the capture.
+/// again, one member after the other, and writes what came into the capture. Returns what became of each, and
+/// whether a signal ended the asking before its end.
 ///
 /// # Errors
 ///
@@ -36,7 +37,7 @@ pub fn attach(
     http: &HttpOptions,
     apart: Duration,
     tell: impl Fn(&str),
-) -> anyhow::Result<Vec<Taken>> {
+) -> anyhow::Result<(Vec<Taken>, bool)> {
     let session = Session::open(path)?;
     let nodes = session.load(View::WHOLE)?.evidence()?.nodes;
     let scheme = log_search::scheme(session.reader().meta().endpoints.pd.values());
@@ -51,7 +52,7 @@ pub fn attach(
     let rounds: [&[ProfileKind]; 2] =
         [&[ProfileKind::Heap, ProfileKind::Goroutines], &[ProfileKind::Heap]];
     let mut taken = Vec::new();
-    crate::cli::block_on(async {
+    let taking = async {
         for (round, kinds) in rounds.into_iter().enumerate() {
             if round > 0 && !members.is_empty() {
                 tell(&format!("the second heap profiles follow in {} s", apart.as_secs()));
@@ -64,12 +65,15 @@ pub fn attach(
                 }
             }
         }
-        Ok(())
+    };
+    let done = block_on(async {
+        let stop = clock::stop_on_signals()?;
+        Ok(clock::unless_stopped(&stop, taking).await)
     })?;
     for event in taken.iter().filter_map(|one| one.outcome.as_ref().ok()) {
         capture::add_event(path, event.to_event())?;
     }
-    Ok(taken)
+    Ok((taken, done.is_none()))
 }
 
 /// Takes a profile of a member by name and URL.

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::capture;
-use crate::cli::attaching;
+use crate::cli::attaching::{self, Attachment};
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::tls::TlsArgs;
 use crate::cli::exit::CliError;
@@ -96,15 +96,16 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
     let tell = |text: &str| global.tell(text);
     let apart = parse_duration_ms(&args.apart)?;
     let attach = || {
-        let attached = attaching::attach(path, &args.logs, &http, tell)?;
+        let attachment = attaching::attach_unless_stopped(path, &args.logs, &http, &tell)?;
         let apart = Duration::from_millis(u64::try_from(apart).unwrap_or_default());
-        let taken = match args.profiles {
+        let Attachment { attached, is_stopped } = attachment;
+        let (taken, is_stopped) = match args.profiles && !is_stopped {
             true => profiling::attach(path, &http, apart, tell)?,
-            false => Vec::new(),
+            false => (Vec::new(), is_stopped),
         };
-        anyhow::Ok((attached, taken))
+        anyhow::Ok((attached, taken, is_stopped))
     };
-    let (attached, taken) = attach().inspect_err(|_| {
+    let (attached, taken, is_stopped) = attach().inspect_err(|_| {
         // A new file without its logs is nobody's; where it cannot be removed, the first error says more.
         if args.to.is_some() {
             let _ = capture::remove(path);
@@ -129,5 +130,5 @@ pub fn run(global: &Global, args: &AttachArgs) -> anyhow::Result<()> {
             output::line(&format!("attached to {}", escape_path(path)))?;
         }
     }
-    Ok(())
+    if is_stopped { Err(CliError::NotAllAsked.into()) } else { Ok(()) }
 }

@@ -205,9 +205,10 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
 
 /// Attaches logs to the capture that was recorded.
 fn attach(global: &Global, path: &Path, logs: &LogArgs, http: &HttpOptions) -> anyhow::Result<()> {
-    let attached = attaching::attach(path, logs, http, |text| global.tell(text))
+    let tell = |text: &str| global.tell(text);
+    let attachment = attaching::attach_unless_stopped(path, logs, http, &tell)
         .with_context(|| format!("{} is recorded, and logs are not attached", escape_path(path)))?;
-    for one in &attached {
+    for one in &attachment.attached {
         match global.format {
             Format::Json => output::json_line(&json!({
                 "schema": 1, "event": "log", "log": attaching::json(one),
@@ -215,7 +216,7 @@ fn attach(global: &Global, path: &Path, logs: &LogArgs, http: &HttpOptions) -> a
             Format::Text => output::line(&attaching::text(one))?,
         }
     }
-    Ok(())
+    if attachment.is_stopped { Err(CliError::NotAllAsked.into()) } else { Ok(()) }
 }
 
 /// Carries out a plan. How the recording ended, whose capture is sealed, and the command that runs in the middle;

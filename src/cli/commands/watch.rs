@@ -66,7 +66,7 @@ The recording lies in segments, RUN-TIME.capture, each with the hour before it i
 older than --keep (24h, if not said) are removed, and the oldest where all take more than \
 --max-bytes or the disk is full. One with a fault inside ends three minutes after the fault, \
 becomes RUN-incident-TIME.capture and stays, as does one with an `operator mark --event \
-kind=incident`. The first Ctrl-C seals, a second one leaves at once.
+kind=incident`. The first Ctrl-C seals, a second one leaves at once, or ends what --logs still asks.
 
 --exec and --webhook get one JSON document, a line, when a cause begins, changes, ends or is \
 withdrawn, or when the outcome changes; with --on change when a planned change does too, with \
@@ -289,7 +289,12 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
     let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
     let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
-    askers.finish(&last);
+    // Signals are heard meanwhile: a second one ends the questions.
+    let finish = tokio::task::spawn_blocking({
+        let last = last.clone();
+        move || askers.finish(&last)
+    });
+    finish.await.context("the thread that asks nodes panicked")?;
     conclude(global, &plan, (&last, &run), ending)
 }
 

@@ -160,13 +160,19 @@ async fn a_fault_is_told_with_its_panic_and_its_capture_holds_the_lines_of_begin
 #[ignore = "slow: ./test.sh runs it"]
 async fn a_node_that_hangs_delays_no_tick() {
     let scene = Scene::new(|_| [Answering::Hangs; 4]).await;
-    let watch = scene.watch(&[]);
+    let mut watch = scene.watch(&[]);
     wait_for("a question", || scene.nodes[0].requests().first().cloned()).await;
     let asked = wall_clock();
     tokio::time::sleep(Duration::from_secs(8)).await;
     let until = wall_clock();
-    // In order it would ask every node, for a minute each.
-    drop(watch);
+    let questions = || scene.nodes.iter().map(|node| node.requests().len()).sum::<usize>();
+    let before = questions();
+    interrupt(&watch.0).expect("the program runs");
+    wait_for("a question at the end", || (questions() > before).then_some(())).await;
+    let second = wall_clock();
+    interrupt(&watch.0).expect("the program asks every node, for a minute each");
+    assert!(watch.0.wait().expect("it ends").success());
+    assert!(wall_clock() - second < 30_000, "a second signal ends the questions");
     let reader = CaptureReader::open(&scene.capture()).expect("it opens");
     let own = reader.select(&[], TimeRange::new(asked, until)).expect("samples read");
     let commits = own.iter().find(|one| one.labels.metric() == "operator_commit_seconds_count");
