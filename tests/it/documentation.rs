@@ -57,7 +57,7 @@ How to read it:
 fn the_page_of_failure_modes_is_what_the_declarations_say() {
     let mut page = INTRODUCTION.to_owned();
     for (title, nature) in
-        [("Faults", Nature::Fault), ("Planned changes, and the observer's own", Nature::Change)]
+        [("Faults", Nature::Fault), ("Planned changes, and failures of monitoring", Nature::Change)]
     {
         let _ = write!(page, "\n## {title}\n\n| mode | what it says | at most |\n|-|-|-|\n");
         for mode in MODES.iter().filter(|mode| mode.nature == nature) {

@@ -15,7 +15,7 @@ use crate::model::Timestamp;
 pub enum Nature {
     /// Something in the cluster broke.
     Fault,
-    /// Somebody decided it, or only the observer went blind.
+    /// Somebody decided it, or only the scraping failed.
     Change,
 }
 

@@ -66,7 +66,7 @@ pub(super) fn causes(verdict: &Verdict) -> Markup {
         }
         @if !verdict.changes.is_empty() {
             section id="changes" {
-                h2 { "Planned, or of the observer" }
+                h2 { "Planned, or a failure of monitoring" }
                 @for one in &verdict.changes { (cause(one)) }
             }
         }

@@ -20,9 +20,9 @@ pub const MODE: Mode = Mode {
     name: "scrape_loss",
     nature: Nature::Change,
     depth: Depth::Presence,
-    says: "the observer went blind, the observed did not",
+    says: "its metrics could not be scraped; the node itself kept running",
     subsumes: &[],
-    // A blind observer moves no load and slows no disk.
+    // A failed scrape moves no load and slows no disk.
     never_explains: &KNOWN_DEPTHS,
     needs: &[Need::TikvMetrics, Need::PdStores],
     metrics: &["up"],
