@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::diagnose::clients::Clients;
 use crate::diagnose::findings::finding::{Finding, Target};
 use crate::diagnose::hypotheses::mode::{Advice, Unchecked};
+use crate::diagnose::observations::SilentNode;
 use crate::model::{Loss, Timestamp};
 
 /// The name and version of the verdict's JSON format.
@@ -22,7 +23,8 @@ pub enum Outcome {
     Fault,
     /// Nothing departs from normal, except what a planned change explains.
     NoFault,
-    /// No cause was found, but something that a fault would show in was not observed.
+    /// No cause was found, but something that a fault would show in was not observed, or a node has just stopped
+    /// answering.
     CannotTell,
 }
 
@@ -60,6 +62,10 @@ pub struct Verdict {
     pub alternatives: Vec<Alternative>,
     /// What could not be checked for any cause.
     pub unchecked: Vec<Unchecked>,
+    /// Nodes that do not answer at the end, for too short a time to be an outage, where they alone are why nobody
+    /// can tell whether there is a fault; absent where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<SilentNode>,
     /// Everything that departed from normal, ascending by onset.
     pub findings: Vec<Finding>,
 }
@@ -210,6 +216,7 @@ impl Verdict {
             clients: None,
             alternatives: Vec::new(),
             unchecked: Vec::new(),
+            silent: Vec::new(),
             findings: Vec::new(),
         }
     }

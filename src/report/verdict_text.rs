@@ -218,7 +218,8 @@ pub(super) fn without_outcome(verdict: &Verdict) -> &str {
     let summary = verdict.summary.as_str();
     let rest = ["no fault: ", "no fault; ", "no fault "].into_iter();
     let rest = rest.filter_map(|outcome| summary.strip_prefix(outcome)).next();
-    rest.or(summary.strip_prefix("cannot tell: ")).unwrap_or(summary)
+    let unknown = || summary.strip_prefix("cannot tell: ").or(summary.strip_prefix("cannot tell "));
+    rest.or_else(unknown).unwrap_or(summary)
 }
 
 /// `16:30:50.967 +-4.7s to 16:34:36.100 (3m45s), confidence 0.97`.

@@ -197,11 +197,13 @@ impl Monitor {
     }
 }
 
-/// The outcome for somebody who began to watch at `since`: what was over by then is nothing to tell.
+/// The outcome for somebody who began to watch at `since`: what was over by then is nothing to tell, and of a node
+/// that has just stopped answering the next verdicts say more.
 fn outcome_since(verdict: &Verdict, since: Timestamp) -> Outcome {
     let was_over = |cause: &Cause| cause.end_ms.is_some_and(|end| end < since);
     match verdict.outcome {
         Outcome::Fault if verdict.causes.iter().all(was_over) => Outcome::NoFault,
+        Outcome::CannotTell if !verdict.silent.is_empty() => Outcome::NoFault,
         outcome => outcome,
     }
 }

@@ -72,6 +72,7 @@ fn standing(verdict: &Verdict) -> String {
     let lasting: Vec<String> =
         lasting.map(|cause| format!("{} {}", cause.mode, cause.target.name)).collect();
     match (verdict.outcome, lasting.is_empty()) {
+        (Outcome::CannotTell, _) if !verdict.silent.is_empty() => "no fault so far".to_owned(),
         (Outcome::CannotTell, _) => "CANNOT TELL".to_owned(),
         (_, false) => format!("FAULT {}", escape(&lasting.join(", "))),
         (Outcome::Fault, true) => "over".to_owned(),

@@ -20,7 +20,9 @@ use crate::diagnose::hypotheses::mode::{Depth, Mode, Nature, Unchecked};
 use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::hypotheses::ranking::{Hypothesis, Role, rank, surroundings};
 use crate::diagnose::hypotheses::summary::summary;
-use crate::diagnose::observations::{CLIENT_METRICS, HOST_METRICS, is_latency, silent_just_now};
+use crate::diagnose::observations::{
+    CLIENT_METRICS, HOST_METRICS, SilentNode, is_latency, silent_just_now,
+};
 use crate::diagnose::survey::{Grid, Survey, can_stand_out, is_surveyed, usual_interval_ms};
 use crate::diagnose::thresholds::CONFIDENT;
 use crate::diagnose::verdict::{Cause, Consequence, Damaged, Outcome, Reason, SCHEMA, Verdict};
@@ -187,7 +189,11 @@ fn verdict(
     let mut findings = numbered.findings;
     date_by_clocks(evidence, &mut causes, &mut changes, &mut findings);
     add_consequences(&mut causes, &findings);
-    let outcome = match (causes.is_empty(), sees_enough) {
+    let silent = match causes.is_empty() && sees_enough {
+        true => silent_for_no_reason(evidence, &changes),
+        false => Vec::new(),
+    };
+    let outcome = match (causes.is_empty(), sees_enough && silent.is_empty()) {
         (false, _) => Outcome::Fault,
         (true, true) => Outcome::NoFault,
         (true, false) => Outcome::CannotTell,
@@ -198,7 +204,7 @@ fn verdict(
         schema: SCHEMA,
         outcome,
         as_of_ms: evidence.as_of,
-        summary: summary(outcome, &causes, &changes, &unchecked, &silent_just_now(evidence)),
+        summary: summary(outcome, &causes, &changes, &unchecked, &silent),
         damage: evidence.loss.as_ref().map(Damaged::new),
         clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
@@ -207,8 +213,16 @@ fn verdict(
         changes,
         alternatives,
         unchecked,
+        silent,
         findings,
     }
+}
+
+/// The nodes that do not answer just now, but for those that a change is about.
+fn silent_for_no_reason(evidence: &Evidence, changes: &[Cause]) -> Vec<SilentNode> {
+    let mut silent = silent_just_now(evidence);
+    silent.retain(|node| changes.iter().all(|change| change.target.name != node.name));
+    silent
 }
 
 /// Where Prometheus's clock is not the recorder's, cites PD's answers at the instant under which they were

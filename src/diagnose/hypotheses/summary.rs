@@ -10,8 +10,7 @@ fn of_day(at: Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
 }
 
-/// The verdict in one sentence: its first cause or change, and how many more there are. Where there
-/// is neither, nodes that do not answer just now.
+/// The verdict in one sentence: its first cause or change, and how many more there are.
 pub fn summary(
     outcome: Outcome,
     causes: &[Cause],
@@ -28,6 +27,12 @@ pub fn summary(
         (Outcome::Fault, Some(cause), _) => {
             format!("{}: {}{}", cause.target.text(), cause.says, also(causes.len() - 1, "cause"))
         }
+        (Outcome::CannotTell, _, _) if !silent.is_empty() => {
+            let have = if silent.len() == 1 { "has" } else { "have" };
+            let nodes: Vec<&str> = silent.iter().map(|one| one.name.as_str()).collect();
+            let (nodes, since) = (nodes.join(", "), of_day(silent[0].since_ms));
+            format!("cannot tell yet: {nodes} {have} not answered since {since}")
+        }
         (Outcome::CannotTell, _, _) => {
             let first = unchecked.first().map_or("too little was seen", |one| one.what.as_str());
             format!("cannot tell: {first}")
@@ -39,12 +44,6 @@ pub fn summary(
                 change.target.text(),
                 change.says
             )
-        }
-        _ if !silent.is_empty() => {
-            let have = if silent.len() == 1 { "has" } else { "have" };
-            let nodes: Vec<&str> = silent.iter().map(|one| one.name.as_str()).collect();
-            let (nodes, since) = (nodes.join(", "), of_day(silent[0].since));
-            format!("no fault so far: {nodes} {have} not answered since {since}, too short to tell")
         }
         _ => {
             let normal = "no fault: nothing departs from what was normal before";

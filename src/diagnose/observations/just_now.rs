@@ -1,5 +1,7 @@
 //! Nodes that do not answer at the end of what was seen, for too short a time to be an outage.
 
+use serde::Serialize;
+
 use crate::diagnose::evidence::Evidence;
 use crate::model::Timestamp;
 
@@ -8,10 +10,10 @@ use crate::model::Timestamp;
 const JUST_NOW_MS: i64 = 60_000;
 
 /// A node that does not answer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SilentNode {
     /// The first time that it was missed.
-    pub since: Timestamp,
+    pub since_ms: Timestamp,
     /// What it is called.
     pub name: String,
 }
@@ -38,7 +40,7 @@ pub fn silent_just_now(evidence: &Evidence) -> Vec<SilentNode> {
     let mut found: Vec<SilentNode> = stores
         .chain(members)
         .filter(|(since, _)| recent(*since))
-        .map(|(since, name)| SilentNode { since, name })
+        .map(|(since, name)| SilentNode { since_ms: since, name })
         .collect();
     found.sort();
     found

@@ -5,6 +5,7 @@ use operator::model::{PdAnswer, PdOutcome, TimeRange, Timestamp};
 use serde_json::{Value, json};
 
 use super::{assert_cause, told};
+use testkit::run::Run;
 
 /// The instant of every answer, in milliseconds.
 const NOW: i64 = 1_795_538_200_000;
@@ -137,4 +138,21 @@ fn two_members_with_one_url_are_named() {
 fn an_instant_at_which_nothing_is_missing_is_no_proof_of_health() {
     let verdict = judge(&[listing(&[up(1), up(4), up(5)])]);
     assert_eq!(verdict.outcome, Outcome::CannotTell, "{}", told(&verdict));
+}
+
+#[test]
+fn where_a_node_has_just_stopped_answering_nobody_can_tell_yet() {
+    let run = Run::load("chaos-02");
+    let names = |verdict: &Verdict| -> Vec<String> {
+        verdict.silent.iter().map(|node| node.name.clone()).collect()
+    };
+    let before = run.verdict_at(run.at(220));
+    assert_eq!((before.outcome, names(&before)), (Outcome::NoFault, vec![]), "{}", told(&before));
+    let after = run.verdict_at(run.at(241));
+    assert_eq!(after.outcome, Outcome::CannotTell, "{}", told(&after));
+    assert_eq!(names(&after), ["store 4"]);
+    let says = "cannot tell yet: store 4 has not answered since 16:30:50";
+    assert_eq!(after.summary, says);
+    let late = run.verdict_at(run.at(400));
+    assert_eq!((late.outcome, names(&late)), (Outcome::Fault, vec![]), "{}", told(&late));
 }
