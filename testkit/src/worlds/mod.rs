@@ -14,6 +14,8 @@ mod size;
 
 pub use hosts::pod_ended;
 
+use scraping::Half;
+
 use crate::run::Run;
 
 /// A deployment in which a run could have been recorded.
@@ -149,6 +151,9 @@ pub const WORLDS: &[World] = &[
     world("thirty-stores", |run| size::add_stores(run, 7)),
     world("hundred-stores", |run| size::add_stores(run, 24)),
     world("every-30-s", |run| scraping::thin(run, None, 2)),
+    world("tikv-every-30-s", |run| scraping::thin(run, Some("tikv"), 2)),
+    world("interval-halved", |run| scraping::change_interval(run, Half::First)),
+    world("interval-doubled", |run| scraping::change_interval(run, Half::Second)),
     world("kubernetes-quiet", hosts::kubernetes_quiet),
     world("machines-quiet", hosts::machines_quiet),
     told("pod-oom-killed", "chaos-02", "fault oom_kill@store 4", hosts::pod_oom_killed),

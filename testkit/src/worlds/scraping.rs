@@ -149,13 +149,36 @@ fn tiflash(at: Timestamp) -> Value {
 
 /// Keeps one scrape of `every`, of one job where one is named.
 pub(super) fn thin(run: &mut Run, job: Option<&str>, every: usize) {
+    keep_scrapes(run, job, |number, _| number % every == 0);
+}
+
+/// Scrapes every other time in one half of the run: somebody changed the interval in the middle of it.
+pub(super) fn change_interval(run: &mut Run, half: Half) {
+    let middle = run.window.start.saturating_add_millis(run.window.millis() / 2);
+    let is_thin = |at: Timestamp| (at < middle) == (half == Half::First);
+    keep_scrapes(run, None, |number, at| !is_thin(at) || number % 2 == 0);
+}
+
+/// A half of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    /// Up to the middle.
+    First,
+    /// From the middle on.
+    Second,
+}
+
+/// Keeps the scrapes of each target that `is_kept` says, given their number and when they were, of one job where one is
+/// named.
+fn keep_scrapes(run: &mut Run, job: Option<&str>, is_kept: impl Fn(usize, Timestamp) -> bool) {
     let mut kept: BTreeMap<(String, String), Vec<Timestamp>> = BTreeMap::new();
     let key = |labels: &Labels| {
         let label = |name: &str| labels.get(name).unwrap_or_default().to_owned();
         (label("job"), label("instance"))
     };
     for series in run.series.iter().filter(|one| one.labels.metric() == "up") {
-        let times = series.samples.iter().map(|sample| sample.at).step_by(every).collect();
+        let times = series.samples.iter().map(|sample| sample.at).enumerate();
+        let times = times.filter(|(number, at)| is_kept(*number, *at)).map(|(_, at)| at).collect();
         kept.insert(key(&series.labels), times);
     }
     for series in &mut run.series {
