@@ -171,13 +171,19 @@ fn without_prometheus_what_pd_saw_is_left() {
     for_all(|run| run.series.clear(), stays_or_says_less);
 }
 
+/// Of the metrics that diagnosis reads, one in so many is left out here; `campaign perturb` leaves out each, in every
+/// run.
+const ONE_IN: usize = 8;
+
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
-fn any_metric_may_be_missing() {
-    for name in ["chaos-03", "chaos-08"] {
+fn a_metric_may_be_missing() {
+    for (first, name) in [0, ONE_IN / 2].into_iter().zip(["chaos-03", "chaos-08"]) {
         let truth = FAULTS.iter().find(|(run, _, _)| *run == name).map(|(_, m, t)| (*m, *t));
         let whole = Run::load(name);
-        for metric in operator::diagnose::metrics() {
+        let held = |metric: &&str| whole.series.iter().any(|one| one.labels.metric() == *metric);
+        let read = operator::diagnose::metrics().into_iter().filter(held);
+        for metric in read.skip(first).step_by(ONE_IN) {
             let mut run = whole.clone();
             run.drop_series(|labels| labels.metric() == metric);
             stays_or_says_less(&run.verdict(), truth);
