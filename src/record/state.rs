@@ -16,7 +16,7 @@ use super::error::RecordError;
 use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
-use super::scraping::{Scrape, ScrapeTarget, Scraping, pause_gap};
+use super::scraping::{Scrape, ScrapeRole, ScrapeTarget, Scraping, pause_gap};
 use super::settings::RecordedSettings;
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
@@ -25,6 +25,7 @@ use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 
 mod answers;
+mod scrapes;
 mod settings;
 
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
@@ -138,6 +139,7 @@ impl<'a> RecordingState<'a> {
     pub fn check_due(&mut self) -> Result<Now, RecordError> {
         let now = self.check_clocks();
         let gaps = self.coverage.overdue(now);
+        self.stand_in_for_prometheus();
         if gaps.iter().any(|gap| gap.source == Source::Prometheus) {
             // Diagnosis of an instant before the outage need not wait for the copy.
             lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(now.prometheus.at));
@@ -162,7 +164,8 @@ impl<'a> RecordingState<'a> {
         let passed = self.watch.look(now.recorder);
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
-            let gap = self.scraping.is_some().then(|| pause_gap(pause));
+            let gap = self.scraping.as_ref().is_some_and(Scraping::is_alone);
+            let gap = gap.then(|| pause_gap(pause));
             lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
@@ -291,7 +294,9 @@ impl<'a> RecordingState<'a> {
                 let gap = self.coverage.record_failure(&Source::Prometheus, cause, now.prometheus);
                 // Diagnosis of an instant before the outage need not wait for the next copy, but for the
                 // gap that says why there is nothing since: a replay knows it.
-                let settles = gap.is_some() && now.prometheus.at - self.copied_through >= SETTLE_MS;
+                let is_told =
+                    gap.is_some() || self.scraping.as_ref().is_some_and(Scraping::is_in_place);
+                let settles = is_told && now.prometheus.at - self.copied_through >= SETTLE_MS;
                 lock(self.open_tick).tick.gaps.extend(gap);
                 (CopyLag::UpToDate, settles.then_some(now.prometheus.at))
             }
@@ -299,6 +304,7 @@ impl<'a> RecordingState<'a> {
         if let Some(asked) = asked {
             lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(asked));
         }
+        self.stand_in_for_prometheus();
         self.commit_own()?;
         if was_copied && self.copy_is_lost() {
             self.copied_through = before;
@@ -433,8 +439,12 @@ impl<'a> RecordingState<'a> {
 
     /// Begins to scrape `members` and the stores that PD lists. Returns the targets as they are now, and
     /// whenever they change.
-    pub fn expect_scrapes(&mut self, members: &[Member]) -> watch::Receiver<Vec<ScrapeTarget>> {
-        self.scraping.insert(Scraping::new(members)).targets()
+    pub fn expect_scrapes(
+        &mut self,
+        members: &[Member],
+        role: ScrapeRole,
+    ) -> watch::Receiver<Vec<ScrapeTarget>> {
+        self.scraping.insert(Scraping::new(members, role)).targets()
     }
 
     /// Takes in a scrape.
@@ -446,7 +456,7 @@ impl<'a> RecordingState<'a> {
             scraping.lose(scrape);
             return Ok(());
         }
-        Ok(scraping.push(scrape, &mut lock(self.open_tick))?)
+        Ok(scraping.push(scrape, self.prometheus_offset_ms, &mut lock(self.open_tick))?)
     }
 
     /// Commits, with a sample of the recorder's own metrics.
@@ -475,7 +485,7 @@ impl<'a> RecordingState<'a> {
     /// Notes whether the scrapes of a commit were stored. Nothing else holds them.
     fn note_commit(&mut self) {
         let now = self.now().prometheus.at;
-        let Some(scraping) = &mut self.scraping else { return };
+        let Some(scraping) = self.scraping.as_mut().filter(|one| one.is_alone()) else { return };
         let is_full = self.committer.is_short_of_space();
         let gap = scraping.note_commit(self.committer.copy_is_lost(), is_full, now);
         self.committer.start_copy();

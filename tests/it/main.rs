@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod diagnosis;
 mod documentation;
+mod fallback;
 mod frozen;
 mod layering;
 mod log_search;
