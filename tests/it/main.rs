@@ -10,6 +10,7 @@ mod diagnosis;
 mod documentation;
 mod fallback;
 mod frozen;
+mod gateways;
 mod layering;
 mod log_search;
 mod logs;
