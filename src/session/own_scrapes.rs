@@ -163,7 +163,7 @@ fn holes(own: &[Timestamp], theirs: &[Timestamp]) -> Vec<Hole> {
             range,
             before: theirs.iter().copied().rfind(|at| *at < range.start),
             first: inside().next()?,
-            last: inside().last()?,
+            last: inside().next_back()?,
             after: theirs.iter().copied().find(|at| range.end <= *at),
         })
     };
