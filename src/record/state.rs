@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
@@ -16,12 +14,11 @@ use super::error::RecordError;
 use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
-use super::scraping::{Scrape, ScrapeRole, ScrapeTarget, Scraping, pause_gap};
+use super::scraping::{Scraping, pause_gap};
 use super::settings::RecordedSettings;
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
-use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 
 mod answers;
@@ -437,28 +434,6 @@ impl<'a> RecordingState<'a> {
         !open_tick.tick.pd.is_empty() || !open_tick.tick.gaps.is_empty()
     }
 
-    /// Begins to scrape `members` and the stores that PD lists. Returns the targets as they are now, and
-    /// whenever they change.
-    pub fn expect_scrapes(
-        &mut self,
-        members: &[Member],
-        role: ScrapeRole,
-    ) -> watch::Receiver<Vec<ScrapeTarget>> {
-        self.scraping.insert(Scraping::new(members, role)).targets()
-    }
-
-    /// Takes in a scrape.
-    pub fn add_scrape(&mut self, scrape: &Scrape) -> Result<(), RecordError> {
-        self.check_clocks();
-        let Some(scraping) = &mut self.scraping else { return Ok(()) };
-        scraping.count(scrape, &mut self.committer.self_metrics);
-        if self.committer.is_short_of_space() {
-            scraping.lose(scrape);
-            return Ok(());
-        }
-        Ok(scraping.push(scrape, self.prometheus_offset_ms, &mut lock(self.open_tick))?)
-    }
-
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
         self.count_failing();
@@ -480,16 +455,6 @@ impl<'a> RecordingState<'a> {
     fn count_failing(&mut self) {
         let scrapes = self.scraping.as_ref().map_or(0, Scraping::failing);
         self.committer.progress.failing = (self.coverage.outages() + scrapes) as u64;
-    }
-
-    /// Notes whether the scrapes of a commit were stored. Nothing else holds them.
-    fn note_commit(&mut self) {
-        let now = self.now().prometheus.at;
-        let Some(scraping) = self.scraping.as_mut().filter(|one| one.is_alone()) else { return };
-        let is_full = self.committer.is_short_of_space();
-        let gap = scraping.note_commit(self.committer.copy_is_lost(), is_full, now);
-        self.committer.start_copy();
-        lock(self.open_tick).tick.gaps.extend(gap);
     }
 }
 
