@@ -67,8 +67,8 @@ impl Joined {
     pub fn next(&mut self, run: &Run) -> Run {
         let names = Names::of(run);
         let mut run = match &self.names {
-            Some(first) => names.replaced(run, first),
-            None => run.clone(),
+            Some(first) if first.0 != names.0 => names.replaced(run, first),
+            _ => run.clone(),
         };
         self.names.get_or_insert(names);
         let start = self.end.unwrap_or(run.window.start);
