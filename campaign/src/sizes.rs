@@ -27,11 +27,6 @@ const DAY: [(usize, &str); 3] = [(18, "chaos-02"), (48, "chaos-03"), (54, "chaos
 const REST: usize = 21;
 /// The run without a fault and without a change.
 const QUIET: &str = "chaos-01";
-/// The part of it in which leaders stay where they are, in seconds of the run; before, they move to a store that serves
-/// nothing at first, which no cluster does every ten minutes.
-const SETTLED: (i64, i64) = (465, 585);
-/// How often that part follows itself in a lap.
-const PARTS_OF_LAP: i64 = 5;
 
 /// What is measured with.
 pub struct Campaign {
@@ -91,9 +86,7 @@ impl Campaign {
     /// A day of the quiet run with three others in it.
     fn day(&self) -> Result<usize> {
         let capture = |name: &str| self.folder.join(format!("{name}.capture"));
-        let mut quiet = Run::open_all(&capture(QUIET));
-        quiet.cut(quiet.range(SETTLED.0, SETTLED.1));
-        quiet.repeat(PARTS_OF_LAP);
+        let quiet = Run::open_all(&capture(QUIET)).settled();
         let mut joined = Joined::default();
         let mut wanted = Vec::new();
         let path = self.place("day")?;
