@@ -192,7 +192,7 @@ mod tests {
         let own = series("a", &seconds);
         let own = Series { labels: own.labels.with(&[SCRAPED_BY]), ..own };
         let (merged, former) = merged(vec![own, theirs.clone()], &Listing::default());
-        assert_eq!(former, [Labels::default(); 0], "it is no target that was followed");
+        assert!(former.is_empty(), "it is no target that was followed: {former:?}");
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].labels, theirs.labels);
         let after = &seconds[1..];

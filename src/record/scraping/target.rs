@@ -185,7 +185,7 @@ mod tests {
         let targets = list.targets();
         let url = "https://pd0:2379/metrics".to_owned();
         let expected = ScrapeTarget::new("pd", "pd0:2379".to_owned(), url);
-        assert_eq!(targets, [expected.clone()]);
+        assert_eq!(targets, std::slice::from_ref(&expected));
         let known = Labels::from_pairs(&[("job", "db-pd"), ("instance", "db-pd-0")]);
         let labels = |known: TargetLabels| expected.clone().in_place_of(&known).labels;
         assert_eq!(labels(TargetLabels::new()), expected.labels.with(&[SCRAPED_BY]));
