@@ -15,6 +15,11 @@ pub enum Task {
         /// A folder of runs
         folder: PathBuf,
     },
+    /// Whether what is recorded from each real server equals what Prometheus returns, and how long that takes
+    Sources {
+        /// A folder of runs
+        folder: PathBuf,
+    },
     /// What a capture of each run takes, beside other formats that hold the same samples
     Size {
         /// A folder of runs

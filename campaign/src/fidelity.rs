@@ -43,7 +43,7 @@ pub async fn run(runs: &[PathBuf]) -> Result<()> {
         let truth = remote_read::read_everything(&server.url, window).await?;
         for mode in MODES {
             let path = scratch.path().join(format!("{}.capture", mode.name()));
-            let took = record(&server, mode, window, &path).await?;
+            let took = record(&server.url, mode, window, &path).await?;
             let found = remote_read::compare(&truth, &CaptureReader::open(&path)?)?;
             line(run, mode, &found, took);
             sound &= is_sound(mode, &found);
@@ -75,7 +75,7 @@ pub async fn run(runs: &[PathBuf]) -> Result<()> {
 }
 
 /// Queries may differ in what their API does not print.
-fn is_sound(mode: ReadMode, found: &Comparison) -> bool {
+pub fn is_sound(mode: ReadMode, found: &Comparison) -> bool {
     let (mut missing, mut extra, mut differ) = (found.missing, found.extra, found.differ);
     if mode == ReadMode::Query {
         missing -= found.stale_missing;
@@ -122,15 +122,10 @@ impl SeriesSink for Collect<'_> {
 }
 
 /// Records all of a server's samples into a new capture. Returns how long it took.
-pub async fn record(
-    server: &Prometheus,
-    mode: ReadMode,
-    window: TimeRange,
-    path: &Path,
-) -> Result<Duration> {
+pub async fn record(url: &str, mode: ReadMode, window: TimeRange, path: &Path) -> Result<Duration> {
     // The machine may be busy with other campaigns; what is measured is not its patience.
     let options = HttpOptions { timeout: Duration::from_secs(600), ..HttpOptions::default() };
-    let client = PrometheusClient::new(&server.url, &options)?;
+    let client = PrometheusClient::new(url, &options)?;
     let everything = [Selector::parse("{__name__=~\".+\"}")?];
     let meta = RunMeta {
         run: RunName::new("campaign")?,

@@ -34,6 +34,7 @@ mod rules;
 mod share;
 mod size;
 mod sizes;
+mod sources;
 mod speed;
 mod victoria;
 mod worlds;
@@ -51,6 +52,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     match Task::parse() {
         Task::Fidelity { folder } => runtime.block_on(fidelity::run(&runs_in(&folder)?)),
+        Task::Sources { folder } => runtime.block_on(sources::run(&runs_in(&folder)?)),
         Task::Size { folder } => runtime.block_on(size::run(&runs_in(&folder)?)),
         Task::Speed { folder } => speed::run(&folder),
         Task::Clients { folder } => {

@@ -39,7 +39,7 @@ async fn line(run: &Path) -> Result<()> {
     let server = Prometheus::start(&blocks, scratch.path()).await?;
     let window = server::block_window(&blocks)?;
     let path = scratch.path().join("recorded.capture");
-    fidelity::record(&server, ReadMode::RemoteReadChunks, window, &path).await?;
+    fidelity::record(&server.url, ReadMode::RemoteReadChunks, window, &path).await?;
     server.stop().await?;
     let log = run.join("pd.jsonl.gz");
     if log.exists() {

@@ -86,7 +86,7 @@ impl Campaign {
     /// A day of the quiet run with three others in it.
     fn day(&self) -> Result<usize> {
         let capture = |name: &str| self.folder.join(format!("{name}.capture"));
-        let quiet = Run::open_all(&capture(QUIET));
+        let quiet = Run::open_all(&capture(QUIET)).settled();
         let mut joined = Joined::default();
         let mut wanted = Vec::new();
         let path = self.place("day")?;

@@ -15,9 +15,10 @@ use testkit::process::{interrupt, port_of};
 const SERIES_PER_WRITE: usize = 2_000;
 
 /// A server that does not outlive its measurement.
-struct Victoria {
+pub struct Victoria {
     child: Child,
-    url: String,
+    /// Its base URL, without a slash at the end.
+    pub url: String,
     http: reqwest::Client,
 }
 
@@ -33,9 +34,7 @@ impl Drop for Victoria {
 pub async fn victoria_bytes(series: &[Series], scratch: &Path) -> Result<u64> {
     let folder = scratch.join("victoria");
     let mut server = Victoria::start(&folder).await?;
-    for part in series.chunks(SERIES_PER_WRITE) {
-        server.write(part).await?;
-    }
+    server.write_all(series).await?;
     let expected: usize = series.iter().map(|one| one.samples.len()).sum();
     server.settle(expected as u64).await?;
     server.stop()?;
@@ -43,7 +42,8 @@ pub async fn victoria_bytes(series: &[Series], scratch: &Path) -> Result<u64> {
 }
 
 impl Victoria {
-    async fn start(folder: &Path) -> Result<Self> {
+    /// Starts without samples, with its data in `folder`.
+    pub async fn start(folder: &Path) -> Result<Self> {
         let child = Command::new("victoria-metrics")
             .arg(format!("-storageDataPath={}", folder.display()))
             .arg("-httpListenAddr=127.0.0.1:0")
@@ -72,6 +72,19 @@ impl Victoria {
         Ok(answer.error_for_status()?.text().await?)
     }
 
+    /// Gives it samples, by remote write.
+    pub async fn write_all(&self, series: &[Series]) -> Result<()> {
+        for part in series.chunks(SERIES_PER_WRITE) {
+            self.write(part).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what it was given visible to readers.
+    pub async fn flush(&self) -> Result<()> {
+        self.get("/internal/force_flush").await.map(drop)
+    }
+
     /// Remote write: a `WriteRequest` has the form of a remote read's result.
     async fn write(&self, series: &[Series]) -> Result<()> {
         let mut request = Vec::new();
@@ -88,7 +101,7 @@ impl Victoria {
 
     /// Waits until all samples lie in its files, merged.
     async fn settle(&self, expected: u64) -> Result<()> {
-        self.get("/internal/force_flush").await?;
+        self.flush().await?;
         self.get("/internal/force_merge").await?;
         for _ in 0..600 {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
 use crate::cli::clock;
+use crate::cli::config::file::ScrapeWhen;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::scraping;
 use crate::cli::config::sources::{PdFound, PrometheusFound};
@@ -20,7 +21,7 @@ use crate::model::{
 };
 use crate::record::{
     self, Copier, Ending, HistoryProgress, LiveFeed, Moment, NodeAnswer, Progress, Recording,
-    Scraper, Stop, Succession,
+    Scraper, Stop, Succession, TargetLabels,
 };
 use crate::source::StoreClient;
 use crate::watch::Exporter;
@@ -103,20 +104,26 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The sources that were found, with the plan's selectors for Prometheus.
+    /// The sources that were found, with the plan's selectors for Prometheus. `theirs` are the labels that it gives to
+    /// targets, for what is scraped while it is away.
     ///
     /// # Errors
     ///
-    /// Those of [`scraping::scraper`] and [`scraping::settings`].
+    /// [`CliError::Usage`] where no Prometheus is known that could be away, and those of [`scraping::scraper`] and
+    /// [`scraping::settings`].
     pub fn of(
         plan: &Plan,
         pd: Option<PdFound>,
         prometheus: Option<PrometheusFound>,
+        theirs: TargetLabels,
     ) -> anyhow::Result<Self> {
+        if plan.sources.scrape == Some(ScrapeWhen::Fallback) && prometheus.is_none() {
+            return Err(CliError::Usage(scraping::NO_PROMETHEUS.to_owned()).into());
+        }
         let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
-        let scraper = scraping::scraper(&plan.sources, plan.interval)?;
+        let scraper = scraping::scraper(&plan.sources, plan.interval, theirs)?;
         let settings = match pd.is_some() && plan.settings {
             true => Some(scraping::settings(&plan.sources)?),
             false => None,
@@ -177,7 +184,7 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     if !reader.gaps()?.is_empty() {
         return Ok(());
     }
-    if plan.sources.scrape {
+    if plan.sources.scrapes_alone() {
         let why = "PD listed no member or store that could be scraped".to_owned();
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
@@ -367,7 +374,7 @@ pub fn open(
 /// How far the clock that stamps samples stands from the recorder's; `None` where that is not known. What is
 /// scraped is stamped by the recorder's own.
 pub fn clock_offset(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Option<ClockOffset> {
-    if plan.sources.scrape {
+    if plan.sources.scrapes_alone() {
         let (source, at) = (Source::Prometheus.to_string(), clock::now());
         return Some(ClockOffset { source, at, offset_ms: 0, uncertainty_ms: 0 });
     }
@@ -376,7 +383,7 @@ pub fn clock_offset(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Option
 
 /// How samples come into the capture.
 fn copied_by(plan: &Plan, prometheus: Option<&PrometheusFound>) -> Vec<String> {
-    let how = match plan.sources.scrape {
+    let how = match plan.sources.scrapes_alone() {
         true => Some(SCRAPED),
         false => prometheus.map(|found| found.mode.name()),
     };

@@ -48,11 +48,14 @@ impl AsOf {
     }
 
     /// Removes the samples that were not known: later ones, and those that an outage of Prometheus
-    /// hid at that instant although they were fetched after it. Series may become empty.
+    /// hid at that instant although they were fetched after it. What the recorder scraped meanwhile was known.
+    /// Series may become empty.
     pub fn cut_samples<'a>(self, series: &mut [Series], gaps: impl IntoIterator<Item = &'a Gap>) {
         let hidden = self.hidden(gaps);
         for one in series {
-            one.samples.retain(|sample| sample.at <= self.0 && !hidden.contains(sample.at));
+            let is_own = one.labels.is_scraped_by_recorder();
+            let is_known = |at: Timestamp| at <= self.0 && (is_own || !hidden.contains(at));
+            one.samples.retain(|sample| is_known(sample.at));
         }
     }
 
@@ -74,7 +77,7 @@ impl AsOf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{GapReason, Labels, Sample};
+    use crate::model::{GapReason, Labels, SCRAPED_BY, Sample};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1_000)
@@ -94,9 +97,11 @@ mod tests {
             healed_at: Some(at(55)),
         };
         let known = |instant: i64| {
-            let mut series = [series.clone()];
-            AsOf::new(at(instant)).cut_samples(&mut series, [&outage]);
-            let [series] = series;
+            let own = Series { labels: series.labels.with(&[SCRAPED_BY]), ..series.clone() };
+            let mut both = [series.clone(), own];
+            AsOf::new(at(instant)).cut_samples(&mut both, [&outage]);
+            let [series, own] = both;
+            assert_eq!(own.samples.len(), 1 + (instant / 15) as usize, "the recorder knew its own");
             series.samples
         };
         assert_eq!(known(30), samples(&[0, 15]));

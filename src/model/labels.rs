@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::run::SCRAPED_BY;
+
 /// Identifies a label set: XXH3-128 of its canonical encoding ([`Labels::encode`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u128);
@@ -122,6 +124,11 @@ impl Labels {
             job: self.get("job").unwrap_or_default().to_owned(),
             instance: self.get("instance").unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Whether the series is one that the recorder scraped itself while Prometheus was away.
+    pub fn is_scraped_by_recorder(&self) -> bool {
+        self.get(SCRAPED_BY.0) == Some(SCRAPED_BY.1)
     }
 
     /// Pairs in ascending order of name.

@@ -41,7 +41,8 @@ pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use profile_event::{ProfileEvent, ProfileKind, ProfileStack, StackGrowth, growth};
 pub use run::{
-    ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, ScrapedBy, Versions,
+    ClockOffset, Endpoints, Export, RunMeta, RunName, RunNameError, SCRAPED, SCRAPED_BY, ScrapedBy,
+    Versions,
 };
 pub use series::{SETTLE_MS, STALE_NAN_BITS, Sample, Series, is_stale, stale_marker};
 pub use settings::{

@@ -126,6 +126,9 @@ pub struct Export {
 /// How samples came that no Prometheus scraped, in [`RunMeta::copied_by`].
 pub const SCRAPED: &str = "scrape";
 
+/// The label, and its value, of series that the recorder scraped itself while a Prometheus that it copies was away.
+pub const SCRAPED_BY: (&str, &str) = ("scraped_by", "recorder");
+
 /// Who scraped the targets of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScrapedBy {

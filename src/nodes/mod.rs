@@ -33,6 +33,7 @@ pub use by_name::NodeIndex;
 pub use component::IN_EVERY_VERSION;
 pub use listing::{ListedMember, ListedStore, Listing};
 pub use reason::Reason;
+pub use replicas::scrape_holes;
 pub use resolve::{HEARTBEATS, MemberNode, Nodes, StoreNode};
 pub use shown::METRICS;
 pub use target::{ScrapeTarget, target_identity};

@@ -67,7 +67,10 @@ fn groups(
     };
     let groups = compared.groups(listing);
     let former = groups.iter().flat_map(|group| {
-        let others = group[1..].iter().filter(|target| compared.follow(group[0], **target));
+        let others = group[1..].iter().filter(|target| {
+            let is_own = index.labels[**target].is_scraped_by_recorder();
+            !is_own && compared.follow(group[0], **target)
+        });
         others.map(|target| index.labels[*target].clone())
     });
     let former = former.collect();
@@ -115,15 +118,19 @@ fn filled_in(mut followed: Vec<Series>, others: Vec<Series>) -> Vec<Series> {
     followed
 }
 
-/// Where scrapes of the followed replica are missing: before the first and after the last one, and where they are
-/// missing for more than two and a half intervals, without half an interval at either end. All time where there
-/// is no scrape.
+/// Where scrapes of the followed replica are missing.
 fn holes(followed: &[Series]) -> Vec<TimeRange> {
     let up = followed.iter().find(|one| one.labels.metric() == "up");
     let scrapes = up.map_or(followed, std::slice::from_ref).iter();
     let samples = scrapes.flat_map(|one| &one.samples).filter(|sample| !is_stale(sample.value));
-    let times: Vec<Timestamp> =
-        samples.map(|sample| sample.at).collect::<BTreeSet<_>>().into_iter().collect();
+    let times: BTreeSet<Timestamp> = samples.map(|sample| sample.at).collect();
+    scrape_holes(&times.into_iter().collect::<Vec<_>>())
+}
+
+/// Where scrapes of a target are missing, given the ascending times of those that there are: before the first and
+/// after the last one, and where they are missing for more than two and a half intervals, without half an interval
+/// at either end. All time where there is no scrape.
+pub fn scrape_holes(times: &[Timestamp]) -> Vec<TimeRange> {
     if times.is_empty() {
         return vec![TimeRange::ALL];
     }
@@ -146,6 +153,7 @@ fn holes(followed: &[Series]) -> Vec<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SCRAPED_BY;
 
     fn series(replica: &str, seconds: &[i64]) -> Series {
         let at = |second: i64| Timestamp::from_millis(second * 1000);
@@ -175,6 +183,20 @@ mod tests {
         assert_eq!(merged.len(), 1);
         assert_eq!(merged[0].labels.get("replica"), Some("b"));
         assert_eq!(seconds(&merged[0]), [&before[..], &[195]].concat());
+    }
+
+    #[test]
+    fn what_the_recorder_scraped_only_fills_in_however_much_it_is() {
+        let theirs = series("a", &[0, 15, 30]);
+        let seconds: Vec<i64> = (2..20).map(|step| step * 15 + 8).collect();
+        let own = series("a", &seconds);
+        let own = Series { labels: own.labels.with(&[SCRAPED_BY]), ..own };
+        let (merged, former) = merged(vec![own, theirs.clone()], &Listing::default());
+        assert!(former.is_empty(), "it is no target that was followed: {former:?}");
+        assert_eq!(merged.len(), 1);
+        assert_eq!(merged[0].labels, theirs.labels);
+        let after = &seconds[1..];
+        assert_eq!(self::seconds(&merged[0]), [&[0, 15, 30], after].concat());
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Compared<'_> {
     }
 
     /// Puts the target that is followed first: of replicas the one that scraped most, else the one that came
-    /// last.
+    /// last. What the recorder scraped itself only fills in.
     fn rank(&self, groups: &mut [Group]) {
         let replica = |target: usize| -> String {
             let labels = &self.index.labels[target];
@@ -210,12 +210,25 @@ impl Compared<'_> {
             let most = group.iter().map(|target| self.index.scrapes[*target]).max().unwrap_or(0);
             let began =
                 |target: usize| self.spans[target].map_or(Timestamp::MIN, |span| span.start);
-            let last = group.iter().map(|target| began(*target)).max().unwrap_or(Timestamp::MIN);
+            let is_own = |target: usize| self.index.labels[target].is_scraped_by_recorder();
+            let began_last = |is_meant: &dyn Fn(usize) -> bool| {
+                let meant = group.iter().copied().filter(|target| is_meant(*target));
+                meant.map(began).max()
+            };
+            let last = began_last(&|target| !is_own(target)).or_else(|| began_last(&|_| true));
+            let last = last.unwrap_or(Timestamp::MIN);
             group.sort_by_cached_key(|target| {
                 let has_less = self.index.scrapes[*target] * 10 < most * 9;
                 let is_former = last - began(*target) > OVERLAP_MS;
                 let name = replica(*target);
-                (is_former, has_less, Reverse(total.get(&name).copied()), name, *target)
+                (
+                    is_own(*target),
+                    is_former,
+                    has_less,
+                    Reverse(total.get(&name).copied()),
+                    name,
+                    *target,
+                )
             });
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::address::{host, short_name};
 use super::beside::PodName;
 use super::component::{exposing, named};
-use crate::model::{Component, Labels, Series, TargetKey};
+use crate::model::{Component, Labels, SCRAPED_BY, Series, TargetKey};
 
 /// What Prometheus scrapes under one set of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,13 +107,21 @@ pub(super) const CLUSTER_LABELS: [&str; 9] = [
 ];
 
 /// Labels by which replicas of one Prometheus are told apart, as Prometheus Operator, Thanos and Mimir
-/// document them. Series that differ in these alone show the same target.
-pub(super) const REPLICA_LABELS: [&str; 6] =
-    ["replica", "prometheus_replica", "__replica__", "receive", "receive_replica", "monitor"];
+/// document them, and by which what the recorder scraped itself is. Series that differ in these alone show the same
+/// target.
+pub(super) const REPLICA_LABELS: [&str; 7] = [
+    "replica",
+    "prometheus_replica",
+    "__replica__",
+    "receive",
+    "receive_replica",
+    "monitor",
+    SCRAPED_BY.0,
+];
 
 /// Labels of a target that stand beside `job` and `instance` where its series `up` was not recorded, so
 /// that nothing says which labels are the target's and which are the metric's.
-const FURTHER_LABELS: [&str; 9] = [
+const FURTHER_LABELS: [&str; 10] = [
     "tidb_cluster",
     "cluster",
     "cluster_name",
@@ -123,6 +131,7 @@ const FURTHER_LABELS: [&str; 9] = [
     "prometheus_replica",
     "__replica__",
     "receive_replica",
+    SCRAPED_BY.0,
 ];
 
 /// The labels of a series by which its target differs from others, whether `up` was recorded or not:

@@ -201,6 +201,11 @@ impl Coverage {
         self.sources.values().filter(|covered| covered.outage.is_some()).count()
     }
 
+    /// Whether the source is in an outage.
+    pub fn is_out(&self, source: &Source) -> bool {
+        self.sources.get(source).is_some_and(|covered| covered.outage.is_some())
+    }
+
     /// Accounts for the time up to `now` as a gap; `None` where that time is empty.
     fn close_gap(&mut self, source: &Source, now: Reading) -> Option<Gap> {
         let covered = self.sources.get(source)?;

@@ -42,7 +42,10 @@ pub use moment::{Moment, record_moment};
 pub use node_answer::NodeAnswer;
 pub use pd_import::{PdImport, import_pasted, import_pd_log};
 pub use recorder::{Ending, Progress, Recording, Stop, Succession, run};
-pub use scraping::{SampleList, Scrape, ScrapeTarget, Scraper, TargetList, scrape_now};
+pub use scraping::{
+    SampleList, Scrape, ScrapeRole, ScrapeTarget, Scraper, TargetLabels, TargetList, member_target,
+    scrape_now, store_target,
+};
 pub use segment::{
     CAPTURE_SUFFIX, ResumePolicy, Retention, Segment, current_segment, is_incident, segments,
     stamped_name,

@@ -14,7 +14,7 @@ use super::error::RecordError;
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdUpdate};
 use super::recorder::{Ending, Progress, Stop, wait_for_stop};
-use super::scraping::{self, Scraper};
+use super::scraping::{self, ScrapeRole, Scraper};
 use super::settings;
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureWriter, Tick};
@@ -58,6 +58,8 @@ pub async fn record_moment(
 ) -> Result<Ending, RecordError> {
     let clocks = Clocks::start(clock);
     let Moment { copier, pd, scraper, settings, prometheus_offset_ms } = moment;
+    // A moment is over before it is known whether Prometheus is away.
+    let scraper = scraper.filter(|scraper| scraper.role == ScrapeRole::Alone);
     let open_tick = Mutex::new(OpenTick { writer, tick: Tick::default(), feed: None });
     let committer = Committer::new(&open_tick, clocks, None, progress);
     let mut state = RecordingState::new(&open_tick, clocks, prometheus_offset_ms, committer);
@@ -71,7 +73,8 @@ pub async fn record_moment(
         None => None,
     };
     if let Some(pd) = pd {
-        targets = scraper.is_some().then(|| state.expect_scrapes(pd.members()));
+        let alone = || state.expect_scrapes(pd.members(), ScrapeRole::Alone);
+        targets = scraper.is_some().then(alone);
         state.expect_members(&pd, millis(NEXT_ROUND));
         pd_sampling::start(pd, NEXT_ROUND, clocks, sender)?;
     } else {

@@ -39,7 +39,8 @@ pub struct Recording {
     pub copier: Option<Copier>,
     /// Asks the PD members; `None` where no PD is recorded.
     pub pd: Option<PdSampler>,
-    /// Scrapes what PD lists; `None` where nothing is scraped. It needs `pd`, and no `copier` beside it.
+    /// Scrapes what PD lists; `None` where nothing is scraped. It needs `pd`, and a `copier` beside it where its role
+    /// is that of a fallback, else none.
     pub scraper: Option<Scraper>,
     /// Reads the settings of the stores that PD lists; `None` where they are not read. It needs `pd`, and must not
     /// have been used on another thread.
@@ -181,7 +182,10 @@ pub async fn run(
 
     let members = pd.as_ref().map(|pd| pd.members().to_vec()).unwrap_or_default();
     let scrapes = match scraper {
-        Some(scraper) => scraping::start(scraper, clocks, state.expect_scrapes(&members))?,
+        Some(scraper) => {
+            let targets = state.expect_scrapes(&members, scraper.role.clone());
+            scraping::start(scraper, clocks, targets)?
+        }
         None => mpsc::channel(1).1,
     };
     let settings = match settings {

@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::clock::{ClockWatch, Clocks, Reading};
 use super::commit::Committer;
 use super::copier::{Copier, OpenTick, lock};
@@ -16,15 +14,15 @@ use super::error::RecordError;
 use super::live_copy::{CopyLag, CopyResult, LONGEST_SLICE_MS, PendingCopy, copy};
 use super::pd_sampler::PdSampler;
 use super::pd_sampling::{self, PdAnswers, PdUpdate};
-use super::scraping::{Scrape, ScrapeTarget, Scraping, pause_gap};
+use super::scraping::{Scraping, pause_gap};
 use super::settings::RecordedSettings;
 use crate::model::{
     Event, EventKind, Gap, GapReason, PdAnswer, PdOutcome, SETTLE_MS, Source, TimeRange, Timestamp,
 };
-use crate::pd::Member;
 use crate::record::coverage::{Cause, Coverage, Now, PartialGaps, copy_from, healed};
 
 mod answers;
+mod scrapes;
 mod settings;
 
 /// Prometheus is overdue when its last copy ended longer ago than the interval and this margin: the
@@ -138,6 +136,7 @@ impl<'a> RecordingState<'a> {
     pub fn check_due(&mut self) -> Result<Now, RecordError> {
         let now = self.check_clocks();
         let gaps = self.coverage.overdue(now);
+        self.stand_in_for_prometheus();
         if gaps.iter().any(|gap| gap.source == Source::Prometheus) {
             // Diagnosis of an instant before the outage need not wait for the copy.
             lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(now.prometheus.at));
@@ -162,7 +161,8 @@ impl<'a> RecordingState<'a> {
         let passed = self.watch.look(now.recorder);
         if let Some(pause) = passed.pause {
             self.coverage.add_pause(pause);
-            let gap = self.scraping.is_some().then(|| pause_gap(pause));
+            let gap = self.scraping.as_ref().is_some_and(Scraping::is_alone);
+            let gap = gap.then(|| pause_gap(pause));
             lock(self.open_tick).tick.gaps.extend(gap);
         }
         if let Some(step_ms) = passed.step_ms {
@@ -291,7 +291,9 @@ impl<'a> RecordingState<'a> {
                 let gap = self.coverage.record_failure(&Source::Prometheus, cause, now.prometheus);
                 // Diagnosis of an instant before the outage need not wait for the next copy, but for the
                 // gap that says why there is nothing since: a replay knows it.
-                let settles = gap.is_some() && now.prometheus.at - self.copied_through >= SETTLE_MS;
+                let is_told =
+                    gap.is_some() || self.scraping.as_ref().is_some_and(Scraping::is_in_place);
+                let settles = is_told && now.prometheus.at - self.copied_through >= SETTLE_MS;
                 lock(self.open_tick).tick.gaps.extend(gap);
                 (CopyLag::UpToDate, settles.then_some(now.prometheus.at))
             }
@@ -299,6 +301,7 @@ impl<'a> RecordingState<'a> {
         if let Some(asked) = asked {
             lock(self.open_tick).tell_feed(|feed| feed.note_asked_through(asked));
         }
+        self.stand_in_for_prometheus();
         self.commit_own()?;
         if was_copied && self.copy_is_lost() {
             self.copied_through = before;
@@ -431,24 +434,6 @@ impl<'a> RecordingState<'a> {
         !open_tick.tick.pd.is_empty() || !open_tick.tick.gaps.is_empty()
     }
 
-    /// Begins to scrape `members` and the stores that PD lists. Returns the targets as they are now, and
-    /// whenever they change.
-    pub fn expect_scrapes(&mut self, members: &[Member]) -> watch::Receiver<Vec<ScrapeTarget>> {
-        self.scraping.insert(Scraping::new(members)).targets()
-    }
-
-    /// Takes in a scrape.
-    pub fn add_scrape(&mut self, scrape: &Scrape) -> Result<(), RecordError> {
-        self.check_clocks();
-        let Some(scraping) = &mut self.scraping else { return Ok(()) };
-        scraping.count(scrape, &mut self.committer.self_metrics);
-        if self.committer.is_short_of_space() {
-            scraping.lose(scrape);
-            return Ok(());
-        }
-        Ok(scraping.push(scrape, &mut lock(self.open_tick))?)
-    }
-
     /// Commits, with a sample of the recorder's own metrics.
     fn commit_own(&mut self) -> Result<(), RecordError> {
         self.count_failing();
@@ -470,16 +455,6 @@ impl<'a> RecordingState<'a> {
     fn count_failing(&mut self) {
         let scrapes = self.scraping.as_ref().map_or(0, Scraping::failing);
         self.committer.progress.failing = (self.coverage.outages() + scrapes) as u64;
-    }
-
-    /// Notes whether the scrapes of a commit were stored. Nothing else holds them.
-    fn note_commit(&mut self) {
-        let now = self.now().prometheus.at;
-        let Some(scraping) = &mut self.scraping else { return };
-        let is_full = self.committer.is_short_of_space();
-        let gap = scraping.note_commit(self.committer.copy_is_lost(), is_full, now);
-        self.committer.start_copy();
-        lock(self.open_tick).tick.gaps.extend(gap);
     }
 }
 

@@ -1,13 +1,14 @@
 //! A capture as a storage of series for PromQL.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{AsOf, LabelMatcher, Labels, MatchOp, Series, TimeRange, Timestamp};
+use crate::model::{AsOf, LabelMatcher, Labels, MatchOp, SCRAPED_BY, Series, TimeRange, Timestamp};
 use crate::promql::{Dialect, MemoryStorage, SeriesSet, Storage, StorageError};
+use crate::session::own_scrapes::OwnScrapes;
 use crate::session::pd_bodies::PdSource;
 use crate::session::pd_series::{PD_METRICS, series_of};
 
@@ -24,11 +25,16 @@ const NAME: &str = "__name__";
 /// Series of a capture for PromQL. What has been decoded of a metric is kept, so that further
 /// expressions over it share the samples. PD's answers are there as series too
 /// ([`pd_series`](crate::session::pd_series())), for selectors that name them.
+///
+/// What the recorder scraped itself while Prometheus was away fills the holes of Prometheus's series. A selector that
+/// names the label [`SCRAPED_BY`] finds these samples as they were recorded, as series of their own.
 pub struct CaptureStorage<'a> {
     reader: &'a CaptureReader,
     kept: RefCell<Kept>,
     /// Series made of PD's answers, by metric; without one, all.
     pd: RefCell<HashMap<Option<&'static str>, Rc<MemoryStorage>>>,
+    /// What the recorder scraped in Prometheus's place; empty until it is asked for.
+    own: OnceCell<Option<OwnScrapes>>,
     /// What others had made the reader decode before.
     decoded_before: u64,
 }
@@ -51,7 +57,26 @@ impl<'a> CaptureStorage<'a> {
     /// A storage over an open capture.
     pub fn new(reader: &'a CaptureReader) -> Self {
         let decoded_before = reader.decoded_samples();
-        Self { reader, kept: RefCell::default(), pd: RefCell::default(), decoded_before }
+        Self {
+            reader,
+            kept: RefCell::default(),
+            pd: RefCell::default(),
+            own: OnceCell::new(),
+            decoded_before,
+        }
+    }
+
+    /// Series of the capture. What the recorder scraped while Prometheus was away stands in Prometheus's series.
+    fn read(&self, matchers: &[LabelMatcher], range: TimeRange) -> Result<SeriesSet, CaptureError> {
+        let series = self.reader.select(matchers, range)?;
+        if self.own.get().is_none() {
+            // What was set meanwhile is the same.
+            let _ = self.own.set(OwnScrapes::of(self.reader)?);
+        }
+        Ok(shared(match self.own.get() {
+            Some(Some(own)) => own.filled_in(series, range),
+            _ => series,
+        }))
     }
 
     /// Whose answers expressions over this capture should give: those of the Prometheus that it
@@ -106,7 +131,7 @@ impl<'a> CaptureStorage<'a> {
         let taken = taken.count();
         let announced = kept.announced.split_off(taken);
         *kept = Kept { announced, ..Kept::default() };
-        for series in shared(self.reader.select(&[matcher], TimeRange::ALL)?) {
+        for series in self.read(&[matcher], TimeRange::ALL)? {
             if let Some((_, held)) = metrics.get_mut(series.labels.metric()) {
                 kept.samples += series.samples.len() as u64;
                 held.push(series);
@@ -163,7 +188,7 @@ impl<'a> CaptureStorage<'a> {
             let announced = std::mem::take(&mut kept.announced);
             *kept = Kept { announced, ..Kept::default() };
         }
-        let series = shared(self.reader.select(&[LabelMatcher::equal(NAME, name)], wanted)?);
+        let series = self.read(&[LabelMatcher::equal(NAME, name)], wanted)?;
         kept.samples += count(&series);
         if let Some((_, replaced)) = kept.metrics.insert(name.to_owned(), (wanted, series)) {
             kept.samples -= count(&replaced);
@@ -194,13 +219,13 @@ impl<'a> CaptureStorage<'a> {
         if kept.whole {
             return Ok(kept.pick(None, matchers));
         }
-        Ok(shared(self.reader.select(matchers, range)?))
+        self.read(matchers, range)
     }
 
     fn keep_all(&self, kept: &mut Kept) -> Result<(), CaptureError> {
         // What is held goes first, so that both are never in memory; what cannot be read is not taken for empty.
         *kept = Kept::default();
-        let all = shared(self.reader.select(&[], TimeRange::ALL)?);
+        let all = self.read(&[], TimeRange::ALL)?;
         kept.whole = true;
         for series in all {
             kept.samples += series.samples.len() as u64;
@@ -286,6 +311,9 @@ impl Storage for CaptureStorage<'_> {
         matchers: &[LabelMatcher],
         range: TimeRange,
     ) -> Result<SeriesSet, StorageError> {
+        if matchers.iter().any(|matcher| matcher.name == SCRAPED_BY.0) {
+            return Ok(shared(self.reader.select(matchers, range)?));
+        }
         let names_one =
             |matcher: &&LabelMatcher| matcher.name == NAME && matches!(matcher.op, MatchOp::Equal);
         let Some(name) = matchers.iter().find(names_one) else {

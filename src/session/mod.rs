@@ -5,6 +5,7 @@ mod alerts;
 mod capture_storage;
 mod citations;
 mod open;
+mod own_scrapes;
 mod pd_bodies;
 mod pd_series;
 mod recording;

@@ -2,6 +2,7 @@
 
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{Event, EventKind, LabelMatcher, TimeRange};
+use crate::session::own_scrapes::OwnScrapes;
 use crate::timeline::Recording;
 
 /// Metrics that the timeline reads, of all targets.
@@ -28,6 +29,9 @@ pub(super) fn load(reader: &CaptureReader, range: TimeRange) -> Result<Recording
         let is_known = event.kind.0 == EventKind::SETTINGS && event.at < window.end;
         range.contains(event.at) || is_known
     };
+    if let Some(own) = OwnScrapes::of(reader)? {
+        series = own.filled_in(series, window);
+    }
     Ok(Recording {
         meta: reader.meta().clone(),
         window,

@@ -3,6 +3,7 @@
 use crate::capture::{CaptureError, CaptureReader};
 use crate::model::{Gap, Source, TimeRange, joined};
 use crate::promql::{Expression, Reach};
+use crate::session::own_scrapes::OwnScrapes;
 use crate::session::pd_series::PD_METRICS;
 
 /// The most gaps that are told of one selector.
@@ -31,12 +32,13 @@ pub fn unrecorded(
             && matches!(gap.source, Source::Prometheus | Source::Recorder)
     };
     let gaps = joined(gaps.iter().filter(of_all));
+    let own = OwnScrapes::of(reader)?;
     let mut found = Vec::new();
     for reach in expression.reaches(range.start, range.end) {
         found.extend(before(&reach, recorded));
         // What PD answers is asked for by itself.
         if !reach.metric.is_some_and(|name| PD_METRICS.iter().any(|one| one.name == name)) {
-            found.extend(within(&reach, &gaps));
+            found.extend(within(&reach, &gaps, own.as_ref()));
         }
     }
     Ok(found)
@@ -51,12 +53,19 @@ fn before(reach: &Reach<'_>, recorded: TimeRange) -> Option<String> {
     })
 }
 
-fn within<'a>(reach: &'a Reach<'_>, gaps: &'a [Gap]) -> impl Iterator<Item = String> + use<'a> {
+fn within<'a>(
+    reach: &'a Reach<'_>,
+    gaps: &'a [Gap],
+    own: Option<&'a OwnScrapes>,
+) -> impl Iterator<Item = String> + use<'a> {
     let time = TimeRange::new(reach.from, reach.to.saturating_add_millis(1));
-    let own = gaps.iter().filter(move |gap| gap.range.overlaps(&time));
-    own.take(MOST_GAPS).map(|gap| {
+    let gaps = gaps.iter().filter(move |gap| gap.range.overlaps(&time));
+    gaps.take(MOST_GAPS).map(move |gap| {
+        let instead = own.and_then(|own| own.within(gap.range)).map_or_else(String::new, |own| {
+            format!(", where the recorder itself scraped from {} to {}", own.start, own.end)
+        });
         format!(
-            "capture info: {} looks into a gap from {} to {} ({})",
+            "capture info: {} looks into a gap from {} to {} ({}){instead}",
             reach.text, gap.range.start, gap.range.end, gap.reason
         )
     })

@@ -30,7 +30,7 @@ const CODE_LABELS: &str = "
     __name__ le quantile type cf action api attempted caller_component client_api_version cluster_version
     code dim direction disk engine event group grpc_code grpc_method grpc_service grpc_type hash io kind
     level message method name op order outcome output_level path pool priority ratio reason request
-    result runner_name rw scope server_go_version server_version slow_type source stage state status
+    result runner_name rw scope scraped_by server_go_version server_version slow_type source stage state status
     store store_id success target task_type thread_name tid version window
     cpu mode device fstype collector operation goversion branch revision goos goarch tags alertname
     alertstate severity slice interval handler role sql_type flow store_type phase unit condition

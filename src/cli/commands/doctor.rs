@@ -26,7 +26,7 @@ use crate::model::{
     EncodedLabels, Labels, Sample, TimeRange, Timestamp, Told, duration_text, escape, escape_path,
 };
 use crate::pd::{Member, members_view};
-use crate::record::Subject;
+use crate::record::{Subject, TargetLabels};
 use crate::report;
 use crate::source::{
     Addresses, HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
@@ -151,8 +151,10 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
             "give --pd, PD_ENDPOINT or --tiup, unless only the past out of Prometheus is wanted",
         )),
     }
-    if args.scrape {
+    if args.scrape.is_some() {
         checks.extend(scrape_checks(args, pd.as_ref()).await?);
+    }
+    if args.scrapes_alone() {
         return Ok(checks);
     }
     match sources::find_prometheus(args, pd.as_ref()).await {
@@ -317,7 +319,7 @@ fn check_of(what: &str, finding: Finding) -> Check {
 
 /// Whether what PD lists can be scraped.
 async fn scrape_checks(args: &SourceArgs, pd: Option<&PdFound>) -> anyhow::Result<Vec<Check>> {
-    let scraper = scraping::scraper(args, PROMETHEUS_INTERVAL)?;
+    let scraper = scraping::scraper(args, PROMETHEUS_INTERVAL, TargetLabels::new())?;
     let (Some(pd), Some(scraper)) = (pd, scraper) else { return Ok(Vec::new()) };
     let findings = scraping::findings(pd, &scraper).await;
     Ok(findings.into_iter().map(|finding| check_of("scraping", finding)).collect())

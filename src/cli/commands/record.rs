@@ -47,13 +47,15 @@ Examples:
   operator record --once --pd http://pd0:2379  how it is now, with the verdict
   operator record --pd http://pd0:2379 --scrape
       where there is no Prometheus
-  operator record --tiup prod                  a cluster that TiUP deployed
+  operator record --tiup prod --scrape=fallback
+      a cluster that TiUP deployed, also while its Prometheus is away
   operator record --run chaos-11 --before 3m --after 5m -- ./break.sh
       a run around a command
 
 With --scrape no Prometheus is needed: the metrics of the members and stores that PD lists are \
 read from themselves every --interval, at least 1s, and recorded as a Prometheus would have \
-scraped them.
+scraped them. With --scrape=fallback that happens while the Prometheus does not answer; what it \
+has itself when it is back counts instead.
 
 The settings of the stores that PD lists are read from their status addresses when the \
 recording begins, every hour and after a restart of a store; `operator show RUN --settings` \
@@ -249,7 +251,8 @@ async fn record(
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
     }
-    let sources = Sources::of(&plan, pd, prometheus)?;
+    let theirs = scraping::target_labels(&plan, pd.as_ref(), prometheus.as_ref(), now).await;
+    let sources = Sources::of(&plan, pd, prometheus, theirs)?;
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
@@ -312,7 +315,7 @@ fn check_history(
 
 /// Says that only PD's answers are recorded.
 fn warn_of_no_metrics(plan: &Plan, prometheus: Option<&PrometheusFound>, watchers: &Watchers<'_>) {
-    if prometheus.is_some() || plan.sources.scrape || plan.sources.pd.is_empty() {
+    if prometheus.is_some() || plan.sources.scrapes_alone() || plan.sources.pd.is_empty() {
         return;
     }
     let text = match plan.history {

@@ -19,6 +19,7 @@ use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
+use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound};
 use crate::cli::exit::CliError;
 use crate::cli::fault_profiles::FaultProfiles;
@@ -253,7 +254,9 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     askers.resume(&plan.path)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
     let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
-    let sources = Sources::of(&plan, pd, prometheus)?;
+    let (of_pd, theirs) = (pd.as_ref(), prometheus.as_ref());
+    let theirs = scraping::target_labels(&plan, of_pd, theirs, clock::now()).await;
+    let sources = Sources::of(&plan, pd, prometheus, theirs)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
     writer = copy_past(&plan, writer, &sources, &stop, &watchers).await?;
@@ -266,7 +269,11 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
-        scraped_by: if plan.sources.scrape { ScrapedBy::Recorder } else { ScrapedBy::Prometheus },
+        scraped_by: if plan.sources.scrapes_alone() {
+            ScrapedBy::Recorder
+        } else {
+            ScrapedBy::Prometheus
+        },
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,

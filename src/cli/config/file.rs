@@ -5,14 +5,24 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
-use serde::Deserialize;
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Deserializer};
 
 use crate::cli::config::retention::RetentionArgs;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
 use crate::model::escape_path;
 use crate::source::{Auth, HttpOptions, Secret};
+
+/// When what PD names is scraped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScrapeWhen {
+    /// All the time; no Prometheus is asked
+    Alone,
+    /// While the Prometheus that is copied is away
+    Fallback,
+}
 
 /// Where sources are and how the recorder identifies itself. Shared by `record` and `doctor`,
 /// and the keys of `operator.toml`.
@@ -35,9 +45,10 @@ pub struct SourceArgs {
     /// Base URL of Prometheus; without it, PD is asked where its metrics live
     #[arg(long, value_name = "URL", env = "PROMETHEUS_URL", hide_env_values = true)]
     pub prometheus: Option<String>,
-    /// Ask no Prometheus, and read /metrics of the members and stores that PD names, every --interval
-    #[arg(long)]
-    pub scrape: bool,
+    /// Ask no Prometheus, and read /metrics of the members and stores that PD names, every --interval; with
+    /// `=fallback`, do so only while the Prometheus is away
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "alone")]
+    pub scrape: Option<ScrapeWhen>,
     /// PEM file of the certificate authorities to trust, for PD, Prometheus and what is scraped
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -72,7 +83,7 @@ impl SourceArgs {
             tiup: self.tiup.or(file.tiup),
             pd: if self.pd.is_empty() { file.pd } else { self.pd },
             prometheus: self.prometheus.or(file.prometheus),
-            scrape: self.scrape || file.scrape,
+            scrape: self.scrape.or(file.scrape),
             ca_file: self.ca_file.or(file.ca_file),
             cert_file: self.cert_file.or(file.cert_file),
             key_file: self.key_file.or(file.key_file),
@@ -81,6 +92,11 @@ impl SourceArgs {
             basic_password_file: credentials.basic_password_file,
             header_file: self.header_file.or(file.header_file),
         }
+    }
+
+    /// Whether what PD names is scraped, and no Prometheus is asked.
+    pub fn scrapes_alone(&self) -> bool {
+        self.scrape == Some(ScrapeWhen::Alone)
     }
 
     /// Whether credentials or headers would be sent to Prometheus.
@@ -171,8 +187,9 @@ pub struct ConfigFile {
     pub pd: Vec<String>,
     /// The base URL of Prometheus, as `--prometheus`.
     pub prometheus: Option<String>,
-    /// Whether what PD names is scraped, as `--scrape`.
-    pub scrape: bool,
+    /// Whether and when what PD names is scraped, as `--scrape`: `true`, or the word of the flag.
+    #[serde(deserialize_with = "scrape")]
+    pub scrape: Option<ScrapeWhen>,
     /// The file of certificate authorities, as `--ca-file`.
     pub ca_file: Option<PathBuf>,
     /// The file of the client certificate, as `--cert-file`.
@@ -230,6 +247,20 @@ impl ConfigFile {
             header_file: self.header_file.clone(),
         }
     }
+}
+
+/// A flag as a key: `true` is the flag without a word.
+fn scrape<'de, D: Deserializer<'de>>(value: D) -> Result<Option<ScrapeWhen>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "neither true, false, \"alone\" nor \"fallback\"")]
+    enum Key {
+        Flag(bool),
+        When(ScrapeWhen),
+    }
+    Ok(match Key::deserialize(value)? {
+        Key::Flag(is_given) => is_given.then_some(ScrapeWhen::Alone),
+        Key::When(when) => Some(when),
+    })
 }
 
 /// The error and the number of its line. The line is never quoted, since it may contain a secret.
@@ -306,6 +337,16 @@ mod tests {
         assert_eq!(both.pd, ["http://a:2379"]);
         assert_eq!(file.r#for.as_deref(), Some("10m"));
         assert!(toml::from_str::<ConfigFile>("password = \"x\"").is_err());
+        for (text, scrape) in [
+            ("scrape = true", Some(ScrapeWhen::Alone)),
+            ("scrape = false", None),
+            ("scrape = 'fallback'", Some(ScrapeWhen::Fallback)),
+        ] {
+            let file: ConfigFile = toml::from_str(text).expect("the key is a flag");
+            assert_eq!(file.sources().scrape, scrape, "{text}");
+        }
+        let error = toml::from_str::<ConfigFile>("scrape = 'never'").expect_err("no such word");
+        assert!(error.message().contains("fallback"), "{error}");
     }
 
     #[test]

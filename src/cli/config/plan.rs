@@ -166,14 +166,14 @@ pub fn plan(
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let only_given = args.no_default_match || file.no_default_match;
-    let by_default = !only_given && !sources.scrape;
+    let by_default = !only_given && !sources.scrapes_alone();
     let mut selectors = if by_default { subject.selectors() } else { Vec::new() };
     selectors.extend(parsed(file.r#match.iter().chain(&args.matches))?);
     let interval = match args.interval.or(file.interval) {
         Some(text) => positive_duration(&text)?,
         None => PROMETHEUS_INTERVAL,
     };
-    if sources.scrape {
+    if sources.scrape.is_some() {
         let selection = only_given || !selectors.is_empty();
         let beside = scraping::Beside { interval, past: history.is_some(), selection };
         scraping::check(&sources, &beside)?;

@@ -185,7 +185,7 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
         started: now,
     };
     let storage = async {
-        let is_asked = args.prometheus.is_none() && !args.scrape;
+        let is_asked = args.prometheus.is_none() && !args.scrapes_alone();
         if is_asked { found.first(CONFIG, metric_storage).await } else { None }
     };
     // At once, since each may take as long as members that hang let it.
@@ -206,7 +206,7 @@ pub async fn find_prometheus(
     args: &SourceArgs,
     pd: Option<&PdFound>,
 ) -> anyhow::Result<Option<PrometheusFound>> {
-    if args.scrape {
+    if args.scrapes_alone() {
         return Ok(None);
     }
     let told = pd.and_then(|pd| pd.metric_storage.as_deref()).filter(|url| !url.is_empty());

@@ -74,7 +74,7 @@ pub fn complete(
     }
     Ok(SourceArgs {
         pd: own.pd.clone().unwrap_or_default(),
-        prometheus: own.prometheus.clone().filter(|_| !sources.scrape),
+        prometheus: own.prometheus.clone().filter(|_| !sources.scrapes_alone()),
         ..sources
     })
 }

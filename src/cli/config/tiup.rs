@@ -120,7 +120,7 @@ fn complete_from(home: &Path, cluster: &str, sources: SourceArgs) -> anyhow::Res
     });
     let found = SourceArgs {
         pd,
-        prometheus: prometheus.take(usize::from(!sources.scrape)).next(),
+        prometheus: prometheus.take(usize::from(!sources.scrapes_alone())).next(),
         ..certificates(&folder, global.enable_tls)
     };
     Ok(sources.or(found))
@@ -171,6 +171,7 @@ fn unknown(cluster: &str, clusters: &Path, known: &[String]) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::config::file::ScrapeWhen;
 
     /// What TiUP writes of a cluster with three members of PD, cut down to what is read and what lies beside.
     const META: &str = r#"user: tidb
@@ -273,7 +274,7 @@ topology:
     #[test]
     fn what_is_scraped_asks_no_prometheus_of_tiup() {
         let home = home("systemd_mode: system");
-        let scraped = SourceArgs { scrape: true, ..SourceArgs::default() };
+        let scraped = SourceArgs { scrape: Some(ScrapeWhen::Alone), ..SourceArgs::default() };
         assert_eq!(named(home.path(), "prod", scraped).expect("it is there").prometheus, None);
         let path = home.path().join("storage/cluster/clusters/prod/meta.yaml");
         let agent = META.replace("ng_port: 12020", "enable_prom_agent_mode: true");

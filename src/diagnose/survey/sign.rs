@@ -238,8 +238,12 @@ pub struct SurveyFilter {
 
 impl SurveyFilter {
     /// Whether any quantity that a series is part of can be a sign. Buckets of histograms are left out:
-    /// their sum and their count are enough.
+    /// their sum and their count are enough; so is what the recorder scraped while Prometheus was away, beside
+    /// whose minutes hours stand.
     pub fn accepts(&mut self, series: &Labels) -> bool {
+        if series.is_scraped_by_recorder() {
+            return false;
+        }
         let metric = series.metric();
         match remembered(&mut self.metrics, metric, named) {
             Named::Sign => true,

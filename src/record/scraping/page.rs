@@ -151,21 +151,23 @@ fn push_sample(
     target: &ScrapeTarget,
     sample: Sample,
 ) -> Result<(), LabelsError> {
-    let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(labels.len() + 3);
+    let own = || target.labels.iter();
+    let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(labels.len() + 1 + own().len());
     pairs.push(("__name__", metric));
     pairs.extend(labels.iter().map(|(name, value)| (*name, &**value)));
-    let own = [("instance", target.instance.as_str()), ("job", target.job)];
     let conflicts = |pairs: &[(&str, &str)], name: &str| {
         pairs.iter().position(|(known, value)| *known == name && !value.is_empty())
     };
-    if own.iter().all(|(name, _)| conflicts(&pairs, name).is_none()) {
-        pairs.retain(|(name, _)| own.iter().all(|(own, _)| own != name));
-        pairs.extend(own);
+    if own().all(|(name, _)| conflicts(&pairs, name).is_none()) {
+        pairs.retain(|(name, _)| own().all(|(own, _)| own != *name));
+        pairs.extend(own());
         return list.push(&mut pairs, sample);
     }
     let mut renamed: Vec<(String, &str)> = Vec::new();
     // Prometheus begins with the shortest name.
-    for name in ["job", "instance"] {
+    let mut names: Vec<&str> = own().map(|(name, _)| name).collect();
+    names.sort_by_key(|name| name.len());
+    for name in names {
         let Some(place) = conflicts(&pairs, name) else { continue };
         let value = pairs.remove(place).1;
         let mut name = format!("{EXPORTED}{name}");
@@ -175,9 +177,9 @@ fn push_sample(
         pairs.retain(|(known, _)| *known != name);
         renamed.push((name, value));
     }
-    pairs.retain(|(name, _)| own.iter().all(|(own, _)| own != name));
+    pairs.retain(|(name, _)| own().all(|(own, _)| own != *name));
     pairs.extend(renamed.iter().map(|(name, value)| (name.as_str(), *value)));
-    pairs.extend(own);
+    pairs.extend(own());
     list.push(&mut pairs, sample)
 }
 
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     fn target() -> ScrapeTarget {
-        ScrapeTarget { job: "tikv", instance: "h:20180".to_owned(), url: String::new() }
+        ScrapeTarget::new("tikv", "h:20180".to_owned(), String::new())
     }
 
     fn read(page: &str) -> Result<Page, BadPage> {

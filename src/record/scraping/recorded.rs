@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
-use super::scraper::Scrape;
+use super::scraper::{Scrape, ScrapeRole};
 use super::target::{ScrapeTarget, TargetList};
 use crate::model::{Gap, GapReason, LabelsError, PdAnswer, Source, TimeRange, Timestamp};
 use crate::pd::Member;
@@ -15,6 +15,9 @@ use crate::record::self_metrics::SelfMetrics;
 /// The scrapes of a recording.
 #[derive(Debug)]
 pub struct Scraping {
+    role: ScrapeRole,
+    /// Whether the targets are scraped at the moment.
+    is_active: bool,
     list: TargetList,
     listed: watch::Sender<Vec<ScrapeTarget>>,
     /// The names of targets whose last scrape failed.
@@ -27,11 +30,50 @@ pub struct Scraping {
 
 impl Scraping {
     /// Scrapes of these members, and of the stores that PD will list.
-    pub fn new(members: &[Member]) -> Self {
+    pub fn new(members: &[Member], role: ScrapeRole) -> Self {
         let mut list = TargetList::default();
         list.set_members(members);
-        let (listed, _) = watch::channel(list.targets());
-        Self { list, listed, failing: BTreeSet::new(), uncommitted_since: None, lost_since: None }
+        let is_active = role == ScrapeRole::Alone;
+        let (listed, _) = watch::channel(if is_active { list.targets() } else { Vec::new() });
+        let failing = BTreeSet::new();
+        let (uncommitted_since, lost_since) = (None, None);
+        Self { role, is_active, list, listed, failing, uncommitted_since, lost_since }
+    }
+
+    /// Whether nothing but these scrapes says anything of the targets, so that what they lack is a gap.
+    pub fn is_alone(&self) -> bool {
+        self.role == ScrapeRole::Alone
+    }
+
+    /// Whether it scrapes in the place of a Prometheus that is away.
+    pub fn is_in_place(&self) -> bool {
+        self.is_active && !self.is_alone()
+    }
+
+    /// Begins or ceases to scrape in the place of a Prometheus that `is_away`, or is not. Returns what is to be told
+    /// where that is a change.
+    pub fn follow_prometheus(&mut self, is_away: bool) -> Option<String> {
+        if self.is_alone() || self.is_active == is_away {
+            return None;
+        }
+        self.is_active = is_away;
+        self.list_targets();
+        let all = self.list.targets().len();
+        Some(match is_away {
+            true => format!("Prometheus is away: the recorder scrapes {all} targets in its place"),
+            false => "Prometheus answers again: the recorder ceases to scrape".to_owned(),
+        })
+    }
+
+    fn list_targets(&self) {
+        let targets = match (&self.role, self.is_active) {
+            (ScrapeRole::Alone, _) => self.list.targets(),
+            (ScrapeRole::Fallback(_), false) => Vec::new(),
+            (ScrapeRole::Fallback(theirs), true) => {
+                self.list.targets().into_iter().map(|one| one.in_place_of(theirs)).collect()
+            }
+        };
+        self.listed.send_replace(targets);
     }
 
     /// The targets as they are now, and whenever they change.
@@ -47,7 +89,7 @@ impl Scraping {
     /// Takes in the members as known now.
     pub fn set_members(&mut self, members: &[Member]) {
         if self.list.set_members(members) {
-            self.listed.send_replace(self.list.targets());
+            self.list_targets();
         }
     }
 
@@ -55,7 +97,7 @@ impl Scraping {
     pub fn follow(&mut self, answers: &[PdAnswer]) {
         let changes = answers.iter().filter(|answer| self.list.follow(answer)).count();
         if changes > 0 {
-            self.listed.send_replace(self.list.targets());
+            self.list_targets();
         }
     }
 
@@ -85,14 +127,24 @@ impl Scraping {
         }
     }
 
-    /// Adds the samples of a scrape to the open tick.
+    /// Adds the samples of a scrape to the open tick. What the scrape stamped is dated by Prometheus's clock, which
+    /// is `offset_ms` ahead of steady time.
     ///
     /// # Errors
     ///
     /// [`LabelsError`] where the capture refuses a label set.
-    pub fn push(&mut self, scrape: &Scrape, open_tick: &mut OpenTick) -> Result<(), LabelsError> {
+    pub fn push(
+        &mut self,
+        scrape: &Scrape,
+        offset_ms: i64,
+        open_tick: &mut OpenTick,
+    ) -> Result<(), LabelsError> {
         let OpenTick { writer, tick, feed } = open_tick;
-        for (labels, sample) in scrape.samples.iter() {
+        let stamp = scrape.samples.at();
+        for (labels, mut sample) in scrape.samples.iter() {
+            if Some(sample.at) == stamp {
+                sample.at = sample.at.saturating_add_millis(offset_ms);
+            }
             tick.samples.push(writer.index(), labels, &[sample])?;
             if let Some(feed) = feed {
                 feed.add_samples(labels, &[sample]);
@@ -104,6 +156,9 @@ impl Scraping {
 
     /// Notes that a scrape cannot be stored.
     pub fn lose(&mut self, scrape: &Scrape) {
+        if !self.is_alone() {
+            return;
+        }
         self.lost_since = self.lost_since.or(scrape.samples.at());
     }
 
@@ -147,7 +202,7 @@ mod tests {
 
     #[test]
     fn scrapes_that_a_full_disk_cost_are_one_gap_once_there_is_room() {
-        let mut scraping = Scraping::new(&[]);
+        let mut scraping = Scraping::new(&[], ScrapeRole::Alone);
         scraping.uncommitted_since = Some(at(10));
         assert_eq!(scraping.note_commit(false, false, at(15)), None);
         scraping.uncommitted_since = Some(at(20));

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::page::{BadPage, Page, SampleList};
-use super::target::ScrapeTarget;
+use super::target::{ScrapeTarget, TargetLabels};
 use super::target_series::TargetSeries;
 use crate::model::{LabelsError, Timestamp};
 use crate::record::clock::{Clock, ClockWatch, Clocks};
@@ -38,6 +38,18 @@ pub struct Scraper {
     pub client: ScrapeClient,
     /// The time between two scrapes of a target.
     pub interval: Duration,
+    /// When it scrapes, while a recording runs.
+    pub role: ScrapeRole,
+}
+
+/// When a recorder scrapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScrapeRole {
+    /// All the time, and no Prometheus is copied.
+    Alone,
+    /// While the Prometheus that is copied is away. What is scraped then has the labels that Prometheus gives it, and
+    /// [`SCRAPED_BY`](crate::model::SCRAPED_BY).
+    Fallback(TargetLabels),
 }
 
 /// The outcome of one scrape, or the end of a target.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::model::{NodeState, PdAnswer, Store, StoreId};
+use crate::model::{Labels, NodeState, PdAnswer, SCRAPED_BY, Store, StoreId};
 use crate::pd::{Member, PdDocument};
 
 /// The most targets that are scraped; further stores are left out, with a warning.
@@ -24,7 +24,28 @@ pub struct ScrapeTarget {
     pub instance: String,
     /// The URL of the page.
     pub url: String,
+    /// The labels of its series, ascending by name: `job` and `instance`, or those that another scraper gives them.
+    pub labels: Labels,
 }
+
+impl ScrapeTarget {
+    /// A target whose series have its `job` and `instance`.
+    pub fn new(job: &'static str, instance: String, url: String) -> Self {
+        let labels = Labels::from_pairs(&[("job", job), ("instance", &instance)]);
+        Self { job, instance, url, labels }
+    }
+
+    /// The same with the labels that Prometheus gives its series, where they are known, and one that says that the
+    /// recorder scraped them.
+    #[must_use]
+    pub fn in_place_of(self, prometheus: &TargetLabels) -> Self {
+        let theirs = prometheus.get(&self.to_string()).unwrap_or(&self.labels);
+        Self { labels: theirs.with(&[SCRAPED_BY]), ..self }
+    }
+}
+
+/// The labels that Prometheus gives the series of targets, by their names such as `tikv/10.0.1.1:20180`.
+pub type TargetLabels = BTreeMap<String, Labels>;
 
 impl fmt::Display for ScrapeTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +63,7 @@ pub struct TargetList {
 impl TargetList {
     /// Takes in the members as known now. Returns whether the targets have changed.
     pub fn set_members(&mut self, members: &[Member]) -> bool {
-        let targets = members.iter().filter_map(of_member).collect();
+        let targets = members.iter().filter_map(member_target).collect();
         replace(&mut self.members, targets)
     }
 
@@ -50,9 +71,7 @@ impl TargetList {
     pub fn follow(&mut self, answer: &PdAnswer) -> bool {
         // What cannot be read is recorded all the same, and changes no target.
         let Ok(Some(PdDocument::Stores(stores))) = PdDocument::of(answer) else { return false };
-        // The status servers of a cluster speak TLS if PD does.
-        let scheme = answer.url.split_once("://").map_or("http", |(scheme, _)| scheme);
-        replace(&mut self.stores, of_stores(&stores, scheme))
+        replace(&mut self.stores, of_stores(&stores, &answer.url))
     }
 
     /// All targets: members first, in the order of their names, then stores in that of their ids.
@@ -68,24 +87,28 @@ fn replace(held: &mut Vec<ScrapeTarget>, targets: Vec<ScrapeTarget>) -> bool {
     has_changed
 }
 
-fn of_member(member: &Member) -> Option<ScrapeTarget> {
+/// The page of a member of PD; `None` where its URL is none.
+pub fn member_target(member: &Member) -> Option<ScrapeTarget> {
     let (_, rest) = member.url.split_once("://")?;
     let instance = rest.split('/').next()?.to_owned();
-    Some(ScrapeTarget { job: "pd", instance, url: format!("{}{PATH}", member.url) })
+    Some(ScrapeTarget::new("pd", instance, format!("{}{PATH}", member.url)))
 }
 
-fn of_stores(stores: &BTreeMap<StoreId, Store>, scheme: &str) -> Vec<ScrapeTarget> {
-    let is_there =
-        |store: &&Store| store.node_state != NodeState::Removed && store.state_name != TOMBSTONE;
-    let targets: Vec<ScrapeTarget> = stores
-        .values()
-        .filter(is_there)
-        .filter_map(|store| {
-            let instance = status_address(store)?;
-            let url = format!("{scheme}://{instance}{PATH}");
-            Some(ScrapeTarget { job: job(store), instance, url })
-        })
-        .collect();
+/// The page of a store that is there and says where it is. `pd` is the URL of a member that lists it: the status
+/// servers of a cluster speak TLS if PD does.
+pub fn store_target(store: &Store, pd: &str) -> Option<ScrapeTarget> {
+    if store.node_state == NodeState::Removed || store.state_name == TOMBSTONE {
+        return None;
+    }
+    let scheme = pd.split_once("://").map_or("http", |(scheme, _)| scheme);
+    let instance = status_address(store)?;
+    let url = format!("{scheme}://{instance}{PATH}");
+    Some(ScrapeTarget::new(job(store), instance, url))
+}
+
+fn of_stores(stores: &BTreeMap<StoreId, Store>, pd: &str) -> Vec<ScrapeTarget> {
+    let targets: Vec<ScrapeTarget> =
+        stores.values().filter_map(|store| store_target(store, pd)).collect();
     if targets.len() > MOST_TARGETS {
         tracing::warn!(listed = targets.len(), "more than {MOST_TARGETS} targets are not scraped");
     }
@@ -160,12 +183,14 @@ mod tests {
         assert!(list.set_members(std::slice::from_ref(&member)));
         assert!(!list.set_members(&[member]));
         let targets = list.targets();
-        let expected = ScrapeTarget {
-            job: "pd",
-            instance: "pd0:2379".to_owned(),
-            url: "https://pd0:2379/metrics".to_owned(),
-        };
-        assert_eq!(targets, [expected]);
+        let url = "https://pd0:2379/metrics".to_owned();
+        let expected = ScrapeTarget::new("pd", "pd0:2379".to_owned(), url);
+        assert_eq!(targets, std::slice::from_ref(&expected));
+        let known = Labels::from_pairs(&[("job", "db-pd"), ("instance", "db-pd-0")]);
+        let labels = |known: TargetLabels| expected.clone().in_place_of(&known).labels;
+        assert_eq!(labels(TargetLabels::new()), expected.labels.with(&[SCRAPED_BY]));
+        let own = TargetLabels::from([("pd/pd0:2379".to_owned(), known.clone())]);
+        assert_eq!(labels(own), known.with(&[SCRAPED_BY]));
     }
 
     #[test]

@@ -108,9 +108,8 @@ impl TargetSeries {
         values: [f64; 5],
     ) -> Result<(), LabelsError> {
         for (metric, value) in REPORTED.into_iter().zip(values) {
-            let instance = self.target.instance.as_str();
-            let mut pairs =
-                [("__name__", metric), ("instance", instance), ("job", self.target.job)];
+            let mut pairs = vec![("__name__", metric)];
+            pairs.extend(self.target.labels.iter());
             list.push(&mut pairs, Sample { at, value })?;
         }
         Ok(())
@@ -185,8 +184,7 @@ mod tests {
 
     impl Scraped {
         fn new() -> Self {
-            let (instance, url) = ("h:20180".to_owned(), String::new());
-            let target = ScrapeTarget { job: "tikv", instance, url };
+            let target = ScrapeTarget::new("tikv", "h:20180".to_owned(), String::new());
             Self { series: TargetSeries::new(target), second: 0 }
         }
 

@@ -1,7 +1,8 @@
 //! Reads raw samples by VictoriaMetrics's `/api/v1/export`: a line of JSON for each series.
 //!
-//! Observed on 1.79.5, as Debian has it: a staleness marker is `null`, infinities stand bare (`+Inf`), which is no
-//! JSON. Later versions may write such values as text, which is read as well.
+//! Observed on 1.79.5, as Debian has it: a staleness marker is `null`, and a bare `NaN` where it is the first value of a
+//! line; infinities stand bare (`+Inf`). The last two are no JSON. Later versions may write such values as text, which is
+//! read as well. The server keeps no other NaN than the marker.
 
 use std::borrow::Cow;
 
@@ -96,7 +97,7 @@ type Found = (Labels, Vec<Sample>);
 /// An error is a line that is none.
 fn decode(line: &[u8], range: TimeRange) -> Result<Result<Found, Unreadable>, String> {
     let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
-    let text = with_infinities_as_text(text);
+    let text = with_bare_values_as_text(text);
     let line: Line<'_> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let found = series(&line, range);
     Ok(found.map_err(|why| Unreadable { series: line.metric.to_string(), why }))
@@ -120,24 +121,25 @@ fn series(line: &Line<'_>, range: TimeRange) -> Result<Found, String> {
     Ok((labels, samples))
 }
 
-/// A value: a number, `null` for a staleness marker, or text for what JSON has no number for.
+/// A value: a number, `null` or `NaN` for a staleness marker, or text for what JSON has no number for.
 fn value(text: &str) -> Option<f64> {
     match text.trim_matches('"') {
-        "null" => Some(stale_marker()),
+        "null" | "NaN" => Some(stale_marker()),
         number => number.parse().ok(),
     }
 }
 
-/// The line with quotes around infinities. Only the values are looked at: a label may have that text too.
-fn with_infinities_as_text(line: &str) -> Cow<'_, str> {
+/// The line with quotes around values that are no JSON. Only the values are looked at: a label may have such a text too.
+fn with_bare_values_as_text(line: &str) -> Cow<'_, str> {
     const VALUES: &str = ",\"values\":[";
-    let Some(start) = line.rfind(VALUES).filter(|start| line[*start..].contains("Inf")) else {
+    let is_bare = |values: &str| values.contains("Inf") || values.contains("NaN");
+    let Some(start) = line.rfind(VALUES).filter(|start| is_bare(&line[*start..])) else {
         return Cow::Borrowed(line);
     };
     let (labels, values) = line.split_at(start + VALUES.len());
     let (values, rest) = values.split_at(values.find(']').unwrap_or(values.len()));
     let quoted = values.split(',').map(|value| match value {
-        "+Inf" | "-Inf" | "Inf" => format!("\"{value}\""),
+        "+Inf" | "-Inf" | "Inf" | "NaN" => format!("\"{value}\""),
         other => other.to_owned(),
     });
     Cow::Owned(format!("{labels}{}{rest}", quoted.collect::<Vec<_>>().join(",")))
@@ -165,6 +167,8 @@ mod tests {
         let read = samples(&line("0.30000000000000004,null,-Inf", "10,20,30"));
         assert_eq!((read[0], read[2]), ((10, 0.300_000_000_000_000_04), (30, f64::NEG_INFINITY)));
         assert!(is_stale(read[1].1));
+        let first = samples(&line("NaN,null,1", "10,20,30"));
+        assert!(is_stale(first[0].1) && is_stale(first[1].1), "{first:?}");
         assert_eq!(samples(&line("1,2,3", "9,20,50")), [(20, 2.0)]);
         assert_eq!(samples(&line("\"Infinity\",+Inf", "10,20")).len(), 2);
     }

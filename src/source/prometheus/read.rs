@@ -34,8 +34,8 @@ pub enum ReadMode {
     /// Remote read, answered with one message of samples: every sample to the bit, but for the
     /// sign of zero, because Prometheus's encoder leaves out whatever equals zero.
     RemoteReadSamples,
-    /// VictoriaMetrics's export: raw samples with staleness markers. The server itself keeps some 15 decimal
-    /// digits of a value, no sign of zero, and no NaN but the marker.
+    /// VictoriaMetrics's export: raw samples with staleness markers. The server itself keeps twelve decimal
+    /// digits of a value at least, no sign of zero, and no NaN but the marker.
     Export,
     /// Instant queries over range vectors: no staleness markers, which are inferred.
     Query,

@@ -35,12 +35,22 @@ pub struct Comparison {
     pub stale_extra: usize,
     /// Of `differ`: NaNs on both sides, with other payloads.
     pub nan_payload: usize,
+    /// Of `missing`: NaNs that are no staleness markers.
+    pub nan_missing: usize,
+    /// Of `differ`: numbers that agree to [`DIGITS_KEPT`].
+    pub rounded: usize,
+    /// The largest relative difference of two numbers.
+    pub furthest: f64,
 }
+
+/// The relative difference up to which numbers agree that VictoriaMetrics keeps as decimals: its `lib/decimal` cuts at
+/// 1e-12 (`conversionPrecision`), and reading the decimal rounds once more.
+pub const DIGITS_KEPT: f64 = 2e-12;
 
 /// Compares every sample of a capture with what the server returned.
 pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison> {
     let mut result = Comparison::default();
-    let (mut seen, mut stale_met) = (0, 0);
+    let (mut seen, mut stale_met, mut nan_met) = (0, 0, 0);
     for series in capture.select(&[], TimeRange::ALL)? {
         let key: Vec<(String, String)> = series.labels.clone().into();
         let Some(expected) = truth.get(&key) else {
@@ -54,6 +64,7 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
             result.stale += stale;
             let known = expected.get(&sample.at.as_millis());
             stale_met += usize::from(known.is_some_and(|&bits| is_stale(f64::from_bits(bits))));
+            nan_met += usize::from(known.is_some_and(|&bits| is_plain_nan(bits)));
             match known {
                 None => {
                     result.extra += 1;
@@ -64,9 +75,12 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
                     seen += 1;
                 }
                 Some(bits) if *bits != sample.value.to_bits() => {
-                    let nans = f64::from_bits(*bits).is_nan() && sample.value.is_nan();
+                    let theirs = f64::from_bits(*bits);
+                    let apart = (theirs - sample.value).abs();
                     result.differ += 1;
-                    result.nan_payload += usize::from(nans);
+                    result.nan_payload += usize::from(theirs.is_nan() && sample.value.is_nan());
+                    result.rounded += usize::from(apart <= theirs.abs() * DIGITS_KEPT);
+                    result.furthest = result.furthest.max(apart / theirs.abs());
                 }
                 Some(_) => seen += 1,
             }
@@ -76,7 +90,14 @@ pub fn compare(truth: &Everything, capture: &CaptureReader) -> Result<Comparison
     result.missing = bits().count() - seen - result.differ;
     let stale = bits().filter(|&&bits| is_stale(f64::from_bits(bits))).count();
     result.stale_missing = stale - stale_met;
+    result.nan_missing = bits().filter(|&&bits| is_plain_nan(bits)).count() - nan_met;
     Ok(result)
+}
+
+/// Whether bits are a NaN that is no staleness marker.
+fn is_plain_nan(bits: u64) -> bool {
+    let value = f64::from_bits(bits);
+    value.is_nan() && !is_stale(value)
 }
 
 /// Everything that the server holds in `window`.

@@ -27,11 +27,24 @@ struct Last {
     value: f64,
 }
 
+/// The part of the quiet run in which leaders stay where they are, in seconds of the run: before, they move to a store
+/// that serves nothing at first, which no cluster does every ten minutes.
+const SETTLED: (i64, i64) = (465, 585);
+/// How often that part follows itself.
+const PARTS: i64 = 5;
+
 /// By what a run's nodes are told apart that differs from run to run: of each, the texts in the same places.
 #[derive(Clone)]
 struct Names(Vec<String>);
 
 impl Run {
+    /// Of the quiet run `chaos-01`, ten minutes in which nothing changes.
+    pub fn settled(mut self) -> Self {
+        self.cut(self.range(SETTLED.0, SETTLED.1));
+        self.repeat(PARTS);
+        self
+    }
+
     /// Bundled runs one after another, with the metrics that failure modes read, and how far each was moved, in
     /// milliseconds.
     pub fn joined(names: &[&str]) -> (Self, Vec<i64>) {
@@ -67,8 +80,8 @@ impl Joined {
     pub fn next(&mut self, run: &Run) -> Run {
         let names = Names::of(run);
         let mut run = match &self.names {
-            Some(first) => names.replaced(run, first),
-            None => run.clone(),
+            Some(first) if first.0 != names.0 => names.replaced(run, first),
+            _ => run.clone(),
         };
         self.names.get_or_insert(names);
         let start = self.end.unwrap_or(run.window.start);

@@ -1,7 +1,7 @@
 //! Faults in large clusters and in long recordings, made of the bundled runs. The campaign `sizes` judges more of
 //! them, and what they cost.
 
-use testkit::run::Run;
+use testkit::run::{Run, bundled};
 use testkit::worlds::WORLDS;
 
 use super::{assert_cause, told};
@@ -28,6 +28,15 @@ fn what_clients_ask_of_a_few_stores_shows_among_many() {
 fn a_fault_of_one_store_among_many_is_told_alone() {
     let (lab, run) = (Run::load("chaos-03").verdict(), large("chaos-03", "thirty-stores"));
     assert_cause(&run.verdict(), "slow_disk", &lab.causes[0].target.name);
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn an_hour_in_which_nothing_changes_tells_nothing() {
+    let mut hour = Run::open(&bundled("chaos-01")).settled();
+    hour.repeat(6);
+    let verdict = hour.verdict();
+    assert!(verdict.causes.is_empty(), "{}", told(&verdict));
 }
 
 #[test]
