@@ -4,17 +4,23 @@
 //! knows of is seen when it departs. What departs is decided in `standing_out`, and what that means for
 //! the verdict in `failure_modes/unexplained.rs`.
 
+mod beyond;
 mod clock;
 mod falling;
 mod from_start;
 mod grid;
 mod growing;
+mod histograms;
+mod idle;
+mod lasting;
 mod quantity;
 mod quota;
 mod reduction;
 mod sign;
 mod standing_out;
+mod tail;
 mod unusual;
+mod waits;
 
 pub use falling::falling;
 pub use grid::Grid;

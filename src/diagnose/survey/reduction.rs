@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::Survey;
 use super::grid::Grid;
+use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, Reading, SurveyedTarget};
-use super::sign::{is_now, is_waiting, sign_of};
+use super::sign::{is_amount, is_now, is_sign, is_waiting, sign_of};
+use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
 
@@ -60,6 +62,8 @@ struct TargetSums {
     by_key: HashMap<Key, usize>,
     /// How many values each label of each metric has so far.
     values: HashMap<(String, String), usize>,
+    /// The bound of the buckets of each metric that were announced; `None` where they have several.
+    bounds: HashMap<String, Option<String>>,
     /// How much of each step lies between two samples of a series, in milliseconds.
     covered_ms: Vec<i64>,
     /// Whether any series has a sample, for each step.
@@ -68,24 +72,24 @@ struct TargetSums {
 }
 
 /// A metric, with a label and its value where only some of the series are meant.
-type Key = (String, Option<(String, String)>);
+pub(super) type Key = (String, Option<(String, String)>);
 
 /// Sums over series, for each step.
 #[derive(Clone, Debug, Default)]
-struct Sums {
+pub(super) struct Sums {
     /// The first step with a sample.
     first: Option<usize>,
     /// The values; `None` as long as every sample was zero, which most series are from first to last.
-    steps: Option<Steps>,
+    pub steps: Option<Steps>,
     rises: u32,
     falls: u32,
 }
 
 /// The values of sums that were not always zero.
 #[derive(Clone, Debug)]
-struct Steps {
+pub(super) struct Steps {
     /// How much the series increased, counted as counters.
-    increase: Vec<f64>,
+    pub increase: Vec<f64>,
     /// The sum of the last values.
     level: Vec<f64>,
     /// Whether any series has a sample.
@@ -98,7 +102,7 @@ impl Surveyor {
         Self { grid, series: Vec::new(), targets: Vec::new(), by_identity: HashMap::new() }
     }
 
-    /// Announces a series. Buckets of histograms are to be left out: their sum and count are enough.
+    /// Announces a series that is [accepted](super::SurveyFilter).
     pub fn announce(&mut self, labels: &Labels) -> SeriesNumber {
         let identity = target_identity(labels);
         let (targets, grid) = (&mut self.targets, self.grid);
@@ -187,6 +191,7 @@ impl TargetSums {
             sums: Vec::new(),
             by_key: HashMap::new(),
             values: HashMap::new(),
+            bounds: HashMap::new(),
             covered_ms: vec![0; grid.steps()],
             seen: vec![false; grid.steps()],
             first: None,
@@ -196,11 +201,22 @@ impl TargetSums {
     /// The sums that a series belongs to: that of its metric, and one for each label of its own.
     fn sums_of(&mut self, labels: &Labels) -> Vec<usize> {
         let metric = labels.metric();
+        if let Some(bound) = labels.get(BOUND).filter(|_| metric.ends_with(BUCKET)) {
+            let known = self.bounds.entry(metric.to_owned());
+            let known = known.or_insert_with(|| Some(bound.to_owned()));
+            if known.as_deref() != Some(bound) {
+                *known = None;
+            }
+        }
         let of_target = target_identity(labels);
-        let is_own = |name: &str| {
-            name != "__name__" && !of_target.iter().any(|(of_target, _)| of_target == name)
+        // How much of something there is, is one number, whatever kinds there are of it.
+        let of_kinds = !is_amount(metric);
+        let is_own = |name: &str, value: &str| {
+            !["__name__", BOUND].contains(&name)
+                && (of_kinds || is_sign(value))
+                && !of_target.iter().any(|(of_target, _)| of_target == name)
         };
-        let own = labels.iter().filter(|(name, _)| is_own(name));
+        let own = labels.iter().filter(|(name, value)| is_own(name, value));
         let own = own.map(|(name, value)| Some((name.to_owned(), value.to_owned())));
         let keys: Vec<Key> =
             std::iter::once(None).chain(own).map(|label| (metric.to_owned(), label)).collect();
@@ -254,20 +270,25 @@ impl TargetSums {
                     metric: metric.clone(),
                     reading,
                     label: label.clone(),
+                    bound: String::new(),
                     values,
                 })
             })
             .collect();
         quantities.extend(means(&kept));
+        let histograms = Histograms {
+            sums: &kept,
+            bounds: &self.bounds,
+            rates: &|increase| rates(increase, &self.covered_ms, grid),
+        };
+        quantities.extend(slow(&histograms));
         let is_alone = |one: &Quantity| {
             one.label.as_ref().is_some_and(|(name, _)| {
                 self.values.get(&(one.metric.clone(), name.clone())) == Some(&1)
             })
         };
-        let by_metric = |one: &Quantity| {
-            let (metric, reading) = (one.metric.clone(), one.reading);
-            sign_of(&Quantity { metric, reading, label: None, values: Vec::new() })
-        };
+        let by_metric =
+            |one: &Quantity| sign_of(&Quantity { label: None, values: Vec::new(), ..one.clone() });
         // A label with one value says what its metric says, unless the value is what makes it a sign.
         quantities
             .retain(|one| sign_of(one).is_some() && !(is_alone(one) && by_metric(one).is_some()));
@@ -276,20 +297,6 @@ impl TargetSums {
         });
         SurveyedTarget { example: self.example, quantities }
     }
-}
-
-/// The mean observations of histograms and summaries: of those that have a sum and a count.
-fn means(kept: &BTreeMap<&Key, &Sums>) -> Vec<Quantity> {
-    let mean = |((metric, label), sum): (&&Key, &&Sums)| {
-        let base = metric.strip_suffix("_sum")?;
-        let count = kept.get(&(format!("{base}_count"), label.clone()))?;
-        let (sum, count) = (sum.steps.as_ref()?, count.steps.as_ref()?);
-        let pairs = sum.increase.iter().zip(&count.increase);
-        let values = pairs.map(|(sum, count)| sum / count).collect();
-        let label = label.clone();
-        Some(Quantity { metric: base.to_owned(), reading: Reading::Mean, label, values })
-    };
-    kept.iter().filter_map(mean).collect()
 }
 
 /// Endings of the names of counters, as Prometheus's conventions have them.
@@ -320,7 +327,7 @@ impl Sums {
     /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
     /// read as a mean. No values where every sample was zero.
     fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
-        if metric.ends_with("_sum") {
+        if metric.ends_with("_sum") || metric.ends_with(BUCKET) {
             return Vec::new();
         }
         let is_counter = COUNTERS.iter().any(|ending| metric.ends_with(ending));
@@ -329,7 +336,7 @@ impl Sums {
         let rested = increase.iter().take(AT_REST).all(|by| *by == 0.0);
         let mut readings = Vec::new();
         if is_counter || only_rises {
-            readings.push((Reading::Rate, self.rates(covered_ms, grid)));
+            readings.push((Reading::Rate, rates(increase, covered_ms, grid)));
         }
         // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
         let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
@@ -340,16 +347,15 @@ impl Sums {
         }
         readings
     }
+}
 
-    /// The increase per second of each step of which at least half lies between two samples.
-    fn rates(&self, covered_ms: &[i64], grid: Grid) -> Vec<f64> {
-        let rate = |(by, millis): (&f64, &i64)| match 2 * millis >= grid.step_ms() {
-            true => by * 1000.0 / *millis as f64,
-            false => f64::NAN,
-        };
-        let increase = self.steps.iter().flat_map(|steps| &steps.increase);
-        increase.zip(covered_ms).map(rate).collect()
-    }
+/// The increase per second of each step of which at least half lies between two samples.
+fn rates(increase: &[f64], covered_ms: &[i64], grid: Grid) -> Vec<f64> {
+    let rate = |(by, millis): (&f64, &i64)| match 2 * millis >= grid.step_ms() {
+        true => by * 1000.0 / *millis as f64,
+        false => f64::NAN,
+    };
+    increase.iter().zip(covered_ms).map(rate).collect()
 }
 
 #[cfg(test)]

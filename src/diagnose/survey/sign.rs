@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::clock::{clock, clock_of};
 use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
+use super::tail::{BUCKET, is_tail};
 use crate::model::Labels;
 
 /// What a quantity is a sign of, when it rises; work is one when it falls.
@@ -29,6 +30,8 @@ pub enum Sign {
     Progress,
     /// What is used of a quota, or the quota.
     Quota,
+    /// How much there is of something whose name says nothing of trouble: files, tasks, entries.
+    Amount,
 }
 
 /// Words in names of what waits.
@@ -102,7 +105,8 @@ const FAILING: &[&str] = &[
 ];
 
 /// Words in names of what should not be at all, not once.
-const NEVER: &[&str] = &["corrupt", "damaged", "disconnected", "missing", "unhealth", "unhealthy"];
+const NEVER: &[&str] =
+    &["corrupt", "damaged", "disconnected", "down", "missing", "unhealth", "unhealthy"];
 
 /// Words in names of what counts how often something took long. A level of that name is a score or a
 /// trend, which has no zero.
@@ -143,6 +147,70 @@ const NOW: &[&str] =
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
 
+/// Words in names of jobs that take as long as there is to do, and of times that are meant to pass. How long a read
+/// of a coprocessor takes, or a lock is waited for, clients decide.
+const JOBS: &[&str] = &[
+    "abnormal",
+    "backup",
+    "checkpoint",
+    "cloud",
+    "compact",
+    "compaction",
+    "coprocessor",
+    "download",
+    "flush",
+    "gc",
+    "import",
+    "ingest",
+    "init",
+    "lifetime",
+    "lock",
+    "operator",
+    "patrol",
+    "restore",
+    "rewrite",
+    "scan",
+    "schedule",
+    "snap",
+    "snapshot",
+];
+
+/// Words in names of numbers that say how something is set, rated, placed or dated, or which one it is: multiples of
+/// them mean nothing, or follow from where regions are.
+const NO_AMOUNT: &[&str] = &[
+    "allocation",
+    "allocator",
+    "available",
+    "capacity",
+    "config",
+    "free",
+    "hot",
+    "id",
+    "info",
+    "leader",
+    "limit",
+    "max",
+    "min",
+    "peer",
+    "quota",
+    "rate",
+    "ratio",
+    "region",
+    "score",
+    "seed",
+    "seq",
+    "store",
+    "threshold",
+    "time",
+    "timestamp",
+    "trend",
+    "ts",
+    "version",
+];
+
+/// Endings of the names of series that are no gauge.
+const NO_GAUGE: [&str; 4] = ["_total", "_count", "_sum", BUCKET];
+
 /// Heartbeats are counted among what PD's schedulers keep, and are no bookkeeping.
 const HEARTBEAT: &str = "heartbeat";
 
@@ -158,13 +226,35 @@ pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     match quantity.reading {
         Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
         Reading::Level if has(WAITING) || has(FAILING) => Some(Sign::Waiting),
+        Reading::Level if is_never(quantity) && !is_of_settings(quantity) => Some(Sign::Waiting),
         Reading::Rate if has(FAILING) || has(SLOWED) => Some(Sign::Failing),
         Reading::Rate if is_serving(metric) && !has(WAITING) => Some(Sign::Serving),
         Reading::Mean if has_word(metric, TIME) => Some(Sign::Slow),
         Reading::Level if is_held(metric) => Some(Sign::Held),
         Reading::Level if clock(quantity).is_some() => Some(Sign::Progress),
+        Reading::Slow if !is_job(metric) => Some(Sign::Failing),
+        Reading::SlowShare if !is_job(metric) => Some(Sign::Slow),
+        Reading::Level if quantity.label.is_none() && is_amount(metric) => Some(Sign::Amount),
         _ => None,
     }
+}
+
+/// Whether a metric is about a job that takes as long as there is to do.
+pub fn is_job(metric: &str) -> bool {
+    has_word(metric, JOBS)
+}
+
+/// Whether a metric may say how much there is of something, and no more than that.
+pub fn is_amount(metric: &str) -> bool {
+    let none = NO_GAUGE.iter().any(|ending| metric.ends_with(ending))
+        || of_run_time(metric)
+        || BOOKKEEPING.iter().any(|prefix| metric.starts_with(prefix))
+        || [NO_AMOUNT, TIME, SERVING].iter().any(|words| has_word(metric, words));
+    !none
+        && !is_sign(metric)
+        && !is_held(metric)
+        && !is_of_quota(metric)
+        && clock_of(metric).is_none()
 }
 
 /// Whether a quantity counts what should not be at all.
@@ -173,10 +263,44 @@ pub fn is_never(quantity: &Quantity) -> bool {
     has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
 }
 
+/// Words in names of what is set, rated or estimated, and not counted.
+const SETTINGS: &[&str] =
+    &["allocation", "config", "limit", "max", "quota", "score", "threshold", "trend"];
+
+/// Words in names of failures that clients bring about, or that follow wherever leaders move: conflicts of
+/// transactions, requests to the former leader of a region, and reads that a store may not answer by itself, which are
+/// then answered by way of Raft.
+const SOFT: &[&str] = &[
+    "conflict", "deadlock", "discard", "epoch", "expired", "leader", "lease", "limited", "local",
+    "lock", "mismatch", "retry", "retries", "stale",
+];
+
+/// Whether a quantity says how something is set, or is no count.
+pub fn is_of_settings(quantity: &Quantity) -> bool {
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    has_word(&quantity.metric, SETTINGS)
+        || has_word(value, SETTINGS)
+        || of_run_time(&quantity.metric)
+}
+
+/// Whether a quantity counts failures that are a part of how things work.
+pub fn is_soft(quantity: &Quantity) -> bool {
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    has_word(&quantity.metric, SOFT) || has_word(value, SOFT)
+}
+
+/// Whether a name says that something fails.
+pub fn is_failing(text: &str) -> bool {
+    has_word(text, FAILING)
+}
+
 /// Whether a metric counts work that is done.
 fn is_serving(metric: &str) -> bool {
-    let of_run_time = OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix));
-    !of_run_time && !metric.ends_with("_sum") && has_word(metric, SERVING)
+    !of_run_time(metric) && !metric.ends_with("_sum") && has_word(metric, SERVING)
+}
+
+fn of_run_time(metric: &str) -> bool {
+    OF_RUN_TIME.iter().any(|prefix| metric.starts_with(prefix))
 }
 
 fn is_bookkeeping(metric: &str) -> bool {
@@ -196,12 +320,13 @@ enum Named {
 }
 
 fn named(metric: &str) -> Named {
-    if metric.ends_with("_bucket") || is_bookkeeping(metric) {
+    if is_bookkeeping(metric) {
         return Named::NoSign;
     }
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
     let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
-    match is_kept || is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME) {
+    let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
+    match is_kept || is_named || is_amount(metric) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -225,8 +350,9 @@ fn is_held(metric: &str) -> bool {
     !metric.ends_with("_total") && has_word(metric, HELD)
 }
 
-fn is_sign(text: &str) -> bool {
-    [WAITING, FAILING, SLOWED].iter().any(|words| has_word(text, words))
+/// Whether a word stands in a text that makes what it names a sign of trouble.
+pub fn is_sign(text: &str) -> bool {
+    [WAITING, FAILING, SLOWED, NEVER].iter().any(|words| has_word(text, words))
 }
 
 /// Decides which series are surveyed, and remembers what it found of names and values.
@@ -237,10 +363,20 @@ pub struct SurveyFilter {
 }
 
 impl SurveyFilter {
-    /// Whether any quantity that a series is part of can be a sign. Buckets of histograms are left out:
-    /// their sum and their count are enough.
+    /// Whether any quantity that a series is part of can be a sign. Of the buckets of a histogram it is
+    /// [one](is_tail), beside their sum and count.
     pub fn accepts(&mut self, series: &Labels) -> bool {
         let metric = series.metric();
+        if metric.ends_with(BUCKET) {
+            let named = |metric: &str| match is_job(metric)
+                || is_bookkeeping(metric)
+                || of_run_time(metric)
+            {
+                true => Named::NoSign,
+                false => Named::Sign,
+            };
+            return remembered(&mut self.metrics, metric, named) == Named::Sign && is_tail(series);
+        }
         match remembered(&mut self.metrics, metric, named) {
             Named::Sign => true,
             Named::NoSign => false,
@@ -306,7 +442,8 @@ mod tests {
 
     fn sign(metric: &str, reading: Reading, label: Option<(&str, &str)>) -> Option<Sign> {
         let label = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        sign_of(&Quantity { metric: metric.to_owned(), reading, label, values: Vec::new() })
+        let metric = metric.to_owned();
+        sign_of(&Quantity { metric, reading, label, bound: String::new(), values: Vec::new() })
     }
 
     #[test]
