@@ -7,7 +7,7 @@ mod states;
 mod threads;
 
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature};
-use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 
 /// The declaration of this failure mode.
 pub const MODE: Mode = Mode {
@@ -18,7 +18,7 @@ pub const MODE: Mode = Mode {
     subsumes: &[],
     never_explains: &[],
     needs: &[],
-    metrics: &[memory::RSS, memory::CACHE, memory::START, threads::THREADS, LEADERS],
+    metrics: &[memory::RSS, memory::CACHE, memory::START, threads::THREADS],
     surest: 0.75,
     advice: Advice {
         check: "operator explain of the first finding; the node's log at the onset",

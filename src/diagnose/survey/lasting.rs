@@ -5,7 +5,7 @@ use super::from_start::from_start;
 use super::growing::growing;
 use super::idle::{covered, idle};
 use super::quantity::Reading;
-use super::sign::Sign;
+use super::sign::{Sign, may_be_counter};
 use super::standing_out::{Floor, StandingOut};
 use super::unusual::{Course, Group, Scope, Unusual, scope_of};
 use super::waits::{served, waits};
@@ -46,6 +46,7 @@ impl Group<'_> {
         let Some(&(_, place)) = by_value.first() else { return Vec::new() };
         let of_peers = by_value.get(1).map_or(0.0, |(value, _)| *value);
         let found = from_start(&self.targets[place].track, of_peers, floor.usual);
+        let found = found.filter(|_| !self.stands_still(place));
         let lacking = self.surveyed.len().saturating_sub(self.targets.len());
         self.lasting(Course::High, place, found, |stretch| {
             let levels = self.levels_elsewhere(&[place], stretch).into_iter();
@@ -57,8 +58,17 @@ impl Group<'_> {
     pub(super) fn beyond(&self) -> Vec<Unusual> {
         self.together_from_the_beginning(Course::High, |place| {
             let one = &self.targets[place];
-            beyond(&one.track, limit_of(one.quantity, self.sign, one.beside)?)
+            let found = beyond(&one.track, limit_of(one.quantity, self.sign, one.beside)?);
+            found.filter(|_| !self.stands_still(place))
         })
+    }
+
+    /// Whether failures may have been counted before the first sample, and none since.
+    fn stands_still(&self, place: usize) -> bool {
+        let one = &self.targets[place];
+        let values = || one.track.values();
+        let is_same = values().next().is_some_and(|first| values().all(|value| value == first));
+        self.sign != Sign::Amount && may_be_counter(one.quantity) && is_same
     }
 
     /// Where tasks wait too long from first to last, by how many are done.

@@ -7,7 +7,7 @@ use super::Survey;
 use super::grid::Grid;
 use super::histograms::{Histograms, means, slow};
 use super::quantity::{Quantity, Reading, SurveyedTarget};
-use super::sign::{is_amount, is_now, is_sign, is_waiting, sign_of};
+use super::sign::{is_amount, is_now, is_sign, is_sum_of_amount, is_waiting, sign_of};
 use super::tail::{BOUND, BUCKET};
 use crate::model::{Labels, Sample, Timestamp, is_stale};
 use crate::nodes::target_identity;
@@ -210,7 +210,7 @@ impl TargetSums {
         }
         let of_target = target_identity(labels);
         // How much of something there is, is one number, whatever kinds there are of it.
-        let of_kinds = !is_amount(metric);
+        let of_kinds = !is_amount(metric) && !is_sum_of_amount(metric);
         let is_own = |name: &str, value: &str| {
             !["__name__", BOUND].contains(&name)
                 && (of_kinds || is_sign(value))
@@ -265,7 +265,10 @@ impl TargetSums {
         let mut quantities: Vec<Quantity> = kept
             .iter()
             .flat_map(|((metric, label), sums)| {
-                let readings = sums.values(metric, &self.covered_ms, grid).into_iter();
+                let base = metric.strip_suffix("_count");
+                let is_part = base
+                    .is_some_and(|base| kept.contains_key(&(format!("{base}_sum"), label.clone())));
+                let readings = sums.values(metric, is_part, &self.covered_ms, grid).into_iter();
                 readings.map(|(reading, values)| Quantity {
                     metric: metric.clone(),
                     reading,
@@ -325,8 +328,15 @@ impl Sums {
 
     /// The values of the quantity, read as what its name and its course say it is: as a rate, as a level,
     /// or, where a level cannot be told from a counter, as both. None for the sum of a histogram, which is
-    /// read as a mean. No values where every sample was zero.
-    fn values(&self, metric: &str, covered_ms: &[i64], grid: Grid) -> Vec<(Reading, Vec<f64>)> {
+    /// read as a mean. No values where every sample was zero. A gauge may be called `_count`, unless it `is_part`
+    /// of a histogram.
+    fn values(
+        &self,
+        metric: &str,
+        is_part: bool,
+        covered_ms: &[i64],
+        grid: Grid,
+    ) -> Vec<(Reading, Vec<f64>)> {
         if metric.ends_with("_sum") || metric.ends_with(BUCKET) {
             return Vec::new();
         }
@@ -339,7 +349,9 @@ impl Sums {
             readings.push((Reading::Rate, rates(increase, covered_ms, grid)));
         }
         // TiKV has gauges called `_total`, such as `tikv_worker_pending_task_total`.
-        let may_be_level = !is_counter || metric.ends_with("_total") && is_waiting(metric);
+        let is_count = metric.ends_with("_count") && !is_part && !only_rises;
+        let may_be_level =
+            !is_counter || is_count || metric.ends_with("_total") && is_waiting(metric);
         if may_be_level && (!only_rises || rested) || is_now(metric) {
             let levels = self.steps.iter().flat_map(|steps| steps.level.iter().zip(&steps.seen));
             let levels = levels.map(|(level, seen)| if *seen { *level } else { f64::NAN });
@@ -444,6 +456,39 @@ mod tests {
             "{means:?}"
         );
         assert_eq!(values(&survey, "tikv_wait_seconds_sum", Reading::Rate), [0.0; 0]);
+    }
+
+    #[test]
+    fn observations_beyond_one_bucket_are_counted_and_two_bounds_tell_nothing() {
+        let of = |name: &'static str, bound: Option<&'static str>| {
+            let mut pairs = vec![("__name__", name), ("instance", "a"), ("type", "write")];
+            pairs.extend(bound.map(|bound| (BOUND, bound)));
+            pairs
+        };
+        let count = "tikv_write_duration_seconds_count";
+        let bucket = "tikv_write_duration_seconds_bucket";
+        // Ten a scrape, of which four are slow.
+        let all = series(&of(count, None), |step| 10.0 * step as f64);
+        let fast = series(&of(bucket, Some("1.024")), |step| 6.0 * step as f64);
+        let other = series(&of(bucket, Some("1.5")), |step| 7.0 * step as f64);
+        let metric = "tikv_write_duration_seconds";
+        let survey = surveyed(&[all.clone(), fast.clone()]);
+        let rates = values(&survey, metric, Reading::Slow);
+        assert!(!rates.is_empty(), "{survey:?}");
+        assert!(rates.iter().all(|rate| (rate - 4.0 / 15.0).abs() < 1e-9), "{rates:?}");
+        let shares = values(&survey, metric, Reading::SlowShare);
+        assert!(shares.iter().all(|share| (share - 0.4).abs() < 1e-9), "{shares:?}");
+        let bounds: Vec<&str> = survey.targets[0]
+            .quantities
+            .iter()
+            .filter(|one| one.reading == Reading::Slow)
+            .map(|one| one.bound.as_str())
+            .collect();
+        assert_eq!(bounds, ["1.024"]);
+        for both in [[all.clone(), fast.clone(), other.clone()], [all, other, fast]] {
+            let survey = surveyed(&both);
+            assert_eq!(values(&survey, metric, Reading::Slow), [0.0; 0]);
+        }
     }
 
     #[test]

@@ -208,8 +208,9 @@ const NO_AMOUNT: &[&str] = &[
     "version",
 ];
 
-/// Endings of the names of series that are no gauge.
-const NO_GAUGE: [&str; 4] = ["_total", "_count", "_sum", BUCKET];
+/// Endings of the names of series that are no gauge. TiKV has gauges called `_count`, such as
+/// `raft_engine_log_file_count`; that of a histogram is told from those by its sum.
+const NO_GAUGE: [&str; 3] = ["_total", "_sum", BUCKET];
 
 /// Heartbeats are counted among what PD's schedulers keep, and are no bookkeeping.
 const HEARTBEAT: &str = "heartbeat";
@@ -257,6 +258,11 @@ pub fn is_amount(metric: &str) -> bool {
         && clock_of(metric).is_none()
 }
 
+/// Whether a metric is the sum of a histogram whose count could be taken for an amount without it.
+pub fn is_sum_of_amount(metric: &str) -> bool {
+    metric.strip_suffix("_sum").is_some_and(|base| is_amount(&format!("{base}_count")))
+}
+
 /// Whether a quantity counts what should not be at all.
 pub fn is_never(quantity: &Quantity) -> bool {
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
@@ -287,6 +293,13 @@ pub fn is_of_settings(quantity: &Quantity) -> bool {
 pub fn is_soft(quantity: &Quantity) -> bool {
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
     has_word(&quantity.metric, SOFT) || has_word(value, SOFT)
+}
+
+/// Whether a level may be a counter that counts no more: what fails is counted, and not every counter is called one.
+pub fn may_be_counter(quantity: &Quantity) -> bool {
+    let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    let waits = has_word(&quantity.metric, WAITING) || has_word(value, WAITING);
+    quantity.reading == Reading::Level && !waits && !is_never(quantity)
 }
 
 /// Whether a name says that something fails.
@@ -326,7 +339,7 @@ fn named(metric: &str) -> Named {
     let is_part = metric.ends_with("_sum") || metric.ends_with("_count");
     let is_kept = is_held(metric) || is_of_quota(metric) || clock_of(metric).is_some();
     let is_named = is_sign(metric) || is_serving(metric) || is_part && has_word(metric, TIME);
-    match is_kept || is_named || is_amount(metric) {
+    match is_kept || is_named || is_amount(metric) || is_sum_of_amount(metric) {
         true => Named::Sign,
         false => Named::ByLabels,
     }
@@ -487,6 +500,10 @@ mod tests {
         assert!(surveyed(&[("__name__", "raft_engine_write_duration_seconds_sum")]));
         assert!(surveyed(&[("__name__", "tikv_storage_total"), ("status", "err_timeout")]));
         assert!(!surveyed(&[("__name__", "raft_engine_write_duration_seconds_bucket")]));
+        let bucket = |metric| surveyed(&[("__name__", metric), ("le", "1.024")]);
+        assert!(bucket("raft_engine_write_duration_seconds_bucket"));
+        assert!(!bucket("tikv_engine_compaction_duration_seconds_bucket"), "it is a job");
+        assert!(!bucket("go_gc_pauses_seconds_bucket"));
         assert!(!surveyed(&[("__name__", "tikv_storage_total"), ("instance", "error-1:20180")]));
         assert!(!surveyed(&[("__name__", "pd_scheduler_hot_region"), ("type", "src-failed")]));
         assert!(surveyed(&[("__name__", "pd_scheduler_region_heartbeat"), ("status", "ok")]));

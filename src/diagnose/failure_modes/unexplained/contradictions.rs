@@ -1,14 +1,14 @@
-//! Answers of PD that contradict each other, or what stores count themselves.
+//! Answers of PD that contradict each other.
 //!
-//! Some numbers must agree whatever the load: each region has one leader, and what a store leads PD knows within a
-//! heartbeat of the region, 60 s. Where they differ for minutes, PD decides by a picture that is wrong.
+//! Some numbers must agree whatever the load: each region has one leader, which PD knows within a heartbeat of the
+//! region, 60 s. Where they differ for minutes, regions have no leader, or PD decides by a picture that is wrong.
 
 use crate::diagnose::findings::finding::{FindingKind, Target};
 use crate::diagnose::findings::{Crossing, crossing};
 use crate::diagnose::hypotheses::mode::Claim;
-use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
+use crate::diagnose::hypotheses::observed::ObservedWindow;
 use crate::diagnose::observations::pd_history::StoreHistory;
-use crate::model::{Labels, TimeRange, Timestamp};
+use crate::model::{TimeRange, Timestamp};
 
 /// How long numbers must differ, in milliseconds: five heartbeats of a region.
 const LASTS_MS: i64 = 300_000;
@@ -21,7 +21,7 @@ const SURE: f64 = 0.6;
 
 /// The claims of contradictions that last to the end.
 pub fn claims(observed: &ObservedWindow<'_>) -> Vec<Claim> {
-    without_leader(observed).into_iter().chain(counted_otherwise(observed)).collect()
+    without_leader(observed).into_iter().collect()
 }
 
 fn are_apart(a: u64, b: u64) -> bool {
@@ -69,43 +69,6 @@ fn without_leader(observed: &ObservedWindow<'_>) -> Option<Claim> {
     let text = format!("PD counts {regions} regions, and stores lead {led} of them");
     let read = ("PD /stores leader_count", led.to_string());
     Some(claim(observed, (since, last), Target::cluster(), text, read))
-}
-
-/// A store counts other numbers of leaders or regions than PD does for it.
-fn counted_otherwise(observed: &ObservedWindow<'_>) -> Option<Claim> {
-    let evidence = observed.evidence;
-    let lately = lately(observed);
-    let last = *lately.last()?;
-    let mut target = Target::cluster();
-    let mut texts = Vec::new();
-    for store in &evidence.nodes.stores {
-        let known = store.id.and_then(|id| evidence.pd.stores.get(&id));
-        let (Some(history), Some(instance)) = (known, store.instance.as_deref()) else { continue };
-        for kind in ["leader", "region"] {
-            let of_kind = |labels: &Labels| labels.get("type") == Some(kind);
-            let own = evidence.series.gauge(LEADERS, instance, of_kind);
-            let both = |at: Timestamp| {
-                let listed = history.counts_at(at)?;
-                let listed = if kind == "leader" { listed.leaders } else { listed.regions };
-                Some((listed, own.last_by(at)?.value as u64))
-            };
-            let differs = |at: &Timestamp| both(*at).is_some_and(|(a, b)| are_apart(a, b));
-            if !lately.iter().all(differs) {
-                continue;
-            }
-            let Some((listed, counted)) = both(last) else { continue };
-            let name = store.name();
-            texts.push(format!("{name}: {listed} {kind}s by PD, {counted} by its own count"));
-            if !target.concerns.contains(&name) {
-                target.concerns.push(name);
-            }
-        }
-    }
-    if texts.is_empty() {
-        return None;
-    }
-    let read = ("PD /stores region_count", texts.join("; "));
-    Some(claim(observed, (lately[0], last), target, texts.join("; "), read))
 }
 
 fn claim(
