@@ -21,6 +21,7 @@ mod standing_out;
 mod tail;
 mod unusual;
 mod waits;
+mod words;
 
 pub use falling::falling;
 pub use grid::Grid;

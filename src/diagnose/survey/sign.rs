@@ -11,6 +11,9 @@ use super::clock::{clock, clock_of};
 use super::quantity::{Quantity, Reading};
 use super::quota::is_of_quota;
 use super::tail::{BUCKET, is_tail};
+use super::words::{
+    FAILING, HELD, JOBS, NEVER, NO_AMOUNT, NOW, SERVING, SETTINGS, SLOWED, SOFT, TIME, WAITING,
+};
 use crate::model::Labels;
 
 /// What a quantity is a sign of, when it rises; work is one when it falls.
@@ -34,179 +37,8 @@ pub enum Sign {
     Amount,
 }
 
-/// Words in names of what waits.
-const WAITING: &[&str] = &[
-    "pending",
-    "running",
-    "queue",
-    "wait",
-    "waiting",
-    "backlog",
-    "gap",
-    "lag",
-    "blocked",
-    "inflight",
-    "delayed",
-    "stuck",
-    "waiter",
-    "debt",
-    "backoff",
-    "overdue",
-    "outstanding",
-];
-
-/// Words in names of what fails, is refused or is held back. Codes of gRPC are among them, which stand in
-/// labels as `Unavailable` and `DeadlineExceeded`.
-const FAILING: &[&str] = &[
-    "error",
-    "err",
-    "fail",
-    "failed",
-    "failure",
-    "failures",
-    "reject",
-    "rejected",
-    "full",
-    "timeout",
-    "busy",
-    "stall",
-    "throttle",
-    "throttled",
-    "limited",
-    "dropped",
-    "lost",
-    "missing",
-    "missed",
-    "panic",
-    "abort",
-    "aborted",
-    "exceeded",
-    "exhausted",
-    "overload",
-    "overloaded",
-    "denied",
-    "invalid",
-    "mismatch",
-    "conflict",
-    "deadlock",
-    "retry",
-    "retries",
-    "reconnect",
-    "disconnected",
-    "unreachable",
-    "unavailable",
-    "corrupt",
-    "oom",
-    "killed",
-    "discard",
-    "expired",
-    "unhealth",
-    "unhealthy",
-];
-
-/// Words in names of what should not be at all, not once.
-const NEVER: &[&str] =
-    &["corrupt", "damaged", "disconnected", "down", "missing", "unhealth", "unhealthy"];
-
-/// Words in names of what counts how often something took long. A level of that name is a score or a
-/// trend, which has no zero.
-const SLOWED: &[&str] = &["slow"];
-
-/// Words in names of what takes time.
-const TIME: &[&str] = &["seconds", "secs", "duration", "latency", "micros", "nanos", "ms"];
-
-/// Words in names of what counts the work that is done for others, or the steps of it: calls that are served,
-/// messages, proposals, what is appended and applied. Bytes, keys and compactions are not among them, since
-/// they come in bursts.
-const SERVING: &[&str] = &[
-    "append",
-    "apply",
-    "cmd",
-    "command",
-    "commit",
-    "handle",
-    "handled",
-    "heartbeat",
-    "message",
-    "msg",
-    "proposal",
-    "recv",
-    "request",
-    "stage",
-    "tso",
-    "write",
-];
-
-/// Words in names of what a process holds while it uses it.
-const HELD: &[&str] = &["goroutine", "fd"];
-
-/// Words in names of levels, also where a level only rises: what is waiting now, and how far behind it is.
-const NOW: &[&str] =
-    &["pending", "running", "backlog", "inflight", "outstanding", "gap", "lag", "debt", "oldest"];
-
 /// What the programs' run time counts of itself, whatever it is called.
 const OF_RUN_TIME: [&str; 4] = ["go_", "process_", "promhttp_", "etcd_debugging_"];
-
-/// Words in names of jobs that take as long as there is to do, and of times that are meant to pass. How long a read
-/// of a coprocessor takes, or a lock is waited for, clients decide.
-const JOBS: &[&str] = &[
-    "abnormal",
-    "backup",
-    "checkpoint",
-    "cloud",
-    "compact",
-    "compaction",
-    "coprocessor",
-    "download",
-    "flush",
-    "gc",
-    "import",
-    "ingest",
-    "init",
-    "lifetime",
-    "lock",
-    "operator",
-    "patrol",
-    "restore",
-    "rewrite",
-    "scan",
-    "schedule",
-    "snap",
-    "snapshot",
-];
-
-/// Words in names of numbers that say how something is set, rated, placed or dated, or which one it is: multiples of
-/// them mean nothing, or follow from where regions are.
-const NO_AMOUNT: &[&str] = &[
-    "allocation",
-    "allocator",
-    "available",
-    "capacity",
-    "config",
-    "free",
-    "hot",
-    "id",
-    "info",
-    "leader",
-    "limit",
-    "max",
-    "min",
-    "peer",
-    "quota",
-    "rate",
-    "ratio",
-    "region",
-    "score",
-    "seed",
-    "seq",
-    "store",
-    "threshold",
-    "time",
-    "timestamp",
-    "trend",
-    "ts",
-    "version",
-];
 
 /// Endings of the names of series that are no gauge. TiKV has gauges called `_count`, such as
 /// `raft_engine_log_file_count`; that of a histogram is told from those by its sum.
@@ -268,18 +100,6 @@ pub fn is_never(quantity: &Quantity) -> bool {
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
     has_word(&quantity.metric, NEVER) || has_word(value, NEVER)
 }
-
-/// Words in names of what is set, rated or estimated, and not counted.
-const SETTINGS: &[&str] =
-    &["allocation", "config", "limit", "max", "quota", "score", "threshold", "trend"];
-
-/// Words in names of failures that clients bring about, or that follow wherever leaders move: conflicts of
-/// transactions, requests to the former leader of a region, and reads that a store may not answer by itself, which are
-/// then answered by way of Raft.
-const SOFT: &[&str] = &[
-    "conflict", "deadlock", "discard", "epoch", "expired", "leader", "lease", "limited", "local",
-    "lock", "mismatch", "retry", "retries", "stale",
-];
 
 /// Whether a quantity says how something is set, or is no count.
 pub fn is_of_settings(quantity: &Quantity) -> bool {
