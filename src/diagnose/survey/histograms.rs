@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::quantity::{Quantity, Reading};
-use super::reduction::{Key, Sums};
+use super::sums::{Key, Sums};
 use super::tail::BUCKET;
 
 /// The mean observations of histograms and summaries: of those that have a sum and a count.

@@ -18,6 +18,7 @@ mod quota;
 mod reduction;
 mod sign;
 mod standing_out;
+mod sums;
 mod tail;
 mod unusual;
 mod waits;
