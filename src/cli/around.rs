@@ -23,7 +23,7 @@ use crate::cli::clock;
 use crate::cli::command;
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
-use crate::cli::recording::{Content, content};
+use crate::cli::observed::{Content, content};
 use crate::cli::terminal::remarks::{remark, without_secrets};
 use crate::model::{Event, EventKind, Timestamp, cut, duration_text, parse_duration_ms};
 use crate::record::Stop;

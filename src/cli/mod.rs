@@ -19,6 +19,7 @@ mod hint;
 mod incident_logs;
 mod log_search;
 mod lookup;
+mod observed;
 mod profiling;
 mod pseudonym_key;
 mod recording;

@@ -22,6 +22,7 @@ use crate::cli::config::scraping;
 use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
+use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
@@ -261,7 +262,7 @@ async fn record(
     report(global, &path, &run, ending)?;
     // Of a moment the verdict says what is absent.
     if ending.is_sealed() && !is_moment {
-        recording::refuse_empty(&plan, &path)?;
+        observed::refuse_empty(&plan, &path)?;
     }
     match ending {
         Ending::Abandoned => Err(CliError::Interrupted.into()),

@@ -24,6 +24,7 @@ use crate::cli::exit::CliError;
 use crate::cli::fault_profiles::FaultProfiles;
 use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::log_search;
+use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
@@ -302,7 +303,7 @@ fn conclude(
 ) -> anyhow::Result<()> {
     report(global, last, run, ending)?;
     if ending.is_sealed() {
-        recording::refuse_empty(plan, last)?;
+        observed::refuse_empty(plan, last)?;
     }
     match ending {
         Ending::Sealed => Ok(()),
