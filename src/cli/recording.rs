@@ -11,7 +11,7 @@ use crate::capture::CaptureWriter;
 use crate::cli::clock;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::scraping;
-use crate::cli::config::sources::{PdFound, PrometheusFound};
+use crate::cli::config::sources::{Found, PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
 use crate::model::{
@@ -107,14 +107,13 @@ impl Sources {
     /// # Errors
     ///
     /// Those of [`scraping::scraper`] and [`scraping::settings`].
-    pub fn of(
-        plan: &Plan,
-        pd: Option<PdFound>,
-        prometheus: Option<PrometheusFound>,
-    ) -> anyhow::Result<Self> {
+    pub fn of(plan: &Plan, found: Found) -> anyhow::Result<Self> {
+        let Found { pd, prometheus, silent } = found;
         let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
+        let subject = plan.records_subject().then_some(&plan.subject);
+        let copier = copier.or(silent.map(|silent| silent.copier(&plan.selectors, subject)));
         let scraper = scraping::scraper(&plan.sources, plan.interval)?;
         let settings = match pd.is_some() && plan.settings {
             true => Some(scraping::settings(&plan.sources)?),
@@ -247,11 +246,8 @@ pub async fn history(
 ///
 /// An error where the file cannot be made or opened, and [`CliError::Usage`] where it holds another
 /// cluster.
-pub fn open(
-    plan: &Plan,
-    pd: Option<&PdFound>,
-    prometheus: Option<&PrometheusFound>,
-) -> anyhow::Result<CaptureWriter> {
+pub fn open(plan: &Plan, found: &Found) -> anyhow::Result<CaptureWriter> {
+    let (pd, prometheus) = (found.pd.as_ref(), found.prometheus.as_ref());
     let parent = plan.path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)
         .with_context(|| format!("cannot make {}", escape_path(parent)))?;
@@ -263,7 +259,7 @@ pub fn open(
         cluster_id: pd.and_then(|pd| pd.cluster_id.clone()),
         endpoints: Endpoints {
             pd: pd.map(PdFound::urls).unwrap_or_default(),
-            prometheus: prometheus.map(|found| found.url.clone()),
+            prometheus: found.prometheus_url().map(str::to_owned),
         },
         versions: Versions {
             operator: env!("CARGO_PKG_VERSION").to_owned(),

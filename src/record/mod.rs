@@ -5,6 +5,7 @@
 
 mod clock;
 mod commit;
+mod connection;
 mod copier;
 mod coverage;
 mod error;
@@ -31,6 +32,7 @@ mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use connection::{Connect, Connection};
 pub use copier::Copier;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;

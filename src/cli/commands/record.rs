@@ -19,7 +19,7 @@ use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, RunLock};
 use crate::cli::config::scraping;
-use crate::cli::config::sources::{self, PdFound, PrometheusFound};
+use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::observed;
@@ -229,27 +229,29 @@ async fn record(
 ) -> anyhow::Result<(Ending, CommandEnd)> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    check_history(&plan, pd.as_ref(), prometheus.as_ref())?;
+    let without = if plan.history.is_some() { Without::Ends } else { Without::GoesOn };
+    let found = sources::find(&plan.sources, without, &stop).await?;
+    let (pd, prometheus) = (found.pd.as_ref(), found.prometheus.as_ref());
+    check_history(&plan, pd, prometheus)?;
     let run = plan.run.clone();
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
     let _lock = plan.retention.map(|_| RunLock::take(&global.dir, &run)).transpose()?;
     let mut segments = segments(global, &mut plan, now, &reporter)?;
-    let further = add_further_jobs(&mut plan, prometheus.as_ref(), now).await;
-    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let further = add_further_jobs(&mut plan, prometheus, now).await;
+    let open = || recording::open(&plan, &found);
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
         None => open()?,
     };
     watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
     watchers.further_jobs(&further);
-    warn_of_no_metrics(&plan, prometheus.as_ref(), &watchers);
-    warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
+    warn_of_no_metrics(&plan, &found, &watchers);
+    warn_of_membership(&plan, pd, prometheus, now, &watchers).await;
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
     }
-    let sources = Sources::of(&plan, pd, prometheus)?;
+    let sources = Sources::of(&plan, found)?;
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
@@ -311,8 +313,8 @@ fn check_history(
 }
 
 /// Says that only PD's answers are recorded.
-fn warn_of_no_metrics(plan: &Plan, prometheus: Option<&PrometheusFound>, watchers: &Watchers<'_>) {
-    if prometheus.is_some() || plan.sources.scrape || plan.sources.pd.is_empty() {
+fn warn_of_no_metrics(plan: &Plan, found: &Found, watchers: &Watchers<'_>) {
+    if found.prometheus_url().is_some() || plan.sources.scrape || plan.sources.pd.is_empty() {
         return;
     }
     let text = match plan.history {

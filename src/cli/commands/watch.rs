@@ -19,7 +19,7 @@ use crate::cli::config::file::ConfigFile;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
-use crate::cli::config::sources::{self, PdFound};
+use crate::cli::config::sources::{self, PdFound, Without};
 use crate::cli::exit::CliError;
 use crate::cli::fault_profiles::FaultProfiles;
 use crate::cli::incident_logs::IncidentLogs;
@@ -233,11 +233,11 @@ struct Watched {
 async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
+    let found = sources::find(&plan.sources, Without::GoesOn, &stop).await?;
+    let further = add_further_jobs(&mut plan, found.prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let (askers, answers) = askers(&plan, &watched, pd.as_ref(), (&stop, &reporter))?;
+    let (askers, answers) = askers(&plan, &watched, found.pd.as_ref(), (&stop, &reporter))?;
     let Watched { run, retention, segment, notified, occasion, .. } = watched;
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
@@ -249,12 +249,12 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         Arc::clone(&incident),
         askers.beside(listener),
     );
-    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let open = || recording::open(&plan, &found);
     let mut writer = retention::open_making_room(&mut segments, open)?;
     askers.resume(&plan.path)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
-    let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
-    let sources = Sources::of(&plan, pd, prometheus)?;
+    let clock_offset = recording::clock_offset(&plan, found.prometheus.as_ref());
+    let sources = Sources::of(&plan, found)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
     writer = copy_past(&plan, writer, &sources, &stop, &watchers).await?;
@@ -320,7 +320,9 @@ async fn copy_past(
     stop: &Receiver<Stop>,
     watchers: &Watchers<'_>,
 ) -> anyhow::Result<CaptureWriter> {
-    let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) else {
+    // One that does not answer now is copied from now on, once it does.
+    let copier = sources.copier.as_ref().filter(|copier| copier.is_connected());
+    let Some((copier, range)) = copier.zip(past(&writer, clock::now())) else {
         return Ok(writer);
     };
     let (writer, ending) = recording::history(plan, writer, copier, range, stop, watchers).await?;

@@ -122,6 +122,14 @@ pub struct Plan {
     pub retention: Option<Retention>,
 }
 
+impl Plan {
+    /// Whether all that the subject knows is copied out of Prometheus.
+    pub fn records_subject(&self) -> bool {
+        let by_default = self.subject.selectors();
+        !by_default.is_empty() && by_default.iter().all(|one| self.selectors.contains(one))
+    }
+}
+
 /// The live part of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Live {
