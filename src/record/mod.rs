@@ -34,6 +34,7 @@ mod subject;
 pub use clock::Clock;
 pub use connection::{Connect, Connection};
 pub use copier::Copier;
+pub use coverage::Cause;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};

@@ -131,6 +131,9 @@ impl<'a> RecordingState<'a> {
         for member in pd_sampling::sources(pd.members()) {
             self.coverage.expect(member, self.member_allowance_ms, self.started);
         }
+        for (member, cause) in pd.failures() {
+            self.coverage.know_failure(&Source::PdMember(member.clone()), cause.clone());
+        }
     }
 
     /// Reads the clocks, and commits what follows from the time that has passed: an event where the wall

@@ -18,7 +18,7 @@ use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
 use crate::cli::config::tiup;
 use crate::cli::exit::{self, CliError};
-use crate::cli::source_fix::source_fix;
+use crate::cli::source_fix::{pd_fix, source_fix};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock};
 use crate::diagnose::median;
@@ -179,14 +179,18 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
     Ok(checks)
 }
 
-/// The check of a server that knows no list of members.
-fn no_member(what: String, is_prometheus: bool) -> Check {
+/// The check of a server that gives no list of members, since it is another one.
+fn no_member(what: String, error: &SourceError, is_prometheus: bool) -> Check {
     if is_prometheus {
         let fix =
             "give this URL to --prometheus, and a client URL of PD, usually port 2379, to --pd";
         return Check::fail(what, "this is a Prometheus and not PD", fix);
     }
-    Check::fail(what, "this is not PD", "give a client URL of PD, usually port 2379, to --pd")
+    let found = match error {
+        SourceError::Malformed { why, .. } => why,
+        _ => "this is not PD",
+    };
+    Check::fail(what, found, pd_fix(error).unwrap_or("see the server's log"))
 }
 
 /// The check of a member that gives no list of members.
@@ -216,9 +220,9 @@ async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
                 leader = leader.or(members_view(&answer.body).and_then(|view| view.leader));
                 Check::ok(what, format!("answers in {} ms", answer.elapsed.as_millis() + 1))
             }
-            Err(SourceError::Status { status: 404, .. }) => {
-                no_member(what, is_prometheus(member, options).await)
-            }
+            Err(
+                error @ (SourceError::Status { status: 404, .. } | SourceError::Malformed { .. }),
+            ) => no_member(what, &error, is_prometheus(member, options).await),
             Err(error) => silent_member(what, &error),
         });
     }

@@ -12,15 +12,15 @@ use crate::cli::clock;
 use crate::cli::config::file::SourceArgs;
 use crate::cli::config::further_jobs::further_jobs;
 use crate::cli::exit::CliError;
-use crate::cli::source_fix::source_fix;
+use crate::cli::source_fix::{pd_fix, source_fix};
 use crate::cli::terminal::remarks::{self, remark};
 use crate::model::{ClockOffset, PdAnswer, Timestamp, escape};
 use crate::pd::{
     CLUSTER, CONFIG, MEMBERS, Member, PdCadence, PdRequest, PdSchedule, VERSION, cluster_id,
-    metric_storage, version,
+    lists_members, metric_storage, version, without_userinfo,
 };
 use crate::record::pd_sampler::PdSampler;
-use crate::record::{Connect, Connection, Copier, Stop, Subject};
+use crate::record::{Cause, Connect, Connection, Copier, Stop, Subject};
 use crate::source::{
     Addresses, Discovered, HttpAnswer, MEMBERS_AT_ONCE, PdClient, PrometheusClient, ReadMode,
     Selector, SourceError, public_url,
@@ -45,6 +45,8 @@ pub struct PdFound {
     pub version: Option<String>,
     /// The URL of the metric storage in PD's configuration.
     pub metric_storage: Option<String>,
+    /// Why members did not answer, by their names.
+    failures: BTreeMap<String, Cause>,
     started: Timestamp,
 }
 
@@ -58,7 +60,7 @@ impl PdFound {
     pub fn into_sampler(self) -> PdSampler {
         let schedule = PdSchedule::new(PdCadence::default(), self.started);
         let found = Discovered { members: self.members, addresses: self.addresses };
-        PdSampler::new(self.sampling_client, found, schedule)
+        PdSampler::new(self.sampling_client, found, schedule).knowing(self.failures)
     }
 
     /// Sends one request to one member.
@@ -71,8 +73,8 @@ impl PdFound {
         self.answers(path).collect().await
     }
 
-    /// Asks every member for the list of members, a few at a time: the answers, or why there are none. They
-    /// are in the members' order.
+    /// Asks every member for the list of members, a few at a time: the answers, or why there are none, also
+    /// where another server answers. They are in the members' order.
     pub async fn reach_all(&self) -> Vec<Result<HttpAnswer, SourceError>> {
         let request = PdRequest::get(MEMBERS);
         let asked = stream::iter(&self.members).map(|member| self.reach(member, &request));
@@ -80,8 +82,12 @@ impl PdFound {
     }
 
     async fn reach(&self, member: &Member, request: &PdRequest) -> Result<HttpAnswer, SourceError> {
-        let answer = self.client.exchange(member, request).await?;
-        answer.into_success(&member.url)
+        let answer = self.client.exchange(member, request).await?.into_success(&member.url)?;
+        if lists_members(&answer.body) {
+            return Ok(answer);
+        }
+        let why = format!("this is not PD: {MEMBERS} is no list of members");
+        Err(SourceError::Malformed { url: member.public_url(), why })
     }
 
     fn answers<'a>(&'a self, path: &'a str) -> impl Stream<Item = PdAnswer> + 'a {
@@ -205,8 +211,8 @@ pub async fn find(
     stop: &watch::Receiver<Stop>,
 ) -> anyhow::Result<Found> {
     let finding = async {
-        let pd = find_pd(args, clock::now()).await?;
-        if let Some(pd) = pd.as_ref().filter(|pd| pd.addresses == Addresses::Unlisted) {
+        let mut pd = find_pd(args, clock::now()).await?;
+        if let Some(pd) = pd.as_mut().filter(|pd| pd.addresses == Addresses::Unlisted) {
             warn_of_silence(pd).await;
         }
         let Some(client) = prometheus_client(args, pd.as_ref())? else {
@@ -255,10 +261,13 @@ fn warn_of_silent_prometheus(error: &SourceError) {
 
 /// Says of each given URL of a PD that lists no members why it does not, and what to do about it: the recording
 /// goes on and shows a cluster that is down.
-async fn warn_of_silence(pd: &PdFound) {
-    for (member, answer) in pd.members.iter().zip(pd.reach_all().await) {
+async fn warn_of_silence(pd: &mut PdFound) {
+    let answers = pd.reach_all().await;
+    for (member, answer) in pd.members.iter().zip(answers) {
         let Err(error) = answer else { continue };
-        let fix = source_fix(&error).map(|fix| format!("; {fix}")).unwrap_or_default();
+        let cause = (error.gap_reason(), without_userinfo(&error.to_string()));
+        pd.failures.insert(member.name.clone(), cause);
+        let fix = pd_fix(&error).map(|fix| format!("; {fix}")).unwrap_or_default();
         remark(&format!(
             "warning: PD {}: {}{fix}",
             escape(&member.name),
@@ -290,6 +299,7 @@ pub async fn find_pd(args: &SourceArgs, now: Timestamp) -> anyhow::Result<Option
         cluster_id: None,
         version: None,
         metric_storage: None,
+        failures: BTreeMap::new(),
         started: now,
     };
     let storage = async {
