@@ -7,6 +7,7 @@ mod around;
 mod askers;
 mod asking;
 mod attaching;
+mod before;
 mod clock;
 mod command;
 mod commands;

@@ -1,46 +1,54 @@
 //! What a recording has observed of its sources, read from its capture.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::capture::{CaptureReader, EVERY_ANSWER};
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
 use crate::diagnose::counted;
-use crate::model::escape_path;
+use crate::model::{Source, escape_path};
 use crate::record;
 
-/// Whether a capture holds anything but the recorder's own metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Samples, or an answer of PD.
-    Something,
-    /// Neither.
-    Nothing {
-        /// How many requests to PD there were, all of which failed.
-        asked: u64,
-    },
+/// What a capture holds of its sources, the recorder's own metrics aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether there are samples.
+    pub has_samples: bool,
+    /// How many requests to PD there were.
+    pub asked: u64,
+    /// Whether any of them succeeded.
+    pub pd_answered: bool,
+    /// The sources of which something is missing.
+    pub gaps: BTreeSet<Source>,
 }
 
-/// Looks for samples and for answers of PD.
-///
-/// # Errors
-///
-/// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
-pub fn content(reader: &CaptureReader) -> anyhow::Result<Content> {
-    // A run-in without what it leads to is nothing.
-    if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
-        return Ok(Content::Nothing { asked: 0 });
+impl Observed {
+    /// Looks for samples, for answers of PD and for gaps.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
+    pub fn of(reader: &CaptureReader) -> anyhow::Result<Self> {
+        let gaps = reader.gaps()?.into_iter().map(|gap| gap.source).collect();
+        let mut observed = Self { gaps, ..Self::default() };
+        // A run-in without what it leads to is nothing.
+        if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
+            return Ok(observed);
+        }
+        observed.has_samples = reader.metrics().iter().any(|one| !record::is_own_metric(one));
+        reader.visit_pd_answers(EVERY_ANSWER, |answer| {
+            observed.asked += 1;
+            observed.pd_answered |= answer.success().is_some();
+            Ok(())
+        })?;
+        Ok(observed)
     }
-    if reader.metrics().iter().any(|metric| !record::is_own_metric(metric)) {
-        return Ok(Content::Something);
+
+    /// Whether there is neither a sample nor an answer.
+    pub fn is_nothing(&self) -> bool {
+        !self.has_samples && !self.pd_answered
     }
-    let (mut asked, mut answered) = (0, 0);
-    reader.visit_pd_answers(EVERY_ANSWER, |answer| {
-        asked += 1;
-        answered += u64::from(answer.success().is_some());
-        Ok(())
-    })?;
-    Ok(if answered > 0 { Content::Something } else { Content::Nothing { asked } })
 }
 
 /// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
@@ -52,13 +60,15 @@ pub fn content(reader: &CaptureReader) -> anyhow::Result<Content> {
 /// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
 pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
     let reader = CaptureReader::open(path)?;
-    let Content::Nothing { asked } = content(&reader)? else { return Ok(()) };
-    if asked > 0 {
-        let requests = counted(asked, "request");
-        let why = format!("none of {requests} to PD succeeded");
+    let observed = Observed::of(&reader)?;
+    if !observed.is_nothing() {
+        return Ok(());
+    }
+    if observed.asked > 0 {
+        let why = none_succeeded(observed.asked);
         return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
     }
-    if !reader.gaps()?.is_empty() {
+    if !observed.gaps.is_empty() {
         return Ok(());
     }
     if plan.sources.scrape {
@@ -71,4 +81,9 @@ pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
         false => format!("no samples of {}", selectors.join(", ")),
     };
     Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
+}
+
+/// That requests to PD were of no use, for a person.
+pub fn none_succeeded(asked: u64) -> String {
+    format!("none of {} to PD succeeded", counted(asked, "request"))
 }

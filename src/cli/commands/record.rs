@@ -13,6 +13,7 @@ use super::replay::ReplayArgs;
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
 use crate::cli::attaching;
+use crate::cli::before::Expected;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
@@ -26,8 +27,9 @@ use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock};
-use crate::model::{RunName, Timestamp, escape, escape_path};
+use crate::model::{RunName, Timestamp, escape, escape_path, shell_word};
 use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Stop, Succession};
 use crate::report;
@@ -76,7 +78,8 @@ are held in memory up to 16 MiB, the rest is a gap, and recording goes on when t
 With a command after --, the recording goes on for --before, runs the command and goes on for \
 --after. When the command began, what it printed and how it ended stands on the timeline; the \
 verdict is printed, and its exit code returned, or 12 where the command failed and 130 where it \
-was interrupted. The capture is sealed in any case.
+was interrupted. The capture is sealed in any case. Where no source could be observed before, the \
+command is not run, and the exit code is 13.
 
 With --once every member of PD is asked for everything once, and of each series the last sample \
 of the past five minutes is copied. The verdict is printed, and its exit code returned.
@@ -196,11 +199,17 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     if !is_judged {
         return Ok(Code::Ok);
     }
+    let replay = format!("operator replay {}", shell_word(&path.to_string_lossy()));
     let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
     Ok(match end {
         CommandEnd::Succeeded => verdict,
-        CommandEnd::Failed => Code::CommandFailed,
-        CommandEnd::Interrupted => Code::Interrupted,
+        CommandEnd::Failed(how) => {
+            let code = Code::CommandFailed;
+            let sealed = "the recording is sealed and whole";
+            remark(&format!("exit {}: {how}; {sealed}: {replay}", code as u8));
+            code
+        }
+        CommandEnd::Interrupted | CommandEnd::NotRun(_) => Code::Interrupted,
     })
 }
 
@@ -251,17 +260,21 @@ async fn record(
     for log in &plan.pd_logs {
         import(&mut writer, log, now, &watchers.reporter())?;
     }
+    let expected = expected(&plan, &found);
     let sources = Sources::of(&plan, found)?;
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
     let recorded = (writer, sources, followers);
-    let (ending, end) = follow(course, &plan, recorded, stop, &watchers).await;
+    let (ending, end) = follow((course, expected), &plan, recorded, stop, &watchers).await;
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
     let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
     report(global, &path, &run, ending)?;
+    if let CommandEnd::NotRun(why) = end {
+        return Err(CliError::CommandNotRun(why).into());
+    }
     // Of a moment the verdict says what is absent.
     if ending.is_sealed() && !is_moment {
         observed::refuse_empty(&plan, &path)?;
@@ -274,7 +287,7 @@ async fn record(
 
 /// Records as long as the course says. How the recording ended, and the command.
 async fn follow(
-    course: Course,
+    (course, expected): (Course, Expected),
     plan: &Plan,
     (writer, sources, followers): (CaptureWriter, Sources, Followers),
     stop: watch::Receiver<Stop>,
@@ -291,11 +304,22 @@ async fn follow(
         }
         Course::Around(around) => {
             let (told, recording_stop) = around::recording_stop();
-            let command = around.run(plan.path.clone(), stop, told);
+            let command = around.run(plan.path.clone(), expected, stop, told);
             let all = recording::phases(plan, writer, sources, recording_stop, watchers, followers);
             around::beside(all, command).await
         }
     }
+}
+
+/// What a recording with these sources is to observe.
+fn expected(plan: &Plan, found: &Found) -> Expected {
+    let samples = match plan.sources.scrape {
+        true => Some("what is scraped".to_owned()),
+        false => found.prometheus_url().map(|url| format!("Prometheus {url}")),
+    };
+    let pd_answers = found.pd.as_ref().is_some_and(|pd| pd.addresses != Addresses::Unlisted);
+    let has_answered = pd_answers || found.prometheus.is_some();
+    Expected { pd: found.pd.is_some(), samples, has_answered }
 }
 
 /// Refuses to copy the past where PD answers and names no Prometheus of which it could be copied.
