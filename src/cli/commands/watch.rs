@@ -26,12 +26,13 @@ use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::log_search;
 use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
+use crate::cli::source_fix::alertmanager_fix;
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path,
+    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape, escape_path,
     parse_duration_ms,
 };
 use crate::record::{
@@ -79,7 +80,8 @@ runs at a time; while it does, the newest verdict waits. One that takes longer t
 --alertmanager posts each fault to Alertmanager's API (v2) as the alert `operator_fault` with \
 the labels mode, target, run and severity (critical), and the evidence, the capture's name, the \
 confidence and what to do as annotations. It is posted again every minute and as resolved when \
-the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
+the fault ends; a fault that is over at once fires for two minutes. At the start, Alertmanager is \
+asked for its version, so that one that does not answer is known before there is a fault. When the watch ends, \
 Alertmanager ends it after `resolve_timeout`.
 
 With --logs, the nodes that a fault names are asked for their logs as soon as it is told, eight at \
@@ -239,6 +241,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let incident = Arc::new(Mutex::new(Incident::default()));
     let (askers, answers) = askers(&plan, &watched, found.pd.as_ref(), (&stop, &reporter))?;
     let Watched { run, retention, segment, notified, occasion, .. } = watched;
+    check_alertmanager(&notified, &reporter);
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
     let mut segments = Segments::new(
@@ -292,6 +295,19 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
     askers.finish(&last);
     conclude(global, &plan, (&last, &run), ending)
+}
+
+/// Says that an Alertmanager does not answer or is none, which is known before there is a fault to post. The
+/// recording does not wait for that.
+fn check_alertmanager(notified: &Notified, reporter: &Arc<Mutex<Reporter>>) {
+    let Some(alertmanager) = notified.alertmanager.clone() else { return };
+    let reporter = Arc::clone(reporter);
+    tokio::spawn(async move {
+        if let Err(error) = alertmanager.version().await {
+            let (text, fix) = (error.to_string(), alertmanager_fix(&error));
+            lock(&reporter).warn(&format!("warning: --alertmanager: {}; {fix}", escape(&text)));
+        }
+    });
 }
 
 /// Says how the watch ended, and of which capture.

@@ -186,6 +186,14 @@ impl Reporter {
         }
     }
 
+    /// Prints a warning on stderr in every form, without disturbing the status line.
+    pub fn warn(&self, text: &str) {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| remark(text)),
+            Display::Plain | Display::Quiet | Display::Json => remark(text),
+        }
+    }
+
     /// Prints a line of text on stdout, without disturbing the status line.
     ///
     /// # Errors
