@@ -1,5 +1,6 @@
 //! Carries out a plan for `record` and `watch`: opens the capture, copies the past, then records live.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,13 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
-use crate::capture::CaptureWriter;
+use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::clock;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::scraping;
 use crate::cli::config::sources::{Found, PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
+use crate::cli::terminal::remarks::remark;
 use crate::model::{
     ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
@@ -240,6 +242,31 @@ pub async fn history(
     Ok(copied.await?)
 }
 
+/// What the capture at `path` holds; `None` where there is none.
+pub fn held(path: &Path) -> Option<TimeRange> {
+    path.exists().then(|| CaptureReader::open(path).ok()).flatten().map(|reader| reader.window())
+}
+
+/// Says that a capture is continued from other endpoints than it was recorded of. Where both clusters are known, they
+/// are the same here.
+fn warn_of_other_endpoints(before: &RunMeta, now: &RunMeta) {
+    let urls = |meta: &RunMeta| -> BTreeSet<String> {
+        meta.endpoints.pd.values().chain(&meta.endpoints.prometheus).cloned().collect()
+    };
+    let (held, asked) = (urls(before), urls(now));
+    let is_known = before.cluster_id.is_some() && now.cluster_id.is_some();
+    if is_known || held.is_empty() || asked.is_empty() || !held.is_disjoint(&asked) {
+        return;
+    }
+    let text = |urls: BTreeSet<String>| urls.into_iter().collect::<Vec<_>>().join(", ");
+    remark(&format!(
+        "warning: {} was recorded of {}, and now it is of {}: if that is another cluster, stop and record under another --run",
+        before.run,
+        text(held),
+        text(asked)
+    ));
+}
+
 /// Creates the capture, or opens an existing one to continue it.
 ///
 /// # Errors
@@ -290,6 +317,7 @@ pub fn open(plan: &Plan, found: &Found) -> anyhow::Result<CaptureWriter> {
         );
         return Err(CliError::Usage(text).into());
     }
+    warn_of_other_endpoints(&before, &meta);
     meta = resumed(before, meta);
     writer.set_meta(meta);
     Ok(writer)

@@ -29,7 +29,7 @@ use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock};
-use crate::model::{RunName, Timestamp, escape, escape_path, shell_word};
+use crate::model::{RunName, TimeRange, Timestamp, escape, escape_path, shell_word};
 use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Stop, Succession};
 use crate::report;
@@ -248,12 +248,13 @@ async fn record(
     let _lock = plan.retention.map(|_| RunLock::take(&global.dir, &run)).transpose()?;
     let mut segments = segments(global, &mut plan, now, &reporter)?;
     let further = add_further_jobs(&mut plan, prometheus, now).await;
+    let held = recording::held(&plan.path);
     let open = || recording::open(&plan, &found);
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
         None => open()?,
     };
-    watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
+    watchers.reporter().line(&beginning(&plan, &run, held));
     watchers.further_jobs(&further);
     warn_of_no_metrics(&plan, &found, &watchers);
     warn_of_membership(&plan, pd, prometheus, now, &watchers).await;
@@ -307,6 +308,20 @@ async fn follow(
             let command = around.run(plan.path.clone(), expected, stop, told);
             let all = recording::phases(plan, writer, sources, recording_stop, watchers, followers);
             around::beside(all, command).await
+        }
+    }
+}
+
+/// That a recording begins or, where its capture holds this range already, goes on.
+fn beginning(plan: &Plan, run: &RunName, held: Option<TimeRange>) -> String {
+    let path = escape_path(&plan.path);
+    match held {
+        None => format!("recording {run} into {path}"),
+        Some(held) if held.is_empty() => {
+            format!("continuing {run} in {path}, which holds nothing yet")
+        }
+        Some(held) => {
+            format!("continuing {run} in {path}, which holds {}", report::range_text(held))
         }
     }
 }
