@@ -311,7 +311,7 @@ fn the_program_records_the_window_of_a_real_server() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let (estimate, first) = said.split_once(" of history").expect("an estimate comes first");
-    assert!(estimate.contains(" samples of 3") && first.contains(" % "), "{said}");
+    assert!(estimate.contains(" samples of 3") && first.contains(" samples of "), "{said}");
     let opened = |run: &str| {
         let path = scene.scratch.path().join(format!("captures/{run}.capture"));
         CaptureReader::open(&path).expect("the capture opens")

@@ -259,7 +259,7 @@ async fn record(
     warn_of_no_metrics(&plan, &found, &watchers);
     warn_of_membership(&plan, pd, prometheus, now, &watchers).await;
     for log in &plan.pd_logs {
-        import(&mut writer, log, now, &watchers.reporter())?;
+        import(&mut writer, log, now, &mut watchers.reporter())?;
     }
     let expected = expected(&plan, &found);
     let sources = Sources::of(&plan, found)?;
@@ -405,7 +405,7 @@ fn import(
     writer: &mut CaptureWriter,
     path: &Path,
     now: Timestamp,
-    reporter: &Reporter,
+    reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let cannot = || format!("cannot read {}", escape_path(path));
     let file = File::open(path).with_context(cannot)?;
@@ -414,6 +414,7 @@ fn import(
         None => record::import_pd_log(writer, file)?,
     };
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
+    reporter.imported(written);
     let left_out = match broken {
         0 => String::new(),
         broken => format!(", {} broken lines left out as gaps", report::count(broken)),
