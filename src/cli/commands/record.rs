@@ -51,7 +51,8 @@ Examples:
   operator record --pd http://pd0:2379 --scrape
       where there is no Prometheus
   operator record --tiup prod                  a cluster that TiUP deployed
-  operator record --run chaos-11 --before 3m --after 5m -- ./break.sh
+  operator record --run chaos-11 --pd http://pd0:2379 --before 3m --after 5m \\
+      -- ./break.sh
       a run around a command
 
 With --scrape no Prometheus is needed: the metrics of the members and stores that PD lists are \

@@ -36,7 +36,7 @@ pub const RECORDING: &str = "Recording";
 /// Arguments of whatever records live: `record` and `watch`.
 #[derive(Debug, Default, Args)]
 pub struct LiveArgs {
-    /// Name of the run; without it, `watch`, or of `record` one from the subject and the time
+    /// Name of the run. Without it, `watch` calls it `watch`, and `record` by the subject and the time
     #[arg(long, value_name = "NAME", help_heading = RECORDING)]
     pub run: Option<String>,
     #[command(flatten)]
