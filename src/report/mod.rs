@@ -15,6 +15,7 @@ mod metric_list;
 mod missing;
 mod nodes_text;
 mod page;
+mod placed;
 mod plot;
 mod profile_text;
 mod prompt_text;
