@@ -3,6 +3,7 @@
 mod alertmanager;
 mod logs;
 mod playback;
+mod profiles;
 mod program;
 
 use std::convert::Infallible;
