@@ -42,17 +42,23 @@ struct VersionInfo {
 }
 
 impl Alertmanager {
-    /// The Alertmanager at a base URL, such as `http://alertmanager:9093`, reached with these options. Without a
-    /// scheme, it is `http`.
+    /// The Alertmanager at a base URL, such as `http://alertmanager:9093`, reached with these options. A host and a
+    /// port without a scheme are reached by `http`.
     ///
     /// # Errors
     ///
     /// [`SourceError::Options`] where no client can be made of these options, or `base` is no URL of HTTP.
     pub fn new(base: &str, options: &HttpOptions) -> Result<Self, SourceError> {
         let base = base.trim().trim_end_matches('/');
-        let base = match base.contains("://") {
-            true => base.to_owned(),
-            false => format!("http://{base}"),
+        let base = match (base.contains("://"), has_port(base)) {
+            (true, _) => base.to_owned(),
+            (false, true) => format!("http://{base}"),
+            (false, false) => {
+                let whole = public_url(&format!("http://{base}"));
+                let whole = whole.trim_end_matches('/');
+                let given = whole.trim_start_matches("http://");
+                return Err(SourceError::Options(format!("{given:?} is not a URL: write {whole}")));
+            }
         };
         http_url(&base)?;
         let alerts = Webhook::new(&format!("{base}{ALERTS}"), options)?;
@@ -97,17 +103,25 @@ impl Alertmanager {
     }
 }
 
+/// Whether a text without a scheme names a port after its host.
+fn has_port(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    host.rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_url_needs_no_scheme() {
+    fn a_host_with_a_port_needs_no_scheme() {
         let base = |text| Some(Alertmanager::new(text, &HttpOptions::default()).ok()?.base);
         assert_eq!(base("127.0.0.1:9093").as_deref(), Some("http://127.0.0.1:9093"));
         assert_eq!(base("localhost:9093/").as_deref(), Some("http://localhost:9093"));
         assert_eq!(base("https://am/x/").as_deref(), Some("https://am/x"));
-        assert_eq!(base("unix://socket"), None);
-        assert_eq!(base(""), None);
+        for refused in ["unix://socket", "", "foo", ":9093", "foo:bar"] {
+            assert_eq!(base(refused), None, "{refused}");
+        }
     }
 }
