@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio::time::{sleep, timeout};
 
-use crate::capture::{self, CaptureReader};
+use crate::capture;
+use crate::cli::before::{Before, Expected};
 use crate::cli::clock;
 use crate::cli::command;
 use crate::cli::config::plan::Plan;
 use crate::cli::exit::CliError;
-use crate::cli::recording::{Content, content};
 use crate::cli::terminal::remarks::{remark, without_secrets};
 use crate::model::{Event, EventKind, Timestamp, cut, duration_text, parse_duration_ms};
 use crate::record::Stop;
@@ -39,16 +39,6 @@ const LINE_BYTES: u64 = 4_096;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long output is waited for after the command ended: what it started may hold the pipe open.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
-
-/// After how long something must have been observed: the sources are asked at once, and Prometheus scrapes
-/// every quarter of a minute in most places.
-const LEAST_BEFORE: Duration = Duration::from_secs(30);
-
-/// Whether nothing but the recorder itself is in a capture; one that cannot be read is left to its writer.
-fn observes_nothing(path: &Path) -> bool {
-    let content = CaptureReader::open(path).map_err(Into::into).and_then(|one| content(&one));
-    matches!(content, Ok(Content::Nothing { .. }))
-}
 
 /// A command, and how long is recorded before and after it.
 #[derive(Debug, Args)]
@@ -73,14 +63,16 @@ pub struct Around {
 }
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandEnd {
     /// It ended with exit code 0.
     Succeeded,
-    /// It ended otherwise, or could not be started.
-    Failed,
+    /// It ended otherwise, or could not be started: the command, and how it ended.
+    Failed(String),
     /// The recording was stopped before it ended, or before it began.
     Interrupted,
+    /// It was not run, since nothing could be observed before: that, and why.
+    NotRun(String),
 }
 
 impl AroundArgs {
@@ -118,15 +110,17 @@ impl Around {
         Err(CliError::Usage(text.to_owned()))
     }
 
-    /// Runs the command while the capture at `path` is recorded. `user` says when the user wants to stop.
-    /// `recording` is told to stop once enough was recorded after the command.
+    /// Runs the command while the capture at `path` is recorded, unless nothing of what is `expected` was observed
+    /// before. `user` says when the user wants to stop. `recording` is told to stop once enough was recorded after
+    /// the command.
     pub async fn run(
         self,
         path: PathBuf,
+        expected: Expected,
         user: Receiver<Stop>,
         recording: Sender<Stop>,
     ) -> CommandEnd {
-        let end = self.run_between(&path, &user).await;
+        let end = self.run_between(&path, &expected, &user).await;
         recording.send_replace((*user.borrow()).max(Stop::AfterTick));
         // A second signal of the user's still makes the recording leave at once.
         tokio::spawn(async move {
@@ -138,16 +132,35 @@ impl Around {
         end
     }
 
-    async fn run_between(&self, path: &Path, user: &Receiver<Stop>) -> CommandEnd {
+    async fn run_between(
+        &self,
+        path: &Path,
+        expected: &Expected,
+        user: &Receiver<Stop>,
+    ) -> CommandEnd {
         if clock::unless_stopped(user, sleep(self.before)).await.is_none() {
             remark("stopped before the command was to begin, so it was not run");
             let at = clock::now();
             put(path, vec![event(at, format!("was not run: {}", self.name()))]).await;
             return CommandEnd::Interrupted;
         }
-        if self.before >= LEAST_BEFORE && observes_nothing(path) {
-            remark("nothing was observed so far, so the command is not run");
-            return CommandEnd::Interrupted;
+        let name = self.name();
+        let before = duration_text(i64::try_from(self.before.as_millis()).unwrap_or(i64::MAX));
+        match expected.seen_in(path, self.before) {
+            Before::Observed => {}
+            Before::InPart(missing) => {
+                let text = format!(
+                    "warning: {missing} in the {before} before; {name} is run all the same"
+                );
+                remark(&text);
+            }
+            Before::Nothing(why) => {
+                put(path, vec![event(clock::now(), format!("was not run: {name}"))]).await;
+                let text = "nothing could be observed in the";
+                return CommandEnd::NotRun(format!(
+                    "{text} {before} before, so that {name} was not run: {why}"
+                ));
+            }
         }
         let end = self.run_command(path, user).await;
         if end != CommandEnd::Interrupted
@@ -167,8 +180,9 @@ impl Around {
             Ok(started) => started,
             Err(error) => {
                 remark(&format!("cannot run the command: {error}"));
-                put(path, vec![event(began, format!("could not be started: {error}"))]).await;
-                return CommandEnd::Failed;
+                let how = format!("could not be started: {error}");
+                put(path, vec![event(began, how.clone())]).await;
+                return CommandEnd::Failed(format!("{name} {how}"));
             }
         };
         let (status, is_stopped) = match clock::unless_stopped(user, group.ended()).await {
@@ -188,7 +202,7 @@ impl Around {
         match status {
             _ if is_stopped => CommandEnd::Interrupted,
             Some(status) if status.success() => CommandEnd::Succeeded,
-            _ => CommandEnd::Failed,
+            _ => CommandEnd::Failed(format!("{name} {how}")),
         }
     }
 

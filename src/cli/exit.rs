@@ -128,6 +128,9 @@ pub enum CliError {
         /// What was asked for and not there.
         why: String,
     },
+    /// Nothing could be observed before the command of a recording was to run; the text says why.
+    #[error("{0}")]
+    CommandNotRun(String),
     /// Fewer captures were judged right than asked for.
     #[error(
         "{right} of {scored} captures have the right first cause, and --at-least asks for {bound}"
@@ -256,7 +259,7 @@ fn code_of_cli(error: &CliError) -> Code {
         CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
             Code::Mismatch
         }
-        CliError::NothingRecorded { .. } => Code::NothingRecorded,
+        CliError::NothingRecorded { .. } | CliError::CommandNotRun(_) => Code::NothingRecorded,
         CliError::EndedEarly { .. } => Code::EndedEarly,
         CliError::DoctorFailed(_) | CliError::Unhealthy(_) => Code::Source,
         CliError::NotBegun | CliError::NotAllAsked | CliError::Interrupted => Code::Interrupted,

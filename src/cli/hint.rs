@@ -42,7 +42,7 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
 
 fn hint_of_cli(error: &CliError) -> Option<String> {
     match error {
-        CliError::NothingRecorded { .. } => Some(
+        CliError::NothingRecorded { .. } | CliError::CommandNotRun(_) => Some(
             "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others".to_owned(),
         ),
         CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),

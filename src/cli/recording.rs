@@ -1,5 +1,6 @@
 //! Carries out a plan for `record` and `watch`: opens the capture, copies the past, then records live.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -7,15 +8,15 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
-use crate::capture::{CaptureReader, CaptureWriter, EVERY_ANSWER};
+use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::clock;
 use crate::cli::config::file::ScrapeWhen;
 use crate::cli::config::plan::Plan;
 use crate::cli::config::scraping;
-use crate::cli::config::sources::{PdFound, PrometheusFound};
+use crate::cli::config::sources::{Found, PdFound, PrometheusFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::progress::Reporter;
-use crate::diagnose::counted;
+use crate::cli::terminal::remarks::remark;
 use crate::model::{
     ClockOffset, Endpoints, RunMeta, SCRAPED, Source, TimeRange, Versions, escape, escape_path,
 };
@@ -111,18 +112,17 @@ impl Sources {
     ///
     /// [`CliError::Usage`] where no Prometheus is known that could be away, and those of [`scraping::scraper`] and
     /// [`scraping::settings`].
-    pub fn of(
-        plan: &Plan,
-        pd: Option<PdFound>,
-        prometheus: Option<PrometheusFound>,
-        theirs: TargetLabels,
-    ) -> anyhow::Result<Self> {
-        if plan.sources.scrape == Some(ScrapeWhen::Fallback) && prometheus.is_none() {
+    pub fn of(plan: &Plan, found: Found, theirs: TargetLabels) -> anyhow::Result<Self> {
+        let is_fallback = plan.sources.scrape == Some(ScrapeWhen::Fallback);
+        if is_fallback && found.prometheus_url().is_none() {
             return Err(CliError::Usage(scraping::NO_PROMETHEUS.to_owned()).into());
         }
+        let Found { pd, prometheus, silent } = found;
         let offset = prometheus.as_ref().and_then(|found| found.clock_offset.as_ref());
         let prometheus_offset_ms = offset.map_or(0, |offset| offset.offset_ms);
         let copier = prometheus.map(|found| found.copier(&plan.selectors));
+        let subject = plan.records_subject().then_some(&plan.subject);
+        let copier = copier.or(silent.map(|silent| silent.copier(&plan.selectors, subject)));
         let scraper = scraping::scraper(&plan.sources, plan.interval, theirs)?;
         let settings = match pd.is_some() && plan.settings {
             true => Some(scraping::settings(&plan.sources)?),
@@ -130,70 +130,6 @@ impl Sources {
         };
         Ok(Self { copier, scraper, settings, prometheus_offset_ms, pd })
     }
-}
-
-/// Whether a capture holds anything but the recorder's own metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Samples, or an answer of PD.
-    Something,
-    /// Neither.
-    Nothing {
-        /// How many requests to PD there were, all of which failed.
-        asked: u64,
-    },
-}
-
-/// Looks for samples and for answers of PD.
-///
-/// # Errors
-///
-/// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
-pub fn content(reader: &CaptureReader) -> anyhow::Result<Content> {
-    // A run-in without what it leads to is nothing.
-    if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
-        return Ok(Content::Nothing { asked: 0 });
-    }
-    if reader.metrics().iter().any(|metric| !record::is_own_metric(metric)) {
-        return Ok(Content::Something);
-    }
-    let (mut asked, mut answered) = (0, 0);
-    reader.visit_pd_answers(EVERY_ANSWER, |answer| {
-        asked += 1;
-        answered += u64::from(answer.success().is_some());
-        Ok(())
-    })?;
-    Ok(if answered > 0 { Content::Something } else { Content::Nothing { asked } })
-}
-
-/// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
-/// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
-/// more often a wrong URL than one.
-///
-/// # Errors
-///
-/// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
-pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
-    let reader = CaptureReader::open(path)?;
-    let Content::Nothing { asked } = content(&reader)? else { return Ok(()) };
-    if asked > 0 {
-        let requests = counted(asked, "request");
-        let why = format!("none of {requests} to PD succeeded");
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
-    }
-    if !reader.gaps()?.is_empty() {
-        return Ok(());
-    }
-    if plan.sources.scrapes_alone() {
-        let why = "PD listed no member or store that could be scraped".to_owned();
-        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
-    }
-    let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
-    let why = match selectors.is_empty() {
-        true => "nothing was selected".to_owned(),
-        false => format!("no samples of {}", selectors.join(", ")),
-    };
-    Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
 }
 
 /// The parts of a live recording that only some commands have.
@@ -313,17 +249,39 @@ pub async fn history(
     Ok(copied.await?)
 }
 
+/// What the capture at `path` holds; `None` where there is none.
+pub fn held(path: &Path) -> Option<TimeRange> {
+    path.exists().then(|| CaptureReader::open(path).ok()).flatten().map(|reader| reader.window())
+}
+
+/// Says that a capture is continued from other endpoints than it was recorded of. Where both clusters are known, they
+/// are the same here.
+fn warn_of_other_endpoints(before: &RunMeta, now: &RunMeta) {
+    let urls = |meta: &RunMeta| -> BTreeSet<String> {
+        meta.endpoints.pd.values().chain(&meta.endpoints.prometheus).cloned().collect()
+    };
+    let (held, asked) = (urls(before), urls(now));
+    let is_known = before.cluster_id.is_some() && now.cluster_id.is_some();
+    if is_known || held.is_empty() || asked.is_empty() || !held.is_disjoint(&asked) {
+        return;
+    }
+    let text = |urls: BTreeSet<String>| urls.into_iter().collect::<Vec<_>>().join(", ");
+    remark(&format!(
+        "warning: {} was recorded of {}, and now it is of {}: if that is another cluster, stop and record under another --run",
+        before.run,
+        text(held),
+        text(asked)
+    ));
+}
+
 /// Creates the capture, or opens an existing one to continue it.
 ///
 /// # Errors
 ///
 /// An error where the file cannot be made or opened, and [`CliError::Usage`] where it holds another
 /// cluster.
-pub fn open(
-    plan: &Plan,
-    pd: Option<&PdFound>,
-    prometheus: Option<&PrometheusFound>,
-) -> anyhow::Result<CaptureWriter> {
+pub fn open(plan: &Plan, found: &Found) -> anyhow::Result<CaptureWriter> {
+    let (pd, prometheus) = (found.pd.as_ref(), found.prometheus.as_ref());
     let parent = plan.path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)
         .with_context(|| format!("cannot make {}", escape_path(parent)))?;
@@ -335,7 +293,7 @@ pub fn open(
         cluster_id: pd.and_then(|pd| pd.cluster_id.clone()),
         endpoints: Endpoints {
             pd: pd.map(PdFound::urls).unwrap_or_default(),
-            prometheus: prometheus.map(|found| found.url.clone()),
+            prometheus: found.prometheus_url().map(str::to_owned),
         },
         versions: Versions {
             operator: env!("CARGO_PKG_VERSION").to_owned(),
@@ -366,6 +324,7 @@ pub fn open(
         );
         return Err(CliError::Usage(text).into());
     }
+    warn_of_other_endpoints(&before, &meta);
     meta = resumed(before, meta);
     writer.set_meta(meta);
     Ok(writer)

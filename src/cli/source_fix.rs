@@ -20,6 +20,26 @@ pub fn source_fix(error: &SourceError) -> Option<&'static str> {
     }
 }
 
+/// The same of PD, at whose URL another server may answer.
+pub fn pd_fix(error: &SourceError) -> Option<&'static str> {
+    match error {
+        SourceError::Malformed { .. } | SourceError::Status { status: 404, .. } => {
+            Some("give a client URL of PD, usually port 2379, to --pd")
+        }
+        other => source_fix(other),
+    }
+}
+
+/// The same of an Alertmanager.
+pub fn alertmanager_fix(error: &SourceError) -> &'static str {
+    match error {
+        SourceError::Malformed { .. } | SourceError::Status { status: 404, .. } => {
+            "give the base URL of an Alertmanager, usually port 9093, to --alertmanager"
+        }
+        other => source_fix(other).unwrap_or("see the log of the Alertmanager"),
+    }
+}
+
 fn obstacle_fix(obstacle: Obstacle) -> &'static str {
     match obstacle {
         Obstacle::UnknownHost => "check the spelling of the host name and the DNS of this machine",

@@ -8,6 +8,7 @@ mod documents;
 mod documents_properties;
 mod endpoint;
 mod hot_regions;
+mod identity;
 mod member;
 mod members;
 mod pasted;
@@ -25,6 +26,7 @@ pub use endpoint::{
     profile_path, short_path,
 };
 pub use hot_regions::{Flow, FlowKind, HotRegion, REGION_HEARTBEAT_S, RegionPeers};
+pub use identity::{is_pd, lists_members};
 pub use member::Member;
 pub use members::{MembersDocument, MembersView, cluster_id, members_view, version};
 pub use pasted::{Pasted, pasted};

@@ -6,6 +6,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
+use tokio::sync::OnceCell;
+
+use super::connection::{Connect, Connection};
 use super::feed::LiveFeed;
 use crate::capture::{CaptureWriter, Tick};
 use crate::model::{EncodedLabels, Gap, GapReason, Sample, Source, TimeRange, Timestamp, is_stale};
@@ -36,10 +39,10 @@ const MOST_NAME_CHARS: usize = 200;
 pub struct Copier {
     /// The client of the server.
     pub client: PrometheusClient,
-    /// The way in which the server lets raw samples be read.
-    pub mode: ReadMode,
-    /// The series to copy: those that any of the selectors finds.
-    pub selectors: Vec<Selector>,
+    /// How it is read, as soon as that is known.
+    connection: OnceCell<Connection>,
+    /// Finds that out; `None` where it is known from the beginning.
+    connect: Option<Connect>,
 }
 
 /// The writer and the tick that the next commit writes, shared between reading and committing.
@@ -143,6 +146,39 @@ enum Division {
 }
 
 impl Copier {
+    /// Copies what these selectors find, in a way in which the server lets raw samples be read.
+    pub fn new(client: PrometheusClient, mode: ReadMode, selectors: Vec<Selector>) -> Self {
+        let known = Connection { mode, selectors, version: None };
+        Self { client, connection: OnceCell::new_with(Some(known)), connect: None }
+    }
+
+    /// Copies from a server that does not answer yet, as soon as it says how it is read.
+    pub fn of_silent(client: PrometheusClient, connect: Connect) -> Self {
+        Self { client, connection: OnceCell::new(), connect: Some(connect) }
+    }
+
+    /// Whether it is known how the server is read.
+    pub fn is_connected(&self) -> bool {
+        self.connection.initialized()
+    }
+
+    /// The series to copy; none as long as these are not known.
+    pub(super) fn selectors(&self) -> &[Selector] {
+        self.connection.get().map_or(&[][..], |known| &known.selectors)
+    }
+
+    /// How the server is read. What is found out is noted in the capture.
+    async fn connection(&self, open_tick: &Mutex<OpenTick>) -> Result<&Connection, SourceError> {
+        let ask = || async {
+            let connect = self.connect.as_ref();
+            let connect = connect.expect("without it, the connection is known from the beginning");
+            let found = connect.ask().await?;
+            found.note(&mut lock(open_tick).writer);
+            Ok(found)
+        };
+        self.connection.get_or_try_init(ask).await
+    }
+
     /// Copies the samples of `range` into the open tick. What is left out, and what the server refuses to
     /// send, is in the statistics, as gaps.
     ///
@@ -183,12 +219,13 @@ impl Copier {
         let mut stats = WindowStats::default();
         let mut skipped = SkippedSeries::default();
         let mut refusals_in_a_row = 0;
-        let whole = Piece { range, selectors: self.selectors.clone(), names: None };
+        let Connection { mode, selectors, .. } = self.connection(open_tick).await?;
+        let whole = Piece { range, selectors: selectors.clone(), names: None };
         let mut pieces = VecDeque::from([whole]);
         while let Some(piece) = pieces.pop_front() {
             stats.requests += 1;
             let mut sink = TickSink { open_tick, kept, samples: 0, skipped: &mut skipped };
-            let read = self.client.read(self.mode, &piece.selectors, piece.range, &mut sink).await;
+            let read = self.client.read(*mode, &piece.selectors, piece.range, &mut sink).await;
             stats.samples += sink.samples;
             match read.map(|read| stats.bytes += read.bytes) {
                 Ok(()) => refusals_in_a_row = 0,
@@ -228,7 +265,7 @@ impl Copier {
         }
         let half = |half: &[String]| Piece {
             range,
-            selectors: self.selectors.iter().map(|one| one.with_metrics(half)).collect(),
+            selectors: self.selectors().iter().map(|one| one.with_metrics(half)).collect(),
             names: Some(half.to_vec()),
         };
         Ok(Division::Parts(names.chunks(names.len().div_ceil(2)).map(half).collect()))
@@ -236,7 +273,7 @@ impl Copier {
 
     async fn names_in(&self, range: TimeRange) -> Result<Vec<String>, SourceError> {
         let mut names = BTreeSet::new();
-        for selector in &self.selectors {
+        for selector in self.selectors() {
             names.extend(self.client.metric_names(selector, range).await?);
         }
         Ok(names.into_iter().collect())

@@ -56,6 +56,8 @@ struct SourceCoverage {
     outage: Option<Cause>,
     /// The last failure since the last observation.
     failure: Option<Cause>,
+    /// Why it did not answer before the recording began, as long as it has never been observed.
+    before: Option<Cause>,
 }
 
 impl Coverage {
@@ -70,7 +72,16 @@ impl Coverage {
             request_is_running: false,
             outage: None,
             failure: None,
+            before: None,
         });
+    }
+
+    /// Notes why `source` did not answer before the recording began. Until it is observed, this is the cause of its
+    /// gaps unless a request tells another one than that it took too long.
+    pub fn know_failure(&mut self, source: &Source, cause: Cause) {
+        if let Some(covered) = self.sources.get_mut(source) {
+            covered.before = Some(cause);
+        }
     }
 
     /// Forgets the PD members that are not among `members`. Returns the last gaps of those that were in
@@ -144,7 +155,7 @@ impl Coverage {
         let is_out = covered.outage.is_some() || covered.is_overdue(from);
         let gap = is_out.then(|| self.close_gap(source, from)).flatten();
         let covered = self.sources.get_mut(source)?;
-        covered.failure = None;
+        (covered.failure, covered.before) = (None, None);
         covered.last_answer = covered.last_answer.max(through.steady);
         if !covered.is_overdue(now) {
             covered.outage = None;
@@ -235,13 +246,16 @@ impl Coverage {
             let detail = format!("the recorder was stopped or suspended for {seconds} s");
             return (GapReason::RecorderDown, detail);
         }
-        match (&covered.failure, &covered.outage) {
-            (Some(cause), _) | (None, Some(cause)) => cause.clone(),
-            (None, None) if covered.request_is_running => {
-                (GapReason::Timeout, "it was asked and has not answered".to_owned())
-            }
-            (None, None) => (GapReason::Timeout, "what was due did not come in time".to_owned()),
+        let seen = covered.failure.as_ref().or(covered.outage.as_ref());
+        let told = seen.filter(|cause| covered.before.is_none() || cause.0 != GapReason::Timeout);
+        if let Some(cause) = told.or(covered.before.as_ref()) {
+            return cause.clone();
         }
+        let detail = match covered.request_is_running {
+            true => "it was asked and has not answered",
+            false => "what was due did not come in time",
+        };
+        (GapReason::Timeout, detail.to_owned())
     }
 }
 

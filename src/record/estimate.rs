@@ -50,7 +50,7 @@ impl Copier {
         let (mut series, mut samples) = (0.0, 0.0);
         for number in 0..INSTANTS {
             let at = range.start.saturating_add_millis(step * number + (step + counted) / 2);
-            for selector in &self.selectors {
+            for selector in self.selectors() {
                 let found = self.client.count(&format!("count({selector})"), at).await?;
                 let up = selector.scrapes();
                 let scrapes = format!("avg(count_over_time({up}[{counted}ms]))");

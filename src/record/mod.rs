@@ -5,6 +5,7 @@
 
 mod clock;
 mod commit;
+mod connection;
 mod copier;
 mod coverage;
 mod error;
@@ -31,7 +32,9 @@ mod state;
 mod subject;
 
 pub use clock::Clock;
+pub use connection::{Connect, Connection};
 pub use copier::Copier;
+pub use coverage::Cause;
 pub use error::RecordError;
 pub use estimate::HistoryEstimate;
 pub use exposition::{EXPOSITION_TYPE, escaped_label_value, exposition};

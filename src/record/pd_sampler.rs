@@ -10,7 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
 use crate::model::{GapReason, PdAnswer, PdOutcome, Timestamp};
-use crate::pd::{MEMBERS, Member, MembersView, PING, PdRequest, PdSchedule, Scope, members_view};
+use crate::pd::{
+    MEMBERS, Member, MembersView, PING, PdRequest, PdSchedule, Scope, is_pd, members_view,
+};
+use crate::record::Cause;
 use crate::source::{Addresses, Discovered, MOST_MEMBERS, PdClient};
 
 /// The number of concurrent requests to one member.
@@ -27,6 +30,10 @@ pub struct PdSampler {
     schedule: PdSchedule,
     leader: Option<String>,
     silent: BTreeSet<String>,
+    /// The names of members at whose URL another server answers.
+    foreign: BTreeSet<String>,
+    /// Why members did not answer before, by their names.
+    failures: BTreeMap<String, Cause>,
     last: Option<Timestamp>,
 }
 
@@ -37,8 +44,19 @@ impl PdSampler {
         let Discovered { mut members, addresses } = found;
         members.sort();
         members.dedup();
-        let silent = BTreeSet::new();
-        Self { client, members, addresses, schedule, leader: None, silent, last: None }
+        let (silent, foreign) = (BTreeSet::new(), BTreeSet::new());
+        let (leader, failures, last) = (None, BTreeMap::new(), None);
+        Self { client, members, addresses, schedule, leader, silent, foreign, failures, last }
+    }
+
+    /// The same sampler, which knows why members did not answer before it began, by their names.
+    pub fn knowing(self, failures: BTreeMap<String, Cause>) -> Self {
+        Self { failures, ..self }
+    }
+
+    /// Why members did not answer before, by their names.
+    pub fn failures(&self) -> &BTreeMap<String, Cause> {
+        &self.failures
     }
 
     /// The members as known now, ascending by name.
@@ -63,6 +81,8 @@ impl PdSampler {
     /// member that lets it time out is sent no other request in this round, so that it costs its own
     /// 5 s and no more. Nothing is sent later than 30 s into the round. A request that was not sent is a
     /// failure whose detail says so.
+    ///
+    /// What another server than PD says at a member's URL is a failure: its bodies are none of PD's.
     ///
     /// Requests for what only the leader knows go to the leader. Where it did not answer the last
     /// `/ping`, or there is no leader, they go to the first member that did: it forwards them, and a
@@ -94,7 +114,8 @@ impl PdSampler {
         });
         let mut members: FuturesUnordered<_> = members.collect();
         let mut of_members: Vec<PdAnswer> = Vec::new();
-        while let Some(of_member) = members.next().await {
+        while let Some(mut of_member) = members.next().await {
+            refuse_foreign(&mut of_member, &mut self.foreign);
             let tells = |answer: &&PdAnswer| answer.path == PING || answer.path == MEMBERS;
             of_members.extend(of_member.iter().filter(tells).cloned());
             answered(of_member);
@@ -141,6 +162,27 @@ impl PdSampler {
         }
         self.silent.retain(|name| self.members.iter().any(|member| member.name == *name));
         self.leader = elect(&views);
+    }
+}
+
+/// Makes failures of the successes of a server that is not PD, which is known from this round or an earlier one.
+fn refuse_foreign(of_member: &mut [PdAnswer], foreign: &mut BTreeSet<String>) {
+    let Some(member) = of_member.first().map(|answer| answer.member.clone()) else { return };
+    match is_pd(of_member.iter()) {
+        Some(true) => {
+            foreign.remove(&member);
+        }
+        Some(false) => {
+            foreign.insert(member.clone());
+        }
+        None => {}
+    }
+    if !foreign.contains(&member) {
+        return;
+    }
+    for answer in of_member.iter_mut().filter(|answer| answer.success().is_some()) {
+        let detail = format!("{} answers, and is not PD", answer.url);
+        answer.outcome = PdOutcome::Failed { reason: GapReason::Malformed, detail };
     }
 }
 
@@ -281,6 +323,22 @@ mod tests {
         let tie = [view("pd0", Some("pd1")), view("pd2", Some("pd2"))];
         assert_eq!(elected(&tie).as_deref(), Some("pd2"));
         assert_eq!(elected(&[view("pd0", None)]), None);
+    }
+
+    #[test]
+    fn what_another_server_says_is_a_failure_until_pd_answers() {
+        let body = |text: &str| PdOutcome::Answered { status: 200, body: text.as_bytes().into() };
+        let members = r#"{"members": [{"name": "pd0", "client_urls": ["http://pd0:2379"]}]}"#;
+        let mut foreign = BTreeSet::new();
+        let mut round = |path: &str, text: &str| {
+            let mut answers = [answer(0, "pd0", path, body(text))];
+            refuse_foreign(&mut answers, &mut foreign);
+            answers[0].success().is_some()
+        };
+        assert!(!round(MEMBERS, "{}"));
+        assert!(!round("/pd/api/v1/stores", "{}"), "it is still that server");
+        assert!(round(MEMBERS, members));
+        assert!(round("/pd/api/v1/stores", "{}"));
     }
 
     #[test]

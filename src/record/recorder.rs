@@ -111,7 +111,7 @@ pub struct Progress {
     pub new_samples: u64,
     /// Series in the capture.
     pub series: u64,
-    /// PD answers recorded since the start.
+    /// Requests that PD answered since the start, with a success or an error.
     pub pd_answers: u64,
     /// Gaps written since the start.
     pub gaps: u64,

@@ -129,6 +129,9 @@ impl<'a> RecordingState<'a> {
         for member in pd_sampling::sources(pd.members()) {
             self.coverage.expect(member, self.member_allowance_ms, self.started);
         }
+        for (member, cause) in pd.failures() {
+            self.coverage.know_failure(&Source::PdMember(member.clone()), cause.clone());
+        }
     }
 
     /// Reads the clocks, and commits what follows from the time that has passed: an event where the wall
@@ -403,7 +406,8 @@ impl<'a> RecordingState<'a> {
         if let (false, Some(cause), Some(last)) = (has_answered, failure, last) {
             gaps.extend(self.coverage.record_failure(&source, cause, round.reading(last)));
         }
-        self.committer.progress.pd_answers += round.answers.len() as u64;
+        let answered = |one: &&PdAnswer| matches!(one.outcome, PdOutcome::Answered { .. });
+        self.committer.progress.pd_answers += round.answers.iter().filter(answered).count() as u64;
         let mut open_tick = lock(self.open_tick);
         open_tick.tick.gaps.extend(gaps);
         open_tick.tick.pd.extend(round.answers);

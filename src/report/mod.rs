@@ -15,6 +15,7 @@ mod metric_list;
 mod missing;
 mod nodes_text;
 mod page;
+mod placed;
 mod plot;
 mod profile_text;
 mod prompt_text;
@@ -52,7 +53,7 @@ pub use query_text::{query_csv, query_plot, query_text};
 pub use replay_report::{
     DamageLine, Mismatch, Recorded, ReplayReport, SCHEMA, report, report_of, verify,
 };
-pub use replay_text::replay_text;
+pub use replay_text::{range_text, replay_text};
 pub use rules_text::{rules_check_text, rules_text};
 pub use run_report::{EvidencePlot, NodeCurve, REPORT_SCHEMA, RunReport, run_report};
 pub use settings_text::SettingsReport;

@@ -332,7 +332,8 @@ fn evidence_text(group: &[Entry]) -> String {
     if parts == ["event"] { String::new() } else { format!("[{}]", parts.join(" ")) }
 }
 
-fn range_text(range: TimeRange) -> String {
+/// A range from instant to instant, with the day once where it is the same.
+pub fn range_text(range: TimeRange) -> String {
     let (start, end) = (range.start.to_string(), range.end.to_string());
     let same_day = start.len() == end.len() && start.get(..10) == end.get(..10);
     let end = if same_day { end.get(11..).unwrap_or(&end) } else { &end };

@@ -3,6 +3,7 @@
 use super::called::Called;
 use super::diagnosed::Diagnosed;
 use super::page::{Ink, Page, clock};
+use super::placed::placed;
 use crate::diagnose::{
     Cause, Clients, Consequence, Finding, Outcome, Reason, ServedRates, Unchecked, Verdict, number,
 };
@@ -36,6 +37,8 @@ impl Page {
     pub(super) fn summary(&mut self, called: Called<'_>, diagnosed: &Diagnosed) {
         let verdict = &diagnosed.verdict;
         let next = next_steps(called, verdict);
+        let next: Vec<String> =
+            next.iter().map(|step| placed(step, &diagnosed.replay.meta)).collect();
         let mut pieces = pieces(verdict);
         pieces.extend(diagnosed.alerts_text().map(|text| Piece {
             weight: Weight::Reason,

@@ -102,6 +102,14 @@ impl Obstacle {
         }
     }
 
+    /// Whether the server may answer the same request later, since it or the way to it is down.
+    pub fn is_about_reachability(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownHost | Self::Refused | Self::NoRoute | Self::Closed | Self::ClosedTls
+        )
+    }
+
     fn of_tls(error: &rustls::Error) -> Option<Self> {
         Some(match error {
             rustls::Error::InvalidMessage(_) => Self::NotTls,

@@ -31,7 +31,8 @@ impl Webhook {
     /// not repeated, since it may be a secret.
     pub fn new(url: &str, options: &HttpOptions) -> Result<Self, SourceError> {
         if http_url(url).is_err() {
-            let why = "the webhook is no URL that begins with http:// or https://";
+            let why = "the webhook is no URL that begins with http:// or https://: write one of them before \
+                       the host";
             return Err(SourceError::Options(why.to_owned()));
         }
         Ok(Self { http: Http::new(options)?.hiding(url), url: url.to_owned() })

@@ -33,6 +33,14 @@ pub(crate) fn timeline_of(
     gaps: &[Gap],
     told: PdSummary,
 ) -> Vec<Entry> {
+    let is_over = |gap: &Gap| {
+        let next = gaps.partition_point(|one| one.range.start < gap.range.end);
+        let mut next = gaps[next..].iter().take_while(|one| one.range.start == gap.range.end);
+        // An outage may go on for another reason.
+        let goes_on = next.any(|next| next.source == gap.source && !next.is_partial());
+        !goes_on && told.has_answered_since(&gap.source, gap.range.end)
+    };
+    let over: Vec<bool> = gaps.iter().take(MOST_TOLD).map(is_over).collect();
     let mut entries = told.into_entries();
     let window = recording.window;
     let unseen = UnobservedTime::new(&ordered.gaps, &recording.unreadable);
@@ -53,7 +61,8 @@ pub(crate) fn timeline_of(
         let more = told.len() - MOST_TOLD;
         entries.push(not_told(event.at, EntryKind::Marked, format!("{more} more events")));
     }
-    entries.extend(gaps.iter().take(MOST_TOLD).flat_map(|gap| gap_entries(gap, window)));
+    let told = gaps.iter().zip(over);
+    entries.extend(told.flat_map(|(gap, is_over)| gap_entries(gap, is_over, window)));
     if let Some(gap) = gaps.get(MOST_TOLD) {
         let at = gap.range.start.max(window.start);
         let more = gaps.len() - MOST_TOLD;
@@ -91,8 +100,8 @@ fn event_entry(event: &Event) -> Entry {
     }
 }
 
-/// A gap's end is told only where it lies inside the window.
-fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
+/// A gap's end is told only where it lies inside the window and the source was observed again.
+fn gap_entries(gap: &Gap, is_over: bool, window: TimeRange) -> Vec<Entry> {
     let entry = |kind, at, text: String| Entry {
         at,
         source: "recorder".to_owned(),
@@ -104,7 +113,7 @@ fn gap_entries(gap: &Gap, window: TimeRange) -> Vec<Entry> {
     let healed = if gap.healed_at.is_some() { "; fetched later" } else { "" };
     let began = format!("nothing observed from here ({}: {}){healed}", gap.reason, gap.detail);
     let mut entries = vec![entry(EntryKind::GapBegan, gap.range.start.max(window.start), began)];
-    if gap.range.end < window.end {
+    if is_over && gap.range.end < window.end {
         let lasted = duration_text(gap.range.millis());
         let ended = format!("observed again after {lasted}");
         entries.push(entry(EntryKind::GapEnded, gap.range.end, ended));

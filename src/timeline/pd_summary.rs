@@ -1,8 +1,8 @@
 //! What a report says of PD's answers, gathered answer by answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{PdAnswer, Series, TimeRange, Timestamp};
+use crate::model::{PdAnswer, PdOutcome, Series, Source, TimeRange, Timestamp};
 use crate::pd::{ParsedBody, PdDocument, Topology};
 use crate::timeline::cluster_summary::{End, StateSummary, summary};
 use crate::timeline::entry::Entry;
@@ -20,6 +20,8 @@ pub struct PdSummary {
     good: usize,
     failed: usize,
     members: BTreeSet<String>,
+    /// When each member was last heard to answer, with a success or an error.
+    answered: BTreeMap<String, Timestamp>,
 }
 
 impl PdSummary {
@@ -47,6 +49,14 @@ impl PdSummary {
         if !self.members.contains(&answer.member) {
             self.members.insert(answer.member.clone());
         }
+        if let PdOutcome::Answered { .. } = answer.outcome {
+            match self.answered.get_mut(&answer.member) {
+                Some(last) => *last = answer.observed().max(*last),
+                None => {
+                    self.answered.insert(answer.member.clone(), answer.observed());
+                }
+            }
+        }
         match answer.success() {
             Some(_) => self.good += 1,
             None => self.failed += 1,
@@ -67,6 +77,14 @@ impl PdSummary {
     /// Members that were asked.
     pub(crate) fn members(&self) -> Vec<String> {
         self.members.iter().cloned().collect()
+    }
+
+    /// Whether a source answered at `at` or later; of a source that is no member, that is not known here.
+    pub(crate) fn has_answered_since(&self, source: &Source, at: Timestamp) -> bool {
+        match source {
+            Source::PdMember(name) => self.answered.get(name).is_some_and(|last| *last >= at),
+            Source::Prometheus | Source::Recorder => true,
+        }
     }
 
     /// The cluster at the first complete round of answers and at the end.

@@ -416,6 +416,33 @@ fn missing_samples_are_absence_only_where_no_gap_explains_them() {
 }
 
 #[test]
+fn an_outage_of_a_member_is_over_when_it_answers_and_not_when_its_reason_changes() {
+    let at = Timestamp::from_millis;
+    let mut recording = recording();
+    recording.window.end = at(130_000);
+    let gap = |start, end, reason, detail: &str| Gap {
+        range: TimeRange::new(at(start), at(end)),
+        source: Source::PdMember("pd0".to_owned()),
+        reason,
+        detail: detail.to_owned(),
+        healed_at: None,
+    };
+    recording.gaps = vec![
+        gap(31_000, 40_000, GapReason::Connect, "refused"),
+        gap(40_000, 100_000, GapReason::Timeout, "slow"),
+    ];
+    let began = [
+        "31000 recorder pd/pd0: nothing observed from here (connect: refused)",
+        "40000 recorder pd/pd0: nothing observed from here (timeout: slow)",
+    ];
+    assert_eq!(lines(&recording), began);
+    recording.pd = vec![answer(100_000, "pd0", "ping", "")];
+    let over = "100000 recorder pd/pd0: observed again after 1m00s";
+    assert!(lines(&recording).iter().any(|line| line == over), "{:?}", lines(&recording));
+    assert!(!lines(&recording).iter().any(|line| line.starts_with("40000 recorder pd/pd0: obs")));
+}
+
+#[test]
 fn a_staleness_marker_is_absence_and_a_late_target_appears() {
     let mut recording = recording();
     recording.window.end = Timestamp::from_millis(90_000);

@@ -128,7 +128,7 @@ fn recording(server: &CaptureServer, segments: Segments, from: Timestamp) -> Res
     let found = Discovered { members: vec![member], addresses: Addresses::Advertised };
     let schedule = PdSchedule::new(PdCadence::default(), from);
     Ok(Recording {
-        copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
+        copier: Some(Copier::new(client, ReadMode::RemoteReadSamples, selectors)),
         pd: Some(PdSampler::new(PdClient::new(&options)?, found, schedule)),
         scraper: None,
         settings: None,

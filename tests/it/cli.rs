@@ -71,6 +71,24 @@ fn every_subcommand_explains_itself_with_examples() {
 }
 
 #[test]
+fn every_example_of_what_asks_a_cluster_names_its_source() {
+    const SOURCES: [&str; 4] = ["--pd ", "--prometheus ", "--tiup ", "--alertmanager "];
+    let dir = empty_dir();
+    let mut examples = 0;
+    for subcommand in ["record", "watch", "doctor"] {
+        let (_, help, _) = run(dir.path(), &[subcommand, "--help"]);
+        let whole = help.replace("\\\n", " ");
+        for example in
+            whole.lines().filter(|line| line.contains(&format!("  operator {subcommand} ")))
+        {
+            examples += 1;
+            assert!(SOURCES.iter().any(|source| example.contains(source)), "{example}");
+        }
+    }
+    assert!(examples > 15, "{examples}");
+}
+
+#[test]
 fn the_help_lists_every_subcommand_and_the_exit_codes() {
     let (code, help, _) = run(empty_dir().path(), &["--help"]);
     assert_eq!(code, Some(0));

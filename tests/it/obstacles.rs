@@ -231,6 +231,21 @@ fn a_prometheus_given_as_pd_is_recognized() {
 }
 
 #[test]
+fn a_server_that_answers_everything_is_not_taken_for_pd() {
+    const EMPTY: &[u8] = b"HTTP/1.1 200 x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let url = format!("http://127.0.0.1:{}", plain(EMPTY));
+    let found = "this is not PD: /pd/api/v1/members is no list of members";
+    assert_told(folder.path(), &url, &[], found, "2379");
+    let output = operator(folder.path(), &["record", "--once", "--run", "foreign", "--pd", &url]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(11), "{errors}");
+    assert!(errors.contains(found), "{errors}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("CANNOT TELL  PD answered none of "), "{said}");
+}
+
+#[test]
 fn a_recording_says_why_prometheus_cannot_be_read_and_what_to_do() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let url = format!("https://127.0.0.1:{}", plain(NOT_FOUND));

@@ -51,7 +51,7 @@ impl Scene {
         let options = HttpOptions::default();
         let client = PrometheusClient::new(&self.server.url, &options).expect("the URL is valid");
         let selectors = vec![Selector::parse("{__name__=~\".+\"}").expect("reads")];
-        let copier = Copier { client, mode, selectors };
+        let copier = Copier::new(client, mode, selectors);
         let path = self.scratch.path().join(format!("{mode}.capture"));
         let meta = serde_json::json!({"run": "test", "subject": "tikv", "created": 0});
         let meta = serde_json::from_value(meta).expect("a run's metadata");
@@ -127,10 +127,11 @@ async fn sample_limits_shrink_the_window_and_nothing_is_lost() {
 #[ignore = "needs Prometheus: ./test.sh runs it"]
 async fn a_window_is_estimated_before_it_is_copied() {
     let scene = Scene::new(&[]).await;
-    let copier = |selectors: &[&str]| Copier {
-        client: PrometheusClient::new(&scene.server.url, &HttpOptions::default()).expect("valid"),
-        mode: ReadMode::Query,
-        selectors: selectors.iter().map(|one| Selector::parse(one).expect("reads")).collect(),
+    let copier = |selectors: &[&str]| {
+        let options = HttpOptions::default();
+        let client = PrometheusClient::new(&scene.server.url, &options).expect("valid");
+        let selectors = selectors.iter().map(|one| Selector::parse(one).expect("reads"));
+        Copier::new(client, ReadMode::Query, selectors.collect())
     };
     let all = ["{job=~\"tikv|pd\"}", "{job!~\"tikv|pd\",__name__=~\".+\"}"];
     let estimate = copier(&all).estimate(scene.window).await.expect("the server counts");
@@ -310,7 +311,7 @@ fn the_program_records_the_window_of_a_real_server() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let (estimate, first) = said.split_once(" of history").expect("an estimate comes first");
-    assert!(estimate.contains(" samples of 3") && first.contains(" % "), "{said}");
+    assert!(estimate.contains(" samples of 3") && first.contains(" samples of "), "{said}");
     let opened = |run: &str| {
         let path = scene.scratch.path().join(format!("captures/{run}.capture"));
         CaptureReader::open(&path).expect("the capture opens")

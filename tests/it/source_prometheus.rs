@@ -383,7 +383,7 @@ async fn one_bad_series_costs_itself_alone_by_every_way_of_reading() {
         let options = HttpOptions::default();
         let client = PrometheusClient::new(&serve(play).await, &options).expect("a valid URL");
         let selectors = vec![Selector::parse("{job=\"tikv\"}").expect("reads")];
-        let copier = Copier { client, mode, selectors };
+        let copier = Copier::new(client, mode, selectors);
         let (_stop, stopped) = tokio::sync::watch::channel(Stop::No);
         let now = || Timestamp::from_millis(0);
         let copied = copy_history(&copier, writer, window(), &now, stopped, &mut |_| {}).await;

@@ -18,8 +18,9 @@ use crate::cli::config::sources::{self, PdFound, PrometheusFound};
 use crate::cli::config::subjects::{self, Asking};
 use crate::cli::config::tiup;
 use crate::cli::exit::{self, CliError};
-use crate::cli::source_fix::source_fix;
+use crate::cli::source_fix::{alertmanager_fix, pd_fix, source_fix};
 use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::remarks;
 use crate::cli::{Global, clock};
 use crate::diagnose::median;
 use crate::model::{
@@ -29,7 +30,8 @@ use crate::pd::{Member, members_view};
 use crate::record::{Subject, TargetLabels};
 use crate::report;
 use crate::source::{
-    Addresses, HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
+    Addresses, Alertmanager, HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink,
+    SourceError,
 };
 
 /// Less free space than this is a warning; an hour of a cluster with 65,000 series needs about a tenth.
@@ -45,6 +47,7 @@ Examples:
   operator doctor --prometheus http://prometheus:9090 --bearer-file token
   operator doctor --pd http://pd0:2379 --scrape
   operator doctor --tiup prod
+  operator doctor --alertmanager http://alertmanager:9093 --pd http://pd0:2379
 
 Every check says ok, warn or fail, and what to fix. Exits with 6 where one fails.";
 
@@ -60,6 +63,9 @@ pub struct DoctorArgs {
     /// A subject that is built in, or the path of a subject.toml [default: tikv]
     #[arg(long, value_name = "NAME|FILE")]
     subject: Option<OsString>,
+    /// The base URL of the Alertmanager of `watch`, to check that it is one
+    #[arg(long, value_name = "URL", env = "OPERATOR_ALERTMANAGER", hide_env_values = true)]
+    alertmanager: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -105,18 +111,37 @@ pub fn run(global: &Global, args: DoctorArgs) -> anyhow::Result<()> {
         subjects::find(args.subject.or(file.subject.clone().map(OsString::from)).as_deref())?;
     let sources = tiup::complete(args.sources.or(file.sources()))?;
     let sources = subjects::complete(sources, &subject, Asking::Endpoints)?;
-    if sources.pd.is_empty() && sources.prometheus.is_none() {
-        let text = "nothing to check: give --pd, --tiup or --prometheus";
+    let alertmanager = args.alertmanager.as_deref();
+    let alertmanager =
+        alertmanager.map(|url| Alertmanager::new(url, &HttpOptions::default())).transpose()?;
+    let has_sources = !sources.pd.is_empty() || sources.prometheus.is_some();
+    if !has_sources && alertmanager.is_none() {
+        let text = "nothing to check: give --pd, --tiup, --prometheus or --alertmanager";
         return Err(CliError::Usage(text.to_owned()).into());
     }
     let mut checks = vec![writable(&global.dir), free_space(&global.dir)];
-    checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
+    if has_sources {
+        checks.extend(crate::cli::block_on(examine(&sources, &subject))?);
+    }
+    if let Some(alertmanager) = alertmanager {
+        remarks::hide(alertmanager.redactor());
+        checks.push(crate::cli::block_on(async { Ok(alertmanager_check(&alertmanager).await) })?);
+    }
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     match global.format {
         Format::Json => output::json(&json!({ "schema": 1, "checks": checks }))?,
         Format::Text => output::write(text(&checks).as_bytes())?,
     }
     if failed == 0 { Ok(()) } else { Err(CliError::DoctorFailed(failed).into()) }
+}
+
+/// Whether an Alertmanager answers.
+async fn alertmanager_check(alertmanager: &Alertmanager) -> Check {
+    let what = format!("Alertmanager {}", alertmanager.public_base());
+    match alertmanager.version().await {
+        Ok(version) => Check::ok(what, version),
+        Err(error) => Check::fail(what, error.to_string(), alertmanager_fix(&error)),
+    }
 }
 
 /// Columns of the text, the same on every terminal.
@@ -181,14 +206,18 @@ async fn examine(args: &SourceArgs, subject: &Subject) -> anyhow::Result<Vec<Che
     Ok(checks)
 }
 
-/// The check of a server that knows no list of members.
-fn no_member(what: String, is_prometheus: bool) -> Check {
+/// The check of a server that gives no list of members, since it is another one.
+fn no_member(what: String, error: &SourceError, is_prometheus: bool) -> Check {
     if is_prometheus {
         let fix =
             "give this URL to --prometheus, and a client URL of PD, usually port 2379, to --pd";
         return Check::fail(what, "this is a Prometheus and not PD", fix);
     }
-    Check::fail(what, "this is not PD", "give a client URL of PD, usually port 2379, to --pd")
+    let found = match error {
+        SourceError::Malformed { why, .. } => why,
+        _ => "this is not PD",
+    };
+    Check::fail(what, found, pd_fix(error).unwrap_or("see the server's log"))
 }
 
 /// The check of a member that gives no list of members.
@@ -218,9 +247,9 @@ async fn pd_checks(pd: &PdFound, options: &HttpOptions) -> Vec<Check> {
                 leader = leader.or(members_view(&answer.body).and_then(|view| view.leader));
                 Check::ok(what, format!("answers in {} ms", answer.elapsed.as_millis() + 1))
             }
-            Err(SourceError::Status { status: 404, .. }) => {
-                no_member(what, is_prometheus(member, options).await)
-            }
+            Err(
+                error @ (SourceError::Status { status: 404, .. } | SourceError::Malformed { .. }),
+            ) => no_member(what, &error, is_prometheus(member, options).await),
             Err(error) => silent_member(what, &error),
         });
     }

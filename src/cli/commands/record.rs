@@ -13,20 +13,23 @@ use super::replay::ReplayArgs;
 use crate::capture::{CaptureReader, CaptureWriter};
 use crate::cli::around::{self, Around, AroundArgs, CommandEnd};
 use crate::cli::attaching;
+use crate::cli::before::Expected;
 use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::logs::LogArgs;
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::{self, LiveArgs, PastArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, RunLock};
 use crate::cli::config::scraping;
-use crate::cli::config::sources::{self, PdFound, PrometheusFound};
+use crate::cli::config::sources::{self, Found, PdFound, PrometheusFound, Without};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
+use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::progress::Reporter;
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock};
-use crate::model::{RunName, Timestamp, escape, escape_path};
+use crate::model::{RunName, TimeRange, Timestamp, escape, escape_path, shell_word};
 use crate::pd::{self, Pasted};
 use crate::record::{self, Ending, Incident, PdImport, ResumePolicy, Segments, Stop, Succession};
 use crate::report;
@@ -49,7 +52,8 @@ Examples:
       where there is no Prometheus
   operator record --tiup prod --scrape=fallback
       a cluster that TiUP deployed, also while its Prometheus is away
-  operator record --run chaos-11 --before 3m --after 5m -- ./break.sh
+  operator record --run chaos-11 --pd http://pd0:2379 --before 3m --after 5m \\
+      -- ./break.sh
       a run around a command
 
 With --scrape no Prometheus is needed: the metrics of the members and stores that PD lists are \
@@ -77,7 +81,8 @@ are held in memory up to 16 MiB, the rest is a gap, and recording goes on when t
 With a command after --, the recording goes on for --before, runs the command and goes on for \
 --after. When the command began, what it printed and how it ended stands on the timeline; the \
 verdict is printed, and its exit code returned, or 12 where the command failed and 130 where it \
-was interrupted. The capture is sealed in any case.
+was interrupted. The capture is sealed in any case. Where no source could be observed before, the \
+command is not run, and the exit code is 13.
 
 With --once every member of PD is asked for everything once, and of each series the last sample \
 of the past five minutes is copied. The verdict is printed, and its exit code returned.
@@ -197,11 +202,17 @@ pub fn run(global: &Global, args: RecordArgs) -> anyhow::Result<Code> {
     if !is_judged {
         return Ok(Code::Ok);
     }
+    let replay = format!("operator replay {}", shell_word(&path.to_string_lossy()));
     let verdict = super::replay::run(global, &ReplayArgs::of(path.into_os_string()))?;
     Ok(match end {
         CommandEnd::Succeeded => verdict,
-        CommandEnd::Failed => Code::CommandFailed,
-        CommandEnd::Interrupted => Code::Interrupted,
+        CommandEnd::Failed(how) => {
+            let code = Code::CommandFailed;
+            let sealed = "the recording is sealed and whole";
+            remark(&format!("exit {}: {how}; {sealed}: {replay}", code as u8));
+            code
+        }
+        CommandEnd::Interrupted | CommandEnd::NotRun(_) => Code::Interrupted,
     })
 }
 
@@ -231,41 +242,48 @@ async fn record(
 ) -> anyhow::Result<(Ending, CommandEnd)> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    check_history(&plan, pd.as_ref(), prometheus.as_ref())?;
+    let without = if plan.history.is_some() { Without::Ends } else { Without::GoesOn };
+    let found = sources::find(&plan.sources, without, &stop).await?;
+    let (pd, prometheus) = (found.pd.as_ref(), found.prometheus.as_ref());
+    check_history(&plan, pd, prometheus)?;
     let run = plan.run.clone();
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let watchers = Watchers { reporter: &reporter, exporter };
     let _lock = plan.retention.map(|_| RunLock::take(&global.dir, &run)).transpose()?;
     let mut segments = segments(global, &mut plan, now, &reporter)?;
-    let further = add_further_jobs(&mut plan, prometheus.as_ref(), now).await;
-    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let further = add_further_jobs(&mut plan, prometheus, now).await;
+    let held = recording::held(&plan.path);
+    let open = || recording::open(&plan, &found);
     let mut writer = match &mut segments {
         Some(segments) => retention::open_making_room(segments, open)?,
         None => open()?,
     };
-    watchers.reporter().line(&format!("recording {run} into {}", escape_path(&plan.path)));
+    watchers.reporter().line(&beginning(&plan, &run, held));
     watchers.further_jobs(&further);
-    warn_of_no_metrics(&plan, prometheus.as_ref(), &watchers);
-    warn_of_membership(&plan, pd.as_ref(), prometheus.as_ref(), now, &watchers).await;
+    warn_of_no_metrics(&plan, &found, &watchers);
+    warn_of_membership(&plan, pd, prometheus, now, &watchers).await;
     for log in &plan.pd_logs {
-        import(&mut writer, log, now, &watchers.reporter())?;
+        import(&mut writer, log, now, &mut watchers.reporter())?;
     }
-    let theirs = scraping::target_labels(&plan, pd.as_ref(), prometheus.as_ref(), now).await;
-    let sources = Sources::of(&plan, pd, prometheus, theirs)?;
+    let expected = expected(&plan, &found);
+    let theirs = scraping::target_labels(&plan, &found, now).await;
+    let sources = Sources::of(&plan, found, theirs)?;
     let succession = segments.map(|segments| -> Box<dyn Succession> { Box::new(segments) });
     let followers = Followers { succession, ..Followers::default() };
     let is_moment = matches!(course, Course::Once);
     let recorded = (writer, sources, followers);
-    let (ending, end) = follow(course, &plan, recorded, stop, &watchers).await;
+    let (ending, end) = follow((course, expected), &plan, recorded, stop, &watchers).await;
     watchers.reporter().finish();
     let ending = ending?;
     let last = plan.retention.and_then(|_| record::segments(&global.dir, &run).pop());
     let path = last.map_or_else(|| plan.path.clone(), |last| last.path);
     report(global, &path, &run, ending)?;
+    if let CommandEnd::NotRun(why) = end {
+        return Err(CliError::CommandNotRun(why).into());
+    }
     // Of a moment the verdict says what is absent.
     if ending.is_sealed() && !is_moment {
-        recording::refuse_empty(&plan, &path)?;
+        observed::refuse_empty(&plan, &path)?;
     }
     match ending {
         Ending::Abandoned => Err(CliError::Interrupted.into()),
@@ -275,7 +293,7 @@ async fn record(
 
 /// Records as long as the course says. How the recording ended, and the command.
 async fn follow(
-    course: Course,
+    (course, expected): (Course, Expected),
     plan: &Plan,
     (writer, sources, followers): (CaptureWriter, Sources, Followers),
     stop: watch::Receiver<Stop>,
@@ -292,11 +310,36 @@ async fn follow(
         }
         Course::Around(around) => {
             let (told, recording_stop) = around::recording_stop();
-            let command = around.run(plan.path.clone(), stop, told);
+            let command = around.run(plan.path.clone(), expected, stop, told);
             let all = recording::phases(plan, writer, sources, recording_stop, watchers, followers);
             around::beside(all, command).await
         }
     }
+}
+
+/// That a recording begins or, where its capture holds this range already, goes on.
+fn beginning(plan: &Plan, run: &RunName, held: Option<TimeRange>) -> String {
+    let path = escape_path(&plan.path);
+    match held {
+        None => format!("recording {run} into {path}"),
+        Some(held) if held.is_empty() => {
+            format!("continuing {run} in {path}, which holds nothing yet")
+        }
+        Some(held) => {
+            format!("continuing {run} in {path}, which holds {}", report::range_text(held))
+        }
+    }
+}
+
+/// What a recording with these sources is to observe.
+fn expected(plan: &Plan, found: &Found) -> Expected {
+    let samples = match plan.sources.scrapes_alone() {
+        true => Some("what is scraped".to_owned()),
+        false => found.prometheus_url().map(|url| format!("Prometheus {url}")),
+    };
+    let pd_answers = found.pd.as_ref().is_some_and(|pd| pd.addresses != Addresses::Unlisted);
+    let has_answered = pd_answers || found.prometheus.is_some();
+    Expected { pd: found.pd.is_some(), samples, has_answered }
 }
 
 /// Refuses to copy the past where PD answers and names no Prometheus of which it could be copied.
@@ -314,8 +357,9 @@ fn check_history(
 }
 
 /// Says that only PD's answers are recorded.
-fn warn_of_no_metrics(plan: &Plan, prometheus: Option<&PrometheusFound>, watchers: &Watchers<'_>) {
-    if prometheus.is_some() || plan.sources.scrapes_alone() || plan.sources.pd.is_empty() {
+fn warn_of_no_metrics(plan: &Plan, found: &Found, watchers: &Watchers<'_>) {
+    let is_read = found.prometheus_url().is_some() || plan.sources.scrapes_alone();
+    if is_read || plan.sources.pd.is_empty() {
         return;
     }
     let text = match plan.history {
@@ -367,7 +411,7 @@ fn import(
     writer: &mut CaptureWriter,
     path: &Path,
     now: Timestamp,
-    reporter: &Reporter,
+    reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let cannot = || format!("cannot read {}", escape_path(path));
     let file = File::open(path).with_context(cannot)?;
@@ -376,6 +420,7 @@ fn import(
         None => record::import_pd_log(writer, file)?,
     };
     anyhow::ensure!(read > 0 || broken == 0, "{} holds no PD answer", escape_path(path));
+    reporter.imported(written);
     let left_out = match broken {
         0 => String::new(),
         broken => format!(", {} broken lines left out as gaps", report::count(broken)),

@@ -20,18 +20,20 @@ use crate::cli::config::further_jobs::add_further_jobs;
 use crate::cli::config::plan::{self, LiveArgs, Plan, RECORDING};
 use crate::cli::config::retention::{self, Incident, RunLock};
 use crate::cli::config::scraping;
-use crate::cli::config::sources::{self, PdFound};
+use crate::cli::config::sources::{self, PdFound, Without};
 use crate::cli::exit::CliError;
 use crate::cli::fault_profiles::FaultProfiles;
 use crate::cli::incident_logs::IncidentLogs;
 use crate::cli::log_search;
+use crate::cli::observed;
 use crate::cli::recording::{self, Followers, Sources, Watchers};
+use crate::cli::source_fix::alertmanager_fix;
 use crate::cli::terminal::progress::Reporter;
 use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape_path,
+    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape, escape_path,
     parse_duration_ms,
 };
 use crate::record::{
@@ -79,7 +81,8 @@ runs at a time; while it does, the newest verdict waits. One that takes longer t
 --alertmanager posts each fault to Alertmanager's API (v2) as the alert `operator_fault` with \
 the labels mode, target, run and severity (critical), and the evidence, the capture's name, the \
 confidence and what to do as annotations. It is posted again every minute and as resolved when \
-the fault ends; a fault that is over at once fires for two minutes. When the watch ends, \
+the fault ends; a fault that is over at once fires for two minutes. At the start, Alertmanager is \
+asked for its version, so that one that does not answer is known before there is a fault. When the watch ends, \
 Alertmanager ends it after `resolve_timeout`.
 
 With --logs, the nodes that a fault names are asked for their logs as soon as it is told, eight at \
@@ -233,12 +236,13 @@ struct Watched {
 async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Result<()> {
     let stop = clock::stop_on_signals()?;
     let exporter = recording::exporter(&plan).await?;
-    let (pd, prometheus) = sources::find(&plan.sources, &stop).await?;
-    let further = add_further_jobs(&mut plan, prometheus.as_ref(), clock::now()).await;
+    let found = sources::find(&plan.sources, Without::GoesOn, &stop).await?;
+    let further = add_further_jobs(&mut plan, found.prometheus.as_ref(), clock::now()).await;
     let reporter = Arc::new(Mutex::new(Reporter::new(global, clock::now())));
     let incident = Arc::new(Mutex::new(Incident::default()));
-    let (askers, answers) = askers(&plan, &watched, pd.as_ref(), (&stop, &reporter))?;
+    let (askers, answers) = askers(&plan, &watched, found.pd.as_ref(), (&stop, &reporter))?;
     let Watched { run, retention, segment, notified, occasion, .. } = watched;
+    check_alertmanager(&notified, &reporter);
     let begun = segment.begun;
     let listener = retention::listener(run.clone(), global.format, Arc::clone(&reporter));
     let mut segments = Segments::new(
@@ -249,14 +253,13 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         Arc::clone(&incident),
         askers.beside(listener),
     );
-    let open = || recording::open(&plan, pd.as_ref(), prometheus.as_ref());
+    let open = || recording::open(&plan, &found);
     let mut writer = retention::open_making_room(&mut segments, open)?;
     askers.resume(&plan.path)?;
     lock(&reporter).line(&format!("watching {} into {}", run, escape_path(&plan.path)));
-    let clock_offset = recording::clock_offset(&plan, prometheus.as_ref());
-    let (of_pd, theirs) = (pd.as_ref(), prometheus.as_ref());
-    let theirs = scraping::target_labels(&plan, of_pd, theirs, clock::now()).await;
-    let sources = Sources::of(&plan, pd, prometheus, theirs)?;
+    let clock_offset = recording::clock_offset(&plan, found.prometheus.as_ref());
+    let theirs = scraping::target_labels(&plan, &found, clock::now()).await;
+    let sources = Sources::of(&plan, found, theirs)?;
     let watchers = Watchers { reporter: &reporter, exporter };
     watchers.further_jobs(&further);
     writer = copy_past(&plan, writer, &sources, &stop, &watchers).await?;
@@ -305,6 +308,19 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
     conclude(global, &plan, (&last, &run), ending)
 }
 
+/// Says that an Alertmanager does not answer or is none, which is known before there is a fault to post. The
+/// recording does not wait for that.
+fn check_alertmanager(notified: &Notified, reporter: &Arc<Mutex<Reporter>>) {
+    let Some(alertmanager) = notified.alertmanager.clone() else { return };
+    let reporter = Arc::clone(reporter);
+    tokio::spawn(async move {
+        if let Err(error) = alertmanager.version().await {
+            let (text, fix) = (error.to_string(), alertmanager_fix(&error));
+            lock(&reporter).warn(&format!("warning: --alertmanager: {}; {fix}", escape(&text)));
+        }
+    });
+}
+
 /// Says how the watch ended, and of which capture.
 fn conclude(
     global: &Global,
@@ -314,7 +330,7 @@ fn conclude(
 ) -> anyhow::Result<()> {
     report(global, last, run, ending)?;
     if ending.is_sealed() {
-        recording::refuse_empty(plan, last)?;
+        observed::refuse_empty(plan, last)?;
     }
     match ending {
         Ending::Sealed => Ok(()),
@@ -331,7 +347,9 @@ async fn copy_past(
     stop: &Receiver<Stop>,
     watchers: &Watchers<'_>,
 ) -> anyhow::Result<CaptureWriter> {
-    let Some((copier, range)) = sources.copier.as_ref().zip(past(&writer, clock::now())) else {
+    // One that does not answer now is copied from now on, once it does.
+    let copier = sources.copier.as_ref().filter(|copier| copier.is_connected());
+    let Some((copier, range)) = copier.zip(past(&writer, clock::now())) else {
         return Ok(writer);
     };
     let (writer, ending) = recording::history(plan, writer, copier, range, stop, watchers).await?;

@@ -17,7 +17,7 @@ use crate::pd::without_userinfo;
 use crate::source::names_user;
 
 /// Arguments that are URLs.
-const URLS: [&str; 4] = ["pd", "prometheus", "webhook", "url"];
+const URLS: [&str; 5] = ["pd", "prometheus", "webhook", "alertmanager", "url"];
 
 /// The arguments with `replay` before a file or the name of a run where a subcommand is expected: `operator FILE`.
 pub fn with_replay(command: &clap::Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
@@ -116,6 +116,7 @@ fn instead(id: &str) -> &'static str {
              into PROMETHEUS_URL or the file of --config"
         }
         "webhook" => "put the URL into OPERATOR_WEBHOOK",
+        "alertmanager" => "put the URL into OPERATOR_ALERTMANAGER",
         "pd" => "PD takes certificates only, see --cert-file and --key-file",
         _ => "it is not needed there",
     }

@@ -22,9 +22,7 @@ pub async fn add_further_jobs(
     prometheus: Option<&PrometheusFound>,
     now: Timestamp,
 ) -> Vec<String> {
-    let by_default = plan.subject.selectors();
-    let records_subject = by_default.iter().all(|one| plan.selectors.contains(one));
-    let Some(prometheus) = prometheus.filter(|_| records_subject && !by_default.is_empty()) else {
+    let Some(prometheus) = prometheus.filter(|_| plan.records_subject()) else {
         return Vec::new();
     };
     let until = plan.history.map_or(now, |range| range.end.min(now));

@@ -36,7 +36,7 @@ pub const RECORDING: &str = "Recording";
 /// Arguments of whatever records live: `record` and `watch`.
 #[derive(Debug, Default, Args)]
 pub struct LiveArgs {
-    /// Name of the run; without it, `watch`, or of `record` one from the subject and the time
+    /// Name of the run. Without it, `watch` calls it `watch`, and `record` by the subject and the time
     #[arg(long, value_name = "NAME", help_heading = RECORDING)]
     pub run: Option<String>,
     #[command(flatten)]
@@ -120,6 +120,14 @@ pub struct Plan {
     pub listen: Option<SocketAddr>,
     /// How much is kept; `None` where the recording is a single file.
     pub retention: Option<Retention>,
+}
+
+impl Plan {
+    /// Whether all that the subject knows is copied out of Prometheus.
+    pub fn records_subject(&self) -> bool {
+        let by_default = self.subject.selectors();
+        !by_default.is_empty() && by_default.iter().all(|one| self.selectors.contains(one))
+    }
 }
 
 /// The live part of a recording.

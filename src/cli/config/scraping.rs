@@ -6,7 +6,7 @@ use crate::cli::clock;
 use crate::cli::config::file::{ScrapeWhen, SourceArgs};
 use crate::cli::config::membership::{self, Finding};
 use crate::cli::config::plan::Plan;
-use crate::cli::config::sources::{PdFound, PrometheusFound};
+use crate::cli::config::sources::{Found, PdFound};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::remarks;
 use crate::model::{Labels, Store, Timestamp};
@@ -82,14 +82,10 @@ pub fn scraper(
 
 /// The labels that Prometheus gives to what PD lists, as far as it is known which of its targets of the minutes before
 /// `until` that is. Empty where nothing is scraped in its place.
-pub async fn target_labels(
-    plan: &Plan,
-    pd: Option<&PdFound>,
-    prometheus: Option<&PrometheusFound>,
-    until: Timestamp,
-) -> TargetLabels {
-    let found = pd.zip(prometheus).filter(|_| plan.sources.scrape == Some(ScrapeWhen::Fallback));
-    let Some((pd, prometheus)) = found else { return TargetLabels::new() };
+pub async fn target_labels(plan: &Plan, found: &Found, until: Timestamp) -> TargetLabels {
+    let both = found.pd.as_ref().zip(found.prometheus.as_ref());
+    let both = both.filter(|_| plan.sources.scrape == Some(ScrapeWhen::Fallback));
+    let Some((pd, prometheus)) = both else { return TargetLabels::new() };
     let selected = (&plan.selectors[..], &plan.told);
     match membership::scraped_nodes(pd, prometheus, selected, until).await {
         Some(nodes) => labels_of(&nodes, pd).await,

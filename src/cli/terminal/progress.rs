@@ -17,6 +17,8 @@ use crate::report;
 
 /// The least time between two plain lines.
 const PLAIN_EVERY_MS: i64 = 60_000;
+/// When the first of them comes: what a recording does at once says nothing.
+const FIRST_PLAIN_MS: i64 = 10_000;
 
 /// Where and how progress is shown.
 enum Display {
@@ -31,10 +33,34 @@ pub struct Reporter {
     display: Display,
     started: Timestamp,
     started_bytes: Option<u64>,
-    last_line: Option<Timestamp>,
+    last_line: Timestamp,
     estimated: bool,
     copying: bool,
     standing: Option<String>,
+    totals: Totals,
+}
+
+/// What was recorded since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    copied_samples: u64,
+    live_samples: u64,
+    series: u64,
+    imported_answers: u64,
+    live_answers: u64,
+    gaps: u64,
+}
+
+impl Totals {
+    fn text(&self) -> String {
+        format!(
+            "{} samples of {} series, {} PD answers, {}",
+            report::count(self.copied_samples + self.live_samples),
+            report::count(self.series),
+            report::count(self.imported_answers + self.live_answers),
+            counted(self.gaps, "gap"),
+        )
+    }
 }
 
 impl Reporter {
@@ -54,15 +80,23 @@ impl Reporter {
             display,
             started,
             started_bytes: None,
-            last_line: None,
+            last_line: started.saturating_add_millis(FIRST_PLAIN_MS - PLAIN_EVERY_MS),
             estimated: false,
             copying: false,
             standing: None,
+            totals: Totals::default(),
         }
     }
 
     /// Reports a commit of a live recording.
     pub fn live(&mut self, progress: &Progress) {
+        self.totals = Totals {
+            live_samples: progress.samples,
+            series: progress.series,
+            live_answers: progress.pd_answers,
+            gaps: progress.gaps,
+            ..self.totals
+        };
         let first = *self.started_bytes.get_or_insert(progress.file_bytes);
         let elapsed_ms = (progress.at - self.started).max(1);
         let grown = progress.file_bytes.saturating_sub(first);
@@ -123,6 +157,7 @@ impl Reporter {
 
     /// Reports a slice of history.
     pub fn history(&mut self, progress: &HistoryProgress, now: Timestamp) {
+        (self.totals.copied_samples, self.totals.series) = (progress.samples, progress.series);
         let elapsed_ms = (now - self.started).max(1);
         let left_ms = (progress.done_ms > 0).then(|| {
             let rest = (progress.total_ms - progress.done_ms) as f64;
@@ -177,12 +212,25 @@ impl Reporter {
         }
     }
 
+    /// Notes answers of PD that were imported.
+    pub fn imported(&mut self, answers: u64) {
+        self.totals.imported_answers += answers;
+    }
+
     /// Prints a remark that stays on the screen.
     pub fn line(&self, text: &str) {
         match &self.display {
             Display::Bar(bar) => bar.suspend(|| remark(text)),
             Display::Plain => remark(text),
             Display::Quiet | Display::Json => {}
+        }
+    }
+
+    /// Prints a warning on stderr in every form, without disturbing the status line.
+    pub fn warn(&self, text: &str) {
+        match &self.display {
+            Display::Bar(bar) => bar.suspend(|| remark(text)),
+            Display::Plain | Display::Quiet | Display::Json => remark(text),
         }
     }
 
@@ -216,11 +264,12 @@ impl Reporter {
         self.standing = Some(text);
     }
 
-    /// Removes the status line.
+    /// Removes the status line, and says what was recorded since the start.
     pub fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
             bar.finish_and_clear();
         }
+        self.line(&self.totals.text());
     }
 
     fn say(&mut self, at: Timestamp, text: &str) {
@@ -233,8 +282,8 @@ impl Reporter {
                 bar.set_message(escape(text));
             }
             Display::Plain => {
-                if self.last_line.is_none_or(|last| at - last >= PLAIN_EVERY_MS) {
-                    self.last_line = Some(at);
+                if at - self.last_line >= PLAIN_EVERY_MS {
+                    self.last_line = at;
                     remark(text);
                 }
             }

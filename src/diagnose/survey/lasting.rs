@@ -18,7 +18,7 @@ const PEERS: usize = 2;
 
 impl Group<'_> {
     /// What is so from the beginning of what waits, fails or takes long.
-    pub(super) fn from_the_beginning(&self, floor: Floor) -> Vec<Unusual> {
+    pub(super) fn since_the_beginning(&self, floor: Floor) -> Vec<Unusual> {
         let is_level = self.targets.iter().any(|one| one.quantity.reading == Reading::Level);
         let mut found = self.high(floor);
         if found.is_empty() {

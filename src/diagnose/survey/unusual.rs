@@ -163,7 +163,7 @@ impl Group<'_> {
                     found.extend(self.rises(Course::Stands, stands));
                 }
                 if found.is_empty() {
-                    found = self.from_the_beginning(floor);
+                    found = self.since_the_beginning(floor);
                 }
                 found
             }

@@ -54,6 +54,24 @@ fn an_outage_is_written_at_once_then_in_adjoining_segments() {
 }
 
 #[test]
+fn what_is_known_from_before_the_recording_is_the_cause_until_something_else_is() {
+    let unknown = || (GapReason::Connect, "the host name does not resolve".to_owned());
+    let late = || (GapReason::Timeout, "it did not answer within 5s".to_owned());
+    let mut coverage = coverage(member());
+    coverage.know_failure(&member(), unknown());
+    coverage.start_request(&member());
+    let asked = coverage.clone().end(now(3)).pop().expect("nothing was observed");
+    assert_eq!((asked.reason, asked.detail), unknown());
+    let gap = coverage.record_failure(&member(), late(), reading(5)).expect("the first is told");
+    assert_eq!((gap.reason, gap.detail), unknown());
+    let gap = coverage.record_failure(&member(), refused(), reading(70)).expect("it is another");
+    assert_eq!((gap.reason, gap.detail), refused());
+    hear(&mut coverage, &member(), 80);
+    let gap = coverage.record_failure(&member(), late(), reading(90)).expect("the first is told");
+    assert_eq!((gap.reason, gap.detail), late());
+}
+
+#[test]
 fn what_is_due_and_does_not_come_is_a_gap_without_any_failure() {
     let mut coverage = coverage(member());
     assert_eq!(summary(hear(&mut coverage, &member(), 10)), []);

@@ -52,9 +52,46 @@ async fn a_recording_around_a_command_that_fails_is_sealed_and_exits_with_12() {
     let scene = Scene::new().await;
     let ended = around(&scene, "exit 3", None).await;
     assert_eq!(ended.code, Some(12), "{}", ended.errors);
+    let said = ended.errors.trim_end().lines().last().expect("it says why");
+    assert!(said.starts_with("exit 12: sh -c exit 3 ended with exit code 3; "), "{said}");
+    assert!(said.ends_with(&format!("operator replay {}", scene.path().display())), "{said}");
     let last = events(&scene.path()).pop().expect("it is on the timeline");
     assert!(last.starts_with("ended with exit code 3"), "{last}");
     assert_eq!(scene.left_beside(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_not_run_where_nothing_could_be_observed_before() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (ran, dir) = (folder.path().join("ran"), folder.path().display().to_string());
+    let (command, ran) = (["touch", &ran.display().to_string()].map(str::to_owned), ran);
+    let arguments = ["--format", "json", "--dir", &dir, "record", "--run", "run"];
+    let around = ["--pd", "http://127.0.0.1:1", "--before", "1s", "--after", "1s", "--"];
+    let ended = Program::start(operator().args(arguments).args(around).args(&command)).wait().await;
+    assert_eq!(ended.code, Some(13), "{}", ended.errors);
+    assert!(!ran.exists(), "the command was run");
+    let why = format!(
+        "nothing could be observed in the 1.0s before, so that {} was not run: none of ",
+        command.join(" ")
+    );
+    assert!(ended.errors.contains(&why), "{}", ended.errors);
+    let told = events(&folder.path().join("run.capture"));
+    assert_eq!(told, [format!("was not run: {}", command.join(" "))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_sources_the_dead_one_is_named_and_the_command_is_run() {
+    let scene = Scene::new().await;
+    let ran = scene.directory.path().join("ran");
+    let mut arguments = scene.arguments();
+    arguments.extend(["--pd", "http://127.0.0.1:1", "--before", "1s"].map(str::to_owned));
+    let command = ["--after", "1s", "--", "touch", &ran.display().to_string()];
+    arguments.extend(command.map(str::to_owned));
+    let ended = Program::start(operator().args(arguments)).wait().await;
+    assert!(matches!(ended.code, Some(0 | 10 | 11)), "{:?}: {}", ended.code, ended.errors);
+    assert!(ran.exists(), "{}", ended.errors);
+    let (warned, after) = ended.errors.split_once("running touch").expect("it is told");
+    assert!(warned.contains("warning: none of ") && !after.contains("warning"), "{warned}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

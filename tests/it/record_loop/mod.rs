@@ -152,6 +152,79 @@ async fn a_prometheus_that_comes_back_leaves_no_hole_and_no_open_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_is_down_at_the_start_is_copied_when_it_answers() {
+    let scene = Scene::new().await;
+    scene.gate.set(Door::Shut);
+    let mut arguments = scene.arguments();
+    arguments.extend(["--pd".to_owned(), scene.stand.pd.clone()]);
+    let mut recorder = Program::start(operator().args(arguments));
+    let alone = |event: &Value| event["pd_answers"].as_u64() > Some(0) && event["failing"] == 1;
+    recorder.event("answers of PD alone", alone).await;
+    scene.gate.set(Door::Open);
+    let after = recorder.event("a copy", copied).await;
+    recorder.signal("TERM");
+    let ended = recorder.wait().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let warned = ended.errors.contains("until Prometheus answers, only PD is recorded; --scrape");
+    assert!(warned, "{}", ended.errors);
+
+    let reader = scene.check(through(&after));
+    let gaps = reader.gaps().expect("gaps read");
+    assert!(!gaps.is_empty(), "the time before is told");
+    for gap in &gaps {
+        assert_eq!((&gap.source, gap.reason), (&Source::Prometheus, GapReason::Connect));
+        assert!(gap.healed_at.is_some(), "{gap:?}");
+    }
+    let meta = reader.meta();
+    assert_eq!(meta.copied_by.len(), 1, "{meta:?}");
+    assert_eq!(meta.endpoints.prometheus.as_deref(), Some(&*scene.gate.url));
+    assert!(meta.versions.prometheus.is_some(), "{meta:?}");
+}
+
+/// Records as a person does who reads text, and returns what it says on stderr.
+async fn in_words(arguments: Vec<String>) -> String {
+    let run = move || operator().args(arguments).output().expect("the program starts");
+    let output = tokio::task::spawn_blocking(run).await.expect("it ran");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_recording_ends_with_its_totals() {
+    let scene = Scene::new().await;
+    let mut arguments = scene.arguments();
+    arguments.drain(..2);
+    arguments.extend(["--for".to_owned(), "2s".to_owned()]);
+    let said = in_words(arguments).await;
+    let totals = said.lines().last().expect("it says something");
+    assert!(totals.contains(" samples of ") && totals.contains(" series, 0 PD answers, 0 gaps"));
+    assert!(!said.contains("(0/s)"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_goes_on_says_so_and_warns_of_other_endpoints() {
+    let scene = Scene::new().await;
+    let record = |url: &str| {
+        let mut arguments = scene.arguments();
+        arguments.drain(..2);
+        let at = arguments.iter().position(|text| *text == scene.gate.url).expect("it is there");
+        arguments[at] = url.to_owned();
+        arguments.extend(["--for".to_owned(), "1s".to_owned()]);
+        in_words(arguments)
+    };
+    let first = record(&scene.gate.url).await;
+    assert!(first.contains("recording run into "), "{first}");
+    let again = record(&scene.gate.url).await;
+    assert!(again.contains("continuing run in ") && again.contains(", which holds 2"), "{again}");
+    assert!(!again.contains("warning"), "{again}");
+    let other = record(&scene.stand.prometheus).await;
+    let warning = format!(
+        "warning: run was recorded of {}, and now it is of {}: ",
+        scene.gate.url, scene.stand.prometheus
+    );
+    assert!(other.contains(&warning), "{other}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_the_tick_and_seals_the_file() {
     let scene = Scene::new().await;
     let mut arguments = scene.arguments();

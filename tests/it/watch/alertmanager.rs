@@ -1,5 +1,6 @@
 //! Faults in Alertmanager: posted while they last, and as resolved when they are over.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -88,6 +89,62 @@ async fn a_fault_is_posted_with_its_labels_and_what_to_do() {
     let ended = wait_for("the end", resolved).await;
     assert_eq!(ended, after.causes[0].end_ms.expect("it is over").to_string());
     notifiers.finish();
+}
+
+/// What `doctor` says of an Alertmanager: its exit code and text.
+async fn doctor(url: String) -> (Option<i32>, String) {
+    let run = move || {
+        let mut doctor = Command::new(env!("CARGO_BIN_EXE_operator"));
+        let doctor = doctor.env_remove("PD_ENDPOINT").env_remove("PROMETHEUS_URL");
+        doctor.args(["doctor", "--alertmanager", &url]).output().expect("the program starts")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("it ran");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_an_alertmanager_from_another_server_and_from_none() {
+    let serving = async |body: &'static str| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        tokio::spawn(accept(listener, move |path, _| {
+            let is_status = path == "/api/v2/status";
+            is_status.then(|| (200, "application/json", body.as_bytes().to_vec()))
+        }));
+        address
+    };
+    let status = r#"{"cluster":{"status":"ready"},"versionInfo":{"version":"0.25.0"},"uptime":""}"#;
+    let (code, said) = doctor(serving(status).await).await;
+    assert!(code == Some(0) && said.contains("ok Alertmanager http://127.0.0.1:"), "{said}");
+    assert!(said.contains(": 0.25.0"), "{said}");
+    let (code, said) = doctor(serving("{}").await).await;
+    assert!(code == Some(6) && said.contains("this is not an Alertmanager"), "{said}");
+    let (code, said) = doctor("http://127.0.0.1:9".to_owned()).await;
+    assert!(code == Some(6) && said.contains("fix: start the server"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_says_at_its_start_that_its_alertmanager_is_not_there() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_operator"))
+        .args(["watch", "--pd", "http://127.0.0.1:1", "--alertmanager", "127.0.0.1:9", "--dir"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let errors = BufReader::new(child.stderr.take().expect("stderr is piped"));
+    let _server = Server { child, _dir: dir };
+    let told = move || {
+        let mut lines = errors.lines().map_while(Result::ok);
+        lines.find(|line| line.starts_with("warning: --alertmanager: "))
+    };
+    let told = tokio::task::spawn_blocking(told);
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await.expect("it is told");
+    let told = told.expect("it was read").expect("it is told");
+    let why = "cannot reach http://127.0.0.1:9/api/v2/status: nothing listens on this port";
+    assert!(told.contains(why) && told.contains("start the server"), "{told}");
 }
 
 /// An Alertmanager that does not outlive its test.

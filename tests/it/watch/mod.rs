@@ -3,6 +3,7 @@
 mod alertmanager;
 mod logs;
 mod playback;
+mod profiles;
 mod program;
 
 use std::convert::Infallible;
@@ -44,7 +45,7 @@ async fn record(path: &Path, run: Run, part: TimeRange, outage: TimeRange) -> Ve
     let found = Discovered { members: playback.members.clone(), addresses: Addresses::Advertised };
     let (feed, mut news) = LiveFeed::new(reads);
     let recording = Recording {
-        copier: Some(Copier { client, mode: ReadMode::RemoteReadSamples, selectors }),
+        copier: Some(Copier::new(client, ReadMode::RemoteReadSamples, selectors)),
         pd: Some(PdSampler::new(pd, found, schedule)),
         scraper: None,
         settings: None,

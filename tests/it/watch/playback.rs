@@ -17,6 +17,14 @@ use testkit::run::Run;
 /// How late a scrape shows at most, in the run's time.
 const LATEST_MS: i64 = 9_000;
 
+/// What members answer that are asked for a profile, whatever became of them in the run.
+const HEAP: &[u8] = include_bytes!("../../../data/profiles/heap-1.pb.gz");
+const GOROUTINES: &[u8] = include_bytes!("../../../data/profiles/goroutine.pb.gz");
+
+fn profile(body: &[u8]) -> Option<Answer> {
+    Some((200, "application/octet-stream", body.to_vec()))
+}
+
 /// Both servers, until dropped.
 pub struct Playback {
     /// Base URL of Prometheus.
@@ -138,9 +146,14 @@ impl Shelf {
         Some((200, "application/x-protobuf", body))
     }
 
-    /// The last answer to the path, of the member itself or, of what only the leader is asked, of
+    /// A profile, or the last answer to the path, of the member itself or, of what only the leader is asked, of
     /// whoever was asked.
     fn pd(&self, member: &str, path: &str, now: Timestamp) -> Option<Answer> {
+        match path {
+            "/pd/api/v1/debug/pprof/heap" => return profile(HEAP),
+            "/pd/api/v1/debug/pprof/goroutine" => return profile(GOROUTINES),
+            _ => {}
+        }
         let own = self.pd.get(&(member.to_owned(), path.to_owned()));
         let lists = own.map_or_else(
             || self.pd.iter().filter(|((_, of), _)| of == path).map(|(_, list)| list).collect(),

@@ -1,0 +1,89 @@
+//! What a recording has observed of its sources, read from its capture.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::capture::{CaptureReader, EVERY_ANSWER};
+use crate::cli::config::plan::Plan;
+use crate::cli::exit::CliError;
+use crate::diagnose::counted;
+use crate::model::{Source, escape_path};
+use crate::record;
+
+/// What a capture holds of its sources, the recorder's own metrics aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether there are samples.
+    pub has_samples: bool,
+    /// How many requests to PD there were.
+    pub asked: u64,
+    /// Whether any of them succeeded.
+    pub pd_answered: bool,
+    /// The sources of which something is missing.
+    pub gaps: BTreeSet<Source>,
+}
+
+impl Observed {
+    /// Looks for samples, for answers of PD and for gaps.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptureError`](crate::capture::CaptureError) where the capture cannot be read.
+    pub fn of(reader: &CaptureReader) -> anyhow::Result<Self> {
+        let gaps = reader.gaps()?.into_iter().map(|gap| gap.source).collect();
+        let mut observed = Self { gaps, ..Self::default() };
+        // A run-in without what it leads to is nothing.
+        if reader.meta().begins.is_some_and(|begins| reader.recorded().end <= begins) {
+            return Ok(observed);
+        }
+        observed.has_samples = reader.metrics().iter().any(|one| !record::is_own_metric(one));
+        reader.visit_pd_answers(EVERY_ANSWER, |answer| {
+            observed.asked += 1;
+            observed.pd_answered |= answer.success().is_some();
+            Ok(())
+        })?;
+        Ok(observed)
+    }
+
+    /// Whether there is neither a sample nor an answer.
+    pub fn is_nothing(&self) -> bool {
+        !self.has_samples && !self.pd_answered
+    }
+}
+
+/// Refuses a recording that has ended with nothing in it but the recorder's own metrics, and names what was
+/// asked for and not there. A gap is something: it shows an outage. That no request to PD was ever answered is
+/// more often a wrong URL than one.
+///
+/// # Errors
+///
+/// [`CliError::NothingRecorded`], or an error where the capture cannot be read.
+pub fn refuse_empty(plan: &Plan, path: &Path) -> anyhow::Result<()> {
+    let reader = CaptureReader::open(path)?;
+    let observed = Observed::of(&reader)?;
+    if !observed.is_nothing() {
+        return Ok(());
+    }
+    if observed.asked > 0 {
+        let why = none_succeeded(observed.asked);
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
+    }
+    if !observed.gaps.is_empty() {
+        return Ok(());
+    }
+    if plan.sources.scrapes_alone() {
+        let why = "PD listed no member or store that could be scraped".to_owned();
+        return Err(CliError::NothingRecorded { path: escape_path(path), why }.into());
+    }
+    let selectors: Vec<String> = plan.selectors.iter().map(ToString::to_string).collect();
+    let why = match selectors.is_empty() {
+        true => "nothing was selected".to_owned(),
+        false => format!("no samples of {}", selectors.join(", ")),
+    };
+    Err(CliError::NothingRecorded { path: escape_path(path), why }.into())
+}
+
+/// That requests to PD were of no use, for a person.
+pub fn none_succeeded(asked: u64) -> String {
+    format!("none of {} to PD succeeded", counted(asked, "request"))
+}
