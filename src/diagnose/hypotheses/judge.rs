@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use crate::diagnose::blind_spots::{
-    blind_spots, load_without_baseline, missing_sources, unreadable_beside, unseen_requests,
+    blind_spots, in_short, load_without_baseline, missing_sources, unreadable_beside,
+    unseen_requests,
 };
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
@@ -194,11 +195,12 @@ fn verdict(
     };
     let first = causes.first().or(changes.first());
     let alternatives = alternatives(&observed, hypotheses, first, &findings);
+    let (unknown, silent) = (in_short(evidence, &unchecked, modes), silent_just_now(evidence));
     Verdict {
         schema: SCHEMA,
         outcome,
         as_of_ms: evidence.as_of,
-        summary: summary(outcome, &causes, &changes, &unchecked, &silent_just_now(evidence)),
+        summary: summary(outcome, &causes, &changes, (&unchecked, &unknown), &silent),
         damage: evidence.loss.as_ref().map(Damaged::new),
         clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),

@@ -246,6 +246,9 @@ pub struct Unchecked {
     /// The command that would get it; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The source that is missing, where it is one that failure modes need.
+    #[serde(skip)]
+    pub source: Option<Need>,
 }
 
 impl Unchecked {
@@ -253,6 +256,6 @@ impl Unchecked {
     /// none.
     pub fn new(what: &str, command: &str) -> Self {
         let command = Some(command.to_owned()).filter(|command| !command.is_empty());
-        Self { what: what.to_owned(), command }
+        Self { what: what.to_owned(), command, source: None }
     }
 }
