@@ -24,6 +24,10 @@ fn is_page(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "html")
 }
 
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+}
+
 fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<CliError>() {
         return hint_of_cli(error);
@@ -93,6 +97,12 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
             return Some(format!("operator {version} and later read it"));
         }
         CaptureError::Newer { .. } => "a later version of operator reads it",
+        CaptureError::NotACapture { path, .. } if is_yaml(path) => {
+            let path = escape_path(path);
+            return Some(format!(
+                "a rule file is given with --rules: `operator rules check --rules {path}`"
+            ));
+        }
         CaptureError::NotACapture { path, .. } if is_page(path) => {
             "a page of `operator report` holds none; `operator export --html` makes one that does"
         }
