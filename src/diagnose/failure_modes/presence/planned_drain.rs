@@ -18,8 +18,8 @@ pub const MODE: Mode = Mode {
     metrics: &[LEADERS],
     surest: 0.95,
     advice: Advice {
-        check: "who drained it? pd-ctl scheduler config evict-leader-scheduler",
-        remedy: "none if planned; else pd-ctl scheduler remove it (a change)",
+        check: "who added the evict-leader-scheduler? NAME: pd-ctl scheduler show",
+        remedy: "none if planned; else pd-ctl scheduler remove NAME (a change)",
         risk: "leaders come back at once, to empty caches if it was restarted",
         documentation: "https://docs.pingcap.com/tidb/stable/pd-control",
         section: None,
