@@ -180,9 +180,8 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
     for cause in &verdict.causes {
         let text = format!("{}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
-        for (number, one) in cause.evidence.iter().take(3).enumerate() {
+        for (number, text) in reasons(cause).into_iter().enumerate() {
             let weight = if number == 0 { Weight::Reason } else { Weight::More };
-            let text = format!("{}\u{a0}[{}]", one.text.replace(" %", "\u{a0}%"), one.finding);
             pieces.push(piece(weight, 4, text, Ink::Plain));
         }
         if let Some(one) = cause.explains.first() {
@@ -198,11 +197,23 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         let text = format!("clients: {}", clients.text);
         pieces.push(piece(Weight::Reason, 2, text, Ink::Plain));
     }
-    pieces.extend(verdict.changes.iter().map(|change| {
+    for change in &verdict.changes {
         let text = format!("planned: {}  {}", change.mode, place_and_time(change));
-        piece(Weight::Claim, 2, text, Ink::Plain)
-    }));
+        pieces.push(piece(Weight::Claim, 2, text, Ink::Plain));
+        // Beside a fault, what was planned needs no reason.
+        let reasons = if verdict.causes.is_empty() { reasons(change) } else { Vec::new() };
+        let weight = Weight::More;
+        pieces.extend(reasons.into_iter().map(|text| piece(weight, 4, text, Ink::Plain)));
+    }
     pieces
+}
+
+/// The first reasons of a cause or a change, each with the finding that shows it.
+fn reasons(cause: &Cause) -> Vec<String> {
+    let first = cause.evidence.iter().take(3);
+    first
+        .map(|one| format!("{}\u{a0}[{}]", one.text.replace(" %", "\u{a0}%"), one.finding))
+        .collect()
 }
 
 /// What followed, with the finding that shows it.
