@@ -283,7 +283,7 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
         None => claim.confidence,
     };
-    let says = claim.says.clone().map_or(Cow::Borrowed(mode.says), Cow::Owned);
+    let says = claim.says.clone().map_or(Cow::Borrowed(mode.meaning(claim.end)), Cow::Owned);
     Cause {
         mode: mode.name,
         says: match &claim.detail {
@@ -313,7 +313,7 @@ fn consequence(hypothesis: &Hypothesis<'_>) -> Consequence {
         what: hypothesis.mode.name.to_owned(),
         target: hypothesis.claim.target.clone(),
         onset_ms: hypothesis.claim.onset,
-        text: hypothesis.mode.says.to_owned(),
+        text: hypothesis.mode.meaning(hypothesis.claim.end).to_owned(),
         finding: None,
     }
 }
@@ -377,6 +377,7 @@ mod tests {
         nature: Nature::Fault,
         depth: Depth::Presence,
         says: "the machine room is under water",
+        said: Some("the machine room was under water"),
         subsumes: &[],
         never_explains: &[],
         needs: &[Need::PdMetrics],

@@ -110,6 +110,8 @@ pub struct Mode {
     pub depth: Depth,
     /// What the mode means, in a clause for a person, without a full stop.
     pub says: &'static str,
+    /// The same once it is over, where `says` is no longer true then; `None` where it is.
+    pub said: Option<&'static str>,
     /// Modes that describe a part of the same fault; they give way at the same place and time.
     pub subsumes: &'static [&'static Self],
     /// Depths of which no mode ever follows from this one, although it stands deeper; usually none.
@@ -131,6 +133,11 @@ impl Mode {
     /// clients ask for less may.
     pub fn is_decided(&self) -> bool {
         self.nature == Nature::Change && self.depth == Depth::Presence
+    }
+
+    /// What it means of a claim that ended or lasts, in a clause.
+    pub fn meaning(&self, end: Option<Timestamp>) -> &'static str {
+        self.said.filter(|_| end.is_some()).unwrap_or(self.says)
     }
 
     /// Whether `other` describes a part of the same fault and gives way to this mode.

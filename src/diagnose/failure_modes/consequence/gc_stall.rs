@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "the GC safe point or a resolved timestamp stands still",
+    said: Some("the GC safe point or a resolved timestamp stood still"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions lack peers, and their repair makes no progress",
+    said: Some("regions lacked peers, and their repair made no progress"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores],

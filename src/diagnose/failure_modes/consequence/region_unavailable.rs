@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions have lost their quorum",
+    said: Some("regions had lost their quorum"),
     // Stores that failed together and in the same way are one fault, which this mode describes.
     subsumes: &[
         &store_crash::MODE,

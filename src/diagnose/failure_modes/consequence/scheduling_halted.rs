@@ -19,6 +19,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "PD's operators do not progress",
+    said: Some("PD's operators did not progress"),
     subsumes: &[&peers_stuck::MODE],
     never_explains: &[],
     needs: &[Need::PdStores],

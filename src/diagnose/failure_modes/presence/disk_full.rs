@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's disk is full",
+    said: Some("the store's disk was full"),
     subsumes: &[
         &store_crash::MODE,
         &store_restart::MODE,

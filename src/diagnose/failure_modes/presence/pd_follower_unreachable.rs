@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "a PD member that did not lead gives no answer: frozen or cut off",
+    said: Some("a PD member that did not lead gave no answer: frozen or cut off"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "a store was drained on purpose",
+    said: None,
     subsumes: &[],
     // A store that leads less has less to write, and clients ask for no more because of it.
     never_explains: &[Depth::Resource, Depth::Workload],

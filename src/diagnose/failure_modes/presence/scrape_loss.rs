@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "the observer went blind, the observed did not",
+    said: None,
     subsumes: &[],
     // A blind observer moves no load and slows no disk.
     never_explains: &KNOWN_DEPTHS,

@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store is gone: crashed hard, frozen or cut off",
+    said: Some("the store was gone: crashed hard, frozen or cut off"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],

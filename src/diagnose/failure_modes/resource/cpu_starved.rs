@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",
+    said: Some("the store's process was not given the CPU that it asked for"),
     subsumes: &[&slow_disk::MODE, &slow_network::MODE, &store_pd_partition::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

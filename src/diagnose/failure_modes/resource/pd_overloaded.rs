@@ -18,6 +18,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the PD member cannot keep up: its log or threads wait, or etcd is full",
+    said: Some("the PD member could not keep up: its log or threads waited, or etcd was full"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMetrics],

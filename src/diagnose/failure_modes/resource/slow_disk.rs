@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk is slow",
+    said: Some("the store's disk was slow"),
     // A store that writes for seconds misses heartbeats.
     subsumes: &[&store_pd_partition::MODE],
     never_explains: &[],

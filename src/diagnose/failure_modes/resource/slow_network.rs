@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the node's links are slow or lose packets",
+    said: Some("the node's links were slow or lost packets"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

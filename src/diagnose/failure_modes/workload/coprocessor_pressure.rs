@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "the read pool is full: scans fill it, or its tasks wait and do not end",
+    said: Some("the read pool was full: scans filled it, or its tasks waited and did not end"),
     subsumes: &[&traffic_surge::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
