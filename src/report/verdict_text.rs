@@ -95,7 +95,7 @@ impl Page {
         if !verdict.unchecked.is_empty() {
             self.heading("Could not be checked");
             for one in &verdict.unchecked {
-                self.line(2, &unchecked(one), Ink::Yellow);
+                self.line(2, &unchecked(one, false), Ink::Yellow);
             }
         }
     }
@@ -142,7 +142,7 @@ impl Page {
             self.field("against", against);
         }
         for one in &cause.unchecked {
-            self.field("unchecked", &unchecked(one));
+            self.field("unchecked", &unchecked(one, cause.end_ms.is_some()));
         }
         for one in &cause.explains {
             let text =
@@ -262,7 +262,8 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
         steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
-    let command = unchecked.iter().find_map(|one| one.command.as_deref());
+    let is_over = cause.is_some_and(|cause| cause.end_ms.is_some());
+    let command = unchecked.iter().find_map(|one| command_of(one, is_over));
     steps.extend(command.map(|command| about(run, command)));
     steps
 }
@@ -275,8 +276,13 @@ fn about(run: &str, command: &str) -> String {
     }
 }
 
-fn unchecked(one: &Unchecked) -> String {
-    match &one.command {
+/// The command that would check it; `None` where there is none, or it would show nothing of what is over.
+fn command_of(one: &Unchecked, is_over: bool) -> Option<&str> {
+    one.command.as_deref().filter(|_| !(is_over && one.is_now))
+}
+
+fn unchecked(one: &Unchecked, is_over: bool) -> String {
+    match command_of(one, is_over) {
         Some(command) => format!("{}; try: {command}", one.what),
         None => one.what.clone(),
     }

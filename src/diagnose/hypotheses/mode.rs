@@ -237,10 +237,17 @@ impl Claim {
         self
     }
 
-    /// Adds something that could not be checked, with the command that would check it.
+    /// Adds something that could not be checked, with the command that would check it, also once it is over.
     #[must_use]
     pub fn unchecked(mut self, what: &str, command: &str) -> Self {
         self.unchecked.push(Unchecked::new(what, command));
+        self
+    }
+
+    /// Adds something that could not be checked, with the command that shows it as long as it lasts.
+    #[must_use]
+    pub fn unchecked_now(mut self, what: &str, command: &str) -> Self {
+        self.unchecked.push(Unchecked { is_now: true, ..Unchecked::new(what, command) });
         self
     }
 }
@@ -256,6 +263,9 @@ pub struct Unchecked {
     /// The source that is missing, where it is one that failure modes need.
     #[serde(skip)]
     pub source: Option<Need>,
+    /// Whether the command shows how things are now, which says nothing of what is over.
+    #[serde(skip)]
+    pub is_now: bool,
 }
 
 impl Unchecked {
@@ -263,6 +273,6 @@ impl Unchecked {
     /// none.
     pub fn new(what: &str, command: &str) -> Self {
         let command = Some(command.to_owned()).filter(|command| !command.is_empty());
-        Self { what: what.to_owned(), command, source: None }
+        Self { what: what.to_owned(), command, source: None, is_now: false }
     }
 }

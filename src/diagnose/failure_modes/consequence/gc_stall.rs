@@ -146,7 +146,7 @@ fn lagging(
         read: (&format!("{GAP}{{instance=\"{instance}\"}}"), format!("{first}")),
         plot: vec![plot(GAP, PlotHow::Gauge, instance)],
     }));
-    claim.unchecked("what holds it back", "tikv-ctl get-region-read-progress -r REGION")
+    claim.unchecked_now("what holds it back", "tikv-ctl get-region-read-progress -r REGION")
 }
 
 /// The claim by PD's answers, where the stores do not export their gap.

@@ -78,7 +78,7 @@ fn slow_patrol(observed: &ObservedWindow<'_>) -> Option<Claim> {
         read: (&format!("{PATROL}{{instance={instance:?}}}"), number(stretch.peak)),
         plot: vec![plot(PATROL, PlotHow::Gauge, &instance)],
     }));
-    Some(claim.unchecked("what it waits for", "pd-ctl operator show; pd-ctl region check"))
+    Some(claim.unchecked_now("what it waits for", "pd-ctl operator show; pd-ctl region check"))
 }
 
 /// An operator, from the answer that listed it first to the last one that did.

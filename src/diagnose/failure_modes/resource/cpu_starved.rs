@@ -98,7 +98,7 @@ fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             return claim;
         }
         let way = observed.evidence.nodes.way_to_store(node.node);
-        claim.unchecked(
+        claim.unchecked_now(
             "the throttling of its cgroup",
             &way.run("cat /sys/fs/cgroup/**/cpu.stat; top -b -n 1 | head -20"),
         )

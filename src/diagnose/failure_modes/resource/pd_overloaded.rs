@@ -59,7 +59,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let nodes = &observed.evidence.nodes;
         let target = Target::member(name, nodes.member_address(name));
         claim(observed, node, target, member_stage(node))
-            .unchecked("the member's disk and CPU", &nodes.way_to_member(name).run_beside(LOOK))
+            .unchecked_now("the member's disk and CPU", &nodes.way_to_member(name).run_beside(LOOK))
     }));
     found.extend(full_database(observed));
     for claim in busy(observed) {
@@ -185,7 +185,7 @@ fn hung(observed: &ObservedWindow<'_>, hung: &HungMember) -> Claim {
         });
     }
     let way = observed.evidence.nodes.way_to_member(&hung.member);
-    claim.unchecked("the member's disk and CPU", &way.run_beside(LOOK))
+    claim.unchecked_now("the member's disk and CPU", &way.run_beside(LOOK))
 }
 
 fn log_still(shown: &Shown, target: Target, instance: &str) -> Finding {

@@ -67,7 +67,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             return claim;
         }
         let way = observed.evidence.nodes.way_to_store(node.node);
-        claim.unchecked("the device itself", &way.run_on_machine("iostat -x 1 3"))
+        claim.unchecked_now("the device itself", &way.run_on_machine("iostat -x 1 3"))
     });
     slow.collect()
 }

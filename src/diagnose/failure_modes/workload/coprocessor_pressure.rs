@@ -162,7 +162,7 @@ fn stuck(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             plot: vec![plot(RUNNING, PlotHow::Gauge, instance)],
         });
         claim.readings.push(reading.read_at(departure.peak_at));
-        Some(claim.unchecked(
+        Some(claim.unchecked_now(
             "what the reads wait for",
             "curl http://TIKV:20180/metrics | grep 'async_request_total.*snapshot'",
         ))
