@@ -305,13 +305,35 @@ fn times_are_taken_as_they_are_printed_and_from_the_start() {
         text
     };
     let meant = text("2026-11-24T16:30:00Z");
-    for at in ["16:30", "16:30:00Z", "16:30:00.000"] {
+    for at in ["16:30", "16:30:00Z", "16:30:00.000", "2026-11-24 16:30", "2026-11-24T16:30"] {
         assert_eq!(text(at), meant, "{at}");
     }
     assert_eq!(text("+10s"), text("2026-11-24T16:27:14.128Z"));
-    let (code, _, errors) = run(dir, &["replay", "chaos-02", "--at", "03:10"]);
-    assert_eq!(code, Some(2));
-    assert!(errors.contains("the capture covers"), "{errors}");
+    // What is now is no part of a run that is over, as no other time after its end is.
+    for at in ["03:10", "now"] {
+        let (code, _, errors) = run(dir, &["replay", "chaos-02", "--at", at]);
+        assert_eq!(code, Some(2), "{at}");
+        assert!(errors.contains("the capture covers"), "{errors}");
+    }
+}
+
+#[test]
+fn every_help_fits_80_columns() {
+    let dir = empty_dir();
+    for command in SUBCOMMANDS {
+        let (_, text, _) = run(dir.path(), &[command, "--help"]);
+        let long = text.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(long, None, "{command}");
+    }
+}
+
+#[test]
+fn where_there_are_no_runs_it_is_said_where_the_bundled_ones_lie() {
+    let dir = empty_dir();
+    for args in [&["replay", "chaos-02"][..], &["replay", "latest"], &["runs"]] {
+        let (_, out, errors) = run(dir.path(), args);
+        assert!((out + &errors).contains("data/ of the repository"), "{args:?}: {errors}");
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ Examples:
       what that mode needs, saw and claimed
 
 Exits with 0 where nothing is broken, 10 where something is, 11 where it cannot tell. \
-Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
+Times: a date and time, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
 an offset: -5m counts back from the END of the capture and not from now, +5m on from its start. \
 The same capture gives the same bytes on every machine.";
 
