@@ -264,7 +264,7 @@ fn a_mistake_is_answered_by_what_to_write_instead() {
             2,
             "did you mean disk_full, disk_hang, slow_disk",
         ),
-        (&["replay", "a", "--why-not", "zzz"], 2, "there are "),
+        (&["replay", "a", "--why-not", "zzz"], 2, "`--why-not help` lists them"),
         (&["query", "a", "up", "--step", "15"], 2, "has no unit: write 15s for seconds"),
         (&["replay", "a", "--from", "23:00"], 2, "is after the end: the capture covers"),
         (&["replay", "a", "--to", "01:00"], 2, "is before the start: the capture covers"),
@@ -286,4 +286,13 @@ fn a_mistake_is_answered_by_what_to_write_instead() {
     assert!(code == Some(10) && text.starts_with("FAULT"), "{text}{errors}");
     let (_, _, errors) = run(empty_dir().path(), &["show", "latest"]);
     assert!(errors.contains("nothing is recorded there yet"), "{errors}");
+}
+
+#[test]
+fn a_command_that_is_called_otherwise_is_suggested() {
+    for (called, meant) in [("diagnose", "'replay'"), ("ls", "'runs'"), ("repaly", "'replay'")] {
+        let (code, _, errors) = run(empty_dir().path(), &[called]);
+        assert_eq!(code, Some(2));
+        assert!(errors.contains(meant), "{called}: {errors}");
+    }
 }
