@@ -17,7 +17,7 @@ use super::terminal::remarks::{self, remark};
 
 /// Flight recorder and replay analyzer for TiKV clusters.
 #[derive(Debug, Parser)]
-#[command(name = "operator", version, max_term_width = 100, after_long_help = exit::TABLE)]
+#[command(name = "operator", version, max_term_width = 80, after_long_help = exit::TABLE)]
 struct Cli {
     #[command(flatten)]
     global: Global,

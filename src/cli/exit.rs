@@ -69,11 +69,12 @@ Exit codes:
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
   10   replay found a fault; of rules: an alert fired
-  11   replay cannot tell whether something is broken; of rules: one cannot be evaluated,
-       none can fire (rules replay), or one cannot fire (rules check)
+  11   replay cannot tell whether something is broken; of rules: one cannot be
+       evaluated, none can fire (rules replay), one cannot fire (rules check)
   12   the command that a recording ran failed; the recording is sealed
   13   the recording ended with nothing in it
-  14   the recording was stopped before its planned end; it is sealed, and shorter
+  14   the recording was stopped before its planned end; it is sealed, and
+       shorter
   130  interrupted before the end";
 
 /// The errors of the command line itself.

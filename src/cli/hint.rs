@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::exit::{Cause, CliError};
 use super::source_fix::source_fix;
+use super::{DEFAULT_DIR, lookup};
 use crate::capture::CaptureError;
 use crate::model::escape_path;
 use crate::record::RecordError;
@@ -15,6 +16,14 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
 
+/// Where runs are that nobody has to record; nothing where there are runs at hand.
+fn bundled() -> &'static str {
+    match lookup::all(Path::new(DEFAULT_DIR)).is_empty() {
+        true => "; the bundled runs lie in data/ of the repository: --dir PATH/TO/data",
+        false => "",
+    }
+}
+
 /// Whether the folder in which a file is to be does not exist.
 fn has_no_folder(path: &Path) -> bool {
     path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
@@ -22,6 +31,10 @@ fn has_no_folder(path: &Path) -> bool {
 
 fn is_page(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "html")
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
 fn hint_of(cause: Cause<'_>) -> Option<String> {
@@ -46,12 +59,14 @@ fn hint_of_cli(error: &CliError) -> Option<String> {
             "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others".to_owned(),
         ),
         CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),
-        CliError::RunNotFound { name, .. } if name == "latest" => Some(
-            "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder".to_owned(),
-        ),
-        CliError::RunNotFound { nearest, .. } if nearest.is_empty() => Some(
-            "`operator runs` lists the runs of a directory; --dir DIR names another one".to_owned(),
-        ),
+        CliError::RunNotFound { name, .. } if name == "latest" => Some(format!(
+            "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder{}",
+            bundled()
+        )),
+        CliError::RunNotFound { nearest, .. } if nearest.is_empty() => Some(format!(
+            "`operator runs` lists the runs of a directory; --dir DIR names another one{}",
+            bundled()
+        )),
         CliError::RunNotFound { nearest, .. } => {
             Some(format!("did you mean {}?", nearest.join(" or ")))
         }
@@ -93,6 +108,12 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
             return Some(format!("operator {version} and later read it"));
         }
         CaptureError::Newer { .. } => "a later version of operator reads it",
+        CaptureError::NotACapture { path, .. } if is_yaml(path) => {
+            let path = escape_path(path);
+            return Some(format!(
+                "a rule file is given with --rules: `operator rules check --rules {path}`"
+            ));
+        }
         CaptureError::NotACapture { path, .. } if is_page(path) => {
             "a page of `operator report` holds none; `operator export --html` makes one that does"
         }

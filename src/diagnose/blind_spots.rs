@@ -19,6 +19,8 @@ use crate::nodes::{HEARTBEATS, ScrapeTarget};
 
 /// A baseline and a departure take a minute and a half together.
 const LEAST_MS: i64 = 90_000;
+/// The lists of stores that show whether a store stays silent: one before, one during and one after.
+const LEAST_LISTINGS: usize = 3;
 
 /// What was not observed long enough to conclude that nothing is wrong. PD sees which nodes are
 /// present; what happens inside a store shows only in its own metrics. A missing source is listed
@@ -35,7 +37,7 @@ pub fn blind_spots(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
         let what = format!("{length} are too short: a baseline and a departure take {least}");
         found.push(Unchecked::new(&what, "operator record --for 5m --pd http://PD:2379"));
     }
-    let heard = evidence.pd.listings.len() >= 3 || evidence.series.has(HEARTBEATS);
+    let heard = evidence.pd.listings.len() >= LEAST_LISTINGS || evidence.series.has(HEARTBEATS);
     if !heard {
         found.extend(unmet_need(modes, Need::PdStores));
     }
@@ -92,19 +94,23 @@ pub fn unreadable_beside(evidence: &Evidence, range: TimeRange) -> Option<Unchec
     );
     let parts = evidence.unreadable.iter().filter(|part| part.range.overlaps(&beside));
     let sources: BTreeSet<String> = parts.map(|part| part.of.to_string()).collect();
-    let named: Vec<&str> = sources.iter().take(NAMED).map(String::as_str).collect();
-    let more = match sources.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (!named.is_empty()).then(|| {
-        let what = format!("what damaged parts of the capture held of {}{more}", named.join(", "));
+    let sources = Vec::from_iter(sources);
+    (!sources.is_empty()).then(|| {
+        let what = format!("what damaged parts of the capture held of {}", some_of(&sources));
         Unchecked::new(&what, "")
     })
 }
 
-/// How many sources of damaged parts are named at most.
+/// How many of the same kind are named at most.
 const NAMED: usize = 3;
+
+/// The first names, and how many more there are where that is shorter: `store 1, store 4, store 5 and 12 more`.
+fn some_of(names: &[String]) -> String {
+    match names.len().saturating_sub(NAMED) {
+        0 | 1 => names.join(", "),
+        more => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}
 
 /// Sources that are missing, each with those of `modes` that need it.
 pub fn missing_sources(evidence: &Evidence, modes: &[Mode]) -> Vec<Unchecked> {
@@ -118,7 +124,49 @@ fn unmet_need(modes: &[Mode], need: Need) -> Option<Unchecked> {
     let (name, command) = named(need);
     let modes = modes.iter().filter(|mode| mode.needs.contains(&need)).map(|mode| mode.name);
     let modes: Vec<&str> = modes.collect();
-    (!modes.is_empty()).then(|| Unchecked::new(&format!("{name}: {}", modes.join(", ")), command))
+    (!modes.is_empty()).then(|| Unchecked {
+        source: Some(need),
+        ..Unchecked::new(&format!("{name}: {}", modes.join(", ")), command)
+    })
+}
+
+/// Why nothing can be told, in a clause whose length does not grow with the catalogue: the first thing that is
+/// unchecked. Where that is a source, all sources that are missing, and how many of `modes` need one of them.
+pub fn in_short(evidence: &Evidence, unchecked: &[Unchecked], modes: &[Mode]) -> String {
+    let Some(first) = unchecked.first() else { return "too little was seen".to_owned() };
+    let Some(source) = first.source else { return first.what.clone() };
+    let is_rare = !is_missing(evidence, source);
+    let sources: BTreeSet<Need> = match is_rare {
+        true => BTreeSet::from([source]),
+        false => unchecked.iter().filter_map(|one| one.source).collect(),
+    };
+    let open = modes.iter().filter(|mode| mode.needs.iter().any(|need| sources.contains(need)));
+    let (open, all) = (open.count(), modes.len());
+    let lacks = match is_rare {
+        true => format!("fewer than {LEAST_LISTINGS} of PD's lists of stores were recorded"),
+        false => format!("{} were not recorded", in_words(&sources)),
+    };
+    format!("{lacks}, so {open} of {all} failure modes cannot be checked")
+}
+
+/// Sources that are missing, in words of which each stands for several things.
+fn in_words(sources: &BTreeSet<Need>) -> String {
+    let both = |one, other| sources.contains(&one) && sources.contains(&other);
+    let answers = both(Need::PdStores, Need::PdMembers);
+    let metrics = both(Need::TikvMetrics, Need::PdMetrics);
+    let mut words: Vec<&str> = sources
+        .iter()
+        .map(|source| match source {
+            Need::PdStores | Need::PdMembers if answers => "PD's answers",
+            Need::PdStores => "PD's lists of stores",
+            Need::PdMembers => "answers of PD's members",
+            Need::TikvMetrics | Need::PdMetrics if metrics => "metrics of TiKV and PD",
+            Need::TikvMetrics => "TiKV's metrics",
+            Need::PdMetrics => "PD's metrics",
+        })
+        .collect();
+    words.dedup();
+    words.join(" and ")
 }
 
 /// What a source is called, and the command that records it.
@@ -157,10 +205,11 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
     });
     let names: Vec<String> = unseen.map(|store| store.name()).collect();
     (!names.is_empty()).then(|| {
+        let names = some_of(&names);
         let unassigned = evidence.nodes.unassigned.iter().take(NAMED).map(ScrapeTarget::instance);
         let unassigned: Vec<&str> = unassigned.collect();
         if unassigned.is_empty() {
-            let what = format!("{}: no metrics, so what is slow inside", names.join(", "));
+            let what = format!("{names}: no metrics, so what is slow inside");
             return Unchecked::new(
                 &what,
                 match evidence.scraped_by {
@@ -171,7 +220,7 @@ fn unscraped_stores(evidence: &Evidence) -> Option<Unchecked> {
                 },
             );
         }
-        let (names, unassigned) = (names.join(", "), unassigned.join(", "));
+        let unassigned = unassigned.join(", ");
         let what = format!("{names}: which scrape target it is, of {unassigned}");
         Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep _by_store")
     })
@@ -200,7 +249,7 @@ fn unmeasured_stores(evidence: &Evidence) -> Vec<Unchecked> {
         });
         let names: Vec<String> = lacks.map(|store| store.name()).collect();
         (!names.is_empty()).then(|| {
-            let what = format!("{}: {what}", names.join(", "));
+            let what = format!("{}: {what}", some_of(&names));
             Unchecked::new(&what, "curl http://TIKV:20180/metrics")
         })
     });
@@ -215,9 +264,60 @@ pub fn unseen_requests(evidence: &Evidence, rises: &[(Rise, FindingRef)]) -> Opt
     let names: Vec<String> =
         stores.iter().map(|store| evidence.nodes.stores[*store].name()).collect();
     (!names.is_empty()).then(|| {
-        let names = names.join(", ");
+        let names = some_of(&names);
         let what =
             format!("all requests of {names}: whether load rose elsewhere or came from there");
         Unchecked::new(&what, "curl http://TIKV:20180/metrics | grep tikv_grpc_msg_duration")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::diagnose;
+    use crate::diagnose::evidence::Parts;
+    use crate::diagnose::failure_modes::ALL;
+    use crate::diagnose::observations::series_table::tests::series;
+    use crate::model::Timestamp;
+
+    /// Ten minutes in which one node of a job is scraped, and nothing else is observed.
+    fn scraped_alone(job: &'static str) -> Evidence {
+        let up: Vec<(i64, f64)> = (0..40).map(|step| (step * 15, 1.0)).collect();
+        let recorded = vec![series(&[("__name__", "up"), ("job", job), ("instance", "a:1")], &up)];
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let parts = Parts { series: recorded, ..Parts::default() };
+        Evidence::new(TimeRange::new(at(0), at(600)), at(600), parts)
+    }
+
+    #[test]
+    fn the_summary_says_which_sources_are_missing_and_not_each_mode_that_needs_them() {
+        let verdict = diagnose(&scraped_alone("tikv"));
+        let needs = |modes: &Mode| modes.needs.iter().any(|need| *need != Need::TikvMetrics);
+        let (open, all) = (ALL.iter().filter(|mode| needs(mode)).count(), ALL.len());
+        assert_eq!(
+            verdict.summary,
+            format!(
+                "cannot tell: PD's answers and PD's metrics were not recorded, \
+                 so {open} of {all} failure modes cannot be checked"
+            )
+        );
+        // Which these are stands below.
+        assert!(verdict.unchecked.iter().any(|one| one.what.contains("store_crash, ")));
+    }
+
+    #[test]
+    fn sources_of_one_kind_are_one_in_words() {
+        let all = [Need::PdStores, Need::PdMembers, Need::TikvMetrics, Need::PdMetrics];
+        let told = |needs: &[Need]| in_words(&needs.iter().copied().collect());
+        assert_eq!(told(&all), "PD's answers and metrics of TiKV and PD");
+        assert_eq!(told(&all[..1]), "PD's lists of stores");
+        assert_eq!(told(&all[1..3]), "answers of PD's members and TiKV's metrics");
+    }
+
+    #[test]
+    fn of_many_names_only_the_first_are_said() {
+        let names: Vec<String> = (1..=300).map(|id| format!("store {id}")).collect();
+        assert_eq!(some_of(&names[..4]), "store 1, store 2, store 3, store 4");
+        assert_eq!(some_of(&names), "store 1, store 2, store 3 and 297 more");
+    }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
-use chrono::{DateTime, NaiveTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
 /// An instant: whole milliseconds since the Unix epoch, UTC.
@@ -39,14 +39,14 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
-    /// Reads an instant as people type it: RFC 3339 with a zone, Unix seconds with an optional
+    /// Reads an instant as people type it: a date and a time of day as in RFC 3339, with or without seconds, in UTC
+    /// where there is no zone; Unix seconds with an optional
     /// fraction, Unix milliseconds (13 digits), `now`, an offset from `now` such as `-2h30m`, or a time of
     /// day in UTC such as `03:10` or `03:10:30Z`, which means its last occurrence up to `now`.
     ///
     /// # Errors
     ///
-    /// [`TimeParseError`] names the text and the accepted spellings. A date without a zone is
-    /// refused, since its meaning would depend on the machine.
+    /// [`TimeParseError`] names the text and the accepted spellings.
     ///
     /// # Examples
     ///
@@ -79,6 +79,9 @@ impl Timestamp {
             // Two digits and a point are no second of 1970, but a time of day that is written otherwise.
             let is_of_day = trimmed.find('.').is_some_and(|point| point <= 2);
             return parse_unix_seconds(trimmed).filter(|_| !is_of_day).ok_or_else(unreadable);
+        }
+        if let Some(instant) = date_and_time(trimmed) {
+            return Ok(instant);
         }
         // RFC 3339 ends with the year 9999; instants beyond it are printed with a sign and read so.
         let is_beyond = trimmed.starts_with('+');
@@ -180,6 +183,20 @@ fn time_of_day_ms(text: &str) -> Option<i64> {
     Some(parsed.ok()?.signed_duration_since(NaiveTime::MIN).num_milliseconds())
 }
 
+/// A date and a time of day without seconds, or without a zone, which is UTC then as of every time of day: a
+/// meaning that does not depend on the machine. `None` where the text is none.
+fn date_and_time(text: &str) -> Option<Timestamp> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    if let Some(of_day) = time_of_day_ms(time) {
+        let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+        return Some(Timestamp(midnight + of_day));
+    }
+    let text = format!("{date}T{time}");
+    let instant = DateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M%:z").ok()?;
+    Some(Timestamp(instant.timestamp_millis()))
+}
+
 fn parse_unix_seconds(text: &str) -> Option<Timestamp> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().ok()?;
@@ -268,7 +285,7 @@ impl TimeRange {
 pub enum TimeParseError {
     /// Not an instant.
     #[error(
-        "cannot read {0:?} as a time: use RFC 3339 with a zone (2026-11-24T16:17:09Z), a time of day in UTC (16:17:09), unix seconds, `now` or an offset such as -2h"
+        "cannot read {0:?} as a time: use a date and time (2026-11-24T16:17:09Z, UTC where it has no zone), a time of day in UTC (16:17:09), unix seconds, `now` or an offset such as -2h"
     )]
     Instant(String),
     /// Not a duration.
@@ -393,8 +410,23 @@ mod tests {
     }
 
     #[test]
-    fn a_date_without_a_zone_is_refused() {
-        assert!(Timestamp::parse("2026-11-24T16:17:09", Timestamp::default()).is_err());
+    fn a_date_without_seconds_or_without_a_zone_is_read() {
+        let at = |text| Timestamp::parse(text, Timestamp::default()).expect("it is a time");
+        for (text, expected) in [
+            ("2026-11-24 16:32", "2026-11-24T16:32:00Z"),
+            ("2026-11-24T16:32", "2026-11-24T16:32:00Z"),
+            ("2026-11-24T16:32Z", "2026-11-24T16:32:00Z"),
+            ("2026-11-24T16:17:09", "2026-11-24T16:17:09Z"),
+            ("2026-11-24 16:17:09.5", "2026-11-24T16:17:09.500Z"),
+            ("2026-11-24T16:32+02:00", "2026-11-24T14:32:00Z"),
+        ] {
+            assert_eq!(at(text), at(expected), "{text}");
+        }
+        for text in
+            ["2026-11-24", "2026-11-24T", "2026-13-24 16:32", "2026-11-24 24:32", "24 16:32"]
+        {
+            assert!(Timestamp::parse(text, Timestamp::default()).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,10 @@ impl Page {
     pub(super) fn what_to_do(&mut self, verdict: &Verdict) {
         for (name, text) in verdict.causes.first().into_iter().flat_map(advice_lines) {
             let (name, text) = match name {
-                LATER => (REMEDY, "none, since it is over; the usual one stands below".to_owned()),
+                LATER => (
+                    REMEDY,
+                    "none, since it is over; what to do if it recurs stands below".to_owned(),
+                ),
                 name => (name, text),
             };
             let ink = if name == REMEDY { Ink::Bold } else { Ink::Plain };

@@ -22,6 +22,7 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
             Outcome::FiredAtStart,
             "Fired only while the cluster started, and was resolved: no incident by itself",
         ),
+        (Outcome::Pending, "Pending at the end: they would fire if it went on"),
         (Outcome::Error, "Errors"),
         (Outcome::Recorded, "Recorded"),
         (Outcome::CannotFire, "Cannot fire: what they read is absent from the capture"),
@@ -30,7 +31,7 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
         let mut rules: Vec<&RuleReport> =
             report.rules().filter(|rule| rule.outcome == outcome).collect();
         // Where none fired, all are equal and keep the order of the files.
-        rules.sort_by_key(|rule| first_firing(rule));
+        rules.sort_by_key(|rule| first_firing(rule).map(|(at, _)| at));
         if rules.is_empty() {
             continue;
         }
@@ -40,6 +41,7 @@ pub fn rules_text(run: &str, report: &RulesReport) -> String {
             Outcome::Fired | Outcome::FiredAtStart => {
                 rules.iter().for_each(|rule| page.fired(rule, report.window))
             }
+            Outcome::Pending => rules.iter().for_each(|rule| page.pending(rule, report.window)),
             Outcome::Error => rules.iter().for_each(|rule| page.failed(rule)),
             Outcome::Recorded => rules.iter().for_each(|rule| {
                 page.wrapped(2, &format!("{} ({} series)", rule.name, rule.recorded_series));
@@ -89,6 +91,7 @@ impl Page {
         let counts = [
             (Outcome::Fired, "fired"),
             (Outcome::FiredAtStart, "fired while the cluster started"),
+            (Outcome::Pending, "pending at the end"),
             (Outcome::Error, "failed"),
             (Outcome::Recorded, "recorded"),
             (Outcome::CannotFire, "cannot fire"),
@@ -98,6 +101,29 @@ impl Page {
         let told = told.iter().filter(|(count, _)| *count > 0);
         let told: Vec<String> = told.map(|(count, word)| format!("{count} {word}")).collect();
         self.wrapped(0, &told.join(", "));
+        let fired = report.rules().filter(|rule| rule.outcome == Outcome::Fired);
+        let first = fired.filter_map(|rule| Some((first_firing(rule)?, rule)));
+        // Of those that fired at once, the first of the file: `min_by_key` keeps it.
+        if let Some(((at, alert), rule)) = first.min_by_key(|((at, _), _)| *at) {
+            let labels = alert.labels.without(&["alertname"]);
+            self.wrapped(0, &format!("first fired: {} {labels} at {}", rule.name, clock(at)));
+        }
+    }
+
+    fn pending(&mut self, rule: &RuleReport, window: TimeRange) {
+        self.wrapped(2, &format!("{}, for {}", rule.name, span(rule.for_ms)));
+        let pending = rule.alerts.iter().filter_map(|alert| Some((alert.pending_since()?, alert)));
+        let pending: Vec<(Timestamp, &AlertHistory)> = pending.collect();
+        for (since, alert) in pending.iter().take(ALERTS) {
+            let labels = alert.labels.without(&["alertname"]);
+            let so_far = span(window.end - *since);
+            self.wrapped(4, &format!("{labels} pending since {}, {so_far} so far", clock(*since)));
+        }
+        if pending.len() > ALERTS {
+            let more = pending.len() - ALERTS;
+            self.wrapped(4, &format!("{more} more alerts are pending; --format json has all"));
+        }
+        self.near(rule);
     }
 
     fn fired(&mut self, rule: &RuleReport, window: TimeRange) {
@@ -196,9 +222,10 @@ impl Page {
     /// How near a rule came.
     fn near(&mut self, rule: &RuleReport) {
         for near in told_near(rule) {
+            let node = near.node.iter().map(|node| format!(" {node}")).collect::<String>();
             let labels = match near.labels.to_string() {
-                labels if labels == "{}" => String::new(),
-                labels => format!(" {labels}"),
+                labels if labels == "{}" => node,
+                labels => format!("{node} {labels}"),
             };
             let long = match near.lasted_ms {
                 0 => String::new(),
@@ -225,12 +252,19 @@ impl Page {
     }
 
     fn quiet(&mut self, rules: &[&RuleReport]) {
-        let (mut near, rules): (Vec<&RuleReport>, Vec<&RuleReport>) =
+        let (near, rules): (Vec<&RuleReport>, Vec<&RuleReport>) =
             rules.iter().partition(|rule| !rule.near.is_empty());
+        let (still, mut near): (Vec<&RuleReport>, Vec<&RuleReport>) =
+            near.into_iter().partition(|rule| told_near(rule).next().is_none());
         near.sort_by(|one, other| distance(one).total_cmp(&distance(other)));
         for rule in &near {
             self.wrapped(2, &rule.name);
             self.near(rule);
+        }
+        if !still.is_empty() {
+            self.wrapped(2, "what they compare with 0 was 0 throughout:");
+            let names: Vec<&str> = still.iter().map(|rule| rule.name.as_str()).collect();
+            self.wrapped(2, &names.join(", "));
         }
         if !near.is_empty() && !rules.is_empty() {
             self.wrapped(2, "compared with no number, or with nothing to compare:");
@@ -272,10 +306,13 @@ impl Page {
     }
 }
 
-/// When an alert of the rule fired first; `None` where none did.
-fn first_firing(rule: &RuleReport) -> Option<Timestamp> {
-    let changes = rule.alerts.iter().flat_map(|alert| &alert.changes);
-    changes.filter(|change| change.to == AlertState::Firing).map(|change| change.at).min()
+/// When an alert of the rule fired first, and which; `None` where none did.
+fn first_firing(rule: &RuleReport) -> Option<(Timestamp, &AlertHistory)> {
+    let all = rule.alerts.iter().filter_map(|alert| {
+        let mut changes = alert.changes.iter();
+        Some((changes.find(|change| change.to == AlertState::Firing)?.at, alert))
+    });
+    all.min_by_key(|(at, _)| *at)
 }
 
 /// How far the nearest value of a rule is from its number, as a share of the larger of both: 0 where they are
@@ -291,10 +328,12 @@ fn distance(rule: &RuleReport) -> f64 {
     distances.fold(f64::INFINITY, f64::min)
 }
 
-/// The comparisons of a rule that never held, since those kept it quiet; all where each held for a time.
+/// The comparisons of a rule that never held, since those kept it quiet; all where each held for a time. Without
+/// those of what was 0 throughout with 0, which are as near as can be and say nothing.
 fn told_near(rule: &RuleReport) -> impl Iterator<Item = &NearMiss> {
     let all_held = rule.near.iter().all(|near| near.held_ms.is_some());
-    rule.near.iter().filter(move |near| all_held || near.held_ms.is_none())
+    let is_told = move |near: &&NearMiss| all_held || near.held_ms.is_none();
+    rule.near.iter().filter(is_told).filter(|near| !(near.value == "0" && near.threshold == "0"))
 }
 
 /// A number with at most four significant digits; the JSON has all.

@@ -98,7 +98,7 @@ impl Page {
         if !verdict.unchecked.is_empty() {
             self.heading("Could not be checked");
             for one in &verdict.unchecked {
-                self.line(2, &unchecked(one), Ink::Yellow);
+                self.line(2, &unchecked(one, false), Ink::Yellow);
             }
         }
     }
@@ -145,7 +145,7 @@ impl Page {
             self.field("against", against);
         }
         for one in &cause.unchecked {
-            self.field("unchecked", &unchecked(one));
+            self.field("unchecked", &unchecked(one, cause.end_ms.is_some()));
         }
         for one in &cause.explains {
             let text =
@@ -183,9 +183,8 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
     for cause in &verdict.causes {
         let text = format!("{}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
-        for (number, one) in cause.evidence.iter().take(3).enumerate() {
+        for (number, text) in reasons(cause).into_iter().enumerate() {
             let weight = if number == 0 { Weight::Reason } else { Weight::More };
-            let text = format!("{}\u{a0}[{}]", one.text.replace(" %", "\u{a0}%"), one.finding);
             pieces.push(piece(weight, 4, text, Ink::Plain));
         }
         if let Some(one) = cause.explains.first() {
@@ -201,11 +200,23 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
         let text = format!("clients: {}", clients.text);
         pieces.push(piece(Weight::Reason, 2, text, Ink::Plain));
     }
-    pieces.extend(verdict.changes.iter().map(|change| {
+    for change in &verdict.changes {
         let text = format!("planned: {}  {}", change.mode, place_and_time(change));
-        piece(Weight::Claim, 2, text, Ink::Plain)
-    }));
+        pieces.push(piece(Weight::Claim, 2, text, Ink::Plain));
+        // Beside a fault, what was planned needs no reason.
+        let reasons = if verdict.causes.is_empty() { reasons(change) } else { Vec::new() };
+        let weight = Weight::More;
+        pieces.extend(reasons.into_iter().map(|text| piece(weight, 4, text, Ink::Plain)));
+    }
     pieces
+}
+
+/// The first reasons of a cause or a change, each with the finding that shows it.
+fn reasons(cause: &Cause) -> Vec<String> {
+    let first = cause.evidence.iter().take(3);
+    first
+        .map(|one| format!("{}\u{a0}[{}]", one.text.replace(" %", "\u{a0}%"), one.finding))
+        .collect()
 }
 
 /// What followed, with the finding that shows it.
@@ -255,7 +266,8 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
         steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
-    let command = unchecked.iter().find_map(|one| one.command.as_deref());
+    let is_over = cause.is_some_and(|cause| cause.end_ms.is_some());
+    let command = unchecked.iter().find_map(|one| command_of(one, is_over));
     steps.extend(command.map(|command| about(run, command)));
     steps
 }
@@ -268,8 +280,13 @@ fn about(run: &str, command: &str) -> String {
     }
 }
 
-fn unchecked(one: &Unchecked) -> String {
-    match &one.command {
+/// The command that would check it; `None` where there is none, or it would show nothing of what is over.
+fn command_of(one: &Unchecked, is_over: bool) -> Option<&str> {
+    one.command.as_deref().filter(|_| !(is_over && one.is_now))
+}
+
+fn unchecked(one: &Unchecked, is_over: bool) -> String {
+    match command_of(one, is_over) {
         Some(command) => format!("{}; try: {command}", one.what),
         None => one.what.clone(),
     }

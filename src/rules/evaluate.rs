@@ -48,12 +48,12 @@ pub struct Settings<'a> {
     /// What the templates of alerts read of the server's configuration.
     pub external: External<'a>,
     /// Of which rules it is found out how near they came.
-    pub near: Near,
+    pub near: Near<'a>,
 }
 
 /// Of which alert rules a replay finds out how near they came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Near {
+pub enum Near<'a> {
     /// Of none: it costs another evaluation of each.
     #[default]
     None,
@@ -61,6 +61,8 @@ pub enum Near {
     Quiet,
     /// Of those that fired too.
     All,
+    /// Of those with this name, whatever came of them.
+    Of(&'a str),
 }
 
 /// Most evaluations of one group in a replay: 86 days every 15 s.

@@ -43,6 +43,8 @@ pub enum Outcome {
     FiredAtStart,
     /// A recording rule recorded at least one series.
     Recorded,
+    /// No alert fired, and at least one is pending when the window ends.
+    Pending,
     /// The rule was evaluated; it recorded nothing and no alert fired.
     Quiet,
     /// The series that it reads are absent, so it could not yield anything.
@@ -96,6 +98,9 @@ pub struct NearMiss {
     /// Labels of that series.
     #[serde(serialize_with = "as_map")]
     pub labels: Labels,
+    /// What the cluster calls the target of that series, such as `store 4`; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// How long that series stayed within a tenth of the value around that instant, in milliseconds; 0 where
     /// it did so at that instant alone.
     pub lasted_ms: i64,
@@ -135,6 +140,12 @@ pub struct AlertHistory {
 }
 
 impl AlertHistory {
+    /// Since when it is pending at the end of the replay; `None` where it is not.
+    pub fn pending_since(&self) -> Option<Timestamp> {
+        let last = self.changes.last()?;
+        (last.to == AlertState::Pending).then_some(last.at)
+    }
+
     /// From when to when it fired, once for each time; without an end where it fires at the end of the replay.
     pub fn firings(&self) -> Vec<(Timestamp, Option<Timestamp>)> {
         let mut found = Vec::new();
@@ -196,6 +207,15 @@ impl RulesReport {
     /// All rules in the order of files and groups.
     pub fn rules(&self) -> impl Iterator<Item = &RuleReport> {
         self.groups.iter().flat_map(|group| &group.rules)
+    }
+
+    /// Says of the series that came nearest which node's they are, given what the cluster calls a target by the
+    /// label `instance`.
+    pub fn name_nodes(&mut self, name: impl Fn(&str) -> Option<String>) {
+        let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
+        for near in rules.flat_map(|rule| &mut rule.near) {
+            near.node = near.labels.get("instance").and_then(&name);
+        }
     }
 
     /// Number of rules with this outcome.

@@ -14,6 +14,10 @@ use crate::promql::{
 
 /// Most names that are suggested for an unknown one.
 const SUGGESTIONS: usize = 3;
+/// What names of counters, and of the parts of a histogram, end with.
+const COUNTERS: [&str; 4] = ["_total", "_bucket", "_count", "_sum"];
+/// Why a counter may be absent although nothing is wrong.
+const FIRST_EVENT: &str = "with labels, it appears with its first event, where the release has it";
 /// Least similarity of a suggestion (normalized Damerau–Levenshtein, 0 to 1).
 const LIKENESS: f64 = 0.8;
 
@@ -118,7 +122,11 @@ impl AvailableSeries<'_> {
             Some(metric) => {
                 let series = self.present(&[LabelMatcher::equal("__name__", metric)])?;
                 if series.is_empty() {
-                    (format!("no metric {metric}"), self.metric_hint(metric))
+                    let why = match self.may_appear(metric) {
+                        true => format!("no metric {metric}: {FIRST_EVENT}"),
+                        false => format!("no metric {metric}"),
+                    };
+                    (why, self.metric_hint(metric))
                 } else {
                     self.label(metric, &series, &selector.matchers)?
                 }
@@ -131,6 +139,14 @@ impl AvailableSeries<'_> {
         let mut series = self.storage.select(matchers, self.window)?;
         series.retain(|series| series.samples.iter().any(|s| self.window.contains(s.at)));
         Ok(series)
+    }
+
+    /// Whether a metric counts, by its name, and others of the same program are there: of a counter with labels, no
+    /// series is there before its first event.
+    fn may_appear(&self, metric: &str) -> bool {
+        let program = metric.split_inclusive('_').next().unwrap_or(metric);
+        COUNTERS.iter().any(|end| metric.ends_with(end))
+            && self.metrics.iter().any(|known| known.starts_with(program))
     }
 
     fn metric_hint(&self, metric: &str) -> Option<String> {
@@ -199,7 +215,7 @@ mod tests {
         ]);
         let known = AvailableSeries {
             storage: &storage,
-            metrics: &["regions".to_owned(), "threads".to_owned()],
+            metrics: &["regions", "threads", "tikv_uptime"].map(str::to_owned),
             window: TimeRange::ALL,
             cache: &MatcherCache::default(),
             dialect: Dialect::V3,
@@ -227,6 +243,14 @@ mod tests {
                 "threads has no name=\"apply_.*\"; = compares whole texts; =~ would match \"apply_0\"",
             ),
             ("threads{pool=\"a\"} > 0", "threads has no label pool"),
+            // Of a program that is there, a counter may only have counted nothing.
+            ("rate(region_errors_total[1m]) > 0", "no metric region_errors_total"),
+            (
+                "rate(tikv_errors_total[1m]) > 0",
+                "no metric tikv_errors_total: with labels, it appears with its first event, \
+                 where the release has it",
+            ),
+            ("tikv_errors > 0", "no metric tikv_errors"),
         ] {
             assert_eq!(judged(text), (true, vec![expected.to_owned()]), "{text}");
         }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::diagnose::median;
+
 /// How somebody did on one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MethodScore {
@@ -123,10 +125,8 @@ fn row(class: &str, runs: &str, who: &str, standings: &[MethodScore], word: &str
         format!("{:.0} %", 100.0 * hits as f64 / standings.len().max(1) as f64)
     };
     let middle = |of: fn(&MethodScore) -> Option<i64>| {
-        let mut known: Vec<i64> = standings.iter().filter_map(of).map(i64::abs).collect();
-        known.sort_unstable();
-        let middle = known.get(known.len() / 2);
-        middle.map_or_else(|| "-".to_owned(), |millis| format!("{:.0}s", *millis as f64 / 1000.0))
+        let known = standings.iter().filter_map(of).map(|millis| millis.abs() as f64);
+        median(known).map_or_else(|| "-".to_owned(), |millis| format!("{:.0}s", millis / 1000.0))
     };
     let false_causes: usize = standings.iter().map(|one| one.false_causes).sum();
     vec![
@@ -171,6 +171,15 @@ mod tests {
         );
         // Of two that are wrong neither is better.
         assert_eq!(placeless.against(&noisy), Ordering::Equal);
+    }
+
+    #[test]
+    fn the_median_of_two_is_the_mean_of_both() {
+        let none = BTreeMap::new();
+        let of = |own| RunComparison { class: "a", own, baselines: &none };
+        let comparisons = [of(right(30, -2)), of(right(60, 8))];
+        let rows = rows(&comparisons, 0.03, Detail::All);
+        assert_eq!((rows[1][5].as_str(), rows[1][6].as_str()), ("45s", "5s"));
     }
 
     #[test]

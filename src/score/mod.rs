@@ -9,4 +9,4 @@ mod truth;
 pub use baselines::{BASELINES, BaselineMethod, Guess};
 pub use comparison::{Detail, MethodScore, RunComparison, rows};
 pub use run_score::RunScore;
-pub use truth::{Truth, TruthError};
+pub use truth::{KnownNode, Truth, TruthError};

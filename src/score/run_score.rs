@@ -42,6 +42,10 @@ pub struct RunScore {
     /// What the capture has lost; absent where it is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// Whether a critical alert of the bundled rules fired at or after the injection; absent where no instant of one
+    /// is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_fired: Option<bool>,
     /// How each baseline method did, by its name.
     #[serde(rename = "rivals")]
     pub baselines: BTreeMap<&'static str, MethodScore>,
@@ -69,6 +73,7 @@ impl RunScore {
         if let Some(at) = truth.t_inject_ms.map(Timestamp::from_millis) {
             let evidence = window.evidence()?;
             let guess = first_alert::guess(path, &evidence, at)?;
+            score.alert_fired = Some(guess.is_some());
             score.baselines.insert(first_alert::NAME, truth.judges(guess.as_ref()));
         }
         Ok(Some(score))
@@ -129,6 +134,7 @@ fn score(
         named_after_ms,
         false_causes,
         damage: window.damage(),
+        alert_fired: None,
         baselines: baselines.collect(),
         own,
     })

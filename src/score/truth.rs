@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::baselines::Guess;
 use super::comparison::MethodScore;
 use crate::capture::unseal_truth;
-use crate::diagnose::{Cause, MODES, Nature, Target};
+use crate::diagnose::{Cause, Depth, MODES, Mode, Nature, Target};
 use crate::model::{Timestamp, escape_path, similar_names};
 
 /// What was done to a cluster, as `operator seal` took it.
@@ -34,13 +34,49 @@ pub struct Truth {
     says_what: bool,
     /// A field that is none, and the one that it resembles, which is absent.
     misspelt: Option<(String, &'static str)>,
+    /// Fields that are none and resemble none, without those of [`NOTES`].
+    unknown: Vec<String>,
+}
+
+/// A node that a capture knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownNode {
+    /// The store's id; none of a member of PD.
+    pub store_id: Option<u64>,
+    /// What verdicts call it.
+    pub name: String,
+    /// Host and port.
+    pub address: String,
 }
 
 /// How much a field that is none resembles the one that was meant, at least; see [`similar_names`].
-const LEAST_ALIKE: f64 = 0.8;
+const LEAST_ALIKE: f64 = 0.6;
 
 /// All fields.
 const FIELDS: [&str; 6] = ["fault", "change", "node", "store_id", "address", "t_inject_ms"];
+
+/// Fields that tools for chaos runs add, and people for others; nothing reads them.
+const NOTES: [&str; 8] = [
+    "component",
+    "scenario",
+    "t_injected_ms",
+    "t_clear_ms",
+    "note",
+    "notes",
+    "comment",
+    "description",
+];
+
+/// Fields that are none, by what is meant, where both have few letters in common.
+const MEANT: [(&str, &str); 7] = [
+    ("mode", "fault"),
+    ("failuremode", "fault"),
+    ("id", "store_id"),
+    ("addr", "address"),
+    ("host", "address"),
+    ("instance", "address"),
+    ("tinject", "t_inject_ms"),
+];
 
 /// The fields that say what was done.
 const DONE: [&str; 2] = ["fault", "change"];
@@ -65,9 +101,16 @@ impl Truth {
     /// [`TruthError`], which names the field.
     pub fn parse(bytes: &[u8]) -> Result<Self, TruthError> {
         let fields: Map<String, Value> = serde_json::from_slice(bytes)?;
+        let misspelt = misspelt(&fields);
+        let is_unknown = |name: &&String| {
+            !FIELDS.contains(&name.as_str())
+                && !NOTES.contains(&name.as_str())
+                && misspelt.as_ref().is_none_or(|(field, _)| field != *name)
+        };
         Ok(Self {
             says_what: DONE.iter().any(|field| fields.contains_key(*field)),
-            misspelt: misspelt(&fields),
+            unknown: fields.keys().filter(is_unknown).cloned().collect(),
+            misspelt,
             fault: read(&fields, "fault")?,
             change: read(&fields, "change")?,
             node: read(&fields, "node")?,
@@ -77,36 +120,89 @@ impl Truth {
         })
     }
 
-    /// Checks that it says what was done, if only that nothing was, and that no field is spelt wrong.
+    /// Checks that it says what was done, if only that nothing was, and no two things, and that no field is spelt
+    /// wrong.
     ///
     /// # Errors
     ///
-    /// [`TruthError::Misspelt`] or [`TruthError::SaysNothing`].
+    /// [`TruthError::Misspelt`], [`TruthError::SaysNothing`] or [`TruthError::SaysBoth`].
     pub fn check_fields(&self) -> Result<(), TruthError> {
         if let Some((field, meant)) = &self.misspelt {
             return Err(TruthError::Misspelt { field: field.clone(), meant });
         }
+        if let (Some(fault), Some(change)) = (&self.fault, &self.change) {
+            return Err(TruthError::SaysBoth { fault: fault.clone(), change: change.clone() });
+        }
         if self.says_what { Ok(()) } else { Err(TruthError::SaysNothing) }
     }
 
-    /// Checks that it is about a store that is there, given the ids and addresses of those that are; of none, nothing
-    /// is known.
+    /// Checks that it is about a node that is there, given those that are; of none, nothing is known. Beside an id or
+    /// an address, `node` may be any name.
     ///
     /// # Errors
     ///
-    /// [`TruthError::UnknownStore`] or [`TruthError::OtherAddress`].
-    pub fn check_store(&self, stores: &[(u64, String)]) -> Result<(), TruthError> {
-        let (Some(id), false) = (self.store_id, stores.is_empty()) else { return Ok(()) };
-        let Some((_, known)) = stores.iter().find(|(store, _)| *store == id) else {
-            let ids: Vec<String> = stores.iter().map(|(id, _)| id.to_string()).collect();
-            return Err(TruthError::UnknownStore { id, known: ids.join(", ") });
-        };
-        match &self.address {
-            Some(address) if host(address) != host(known) => {
-                Err(TruthError::OtherAddress { id, known: known.clone(), address: address.clone() })
+    /// [`TruthError::UnknownStore`], [`TruthError::OtherAddress`] or [`TruthError::UnknownNode`].
+    pub fn check_place(&self, nodes: &[KnownNode]) -> Result<(), TruthError> {
+        let of_id = |id| nodes.iter().find(|node| node.store_id == Some(id));
+        let has_stores = nodes.iter().any(|node| node.store_id.is_some());
+        match (self.store_id, &self.address, &self.node) {
+            (Some(id), address, _) if has_stores => {
+                let ids = || nodes.iter().filter_map(|node| Some(node.store_id?.to_string()));
+                let Some(known) = of_id(id).map(|node| node.address.clone()) else {
+                    return Err(TruthError::UnknownStore { id, known: listed(ids()) });
+                };
+                match address {
+                    Some(address) if host(address) != host(&known) => {
+                        Err(TruthError::OtherAddress { id, known, address: address.clone() })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            (None, Some(address), _) if !nodes.is_empty() => {
+                let is_there = nodes.iter().any(|node| host(&node.address) == host(address));
+                let known = || listed(nodes.iter().map(|node| node.address.clone()));
+                let unknown = || TruthError::UnknownNode {
+                    field: "address",
+                    name: address.clone(),
+                    known: known(),
+                };
+                if is_there { Ok(()) } else { Err(unknown()) }
+            }
+            (None, None, Some(name)) if !nodes.is_empty() => {
+                let is_it = |node: &KnownNode| node.name == *name || is_host(&node.address, name);
+                let known = || listed(nodes.iter().map(|node| node.name.clone()));
+                let unknown = || TruthError::UnknownNode {
+                    field: "node",
+                    name: name.clone(),
+                    known: known(),
+                };
+                if nodes.iter().any(is_it) { Ok(()) } else { Err(unknown()) }
             }
             _ => Ok(()),
         }
+    }
+
+    /// What is odd about it and no error, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let unknown = self.unknown.iter();
+        let mut told: Vec<String> = unknown
+            .map(|field| format!("{field:?} is no field of a truth: it is kept as a note"))
+            .collect();
+        let fault = self.fault.as_deref();
+        if fault.is_some() && self.t_inject_ms.is_none() {
+            let what = "without t_inject_ms nobody can say how long after it a fault was named";
+            told.push(what.to_owned());
+        }
+        let is_placed = self.node.is_some() || self.store_id.is_some() || self.address.is_some();
+        let has_place = |mode: &Mode| {
+            matches!(mode.depth, Depth::Presence | Depth::Resource | Depth::Saturation)
+        };
+        let mode = MODES.iter().find(|mode| Some(mode.name) == fault && has_place(mode));
+        if let Some(mode) = mode.filter(|_| !is_placed) {
+            let fields = "store_id, address or node";
+            told.push(format!("without {fields}, {} of any node counts as right", mode.name));
+        }
+        told
     }
 
     /// What was done and where, for a person: `store_crash at tikv-0`.
@@ -142,7 +238,9 @@ impl Truth {
         }
         match (&self.address, &target.address) {
             (Some(a), Some(b)) => host(a) == host(b),
-            (None, _) => self.node.is_none() || self.node.as_ref() == Some(&target.name),
+            (None, known) => self.node.as_ref().is_none_or(|name| {
+                *name == target.name || known.as_ref().is_some_and(|known| is_host(known, name))
+            }),
             (Some(a), None) => target.concerns.iter().any(|one| one.contains(host(a))),
         }
     }
@@ -196,8 +294,18 @@ pub enum TruthError {
         "it has neither \"fault\" nor \"change\": \"fault\": null says that nothing was broken"
     )]
     SaysNothing,
+    /// It says that something broke and that something was planned.
+    #[error(
+        "it has a \"fault\", {fault}, and a \"change\", {change}: one of them is what was done"
+    )]
+    SaysBoth {
+        /// What broke.
+        fault: String,
+        /// What was planned.
+        change: String,
+    },
     /// A field is none, and resembles one that is absent.
-    #[error("it has a field {field:?}, and no {meant:?}")]
+    #[error("it has a field {field:?}: did you mean {meant:?}?")]
     Misspelt {
         /// The field that is none.
         field: String,
@@ -221,6 +329,26 @@ pub enum TruthError {
         known: String,
         /// Where the truth says it is.
         address: String,
+    },
+    /// It is about a node that the capture does not know.
+    #[error("field {field:?} names no node of the capture, {name:?}: there are {known}")]
+    UnknownNode {
+        /// The name of the field.
+        field: &'static str,
+        /// The name or address that it has.
+        name: String,
+        /// Those of the nodes that there are.
+        known: String,
+    },
+    /// A mode stands in the field for modes of the other nature.
+    #[error("{name} is a {what}: use {meant:?}")]
+    OtherNature {
+        /// The name of the mode.
+        name: String,
+        /// What it is.
+        what: &'static str,
+        /// The field for it.
+        meant: &'static str,
     },
     /// A field has a value of another type.
     #[error("field {field:?}")]
@@ -247,13 +375,37 @@ fn host(address: &str) -> &str {
     address.split(':').next().unwrap_or(address)
 }
 
-/// A field that is none, and the absent one that it resembles.
+/// Whether a name is the host of an address, or the first label of its DNS name, as of a pod.
+fn is_host(address: &str, name: &str) -> bool {
+    let rest = host(address).strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || !name.is_empty() && rest.starts_with('.'))
+}
+
+/// The most names that an error lists.
+const LISTED: usize = 12;
+
+/// The first names, and how many more there are.
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    match names.len().saturating_sub(LISTED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..LISTED].join(", ")),
+    }
+}
+
+/// A field that is none, and the absent one that is meant.
 fn misspelt(fields: &Map<String, Value>) -> Option<(String, &'static str)> {
-    let unknown: Vec<&str> =
-        fields.keys().map(String::as_str).filter(|name| !FIELDS.contains(name)).collect();
-    FIELDS.iter().filter(|field| !fields.contains_key(**field)).find_map(|field| {
-        let near = similar_names(field, unknown.iter().copied(), |_| LEAST_ALIKE, 1).pop();
-        near.map(|name| (name.to_owned(), *field))
+    let is_absent = |field: &&str| !fields.contains_key(*field);
+    let is_note = |name: &&str| FIELDS.contains(name) || NOTES.contains(name);
+    fields.keys().map(String::as_str).filter(|name| !is_note(name)).find_map(|name| {
+        let letters: String = name.to_lowercase().replace(['_', '-', ' '], "");
+        let meant = MEANT.iter().find(|(known, _)| *known == letters).map(|(_, field)| *field);
+        let absent = || FIELDS.iter().copied().filter(is_absent);
+        let is_same = |field: &&str| field.replace('_', "") == letters;
+        let near = || similar_names(name, absent(), |_| LEAST_ALIKE, 1).pop();
+        let meant = meant.filter(|field| is_absent(field)).or_else(|| absent().find(is_same));
+        let meant = meant.or_else(near)?;
+        Some((name.to_owned(), *FIELDS.iter().find(|field| **field == meant)?))
     })
 }
 
@@ -271,6 +423,13 @@ fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result
     let Some(name) = name.filter(|name| known().all(|known| known != *name)) else {
         return Ok(());
     };
+    if MODES.iter().any(|mode| mode.name == name) {
+        let (what, meant) = match nature {
+            Nature::Fault => ("planned change", "change"),
+            Nature::Change => ("fault", "fault"),
+        };
+        return Err(TruthError::OtherNature { name: name.to_owned(), what, meant });
+    }
     let near = similar_names(name, known(), |_| 0.6, 3);
     let near = match near.is_empty() {
         true => String::new(),
@@ -280,31 +439,4 @@ fn check_mode(field: &'static str, name: Option<&str>, nature: Nature) -> Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_truth_is_told_by_its_field() {
-        let told = |text: &str| {
-            let checked = Truth::parse(text.as_bytes()).and_then(|truth| truth.check_modes());
-            let error = checked.expect_err("it is no truth");
-            format!("{:#}", anyhow::Error::new(error))
-        };
-        assert!(told("[]").starts_with("it is no JSON object"));
-        let store = told(r#"{"fault": "store_crash", "store_id": "4"}"#);
-        assert!(store.starts_with("field \"store_id\": invalid type: string"), "{store}");
-        let mode = told(r#"{"fault": "store_crsh"}"#);
-        assert!(mode.contains("\"fault\"") && mode.contains("did you mean store_crash"), "{mode}");
-        let misspelt = Truth::parse(br#"{"falt": "store_crash"}"#).expect("it is an object");
-        assert!(matches!(misspelt.check_fields(), Err(TruthError::Misspelt { .. })));
-        let silent = Truth::parse(b"{}").expect("it is a truth");
-        assert!(matches!(silent.check_fields(), Err(TruthError::SaysNothing)));
-    }
-
-    #[test]
-    fn a_truth_may_leave_fields_out_and_have_others() {
-        let truth = Truth::parse(br#"{"fault": null, "note": "a quiet hour"}"#).expect("it is one");
-        assert_eq!(truth.name(), "quiet");
-        assert_eq!(truth.store_id, None);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::alerts::{CriticalAlerts, critical_alerts};
 use super::capture_storage::CaptureStorage;
 use super::window::{View, Window};
-use crate::capture::{CaptureError, CaptureReader};
+use crate::capture::{CaptureError, CaptureReader, is_unsealed};
 use crate::diagnose::{Evidence, HORIZON_MS, Verdict, unexplained_alerts};
 use crate::model::{AsOf, TimeRange, Timestamp, Told};
 
@@ -29,6 +29,7 @@ use crate::model::{AsOf, TimeRange, Timestamp, Told};
 pub struct Session {
     reader: CaptureReader,
     told: Told,
+    is_being_recorded: bool,
 }
 
 impl Session {
@@ -39,7 +40,13 @@ impl Session {
     /// [`CaptureError`] where there is no such file, it is no capture, it has a newer format, or it
     /// cannot be read.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        Ok(Self { reader: CaptureReader::open(path)?, told: Told::default() })
+        let is_being_recorded = is_unsealed(path);
+        Ok(Self { reader: CaptureReader::open(path)?, told: Told::default(), is_being_recorded })
+    }
+
+    /// Whether the capture was not sealed when it was opened: it is being recorded, or its recorder was killed.
+    pub fn is_being_recorded(&self) -> bool {
+        self.is_being_recorded
     }
 
     /// Answers questions that addresses, names and behaviour leave open, before what the recording says.

@@ -154,6 +154,10 @@ fn a_truth_of_another_time_and_a_second_truth_are_refused() {
         run(dir.path(), &[&["seal", "a", "--truth", "t.json"], options].concat())
     };
     let inside = "1795537900000";
+    // What is wrong with the file is said before that another is sealed inside.
+    let (code, _, errors) = seal("\"soon\"", &["--dry-run"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("t_inject_ms") && !errors.contains("--replace"), "{errors}");
     for options in [&[][..], &["--dry-run"]] {
         let (code, _, errors) = seal(inside, options);
         assert_eq!(code, Some(2), "{errors}");
@@ -173,7 +177,12 @@ fn a_truth_that_can_never_be_right_is_refused_by_seal_as_by_its_dry_run() {
     for (truth, named) in [
         ("{}", "neither"),
         (r#"{"fault": "store_crsh"}"#, "store_crash"),
-        (r#"{"fault": "planned_drain"}"#, "planned_drain"),
+        (r#"{"fault": "planned_drain"}"#, "planned_drain is a planned change: use \"change\""),
+        (r#"{"change": "store_crash"}"#, "store_crash is a fault: use \"fault\""),
+        (r#"{"fault": "store_crash", "change": "planned_drain"}"#, "one of them"),
+        (r#"{"fault": "store_crash", "store": 4}"#, "did you mean \"store_id\"?"),
+        (r#"{"fault": "store_crash", "node": "tikv-99"}"#, "store 4"),
+        (r#"{"fault": "store_crash", "address": "10.0.0.9:1"}"#, "10.77.0.20:20160"),
         (r#"{"fault": "store_crash", "store_id": 99}"#, "it lists 1, 4, 5, 6"),
         (r#"{"fault": "store_crash", "store_id": 4, "address": "10.0.0.1"}"#, "10.77.0.20:20160"),
         (r#"{"fault": "store_crash", "t_injectms": 1}"#, "t_inject_ms"),
@@ -255,7 +264,7 @@ fn a_mistake_is_answered_by_what_to_write_instead() {
             2,
             "did you mean disk_full, disk_hang, slow_disk",
         ),
-        (&["replay", "a", "--why-not", "zzz"], 2, "there are "),
+        (&["replay", "a", "--why-not", "zzz"], 2, "`--why-not help` lists them"),
         (&["query", "a", "up", "--step", "15"], 2, "has no unit: write 15s for seconds"),
         (&["replay", "a", "--from", "23:00"], 2, "is after the end: the capture covers"),
         (&["replay", "a", "--to", "01:00"], 2, "is before the start: the capture covers"),
@@ -277,4 +286,13 @@ fn a_mistake_is_answered_by_what_to_write_instead() {
     assert!(code == Some(10) && text.starts_with("FAULT"), "{text}{errors}");
     let (_, _, errors) = run(empty_dir().path(), &["show", "latest"]);
     assert!(errors.contains("nothing is recorded there yet"), "{errors}");
+}
+
+#[test]
+fn a_command_that_is_called_otherwise_is_suggested() {
+    for (called, meant) in [("diagnose", "'replay'"), ("ls", "'runs'"), ("repaly", "'replay'")] {
+        let (code, _, errors) = run(empty_dir().path(), &[called]);
+        assert_eq!(code, Some(2));
+        assert!(errors.contains(meant), "{called}: {errors}");
+    }
 }

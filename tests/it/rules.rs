@@ -175,6 +175,43 @@ fn exit_codes_tell_what_came_of_it() {
 
 #[test]
 #[ignore = "slow: ./test.sh runs it"]
+fn a_replay_includes_its_last_instant_and_tells_what_is_pending_there() {
+    // The alert TargetDown is pending from 16:31:00 on and fires at 16:32:00.
+    for (part, code, told) in [
+        (&["--to", "16:32"][..], 10, "first fired: TargetDown"),
+        (&["--at", "16:32"], 10, "first fired: TargetDown"),
+        (&["--at", "2026-11-24 16:32"], 10, "first fired: TargetDown"),
+        (&["--to", "16:31:59"], 0, "pending since 16:31:00"),
+        (&["--at", "16:50"], 2, "was not recorded"),
+        (&["--near=TargetDwn"], 2, "did you mean TargetDown"),
+    ] {
+        let (found, out, errors) = run(&[&["replay", "chaos-02"], part].concat());
+        assert_eq!(found, Some(code), "{part:?}: {out}{errors}");
+        assert!(out.contains(told) || errors.contains(told), "{part:?}: {out}{errors}");
+    }
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn how_near_rules_came_is_told_with_the_store_and_without_what_never_moved() {
+    let (_, text, errors) = run(&["replay", "chaos-02", "--near"]);
+    assert!(text.contains(": store 4 {") || text.contains(": store 1 {"), "{text}{errors}");
+    assert!(!text.contains("nearest to > 0: 0 at"), "{text}");
+    assert!(text.contains("was 0 throughout"), "{text}");
+    let (_, text, errors) = run(&["replay", "chaos-02", "--near=MemoryNearQuota"]);
+    assert_eq!(text.matches("nearest to").count(), 1, "{text}{errors}");
+}
+
+#[test]
+fn a_rule_file_in_the_place_of_a_run_is_told_where_it_belongs() {
+    let file = "subjects/tikv/prometheus/rules/tikv.yaml";
+    let (code, _, errors) = run(&["check", file]);
+    assert_ne!(code, Some(0));
+    assert!(errors.contains(&format!("`operator rules check --rules {file}`")), "{errors}");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
 fn the_text_keeps_to_80_columns_where_words_allow() {
     let (_, text, _) = run(&["replay", "chaos-02"]);
     let long = text.lines().filter(|line| line.chars().count() > 80 && line.trim().contains(' '));

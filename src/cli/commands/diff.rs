@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::exit::Code;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::model::{canonical_json, escape_path};
+use crate::model::{TimeRange, Timestamp, canonical_json, escape_path};
 use crate::session::{Session, View};
 
 const EXAMPLES: &str = "\
@@ -20,8 +20,9 @@ Examples:
   operator replay chaos-02 --format json > before.json  with one version
   operator diff before.json chaos-02                    with another
 
-Each side is a run, a capture, or a file that `operator replay --format json` wrote. Exits with \
-0 where the verdicts name the same causes and changes, 4 where they differ.";
+Each side is a run, a capture, or a file that `operator replay --format json` wrote. A cause or \
+a change is marked with = where both name it, with - where only A does and with + where only B \
+does. Exits with 0 where the verdicts name the same causes and changes, 4 where they differ.";
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
@@ -35,48 +36,124 @@ pub struct DiffArgs {
     b: OsString,
 }
 
-/// Compares the verdicts of two sides, and prints the causes and changes in which they differ. Returns
-/// [`Code::Mismatch`] where they do.
+/// A side: what it is, and its verdict.
+struct Side {
+    /// The name of the run; that of the file and of the run where a report was saved.
+    name: String,
+    /// The part of the run that was judged, where that is known.
+    window: Option<String>,
+    verdict: Value,
+}
+
+/// A cause or a change that one or both sides name.
+struct Compared {
+    /// `store_crash  store 4 (10.77.0.20:20160)`.
+    what: String,
+    a: Option<Value>,
+    b: Option<Value>,
+}
+
+/// Compares the verdicts of two sides, and prints the causes and changes that each names. Returns
+/// [`Code::Mismatch`] where they differ.
 ///
 /// # Errors
 ///
 /// Where a side cannot be read.
 pub fn run(global: &Global, args: &DiffArgs) -> anyhow::Result<Code> {
-    let (a, b) = (verdict(global, &args.a)?, verdict(global, &args.b)?);
-    let (only_a, only_b) = (names(&a, &b), names(&b, &a));
-    let same = a["outcome"] == b["outcome"] && only_a.is_empty() && only_b.is_empty();
-    let code = if same { Code::Ok } else { Code::Mismatch };
-    let is_damaged = [&a, &b].iter().any(|side| !side["damage"].is_null());
-    if global.format == Format::Json {
-        let mut value = json!({
-            "same": same,
-            "outcome": [a["outcome"], b["outcome"]],
-            "only_a": only_a,
-            "only_b": only_b,
-        });
-        if is_damaged {
-            value["damage"] = json!([a["damage"], b["damage"]]);
+    let (a, b) = (side(global, &args.a)?, side(global, &args.b)?);
+    let compared = compared(&a.verdict, &b.verdict);
+    let same = a.verdict["outcome"] == b.verdict["outcome"]
+        && compared.iter().all(|one| one.a.is_some() && one.b.is_some());
+    match global.format {
+        Format::Json => output::json(&as_json(&a, &b, &compared, same))?,
+        Format::Text => {
+            as_text(&a, &b, &compared, same).iter().try_for_each(|line| output::line(line))?
         }
-        output::json(&value)?;
-        return Ok(code);
     }
+    Ok(if same { Code::Ok } else { Code::Mismatch })
+}
+
+fn as_json(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Value {
+    let only = |is_it: fn(&Compared) -> bool| -> Vec<String> {
+        compared.iter().filter(|one| is_it(one)).map(|one| one.name()).collect()
+    };
+    let told = |side: &Side| json!({ "run": side.name, "window": side.window });
+    let causes = compared.iter().map(|one| {
+        let shown = |cause: &Option<Value>| cause.as_ref().map(Compared::shown);
+        json!({ "what": one.what, "a": shown(&one.a), "b": shown(&one.b) })
+    });
+    let mut value = json!({
+        "same": same,
+        "a": told(a),
+        "b": told(b),
+        "outcome": [a.verdict["outcome"], b.verdict["outcome"]],
+        "only_a": only(|one| one.b.is_none()),
+        "only_b": only(|one| one.a.is_none()),
+        "causes": causes.collect::<Vec<_>>(),
+    });
+    if [a, b].iter().any(|side| !side.verdict["damage"].is_null()) {
+        value["damage"] = json!([a.verdict["damage"], b.verdict["damage"]]);
+    }
+    value
+}
+
+fn as_text(a: &Side, b: &Side, compared: &[Compared], same: bool) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let damaged = [("A", &a), ("B", &b)].map(|(name, side)| (name, &side["damage"]["summary"]));
+    let sides = [("A", a), ("B", b)];
+    let head = |(letter, side): (&str, &Side)| {
+        let window = side.window.iter().map(|window| format!(", {window}")).collect::<String>();
+        format!("{letter}  {}{window}: {}", side.name, text(&side.verdict["outcome"]))
+    };
+    let mut lines: Vec<String> = sides.map(head).to_vec();
+    let damaged = sides.map(|(letter, side)| (letter, &side.verdict["damage"]["summary"]));
     let damaged = damaged.iter().filter(|(_, summary)| summary.is_string());
-    let mut lines: Vec<String> =
-        damaged.map(|(name, summary)| format!("{name} is {}", text(summary))).collect();
-    lines.push(format!("outcome  {} | {}", text(&a["outcome"]), text(&b["outcome"])));
-    lines.extend(only_a.iter().map(|name| format!("- {name}")));
-    lines.extend(only_b.iter().map(|name| format!("+ {name}")));
+    lines.extend(damaged.map(|(letter, summary)| format!("{letter} is {}", text(summary))));
+    for one in compared {
+        let sign = match (&one.a, &one.b) {
+            (Some(_), Some(_)) => '=',
+            (Some(_), None) => '-',
+            _ => '+',
+        };
+        lines.push(format!("{sign} {}", one.what));
+        let each = [("A", &one.a), ("B", &one.b)];
+        let each = each.into_iter().filter_map(|(letter, cause)| Some((letter, cause.as_ref()?)));
+        lines.extend(each.map(|(letter, cause)| format!("    {letter} {}", when(cause))));
+    }
     if same {
         lines.push("the verdicts name the same causes and changes".to_owned());
     }
-    lines.iter().try_for_each(|line| output::line(line))?;
-    Ok(code)
+    lines
+}
+
+/// `since 2026-11-24T16:30:50.967Z to 16:34:36.100Z, confidence 0.97`.
+fn when(cause: &Value) -> String {
+    let at = |field: &str| cause[field].as_i64().map(Timestamp::from_millis);
+    let onset = at("onset_ms").map_or_else(|| "?".to_owned(), |at| at.to_string());
+    let end = match at("end_ms") {
+        Some(end) => format!("to {}", end.to_string().split_off("2026-11-24T".len())),
+        None => "until the end".to_owned(),
+    };
+    format!("since {onset} {end}, confidence {}", cause["confidence"])
+}
+
+impl Compared {
+    /// Without the address.
+    fn name(&self) -> String {
+        self.a.as_ref().or(self.b.as_ref()).map_or_else(String::new, name)
+    }
+
+    /// What is shown of a cause beside its name.
+    fn shown(cause: &Value) -> Value {
+        json!({
+            "onset_ms": cause["onset_ms"],
+            "end_ms": cause["end_ms"],
+            "confidence": cause["confidence"],
+        })
+    }
 }
 
 /// The verdict of a run, or that of a saved report.
-fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
+fn side(global: &Global, side: &OsStr) -> anyhow::Result<Side> {
     let path = Path::new(side);
     let saved = path.extension().is_some_and(|extension| extension == "json") && path.is_file();
     if saved {
@@ -84,28 +161,104 @@ fn verdict(global: &Global, side: &OsStr) -> anyhow::Result<Value> {
         let bytes = fs::read(path).with_context(cannot)?;
         let report: Value = serde_json::from_slice(&bytes).with_context(cannot)?;
         let verdict = report.get("verdict").cloned();
-        return verdict.with_context(|| format!("{} holds no verdict", escape_path(path)));
+        let verdict = verdict.with_context(|| format!("{} holds no verdict", escape_path(path)))?;
+        let end = |name: &str| report["window"][name].as_i64().map(Timestamp::from_millis);
+        let window = end("start").zip(end("end"));
+        let window = window.map(|(start, end)| window_text(TimeRange::new(start, end)));
+        let run = report["meta"]["run"].as_str().unwrap_or("?");
+        return Ok(Side { name: format!("{} ({run})", escape_path(path)), window, verdict });
     }
     let path = lookup::find(&global.dir, side)?;
     let session = Session::open(&path)?;
     let cannot = || format!("cannot judge {}", escape_path(path.shown()));
     let window = session.load(View::WHOLE).with_context(cannot)?;
-    Ok(serde_json::from_str(&canonical_json(&window.verdict()?))?)
+    Ok(Side {
+        name: session.reader().meta().run.to_string(),
+        window: Some(window_text(session.window())),
+        verdict: serde_json::from_str(&canonical_json(&window.verdict()?))?,
+    })
 }
 
-/// The causes and changes that one side names and the other does not.
-fn names(side: &Value, other: &Value) -> Vec<String> {
-    let of = |verdict: &Value| -> Vec<String> {
-        let lists = ["causes", "changes"].map(|list| verdict[list].as_array().cloned());
-        let one = |cause: &Value| {
-            format!(
-                "{}  {}",
-                cause["mode"].as_str().unwrap_or("?"),
-                cause["target"]["name"].as_str().unwrap_or("?")
-            )
+fn window_text(window: TimeRange) -> String {
+    format!("{} to {}", window.start, window.end)
+}
+
+/// The causes and changes of both sides: those of `a` in its order, then those that `b` alone names.
+fn compared(a: &Value, b: &Value) -> Vec<Compared> {
+    let mut left = listed(b);
+    let mut all = Vec::new();
+    for cause in listed(a) {
+        let place = left.iter().position(|other| name(other) == name(&cause));
+        let other = place.map(|place| left.remove(place));
+        all.push(Compared { what: what(&cause), a: Some(cause), b: other });
+    }
+    all.extend(left.into_iter().map(|cause| Compared {
+        what: what(&cause),
+        a: None,
+        b: Some(cause),
+    }));
+    all
+}
+
+/// The causes and changes of a verdict.
+fn listed(verdict: &Value) -> Vec<Value> {
+    let lists = ["causes", "changes"].map(|list| verdict[list].as_array().cloned());
+    lists.into_iter().flatten().flatten().collect()
+}
+
+fn name(cause: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    format!("{}  {}", text(&cause["mode"]), text(&cause["target"]["name"]))
+}
+
+/// The mode, the target and its address.
+fn what(cause: &Value) -> String {
+    let (target, name) = (&cause["target"], name(cause));
+    match target["address"].as_str().filter(|address| Some(*address) != target["name"].as_str()) {
+        Some(address) => format!("{name} ({address})"),
+        None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_are_named_and_each_cause_with_its_place_and_time() {
+        let cause = |mode: &str, store: u64, onset_ms: i64| {
+            json!({
+                "mode": mode, "onset_ms": onset_ms, "end_ms": null, "confidence": 0.9,
+                "target": { "name": format!("store {store}"), "address": "a:1" },
+            })
         };
-        lists.into_iter().flatten().flatten().map(|cause| one(&cause)).collect()
-    };
-    let known = of(other);
-    of(side).into_iter().filter(|name| !known.contains(name)).collect()
+        let side = |name: &str, causes: Vec<Value>| Side {
+            name: name.to_owned(),
+            window: None,
+            verdict: json!({ "outcome": "fault", "causes": causes, "changes": [] }),
+        };
+        let a = side("one", vec![cause("store_flap", 4, 1_000), cause("store_flap", 4, 9_000)]);
+        let b = side("two", vec![cause("store_flap", 4, 2_000), cause("slow_disk", 1, 0)]);
+        let compared = compared(&a.verdict, &b.verdict);
+        let lines = as_text(&a, &b, &compared, false);
+        let since = |text: &str| format!("since 1970-01-01T00:00:0{text}.000Z until the end");
+        assert_eq!(
+            lines,
+            [
+                "A  one: fault".to_owned(),
+                "B  two: fault".to_owned(),
+                "= store_flap  store 4 (a:1)".to_owned(),
+                format!("    A {}, confidence 0.9", since("1")),
+                format!("    B {}, confidence 0.9", since("2")),
+                // What one side names twice and the other once differs.
+                "- store_flap  store 4 (a:1)".to_owned(),
+                format!("    A {}, confidence 0.9", since("9")),
+                "+ slow_disk  store 1 (a:1)".to_owned(),
+                format!("    B {}, confidence 0.9", since("0")),
+            ]
+        );
+        let value = as_json(&a, &b, &compared, false);
+        assert_eq!(value["only_b"], json!(["slow_disk  store 1"]));
+        assert_eq!(value["causes"][0]["b"]["onset_ms"], 2_000);
+    }
 }

@@ -34,7 +34,7 @@ pub struct MarkArgs {
     /// A field of the event; `kind=…` says what it is about (a lowercase word; default: note)
     #[arg(long, value_name = "KEY=VALUE")]
     event: Vec<String>,
-    /// When it happened, within the run: RFC 3339 with a zone, a time of day in UTC, unix seconds, `now`, or an
+    /// When it happened, within the run: a date and time, a time of day in UTC, unix seconds, `now`, or an
     /// offset: +5m from the start of the run, -5m from its end, or from now while it is recorded
     /// [default: now; of a run that is over, it has to be said]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]

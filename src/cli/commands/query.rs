@@ -30,7 +30,7 @@ Examples:
   operator query chaos-02 up --start -5m --step 15s --format csv
   operator query chaos-02 --metrics 'tikv_raftstore_.*'
 
-Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
+Times: a date and time, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
 from the end of the run, +5m from its start.
 
 In CSV, what a terminal obeys or does not show is escaped, and text that a spreadsheet would \

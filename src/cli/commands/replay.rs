@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 
 use crate::capture::CaptureReader;
 use crate::cli::config::viewed::ViewArgs;
@@ -16,7 +17,7 @@ use crate::diagnose::{Citation, MODES, Outcome, Verdict, WhyNot};
 use crate::model::{canonical_json, escape_path, similar_names};
 use crate::report::{
     Called, Color, Diagnosed, Verification, prompt_text, replay_json, replay_text, report_of,
-    why_not_text,
+    table, why_not_text,
 };
 use crate::session::{Judgement, Session, check_citations};
 use crate::share::compared_with_reporter;
@@ -39,7 +40,7 @@ Examples:
       what that mode needs, saw and claimed
 
 Exits with 0 where nothing is broken, 10 where something is, 11 where it cannot tell. \
-Times: RFC 3339 with a zone, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
+Times: a date and time, a time of day in UTC as it is printed (16:30:50), unix seconds, or \
 an offset: -5m counts back from the END of the capture and not from now, +5m on from its start. \
 The same capture gives the same bytes on every machine.";
 
@@ -59,7 +60,7 @@ pub struct ReplayArgs {
     #[arg(long, conflicts_with = "at")]
     post_mortem: bool,
     /// Say instead what became of this failure mode, such as `store_crash`: what it needs, what was seen,
-    /// what it claimed and why that lost
+    /// what it claimed and why that lost; `help` lists all
     #[arg(long, value_name = "MODE", conflicts_with = "verify")]
     why_not: Option<String>,
     /// Evaluate twice, differently, and compare; look up in the capture what findings cite. Exits with 4
@@ -176,8 +177,26 @@ fn verified(reader: &CaptureReader, verdict: &Verdict) -> anyhow::Result<Verific
 /// How many evaluations `--verify` compares: in sequence, and in another order of arrival.
 const EVALUATIONS: usize = 2;
 
+/// Prints the names of all failure modes with what each means.
+fn list_modes(global: &Global) -> anyhow::Result<Code> {
+    match global.wide_format {
+        AnyFormat::Json => {
+            let modes = MODES.iter().map(|mode| json!({ "mode": mode.name, "says": mode.says }));
+            output::json(&modes.collect::<Vec<_>>())?;
+        }
+        _ => {
+            let rows = MODES.iter().map(|mode| vec![mode.name.to_owned(), mode.says.to_owned()]);
+            output::write(table(&rows.collect::<Vec<_>>()).as_bytes())?;
+        }
+    }
+    Ok(Code::Ok)
+}
+
 /// Prints what became of a failure mode.
 fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Result<Code> {
+    if mode == "help" {
+        return list_modes(global);
+    }
     let why = why.ok_or_else(|| {
         let known = || MODES.iter().map(|mode| mode.name);
         let mut near = similar_names(mode, known(), |_| 0.6, 3);
@@ -185,7 +204,7 @@ fn explain_mode(global: &Global, mode: &str, why: Option<WhyNot>) -> anyhow::Res
             near.extend(known().filter(|known| known.contains(mode)));
         }
         let near = match near.is_empty() {
-            true => format!(": there are {}", known().collect::<Vec<_>>().join(", ")),
+            true => ": `--why-not help` lists them".to_owned(),
             false => format!("; did you mean {}?", near.join(", ")),
         };
         CliError::Usage(format!("there is no failure mode {mode:?}{near}"))

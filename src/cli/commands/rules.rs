@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::capture::CaptureReader;
@@ -14,15 +14,17 @@ use crate::cli::exit::{CliError, Code};
 use crate::cli::lookup::path_text;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, clock, lookup};
-use crate::diagnose::Damaged;
-use crate::model::{Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms};
+use crate::diagnose::{Damaged, HORIZON_MS};
+use crate::model::{
+    Loss, TimeRange, Timestamp, canonical_json, escape_path, parse_duration_ms, similar_names,
+};
 use crate::promql::{Dialect, Engine, EngineOptions, StorageError};
 use crate::report;
 use crate::rules::{
-    self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RulesReport, Settings,
+    self, External, MOST_EVALUATIONS, Near, Outcome, RuleFile, RuleKind, RulesReport, Settings,
     TooManyEvaluations,
 };
-use crate::session::{CaptureStorage, window_of_steps};
+use crate::session::{CaptureStorage, Session, View, window_of_steps};
 
 /// The version of the JSON of `operator rules`.
 pub(in crate::cli) const SCHEMA: &str = "operator.rules/1";
@@ -64,11 +66,13 @@ Examples:
   operator rules replay chaos-02 --rules alerts.yaml --from -5m
   operator rules replay chaos-02 --rules a.yaml --rules b.yaml --format json
   operator rules replay chaos-02 --near  how near the quiet ones came
+  operator rules replay chaos-02 --near=MemoryNearQuota
+  operator rules replay chaos-02 --at 16:32
 
 An alert that fires as soon as its series begin, in the first three minutes of a cluster, and is \
 then resolved, is listed separately: what it misses has never been there. Exits with 10 where another \
 alert fired, 11 where none did and a rule cannot be evaluated or none can fire, else with 0. \
-Times: RFC 3339 with a zone, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
+Times: a date and time, a time of day in UTC (16:30:50), unix seconds, or an offset: -5m \
 from the end of the capture, +5m from its start.";
 
 /// Arguments of `rules`.
@@ -133,25 +137,20 @@ struct Span {
     /// Begin here instead of at the capture's start
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     from: Option<String>,
-    /// End here instead of at the capture's end
+    /// Evaluate up to here, this instant included, instead of to the capture's end
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     to: Option<String>,
+    /// Answer as of this instant: evaluate up to here, from an hour before on unless --from says more
+    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "to")]
+    at: Option<String>,
     /// Give up after this long
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
     timeout: String,
-    /// Show how near rules came: the value nearest to each number, when, and for how long
-    #[arg(long, value_enum, value_name = "RULES", num_args = 0..=1, require_equals = true,
+    /// Show how near rules came: the value nearest to each number, when, and for how long. Of the rules that
+    /// stayed quiet (`quiet`), of those that fired too (`all`), or of the rule of this name
+    #[arg(long, value_name = "quiet|all|RULE", num_args = 0..=1, require_equals = true,
           default_missing_value = "quiet")]
-    near: Option<NearRules>,
-}
-
-/// The rules of which it is reported how near they came.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum NearRules {
-    /// Those that stayed quiet
-    Quiet,
-    /// Those that fired too
-    All,
+    near: Option<String>,
 }
 
 /// Checks or replays rules.
@@ -257,7 +256,8 @@ fn replay(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
 
 /// Whether what they read is absent for every rule that alerts.
 fn none_can_fire(report: &RulesReport) -> bool {
-    let could = report.count(Outcome::Quiet) + report.count(Outcome::FiredAtStart);
+    let could = [Outcome::Quiet, Outcome::Pending, Outcome::FiredAtStart];
+    let could: usize = could.into_iter().map(|outcome| report.count(outcome)).sum();
     report.count(Outcome::CannotFire) > 0 && could == 0
 }
 
@@ -290,6 +290,7 @@ impl Replayed {
             ..EngineOptions::new(dialect)
         });
         let interval_ms = span.interval_ms()?;
+        span.check_near(files)?;
         let window = span.window(&reader, shortest_interval(files, interval_ms))?;
         let settings = Settings {
             window,
@@ -299,7 +300,19 @@ impl Replayed {
             external: External::default(),
             near: span.near(),
         };
-        let report = rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
+        let mut report =
+            rules::replay(files, &storage, &engine, &settings).map_err(cannot_replay)?;
+        // The last instant was evaluated, and is shown as it was given.
+        if (span.to.is_some() || span.at.is_some()) && window.end < reader.window().end {
+            report.window.end = window.end.saturating_add_millis(-1);
+        }
+        if span.near.is_some() {
+            let nodes = Session::open(&path)?.load(View::WHOLE)?.evidence()?.nodes;
+            report.name_nodes(|instance| {
+                let store = nodes.store_of_instance(instance)?;
+                Some(nodes.stores[store].name())
+            });
+        }
         Ok(Self {
             run: reader.meta().run.to_string(),
             report,
@@ -337,7 +350,7 @@ impl Span {
     /// The window that was given, or that of the run without samples that are years apart.
     fn window(&self, reader: &CaptureReader, interval_ms: i64) -> anyhow::Result<TimeRange> {
         let whole = reader.window();
-        if self.from.is_none() && self.to.is_none() {
+        if self.from.is_none() && self.to.is_none() && self.at.is_none() {
             let window = window_of_steps(reader, interval_ms, MOST_EVALUATIONS)?;
             if window != whole {
                 tracing::warn!(
@@ -353,24 +366,54 @@ impl Span {
         let parse = |text: &Option<String>, otherwise| {
             text.as_deref().map_or(Ok(otherwise), |text| Timestamp::parse_within(text, whole))
         };
-        let window = TimeRange::new(parse(&self.from, whole.start)?, parse(&self.to, whole.end)?);
+        // An evaluation at the last instant belongs to it, as in a range query of Prometheus.
+        let last = match (&self.to, &self.at) {
+            (None, None) => whole.end,
+            (to, at) => parse(to.as_ref().map_or(at, |_| to), whole.end)?.saturating_add_millis(1),
+        };
+        let from = match &self.at {
+            Some(_) => last.saturating_add_millis(-HORIZON_MS - 1),
+            None => whole.start,
+        };
+        let window = TimeRange::new(parse(&self.from, from)?, last);
+        let covers = format!("the capture covers {} to {}", whole.start, whole.end);
+        if self.at.is_some() && last > whole.end {
+            let at = last.saturating_add_millis(-1);
+            return Err(CliError::Usage(format!("{at} was not recorded: {covers}")).into());
+        }
         let window = TimeRange::new(window.start.max(whole.start), window.end.min(whole.end));
         if window.is_empty() && !whole.is_empty() {
-            let text = format!(
-                "nothing was recorded then: the capture covers {} to {}",
-                whole.start, whole.end
-            );
-            return Err(CliError::Usage(text).into());
+            return Err(CliError::Usage(format!("nothing was recorded then: {covers}")).into());
         }
         Ok(window)
     }
 
-    fn near(&self) -> Near {
-        match self.near {
+    fn near(&self) -> Near<'_> {
+        match self.near.as_deref() {
             None => Near::None,
-            Some(NearRules::Quiet) => Near::Quiet,
-            Some(NearRules::All) => Near::All,
+            Some("quiet") => Near::Quiet,
+            Some("all") => Near::All,
+            Some(name) => Near::Of(name),
         }
+    }
+
+    /// Refuses a rule of which it is asked how near it came and that is in none of the files.
+    fn check_near(&self, files: &[RuleFile]) -> Result<(), CliError> {
+        let Near::Of(name) = self.near() else { return Ok(()) };
+        let rules = || files.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules);
+        let alerts = || {
+            let alerts = rules().filter(|rule| matches!(rule.kind, RuleKind::Alert { .. }));
+            alerts.map(|rule| rule.name.as_str())
+        };
+        if alerts().any(|known| known == name) {
+            return Ok(());
+        }
+        let near = similar_names(name, alerts(), |_| 0.6, 3);
+        let near = match near.is_empty() {
+            true => String::new(),
+            false => format!("; did you mean {}?", near.join(", ")),
+        };
+        Err(CliError::Usage(format!("--near: there is no alert rule {name:?}{near}")))
     }
 
     fn interval_ms(&self) -> anyhow::Result<i64> {
@@ -387,6 +430,7 @@ impl Default for Span {
             interval: DEFAULT_INTERVAL.to_owned(),
             from: None,
             to: None,
+            at: None,
             timeout: DEFAULT_TIMEOUT.to_owned(),
             near: None,
         }

@@ -47,7 +47,9 @@ pub fn run(global: &Global, args: &RunsArgs) -> anyhow::Result<()> {
         }
         Format::Text if paths.is_empty() => {
             let searched = if given { escape_path(dir) } else { lookup::searched(dir) };
-            output::line(&format!("no runs in {searched}; `operator record` makes one"))?;
+            output::line(&format!(
+                "no runs in {searched}; `operator record` makes one, and the bundled ones lie in data/ of the repository"
+            ))?;
         }
         Format::Text => {
             let head = ["RUN", "SUBJECT", "FROM", "LENGTH", "SIZE", "GAPS"].map(str::to_owned);

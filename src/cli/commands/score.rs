@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::json;
 
+use crate::capture::CaptureReader;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
+use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
-use crate::diagnose::{MODES, Nature};
+use crate::diagnose::{MODES, Nature, counted};
 use crate::model::escape_path;
 use crate::report;
 use crate::score::{self, Detail, RunComparison, RunScore};
@@ -23,16 +26,21 @@ Examples:
 
 Scores every capture of the folder that has a truth sealed inside (`operator seal --help` says \
 what a truth is). Exits with 4 where fewer first causes are right in mode and place than \
---at-least asks for.
+--at-least asks for. In JSON, a capture without a truth has \"truth\": null and nothing else.
 
-\"said\" is the first cause, and = where it is the truth's; top-1 says whether its place is right \
-too, \"place\" whether the place is. \"onset\" is how long after the true instant the stated onset \
-lies (before it where negative), \"detected\" how long after it a fault was first reported and \
-\"named\" how long until the right one was, to 15 s, and \"false\" counts causes that are not the \
-truth's.
+  said      the first cause; = where it is the truth's
+  top-1     whether both the mode and the place of the first cause are right
+  place     whether the place of the first cause is right
+  onset     the stated onset minus the true instant of the injection
+  detected  from that instant to the first live verdict of a fault, to 15 s
+  named     from that instant to the first live verdict whose first cause is
+            right in mode and place
+  false     how many causes are not the truth's
 
-The baselines are given the true instant of the injection. Better is who alone is right; of two \
-that are, who also says what was planned, names it sooner, or has the nearer onset.";
+The second table has medians of named and onset. The baselines are given the true instant of \
+the injection. \"better\" means that operator did better than the baseline on some run and worse \
+on none. Whoever alone is right does better. Where both are right, whoever alone says what was \
+planned does better; else whoever names the fault sooner; else whoever states the nearer onset.";
 
 /// Arguments of `score`.
 #[derive(Debug, Args)]
@@ -69,6 +77,17 @@ impl Bound {
         }
     }
 
+    /// Refuses a number of captures that so many captures with a truth can never reach.
+    fn check_reach(self, scored: usize) -> Result<(), CliError> {
+        let Self::Captures(least) = self else { return Ok(()) };
+        if least <= scored {
+            return Ok(());
+        }
+        let have = counted_have(scored, "a truth");
+        let meant = if least <= 100 { format!(": is {least}% meant?") } else { String::new() };
+        Err(CliError::Usage(format!("--at-least asks for {least} captures, and {have}{meant}")))
+    }
+
     fn check(self, lines: &[RunScore]) -> Result<(), CliError> {
         let (right, scored) = (lines.iter().filter(|line| line.top1).count(), lines.len());
         let holds = match self {
@@ -98,22 +117,55 @@ impl fmt::Display for Bound {
 ///
 /// Where a capture or its truth cannot be read, or fewer are judged right than asked for.
 pub fn run(global: &Global, args: &ScoreArgs) -> anyhow::Result<()> {
-    let mut lines = Vec::new();
-    if args.what.is_dir() {
+    let mut unlabelled = Vec::new();
+    let mut labelled = Vec::new();
+    let is_folder = args.what.is_dir();
+    if is_folder {
         for path in lookup::captures(&args.what) {
-            lines.extend(RunScore::of(lookup::run_name(&path), &path)?);
+            let has_truth = CaptureReader::open(&path)?.has_truth();
+            if has_truth { &mut labelled } else { &mut unlabelled }.push(path);
         }
-        anyhow::ensure!(!lines.is_empty(), "no capture in {} has a truth", escape_path(&args.what));
-    } else {
+        anyhow::ensure!(
+            !labelled.is_empty(),
+            "no capture in {} has a truth",
+            escape_path(&args.what)
+        );
+        if let Some(bound) = args.at_least {
+            bound.check_reach(labelled.len())?;
+        }
+    }
+    let mut lines = Vec::new();
+    for path in &labelled {
+        lines.extend(RunScore::of(lookup::run_name(path), path)?);
+    }
+    if !is_folder {
         let path = lookup::find(&global.dir, &args.what)?;
+        if let Some(bound) = args.at_least {
+            bound.check_reach(1)?;
+        }
         let score = RunScore::of(lookup::run_name(path.shown()), &path)?;
         lines.push(score.with_context(|| format!("{} has no truth", escape_path(path.shown())))?);
     }
+    let unlabelled: Vec<String> = unlabelled.iter().map(|path| lookup::run_name(path)).collect();
+    if !unlabelled.is_empty() {
+        let have = counted_have(unlabelled.len(), "no truth");
+        remark(&format!("{have}: {}", unlabelled.join(", ")));
+    }
     match global.format {
-        Format::Json => output::json(&lines)?,
+        Format::Json => {
+            let mut all = lines.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+            all.extend(unlabelled.iter().map(|run| json!({ "run": run, "truth": null })));
+            output::json(&all)?;
+        }
         Format::Text => output::write(text(&lines, args.baselines).as_bytes())?,
     }
     Ok(args.at_least.map_or(Ok(()), |bound| bound.check(&lines))?)
+}
+
+/// `1 capture has no truth`.
+fn counted_have(captures: usize, what: &str) -> String {
+    let have = if captures == 1 { "has" } else { "have" };
+    format!("{} {have} {what}", counted(captures as u64, "capture"))
 }
 
 fn text(lines: &[RunScore], each_class: bool) -> String {
@@ -147,6 +199,11 @@ fn text(lines: &[RunScore], each_class: bool) -> String {
     text.push_str("\nBeside the baselines, which are given the true instant of the injection\n");
     let detail = if each_class { Detail::EachClass } else { Detail::All };
     text.push_str(&report::table(&comparison(lines, detail)));
+    let silent = lines.iter().filter(|line| line.alert_fired == Some(false));
+    let silent: Vec<&str> = silent.map(|line| line.run.as_str()).collect();
+    if !silent.is_empty() {
+        text.push_str(&format!("\nno critical alert fired in {}\n", silent.join(", ")));
+    }
     text
 }
 

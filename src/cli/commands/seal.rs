@@ -15,7 +15,7 @@ use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
 use crate::model::{Timestamp, escape, escape_path};
 use crate::report;
-use crate::score::Truth;
+use crate::score::{KnownNode, Truth};
 use crate::session::{Session, View};
 
 /// The largest ground truth, in bytes. It is usually a page of text.
@@ -33,8 +33,9 @@ a JSON object; each of these fields may be absent or null, and others are kept a
   fault        the failure mode that was injected, such as \"store_crash\";
                none: nothing was broken
   change       the planned change that was made, such as \"rolling_restart\"
-  node         the name of the node, such as \"tikv-0\"; none: it is about the
-               workload
+  node         the name of the node: \"store 4\", \"pd-0\", or the first part of
+               its host's name; beside store_id or address, any name; none of
+               them: it is about the workload
   store_id     the id of the store, a number
   address      host and port of the node
   t_inject_ms  when it was injected, in milliseconds since 1970, within the
@@ -76,13 +77,12 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     let truth = fs::read(&args.truth).with_context(cannot_read)?;
     let bad_truth = || format!("{} is no truth", escape_path(&args.truth));
     let checked = Truth::parse(&truth).with_context(bad_truth)?;
-    check_place(&path, &checked, args)?;
     checked.check_fields().with_context(bad_truth)?;
     checked.check_modes().with_context(bad_truth)?;
-    checked.check_store(&stores(&path)?).with_context(bad_truth)?;
-    if checked.fault.is_some() && checked.t_inject_ms.is_none() {
-        remark("warning: without t_inject_ms nobody can say how long after it a fault was named");
-    }
+    check_time(&path, &checked)?;
+    checked.check_place(&nodes(&path)?).with_context(bad_truth)?;
+    checked.warnings().iter().for_each(|warning| remark(&format!("warning: {warning}")));
+    unless_sealed(&path, &checked, args)?;
     if args.dry_run {
         return told_dry(global, &checked, path.shown());
     }
@@ -99,30 +99,48 @@ pub fn run(global: &Global, args: &SealArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The stores that PD lists, with their addresses.
-fn stores(path: &Path) -> anyhow::Result<Vec<(u64, String)>> {
+/// The stores and members of PD that the capture knows.
+fn nodes(path: &Path) -> anyhow::Result<Vec<KnownNode>> {
     let nodes = Session::open(path)?.load(View::WHOLE)?.evidence()?.nodes;
-    let known = nodes.stores.into_iter();
-    Ok(known.filter_map(|store| Some((store.id?.0, store.address))).collect())
+    let stores = nodes.stores.iter().map(|store| KnownNode {
+        store_id: store.id.map(|id| id.0),
+        name: store.name(),
+        address: store.address.clone(),
+    });
+    let members = nodes.members.iter().map(|member| KnownNode {
+        store_id: None,
+        name: member.name.clone(),
+        address: member.address.clone(),
+    });
+    Ok(stores.chain(members).collect())
 }
 
-/// Refuses a truth of another time than the run's, and one where another is sealed unless that is to be replaced.
-fn check_place(path: &Path, truth: &Truth, args: &SealArgs) -> anyhow::Result<()> {
-    let reader = CaptureReader::open(path)?;
-    if reader.has_truth() && !args.replace {
-        let text = "a truth is sealed inside already: --replace puts this one in its place";
-        return Err(CliError::Usage(text.to_owned()).into());
+/// Refuses a truth where another is sealed, unless that is to be replaced.
+fn unless_sealed(path: &Path, truth: &Truth, args: &SealArgs) -> anyhow::Result<()> {
+    if args.replace || !CaptureReader::open(path)?.has_truth() {
+        return Ok(());
     }
-    let window = reader.window();
-    let outside = truth.t_inject_ms.map(Timestamp::from_millis);
-    if let Some(at) = outside.filter(|at| !window.is_empty() && !window.contains(*at)) {
-        let text = format!(
-            "t_inject_ms is {at}, outside of the run: the capture covers {} to {}",
-            window.start, window.end
-        );
-        return Err(CliError::Usage(text).into());
+    let (file, what) = (escape_path(&args.truth), escape(&truth.text()));
+    let text = format!(
+        "a truth is sealed inside already: {file} is one too, and --replace puts it in its place ({what})"
+    );
+    Err(CliError::Usage(text).into())
+}
+
+/// Refuses a truth of another time than the run's.
+fn check_time(path: &Path, truth: &Truth) -> anyhow::Result<()> {
+    let window = CaptureReader::open(path)?.window();
+    let injected = truth.t_inject_ms.map(Timestamp::from_millis);
+    match injected.filter(|at| !window.is_empty() && !window.contains(*at)) {
+        Some(at) => {
+            let text = format!(
+                "t_inject_ms is {at}, outside of the run: the capture covers {} to {}",
+                window.start, window.end
+            );
+            Err(CliError::Usage(text).into())
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Says that a truth can be sealed, and changes nothing.

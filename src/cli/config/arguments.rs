@@ -51,6 +51,7 @@ pub fn explain(mut error: clap::Error) -> anyhow::Result<Code> {
         return Ok(Code::Ok);
     }
     suggest_options_only(&mut error);
+    suggest_command(&mut error);
     let quoted: Vec<(ContextKind, ContextValue)> =
         error.context().filter_map(|(kind, value)| Some((kind, escaped(value)?))).collect();
     for (kind, value) in quoted {
@@ -66,6 +67,43 @@ fn suggest_options_only(error: &mut clap::Error) {
     if error.kind() == ErrorKind::UnknownArgument {
         error.remove(ContextKind::Suggested);
     }
+}
+
+/// What a subcommand is called by people who have not seen its name, in the order of the help.
+const CALLED: [(&str, &str); 20] = [
+    ("capture", "record"),
+    ("start", "record"),
+    ("monitor", "watch"),
+    ("analyse", "replay"),
+    ("analyze", "replay"),
+    ("diagnose", "replay"),
+    ("why", "explain"),
+    ("promql", "query"),
+    ("alerts", "rules"),
+    ("html", "report"),
+    ("compare", "diff"),
+    ("list", "runs"),
+    ("ls", "runs"),
+    ("info", "show"),
+    ("check", "verify"),
+    ("share", "export"),
+    ("annotate", "mark"),
+    ("note", "mark"),
+    ("label", "seal"),
+    ("truth", "seal"),
+];
+
+/// Suggests the subcommand that somebody means who calls it otherwise, where no name is similar.
+fn suggest_command(error: &mut clap::Error) {
+    if error.get(ContextKind::SuggestedSubcommand).is_some() {
+        return;
+    }
+    let Some(ContextValue::String(wanted)) = error.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let Some((_, command)) = CALLED.iter().find(|(called, _)| called == wanted) else { return };
+    let suggested = ContextValue::Strings(vec![(*command).to_owned()]);
+    error.insert(ContextKind::SuggestedSubcommand, suggested);
 }
 
 fn rendered(error: &clap::Error, is_terminal: bool) -> String {

@@ -45,6 +45,13 @@ impl ViewArgs {
             }
             return Ok(View { range, as_of: AsOf::END });
         };
+        let covers = format!("the capture covers {} to {}", whole.start, whole.end);
+        // Of a run that is over, nothing is known now but what was known at its end.
+        if at.trim() == "now" && !session.is_being_recorded() {
+            let text =
+                format!("nothing is recorded now: {covers}; without --at it is seen from its end");
+            return Err(CliError::Usage(text).into());
+        }
         let at = Timestamp::parse_within(at, whole)?;
         let view = session.view_as_of(at);
         let view = match self.from.as_deref() {
@@ -54,7 +61,6 @@ impl ViewArgs {
             }
             None => view,
         };
-        let covers = format!("the capture covers {} to {}", whole.start, whole.end);
         if at > whole.end {
             return Err(CliError::Usage(format!("{at} was not recorded: {covers}")).into());
         }

@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Unexplained,
     says: "something departs far from what was normal, and no known failure mode says why",
+    said: Some("something departed far from what was normal, and no known failure mode says why"),
     subsumes: &[],
     never_explains: &[],
     needs: &[],

@@ -364,7 +364,7 @@ fn unanswered_requests(evidence: &Evidence, outage: &MemberOutage, about: About)
         Some(true) => "refused",
         _ => "without an answer",
     };
-    let led = if outage.led { "; it led until then" } else { "" };
+    let led = if outage.led { "; this member led PD until then" } else { "" };
     let reference = format!("PD {} /ping", outage.member);
     let asks = evidence.pd.members.get(&outage.member).map_or(&[][..], |member| &member.asks[..]);
     let until = outage.end.unwrap_or(evidence.as_of);

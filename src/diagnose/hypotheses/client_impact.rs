@@ -176,6 +176,9 @@ fn stretch(served: &ClientRequests<'_>, part: Part, range: TimeRange) -> Option<
 }
 
 impl ServedRates {
+    /// Of a type that was not served at all.
+    const NONE: Self = Self { requests_per_second: 0.0, failed_per_second: 0.0, p99_ms: None };
+
     fn over(served: &Served, range: TimeRange) -> Self {
         let seconds = range.millis() as f64 / 1000.0;
         Self {
@@ -188,6 +191,20 @@ impl ServedRates {
     /// Whether clients suffered that were served like this, after `before`.
     fn suffered(&self, before: &Self) -> bool {
         self.fewer(before) || self.slower(before) || self.fails(before)
+    }
+
+    /// In what clients suffered, with the numbers that show it; `None` where they did not.
+    fn how_suffered(&self, before: &Self) -> Option<String> {
+        let shown = |ms: Option<f64>| ms.map_or("?".to_owned(), |ms| seconds(ms / 1000.0));
+        let (was, is) = (before.requests_per_second, self.requests_per_second);
+        if self.slower(before) {
+            Some(format!("p99 {} -> {}", shown(before.p99_ms), shown(self.p99_ms)))
+        } else if self.fewer(before) {
+            Some(format!("{} -> {} a second", number(was), number(is)))
+        } else {
+            let failed = number(self.failed_per_second);
+            self.fails(before).then(|| format!("{failed} failed a second"))
+        }
     }
 
     fn fewer(&self, before: &Self) -> bool {
@@ -223,14 +240,14 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     let least = served.least(range(during));
     let usual = served.least(range(before)).map_or(0.0, |(_, rate)| rate);
     let dips = least.is_some_and(|(_, rate)| rate < DIP * usual);
-    let affected = most_affected(before, during).map(str::to_owned);
+    let affected = most_affected(before, during);
     let seen = dips || during.all.suffered(&before.all) || affected.is_some();
     let lowest = least.filter(|_| seen).map(|(_, rate)| rate);
     let numbers = told(stretches, "requests", lowest);
     // Without latencies, as many requests as before say only that none was refused.
     let timed = before.all.p99_ms.is_some() && during.all.p99_ms.is_some();
     let (impact, text) = match (&affected, seen) {
-        (Some(kind), _) => (Impact::Seen, format!("{numbers}; {kind} suffers")),
+        (Some((kind, how)), _) => (Impact::Seen, format!("{numbers}; {kind} suffers ({how})")),
         (None, true) => (Impact::Seen, numbers),
         (None, false) if timed => (Impact::NoneSeen, format!("no impact seen: {numbers}")),
         (None, false) => (Impact::CannotTell, format!("{numbers}: cannot tell if they were slow")),
@@ -238,22 +255,23 @@ fn judged(served: &ClientRequests<'_>, stretches: &[Stretch]) -> Clients {
     Clients {
         impact: Some(impact),
         text,
-        most_affected: affected,
+        most_affected: affected.map(|(kind, _)| kind.to_owned()),
         least: least.map(|(at_ms, rate)| Least { at_ms, requests_per_second: in_hundredths(rate) }),
         ..computed()
     }
 }
 
-/// The busiest type of request that suffered, by what was asked before. A type counts that made up a tenth of
-/// all requests: of fewer, chance decides.
-fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<&'s str> {
+/// The busiest type of request that suffered, by what was asked before, and how. A type counts that made up a tenth
+/// of all requests: of fewer, chance decides.
+fn most_affected<'s>(before: &'s Stretch, during: &Stretch) -> Option<(&'s str, String)> {
     let least = 0.1 * before.all.requests_per_second;
-    let busy = before.types.iter().filter(|one| one.rates.requests_per_second >= least.max(IDLE));
-    let suffers = |one: &&TypeRates| {
+    let mut busy =
+        before.types.iter().filter(|one| one.rates.requests_per_second >= least.max(IDLE));
+    busy.find_map(|one| {
         let now = during.types.iter().find(|other| other.kind == one.kind);
-        now.is_none_or(|now| now.rates.suffered(&one.rates))
-    };
-    busy.filter(suffers).map(|one| one.kind.as_str()).next()
+        let now = now.map_or(ServedRates::NONE, |now| now.rates);
+        Some((one.kind.as_str(), now.how_suffered(&one.rates)?))
+    })
 }
 
 /// The numbers of stretches in words, which begin with how much of `what` was served.
@@ -276,7 +294,7 @@ fn told(stretches: &[Stretch], what: &str, least: Option<f64>) -> String {
     }
     match stretches.iter().all(|one| one.all.failed_per_second == 0.0) {
         true if what == "statements" => {}
-        true => text.push_str("; none failed"),
+        true => text.push_str("; no gRPC failure counted"),
         false => {
             let failed = each(&|one| number(one.failed_per_second));
             text.push_str(&format!("; {failed} failed a second"));

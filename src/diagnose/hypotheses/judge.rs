@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
 
 use crate::diagnose::blind_spots::{
-    blind_spots, load_without_baseline, missing_sources, unreadable_beside, unseen_requests,
+    blind_spots, in_short, load_without_baseline, missing_sources, unreadable_beside,
+    unseen_requests,
 };
 use crate::diagnose::evidence::Evidence;
 use crate::diagnose::failure_modes::ALL;
@@ -200,11 +201,12 @@ fn verdict(
     };
     let first = causes.first().or(changes.first());
     let alternatives = alternatives(&observed, hypotheses, first, &findings);
+    let (unknown, silent) = (in_short(evidence, &unchecked, modes), silent_just_now(evidence));
     Verdict {
         schema: SCHEMA,
         outcome,
         as_of_ms: evidence.as_of,
-        summary: summary(outcome, &causes, &changes, &unchecked, &silent),
+        summary: summary(outcome, &causes, &changes, (&unchecked, &unknown), &silent),
         damage: evidence.loss.as_ref().map(Damaged::new),
         clocks: evidence.clocks.text(),
         other_clusters: evidence.nodes.other_clusters.iter().map(Labels::to_string).collect(),
@@ -295,7 +297,7 @@ fn cause(hypothesis: &Hypothesis<'_>, evidence: &Evidence, numbered: &NumberedFi
         Some(_) => CONFIDENT + (claim.confidence - CONFIDENT) * BESIDE_DAMAGE,
         None => claim.confidence,
     };
-    let says = claim.says.clone().map_or(Cow::Borrowed(mode.says), Cow::Owned);
+    let says = claim.says.clone().map_or(Cow::Borrowed(mode.meaning(claim.end)), Cow::Owned);
     Cause {
         mode: mode.name,
         says: match &claim.detail {
@@ -325,7 +327,7 @@ fn consequence(hypothesis: &Hypothesis<'_>) -> Consequence {
         what: hypothesis.mode.name.to_owned(),
         target: hypothesis.claim.target.clone(),
         onset_ms: hypothesis.claim.onset,
-        text: hypothesis.mode.says.to_owned(),
+        text: hypothesis.mode.meaning(hypothesis.claim.end).to_owned(),
         finding: None,
     }
 }
@@ -389,6 +391,7 @@ mod tests {
         nature: Nature::Fault,
         depth: Depth::Presence,
         says: "the machine room is under water",
+        said: Some("the machine room was under water"),
         subsumes: &[],
         never_explains: &[],
         needs: &[Need::PdMetrics],

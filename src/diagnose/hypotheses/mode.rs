@@ -110,6 +110,8 @@ pub struct Mode {
     pub depth: Depth,
     /// What the mode means, in a clause for a person, without a full stop.
     pub says: &'static str,
+    /// The same once it is over, where `says` is no longer true then; `None` where it is.
+    pub said: Option<&'static str>,
     /// Modes that describe a part of the same fault; they give way at the same place and time.
     pub subsumes: &'static [&'static Self],
     /// Depths of which no mode ever follows from this one, although it stands deeper; usually none.
@@ -131,6 +133,11 @@ impl Mode {
     /// clients ask for less may.
     pub fn is_decided(&self) -> bool {
         self.nature == Nature::Change && self.depth == Depth::Presence
+    }
+
+    /// What it means of a claim that ended or lasts, in a clause.
+    pub fn meaning(&self, end: Option<Timestamp>) -> &'static str {
+        self.said.filter(|_| end.is_some()).unwrap_or(self.says)
     }
 
     /// Whether `other` describes a part of the same fault and gives way to this mode.
@@ -230,10 +237,17 @@ impl Claim {
         self
     }
 
-    /// Adds something that could not be checked, with the command that would check it.
+    /// Adds something that could not be checked, with the command that would check it, also once it is over.
     #[must_use]
     pub fn unchecked(mut self, what: &str, command: &str) -> Self {
         self.unchecked.push(Unchecked::new(what, command));
+        self
+    }
+
+    /// Adds something that could not be checked, with the command that shows it as long as it lasts.
+    #[must_use]
+    pub fn unchecked_now(mut self, what: &str, command: &str) -> Self {
+        self.unchecked.push(Unchecked { is_now: true, ..Unchecked::new(what, command) });
         self
     }
 }
@@ -246,6 +260,12 @@ pub struct Unchecked {
     /// The command that would get it; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The source that is missing, where it is one that failure modes need.
+    #[serde(skip)]
+    pub source: Option<Need>,
+    /// Whether the command shows how things are now, which says nothing of what is over.
+    #[serde(skip)]
+    pub is_now: bool,
 }
 
 impl Unchecked {
@@ -253,6 +273,6 @@ impl Unchecked {
     /// none.
     pub fn new(what: &str, command: &str) -> Self {
         let command = Some(command.to_owned()).filter(|command| !command.is_empty());
-        Self { what: what.to_owned(), command }
+        Self { what: what.to_owned(), command, source: None, is_now: false }
     }
 }

@@ -1,5 +1,6 @@
 //! A verdict in one sentence.
 
+use crate::diagnose::blind_spots::named;
 use crate::diagnose::hypotheses::mode::Unchecked;
 use crate::diagnose::observations::SilentNode;
 use crate::diagnose::verdict::{Cause, Outcome};
@@ -10,12 +11,13 @@ fn of_day(at: Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
 }
 
-/// The verdict in one sentence: its first cause or change, and how many more there are.
+/// The verdict in one sentence: its first cause or change, and how many more there are. `unknown` says why nothing can
+/// be told, where nothing can.
 pub fn summary(
     outcome: Outcome,
     causes: &[Cause],
     changes: &[Cause],
-    unchecked: &[Unchecked],
+    (unchecked, unknown): (&[Unchecked], &str),
     silent: &[SilentNode],
 ) -> String {
     let also = |others: usize, what: &str| match others {
@@ -33,10 +35,7 @@ pub fn summary(
             let (nodes, since) = (nodes.join(", "), of_day(silent[0].since_ms));
             format!("cannot tell yet: {nodes} {have} not answered since {since}")
         }
-        (Outcome::CannotTell, _, _) => {
-            let first = unchecked.first().map_or("too little was seen", |one| one.what.as_str());
-            format!("cannot tell: {first}")
-        }
+        (Outcome::CannotTell, _, _) => format!("cannot tell: {unknown}"),
         (_, _, Some(change)) => {
             let others = also(changes.len() - 1, "change");
             format!(
@@ -47,9 +46,8 @@ pub fn summary(
         }
         _ => {
             let normal = "no fault: nothing departs from what was normal before";
-            let source =
-                |one: &Unchecked| one.what.split(':').next().unwrap_or_default().to_owned();
-            let sources: Vec<String> = unchecked.iter().map(source).collect();
+            let sources = unchecked.iter().filter_map(|one| one.source);
+            let sources: Vec<&str> = sources.map(|source| named(source).0).collect();
             match sources.is_empty() {
                 true => normal.to_owned(),
                 false => format!("{normal}; not observed: {}", sources.join(", ")),

@@ -42,6 +42,7 @@ impl Replay<'_> {
             (true, _) if alerts.iter().filter(fired).all(at_start) => Outcome::FiredAtStart,
             (true, _) => Outcome::Fired,
             (false, true) => Outcome::Error,
+            _ if alerts.iter().any(|alert| alert.pending_since().is_some()) => Outcome::Pending,
             _ if !rule.recorded.is_empty() => Outcome::Recorded,
             _ if cannot => Outcome::CannotFire,
             _ => Outcome::Quiet,
@@ -53,7 +54,7 @@ impl Replay<'_> {
         }
         // A rule of which that is asked and not known must not look like one that compares nothing.
         let outcome = match outcome {
-            Outcome::Quiet if !unknown.is_empty() => Outcome::Error,
+            Outcome::Quiet | Outcome::Pending if !unknown.is_empty() => Outcome::Error,
             known => known,
         };
         let (kind, for_ms) = match rule.rule.kind {

@@ -19,8 +19,11 @@ impl Replay<'_> {
         let (mut found, mut failed) = (Vec::new(), Vec::new());
         let wanted = match self.settings.near {
             Near::None => false,
-            Near::Quiet => outcome == Outcome::Quiet,
-            Near::All => matches!(outcome, Outcome::Quiet | Outcome::Fired),
+            Near::Quiet => matches!(outcome, Outcome::Quiet | Outcome::Pending),
+            Near::All => {
+                matches!(outcome, Outcome::Quiet | Outcome::Pending | Outcome::Fired)
+            }
+            Near::Of(name) => rule.rule.name == name,
         };
         if !wanted || !matches!(rule.rule.kind, RuleKind::Alert { .. }) {
             return (found, failed);
@@ -64,6 +67,7 @@ impl Replay<'_> {
             value: format_value(value),
             at,
             labels: labels.without(&["__name__"]),
+            node: None,
             lasted_ms,
             held_ms,
         }))

@@ -205,6 +205,25 @@ fn every_rule_ends_in_one_way() {
 }
 
 #[test]
+fn an_alert_that_is_pending_at_the_end_is_not_quiet() {
+    let storage = storage(&[(UP, "1 1 0 0")]);
+    let report = replayed(&[file("{alert: Down, expr: up == 0, for: 1m}")], &storage, 4);
+    let rule = report.rules().next().expect("there is one");
+    assert_eq!(rule.outcome, Outcome::Pending);
+    let since = rule.alerts[0].pending_since();
+    assert_eq!(since, Some(Timestamp::from_millis(2 * STEP_MS)));
+}
+
+#[test]
+fn one_rule_may_be_asked_how_near_it_came() {
+    let storage = storage(&[(UP, "1 1 1 1")]);
+    let rules = "{alert: Far, expr: up > 9}, {alert: Other, expr: up > 5}";
+    let report = near_of(rules, &storage, Near::Of("Far"), 4);
+    let near: Vec<usize> = report.rules().map(|rule| rule.near.len()).collect();
+    assert_eq!(near, [1, 0]);
+}
+
+#[test]
 fn a_rule_past_its_limit_fails_and_loses_its_alerts() {
     let two: &[(&str, &str)] = &[("__name__", "up"), ("job", "pd")];
     let storage = storage(&[(UP, "0 0 0 1"), (two, "1 0 1 1")]);
@@ -244,7 +263,7 @@ fn a_selector_without_a_metric_sees_alerts_once_they_are_active() {
     assert_eq!(changes(report.rules().nth(1).expect("there are two")), "2:firing 4:resolved");
 }
 
-fn near_of(rule: &str, storage: &MemoryStorage, near: Near, ticks: i64) -> RulesReport {
+fn near_of(rule: &str, storage: &MemoryStorage, near: Near<'_>, ticks: i64) -> RulesReport {
     let options = EngineOptions { lookback_ms: STEP_MS, ..EngineOptions::new(Dialect::V3) };
     let engine = Engine::new(options);
     let settings = Settings { near, ..settings(ticks) };

@@ -35,7 +35,7 @@ fn every_summary_has_at_most_ten_lines_and_four_about_what_to_do_and_cuts_nothin
 #[ignore = "slow: ./test.sh runs it"]
 fn long_headlines_and_reasons_go_on_in_the_next_line() {
     insta::assert_snapshot!(summary("chaos-07"), @"
-    FAULT (over)  store 1 (10.77.0.20:20160): the store runs and is cut off from
+    FAULT (over)  store 1 (10.77.0.20:20160): the store ran and was cut off from
       PD and from its peers
       store_partition  03:10:01.765 ±6.9s to 03:12:41.795 (2m40s), confidence 0.97
         no heartbeat reaches PD for 2m40s [F2]
@@ -43,27 +43,47 @@ fn long_headlines_and_reasons_go_on_in_the_next_line() {
         store 4, store 5, store 6 cannot deliver raft messages to it [F3]
         then: the 15 regions that it led elect leaders elsewhere [F5], and 1 more
       clients: 560 requests a second before, 586 during (least 216), 559 after;
-        p99 39 ms -> 37.2 ms -> 45 ms; none failed
+        p99 39 ms -> 37.2 ms -> 45 ms; no gRPC failure counted
       check: from another machine: nc -zv STORE 20160; from it: nc -zv PD 2379
-      remedy: none, since it is over; the usual one stands below
+      remedy: none, since it is over; what to do if it recurs stands below
       risk: restarting TiKV mends no link; a second store cut breaks quorums
       docs: https://docs.pingcap.com/tidb/stable/tidb-troubleshooting-map (4.4)
       next: operator explain chaos-07 F2
     ");
     insta::assert_snapshot!(summary("chaos-05"), @"
-    FAULT (over)  workload: a few regions take most of the writes
+    FAULT (over)  workload: a few regions took most of the writes
       hot_region_write  16:59:36.660 ±15.0s to 17:03:05.358 (3m29s),
         confidence 0.95
         region 95 takes 98.1 % of the flow of writes, 5154 KB/s; the greatest
           before took 14 % [F4]
-        requests rise from 561 to 2483 a second for 3m29s; store 1 314 -> 315,
-          store 4 131 -> 2144, store 5 0 -> 4, store 6 110 -> 110 [F1]
       clients: 560 requests a second before, 2480 during (least 2028), 570 after;
-        p99 5.91 ms -> 48.3 ms -> 9.89 ms; none failed; raw_get suffers
+        p99 5.91 ms -> 48.3 ms -> 9.89 ms; no gRPC failure counted; raw_get suffers
+        (p99 1.6 ms -> 14.6 ms)
       check: pd-ctl hot write, then pd-ctl region ID for the keys of the first
-      remedy: none, since it is over; the usual one stands below
+      remedy: none, since it is over; what to do if it recurs stands below
       risk: a key that always grows heats the next region: change the schema
       docs: https://docs.pingcap.com/tidb/stable/troubleshoot-hot-spot-issues
       next: operator explain chaos-05 F1
     ");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn a_planned_change_is_shown_with_its_reasons_and_that_its_process_was_stopped() {
+    let text = summary("chaos-06");
+    assert!(text.starts_with("NO FAULT"), "{text}");
+    assert!(text.contains("its process was stopped, and started"), "{text}");
+    let planned = text.split_once("planned: planned_drain").expect("it is listed").1;
+    assert!(planned.contains("[F"), "{text}");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn of_what_is_over_no_command_shows_how_things_are_now() {
+    let text = summary("chaos-03");
+    assert!(
+        text.starts_with("FAULT (over)") && text.contains("the store's disk was slow"),
+        "{text}"
+    );
+    assert!(!text.contains("next: ssh") && text.contains("next: operator explain"), "{text}");
 }

@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "the GC safe point or a resolved timestamp stands still",
+    said: Some("the GC safe point or a resolved timestamp stood still"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],
@@ -145,7 +146,7 @@ fn lagging(
         read: (&format!("{GAP}{{instance=\"{instance}\"}}"), format!("{first}")),
         plot: vec![plot(GAP, PlotHow::Gauge, instance)],
     }));
-    claim.unchecked("what holds it back", "tikv-ctl get-region-read-progress -r REGION")
+    claim.unchecked_now("what holds it back", "tikv-ctl get-region-read-progress -r REGION")
 }
 
 /// The claim by PD's answers, where the stores do not export their gap.

@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "leaders are unevenly placed, and PD does not move them",
+    said: Some("leaders were unevenly placed, and PD did not move them"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores],

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions lack peers, and their repair makes no progress",
+    said: Some("regions lacked peers, and their repair made no progress"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores],
@@ -70,7 +71,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             read: ("PD /regions/check", format!("{name} {last}")),
             plot: Vec::new(),
         }));
-        found.push(claim.unchecked(
+        found.push(claim.unchecked_now(
             "why PD finds no target",
             "pd-ctl scheduler describe balance-region-scheduler",
         ));
@@ -155,5 +156,5 @@ fn at_a_moment(observed: &ObservedWindow<'_>) -> Option<Claim> {
         read: ("PD /regions/check", counts.join(", ")),
         plot: Vec::new(),
     }));
-    Some(claim.unchecked("which stores hold the lost peers", "pd-ctl region check down-peer"))
+    Some(claim.unchecked_now("which stores hold the lost peers", "pd-ctl region check down-peer"))
 }

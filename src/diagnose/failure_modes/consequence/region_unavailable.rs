@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "regions have lost their quorum",
+    said: Some("regions had lost their quorum"),
     // Stores that failed together and in the same way are one fault, which this mode describes.
     subsumes: &[
         &store_crash::MODE,
@@ -126,7 +127,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         plot: Vec::new(),
     }));
     vec![
-        claim.unchecked("regions outside PD's lists of busy ones", "pd-ctl region check down-peer"),
+        claim.unchecked_now(
+            "regions outside PD's lists of busy ones",
+            "pd-ctl region check down-peer",
+        ),
     ]
 }
 
@@ -158,5 +162,8 @@ fn at_a_moment(observed: &ObservedWindow<'_>) -> Option<Claim> {
         read: ("PD /stores state_name", first.state.clone()),
         plot: Vec::new(),
     }));
-    Some(claim.unchecked("which regions have lost their quorum", "pd-ctl region check down-peer"))
+    Some(
+        claim
+            .unchecked_now("which regions have lost their quorum", "pd-ctl region check down-peer"),
+    )
 }

@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "PD's operators do not progress",
+    said: Some("PD's operators did not progress"),
     subsumes: &[&peers_stuck::MODE],
     never_explains: &[],
     needs: &[Need::PdStores],
@@ -79,7 +80,7 @@ fn slow_patrol(observed: &ObservedWindow<'_>) -> Option<Claim> {
         read: (&format!("{PATROL}{{instance={instance:?}}}"), number(stretch.peak)),
         plot: vec![plot(PATROL, PlotHow::Gauge, &instance)],
     }));
-    Some(claim.unchecked("what it waits for", "pd-ctl operator show; pd-ctl region check"))
+    Some(claim.unchecked_now("what it waits for", "pd-ctl operator show; pd-ctl region check"))
 }
 
 /// An operator, from the answer that listed it first to the last one that did.

@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Consequence,
     says: "snapshots crowd out the rest",
+    said: Some("snapshots crowded out the rest"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

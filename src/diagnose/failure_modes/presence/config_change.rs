@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "the configuration was changed",
+    said: None,
     subsumes: &[],
     // A change of configuration moves no load and slows no disk.
     never_explains: &KNOWN_DEPTHS,

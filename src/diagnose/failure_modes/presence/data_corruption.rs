@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "data is damaged",
+    said: None,
     subsumes: &[&store_flap::MODE, &store_restart::MODE, &store_crash::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

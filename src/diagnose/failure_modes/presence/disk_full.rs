@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's disk is full",
+    said: Some("the store's disk was full"),
     subsumes: &[
         &store_crash::MODE,
         &store_restart::MODE,
@@ -155,5 +156,5 @@ fn of_store(observed: &ObservedWindow<'_>, store: usize) -> Option<Claim> {
     claim.readings.push(reading.read_at(stretch.peak_at));
     let way = observed.evidence.nodes.way_to_store(store);
     let command = way.run("df -h; du -xh --max-depth=2 / | sort -h | tail");
-    Some(claim.unchecked("what fills it", &command))
+    Some(claim.unchecked_now("what fills it", &command))
 }

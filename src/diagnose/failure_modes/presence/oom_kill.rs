@@ -22,6 +22,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was killed for its memory",
+    said: None,
     subsumes: &[&store_crash::MODE, &store_restart::MODE, &store_flap::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

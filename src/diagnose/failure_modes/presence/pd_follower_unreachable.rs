@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "a PD member that did not lead gives no answer: frozen or cut off",
+    said: Some("a PD member that did not lead gave no answer: frozen or cut off"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],
@@ -47,7 +48,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 Liveness::Unknown => {
                     let way = observed.evidence.nodes.way_to_member(&outage.member);
                     let plain = "grep State /proc/$(pgrep pd-server)/status";
-                    claim.unchecked(
+                    claim.unchecked_now(
                         "whether the process stands still or is cut off",
                         &way.state_beside("pd-server", plain),
                     )
@@ -80,7 +81,7 @@ fn unreached(observed: &ObservedWindow<'_>, one: &Unhealthy) -> Claim {
     }));
     let way = observed.evidence.nodes.way_to_member(&one.member);
     let plain = "pd-ctl health; systemctl status pd; tail -n 50 pd.log";
-    claim.unchecked("whether its process runs", &way.state_beside("pd-server", plain))
+    claim.unchecked_now("whether its process runs", &way.state_beside("pd-server", plain))
 }
 
 /// How long a member may wait for a leader that gives no answer, in milliseconds, before it is missing

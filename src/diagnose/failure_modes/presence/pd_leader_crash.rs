@@ -10,6 +10,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD's leader died",
+    said: None,
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],

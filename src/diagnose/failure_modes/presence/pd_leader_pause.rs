@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD's leader stood still and others took over",
+    said: None,
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMembers],

@@ -10,6 +10,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "PD's leader handed over to another member",
+    said: None,
     subsumes: &[],
     // Another leader of PD changes only what its members have to do.
     never_explains: &[Depth::Presence, Depth::Saturation, Depth::Workload, Depth::Consequence],

@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "two members of PD have one URL",
+    said: Some("two members of PD had one URL"),
     subsumes: &[],
     // Nothing stops or slows down until members are lost.
     never_explains: &Depth::ALL,

@@ -18,6 +18,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "PD has no majority and no leader",
+    said: Some("PD had no majority and no leader"),
     subsumes: &[
         &pd_leader_crash::MODE,
         &pd_follower_crash::MODE,

@@ -4,6 +4,8 @@ use crate::diagnose::findings::finding::Target;
 use crate::diagnose::hypotheses::mode::{Advice, Claim, Depth, Mode, Nature, Need};
 use crate::diagnose::hypotheses::observed::{LEADERS, ObservedWindow};
 use crate::diagnose::hypotheses::planned_stops::{Plan, plan_of};
+use crate::diagnose::observations::Outage;
+use crate::model::duration_text;
 
 /// The declaration of this planned change.
 pub const MODE: Mode = Mode {
@@ -11,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "a store was drained on purpose",
+    said: None,
     subsumes: &[],
     // A store that leads less has less to write, and clients ask for no more because of it.
     never_explains: &[Depth::Resource, Depth::Workload],
@@ -18,8 +21,8 @@ pub const MODE: Mode = Mode {
     metrics: &[LEADERS],
     surest: 0.95,
     advice: Advice {
-        check: "who drained it? pd-ctl scheduler config evict-leader-scheduler",
-        remedy: "none if planned; else pd-ctl scheduler remove it (a change)",
+        check: "who added the evict-leader-scheduler? NAME: pd-ctl scheduler show",
+        remedy: "none if planned; else pd-ctl scheduler remove NAME (a change)",
         risk: "leaders come back at once, to empty caches if it was restarted",
         documentation: "https://docs.pingcap.com/tidb/stable/pd-control",
         section: None,
@@ -47,6 +50,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let onset = drain.scheduler.map_or(drain.at, |at| at.min(drain.at));
         let mut claim = Claim::new(target, onset, drain.at - drain.since, 0.95);
         claim.stores = vec![drain.store];
+        claim.detail = stop.map(stopped);
         claim.end = stop.map_or(drain.end, |outage| outage.end.max(drain.end));
         claim.evidence.clone_from(&drain.findings);
         claim.evidence.extend(stop.iter().flat_map(|outage| outage.findings.iter().copied()));
@@ -57,6 +61,17 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
     }
     found.extend(stopped_without_listings(observed));
     found
+}
+
+/// That a process was stopped, and for how long.
+fn stopped(outage: &Outage) -> String {
+    match outage.restart {
+        Some(restart) => {
+            let millis = restart.at - outage.onset;
+            format!("its process was stopped, and started again after {}", duration_text(millis))
+        }
+        None => "its process was stopped".to_owned(),
+    }
 }
 
 /// Stops that only the store's own count of leaders shows to be planned.
@@ -71,6 +86,7 @@ fn stopped_without_listings(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             let mut claim = Claim::new(target, outage.onset, outage.uncertainty_ms(), 0.75);
             claim.stores = vec![outage.store];
             claim.end = outage.end;
+            claim.detail = Some(stopped(outage));
             claim.evidence.clone_from(&outage.findings);
             claim.unchecked(
                 "whether somebody drained it: PD listed no stores",

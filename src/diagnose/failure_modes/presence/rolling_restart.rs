@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "nodes were restarted one after the other",
+    said: None,
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

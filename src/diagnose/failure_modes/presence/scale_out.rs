@@ -10,6 +10,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "a store joined the cluster",
+    said: None,
     subsumes: &[],
     never_explains: &[Depth::Resource, Depth::Workload],
     needs: &[Need::PdStores],

@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "its metrics could not be scraped; the node itself kept running",
+    said: None,
     subsumes: &[],
     // A failed scrape moves no load and slows no disk.
     never_explains: &KNOWN_DEPTHS,

@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Presence,
     says: "settings of TiKV were changed",
+    said: None,
     subsumes: &[],
     never_explains: &Depth::ALL,
     needs: &[],

@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "messages pass in one direction only",
+    said: Some("messages passed in one direction only"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process died and stayed dead",
+    said: Some("the store's process died and was not restarted at once"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],

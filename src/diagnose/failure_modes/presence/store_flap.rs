@@ -14,6 +14,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process restarts again and again",
+    said: Some("the store's process restarted again and again"),
     subsumes: &[&store_restart::MODE, &store_crash::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -15,6 +15,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "no store has come up since the recording began",
+    said: Some("no store had come up since the recording began"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store runs and is cut off from PD and from its peers",
+    said: Some("the store ran and was cut off from PD and from its peers"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],

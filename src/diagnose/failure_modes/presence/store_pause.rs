@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process stood still: neither dead nor cut off",
+    said: None,
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],

@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store serves its peers and cannot reach PD",
+    said: Some("the store served its peers and could not reach PD"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores],

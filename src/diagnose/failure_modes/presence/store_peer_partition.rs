@@ -12,6 +12,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store reaches PD and not its peers",
+    said: Some("the store reached PD and not its peers"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

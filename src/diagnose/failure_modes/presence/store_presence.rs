@@ -117,7 +117,7 @@ pub fn claim(observed: &ObservedWindow<'_>, outage: &Outage, confidence: f64) ->
     }
     if outage.pd == Reachability::Unknown {
         let command = format!("pd-ctl store {id}");
-        claim = claim.unchecked("whether PD heard it meanwhile", &command);
+        claim = claim.unchecked_now("whether PD heard it meanwhile", &command);
     }
     if outage.inbound == Reachability::Unknown && outage.outbound == Reachability::Unknown {
         let what = "whether its peers heard it: no raft messages were counted before";

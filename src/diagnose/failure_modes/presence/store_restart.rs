@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store's process was replaced by a new one at once",
+    said: None,
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Presence,
     says: "the store is gone: crashed hard, frozen or cut off",
+    said: Some("the store was gone: crashed hard, frozen or cut off"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdStores, Need::TikvMetrics],
@@ -37,7 +38,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let way = observed.evidence.nodes.way_to_store(outage.store);
         let mut claim = claim(observed, outage, witnesses(outage));
         claim.detail = whereabouts(observed, outage).map(str::to_owned);
-        claim.unchecked(
+        claim.unchecked_now(
             "whether its counters go on: store_pause and store_partition look alike until then",
             &way.state_of("tikv-server"),
         )
@@ -67,7 +68,7 @@ fn lost(observed: &ObservedWindow<'_>, one: &LostStore) -> Claim {
         plot: Vec::new(),
     }));
     let way = observed.evidence.nodes.way_to_store(one.store);
-    claim.unchecked("whether its process runs", &way.state_of("tikv-server"))
+    claim.unchecked_now("whether its process runs", &way.state_of("tikv-server"))
 }
 
 /// How often a store sends a heartbeat, in milliseconds.

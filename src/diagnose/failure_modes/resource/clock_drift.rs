@@ -17,6 +17,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the member's clock jumped or disagrees with the others'",
+    said: Some("the member's clock jumped or disagreed with the others'"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMetrics],

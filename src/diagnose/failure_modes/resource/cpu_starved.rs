@@ -20,6 +20,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's process is not given the CPU that it asks for",
+    said: Some("the store's process was not given the CPU that it asked for"),
     subsumes: &[&slow_disk::MODE, &slow_network::MODE, &store_pd_partition::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
@@ -97,7 +98,7 @@ fn by_its_times(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             return claim;
         }
         let way = observed.evidence.nodes.way_to_store(node.node);
-        claim.unchecked(
+        claim.unchecked_now(
             "the throttling of its cgroup",
             &way.run("cat /sys/fs/cgroup/**/cpu.stat; top -b -n 1 | head -20"),
         )

@@ -23,6 +23,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk does not answer",
+    said: Some("the store's disk did not answer"),
     // Behind a disk that stopped, heartbeats stop too, and so do a process's own inspections.
     subsumes: &[
         &slow_disk::MODE,

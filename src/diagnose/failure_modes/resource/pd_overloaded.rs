@@ -18,6 +18,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the PD member cannot keep up: its log or threads wait, or etcd is full",
+    said: Some("the PD member could not keep up: its log or threads waited, or etcd was full"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::PdMetrics],
@@ -58,7 +59,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
         let nodes = &observed.evidence.nodes;
         let target = Target::member(name, nodes.member_address(name));
         claim(observed, node, target, member_stage(node))
-            .unchecked("the member's disk and CPU", &nodes.way_to_member(name).run_beside(LOOK))
+            .unchecked_now("the member's disk and CPU", &nodes.way_to_member(name).run_beside(LOOK))
     }));
     found.extend(full_database(observed));
     for claim in busy(observed) {
@@ -184,7 +185,7 @@ fn hung(observed: &ObservedWindow<'_>, hung: &HungMember) -> Claim {
         });
     }
     let way = observed.evidence.nodes.way_to_member(&hung.member);
-    claim.unchecked("the member's disk and CPU", &way.run_beside(LOOK))
+    claim.unchecked_now("the member's disk and CPU", &way.run_beside(LOOK))
 }
 
 fn log_still(shown: &Shown, target: Target, instance: &str) -> Finding {

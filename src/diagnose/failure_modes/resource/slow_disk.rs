@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the store's disk is slow",
+    said: Some("the store's disk was slow"),
     // A store that writes for seconds misses heartbeats.
     subsumes: &[&store_pd_partition::MODE],
     never_explains: &[],
@@ -66,7 +67,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             return claim;
         }
         let way = observed.evidence.nodes.way_to_store(node.node);
-        claim.unchecked("the device itself", &way.run_on_machine("iostat -x 1 3"))
+        claim.unchecked_now("the device itself", &way.run_on_machine("iostat -x 1 3"))
     });
     slow.collect()
 }

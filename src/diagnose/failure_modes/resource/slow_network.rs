@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Resource,
     says: "the node's links are slow or lose packets",
+    said: Some("the node's links were slow or lost packets"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
@@ -71,7 +72,7 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
                 return claim;
             }
             let way = observed.evidence.nodes.way_to_store(node.node);
-            claim.unchecked("round trips and retransmissions", &way.run("ss -ti"))
+            claim.unchecked_now("round trips and retransmissions", &way.run("ss -ti"))
         })
         .collect();
     let members = observed.slow_members.iter().filter(|node| member_stage(node) == Stage::Network);
@@ -90,7 +91,10 @@ fn judge(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             claim.confidence = claim.confidence.min(0.45);
             claim = claim.but("it is no longer than a busy machine delays answers");
         }
-        claim.unchecked("round trips", &format!("pd-ctl health; etcdctl endpoint status # {name}"))
+        claim.unchecked_now(
+            "round trips",
+            &format!("pd-ctl health; etcdctl endpoint status # {name}"),
+        )
     }));
     found.extend(slow_links(observed));
     found

@@ -10,6 +10,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the gRPC threads are saturated",
+    said: Some("the gRPC threads were saturated"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "the transaction scheduler refuses commands",
+    said: Some("the transaction scheduler refused commands"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],

@@ -16,6 +16,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Saturation,
     says: "RocksDB stalls writers: compaction cannot keep up",
+    said: Some("RocksDB stalled writers: compaction could not keep up"),
     // Commands that flow control delays or drops fill the scheduler, which then refuses others.
     subsumes: &[&scheduler_busy::MODE],
     never_explains: &[],

@@ -91,7 +91,7 @@ fn of(observed: &ObservedWindow<'_>, target: Target, instance: &str) -> Option<C
     Some(
         claim
             .but("a cache that no metric shows may be filling")
-            .unchecked("what holds it", "curl STORE:20180/debug/pprof/heap"),
+            .unchecked_now("what holds it", "curl STORE:20180/debug/pprof/heap"),
     )
 }
 

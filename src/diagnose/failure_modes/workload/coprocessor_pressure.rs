@@ -21,6 +21,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "the read pool is full: scans fill it, or its tasks wait and do not end",
+    said: Some("the read pool was full: scans filled it, or its tasks waited and did not end"),
     subsumes: &[&traffic_surge::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
@@ -161,7 +162,7 @@ fn stuck(observed: &ObservedWindow<'_>) -> Vec<Claim> {
             plot: vec![plot(RUNNING, PlotHow::Gauge, instance)],
         });
         claim.readings.push(reading.read_at(departure.peak_at));
-        Some(claim.unchecked(
+        Some(claim.unchecked_now(
             "what the reads wait for",
             "curl http://TIKV:20180/metrics | grep 'async_request_total.*snapshot'",
         ))

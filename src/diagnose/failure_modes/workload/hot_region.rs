@@ -40,7 +40,8 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
         } else {
             let command =
                 format!("pd-ctl hot {}", if kind == FlowKind::Read { "read" } else { "write" });
-            claim = claim.unchecked("which region: PD's list of hot regions names none", &command);
+            claim =
+                claim.unchecked_now("which region: PD's list of hot regions names none", &command);
         }
         // Clients that catch up use all regions; PD's list shows that few regions are used.
         weigh(observed, rise, if sure { 0.65 } else { 0.3 }, claim)

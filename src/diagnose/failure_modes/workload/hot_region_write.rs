@@ -13,6 +13,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "a few regions take most of the writes",
+    said: Some("a few regions took most of the writes"),
     subsumes: &[&traffic_surge::MODE],
     never_explains: &[],
     needs: &[Need::TikvMetrics, Need::PdStores],

@@ -18,6 +18,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Change,
     depth: Depth::Workload,
     says: "clients ask for much less, of all stores alike",
+    said: Some("clients asked for much less, of all stores alike"),
     subsumes: &[],
     // Less work makes nothing wait or fail.
     never_explains: &Depth::ALL,

@@ -11,6 +11,7 @@ pub const MODE: Mode = Mode {
     nature: Nature::Fault,
     depth: Depth::Workload,
     says: "clients ask for much more, of all stores alike",
+    said: Some("clients asked for much more, of all stores alike"),
     subsumes: &[],
     never_explains: &[],
     needs: &[Need::TikvMetrics],
