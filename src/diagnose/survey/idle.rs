@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_node_that_does_nothing_beside_peers_that_work_is_found() {
-        let every = |value: f64, steps: usize| Track::every(30_000, vec![value; steps].into_iter());
+        let every = |value: f64, steps: usize| Track::every(30_000, vec![value; steps]);
         let (busy, quiet, none) = (every(20.0, 20), every(0.2, 20), every(0.0, 20));
         let known = covered(&[&busy]);
         let found = idle(&none, &[&busy, &busy], known).expect("it does nothing");

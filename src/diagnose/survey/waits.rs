@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn every(value: f64, steps: usize) -> Track {
-        Track::every(30_000, vec![value; steps].into_iter())
+        Track::every(30_000, vec![value; steps])
     }
 
     #[test]
