@@ -145,6 +145,7 @@ pub async fn record(
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     };
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
     let begun = Instant::now();

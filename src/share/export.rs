@@ -21,11 +21,11 @@ use crate::capture::{
 };
 use crate::diagnose::Verdict;
 use crate::model::{
-    Event, EventKind, Export, Gap, LabelMatcher, Labels, Loss, PdAnswer, RunMeta, RunName,
-    TimeRange, canonical_json,
+    AsOf, Event, EventKind, Export, Gap, LabelMatcher, Labels, Loss, PdAnswer, RunMeta, RunName,
+    TimeRange, Unreadable, canonical_json, unreadable_within,
 };
 use crate::pd::{MEMBERS, STATUS, VERSION, version};
-use crate::session::Session;
+use crate::session::{Session, View};
 
 /// Whether originals are replaced.
 #[derive(Clone, Debug)]
@@ -201,7 +201,7 @@ fn export_as(
     render: Option<RenderPage<'_>>,
 ) -> Result<Exported, ShareError> {
     let reader = CaptureReader::open(from)?;
-    let lost = lost(&reader, from, options.damaged)?;
+    let lost = lost(&reader, from, options)?;
     let mapping = match &options.redaction {
         Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key, options.events)?),
         Redaction::Off => None,
@@ -234,12 +234,13 @@ fn export_as(
     })
 }
 
-/// What is lost of a capture, in this file or before.
+/// What is lost of a capture in the range that is exported, in this file or before, and which parts of that held
+/// what a verdict reads.
 fn lost(
     reader: &CaptureReader,
     from: &Path,
-    damaged: DamagedParts,
-) -> Result<Option<Loss>, ShareError> {
+    options: &ExportOptions,
+) -> Result<Option<Lost>, ShareError> {
     let own = reader.own_loss()?;
     reader.gaps()?;
     reader.events()?;
@@ -247,7 +248,21 @@ fn lost(
     if (own.is_some() || parts > 0) && damaged == DamagedParts::Refused {
         return Err(ShareError::DamagedParts { path: from.to_owned(), parts: parts.max(1) });
     }
-    Ok(reader.loss()?)
+    let range = options.range;
+    let Some(loss) = reader.loss()?.and_then(|loss| loss.within(range)) else { return Ok(None) };
+    // Of another reader, which has read nothing but what a verdict needs.
+    let session = Session::open(from)?;
+    let window = session.load(View { range, as_of: AsOf::END })?;
+    let unreadable = unreadable_within(&window.recording().unreadable, range);
+    Ok(Some(Lost { loss, unreadable }))
+}
+
+/// What an export lacks because it was damaged.
+#[derive(Clone)]
+struct Lost {
+    loss: Loss,
+    /// The parts of it that held what a verdict reads.
+    unreadable: Vec<Unreadable>,
 }
 
 /// The version of PD in the metadata of a capture, else the first that an answer of PD states.
@@ -271,7 +286,7 @@ struct Source<'a> {
     from: &'a Path,
     options: &'a ExportOptions,
     mapping: Option<&'a Mapping>,
-    lost: Option<Loss>,
+    lost: Option<Lost>,
     render: Option<RenderPage<'a>>,
 }
 
@@ -334,14 +349,26 @@ impl Source<'_> {
         let recorded = self.reader.meta();
         let (mut meta, lost) = match &mut rewrite.walk {
             Some(walk) => {
-                let lost = self.lost.clone().map(|lost| walk.loss(lost));
+                let lost = self.lost.clone().map(|Lost { loss, unreadable }| Lost {
+                    loss: walk.loss(loss),
+                    unreadable: walk.unreadable(unreadable),
+                });
                 (walk.meta(recorded), lost)
             }
             None => (recorded.clone(), self.lost.clone()),
         };
         let before = recorded.export.clone().unwrap_or_default();
         // The verdict on the export knows of what is lost.
-        meta.export = lost.is_some().then(|| Export { lost: lost.clone(), ..before.clone() });
+        let (lost, unreadable) = match lost {
+            Some(Lost { loss, unreadable }) => (Some(loss), Some(unreadable)),
+            None => (None, None),
+        };
+        meta.lost = None;
+        meta.export = lost.is_some().then(|| Export {
+            lost: lost.clone(),
+            unreadable: unreadable.clone(),
+            ..before.clone()
+        });
         let mut writer = CaptureWriter::create(&loose, meta.clone())?;
         let part = (self.options.range, self.options.matchers.as_slice());
         rewrite_range(self.reader, part, &mut rewrite, &mut writer)?;
@@ -365,6 +392,7 @@ impl Source<'_> {
             replaced,
             left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
             lost,
+            unreadable,
         };
         writer.set_meta(RunMeta { export: Some(export), ..meta });
         writer.commit(Tick::default())?;

@@ -119,7 +119,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     }
     let verification =
         args.verify.then(|| verified(reader, &verdict)).transpose().with_context(cannot)?;
-    let damage = reader.damage();
+    let damage = [reader.damage(), reader.damage_before()].concat();
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
