@@ -46,6 +46,9 @@ fn hint_of_cli(error: &CliError) -> Option<String> {
             "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others".to_owned(),
         ),
         CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),
+        CliError::FileNotFound { run, .. } => {
+            run.as_ref().map(|run| format!("there is a run of that name: say `{run}` where you mean it"))
+        }
         CliError::RunNotFound { name, .. } if name == "latest" => Some(
             "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder".to_owned(),
         ),
