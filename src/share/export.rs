@@ -121,6 +121,9 @@ pub struct Exported {
     pub pd_version: Option<String>,
     /// What the reporter's build found in it.
     pub verdict: Verdict,
+    /// What that build finds in the whole run, with its own names, where the file holds a part of it in which it
+    /// found something else.
+    pub whole: Option<Verdict>,
     /// How many texts of persons and lines of commands' output it holds, whose plain words stay.
     pub free_texts: u64,
     /// The private table of pseudonyms; empty where nothing was redacted.
@@ -228,6 +231,7 @@ fn export_as(
         bytes,
         file_sha256,
         capture_digest: written.digest()?,
+        whole: source.verdict_on_whole(&verdict)?,
         verdict,
         free_texts: free_texts as u64,
         mapping: mapping.unwrap_or_default(),
@@ -312,6 +316,17 @@ impl Source<'_> {
             std::fs::remove_file(compact).map_err(ShareError::io(compact))?;
         }
         Err(ShareError::TooLarge { bytes, most })
+    }
+
+    /// The verdict on the whole run, if a part of it is exported of which another verdict is given.
+    fn verdict_on_whole(&self, given: &Verdict) -> Result<Option<Verdict>, CaptureError> {
+        let (whole, range) = (self.reader.window(), self.options.range);
+        let is_part = range.start > whole.start || range.end < whole.end;
+        if !is_part && self.options.matchers.is_empty() {
+            return Ok(None);
+        }
+        let whole = Session::open(self.from)?.verdict()?;
+        Ok((!say_the_same(given, &whole)).then_some(whole))
     }
 
     /// What the reporter chose to leave out, in sentences without a full stop.
@@ -401,6 +416,16 @@ impl Source<'_> {
         std::fs::remove_file(&loose).map_err(ShareError::io(&loose))?;
         Ok(verdict)
     }
+}
+
+/// Whether two verdicts name the same causes, wherever and whenever: names and baselines differ.
+fn say_the_same(a: &Verdict, b: &Verdict) -> bool {
+    let modes = |verdict: &Verdict| {
+        let mut modes: Vec<&str> = verdict.causes.iter().map(|cause| cause.mode).collect();
+        modes.sort_unstable();
+        modes.join(" ")
+    };
+    a.outcome == b.outcome && modes(a) == modes(b)
 }
 
 /// SHA-256 of a verdict's canonical JSON without advice, which is no result of judging, in hexadecimal.
