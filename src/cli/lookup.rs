@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use super::global::Global;
 use crate::capture::{CaptureReader, UnpackedCapture};
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
@@ -28,13 +29,16 @@ pub const STDIN: &str = "-";
 pub struct Found {
     path: PathBuf,
     shown: PathBuf,
+    /// Whether the name of a run was given.
+    is_by_name: bool,
     _held: Option<UnpackedCapture>,
 }
 
 impl Found {
-    /// The file at `path`, by its own name.
-    fn at(path: PathBuf) -> Self {
-        Self { shown: path.clone(), path, _held: None }
+    /// The file at `path`, by its own name, where `asked` was asked for.
+    fn at(path: PathBuf, asked: &OsStr) -> Self {
+        let is_by_name = asked != "latest" && Path::new(asked) != path;
+        Self { shown: path.clone(), path, is_by_name, _held: None }
     }
 
     /// What to call the capture in a further command: the name or path under which it was asked for, and
@@ -42,6 +46,17 @@ impl Found {
     pub fn called(&self, asked: &OsStr) -> String {
         let called = if asked == "latest" { self.shown.as_os_str() } else { asked };
         called.to_string_lossy().into_owned()
+    }
+
+    /// The flag for further commands that says where the run is looked for, with a space before it; empty where it
+    /// was asked for as a file, or `latest`, which is then called by its path.
+    pub fn dir_flag(&self, global: &Global) -> String {
+        if self.is_by_name { global.dir_flag() } else { String::new() }
+    }
+
+    /// The name of its file without directory and suffix; empty for what came on stdin.
+    pub fn name(&self) -> String {
+        if self.shown == Path::new(STDIN) { String::new() } else { run_name(&self.shown) }
     }
 
     /// What the capture is called in results: its path, or `-` for what came on stdin.
@@ -76,7 +91,25 @@ pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> anyhow::Result<Found> {
     }
     let shown = PathBuf::from(STDIN);
     let held = UnpackedCapture::read(io::stdin().lock(), &shown)?;
-    Ok(Found { path: held.path(), shown, _held: Some(held) })
+    Ok(Found { path: held.path(), shown, is_by_name: false, _held: Some(held) })
+}
+
+/// The capture in the file `path`, or on stdin where that is `-`.
+///
+/// # Errors
+///
+/// [`CliError::FileNotFound`], [`CliError::Directory`], or a [`CaptureError`](crate::capture::CaptureError) where stdin
+/// holds no capture.
+pub fn find_to_read(path: &OsStr) -> anyhow::Result<Found> {
+    if path == STDIN || Path::new(path).is_file() {
+        return find(Path::new(""), path);
+    }
+    let path = Path::new(path);
+    Err(match path.is_dir() {
+        true => CliError::Directory(escape_path(path)),
+        false => CliError::FileNotFound { name: path_text(path), run: None },
+    }
+    .into())
 }
 
 /// As [`find`], for what has to be a file.
