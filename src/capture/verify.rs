@@ -1,9 +1,9 @@
 //! Verifies a whole capture.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::Table;
-use super::{CaptureError, CaptureReader, Damage};
+use super::{CaptureError, CaptureReader, Damage, database_header};
 
 /// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -14,7 +14,7 @@ pub struct VerifyReport {
     pub damage: Vec<Damage>,
 }
 
-/// Reads everything: the structure of the SQLite database, every checksum, and whether the rows are
+/// Reads everything: the structure and the header of the SQLite database, every checksum, and whether the rows are
 /// those that were committed.
 ///
 /// # Errors
@@ -33,6 +33,13 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     match structure {
         Ok(verdict) if verdict == "ok" => {}
         Ok(verdict) => found("the database", verdict),
+        Err(error) => found("the database", error.to_string()),
+    }
+    // What is read may be a copy of an older or packed file.
+    let opened = reader.file().connection.path().map(PathBuf::from);
+    let opened = opened.filter(|path| !path.as_os_str().is_empty());
+    match database_header::departures(opened.as_deref().unwrap_or(path)) {
+        Ok(departures) => departures.into_iter().for_each(|why| found("the database", why)),
         Err(error) => found("the database", error.to_string()),
     }
     let state = reader.state().clone();

@@ -530,6 +530,15 @@ fn check(
     }
 }
 
+/// SHA-256 of a file, in hexadecimal, as an export's Markdown names it.
+///
+/// # Errors
+///
+/// [`ShareError::Io`] where it cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, ShareError> {
+    Ok(size_and_digest(path)?.1)
+}
+
 fn size_and_digest(path: &Path) -> Result<(u64, String), ShareError> {
     let mut file = File::open(path).map_err(ShareError::io(path))?;
     let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
