@@ -1,5 +1,7 @@
 //! What is damaged in a capture, and which observations are lost with it.
 
+use std::collections::BTreeSet;
+
 use super::journal::PD_TARGET;
 use super::reader::BlockRow;
 use super::{CaptureError, CaptureReader};
@@ -18,7 +20,24 @@ pub struct Damage {
     pub lost: Option<Observed>,
 }
 
+/// What `verify` calls the sums that do not agree, which are no rows.
+pub(super) const TOTALS: [&str; 2] = ["samples", "PD answers"];
+
+/// The number of rows that are damaged: groups of one block count once, and sums that do not agree with what was read
+/// only where nothing else says why.
+pub fn damaged_rows(damage: &[Damage]) -> usize {
+    let of = damage.iter().map(|one| one.part.split(" group ").next().unwrap_or(&one.part));
+    let (totals, rows): (BTreeSet<&str>, BTreeSet<&str>) =
+        of.partition(|part| TOTALS.contains(part));
+    if rows.is_empty() { totals.len() } else { rows.len() }
+}
+
 impl CaptureReader {
+    /// The number of rows of which damage was found so far; see [`damaged_rows`].
+    pub fn damaged_rows(&self) -> usize {
+        damaged_rows(&self.damage())
+    }
+
     /// The damage that was found so far, sorted and without duplicates.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();

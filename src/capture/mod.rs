@@ -34,7 +34,7 @@ mod writer;
 mod tests;
 
 pub use copy_range::{Rewrite, copy_range, rewrite_range, rewrite_truths, visit_truths};
-pub use damage::Damage;
+pub use damage::{Damage, damaged_rows};
 pub use error::CaptureError;
 pub use file::{
     CAPTURE_END, CAPTURE_TAG, FORMAT, UnpackedCapture, bytes_on_disk, is_in_page, is_packed,

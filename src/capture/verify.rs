@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::damage::TOTALS;
 use super::file::Table;
 use super::{CaptureError, CaptureReader, Damage, database_header};
 
@@ -45,11 +46,11 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
     let state = reader.state().clone();
     let (samples, sum) = reader.recount()?;
     if samples != state.samples || format!("{sum:032x}") != state.samples_sum {
-        found("samples", differs(state.samples, samples));
+        found(TOTALS[0], differs(state.samples, samples));
     }
     let (answers, sum) = reader.recount_pd()?;
     if answers != state.pd_answers || format!("{sum:032x}") != state.pd_sum {
-        found("PD answers", differs(state.pd_answers, answers));
+        found(TOTALS[1], differs(state.pd_answers, answers));
     }
     reader.gaps()?;
     reader.events()?;

@@ -248,8 +248,8 @@ fn lost(
     let own = reader.own_loss()?;
     reader.gaps()?;
     reader.events()?;
-    let parts = reader.damage().len();
-    if (own.is_some() || parts > 0) && damaged == DamagedParts::Refused {
+    let parts = reader.damaged_rows();
+    if (own.is_some() || parts > 0) && options.damaged == DamagedParts::Refused {
         return Err(ShareError::DamagedParts { path: from.to_owned(), parts: parts.max(1) });
     }
     let range = options.range;

@@ -131,7 +131,17 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     if let Some(export) = export {
         remark(&compared_with_reporter(export, &report.verdict));
     }
-    CliError::unless_whole(path.shown(), damage.len())?;
+    let (begin, whole) = (report.replay.window.start, session.window());
+    if report.verdict.outcome == Outcome::NoFault
+        && args.view.is_from_the_end()
+        && begin > whole.start
+    {
+        global.tell(&format!(
+            "only what was recorded from {begin} on was judged, and what began before counts as normal: without --from the run is judged from {}",
+            whole.start
+        ));
+    }
+    CliError::unless_whole(path.shown(), reader.damaged_rows())?;
     Ok(code_of(report.verdict.outcome))
 }
 
