@@ -253,7 +253,10 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
     let command = unchecked.iter().find_map(|one| one.command.as_deref());
-    steps.extend(command.map(|command| about(run, command)));
+    steps.extend(command.map(|command| match called.lacks_metrics {
+        true => "ask whoever exported it for a file without --match".to_owned(),
+        false => about(called, command),
+    }));
     steps
 }
 

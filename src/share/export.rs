@@ -284,6 +284,9 @@ fn pd_version(reader: &CaptureReader) -> Result<Option<String>, CaptureError> {
     Ok(found)
 }
 
+/// What [`Export::left_out`] says where the reporter chose series.
+pub const NOT_PICKED: &str = "series that the reporter's --match does not pick";
+
 /// What is exported, before it is known how much of it fits.
 struct Source<'a> {
     reader: &'a CaptureReader,
@@ -340,7 +343,7 @@ impl Source<'_> {
             left_out.push(format!("everything from {} on", range.end));
         }
         if !self.options.matchers.is_empty() {
-            left_out.push("series that the reporter's --match does not pick".to_owned());
+            left_out.push(NOT_PICKED.to_owned());
         }
         if self.options.events == Events::LeftOut {
             left_out.push("notes, marks, output of commands and lines of logs".to_owned());

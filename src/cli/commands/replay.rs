@@ -19,7 +19,7 @@ use crate::report::{
     why_not_text,
 };
 use crate::session::{Judgement, Session, check_citations};
-use crate::share::compared_with_reporter;
+use crate::share::{NOT_PICKED, compared_with_reporter};
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -124,7 +124,11 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
     let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
-    let called = Called { run: &path.called(name), view: &args.view.as_text() };
+    let (run, view, dir) = (path.called(name), args.view.as_text(), path.dir_flag(global));
+    let export = reader.meta().export.as_ref();
+    let lacks_metrics =
+        export.is_some_and(|export| export.left_out.iter().any(|one| one == NOT_PICKED));
+    let called = Called { run: &run, view: &view, dir: &dir, name: &path.name(), lacks_metrics };
     let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
     let export = reader.meta().export.as_ref().filter(|_| args.view.is_whole() && !global.quiet);
