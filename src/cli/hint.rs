@@ -96,8 +96,13 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
             return Some(format!("operator {version} and later read it"));
         }
         CaptureError::Newer { .. } => "a later version of operator reads it",
-        CaptureError::NotACapture { path, .. } if is_page(path) => {
+        CaptureError::NotACapture { path, why }
+            if is_page(path) && why.ends_with("holds no capture") =>
+        {
             "a page of `operator report` holds none; `operator export --html` makes one that does"
+        }
+        CaptureError::NotACapture { why, .. } if why.contains("gzip") => {
+            "it was cut short or altered: fetch it again, and compare its SHA-256 with the one that its exporter was shown"
         }
         CaptureError::Exists { path } if path.is_dir() => {
             "it is a directory: name a new file in it"
