@@ -140,6 +140,7 @@ pub async fn record(url: &str, mode: ReadMode, window: TimeRange, path: &Path) -
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     };
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
     let begun = Instant::now();

@@ -9,8 +9,8 @@ use super::maintain::{put_truth, read_truths};
 use super::reader::CaptureReader;
 use super::writer::{CaptureWriter, Tick};
 use crate::model::{
-    EncodedLabels, Event, Gap, KnownSettings, LabelMatcher, Labels, PdAnswer, SettingsEvent,
-    TimeRange, Timestamp,
+    EncodedLabels, Event, Gap, KnownSettings, LabelMatcher, Labels, Loss, PdAnswer, RunMeta,
+    SettingsEvent, TimeRange, Timestamp, joined_unreadable, unreadable_within,
 };
 
 /// Length of the range that is copied in one transaction, which bounds memory.
@@ -55,13 +55,23 @@ impl Rewrite for AsRecorded {}
 ///
 /// # Errors
 ///
-/// [`CaptureError`] where one of the files cannot be read or written. Damaged parts are left out.
+/// [`CaptureError`] where one of the files cannot be read or written. Damaged parts are left out, and the
+/// metadata of the copy says which.
 pub fn copy_range(
     reader: &CaptureReader,
     range: TimeRange,
     writer: &mut CaptureWriter,
 ) -> Result<(), CaptureError> {
-    rewrite_range(reader, (range, &[]), &mut AsRecorded, writer)
+    rewrite_range(reader, (range, &[]), &mut AsRecorded, writer)?;
+    let before = reader.meta().lost_before().flat_map(|lost| lost.parts.clone());
+    let lost = joined_unreadable(reader.unreadable().into_iter().chain(before));
+    let parts = unreadable_within(&lost, range);
+    let lost = (!parts.is_empty()).then(|| Loss { parts, ..Loss::default() });
+    if lost != writer.meta().lost {
+        writer.set_meta(RunMeta { lost, ..writer.meta().clone() });
+        writer.commit(Tick::default())?;
+    }
+    Ok(())
 }
 
 /// As [`copy_range`], of the series that match all matchers, and with everything changed by `rewrite`.

@@ -1,5 +1,7 @@
 //! What is damaged in a capture, and which observations are lost with it.
 
+use std::collections::BTreeSet;
+
 use super::journal::PD_TARGET;
 use super::reader::BlockRow;
 use super::{CaptureError, CaptureReader};
@@ -18,7 +20,24 @@ pub struct Damage {
     pub lost: Option<Observed>,
 }
 
+/// What `verify` calls the sums that do not agree, which are no rows.
+pub(super) const TOTALS: [&str; 2] = ["samples", "PD answers"];
+
+/// The number of rows that are damaged: groups of one block count once, and sums that do not agree with what was read
+/// only where nothing else says why.
+pub fn damaged_rows(damage: &[Damage]) -> usize {
+    let of = damage.iter().map(|one| one.part.split(" group ").next().unwrap_or(&one.part));
+    let (totals, rows): (BTreeSet<&str>, BTreeSet<&str>) =
+        of.partition(|part| TOTALS.contains(part));
+    if rows.is_empty() { totals.len() } else { rows.len() }
+}
+
 impl CaptureReader {
+    /// The number of rows of which damage was found so far; see [`damaged_rows`].
+    pub fn damaged_rows(&self) -> usize {
+        damaged_rows(&self.damage())
+    }
+
     /// The damage that was found so far, sorted and without duplicates.
     pub fn damage(&self) -> Vec<Damage> {
         let mut damage = self.damage.lock().expect("nothing panics while it notes damage").clone();
@@ -27,7 +46,7 @@ impl CaptureReader {
         damage
     }
 
-    /// The ranges that were requested so far and could not be read, ascending.
+    /// The ranges that were requested so far and could not be read in this file, ascending.
     pub fn unreadable(&self) -> Vec<Unreadable> {
         let lost = self.damage().into_iter().filter_map(|damage| {
             Some(Unreadable { of: damage.lost?, range: damage.range.unwrap_or(TimeRange::ALL) })
@@ -43,20 +62,30 @@ impl CaptureReader {
     ///
     /// [`CaptureError`] where the file cannot be read.
     pub fn loss(&self) -> Result<Option<Loss>, CaptureError> {
-        let before = self.meta().export.as_ref().and_then(|export| export.lost.clone());
-        Ok(match (before, self.own_loss()?) {
-            (Some(mut before), Some(own)) => {
-                let lost = |before: Readable, own: Readable| Readable {
-                    recorded: before.recorded,
-                    read: before.read.saturating_sub(own.recorded.saturating_sub(own.read)),
-                };
-                before.samples = lost(before.samples, own.samples);
-                before.pd_answers = lost(before.pd_answers, own.pd_answers);
-                before.parts = joined_unreadable(before.parts.into_iter().chain(own.parts));
-                Some(before)
-            }
-            (before, own) => before.or(own),
-        })
+        let own = self.own_loss()?;
+        Ok(self.meta().lost_before().cloned().chain(own).reduce(|mut before, own| {
+            let lost = |before: Readable, own: Readable| Readable {
+                recorded: before.recorded,
+                read: before.read.saturating_sub(own.recorded.saturating_sub(own.read)),
+            };
+            before.samples = lost(before.samples, own.samples);
+            before.pd_answers = lost(before.pd_answers, own.pd_answers);
+            before.parts = joined_unreadable(before.parts.into_iter().chain(own.parts));
+            before
+        }))
+    }
+
+    /// What was damaged in the captures that this one was made of, as damage of parts of theirs.
+    pub fn damage_before(&self) -> Vec<Damage> {
+        let parts =
+            joined_unreadable(self.meta().lost_before().flat_map(|lost| lost.parts.clone()));
+        let damage = parts.into_iter().map(|part| Damage {
+            part: format!("what was recorded of {}", part.of),
+            why: "damaged in the capture that this one was made of".to_owned(),
+            range: Some(part.range).filter(|range| *range != TimeRange::ALL),
+            lost: Some(part.of),
+        });
+        damage.collect()
     }
 
     /// What is lost in this file itself.

@@ -18,7 +18,7 @@ use super::{CaptureError, schema};
 use crate::model::RunMeta;
 
 pub use heads::CommittedState;
-pub use packed::{UnpackedCapture, is_packed};
+pub use packed::{UnpackedCapture, is_in_page, is_packed};
 pub use page::{CAPTURE_END, CAPTURE_TAG};
 pub use rows::Table;
 use side_files::check_side_files;

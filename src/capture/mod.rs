@@ -6,6 +6,7 @@
 mod codec;
 mod copy_range;
 mod damage;
+mod database_header;
 mod digest;
 mod error;
 mod file;
@@ -33,10 +34,11 @@ mod writer;
 mod tests;
 
 pub use copy_range::{Rewrite, copy_range, rewrite_range, rewrite_truths, visit_truths};
-pub use damage::Damage;
+pub use damage::{Damage, damaged_rows};
 pub use error::CaptureError;
 pub use file::{
-    CAPTURE_END, CAPTURE_TAG, FORMAT, UnpackedCapture, bytes_on_disk, is_packed, is_unsealed,
+    CAPTURE_END, CAPTURE_TAG, FORMAT, UnpackedCapture, bytes_on_disk, is_in_page, is_packed,
+    is_unsealed,
 };
 pub use inventory::Inventory;
 pub use lock::LockFile;

@@ -23,7 +23,9 @@ use super::sealing::{block_context, bounds_hash};
 use super::series_index::SeriesIndex;
 use super::series_segment::SeriesSegment;
 use super::{PdOrder, PdVisit};
-use crate::model::{Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp};
+use crate::model::{
+    Event, Gap, Labels, Observed, RunMeta, TargetKey, TimeRange, Timestamp, known_stretch,
+};
 
 /// A visit of all PD answers of a capture in the order of sending.
 pub const EVERY_ANSWER: PdVisit =
@@ -151,9 +153,14 @@ impl CaptureReader {
         &self.meta
     }
 
-    /// From where the run [begins](crate::model::RunMeta::begins) to the end of what was [recorded](Self::recorded).
+    /// From where the run [begins](crate::model::RunMeta::begins) to the end of what was [recorded](Self::recorded),
+    /// also where that was damaged in the capture that this one was made of.
     pub fn window(&self) -> TimeRange {
-        let whole = self.recorded();
+        let lost = self.meta.lost_before().filter_map(|lost| known_stretch(&lost.parts));
+        let whole = lost.fold(self.recorded(), |whole, lost| match whole.is_empty() {
+            true => lost,
+            false => whole.hull(&lost),
+        });
         match self.meta().begins.filter(|begins| whole.contains(*begins)) {
             Some(begins) => TimeRange::new(begins, whole.end),
             None => whole,

@@ -41,6 +41,7 @@ fn meta() -> RunMeta {
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Verifies a whole capture.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::damage::TOTALS;
 use super::file::Table;
-use super::{CaptureError, CaptureReader, Damage};
+use super::{CaptureError, CaptureReader, Damage, database_header};
 
 /// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -14,7 +15,7 @@ pub struct VerifyReport {
     pub damage: Vec<Damage>,
 }
 
-/// Reads everything: the structure of the SQLite database, every checksum, and whether the rows are
+/// Reads everything: the structure and the header of the SQLite database, every checksum, and whether the rows are
 /// those that were committed.
 ///
 /// # Errors
@@ -35,14 +36,21 @@ pub fn verify(path: &Path) -> Result<VerifyReport, CaptureError> {
         Ok(verdict) => found("the database", verdict),
         Err(error) => found("the database", error.to_string()),
     }
+    // What is read may be a copy of an older or packed file.
+    let opened = reader.file().connection.path().map(PathBuf::from);
+    let opened = opened.filter(|path| !path.as_os_str().is_empty());
+    match database_header::departures(opened.as_deref().unwrap_or(path)) {
+        Ok(departures) => departures.into_iter().for_each(|why| found("the database", why)),
+        Err(error) => found("the database", error.to_string()),
+    }
     let state = reader.state().clone();
     let (samples, sum) = reader.recount()?;
     if samples != state.samples || format!("{sum:032x}") != state.samples_sum {
-        found("samples", differs(state.samples, samples));
+        found(TOTALS[0], differs(state.samples, samples));
     }
     let (answers, sum) = reader.recount_pd()?;
     if answers != state.pd_answers || format!("{sum:032x}") != state.pd_sum {
-        found("PD answers", differs(state.pd_answers, answers));
+        found(TOTALS[1], differs(state.pd_answers, answers));
     }
     reader.gaps()?;
     reader.events()?;

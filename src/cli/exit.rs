@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::capture::CaptureError;
 use crate::diagnose::counted;
-use crate::model::{RunNameError, TimeParseError, escape_path};
+use crate::model::{RunName, RunNameError, TimeParseError, escape_path};
 use crate::promql::ParseError;
 use crate::record::{RecordError, SubjectError};
 use crate::rules::{RuleFileError, RuleTestsError};
@@ -63,8 +63,9 @@ Exit codes:
   2    the command line or the configuration cannot be understood
   3    the file is damaged, is no capture, or has a newer format
   4    a verification or a digest did not agree; a test of rules failed;
-       verdicts differ (diff); fewer are right than --at-least (score)
-  5    no such run
+       verdicts differ (diff); fewer are right than --at-least (score);
+       an address or a word was found (redact --check)
+  5    no such run or file
   6    a source cannot be reached or refuses access
   7    another recorder holds the run
   8    the disk is full, or a file cannot be accessed
@@ -92,6 +93,14 @@ pub enum CliError {
         searched: String,
         /// At most three names with a small edit distance, the nearest first.
         nearest: Vec<String>,
+    },
+    /// No file has this name, which can mean no run.
+    #[error("no such file: {name:?}")]
+    FileNotFound {
+        /// The name that was given.
+        name: String,
+        /// A run whose name it would be without directory and suffix.
+        run: Option<RunName>,
     },
     /// A directory was named in place of a capture.
     #[error("{0} is a directory, and no run")]
@@ -255,7 +264,9 @@ fn code_of(cause: Cause<'_>) -> Option<Code> {
 fn code_of_cli(error: &CliError) -> Code {
     match error {
         CliError::Usage(_) => Code::Usage,
-        CliError::RunNotFound { .. } | CliError::Directory(_) => Code::NotFound,
+        CliError::RunNotFound { .. } | CliError::FileNotFound { .. } | CliError::Directory(_) => {
+            Code::NotFound
+        }
         CliError::DamageFound { .. } => Code::Damaged,
         CliError::Mismatch { .. } | CliError::NotBorneOut(_) | CliError::BelowBound { .. } => {
             Code::Mismatch

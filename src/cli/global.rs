@@ -1,12 +1,13 @@
 //! The global arguments, which every subcommand has, and the runtime that some subcommands need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
 
 use super::terminal::output::{AnyFormat, Color, Format};
 use super::terminal::remarks::remark;
 use crate::capture::FileMode;
+use crate::model::shell_word;
 
 /// Where captures are written, and looked for first.
 pub(crate) const DEFAULT_DIR: &str = "captures";
@@ -47,6 +48,15 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// The flag that names the directory of captures, for commands that are advised, with a space before it; empty
+    /// where it was not given.
+    pub(crate) fn dir_flag(&self) -> String {
+        match self.dir == Path::new(DEFAULT_DIR) {
+            true => String::new(),
+            false => format!(" --dir {}", shell_word(&self.dir.to_string_lossy())),
+        }
+    }
+
     /// Says on stderr what goes on, unless nothing but errors is wanted there.
     pub(crate) fn tell(&self, text: &str) {
         if !self.quiet {

@@ -59,6 +59,9 @@ fn hint_of_cli(error: &CliError) -> Option<String> {
             "`operator doctor` with the same --pd and --prometheus says what answers and which jobs there are; --match selects others".to_owned(),
         ),
         CliError::Directory(path) => Some(format!("`operator runs --dir {path}` lists the runs in it")),
+        CliError::FileNotFound { run, .. } => {
+            run.as_ref().map(|run| format!("there is a run of that name: say `{run}` where you mean it"))
+        }
         CliError::RunNotFound { name, .. } if name == "latest" => Some(format!(
             "nothing is recorded there yet: `operator record` makes a run, --dir DIR names another folder{}",
             bundled()
@@ -114,8 +117,13 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
                 "a rule file is given with --rules: `operator rules check --rules {path}`"
             ));
         }
-        CaptureError::NotACapture { path, .. } if is_page(path) => {
+        CaptureError::NotACapture { path, why }
+            if is_page(path) && why.ends_with("holds no capture") =>
+        {
             "a page of `operator report` holds none; `operator export --html` makes one that does"
+        }
+        CaptureError::NotACapture { why, .. } if why.contains("gzip") => {
+            "it was cut short or altered: fetch it again, and compare its SHA-256 with the one that its exporter was shown"
         }
         CaptureError::Exists { path } if path.is_dir() => {
             "it is a directory: name a new file in it"

@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use super::global::Global;
 use crate::capture::{CaptureReader, UnpackedCapture};
 use crate::model::{RunName, escape_path};
 use crate::record::{CAPTURE_SUFFIX, segments};
@@ -19,22 +20,25 @@ pub const SUFFIX: &str = CAPTURE_SUFFIX;
 /// What follows [`SUFFIX`] in the names of captures that are packed for attaching.
 pub const PACKED_SUFFIX: &str = ".gz";
 /// How the names of pages end that hold a capture.
-const PAGE_SUFFIX: &str = ".html";
-/// The run that is read from stdin.
-const STDIN: &str = "-";
+pub const PAGE_SUFFIX: &str = ".html";
+/// The run that is read from stdin, and the file that is stdout.
+pub const STDIN: &str = "-";
 
 /// A capture that was found. What came on stdin is held in a temporary file as long as this lives.
 #[derive(Debug)]
 pub struct Found {
     path: PathBuf,
     shown: PathBuf,
+    /// Whether the name of a run was given.
+    is_by_name: bool,
     _held: Option<UnpackedCapture>,
 }
 
 impl Found {
-    /// The file at `path`, by its own name.
-    fn at(path: PathBuf) -> Self {
-        Self { shown: path.clone(), path, _held: None }
+    /// The file at `path`, by its own name, where `asked` was asked for.
+    fn at(path: PathBuf, asked: &OsStr) -> Self {
+        let is_by_name = asked != "latest" && Path::new(asked) != path;
+        Self { shown: path.clone(), path, is_by_name, _held: None }
     }
 
     /// What to call the capture in a further command: the name or path under which it was asked for, and
@@ -42,6 +46,17 @@ impl Found {
     pub fn called(&self, asked: &OsStr) -> String {
         let called = if asked == "latest" { self.shown.as_os_str() } else { asked };
         called.to_string_lossy().into_owned()
+    }
+
+    /// The flag for further commands that says where the run is looked for, with a space before it; empty where it
+    /// was asked for as a file, or `latest`, which is then called by its path.
+    pub fn dir_flag(&self, global: &Global) -> String {
+        if self.is_by_name { global.dir_flag() } else { String::new() }
+    }
+
+    /// The name of its file without directory and suffix; empty for what came on stdin.
+    pub fn name(&self) -> String {
+        if self.shown == Path::new(STDIN) { String::new() } else { run_name(&self.shown) }
     }
 
     /// What the capture is called in results: its path, or `-` for what came on stdin.
@@ -60,21 +75,41 @@ impl Deref for Found {
 }
 
 /// The capture that `text` means: `-` for stdin, an existing file, `latest`, or the name of a run in `dir`,
-/// in the current directory, in `captures/` or in `data/`. The name of a run that is recorded in segments
+/// in the current directory, in `captures/` or in `data/`. A text with a directory or a suffix of captures in it
+/// means that file and no other. The name of a run that is recorded in segments
 /// means the newest one. A file and stdin may be packed: gzip, or a page
 /// with the capture inside.
 ///
 /// # Errors
 ///
-/// [`CliError::RunNotFound`] with the nearest names, [`CliError::Directory`], [`CliError::Usage`] where `text` is neither a file nor a
-/// possible name, or a [`CaptureError`](crate::capture::CaptureError) where stdin holds no capture.
+/// [`CliError::FileNotFound`], [`CliError::RunNotFound`] with the nearest names, [`CliError::Directory`], [`CliError::Usage`] where `text`
+/// is neither a file nor a possible name, or a [`CaptureError`](crate::capture::CaptureError) where stdin holds no capture.
 pub fn find(dir: &Path, text: impl AsRef<OsStr>) -> anyhow::Result<Found> {
-    if text.as_ref() != STDIN {
-        return Ok(Found::at(find_file(dir, text)?));
+    let text = text.as_ref();
+    if text != STDIN {
+        return Ok(Found::at(find_file(dir, text)?, text));
     }
     let shown = PathBuf::from(STDIN);
     let held = UnpackedCapture::read(io::stdin().lock(), &shown)?;
-    Ok(Found { path: held.path(), shown, _held: Some(held) })
+    Ok(Found { path: held.path(), shown, is_by_name: false, _held: Some(held) })
+}
+
+/// The capture in the file `path`, or on stdin where that is `-`.
+///
+/// # Errors
+///
+/// [`CliError::FileNotFound`], [`CliError::Directory`], or a [`CaptureError`](crate::capture::CaptureError) where stdin
+/// holds no capture.
+pub fn find_to_read(path: &OsStr) -> anyhow::Result<Found> {
+    if path == STDIN || Path::new(path).is_file() {
+        return find(Path::new(""), path);
+    }
+    let path = Path::new(path);
+    Err(match path.is_dir() {
+        true => CliError::Directory(escape_path(path)),
+        false => CliError::FileNotFound { name: path_text(path), run: None },
+    }
+    .into())
 }
 
 /// As [`find`], for what has to be a file.
@@ -95,25 +130,36 @@ fn find_file(dir: &Path, text: impl AsRef<OsStr>) -> Result<PathBuf, CliError> {
         let latest = places(dir).iter().find_map(|place| latest(place));
         return latest.ok_or_else(|| not_found(Vec::new()));
     }
-    let name = without_suffix(text);
-    let Ok(name) = RunName::new(name) else {
-        if name != text && !text.contains("..") {
-            return Err(not_found(Vec::new()));
-        }
+    if is_file_name(text) {
+        let name = RunName::new(&run_name(path));
+        let run = name.ok().filter(|name| file_of_run(dir, name).is_some());
+        return Err(missing(CliError::FileNotFound { name: text.to_owned(), run }));
+    }
+    let Ok(name) = RunName::new(text) else {
         return Err(missing(CliError::Usage(format!(
             "{text:?} is neither a file nor the name of a run: names have letters, digits, '.', '_' and '-'"
         ))));
     };
+    file_of_run(dir, &name).ok_or_else(|| missing(not_found(nearest(dir, name.as_str()))))
+}
+
+/// Whether a text names a file and cannot mean a run: it has a directory or a suffix of captures in it.
+fn is_file_name(text: &str) -> bool {
+    let suffixes = [SUFFIX, PACKED_SUFFIX, PAGE_SUFFIX];
+    text.contains(std::path::is_separator) || suffixes.iter().any(|suffix| text.ends_with(suffix))
+}
+
+/// The file of a run that is looked for by its name.
+pub fn file_of_run(dir: &Path, name: &RunName) -> Option<PathBuf> {
     let file = |place: &PathBuf, packed: &str| {
         Some(place.join(format!("{name}{SUFFIX}{packed}"))).filter(|path| path.is_file())
     };
-    let newest = |place: &PathBuf| segments(place, &name).pop().map(|segment| segment.path);
+    let newest = |place: &PathBuf| segments(place, name).pop().map(|segment| segment.path);
     let places = places(dir);
     let whole = || places.iter().find_map(|place| file(place, ""));
     // An export of a run, whose names are replaced, must not stand in for the run itself.
     let packed = || places.iter().find_map(|place| file(place, PACKED_SUFFIX));
-    let found = whole().or_else(packed).or_else(|| places.iter().find_map(newest));
-    found.ok_or_else(|| missing(not_found(nearest(dir, name.as_str()))))
+    whole().or_else(packed).or_else(|| places.iter().find_map(newest))
 }
 
 /// The captures of all runs that [`find`] finds by name: directory by directory, ascending by name.
@@ -272,9 +318,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leaves_the_directory_is_a_usage_error() {
+    fn a_file_name_means_that_file_and_no_run() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("tonight.capture"), b"").expect("the directory is writable");
+        assert!(find_file(dir.path(), "tonight").is_ok());
+        for name in
+            ["tonight.capture", "tonight.capture.gz", "tonight.gz", "tonight.html", "x/tonight"]
+        {
+            let found = find_file(dir.path(), name);
+            let Err(CliError::FileNotFound { name: told, run }) = found else {
+                panic!("{name} is no file: {found:?}");
+            };
+            assert_eq!(told, name);
+            assert_eq!(run.as_ref().map(RunName::as_str), Some("tonight"));
+        }
         let found = find_file(Path::new("captures"), "x/../../etc/passwd-none");
-        assert!(matches!(found, Err(CliError::Usage(_))));
+        assert!(matches!(found, Err(CliError::FileNotFound { run: None, .. })));
+        assert!(matches!(find_file(dir.path(), "a b"), Err(CliError::Usage(_))));
     }
 
     #[test]

@@ -13,37 +13,62 @@ use crate::share::{KEY_BYTES, Key};
 /// The file of the key in a directory of captures.
 const FILE: &str = ".pseudonym-key";
 
-/// The key in `named`, or that of the directory, which is made where there is none.
-///
-/// # Errors
-///
-/// Where a file cannot be read or made, or holds no key.
-pub fn key(dir: &Path, named: Option<&Path>) -> anyhow::Result<Key> {
-    let path = key_path(dir, named);
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            Key::parse(&text).with_context(|| format!("cannot use the key {}", escape_path(&path)))
+/// A key, and where it lies or is to lie.
+pub struct PseudonymKey {
+    key: Key,
+    path: PathBuf,
+    is_new: bool,
+}
+
+impl PseudonymKey {
+    /// The key in `named`, or that of the directory; a new one, which is in no file yet, where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read or holds no key, or there are no random numbers.
+    pub fn of(dir: &Path, named: Option<&Path>) -> anyhow::Result<Self> {
+        let path = named.map_or_else(|| dir.join(FILE), Path::to_owned);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let cannot = || format!("cannot use the key {}", escape_path(&path));
+                let key = Key::parse(&text).with_context(cannot)?;
+                Ok(Self { key, path, is_new: false })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => {
+                Ok(Self { key: random()?, path, is_new: true })
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read the key {}", escape_path(&path)))
+            }
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => make(dir, path),
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read the key {}", escape_path(&path)))
+    }
+
+    /// The key itself.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Writes a new key into its file, for its owner alone. Returns where it lies.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written, or another key was written there meanwhile.
+    pub fn keep(self) -> anyhow::Result<PathBuf> {
+        if self.is_new {
+            let cannot = || format!("cannot make the key {}", escape_path(&self.path));
+            if let Some(dir) = self.path.parent() {
+                fs::create_dir_all(dir).with_context(cannot)?;
+            }
+            write_private(&self.path, self.key.to_text().as_bytes()).with_context(cannot)?;
         }
+        Ok(self.path)
     }
 }
 
-/// Where the key lies: the named file, or that of the directory.
-pub fn key_path(dir: &Path, named: Option<&Path>) -> PathBuf {
-    named.map_or_else(|| dir.join(FILE), Path::to_owned)
-}
-
-fn make(dir: &Path, path: PathBuf) -> anyhow::Result<Key> {
+fn random() -> anyhow::Result<Key> {
     let mut bytes = [0; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-    let key = Key::new(bytes);
-    let cannot = || format!("cannot make the key {}", escape_path(&path));
-    fs::create_dir_all(dir).with_context(cannot)?;
-    write_private(&path, key.to_text().as_bytes()).with_context(cannot)?;
-    Ok(key)
+    Ok(Key::new(bytes))
 }
 
 /// Writes a new file that only its owner may read.
@@ -66,14 +91,19 @@ mod tests {
     #[test]
     fn a_key_is_made_once_for_its_owner_alone() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let made = key(dir.path(), None).expect("it is made");
-        assert_eq!(key(dir.path(), None).expect("it is there"), made);
+        let of = |named| PseudonymKey::of(dir.path(), named);
+        let made = of(None).expect("it is made");
+        let key = made.key().clone();
         let file = dir.path().join(FILE);
+        assert!(!file.exists(), "nobody has used it yet");
+        assert_eq!(made.keep().expect("the directory is writable"), file);
+        assert_eq!(*of(None).expect("it is there").key(), key);
         let mode = fs::metadata(&file).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(key(Path::new("nowhere"), Some(&file)).expect("it is named"), made);
-        assert!(key(dir.path(), Some(Path::new("no-such-key"))).is_err());
+        let named = PseudonymKey::of(Path::new("nowhere"), Some(&file)).expect("it is named");
+        assert_eq!(*named.key(), key);
+        assert!(of(Some(Path::new("no-such-key"))).is_err());
         fs::write(&file, "short").expect("it is writable");
-        assert!(key(dir.path(), None).is_err());
+        assert!(of(None).is_err());
     }
 }

@@ -306,6 +306,7 @@ pub fn open(plan: &Plan, found: &Found) -> anyhow::Result<CaptureWriter> {
         told: plan.told.clone(),
         begins: history.map(|history| history.start),
         export: None,
+        lost: None,
     };
     if !plan.path.exists() {
         return Ok(CaptureWriter::create_as(&plan.path, meta, plan.mode)?);
@@ -385,5 +386,6 @@ fn resumed(before: RunMeta, now: RunMeta) -> RunMeta {
         begins: before.begins,
         told: now.told.or(before.told),
         export: before.export,
+        lost: before.lost,
     }
 }

@@ -49,6 +49,15 @@ pub struct Loss {
     pub parts: Vec<Unreadable>,
 }
 
+impl Loss {
+    /// What of it lies in `range`; `None` where nothing does. Counts stay those of the whole.
+    pub fn within(&self, range: TimeRange) -> Option<Self> {
+        let parts = unreadable_within(&self.parts, range);
+        let is_outside = parts.is_empty() && !self.parts.is_empty();
+        (!is_outside).then(|| Self { parts, ..self.clone() })
+    }
+}
+
 impl Readable {
     /// The missing share, from 0 to 1; 0 where nothing was recorded.
     pub fn missing(&self) -> f64 {
@@ -115,6 +124,15 @@ fn percent(share: f64) -> String {
     }
 }
 
+/// The parts that lie in `range`, cut to it; those that do not say when they were observed stay whole.
+pub fn unreadable_within(parts: &[Unreadable], range: TimeRange) -> Vec<Unreadable> {
+    let cut = |part: &Unreadable| match part.range == TimeRange::ALL {
+        true => part.clone(),
+        false => Unreadable { of: part.of.clone(), range: part.range.intersection(&range) },
+    };
+    parts.iter().map(cut).filter(|part| !part.range.is_empty()).collect()
+}
+
 /// Joins stretches of one source that overlap or meet; ascending.
 pub fn joined_unreadable(parts: impl IntoIterator<Item = Unreadable>) -> Vec<Unreadable> {
     let mut parts: Vec<Unreadable> = parts.into_iter().collect();
@@ -131,9 +149,9 @@ pub fn joined_unreadable(parts: impl IntoIterator<Item = Unreadable>) -> Vec<Unr
 
 /// The stretch from the first of `parts` to the last, by those that say when they were observed;
 /// `None` where none does.
-fn known_stretch(parts: &[Unreadable]) -> Option<TimeRange> {
+pub fn known_stretch(parts: &[Unreadable]) -> Option<TimeRange> {
     let known = parts.iter().map(|part| part.range).filter(|range| *range != TimeRange::ALL);
-    known.reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
+    known.filter(|range| !range.is_empty()).reduce(|a, b| a.hull(&b))
 }
 
 #[cfg(test)]

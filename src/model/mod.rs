@@ -36,7 +36,9 @@ pub use labels::{
     is_metric_name,
 };
 pub use log_event::{LogEvent, LogKind};
-pub use loss::{Loss, Observed, Readable, Unreadable, joined_unreadable};
+pub use loss::{
+    Loss, Observed, Readable, Unreadable, joined_unreadable, known_stretch, unreadable_within,
+};
 pub use matcher::{Comparison, LabelMatcher, MatchOp, MatcherText};
 pub use pd_answer::{PdAnswer, PdOutcome};
 pub use profile_event::{ProfileEvent, ProfileKind, ProfileStack, StackGrowth, growth};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::loss::Loss;
+use super::loss::{Loss, Unreadable, joined_unreadable};
 use super::time::Timestamp;
 use super::told::Told;
 
@@ -121,6 +121,10 @@ pub struct Export {
     /// What was damaged in the capture that it was made of, and is not in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Loss>,
+    /// The parts of `lost` that held what a verdict reads, by the program that exported it; `None` in a file
+    /// of a program that did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<Vec<Unreadable>>,
 }
 
 /// How samples came that no Prometheus scraped, in [`RunMeta::copied_by`].
@@ -195,9 +199,34 @@ pub struct RunMeta {
     /// How it was exported; `None` for a recording that was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+    /// What was damaged in the segment before this one, of the time that was copied out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Loss>,
 }
 
 impl RunMeta {
+    /// Whether pseudonyms stand in it for what was recorded.
+    pub fn is_redacted(&self) -> bool {
+        self.export.as_ref().is_some_and(|export| !export.replaced.is_empty())
+    }
+
+    /// What was damaged in the captures that this one was made of, and is not in it.
+    pub fn lost_before(&self) -> impl Iterator<Item = &Loss> {
+        let export = self.export.iter().flat_map(|export| &export.lost);
+        export.chain(&self.lost)
+    }
+
+    /// The parts of [`lost_before`](Self::lost_before) that held what a verdict reads, ascending; all of
+    /// them where nobody said which did.
+    pub fn unreadable_before(&self) -> Vec<Unreadable> {
+        let export = self.export.iter().filter_map(|export| {
+            let all = export.lost.as_ref().map(|lost| &lost.parts);
+            export.unreadable.as_ref().or(all)
+        });
+        let parts = export.chain(self.lost.iter().map(|lost| &lost.parts));
+        joined_unreadable(parts.flatten().cloned())
+    }
+
     /// Who scraped its targets. Where a part was copied of a Prometheus, that counts.
     pub fn scraped_by(&self) -> ScrapedBy {
         let is_recorder = |how: &String| how == SCRAPED;

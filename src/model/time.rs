@@ -269,6 +269,17 @@ impl TimeRange {
         self.start < other.end && other.start < self.end && !self.is_empty() && !other.is_empty()
     }
 
+    /// The smallest range that contains both.
+    pub fn hull(&self, other: &Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// What both contain; empty where they do not overlap.
+    pub fn intersection(&self, other: &Self) -> Self {
+        let start = self.start.max(other.start);
+        Self { start, end: self.end.min(other.end).max(start) }
+    }
+
     /// Whether no instant lies inside.
     pub fn is_empty(&self) -> bool {
         self.end <= self.start

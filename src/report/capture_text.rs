@@ -45,7 +45,8 @@ pub fn capture_text(contents: &CaptureContents<'_>, metrics_shown: usize) -> Str
     text.push_str(&happenings(contents.gaps, contents.events));
     let damage = contents.reader.damage();
     for damage in damage.iter().take(ROWS_SHOWN) {
-        text.push_str(&format!("damaged: {}: {}\n", escape(&damage.part), escape(&damage.why)));
+        let line = format!("damaged: {}: {}", damage.part, damage.why);
+        wrap(&escape(&line), COLUMNS).iter().for_each(|line| text.push_str(&format!("{line}\n")));
     }
     text.push_str(&and_more(damage.len(), ROWS_SHOWN));
     text

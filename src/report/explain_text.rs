@@ -3,7 +3,7 @@
 use super::page::{Color, Ink, Page, clock};
 use super::plot::{Marks, Scale, TextPlot, Unit, curve_of};
 use crate::diagnose::{Citation, Drawn, Finding, PlotHow, finding_names, number, seconds};
-use crate::model::{TimeRange, Timestamp, escape};
+use crate::model::{TimeRange, Timestamp, escape, uncertainty_text};
 
 /// Rows of a plot.
 const ROWS: usize = 8;
@@ -36,7 +36,8 @@ pub fn explain_text(
     let until = finding
         .end_ms
         .map_or_else(|| "until the end".to_owned(), |end| format!("to {}", clock(end)));
-    page.field("when", &format!("{} {until}", clock(finding.onset_ms)));
+    let give = uncertainty_text(finding.onset_uncertainty_ms);
+    page.field("when", &format!("{} ±{give} {until}", clock(finding.onset_ms)));
     let end = if seen.is_end { ", the end of the run" } else { "" };
     page.field("as of", &format!("{}{end}", seen.as_of));
     page.field("name", name);

@@ -13,6 +13,21 @@ struct Row<'a> {
     known_as: Option<&'a str>,
     target: Option<&'a str>,
     reason: Reason,
+    is_store: bool,
+}
+
+impl Row<'_> {
+    /// Why the target is the node's. What PD lists of a store is its address and its status_address.
+    fn why(&self) -> String {
+        let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned());
+        let is_other = self.target.is_some_and(|target| port(target) != port(self.address));
+        match self.reason {
+            Reason::ListedAddress if is_other && self.is_store => {
+                "PD lists its status_address".to_owned()
+            }
+            reason => reason.to_string(),
+        }
+    }
 }
 
 fn rows(nodes: &Nodes) -> Vec<Row<'_>> {
@@ -22,6 +37,7 @@ fn rows(nodes: &Nodes) -> Vec<Row<'_>> {
         known_as: member.known_as.as_deref(),
         target: member.instance.as_deref(),
         reason: member.reason,
+        is_store: false,
     });
     let stores = nodes.stores.iter().map(|store| Row {
         name: store.name(),
@@ -29,6 +45,7 @@ fn rows(nodes: &Nodes) -> Vec<Row<'_>> {
         known_as: store.known_as.as_deref(),
         target: store.instance.as_deref(),
         reason: store.reason,
+        is_store: true,
     });
     members.chain(stores).collect()
 }
@@ -40,13 +57,7 @@ pub fn nodes_text(nodes: &Nodes) -> String {
     let cells = |row: &Row<'_>| {
         let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
         let known_as = or_none(row.known_as);
-        vec![
-            row.name.clone(),
-            row.address.to_owned(),
-            or_none(row.target),
-            known_as,
-            row.reason.to_string(),
-        ]
+        vec![row.name.clone(), row.address.to_owned(), or_none(row.target), known_as, row.why()]
     };
     let mut lines = vec![head.to_vec()];
     lines.extend(rows(nodes).iter().map(cells));
@@ -93,7 +104,7 @@ pub fn nodes_json(nodes: &Nodes) -> Value {
             "address": row.address,
             "known_as": row.known_as,
             "target": row.target,
-            "why": row.reason.to_string(),
+            "why": row.why(),
         })
     };
     let target = |target: &ScrapeTarget| {

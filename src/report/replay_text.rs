@@ -35,7 +35,7 @@ pub fn replay_text(
     let mut page = Page { out: String::new(), width: width.max(60), color };
     let report = &diagnosed.replay;
     page.summary(called, diagnosed);
-    page.header(report);
+    page.header(called, report);
     page.other_clusters(&diagnosed.verdict);
     page.clocks(&diagnosed.verdict);
     page.not_recorded(report);
@@ -52,9 +52,15 @@ pub fn replay_text(
 }
 
 impl Page {
-    fn header(&mut self, report: &ReplayReport) {
+    fn header(&mut self, called: Called<'_>, report: &ReplayReport) {
         let (meta, window) = (&report.meta, report.window);
-        let title = format!("Replay of {} ({})", meta.run, escape(&meta.subject));
+        let (name, run) = (escape(called.name), meta.run.as_str());
+        let (name, inside) = match name.is_empty() || name == run {
+            true => (run, String::new()),
+            false => (name.as_str(), format!(", recorded as {run}")),
+        };
+        let redacted = if meta.is_redacted() { ", redacted" } else { "" };
+        let title = format!("Replay of {name} ({}){inside}{redacted}", escape(&meta.subject));
         self.line(0, &title, Ink::Bold);
         let span = format!("{}, {}", range_text(window), duration_text(window.millis()));
         self.field("window", &span);
@@ -97,6 +103,9 @@ impl Page {
         }
         if let Some(cluster) = &meta.cluster_id {
             self.field("cluster", cluster);
+        }
+        for left_out in meta.export.iter().flat_map(|export| &export.left_out) {
+            self.field("left out", &escape(left_out));
         }
     }
 

@@ -109,7 +109,7 @@ pub fn run_report(window: Window<'_>, session: &Session) -> Result<RunReport, Ca
     let Judgement { verdict, recording, pd } = judgement;
     let reader = session.reader();
     let digest = reader.digest()?;
-    let damage = reader.damage();
+    let damage = [reader.damage(), reader.damage_before()].concat();
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let (plots, plots_left_out) = plots(&evidence, &verdict);

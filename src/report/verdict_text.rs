@@ -263,19 +263,23 @@ fn next_steps(called: Called<'_>, verdict: &Verdict) -> Vec<String> {
     let is_gone = run == "-";
     if let Some(reason) = evidence.iter().find(is_drawn).or(evidence.first()).filter(|_| !is_gone) {
         let finding = &reason.finding;
-        steps.push(format!("operator explain {} {finding}{}", shell_word(run), called.view));
+        let (run, view, dir) = (shell_word(run), called.view, called.dir);
+        steps.push(format!("operator explain {run} {finding}{view}{dir}"));
     }
     let unchecked = cause.map_or(&verdict.unchecked, |cause| &cause.unchecked);
     let is_over = cause.is_some_and(|cause| cause.end_ms.is_some());
     let command = unchecked.iter().find_map(|one| command_of(one, is_over));
-    steps.extend(command.map(|command| about(run, command)));
+    steps.extend(command.map(|command| match called.lacks_metrics {
+        true => "ask whoever exported it for a file without --match".to_owned(),
+        false => about(called, command),
+    }));
     steps
 }
 
 /// A command with the run as the reader gave it, where it names this program's `RUN`.
-fn about(run: &str, command: &str) -> String {
+fn about(called: Called<'_>, command: &str) -> String {
     match command.strip_prefix("operator replay RUN") {
-        Some(rest) => format!("operator replay {}{rest}", shell_word(run)),
+        Some(rest) => format!("operator replay {}{rest}{}", shell_word(called.run), called.dir),
         None => command.to_owned(),
     }
 }
@@ -299,8 +303,13 @@ mod tests {
     #[test]
     fn a_command_names_the_run_as_it_was_given() {
         let answer = "operator replay RUN --cluster NAME";
+        let about = |run: &str, command: &str| about(Called::whole(run), command);
         assert_eq!(about("chaos-02", answer), "operator replay chaos-02 --cluster NAME");
         assert_eq!(about("a b.capture", answer), "operator replay 'a b.capture' --cluster NAME");
         assert_eq!(about("chaos-02", "curl http://RUN"), "curl http://RUN");
+        let called =
+            Called { view: " --from -5m", dir: " --dir '/my captures'", ..Called::whole("x") };
+        let told = super::about(called, answer);
+        assert_eq!(told, "operator replay x --cluster NAME --dir '/my captures'");
     }
 }

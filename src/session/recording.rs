@@ -1,7 +1,7 @@
 //! Loads out of a capture what the timeline is made of.
 
 use crate::capture::{CaptureError, CaptureReader};
-use crate::model::{Event, EventKind, LabelMatcher, TimeRange};
+use crate::model::{Event, EventKind, LabelMatcher, TimeRange, joined_unreadable};
 use crate::session::own_scrapes::OwnScrapes;
 use crate::timeline::Recording;
 
@@ -56,7 +56,8 @@ pub(super) fn note_damage(
     // PD's answers are read as they are needed, by when it is too late to note what is lost.
     reader.find_damaged_pd_answers()?;
     // Asked first: counting what is left reads parts that nobody needed.
-    recording.unreadable = reader.unreadable();
+    let before = reader.meta().unreadable_before();
+    recording.unreadable = joined_unreadable(reader.unreadable().into_iter().chain(before));
     recording.loss = reader.loss()?;
     Ok(())
 }

@@ -21,11 +21,11 @@ use crate::capture::{
 };
 use crate::diagnose::Verdict;
 use crate::model::{
-    Event, EventKind, Export, Gap, LabelMatcher, Labels, Loss, PdAnswer, RunMeta, RunName,
-    TimeRange, canonical_json,
+    AsOf, Event, EventKind, Export, Gap, LabelMatcher, Labels, Loss, PdAnswer, RunMeta, RunName,
+    TimeRange, Unreadable, canonical_json, unreadable_within,
 };
 use crate::pd::{MEMBERS, STATUS, VERSION, version};
-use crate::session::Session;
+use crate::session::{Session, View};
 
 /// Whether originals are replaced.
 #[derive(Clone, Debug)]
@@ -121,6 +121,9 @@ pub struct Exported {
     pub pd_version: Option<String>,
     /// What the reporter's build found in it.
     pub verdict: Verdict,
+    /// What that build finds in the whole run, with its own names, where the file holds a part of it in which it
+    /// found something else.
+    pub whole: Option<Verdict>,
     /// How many texts of persons and lines of commands' output it holds, whose plain words stay.
     pub free_texts: u64,
     /// The private table of pseudonyms; empty where nothing was redacted.
@@ -201,7 +204,7 @@ fn export_as(
     render: Option<RenderPage<'_>>,
 ) -> Result<Exported, ShareError> {
     let reader = CaptureReader::open(from)?;
-    let lost = lost(&reader, from, options.damaged)?;
+    let lost = lost(&reader, from, options)?;
     let mapping = match &options.redaction {
         Redaction::Pseudonyms(key) => Some(mapping(&reader, from, key, options.events)?),
         Redaction::Off => None,
@@ -228,26 +231,42 @@ fn export_as(
         bytes,
         file_sha256,
         capture_digest: written.digest()?,
+        whole: source.verdict_on_whole(&verdict)?,
         verdict,
         free_texts: free_texts as u64,
         mapping: mapping.unwrap_or_default(),
     })
 }
 
-/// What is lost of a capture, in this file or before.
+/// What is lost of a capture in the range that is exported, in this file or before, and which parts of that held
+/// what a verdict reads.
 fn lost(
     reader: &CaptureReader,
     from: &Path,
-    damaged: DamagedParts,
-) -> Result<Option<Loss>, ShareError> {
+    options: &ExportOptions,
+) -> Result<Option<Lost>, ShareError> {
     let own = reader.own_loss()?;
     reader.gaps()?;
     reader.events()?;
-    let parts = reader.damage().len();
-    if (own.is_some() || parts > 0) && damaged == DamagedParts::Refused {
+    let parts = reader.damaged_rows();
+    if (own.is_some() || parts > 0) && options.damaged == DamagedParts::Refused {
         return Err(ShareError::DamagedParts { path: from.to_owned(), parts: parts.max(1) });
     }
-    Ok(reader.loss()?)
+    let range = options.range;
+    let Some(loss) = reader.loss()?.and_then(|loss| loss.within(range)) else { return Ok(None) };
+    // Of another reader, which has read nothing but what a verdict needs.
+    let session = Session::open(from)?;
+    let window = session.load(View { range, as_of: AsOf::END })?;
+    let unreadable = unreadable_within(&window.recording().unreadable, range);
+    Ok(Some(Lost { loss, unreadable }))
+}
+
+/// What an export lacks because it was damaged.
+#[derive(Clone)]
+struct Lost {
+    loss: Loss,
+    /// The parts of it that held what a verdict reads.
+    unreadable: Vec<Unreadable>,
 }
 
 /// The version of PD in the metadata of a capture, else the first that an answer of PD states.
@@ -265,13 +284,16 @@ fn pd_version(reader: &CaptureReader) -> Result<Option<String>, CaptureError> {
     Ok(found)
 }
 
+/// What [`Export::left_out`] says where the reporter chose series.
+pub const NOT_PICKED: &str = "series that the reporter's --match does not pick";
+
 /// What is exported, before it is known how much of it fits.
 struct Source<'a> {
     reader: &'a CaptureReader,
     from: &'a Path,
     options: &'a ExportOptions,
     mapping: Option<&'a Mapping>,
-    lost: Option<Loss>,
+    lost: Option<Lost>,
     render: Option<RenderPage<'a>>,
 }
 
@@ -299,6 +321,17 @@ impl Source<'_> {
         Err(ShareError::TooLarge { bytes, most })
     }
 
+    /// The verdict on the whole run, if a part of it is exported of which another verdict is given.
+    fn verdict_on_whole(&self, given: &Verdict) -> Result<Option<Verdict>, CaptureError> {
+        let (whole, range) = (self.reader.window(), self.options.range);
+        let is_part = range.start > whole.start || range.end < whole.end;
+        if !is_part && self.options.matchers.is_empty() {
+            return Ok(None);
+        }
+        let whole = Session::open(self.from)?.verdict()?;
+        Ok((!say_the_same(given, &whole)).then_some(whole))
+    }
+
     /// What the reporter chose to leave out, in sentences without a full stop.
     fn chosen(&self) -> Vec<String> {
         let (whole, range) = (self.reader.window(), self.options.range);
@@ -310,7 +343,7 @@ impl Source<'_> {
             left_out.push(format!("everything from {} on", range.end));
         }
         if !self.options.matchers.is_empty() {
-            left_out.push("series that the reporter's --match does not pick".to_owned());
+            left_out.push(NOT_PICKED.to_owned());
         }
         if self.options.events == Events::LeftOut {
             left_out.push("notes, marks, output of commands and lines of logs".to_owned());
@@ -334,14 +367,26 @@ impl Source<'_> {
         let recorded = self.reader.meta();
         let (mut meta, lost) = match &mut rewrite.walk {
             Some(walk) => {
-                let lost = self.lost.clone().map(|lost| walk.loss(lost));
+                let lost = self.lost.clone().map(|Lost { loss, unreadable }| Lost {
+                    loss: walk.loss(loss),
+                    unreadable: walk.unreadable(unreadable),
+                });
                 (walk.meta(recorded), lost)
             }
             None => (recorded.clone(), self.lost.clone()),
         };
         let before = recorded.export.clone().unwrap_or_default();
         // The verdict on the export knows of what is lost.
-        meta.export = lost.is_some().then(|| Export { lost: lost.clone(), ..before.clone() });
+        let (lost, unreadable) = match lost {
+            Some(Lost { loss, unreadable }) => (Some(loss), Some(unreadable)),
+            None => (None, None),
+        };
+        meta.lost = None;
+        meta.export = lost.is_some().then(|| Export {
+            lost: lost.clone(),
+            unreadable: unreadable.clone(),
+            ..before.clone()
+        });
         let mut writer = CaptureWriter::create(&loose, meta.clone())?;
         let part = (self.options.range, self.options.matchers.as_slice());
         rewrite_range(self.reader, part, &mut rewrite, &mut writer)?;
@@ -365,6 +410,7 @@ impl Source<'_> {
             replaced,
             left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
             lost,
+            unreadable,
         };
         writer.set_meta(RunMeta { export: Some(export), ..meta });
         writer.commit(Tick::default())?;
@@ -373,6 +419,16 @@ impl Source<'_> {
         std::fs::remove_file(&loose).map_err(ShareError::io(&loose))?;
         Ok(verdict)
     }
+}
+
+/// Whether two verdicts name the same causes, wherever and whenever: names and baselines differ.
+fn say_the_same(a: &Verdict, b: &Verdict) -> bool {
+    let modes = |verdict: &Verdict| {
+        let mut modes: Vec<&str> = verdict.causes.iter().map(|cause| cause.mode).collect();
+        modes.sort_unstable();
+        modes.join(" ")
+    };
+    a.outcome == b.outcome && modes(a) == modes(b)
 }
 
 /// SHA-256 of a verdict's canonical JSON without advice, which is no result of judging, in hexadecimal.
@@ -475,6 +531,15 @@ fn check(
         leaks if leaks.is_empty() => Ok(()),
         leaks => Err(ShareError::Leaked(leaks)),
     }
+}
+
+/// SHA-256 of a file, in hexadecimal, as an export's Markdown names it.
+///
+/// # Errors
+///
+/// [`ShareError::Io`] where it cannot be read.
+pub fn file_sha256(path: &Path) -> Result<String, ShareError> {
+    Ok(size_and_digest(path)?.1)
 }
 
 fn size_and_digest(path: &Path) -> Result<(u64, String), ShareError> {

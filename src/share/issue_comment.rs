@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::export::Exported;
+use crate::diagnose::{Outcome, Verdict};
 use crate::model::{escape_markdown, escape_path};
 
 /// Markdown with the verdict, digests and versions, and with how to open the file.
@@ -25,6 +26,13 @@ pub fn issue_comment(exported: &Exported) -> String {
             cause.onset_ms,
             cause.says,
             cause.confidence * 100.0
+        );
+    }
+    if let Some(whole) = &exported.whole {
+        let _ = writeln!(
+            text,
+            "\n**Of the whole run, the same build says: {}.** Part of it is attached.",
+            said_of_whole(whole)
         );
     }
     let _ = write!(text, "\n```sh\noperator replay {file_name}\n```\n\n");
@@ -63,6 +71,20 @@ pub fn issue_comment(exported: &Exported) -> String {
         let _ = writeln!(text, "Left out: {}.", export.left_out.join("; "));
     }
     text
+}
+
+/// What a verdict on a run says, without a name in it, since those of the run are not redacted.
+fn said_of_whole(whole: &Verdict) -> String {
+    let causes = whole.causes.iter().map(|cause| {
+        let sure = cause.confidence * 100.0;
+        format!("{} since {} ({sure:.0} %)", cause.mode, cause.onset_ms)
+    });
+    let causes: Vec<String> = causes.collect();
+    match (causes.is_empty(), whole.outcome) {
+        (false, _) => causes.join(", "),
+        (true, Outcome::CannotTell) => "it cannot be told whether something is broken".to_owned(),
+        (true, _) => "no fault".to_owned(),
+    }
 }
 
 /// A sentence with its first letter in upper case.

@@ -241,6 +241,11 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// Whether any pseudonym in it follows from a key: ranks of region keys do not.
+    pub fn needs_key(&self) -> bool {
+        !(self.words.is_empty() && self.parts.is_empty() && self.ids.is_empty())
+    }
+
     /// How many different originals of each kind have a pseudonym.
     pub fn counts(&self) -> &BTreeMap<String, u64> {
         &self.counts

@@ -113,6 +113,7 @@ impl<C: Content> Walk<C> {
             versions: meta.versions.clone(),
             copied_by: meta.copied_by.clone(),
             export: meta.export.clone(),
+            lost: meta.lost.clone().map(|lost| self.loss(lost)),
         }
     }
 
@@ -160,7 +161,12 @@ impl<C: Content> Walk<C> {
 
     /// What was lost of a capture.
     pub fn loss(&mut self, loss: Loss) -> Loss {
-        let parts = loss.parts.into_iter().map(|part| match part.of {
+        Loss { parts: self.unreadable(loss.parts), ..loss }
+    }
+
+    /// Parts that could not be read.
+    pub fn unreadable(&mut self, parts: Vec<Unreadable>) -> Vec<Unreadable> {
+        let parts = parts.into_iter().map(|part| match part.of {
             Observed::Target(target) => {
                 let job = self.content.text(&target.job, Class::Name);
                 let instance = self.content.text(&target.instance, Class::Host);
@@ -168,7 +174,7 @@ impl<C: Content> Walk<C> {
             }
             of => Unreadable { of, range: part.range },
         });
-        Loss { parts: parts.collect(), ..loss }
+        parts.collect()
     }
 
     fn body(&mut self, path: &str, body: &Arc<[u8]>) -> Arc<[u8]> {

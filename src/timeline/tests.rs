@@ -17,6 +17,7 @@ pub(in crate::timeline) fn recording() -> Recording {
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     };
     let window = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(600_000));
     Recording {

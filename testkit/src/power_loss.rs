@@ -147,6 +147,7 @@ fn meta(created: Timestamp) -> Result<RunMeta> {
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     })
 }
 

@@ -274,7 +274,7 @@ fn a_mistake_is_answered_by_what_to_write_instead() {
             8,
             "hint: there is no folder no/such/folder",
         ),
-        (&["no/such.capture"], 5, "no run \"no/such.capture\""),
+        (&["no/such.capture"], 5, "no such file: \"no/such.capture\""),
         (&["watch"], 2, "give --pd URL, --tiup CLUSTER or --prometheus URL"),
         (&["doctor", "--prometheus", "http://127.0.0.1:1"], 6, "1 check failed"),
     ] {

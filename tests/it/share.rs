@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use operator::capture::{self, CaptureReader, unseal_truth};
-use operator::model::{Event, EventKind, TimeRange, Timestamp};
+use operator::capture::{self, CaptureReader, CaptureWriter, copy_range, unseal_truth};
+use operator::model::{AsOf, Event, EventKind, TimeRange, Timestamp};
+use operator::session::{Session, View};
 use operator::share::{Destination, ExportOptions, audit, export};
 use testkit::exports::{export_and_compare, key, redacted};
 
@@ -255,6 +256,84 @@ fn a_damaged_capture_is_exported_on_request_alone_and_says_what_it_lost() {
     assert!(printed(&checked).contains("cannot look inside"));
 }
 
+/// What a verdict says but for names: causes and changes with times, what could not be checked, and the loss.
+fn said(path: &Path, from: Option<Timestamp>) -> String {
+    let session = Session::open(path).expect("it opens");
+    let view = View {
+        range: TimeRange::new(from.unwrap_or(Timestamp::MIN), Timestamp::MAX),
+        as_of: AsOf::END,
+    };
+    let verdict = session.load(view).and_then(|window| window.verdict()).expect("it is judged");
+    let causes = verdict.causes.iter().chain(&verdict.changes).map(|cause| {
+        let open = cause.unchecked.len();
+        let when = (cause.onset_ms, cause.onset_uncertainty_ms, cause.end_ms);
+        format!("{} {when:?} {} {open} unchecked", cause.mode, cause.confidence)
+    });
+    let causes: Vec<String> = causes.collect();
+    let findings = verdict.findings.len();
+    let (damaged, open) = (verdict.damage.is_some(), verdict.unchecked.len());
+    format!(
+        "{:?} as of {} {causes:?} {findings} findings, {open} unchecked, damaged {damaged}",
+        verdict.outcome, verdict.as_of_ms
+    )
+}
+
+/// A bundled run of which one byte is another one.
+fn flipped(name: &str, at: usize, to: &Path) {
+    let mut bytes = fs::read(bundled(name)).expect("it is there");
+    bytes[at] ^= 0xff;
+    fs::write(to, bytes).expect("the directory is writable");
+}
+
+#[test]
+#[ignore = "slow: ./test.sh runs it"]
+fn a_copy_of_a_damaged_capture_is_judged_as_the_damaged_one() {
+    let dir = folder();
+    let path = |name: &str| dir.path().join(name);
+    // Samples of a store, and all answers of PD.
+    for at in [200_000, 300_000] {
+        let damaged = path("damaged.capture");
+        flipped("chaos-02.capture", at, &damaged);
+        let (whole, begin) =
+            (said(&damaged, None), CaptureReader::open(&damaged).expect("it opens").window().start);
+        assert!(whole.contains("damaged true") && whole.contains(" 0.66 1 unchecked"), "{whole}");
+        let options = ["export", "damaged.capture", "--damaged", "--no-redact", "-o"];
+        for (from, file) in [(None, "e.gz"), (Some(begin + 180_000), "p.gz")] {
+            let from_text = from.map(|at| format!("--from={at}"));
+            let made = operator(
+                dir.path(),
+                &[&options[..], &[file], &Vec::from_iter(from_text.as_deref())].concat(),
+            );
+            assert!(made.status.success(), "{}", printed(&made));
+            assert_eq!(said(&path(file), None), said(&damaged, from), "{at} {file}");
+        }
+        let again = operator(dir.path(), &["export", "e.gz", "-o", "again.gz"]);
+        assert!(again.status.success(), "{}", printed(&again));
+        assert_eq!(said(&path("again.gz"), None), whole, "{at}");
+        // What a recording in segments copies into the next one.
+        let reader = CaptureReader::open(&damaged).expect("it opens");
+        let mut next = CaptureWriter::create(&path("next.capture"), reader.meta().clone())
+            .expect("it can be made");
+        copy_range(&reader, TimeRange::ALL, &mut next).expect("it can be copied");
+        next.finish().expect("it can be sealed");
+        assert_eq!(said(&path("next.capture"), None), whole, "{at}");
+        let copied = operator(dir.path(), &["copy", "damaged.capture", "copy.capture"]);
+        assert!(copied.status.success(), "{}", printed(&copied));
+        assert_eq!(said(&path("copy.capture"), None), whole, "{at}");
+        let compacted = operator(dir.path(), &["compact", "damaged.capture", "compact.capture"]);
+        assert_eq!(compacted.status.code(), Some(3), "{}", printed(&compacted));
+        let shown = operator(dir.path(), &["replay", "e.gz"]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(
+            shown.contains("Damaged, and left out") && shown.contains("confidence 0.66"),
+            "{shown}"
+        );
+        for file in ["e.gz", "p.gz", "again.gz", "next.capture", "copy.capture"] {
+            fs::remove_file(path(file)).expect("it was written");
+        }
+    }
+}
+
 #[test]
 fn an_excerpt_says_so() {
     let dir = folder();
@@ -294,4 +373,92 @@ fn a_capture_with_a_log_attached_is_exported() {
     let format_1 = format_1.to_str().expect("the path is UTF-8");
     let made = operator(dir.path(), &["export", format_1, "-o", "b.gz"]);
     assert!(made.status.success(), "{}", printed(&made));
+}
+
+#[test]
+fn a_file_name_opens_that_file_and_the_export_is_called_as_the_run_is_here() {
+    let dir = folder();
+    fs::copy(bundled("pd/pd-01.capture"), dir.path().join("tonight.capture")).expect("it is there");
+    for command in ["show", "import", "replay"] {
+        let other = operator(dir.path(), &[command, "tonight.capture.gz"]);
+        assert_eq!(other.status.code(), Some(5), "{command}");
+        let told = printed(&other);
+        assert!(told.contains("no such file: \"tonight.capture.gz\""), "{told}");
+    }
+    let made = operator(dir.path(), &["export", "tonight"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    assert!(dir.path().join("tonight.capture.gz").is_file(), "{}", printed(&made));
+    assert!(!printed(&made).contains("warning: nothing is redacted"));
+}
+
+#[test]
+fn an_export_goes_to_stdout_or_to_a_file_of_its_own_type() {
+    let dir = folder();
+    let from = bundled("pd/pd-01.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let made = operator(dir.path(), &["export", from, "-o", "-"]);
+    assert!(made.status.success() && made.stdout.starts_with(b"\x1f\x8b"));
+    assert!(!dir.path().join("-").exists());
+    for options in
+        [&["--html", "-o", "x.gz"][..], &["-o", "x.txt"], &["-o", "-", "--format", "json"]]
+    {
+        let refused = operator(dir.path(), &[&["export", from], options].concat());
+        assert_eq!(refused.status.code(), Some(2), "{options:?}: {}", printed(&refused));
+    }
+    let refused = operator(dir.path(), &["export", from, "--around", "1999-01-01T00:00:00Z"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", printed(&refused));
+    assert!(printed(&refused).contains("nothing was recorded around"), "{}", printed(&refused));
+    fs::write(dir.path().join("a.gz"), &made.stdout).expect("the directory is writable");
+    // Elsewhere, what was redacted needs no key, and nothing is said of originals that are not in it.
+    let there = folder();
+    let packed = dir.path().join("a.gz");
+    let packed = packed.to_str().expect("the path is UTF-8");
+    for options in [&["-o", "b.gz"][..], &["-o", "c.gz", "--no-redact"]] {
+        let again = operator(there.path(), &[&["export", packed], options].concat());
+        assert!(again.status.success(), "{}", printed(&again));
+        let told = printed(&again);
+        assert!(!told.contains("key of the pseudonyms") && !told.contains("warning"), "{told}");
+    }
+    assert!(!there.path().join("captures").exists());
+}
+
+#[test]
+fn what_was_imported_is_not_copied_again_and_hides_no_other_run() {
+    let dir = folder();
+    fs::create_dir(dir.path().join("data")).expect("the directory is writable");
+    fs::copy(bundled("pd/pd-02.capture"), dir.path().join("data/pd-01.capture")).expect("copied");
+    let from = bundled("pd/pd-01.capture");
+    let from = from.to_str().expect("the path is UTF-8");
+    let first = operator(dir.path(), &["import", from]);
+    let told = printed(&first);
+    assert!(told.contains("imported as captures/pd-01-2.capture"), "{told}");
+    assert!(told.contains("another run has that name: data/pd-01.capture"), "{told}");
+    let again = operator(dir.path(), &["import", from]);
+    assert!(
+        printed(&again).contains("already there as captures/pd-01-2.capture"),
+        "{}",
+        printed(&again)
+    );
+    let elsewhere = operator(dir.path(), &["import", from, "--dir", "my captures"]);
+    let told = printed(&elsewhere);
+    assert!(told.contains("next: operator replay pd-01-2 --dir 'my captures'"), "{told}");
+    let missing = operator(dir.path(), &["import", "nosuch"]);
+    assert!(printed(&missing).contains("no such file: \"nosuch\""), "{}", printed(&missing));
+}
+
+#[test]
+fn verify_says_what_it_covers_and_the_digest_of_the_file() {
+    let dir = folder();
+    let from = bundled("pd/pd-01.capture");
+    let made =
+        operator(dir.path(), &["export", from.to_str().expect("UTF-8"), "--html", "-o", "a.html"]);
+    let markdown = printed(&made);
+    let verified = printed(&operator(dir.path(), &["verify", "a.html"]));
+    assert!(verified.contains("not the page"), "{verified}");
+    let digest = verified.rsplit_once("SHA-256").map(|(_, rest)| rest.trim()).expect("it is told");
+    assert!(markdown.contains(digest), "{digest} in {markdown}");
+    let damaged = dir.path().join("damaged.capture");
+    flipped("chaos-02.capture", 200_000, &damaged);
+    let told = printed(&operator(dir.path(), &["verify", "damaged.capture"]));
+    assert!(told.contains("1 part is damaged"), "{told}");
 }

@@ -156,6 +156,7 @@ fn meta(draw: &mut Draw<'_>, cluster: &str) -> Result<RunMeta> {
         told: Default::default(),
         begins: None,
         export: None,
+        lost: None,
     })
 }
 

@@ -97,6 +97,15 @@ pub fn is_packed(path: &Path) -> bool {
         && (head.starts_with(&GZIP) || is_page(&head))
 }
 
+/// Whether a regular file is a page for browsers, of which only the capture inside is read.
+pub fn is_in_page(path: &Path) -> bool {
+    is_packed(path) && {
+        let mut head = Vec::new();
+        let read = |file: File| file.take(PAGE_HEAD as u64).read_to_end(&mut head);
+        File::open(path).and_then(read).is_ok() && is_page(&head)
+    }
+}
+
 fn unpack<R: Read>(
     from: &mut BufReader<Counted<R>>,
     to: &mut impl Write,

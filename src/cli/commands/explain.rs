@@ -11,8 +11,8 @@ use crate::cli::config::viewed::ViewArgs;
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
-use crate::diagnose::{Finding, FindingKind, Verdict, draw, finding_names, findings_called};
-use crate::model::{ProfileEvent, escape_path};
+use crate::diagnose::{Finding, FindingKind, MODES, Verdict, draw, finding_names, findings_called};
+use crate::model::{ProfileEvent, escape_path, shell_word};
 use crate::report::{Color, Seen, explain_text, findings_text, profiles_json, profiles_text};
 use crate::session::{Judgement, Session};
 
@@ -86,6 +86,21 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
             let page = (args.width, color(global));
             let text = explain_text((finding, &name), seen, &drawn, evidence.window, page);
             output::write(text.as_bytes())?;
+            let (run, rest) =
+                (path.called(&args.run), args.view.as_text() + &path.dir_flag(global));
+            let run = shell_word(&run);
+            output::wrapped(&format!(
+                "all samples: operator explain {run} {}{rest} --format json",
+                finding.id
+            ))?;
+            let cited = finding.citations.iter().find(|one| one.reference.contains('{'));
+            if let Some(cited) = cited {
+                let dir = path.dir_flag(global);
+                output::wrapped(&format!(
+                    "the series: operator query {run} {}{dir}",
+                    shell_word(&cited.reference)
+                ))?;
+            }
             if !profiles.is_empty() {
                 output::write(format!("\n{}", profiles_text(&profiles)).as_bytes())?;
             }
@@ -100,7 +115,8 @@ pub fn run(global: &Global, args: &ExplainArgs) -> anyhow::Result<()> {
 ///
 /// [`CliError::Usage`] where there is none, or more than one.
 fn called<'a>(verdict: &'a Verdict, asked: &str) -> Result<(&'a Finding, String), CliError> {
-    let mut found = findings_called(&verdict.findings, asked);
+    let number = asked.parse::<u32>().map(|number| format!("F{number}"));
+    let mut found = findings_called(&verdict.findings, number.as_deref().unwrap_or(asked));
     if found.len() == 1 {
         return Ok(found.remove(0));
     }
@@ -112,6 +128,11 @@ fn called<'a>(verdict: &'a Verdict, asked: &str) -> Result<(&'a Finding, String)
     }
     let known: Vec<&str> = verdict.findings.iter().map(|one| one.id.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    if MODES.iter().any(|mode| mode.name == asked) {
+        return Err(CliError::Usage(format!(
+            "{asked:?} is a failure mode and no finding: `operator replay RUN --why-not {asked}` says what became of it; findings are {known}"
+        )));
+    }
     Err(CliError::Usage(format!("no finding {asked:?} as of {as_of}: there is {known}")))
 }
 

@@ -1,6 +1,7 @@
 //! `operator export`.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -8,10 +9,11 @@ use bytesize::ByteSize;
 use clap::Args;
 use serde_json::json;
 
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, CaptureReader};
 use crate::cli::config::viewed::window;
 use crate::cli::exit::CliError;
-use crate::cli::pseudonym_key::{key, key_path, write_private};
+use crate::cli::lookup::{PAGE_SUFFIX, STDIN as STDOUT};
+use crate::cli::pseudonym_key::{PseudonymKey, write_private};
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, clock, lookup};
@@ -60,7 +62,8 @@ pub struct ExportArgs {
     /// A run's name, `latest`, `-` for stdin, or the path of a capture
     #[arg(value_name = "RUN")]
     run: OsString,
-    /// The file to write; it must not exist. Without it, RUN.capture.gz or RUN.html in the current directory
+    /// The file to write, which must not exist; `-` for stdout. Without it, RUN.capture.gz or RUN.html in the
+    /// current directory, called as the capture is here
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write a page for browsers, with the report and the capture inside
@@ -109,15 +112,27 @@ pub struct ExportArgs {
 /// in it.
 pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let from = lookup::find(&global.dir, &args.run)?;
+    check_output(global, args)?;
     crate::cli::block_on(async { Ok(clock::let_writes_fail()?) })?;
-    let options = options(global, args, &from)?;
+    let was_redacted = CaptureReader::open(&from)?.meta().is_redacted();
+    let key = match args.no_redact {
+        true => None,
+        false => Some(PseudonymKey::of(&global.dir, args.key.as_deref())?),
+    };
+    let options = options(global, args, &from, key.as_ref())?;
     if let Some(path) = args.map.as_ref().filter(|path| path.exists()) {
         let text = format!("{} exists already: name another file with --map", escape_path(path));
         return Err(CliError::Usage(text).into());
     }
-    let to = match &args.output {
-        Some(path) => Destination::File(path),
-        None => Destination::Folder(Path::new("")),
+    let scratch = tempfile::tempdir()?;
+    let path = match &args.output {
+        Some(path) if path == Path::new(STDOUT) => scratch.path().join("stdout"),
+        Some(path) => path.clone(),
+        None => file_for(&from, args.html),
+    };
+    let to = match path.as_os_str().is_empty() {
+        true => Destination::Folder(&path),
+        false => Destination::File(&path),
     };
     let exported = match args.html {
         true => export_page(&from, to, &options, &page),
@@ -126,12 +141,71 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let exported = exported.inspect_err(|error| explain(global, error));
     let exported =
         exported.with_context(|| format!("cannot export {}", escape_path(from.shown())))?;
+    // What was redacted before has pseudonyms already, and needs no key.
+    let key = key.filter(|_| !was_redacted || exported.mapping.needs_key());
+    let key = key.map(|key| key.keep()).transpose()?;
     if let Some(path) = &args.map {
         let table = serde_json::to_vec_pretty(&exported.mapping)?;
         write_private(path, &table)
             .with_context(|| format!("cannot write {}", escape_path(path)))?;
     }
-    print(global, args, &exported)
+    if !global.quiet {
+        warn(args, &exported, was_redacted);
+        if let Some(key) = key {
+            remark(&format!(
+                "the key of the pseudonyms is {}: keep it to yourself",
+                escape_path(&key)
+            ));
+        }
+    }
+    if is_to_stdout(args) {
+        return Ok(output::write(&std::fs::read(&exported.path)?)?);
+    }
+    print(global, &exported)
+}
+
+/// Where the file goes that has no other name: into the current directory, called as the capture's file is. Empty
+/// where that came on stdin.
+fn file_for(from: &lookup::Found, html: bool) -> PathBuf {
+    let suffix = if html { PAGE_SUFFIX } else { ".capture.gz" };
+    match from.shown() == Path::new(STDOUT) {
+        true => PathBuf::new(),
+        false => PathBuf::from(format!("{}{suffix}", lookup::run_name(from.shown()))),
+    }
+}
+
+fn is_to_stdout(args: &ExportArgs) -> bool {
+    args.output.as_deref() == Some(Path::new(STDOUT))
+}
+
+/// # Errors
+///
+/// [`CliError::Usage`] where -o names a file of another type than is written, or nobody could read what goes to
+/// stdout.
+fn check_output(global: &Global, args: &ExportArgs) -> Result<(), CliError> {
+    let Some(path) = &args.output else { return Ok(()) };
+    if is_to_stdout(args) {
+        let why = match global.format {
+            Format::Json => "the file itself goes to stdout, where no JSON can stand beside it",
+            Format::Text if io::stdout().is_terminal() => {
+                "a packed file is not for a terminal: let stdout go to a file or another program"
+            }
+            Format::Text => return Ok(()),
+        };
+        return Err(CliError::Usage(why.to_owned()));
+    }
+    let (suffix, what) = match args.html {
+        true => (PAGE_SUFFIX, "--html writes a page"),
+        false => (lookup::PACKED_SUFFIX, "a capture is written as gzip"),
+    };
+    let name = path.to_string_lossy().to_lowercase();
+    match name.ends_with(suffix) {
+        true => Ok(()),
+        false => Err(CliError::Usage(format!(
+            "{what}, and {} does not end in {suffix}: name another file",
+            escape_path(path)
+        ))),
+    }
 }
 
 /// The report of the exported capture, as the page around it.
@@ -149,51 +223,61 @@ fn explain(global: &Global, error: &ShareError) {
     }
 }
 
-fn print(global: &Global, args: &ExportArgs, exported: &Exported) -> anyhow::Result<()> {
-    let path = &exported.path;
-    if !global.quiet {
-        remark(&format!("wrote {} ({})", escape_path(path), report::size(exported.bytes)));
-    }
-    if !global.quiet {
-        warn(global, args, exported);
-    }
+fn print(global: &Global, exported: &Exported) -> anyhow::Result<()> {
     let markdown = issue_comment(exported);
     match global.format {
-        Format::Json => output::json(&json!({
-            "schema": 1,
-            "file": lookup::path_text(path),
-            "bytes": exported.bytes,
-            "file_sha256": exported.file_sha256,
-            "capture_digest": exported.capture_digest,
-            "export": exported.meta.export,
-            "markdown": markdown,
-        }))?,
+        Format::Json => {
+            let mut value = json!({
+                "schema": 1,
+                "file": lookup::path_text(&exported.path),
+                "bytes": exported.bytes,
+                "file_sha256": exported.file_sha256,
+                "capture_digest": exported.capture_digest,
+                "export": exported.meta.export,
+                "markdown": markdown,
+            });
+            if let Some(whole) = &exported.whole {
+                value["whole"] = json!({ "outcome": whole.outcome, "verdict": whole.summary });
+            }
+            output::json(&value)?;
+        }
         Format::Text => output::write(markdown.as_bytes())?,
     }
     Ok(())
 }
 
-/// Says what of the file is not redacted, what is lost, and where the key of the pseudonyms lies.
-fn warn(global: &Global, args: &ExportArgs, exported: &Exported) {
-    let path = escape_path(&exported.path);
+/// Says what was written, what of it is not redacted, what is lost, and where a part is judged otherwise than the run.
+fn warn(args: &ExportArgs, exported: &Exported, was_redacted: bool) {
+    let path = match is_to_stdout(args) {
+        true => "FILE".to_owned(),
+        false => escape_path(&exported.path),
+    };
+    if !is_to_stdout(args) {
+        remark(&format!("wrote {path} ({})", report::size(exported.bytes)));
+    }
     let lost = exported.meta.export.as_ref().and_then(|export| export.lost.as_ref());
     if let Some(lost) = lost {
         remark(&format!("warning: the capture is damaged, and the file holds the rest: {lost}"));
     }
-    if args.no_redact {
-        remark(
-            "warning: nothing is redacted: whoever gets the file reads every address, name, path and key in it",
-        );
-        return;
-    }
-    if exported.free_texts > 0 {
+    if let Some(whole) = &exported.whole {
         remark(&format!(
-            "warning: {} of persons or commands on the timeline: names are replaced and plain words stay; `operator replay {path}` shows them, --no-events leaves them out",
-            counted(exported.free_texts, "text"),
+            "warning: of the whole run the verdict is \"{}\", of what the file holds \"{}\": export more of it",
+            whole.summary, exported.verdict.summary
         ));
     }
-    let key = key_path(&global.dir, args.key.as_deref());
-    remark(&format!("the key of the pseudonyms is {}: keep it to yourself", escape_path(&key)));
+    match (args.no_redact, was_redacted) {
+        (true, false) => remark(
+            "warning: nothing is redacted: whoever gets the file reads every address, name, path and key in it",
+        ),
+        (true, true) => remark(
+            "what was redacted before stays so; what was added since is in the file as it is",
+        ),
+        (false, _) if exported.free_texts > 0 => remark(&format!(
+            "warning: {} of persons or commands on the timeline: names are replaced and plain words stay; `operator replay {path}` shows them, --no-events leaves them out",
+            counted(exported.free_texts, "text"),
+        )),
+        (false, _) => {}
+    }
 }
 
 /// A size such as `8MB` or `25MiB`.
@@ -201,11 +285,13 @@ fn file_size(text: &str) -> Result<ByteSize, String> {
     text.parse().map_err(|_| "not a size: write it as 8MB, 500KB or 25MiB".to_owned())
 }
 
-fn options(global: &Global, args: &ExportArgs, from: &Path) -> anyhow::Result<ExportOptions> {
-    let redaction = match args.no_redact {
-        true => Redaction::Off,
-        false => Redaction::Pseudonyms(key(&global.dir, args.key.as_deref())?),
-    };
+fn options(
+    global: &Global,
+    args: &ExportArgs,
+    from: &Path,
+    key: Option<&PseudonymKey>,
+) -> anyhow::Result<ExportOptions> {
+    let redaction = key.map_or(Redaction::Off, |key| Redaction::Pseudonyms(key.key().clone()));
     Ok(ExportOptions {
         range: range(args, from)?,
         matchers: matchers(args.selector.as_deref())?,
@@ -234,7 +320,13 @@ fn range(args: &ExportArgs, from: &Path) -> anyhow::Result<TimeRange> {
             let at = instant(&session, what)?;
             let (start, end) =
                 (at.saturating_add_millis(-BEFORE_MS), at.saturating_add_millis(AFTER_MS));
-            Ok(TimeRange::new(start, end))
+            let (range, whole) = (TimeRange::new(start, end), session.window());
+            if !range.overlaps(&whole) {
+                let covers = format!("the capture covers {} to {}", whole.start, whole.end);
+                let text = format!("nothing was recorded around {at}: {covers}");
+                return Err(CliError::Usage(text).into());
+            }
+            Ok(range)
         }
         None => window(session.window(), args.from.as_deref(), args.to.as_deref()),
     }

@@ -21,8 +21,9 @@ Examples:
   operator import attached.gz --run issue-4711  under another name
   curl … | operator import -
 
-The name of the run inside decides the file's name; a number follows where that is taken. What \
-the file is called, and any path in it, is not followed.";
+The name of the run inside decides the file's name; a number follows where another run has it, \
+here or where runs are looked for by name. What is there already is not copied again. What the \
+file is called, and any path in it, is not followed.";
 
 /// Names that are tried before giving up.
 const MOST_NAMES: u32 = 1000;
@@ -45,39 +46,74 @@ pub struct ImportArgs {
 ///
 /// Where the file is no whole capture, or cannot be written.
 pub fn run(global: &Global, args: &ImportArgs) -> anyhow::Result<()> {
-    let from = lookup::find(&global.dir, &args.file)?;
+    let from = lookup::find_to_read(&args.file)?;
     crate::cli::block_on(async { Ok(clock::let_writes_fail()?) })?;
+    let reader = CaptureReader::open(&from)?;
     let name = match &args.run {
         Some(name) => RunName::new(name)?,
-        None => CaptureReader::open(&from)?.meta().run.clone(),
+        None => reader.meta().run.clone(),
     };
     let cannot = || format!("cannot import {}", escape_path(from.shown()));
+    let digest = reader.digest().with_context(cannot)?;
     fs::create_dir_all(&global.dir).with_context(cannot)?;
-    let to = copy(global, &from, &name).with_context(cannot)?;
+    let imported = copy(global, (&from, &digest), &name).with_context(cannot)?;
+    let to = &imported.path;
+    let run = lookup::run_name(to);
     match global.format {
         Format::Json => output::json(&json!({
-            "from": lookup::path_text(from.shown()), "to": lookup::path_text(&to), "run": lookup::run_name(&to),
+            "from": lookup::path_text(from.shown()), "to": lookup::path_text(to), "run": run, "was_there": imported.was_there,
         }))?,
         Format::Text => {
-            output::line(&format!("imported as {}", escape_path(&to)))?;
-            output::line(&format!("next: operator replay {}", shell_word(&lookup::run_name(&to))))?;
+            let how = if imported.was_there { "already there as" } else { "imported as" };
+            output::line(&format!("{how} {}", escape_path(to)))?;
+            output::line(&format!(
+                "next: operator replay {}{}",
+                shell_word(&run),
+                global.dir_flag()
+            ))?;
         }
+    }
+    for other in &imported.others {
+        global.tell(&format!("another run has that name: {}", escape_path(other)));
     }
     Ok(())
 }
 
-/// Copies to the first name that is free: `RUN`, `RUN-2`, `RUN-3` and so on.
-fn copy(global: &Global, from: &lookup::Found, name: &RunName) -> anyhow::Result<PathBuf> {
+/// Where a capture was imported to.
+struct Imported {
+    path: PathBuf,
+    /// Whether the same content was there before.
+    was_there: bool,
+    /// Captures of other runs with the names that came first.
+    others: Vec<PathBuf>,
+}
+
+/// Copies to the first name that no other run has, here or where names are looked for: `RUN`, `RUN-2`, `RUN-3` and
+/// so on; nowhere, where one of these is the same.
+fn copy(
+    global: &Global,
+    (from, digest): (&lookup::Found, &str),
+    name: &RunName,
+) -> anyhow::Result<Imported> {
+    let mut others = Vec::new();
     for number in 1..=MOST_NAMES {
-        let file = match number {
-            1 => format!("{name}{}", lookup::SUFFIX),
-            _ => format!("{name}-{number}{}", lookup::SUFFIX),
+        let name = match number {
+            1 => name.clone(),
+            _ => RunName::new(&format!("{name}-{number}"))?,
         };
-        let to = global.dir.join(file);
-        match capture::copy_as(from, &to, global.file_mode) {
+        if let Some(path) = lookup::file_of_run(&global.dir, &name) {
+            let there = CaptureReader::open(&path).and_then(|reader| reader.digest());
+            if there.is_ok_and(|there| there == digest) {
+                return Ok(Imported { path, was_there: true, others });
+            }
+            others.push(path);
+            continue;
+        }
+        let path = global.dir.join(format!("{name}{}", lookup::SUFFIX));
+        match capture::copy_as(from, &path, global.file_mode) {
             Err(CaptureError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),
-            Ok(()) => return Ok(to),
+            Ok(()) => return Ok(Imported { path, was_there: false, others }),
         }
     }
     Err(CliError::Usage(format!("{MOST_NAMES} runs are called {name}: name another with --run"))

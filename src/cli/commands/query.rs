@@ -128,7 +128,7 @@ pub fn run(global: &Global, args: &QueryArgs) -> anyhow::Result<()> {
     if !global.quiet {
         write_remarks((&reader, &storage), &expression, &answer, range)?;
     }
-    Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
+    Ok(CliError::unless_whole(path.shown(), reader.damaged_rows())?)
 }
 
 /// Lists the metrics whose whole name `pattern` matches.

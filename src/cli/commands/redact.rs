@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::capture::CaptureReader;
 use crate::cli::exit::{CliError, Code};
-use crate::cli::pseudonym_key::key;
+use crate::cli::pseudonym_key::PseudonymKey;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::terminal::remarks::remark;
 use crate::cli::{Global, lookup};
@@ -104,14 +104,17 @@ fn mapping(global: &Global, args: &RedactArgs) -> anyhow::Result<Mapping> {
     let run = args.run.as_deref().unwrap_or_default();
     let from = lookup::find(&global.dir, run)?;
     let meta = CaptureReader::open(&from)?.meta().clone();
-    if meta.export.is_some_and(|export| !export.replaced.is_empty()) {
+    if meta.is_redacted() {
         return Err(CliError::Usage(format!(
             "{} is redacted and holds no originals: name the recording that it was made of, or the table that `export --map` wrote, with --map",
             escape_path(from.shown())
         ))
         .into());
     }
-    Ok(mapping_of(&from, &key(&global.dir, args.key.as_deref())?)?)
+    let key = PseudonymKey::of(&global.dir, args.key.as_deref())?;
+    let mapping = mapping_of(&from, key.key())?;
+    key.keep()?;
+    Ok(mapping)
 }
 
 fn check(global: &Global, file: &Path, words: Option<&Path>) -> anyhow::Result<Code> {
@@ -132,12 +135,16 @@ fn check(global: &Global, file: &Path, words: Option<&Path>) -> anyhow::Result<C
             output::json(&json!({ "schema": 1, "file": lookup::path_text(file), "found": found }))?;
         }
         Format::Text if leaks.is_empty() => {
-            output::line(&format!("{}: nothing found", escape_path(file)))?;
+            output::wrapped(&format!("{}: nothing found", escape_path(file)))?;
         }
         Format::Text => {
             for leak in &leaks {
                 let found = escape(&leak.secret);
-                output::line(&format!("{found} in {}, as {}", escape(&leak.place), leak.encoding))?;
+                output::wrapped(&format!(
+                    "{found} in {}, as {}",
+                    escape(&leak.place),
+                    leak.encoding
+                ))?;
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::report::{
     table, why_not_text,
 };
 use crate::session::{Judgement, Session, check_citations};
-use crate::share::compared_with_reporter;
+use crate::share::{NOT_PICKED, compared_with_reporter};
 use crate::timeline::Evaluation;
 
 /// Columns of the text report, the same on every terminal, so that its bytes are too.
@@ -120,19 +120,33 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     }
     let verification =
         args.verify.then(|| verified(reader, &verdict)).transpose().with_context(cannot)?;
-    let damage = reader.damage();
+    let damage = [reader.damage(), reader.damage_before()].concat();
     let mut report = report_of(&recording, pd, &damage, &digest, Evaluation::Sequential);
     report.recorded_digest = Some(reader.recorded_digest()?).filter(|recorded| *recorded != digest);
     let alerts = session.unexplained_alerts(&verdict, &evidence).with_context(cannot)?;
     let report = Diagnosed { verification, ..Diagnosed::new(report, verdict, alerts) };
-    let called = Called { run: &path.called(name), view: &args.view.as_text() };
+    let (run, view, dir) = (path.called(name), args.view.as_text(), path.dir_flag(global));
+    let export = reader.meta().export.as_ref();
+    let lacks_metrics =
+        export.is_some_and(|export| export.left_out.iter().any(|one| one == NOT_PICKED));
+    let called = Called { run: &run, view: &view, dir: &dir, name: &path.name(), lacks_metrics };
     let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
     let export = reader.meta().export.as_ref().filter(|_| args.view.is_whole() && !global.quiet);
     if let Some(export) = export {
         remark(&compared_with_reporter(export, &report.verdict));
     }
-    CliError::unless_whole(path.shown(), damage.len())?;
+    let (begin, whole) = (report.replay.window.start, session.window());
+    if report.verdict.outcome == Outcome::NoFault
+        && args.view.is_from_the_end()
+        && begin > whole.start
+    {
+        global.tell(&format!(
+            "only what was recorded from {begin} on was judged, and what began before counts as normal: without --from the run is judged from {}",
+            whole.start
+        ));
+    }
+    CliError::unless_whole(path.shown(), reader.damaged_rows())?;
     Ok(code_of(report.verdict.outcome))
 }
 

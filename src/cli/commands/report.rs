@@ -78,7 +78,7 @@ pub fn run(global: &Global, args: &ReportArgs) -> anyhow::Result<()> {
             }
         }
     }
-    Ok(CliError::unless_whole(path.shown(), session.reader().damage().len())?)
+    Ok(CliError::unless_whole(path.shown(), session.reader().damaged_rows())?)
 }
 
 /// The format that was asked for, else the one that the name of the file ends with.

@@ -318,7 +318,7 @@ impl Replayed {
             report,
             path: path.shown().to_owned(),
             loss: reader.loss()?,
-            damage: reader.damage().len(),
+            damage: reader.damaged_rows(),
         })
     }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::capture::CaptureReader;
+use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{DEFAULT_DIR, Global, lookup};
 use crate::model::{duration_text, escape_path, joined};
@@ -33,6 +34,10 @@ pub struct RunsArgs {
 pub fn run(global: &Global, args: &RunsArgs) -> anyhow::Result<()> {
     let dir = args.folder.as_deref().unwrap_or(&global.dir);
     let given = dir != Path::new(DEFAULT_DIR);
+    if dir.is_file() {
+        let text = format!("{} is a file: `operator show` says what is in it", escape_path(dir));
+        return Err(CliError::Usage(text).into());
+    }
     if given {
         std::fs::read_dir(dir).map_err(|error| {
             anyhow::Error::new(error).context(format!("cannot list {}", escape_path(dir)))

@@ -86,7 +86,7 @@ pub fn run(global: &Global, args: &ShowArgs) -> anyhow::Result<()> {
             output::write(capture_text(&contents, metrics).as_bytes())?;
         }
     }
-    Ok(CliError::unless_whole(path.shown(), reader.damage().len())?)
+    Ok(CliError::unless_whole(path.shown(), reader.damaged_rows())?)
 }
 
 fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
@@ -96,7 +96,7 @@ fn show_nodes(global: &Global, path: &Path) -> anyhow::Result<()> {
         Format::Json => output::json(&nodes_json(&nodes))?,
         Format::Text => output::write(nodes_text(&nodes).as_bytes())?,
     }
-    Ok(CliError::unless_whole(path, session.reader().damage().len())?)
+    Ok(CliError::unless_whole(path, session.reader().damaged_rows())?)
 }
 
 fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Result<()> {
@@ -113,7 +113,7 @@ fn show_settings(global: &Global, path: &Path, node: Option<&str>) -> anyhow::Re
         Format::Json => output::json(&report.json())?,
         Format::Text => output::write(report.text().as_bytes())?,
     }
-    Ok(CliError::unless_whole(path, session.reader().damage().len())?)
+    Ok(CliError::unless_whole(path, session.reader().damaged_rows())?)
 }
 
 fn show_profiles(global: &Global, path: &Path, reader: &CaptureReader) -> anyhow::Result<()> {
@@ -123,7 +123,7 @@ fn show_profiles(global: &Global, path: &Path, reader: &CaptureReader) -> anyhow
         Format::Json => output::json(&profiles_json(&profiles))?,
         Format::Text => output::write(profiles_text(&profiles).as_bytes())?,
     }
-    Ok(CliError::unless_whole(path, reader.damage().len())?)
+    Ok(CliError::unless_whole(path, reader.damaged_rows())?)
 }
 
 /// The store that somebody means, as an index: by any name that a node has, or `store-4`.

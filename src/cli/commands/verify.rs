@@ -5,19 +5,22 @@ use std::ffi::OsString;
 use clap::Args;
 use serde_json::json;
 
-use crate::capture;
+use crate::capture::{self, damaged_rows, is_in_page};
 use crate::cli::exit::CliError;
 use crate::cli::terminal::output::{self, Format};
 use crate::cli::{Global, lookup};
 use crate::model::escape_path;
 use crate::report;
+use crate::share::file_sha256;
 
 const EXAMPLES: &str = "\
 Examples:
   operator verify chaos-01
   operator verify captures/chaos-01.capture --format json
 
-Exits with 3 where something is damaged, after naming all of it.";
+Exits with 3 where something is damaged, after naming all of it. Of a page, the capture inside is \
+checked, and not what the page shows: replay it for that. Whoever exported a file can tell you its \
+SHA-256, which is printed; everything else inside can be made anew by whoever alters it.";
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
@@ -36,6 +39,13 @@ pub struct VerifyArgs {
 pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
     let path = lookup::find(&global.dir, &args.run)?;
     let report = capture::verify(&path)?;
+    // What came on stdin lies in a file of our own.
+    let is_file = path.shown() == &*path;
+    let sha256 = is_file.then(|| file_sha256(&path)).transpose()?;
+    let covers = match is_file && is_in_page(&path) {
+        true => "the capture inside, not the page around it",
+        false => "the whole file",
+    };
     match global.format {
         Format::Json => {
             let damage: Vec<_> = report
@@ -44,7 +54,8 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
                 .map(|damage| json!({ "part": damage.part, "why": damage.why, "range": damage.range }))
                 .collect();
             output::json(&json!({
-                "schema": 1, "capture": lookup::path_text(path.shown()), "checked": report.checked, "damage": damage,
+                "schema": 1, "capture": lookup::path_text(path.shown()), "checked": report.checked, "covers": covers,
+                "file_sha256": sha256, "damage": damage,
             }))?;
         }
         Format::Text => {
@@ -53,16 +64,17 @@ pub fn run(global: &Global, args: &VerifyArgs) -> anyhow::Result<()> {
                     .range
                     .map(|range| format!(" (covers {} to {})", range.start, range.end))
                     .unwrap_or_default();
-                output::line(&format!("damaged: {}: {}{when}", damage.part, damage.why))?;
+                output::wrapped(&format!("damaged: {}: {}{when}", damage.part, damage.why))?;
             }
             let checked = report::count(report.checked);
             if report.damage.is_empty() {
-                output::line(&format!(
-                    "{}: {checked} checks, all good",
-                    escape_path(path.shown())
-                ))?;
+                let path = escape_path(path.shown());
+                output::wrapped(&format!("{path}: {checked} checks of {covers}, all good"))?;
+            }
+            if let Some(sha256) = sha256 {
+                output::line(&format!("file, SHA-256  {sha256}"))?;
             }
         }
     }
-    Ok(CliError::unless_whole(path.shown(), report.damage.len())?)
+    Ok(CliError::unless_whole(path.shown(), damaged_rows(&report.damage))?)
 }

@@ -77,6 +77,9 @@ impl Color {
     }
 }
 
+/// Columns of text that is broken the same way everywhere, so that its bytes are the same.
+const REPORT_COLUMNS: usize = 80;
+
 /// Writes bytes to stdout unchanged: pages whose parts were escaped, and Parquet.
 ///
 /// # Errors
@@ -98,6 +101,15 @@ pub fn write(bytes: &[u8]) -> io::Result<()> {
 pub fn line(text: &str) -> io::Result<()> {
     let text = width::shown(&escape(text), width::columns(io::stdout()));
     write(format!("{text}\n").as_bytes())
+}
+
+/// As [`line`], broken as a report is wherever it goes.
+///
+/// # Errors
+///
+/// As [`write`].
+pub fn wrapped(text: &str) -> io::Result<()> {
+    write(format!("{}\n", width::shown(&escape(text), Some(REPORT_COLUMNS))).as_bytes())
 }
 
 /// Writes `value` to stdout as one line of JSON.
