@@ -98,6 +98,13 @@ fn is_often_slow(share: &Quantity, beside: &[Quantity]) -> bool {
 
 /// The track as one stretch, where it is at or above `limit` from first to last.
 pub fn beyond(track: &Track, limit: f64) -> Option<StandingOut> {
+    let one = throughout(track, limit, limit)?;
+    Some(StandingOut { times: SERIOUS * one.typical / limit, ..one })
+}
+
+/// The track as one stretch, where it is at or above `limit` from first to last, but for one value in [`ODD`]. It stands
+/// out as often as what is typical of it holds `baseline`.
+pub(super) fn throughout(track: &Track, limit: f64, baseline: f64) -> Option<StandingOut> {
     let points = &track.0;
     let far = track.values().filter(|value| *value >= limit).count();
     if points.len() < LEAST || points.len() - far > points.len() / ODD {
@@ -108,10 +115,10 @@ pub fn beyond(track: &Track, limit: f64) -> Option<StandingOut> {
         onset: points[0].since,
         first: points[0].at,
         end: None,
-        baseline: limit,
+        baseline,
         typical,
         peak: track.values().fold(typical, f64::max),
-        times: SERIOUS * typical / limit,
+        times: typical / baseline,
     })
 }
 
