@@ -31,8 +31,9 @@ const FAILING_PART: f64 = 0.1;
 /// How long is long for anything that a store or PD does once, in seconds. Official alerts call that critical of one in
 /// a hundred.
 const SLOW_S: f64 = 1.0;
-/// What part of all observations must be slow: the p99 is then above one second.
-const SLOW_PART: f64 = 0.01;
+/// What part of all observations must be slow: the p99.9, of which official alerts of TiKV's raftstore are, is then
+/// above one second.
+const SLOW_PART: f64 = 0.001;
 /// How many observations a second must be slow: three a minute, as many as failures that never were before.
 const SLOW_OFTEN: f64 = 0.05;
 
@@ -46,13 +47,20 @@ pub fn limit_of(quantity: &Quantity, sign: Sign, beside: &[Quantity]) -> Option<
     match (quantity.reading, sign) {
         (Reading::Level, Sign::Waiting) if is_never(quantity) => Some(0.5),
         (Reading::Level, Sign::Waiting) => most_waiting(metric),
-        (Reading::Rate, Sign::Failing) if !is_soft(quantity) && fails_often(quantity, beside) => {
-            Some(FAILS)
+        (Reading::Rate, Sign::Failing) if is_of_events(metric) && !is_soft(quantity) => {
+            fails_often(quantity, beside).then_some(FAILS)
         }
         (Reading::Mean, Sign::Slow) if is_of_seconds(metric) && !is_job(metric) => Some(SLOW_S),
         (Reading::SlowShare, Sign::Slow) if is_often_slow(quantity, beside) => Some(SLOW_PART),
         _ => None,
     }
+}
+
+/// Whether a counter counts events, and not bytes or time of a thread or a task whose name says that it looks after
+/// failures.
+fn is_of_events(metric: &str) -> bool {
+    let measures = metric.contains("bytes") || is_of_seconds(metric) || metric.contains("micro");
+    metric.ends_with("_count") || !measures
 }
 
 /// By the unit in the name.
@@ -164,6 +172,7 @@ mod tests {
         let fails = |metric| of(metric, Reading::Rate, Sign::Failing);
         assert_eq!(fails("tikv_critical_error_total"), Some(FAILS));
         assert_eq!(fails("tikv_scheduler_conflict_total"), None, "clients decide that");
+        assert_eq!(fails("tikv_fail_fast_io_bytes_total"), None, "bytes are no failures");
         let slow = |metric| of(metric, Reading::Mean, Sign::Slow);
         assert_eq!(slow("tikv_raftstore_append_log_duration_seconds"), Some(SLOW_S));
         assert_eq!(slow("tikv_engine_compaction_duration_seconds"), None, "it is a job");

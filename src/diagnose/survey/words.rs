@@ -113,7 +113,8 @@ pub const NOW: &[&str] =
     &["pending", "running", "backlog", "inflight", "outstanding", "gap", "lag", "debt", "oldest"];
 
 /// Words in names of jobs that take as long as there is to do, and of times that are meant to pass. How long a read
-/// of a coprocessor takes, or a lock is waited for, clients decide.
+/// of a coprocessor takes, or a lock is waited for, clients decide, and handling a stream of gRPC takes as long as it is
+/// open.
 pub const JOBS: &[&str] = &[
     "abnormal",
     "backup",
@@ -125,6 +126,7 @@ pub const JOBS: &[&str] = &[
     "download",
     "flush",
     "gc",
+    "handling",
     "import",
     "ingest",
     "init",
