@@ -41,6 +41,8 @@ pub fn departures(path: &Path) -> io::Result<Vec<String>> {
         let (length, expected) = (file.metadata()?.len(), pages * page_bytes);
         if length > expected {
             found.push(format!("{} bytes follow its end", length - expected));
+        } else if length < expected {
+            found.push(format!("{} bytes are missing at its end", expected - length));
         }
     }
     Ok(found)

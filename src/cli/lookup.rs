@@ -322,9 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::write(dir.path().join("tonight.capture"), b"").expect("the directory is writable");
         assert!(find_file(dir.path(), "tonight").is_ok());
-        for name in
-            ["tonight.capture", "tonight.capture.gz", "tonight.gz", "tonight.html", "x/tonight"]
-        {
+        for name in ["tonight.capture", "tonight.capture.gz", "tonight.html", "x/tonight"] {
             let found = find_file(dir.path(), name);
             let Err(CliError::FileNotFound { name: told, run }) = found else {
                 panic!("{name} is no file: {found:?}");
@@ -332,6 +330,8 @@ mod tests {
             assert_eq!(told, name);
             assert_eq!(run.as_ref().map(RunName::as_str), Some("tonight"));
         }
+        let found = find_file(dir.path(), "tonight.gz");
+        assert!(matches!(found, Err(CliError::FileNotFound { run: None, .. })));
         let found = find_file(Path::new("captures"), "x/../../etc/passwd-none");
         assert!(matches!(found, Err(CliError::FileNotFound { run: None, .. })));
         assert!(matches!(find_file(dir.path(), "a b"), Err(CliError::Usage(_))));
