@@ -290,48 +290,46 @@ fn flipped(name: &str, at: usize, to: &Path) {
 fn a_copy_of_a_damaged_capture_is_judged_as_the_damaged_one() {
     let dir = folder();
     let path = |name: &str| dir.path().join(name);
-    // Samples of a store, and all answers of PD.
-    for at in [200_000, 300_000] {
-        let damaged = path("damaged.capture");
-        flipped("chaos-02.capture", at, &damaged);
-        let (whole, begin) =
-            (said(&damaged, None), CaptureReader::open(&damaged).expect("it opens").window().start);
-        assert!(whole.contains("damaged true") && whole.contains(" 0.66 1 unchecked"), "{whole}");
-        let options = ["export", "damaged.capture", "--damaged", "--no-redact", "-o"];
-        for (from, file) in [(None, "e.gz"), (Some(begin + 180_000), "p.gz")] {
-            let from_text = from.map(|at| format!("--from={at}"));
-            let made = operator(
-                dir.path(),
-                &[&options[..], &[file], &Vec::from_iter(from_text.as_deref())].concat(),
-            );
-            assert!(made.status.success(), "{}", printed(&made));
-            assert_eq!(said(&path(file), None), said(&damaged, from), "{at} {file}");
-        }
-        let again = operator(dir.path(), &["export", "e.gz", "-o", "again.gz"]);
-        assert!(again.status.success(), "{}", printed(&again));
-        assert_eq!(said(&path("again.gz"), None), whole, "{at}");
-        // What a recording in segments copies into the next one.
-        let reader = CaptureReader::open(&damaged).expect("it opens");
-        let mut next = CaptureWriter::create(&path("next.capture"), reader.meta().clone())
-            .expect("it can be made");
-        copy_range(&reader, TimeRange::ALL, &mut next).expect("it can be copied");
-        next.finish().expect("it can be sealed");
-        assert_eq!(said(&path("next.capture"), None), whole, "{at}");
-        let copied = operator(dir.path(), &["copy", "damaged.capture", "copy.capture"]);
-        assert!(copied.status.success(), "{}", printed(&copied));
-        assert_eq!(said(&path("copy.capture"), None), whole, "{at}");
-        let compacted = operator(dir.path(), &["compact", "damaged.capture", "compact.capture"]);
-        assert_eq!(compacted.status.code(), Some(3), "{}", printed(&compacted));
-        let shown = operator(dir.path(), &["replay", "e.gz"]);
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(
-            shown.contains("Damaged, and left out") && shown.contains("confidence 0.66"),
-            "{shown}"
-        );
-        for file in ["e.gz", "p.gz", "again.gz", "next.capture", "copy.capture"] {
-            fs::remove_file(path(file)).expect("it was written");
-        }
-    }
+    let export = |more: &[&str], file: &str| {
+        let made = ["export", "damaged.capture", "--damaged", "--no-redact", "-o", file];
+        let made = operator(dir.path(), &[&made[..], more].concat());
+        assert!(made.status.success(), "{}", printed(&made));
+    };
+    let damaged = path("damaged.capture");
+    // All answers of PD.
+    flipped("chaos-02.capture", 300_000, &damaged);
+    export(&[], "pd.gz");
+    assert_eq!(said(&path("pd.gz"), None), said(&damaged, None));
+    // Samples of a store.
+    flipped("chaos-02.capture", 200_000, &damaged);
+    let reader = CaptureReader::open(&damaged).expect("it opens");
+    let whole = said(&damaged, None);
+    assert!(whole.contains("damaged true") && whole.contains(" 0.66 1 unchecked"), "{whole}");
+    let from = reader.window().start + 180_000;
+    export(&[&format!("--from={from}")], "p.gz");
+    assert_eq!(said(&path("p.gz"), None), said(&damaged, Some(from)));
+    export(&[], "e.gz");
+    assert_eq!(said(&path("e.gz"), None), whole);
+    let again = operator(dir.path(), &["export", "e.gz", "-o", "again.gz"]);
+    assert!(again.status.success(), "{}", printed(&again));
+    assert_eq!(said(&path("again.gz"), None), whole);
+    // What a recording in segments copies into the next one.
+    let mut next = CaptureWriter::create(&path("next.capture"), reader.meta().clone())
+        .expect("it can be made");
+    copy_range(&reader, TimeRange::ALL, &mut next).expect("it can be copied");
+    next.finish().expect("it can be sealed");
+    assert_eq!(said(&path("next.capture"), None), whole);
+    let copied = operator(dir.path(), &["copy", "damaged.capture", "copy.capture"]);
+    assert!(copied.status.success(), "{}", printed(&copied));
+    assert_eq!(said(&path("copy.capture"), None), whole);
+    let compacted = operator(dir.path(), &["compact", "damaged.capture", "compact.capture"]);
+    assert_eq!(compacted.status.code(), Some(3), "{}", printed(&compacted));
+    let shown = operator(dir.path(), &["replay", "e.gz"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(
+        shown.contains("Damaged, and left out") && shown.contains("confidence 0.66"),
+        "{shown}"
+    );
 }
 
 #[test]
