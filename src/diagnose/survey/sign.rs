@@ -55,6 +55,8 @@ const BOOKKEEPING: [&str; 2] = ["pd_scheduler_", "pd_schedule_"];
 pub fn sign_of(quantity: &Quantity) -> Option<Sign> {
     let metric = quantity.metric.as_str();
     let value = quantity.label.as_ref().map_or("", |(_, value)| value.as_str());
+    // What a thread is called says what it looks after, and nothing of what is counted of it.
+    let value = if has_word(metric, &["thread"]) { "" } else { value };
     let has = |words: &[&str]| has_word(metric, words) || has_word(value, words);
     match quantity.reading {
         Reading::Level if is_of_quota(metric) => Some(Sign::Quota),
@@ -297,6 +299,8 @@ mod tests {
         let slow = "etcd_server_slow_apply_total";
         assert_eq!(sign(slow, Reading::Rate, None), Some(Sign::Failing));
         assert_eq!(sign("tikv_raftstore_slow_trend", Reading::Level, None), None);
+        let thread = Some(("thread_name", "deadlock-detector"));
+        assert_eq!(sign("tikv_allocator_thread_allocation", Reading::Level, thread), None);
         let code = |code| Some(("grpc_code", code));
         let handled = "grpc_server_handled_total";
         assert_eq!(sign(handled, Reading::Rate, code("DeadlineExceeded")), Some(Sign::Failing));

@@ -148,6 +148,8 @@ impl Group<'_> {
             }
             // A share of few observations is what chance makes of it.
             Sign::Slow if first.quantity.reading == Reading::SlowShare => self.beyond(),
+            // One member of PD leads and has all that there is.
+            Sign::Amount if self.component == Component::Pd => Vec::new(),
             Sign::Amount => {
                 let found = self.rises(Course::Rises, |one| standing_out(&one.track, floor));
                 let alone = |one: &Unusual| one.scope == Scope::One && one.elsewhere.is_some();
