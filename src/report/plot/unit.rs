@@ -49,8 +49,7 @@ impl Unit {
             }
             (PlotHow::Rate, true, _) => Self::Occupied,
             (PlotHow::Rate, _, true) => Self::BytesPerSecond,
-            (PlotHow::Rate | PlotHow::Slow, ..) => Self::PerSecond,
-            (PlotHow::SlowShare, ..) => Self::Plain,
+            (PlotHow::Rate, ..) => Self::PerSecond,
             (_, true, _) => Self::Seconds,
             (_, _, true) => Self::Bytes,
             _ => Self::Plain,

@@ -7,7 +7,6 @@ mod clients;
 mod cluster;
 mod consequences;
 mod derived;
-mod from_first;
 mod hosts;
 mod incidents;
 mod look_alikes;
