@@ -374,7 +374,7 @@ fn a_capture_with_a_log_attached_is_exported() {
 }
 
 #[test]
-fn a_file_name_opens_that_file_and_the_export_is_called_as_the_run_is_here() {
+fn a_file_name_opens_that_file_and_only_an_unredacted_export_is_called_as_it_is_here() {
     let dir = folder();
     fs::copy(bundled("pd/pd-01.capture"), dir.path().join("tonight.capture")).expect("it is there");
     for command in ["show", "import", "replay"] {
@@ -385,8 +385,11 @@ fn a_file_name_opens_that_file_and_the_export_is_called_as_the_run_is_here() {
     }
     let made = operator(dir.path(), &["export", "tonight"]);
     assert!(made.status.success(), "{}", printed(&made));
-    assert!(dir.path().join("tonight.capture.gz").is_file(), "{}", printed(&made));
+    assert!(!printed(&made).contains("tonight"), "a name may say whose run it is");
     assert!(!printed(&made).contains("warning: nothing is redacted"));
+    let made = operator(dir.path(), &["export", "tonight", "--no-redact"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    assert!(dir.path().join("tonight.capture.gz").is_file(), "{}", printed(&made));
 }
 
 #[test]

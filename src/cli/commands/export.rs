@@ -63,7 +63,7 @@ pub struct ExportArgs {
     #[arg(value_name = "RUN")]
     run: OsString,
     /// The file to write, which must not exist; `-` for stdout. Without it, RUN.capture.gz or RUN.html in the
-    /// current directory, called as the capture is here
+    /// current directory, where RUN is the name that the run has in the file: a name of yours is a pseudonym there
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write a page for browsers, with the report and the capture inside
@@ -128,7 +128,8 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     let path = match &args.output {
         Some(path) if path == Path::new(STDOUT) => scratch.path().join("stdout"),
         Some(path) => path.clone(),
-        None => file_for(&from, args.html),
+        None if args.no_redact => file_for(&from, args.html),
+        None => PathBuf::new(),
     };
     let to = match path.as_os_str().is_empty() {
         true => Destination::Folder(&path),
@@ -164,8 +165,8 @@ pub fn run(global: &Global, args: &ExportArgs) -> anyhow::Result<()> {
     print(global, &exported)
 }
 
-/// Where the file goes that has no other name: into the current directory, called as the capture's file is. Empty
-/// where that came on stdin.
+/// Where an unredacted file goes that has no other name: into the current directory, called as the capture's file is.
+/// Empty where that came on stdin.
 fn file_for(from: &lookup::Found, html: bool) -> PathBuf {
     let suffix = if html { PAGE_SUFFIX } else { ".capture.gz" };
     match from.shown() == Path::new(STDOUT) {
