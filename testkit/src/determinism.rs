@@ -114,7 +114,10 @@ fn replay_one(operator: &Path, capture: &Path, times: u32, random: &mut Rng) -> 
     let mut path = capture.to_owned();
     for number in 0..times {
         if number % REPLAYS_PER_ORDER == 0 {
-            path = scratch.path().join(format!("{number}.capture"));
+            // What is printed names the file.
+            let folder = scratch.path().join(number.to_string());
+            std::fs::create_dir(&folder)?;
+            path = folder.join(capture.file_name().context("a capture is a file")?);
             source.write(&path, random).context("cannot write it in another order")?;
             tally.orders += 1;
         }
@@ -146,8 +149,11 @@ fn replay_one(operator: &Path, capture: &Path, times: u32, random: &mut Rng) -> 
     Ok(tally)
 }
 
-/// Replays in a process of its own. Digest of its exit code and of all that it printed.
+/// Replays in a process of its own, in the capture's folder. Digest of its exit code and of all that it printed.
 fn digest(operator: &Path, capture: &Path, setting: &Setting) -> Result<String> {
+    let operator = &std::path::absolute(operator)?;
+    let (folder, name) =
+        capture.parent().zip(capture.file_name()).context("a capture is a file")?;
     let mut command = match setting.pinned {
         true => {
             let mut command = Command::new("taskset");
@@ -156,7 +162,7 @@ fn digest(operator: &Path, capture: &Path, setting: &Setting) -> Result<String> 
         }
         false => Command::new(operator),
     };
-    command.args(["--format", setting.format, "replay"]).arg(capture);
+    command.args(["--format", setting.format, "replay"]).arg(name).current_dir(folder);
     if setting.verify {
         command.arg("--verify");
     }

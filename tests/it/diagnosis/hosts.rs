@@ -53,7 +53,7 @@ const TOLD: [(&str, &str, &str); 10] = [
     ),
     ("machine-rebooted", "its machine started anew", "its machine started anew at "),
     ("machine-unreachable", "cut off from PD and from its peers", "its host does not answer: "),
-    ("machine-disk-slow", "the store's disk is slow", "its machine's disk takes 4"),
+    ("machine-disk-slow", "the store's disk was slow", "its machine's disk takes 4"),
     (
         "machine-read-only",
         "a file system of its machine became read-only",
