@@ -1,7 +1,8 @@
 //! Formats are promises: a capture that a released build wrote gives the same answers for ever.
 //!
 //! `data/format-1` holds a capture as build 41a79ac wrote it (sealed blocks, a journal, gaps, marks, a
-//! sealed truth) and what that build answered. Neither is ever made anew. The words of the timeline are what a
+//! sealed truth) and what that build answered. Neither is ever made anew; of one command the end is a millisecond
+//! earlier, since `--to` has come to include its instant. The words of the timeline are what a
 //! build makes of a capture, not what the capture says: they may become better.
 
 use std::process::Command;
