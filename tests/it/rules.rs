@@ -181,7 +181,7 @@ fn a_replay_includes_its_last_instant_and_tells_what_is_pending_there() {
         (&["--to", "16:32"][..], 10, "first fired: TargetDown"),
         (&["--at", "16:32"], 10, "first fired: TargetDown"),
         (&["--at", "2026-11-24 16:32"], 10, "first fired: TargetDown"),
-        (&["--to", "16:31:59"], 0, "pending since 16:31:00"),
+        (&["--to", "16:31:59"], 0, "16:31:00, 59s so far"),
         (&["--at", "16:50"], 2, "was not recorded"),
         (&["--near=TargetDwn"], 2, "did you mean TargetDown"),
     ] {
