@@ -16,4 +16,6 @@ if [ ${#packages[@]} -gt 0 ]; then
   $sudo apt-get update
   $sudo apt-get install -y --no-install-recommends "${packages[@]}"
 fi
+# Many tests wait for servers that they start, so twice as many run at once as there are processors.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}"
 cargo test --locked -- --include-ignored
