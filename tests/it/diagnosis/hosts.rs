@@ -59,13 +59,13 @@ const TOLD: [(&str, &str, &str); 10] = [
         "a file system of its machine became read-only",
         "the file system at /data became read-only",
     ),
-    ("machine-clock-off", "disagrees with the others'", "its machine's clock is off by 1.7 s"),
+    ("machine-clock-off", "with the others'", "its machine's clock is off by 1.7 s"),
     (
         "pod-throttled",
-        "the CPU that it asks for",
+        "the CPU that it asked for",
         " of the CPU periods of its container are throttled, ",
     ),
-    ("probes-slow", "slow or lose packets", "a probe of it takes 41"),
+    ("probes-slow", "slow or lost packets", "a probe of it takes 41"),
 ];
 
 #[test]
