@@ -127,7 +127,9 @@ pub fn attach_unless_stopped(
     tell: &dyn Fn(&str),
 ) -> anyhow::Result<Attachment> {
     block_on(async {
-        let stop = clock::stop_on_signals()?;
+        // Where only files are read, a signal ends the command as it ends any other.
+        let (_nobody, never) = watch::channel(Stop::No);
+        let stop = if args.search { clock::stop_on_signals()? } else { never };
         attach(path, args, Questions { http, stop: (Stop::AfterTick, &stop), tell }).await
     })
 }
