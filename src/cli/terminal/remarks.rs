@@ -9,9 +9,11 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{PoisonError, RwLock};
 
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::terminal::output::Color;
 use crate::cli::terminal::width;
@@ -57,15 +59,16 @@ pub fn to_stderr(bytes: &[u8]) {
 /// Starts the log on stderr, with the filter `level` or, where it is set, that of the environment variable
 /// OPERATOR_LOG.
 pub fn start_log(level: &str, color: Color) {
-    let filter = EnvFilter::try_from_env("OPERATOR_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    // A second subscriber in one process, as in a test, changes nothing.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("OPERATOR_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter =
+        wanted.unwrap_or_else(|| level.parse().expect("the program's own filters are valid"));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(color.enabled(io::stderr().is_terminal()))
         .with_target(false)
         .fmt_fields(debug_fn(write_field).delimited(" "))
-        .with_writer(|| Unfailing)
-        .try_init();
+        .with_writer(|| Unfailing);
+    // A second subscriber in one process, as in a test, changes nothing.
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
 /// Writes the message of an event without a name, and its other fields with their names.
