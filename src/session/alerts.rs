@@ -7,7 +7,7 @@ use crate::diagnose::FiredAlert;
 use crate::model::{LabelMatcher, TimeRange, Timestamp};
 use crate::nodes::Nodes;
 use crate::promql::{Dialect, Engine, EngineOptions, SeriesSet, Storage, StorageError};
-use crate::rules::{self, AlertHistory, External, RuleReport, Settings};
+use crate::rules::{self, AlertHistory, External, RuleFile, RuleReport, Settings};
 use crate::session::CaptureStorage;
 
 /// The longest window in which alerts are evaluated, in milliseconds: two hours. What a rule costs grows with the
@@ -16,6 +16,10 @@ const LONGEST_MS: i64 = 2 * 3_600_000;
 
 /// The interval of groups that state none, in milliseconds: Prometheus's default is a minute.
 const INTERVAL_MS: i64 = 60_000;
+
+/// The critical rules that are bundled. They are kept, since reading them takes longer than evaluating them over a
+/// short run, and `watch` judges at every tick.
+static CRITICAL: LazyLock<Vec<RuleFile>> = LazyLock::new(|| rules::critical(rules::bundled()));
 
 /// Critical alerts of the bundled rules in a judged window.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,9 +50,8 @@ pub(super) fn critical_alerts(
         let why = "the window is longer than two hours; `operator rules replay` evaluates any";
         return Ok(CriticalAlerts::not_evaluated(why.to_owned()));
     }
-    let files = rules::critical(rules::bundled());
     let storage = CaptureStorage::new(reader);
-    storage.announce(rules::metrics_read(&files));
+    storage.announce(rules::metrics_read(&CRITICAL));
     let engine = engine(storage.dialect());
     let own = OfCluster { storage: &storage, nodes };
     let settings = Settings {
@@ -59,7 +62,7 @@ pub(super) fn critical_alerts(
         external: External::default(),
         near: rules::Near::None,
     };
-    let report = match rules::replay(&files, &own, engine, &settings) {
+    let report = match rules::replay(&CRITICAL, &own, engine, &settings) {
         Ok(report) => report,
         Err(error) => match error.downcast::<CaptureError>() {
             Ok(error) => return Err(*error),
