@@ -1,10 +1,15 @@
 //! Maps items on several threads. The result does not depend on the number of threads.
 
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Cells per thread that make a thread worthwhile.
 const WORTH_A_THREAD: usize = 1 << 16;
+
+/// Asked once, since the system has to read files of its control groups for it.
+static AVAILABLE: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
 
 /// Maps items in their order, on several threads if `cells`, the total work, is large enough. Each thread has
 /// a `W` to work in, which no result may depend on.
@@ -13,8 +18,7 @@ pub fn map<T: Sync, R: Send, W: Default>(
     cells: usize,
     f: impl Fn(&mut W, &T) -> R + Sync,
 ) -> Vec<R> {
-    let available = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = available.min(cells / WORTH_A_THREAD).min(items.len());
+    let threads = (*AVAILABLE).min(cells / WORTH_A_THREAD).min(items.len());
     if threads < 2 {
         let mut room = W::default();
         return items.iter().map(|item| f(&mut room, item)).collect();
