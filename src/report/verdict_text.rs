@@ -180,9 +180,10 @@ fn pieces(verdict: &Verdict) -> Vec<Piece> {
     let piece = |weight, indent, text, ink| Piece { weight, indent, text, ink };
     let mut pieces =
         vec![piece(Weight::Claim, 0, format!("{word}  {}", without_outcome(verdict)), ink)];
-    for (number, cause) in verdict.causes.iter().enumerate() {
-        // The first line of the summary says where the first one is.
-        let place = if number == 0 { String::new() } else { format!(", {}", cause.target.name) };
+    // Of a single cause, the first line says where it is.
+    let is_single = verdict.causes.len() == 1;
+    for cause in &verdict.causes {
+        let place = if is_single { String::new() } else { format!(", {}", cause.target.name) };
         let text = format!("{}{place}  {}", cause.mode, place_and_time(cause));
         pieces.push(piece(Weight::Claim, 2, text, Ink::Bold));
         for (number, text) in reasons(cause).into_iter().enumerate() {

@@ -442,6 +442,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_several_nodes_is_summed_up_once() {
+        let in_all_rooms = Mode {
+            judge: |observed| {
+                let stores = observed.evidence.nodes.stores.iter().map(Target::store);
+                stores.map(|target| Claim::new(target, at(240), 15_000, 0.97)).collect()
+            },
+            ..FLOODED_ROOM
+        };
+        let verdict = judge_beside_the_catalogue(in_all_rooms);
+        let flooded = verdict.causes.iter().filter(|one| one.mode == "flooded_room");
+        let names: Vec<&str> = flooded.map(|one| one.target.name.as_str()).collect();
+        assert!(names.len() > 1, "{names:?}");
+        let expected = format!("{}: the machine room is under water", names.join(", "));
+        assert!(verdict.summary.starts_with(&expected), "{}", verdict.summary);
+    }
+
+    #[test]
     fn a_new_mode_takes_its_place_among_the_others_by_its_properties() {
         let consequence = Mode { depth: Depth::Consequence, ..FLOODED_ROOM };
         let late = Mode {

@@ -11,6 +11,23 @@ fn of_day(at: Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
 }
 
+/// The nodes that a summary names, at most.
+const NAMES: usize = 6;
+
+/// Where the first of some causes or changes is and what it is, with all nodes of which the same is said; and how many
+/// others there are.
+fn leading(causes: &[Cause], first: &Cause) -> (String, usize) {
+    let is_alike = |one: &&Cause| one.mode == first.mode && one.says == first.says;
+    let alike: Vec<&str> =
+        causes.iter().filter(is_alike).map(|one| one.target.name.as_str()).collect();
+    let place = match alike.len() {
+        0 | 1 => first.target.text(),
+        2..=NAMES => alike.join(", "),
+        many => format!("{} and {} more", alike[..NAMES].join(", "), many - NAMES),
+    };
+    (format!("{place}: {}", first.says), causes.len() - alike.len())
+}
+
 /// The verdict in one sentence: its first cause or change, and how many more there are. `unknown` says why nothing can
 /// be told, where nothing can.
 pub fn summary(
@@ -27,7 +44,8 @@ pub fn summary(
     };
     match (outcome, causes.first(), changes.first()) {
         (Outcome::Fault, Some(cause), _) => {
-            format!("{}: {}{}", cause.target.text(), cause.says, also(causes.len() - 1, "cause"))
+            let (leading, others) = leading(causes, cause);
+            format!("{leading}{}", also(others, "cause"))
         }
         (Outcome::CannotTell, _, _) if !silent.is_empty() => {
             let have = if silent.len() == 1 { "has" } else { "have" };
@@ -37,12 +55,8 @@ pub fn summary(
         }
         (Outcome::CannotTell, _, _) => format!("cannot tell: {unknown}"),
         (_, _, Some(change)) => {
-            let others = also(changes.len() - 1, "change");
-            format!(
-                "no fault; planned or harmless: {}: {}{others}",
-                change.target.text(),
-                change.says
-            )
+            let (leading, others) = leading(changes, change);
+            format!("no fault; planned or harmless: {leading}{}", also(others, "change"))
         }
         _ => {
             let normal = "no fault: nothing departs from what was normal before";
