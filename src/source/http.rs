@@ -179,37 +179,13 @@ impl Http {
     fn with(options: &HttpOptions, builder: ClientBuilder) -> Result<Self, SourceError> {
         // The provider is the process's; a second installation fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = builder
+        let builder = builder
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .redirect(same_origin_redirects())
             .user_agent(concat!("operator/", env!("CARGO_PKG_VERSION")))
             .default_headers(default_headers(options)?);
-        if let Some(path) = &options.ca_file {
-            let pem = read_file(path)?;
-            let authorities = Certificate::from_pem_bundle(&pem)
-                .map_err(|error| unusable(path, "certificate authorities", &error))?;
-            if authorities.is_empty() {
-                return Err(SourceError::Options(format!("{} has no certificate", path.display())));
-            }
-            builder = builder.tls_certs_only(authorities);
-        }
-        match (&options.cert_file, &options.key_file) {
-            (Some(cert), Some(key)) => {
-                let mut pem = read_file(cert)?;
-                pem.push(b'\n');
-                pem.extend(read_file(key)?);
-                let identity = Identity::from_pem(&pem)
-                    .map_err(|error| unusable(cert, "a client certificate", &error))?;
-                builder = builder.identity(identity);
-            }
-            (None, None) => {}
-            _ => {
-                let why = "a client certificate needs both a certificate file and a key file";
-                return Err(SourceError::Options(why.to_owned()));
-            }
-        }
-        let client = builder
+        let client = with_certificates(builder, options)?
             .build()
             .map_err(|error| SourceError::Options(format!("cannot set up TLS: {}", why(&error))))?;
         Ok(Self { client, redactor: Arc::new(Redactor::of_options(options)) })
@@ -509,6 +485,38 @@ fn sensitive(name: &str, text: &str) -> Result<HeaderValue, SourceError> {
         .map_err(|_| SourceError::Options(format!("the value of header {name} cannot be sent")))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The builder with the authorities that are trusted and the certificate that is shown, from their files.
+fn with_certificates(
+    mut builder: ClientBuilder,
+    options: &HttpOptions,
+) -> Result<ClientBuilder, SourceError> {
+    if let Some(path) = &options.ca_file {
+        let pem = read_file(path)?;
+        let authorities = Certificate::from_pem_bundle(&pem)
+            .map_err(|error| unusable(path, "certificate authorities", &error))?;
+        if authorities.is_empty() {
+            return Err(SourceError::Options(format!("{} has no certificate", path.display())));
+        }
+        builder = builder.tls_certs_only(authorities);
+    }
+    match (&options.cert_file, &options.key_file) {
+        (Some(cert), Some(key)) => {
+            let mut pem = read_file(cert)?;
+            pem.push(b'\n');
+            pem.extend(read_file(key)?);
+            let identity = Identity::from_pem(&pem)
+                .map_err(|error| unusable(cert, "a client certificate", &error))?;
+            builder = builder.identity(identity);
+        }
+        (None, None) => {}
+        _ => {
+            let why = "a client certificate needs both a certificate file and a key file";
+            return Err(SourceError::Options(why.to_owned()));
+        }
+    }
+    Ok(builder)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
