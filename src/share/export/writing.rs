@@ -1,5 +1,6 @@
 //! Writes the exported capture: what is picked, with pseudonyms, in as much detail as the limit allows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::digests::verdict_digest;
@@ -101,18 +102,8 @@ impl Source<'_> {
         let events = self.options.events;
         let mut rewrite =
             Rewriting { walk, selection: Selection::new(detail), events, altered: None };
-        let recorded = self.reader.meta();
-        let (mut meta, lost) = match &mut rewrite.walk {
-            Some(walk) => {
-                let lost = self.lost.clone().map(|Lost { loss, unreadable }| Lost {
-                    loss: walk.loss(loss),
-                    unreadable: walk.unreadable(unreadable),
-                });
-                (walk.meta(recorded), lost)
-            }
-            None => (recorded.clone(), self.lost.clone()),
-        };
-        let before = recorded.export.clone().unwrap_or_default();
+        let (mut meta, lost) = self.replaced_meta(rewrite.walk.as_mut());
+        let before = self.reader.meta().export.clone().unwrap_or_default();
         // The verdict on the export knows of what is lost.
         let (lost, unreadable) = match lost {
             Some(Lost { loss, unreadable }) => (Some(loss), Some(unreadable)),
@@ -134,17 +125,11 @@ impl Source<'_> {
             rewrite_truths(self.from, &mut rewrite, &loose)?;
         }
         let verdict = Session::open(&loose)?.verdict()?;
-        let mut replaced = before.replaced;
-        for (kind, count) in self.mapping.into_iter().flat_map(Mapping::counts) {
-            // What was redacted before is still replaced in what is handed on.
-            let known = replaced.entry(kind.clone()).or_default();
-            *known = (*known).max(*count);
-        }
         let export = Export {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             verdict: verdict.summary.clone(),
             verdict_digest: verdict_digest(&verdict),
-            replaced,
+            replaced: self.counts_with(before.replaced),
             left_out: before.left_out.into_iter().chain(left_out.iter().cloned()).collect(),
             lost,
             unreadable,
@@ -155,6 +140,32 @@ impl Source<'_> {
         compact_as(&loose, compact, FileMode::default())?;
         std::fs::remove_file(&loose).map_err(ShareError::io(&loose))?;
         Ok(verdict)
+    }
+
+    /// The metadata that was recorded and what is lost, with what the walk replaces in both.
+    fn replaced_meta(&self, walk: Option<&mut Walk<impl Content>>) -> (RunMeta, Option<Lost>) {
+        let recorded = self.reader.meta();
+        match walk {
+            Some(walk) => {
+                let lost = self.lost.clone().map(|Lost { loss, unreadable }| Lost {
+                    loss: walk.loss(loss),
+                    unreadable: walk.unreadable(unreadable),
+                });
+                (walk.meta(recorded), lost)
+            }
+            None => (recorded.clone(), self.lost.clone()),
+        }
+    }
+
+    /// How many originals of each kind are replaced, where so many were `before`.
+    fn counts_with(&self, before: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let mut replaced = before;
+        for (kind, count) in self.mapping.into_iter().flat_map(Mapping::counts) {
+            // What was redacted before is still replaced in what is handed on.
+            let known = replaced.entry(kind.clone()).or_default();
+            *known = (*known).max(*count);
+        }
+        replaced
     }
 }
 
