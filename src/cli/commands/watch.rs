@@ -33,8 +33,7 @@ use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape, escape_path,
-    parse_duration_ms,
+    LogEvent, RunName, SettingsEvent, TimeRange, Timestamp, escape, escape_path, parse_duration_ms,
 };
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, NodeAnswer, RecentWindow, ResumePolicy, Retention,
@@ -272,11 +271,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
-        scraped_by: if plan.sources.scrapes_alone() {
-            ScrapedBy::Recorder
-        } else {
-            ScrapedBy::Prometheus
-        },
+        scraped_by: plan.sources.scraped_by(),
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,
