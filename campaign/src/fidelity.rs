@@ -10,30 +10,30 @@ use operator::source::{
     HttpOptions, PrometheusClient, ReadMode, Selector, SeriesSink, SourceError,
 };
 
+use super::comparison::{self, Column, headings, numbers};
 use testkit::prometheus::remote_read::{self, Comparison};
 use testkit::prometheus::server::{self, Prometheus};
 
 const MODES: [ReadMode; 3] =
     [ReadMode::RemoteReadChunks, ReadMode::RemoteReadSamples, ReadMode::Query];
 
+const COLUMNS: [Column; 11] = [
+    comparison::SERIES,
+    comparison::SAMPLES,
+    comparison::MISSING,
+    comparison::EXTRA,
+    comparison::DIFFER,
+    comparison::STALE,
+    comparison::STALE_MISSING,
+    comparison::STALE_EXTRA,
+    comparison::NAN,
+    comparison::NEGATIVE_ZERO,
+    comparison::SPEED,
+];
+
 /// Records every run in every mode, and prints a line for each.
 pub async fn run(runs: &[PathBuf]) -> Result<()> {
-    println!(
-        "{:<8} {:<20} {:>8} {:>9} {:>7} {:>5} {:>6} {:>6} {:>7} {:>7} {:>6} {:>4} {:>5}",
-        "run",
-        "copied by",
-        "series",
-        "samples",
-        "missing",
-        "extra",
-        "differ",
-        "stale",
-        "stale -",
-        "stale +",
-        "NaN",
-        "-0",
-        "M/s"
-    );
+    println!("{:<8} {:<20}{}", "run", "copied by", headings(&COLUMNS));
     let mut sound = true;
     let mut inferred = Comparison::default();
     for run in runs {
@@ -45,7 +45,8 @@ pub async fn run(runs: &[PathBuf]) -> Result<()> {
             let path = scratch.path().join(format!("{}.capture", mode.name()));
             let took = record(&server.url, mode, window, &path).await?;
             let found = remote_read::compare(&truth, &CaptureReader::open(&path)?)?;
-            line(run, mode, &found, took);
+            let numbers = numbers(&COLUMNS, &found, took);
+            println!("{:<8} {:<20}{numbers}", super::name_of(run), mode.name());
             sound &= is_sound(mode, &found);
             if mode == ReadMode::Query {
                 inferred.stale += found.stale;
@@ -83,25 +84,6 @@ pub fn is_sound(mode: ReadMode, found: &Comparison) -> bool {
         differ -= found.nan_payload;
     }
     missing + extra + differ == 0
-}
-
-fn line(run: &Path, mode: ReadMode, found: &Comparison, took: Duration) {
-    println!(
-        "{:<8} {:<20} {:>8} {:>9} {:>7} {:>5} {:>6} {:>6} {:>7} {:>7} {:>6} {:>4} {:>5.2}",
-        super::name_of(run),
-        mode.name(),
-        found.series,
-        found.samples,
-        found.missing,
-        found.extra,
-        found.differ,
-        found.stale,
-        found.stale_missing,
-        found.stale_extra,
-        found.nan_payload,
-        found.negative_zero,
-        found.samples as f64 / 1e6 / took.as_secs_f64(),
-    );
 }
 
 /// Pushes what arrives into a batch.

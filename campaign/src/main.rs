@@ -7,6 +7,7 @@
 mod arguments;
 mod build;
 mod clients;
+mod comparison;
 mod cost;
 mod day;
 mod enlarged;

@@ -3,38 +3,36 @@
 //! Every server holds the same samples: Prometheus those of a run, the others what it returns.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use operator::capture::CaptureReader;
 use operator::model::{Labels, Sample, Series, TimeRange, Timestamp};
 use operator::source::{HttpOptions, PrometheusClient, ReadMode};
 
+use super::comparison::{self, Column, headings, numbers};
 use super::victoria::Victoria;
 use super::{fidelity, name_of};
 use testkit::prometheus::remote_read::{self, Comparison, Everything};
 use testkit::prometheus::server::{self, Prometheus};
 
+const COLUMNS: [Column; 12] = [
+    comparison::SERIES,
+    comparison::SAMPLES,
+    comparison::MISSING,
+    comparison::EXTRA,
+    comparison::DIFFER,
+    comparison::ROUNDED,
+    comparison::FURTHEST,
+    comparison::STALE,
+    comparison::STALE_MISSING,
+    comparison::STALE_EXTRA,
+    comparison::TOOK,
+    comparison::SPEED,
+];
+
 /// Records every run from every server, and prints a line for each.
 pub async fn run(runs: &[PathBuf]) -> Result<()> {
-    println!(
-        "{:<8} {:<18} {:<20} {:>7} {:>9} {:>7} {:>5} {:>7} {:>7} {:>8} {:>6} {:>7} {:>7} {:>6} {:>5}",
-        "run",
-        "server",
-        "read by",
-        "series",
-        "samples",
-        "missing",
-        "extra",
-        "differ",
-        "rounded",
-        "furthest",
-        "stale",
-        "stale -",
-        "stale +",
-        "s",
-        "M/s"
-    );
+    println!("{:<8} {:<18} {:<20}{}", "run", "server", "read by", headings(&COLUMNS));
     let mut unsound = 0;
     for run in runs {
         unsound += measure(run).await?;
@@ -82,29 +80,10 @@ impl Measured<'_> {
         let path = self.scratch.join(format!("{}.capture", server.replace(' ', "-")));
         let took = fidelity::record(url, mode, self.window, &path).await?;
         let found = remote_read::compare(truth, &CaptureReader::open(&path)?)?;
-        self.line(server, mode, &found, took);
+        let (run, numbers) = (name_of(self.run), numbers(&COLUMNS, &found, took));
+        println!("{run:<8} {server:<18} {:<20}{numbers}", mode.name());
         self.unsound += usize::from(!is_sound(mode, &found));
         Ok(())
-    }
-
-    fn line(&self, server: &str, mode: ReadMode, found: &Comparison, took: Duration) {
-        println!(
-            "{:<8} {server:<18} {:<20} {:>7} {:>9} {:>7} {:>5} {:>7} {:>7} {:>8.1e} {:>6} {:>7} {:>7} {:>6.2} {:>5.2}",
-            name_of(self.run),
-            mode.name(),
-            found.series,
-            found.samples,
-            found.missing,
-            found.extra,
-            found.differ,
-            found.rounded,
-            found.furthest,
-            found.stale,
-            found.stale_missing,
-            found.stale_extra,
-            took.as_secs_f64(),
-            found.samples as f64 / 1e6 / took.as_secs_f64(),
-        );
     }
 }
 

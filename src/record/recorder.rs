@@ -24,6 +24,7 @@ use super::settings::{self, SettingsReading};
 use super::state::{RecordingState, millis};
 use crate::capture::{CaptureError, CaptureWriter, Tick};
 use crate::model::{Labels, Timestamp};
+use crate::pd::Member;
 use crate::source::StoreClient;
 
 /// PD's answers wait at most this long for a running copy, then they are committed without it.
@@ -181,22 +182,9 @@ pub async fn run(
     state.begin()?;
 
     let members = pd.as_ref().map(|pd| pd.members().to_vec()).unwrap_or_default();
-    let scrapes = match scraper {
-        Some(scraper) => {
-            let targets = state.expect_scrapes(&members, scraper.role.clone());
-            scraping::start(scraper, clocks, targets)?
-        }
-        None => mpsc::channel(1).1,
-    };
-    let settings = match settings {
-        Some(client) => settings::start(client, clocks, state.expect_settings()?)?,
-        None => mpsc::unbounded_channel().1,
-    };
-    let (sender, pd_updates) = mpsc::unbounded_channel();
-    if let Some(pd) = pd {
-        state.expect_members(&pd, millis(recording.pd_interval));
-        pd_sampling::start(pd, recording.pd_interval, clocks, sender)?;
-    }
+    let scrapes = start_scraping(scraper, &members, clocks, &mut state)?;
+    let settings = start_settings(settings, clocks, &mut state)?;
+    let pd_updates = start_sampling(pd, recording.pd_interval, clocks, &mut state)?;
     let mut recorder = Recorder {
         state,
         clocks,
@@ -221,6 +209,43 @@ pub async fn run(
     let open_tick = open_tick.into_inner().expect("nobody panics while holding the open tick");
     open_tick.writer.finish()?;
     Ok(ending)
+}
+
+/// Starts to scrape what PD lists. Nothing ever comes where nothing is scraped.
+fn start_scraping(
+    scraper: Option<Scraper>,
+    members: &[Member],
+    clocks: Clocks,
+    state: &mut RecordingState<'_>,
+) -> Result<mpsc::Receiver<Scrape>, RecordError> {
+    let Some(scraper) = scraper else { return Ok(mpsc::channel(1).1) };
+    let targets = state.expect_scrapes(members, scraper.role.clone());
+    scraping::start(scraper, clocks, targets)
+}
+
+/// Starts to read the settings of stores. Nothing ever comes where they are not read.
+fn start_settings(
+    client: Option<StoreClient>,
+    clocks: Clocks,
+    state: &mut RecordingState<'_>,
+) -> Result<mpsc::UnboundedReceiver<SettingsReading>, RecordError> {
+    let Some(client) = client else { return Ok(mpsc::unbounded_channel().1) };
+    settings::start(client, clocks, state.expect_settings()?)
+}
+
+/// Starts to ask the PD members. Nothing ever comes where no PD is recorded.
+fn start_sampling(
+    pd: Option<PdSampler>,
+    every: Duration,
+    clocks: Clocks,
+    state: &mut RecordingState<'_>,
+) -> Result<mpsc::UnboundedReceiver<PdUpdate>, RecordError> {
+    let (sender, updates) = mpsc::unbounded_channel();
+    if let Some(pd) = pd {
+        state.expect_members(&pd, millis(every));
+        pd_sampling::start(pd, every, clocks, sender)?;
+    }
+    Ok(updates)
 }
 
 /// Whether the last requests of a recording were waited for.

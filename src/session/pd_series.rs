@@ -4,113 +4,24 @@
 //! request fails, where a later answer does not have it any more, and where answers stay away:
 //! what was not observed is never zero.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod elements;
+mod metrics;
+mod validity;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use elements::{element, of_member, of_store};
+use validity::lay;
+
 use crate::capture::CaptureError;
-use crate::model::{Labels, PdAnswer, PdOutcome, Sample, Series, Store, Timestamp, stale_marker};
+use crate::model::{Labels, PdAnswer, PdOutcome, Sample, Series, Timestamp};
 use crate::pd::{Endpoint, PdDocument, Topology, short_path};
 use crate::promql::MemoryStorage;
 use crate::session::pd_bodies::PdSource;
 use crate::timeline::Evaluation;
 
-/// A metric made of PD's answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PdMetric {
-    /// The metric's name.
-    pub name: &'static str,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it says, and its unit.
-    pub help: &'static str,
-}
-
-const fn metric(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> PdMetric {
-    PdMetric { name, labels, help }
-}
-
-const STORE: &[&str] = &["store", "address"];
-const STORE_STATE: &[&str] = &["store", "address", "state"];
-
-/// All metrics made of PD's answers, in the order of their documentation.
-pub const PD_METRICS: [PdMetric; 25] = [
-    metric("operator_pd_leader", &["member"], "1 for the member that leads PD"),
-    metric("operator_pd_etcd_leader", &["member"], "1 for the member that leads etcd"),
-    metric("operator_pd_member", &["member"], "1 for each member that PD lists"),
-    metric(
-        "operator_pd_member_answering",
-        &["member"],
-        "1 where the member answered the last request, whatever the status, 0 where it did not",
-    ),
-    metric(
-        "operator_pd_member_health",
-        &["member", "by"],
-        "1 where the member `by` reaches `member`, 0 where it does not",
-    ),
-    metric(
-        "operator_pd_member_start_time_seconds",
-        &["member"],
-        "when the member's process started, in Unix seconds",
-    ),
-    metric(
-        "operator_pd_store_state",
-        STORE_STATE,
-        "1 for the state that the store is in: `Up`, `Disconnected`, `Down`, `Offline`, `Tombstone`",
-    ),
-    metric(
-        "operator_pd_store_node_state",
-        STORE_STATE,
-        "1 for where the store stands in its life: `Preparing`, `Serving`, `Removing`, `Removed`",
-    ),
-    metric("operator_pd_store_leader_count", STORE, "regions that the store leads"),
-    metric("operator_pd_store_leader_score", STORE, "PD's score of that"),
-    metric("operator_pd_store_region_count", STORE, "regions with a peer on the store"),
-    metric("operator_pd_store_region_score", STORE, "PD's score of that"),
-    metric("operator_pd_store_pending_peer_count", STORE, "peers that lag behind"),
-    metric("operator_pd_store_slow_score", STORE, "1 (well) to 100 (slow)"),
-    metric("operator_pd_store_busy", STORE, "1 where the store says that it is busy, else 0"),
-    metric("operator_pd_store_capacity_bytes", STORE, "size of its disk, to PD's four digits"),
-    metric("operator_pd_store_available_bytes", STORE, "free space, to PD's four digits"),
-    metric("operator_pd_store_used_bytes", STORE, "space that data takes, to PD's four digits"),
-    metric(
-        "operator_pd_store_start_time_seconds",
-        STORE,
-        "when its process started, in Unix seconds",
-    ),
-    metric(
-        "operator_pd_store_last_heartbeat_timestamp_seconds",
-        STORE,
-        "its last heartbeat, in Unix seconds; up to five minutes old after a change of PD's leader",
-    ),
-    metric("operator_pd_region_count", &[], "regions of the cluster"),
-    metric(
-        "operator_pd_region_check",
-        &["check"],
-        "regions that a check of PD's names, such as `down-peer`",
-    ),
-    metric("operator_pd_operators", &["desc"], "scheduling steps under way, by what made them"),
-    metric(
-        "operator_pd_scheduler",
-        &["scheduler"],
-        "1 where the scheduler runs, 0 where it is paused",
-    ),
-    metric(
-        "operator_pd_config",
-        &["key", "member"],
-        "a number or a boolean of the configuration, as the asked member has it",
-    ),
-];
-
-/// How long an answer counts where only one came, so that its cadence is not known: the lookback
-/// of PromQL.
-const LONE_MS: i64 = 300_000;
-/// What is asked less often than this is repeated in between, since a state that is asked for
-/// every five minutes would fall out of PromQL's lookback of five minutes.
-const REPEAT_MS: i64 = 60_000;
+pub use metrics::{PD_METRICS, PdMetric};
 
 /// The series of all answers of a run that ends at `end`.
 pub fn pd_series(answers: &[PdAnswer], end: Timestamp) -> MemoryStorage {
@@ -272,122 +183,6 @@ impl Reader {
                 .collect(),
             _ => Vec::new(),
         }
-    }
-}
-
-fn of_member(document: &PdDocument, member: &str) -> Vec<(Labels, f64)> {
-    match document {
-        PdDocument::Status(status) => {
-            let name = "operator_pd_member_start_time_seconds";
-            let started = status.started_unix_s.into_iter();
-            started.map(|at| element(name, &[("member", member)], at as f64)).collect()
-        }
-        PdDocument::Health(row) => row
-            .iter()
-            .map(|(name, healthy)| {
-                let labels = [("member", name.as_str()), ("by", member)];
-                element("operator_pd_member_health", &labels, f64::from(*healthy))
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// A store's elements, of one metric where `only` names it: a day of a large cluster has a hundred
-/// million of all.
-fn of_store(store: &Store, only: Option<&str>) -> Vec<(Labels, f64)> {
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
-    let id = store.id.to_string();
-    let labels = [("store", id.as_str()), ("address", store.address.as_str())];
-    let with_state = |name, state: &str| {
-        wanted(name).then(|| element(name, &[labels[0], labels[1], ("state", state)], 1.0))
-    };
-    let size = |size: &Option<crate::model::Size>| {
-        size.as_ref().and_then(|size| size.approximate_bytes).map(|bytes| bytes as f64)
-    };
-    let numbers = [
-        ("operator_pd_store_leader_count", Some(store.leader_count as f64)),
-        ("operator_pd_store_leader_score", store.leader_score),
-        ("operator_pd_store_region_count", Some(store.region_count as f64)),
-        ("operator_pd_store_region_score", store.region_score),
-        ("operator_pd_store_pending_peer_count", Some(store.pending_peer_count as f64)),
-        ("operator_pd_store_slow_score", store.slow_score.map(|score| score as f64)),
-        ("operator_pd_store_busy", Some(f64::from(store.is_busy))),
-        ("operator_pd_store_capacity_bytes", size(&store.capacity)),
-        ("operator_pd_store_available_bytes", size(&store.available)),
-        ("operator_pd_store_used_bytes", size(&store.used)),
-        ("operator_pd_store_start_time_seconds", store.started_unix_s.map(|at| at as f64)),
-        (
-            "operator_pd_store_last_heartbeat_timestamp_seconds",
-            store.last_heartbeat_unix_ns.map(|at| at as f64 / 1e9),
-        ),
-    ];
-    let numbers = numbers.into_iter().filter(|(name, _)| wanted(name));
-    let numbers = numbers.filter_map(|(name, value)| Some((name, value?)));
-    let numbers = numbers.map(|(name, value)| element(name, &labels, value));
-    let states = [
-        with_state("operator_pd_store_state", &store.state_name),
-        with_state("operator_pd_store_node_state", &store.node_state.to_string()),
-    ];
-    states.into_iter().flatten().chain(numbers).collect()
-}
-
-fn element(name: &str, labels: &[(&str, &str)], value: f64) -> (Labels, f64) {
-    let mut pairs = vec![("__name__", name)];
-    pairs.extend(labels);
-    (Labels::from_pairs(&pairs), value)
-}
-
-/// Answers further apart than this are no cadence: what the last one said is not known for longer.
-const LONGEST_CADENCE_MS: i64 = 3_600_000;
-
-/// Lays what one source said along time.
-fn lay(observations: &[(Timestamp, Elements)], end: Timestamp, series: &mut [Vec<Sample>]) {
-    let cadence = cadence_ms(observations);
-    let valid_ms = cadence.map_or(LONE_MS, |cadence| cadence.min(LONGEST_CADENCE_MS) * 3);
-    let repeats = cadence.is_some_and(|cadence| cadence > REPEAT_MS);
-    let mut current: &[(u32, f64)] = &[];
-    for (position, (at, elements)) in observations.iter().enumerate() {
-        let now = elements.as_deref().unwrap_or_default();
-        let kept: HashSet<u32> = now.iter().map(|(labels, _)| *labels).collect();
-        for (labels, _) in current.iter().filter(|(labels, _)| !kept.contains(labels)) {
-            push(&mut series[*labels as usize], *at, stale_marker());
-        }
-        for (labels, value) in now {
-            push(&mut series[*labels as usize], *at, *value);
-        }
-        current = now;
-        let next = observations.get(position + 1).map_or(end, |(at, _)| *at);
-        let expires = at.saturating_add_millis(valid_ms);
-        let mut again = at.saturating_add_millis(REPEAT_MS);
-        while repeats && again < next.min(expires) {
-            for (labels, value) in current {
-                push(&mut series[*labels as usize], again, *value);
-            }
-            again = again.saturating_add_millis(REPEAT_MS);
-        }
-        if expires < next {
-            for (labels, _) in current {
-                push(&mut series[*labels as usize], expires, stale_marker());
-            }
-            current = &[];
-        }
-    }
-}
-
-/// The median time between two answers in a row.
-fn cadence_ms(observations: &[(Timestamp, Elements)]) -> Option<i64> {
-    let mut between: Vec<i64> =
-        observations.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|ms| *ms > 0).collect();
-    between.sort_unstable();
-    between.get(between.len() / 2).copied()
-}
-
-fn push(samples: &mut Vec<Sample>, at: Timestamp, value: f64) {
-    match samples.last_mut() {
-        // Of two answers in one millisecond, the later one holds.
-        Some(last) if last.at >= at => last.value = value,
-        _ => samples.push(Sample { at, value }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::export::Exported;
 use crate::diagnose::{Outcome, Verdict};
-use crate::model::{escape_markdown, escape_path};
+use crate::model::{Export, escape_markdown, escape_path};
 
 /// Markdown with the verdict, digests and versions, and with how to open the file.
 pub fn issue_comment(exported: &Exported) -> String {
@@ -53,7 +53,14 @@ pub fn issue_comment(exported: &Exported) -> String {
     for (name, value) in rows {
         let _ = writeln!(text, "| {name} | {value} |");
     }
-    let Some(export) = &meta.export else { return text };
+    if let Some(export) = &meta.export {
+        push_export(&mut text, export);
+    }
+    text
+}
+
+/// By which build it was exported, and what is replaced, lost and left out.
+fn push_export(text: &mut String, export: &Export) {
     let lost = export.lost.as_ref().map(ToString::to_string);
     let _ = writeln!(text, "| exported by | operator {} |", export.build);
     let _ = writeln!(text, "| verdict digest | {} |", export.verdict_digest);
@@ -70,7 +77,6 @@ pub fn issue_comment(exported: &Exported) -> String {
     if !export.left_out.is_empty() {
         let _ = writeln!(text, "Left out: {}.", export.left_out.join("; "));
     }
-    text
 }
 
 /// What a verdict on a run says, without a name in it, since those of the run are not redacted.

@@ -132,22 +132,24 @@ pub fn run(global: &Global, args: &ReplayArgs) -> anyhow::Result<Code> {
     let called = Called { run: &run, view: &view, dir: &dir, name: &path.name(), lacks_metrics };
     let bytes = printed(global, &report, called);
     output::write(bytes.as_bytes())?;
-    let export = reader.meta().export.as_ref().filter(|_| args.view.is_whole() && !global.quiet);
-    if let Some(export) = export {
+    remark_beside(global, &args.view, &session, &report);
+    CliError::unless_whole(path.shown(), reader.damaged_rows())?;
+    Ok(code_of(report.verdict.outcome))
+}
+
+/// Says whether its reporter found the same in an export, and where no fault was found that only a part was judged.
+fn remark_beside(global: &Global, view: &ViewArgs, session: &Session, report: &Diagnosed) {
+    let export = session.reader().meta().export.as_ref();
+    if let Some(export) = export.filter(|_| view.is_whole() && !global.quiet) {
         remark(&compared_with_reporter(export, &report.verdict));
     }
     let (begin, whole) = (report.replay.window.start, session.window());
-    if report.verdict.outcome == Outcome::NoFault
-        && args.view.is_from_the_end()
-        && begin > whole.start
-    {
+    if report.verdict.outcome == Outcome::NoFault && view.is_from_the_end() && begin > whole.start {
         global.tell(&format!(
             "only what was recorded from {begin} on was judged, and what began before counts as normal: without --from the run is judged from {}",
             whole.start
         ));
     }
-    CliError::unless_whole(path.shown(), reader.damaged_rows())?;
-    Ok(code_of(report.verdict.outcome))
 }
 
 fn printed(global: &Global, report: &Diagnosed, called: Called<'_>) -> String {

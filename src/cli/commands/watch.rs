@@ -33,8 +33,7 @@ use crate::cli::terminal::{judgements, remarks};
 use crate::cli::{Global, clock};
 use crate::diagnose::{HORIZON_MS, reads};
 use crate::model::{
-    LogEvent, RunName, ScrapedBy, SettingsEvent, TimeRange, Timestamp, escape, escape_path,
-    parse_duration_ms,
+    LogEvent, RunName, SettingsEvent, TimeRange, Timestamp, escape, escape_path, parse_duration_ms,
 };
 use crate::record::{
     self, CommitIncrement, Ending, LiveFeed, NodeAnswer, RecentWindow, ResumePolicy, Retention,
@@ -42,7 +41,7 @@ use crate::record::{
 };
 use crate::session::watched_series;
 use crate::source::{Alertmanager, HttpOptions, Webhook};
-use crate::watch::{Alerts, Audience, Monitor, Notified, Notifiers, Occasion};
+use crate::watch::{Alerts, Audience, Judging, Monitor, Notified, Notifiers, Occasion};
 
 /// The name of the run where none is given.
 const RUN: &str = "watch";
@@ -272,11 +271,7 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         incident: Arc::clone(&incident),
         notifiers: Notifiers::start(notified, stop.clone())?,
         told: plan.told.clone(),
-        scraped_by: if plan.sources.scrapes_alone() {
-            ScrapedBy::Recorder
-        } else {
-            ScrapedBy::Prometheus
-        },
+        scraped_by: plan.sources.scraped_by(),
         clock_offsets: clock_offset.into_iter().collect(),
         run: run.clone(),
         begun,
@@ -291,21 +286,44 @@ async fn watch(global: &Global, mut plan: Plan, watched: Watched) -> anyhow::Res
         answers: Some(answers),
         succession: Some(Box::new(segments)),
     };
+    let beside = Beside { judging, askers, incident, reporter: Arc::clone(&reporter) };
     let ending = recording::phases(&plan, writer, sources, stop, &watchers, followers).await;
-    // The feed was dropped with the recording, so the monitor ends.
-    let judged = judging.join();
-    lock(&reporter).finish();
-    let ending = ending?;
-    judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
-    let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
-    let last = close(&global.dir, &run, incident, ending).unwrap_or_else(|| plan.path.clone());
-    // Signals are heard meanwhile: a second one ends the questions.
-    let finish = tokio::task::spawn_blocking({
-        let last = last.clone();
-        move || askers.finish(&last)
-    });
-    finish.await.context("the thread that asks nodes panicked")?;
-    conclude(global, &plan, (&last, &run), ending)
+    beside.end(global, &plan, &run, ending).await
+}
+
+/// What goes on beside the recording, and ends after it.
+struct Beside {
+    judging: Judging,
+    askers: Askers,
+    incident: Arc<Mutex<Incident>>,
+    reporter: Arc<Mutex<Reporter>>,
+}
+
+impl Beside {
+    /// Waits for the last judgement and the last questions to nodes, and says how the watch ended.
+    async fn end(
+        self,
+        global: &Global,
+        plan: &Plan,
+        run: &RunName,
+        ending: anyhow::Result<Ending>,
+    ) -> anyhow::Result<()> {
+        let Self { judging, askers, incident, reporter } = self;
+        // The feed was dropped with the recording, so the monitor ends.
+        let judged = judging.join();
+        lock(&reporter).finish();
+        let ending = ending?;
+        judged.map_err(|_| anyhow::anyhow!("the judging thread panicked"))?;
+        let incident = *incident.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = close(&global.dir, run, incident, ending).unwrap_or_else(|| plan.path.clone());
+        // Signals are heard meanwhile: a second one ends the questions.
+        let finish = tokio::task::spawn_blocking({
+            let last = last.clone();
+            move || askers.finish(&last)
+        });
+        finish.await.context("the thread that asks nodes panicked")?;
+        conclude(global, plan, (&last, run), ending)
+    }
 }
 
 /// Says that an Alertmanager does not answer or is none, which is known before there is a fault to post. The

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use crate::cli::config::retention::RetentionArgs;
 use crate::cli::config::told::ToldArgs;
 use crate::cli::exit::CliError;
-use crate::model::escape_path;
+use crate::model::{ScrapedBy, escape_path};
 use crate::source::{Auth, HttpOptions, Secret};
 
 /// When what PD names is scraped.
@@ -97,6 +97,11 @@ impl SourceArgs {
     /// Whether what PD names is scraped, and no Prometheus is asked.
     pub fn scrapes_alone(&self) -> bool {
         self.scrape == Some(ScrapeWhen::Alone)
+    }
+
+    /// Who scrapes the targets of what is recorded.
+    pub fn scraped_by(&self) -> ScrapedBy {
+        if self.scrapes_alone() { ScrapedBy::Recorder } else { ScrapedBy::Prometheus }
     }
 
     /// Whether credentials or headers would be sent to Prometheus.

@@ -167,20 +167,12 @@ pub fn plan(
     let to = to.or(file.to.filter(|_| length.is_none()));
     let (history, live) = spans(from.as_deref(), to.as_deref(), length.as_deref(), now)?;
     let pd_logs = if pd_log.is_empty() { file.pd_log } else { pd_log };
-    let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
-    let sources = subjects::complete(sources, &subject, asking)?;
-    if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
-        let text = "nothing to record: give --pd URL, --tiup CLUSTER or --prometheus URL";
-        return Err(CliError::Usage(text.to_owned()).into());
-    }
+    let sources = complete(sources, &subject, &pd_logs)?;
     let only_given = args.no_default_match || file.no_default_match;
     let by_default = !only_given && !sources.scrapes_alone();
     let mut selectors = if by_default { subject.selectors() } else { Vec::new() };
     selectors.extend(parsed(file.r#match.iter().chain(&args.matches))?);
-    let interval = match args.interval.or(file.interval) {
-        Some(text) => positive_duration(&text)?,
-        None => PROMETHEUS_INTERVAL,
-    };
+    let interval = interval(args.interval.or(file.interval).as_deref())?;
     if sources.scrape.is_some() {
         let selection = only_given || !selectors.is_empty();
         let beside = scraping::Beside { interval, past: history.is_some(), selection };
@@ -223,6 +215,26 @@ fn default_name(
         Some(_) => Ok(RunName::new(ENDLESS_RUN)?),
         None => unused_name(dir, &stamped_name(subject.name(), now)?),
     }
+}
+
+/// The sources with the endpoints of the subject where none are given. Without logs of PD's answers there has to be one.
+fn complete(
+    sources: SourceArgs,
+    subject: &Subject,
+    pd_logs: &[PathBuf],
+) -> anyhow::Result<SourceArgs> {
+    let asking = if pd_logs.is_empty() { Asking::Endpoints } else { Asking::OnlyWhatIsNamed };
+    let sources = subjects::complete(sources, subject, asking)?;
+    if sources.pd.is_empty() && sources.prometheus.is_none() && pd_logs.is_empty() {
+        let text = "nothing to record: give --pd URL, --tiup CLUSTER or --prometheus URL";
+        return Err(CliError::Usage(text.to_owned()).into());
+    }
+    Ok(sources)
+}
+
+/// The time between two copies or scrapes.
+fn interval(given: Option<&str>) -> anyhow::Result<Duration> {
+    given.map_or(Ok(PROMETHEUS_INTERVAL), positive_duration)
 }
 
 fn parsed<'a>(selectors: impl Iterator<Item = &'a String>) -> anyhow::Result<Vec<Selector>> {

@@ -2,7 +2,7 @@
 
 use super::running_rule::RunningRule;
 use super::{Replay, chain};
-use crate::model::Timestamp;
+use crate::model::{TimeRange, Timestamp};
 use crate::promql::StorageError;
 use crate::rules::alerts::AlertState;
 use crate::rules::report::{AlertHistory, Outcome, RuleReport};
@@ -21,17 +21,8 @@ impl Replay<'_> {
         };
         let missing = find_unmatched(expression.root(), expression.text(), &known)?;
         let cannot = cannot_yield(expression.root(), &missing);
-        let mut alerts: Vec<AlertHistory> =
-            std::mem::take(&mut rule.histories).into_values().collect();
-        let window = self.settings.window;
-        for alert in &mut alerts {
-            forget_before(alert, window.start);
-            let firings = alert.firings().into_iter();
-            let within =
-                firings.map(|(since, until)| until.unwrap_or(window.end) - since.max(window.start));
-            alert.fired_ms = within.sum();
-        }
-        alerts.retain(|alert| !alert.changes.is_empty());
+        let histories = std::mem::take(&mut rule.histories);
+        let alerts = within(self.settings.window, histories.into_values());
         let fired =
             |alert: &&AlertHistory| alert.changes.iter().any(|c| c.to == AlertState::Firing);
         let is_over = |alert: &AlertHistory| {
@@ -74,6 +65,20 @@ impl Replay<'_> {
             alerts,
         })
     }
+}
+
+/// The alerts of a window, each with what it did there and how long it fired.
+fn within(window: TimeRange, histories: impl Iterator<Item = AlertHistory>) -> Vec<AlertHistory> {
+    let mut alerts: Vec<AlertHistory> = histories.collect();
+    for alert in &mut alerts {
+        forget_before(alert, window.start);
+        let firings = alert.firings().into_iter();
+        let within =
+            firings.map(|(since, until)| until.unwrap_or(window.end) - since.max(window.start));
+        alert.fired_ms = within.sum();
+    }
+    alerts.retain(|alert| !alert.changes.is_empty());
+    alerts
 }
 
 /// Leaves out what an alert did before an instant, but for how it came to be pending or firing then.
