@@ -444,18 +444,17 @@ mod tests {
     #[test]
     fn what_is_said_of_several_nodes_is_summed_up_once() {
         let in_all_rooms = Mode {
-            judge: |observed| {
-                let stores = observed.evidence.nodes.stores.iter().map(Target::store);
-                stores.map(|target| Claim::new(target, at(240), 15_000, 0.97)).collect()
+            judge: |_| {
+                let member = |name: &&str| Target::member(name, format!("{name}:2379"));
+                let members = ["pd0", "pd1"].iter().map(member);
+                members.map(|target| Claim::new(target, at(240), 15_000, 0.97)).collect()
             },
             ..FLOODED_ROOM
         };
         let verdict = judge_beside_the_catalogue(in_all_rooms);
-        let flooded = verdict.causes.iter().filter(|one| one.mode == "flooded_room");
-        let names: Vec<&str> = flooded.map(|one| one.target.name.as_str()).collect();
-        assert!(names.len() > 1, "{names:?}");
-        let expected = format!("{}: the machine room is under water", names.join(", "));
-        assert!(verdict.summary.starts_with(&expected), "{}", verdict.summary);
+        assert_eq!(modes_of(&verdict), ["flooded_room", "flooded_room", "data_corruption"]);
+        let expected = "pd0, pd1: the machine room is under water; one more cause";
+        assert_eq!(verdict.summary, expected);
     }
 
     #[test]
