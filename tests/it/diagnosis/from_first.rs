@@ -1,0 +1,157 @@
+//! What is so from the first sample or answer on: it departs from no past, and partly from no peer.
+
+use std::sync::LazyLock;
+
+use operator::diagnose::{TargetKind, Verdict};
+use operator::model::{Labels, TimeRange};
+use serde_json::json;
+use testkit::incidents::quiet;
+use testkit::run::Run;
+
+use super::{assert_cause, assert_no_fault, told};
+
+static QUIET: LazyLock<Run> = LazyLock::new(quiet);
+
+const PENDING: &str = "tikv_worker_pending_task_total";
+const HANDLED: &str = "tikv_worker_handled_task_total";
+const THREADS: &str = "tikv_thread_cpu_seconds_total";
+
+/// The quiet run, with the metrics that failure modes name and some more.
+fn lean(more: &[&str]) -> Run {
+    let named = operator::diagnose::metrics();
+    let mut run = QUIET.clone();
+    run.series.retain(|one| {
+        let metric = one.labels.metric();
+        named.contains(&metric) || more.contains(&metric)
+    });
+    run
+}
+
+fn first_text(verdict: &Verdict) -> &str {
+    verdict.causes[0].evidence[0].text.as_str()
+}
+
+/// Sets the queue of a worker at some of the stores.
+fn queue(run: &mut Run, worker: &str, stores: &[usize], tasks: f64) {
+    let whole = run.window;
+    for index in stores {
+        let (_, instance, _) = run.store(*index);
+        run.set_where(PENDING, &instance, whole, tasks, |labels| {
+            labels.get("name") == Some(worker)
+        });
+    }
+}
+
+/// Lets a counter of some of the stores rise by so much more a second all the while.
+fn raise(
+    run: &mut Run,
+    metric: &str,
+    stores: &[usize],
+    per_second: f64,
+    keep: fn(&Labels) -> bool,
+) {
+    let start = run.window.start;
+    for index in stores {
+        let (_, instance, _) = run.store(*index);
+        run.each(metric, Some(&instance), |labels, samples| {
+            for sample in samples.iter_mut().filter(|_| keep(labels)) {
+                sample.value += per_second * (sample.at - start) as f64 / 1000.0;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_queue_past_its_limit_at_all_stores_alike_is_told() {
+    let mut run = lean(&[PENDING]);
+    queue(&mut run, "cleanup-worker", &[0, 1, 2, 3], 5_000.0);
+    let verdict = run.verdict();
+    assert_cause(&verdict, "unexplained", "cluster");
+    assert_eq!(verdict.causes[0].target.kind, TargetKind::Cluster);
+    let text = first_text(&verdict);
+    assert!(text.ends_with(" is 5000 from the beginning; at 4 nodes alike"), "{text}");
+    let mut run = lean(&[PENDING]);
+    queue(&mut run, "cleanup-worker", &[0, 1, 2, 3], 900.0);
+    assert_no_fault(&run.verdict(), None);
+}
+
+#[test]
+fn tasks_that_wait_by_littles_law_are_told() {
+    let mut run = lean(&[PENDING, HANDLED]);
+    queue(&mut run, "region-worker", &[0], 306.0);
+    let of_worker = |labels: &Labels| labels.get("name") == Some("region-worker");
+    raise(&mut run, HANDLED, &[0], 0.3, of_worker);
+    let verdict = run.verdict();
+    let (_, _, name) = run.store(0);
+    assert_cause(&verdict, "unexplained", &name);
+    let text = first_text(&verdict);
+    assert!(text.contains(" makes each of 306 tasks wait for 15m"), "{text}");
+    // Ten times as many are done.
+    raise(&mut run, HANDLED, &[0], 2.7, of_worker);
+    assert_no_fault(&run.verdict(), None);
+}
+
+#[test]
+fn a_thread_that_uses_a_whole_core_is_told() {
+    let mut run = lean(&[]);
+    let (_, _, name) = run.store(2);
+    raise(&mut run, THREADS, &[2], 0.97, |labels| labels.get("name") == Some("cdc_0"));
+    let verdict = run.verdict();
+    assert_cause(&verdict, "unexplained", &name);
+    assert!(first_text(&verdict).starts_with("thread cdc_0 uses a whole core"), "{verdict:?}");
+    let mut run = lean(&[]);
+    raise(&mut run, THREADS, &[2], 0.97, |labels| labels.get("name") == Some("rocksdb:low"));
+    assert_no_fault(&run.verdict(), None);
+}
+
+#[test]
+fn a_store_that_leads_and_does_nothing_is_told() {
+    const WRITES: &str = "tikv_raftstore_proposal_total";
+    const PROPOSED: &str = "tikv_raftstore_propose_log_size_count";
+    let mut run = lean(&[WRITES, PROPOSED]);
+    let (_, _, name) = run.store(1);
+    // Each of the others has work all the while.
+    for metric in [WRITES, PROPOSED] {
+        raise(&mut run, metric, &[0, 2, 3], 2.0, |_| true);
+        let (_, instance, _) = run.store(1);
+        run.each(metric, Some(&instance), |_, samples| {
+            samples.iter_mut().for_each(|sample| sample.value = 7.0);
+        });
+    }
+    let verdict = run.verdict();
+    assert_cause(&verdict, "unexplained", &name);
+    assert!(first_text(&verdict).contains(" does nothing from the beginning"), "{verdict:?}");
+    // It leads no region.
+    let (id, ..) = run.store(1);
+    let whole = run.window;
+    run.store_entries(id, whole, |_, store| store["status"]["leader_count"] = 1.into());
+    let verdict = run.verdict();
+    assert!(verdict.causes.iter().all(|one| one.target.name != name), "{}", told(&verdict));
+}
+
+#[test]
+fn schedulers_that_were_paused_before_the_first_answer_are_told() {
+    let mut run = lean(&[]);
+    let whole = run.window;
+    run.bodies("/schedulers?status=paused", whole, |_, body| {
+        *body = json!(["balance-region-scheduler"]);
+    });
+    let verdict = run.verdict();
+    assert_cause(&verdict, "scheduling_halted", "cluster");
+    let text = first_text(&verdict);
+    assert_eq!(text, "paused from the first answer on: balance-region-scheduler");
+    // They are resumed at last.
+    let late = TimeRange::new(run.at(1_200), run.window.end);
+    run.bodies("/schedulers?status=paused", late, |_, body| *body = json!([]));
+    assert!(run.verdict().causes.is_empty());
+}
+
+#[test]
+fn regions_without_a_leader_contradict_what_pd_counts() {
+    let mut run = lean(&[]);
+    let whole = run.window;
+    run.bodies("/regions/count", whole, |_, body| *body = json!({ "count": 80, "regions": null }));
+    let verdict = run.verdict();
+    assert_cause(&verdict, "unexplained", "cluster");
+    assert!(first_text(&verdict).starts_with("PD counts 80 regions, and stores lead "));
+}
