@@ -113,14 +113,13 @@ pub fn watched_series(
         op: MatchOp::Regex(regex::Regex::new(pattern).expect("a valid pattern")),
         value: String::new(),
     };
-    // Those of requests are added with how long requests took.
-    let of_requests = |one: &Series| {
-        [LATENCIES, STATEMENT_LATENCIES].iter().any(|metric| one.labels.metric() == *metric)
-    };
     let bounded = [matcher("__name__", BUCKETS), matcher("le", BOUNDS)];
-    series.extend(reader.select(&bounded, range)?.into_iter().filter(|one| !of_requests(one)));
+    series.extend(reader.select(&bounded, range)?);
     series.retain(|one| reads(&one.labels));
-    with_latencies(reader, range, series)
+    // Some that say how long requests took are surveyed too.
+    let mut series = with_latencies(reader, range, series)?;
+    series.dedup_by(|a, b| a.labels == b.labels);
+    Ok(series)
 }
 
 /// A loaded window. PD's answers are read anew for each judgement: a day of a large cluster's do
