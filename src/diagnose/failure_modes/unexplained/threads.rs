@@ -24,18 +24,27 @@ const SURE: f64 = 0.6;
 /// The most threads of a node that are told.
 const TOLD: usize = 3;
 
-/// Parts of the names of threads that are meant to be busy while there is something to do.
-const BUSY: [&str; 10] = [
-    "rocksdb",
-    "compact",
+/// Parts of the names of threads that are meant to be busy while there is something to do: in the background of a
+/// store regions are split, checked, moved and cleaned, and old versions are removed.
+const BUSY: [&str; 18] = [
+    "background",
     "backup",
     "bkwkr",
-    "impwkr",
+    "check",
+    "clean",
+    "compact",
+    "cop",
+    "gc",
     "import",
+    "impwkr",
+    "purge",
+    "read_po",
+    "region",
+    "rocksdb",
     "scan",
     "snap",
+    "split",
     "sst",
-    "unified_read_po",
 ];
 
 /// A claim for each store with such threads.
