@@ -60,6 +60,11 @@ pub fn judge_kind(observed: &ObservedWindow<'_>, kind: FlowKind) -> Vec<Claim> {
 const HOT_PART: f64 = 0.5;
 /// How much that must be, in bytes a second: in quiet runs the first takes 140 KB/s at most.
 const HOT_BYTES: f64 = 1024.0 * 1024.0;
+/// How much it must be of a region that stays where it is, in bytes a second: from there on TiKV splits a region for
+/// its reads (`split.byte-threshold`). A small cluster may serve less than that from one region for good.
+const SPLIT_BYTES: f64 = 30.0 * 1024.0 * 1024.0;
+/// How often PD must have moved the leader of a smaller one, which does not help: it is as hot elsewhere.
+const MOVED: usize = 2;
 /// How long it must be so, in milliseconds: PD moves or splits what it can within minutes.
 const HOT_MS: i64 = 600_000;
 /// How late PD's first list of hot regions may come, in milliseconds.
@@ -67,15 +72,18 @@ const FIRST_MS: i64 = 60_000;
 /// How sure it is, without a rise of the load.
 const FROM_FIRST: f64 = 0.65;
 
-/// A region that takes most of the flow in every answer of PD from the first to the last, or in the only one.
+/// A region that takes most of the flow in every answer of PD from the first to the last, or in the only one: so much
+/// that it should be split, or wherever PD moves it.
 fn from_first(observed: &ObservedWindow<'_>, kind: FlowKind) -> Option<Claim> {
     let evidence = observed.evidence;
     let tops = evidence.pd.flows.get(&kind)?;
     let tops: Vec<&TopRegion> = tops.iter().filter(|top| top.list == FlowList::Hot).collect();
     let (first, last) = (*tops.first()?, *tops.last()?);
+    let moved = tops.windows(2).filter(|pair| pair[0].region.store != pair[1].region.store).count();
+    let least = if moved >= MOVED { HOT_BYTES } else { SPLIT_BYTES };
     let is_hot = |top: &&TopRegion| {
         let same = top.region.region == last.region.region;
-        same && top.share >= HOT_PART && top.region.bytes >= HOT_BYTES
+        same && top.share >= HOT_PART && top.region.bytes >= least
     };
     let lasts = last.at - first.at >= HOT_MS || is_moment(evidence);
     let from_start = first.at - evidence.window.start <= FIRST_MS;
